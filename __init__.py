@@ -1,0 +1,1 @@
+"""Lamplighter: an embedded, durable job runtime."""

@@ -1,0 +1,105 @@
+"""What can go wrong, and whose fault it is.
+
+Three families: the caller's (`UsageError` and the unknowns), the world's (`StoreUnavailable` and its kin), and the
+two exceptions that a handler raises on purpose (`Discard`, `Snooze`). Every message says what was expected, what came
+and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class LamplighterError(Exception):
+    """The base of every error that this library raises."""
+
+
+class UsageError(LamplighterError, ValueError):
+    """The caller asked for something that cannot be. Nothing was stored."""
+
+
+class NotStarted(LamplighterError):
+    """The runtime is not running here: not started yet, stopped, or started before a fork in the parent process."""
+
+
+class UnknownJob(UsageError, LookupError):
+    """No job with this id is in the store: it never was, or retention has removed it."""
+
+
+class UnknownHandler(UsageError, LookupError):
+    """No handler with this id is registered in this runtime."""
+
+
+class UnknownSchedule(UsageError, LookupError):
+    """No schedule with this id is active."""
+
+
+class StaleClaim(LamplighterError):
+    """The attempt no longer holds its job: it timed out, was requeued, cancelled, or taken over after a crash."""
+
+
+class KeyTaken(LamplighterError):
+    """Another unfinished job holds this job's unique key."""
+
+
+class NotSupported(LamplighterError):
+    """The store in use cannot do this; the message says what to do instead."""
+
+
+class JobFailed(LamplighterError):
+    """A job that was waited for is dead or cancelled.
+
+    Attributes:
+        job: the job as it ended; `job.error` has the handler's error and traceback.
+    """
+
+    def __init__(self, message: str, job: Any) -> None:
+        super().__init__(message)
+        self.job = job
+
+
+class RuntimeFailed(LamplighterError):
+    """The supervisor gave up: a part that the runtime cannot do without kept crashing. The host goes on."""
+
+
+class StoreError(LamplighterError):
+    """The store cannot be used at all, and waiting will not help."""
+
+
+class StoreCorrupt(StoreError):
+    """The file is not a SQLite database, or it is damaged."""
+
+
+class SchemaTooNew(StoreError):
+    """The file was written by a newer Lamplighter. Nothing was changed."""
+
+
+class StoreUnavailable(LamplighterError):
+    """The store did not answer in time: locked, full, or away. It heals by itself; call again with the same id.
+
+    Attributes:
+        job_id: the id of the job that was to be queued, if there was one. The job may still have been stored:
+            queue again with `id=error.job_id`, which changes nothing the second time.
+    """
+
+    def __init__(self, message: str, job_id: str | None = None) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class Discard(Exception):
+    """Raise it in a handler: the job is dead at once, with this reason, and is not retried."""
+
+    def __init__(self, reason: str = "discarded by its handler") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Snooze(Exception):
+    """Raise it in a handler: the job runs again after `seconds`, and no attempt is used."""
+
+    def __init__(self, seconds: float) -> None:
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
+            raise UsageError(f"expected Snooze(seconds) to be a number of seconds, 0 or more, got: {seconds!r}")
+        super().__init__(f"snoozed for {seconds} s")
+        self.seconds = float(seconds)
