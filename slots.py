@@ -1,0 +1,153 @@
+"""What becomes of due slots: which fire now, which are caught up with, and which are skipped, and why.
+
+Every slot is accounted for once: in `Accounting.fires`, or in a range of `Accounting.skipped`. Nothing is silent, and
+nothing is a flood, however long the runtime was away. Pure rules: the caller says what time it is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Literal, get_args
+
+from .cron import Rule
+from .errors import UsageError
+from .messages.slots import Accounting, Due, Fire, SlotRange
+
+__all__ = [
+    "CATCH_UP_OFF",
+    "OLDER_THAN_WINDOW",
+    "OVER_MAX",
+    "SUPERSEDED",
+    "CatchUp",
+    "account",
+    "check_catch_up",
+    "jitter_of",
+    "schedule_id",
+]
+
+CatchUp = Literal["skip", "latest", "all"]
+
+# Why a slot did not fire.
+CATCH_UP_OFF = "catch_up=skip"
+SUPERSEDED = "superseded by a later slot"
+OLDER_THAN_WINDOW = "older than catch_up_window"
+OVER_MAX = "more than catch_up_max"
+
+LATE_SECONDS = 10.0
+ON_TIME_SECONDS = 1.0
+
+_ID_BYTES = 8
+_FRACTION_BITS = 48
+
+
+def account(
+    rule: Rule,
+    *,
+    accounted_to: float,
+    now: float,
+    catch_up: CatchUp,
+    catch_up_window: float,
+    catch_up_max: int,
+    late_seconds: float = LATE_SECONDS,
+) -> Accounting:
+    """Decide on every slot after `accounted_to` up to and including `now`.
+
+    A slot less than `late_seconds` late fires whatever the policy. Of the older ones that are less than
+    `catch_up_window` late, `all` fires the newest `catch_up_max`, `skip` none, and `latest` the newest one, unless a
+    slot that is not as old fires anyway: then that one is the latest, and all older ones are superseded by it.
+
+    Args:
+        rule: when the schedule is due.
+        accounted_to: the instant up to which all slots are accounted for already.
+        now: the present instant. When it is before `accounted_to`, because the clock was stepped back, nothing fires
+            and nothing is taken back.
+        catch_up: the policy.
+        catch_up_window: how late a slot may be and still be caught up with, in seconds.
+        catch_up_max: how many slots `all` may catch up with.
+        late_seconds: how late a slot may be and still fire without any catching up, in seconds.
+
+    Raises:
+        UsageError: `catch_up`, `catch_up_window` or `catch_up_max` is not one that can be.
+    """
+    check_catch_up(catch_up, catch_up_window, catch_up_max)
+    if now <= accounted_to:
+        return Accounting(fires=(), skipped=(), accounted_to=accounted_to)
+    recent_from = max(accounted_to, now - late_seconds)
+    recent = [_recent(due, now) for due in rule.between(recent_from, now)]
+    if catch_up == "skip":
+        unwanted = tuple(_skipped(rule, accounted_to, recent_from, CATCH_UP_OFF))
+        return Accounting(fires=tuple(recent), skipped=unwanted, accounted_to=now)
+    window_from = min(max(accounted_to, now - catch_up_window), recent_from)
+    wanted = catch_up_max if catch_up == "all" else int(not recent)
+    caught = rule.latest(recent_from, wanted, window_from)
+    passed_over_to = math.nextafter(caught[0].slot, -math.inf) if caught else recent_from
+    skipped = (
+        *_skipped(rule, accounted_to, window_from, OLDER_THAN_WINDOW),
+        *_skipped(rule, window_from, passed_over_to, OVER_MAX if catch_up == "all" else SUPERSEDED),
+    )
+    fires = [Fire(slot=due.slot, outcome="caught_up", reason=_joined(f"catch_up={catch_up}", due)) for due in caught]
+    return Accounting(fires=(*fires, *recent), skipped=skipped, accounted_to=now)
+
+
+def check_catch_up(catch_up: object, catch_up_window: object, catch_up_max: object) -> None:
+    """Refuse a catch-up policy that cannot be.
+
+    Raises:
+        UsageError: it says what was expected and what came.
+    """
+    if catch_up not in get_args(CatchUp):
+        raise UsageError(f'expected catch_up to be "skip", "latest" or "all", got: {catch_up!r:.100}')
+    if (
+        isinstance(catch_up_window, bool)
+        or not isinstance(catch_up_window, int | float)
+        or not 0 <= catch_up_window < math.inf
+    ):
+        raise UsageError(f"expected catch_up_window to be 0 seconds or more, got: {catch_up_window!r}")
+    if isinstance(catch_up_max, bool) or not isinstance(catch_up_max, int) or catch_up_max < 1:
+        raise UsageError(f"expected catch_up_max to be a whole number, 1 or more, got: {catch_up_max!r}")
+
+
+def jitter_of(schedule_id: str, slot: float, jitter: float) -> float:
+    """How many seconds after its slot the job of a slot may run: from 0 up to, not including, `jitter`.
+
+    It depends on nothing but its arguments, so that every process computes the same, and again after a restart.
+    """
+    digest = blake2b(f"{schedule_id}\n{float(slot)!r}".encode(), digest_size=_FRACTION_BITS // 8).digest()
+    return int.from_bytes(digest, "big") / (1 << _FRACTION_BITS) * jitter
+
+
+def schedule_id(key: str | None, name: str, rule_text: str, timezone: str, data_json: str) -> str:
+    """The id of a schedule: 16 hex digits, the same in every process and at every start.
+
+    Args:
+        key: the host's own name for the schedule. With one, the id depends on this and `name` only, so that the
+            schedule can change and yet remain the same one.
+        name: the name of its jobs.
+        rule_text: `Rule.text`.
+        timezone: the name of its zone.
+        data_json: what its jobs get, as JSON text in one canonical form.
+    """
+    parts = ["when", name, rule_text, timezone, data_json] if key is None else ["key", name, key]
+    return blake2b(json.dumps(parts).encode(), digest_size=_ID_BYTES).hexdigest()
+
+
+def _recent(due: Due, now: float) -> Fire:
+    lateness = now - due.slot
+    if lateness < ON_TIME_SECONDS:
+        return Fire(slot=due.slot, outcome="fired", reason=due.note)
+    return Fire(slot=due.slot, outcome="late", reason=_joined(f"{lateness:.1f} s late", due))
+
+
+def _joined(reason: str, due: Due) -> str:
+    return reason if due.note is None else f"{reason}; {due.note}"
+
+
+def _skipped(rule: Rule, start: float, end: float, reason: str) -> Iterator[SlotRange]:
+    """The slots after `start` up to and including `end` as one range, if there are any."""
+    count = rule.count(start, end)
+    if count:
+        first, last = next(rule.between(start, end)), rule.latest(end, 1, start)[0]
+        yield SlotRange(first=first.slot, last=last.slot, count=count, reason=reason)
