@@ -149,6 +149,7 @@ def _parse_cron(fields: list[str], zone: ZoneInfo, dst_gap: DstGap, dst_fold: Ds
         raise UsageError(
             "expected a cron expression of 5 fields (minute hour day-of-month month day-of-week), or of 6 with the "
             f"seconds first, got {len(fields)} field{'s' * (len(fields) != 1)}: {text!r}"
+            + ('; for an interval write for example "@every 30s"' if len(fields) == 1 else "")
         )
     kinds = _KINDS[-len(fields) :]
     for kind, field in zip(kinds, fields, strict=True):
@@ -180,10 +181,16 @@ def _check_field(kind: _Kind, field: str, text: str) -> None:
             f"expected the {kind.name} of {text!r} to be the same at every start, got: {field!r}; "
             "write the value, and use jitter= to spread the load"
         )
-    for item in field.split(","):
+    items = field.split(",")
+    if kind.name == "day-of-week" and len({bool(_NTH_WEEKDAY.fullmatch(item)) for item in items}) > 1:
+        raise UsageError(
+            f"expected '#' and 'L' in every part of the day-of-week field of {text!r} or in none, got: {field!r}; "
+            "add a schedule for each"
+        )
+    for item in items:
         # croniter reads an equal range as the whole cycle: 5-5 as every minute. cron itself reads it as 5.
         bounds = _RANGE.fullmatch(item)
-        if bounds and _number(bounds[1]) == _number(bounds[2]):
+        if bounds and _same_value(kind, _number(bounds[1]), _number(bounds[2])):
             raise UsageError(
                 f"expected the two ends of a range to differ, got: {item!r} as the {kind.name} of {text!r}; "
                 f"write {bounds[1]!r} for this one, or '*' for all"
@@ -196,6 +203,11 @@ def _check_field(kind: _Kind, field: str, text: str) -> None:
             )
 
 
+def _same_value(kind: _Kind, low: str | int, high: str | int) -> bool:
+    # Sunday is 0 and 7, but 0-7 is the week from one Sunday to the next, which many people write.
+    return low == high or (kind.name == "day-of-week" and (low, high) == (7, 0))
+
+
 def _number(name: str) -> str | int:
     return int(name) if name.isdigit() else _NUMBERS.get(name, name)
 
@@ -204,29 +216,30 @@ def _expand(kinds: tuple[_Kind, ...], fields: list[str]) -> tuple[_Expanded, dic
     """The values of each field by its name, and the numbered days of the week (`FRI#2`, `L5`), as croniter has them."""
     try:
         values, nth_weekdays = croniter.expand(" ".join(fields), second_at_beginning=True)
-    except CroniterError:
-        # croniter says what is wrong, but not always where: read each field alone.
-        for number, (kind, field) in enumerate(zip(kinds, fields, strict=True)):
-            alone = ["*"] * len(fields)
-            alone[number] = field
-            try:
-                croniter.expand(" ".join(alone), second_at_beginning=True)
-            except CroniterError:
-                raise UsageError(
-                    f"expected a {kind.name} from {kind.values[0]} to {kind.values[-1]}, a name, a list, range or step "
-                    f"of these, or '*', got: {field!r} in {' '.join(fields)!r}"
-                ) from None
-        raise
+    except CroniterError as error:
+        raise UsageError(_refusal(kinds, fields, error)) from None
     names = ("minute", "hour", "day-of-month", "month", "day-of-week", "second")
     expanded = dict(zip(names, cast(list[list[int | str]], values), strict=False))
     return expanded, cast(dict[int, set[int | str]], nth_weekdays)
 
 
+def _refusal(kinds: tuple[_Kind, ...], fields: list[str], error: CroniterError) -> str:
+    # croniter does not always say which field it means: read each of them alone.
+    text = " ".join(fields)
+    for number, (kind, field) in enumerate(zip(kinds, fields, strict=True)):
+        alone = ["*"] * len(fields)
+        alone[number] = field
+        if not croniter.is_valid(" ".join(alone), second_at_beginning=True):
+            return (
+                f"expected the {kind.name} field of {text!r} to be '*', or {kind.values[0]} to {kind.values[-1]} as a "
+                f"value, range, step or list, got: {field!r}"
+            )
+    return f"expected a cron expression, got: {text!r} ({error})"
+
+
 def _days(day_of_month: str, day_of_week: str, expanded: _Expanded, nth_weekdays: dict[int, set[int | str]]) -> Days:
     month_days, weekdays = expanded["day-of-month"], expanded["day-of-week"]
     nearest = _NEAREST_WEEKDAY.fullmatch(day_of_month) if "W" in day_of_month else None
-    if nth_weekdays and not all(_NTH_WEEKDAY.fullmatch(item) for item in day_of_week.split(",")):
-        raise UsageError(f"expected '#' and 'L' in every part of a day-of-week or in none, got: {day_of_week!r}")
     if (nth_weekdays and "*" not in month_days) or (nearest and (nth_weekdays or "*" not in weekdays)):
         # Every cron lets a day match that fits either field; with these croniter silently drops one of the two.
         raise UsageError(

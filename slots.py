@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator
 from hashlib import blake2b
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from .cron import Rule
 from .errors import UsageError
@@ -100,11 +100,8 @@ def check_catch_up(catch_up: object, catch_up_window: object, catch_up_max: obje
     """
     if catch_up not in get_args(CatchUp):
         raise UsageError(f'expected catch_up to be "skip", "latest" or "all", got: {catch_up!r:.100}')
-    if (
-        isinstance(catch_up_window, bool)
-        or not isinstance(catch_up_window, int | float)
-        or not 0 <= catch_up_window < math.inf
-    ):
+    number = isinstance(catch_up_window, int | float) and not isinstance(catch_up_window, bool)
+    if not (number and 0 <= cast(float, catch_up_window) < math.inf):
         raise UsageError(f"expected catch_up_window to be 0 seconds or more, got: {catch_up_window!r}")
     if isinstance(catch_up_max, bool) or not isinstance(catch_up_max, int) or catch_up_max < 1:
         raise UsageError(f"expected catch_up_max to be a whole number, 1 or more, got: {catch_up_max!r}")

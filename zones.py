@@ -78,7 +78,8 @@ def load_zone(timezone: object) -> zoneinfo.ZoneInfo:
 
 
 def _suggestion(timezone: str) -> str:
-    close = difflib.get_close_matches(timezone[:100], sorted(zoneinfo.available_timezones()), n=1)
+    known = sorted(key for key in zoneinfo.available_timezones() if not key.startswith(_UNFIT_KEYS))
+    close = difflib.get_close_matches(timezone[:100], known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ' (for example "Europe/Berlin" or "UTC")'
 
 
