@@ -214,12 +214,17 @@ def _number(name: str) -> str | int:
 
 def _expand(kinds: tuple[_Kind, ...], fields: list[str]) -> tuple[_Expanded, dict[int, set[int | str]]]:
     """The values of each field by its name, and the numbered days of the week (`FRI#2`, `L5`), as croniter has them."""
+    # croniter takes 30 days and the last one for 31 days, which are all: it gets the list without its L.
+    others = [item for item in fields[-3].split(",") if item != "L"]
+    asked = [*fields[:-3], ",".join(others) or "L", *fields[-2:]]
     try:
-        values, nth_weekdays = croniter.expand(" ".join(fields), second_at_beginning=True)
+        values, nth_weekdays = croniter.expand(" ".join(asked), second_at_beginning=True)
     except CroniterError as error:
         raise UsageError(_refusal(kinds, fields, error)) from None
     names = ("minute", "hour", "day-of-month", "month", "day-of-week", "second")
     expanded = dict(zip(names, cast(list[list[int | str]], values), strict=False))
+    if len(others) < len(fields[-3].split(",")) and "*" not in expanded["day-of-month"]:
+        expanded["day-of-month"].append("l")
     return expanded, cast(dict[int, set[int | str]], nth_weekdays)
 
 

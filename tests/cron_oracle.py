@@ -65,11 +65,19 @@ class Expression:
             return False
         length = monthrange(local.year, local.month)[1]
         answers = []
-        if self.day != "*":
+        if not self._is_all(self.day, 1, 31, beside=self.weekday):
             answers.append(any(self._is_day(part, local, length) for part in self.day.split(",")))
-        if self.weekday != "*":
+        if not self._is_all(self.weekday, 0, 6, beside=self.day):
             answers.append(any(self._is_weekday(part, local, length) for part in self.weekday.split(",")))
         return any(answers) if answers else True
+
+    @staticmethod
+    def _is_all(field: str, low: int, high: int, *, beside: str) -> bool:
+        """Whether it restricts nothing: a `*`, or, beside a field with a star in it, a list of all values."""
+        if field == "*":
+            return True
+        listed = not set(field) & set("LW#") and len(numbers(field, low, high)) == high - low + 1
+        return listed and "*" in beside
 
     @staticmethod
     def _is_day(part: str, local: datetime, length: int) -> bool:

@@ -238,6 +238,21 @@ def test_any_text_at_all_makes_a_rule_or_a_usage_error(text: str) -> None:
     assert rule.after(0.0) is not None or rule.text.startswith("@at")
 
 
+def test_thirty_days_and_the_last_one_are_not_every_day() -> None:
+    """croniter 7.0.0 counts the L among the 31 values that mean all, and was due on the first."""
+    found = slots("0 0 2-31,L * *", "UTC", "2026-01-30T12:00", "2026-02-02T12:00")
+
+    assert found == ["2026-01-31T00:00:00+00:00", "2026-02-02T00:00:00+00:00"]
+
+
+def test_a_full_list_of_days_beside_a_star_restricts_nothing() -> None:
+    window = ("2026-01-01T12:00", "2026-01-05T12:00")  # from a Thursday to a Monday
+
+    assert [slot[8:10] for slot in slots("0 0 1-31 * */2", "UTC", *window)] == ["03", "04"]
+    assert [slot[8:10] for slot in slots("0 0 */3 * 0-6", "UTC", *window)] == ["04"]
+    assert [slot[8:10] for slot in slots("0 0 */1 * 1", "UTC", *window)] == ["02", "03", "04", "05"]
+
+
 # Gaps and folds
 
 BERLIN_GAP = ("2026-03-29T00:00", "2026-03-29T23:00")
@@ -498,6 +513,22 @@ def test_the_slots_of_an_interval_are_its_multiples_since_the_epoch() -> None:
 
     assert [due.slot for due in rule.between(0.0, 5.5)] == [1.1, 2.2, 3.3, 4.4, 5.5]
     assert [due.slot for due in rule.between(-2.2, 0.0)] == [-1.1, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("interval_us", "number"), [(2_355_997, 235_809_209), (4_174_971, 517_181_542), (4_230_060, 855_716_571)]
+)
+def test_an_interval_is_exact_where_its_slots_are_not_whole_microseconds_as_floats(
+    interval_us: int, number: int
+) -> None:
+    """`floor(slot * 1e6)` is one too low for some slots, and one too high for some instants just before a slot."""
+    rule = parse_when(timedelta(microseconds=interval_us))
+    slot, following = number * interval_us / 1e6, (number + 1) * interval_us / 1e6
+    just_before = math.nextafter(slot, -math.inf)
+
+    assert [due.slot for due in rule.between(slot, following)] == [following]
+    assert [due.slot for due in rule.between(just_before, slot)] == [slot]
+    assert rule.latest(just_before, 1, 0.0)[0].slot == (number - 1) * interval_us / 1e6
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
