@@ -1,0 +1,192 @@
+"""What every actor here has in common: it cannot die unseen, it cannot take others with it, and it says who it is.
+
+pykka stops *every* actor of the process on a BaseException, calls no hook for an error in `on_start`, and keeps no
+handle of the thread. So BaseExceptions are contained here, and the end of the loop is told from a `finally` around it.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from types import TracebackType
+from typing import Any
+
+import pykka
+
+from ..clock import Clock
+from ..environment import Environment, Mailbox
+from ..limits import Limits
+from ..log import NOBODY, Log, Speaker
+from ..messages.mail import Died, Mail
+
+
+class ActorAborted(Exception):
+    """Stands for a BaseException that came out of a message's handling."""
+
+
+class Post:
+    """Where actors are found by name. A name is kept over incarnations; a reference would go stale."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._actors: dict[str, RuntimeActor] = {}
+        self._ids = count(1)
+
+    def tell(self, to: str, body: Any, *, speaker: Speaker = NOBODY, corr: str | None = None) -> bool:
+        """Put a message into an actor's mailbox. False when nobody of that name lives."""
+        actor = self._actors.get(to)
+        if actor is None:
+            return False
+        mail = Mail(next(self._ids), speaker.msg, corr or speaker.corr, self._clock.now(), body)
+        try:
+            actor.actor_ref.tell(mail)
+        except pykka.ActorDeadError:
+            return False
+        return True
+
+    def find(self, name: str) -> RuntimeActor | None:
+        """The actor of that name, living or just dead."""
+        return self._actors.get(name)
+
+    def enter(self, actor: RuntimeActor) -> None:
+        """From now on this one has the name."""
+        self._actors[actor.name] = actor
+
+    def names(self) -> list[str]:
+        """Every name, in the order in which they were first entered."""
+        return list(self._actors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorContext:
+    """What the runtime lends to every actor.
+
+    Attributes:
+        died: told when an actor's loop has ended, on its own thread.
+    """
+
+    boot: str
+    environment: Environment
+    clock: Clock
+    log: Log
+    limits: Limits
+    post: Post
+    died: Callable[[Died], None]
+
+
+class RuntimeActor(pykka.ThreadingActor):
+    """The base of JobBroker, HandlerActor, SchedulerActor and Supervisor."""
+
+    use_daemon_thread = True
+
+    def __init__(self, context: ActorContext, name: str, incarnation: int) -> None:
+        # pykka's own __init__ asks for the mailbox, so the context comes first.
+        self.context = context
+        self.name = name
+        self.incarnation = incarnation
+        self.thread: threading.Thread | None = None
+        self.busy_since: float | None = None
+        self.speaker = Speaker(actor=name, incarnation=incarnation)
+        self._death: tuple[str, str] | None = None
+        super().__init__()
+
+    # --- for the actors themselves --------------------------------------------------------------------------
+
+    def receive(self, mail: Mail) -> None:
+        """Handle one message. `self.speaker` says which."""
+        raise NotImplementedError
+
+    def tell(self, to: str, body: Any, *, corr: str | None = None) -> bool:
+        """Send a message that the current one causes."""
+        return self.context.post.tell(to, body, speaker=self.speaker, corr=corr)
+
+    def say(self, event: str, **fields: Any) -> None:
+        """Log an event that the current message causes."""
+        self.context.log.emit(event, self.speaker, **fields)
+
+    def take_more(self, most: int) -> list[Mail]:
+        """Take waiting mail, up to the first thing that is none (a stop)."""
+        taken: list[Mail] = []
+        while len(taken) < most:
+            first = self.mailbox.first()
+            if first is None or not isinstance(first.message, Mail):
+                break
+            envelope = self.mailbox.take()
+            if envelope is None:
+                break
+            taken.append(envelope.message)
+        return taken
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The inbox, as what it is."""
+        inbox = self.actor_inbox
+        assert isinstance(inbox, Mailbox)
+        return inbox
+
+    # --- pykka's seams --------------------------------------------------------------------------------------
+
+    def on_receive(self, message: Any) -> None:
+        """Runs on the actor's thread for every message."""
+        if not isinstance(message, Mail):
+            raise TypeError(f"expected a Mail, got: {type(message).__name__}")
+        self.busy_since = self.context.clock.monotonic()
+        self.speaker = Speaker(self.name, self.incarnation, message.msg, message.cause, message.corr)
+        try:
+            self.receive(message)
+        finally:
+            self.busy_since = None
+
+    def _create_actor_inbox(self) -> Any:  # type: ignore[override]
+        return self.context.environment.mailbox()
+
+    def _start_actor_loop(self) -> None:
+        # A host that stops all *its* actors through pykka's registry must not stop ours.
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        self.context.post.enter(self)
+        self.thread = self.context.environment.spawn(self._actor_loop, self.name)
+
+    def _actor_loop(self) -> None:
+        try:
+            super()._actor_loop()
+        except BaseException as error:
+            self._note_death(error)
+        finally:
+            self.actor_stopped.set()
+            self.on_down()
+            reason, trace = self._death or ("stopped", None)
+            self.context.died(
+                Died(
+                    child=self.name, incarnation=self.incarnation, reason=reason, traceback=trace,
+                    normal=self._death is None,
+                )
+            )  # fmt: skip
+
+    def on_down(self) -> None:
+        """Runs on the actor's thread at its end, whatever it died of."""
+
+    def _handle_receive(self, message: Any) -> Any:
+        try:
+            return super()._handle_receive(message)
+        except Exception:
+            raise
+        except BaseException as error:
+            self._note_death(error)
+            raise ActorAborted(repr(error)) from error
+
+    def _handle_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._death is None and exception_value is not None:
+            self._note_death(exception_value)
+        self.actor_stopped.set()
+
+    def _note_death(self, error: BaseException) -> None:
+        trace = "".join(traceback.format_exception(error))[-self.context.limits.error_characters_max :]
+        self._death = (f"{type(error).__name__}: {error}"[:500], trace)

@@ -1,0 +1,158 @@
+"""What time it is, and the one thread that waits for everything that is timed.
+
+Nothing else reads a clock. Waits are monotonic and in bounded steps, and after each step wall time is compared with
+monotonic time: so a suspended laptop or a stepped clock is noticed, said, and acted upon within one step.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from .messages.jobs import Instant, Seconds
+
+STEP_SECONDS_MAX = 1.0
+"""The longest single wait: a clock step is noticed within it."""
+
+JUMP_SECONDS_MIN = 1.0
+"""Wall time that moves by more than this against monotonic time has jumped."""
+
+
+class Timer(Protocol):
+    """A call that will be made, unless it is cancelled before."""
+
+    def cancel(self) -> None:
+        """Do not make the call. Harmless when it has been made."""
+
+
+class Clock(Protocol):
+    """Where time comes from. The test kit has a virtual one."""
+
+    def now(self) -> Instant:
+        """Wall time, in seconds since the Unix epoch."""
+
+    def monotonic(self) -> Seconds:
+        """Seconds that never go back, from an arbitrary start."""
+
+    def after(self, seconds: Seconds, call: Callable[[], None]) -> Timer:
+        """Call once, so many monotonic seconds from now, on the clock's thread. The call must be short."""
+
+    def at(self, instant: Instant, call: Callable[[], None]) -> Timer:
+        """Call once wall time has reached `instant`, on the clock's thread. The call must be short."""
+
+    def on_jump(self, call: Callable[[Seconds], None]) -> None:
+        """Call with the number of seconds whenever wall time jumps."""
+
+    def start(self) -> None:
+        """Begin to make calls."""
+
+    def stop(self) -> None:
+        """Make no more calls."""
+
+
+class _Call:
+    """One timed call: by monotonic time, or by wall time."""
+
+    __slots__ = ("call", "due", "wall")
+
+    def __init__(self, due: float, call: Callable[[], None] | None, *, wall: bool) -> None:
+        self.due = due
+        self.call = call
+        self.wall = wall
+
+    def cancel(self) -> None:
+        self.call = None
+
+
+class SystemClock:
+    """The real clock."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._monotonic: list[tuple[float, int, _Call]] = []
+        self._wall: list[tuple[float, int, _Call]] = []
+        self._order = itertools.count()
+        self._jumped: list[Callable[[Seconds], None]] = []
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    def now(self) -> Instant:
+        return time.time()
+
+    def monotonic(self) -> Seconds:
+        return time.monotonic()
+
+    def after(self, seconds: Seconds, call: Callable[[], None]) -> Timer:
+        return self._add(self._monotonic, _Call(time.monotonic() + seconds, call, wall=False))
+
+    def at(self, instant: Instant, call: Callable[[], None]) -> Timer:
+        return self._add(self._wall, _Call(instant, call, wall=True))
+
+    def on_jump(self, call: Callable[[Seconds], None]) -> None:
+        self._jumped.append(call)
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._wait, name="lamplighter clock", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(STEP_SECONDS_MAX)
+
+    def _add(self, heap: list[tuple[float, int, _Call]], timed: _Call) -> Timer:
+        with self._changed:
+            heapq.heappush(heap, (timed.due, next(self._order), timed))
+            if heap[0][2] is timed:
+                self._changed.notify()
+        return timed
+
+    def _wait(self) -> None:
+        offset = time.time() - time.monotonic()
+        while True:
+            with self._changed:
+                if self._stopped:
+                    return
+                due = self._take_due()
+                if not due:
+                    self._changed.wait(self._step())
+                    due = self._take_due()
+            moved = time.time() - time.monotonic() - offset
+            if abs(moved) > JUMP_SECONDS_MIN:
+                offset += moved
+                due = [*(_Call(0, lambda call=call: call(moved), wall=True) for call in self._jumped), *due]  # type: ignore[misc]
+            for timed in due:
+                _make(timed)
+
+    def _step(self) -> Seconds:
+        waits = [STEP_SECONDS_MAX]
+        if self._monotonic:
+            waits.append(self._monotonic[0][0] - time.monotonic())
+        if self._wall:
+            waits.append(self._wall[0][0] - time.time())
+        return max(0.0, min(waits))
+
+    def _take_due(self) -> list[_Call]:
+        due: list[_Call] = []
+        for heap, now in ((self._monotonic, time.monotonic()), (self._wall, time.time())):
+            while heap and (heap[0][0] <= now or heap[0][2].call is None):
+                due.append(heapq.heappop(heap)[2])
+        return due
+
+
+def _make(timed: _Call) -> None:
+    if timed.call is None:
+        return
+    try:
+        timed.call()
+    except Exception as error:
+        # Calls only put a message into a mailbox; one that fails must not take every other timer with it.
+        threading.excepthook(
+            threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
+        )

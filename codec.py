@@ -1,0 +1,71 @@
+"""Data and results as JSON text, strictly: what comes out is what went in, or nothing is stored.
+
+JSON only, never pickle: a job written by one version, process or host must be readable by any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Any
+
+from .errors import UsageError
+
+DEPTH_MAX = 100
+"""How deep data may nest; a cycle is found by it too."""
+
+
+def encode(value: Any, *, what: str, bytes_max: int) -> str:
+    """JSON text of a value.
+
+    Args:
+        value: None, bool, int, finite float, str, and lists, tuples and dicts with str keys of them.
+        what: how an error names it, such as `data`.
+        bytes_max: how long the text may be.
+
+    Raises:
+        UsageError: it is something else, or too large.
+    """
+    if value is None:
+        return "null"
+    _check(value, what, 0)
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    # The text is ASCII (lone surrogates stay escaped), so its length is its size.
+    if len(text) > bytes_max:
+        raise UsageError(f"expected {what} of at most {bytes_max} bytes as JSON, got: {len(text)} bytes; pass a reference")
+    return text
+
+
+def decode(text: str) -> Any:
+    """The value of JSON text from the store."""
+    return json.loads(text)
+
+
+def digest(text: str) -> str:
+    """A short hash that lets two log lines be compared without showing the data."""
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _check(value: Any, path: str, depth: int) -> None:
+    if depth > DEPTH_MAX:
+        raise UsageError(f"expected data nested at most {DEPTH_MAX} deep and without cycles, got more at {path[:200]}")
+    match value:
+        case None | bool() | int() | str():
+            return
+        case float():
+            if not math.isfinite(value):
+                raise UsageError(f"expected a value that JSON can carry at {path}, got: {value!r}")
+        case list() | tuple():
+            for index, item in enumerate(value):
+                _check(item, f"{path}[{index}]", depth + 1)
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    raise UsageError(f"expected only str keys at {path}, got: {key!r} ({type(key).__name__})")
+                _check(item, f"{path}.{key}", depth + 1)
+        case _:
+            raise UsageError(
+                f"expected a value that JSON can carry at {path} (None, bool, int, float, str, list, dict), "
+                f"got: {type(value).__name__}; convert it first"
+            )

@@ -1,0 +1,166 @@
+"""What is logged: facts under stable names, and nothing else.
+
+Each kind of event declares its level and its fields. docs/events.md is generated from this table.
+Levels: error, a person must act; warning, it recovered by itself; info, one line for a job's end and for what a person
+did; debug, the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["debug", "info", "warning", "error"]
+
+ENVELOPE: dict[str, str] = {
+    "event": "the name of the event",
+    "ts": "wall time, seconds since the Unix epoch",
+    "boot": "the life of the runtime",
+    "seq": "rises by one with every line of a boot",
+    "actor": "who says it, where an actor does",
+    "incarnation": "which life of that actor",
+    "msg": "the message that was being handled",
+    "cause": "the message that caused that one",
+    "corr": "the root: the host's call, or the slot",
+}
+"""Fields that every line may carry besides its own."""
+
+JOB = ("job_id", "job_name", "claim_no", "attempt")
+MOVE = (*JOB, "from", "to", "rev")
+SUMS = ("revs", "times")
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """One kind of event.
+
+    Attributes:
+        level: a property of the kind, never of the occasion.
+        says: what it means, one sentence.
+        fields: what it may carry besides the envelope.
+    """
+
+    level: Level
+    says: str
+    fields: tuple[str, ...]
+
+
+EVENTS: dict[str, EventKind] = {
+    "runtime.started": EventKind("info", "A runtime runs.", ("store", "pid", "durability", "host", "version")),
+    "runtime.stopping": EventKind("info", "It takes no new work and lets running jobs finish.", ("drain",)),
+    "runtime.stopped": EventKind(
+        "info", "It has stopped; `interrupted` jobs did not finish in time.", ("interrupted",)
+    ),
+    "runtime.failed": EventKind("error", "The supervisor gave up; the host goes on without the runtime.", ("reason",)),
+    "runtime.recovered": EventKind(
+        "warning",
+        "A dead boot was found: its jobs were taken back. `told` is what its last turn did, which it may not have said.",
+        ("dead_boot", "dead_pid", "jobs", "told"),
+    ),
+    "job.queued": EventKind(
+        "debug", "A job is stored.", (*MOVE, "priority", "run_at", "bytes", "digest", "schedule", "slot", "unique_key")
+    ),
+    "job.deduplicated": EventKind(
+        "debug", "A job was already there; nothing was stored.", (*JOB, "asked_id", "unique_key")
+    ),
+    "job.claimed": EventKind("debug", "A lane has the job.", (*MOVE, "begun", "waited")),
+    "job.started": EventKind("debug", "Its function is called.", (*JOB, "handler", "lane", "waited")),
+    "job.done": EventKind(
+        "info", "It is done.", (*MOVE, *SUMS, "outcome", "reason", "run_at", "took", "schedule", "slot")
+    ),
+    "job.failed": EventKind(
+        "warning",
+        "An attempt failed, timed out or was interrupted.",
+        (*JOB, "outcome", "reason", "error", "traceback", "boot_was"),
+    ),
+    "job.retried": EventKind("warning", "It is queued again.", (*MOVE, *SUMS, "outcome", "reason", "run_at")),
+    "job.snoozed": EventKind(
+        "info", "Its handler asked to run it later.", (*MOVE, *SUMS, "outcome", "reason", "run_at")
+    ),
+    "job.released": EventKind("debug", "It was claimed in advance, not started, and put back.", (*MOVE, "reason")),
+    "job.dead": EventKind(
+        "error", "It is not tried again.", (*MOVE, *SUMS, "outcome", "reason", "run_at", "schedule", "slot")
+    ),
+    "job.requeued": EventKind("info", "A host put it back into the queue.", (*MOVE, *SUMS, "run_at")),
+    "job.cancelled": EventKind("info", "It was cancelled, or expired.", (*MOVE, *SUMS, "outcome", "reason", "run_at")),
+    "job.fenced": EventKind(
+        "warning",
+        "An attempt that had lost its claim tried to end the job; nothing changed.",
+        (*JOB, "outcome", "claim_no_now", "state", "why"),
+    ),
+    "job.parked": EventKind("info", "No living runtime has a handler for it; it waits.", (*JOB,)),
+    "job.waiting": EventKind("debug", "It may not start yet because its old lane still runs.", (*JOB, "lane")),
+    "handler.added": EventKind("debug", "A handler was added.", ("job_name", "handler", "concurrency", "isolation")),
+    "handler.removed": EventKind("debug", "A handler was removed.", ("job_name", "handler")),
+    "handler.halted": EventKind(
+        "error",
+        "Too many hung lanes: its jobs wait until some have ended.",
+        ("job_name", "abandoned", "abandoned_threads_max"),
+    ),
+    "name.paused": EventKind("info", "No job of this name is started, on any runtime of the store.", ("job_name",)),
+    "name.resumed": EventKind("info", "Jobs of this name are started again.", ("job_name",)),
+    "slot.fired": EventKind(
+        "debug",
+        "A slot came and its job is queued.",
+        ("schedule", "slot", "job_id", "job_name", "outcome", "reason", "late"),
+    ),
+    "slot.caught_up": EventKind(
+        "info",
+        "An old slot was fired under the catch-up policy.",
+        ("schedule", "slot", "job_id", "job_name", "outcome", "reason", "late"),
+    ),
+    "slot.skipped": EventKind(
+        "info", "Slots did not fire, and why.", ("schedule", "slot", "last", "count", "job_name", "reason", "by")
+    ),
+    "slot.taken": EventKind("debug", "Another runtime has accounted for the slot.", ("schedule", "slot", "job_name")),
+    "schedule.added": EventKind(
+        "info", "A schedule counts from now on.", ("schedule", "job_name", "when", "timezone", "durable")
+    ),
+    "schedule.changed": EventKind(
+        "info", "A schedule is another one from now on.", ("schedule", "job_name", "when", "timezone", "durable")
+    ),
+    "schedule.removed": EventKind("info", "A schedule is gone.", ("schedule", "job_name")),
+    "schedule.paused": EventKind("info", "Its slots pass without firing.", ("schedule", "job_name")),
+    "schedule.resumed": EventKind("info", "Its slots fire again.", ("schedule", "job_name")),
+    "actor.started": EventKind("debug", "An incarnation of an actor runs.", ("child", "child_incarnation")),
+    "actor.stopped": EventKind("debug", "It was told to stop and has.", ("child", "child_incarnation")),
+    "actor.crashed": EventKind("warning", "It died.", ("child", "child_incarnation", "reason", "traceback", "mailbox")),
+    "actor.restarted": EventKind(
+        "warning", "Its next incarnation runs.", ("child", "child_incarnation", "restarts_in_window", "backoff")
+    ),
+    "actor.quarantined": EventKind(
+        "error",
+        "It kept dying: it is not restarted, and its jobs wait.",
+        ("child", "child_incarnation", "restarts_in_window", "reason"),
+    ),
+    "supervisor.gave_up": EventKind(
+        "error", "A part that nothing works without kept dying.", ("child", "reason", "restarts_in_window")
+    ),
+    "supervisor.restarted": EventKind(
+        "warning", "The supervisor died; the next one adopted its children.", ("child_incarnation",)
+    ),
+    "lane.abandoned": EventKind(
+        "error",
+        "A job's function did not heed its signal; its thread is left behind.",
+        (*JOB, "lane", "why", "stack", "abandoned"),
+    ),
+    "lane.returned": EventKind("info", "An abandoned lane has ended after all.", (*JOB, "lane", "after")),
+    "store.waiting": EventKind(
+        "warning", "A turn waits: somebody holds a write transaction open on the file.", ("store", "waited", "reason")
+    ),
+    "store.unavailable": EventKind("error", "Turns fail; mail is kept and tried again.", ("store", "reason", "waited")),
+    "store.available": EventKind("info", "Turns succeed again.", ("store", "waited")),
+    "store.on_network": EventKind(
+        "error", "The file lies on a network file system, whose locks cannot be trusted.", ("store", "filesystem")
+    ),
+    "message.refused": EventKind(
+        "error", "A message made its turn fail and was refused alone.", ("message", "reason", "traceback")
+    ),
+    "retention.pruned": EventKind("debug", "Ended jobs and old slots were removed.", ("rows",)),
+    "clock.jumped": EventKind("warning", "Wall time moved against monotonic time.", ("delta", "jobs")),
+    "subscriber.failed": EventKind(
+        "warning", "A subscriber raised; the event was not given to it again.", ("subscriber", "reason", "failures")
+    ),
+    "log.dropped": EventKind("error", "Lines could not be written, or a subscriber was too slow.", ("count", "reason")),
+}
+"""Every kind of event that there is."""

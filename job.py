@@ -1,0 +1,212 @@
+"""What a handler gets, and what every call of the Jobs API gives back: the stored value, with what a lane lends it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from .codec import decode, encode
+from .errors import UsageError
+from .messages.jobs import Claim, JobRecord, JobState, Seconds
+
+PROGRESS_BYTES_MAX = 4096
+"""JSON text of one progress report."""
+
+T = TypeVar("T")
+
+
+class Lent(Protocol):
+    """What a lane lends to the Job it runs. A thread, a task and a child process each have their own."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job has been signalled to end."""
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When its time is up."""
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger with the job's fields bound."""
+
+    def sleep(self, seconds: Seconds) -> bool:
+        """Wait; False when woken by the signal."""
+
+    def report(self, progress: str) -> None:
+        """Tell how far the job is, as JSON text."""
+
+    def queue(self, name: str, data: Any, options: dict[str, Any]) -> Job[Any]:
+        """Queue another job with the same root."""
+
+
+class Job(Generic[T]):
+    """One job.
+
+    As `jobs.queue`, `get` or `list` give it, it is a picture of the stored job at that moment. As a handler gets it,
+    it also has a token, a log, and a way to say how far it is.
+    """
+
+    __slots__ = ("_claim", "_data", "_lent", "deduplicated", "record")
+
+    def __init__(
+        self, record: JobRecord, *, data: Any = ..., lent: Lent | None = None, deduplicated: bool = False
+    ) -> None:
+        self.record = record
+        self.deduplicated = deduplicated
+        """Whether `queue` found this job there already, by id or unique key, and stored nothing."""
+        self._data = data
+        self._lent = lent
+        self._claim = Claim(record)
+
+    # --- what it is -----------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        """Which handlers it is for."""
+        return self.record.name
+
+    @property
+    def data(self) -> T:
+        """What it was queued with; validated when the handler asks for a type."""
+        if self._data is ...:
+            self._data = decode(self.record.data)
+        data: T = self._data
+        return data
+
+    @property
+    def state(self) -> JobState:
+        """`queued`, `running`, `done`, `dead` or `cancelled`, when this picture was taken."""
+        return JobState(self.record.state)
+
+    @property
+    def attempt(self) -> int:
+        """While it runs, which attempt this is (1 is the first); otherwise how many have been counted."""
+        return self.record.attempt + (self.record.state == JobState.RUNNING)
+
+    @property
+    def token(self) -> str:
+        """Id and claim number, as a string that may travel: whoever has it may `mark_done` this attempt.
+
+        Raises:
+            UsageError: this is not a running job.
+        """
+        if self.record.state != JobState.RUNNING:
+            raise UsageError(f"expected a running job, as its handler gets it, got: job {self.id}, {self.state.value}")
+        return self._claim.token
+
+    @property
+    def priority(self) -> int:
+        """Higher runs first."""
+        return self.record.priority
+
+    @property
+    def unique(self) -> str | None:
+        """Its unique key."""
+        return self.record.unique_key
+
+    @property
+    def schedule(self) -> str | None:
+        """The schedule that queued it, if one did."""
+        return self.record.schedule
+
+    @property
+    def queued_at(self) -> datetime:
+        """When it was queued, in UTC."""
+        return _time(self.record.queued_at)
+
+    @property
+    def run_at(self) -> datetime:
+        """From when on it is due, in UTC."""
+        return _time(self.record.run_at)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it ended, in UTC."""
+        return None if self.record.ended_at is None else _time(self.record.ended_at)
+
+    @property
+    def slot(self) -> datetime | None:
+        """The instant (UTC) of the schedule that it stands for."""
+        return None if self.record.slot is None else _time(self.record.slot)
+
+    @property
+    def result(self) -> Any:
+        """What its handler returned, or `mark_done` was given."""
+        return None if self.record.result is None else decode(self.record.result)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is in the state that it is in, in one line."""
+        return self.record.reason
+
+    @property
+    def error(self) -> str | None:
+        """The last error, in one line."""
+        return self.record.error
+
+    @property
+    def traceback(self) -> str | None:
+        """The last error's traceback."""
+        return self.record.traceback
+
+    @property
+    def progress_report(self) -> dict[str, Any] | None:
+        """What the handler said last with `progress`: `done`, `total`, `note`."""
+        return None if self.record.progress is None else dict(decode(self.record.progress))
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.name} {self.record.state}>"
+
+    # --- what a lane lends ----------------------------------------------------------------------------------
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the handler should end now: timed out, cancelled, requeued, or the runtime stops.
+
+        Whatever it returns after that changes nothing.
+        """
+        return self._lane().cancelled
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When this attempt times out, in UTC."""
+        return self._lane().deadline
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger that carries the job's fields."""
+        return self._lane().log
+
+    def sleep(self, seconds: Seconds) -> bool:
+        """Wait. True after the whole time, False when the job was signalled to end."""
+        return self._lane().sleep(seconds)
+
+    def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
+        """Say how far the job is; others see it as `jobs.get(id).progress_report`.
+
+        Cheap enough for a loop: reports in quick succession are merged.
+
+        Raises:
+            UsageError: JSON cannot carry it in `PROGRESS_BYTES_MAX`.
+        """
+        report = {"done": done, "total": total, "note": note}
+        self._lane().report(encode(report, what="progress", bytes_max=PROGRESS_BYTES_MAX))
+
+    def queue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
+        """Queue another job that descends from this one in the log; see `jobs.queue`. Works in process lanes too."""
+        return self._lane().queue(name, data, options)
+
+    def _lane(self) -> Lent:
+        if self._lent is None:
+            raise UsageError(f"only the Job that a handler gets can do this, not a picture of job {self.id}")
+        return self._lent
+
+
+def _time(instant: float) -> datetime:
+    return datetime.fromtimestamp(instant, UTC)

@@ -1,0 +1,42 @@
+"""A handler: a host's function with the rules under which it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..messages.jobs import Seconds
+from ..messages.outcomes import Policy
+
+Kind = Literal["thread", "task", "process"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """One registration of `jobs.add_handler`.
+
+    Attributes:
+        id: what `remove_handler` takes.
+        fn: called with a `Job`.
+        kind: what it runs on; coroutine functions run as tasks.
+        wanted: the payload type of its annotation, if it has one.
+        on_timeout: `signal`, or `raise` to also raise `JobTimeout` inside a thread.
+        auto_done: whether returning ends the job.
+    """
+
+    id: str
+    name: str
+    fn: Callable[..., Any]
+    kind: Kind
+    concurrency: int
+    concurrency_total: int | None
+    timeout: Seconds | None
+    on_timeout: Literal["signal", "raise"]
+    auto_done: bool
+    policy: Policy
+    wanted: Any
+
+
+class JobTimeout(Exception):
+    """Raised inside a thread whose job has timed out, when its handler was added with `on_timeout="raise"`."""

@@ -1,0 +1,154 @@
+"""A lane: one run of one job, and what it lends to the job's function."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ..clock import Clock
+from ..job import Job
+from ..limits import Limits
+from ..messages.jobs import Claim, Seconds
+from ..messages.outcomes import Outcome
+from ..payload import fit
+from .handler import Handler
+
+PROGRESS_SECONDS_MIN = 0.1
+"""Progress reports in quicker succession are merged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneContext:
+    """What the runtime lends to every lane.
+
+    Attributes:
+        ended: told once that a lane has ended, with the outcome and the seconds it took. Any thread calls it.
+        progressed: told how far a job is.
+        queue: queues a job that descends from another.
+        bound: a logger of the host's with the given fields bound.
+    """
+
+    clock: Clock
+    limits: Limits
+    spawn: Callable[[Callable[[], None], str], threading.Thread]
+    event: Callable[[], threading.Event]
+    ended: Callable[[Lane, Outcome, Seconds], None]
+    progressed: Callable[[str, int, str], None]
+    queue: Callable[[str, Any, dict[str, Any], str], Job[Any]]
+    bound: Callable[..., Any]
+
+
+class Lane:
+    """One run of one job. Runners start it; its HandlerActor signals and abandons it; it ends once."""
+
+    def __init__(self, lane_id: int, handler: Handler, claim: Claim, context: LaneContext) -> None:
+        self.id = lane_id
+        self.handler = handler
+        self.claim = claim
+        self.context = context
+        self.started_at = context.clock.now()
+        self.started_monotonic = context.clock.monotonic()
+        self.reason: str | None = None
+        self.abandoned_because: str | None = None
+        self.ended = False
+        self.stack: Callable[[], str] = lambda: ""
+        self.interrupt: Callable[[], None] = lambda: None
+        """How a runner passes the signal on: cancels a task, tells a child."""
+        self.kill: Callable[[], None] = lambda: None
+        """How a runner takes the lane away for good, where it can."""
+        self._signalled = context.event()
+        self._lock = threading.Lock()
+        self._then: list[Callable[[], None]] = []
+        self._progress: str | None = None
+        self._progress_due = 0.0
+
+    @property
+    def timeout(self) -> Seconds | None:
+        """The job's own, or its handler's."""
+        return self.claim.job.timeout if self.claim.job.timeout is not None else self.handler.timeout
+
+    def job(self) -> Job[Any]:
+        """The Job to call the function with.
+
+        Raises:
+            Discard: the data does not fit what the handler asks for.
+        """
+        job: Job[Any] = Job(self.claim.job, lent=self)
+        return job if self.handler.wanted is None else Job(job.record, lent=self, data=fit(job.data, self.handler.wanted))
+
+    def signal(self, reason: str) -> None:
+        """Ask the function to end: it sees `job.cancelled`, and `job.sleep` returns."""
+        self.reason = reason
+        self._signalled.set()
+        self.interrupt()
+
+    def abandon(self, why: str) -> None:
+        """Give the lane up: whatever it still does changes nothing, and its thread is not used again."""
+        self.abandoned_because = why
+        self.kill()
+
+    def finish(self, outcome: Outcome) -> None:
+        """The function has returned or raised (or never will). Only the first call counts."""
+        with self._lock:
+            if self.ended:
+                return
+            self.ended = True
+            then, self._then = self._then, []
+        self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic)
+        for call in then:
+            call()
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Call once the lane has ended; at once if it has."""
+        with self._lock:
+            if not self.ended:
+                self._then.append(call)
+                return
+        call()
+
+    def fields(self) -> dict[str, Any]:
+        """What log lines about this run carry."""
+        job = self.claim.job
+        return {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "attempt": job.attempt + 1}
+
+    # --- what the Job borrows -------------------------------------------------------------------------------
+
+    @property
+    def cancelled(self) -> bool:
+        return self._signalled.is_set()
+
+    @property
+    def deadline(self) -> datetime | None:
+        timeout = self.timeout
+        return None if timeout is None else datetime.fromtimestamp(self.started_at + timeout, UTC)
+
+    @property
+    def log(self) -> Any:
+        return self.context.bound(**self.fields())
+
+    def sleep(self, seconds: Seconds) -> bool:
+        return not self._signalled.wait(seconds)
+
+    def report(self, progress: str) -> None:
+        with self._lock:
+            waiting, self._progress = self._progress is not None, progress
+        if waiting:
+            return
+        now = self.context.clock.monotonic()
+        if now >= self._progress_due:
+            self._pass_progress()
+            return
+        self.context.clock.after(self._progress_due - now, self._pass_progress)
+
+    def queue(self, name: str, data: Any, options: dict[str, Any]) -> Job[Any]:
+        return self.context.queue(name, data, options, self.claim.job.corr)
+
+    def _pass_progress(self) -> None:
+        with self._lock:
+            progress, self._progress = self._progress, None
+        self._progress_due = self.context.clock.monotonic() + PROGRESS_SECONDS_MIN
+        if progress is not None and not self.ended:
+            self.context.progressed(self.claim.job.id, self.claim.job.claim_no, progress)

@@ -1,0 +1,115 @@
+"""Lanes as asyncio tasks: one event loop a handler, on a thread of its own, so that one that blocks harms no other."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+import threading
+import traceback
+
+from ..log import job_context
+from ..messages.outcomes import Outcome, OutcomeKind
+from .calls import Ending, caught, success
+from .lane import Lane
+
+
+class TaskRunner:
+    """Runs the lanes of one handler."""
+
+    def __init__(self) -> None:
+        self._loop: _Loop | None = None
+
+    def start(self, lane: Lane) -> None:
+        """Run a lane as a task."""
+        if self._loop is None or self._loop.blocked:
+            self._loop = _Loop(lane)
+        self._loop.start(lane)
+
+    def close(self) -> None:
+        """End the loop once its tasks have ended."""
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
+
+
+class _Loop:
+    """An event loop on its own thread."""
+
+    def __init__(self, first: Lane) -> None:
+        self.blocked = False
+        self._closing = False
+        self._loop = asyncio.new_event_loop()
+        self._lanes: dict[int, Lane] = {}
+        self._ident: int | None = None
+        first.context.spawn(self._run, f"loop {first.handler.name}")
+
+    def start(self, lane: Lane) -> None:
+        self._lanes[lane.id] = lane
+        lane.stack = self._stack
+        self._loop.call_soon_threadsafe(self._create, lane)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._close_when_idle)
+
+    def _run(self) -> None:
+        self._ident = threading.get_ident()
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    def _create(self, lane: Lane) -> None:
+        task = self._loop.create_task(self._call(lane))
+        lane.stack = lambda: self._stack_of(task)
+        lane.interrupt = lambda: self._cancel(task)
+        lane.kill = lambda: self._watch(lane)
+        if lane.cancelled:
+            task.cancel()
+
+    async def _call(self, lane: Lane) -> None:
+        ending = Ending()
+        limits = lane.context.limits
+        try:
+            with caught(ending, error_characters_max=limits.error_characters_max), job_context(**lane.fields()):
+                result = await lane.handler.fn(lane.job())
+                ending.outcome = success(
+                    result, auto_done=lane.handler.auto_done, result_bytes_max=limits.result_bytes_max
+                )
+        finally:
+            self._lanes.pop(lane.id, None)
+            lane.finish(ending.outcome)
+            self._close_when_idle(asked=False)
+
+    def _cancel(self, task: asyncio.Task[None]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(task.cancel)
+
+    def _watch(self, lane: Lane) -> None:
+        """The lane was abandoned: if the loop does not answer either, something on it blocks, and all on it is lost."""
+        answered = threading.Event()
+        self._loop.call_soon_threadsafe(answered.set)
+        grace = lane.context.limits.lane_grace_seconds
+        lane.context.clock.after(grace, lambda: None if answered.is_set() else self._give_up(lane))
+
+    def _give_up(self, culprit: Lane) -> None:
+        self.blocked = True
+        reason = f"job {culprit.claim.job.id} blocks their event loop"
+        for lane in list(self._lanes.values()):
+            if lane is not culprit:
+                lane.finish(Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason))
+
+    def _close_when_idle(self, *, asked: bool = True) -> None:
+        self._closing = self._closing or asked
+        if self._closing and not self._lanes:
+            self._loop.stop()
+
+    def _stack(self) -> str:
+        frame = None if self._ident is None else sys._current_frames().get(self._ident)
+        return "" if frame is None else "".join(traceback.format_stack(frame))
+
+    def _stack_of(self, task: asyncio.Task[None]) -> str:
+        text = io.StringIO()
+        task.print_stack(file=text)
+        return text.getvalue()

@@ -1,0 +1,99 @@
+"""Lanes on threads: one daemon thread a lane, kept for the next job when it has ended in time."""
+
+from __future__ import annotations
+
+import ctypes
+import queue
+import sys
+import threading
+import traceback
+from collections import deque
+
+from ..log import job_context
+from ..messages.outcomes import Outcome
+from .calls import Ending, caught, success
+from .handler import JobTimeout
+from .lane import Lane
+
+
+class ThreadRunner:
+    """Runs the lanes of one handler."""
+
+    def __init__(self) -> None:
+        self._idle: deque[_Worker] = deque()
+
+    def start(self, lane: Lane) -> None:
+        """Run a lane on an idle thread, or on a new one.
+
+        Raises:
+            RuntimeError: the system gives no more threads.
+        """
+        try:
+            worker = self._idle.pop()
+        except IndexError:
+            worker = _Worker(self._idle)
+            lane.context.spawn(worker.work, f"lane {lane.handler.name}")
+        worker.lanes.put(lane)
+
+    def close(self) -> None:
+        """Let idle threads end."""
+        while self._idle:
+            self._idle.pop().lanes.put(None)
+
+
+class _Worker:
+    def __init__(self, idle: deque[_Worker]) -> None:
+        self.lanes: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
+        self._idle = idle
+
+    def work(self) -> None:
+        while (lane := self.lanes.get()) is not None:
+            outcome = _Call(lane).run()
+            # A thread whose lane was abandoned has been replaced already.
+            keep = lane.abandoned_because is None
+            if keep:
+                self._idle.append(self)
+            lane.finish(outcome)
+            del lane
+            if not keep:
+                return
+
+
+class _Call:
+    """One call of a function on this thread, which another thread may look at or raise an error in."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._ident = threading.get_ident()
+        self._lock = threading.Lock()
+        self._calling = True
+        lane.stack = self._stack
+        if lane.handler.on_timeout == "raise":
+            lane.kill = self._raise
+
+    def run(self) -> Outcome:
+        ending = Ending()
+        limits = self._lane.context.limits
+        try:
+            with caught(ending, error_characters_max=limits.error_characters_max), job_context(**self._lane.fields()):
+                handler = self._lane.handler
+                result = handler.fn(self._lane.job())
+                ending.outcome = success(
+                    result, auto_done=handler.auto_done, result_bytes_max=limits.result_bytes_max
+                )
+            with self._lock:
+                self._calling = False
+            # An error that was raised here but not delivered yet must not strike the next job on this thread.
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), None)
+        except JobTimeout:
+            self._calling = False
+        return ending.outcome
+
+    def _stack(self) -> str:
+        frame = sys._current_frames().get(self._ident) if self._calling else None
+        return "" if frame is None else "".join(traceback.format_stack(frame))
+
+    def _raise(self) -> None:
+        with self._lock:
+            if self._calling:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), ctypes.py_object(JobTimeout))

@@ -1,0 +1,191 @@
+"""What a job is: the spec a host gives, the record the store keeps, the claim a lane works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+Seconds = float
+"""A duration in seconds."""
+
+Instant = float
+"""An instant in seconds since the Unix epoch (UTC)."""
+
+
+class JobState(StrEnum):
+    """The five states of a job. Due-ness and parking are comparisons, not states."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to the job unless somebody requeues it."""
+        return self in (JobState.DONE, JobState.DEAD, JobState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """One job for `jobs.queue_many`, with the options that `jobs.queue` takes.
+
+    Attributes:
+        name: which handler it is for, 1 to 200 characters.
+        data: anything JSON can carry.
+        id: the job's id; a known one returns the stored job.
+        delay: seconds or a timedelta from now.
+        at: an aware date-time before which it is not started.
+        priority: higher runs first.
+        unique: while a job with this name and key is unfinished, that one is returned.
+        expires: seconds, a timedelta or an aware date-time after which an unstarted job is cancelled.
+        max_attempts: overrides the handler's.
+        timeout: seconds for one attempt; overrides the handler's.
+    """
+
+    name: str
+    data: Any = None
+    id: str | None = None
+    delay: Seconds | timedelta | None = None
+    at: datetime | None = None
+    priority: int = 0
+    unique: str | None = None
+    expires: Seconds | timedelta | datetime | None = None
+    max_attempts: int | None = None
+    timeout: Seconds | timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A checked job on its way into the store. `data` is JSON text."""
+
+    id: str
+    name: str
+    data: str
+    queued_at: Instant
+    run_at: Instant
+    corr: str
+    priority: int = 0
+    max_attempts: int | None = None
+    timeout: Seconds | None = None
+    expires_at: Instant | None = None
+    unique_key: str | None = None
+    schedule: str | None = None
+    slot: Instant | None = None
+    solo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as the store keeps it; the fields are the columns of its table, in order.
+
+    Attributes:
+        run_at: it is due from this instant on.
+        no: its place in the queue among jobs with the same priority and `run_at`.
+        attempt: how many attempts the retry policy has counted so far.
+        claim_no: the fence; it rises with every claim and never falls.
+        settled_no: the `claim_no` whose ending was accepted last; tells a repeated ending from a stale one.
+        solo: whether it waits while another job of its schedule runs (overlap="queue_one").
+        boot: the runtime that holds the claim, with the incarnation of the HandlerActor it was given to.
+        begun: whether the claim was taken for an idle lane (an interruption is then blamed on the job).
+        deferred: whether its handler has returned without ending it (auto_done=False).
+        suspect_until: until then it runs alone among suspects; set after two blamed interruptions.
+        wary: whether its next claim must be a begun one.
+        rev: the revision of its last transition; None while that transition is untold.
+        told: the state that the log knows of.
+        trail: `rev@instant` of each transition since the last line at info or above.
+    """
+
+    no: int
+    id: str
+    name: str
+    data: str
+    state: str
+    priority: int
+    run_at: Instant
+    queued_at: Instant
+    corr: str
+    attempt: int
+    claim_no: int
+    settled_no: int
+    max_attempts: int | None
+    timeout: Seconds | None
+    expires_at: Instant | None
+    unique_key: str | None
+    schedule: str | None
+    slot: Instant | None
+    solo: int
+    boot: str | None
+    incarnation: int | None
+    begun: int
+    deferred: int
+    claimed_at: Instant | None
+    interruptions: int
+    interruptions_max: int | None
+    suspect_until: Instant | None
+    wary: int
+    result: str | None
+    reason: str | None
+    error: str | None
+    traceback: str | None
+    progress: str | None
+    ended_at: Instant | None
+    rev: int | None
+    told: str | None
+    trail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A broker's grant of one job to one lane of one HandlerActor."""
+
+    job: JobRecord
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What fences it: the job's id and the number of the claim."""
+        return self.job.id, self.job.claim_no
+
+    @property
+    def token(self) -> str:
+        """The key as a string that may travel."""
+        return f"{self.job.id}:{self.job.claim_no}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One ended claim, as the store keeps it for a job's history."""
+
+    job_id: str
+    claim_no: int
+    attempt: int
+    outcome: str
+    boot: str
+    begun: bool
+    claimed_at: Instant
+    ended_at: Instant
+    error: str | None
+    traceback: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One change of a job's state, with the revision that the store gave it.
+
+    Attributes:
+        event: the name of the event that tells it.
+        job: the job after the change.
+        before: its state before, None for a new job.
+        rev: gapless over the store.
+        fields: what the event says besides.
+    """
+
+    event: str
+    job: JobRecord
+    before: str | None
+    rev: int
+    fields: Mapping[str, Any]

@@ -1,0 +1,384 @@
+"""What actors say to one another. Commands are verbs, facts are in the past tense.
+
+Every message travels in a `Mail`, which carries the ids that the log is stitched together with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .jobs import Claim, Instant, NewJob, Seconds
+from .outcomes import Outcome, Policy
+from .schedules import ScheduleRecord
+from .slots import Accounting
+
+
+class Reply(Protocol):
+    """Where an answer goes: a future whose other end a host's thread waits at."""
+
+    def cancelled(self) -> bool:
+        """Whether the caller has given up; its mail is then skipped."""
+
+    def set_result(self, result: Any, /) -> None:
+        """Answer."""
+
+    def set_exception(self, exception: BaseException | None, /) -> None:
+        """Refuse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """The envelope of every message.
+
+    Attributes:
+        msg: this message's id, unique in its boot.
+        cause: the message that was being handled when it was sent; None from a host's thread or the clock.
+        corr: the root it descends from: the id of the job a host queued, or of the slot that fired.
+        sent_at: when, by the wall clock.
+    """
+
+    msg: int
+    cause: int | None
+    corr: str | None
+    sent_at: Instant
+    body: Any
+
+
+# --- a host to the JobBroker; each is answered through `reply` ----------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """Store these jobs, all or none. Answered with a list of (record, fresh)."""
+
+    jobs: tuple[NewJob, ...]
+    reply: Reply | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeue:
+    """Put a job at the back of the queue with its attempts reset."""
+
+    job_id: str
+    run_at: Instant
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkDone:
+    """End a job as done. Without `claim_no` it must be queued."""
+
+    job_id: str
+    claim_no: int | None
+    result: str | None
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """End a queued or running job as cancelled."""
+
+    job_id: str
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Start no job of this name, on any runtime of the store, until it is resumed."""
+
+    name: str
+    paused: bool
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expect:
+    """A host's own transaction holds this job: look for it until it appears or `give_up_at` has passed."""
+
+    job_id: str
+    give_up_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declare:
+    """Store what a schedule is, so that its memory outlives the runtime. Answered with the stored record."""
+
+    schedule: ScheduleRecord
+    reply: Reply | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """Remove a durable schedule."""
+
+    schedule_id: str
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseSchedule:
+    """Let the slots of a schedule pass, or no longer."""
+
+    schedule_id: str
+    paused: bool
+    reply: Reply
+
+
+# --- the clock, the hint socket and the supervisor to the JobBroker ------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Time may have made something due, or another process may have changed the file.
+
+    Attributes:
+        foreign: whether it came from another process (a hint, or the poll that stands in for a lost one).
+    """
+
+    foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeep:
+    """Look for dead boots, or prune what retention no longer keeps."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockJumped:
+    """Wall time moved against monotonic time by so many seconds."""
+
+    delta: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Down:
+    """A child is dead. Sent by the supervisor before it starts the next incarnation."""
+
+    child: str
+    incarnation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The runtime is stopping: claim nothing more, and give back what has not been started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Farewell:
+    """The boot ends: interrupt whatever it still holds, and forget it."""
+
+    reply: Reply
+
+
+# --- a HandlerActor to the JobBroker ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Up:
+    """What a HandlerActor can take, what it holds and what it waits to hear settled. Sent whenever the first changes.
+
+    Attributes:
+        lanes: how many jobs may run at once.
+        prefetch: how many more claims it may hold.
+        total: the limit of running jobs of this name over the whole store.
+        held: the keys of every claim it holds, started or not.
+    """
+
+    name: str
+    incarnation: int
+    lanes: int
+    prefetch: int
+    total: int | None
+    interruptions_max: int | None
+    held: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A claim has ended. Kept by its HandlerActor until the broker says `Settled`.
+
+    Attributes:
+        late: whether the lane had been given up before it ended.
+    """
+
+    name: str
+    claim: Claim
+    outcome: Outcome
+    policy: Policy
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveBack:
+    """These claims were not started: put the jobs back where they were, if the claims still count."""
+
+    name: str
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed:
+    """How far a running job says it is, as JSON text."""
+
+    job_id: str
+    claim_no: int
+    progress: str
+
+
+# --- the JobBroker to a HandlerActor ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Run these claims."""
+
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """These endings are recorded (or refused for good): forget them."""
+
+    keys: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoke:
+    """The job was cancelled, requeued or ended elsewhere: signal the lane."""
+
+    key: tuple[str, int]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Say `Up`, and say again every ending that is not settled: the broker is new."""
+
+
+# --- a lane, the clock and a host to a HandlerActor ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneEnded:
+    """A lane's function has returned or raised."""
+
+    lane_id: int
+    claim: Claim
+    outcome: Outcome
+    seconds: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlinePassed:
+    """A lane is still at work when its time is up."""
+
+    lane_id: int
+    key: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraceOver:
+    """An old lane has had its time to heed the signal, or has ended."""
+
+    lane_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unstarted:
+    """Prefetched claims have waited long enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """The handlers of this name have changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detach:
+    """A handler was removed; its running jobs finish, or are given back after `drain` seconds."""
+
+    handler_id: str
+    drain: Seconds | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupt:
+    """End what still runs, as interrupted and unblamed. None means every handler of the name."""
+
+    handler_id: str | None
+    reason: str
+
+
+# --- the SchedulerActor -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Slots of a schedule are due: account for them, from `since` to `accounting.accounted_to`."""
+
+    schedule: ScheduleRecord
+    since: Instant
+    accounting: Accounting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked:
+    """The slots of a schedule are stored up to `accounted_to`."""
+
+    schedule_id: str
+    accounted_to: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wake:
+    """A slot may be due; with `reload`, another process may have changed the durable schedules."""
+
+    reload: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleChanged:
+    """A schedule was declared, paused, resumed, accounted for elsewhere, or removed (None)."""
+
+    schedule_id: str
+    record: ScheduleRecord | None
+
+
+# --- the supervisor -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Died:
+    """An actor's loop has ended. Sent from the `finally` around it, on its own thread."""
+
+    child: str
+    incarnation: int
+    reason: str
+    traceback: str | None
+    normal: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartChild:
+    """Start a child, unless it is there already. `spec` is a supervisor.ChildSpec."""
+
+    spec: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopChild:
+    """Stop a child for good."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartNow:
+    """The back-off of a child is over."""
+
+    child: str
+    incarnation: int

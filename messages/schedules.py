@@ -1,0 +1,67 @@
+"""What a schedule is, and what became of each of its slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .jobs import Instant, Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRecord:
+    """A schedule as the store keeps it; the fields are the columns of its table, in order.
+
+    Attributes:
+        id: a hash of the key, or of name, when, zone and data.
+        data: JSON text of what its jobs get.
+        durable: whether it lives in the store until removed, or only as long as the runtimes that declare it.
+        accounted_to: every slot up to this instant is accounted for.
+        changed_at: since when it is what it is; earlier slots are not its own.
+        last_slot: the newest slot that fired.
+    """
+
+    id: str
+    name: str
+    when: str
+    data: str
+    timezone: str
+    dst_gap: str
+    dst_fold: str
+    catch_up: str
+    catch_up_window: Seconds
+    catch_up_max: int
+    overlap: str
+    jitter: Seconds
+    durable: int
+    paused: int
+    accounted_to: Instant
+    changed_at: Instant
+    last_slot: Instant | None
+
+    @property
+    def definition(self) -> tuple[object, ...]:
+        """What makes it another schedule when it changes: all but the memory of its slots."""
+        return (
+            self.name, self.when, self.data, self.timezone, self.dst_gap, self.dst_fold, self.catch_up,
+            self.catch_up_window, self.catch_up_max, self.overlap, self.jitter, self.durable,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotEntry:
+    """What became of one slot, or of a range of them.
+
+    Attributes:
+        slot: the slot, or the first of the range.
+        last: the last of the range (the slot itself for a single one).
+        count: how many slots it stands for.
+        outcome: `fired`, `late`, `caught_up` or `skipped`.
+    """
+
+    schedule_id: str
+    slot: Instant
+    last: Instant
+    count: int
+    outcome: str
+    reason: str | None
+    job_id: str | None

@@ -1,0 +1,247 @@
+"""The port: what a store promises. These docstrings are the specification; the conformance suite quotes them.
+
+A store is the only writer of job state. It is written by one thread, the JobBroker's, in turns; it is read by any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..messages.jobs import Attempt, Claim, Instant, JobRecord, NewJob, Transition
+from ..messages.outcomes import Outcome, Verdict
+from ..messages.schedules import ScheduleRecord, SlotEntry
+from ..messages.slots import SlotRange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootRecord:
+    """One life of a runtime, as the others on the store see it.
+
+    Attributes:
+        names: the job names it has handlers for.
+        turn: what its last committed turn did, as (rev, event, job id) triples; told when the boot dies untold.
+        hint: where it hears hints.
+    """
+
+    boot: str
+    pid: int
+    host: str
+    started_at: Instant
+    hint: str | None
+    names: tuple[str, ...]
+    turn: tuple[tuple[int, str, str], ...]
+
+
+class Turn(Protocol):
+    """One transaction of the JobBroker. All of it holds after the commit, or none of it.
+
+    Attributes:
+        now: the wall time that everything in this turn happens at.
+        transitions: what changed so far, in order, each with its revision.
+    """
+
+    now: Instant
+    transitions: list[Transition]
+
+    def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
+        """Add a job. A known id, or an unfinished job with its unique key, gives the stored one and False."""
+
+    def job(self, job_id: str) -> JobRecord | None:
+        """The job as this turn sees it."""
+
+    def claim(self, want: Want) -> list[Claim]:
+        """Move due jobs of one name from queued to running, each with a new `claim_no`.
+
+        Order: higher priority, then `run_at`, then queue order. No job that is paused, expired, or held back by
+        `overlap="queue_one"`; no more running ones in the whole store than `want.total`; at most one suspect.
+        """
+
+    def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
+        """Record how a claim ended: running to the verdict's state, only if the claim is still the current one.
+
+        None when it is not: nothing changes.
+        """
+
+    def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
+        """Running to queued, at its old place, as if it had not been claimed. None when the claim is not current."""
+
+    def defer(self, claimed: JobRecord) -> bool:
+        """Note that the handler has returned and the claim lives on. False when the claim is not current."""
+
+    def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
+        """Any state to queued, attempts reset; id and `claim_no` stay.
+
+        Raises:
+            KeyTaken: another unfinished job holds its unique key.
+        """
+
+    def finish(self, job: JobRecord, result: str | None) -> JobRecord:
+        """Queued to done."""
+
+    def cancel(self, job: JobRecord, reason: str) -> JobRecord:
+        """Queued to cancelled."""
+
+    def expire(self) -> None:
+        """Cancel, with the reason `expired`, a batch of queued jobs whose `expires_at` has passed."""
+
+    def tell_untold(self) -> None:
+        """Give revisions to what hosts changed in their own transactions."""
+
+    def note_progress(self, job_id: str, claim_no: int, progress: str) -> None:
+        """Keep how far a job is, only if the claim is current."""
+
+    def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
+        """Running jobs that a boot holds, those whose handler has returned included."""
+
+    def recent_interruptions(self, job_id: str, since: Instant) -> int:
+        """How many blamed interruptions the job had since then."""
+
+    def pause(self, name: str, *, paused: bool) -> None:
+        """Start no job of this name, anywhere, or start them again."""
+
+    def pull_forward(self) -> int:
+        """The clock stepped back: make due what was queued without a delay in what is now the future."""
+
+    def declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
+        """Insert, or replace when its definition changed, and say which (`added`, `changed`, None)."""
+
+    def forget_schedule(self, schedule_id: str) -> bool:
+        """Remove a schedule. False when there is none."""
+
+    def pause_schedule(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
+        """Pause or resume a schedule. None when there is none."""
+
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        """The schedule as this turn sees it."""
+
+    def unfinished_of(self, schedule_id: str) -> list[tuple[str, str]]:
+        """(id, state) of the queued and running jobs of a schedule."""
+
+    def fire(self, entry: SlotEntry, job: NewJob) -> JobRecord | None:
+        """Insert a slot and its job. None when the slot has its row already: nothing changes."""
+
+    def skip(self, schedule_id: str, gone: SlotRange) -> bool:
+        """Record that slots did not fire, joining the range before if the reason is the same.
+
+        False when a row is there already.
+        """
+
+    def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> None:
+        """Every slot of the schedule up to this instant is accounted for."""
+
+    def register(self, boot: BootRecord) -> None:
+        """Make a boot known to the others."""
+
+    def set_names(self, boot: str, names: Sequence[str]) -> None:
+        """The job names for which a boot has handlers now."""
+
+    def forget_boot(self, boot: str) -> bool:
+        """Remove a boot. False when another has done so."""
+
+    def boots(self) -> list[BootRecord]:
+        """Every boot on the store, living or not."""
+
+    def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant, batch: int) -> int:
+        """Remove at most a batch of ended jobs and slots, and say how many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """What a broker wants to claim for one name.
+
+    Attributes:
+        begun, prefetched: how many of each kind, at most.
+        total: limit of running jobs of the name in the whole store.
+        suspect: whether a suspect may be taken.
+    """
+
+    name: str
+    boot: str
+    incarnation: int
+    begun: int
+    prefetched: int
+    total: int | None
+    interruptions_max: int
+    suspect: bool
+
+
+class Store(Protocol):
+    """Where job state lives.
+
+    Attributes:
+        address: the file or server, without a password.
+    """
+
+    address: str
+
+    def open(self) -> None:
+        """Open for reading and writing; make or migrate the schema.
+
+        Raises:
+            UsageError: the place does not exist or may not be written.
+            StoreCorrupt, SchemaTooNew, StoreUnavailable: see there.
+        """
+
+    def close(self) -> None:
+        """Close every connection."""
+
+    def turn(self, boot: str, now: Instant) -> AbstractContextManager[Turn]:
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        Raises:
+            StoreUnavailable: the transaction could not begin or commit; nothing of it holds.
+        """
+
+    def changed(self) -> bool:
+        """Whether another connection has committed since the last call."""
+
+    def get(self, job_id: str) -> JobRecord | None:
+        """One job."""
+
+    def list(self, *, name: str | None, state: str | None, limit: int, before: int | None) -> list[JobRecord]:
+        """Jobs, newest first; `before` is the `no` to go on from."""
+
+    def counts(self, name: str | None) -> dict[str, int]:
+        """How many jobs are in each state."""
+
+    def attempts(self, job_id: str) -> list[Attempt]:
+        """The ended claims of a job that failed or were interrupted, oldest first."""
+
+    def due(self, names: Sequence[str], now: Instant) -> bool:
+        """Whether a queued job of these names is due."""
+
+    def next_due(self, name: str, now: Instant) -> Instant | None:
+        """When the next queued job of this name that is not due yet becomes due."""
+
+    def next_expiry(self) -> Instant | None:
+        """When the next queued job expires."""
+
+    def untold(self) -> bool:
+        """Whether a host's own transaction changed something that is not told yet."""
+
+    def schedules(self) -> list[ScheduleRecord]:
+        """Every schedule that the store remembers."""
+
+    def slots(self, schedule_id: str, start: Instant, end: Instant) -> list[SlotEntry]:
+        """What became of the slots in [start, end), in order."""
+
+    def paused(self) -> tuple[str, ...]:
+        """The paused names."""
+
+    def queue_on(self, connection: Any, job: NewJob) -> tuple[JobRecord, bool]:
+        """Insert through the host's own open connection, in its transaction.
+
+        Raises:
+            UsageError: it is no connection, or not one to this store.
+            NotSupported: the store cannot.
+        """
+
+    def finish_on(self, connection: Any, job_id: str, claim_no: int | None, result: str | None, now: Instant) -> bool:
+        """Running (by this claim) or queued (without one) to done, in the host's transaction. False when stale."""
+
+
+Waited = Callable[[float], None]
+"""Told the seconds that a turn has been waiting for the store so far."""

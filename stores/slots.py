@@ -1,0 +1,117 @@
+"""The part of a turn that keeps schedules, and what became of their slots."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import astuple, replace
+from typing import TYPE_CHECKING
+
+from ..messages.jobs import Instant, JobRecord, NewJob
+from ..messages.schedules import ScheduleRecord, SlotEntry
+from ..messages.slots import SlotRange
+
+SLOT_SECONDS_KEPT_MIN = 7 * 24 * 3600.0
+"""Slots are remembered for seven days, or for the catch-up window if that is longer."""
+
+REPLACE_SCHEDULE = f"insert or replace into lamplighter_schedules values ({', '.join('?' * 17)})"
+
+
+class SlotTurn:
+    """Schedules and slots. A slot and its job are inserted in one transaction, or neither is."""
+
+    if TYPE_CHECKING:
+        now: Instant
+        _connection: sqlite3.Connection
+
+        def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
+            """See `SqliteTurn`."""
+
+    def declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
+        known = self.schedule(schedule.id)
+        if known is not None and known.definition == schedule.definition:
+            return known, None
+        # A new or changed schedule counts from the change; a pause survives it.
+        stored = replace(
+            schedule,
+            accounted_to=self.now,
+            changed_at=self.now,
+            paused=known.paused if known is not None else 0,
+            last_slot=known.last_slot if known is not None else None,
+        )
+        self._connection.execute(REPLACE_SCHEDULE, astuple(stored))
+        return stored, "added" if known is None else "changed"
+
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        row = self._connection.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
+        return None if row is None else ScheduleRecord(*row)
+
+    def forget_schedule(self, schedule_id: str) -> bool:
+        return self._connection.execute("delete from lamplighter_schedules where id = ?", (schedule_id,)).rowcount == 1
+
+    def pause_schedule(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
+        self._connection.execute(
+            "update lamplighter_schedules set paused = ? where id = ?", (int(paused), schedule_id)
+        )
+        return self.schedule(schedule_id)
+
+    def unfinished_of(self, schedule_id: str) -> list[tuple[str, str]]:
+        return self._connection.execute(
+            """select id, state from lamplighter_jobs
+               where schedule = ? and state in ('queued', 'running') order by no""",
+            (schedule_id,),
+        ).fetchall()
+
+    def fire(self, entry: SlotEntry, job: NewJob) -> JobRecord | None:
+        if not self._insert_slot(entry):
+            return None
+        stored, _ = self.insert(job)
+        return stored
+
+    def skip(self, schedule_id: str, gone: SlotRange) -> bool:
+        before = self._connection.execute(
+            """select slot, count, outcome, reason from lamplighter_slots
+               where schedule_id = ? and slot < ? order by slot desc limit 1""",
+            (schedule_id, gone.first),
+        ).fetchone()
+        if before is not None and before[2:] == ("skipped", gone.reason):
+            self._connection.execute(
+                """update lamplighter_slots set last = max(last, ?), count = count + ?
+                   where schedule_id = ? and slot = ? and last < ?""",
+                (gone.last, gone.count, schedule_id, before[0], gone.first),
+            )
+            return True
+        return self._insert_slot(
+            SlotEntry(
+                schedule_id=schedule_id, slot=gone.first, last=gone.last, count=gone.count,
+                outcome="skipped", reason=gone.reason, job_id=None,
+            )
+        )  # fmt: skip
+
+    def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> None:
+        self._connection.execute(
+            """update lamplighter_schedules
+               set accounted_to = max(accounted_to, ?), last_slot = coalesce(?, last_slot) where id = ?""",
+            (accounted_to, last_slot, schedule_id),
+        )
+
+    def prune_slots(self, before: Instant, batch: int) -> int:
+        """Remove slots that no schedule needs any more, and schedules that nobody has declared for as long."""
+        gone = self._connection.execute(
+            """delete from lamplighter_slots where (schedule_id, slot) in (
+                 select s.schedule_id, s.slot from lamplighter_slots s
+                 left join lamplighter_schedules d on d.id = s.schedule_id
+                 where s.last < ? - max(coalesce(d.catch_up_window, 0), ?) limit ?)""",
+            (before, SLOT_SECONDS_KEPT_MIN, max(batch, 0)),
+        ).rowcount
+        self._connection.execute(
+            """delete from lamplighter_schedules
+               where not durable and accounted_to < ? - max(catch_up_window, ?)""",
+            (before, SLOT_SECONDS_KEPT_MIN),
+        )
+        return gone
+
+    def _insert_slot(self, entry: SlotEntry) -> bool:
+        done = self._connection.execute(
+            "insert or ignore into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?)", astuple(entry)
+        )
+        return done.rowcount == 1

@@ -1,0 +1,258 @@
+"""The SQLite store: one file, one writing connection, readers that never block it.
+
+WAL with `synchronous=FULL`: what a caller was told is durable survives a power cut, at one fsync a turn
+(https://sqlite.org/pragma.html#pragma_synchronous). `durability="os"` gives NORMAL: a power cut may take the last turns,
+a killed process never does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ..errors import LamplighterError, StoreCorrupt, StoreUnavailable, UsageError
+from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
+from ..messages.schedules import ScheduleRecord, SlotEntry
+from . import host, schema
+from .turn import SqliteTurn
+
+DURABILITY = {"full": "full", "os": "normal"}
+"""What `durability` means as `pragma synchronous`."""
+
+READERS_MAX = 8
+"""Idle reading connections that are kept."""
+
+CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
+
+
+class SqliteStore:
+    """See `base.Store`. `:memory:` lives as long as the store object, and is read under the writer's lock."""
+
+    def __init__(self, path: str, *, durability: str = "full", busy_seconds_max: float = 1.0) -> None:
+        if durability not in DURABILITY:
+            raise UsageError(f"expected durability to be 'full' or 'os', got: {durability!r}")
+        self.address = path
+        self.in_memory = path == ":memory:"
+        self._durability = durability
+        self._busy_ms = int(busy_seconds_max * 1000)
+        self._writer: sqlite3.Connection | None = None
+        self._lock = threading.RLock()
+        self._readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        self._data_version = 0
+
+    # --- opening --------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        if not self.in_memory:
+            self._make_file()
+        with self._translated():
+            self._writer = self._connect()
+            try:
+                # Some file systems cannot do WAL; SQLite then answers with the mode it kept.
+                mode = self._writer.execute("pragma journal_mode = wal").fetchone()[0]
+                if mode != "wal" and not self.in_memory:
+                    raise UsageError(f"expected {self.address} to be able to use WAL, got journal mode: {mode}")
+                self._writer.execute(f"pragma synchronous = {DURABILITY[self._durability]}")
+                self._writer.execute("pragma journal_size_limit = 16777216")
+                schema.migrate(self._writer)
+            except BaseException:
+                self.close()
+                raise
+            self.changed()
+
+    def close(self) -> None:
+        with self._lock:
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                writer.close()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._readers.get_nowait().close()
+
+    def _make_file(self) -> None:
+        path = Path(self.address)
+        if not path.parent.is_dir():
+            raise UsageError(f"expected the folder of the store to exist, got: {path}; make {path.parent} first")
+        if path.is_dir():
+            raise UsageError(f"expected a file for the store, got a folder: {path}")
+        try:
+            # Only a file that we create gets our mode: the host's own database keeps its own.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            if not os.access(path, os.R_OK | os.W_OK):
+                raise UsageError(f"expected a store that may be read and written, got: {path}") from None
+        except OSError as error:
+            raise UsageError(f"expected a folder in which the store may be created, got: {path} ({error})") from None
+
+    def _connect(self) -> sqlite3.Connection:
+        target = self.address if self.in_memory else f"file:{quote(os.path.abspath(self.address))}?mode=rw"
+        connection = sqlite3.connect(target, uri=not self.in_memory, isolation_level=None, check_same_thread=False)
+        connection.execute(f"pragma busy_timeout = {self._busy_ms}")
+        return connection
+
+    # --- writing --------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def turn(self, boot: str, now: Instant) -> Iterator[SqliteTurn]:
+        with self._lock, self._translated():
+            writer = self._writer
+            if writer is None:
+                raise StoreUnavailable(f"the store {self.address} is closed")
+            writer.execute("begin immediate")
+            try:
+                turn = SqliteTurn(writer, boot, now)
+                yield turn
+                turn.seal()
+                writer.execute("commit")
+            except BaseException:
+                # A failed commit may have rolled back by itself; what is left open must not outlive the turn.
+                if writer.in_transaction:
+                    writer.execute("rollback")
+                raise
+
+    def changed(self) -> bool:
+        if self._writer is None:
+            return False
+        with self._lock, self._translated():
+            version = self._writer.execute("pragma data_version").fetchone()[0]
+        changed, self._data_version = version != self._data_version, version
+        return bool(changed)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except LamplighterError:
+            raise
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: sqlite3.Error) -> Exception:
+        text = str(error).lower()
+        if "not a database" in text or "malformed" in text:
+            return StoreCorrupt(
+                f"expected {self.address} to be a sound SQLite database, got: {error}; "
+                "put back a backup, or give the runtime another file"
+            )
+        if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in CLEAN_FAILURES):
+            return StoreUnavailable(f"the store {self.address} cannot be used now: {error}")
+        return error
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        if self._writer is None:
+            raise StoreUnavailable(f"the store {self.address} is closed")
+        with self._translated():
+            if self.in_memory:
+                with self._lock:
+                    yield self._writer
+                return
+            try:
+                reader = self._readers.get_nowait()
+            except queue.Empty:
+                reader = self._connect()
+                reader.execute("pragma query_only = 1")
+            try:
+                yield reader
+            finally:
+                if self._readers.qsize() < READERS_MAX and self._writer is not None:
+                    self._readers.put(reader)
+                else:
+                    reader.close()
+
+    def _jobs(self, query: str, *values: Any) -> list[JobRecord]:
+        with self._reading() as reader:
+            return [JobRecord(*row) for row in reader.execute(query, values)]
+
+    def _one(self, query: str, *values: Any) -> Any:
+        with self._reading() as reader:
+            row = reader.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+    def get(self, job_id: str) -> JobRecord | None:
+        return next(iter(self._jobs("select * from lamplighter_jobs where id = ?", job_id)), None)
+
+    def list(self, *, name: str | None, state: str | None, limit: int, before: int | None) -> list[JobRecord]:
+        return self._jobs(
+            """select * from lamplighter_jobs
+               where (?1 is null or name = ?1) and (?2 is null or state = ?2) and (?3 is null or no < ?3)
+               order by no desc limit ?4""",
+            name,
+            state,
+            before,
+            limit,
+        )
+
+    def counts(self, name: str | None) -> dict[str, int]:
+        query = "select state, count(*) from lamplighter_jobs where ?1 is null or name = ?1 group by state"
+        with self._reading() as reader:
+            found = dict(reader.execute(query, (name,)).fetchall())
+        return {state.value: found.get(state.value, 0) for state in JobState}
+
+    def attempts(self, job_id: str) -> Sequence[Attempt]:
+        with self._reading() as reader:
+            rows = reader.execute("select * from lamplighter_attempts where job_id = ? order by claim_no", (job_id,))
+            return [
+                Attempt(
+                    job_id=row[0], claim_no=row[1], attempt=row[2], outcome=row[3], boot=row[4], begun=bool(row[5]),
+                    claimed_at=row[6], ended_at=row[7], error=row[8], traceback=row[9],
+                )
+                for row in rows
+            ]  # fmt: skip
+
+    def due(self, names: Sequence[str], now: Instant) -> bool:
+        query = """select 1 from lamplighter_jobs where state = 'queued' and name = ? and run_at <= ?
+                   and name not in (select name from lamplighter_pauses) limit 1"""
+        return any(self._one(query, name, now) is not None for name in names)
+
+    def next_due(self, name: str, now: Instant) -> Instant | None:
+        query = "select min(run_at) from lamplighter_jobs where state = 'queued' and name = ? and run_at > ?"
+        found: Instant | None = self._one(query, name, now)
+        return found
+
+    def next_expiry(self) -> Instant | None:
+        query = "select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null"
+        found: Instant | None = self._one(query)
+        return found
+
+    def untold(self) -> bool:
+        return self._one("select 1 from lamplighter_jobs where rev is null limit 1") is not None
+
+    def schedules(self) -> Sequence[ScheduleRecord]:
+        with self._reading() as reader:
+            return [ScheduleRecord(*row) for row in reader.execute("select * from lamplighter_schedules order by id")]
+
+    def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
+        query = """select * from lamplighter_slots
+                   where schedule_id = ? and last >= ? and slot < ? order by slot"""
+        with self._reading() as reader:
+            return [
+                SlotEntry(
+                    schedule_id=row[0], slot=row[1], last=row[2], count=row[3],
+                    outcome=row[4], reason=row[5], job_id=row[6],
+                )
+                for row in reader.execute(query, (schedule_id, start, end))
+            ]  # fmt: skip
+
+    def paused(self) -> tuple[str, ...]:
+        with self._reading() as reader:
+            return tuple(row[0] for row in reader.execute("select name from lamplighter_pauses order by name"))
+
+    # --- in the host's own transaction ----------------------------------------------------------------------
+
+    def queue_on(self, connection: Any, job: NewJob) -> tuple[JobRecord, bool]:
+        with self._translated():
+            return host.queue_on(host.same_file(connection, self.address), job)
+
+    def finish_on(self, connection: Any, job_id: str, claim_no: int | None, result: str | None, now: Instant) -> bool:
+        with self._translated():
+            return host.finish_on(host.same_file(connection, self.address), job_id, claim_no, result, now)

@@ -1,0 +1,415 @@
+"""One turn on SQLite: every write to job state that there is.
+
+Every change of state goes through `_move`, which is fenced on the state and the `claim_no` that the caller saw, and
+takes a revision only if a row has changed. So revisions are gapless, and a stale ending cannot touch its successor.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from ..errors import KeyTaken
+from ..lifecycle import MOVES
+from ..messages.jobs import Claim, Instant, JobRecord, NewJob, Transition
+from ..messages.outcomes import Outcome, OutcomeKind, Verdict
+from .base import Want
+from .boots import BootTurn
+from .slots import SlotTurn
+
+UNTOLD_JOBS_MAX = 2_000
+"""How many jobs from hosts' own transactions one turn gives revisions to."""
+
+EXPIRED_JOBS_MAX = 500
+"""How many expired jobs one turn cancels."""
+
+ATTEMPTS_KEPT_MAX = 100
+"""How many ended claims are kept of one job, the newest."""
+
+SUMMING = frozenset(MOVES) - {"job.queued", "job.claimed", "job.released"}
+"""Transitions whose line stands at info or above and sums up the quieter ones before it."""
+
+INSERT_JOB = """
+  insert into lamplighter_jobs
+    (id, name, data, state, priority, run_at, queued_at, corr, max_attempts, timeout, expires_at, unique_key,
+     schedule, slot, solo, rev, told, trail)
+  values (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  on conflict do nothing
+  returning *
+"""
+
+DUE_JOBS = """
+  select * from lamplighter_jobs
+  where state = 'queued' and name = ? and priority = ? and run_at <= ?
+    and (expires_at is null or expires_at > ?)
+    and (suspect_until is null or suspect_until <= ?)
+    and told is not null
+  order by run_at, no limit ?
+"""
+
+DUE_SUSPECT = """
+  select * from lamplighter_jobs
+  where state = 'queued' and name = ? and suspect_until > ? and run_at <= ? and told is not null
+    and (expires_at is null or expires_at > ?)
+  order by priority desc, run_at, no limit 1
+"""
+
+
+def job_values(job: NewJob, rev: int | None) -> tuple[Any, ...]:
+    """The parameters of `INSERT_JOB`. Without a revision the job is untold: the next turn gives it one."""
+    told, trail = (None, "") if rev is None else ("queued", _mark(rev, job.queued_at))
+    return (
+        job.id, job.name, job.data, job.priority, job.run_at, job.queued_at, job.corr, job.max_attempts, job.timeout,
+        job.expires_at, job.unique_key, job.schedule, job.slot, int(job.solo), rev, told, trail,
+    )  # fmt: skip
+
+
+def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) -> JobRecord:
+    """The job that stands in the way of inserting this one: the same id, or the same unfinished key."""
+    row = connection.execute("select * from lamplighter_jobs where id = ?", (job.id,)).fetchone()
+    if row is None:
+        row = connection.execute(
+            """select * from lamplighter_jobs
+               where name = ? and unique_key = ? and state in ('queued', 'running')""",
+            (job.name, job.unique_key),
+        ).fetchone()
+    return JobRecord(*row)
+
+
+class SqliteTurn(SlotTurn, BootTurn):
+    """See `base.Turn`."""
+
+    def __init__(self, connection: sqlite3.Connection, boot: str, now: Instant) -> None:
+        self.now = now
+        self.transitions: list[Transition] = []
+        self._connection = connection
+        self._boot = boot
+        self._rev = int(connection.execute("select rev from lamplighter_store").fetchone()[0])
+
+    def seal(self) -> None:
+        """Write what the whole turn did: the revision counter, and the boot's memory of its last turn."""
+        if not self.transitions:
+            return
+        self._connection.execute("update lamplighter_store set rev = ?", (self._rev,))
+        did = json.dumps([(step.rev, step.event, step.job.id) for step in self.transitions])
+        self._connection.execute("update lamplighter_boots set turn = ? where boot = ?", (did, self._boot))
+
+    def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
+        row = self._connection.execute(INSERT_JOB, job_values(job, self._rev + 1)).fetchone()
+        if row is None:
+            return stored_twin(self._connection, job), False
+        self._rev += 1
+        stored = JobRecord(*row)
+        self.transitions.append(Transition(event="job.queued", job=stored, before=None, rev=self._rev, fields={}))
+        return stored, True
+
+    def job(self, job_id: str) -> JobRecord | None:
+        row = self._connection.execute("select * from lamplighter_jobs where id = ?", (job_id,)).fetchone()
+        if row is None:
+            return None
+        job = JobRecord(*row)
+        return self._tell(job) if job.rev is None else job
+
+    # --- claims ---------------------------------------------------------------------------------------------
+
+    def claim(self, want: Want) -> list[Claim]:
+        begun, prefetched = want.begun, want.prefetched
+        if self._one("select 1 from lamplighter_pauses where name = ?", want.name) is not None:
+            return []
+        if want.total is not None:
+            running = self._one("select count(*) from lamplighter_jobs where state = 'running' and name = ?", want.name)
+            begun, prefetched = min(begun, want.total - running), 0
+        claims: list[Claim] = []
+        solo: set[str | None] = set()
+        for job in self._due(want, begun + prefetched) if begun + prefetched > 0 else ():
+            careful = job.wary or (job.suspect_until or 0.0) > self.now
+            if begun <= 0 and (prefetched <= 0 or careful):
+                continue
+            if job.solo and (job.schedule in solo or self._is_running(job.schedule)):
+                continue
+            solo.add(job.schedule if job.solo else None)
+            claims.append(self._grant(job, want, begun=begun > 0))
+            begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
+        return claims
+
+    def _grant(self, job: JobRecord, want: Want, *, begun: bool) -> Claim:
+        claimed = self._move(
+            job,
+            "job.claimed",
+            {"begun": begun},
+            claim_no=job.claim_no + 1,
+            boot=want.boot,
+            incarnation=want.incarnation,
+            begun=int(begun),
+            deferred=0,
+            claimed_at=self.now,
+            interruptions_max=want.interruptions_max,
+            progress=None,
+        )
+        assert claimed is not None, "a row that this transaction has just read cannot have moved"
+        return Claim(claimed)
+
+    def _due(self, want: Want, limit: int) -> Iterator[JobRecord]:
+        rows: list[JobRecord] = []
+        for priority in self._priorities(want.name):
+            due = self._connection.execute(
+                DUE_JOBS, (want.name, priority, self.now, self.now, self.now, limit - len(rows))
+            )
+            rows.extend(JobRecord(*row) for row in due)
+            if len(rows) >= limit:
+                break
+        if want.suspect:
+            suspect = self._connection.execute(DUE_SUSPECT, (want.name, self.now, self.now, self.now)).fetchone()
+            if suspect is not None:
+                rows.append(JobRecord(*suspect))
+                rows.sort(key=lambda job: (-job.priority, job.run_at, job.no))
+        return iter(rows)
+
+    def _priorities(self, name: str) -> Iterator[int]:
+        # One index seek a priority, so that a far future full of delayed jobs is never read through.
+        head = "select max(priority) from lamplighter_jobs where state = 'queued' and name = ?"
+        priority = self._one(head, name)
+        while priority is not None:
+            yield priority
+            priority = self._one(head + " and priority < ?", name, priority)
+
+    def _is_running(self, schedule: str | None) -> bool:
+        query = "select 1 from lamplighter_jobs where schedule = ? and state = 'running' limit 1"
+        return self._one(query, schedule) is not None
+
+    def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
+        query = "select * from lamplighter_jobs where state = 'running' and boot = ?"
+        values: list[Any] = [boot]
+        if name is not None:
+            query, values = query + " and name = ?", [*values, name]
+        if incarnation_max is not None:
+            query, values = query + " and incarnation <= ?", [*values, incarnation_max]
+        return [JobRecord(*row) for row in self._connection.execute(query + " order by no", values)]
+
+    # --- endings --------------------------------------------------------------------------------------------
+
+    def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
+        ended = verdict.run_at is None
+        settled = self._move(
+            claimed,
+            verdict.event,
+            {"outcome": outcome.kind.value, "reason": verdict.reason, "run_at": verdict.run_at},
+            settled_no=claimed.claim_no,
+            attempt=verdict.attempt,
+            run_at=claimed.run_at if verdict.run_at is None else verdict.run_at,
+            interruptions=verdict.interruptions,
+            suspect_until=verdict.suspect_until,
+            wary=int(verdict.wary),
+            boot=None,
+            incarnation=None,
+            deferred=0,
+            result=outcome.result,
+            reason=verdict.reason,
+            error=outcome.error,
+            traceback=outcome.traceback,
+            ended_at=self.now if ended else None,
+        )
+        if settled is not None and outcome.kind not in (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED):
+            self._keep_attempt(claimed, outcome, verdict)
+        return settled
+
+    def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
+        # Wary: the next claim is begun, so no job can be given back for ever.
+        return self._move(claimed, "job.released", {"reason": reason}, boot=None, incarnation=None, deferred=0, wary=1)
+
+    def defer(self, claimed: JobRecord) -> bool:
+        done = self._connection.execute(
+            "update lamplighter_jobs set deferred = 1 where id = ? and claim_no = ? and state = 'running'",
+            (claimed.id, claimed.claim_no),
+        )
+        return done.rowcount == 1
+
+    def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
+        try:
+            moved = self._move(
+                job,
+                "job.requeued",
+                {"run_at": run_at},
+                run_at=run_at,
+                attempt=0,
+                interruptions=0,
+                suspect_until=None,
+                wary=0,
+                boot=None,
+                incarnation=None,
+                deferred=0,
+                result=None,
+                reason=None,
+                error=None,
+                traceback=None,
+                progress=None,
+                ended_at=None,
+            )
+        except sqlite3.IntegrityError as error:
+            raise KeyTaken(
+                f"job {job.id} cannot be requeued: another unfinished {job.name} job holds its unique key "
+                f"{job.unique_key!r}; wait for that one, or cancel it"
+            ) from error
+        assert moved is not None
+        return moved
+
+    def finish(self, job: JobRecord, result: str | None) -> JobRecord:
+        moved = self._move(job, "job.done", {"reason": "marked"}, result=result, ended_at=self.now, reason=None)
+        assert moved is not None
+        return moved
+
+    def cancel(self, job: JobRecord, reason: str) -> JobRecord:
+        moved = self._move(job, "job.cancelled", {"reason": reason}, reason=reason, ended_at=self.now)
+        assert moved is not None
+        return moved
+
+    def expire(self) -> None:
+        rows = self._connection.execute(
+            """select * from lamplighter_jobs
+               where state = 'queued' and expires_at is not null and expires_at <= ? and told is not null
+               order by expires_at limit ?""",
+            (self.now, EXPIRED_JOBS_MAX),
+        ).fetchall()
+        for row in rows:
+            self.cancel(JobRecord(*row), "expired")
+
+    def note_progress(self, job_id: str, claim_no: int, progress: str) -> None:
+        self._connection.execute(
+            "update lamplighter_jobs set progress = ? where id = ? and claim_no = ? and state = 'running'",
+            (progress, job_id, claim_no),
+        )
+
+    def recent_interruptions(self, job_id: str, since: Instant) -> int:
+        return int(
+            self._one(
+                """select count(*) from lamplighter_attempts
+                   where job_id = ? and outcome = 'interrupted' and begun and ended_at >= ?""",
+                job_id,
+                since,
+            )
+        )
+
+    def _keep_attempt(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> None:
+        if outcome.kind is OutcomeKind.INTERRUPTED and not outcome.blamed:
+            return
+        self._connection.execute(
+            "insert or replace into lamplighter_attempts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                claimed.id, claimed.claim_no, verdict.attempt, outcome.kind.value, claimed.boot or "", claimed.begun,
+                claimed.claimed_at or self.now, self.now, outcome.error or outcome.reason, outcome.traceback,
+            ),
+        )  # fmt: skip
+        self._connection.execute(
+            """delete from lamplighter_attempts where job_id = ? and claim_no <=
+               (select claim_no from lamplighter_attempts where job_id = ? order by claim_no desc limit 1 offset ?)""",
+            (claimed.id, claimed.id, ATTEMPTS_KEPT_MAX),
+        )
+
+    # --- what hosts and clocks do ---------------------------------------------------------------------------
+
+    def tell_untold(self) -> None:
+        rows = self._connection.execute(
+            "select * from lamplighter_jobs where rev is null order by no limit ?", (UNTOLD_JOBS_MAX,)
+        ).fetchall()
+        for row in rows:
+            self._tell(JobRecord(*row))
+
+    def _tell(self, job: JobRecord) -> JobRecord:
+        """Give revisions to the one or two steps that a host's own transaction has made."""
+        trail = job.trail
+        if job.told is None:
+            self._rev += 1
+            trail = _joined(trail, _mark(self._rev, job.queued_at))
+            born = replace(job, state="queued", rev=self._rev, told="queued", trail=trail, result=None, ended_at=None)
+            self.transitions.append(Transition(event="job.queued", job=born, before=None, rev=self._rev, fields={}))
+        told = replace(job, rev=self._rev, told=job.state, trail=trail)
+        if job.state == "done":
+            self._rev += 1
+            trail = _joined(trail, _mark(self._rev, job.ended_at or self.now))
+            told = replace(told, rev=self._rev, trail="")
+            fields = {"reason": "marked in a host's transaction", **_sums(trail)}
+            before = job.told or "queued"
+            self.transitions.append(
+                Transition(event="job.done", job=told, before=before, rev=self._rev, fields=fields)
+            )
+        self._connection.execute(
+            "update lamplighter_jobs set rev = ?, told = ?, trail = ? where id = ?",
+            (told.rev, told.told, told.trail, told.id),
+        )
+        return told
+
+    def pause(self, name: str, *, paused: bool) -> None:
+        if paused:
+            self._connection.execute("insert or ignore into lamplighter_pauses values (?, ?)", (name, self.now))
+            return
+        self._connection.execute("delete from lamplighter_pauses where name = ?", (name,))
+
+    def pull_forward(self) -> int:
+        # What was queued without a delay has run_at = queued_at; both now lie in the future.
+        done = self._connection.execute(
+            """update lamplighter_jobs set run_at = ?
+               where state = 'queued' and run_at > ? and run_at <= queued_at and attempt = 0""",
+            (self.now, self.now),
+        )
+        return done.rowcount
+
+    def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant, batch: int) -> int:
+        pruned = 0
+        for states, before in ((("done", "cancelled"), done_before), (("dead",), dead_before)):
+            for state in states:
+                pruned += self._prune_jobs(state, before, batch - pruned)
+        return pruned + self.prune_slots(slots_before, batch - pruned)
+
+    def _prune_jobs(self, state: str, before: Instant, batch: int) -> int:
+        gone = self._connection.execute(
+            """delete from lamplighter_jobs where no in (
+                 select no from lamplighter_jobs where state = ? and ended_at < ? and rev is not null
+                 order by ended_at limit ?)
+               returning id""",
+            (state, before, batch),
+        ).fetchall()
+        self._connection.executemany("delete from lamplighter_attempts where job_id = ?", gone)
+        return len(gone)
+
+    # --- the one road ---------------------------------------------------------------------------------------
+
+    def _move(self, before: JobRecord, event: str, fields: dict[str, Any], **changes: Any) -> JobRecord | None:
+        """Change a job's state if it is still as the caller saw it; None if it is not."""
+        rev = self._rev + 1
+        state = MOVES[event][1].value
+        trail = _joined(before.trail, _mark(rev, self.now))
+        summing = event in SUMMING
+        changes = {"state": state, "rev": rev, "told": state, "trail": "" if summing else trail, **changes}
+        row = self._connection.execute(
+            f"""update lamplighter_jobs set {", ".join(f"{column} = ?" for column in changes)}
+                where id = ? and claim_no = ? and state = ? returning *""",
+            (*changes.values(), before.id, before.claim_no, before.state),
+        ).fetchone()
+        if row is None:
+            return None
+        self._rev = rev
+        moved = JobRecord(*row)
+        told = {**fields, **(_sums(trail) if summing else {})}
+        self.transitions.append(Transition(event=event, job=moved, before=before.state, rev=rev, fields=told))
+        return moved
+
+    def _one(self, query: str, *values: Any) -> Any:
+        row = self._connection.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+
+def _mark(rev: int, at: Instant) -> str:
+    return f"{rev}@{at:.6f}"
+
+
+def _joined(trail: str, mark: str) -> str:
+    return f"{trail},{mark}" if trail else mark
+
+
+def _sums(trail: str) -> dict[str, Any]:
+    steps = [step.partition("@") for step in trail.split(",")]
+    return {"revs": [int(rev) for rev, _, _ in steps], "times": [float(at) for _, _, at in steps]}
+
