@@ -1,1 +1,33 @@
-"""Lamplighter: an embedded, durable job runtime."""
+"""Lamplighter: an embedded, durable job runtime for Python."""
+
+from .errors import (
+    Discard,
+    JobFailed,
+    KeyTaken,
+    LamplighterError,
+    NotStarted,
+    NotSupported,
+    RuntimeFailed,
+    SchemaTooNew,
+    Snooze,
+    StaleClaim,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
+    UnknownHandler,
+    UnknownJob,
+    UnknownSchedule,
+    UsageError,
+)
+from .job import Job
+from .lanes.handler import JobTimeout
+from .messages.jobs import JobSpec, JobState
+from .messages.outcomes import Backoff
+from .runtime import Runtime
+from .supervisor import RestartBudget
+
+__all__ = [
+    "Backoff", "Discard", "Job", "JobFailed", "JobSpec", "JobState", "JobTimeout", "KeyTaken", "LamplighterError",
+    "NotStarted", "NotSupported", "RestartBudget", "Runtime", "RuntimeFailed", "SchemaTooNew", "Snooze", "StaleClaim",
+    "StoreCorrupt", "StoreError", "StoreUnavailable", "UnknownHandler", "UnknownJob", "UnknownSchedule", "UsageError",
+]  # fmt: skip

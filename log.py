@@ -10,6 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +68,7 @@ class Log:
         self._clock = clock
         self._waiting_max = waiting_max
         self._seq = 0
-        self._dropped = 0
+        self.dropped = 0
         self._drop_reason = ""
         self._lock = threading.Lock()
         self._subscriptions: list[Subscription] = []
@@ -77,10 +78,10 @@ class Log:
         said = {name: value for name, value in fields.items() if value is not None}
         # Numbered and written under one lock, so that the lines of a boot lie in the file in the order of `seq`.
         with self._lock:
-            if self._dropped:
-                dropped, self._dropped = self._dropped, 0
+            if self.dropped:
+                dropped, self.dropped = self.dropped, 0
                 if not self._write("log.dropped", NOBODY, {"count": dropped, "reason": self._drop_reason}):
-                    self._dropped += dropped
+                    self.dropped += dropped
             self._write(event, speaker, said)
 
     def subscribe(self, subscription: Subscription) -> None:
@@ -101,7 +102,7 @@ class Log:
             getattr(self._logger, level)(event, **line)
         except Exception as error:
             # A full disk, or a host's processor that raises: neither may kill the actor that speaks.
-            self._dropped += 1
+            self.dropped += 1
             self._drop_reason = f"{type(error).__name__}: {error}"[:200]
             return False
         return True
@@ -171,8 +172,20 @@ def check_events(events: Collection[str] | None) -> frozenset[str] | None:
     return wanted
 
 
+_corr: ContextVar[str | None] = ContextVar("lamplighter_corr", default=None)
+
+
 @contextlib.contextmanager
-def job_context(**fields: Any) -> Iterator[None]:
+def job_context(corr: str, **fields: Any) -> Iterator[None]:
     """While it lasts, structlog lines of this thread or task carry the job's fields, and then no longer."""
-    with structlog.contextvars.bound_contextvars(**fields):
-        yield
+    token = _corr.set(corr)
+    try:
+        with structlog.contextvars.bound_contextvars(**fields):
+            yield
+    finally:
+        _corr.reset(token)
+
+
+def current_corr() -> str | None:
+    """The root of the job that this thread or task runs; None outside of a handler."""
+    return _corr.get()

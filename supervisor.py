@@ -55,16 +55,14 @@ class ChildSpec:
     """A child as data.
 
     Attributes:
-        start: makes and starts an incarnation.
+        start: makes and starts an incarnation, given its number.
         when_spent: quarantine this child alone, or give up and tell the host.
-        stop_seconds_max: how long it may take to stop before it is left behind.
     """
 
     id: str
-    start: Callable[[int], RuntimeActor]
+    start: Callable[[int], object]
     budget: RestartBudget = RestartBudget()
     when_spent: Literal["escalate", "quarantine"] = "escalate"
-    stop_seconds_max: Seconds = 5.0
 
 
 @dataclass(eq=False)
@@ -213,7 +211,7 @@ class Supervisor(RuntimeActor):
 class Watchdog:
     """A plain thread that starts the next supervisor when one has died."""
 
-    def __init__(self, start: Callable[[int], RuntimeActor]) -> None:
+    def __init__(self, start: Callable[[int], object]) -> None:
         self._start = start
         self._deaths: queue.SimpleQueue[Died | None] = queue.SimpleQueue()
         self.incarnation = 1
@@ -223,8 +221,7 @@ class Watchdog:
         self._deaths.put(death)
 
     def run(self) -> None:
-        """Start supervisors until closed, on the watchdog's thread."""
-        self._start(self.incarnation)
+        """Start the next one whenever one has died, on the watchdog's thread."""
         while (death := self._deaths.get()) is not None:
             if death.incarnation == self.incarnation:
                 self.incarnation += 1

@@ -75,7 +75,7 @@ class _Call:
         ending = Ending()
         limits = self._lane.context.limits
         try:
-            with caught(ending, error_characters_max=limits.error_characters_max), job_context(**self._lane.fields()):
+            with caught(ending, error_characters_max=limits.error_characters_max), job_context(self._lane.claim.job.corr, **self._lane.fields()):
                 handler = self._lane.handler
                 result = handler.fn(self._lane.job())
                 ending.outcome = success(

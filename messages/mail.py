@@ -94,9 +94,14 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expect:
-    """A host's own transaction holds this job: look for it until it appears or `give_up_at` has passed."""
+    """A host's own transaction holds this job: look for it until it appears or `give_up_at` has passed.
+
+    Attributes:
+        state: what it must be; None for anything.
+    """
 
     job_id: str
+    state: str | None
     give_up_at: Instant
 
 

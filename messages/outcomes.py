@@ -30,7 +30,7 @@ class Outcome:
         result: JSON text, of a success.
         reason: one line for people.
         error, traceback: what the handler raised, already formatted (an exception object would keep frames alive).
-        seconds: how long a snoozed job sleeps.
+        seconds: how long a snoozed job sleeps, or how long a deferred claim may last (0: for ever).
         blamed: whether an interruption may be the job's own doing. A shutdown never is.
     """
 

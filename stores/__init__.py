@@ -1,1 +1,1 @@
-""""""
+"""WHAT IS TRUE. The only writers of job state."""

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..messages.jobs import Attempt, Claim, Instant, JobRecord, NewJob, Transition
+from ..messages.jobs import Attempt, Claim, Instant, JobRecord, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
@@ -68,8 +68,11 @@ class Turn(Protocol):
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         """Running to queued, at its old place, as if it had not been claimed. None when the claim is not current."""
 
-    def defer(self, claimed: JobRecord) -> bool:
-        """Note that the handler has returned and the claim lives on. False when the claim is not current."""
+    def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
+        """Note that the handler has returned and the claim lives on, for `timeout` seconds since it was claimed.
+
+        False when the claim is not current.
+        """
 
     def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
         """Any state to queued, attempts reset; id and `claim_no` stay.

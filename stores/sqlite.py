@@ -21,7 +21,7 @@ from ..errors import LamplighterError, StoreCorrupt, StoreUnavailable, UsageErro
 from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from . import host, schema
-from .turn import SqliteTurn
+from .turn import SqliteTurn, priorities
 
 DURABILITY = {"full": "full", "os": "normal"}
 """What `durability` means as `pragma synchronous`."""
@@ -210,14 +210,25 @@ class SqliteStore:
             ]  # fmt: skip
 
     def due(self, names: Sequence[str], now: Instant) -> bool:
-        query = """select 1 from lamplighter_jobs where state = 'queued' and name = ? and run_at <= ?
-                   and name not in (select name from lamplighter_pauses) limit 1"""
-        return any(self._one(query, name, now) is not None for name in names)
+        query = """select 1 from lamplighter_jobs
+                   where state = 'queued' and name = ? and priority = ? and run_at <= ? limit 1"""
+        paused = self.paused() if names else ()
+        with self._reading() as reader:
+            return any(
+                reader.execute(query, (name, priority, now)).fetchone() is not None
+                for name in names
+                if name not in paused
+                for priority in priorities(reader, name)
+            )
 
     def next_due(self, name: str, now: Instant) -> Instant | None:
-        query = "select min(run_at) from lamplighter_jobs where state = 'queued' and name = ? and run_at > ?"
-        found: Instant | None = self._one(query, name, now)
-        return found
+        query = """select min(run_at) from lamplighter_jobs
+                   where state = 'queued' and name = ? and priority = ? and run_at > ?"""
+        with self._reading() as reader:
+            found = [
+                reader.execute(query, (name, priority, now)).fetchone()[0] for priority in priorities(reader, name)
+            ]
+        return min((at for at in found if at is not None), default=None)
 
     def next_expiry(self) -> Instant | None:
         query = "select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null"

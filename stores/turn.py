@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import KeyTaken
 from ..lifecycle import MOVES
-from ..messages.jobs import Claim, Instant, JobRecord, NewJob, Transition
+from ..messages.jobs import Claim, Instant, JobRecord, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from .base import Want
 from .boots import BootTurn
@@ -77,6 +77,18 @@ def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) ->
             (job.name, job.unique_key),
         ).fetchone()
     return JobRecord(*row)
+
+
+def priorities(connection: sqlite3.Connection, name: str) -> Iterator[int]:
+    """The priorities of a name's queued jobs, highest first.
+
+    One index seek a priority, so that a far future full of delayed jobs is never read through.
+    """
+    head = "select max(priority) from lamplighter_jobs where state = 'queued' and name = ?"
+    found = connection.execute(head, (name,)).fetchone()[0]
+    while found is not None:
+        yield found
+        found = connection.execute(head + " and priority < ?", (name, found)).fetchone()[0]
 
 
 class SqliteTurn(SlotTurn, BootTurn):
@@ -154,7 +166,7 @@ class SqliteTurn(SlotTurn, BootTurn):
 
     def _due(self, want: Want, limit: int) -> Iterator[JobRecord]:
         rows: list[JobRecord] = []
-        for priority in self._priorities(want.name):
+        for priority in priorities(self._connection, want.name):
             due = self._connection.execute(
                 DUE_JOBS, (want.name, priority, self.now, self.now, self.now, limit - len(rows))
             )
@@ -167,14 +179,6 @@ class SqliteTurn(SlotTurn, BootTurn):
                 rows.append(JobRecord(*suspect))
                 rows.sort(key=lambda job: (-job.priority, job.run_at, job.no))
         return iter(rows)
-
-    def _priorities(self, name: str) -> Iterator[int]:
-        # One index seek a priority, so that a far future full of delayed jobs is never read through.
-        head = "select max(priority) from lamplighter_jobs where state = 'queued' and name = ?"
-        priority = self._one(head, name)
-        while priority is not None:
-            yield priority
-            priority = self._one(head + " and priority < ?", name, priority)
 
     def _is_running(self, schedule: str | None) -> bool:
         query = "select 1 from lamplighter_jobs where schedule = ? and state = 'running' limit 1"
@@ -220,10 +224,11 @@ class SqliteTurn(SlotTurn, BootTurn):
         # Wary: the next claim is begun, so no job can be given back for ever.
         return self._move(claimed, "job.released", {"reason": reason}, boot=None, incarnation=None, deferred=0, wary=1)
 
-    def defer(self, claimed: JobRecord) -> bool:
+    def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
         done = self._connection.execute(
-            "update lamplighter_jobs set deferred = 1 where id = ? and claim_no = ? and state = 'running'",
-            (claimed.id, claimed.claim_no),
+            """update lamplighter_jobs set deferred = 1, timeout = ?
+               where id = ? and claim_no = ? and state = 'running'""",
+            (timeout, claimed.id, claimed.claim_no),
         )
         return done.rowcount == 1
 

@@ -1,0 +1,334 @@
+"""Runs the jobs of one name on the lanes of its handlers.
+
+Owns: claims that have not ended, and endings that are not settled. Hears: Run, Settled, Revoke, Report, LaneEnded,
+DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells: Up, Ended, GiveBack.
+
+It runs none of the host's code itself, so no job can kill it. An ending is kept until the broker has said that it is
+settled: a restarted broker is told again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..lanes.handler import Handler
+from ..lanes.lane import Lane
+from ..lanes.registry import Lanes
+from ..messages.jobs import Claim
+from ..messages.mail import (
+    Attach,
+    DeadlinePassed,
+    Detach,
+    Drain,
+    Ended,
+    GiveBack,
+    GraceOver,
+    Interrupt,
+    LaneEnded,
+    Mail,
+    Report,
+    Revoke,
+    Run,
+    Settled,
+    Unstarted,
+    Up,
+)
+from ..messages.outcomes import Outcome, OutcomeKind
+from .base import ActorContext, RuntimeActor
+
+MEMORY = 0.2
+"""How much the newest job weighs in the mean duration that prefetching follows."""
+
+Key = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A claim that has no lane yet."""
+
+    claim: Claim
+    since: float
+
+
+class HandlerActor(RuntimeActor):
+    """See the module."""
+
+    def __init__(
+        self,
+        context: ActorContext,
+        job_name: str,
+        incarnation: int,
+        *,
+        handlers: Callable[[], Sequence[Handler]],
+        lanes: Lanes,
+        quiet: Callable[[], None],
+    ) -> None:
+        super().__init__(context, f"handler:{job_name}", incarnation)
+        self.job_name = job_name
+        self._handlers = handlers
+        self._lanes = lanes
+        self._quiet = quiet
+        self._waiting: deque[Waiting] = deque()
+        self._running: dict[int, Lane] = {}
+        self._held_back: dict[int, Claim] = {}
+        self._unsettled: dict[Key, Ended] = {}
+        self._mean: float | None = None
+        self._last_up: Up | None = None
+        self._halted = False
+        self._unstarted_timer: Any = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it holds nothing: what `stop` waits for."""
+        return not (self._waiting or self._running or self._held_back or self._unsettled)
+
+    def current(self) -> list[str]:
+        """The ids of the jobs that it runs now."""
+        return [lane.claim.job.id for lane in list(self._running.values())]
+
+    def on_start(self) -> None:
+        """Runs on the actor's thread."""
+        self._offer()
+
+    def receive(self, mail: Mail) -> None:
+        match mail.body:
+            case Run(claims=claims):
+                now = self.context.clock.monotonic()
+                self._waiting.extend(Waiting(claim, now) for claim in claims)
+            case LaneEnded():
+                self._lane_ended(mail.body)
+            case Settled(keys=keys):
+                for key in keys:
+                    self._unsettled.pop(key, None)
+            case DeadlinePassed(lane_id=lane_id):
+                self._deadline_passed(lane_id)
+            case GraceOver(lane_id=lane_id):
+                self._grace_over(lane_id)
+            case Unstarted():
+                self._unstarted_timer = None
+                self._give_back_unstarted()
+            case Revoke(key=key, reason=reason):
+                self._revoke(key, reason)
+            case Report():
+                self._last_up = None
+                self._offer()
+                for ended in self._unsettled.values():
+                    self.tell("broker", ended)
+            case Attach():
+                pass
+            case Detach(handler_id=handler_id, drain=drain):
+                self._detach(handler_id, drain)
+            case Interrupt(handler_id=handler_id, reason=reason):
+                self._interrupt(handler_id, reason)
+            case Drain():
+                self._give_back([waiting.claim for waiting in self._waiting])
+                self._waiting.clear()
+            case other:
+                raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
+        self._fill()
+        self._offer()
+        if self.is_quiet:
+            self._quiet()
+
+    # --- what it can take -----------------------------------------------------------------------------------
+
+    def _offer(self) -> None:
+        """Say what it can take, when that has changed."""
+        handlers = self._handlers()
+        known = {handler.id for handler in handlers}
+        leaving = sum(lane.handler.id not in known for lane in self._running.values())
+        lanes = 0 if self._halted else sum(handler.concurrency for handler in handlers) + leaving
+        totals = [handler.concurrency_total for handler in handlers if handler.concurrency_total is not None]
+        up = Up(
+            name=self.job_name,
+            incarnation=self.incarnation,
+            lanes=lanes if handlers else 0,
+            prefetch=self._prefetch(lanes),
+            total=min(totals, default=None),
+            interruptions_max=max((handler.policy.interruptions_max for handler in handlers), default=None),
+            held=(),
+        )
+        if up != self._last_up:
+            self._last_up = up
+            self.tell("broker", replace(up, held=tuple(self._held())))
+
+    def _held(self) -> list[Key]:
+        return [
+            *(waiting.claim.key for waiting in self._waiting),
+            *(lane.claim.key for lane in self._running.values()),
+            *(claim.key for claim in self._held_back.values()),
+            *self._unsettled,
+        ]
+
+    def _prefetch(self, lanes: int) -> int:
+        """A few more claims than lanes, never more than a few milliseconds of recent work; in powers of two."""
+        limits = self.context.limits
+        if self._mean is None or lanes == 0:
+            return 0
+        most = min(limits.prefetch_claims_max, int(lanes * limits.prefetch_seconds / max(self._mean, 1e-6)))
+        return 0 if most == 0 else 1 << (most.bit_length() - 1)
+
+    # --- starting -------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Start what waits on what is free."""
+        if self._waiting:
+            busy = Counter(lane.handler.id for lane in self._running.values())
+            handlers = self._handlers()
+            while self._waiting:
+                free = [handler for handler in handlers if busy[handler.id] < handler.concurrency]
+                if not free:
+                    break
+                claim = self._waiting.popleft().claim
+                old = self._lanes.of_job(claim.job.id)
+                if old is not None:
+                    self._hold_back(claim, old)
+                    continue
+                handler = min(free, key=lambda one: busy[one.id] / one.concurrency)
+                busy[handler.id] += 1
+                self._start(handler, claim)
+        if self._waiting and self._unstarted_timer is None:
+            self._unstarted_timer = self._later(self.context.limits.unstarted_seconds, Unstarted())
+
+    def _start(self, handler: Handler, claim: Claim) -> None:
+        try:
+            lane = self._lanes.start(handler, claim)
+        except (OSError, RuntimeError) as error:
+            # No more threads. The job is not to blame and waits for its back-off; an attempt is used, so it ends.
+            self._end(claim, handler, Outcome(kind=OutcomeKind.FAILED, error=f"no lane could be had: {error}"))
+            return
+        self._running[lane.id] = lane
+        job = claim.job
+        self.context.log.emit(
+            "job.started", replace(self.speaker, corr=job.corr), **lane.fields(), handler=handler.id, lane=lane.id,
+            waited=round(lane.started_at - (job.claimed_at or lane.started_at), 6),
+        )  # fmt: skip
+        if lane.timeout is not None:
+            self._later(lane.timeout, DeadlinePassed(lane_id=lane.id, key=claim.key))
+
+    def _hold_back(self, claim: Claim, old: Lane) -> None:
+        """Its old lane still runs: wait until it has ended, or has had its time."""
+        self.say("job.waiting", job_id=claim.job.id, job_name=claim.job.name, claim_no=claim.job.claim_no, lane=old.id)
+        self._held_back[old.id] = claim
+        over = GraceOver(lane_id=old.id)
+        old.when_ended(lambda: self._tell_self(over))
+        self._later(self.context.limits.lane_grace_seconds, over)
+
+    def _give_back_unstarted(self) -> None:
+        """Claims that were taken in advance and have waited too long go back; a begun one keeps its place here."""
+        now, old = self.context.clock.monotonic(), self.context.limits.unstarted_seconds
+        late = [w for w in self._waiting if not w.claim.job.begun and now - w.since >= old]
+        if late:
+            self._waiting = deque(w for w in self._waiting if w not in late)
+            self._give_back([waiting.claim for waiting in late])
+
+    def _give_back(self, claims: Sequence[Claim]) -> None:
+        if claims:
+            self.tell("broker", GiveBack(name=self.job_name, claims=tuple(claims)))
+
+    # --- ending ---------------------------------------------------------------------------------------------
+
+    def _lane_ended(self, ended: LaneEnded) -> None:
+        lane = self._running.pop(ended.lane_id, None)
+        if lane is not None:
+            new = ended.seconds
+            self._mean = new if self._mean is None else (1 - MEMORY) * self._mean + MEMORY * new
+            outcome = ended.outcome
+            if outcome.kind is OutcomeKind.DEFERRED:
+                outcome = replace(outcome, seconds=lane.timeout or 0.0)
+            self._end(ended.claim, lane.handler, outcome)
+            return
+        # It had been given up, or belonged to an earlier incarnation: the fence decides, and says so.
+        job = ended.claim.job
+        self.context.log.emit(
+            "lane.returned", replace(self.speaker, corr=job.corr), job_id=job.id, job_name=job.name,
+            claim_no=job.claim_no, attempt=job.attempt + 1, lane=ended.lane_id, after=round(ended.seconds, 3),
+        )  # fmt: skip
+        handlers = self._handlers()
+        if handlers:
+            self._end(ended.claim, handlers[0], ended.outcome, late=True)
+        if self._halted and len(self._lanes.abandoned()) <= self.context.limits.abandoned_threads_max:
+            self._halted = False
+
+    def _end(self, claim: Claim, handler: Handler, outcome: Outcome, *, late: bool = False) -> None:
+        ended = Ended(name=self.job_name, claim=claim, outcome=outcome, policy=handler.policy, late=late)
+        if not late:
+            self._unsettled[claim.key] = ended
+        self.context.post.tell("broker", ended, speaker=replace(self.speaker, corr=claim.job.corr))
+
+    def _deadline_passed(self, lane_id: int) -> None:
+        lane = self._running.get(lane_id)
+        if lane is None:
+            return
+        error = f"timed out after {lane.timeout:g} s"
+        outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error=error, traceback=lane.stack() or None)
+        self._give_up(lane, "timed out", outcome)
+
+    def _give_up(self, lane: Lane, why: str, outcome: Outcome) -> None:
+        """End the claim now; the lane may still run, but nothing that it does counts, and another takes its place."""
+        self._running.pop(lane.id, None)
+        self._end(lane.claim, lane.handler, outcome)
+        lane.signal(why)
+        lane.abandon(why)
+        self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
+        limits = self.context.limits
+        abandoned = len(self._lanes.abandoned())
+        if abandoned > limits.abandoned_threads_max and not self._halted:
+            self._halted = True
+            self.say(
+                "handler.halted", job_name=self.job_name, abandoned=abandoned,
+                abandoned_threads_max=limits.abandoned_threads_max,
+            )  # fmt: skip
+
+    def _grace_over(self, lane_id: int) -> None:
+        lane = next((lane for lane in self._lanes.open() if lane.id == lane_id), None)
+        if lane is not None:
+            if lane.abandoned_because is None:
+                lane.abandon(lane.reason or "its HandlerActor died")
+                self._running.pop(lane_id, None)
+                self._give_back([lane.claim])
+            self.context.log.emit(
+                "lane.abandoned", replace(self.speaker, corr=lane.claim.job.corr), **lane.fields(), lane=lane.id,
+                why=lane.abandoned_because, stack=lane.stack(), abandoned=len(self._lanes.abandoned()),
+            )  # fmt: skip
+        claim = self._held_back.pop(lane_id, None)
+        if claim is not None:
+            self._waiting.appendleft(Waiting(claim, self.context.clock.monotonic()))
+
+    def _revoke(self, key: Key, reason: str) -> None:
+        dropped = [waiting.claim for waiting in self._waiting if waiting.claim.key == key]
+        self._waiting = deque(waiting for waiting in self._waiting if waiting.claim.key != key)
+        for lane_id, claim in list(self._held_back.items()):
+            if claim.key == key:
+                dropped.append(self._held_back.pop(lane_id))
+        self._give_back(dropped)
+        for lane in list(self._running.values()):
+            if lane.claim.key == key and not lane.cancelled:
+                lane.signal(reason)
+                self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
+
+    def _detach(self, handler_id: str, drain: float | None) -> None:
+        if drain is not None:
+            self._later(drain, Interrupt(handler_id=handler_id, reason="its handler was removed"))
+        if not self._handlers():
+            self._give_back([waiting.claim for waiting in self._waiting])
+            self._waiting.clear()
+        self._lanes.close(handler_id)
+
+    def _interrupt(self, handler_id: str | None, reason: str) -> None:
+        for lane in list(self._running.values()):
+            if handler_id is None or lane.handler.id == handler_id:
+                self._give_up(lane, reason, Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason))
+        if handler_id is None:
+            self._give_back([waiting.claim for waiting in self._waiting] + list(self._held_back.values()))
+            self._waiting.clear()
+            self._held_back.clear()
+
+    def _later(self, seconds: float, body: Any) -> Any:
+        return self.context.clock.after(seconds, lambda: self._tell_self(body))
+
+    def _tell_self(self, body: Any) -> None:
+        self.context.post.tell(self.name, body)

@@ -1,0 +1,148 @@
+"""Sends a tick for every slot that is due.
+
+Owns: what it knows of each active schedule, and the ticks that are not stored yet. Hears: Wake, Ticked, ScheduleChanged,
+Report. Tells: Tick.
+
+It decides from the instant up to which slots are accounted for, never from now: so waking early, late or twice, after a
+crash or a step of the clock, changes nothing. The broker stores a tick only if that instant is still the store's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..cron import Rule, parse_when
+from ..errors import StoreUnavailable
+from ..messages.mail import Mail, Report, ScheduleChanged, Tick, Ticked, Wake
+from ..messages.schedules import ScheduleRecord
+from ..slots import account
+from ..stores.base import Store
+from .base import ActorContext, RuntimeActor
+
+TICK_SECONDS_MAX = 10.0
+"""A tick that is not answered by then is sent again; it changes nothing the second time."""
+
+RELOAD_SECONDS_MIN = 1.0
+"""Durable schedules are read again at most this often."""
+
+
+@dataclass(slots=True)
+class Active:
+    """A schedule, its parsed rule, and since when a tick of it is on its way."""
+
+    record: ScheduleRecord
+    rule: Rule
+    sent_at: float | None = None
+
+
+class SchedulerActor(RuntimeActor):
+    """See the module."""
+
+    def __init__(
+        self, context: ActorContext, incarnation: int, *, store: Store, declared: Callable[[], Collection[str]]
+    ) -> None:
+        super().__init__(context, "scheduler", incarnation)
+        self._store = store
+        self._declared = declared
+        self._active: dict[str, Active] = {}
+        self._timer: Any = None
+        self._reload_timer: Any = None
+        self._reload_due = 0.0
+
+    def on_start(self) -> None:
+        """Runs on the actor's thread: know again what the predecessor knew."""
+        self._reload()
+        self._look()
+
+    def receive(self, mail: Mail) -> None:
+        match mail.body:
+            case Wake(reload=reload):
+                if reload:
+                    self._reload_soon()
+            case Ticked(schedule_id=schedule_id, accounted_to=accounted_to):
+                active = self._active.get(schedule_id)
+                if active is not None:
+                    active.record = replace(active.record, accounted_to=accounted_to)
+                    active.sent_at = None
+            case ScheduleChanged(schedule_id=schedule_id, record=record):
+                self._changed(schedule_id, record)
+            case Report():
+                for active in self._active.values():
+                    active.sent_at = None
+                self._reload()
+            case other:
+                raise TypeError(f"the SchedulerActor does not hear {type(other).__name__}")
+        self._look()
+
+    def _changed(self, schedule_id: str, record: ScheduleRecord | None) -> None:
+        if record is None or not (record.durable or schedule_id in self._declared()):
+            self._active.pop(schedule_id, None)
+            return
+        known = self._active.get(schedule_id)
+        if known is not None and known.record.definition == record.definition:
+            known.record = record
+            known.sent_at = None
+            return
+        rule = parse_when(
+            record.when, timezone=record.timezone, dst_gap=record.dst_gap, dst_fold=record.dst_fold
+        )
+        self._active[schedule_id] = Active(record, rule)
+
+    def _reload_soon(self) -> None:
+        wait = self._reload_due - self.context.clock.monotonic()
+        if wait <= 0.0:
+            self._reload()
+        elif self._reload_timer is None:
+            self._reload_timer = self.context.clock.after(wait, lambda: self._tell_self(Wake(reload=True)))
+
+    def _reload(self) -> None:
+        self._reload_timer = None
+        self._reload_due = self.context.clock.monotonic() + RELOAD_SECONDS_MIN
+        try:
+            stored = {record.id: record for record in self._store.schedules()}
+        except StoreUnavailable:
+            self._reload_timer = self.context.clock.after(
+                RELOAD_SECONDS_MIN, lambda: self._tell_self(Wake(reload=True))
+            )
+            return
+        for schedule_id in [*self._active, *stored]:
+            active = self._active.get(schedule_id)
+            if active is None or active.sent_at is None:
+                self._changed(schedule_id, stored.get(schedule_id))
+
+    def _look(self) -> None:
+        """Send what is due, and be woken for the next."""
+        now, ages = self.context.clock.now(), self.context.clock.monotonic()
+        nexts: list[float] = []
+        for active in self._active.values():
+            record = active.record
+            if active.sent_at is not None and ages - active.sent_at < TICK_SECONDS_MAX:
+                nexts.append(now + TICK_SECONDS_MAX)
+                continue
+            accounting = account(
+                active.rule,
+                accounted_to=record.accounted_to,
+                now=now,
+                catch_up=record.catch_up,
+                catch_up_window=record.catch_up_window,
+                catch_up_max=record.catch_up_max,
+                late_seconds=self.context.limits.late_seconds,
+            )
+            if accounting.fires or accounting.skipped:
+                active.sent_at = ages
+                self.tell("broker", Tick(schedule=record, since=record.accounted_to, accounting=accounting))
+                nexts.append(now + TICK_SECONDS_MAX)
+                continue
+            due = active.rule.after(max(now, record.accounted_to))
+            if due is not None:
+                nexts.append(due.slot)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if nexts:
+            self._timer = self.context.clock.at(min(nexts), lambda: self._tell_self(Wake()))
+
+    def _tell_self(self, body: Any) -> None:
+        self.context.post.tell(self.name, body)

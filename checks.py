@@ -1,0 +1,114 @@
+"""What a host may say, checked at the edge: before anything is stored, with an error that says what was expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from .codec import encode
+from .errors import UsageError
+from .limits import NAME_CHARACTERS_MAX, Limits
+from .messages.jobs import Instant, JobSpec, NewJob, Seconds
+from .messages.outcomes import Backoff
+
+PRIORITY_MAX = 1_000_000
+"""Priorities lie between minus and plus this."""
+
+SECONDS_MAX = 100 * 365 * 86400.0
+"""No duration may be longer: a century."""
+
+
+def check_name(value: Any, what: str = "name") -> str:
+    """A job name, id, key: a str of 1 to 200 characters."""
+    if not isinstance(value, str) or not 1 <= len(value) <= NAME_CHARACTERS_MAX:
+        got = repr(value)[:80] if not isinstance(value, str) else f"{len(value)} characters"
+        raise UsageError(f"expected {what} to be a str of 1 to {NAME_CHARACTERS_MAX} characters, got: {got}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"expected {what} to be valid Unicode, got: {value!r}") from None
+    return value
+
+
+def check_seconds(value: Any, what: str, *, least: float = 0.0) -> Seconds:
+    """A duration as seconds: a finite number or a timedelta."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not number or not math.isfinite(seconds) or not least <= seconds <= SECONDS_MAX:
+        raise UsageError(f"expected {what} to be a number of seconds or a timedelta, {least:g} or more, got: {value!r}")
+    return float(seconds)
+
+
+def check_instant(value: Any, what: str) -> Instant:
+    """An aware date-time as an instant."""
+    if not isinstance(value, datetime) or value.tzinfo is None or value.utcoffset() is None:
+        raise UsageError(f"expected {what} to be a date-time with a time zone, got: {value!r}; add tzinfo=...")
+    return value.timestamp()
+
+
+def check_whole(value: Any, what: str, *, least: int, most: int) -> int:
+    """A whole number within limits."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise UsageError(f"expected {what} to be a whole number from {least} to {most}, got: {value!r}")
+    return value
+
+
+def check_one_of(value: Any, what: str, allowed: Sequence[str]) -> Any:
+    """One of a few words."""
+    if value not in allowed:
+        words = ", ".join(repr(word) for word in allowed)
+        raise UsageError(f"expected {what} to be one of {words}, got: {value!r}")
+    return value
+
+
+def check_backoff(value: Any) -> Backoff | tuple[Seconds, ...]:
+    """A `Backoff`, or the waits themselves; the last one repeats."""
+    if isinstance(value, Backoff):
+        check_seconds(value.first, "backoff.first")
+        check_seconds(value.max, "backoff.max")
+        if not 1.0 <= value.factor <= 1000.0 or not 0.0 <= value.jitter <= 1.0:
+            raise UsageError(f"expected a Backoff with factor 1 to 1000 and jitter 0 to 1, got: {value!r}")
+        return value
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence) or not value:
+        raise UsageError(f"expected backoff to be a Backoff or a sequence of seconds, got: {value!r}")
+    return tuple(check_seconds(wait, "each wait of backoff") for wait in value)
+
+
+def check_job(spec: Any, *, now: Instant, new_id: str, corr: str | None, limits: Limits) -> NewJob:
+    """A job as the store will keep it.
+
+    Raises:
+        UsageError: something in the spec cannot be; nothing is stored.
+    """
+    if not isinstance(spec, JobSpec):
+        raise UsageError(f"expected a JobSpec or a (name, data) pair, got: {spec!r:.200}")
+    if spec.delay is not None and spec.at is not None:
+        raise UsageError("expected delay or at, got both")
+    run_at = now
+    if spec.delay is not None:
+        run_at = now + check_seconds(spec.delay, "delay")
+    elif spec.at is not None:
+        run_at = check_instant(spec.at, "at")
+    expires_at = None
+    if isinstance(spec.expires, datetime):
+        expires_at = check_instant(spec.expires, "expires")
+    elif spec.expires is not None:
+        expires_at = now + check_seconds(spec.expires, "expires")
+    job_id = new_id if spec.id is None else check_name(spec.id, "id")
+    return NewJob(
+        id=job_id,
+        name=check_name(spec.name),
+        data=encode(spec.data, what="data", bytes_max=limits.data_bytes_max),
+        queued_at=now,
+        run_at=run_at,
+        corr=corr or job_id,
+        priority=check_whole(spec.priority, "priority", least=-PRIORITY_MAX, most=PRIORITY_MAX),
+        max_attempts=None
+        if spec.max_attempts is None
+        else check_whole(spec.max_attempts, "max_attempts", least=1, most=10**9),
+        timeout=None if spec.timeout is None else check_seconds(spec.timeout, "timeout", least=0.001),
+        expires_at=expires_at,
+        unique_key=None if spec.unique is None else check_name(spec.unique, "unique"),
+    )

@@ -1,0 +1,510 @@
+"""The Jobs API: what a host calls."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .checks import check_backoff, check_job, check_name, check_one_of, check_seconds, check_whole
+from .codec import encode
+from .errors import JobFailed, StaleClaim, UnknownHandler, UnknownJob, UsageError
+from .job import Job
+from .lanes.handler import Handler
+from .log import current_corr
+from .messages.jobs import Attempt, JobRecord, JobSpec, JobState, NewJob, Seconds
+from .messages.mail import Attach, Cancel, Detach, Expect, MarkDone, Pause, Queue, Requeue
+from .messages.outcomes import Backoff, Policy
+from .payload import payload_type
+from .supervisor import RestartBudget
+
+if TYPE_CHECKING:
+    from .life import Life
+    from .runtime import Runtime
+
+EXPECT_SECONDS_MAX = 60.0
+"""How long a job in a host's own transaction is looked for at once; after that any later turn finds it."""
+
+CONCURRENCY_MAX = 10_000
+LIST_JOBS_MAX = 10_000
+
+F = TypeVar("F", bound=Callable[..., Any])
+Ref = Job[Any] | str
+
+
+class Jobs:
+    """Queue jobs, look at them, act on them, and register the functions that do them. Made by `Runtime`."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._warned = False
+
+    # --- queueing -------------------------------------------------------------------------------------------
+
+    def queue(
+        self,
+        name: str,
+        data: Any = None,
+        *,
+        id: str | None = None,
+        delay: Seconds | timedelta | None = None,
+        at: datetime | None = None,
+        priority: int = 0,
+        unique: str | None = None,
+        expires: Seconds | timedelta | datetime | None = None,
+        max_attempts: int | None = None,
+        timeout: Seconds | timedelta | None = None,
+        connection: Any = None,
+    ) -> Job[Any]:
+        """Add a one-time job. Returns when it is durable.
+
+        Args:
+            name: which handler it is for, 1 to 200 characters. Without a handler it waits.
+            data: anything JSON can carry, at most `data_bytes_max`.
+            id: a known one returns the stored job, which makes a retry safe. Made up when not given.
+            delay: seconds or a timedelta before it is due.
+            at: an aware date-time at which it is due.
+            priority: higher runs first; then what is due longer; then what was queued first.
+            unique: while a job with this name and key is unfinished, that one is returned, `deduplicated`.
+            expires: an unstarted job is cancelled after it: seconds, a timedelta or an aware date-time.
+            max_attempts: overrides the handler's.
+            timeout: seconds for one attempt; overrides the handler's.
+            connection: the host's own open sqlite3 connection, SQLAlchemy Connection or Session on the same file.
+                The job exists if and only if the host's transaction commits.
+
+        Raises:
+            UsageError: something in the call cannot be; nothing is stored.
+            NotStarted: the runtime does not run.
+            StoreUnavailable: no answer in time; queue again with `id=error.job_id`.
+        """
+        spec = JobSpec(
+            name=name, data=data, id=id, delay=delay, at=at, priority=priority, unique=unique, expires=expires,
+            max_attempts=max_attempts, timeout=timeout,
+        )  # fmt: skip
+        life, job = self._new(spec)
+        if connection is not None:
+            record, fresh = life.store.queue_on(connection, job)
+            if fresh:
+                self._expect(life, job.id, None)
+            return Job(record, deduplicated=not fresh)
+        self._warn_if_blocking("queue")
+        stored = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job.id, corr=job.corr)
+        return _stored(stored)[0]
+
+    async def aqueue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
+        """`queue` for asyncio hosts; takes the same options but `connection`."""
+        life, job = self._new(_spec((name, data), options))
+        stored = await life.ask_async(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job.id, corr=job.corr)
+        return _stored(stored)[0]
+
+    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """Add many jobs at once: all of them, or none.
+
+        Args:
+            jobs: (name, data) pairs or `JobSpec`s.
+
+        Raises:
+            UsageError: one of them cannot be; none is stored.
+        """
+        self._warn_if_blocking("queue_many")
+        life, new = self._new_many(jobs)
+        return _stored(life.ask(lambda reply: Queue(jobs=new, reply=reply))) if new else []
+
+    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """`queue_many` for asyncio hosts."""
+        life, new = self._new_many(jobs)
+        return _stored(await life.ask_async(lambda reply: Queue(jobs=new, reply=reply))) if new else []
+
+    # --- acting ---------------------------------------------------------------------------------------------
+
+    def requeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
+        """Remove, then re-add at the back of the queue with its attempts reset; also one that has ended.
+
+        An attempt still running loses its right to finish the job.
+
+        Raises:
+            UnknownJob: it is not in the store.
+            KeyTaken: another unfinished job holds its unique key.
+        """
+        self._warn_if_blocking("requeue")
+        life, make = self._requeue(job, delay)
+        return Job(life.ask(make))
+
+    async def arequeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
+        """`requeue` for asyncio hosts."""
+        life, make = self._requeue(job, delay)
+        return Job(await life.ask_async(make))
+
+    def mark_done(self, job: Ref, result: Any = None, *, connection: Any = None) -> None:
+        """Remove the job from the queue: it is done.
+
+        Args:
+            job: the handler's `Job` or its `token`, for a running one; an id or a picture of it, for a queued one.
+            result: anything JSON can carry.
+            connection: the host's own open connection: the handler's writes and the job's end commit together.
+
+        Raises:
+            StaleClaim: the attempt no longer holds the job; roll back what it did.
+            UnknownJob: it is not in the store.
+            UsageError: JSON cannot carry the result.
+        """
+        life, job_id, claim_no, text = self._ending(job, result)
+        if connection is None:
+            self._warn_if_blocking("mark_done")
+            life.ask(lambda reply: MarkDone(job_id=job_id, claim_no=claim_no, result=text, reply=reply))
+            return
+        if not life.store.finish_on(connection, job_id, claim_no, text, life.clock.now()):
+            raise StaleClaim(f"job {job_id} is not there to be marked done by claim {claim_no}; roll back")
+        self._expect(life, job_id, JobState.DONE)
+
+    async def amark_done(self, job: Ref, result: Any = None) -> None:
+        """`mark_done` for asyncio hosts."""
+        life, job_id, claim_no, text = self._ending(job, result)
+        await life.ask_async(lambda reply: MarkDone(job_id=job_id, claim_no=claim_no, result=text, reply=reply))
+
+    def cancel(self, job: Ref) -> Job[Any]:
+        """End a job as cancelled. A running one is signalled, and whatever its attempt still does changes nothing.
+
+        One that has ended stays as it is; the returned job says how.
+        """
+        self._warn_if_blocking("cancel")
+        job_id = _id(job)
+        return Job(self._life().ask(lambda reply: Cancel(job_id=job_id, reply=reply)))
+
+    async def acancel(self, job: Ref) -> Job[Any]:
+        """`cancel` for asyncio hosts."""
+        job_id = _id(job)
+        return Job(await self._life().ask_async(lambda reply: Cancel(job_id=job_id, reply=reply)))
+
+    def pause(self, name: str) -> None:
+        """Start no job of this name, on any runtime of the store, until `resume`. It is stored, and survives restarts."""
+        self._set_paused(name, paused=True)
+
+    def resume(self, name: str) -> None:
+        """Start jobs of this name again."""
+        self._set_paused(name, paused=False)
+
+    async def apause(self, name: str) -> None:
+        """`pause` for asyncio hosts."""
+        await self._life().ask_async(lambda reply: Pause(name=check_name(name), paused=True, reply=reply))
+
+    async def aresume(self, name: str) -> None:
+        """`resume` for asyncio hosts."""
+        await self._life().ask_async(lambda reply: Pause(name=check_name(name), paused=False, reply=reply))
+
+    # --- looking --------------------------------------------------------------------------------------------
+
+    def get(self, job: Ref) -> Job[Any]:
+        """The job as it is now.
+
+        Raises:
+            UnknownJob: it never was, or retention has removed it.
+        """
+        record = self._life().store.get(_id(job))
+        if record is None:
+            raise UnknownJob(f"expected the id of a stored job, got: {_id(job)!r}")
+        return Job(record)
+
+    async def aget(self, job: Ref) -> Job[Any]:
+        """`get` for asyncio hosts."""
+        return await asyncio.to_thread(self.get, job)
+
+    def list(
+        self, name: str | None = None, state: str | None = None, limit: int = 100, before: Job[Any] | None = None
+    ) -> list[Job[Any]]:
+        """Jobs, the newest first; `before` is the last one of the page before."""
+        if state is not None:
+            check_one_of(state, "state", [one.value for one in JobState])
+        check_whole(limit, "limit", least=1, most=LIST_JOBS_MAX)
+        records = self._life().store.list(
+            name=name, state=state, limit=limit, before=None if before is None else before.record.no
+        )
+        return [Job(record) for record in records]
+
+    async def alist(self, *args: Any, **kwargs: Any) -> Sequence[Job[Any]]:
+        """`list` for asyncio hosts."""
+        return await asyncio.to_thread(self.list, *args, **kwargs)
+
+    def counts(self, name: str | None = None) -> dict[str, int]:
+        """How many jobs are in each state; every state is there."""
+        return self._life().store.counts(name)
+
+    async def acounts(self, name: str | None = None) -> dict[str, int]:
+        """`counts` for asyncio hosts."""
+        return await asyncio.to_thread(self.counts, name)
+
+    def attempts(self, job: Ref) -> Sequence[Attempt]:
+        """Every attempt that failed, timed out or was interrupted: error, traceback, boot and times, oldest first."""
+        return self._life().store.attempts(_id(job))
+
+    def join(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
+        """Wait until the job has ended, wherever it runs.
+
+        Raises:
+            JobFailed: it is dead or cancelled.
+            TimeoutError: it has not ended within `timeout` seconds.
+            UnknownJob: it is not in the store.
+        """
+        self._warn_if_blocking("join")
+        life, job_id = self._life(), _id(job)
+        future = life.waiters.add(job_id)
+        try:
+            record = self._ended(life, job_id) or future.result(timeout)
+        except (FutureTimeout, CancelledError):
+            raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
+        finally:
+            life.waiters.drop(job_id, future)
+        return _outcome(record)
+
+    async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
+        """`join` for asyncio hosts."""
+        life, job_id = self._life(), _id(job)
+        future = life.waiters.add(job_id)
+        try:
+            record = await asyncio.to_thread(self._ended, life, job_id)
+            if record is None:
+                record = await asyncio.wait_for(asyncio.wrap_future(future), timeout)
+        except TimeoutError:
+            raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
+        finally:
+            life.waiters.drop(job_id, future)
+        return _outcome(record)
+
+    # --- handlers -------------------------------------------------------------------------------------------
+
+    def handler(self, name: str, **options: Any) -> Callable[[F], F]:
+        """`add_handler` as a decorator; the function stays what it is."""
+
+        def decorate(fn: F) -> F:
+            self.add_handler(name, fn, **options)
+            return fn
+
+        return decorate
+
+    def add_handler(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        *,
+        concurrency: int = 1,
+        concurrency_total: int | None = None,
+        timeout: Seconds | timedelta | None = None,
+        on_timeout: str = "signal",
+        max_attempts: int = 20,
+        backoff: Backoff | Sequence[Seconds] = Backoff(),  # noqa: B008 (frozen)
+        auto_done: bool = True,
+        isolation: str = "thread",
+        interruptions_max: int | None = None,
+        restart: RestartBudget | None = None,
+    ) -> str:
+        """Have a function do the jobs of a name. Works before `start` too.
+
+        Several handlers of one name compete: each job goes to exactly one of them.
+
+        Args:
+            name: of the jobs.
+            fn: called with a `Job`; a coroutine function runs on an event loop. What it returns is the job's result.
+            concurrency: how many at once in this runtime.
+            concurrency_total: how many at once over the whole store.
+            timeout: seconds for one attempt.
+            on_timeout: `signal`, or `raise` to also raise an error inside the thread (it may strike the host's locks).
+            max_attempts: failures and timeouts before the job is dead.
+            backoff: a `Backoff`, or the waits themselves, of which the last repeats.
+            auto_done: whether returning ends the job; otherwise `mark_done` must be called with its token.
+            isolation: `thread`, or `process` for a child process that can really be killed; `fn` must be importable.
+            interruptions_max: blamed interruptions within 72 hours before the job is dead as poison.
+            restart: the budget of this name's HandlerActor.
+
+        Returns:
+            An id for `remove_handler`.
+
+        Raises:
+            UsageError: something in the call cannot be.
+        """
+        handler = self._check_handler(
+            name, fn, concurrency=concurrency, concurrency_total=concurrency_total, timeout=timeout,
+            on_timeout=on_timeout, max_attempts=max_attempts, backoff=backoff, auto_done=auto_done,
+            isolation=isolation, interruptions_max=interruptions_max,
+        )  # fmt: skip
+        if restart is not None and not isinstance(restart, RestartBudget):
+            raise UsageError(f"expected restart to be a RestartBudget, got: {restart!r}")
+        registry = self._runtime.registry
+        if restart is not None:
+            registry.budgets[name] = restart
+        registry.add_handler(handler)
+        life = self._runtime.life
+        if life is not None:
+            life.log.emit(
+                "handler.added", job_name=name, handler=handler.id, concurrency=concurrency, isolation=handler.kind
+            )
+            life.start_handler(name, registry.budgets.get(name))
+            life.post.tell(f"handler:{name}", Attach())
+        return handler.id
+
+    def remove_handler(self, handler_id: str, *, drain: Seconds | timedelta | None = None) -> None:
+        """Remove a handler. Its running jobs finish, or are requeued when `drain` seconds have passed.
+
+        Raises:
+            UnknownHandler: there is none with this id.
+        """
+        seconds = None if drain is None else check_seconds(drain, "drain")
+        handler = self._runtime.registry.remove_handler(handler_id)
+        if handler is None:
+            raise UnknownHandler(f"expected the id that add_handler gave, got: {handler_id!r}")
+        life = self._runtime.life
+        if life is not None:
+            life.log.emit("handler.removed", job_name=handler.name, handler=handler_id)
+            life.post.tell(f"handler:{handler.name}", Detach(handler_id=handler_id, drain=seconds))
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    def _life(self) -> Life:
+        return self._runtime.living()
+
+    def check(self, spec: JobSpec, corr: str | None) -> NewJob:
+        """A spec as the store will keep it.
+
+        Raises:
+            UsageError: something in it cannot be.
+        """
+        life = self._life()
+        return check_job(
+            spec, now=life.clock.now(), new_id=life.environment.new_id(), corr=corr, limits=life.limits
+        )
+
+    def _new(self, spec: JobSpec) -> tuple[Life, NewJob]:
+        return self._life(), self.check(spec, current_corr())
+
+    def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Life, tuple[NewJob, ...]]:
+        return self._life(), tuple(self._new(one if isinstance(one, JobSpec) else _spec(one, {}))[1] for one in jobs)
+
+    def _requeue(
+        self, job: Ref, delay: Seconds | timedelta | None
+    ) -> tuple[Life, Callable[[Future[Any]], Requeue]]:
+        life, job_id = self._life(), _id(job)
+        run_at = life.clock.now() + (0.0 if delay is None else check_seconds(delay, "delay"))
+        return life, lambda reply: Requeue(job_id=job_id, run_at=run_at, reply=reply)
+
+    def _ending(self, job: Ref, result: Any) -> tuple[Life, str, int | None, str]:
+        life = self._life()
+        text = encode(result, what="result", bytes_max=life.limits.result_bytes_max)
+        if isinstance(job, Job):
+            claim_no = job.record.claim_no if job.record.state == JobState.RUNNING else None
+            return life, job.id, claim_no, text
+        job_id, _, number = check_name(job, "job").rpartition(":")
+        if job_id and number.isdecimal():
+            return life, job_id, int(number), text
+        return life, job, None, text
+
+    def _set_paused(self, name: str, *, paused: bool) -> None:
+        self._warn_if_blocking("pause" if paused else "resume")
+        checked = check_name(name)
+        self._life().ask(lambda reply: Pause(name=checked, paused=paused, reply=reply))
+
+    def _expect(self, life: Life, job_id: str, state: str | None) -> None:
+        give_up_at = life.clock.now() + EXPECT_SECONDS_MAX
+        life.post.tell("broker", Expect(job_id=job_id, state=state, give_up_at=give_up_at), corr=job_id)
+
+    def _ended(self, life: Life, job_id: str) -> JobRecord | None:
+        record = life.store.get(job_id)
+        if record is None:
+            raise UnknownJob(f"expected the id of a stored job, got: {job_id!r}")
+        return record if JobState(record.state).ended else None
+
+    def _warn_if_blocking(self, call: str) -> None:
+        if self._warned or asyncio._get_running_loop() is None:
+            return
+        self._warned = True
+        warnings.warn(
+            f"jobs.{call} blocks the running event loop until the job is durable; await jobs.a{call} instead",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+    def _check_handler(self, name: str, fn: Callable[..., Any], **options: Any) -> Handler:
+        check_name(name)
+        if not callable(fn):
+            raise UsageError(f"expected a callable handler for {name}, got: {fn!r}")
+        check_one_of(options["isolation"], "isolation", ("thread", "process"))
+        check_one_of(options["on_timeout"], "on_timeout", ("signal", "raise"))
+        is_task = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
+        if options["isolation"] == "process":
+            _check_importable(fn, is_task=is_task)
+        total, timeout, most = options["concurrency_total"], options["timeout"], options["interruptions_max"]
+        if not isinstance(options["auto_done"], bool):
+            raise UsageError(f"expected auto_done to be True or False, got: {options['auto_done']!r}")
+        limits = self._runtime.limits
+        return Handler(
+            id=f"{name}#{self._runtime.environment.new_id()[:8]}",
+            name=name,
+            fn=fn,
+            kind="process" if options["isolation"] == "process" else "task" if is_task else "thread",
+            concurrency=check_whole(options["concurrency"], "concurrency", least=1, most=CONCURRENCY_MAX),
+            concurrency_total=None
+            if total is None
+            else check_whole(total, "concurrency_total", least=1, most=CONCURRENCY_MAX),
+            timeout=None if timeout is None else check_seconds(timeout, "timeout", least=0.001),
+            on_timeout=options["on_timeout"],
+            auto_done=options["auto_done"],
+            policy=Policy(
+                max_attempts=check_whole(options["max_attempts"], "max_attempts", least=1, most=10**9),
+                backoff=check_backoff(options["backoff"]),
+                interruptions_max=limits.interruptions_max
+                if most is None
+                else check_whole(most, "interruptions_max", least=1, most=10**9),
+            ),
+            wanted=payload_type(fn, Job),
+        )
+
+
+def _spec(job: Any, options: dict[str, Any]) -> JobSpec:
+    if not (isinstance(job, tuple) and len(job) == 2):
+        raise UsageError(f"expected a JobSpec or a (name, data) pair, got: {job!r:.200}")
+    try:
+        return JobSpec(name=job[0], data=job[1], **options)
+    except TypeError:
+        unknown = sorted(options.keys() - set(JobSpec.__slots__))
+        raise UsageError(f"expected the options of jobs.queue, got: {', '.join(unknown)}") from None
+
+
+def _id(job: Ref) -> str:
+    return job.id if isinstance(job, Job) else check_name(job, "job")
+
+
+def _stored(answer: Any) -> list[Job[Any]]:
+    return [Job(record, deduplicated=not fresh) for record, fresh in answer]
+
+
+def _outcome(record: JobRecord) -> Job[Any]:
+    job: Job[Any] = Job(record)
+    if job.state is not JobState.DONE:
+        raise JobFailed(f"job {job.id} ({job.name}) is {job.state.value}: {job.error or job.reason}", job)
+    return job
+
+
+def _check_importable(fn: Callable[..., Any], *, is_task: bool) -> None:
+    """A child process finds its function by name.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", "<unnamed>")
+    if is_task:
+        raise UsageError(f"expected a plain function for isolation='process', got the coroutine function {name}")
+    found: Any = None
+    if module not in (None, "__main__") and "<" not in name:
+        found = importlib.import_module(str(module))
+        for part in name.split("."):
+            found = getattr(found, part, None)
+    if found is not fn:
+        raise UsageError(
+            f"expected a function that a child process can import for isolation='process', got: {module}.{name}; "
+            "define it at the top level of a module other than __main__"
+        )
+

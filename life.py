@@ -1,0 +1,451 @@
+"""One life of a runtime, from `start` to `stop`: everything that a fork or a stop makes useless is made here anew."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from pathlib import Path
+from typing import Any
+
+from .actors.base import ActorContext, Post
+from .actors.broker import JobBroker
+from .actors.handler import HandlerActor
+from .actors.scheduler import SchedulerActor
+from .environment import Environment
+from .errors import NotStarted, StoreUnavailable
+from .job import Job
+from .lanes.handler import Handler
+from .lanes.lane import Lane, LaneContext
+from .lanes.registry import Lanes
+from .limits import Limits
+from .log import Log, Subscription
+from .messages.jobs import Seconds
+from .messages.mail import ClockJumped, Died, Down, Drain, Farewell, Interrupt, LaneEnded, Look, Progressed, StartChild, StopChild
+from .messages.outcomes import Outcome
+from .messages.schedules import ScheduleRecord
+from .replies import BrokerLost
+from .stores.base import BootRecord
+from .stores.hints import Hints, NoHints, SocketHints
+from .stores.presence import FilePresence, Presence, SolePresence, network_filesystem
+from .stores.sqlite import SqliteStore
+from .supervisor import ChildSpec, Family, RestartBudget, Supervisor, Watchdog
+from .views import Abandoned, ActorView, Health
+from .waiting import Waiters
+
+BROKER_DEATHS_MAX = 3
+"""A message that was in the hands of so many dying brokers is not given to another."""
+
+SETTLE_SECONDS_MAX = 5.0
+"""How long `stop` waits for the last endings to be stored, after the drain."""
+
+STOP_SECONDS_MAX = 5.0
+"""How long an actor may take to stop before it is left behind."""
+
+LOST_SECONDS = 0.01
+"""Between two looks for a broker that is being restarted."""
+
+
+class Life:
+    """See the module. Made by `Runtime.start`, ended by `Runtime.stop`, never used again."""
+
+    def __init__(
+        self,
+        *,
+        store: SqliteStore,
+        environment: Environment,
+        limits: Limits,
+        logger: Any,
+        durability: str,
+        handlers: Callable[[str], Sequence[Handler]],
+        declared: Callable[[], Sequence[ScheduleRecord]],
+        queue: Callable[[str, Any, dict[str, Any], str], Job[Any]],
+        subscriptions: Sequence[Subscription],
+        failed: Callable[[str], None],
+    ) -> None:
+        self.pid = os.getpid()
+        self.boot = environment.new_id()[:12]
+        self.store = store
+        self.limits = limits
+        self.environment = environment
+        self.clock = environment.clock()
+        self.log = Log(logger, self.boot, self.clock, waiting_max=limits.subscriber_events_max)
+        self.post = Post(self.clock)
+        self.waiters = Waiters(environment.future)
+        self.store_trouble: str | None = None
+        self._durability = durability
+        self._handlers = handlers
+        self._declared = declared
+        self._failed = failed
+        self._subscriptions = list(subscriptions)
+        self._quiet = environment.event()
+        self._presence, self._hints = self._neighbours()
+        self._family = Family()
+        self._context = ActorContext(
+            boot=self.boot, environment=environment, clock=self.clock, log=self.log, limits=limits, post=self.post,
+            died=self._died,
+        )  # fmt: skip
+        self.lanes = Lanes(
+            LaneContext(
+                clock=self.clock, limits=limits, spawn=environment.spawn, event=environment.event,
+                ended=self._lane_ended, progressed=self._progressed, queue=queue, bound=self.log.bound,
+            )
+        )  # fmt: skip
+        self._watchdog = Watchdog(self._start_supervisor)
+
+    # --- beginning ------------------------------------------------------------------------------------------
+
+    def start(self, names: Sequence[str], budgets: Mapping[str, RestartBudget]) -> None:
+        """Open the store, be alive, start the actors."""
+        self.store.open()
+        try:
+            if not self.store.in_memory and (kind := network_filesystem(self.store.address)):
+                self.log.emit("store.on_network", store=self.store.address, filesystem=kind)
+            self._presence.enter(self.boot)
+            self._hints.listen(self._heard, self.environment.spawn)
+            self._register(names)
+        except BaseException:
+            self._hints.close()
+            self._presence.leave(self.boot)
+            self.store.close()
+            raise
+        self.clock.start()
+        self.clock.on_jump(lambda delta: self.post.tell("broker", ClockJumped(delta=delta)) and None)
+        for subscription in self._subscriptions:
+            self.listen(subscription)
+        self.log.emit(
+            "runtime.started", store=self.store.address, pid=self.pid, durability=self._durability,
+            host=socket.gethostname(),
+        )  # fmt: skip
+        self._start_supervisor(1)
+        self.environment.spawn(self._watchdog.run, "watchdog")
+        self.post.tell("supervisor", StartChild(spec=self._broker_spec()))
+        self.post.tell("supervisor", StartChild(spec=self._scheduler_spec()))
+        for name in names:
+            self.start_handler(name, budgets.get(name))
+
+    def listen(self, subscription: Subscription) -> None:
+        """Give events to a subscriber from now on."""
+        self.log.subscribe(subscription)
+        self.environment.spawn(lambda: subscription.run(self._subscriber_failed), "subscriber")
+
+    def start_handler(self, name: str, budget: RestartBudget | None = None) -> None:
+        """Have a HandlerActor for a name."""
+        spec = ChildSpec(
+            id=f"handler:{name}",
+            start=lambda incarnation: HandlerActor.start(
+                self._context, name, incarnation,
+                handlers=lambda: self._handlers(name), lanes=self.lanes, quiet=self._quiet.set,
+            ),
+            budget=budget or self._budget(),
+            when_spent="quarantine",
+        )  # fmt: skip
+        self.post.tell("supervisor", StartChild(spec=spec))
+
+    def _neighbours(self) -> tuple[Presence, Hints]:
+        if self.store.in_memory:
+            return SolePresence(), NoHints()
+        folder = Path(f"{os.path.abspath(self.store.address)}-boots")
+        return FilePresence(folder), SocketHints(folder, self.boot)
+
+    def _register(self, names: Sequence[str]) -> None:
+        boot = BootRecord(
+            boot=self.boot, pid=self.pid, host=socket.gethostname(), started_at=self.clock.now(),
+            hint=self._hints.address, names=tuple(names), turn=(),
+        )  # fmt: skip
+        give_up_at = self.clock.monotonic() + self.limits.reply_seconds_max
+        while True:
+            try:
+                with self.store.turn(self.boot, self.clock.now()) as turn:
+                    others = turn.boots()
+                    turn.register(boot)
+                break
+            except StoreUnavailable:
+                if self.clock.monotonic() > give_up_at:
+                    raise
+        # The others must learn that they are no longer alone on the file.
+        self._hints.send([other.hint for other in others if other.hint is not None])
+
+    def _budget(self) -> RestartBudget:
+        return RestartBudget(
+            restarts_max=self.limits.restarts_max,
+            window_seconds=self.limits.restart_window_seconds,
+            backoff_seconds_max=self.limits.restart_backoff_seconds_max,
+        )
+
+    def _broker_spec(self) -> ChildSpec:
+        def start(incarnation: int) -> object:
+            return JobBroker.start(
+                self._context, incarnation,
+                store=self.store, presence=self._presence, hints=self._hints, wake_waiters=self.waiters.wake,
+                awaited=self.waiters.awaited, store_is_down=self._note_store,
+            )  # fmt: skip
+
+        return ChildSpec(id="broker", start=start, budget=self._budget())
+
+    def _scheduler_spec(self) -> ChildSpec:
+        def start(incarnation: int) -> object:
+            return SchedulerActor.start(self._context, incarnation, store=self.store, declared=self._declared_ids)
+
+        return ChildSpec(id="scheduler", start=start, budget=self._budget())
+
+    def _declared_ids(self) -> set[str]:
+        return {record.id for record in self._declared()}
+
+    def _start_supervisor(self, incarnation: int) -> object:
+        return Supervisor.start(self._context, incarnation, self._family, self._announce, self._give_up)
+
+    # --- what the parts tell --------------------------------------------------------------------------------
+
+    def _died(self, death: Died) -> None:
+        if death.child == "supervisor":
+            self._watchdog.died(death)
+            return
+        self.post.tell("supervisor", death)
+
+    def _announce(self, down: Down) -> None:
+        self.post.tell("broker", down)
+
+    def _give_up(self, reason: str) -> None:
+        self.log.emit("runtime.failed", reason=reason)
+        self.environment.spawn(lambda: self._failed(reason), "failure")
+
+    def _lane_ended(self, lane: Lane, outcome: Outcome, seconds: Seconds) -> None:
+        ended = LaneEnded(lane_id=lane.id, claim=lane.claim, outcome=outcome, seconds=seconds)
+        self.post.tell(f"handler:{lane.handler.name}", ended, corr=lane.claim.job.corr)
+
+    def _progressed(self, job_id: str, claim_no: int, progress: str) -> None:
+        self.post.tell("broker", Progressed(job_id=job_id, claim_no=claim_no, progress=progress))
+
+    def _heard(self) -> None:
+        # One hint in the mailbox is enough, however many come.
+        broker = self.post.find("broker")
+        if broker is not None and len(broker.mailbox) < self.limits.turn_messages_max:
+            self.post.tell("broker", Look(foreign=True))
+
+    def _note_store(self, trouble: str | None) -> None:
+        self.store_trouble = trouble
+
+    def _subscriber_failed(self, subscription: Subscription, error: BaseException) -> None:
+        self.log.emit(
+            "subscriber.failed", subscriber=repr(subscription.call)[:200], reason=repr(error)[:500],
+            failures=subscription.failures,
+        )  # fmt: skip
+
+    # --- asking, at the edge --------------------------------------------------------------------------------
+
+    def ask(self, make: Callable[[Future[Any]], Any], *, job_id: str | None = None, corr: str | None = None) -> Any:
+        """Tell the broker and wait for its answer.
+
+        Raises:
+            StoreUnavailable: no answer within `reply_seconds_max`.
+            LamplighterError: the broker refused.
+        """
+        asking = Asking(self, make, job_id, corr)
+        while True:
+            reply = asking.tell()
+            if reply is None:
+                threading.Event().wait(LOST_SECONDS)
+                continue
+            try:
+                return reply.result(asking.remaining())
+            except (FutureTimeout, CancelledError):
+                reply.cancel()
+                raise asking.gave_up() from None
+            except BrokerLost:
+                asking.lost()
+
+    async def ask_async(
+        self, make: Callable[[Future[Any]], Any], *, job_id: str | None = None, corr: str | None = None
+    ) -> Any:
+        """The same, without blocking the event loop."""
+        asking = Asking(self, make, job_id, corr)
+        while True:
+            reply = asking.tell()
+            if reply is None:
+                await asyncio.sleep(LOST_SECONDS)
+                continue
+            try:
+                return await asyncio.wait_for(asyncio.wrap_future(reply), asking.remaining())
+            except TimeoutError:
+                reply.cancel()
+                raise asking.gave_up() from None
+            except BrokerLost:
+                asking.lost()
+
+    # --- ending ---------------------------------------------------------------------------------------------
+
+    def stop(self, drain: Seconds) -> None:
+        """Take no new work, let running jobs finish for `drain` seconds, interrupt the rest, end."""
+        self.log.emit("runtime.stopping", drain=drain)
+        self.post.tell("supervisor", StopChild(child="scheduler"))
+        self.post.tell("broker", Drain())
+        handlers = [name for name in self.post.names() if name.startswith("handler:")]
+        for name in handlers:
+            self.post.tell(name, Drain())
+        interrupted = 0
+        if not self._wait_quiet(handlers, drain):
+            interrupted = len([lane for lane in self.lanes.open() if lane.abandoned_because is None])
+            for name in handlers:
+                self.post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
+            self._wait_quiet(handlers, SETTLE_SECONDS_MAX)
+        try:
+            self.ask(lambda reply: Farewell(reply=reply))
+        except (StoreUnavailable, NotStarted):
+            # The store is away. The next start finds a boot without a process, and takes back what it held.
+            self.log.emit("store.unavailable", store=self.store.address, reason="the boot could not say farewell")
+        self.end(interrupted)
+
+    def end(self, interrupted: int) -> None:
+        """Stop every actor, in reverse order, and let go of the store."""
+        self._watchdog.close()
+        for name in reversed(["supervisor", *self._family.children]):
+            actor = self.post.find(name)
+            if actor is None or actor.thread is None:
+                continue
+            if name != "supervisor":
+                child = self._family.children[name]
+                child.status = "stopping"
+            if not actor.actor_stopped.is_set():
+                actor.actor_ref.stop(block=False)
+            if actor.thread is not threading.current_thread():
+                actor.thread.join(STOP_SECONDS_MAX)
+        self.lanes.close_all()
+        self._hints.close()
+        self.clock.stop()
+        self.store.close()
+        self._presence.leave(self.boot)
+        self.waiters.fail(NotStarted("the runtime was stopped while this was waited for"))
+        self.log.emit("runtime.stopped", interrupted=interrupted)
+        for subscription in self._subscriptions:
+            subscription.close()
+
+    def _wait_quiet(self, names: Sequence[str], seconds: Seconds) -> bool:
+        give_up_at = self.clock.monotonic() + seconds
+        while True:
+            self._quiet.clear()
+            actors = [self.post.find(name) for name in names]
+            if all(not isinstance(actor, HandlerActor) or actor.is_quiet for actor in actors):
+                return True
+            remaining = give_up_at - self.clock.monotonic()
+            if remaining <= 0:
+                return False
+            self._quiet.wait(min(remaining, 0.5))
+
+    # --- looking --------------------------------------------------------------------------------------------
+
+    def health(self) -> Health:
+        """See `Runtime.health`."""
+        red: list[str] = []
+        yellow: list[str] = []
+        if self._family.gave_up is not None:
+            red.append(f"the supervisor gave up: {self._family.gave_up}")
+        for child in list(self._family.children.values()):
+            if child.status == "quarantined":
+                red.append(f"{child.spec.id} is quarantined: {child.last_crash}")
+            elif child.status == "waiting":
+                yellow.append(f"{child.spec.id} is being restarted: {child.last_crash}")
+        if self.store_trouble is not None:
+            yellow.append(f"the store is unavailable: {self.store_trouble}")
+        lanes = self.lanes.abandoned()
+        if len(lanes) > self.limits.abandoned_threads_max:
+            red.append(f"{len(lanes)} lanes are abandoned, more than abandoned_threads_max")
+        elif lanes:
+            yellow.append(f"{len(lanes)} lanes are abandoned")
+        now = self.clock.monotonic()
+        return Health(
+            status="red" if red else "yellow" if yellow else "green",
+            reasons=(*red, *yellow),
+            boot=self.boot,
+            abandoned=tuple(
+                Abandoned(
+                    job_id=lane.claim.job.id, job_name=lane.handler.name, lane=lane.id,
+                    why=lane.abandoned_because or "", seconds=now - lane.started_monotonic, stack=lane.stack(),
+                )
+                for lane in lanes
+            ),
+            log_dropped=self.log.dropped,
+            subscriber_dropped=sum(one.dropped for one in self._subscriptions),
+            subscriber_failures=sum(one.failures for one in self._subscriptions),
+        )  # fmt: skip
+
+    def tree(self) -> tuple[ActorView, ...]:
+        """See `Runtime.tree`."""
+        return tuple(self._view(name) for name in ["supervisor", *list(self._family.children)])
+
+    def _view(self, name: str) -> ActorView:
+        actor, child = self.post.find(name), self._family.children.get(name)
+        first = None if actor is None else actor.mailbox.first()
+        sent_at = getattr(getattr(first, "message", None), "sent_at", None)
+        busy_since = None if actor is None else actor.busy_since
+        now = self.clock.monotonic()
+        return ActorView(
+            name=name,
+            incarnation=0 if actor is None else actor.incarnation,
+            status="up" if child is None else child.status,
+            mailbox=0 if actor is None else len(actor.mailbox),
+            oldest_seconds=None if sent_at is None else max(0.0, self.clock.now() - sent_at),
+            busy_seconds=None if busy_since is None else max(0.0, now - busy_since),
+            jobs=tuple(actor.current()) if isinstance(actor, HandlerActor) else (),
+            restarts_in_window=0 if child is None else len(child.spec.budget.recent(child.deaths, now)),
+            last_crash=None if child is None else child.last_crash,
+        )
+
+
+class Asking:
+    """One question to the broker: told again to the next incarnation when one dies over it, until its time is up."""
+
+    def __init__(self, life: Life, make: Callable[[Future[Any]], Any], job_id: str | None, corr: str | None) -> None:
+        self._life = life
+        self._make = make
+        self._job_id = job_id
+        self._corr = corr
+        self._deaths = 0
+        self._give_up_at = life.clock.monotonic() + life.limits.reply_seconds_max
+
+    def tell(self) -> Future[Any] | None:
+        """Put the question; None when there is no broker at this moment.
+
+        Raises:
+            StoreUnavailable: the time is up, or the broker is too far behind.
+        """
+        if self.remaining() <= 0:
+            raise self.gave_up()
+        broker = self._life.post.find("broker")
+        if broker is not None and len(broker.mailbox) > self._life.limits.mailbox_messages_max:
+            raise StoreUnavailable(
+                f"the broker is {len(broker.mailbox)} messages behind, more than mailbox_messages_max; try later",
+                self._job_id,
+            )
+        reply: Future[Any] = self._life.environment.future()
+        return reply if self._life.post.tell("broker", self._make(reply), corr=self._corr) else None
+
+    def remaining(self) -> Seconds:
+        """Seconds that are left."""
+        return self._give_up_at - self._life.clock.monotonic()
+
+    def lost(self) -> None:
+        """A broker died with the question in its hands.
+
+        Raises:
+            StoreUnavailable: it was not the first to.
+        """
+        self._deaths += 1
+        if self._deaths >= BROKER_DEATHS_MAX:
+            raise StoreUnavailable(f"{self._deaths} brokers died while they handled this", self._job_id)
+
+    def gave_up(self) -> StoreUnavailable:
+        """The error for the caller."""
+        cause = self._life.store_trouble
+        likely = (
+            f"{cause}. Is a write transaction open on the file? If it is this process's own, pass connection="
+            if cause is not None
+            else "the broker is busy or being restarted"
+        )
+        return StoreUnavailable(
+            f"no answer within reply_seconds_max={self._life.limits.reply_seconds_max:g} s: {likely}", self._job_id
+        )

@@ -1,0 +1,295 @@
+"""The composition root: one configuration, the two faces, and the lives between `start` and `stop`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import weakref
+from collections.abc import Callable, Collection
+from types import TracebackType
+from typing import Any, Self
+
+from .checks import check_seconds
+from .environment import Environment
+from .errors import NotStarted, NotSupported, RuntimeFailed, UsageError
+from .job import Job
+from .jobs import Jobs
+from .life import Life
+from .limits import Limits
+from .log import Subscription, check_events, current_corr, default_logger
+from .messages.jobs import Instant, JobSpec, Seconds
+from .messages.mail import Declare, Queue
+from .registry import Registry
+from .scheduler import Scheduler
+from .stores.sqlite import SqliteStore
+from .views import ActorView, Health
+
+DRAIN_SECONDS = 30.0
+"""How long `stop` lets running jobs finish."""
+
+_all: weakref.WeakSet[Runtime] = weakref.WeakSet()
+_left_behind: list[Life] = []
+"""Lives of the parent process, kept for ever in a forked child: closing their connections there would hurt the parent."""
+
+
+class Runtime:
+    """An embedded job runtime.
+
+    Args:
+        store: a path, "sqlite:///path" or ":memory:".
+        durability: `full` survives a power cut; `os` a killed process.
+        logger: a structlog logger; otherwise the host's structlog if it is configured, otherwise the standard logger
+            `lamplighter`.
+        on_failure: called with a `RuntimeFailed`, on a thread of its own, when the supervisor gives up.
+        environment: where time, chance, ids and threads come from; for tests.
+        limits: see `Limits`, such as `reply_seconds_max=10` or `keep_done_seconds=86400`.
+
+    Raises:
+        UsageError: an option is unknown or cannot be.
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str],
+        *,
+        durability: str = "full",
+        logger: Any = None,
+        on_failure: Callable[[RuntimeFailed], None] | None = None,
+        environment: Environment | None = None,
+        **limits: Any,
+    ) -> None:
+        try:
+            self.limits = Limits(**limits)
+        except TypeError:
+            unknown = ", ".join(sorted(limits.keys() - set(Limits.__slots__)))
+            raise UsageError(f"expected options of Runtime or fields of Limits, got: {unknown}") from None
+        self._address = _address(store)
+        self._durability = durability
+        self._store()
+        self.environment = environment or Environment()
+        self.registry = Registry()
+        self.jobs = Jobs(self)
+        self.scheduler = Scheduler(self)
+        self._logger = logger
+        self._on_failure = on_failure
+        self._subscriptions: list[Subscription] = []
+        self._life: Life | None = None
+        self._failure: RuntimeFailed | None = None
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
+        self._ended.set()
+        _all.add(self)
+
+    # --- lives ----------------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Start. A runtime that runs already goes on. In a forked child, this starts a life of the child's own.
+
+        Raises:
+            UsageError, StoreError, StoreUnavailable: the store cannot be opened; the message says why.
+        """
+        with self._lock:
+            if self.life is not None:
+                return self
+            self._failure = None
+            life = Life(
+                store=self._store(),
+                environment=self.environment,
+                limits=self.limits,
+                logger=self._logger if self._logger is not None else default_logger(),
+                durability=self._durability,
+                handlers=self.registry.handlers,
+                declared=self.registry.schedules,
+                queue=self._queue_from_job,
+                subscriptions=self._subscriptions,
+                failed=self._failed,
+            )
+            life.start(self.registry.names(), self.registry.budgets)
+            self._life = life
+            self._ended.clear()
+            for schedule in self.registry.schedules():
+                life.ask(lambda reply, schedule=schedule: Declare(schedule=schedule, reply=reply))
+            return self
+
+    def stop(self, drain: Seconds = DRAIN_SECONDS) -> None:
+        """Stop. Running jobs may finish for `drain` seconds; what has not is interrupted, which uses no attempt.
+
+        A runtime that does not run stays as it is.
+
+        Raises:
+            UsageError: called from inside a handler, which `stop` would wait for.
+        """
+        seconds = check_seconds(drain, "drain")
+        if current_corr() is not None:
+            raise UsageError("expected stop() to be called from outside a handler: it waits for running handlers")
+        with self._lock:
+            life, self._life = self.life, None
+            if life is None:
+                return
+            life.stop(seconds)
+            self._ended.set()
+
+    def wait(self, timeout: Seconds | None = None) -> bool:
+        """Wait until the runtime has stopped. False when `timeout` seconds pass before.
+
+        Raises:
+            RuntimeFailed: the supervisor gave up.
+        """
+        ended = self._ended.wait(timeout)
+        if self._failure is not None:
+            raise self._failure
+        return ended
+
+    def run(self, drain: Seconds = DRAIN_SECONDS) -> None:
+        """Start, work until SIGTERM or SIGINT, stop. Call it from the main thread; the host's handlers are put back.
+
+        Raises:
+            RuntimeFailed: the supervisor gave up.
+        """
+        asked = threading.Event()
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in before:
+            signal.signal(number, lambda *_: asked.set())
+        try:
+            self.start()
+            # In steps, because a signal's handler runs between two waits of the main thread.
+            while not asked.wait(0.5) and not self.wait(0):
+                pass
+            self.stop(drain)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+    # --- looking --------------------------------------------------------------------------------------------
+
+    def health(self) -> Health:
+        """Whether the runtime does its work, and what is wrong if not."""
+        if self._failure is not None:
+            return Health(status="red", reasons=(str(self._failure),), boot=None)
+        life = self.life
+        return Health(status="red", reasons=("it is not started",), boot=None) if life is None else life.health()
+
+    def tree(self) -> tuple[ActorView, ...]:
+        """Every actor: incarnation, mailbox, what it does, how often it was restarted, its last crash."""
+        return self.living().tree()
+
+    def subscribe(
+        self, fn: Callable[[dict[str, Any]], None], events: Collection[str] | None = None
+    ) -> None:
+        """Call a function with each event, after the commit that made it true, on a thread of its own.
+
+        Args:
+            fn: gets the event as a dict. What it raises is counted and logged.
+            events: names from docs/events.md; None for all.
+
+        Raises:
+            UsageError: a name is no event.
+        """
+        if not callable(fn):
+            raise UsageError(f"expected a callable subscriber, got: {fn!r}")
+        subscription = Subscription(fn, check_events(events))
+        self._subscriptions.append(subscription)
+        life = self.life
+        if life is not None:
+            life.listen(subscription)
+
+    # --- for the faces --------------------------------------------------------------------------------------
+
+    @property
+    def life(self) -> Life | None:
+        """The life that runs in this process; None when none does."""
+        life = self._life
+        if life is not None and life.pid != os.getpid():
+            _left_behind.append(life)
+            self._life = life = None
+        return life
+
+    def living(self) -> Life:
+        """The life that runs.
+
+        Raises:
+            NotStarted: none does.
+        """
+        inherited = self._life is not None and self._life.pid != os.getpid()
+        life = self.life
+        if life is not None:
+            return life
+        if self._failure is not None:
+            raise NotStarted(f"the runtime has failed: {self._failure}; see health()")
+        if inherited or any(left.store.address == self._address for left in _left_behind):
+            raise NotStarted(
+                f"this runtime was started in another process, before a fork; call start() in this one (pid {os.getpid()})"
+            )
+        raise NotStarted("the runtime is not started; call start(), or use it as a context manager")
+
+    def now(self) -> Instant:
+        """Wall time, by the clock of the life or one of the same kind."""
+        life = self.life
+        return (life.clock if life is not None else self.environment.clock()).now()
+
+    def _store(self) -> SqliteStore:
+        return SqliteStore(
+            self._address, durability=self._durability, busy_seconds_max=self.limits.busy_seconds_max
+        )
+
+    def _queue_from_job(self, name: str, data: Any, options: dict[str, Any], corr: str) -> Job[Any]:
+        life = self.living()
+        job = self.jobs.check(JobSpec(name=name, data=data, **options), corr)
+        ((record, fresh),) = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job.id, corr=corr)
+        return Job(record, deduplicated=not fresh)
+
+    def _failed(self, reason: str) -> None:
+        """The supervisor gave up; runs on a thread of its own."""
+        with self._lock:
+            life, self._life = self._life, None
+            if life is None:
+                return
+            self._failure = RuntimeFailed(reason)
+            life.end(len(life.lanes.open()))
+            self._ended.set()
+        if self._on_failure is not None:
+            self._on_failure(self._failure)
+
+    def _forked(self) -> None:
+        # Another thread of the parent may have held it at the moment of the fork.
+        self._lock = threading.RLock()
+
+
+def _address(store: Any) -> str:
+    text = os.fspath(store) if isinstance(store, (str, os.PathLike)) else None
+    if not isinstance(text, str) or not text:
+        raise UsageError(f'expected a store: a path, "sqlite:///path" or ":memory:", got: {store!r}')
+    scheme, found, rest = text.partition("://")
+    if not found:
+        return text
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return rest[1:]
+    if scheme in ("amqp", "amqps"):
+        raise NotSupported("this version of Lamplighter stores jobs in SQLite only; give it a path")
+    raise UsageError(f'expected a store: a path, "sqlite:///path" or ":memory:", got: {text!r}')
+
+
+def _after_fork() -> None:
+    for runtime in list(_all):
+        runtime._forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)

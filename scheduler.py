@@ -1,0 +1,284 @@
+"""The Scheduler API: what a host calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from .checks import check_instant, check_name, check_one_of, check_seconds
+from .codec import decode, encode
+from .cron import Rule, parse_when
+from .errors import UnknownSchedule, UsageError
+from .job import Job
+from .log import current_corr
+from .messages.jobs import NewJob, Seconds
+from .messages.mail import Declare, Forget, PauseSchedule, Queue, ScheduleChanged
+from .messages.schedules import ScheduleRecord, SlotEntry
+from .slots import check_catch_up, schedule_id
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+EXPLAINED_SLOTS_MAX = 10_000
+"""How many slots one `explain` tells."""
+
+When = str | timedelta | datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """An active schedule. Instants are aware date-times in UTC.
+
+    Attributes:
+        when: the rule in its canonical form.
+        next_slot: the next instant at which it is due; None when there is none any more.
+        last_slot: the newest instant at which it fired.
+    """
+
+    id: str
+    name: str
+    when: str
+    data: Any
+    timezone: str
+    next_slot: datetime | None
+    last_slot: datetime | None
+    paused: bool
+    durable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotStory:
+    """What became, or will become, of a slot, or of a range of them.
+
+    Attributes:
+        outcome: `fired`, `late`, `caught_up`, `skipped`, or `due` for what is still to come.
+        last, count: the end of a range of skipped slots and how many they are.
+    """
+
+    slot: datetime
+    outcome: str
+    reason: str | None
+    job_id: str | None
+    last: datetime
+    count: int
+
+
+class Scheduler:
+    """Queue jobs by cron, interval or date. Made by `Runtime`."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def add(
+        self,
+        name: str,
+        when: When,
+        data: Any = None,
+        *,
+        key: str | None = None,
+        timezone: str = "UTC",
+        catch_up: str = "latest",
+        catch_up_window: Seconds | timedelta = timedelta(hours=24),
+        catch_up_max: int = 100,
+        overlap: str = "allow",
+        dst_gap: str = "run_after",
+        dst_fold: str = "first",
+        jitter: Seconds | timedelta = 0,
+        durable: bool = False,
+    ) -> str:
+        """Queue a job whenever a rule is due. The same call at every start-up is idempotent.
+
+        Args:
+            name: of the jobs.
+            when: cron with 5 fields, or 6 with the seconds first; a name such as `@daily`; an interval (a timedelta or
+                "@every 30s"); or an aware date-time.
+            data: what each job gets.
+            key: the host's own name for the schedule, under which it may change; otherwise name, when, zone and data
+                make it what it is.
+            timezone: an IANA zone in which cron fields are read.
+            catch_up: what becomes of slots that were missed: `latest`, `all` or `skip`.
+            catch_up_window: older slots never fire.
+            catch_up_max: `all` fires at most so many.
+            overlap: what if an earlier job is unfinished: `allow`, `skip`, or `queue_one` (at most one waits).
+            dst_gap: a local time that does not exist: `run_after` or `skip`.
+            dst_fold: one that comes twice: `first`, `second` or `both`.
+            jitter: up to so many seconds are added to when a job is due, the same in every process.
+            durable: keep the schedule in the store until it is removed; otherwise it lives with this runtime.
+
+        Returns:
+            Its id, the same at every start.
+
+        Raises:
+            UsageError: something in the call cannot be.
+            NotStarted: a durable schedule needs a running runtime.
+        """
+        record = self._check(
+            name, when, data, key=key, timezone=timezone, catch_up=catch_up, catch_up_window=catch_up_window,
+            catch_up_max=catch_up_max, overlap=overlap, dst_gap=dst_gap, dst_fold=dst_fold, jitter=jitter,
+            durable=durable,
+        )  # fmt: skip
+        if not durable:
+            self._runtime.registry.add_schedule(record)
+            if self._runtime.life is None:
+                return record.id
+        self._runtime.living().ask(lambda reply: Declare(schedule=record, reply=reply))
+        return record.id
+
+    def add_many(self, schedules: Iterable[dict[str, Any]]) -> list[str]:
+        """Add several; each is the arguments of `add` as a dict. All are checked before the first is added."""
+        wanted = list(schedules)
+        for arguments in wanted:
+            if not isinstance(arguments, dict) or not {"name", "when"} <= arguments.keys():
+                raise UsageError(f"expected a dict with name and when, got: {arguments!r:.200}")
+            self._check(**{"data": None, **_DEFAULTS, **arguments})
+        return [self.add(**arguments) for arguments in wanted]
+
+    def list(self, name: str | None = None) -> list[Schedule]:
+        """The active schedules of a name, or all: those declared here, and the durable ones of the store."""
+        active = self._active()
+        return [self._picture(record) for record in active.values() if name is None or record.name == name]
+
+    def remove(self, schedule_id: str) -> None:
+        """Remove a schedule: a declared one from this runtime, a durable one from the store.
+
+        Raises:
+            UnknownSchedule: there is none with this id.
+        """
+        record = self._known(schedule_id)
+        life = self._runtime.life
+        if record.durable:
+            self._runtime.living().ask(lambda reply: Forget(schedule_id=schedule_id, reply=reply))
+            return
+        self._runtime.registry.remove_schedule(schedule_id)
+        if life is not None:
+            life.log.emit("schedule.removed", schedule=schedule_id, job_name=record.name)
+            life.post.tell("scheduler", ScheduleChanged(schedule_id=schedule_id, record=None))
+
+    def pause(self, schedule_id: str) -> None:
+        """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped."""
+        self._known(schedule_id)
+        self._runtime.living().ask(lambda reply: PauseSchedule(schedule_id=schedule_id, paused=True, reply=reply))
+
+    def resume(self, schedule_id: str) -> None:
+        """Let its slots fire again."""
+        self._known(schedule_id)
+        self._runtime.living().ask(lambda reply: PauseSchedule(schedule_id=schedule_id, paused=False, reply=reply))
+
+    def run_now(self, schedule_id: str) -> Job[Any]:
+        """Queue one of its jobs now, beside its slots."""
+        record = self._known(schedule_id)
+        life = self._runtime.living()
+        job_id, now = life.environment.new_id(), life.clock.now()
+        job = NewJob(
+            id=job_id, name=record.name, data=record.data, queued_at=now, run_at=now, corr=current_corr() or job_id,
+            schedule=record.id,
+        )  # fmt: skip
+        ((stored, _),) = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job_id, corr=job.corr)
+        return Job(stored)
+
+    def explain(self, schedule_id: str, start: datetime, end: datetime) -> list[SlotStory]:
+        """What each slot in [start, end) did or will do, and why; at most `EXPLAINED_SLOTS_MAX`.
+
+        Raises:
+            UnknownSchedule: there is none with this id.
+        """
+        record = self._known(schedule_id)
+        first, last = check_instant(start, "start"), check_instant(end, "end")
+        life = self._runtime.living()
+        stored = self._runtime.living().store.slots(schedule_id, first, last)
+        stories = [_told(entry) for entry in stored]
+        accounted = max(record.accounted_to, max((entry.last for entry in stored), default=first))
+        for due in _rule(record).between(max(accounted, first - 1e-6), last):
+            if due.slot >= last or len(stories) >= EXPLAINED_SLOTS_MAX:
+                break
+            reason = due.note or ("it is being accounted for" if due.slot <= life.clock.now() else None)
+            stories.append(
+                SlotStory(
+                    slot=_time(due.slot), outcome="due", reason="paused" if record.paused else reason, job_id=None,
+                    last=_time(due.slot), count=1,
+                )
+            )  # fmt: skip
+        return stories[:EXPLAINED_SLOTS_MAX]
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    def _active(self) -> dict[str, ScheduleRecord]:
+        declared = {record.id: record for record in self._runtime.registry.schedules()}
+        life = self._runtime.life
+        if life is None:
+            return declared
+        stored = {record.id: record for record in life.store.schedules() if record.durable or record.id in declared}
+        return {**declared, **stored}
+
+    def _known(self, schedule_id: str) -> ScheduleRecord:
+        record = self._active().get(schedule_id)
+        if record is None:
+            raise UnknownSchedule(f"expected the id of an active schedule, as add gave it, got: {schedule_id!r}")
+        return record
+
+    def _picture(self, record: ScheduleRecord) -> Schedule:
+        due = _rule(record).after(max(record.accounted_to, self._runtime.now()))
+        return Schedule(
+            id=record.id, name=record.name, when=record.when, data=decode(record.data), timezone=record.timezone,
+            next_slot=None if due is None else _time(due.slot),
+            last_slot=None if record.last_slot is None else _time(record.last_slot),
+            paused=bool(record.paused), durable=bool(record.durable),
+        )  # fmt: skip
+
+    def _check(self, name: str, when: When, data: Any, **options: Any) -> ScheduleRecord:
+        unknown = sorted(options.keys() - _DEFAULTS.keys())
+        if unknown:
+            raise UsageError(f"expected the options of scheduler.add, got: {', '.join(unknown)}")
+        check_name(name)
+        rule = parse_when(
+            when, timezone=options["timezone"], dst_gap=options["dst_gap"], dst_fold=options["dst_fold"]
+        )
+        key = options["key"]
+        text = encode(data, what="data", bytes_max=self._runtime.limits.data_bytes_max)
+        window = check_seconds(options["catch_up_window"], "catch_up_window")
+        check_catch_up(options["catch_up"], window, options["catch_up_max"])
+        if not isinstance(options["durable"], bool):
+            raise UsageError(f"expected durable to be True or False, got: {options['durable']!r}")
+        now = self._runtime.now()
+        return ScheduleRecord(
+            id=schedule_id(None if key is None else check_name(key, "key"), name, rule.text, options["timezone"], text),
+            name=name,
+            when=rule.text,
+            data=text,
+            timezone=options["timezone"],
+            dst_gap=options["dst_gap"],
+            dst_fold=options["dst_fold"],
+            catch_up=options["catch_up"],
+            catch_up_window=window,
+            catch_up_max=options["catch_up_max"],
+            overlap=check_one_of(options["overlap"], "overlap", ("allow", "skip", "queue_one")),
+            jitter=check_seconds(options["jitter"], "jitter"),
+            durable=int(options["durable"]),
+            paused=0,
+            accounted_to=now,
+            changed_at=now,
+            last_slot=None,
+        )
+
+
+_DEFAULTS: dict[str, Any] = {
+    "key": None, "timezone": "UTC", "catch_up": "latest", "catch_up_window": timedelta(hours=24), "catch_up_max": 100,
+    "overlap": "allow", "dst_gap": "run_after", "dst_fold": "first", "jitter": 0, "durable": False,
+}  # fmt: skip
+
+
+def _rule(record: ScheduleRecord) -> Rule:
+    return parse_when(record.when, timezone=record.timezone, dst_gap=record.dst_gap, dst_fold=record.dst_fold)
+
+
+def _told(entry: SlotEntry) -> SlotStory:
+    return SlotStory(
+        slot=_time(entry.slot), outcome=entry.outcome, reason=entry.reason, job_id=entry.job_id,
+        last=_time(entry.last), count=entry.count,
+    )  # fmt: skip
+
+
+def _time(instant: float) -> datetime:
+    return datetime.fromtimestamp(instant, UTC)
