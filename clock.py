@@ -11,6 +11,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from .messages.jobs import Instant, Seconds
@@ -38,13 +39,13 @@ class Clock(Protocol):
     def monotonic(self) -> Seconds:
         """Seconds that never go back, from an arbitrary start."""
 
-    def after(self, seconds: Seconds, call: Callable[[], None]) -> Timer:
+    def after(self, seconds: Seconds, call: Callable[[], object]) -> Timer:
         """Call once, so many monotonic seconds from now, on the clock's thread. The call must be short."""
 
-    def at(self, instant: Instant, call: Callable[[], None]) -> Timer:
+    def at(self, instant: Instant, call: Callable[[], object]) -> Timer:
         """Call once wall time has reached `instant`, on the clock's thread. The call must be short."""
 
-    def on_jump(self, call: Callable[[Seconds], None]) -> None:
+    def on_jump(self, call: Callable[[Seconds], object]) -> None:
         """Call with the number of seconds whenever wall time jumps."""
 
     def start(self) -> None:
@@ -59,7 +60,7 @@ class _Call:
 
     __slots__ = ("call", "due", "wall")
 
-    def __init__(self, due: float, call: Callable[[], None] | None, *, wall: bool) -> None:
+    def __init__(self, due: float, call: Callable[[], object] | None, *, wall: bool) -> None:
         self.due = due
         self.call = call
         self.wall = wall
@@ -76,7 +77,7 @@ class SystemClock:
         self._monotonic: list[tuple[float, int, _Call]] = []
         self._wall: list[tuple[float, int, _Call]] = []
         self._order = itertools.count()
-        self._jumped: list[Callable[[Seconds], None]] = []
+        self._jumped: list[Callable[[Seconds], object]] = []
         self._thread: threading.Thread | None = None
         self._stopped = False
 
@@ -86,13 +87,13 @@ class SystemClock:
     def monotonic(self) -> Seconds:
         return time.monotonic()
 
-    def after(self, seconds: Seconds, call: Callable[[], None]) -> Timer:
+    def after(self, seconds: Seconds, call: Callable[[], object]) -> Timer:
         return self._add(self._monotonic, _Call(time.monotonic() + seconds, call, wall=False))
 
-    def at(self, instant: Instant, call: Callable[[], None]) -> Timer:
+    def at(self, instant: Instant, call: Callable[[], object]) -> Timer:
         return self._add(self._wall, _Call(instant, call, wall=True))
 
-    def on_jump(self, call: Callable[[Seconds], None]) -> None:
+    def on_jump(self, call: Callable[[Seconds], object]) -> None:
         self._jumped.append(call)
 
     def start(self) -> None:
@@ -126,7 +127,7 @@ class SystemClock:
             moved = time.time() - time.monotonic() - offset
             if abs(moved) > JUMP_SECONDS_MIN:
                 offset += moved
-                due = [*(_Call(0, lambda call=call: call(moved), wall=True) for call in self._jumped), *due]  # type: ignore[misc]
+                due = [*(_Call(0, partial(call, moved), wall=True) for call in self._jumped), *due]
             for timed in due:
                 _make(timed)
 

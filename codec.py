@@ -33,7 +33,9 @@ def encode(value: Any, *, what: str, bytes_max: int) -> str:
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     # The text is ASCII (lone surrogates stay escaped), so its length is its size.
     if len(text) > bytes_max:
-        raise UsageError(f"expected {what} of at most {bytes_max} bytes as JSON, got: {len(text)} bytes; pass a reference")
+        raise UsageError(
+            f"expected {what} of at most {bytes_max} bytes as JSON, got: {len(text)} bytes; pass a reference"
+        )
     return text
 
 

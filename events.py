@@ -54,7 +54,7 @@ EVENTS: dict[str, EventKind] = {
     "runtime.failed": EventKind("error", "The supervisor gave up; the host goes on without the runtime.", ("reason",)),
     "runtime.recovered": EventKind(
         "warning",
-        "A dead boot was found: its jobs were taken back. `told` is what its last turn did, which it may not have said.",
+        "A dead boot's jobs were taken back. `told` is what its last turn did and may not have said.",
         ("dead_boot", "dead_pid", "jobs", "told"),
     ),
     "job.queued": EventKind(

@@ -183,7 +183,7 @@ class Jobs:
         return Job(await self._life().ask_async(lambda reply: Cancel(job_id=job_id, reply=reply)))
 
     def pause(self, name: str) -> None:
-        """Start no job of this name, on any runtime of the store, until `resume`. It is stored, and survives restarts."""
+        """Start no job of this name, on any runtime of the store, until `resume`. A pause is stored."""
         self._set_paused(name, paused=True)
 
     def resume(self, name: str) -> None:
@@ -255,7 +255,8 @@ class Jobs:
         life, job_id = self._life(), _id(job)
         future = life.waiters.add(job_id)
         try:
-            record = self._ended(life, job_id) or future.result(timeout)
+            found = self._ended(life, job_id)
+            record: JobRecord = future.result(timeout) if found is None else found
         except (FutureTimeout, CancelledError):
             raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
         finally:
@@ -267,9 +268,8 @@ class Jobs:
         life, job_id = self._life(), _id(job)
         future = life.waiters.add(job_id)
         try:
-            record = await asyncio.to_thread(self._ended, life, job_id)
-            if record is None:
-                record = await asyncio.wait_for(asyncio.wrap_future(future), timeout)
+            found = await asyncio.to_thread(self._ended, life, job_id)
+            record: JobRecord = await asyncio.wait_for(asyncio.wrap_future(future), timeout) if found is None else found
         except TimeoutError:
             raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
         finally:
@@ -374,9 +374,7 @@ class Jobs:
             UsageError: something in it cannot be.
         """
         life = self._life()
-        return check_job(
-            spec, now=life.clock.now(), new_id=life.environment.new_id(), corr=corr, limits=life.limits
-        )
+        return check_job(spec, now=life.clock.now(), new_id=life.environment.new_id(), corr=corr, limits=life.limits)
 
     def _new(self, spec: JobSpec) -> tuple[Life, NewJob]:
         return self._life(), self.check(spec, current_corr())
@@ -384,9 +382,7 @@ class Jobs:
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Life, tuple[NewJob, ...]]:
         return self._life(), tuple(self._new(one if isinstance(one, JobSpec) else _spec(one, {}))[1] for one in jobs)
 
-    def _requeue(
-        self, job: Ref, delay: Seconds | timedelta | None
-    ) -> tuple[Life, Callable[[Future[Any]], Requeue]]:
+    def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Life, Callable[[Future[Any]], Requeue]]:
         life, job_id = self._life(), _id(job)
         run_at = life.clock.now() + (0.0 if delay is None else check_seconds(delay, "delay"))
         return life, lambda reply: Requeue(job_id=job_id, run_at=run_at, reply=reply)
@@ -507,4 +503,3 @@ def _check_importable(fn: Callable[..., Any], *, is_task: bool) -> None:
             f"expected a function that a child process can import for isolation='process', got: {module}.{name}; "
             "define it at the top level of a module other than __main__"
         )
-

@@ -25,7 +25,19 @@ from .lanes.registry import Lanes
 from .limits import Limits
 from .log import Log, Subscription
 from .messages.jobs import Seconds
-from .messages.mail import ClockJumped, Died, Down, Drain, Farewell, Interrupt, LaneEnded, Look, Progressed, StartChild, StopChild
+from .messages.mail import (
+    ClockJumped,
+    Died,
+    Down,
+    Drain,
+    Farewell,
+    Interrupt,
+    LaneEnded,
+    Look,
+    Progressed,
+    StartChild,
+    StopChild,
+)
 from .messages.outcomes import Outcome
 from .messages.schedules import ScheduleRecord
 from .replies import BrokerLost
@@ -114,7 +126,7 @@ class Life:
             self.store.close()
             raise
         self.clock.start()
-        self.clock.on_jump(lambda delta: self.post.tell("broker", ClockJumped(delta=delta)) and None)
+        self.clock.on_jump(lambda delta: self.post.tell("broker", ClockJumped(delta=delta)))
         for subscription in self._subscriptions:
             self.listen(subscription)
         self.log.emit(

@@ -50,9 +50,7 @@ def judge(
         case OutcomeKind.DISCARDED:
             return Verdict(state=JobState.DEAD, event="job.dead", reason=outcome.reason, attempt=job.attempt + 1)
         case OutcomeKind.CANCELLED:
-            return Verdict(
-                state=JobState.CANCELLED, event="job.cancelled", reason=outcome.reason, attempt=job.attempt
-            )
+            return Verdict(state=JobState.CANCELLED, event="job.cancelled", reason=outcome.reason, attempt=job.attempt)
         case OutcomeKind.SNOOZED:
             return Verdict(
                 state=JobState.QUEUED,

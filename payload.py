@@ -31,7 +31,7 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
         if "Job[" not in str(parameter.annotation):
             return None
         raise UsageError(
-            f"expected the annotation {parameter.annotation} of {fn!r} to be resolvable when the handler is added: {error}"
+            f"expected the annotation {parameter.annotation} of {fn!r} to be resolvable when it is added: {error}"
         ) from error
     if typing.get_origin(annotation) is not job_type:
         return None

@@ -1,4 +1,4 @@
-"""What a host has declared: handlers and schedules. It belongs to the runtime, and is there before and after its lives."""
+"""What a host has declared: handlers and schedules. It belongs to the runtime, and outlives its lives."""
 
 from __future__ import annotations
 

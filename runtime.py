@@ -8,6 +8,8 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +23,7 @@ from .limits import Limits
 from .log import Subscription, check_events, current_corr, default_logger
 from .messages.jobs import Instant, JobSpec, Seconds
 from .messages.mail import Declare, Queue
+from .messages.schedules import ScheduleRecord
 from .registry import Registry
 from .scheduler import Scheduler
 from .stores.sqlite import SqliteStore
@@ -31,7 +34,7 @@ DRAIN_SECONDS = 30.0
 
 _all: weakref.WeakSet[Runtime] = weakref.WeakSet()
 _left_behind: list[Life] = []
-"""Lives of the parent process, kept for ever in a forked child: closing their connections there would hurt the parent."""
+"""Lives of the parent process, kept in a forked child: closing their connections there would hurt the parent."""
 
 
 class Runtime:
@@ -110,7 +113,7 @@ class Runtime:
             self._life = life
             self._ended.clear()
             for schedule in self.registry.schedules():
-                life.ask(lambda reply, schedule=schedule: Declare(schedule=schedule, reply=reply))
+                life.ask(partial(_declare, schedule))
             return self
 
     def stop(self, drain: Seconds = DRAIN_SECONDS) -> None:
@@ -191,9 +194,7 @@ class Runtime:
         """Every actor: incarnation, mailbox, what it does, how often it was restarted, its last crash."""
         return self.living().tree()
 
-    def subscribe(
-        self, fn: Callable[[dict[str, Any]], None], events: Collection[str] | None = None
-    ) -> None:
+    def subscribe(self, fn: Callable[[dict[str, Any]], None], events: Collection[str] | None = None) -> None:
         """Call a function with each event, after the commit that made it true, on a thread of its own.
 
         Args:
@@ -236,7 +237,8 @@ class Runtime:
             raise NotStarted(f"the runtime has failed: {self._failure}; see health()")
         if inherited or any(left.store.address == self._address for left in _left_behind):
             raise NotStarted(
-                f"this runtime was started in another process, before a fork; call start() in this one (pid {os.getpid()})"
+                "this runtime was started in another process, before a fork; "
+                f"call start() in this one (pid {os.getpid()})"
             )
         raise NotStarted("the runtime is not started; call start(), or use it as a context manager")
 
@@ -246,9 +248,7 @@ class Runtime:
         return (life.clock if life is not None else self.environment.clock()).now()
 
     def _store(self) -> SqliteStore:
-        return SqliteStore(
-            self._address, durability=self._durability, busy_seconds_max=self.limits.busy_seconds_max
-        )
+        return SqliteStore(self._address, durability=self._durability, busy_seconds_max=self.limits.busy_seconds_max)
 
     def _queue_from_job(self, name: str, data: Any, options: dict[str, Any], corr: str) -> Job[Any]:
         life = self.living()
@@ -271,6 +271,10 @@ class Runtime:
     def _forked(self) -> None:
         # Another thread of the parent may have held it at the moment of the fork.
         self._lock = threading.RLock()
+
+
+def _declare(schedule: ScheduleRecord, reply: Future[Any]) -> Declare:
+    return Declare(schedule=schedule, reply=reply)
 
 
 def _address(store: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -135,7 +135,7 @@ class Scheduler:
             self._check(**{"data": None, **_DEFAULTS, **arguments})
         return [self.add(**arguments) for arguments in wanted]
 
-    def list(self, name: str | None = None) -> list[Schedule]:
+    def list(self, name: str | None = None) -> Sequence[Schedule]:
         """The active schedules of a name, or all: those declared here, and the durable ones of the store."""
         active = self._active()
         return [self._picture(record) for record in active.values() if name is None or record.name == name]
@@ -178,7 +178,7 @@ class Scheduler:
         ((stored, _),) = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job_id, corr=job.corr)
         return Job(stored)
 
-    def explain(self, schedule_id: str, start: datetime, end: datetime) -> list[SlotStory]:
+    def explain(self, schedule_id: str, start: datetime, end: datetime) -> Sequence[SlotStory]:
         """What each slot in [start, end) did or will do, and why; at most `EXPLAINED_SLOTS_MAX`.
 
         Raises:
@@ -232,9 +232,7 @@ class Scheduler:
         if unknown:
             raise UsageError(f"expected the options of scheduler.add, got: {', '.join(unknown)}")
         check_name(name)
-        rule = parse_when(
-            when, timezone=options["timezone"], dst_gap=options["dst_gap"], dst_fold=options["dst_fold"]
-        )
+        rule = parse_when(when, timezone=options["timezone"], dst_gap=options["dst_gap"], dst_fold=options["dst_fold"])
         key = options["key"]
         text = encode(data, what="data", bytes_max=self._runtime.limits.data_bytes_max)
         window = check_seconds(options["catch_up_window"], "catch_up_window")

@@ -2,10 +2,10 @@
 
 Owns: the family of children. Hears: StartChild, StopChild, Died, StartNow. Tells: whoever wants to know, `Down`.
 
-It knows no jobs. A child is data (`ChildSpec`), its restarts are arithmetic (`RestartBudget`), and what happens when the
-budget is spent is the child's own: it alone is quarantined, or the host is told that the runtime has failed. One flat
-family suffices, restarted one for one, because no actor holds what another one's death would make untrue: the store is
-the truth (docs/decisions/0002-one-flat-family.md).
+It knows no jobs. A child is data (`ChildSpec`), its restarts are arithmetic (`RestartBudget`), and what happens when
+the budget is spent is the child's own: it alone is quarantined, or the host is told that the runtime has failed. One
+flat family suffices, restarted one for one, because no actor holds what another one's death would make untrue: the
+store is the truth (docs/decisions/0002-one-flat-family.md).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BACKOFF_SECONDS_MIN = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartBudget:
-    """At most `restarts_max` restarts within `window_seconds`; the waits between them double up to `backoff_seconds_max`."""
+    """At most `restarts_max` restarts within `window_seconds`; the waits between them double, up to a longest one."""
 
     restarts_max: int = 5
     window_seconds: Seconds = 30.0
@@ -116,7 +116,7 @@ class Supervisor(RuntimeActor):
             case StartChild(spec=spec):
                 self._adopt(spec)
             case StopChild(child=name):
-                self._stop(name)
+                self._stop_child(name)
             case Died() as death:
                 self._died(death)
             case StartNow(child=name, incarnation=incarnation):
@@ -181,7 +181,7 @@ class Supervisor(RuntimeActor):
             self._start(child)
             return
         again = StartNow(child=name, incarnation=child.incarnation)
-        self.context.clock.after(wait, lambda: self.context.post.tell("supervisor", again) and None)
+        self.context.clock.after(wait, lambda: self.context.post.tell("supervisor", again))
 
     def _spent(self, child: Child, reason: str, restarts: int) -> None:
         child.status = "quarantined"
@@ -196,7 +196,7 @@ class Supervisor(RuntimeActor):
         self.say("supervisor.gave_up", child=name, reason=reason, restarts_in_window=restarts)
         self._give_up(self._family.gave_up)
 
-    def _stop(self, name: str) -> None:
+    def _stop_child(self, name: str) -> None:
         child = self._family.children.get(name)
         if child is None:
             return

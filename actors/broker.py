@@ -1,7 +1,7 @@
 """Routes jobs to handlers and records how each claim ended.
 
-Owns: the rooms of living HandlerActors and the mail of a turn that could not be stored. Hears: Queue, Requeue, MarkDone,
-Cancel, Pause, Tick, Ended, Up, Down, Look, ... Tells: Run, Settled, Revoke, Report, Ticked.
+Owns: the rooms of living HandlerActors and the mail of a turn that could not be stored. Hears: Queue, Requeue,
+MarkDone, Cancel, Pause, Tick, Ended, Up, Down, Look, ... Tells: Run, Settled, Revoke, Report, Ticked.
 
 A turn is a transaction: it takes what is in the mailbox, applies it to the store, claims what free lanes can take,
 commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived.
@@ -97,7 +97,7 @@ class Out:
     lines: list[tuple[str, Speaker, dict[str, Any]]] = field(default_factory=list)
     replies: list[tuple[Reply, Any, BaseException | None]] = field(default_factory=list)
     tells: list[tuple[str, Any, Speaker]] = field(default_factory=list)
-    after: list[Callable[[], None]] = field(default_factory=list)
+    after: list[Callable[[], object]] = field(default_factory=list)
     freed: dict[str, set[Key]] = field(default_factory=dict)
     settled: dict[str, list[Key]] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)
@@ -412,9 +412,7 @@ class JobBroker(RuntimeActor):
         earlier = 0
         if outcome.kind is OutcomeKind.INTERRUPTED:
             earlier = turn.recent_interruptions(job.id, turn.now - INTERRUPTION_WINDOW_SECONDS)
-        verdict = judge(
-            job, outcome, policy, turn.now, earlier_interruptions=earlier, chance=self._chance.random()
-        )
+        verdict = judge(job, outcome, policy, turn.now, earlier_interruptions=earlier, chance=self._chance.random())
         settled = turn.settle(job, outcome, verdict)
         if settled is None:
             return None
@@ -442,7 +440,7 @@ class JobBroker(RuntimeActor):
                 outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error="nobody marked it done in time")
                 self._settle(turn, job, outcome, Policy(), speaker, out)
             if due <= turn.now:
-                out.after.append(lambda key=(job_id, claim_no): self._deferred.pop(key, None) and None)  # type: ignore[misc]
+                out.after.append(lambda key=(job_id, claim_no): self._deferred.pop(key, None))  # type: ignore[misc]
 
     # --- who lives ------------------------------------------------------------------------------------------
 
@@ -495,9 +493,7 @@ class JobBroker(RuntimeActor):
 
     def _bury_dead(self, turn: Turn, speaker: Speaker, out: Out) -> None:
         boots = turn.boots()
-        living = [
-            boot for boot in boots if boot.boot != self.context.boot and self._presence.is_alive(boot.boot)
-        ]
+        living = [boot for boot in boots if boot.boot != self.context.boot and self._presence.is_alive(boot.boot)]
         self._others = living
         for dead in boots:
             if dead.boot == self.context.boot or dead in living or not turn.forget_boot(dead.boot):
@@ -615,9 +611,7 @@ class JobBroker(RuntimeActor):
             return "overlap=queue_one: an earlier job still waits", waiting[0]
         return None
 
-    def _skip(
-        self, turn: Turn, tick: Tick, gone: SlotRange, speaker: Speaker, out: Out, *, by: str | None
-    ) -> None:
+    def _skip(self, turn: Turn, tick: Tick, gone: SlotRange, speaker: Speaker, out: Out, *, by: str | None) -> None:
         if turn.skip(tick.schedule.id, gone):
             fields = {
                 "schedule": tick.schedule.id, "slot": gone.first, "last": gone.last, "count": gone.count,
@@ -745,7 +739,7 @@ class JobBroker(RuntimeActor):
         due.extend(at for at in self._deferred.values() if at != float("inf"))
         instants = [at for at in due if at is not None]
         if instants:
-            self._alarm("due", min(instants), lambda at, call: self.context.clock.at(at, call), Look())
+            self._alarm("due", min(instants), self.context.clock.at, Look())
         if self._others:
             self._again("poll", POLL_SECONDS, Look(foreign=True), keep=True)
 
@@ -768,7 +762,7 @@ class JobBroker(RuntimeActor):
             known[1].cancel()
         self._timers[key] = (due, self.context.clock.after(seconds, lambda: self._tell_self(body)))
 
-    def _alarm(self, key: str, at: Instant, wait: Callable[[Instant, Callable[[], None]], Any], body: Any) -> None:
+    def _alarm(self, key: str, at: Instant, wait: Callable[[Instant, Callable[[], object]], Any], body: Any) -> None:
         known = self._timers.get(key)
         if known is not None and known[0] == at and at > self.context.clock.now():
             return
@@ -834,4 +828,3 @@ def line_of(step: Transition) -> dict[str, Any]:
         case "job.dead":
             line |= {"schedule": job.schedule, "slot": job.slot}
     return line
-

@@ -1,7 +1,7 @@
 """Sends a tick for every slot that is due.
 
-Owns: what it knows of each active schedule, and the ticks that are not stored yet. Hears: Wake, Ticked, ScheduleChanged,
-Report. Tells: Tick.
+Owns: what it knows of each active schedule, and the ticks that are not stored yet. Hears: Wake, Ticked,
+ScheduleChanged, Report. Tells: Tick.
 
 It decides from the instant up to which slots are accounted for, never from now: so waking early, late or twice, after a
 crash or a step of the clock, changes nothing. The broker stores a tick only if that instant is still the store's.
@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from ..cron import Rule, parse_when
 from ..errors import StoreUnavailable
 from ..messages.mail import Mail, Report, ScheduleChanged, Tick, Ticked, Wake
 from ..messages.schedules import ScheduleRecord
-from ..slots import account
+from ..slots import CatchUp, account
 from ..stores.base import Store
 from .base import ActorContext, RuntimeActor
 
@@ -85,9 +85,7 @@ class SchedulerActor(RuntimeActor):
             known.record = record
             known.sent_at = None
             return
-        rule = parse_when(
-            record.when, timezone=record.timezone, dst_gap=record.dst_gap, dst_fold=record.dst_fold
-        )
+        rule = parse_when(record.when, timezone=record.timezone, dst_gap=record.dst_gap, dst_fold=record.dst_fold)
         self._active[schedule_id] = Active(record, rule)
 
     def _reload_soon(self) -> None:
@@ -125,7 +123,7 @@ class SchedulerActor(RuntimeActor):
                 active.rule,
                 accounted_to=record.accounted_to,
                 now=now,
-                catch_up=record.catch_up,
+                catch_up=cast(CatchUp, record.catch_up),
                 catch_up_window=record.catch_up_window,
                 catch_up_max=record.catch_up_max,
                 late_seconds=self.context.limits.late_seconds,

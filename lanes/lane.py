@@ -61,7 +61,7 @@ class Lane:
         """How a runner takes the lane away for good, where it can."""
         self._signalled = context.event()
         self._lock = threading.Lock()
-        self._then: list[Callable[[], None]] = []
+        self._then: list[Callable[[], object]] = []
         self._progress: str | None = None
         self._progress_due = 0.0
 
@@ -77,7 +77,9 @@ class Lane:
             Discard: the data does not fit what the handler asks for.
         """
         job: Job[Any] = Job(self.claim.job, lent=self)
-        return job if self.handler.wanted is None else Job(job.record, lent=self, data=fit(job.data, self.handler.wanted))
+        return (
+            job if self.handler.wanted is None else Job(job.record, lent=self, data=fit(job.data, self.handler.wanted))
+        )
 
     def signal(self, reason: str) -> None:
         """Ask the function to end: it sees `job.cancelled`, and `job.sleep` returns."""
@@ -101,7 +103,7 @@ class Lane:
         for call in then:
             call()
 
-    def when_ended(self, call: Callable[[], None]) -> None:
+    def when_ended(self, call: Callable[[], object]) -> None:
         """Call once the lane has ended; at once if it has."""
         with self._lock:
             if not self.ended:

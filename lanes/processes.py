@@ -1,7 +1,7 @@
 """Lanes in child processes: the only ones that can really be killed.
 
-A child is a fresh interpreter (never a fork), so nothing of the host's state is copied. It speaks JSON lines over a socket
-with the thread that waits for it, and ends itself when that socket closes, which it does when the parent is gone.
+A child is a fresh interpreter (never a fork), so nothing of the host's state is copied. It speaks JSON lines over a
+socket with the thread that waits for it, and ends itself when that socket closes, as it does when the parent is gone.
 """
 
 from __future__ import annotations

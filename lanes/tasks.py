@@ -72,7 +72,10 @@ class _Loop:
         ending = Ending()
         limits = lane.context.limits
         try:
-            with caught(ending, error_characters_max=limits.error_characters_max), job_context(lane.claim.job.corr, **lane.fields()):
+            with (
+                caught(ending, error_characters_max=limits.error_characters_max),
+                job_context(lane.claim.job.corr, **lane.fields()),
+            ):
                 result = await lane.handler.fn(lane.job())
                 ending.outcome = success(
                     result, auto_done=lane.handler.auto_done, result_bytes_max=limits.result_bytes_max

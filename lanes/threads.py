@@ -75,12 +75,13 @@ class _Call:
         ending = Ending()
         limits = self._lane.context.limits
         try:
-            with caught(ending, error_characters_max=limits.error_characters_max), job_context(self._lane.claim.job.corr, **self._lane.fields()):
+            with (
+                caught(ending, error_characters_max=limits.error_characters_max),
+                job_context(self._lane.claim.job.corr, **self._lane.fields()),
+            ):
                 handler = self._lane.handler
                 result = handler.fn(self._lane.job())
-                ending.outcome = success(
-                    result, auto_done=handler.auto_done, result_bytes_max=limits.result_bytes_max
-                )
+                ending.outcome = success(result, auto_done=handler.auto_done, result_bytes_max=limits.result_bytes_max)
             with self._lock:
                 self._calling = False
             # An error that was raised here but not delivered yet must not strike the next job on this thread.

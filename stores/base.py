@@ -204,13 +204,13 @@ class Store(Protocol):
     def get(self, job_id: str) -> JobRecord | None:
         """One job."""
 
-    def list(self, *, name: str | None, state: str | None, limit: int, before: int | None) -> list[JobRecord]:
+    def list(self, *, name: str | None, state: str | None, limit: int, before: int | None) -> Sequence[JobRecord]:
         """Jobs, newest first; `before` is the `no` to go on from."""
 
     def counts(self, name: str | None) -> dict[str, int]:
         """How many jobs are in each state."""
 
-    def attempts(self, job_id: str) -> list[Attempt]:
+    def attempts(self, job_id: str) -> Sequence[Attempt]:
         """The ended claims of a job that failed or were interrupted, oldest first."""
 
     def due(self, names: Sequence[str], now: Instant) -> bool:
@@ -225,10 +225,10 @@ class Store(Protocol):
     def untold(self) -> bool:
         """Whether a host's own transaction changed something that is not told yet."""
 
-    def schedules(self) -> list[ScheduleRecord]:
+    def schedules(self) -> Sequence[ScheduleRecord]:
         """Every schedule that the store remembers."""
 
-    def slots(self, schedule_id: str, start: Instant, end: Instant) -> list[SlotEntry]:
+    def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
         """What became of the slots in [start, end), in order."""
 
     def paused(self) -> tuple[str, ...]:

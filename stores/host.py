@@ -15,8 +15,9 @@ from .turn import INSERT_JOB, job_values, stored_twin
 
 FINISH_JOB = """
   update lamplighter_jobs
-  set state = 'done', settled_no = claim_no, result = :result, ended_at = :now, reason = null, error = null, traceback = null,
-      boot = null, incarnation = null, deferred = 0, attempt = attempt + (state = 'running'), rev = null
+  set state = 'done', settled_no = claim_no, result = :result, ended_at = :now,
+      reason = null, error = null, traceback = null, boot = null, incarnation = null,
+      deferred = 0, attempt = attempt + (state = 'running'), rev = null
   where id = :id and ((:claim_no is null and state = 'queued') or (claim_no = :claim_no and state = 'running'))
 """
 

@@ -1,9 +1,9 @@
 """Who is alive: a boot is, for as long as its process holds a lock on a file of its own beside the store.
 
-A POSIX record lock goes with its process, is not inherited by a fork, and cannot be mistaken for another's: so a stopped
-or slow process is never robbed, and a reused pid never trusted. One trap is kept away from: closing *any* descriptor of
-the file drops the lock (https://man7.org/linux/man-pages/man2/fcntl_locking.2.html), so the file of a boot of this very
-process is never opened a second time.
+A POSIX record lock goes with its process, is not inherited by a fork, and cannot be mistaken for another's: so a
+stopped or slow process is never robbed, and a reused pid never trusted. One trap is kept away from: closing *any*
+descriptor of the file drops the lock (https://man7.org/linux/man-pages/man2/fcntl_locking.2.html), so the file of a
+boot of this very process is never opened a second time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The tables of the SQLite store, and how an older file becomes a newer one.
 
-Every name begins with `lamplighter_`, and the version lives in a table of ours, never in `user_version`: the file may be
-the host's own database.
+Every name begins with `lamplighter_`, and the version lives in a table of ours, never in `user_version`: the file may
+be the host's own database.
 """
 
 from __future__ import annotations

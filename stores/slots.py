@@ -49,9 +49,7 @@ class SlotTurn:
         return self._connection.execute("delete from lamplighter_schedules where id = ?", (schedule_id,)).rowcount == 1
 
     def pause_schedule(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
-        self._connection.execute(
-            "update lamplighter_schedules set paused = ? where id = ?", (int(paused), schedule_id)
-        )
+        self._connection.execute("update lamplighter_schedules set paused = ? where id = ?", (int(paused), schedule_id))
         return self.schedule(schedule_id)
 
     def unfinished_of(self, schedule_id: str) -> list[tuple[str, str]]:

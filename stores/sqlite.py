@@ -1,8 +1,8 @@
 """The SQLite store: one file, one writing connection, readers that never block it.
 
 WAL with `synchronous=FULL`: what a caller was told is durable survives a power cut, at one fsync a turn
-(https://sqlite.org/pragma.html#pragma_synchronous). `durability="os"` gives NORMAL: a power cut may take the last turns,
-a killed process never does.
+(https://sqlite.org/pragma.html#pragma_synchronous). `durability="os"` gives NORMAL: a power cut may take the last
+turns, a killed process never does.
 """
 
 from __future__ import annotations

@@ -337,9 +337,7 @@ class SqliteTurn(SlotTurn, BootTurn):
             told = replace(told, rev=self._rev, trail="")
             fields = {"reason": "marked in a host's transaction", **_sums(trail)}
             before = job.told or "queued"
-            self.transitions.append(
-                Transition(event="job.done", job=told, before=before, rev=self._rev, fields=fields)
-            )
+            self.transitions.append(Transition(event="job.done", job=told, before=before, rev=self._rev, fields=fields))
         self._connection.execute(
             "update lamplighter_jobs set rev = ?, told = ?, trail = ? where id = ?",
             (told.rev, told.told, told.trail, told.id),
@@ -417,4 +415,3 @@ def _joined(trail: str, mark: str) -> str:
 def _sums(trail: str) -> dict[str, Any]:
     steps = [step.partition("@") for step in trail.split(",")]
     return {"revs": [int(rev) for rev, _, _ in steps], "times": [float(at) for _, _, at in steps]}
-

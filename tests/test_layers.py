@@ -1,0 +1,116 @@
+"""The layer rule of the house: who may import whom, and where each third-party library lives."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("messages", "stores", "actors", "lanes")
+RULES = {
+    "errors", "cron", "cronrule", "intervals", "walltime", "zones", "slots", "lifecycle", "events", "limits", "codec",
+    "checks", "views", "replies",
+}  # fmt: skip
+LAYERS = (
+    {"messages"},
+    RULES,
+    {"clock", "log", "environment", "payload", "job", "waiting", "stores"},
+    {"lanes"},
+    {"actors", "supervisor"},
+    {"registry", "jobs", "scheduler", "life", "runtime", "__init__"},
+)
+HOMES = {
+    "croniter": {"cron.py"},
+    "structlog": {"log.py"},
+    "msgspec": {"payload.py"},
+    "sqlite3": {"stores/"},
+    "pykka": {"actors/", "supervisor.py"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted([*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).glob("*.py"))])
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(level, dotted name) of every import that runs, not those for type checkers only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from ((node.level, name) for name in names)
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def layer_of(part: str) -> int:
+    return next(index for index, parts in enumerate(LAYERS) if part in parts)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_its_own_layer_and_those_below(path: Path) -> None:
+    own = part_of(path)
+    inside = path.parent != ROOT
+
+    for level, name in imports(path):
+        if level == 0:
+            continue
+        target = own if inside and level == 1 else name.split(".")[0]
+        assert layer_of(target) <= layer_of(own), f"{path.name} imports {name}"
+
+
+def test_no_actor_module_imports_another_but_the_base() -> None:
+    for path in (ROOT / "actors").glob("*.py"):
+        siblings = {name for level, name in imports(path) if level == 1}
+        assert siblings <= ALLOWED_SIBLINGS.get(path.stem, {"base"}), path.name
+
+
+ALLOWED_SIBLINGS: dict[str, set[str]] = {}
+
+
+def test_each_third_party_library_has_one_home() -> None:
+    for path in modules():
+        where = str(path.relative_to(ROOT))
+        for level, name in imports(path):
+            library = name.split(".")[0]
+            if level or library in ("lamplighter", "__future__"):
+                continue
+            homes = HOMES.get(library)
+            if homes is None:
+                assert library in sys.stdlib_module_names, f"{where} imports {library}"
+            else:
+                assert any(where == home or (home.endswith("/") and where.startswith(home)) for home in homes), (
+                    f"{where} imports {library}"
+                )
+
+
+def test_the_vocabulary_imports_only_the_standard_library_and_itself() -> None:
+    for path in (ROOT / "messages").glob("*.py"):
+        assert all(level == 1 or name.split(".")[0] in sys.stdlib_module_names for level, name in imports(path))
+
+
+def test_only_the_clock_reads_a_clock_and_only_the_environment_makes_ids_and_chance() -> None:
+    forbidden = ("time.time(", "time.monotonic(", "datetime.now(", "utcnow(", "uuid.", "random.random(", "secrets.")
+
+    for path in modules():
+        if path.name in ("clock.py", "environment.py"):
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert not [call for call in forbidden if call in text], path.name

@@ -1,0 +1,85 @@
+"""What `pip install` brings: the one name `lamplighter`, typed, with every package folder in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An sdist, and a wheel built from it, of what git tracks."""
+    source = tmp_path_factory.mktemp("source")
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(source)], input=archive, check=True)
+    out = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "build", "--outdir", str(out), str(source)], check=True, capture_output=True)
+    return out
+
+
+def test_the_wheel_installs_nothing_but_lamplighter(dist: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+
+    tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"lamplighter"}
+
+
+def test_the_wheel_is_typed_and_carries_no_tests_or_examples(dist: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert "lamplighter/py.typed" in names
+    assert not [name for name in names if "/tests/" in name or "/examples/" in name]
+
+
+def test_the_sdist_can_be_built_from(dist: Path) -> None:
+    (sdist,) = dist.glob("*.tar.gz")
+
+    names = tarfile.open(sdist).getnames()
+
+    assert any(name.endswith("/py.typed") for name in names)
+
+
+def test_every_package_folder_is_named() -> None:
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+    folders = {
+        f"lamplighter.{path.parent.name}"
+        for path in ROOT.glob("*/__init__.py")
+        if path.parent.name not in ("tests", "examples", "docs", "bench")
+    }
+
+    assert set(metadata["tool"]["setuptools"]["packages"]) == {"lamplighter", *folders}
+
+
+def test_the_installed_package_passes_mypy_strict(dist: Path, tmp_path: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as zipped:
+        zipped.extractall(tmp_path)
+
+    checked = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--cache-dir",
+            str(tmp_path / "cache"),
+            str(tmp_path / "lamplighter"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+    assert checked.returncode == 0, checked.stdout
