@@ -1,0 +1,111 @@
+"""The documentation tells the truth: its code runs, its links lead somewhere, its tables are those of the code."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import lamplighter
+from lamplighter.limits import Limits
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGE_SECONDS_MAX = 60
+
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+TEST_FILE = re.compile(r"`(tests/[\w./]+)`")
+
+PUBLIC = """
+Backoff Discard Job JobFailed JobSpec JobState JobTimeout KeyTaken LamplighterError NotStarted NotSupported RestartBudget
+Runtime RuntimeFailed SchemaTooNew Snooze StaleClaim StoreCorrupt StoreError StoreUnavailable UnknownHandler UnknownJob
+UnknownSchedule UsageError
+""".split()
+"""A name that is added here is promised to users; one that is removed breaks them."""
+
+
+def script_of(page: Path) -> str:
+    """The page's code, each line where the page has it, so that a traceback points into the page."""
+    text = page.read_text(encoding="utf-8")
+    lines = [""] * text.count("\n")
+    for block in BLOCK.finditer(text):
+        first = text.count("\n", 0, block.start(1))
+        for offset, line in enumerate(block[1].splitlines()):
+            lines[first + offset] = line
+    return "\n".join(lines) + "\n"
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search(page.read_text("utf-8"))], ids=name_of)
+def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    script = tmp_path / f"page_{page.stem.lower()}.py"
+    script.write_text(script_of(page), encoding="utf-8")
+
+    ran = subprocess.run(
+        [sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, timeout=PAGE_SECONDS_MAX, check=False
+    )
+
+    assert ran.returncode == 0, f"{name_of(page)} (line numbers are the page's):\n{ran.stderr[-4000:]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link and not link.startswith("mailto")]
+
+    broken = []
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors_of(target)):
+            broken.append(link)
+
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_test_file_that_a_page_names_exists(page: Path) -> None:
+    named = set(TEST_FILE.findall(page.read_text("utf-8")))
+
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+def test_the_page_of_events_is_generated_from_the_table_of_events() -> None:
+    wanted = runpy.run_path(str(ROOT / "docs" / "generate_events.py"))["page"]()
+
+    assert (ROOT / "docs" / "events.md").read_text("utf-8") == wanted, "run: python docs/generate_events.py"
+
+
+def test_the_page_of_configuration_names_every_limit_with_its_default_and_no_other() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    _, _, section = text.partition("## Limits")
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE)
+
+    told = {name: float(eval(default.replace("`", ""), {"__builtins__": {}})) for name, default in rows}
+
+    assert told == {field.name: float(field.default) for field in fields(Limits)}  # type: ignore[arg-type]
+
+
+def test_the_public_names_are_sorted_and_are_those_that_were_promised() -> None:
+    assert lamplighter.__all__ == sorted(lamplighter.__all__)
+    assert lamplighter.__all__ == PUBLIC
+    assert all(hasattr(lamplighter, name) for name in lamplighter.__all__)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_page_names_a_path_of_the_machine_it_was_written_on(page: Path) -> None:
+    assert re.search(r"/(work|root|home|tmp)/\w", page.read_text("utf-8")) is None
