@@ -1,0 +1,82 @@
+"""What the tests share: runtimes that are stopped whatever happens, and a recorder of everything that they say."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lamplighter import Runtime
+from lamplighter.events import ENVELOPE, EVENTS
+
+WAIT_SECONDS_MAX = 15.0
+"""No test waits longer for one thing."""
+
+
+class Recorder:
+    """A subscriber that keeps every event, and that a test can wait at."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._arrived = threading.Condition()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        with self._arrived:
+            self.events.append(event)
+            self._arrived.notify_all()
+
+    def of(self, name: str, **fields: Any) -> list[dict[str, Any]]:
+        """Every event of this name that carries these fields."""
+        return [
+            event for event in list(self.events)
+            if event["event"] == name and all(event.get(key) == value for key, value in fields.items())
+        ]  # fmt: skip
+
+    def wait_for(self, name: str, *, count: int = 1, timeout: float = WAIT_SECONDS_MAX, **fields: Any) -> dict[str, Any]:
+        """The `count`-th event of this name that carries these fields, as soon as it is there."""
+        self.until(lambda: len(self.of(name, **fields)) >= count, f"{count} {name} with {fields}", timeout=timeout)
+        return self.of(name, **fields)[count - 1]
+
+    def until(self, holds: Callable[[], Any], what: str = "the condition", timeout: float = WAIT_SECONDS_MAX) -> None:
+        """Wait until something holds; it is looked at again with every event, and now and then."""
+        give_up_at = time.monotonic() + timeout
+        while not holds():
+            with self._arrived:
+                self._arrived.wait(0.02)
+            if time.monotonic() > give_up_at:
+                said = "\n".join(str(event)[:300] for event in self.events[-40:])
+                pytest.fail(f"expected {what} within {timeout} s; the last events were:\n{said}")
+
+    def check(self) -> None:
+        """Every event is declared, with every field that it carries."""
+        for event in self.events:
+            declared = {*ENVELOPE, "level", *EVENTS[event["event"]].fields}
+            undeclared = event.keys() - declared
+            assert not undeclared, f"{event['event']} carries undeclared fields: {sorted(undeclared)}"
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """Keeps the events of every runtime that the `runtime` fixture makes."""
+    kept = Recorder()
+    yield kept
+    kept.check()
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Runtime]]:
+    """Makes runtimes on tmp_path/jobs.db, started unless told otherwise, and stops them all."""
+    made: list[Runtime] = []
+
+    def make(store: Any = None, *, start: bool = True, **options: Any) -> Runtime:
+        one = Runtime(tmp_path / "jobs.db" if store is None else store, **options)
+        one.subscribe(recorder)
+        made.append(one)
+        return one.start() if start else one
+
+    yield make
+    for one in made:
+        one.stop(drain=0.0)

@@ -1,0 +1,836 @@
+"""The Jobs API: every call and option of the table in DESIGN.md, for sync and for asyncio hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import warnings
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy
+from lamplighter import (
+    JobFailed,
+    JobSpec,
+    JobState,
+    KeyTaken,
+    NotStarted,
+    StaleClaim,
+    UnknownJob,
+    UsageError,
+)
+from lamplighter.environment import Environment
+from sqlalchemy.orm import Session
+
+from .manual_clock import ManualTime
+
+
+def fail(job):
+    raise ValueError("no luck")
+
+
+# --- queue ---------------------------------------------------------------------------------------------------
+
+
+def test_a_queued_job_is_durable_and_is_run_by_its_handler(runtime):
+    rt = runtime()
+    rt.jobs.add_handler("double", lambda job: job.data["n"] * 2)
+
+    job = rt.jobs.queue("double", {"n": 21})
+    done = rt.jobs.join(job, timeout=10)
+
+    assert (job.state, job.name, job.data) == (JobState.QUEUED, "double", {"n": 21})
+    assert (done.id, done.state, done.result) == (job.id, JobState.DONE, 42)
+    assert rt.jobs.get(job.id).result == 42
+
+
+def test_data_comes_back_as_it_went_in(runtime):
+    rt = runtime()
+    data = {"text": "grüße \ud83d", "list": [1, 2.5, None, True, {"x": []}], "big": 2**80}
+
+    job = rt.jobs.queue("waits", data)
+
+    assert rt.jobs.get(job).data == data
+
+
+def test_a_known_id_gives_the_stored_job_and_stores_nothing(runtime):
+    rt = runtime()
+    first = rt.jobs.queue("mail", {"to": "a"}, id="order-7")
+
+    second = rt.jobs.queue("mail", {"to": "b"}, id="order-7")
+
+    assert not first.deduplicated
+    assert (second.id, second.deduplicated, second.data) == ("order-7", True, {"to": "a"})
+    assert rt.jobs.counts()["queued"] == 1
+
+
+def test_a_delayed_job_starts_when_its_time_has_come_and_not_before(runtime, recorder):
+    time = ManualTime(1_000_000.0)
+    rt = runtime(environment=Environment(clock=time.clock))
+    rt.jobs.add_handler("later", lambda job: "ran")
+    delayed = rt.jobs.queue("later", delay=60)
+    dated = rt.jobs.queue("later", at=datetime.fromtimestamp(1_000_120, UTC))
+    in_a_timedelta = rt.jobs.queue("later", delay=timedelta(minutes=3))
+
+    time.advance(59.5)
+    rt.jobs.join(rt.jobs.queue("later"), timeout=10)
+    before = [rt.jobs.get(job).state for job in (delayed, dated, in_a_timedelta)]
+    time.advance(1)
+    rt.jobs.join(delayed, timeout=10)
+    between = rt.jobs.get(dated).state
+    time.advance(120)
+
+    assert before == ["queued", "queued", "queued"]
+    assert between == "queued"
+    assert rt.jobs.join(dated, timeout=10).result == "ran"
+    assert rt.jobs.join(in_a_timedelta, timeout=10).result == "ran"
+
+
+def test_an_at_that_has_passed_is_due_at_once(runtime):
+    rt = runtime()
+    rt.jobs.add_handler("now", lambda job: 1)
+
+    job = rt.jobs.queue("now", at=datetime(2001, 1, 1, tzinfo=UTC))
+
+    assert rt.jobs.join(job, timeout=10).result == 1
+
+
+def test_higher_priority_runs_first_then_what_is_due_longer_then_what_was_queued_first(runtime):
+    rt = runtime()
+    order = []
+    rt.jobs.pause("work")
+    rt.jobs.add_handler("work", lambda job: order.append(job.data))
+    past = datetime.now(UTC) - timedelta(hours=1)
+    jobs = [
+        rt.jobs.queue("work", "third"),
+        rt.jobs.queue("work", "fourth"),
+        rt.jobs.queue("work", "last", priority=-1),
+        rt.jobs.queue("work", "second", at=past),
+        rt.jobs.queue("work", "first", priority=5),
+    ]
+
+    rt.jobs.resume("work")
+    for job in jobs:
+        rt.jobs.join(job, timeout=10)
+
+    assert order == ["first", "second", "third", "fourth", "last"]
+
+
+def test_while_a_job_with_a_unique_key_is_unfinished_it_is_the_one_that_is_returned(runtime):
+    rt = runtime()
+    first = rt.jobs.queue("sync", 1, unique="user-1")
+
+    again = rt.jobs.queue("sync", 2, unique="user-1")
+    other_key = rt.jobs.queue("sync", 3, unique="user-2")
+    other_name = rt.jobs.queue("async", 4, unique="user-1")
+
+    assert (again.id, again.deduplicated, again.data) == (first.id, True, 1)
+    assert not other_key.deduplicated
+    assert not other_name.deduplicated
+
+
+def test_a_unique_key_is_free_again_once_its_job_has_ended(runtime):
+    rt = runtime()
+    first = rt.jobs.queue("sync", unique="k")
+    rt.jobs.mark_done(first)
+
+    second = rt.jobs.queue("sync", unique="k")
+
+    assert second.id != first.id
+    assert not second.deduplicated
+
+
+def test_an_expired_job_ends_cancelled_with_the_reason_expired_and_never_runs(runtime, recorder):
+    rt = runtime()
+    rt.jobs.pause("stale")
+    ran = []
+    rt.jobs.add_handler("stale", ran.append)
+
+    job = rt.jobs.queue("stale", expires=0.05)
+    recorder.wait_for("job.cancelled", job_id=job.id)
+    rt.jobs.resume("stale")
+
+    assert (rt.jobs.get(job).state, rt.jobs.get(job).reason) == ("cancelled", "expired")
+    assert ran == []
+
+
+@pytest.mark.parametrize("expires", [60, timedelta(minutes=1), datetime(2200, 1, 1, tzinfo=UTC)])
+def test_a_job_that_has_not_expired_runs(runtime, expires):
+    rt = runtime()
+    rt.jobs.add_handler("fresh", lambda job: "ran")
+
+    assert rt.jobs.join(rt.jobs.queue("fresh", expires=expires), timeout=10).result == "ran"
+
+
+def test_the_jobs_own_max_attempts_wins_over_the_handlers(runtime):
+    rt = runtime()
+    rt.jobs.add_handler("fails", fail, max_attempts=20, backoff=[0])
+
+    job = rt.jobs.queue("fails", max_attempts=2)
+
+    with pytest.raises(JobFailed):
+        rt.jobs.join(job, timeout=10)
+    assert [attempt.attempt for attempt in rt.jobs.attempts(job)] == [1, 2]
+
+
+def test_the_jobs_own_timeout_wins_over_the_handlers(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("slow", lambda job: job.sleep(30), timeout=60, max_attempts=1)
+
+    job = rt.jobs.queue("slow", timeout=0.05)
+
+    with pytest.raises(JobFailed, match="timed out after 0.05 s"):
+        rt.jobs.join(job, timeout=10)
+
+
+def test_queue_many_stores_pairs_and_specs_in_order(runtime):
+    rt = runtime()
+
+    jobs = rt.jobs.queue_many([("a", 1), JobSpec(name="b", data=2, priority=9, id="b-2"), ("a", 3)])
+
+    assert [(job.name, job.data) for job in jobs] == [("a", 1), ("b", 2), ("a", 3)]
+    assert rt.jobs.get("b-2").priority == 9
+    assert rt.jobs.counts()["queued"] == 3
+
+
+def test_queue_many_of_nothing_is_nothing(runtime):
+    assert runtime().jobs.queue_many([]) == []
+
+
+def test_queue_many_stores_all_or_nothing(runtime):
+    rt = runtime()
+
+    with pytest.raises(UsageError):
+        rt.jobs.queue_many([("a", 1), ("b", {1, 2}), ("c", 3)])
+
+    assert rt.jobs.counts()["queued"] == 0
+
+
+def test_a_handler_may_queue_and_its_children_have_its_root(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("parent", lambda job: [job.queue("child", 1).id, rt.jobs.queue("child", 2).id])
+    rt.jobs.add_handler("child", lambda job: None)
+
+    job = rt.jobs.queue("parent")
+    children = rt.jobs.join(job, timeout=10).result
+
+    assert [recorder.wait_for("job.queued", job_id=child)["corr"] for child in children] == [job.id, job.id]
+
+
+def test_before_start_and_after_stop_queue_says_that_nothing_runs(runtime):
+    rt = runtime(start=False)
+
+    with pytest.raises(NotStarted, match="not started"):
+        rt.jobs.queue("mail")
+    rt.start()
+    rt.stop()
+    with pytest.raises(NotStarted):
+        rt.jobs.queue("mail")
+
+
+# --- requeue -------------------------------------------------------------------------------------------------
+
+
+def test_a_dead_job_that_is_requeued_starts_over_with_its_id_and_claim_no(runtime):
+    rt = runtime()
+    handler = rt.jobs.add_handler("flaky", fail, max_attempts=2, backoff=[0])
+    job = rt.jobs.queue("flaky")
+    with pytest.raises(JobFailed):
+        rt.jobs.join(job, timeout=10)
+    rt.jobs.remove_handler(handler)
+
+    again = rt.jobs.requeue(job)
+
+    assert (again.id, again.state, again.attempt, again.error) == (job.id, "queued", 0, None)
+    assert again.record.claim_no == 2
+    rt.jobs.add_handler("flaky", lambda job: job.attempt)
+    assert rt.jobs.join(job, timeout=10).result == 1
+
+
+@pytest.mark.parametrize("end", ["mark_done", "cancel"])
+def test_a_done_or_cancelled_job_may_be_requeued(runtime, end):
+    rt = runtime()
+    job = rt.jobs.queue("any")
+    getattr(rt.jobs, end)(job)
+
+    assert rt.jobs.requeue(job).state == "queued"
+    assert rt.jobs.get(job).ended_at is None
+
+
+def test_requeue_puts_a_job_at_the_back_of_the_queue(runtime):
+    rt = runtime()
+    order = []
+    first, second = rt.jobs.queue("work", "first"), rt.jobs.queue("work", "second")
+
+    rt.jobs.requeue(first)
+    rt.jobs.add_handler("work", lambda job: order.append(job.data))
+    for job in (first, second):
+        rt.jobs.join(job, timeout=10)
+
+    assert order == ["second", "first"]
+
+
+def test_requeue_with_a_delay_waits(runtime):
+    rt = runtime()
+    job = rt.jobs.queue("work")
+
+    again = rt.jobs.requeue(job.id, delay=timedelta(hours=1))
+
+    assert again.run_at - job.queued_at >= timedelta(hours=1)
+
+
+def test_a_running_attempt_loses_its_right_to_finish_a_requeued_job(runtime, recorder):
+    rt = runtime()
+    started, go = threading.Event(), threading.Event()
+
+    def work(job):
+        if job.record.claim_no == 1:
+            started.set()
+            go.wait(10)
+            return "stale"
+        return "fresh"
+
+    rt.jobs.add_handler("work", work, concurrency=2)
+    job = rt.jobs.queue("work")
+    assert started.wait(10)
+
+    rt.jobs.requeue(job)
+    go.set()
+
+    assert rt.jobs.join(job, timeout=10).result == "fresh"
+    fenced = recorder.wait_for("job.fenced", job_id=job.id)
+    assert (fenced["claim_no"], fenced["outcome"]) == (1, "succeeded")
+    assert rt.jobs.get(job).result == "fresh"
+
+
+def test_requeue_is_refused_while_another_unfinished_job_holds_the_key(runtime):
+    rt = runtime()
+    first = rt.jobs.queue("sync", unique="k")
+    rt.jobs.cancel(first)
+    rt.jobs.queue("sync", unique="k")
+
+    with pytest.raises(KeyTaken, match="'k'"):
+        rt.jobs.requeue(first)
+
+    assert rt.jobs.get(first).state == "cancelled"
+
+
+@pytest.mark.parametrize("call", ["requeue", "cancel", "get", "join", "mark_done"])
+def test_an_unknown_job_is_said_to_be_unknown(runtime, call):
+    with pytest.raises(UnknownJob, match="'nobody'"):
+        getattr(runtime().jobs, call)("nobody")
+
+
+# --- mark_done -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_a_queued_job_is_marked_done_by_its_id_or_its_picture(runtime, by_id):
+    rt = runtime()
+    job = rt.jobs.queue("manual")
+
+    rt.jobs.mark_done(job.id if by_id else job, {"by": "hand"})
+
+    assert (rt.jobs.get(job).state, rt.jobs.get(job).result) == ("done", {"by": "hand"})
+
+
+def test_marking_a_done_job_done_again_changes_nothing(runtime):
+    rt = runtime()
+    job = rt.jobs.queue("manual")
+    rt.jobs.mark_done(job, 1)
+
+    rt.jobs.mark_done(job, 2)
+
+    assert rt.jobs.get(job).result == 1
+
+
+def test_a_handler_may_mark_its_job_done_before_it_returns(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("early", lambda job: (rt.jobs.mark_done(job, "early"), "late")[1])
+
+    job = rt.jobs.queue("early")
+
+    assert rt.jobs.join(job, timeout=10).result == "early"
+    rt.stop()
+    assert recorder.of("job.fenced") == []
+    assert len(recorder.of("job.done", job_id=job.id)) == 1
+
+
+def test_a_token_ends_a_deferred_job_later_and_from_another_runtime(runtime):
+    rt, other = runtime(), runtime()
+    tokens = []
+    arrived = threading.Event()
+    rt.jobs.add_handler("webhook", lambda job: (tokens.append(job.token), arrived.set()), auto_done=False)
+    job = rt.jobs.queue("webhook")
+    assert arrived.wait(10)
+
+    other.jobs.mark_done(tokens[0], {"paid": True})
+
+    assert rt.jobs.join(job, timeout=10).result == {"paid": True}
+
+
+def test_a_deferred_job_stays_running_without_a_lane_until_it_is_ended(runtime, recorder):
+    rt = runtime()
+    tokens = {}
+    rt.jobs.add_handler("webhook", lambda job: tokens.update({job.id: job.token}), auto_done=False)
+    jobs = [rt.jobs.queue("webhook") for _ in range(3)]
+
+    recorder.until(lambda: len(tokens) == 3, "three jobs on one lane")
+
+    assert [rt.jobs.get(job).state for job in jobs] == ["running"] * 3
+    for job in jobs:
+        rt.jobs.mark_done(tokens[job.id])
+        rt.jobs.join(job, timeout=10)
+
+
+def test_a_deferred_job_that_nobody_ends_times_out_and_is_tried_again(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("webhook", lambda job: None, auto_done=False, timeout=0.1, backoff=[0])
+
+    job = rt.jobs.queue("webhook")
+
+    assert recorder.wait_for("job.failed", job_id=job.id)["outcome"] == "timed_out"
+    recorder.wait_for("job.started", job_id=job.id, count=2)
+
+
+def test_an_id_does_not_end_a_running_job(runtime):
+    rt = runtime()
+    started, go = threading.Event(), threading.Event()
+    rt.jobs.add_handler("work", lambda job: (started.set(), go.wait(10), "own")[2])
+    job = rt.jobs.queue("work")
+    assert started.wait(10)
+
+    with pytest.raises(StaleClaim, match="only a queued job"):
+        rt.jobs.mark_done(job.id)
+    with pytest.raises(StaleClaim):
+        rt.jobs.mark_done(job)
+
+    go.set()
+    assert rt.jobs.join(job, timeout=10).result == "own"
+
+
+def test_a_stale_token_is_refused_and_the_log_says_so(runtime, recorder):
+    rt = runtime()
+    tokens = []
+    rt.jobs.add_handler("webhook", lambda job: tokens.append(job.token), auto_done=False)
+    job = rt.jobs.queue("webhook")
+    recorder.until(lambda: tokens, "a token")
+    rt.jobs.requeue(job)
+    recorder.until(lambda: len(tokens) == 2, "the second attempt's token")
+
+    with pytest.raises(StaleClaim, match="claim 1"):
+        rt.jobs.mark_done(tokens[0], "stale")
+
+    assert recorder.wait_for("job.fenced", job_id=job.id)["claim_no"] == 1
+    assert rt.jobs.get(job).state == "running"
+    rt.jobs.mark_done(tokens[1], "fresh")
+    assert rt.jobs.join(job, timeout=10).result == "fresh"
+
+
+def test_the_same_token_twice_ends_a_job_once(runtime, recorder):
+    rt = runtime()
+    tokens = []
+    rt.jobs.add_handler("webhook", lambda job: tokens.append(job.token), auto_done=False)
+    job = rt.jobs.queue("webhook")
+    recorder.until(lambda: tokens, "a token")
+    rt.jobs.mark_done(tokens[0], 1)
+
+    rt.jobs.mark_done(tokens[0], 2)
+
+    assert rt.jobs.get(job).result == 1
+    assert len(recorder.of("job.done", job_id=job.id)) == 1
+
+
+# --- cancel, pause, resume -----------------------------------------------------------------------------------
+
+
+def test_a_queued_job_that_is_cancelled_never_runs(runtime):
+    rt = runtime()
+    ran = []
+    job = rt.jobs.queue("work")
+
+    cancelled = rt.jobs.cancel(job)
+    rt.jobs.add_handler("work", ran.append)
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    assert cancelled.state == "cancelled"
+    assert [one.id for one in ran] != [job.id]
+    with pytest.raises(JobFailed, match="cancelled"):
+        rt.jobs.join(job, timeout=10)
+
+
+def test_a_running_job_that_is_cancelled_is_signalled_and_ends_at_once(runtime, recorder):
+    rt = runtime()
+    woken = []
+    rt.jobs.add_handler("work", lambda job: woken.append((job.sleep(30), job.cancelled)))
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+
+    cancelled = rt.jobs.cancel(job)
+
+    assert cancelled.state == "cancelled"
+    recorder.until(lambda: woken == [(False, True)], "the handler to be woken")
+    rt.stop()
+    assert recorder.of("job.done", job_id=job.id) == []
+
+
+def test_cancelling_a_job_that_has_ended_leaves_it_as_it_is(runtime):
+    rt = runtime()
+    job = rt.jobs.queue("work")
+    rt.jobs.mark_done(job, "kept")
+
+    assert rt.jobs.cancel(job).state == "done"
+    assert rt.jobs.get(job).result == "kept"
+
+
+def test_a_pause_holds_for_every_runtime_on_the_store_and_over_a_restart(runtime, recorder):
+    rt, other = runtime(), runtime()
+    ran = []
+    rt.jobs.pause("work")
+    other.jobs.add_handler("work", lambda job: ran.append(job.id))
+    other.jobs.add_handler("probe", lambda job: None)
+    job = rt.jobs.queue("work")
+    other.jobs.join(other.jobs.queue("probe"), timeout=10)
+    other.stop()
+    other.start()
+    other.jobs.join(other.jobs.queue("probe"), timeout=10)
+    before = list(ran)
+
+    rt.jobs.resume("work")
+
+    assert before == []
+    rt.jobs.join(job, timeout=10)
+    assert ran == [job.id]
+
+
+# --- looking -------------------------------------------------------------------------------------------------
+
+
+def test_counts_has_every_state(runtime):
+    rt = runtime()
+    rt.jobs.queue("a")
+    rt.jobs.queue("b")
+    rt.jobs.cancel(rt.jobs.queue("a"))
+
+    assert rt.jobs.counts() == {"queued": 2, "running": 0, "done": 0, "dead": 0, "cancelled": 1}
+    assert rt.jobs.counts("b") == {"queued": 1, "running": 0, "done": 0, "dead": 0, "cancelled": 0}
+    assert set(rt.jobs.counts("nobody").values()) == {0}
+
+
+def test_list_gives_the_newest_first_in_pages(runtime):
+    rt = runtime()
+    rt.jobs.queue_many([("a", n) for n in range(5)])
+    rt.jobs.queue("b")
+
+    page = rt.jobs.list("a", limit=2)
+    next_page = rt.jobs.list("a", limit=2, before=page[-1])
+
+    assert [job.data for job in page] == [4, 3]
+    assert [job.data for job in next_page] == [2, 1]
+    assert [job.name for job in rt.jobs.list(state="queued", limit=1)] == ["b"]
+    assert rt.jobs.list(state="dead") == []
+
+
+def test_attempts_keep_every_error_with_its_traceback(runtime):
+    rt = runtime()
+
+    def work(job):
+        raise ValueError(f"attempt {job.attempt}")
+
+    rt.jobs.add_handler("work", work, max_attempts=3, backoff=[0])
+    job = rt.jobs.queue("work")
+    with pytest.raises(JobFailed):
+        rt.jobs.join(job, timeout=10)
+
+    kept = rt.jobs.attempts(job)
+
+    assert [(one.attempt, one.outcome, one.error) for one in kept] == [
+        (n, "failed", f"ValueError: attempt {n}") for n in (1, 2, 3)
+    ]
+    assert all("raise ValueError" in one.traceback for one in kept)
+
+
+def test_join_raises_the_handlers_error_when_the_job_died(runtime):
+    rt = runtime()
+    rt.jobs.add_handler("work", fail, max_attempts=1)
+    job = rt.jobs.queue("work")
+
+    with pytest.raises(JobFailed, match="ValueError: no luck") as caught:
+        rt.jobs.join(job, timeout=10)
+
+    assert caught.value.job.state == "dead"
+    assert "raise ValueError" in caught.value.job.traceback
+
+
+def test_join_gives_up_after_its_timeout(runtime):
+    rt = runtime()
+
+    with pytest.raises(TimeoutError, match=r"within 0\.05 s"):
+        rt.jobs.join(rt.jobs.queue("nobody"), timeout=0.05)
+
+
+def test_join_of_a_job_that_has_ended_returns_at_once(runtime):
+    rt = runtime()
+    job = rt.jobs.queue("a")
+    rt.jobs.mark_done(job)
+
+    assert rt.jobs.join(job, timeout=0).state == "done"
+
+
+def test_join_works_from_another_runtime_on_the_file(runtime):
+    rt, other = runtime(), runtime()
+    rt.jobs.add_handler("work", lambda job: "there")
+
+    assert other.jobs.join(other.jobs.queue("work"), timeout=10).result == "there"
+
+
+def test_join_is_told_when_the_runtime_stops_under_it(runtime, recorder):
+    rt = runtime()
+    job = rt.jobs.queue("nobody")
+    said = []
+
+    def wait():
+        try:
+            rt.jobs.join(job, timeout=30)
+        except NotStarted as error:
+            said.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    recorder.until(lambda: rt.life.waiters.awaited() == [job.id], "the waiter")
+    rt.stop()
+    thread.join(10)
+
+    assert len(said) == 1
+
+
+# --- asyncio -------------------------------------------------------------------------------------------------
+
+
+def test_every_call_has_its_form_for_asyncio(runtime):
+    rt = runtime()
+    rt.jobs.add_handler("double", lambda job: job.data * 2)
+
+    async def host():
+        job = await rt.jobs.aqueue("double", 4, priority=2)
+        done = await rt.jobs.ajoin(job, timeout=10)
+        many = await rt.jobs.aqueue_many([("hand", 1), JobSpec(name="hand", data=2)])
+        await rt.jobs.amark_done(many[0], "x")
+        again = await rt.jobs.arequeue(many[0], delay=60)
+        cancelled = await rt.jobs.acancel(many[1])
+        await rt.jobs.apause("hand")
+        await rt.jobs.aresume("hand")
+        got = await rt.jobs.aget(job)
+        listed = await rt.jobs.alist("hand", limit=10)
+        counted = await rt.jobs.acounts("hand")
+        return done.result, again.state, cancelled.state, got.priority, len(listed), counted["cancelled"]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert asyncio.run(host()) == (8, "queued", "cancelled", 2, 2, 1)
+
+
+def test_the_asyncio_forms_never_block_the_loop(runtime):
+    rt = runtime()
+    go = threading.Event()
+    rt.jobs.add_handler("slow", lambda job: go.wait(10))
+
+    async def host():
+        job = await rt.jobs.aqueue("slow")
+        joining = asyncio.create_task(rt.jobs.ajoin(job, timeout=10))
+        # The job can only end if the loop goes on while somebody waits for it.
+        await asyncio.sleep(0)
+        go.set()
+        return (await joining).result
+
+    assert asyncio.run(host()) is True
+
+
+def test_ajoin_raises_as_join_does(runtime):
+    rt = runtime()
+    rt.jobs.add_handler("work", fail, max_attempts=1)
+
+    async def host():
+        with pytest.raises(JobFailed, match="no luck"):
+            await rt.jobs.ajoin(await rt.jobs.aqueue("work"), timeout=10)
+        with pytest.raises(TimeoutError):
+            await rt.jobs.ajoin(await rt.jobs.aqueue("nobody"), timeout=0.05)
+        with pytest.raises(UnknownJob):
+            await rt.jobs.ajoin("nobody")
+
+    asyncio.run(host())
+
+
+def test_a_sync_call_on_a_running_loop_works_and_warns_once(runtime):
+    rt = runtime()
+
+    async def host():
+        return rt.jobs.queue("a"), rt.jobs.queue("a")
+
+    with pytest.warns(RuntimeWarning, match=r"await jobs\.aqueue") as warned:
+        asyncio.run(host())
+
+    assert len(warned) == 1
+    assert rt.jobs.counts()["queued"] == 2
+
+
+# --- the host's own transaction ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def host_db(tmp_path):
+    connection = sqlite3.connect(tmp_path / "jobs.db")
+    connection.execute("create table if not exists users (name text)")
+    connection.commit()
+    yield connection
+    connection.close()
+
+
+def test_a_job_of_a_sqlite3_transaction_exists_once_that_commits(runtime, host_db):
+    rt = runtime()
+    rt.jobs.add_handler("welcome", lambda job: job.data)
+    host_db.execute("insert into users values ('ada')")
+
+    job = rt.jobs.queue("welcome", "ada", connection=host_db)
+    with pytest.raises(UnknownJob):
+        rt.jobs.get(job)
+    host_db.commit()
+
+    rt_join = rt.jobs.join(job, timeout=10)
+    assert rt_join.result == "ada"
+
+
+def test_a_job_of_a_transaction_that_is_rolled_back_never_was(runtime, host_db):
+    rt = runtime()
+    ran = []
+    rt.jobs.add_handler("welcome", ran.append)
+    host_db.execute("insert into users values ('ada')")
+
+    job = rt.jobs.queue("welcome", "ada", connection=host_db)
+    host_db.rollback()
+
+    rt.jobs.join(rt.jobs.queue("welcome", "probe"), timeout=10)
+    with pytest.raises(UnknownJob):
+        rt.jobs.get(job)
+    assert len(ran) == 1
+
+
+def test_a_job_of_a_transaction_gets_its_line_in_the_log(runtime, recorder, host_db):
+    rt = runtime()
+    job = rt.jobs.queue("welcome", connection=host_db)
+    host_db.commit()
+
+    queued = recorder.wait_for("job.queued", job_id=job.id)
+
+    assert queued["rev"] == rt.jobs.get(job).record.rev
+
+
+def test_a_known_id_in_a_transaction_gives_the_stored_job(runtime, host_db):
+    rt = runtime()
+    rt.jobs.queue("welcome", 1, id="x")
+
+    again = rt.jobs.queue("welcome", 2, id="x", connection=host_db)
+    host_db.commit()
+
+    assert (again.deduplicated, again.data) == (True, 1)
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_a_job_in_a_sqlalchemy_connection_follows_its_transaction(runtime, tmp_path, commit):
+    rt = runtime()
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'jobs.db'}")
+
+    with engine.connect() as connection:
+        job = rt.jobs.queue("welcome", connection=connection)
+        connection.commit() if commit else connection.rollback()
+    engine.dispose()
+
+    assert rt.jobs.counts()["queued"] == int(commit)
+    if commit:
+        assert rt.jobs.get(job).state == "queued"
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_a_job_in_a_sqlalchemy_session_follows_its_transaction(runtime, tmp_path, commit):
+    rt = runtime()
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'jobs.db'}")
+
+    with Session(engine) as session:
+        rt.jobs.queue("welcome", connection=session)
+        session.commit() if commit else session.rollback()
+    engine.dispose()
+
+    assert rt.jobs.counts()["queued"] == int(commit)
+
+
+def test_a_connection_to_another_file_is_refused(runtime, tmp_path):
+    rt = runtime()
+    other = sqlite3.connect(tmp_path / "other.db")
+
+    with pytest.raises(UsageError, match=r"open on the store's file .*jobs\.db, got: .*other\.db"):
+        rt.jobs.queue("welcome", connection=other)
+    with pytest.raises(UsageError, match="a database in memory"):
+        rt.jobs.queue("welcome", connection=sqlite3.connect(":memory:"))
+    other.close()
+
+
+@pytest.mark.parametrize("connection", ["jobs.db", 7, object()])
+def test_what_is_no_connection_is_refused(runtime, connection):
+    with pytest.raises(UsageError, match="expected connection= to be an open"):
+        runtime().jobs.queue("welcome", connection=connection)
+
+
+def test_a_handlers_writes_and_its_completion_commit_together(runtime, host_db, tmp_path):
+    rt = runtime()
+
+    def work(job):
+        connection = sqlite3.connect(tmp_path / "jobs.db")
+        connection.execute("insert into users values (?)", (job.data,))
+        rt.jobs.mark_done(job, "with the row", connection=connection)
+        connection.commit()
+        connection.close()
+
+    rt.jobs.add_handler("work", work)
+    job = rt.jobs.queue("work", "ada")
+
+    assert rt.jobs.join(job, timeout=10).result == "with the row"
+    assert host_db.execute("select name from users").fetchall() == [("ada",)]
+
+
+def test_a_completion_that_is_rolled_back_is_none(runtime, host_db, tmp_path):
+    rt = runtime()
+
+    def work(job):
+        if job.attempt == 1:
+            connection = sqlite3.connect(tmp_path / "jobs.db")
+            connection.execute("insert into users values ('half')")
+            rt.jobs.mark_done(job, "never", connection=connection)
+            connection.rollback()
+            connection.close()
+            raise ValueError("after the rollback")
+        return "second"
+
+    rt.jobs.add_handler("work", work, backoff=[0])
+    job = rt.jobs.queue("work")
+
+    assert rt.jobs.join(job, timeout=10).result == "second"
+    assert host_db.execute("select * from users").fetchall() == []
+
+
+def test_a_stale_completion_in_a_transaction_is_refused(runtime, recorder, host_db):
+    rt = runtime()
+    tokens = []
+    rt.jobs.add_handler("work", lambda job: tokens.append(job.token), auto_done=False)
+    job = rt.jobs.queue("work")
+    recorder.until(lambda: tokens, "a token")
+    rt.jobs.requeue(job)
+    recorder.until(lambda: len(tokens) == 2, "the second token")
+
+    with pytest.raises(StaleClaim):
+        rt.jobs.mark_done(tokens[0], connection=host_db)
+    host_db.rollback()
+
+    rt.jobs.mark_done(tokens[1], "own", connection=host_db)
+    host_db.commit()
+    assert rt.jobs.join(job, timeout=10).result == "own"
