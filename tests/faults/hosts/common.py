@@ -7,7 +7,9 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 
-NOTES = "create table if not exists seen_endings (id text, claim_no integer, settled_no integer, before text, after text)"
+NOTES = """
+create table if not exists seen_endings (id text, claim_no integer, settled_no integer, before text, after text)
+"""
 TRIGGER = """
 create trigger if not exists seen_ending after update of state on lamplighter_jobs
 when new.state in ('done', 'dead', 'cancelled') or old.state in ('done', 'dead', 'cancelled')

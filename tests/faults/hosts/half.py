@@ -1,4 +1,4 @@
-"""Runs one job that says its token and then waits for the test; a second life says what becomes of the first's token."""
+"""Runs one job that says its token and then waits for the test; a second life is asked about the first's token."""
 
 from __future__ import annotations
 

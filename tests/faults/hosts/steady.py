@@ -1,6 +1,6 @@
 """Queues jobs and works through them, to be killed at any instant.
 
-steady.py STORE PREFIX FIRST LAST EFFECTS: queues PREFIX-FIRST to PREFIX-LAST, saying each id that was accepted; then says
+steady.py STORE PREFIX FIRST LAST EFFECTS: queues PREFIX-FIRST to PREFIX-LAST, saying what was accepted; then says
 `idle` once nothing is left, if it lives so long.
 """
 
