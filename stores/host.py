@@ -5,6 +5,7 @@ The rows are left untold (no revision): the broker's next turn gives them one. I
 
 from __future__ import annotations
 
+import inspect
 import os
 import sqlite3
 from typing import Any
@@ -66,8 +67,14 @@ def _unwrap(connection: Any) -> sqlite3.Connection | None:
     for _ in range(5):
         if isinstance(connection, sqlite3.Connection):
             return connection
+        # A SQLAlchemy Connection begins its transaction at the first statement that it sees, and it sees none of ours:
+        # without this its commit() would do nothing, and the job would be rolled back with the connection.
+        if callable(getattr(connection, "in_transaction", None)) and not connection.in_transaction():
+            connection.begin()
         inner = getattr(connection, "driver_connection", None)
         if inner is None:
+            # Of a Session it is a method. A sqlite3.Connection is callable too, and must not be called.
             inner = getattr(connection, "connection", None)
-        connection = inner() if callable(inner) else inner
+            inner = inner() if inspect.ismethod(inner) else inner
+        connection = inner
     return None
