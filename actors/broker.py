@@ -4,8 +4,8 @@ Owns: the desk (rooms of living HandlerActors) and the mail of a turn that could
 `_handle` lists. Tells: Run, Settled, Revoke, Report, Ticked.
 
 A turn is a transaction: it takes what is in the mailbox, applies it to the store, claims what free lanes can take,
-commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived. What each kind of
-mail does in a turn stands in turns/.
+commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived. What each kind
+of mail does in a turn stands in turns/.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import LamplighterError, StoreUnavailable
 from ..log import Speaker
-from ..messages.jobs import JobRecord, JobState
+from ..messages.jobs import Instant, JobRecord, JobState
 from ..messages.mail import (
     Cancel,
     ClockJumped,
@@ -349,9 +349,7 @@ class JobBroker(RuntimeActor):
         now = self.context.clock.now()
         try:
             due = [self._store.next_expiry()]
-            for name, room in self._desk.rooms.items():
-                if len(room.held) < room.lanes and not self._desk.draining:
-                    due.append(self._store.next_due(name, now))
+            due.extend(self._store.next_due(name, now) for name in self._desk.free_names())
             self._look_for_expected(now)
         except StoreUnavailable:
             return

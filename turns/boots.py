@@ -1,0 +1,49 @@
+"""Boots: those that have died are buried, and their jobs taken back; this one says farewell."""
+
+from __future__ import annotations
+
+from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from ..stores.base import BootRecord
+from .step import Step
+
+
+def recover(step: Step) -> None:
+    """The first thing a broker does: take back what dead boots held, and what nobody in this one can hold."""
+    bury_dead(step)
+    living = {name.partition(":")[2] for name in step.desk.unreconciled}
+    for job in step.turn.open_claims(step.desk.boot):
+        if job.name not in living and not job.deferred:
+            step.interrupt(job, "its HandlerActor is gone")
+
+
+def bury_dead(step: Step) -> None:
+    """Find out who lives, and take back the jobs of those who do not."""
+    desk = step.desk
+    boots = [boot for boot in step.turn.boots() if boot.boot != desk.boot]
+    living = [boot for boot in boots if desk.presence.is_alive(boot.boot)]
+    desk.others = living
+    for dead in boots:
+        # Whoever removes the row does the work; the transaction lets only one do it.
+        if dead not in living and step.turn.forget_boot(dead.boot):
+            _bury(step, dead)
+
+
+def farewell(step: Step) -> None:
+    """The boot ends: interrupt what it still holds, and let the others forget it."""
+    step.desk.draining = True
+    for job in step.turn.open_claims(step.desk.boot):
+        step.interrupt(job, "the runtime stopped")
+    step.turn.forget_boot(step.desk.boot)
+    step.out.hint = True
+
+
+def _bury(step: Step, dead: BootRecord) -> None:
+    jobs = step.turn.open_claims(dead.boot)
+    reason = f"the process of boot {dead.boot} (pid {dead.pid}) died"
+    for job in jobs:
+        maximum = job.interruptions_max or step.desk.limits.interruptions_max
+        # A claim whose handler has returned had no lane: its process's death cannot be its doing.
+        outcome = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=not job.deferred)
+        step.settle(job, outcome, Policy(interruptions_max=maximum))
+    step.say("runtime.recovered", dead_boot=dead.boot, dead_pid=dead.pid, jobs=len(jobs), told=list(dead.turn))
+    step.out.after.append(lambda: step.desk.presence.bury(dead.boot))

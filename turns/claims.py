@@ -1,0 +1,134 @@
+"""Claims: given to lanes, ended by them, given back, and taken from HandlerActors that have died."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..messages.jobs import Claim, Instant, JobRecord
+from ..messages.mail import Down, Ended, GiveBack, Run, Up
+from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from ..stores.base import Want
+from .step import Key, Room, Step, is_current
+
+
+def claim(step: Step) -> None:
+    """Claim what free lanes can take, and a few more where jobs are short."""
+    desk, now = step.desk, step.turn.now
+    suspect_held = any(_is_suspect(job, now) for room in desk.rooms.values() for job in room.held.values())
+    for name, room in desk.rooms.items():
+        held = len(room.held.keys() - step.out.freed.get(name, set()))
+        begun = max(0, room.lanes - held)
+        prefetched = max(0, room.lanes + room.prefetch - held) - begun
+        if desk.draining or room.lanes == 0 or begun + prefetched == 0:
+            continue
+        want = Want(
+            name=name, boot=desk.boot, incarnation=room.incarnation, begun=begun, prefetched=prefetched,
+            total=room.total, interruptions_max=room.interruptions_max, suspect=not suspect_held,
+        )  # fmt: skip
+        claims = step.turn.claim(want)
+        if claims:
+            suspect_held = suspect_held or any(_is_suspect(one.job, now) for one in claims)
+            _deliver(step, name, room, claims)
+    step.collect()
+
+
+def ended(step: Step, body: Ended) -> None:
+    """A lane has ended, or was given up. A stale ending changes nothing, and is said."""
+    job, key = body.claim.job, body.claim.key
+    step.out.freed.setdefault(body.name, set()).add(key)
+    step.out.settled.setdefault(body.name, []).append(key)
+    if body.outcome.kind is OutcomeKind.DEFERRED:
+        timeout = body.outcome.seconds or None
+        if step.turn.defer(job, timeout):
+            due = deferred_until(replace(job, timeout=timeout))
+            step.out.after.append(lambda: step.desk.deferred.update({key: (due, body.policy)}))
+        return
+    if step.settle(job, body.outcome, body.policy) is not None:
+        return
+    current = step.turn.job(job.id)
+    # An ending that is told twice is no news; one of a lane that had been given up is.
+    if current is not None and (current.settled_no != job.claim_no or body.late):
+        step.fenced(current, job.claim_no, body.outcome.kind.value)
+
+
+def give_back(step: Step, body: GiveBack) -> None:
+    """Claims that were not started go back to their old places."""
+    for given in body.claims:
+        step.turn.release(given.job, "not started")
+        step.out.freed.setdefault(body.name, set()).add(given.key)
+
+
+def up(step: Step, body: Up) -> None:
+    """A HandlerActor says what it can take, and what it holds."""
+    desk, actor = step.desk, f"handler:{body.name}"
+    known = desk.rooms.get(body.name)
+    if known is not None and known.incarnation > body.incarnation:
+        return
+    same = known is not None and known.incarnation == body.incarnation
+    held = known.held if known is not None and same else {}
+    if actor in desk.unreconciled or not same:
+        held = _reconcile(step, body)
+        step.out.after.append(lambda: desk.unreconciled.discard(actor))
+    maximum = body.interruptions_max or desk.limits.interruptions_max
+    before = desk.names()
+    desk.rooms[body.name] = Room(body.incarnation, body.lanes, body.prefetch, body.total, maximum, held)
+    if desk.names() != before:
+        step.turn.set_names(desk.boot, desk.names())
+
+
+def down(step: Step, body: Down) -> None:
+    """A HandlerActor is dead: its claims go back at once, by the same road as every ending."""
+    kind, _, name = body.child.partition(":")
+    if kind != "handler":
+        return
+    for job in step.turn.open_claims(step.desk.boot, name, body.incarnation):
+        if not job.deferred:
+            # An actor runs no code of the host's, so its death is never held against a job.
+            step.interrupt(job, f"its HandlerActor died: {body.reason}")
+    room = step.desk.rooms.get(name)
+    if room is not None and room.incarnation <= body.incarnation:
+        del step.desk.rooms[name]
+        step.turn.set_names(step.desk.boot, step.desk.names())
+
+
+def finish_deferred(step: Step) -> None:
+    """Time out claims whose handler has returned and which nobody has marked done."""
+    for (job_id, claim_no), (due, policy) in list(step.desk.deferred.items()):
+        if due > step.turn.now:
+            continue
+        job = step.turn.job(job_id)
+        if job is not None and is_current(job, claim_no):
+            outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error="nobody marked it done in time")
+            step.settle(job, outcome, policy)
+        step.out.after.append(lambda key=(job_id, claim_no): step.desk.deferred.pop(key, None))  # type: ignore[misc]
+
+
+def deferred_until(job: JobRecord) -> Instant:
+    """Until when a claim lives whose handler has returned."""
+    if job.timeout is None or job.claimed_at is None:
+        return float("inf")
+    return job.claimed_at + job.timeout
+
+
+def _reconcile(step: Step, body: Up) -> dict[Key, JobRecord]:
+    """Compare the store with what a HandlerActor holds. What it never got was on its way when a broker died."""
+    held: dict[Key, JobRecord] = {}
+    for job in step.turn.open_claims(step.desk.boot, body.name):
+        key = (job.id, job.claim_no)
+        if key in body.held:
+            held[key] = job
+        elif job.deferred:
+            # Its handler's policy died with the broker that knew it.
+            step.desk.deferred[key] = deferred_until(job), Policy()
+        else:
+            step.interrupt(job, "it was not delivered")
+    return held
+
+
+def _deliver(step: Step, name: str, room: Room, claims: list[Claim]) -> None:
+    step.tell(f"handler:{name}", Run(claims=tuple(claims)))
+    step.out.after.append(lambda: room.held.update({one.key: one.job for one in claims}))
+
+
+def _is_suspect(job: JobRecord, now: Instant) -> bool:
+    return (job.suspect_until or 0.0) > now

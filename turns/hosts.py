@@ -1,0 +1,85 @@
+"""What a host asks for: queue, requeue, mark_done, cancel, pause."""
+
+from __future__ import annotations
+
+from ..errors import StaleClaim
+from ..messages.jobs import JobRecord, JobState, NewJob
+from ..messages.mail import Cancel, MarkDone, Pause, Queue, Requeue, Revoke
+from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from .step import Step, is_current, names_job
+
+
+def queue(step: Step, body: Queue) -> list[tuple[JobRecord, bool]]:
+    """Store jobs, all in this turn or none."""
+    return [_insert(step, job) for job in body.jobs]
+
+
+def requeue(step: Step, body: Requeue) -> JobRecord:
+    """Put a job at the back of the queue. An attempt that still runs loses its claim."""
+    job = step.known(body.job_id)
+    moved = step.turn.requeue(job, body.run_at)
+    _revoke(step, job, "requeued")
+    return moved
+
+
+def mark_done(step: Step, body: MarkDone) -> JobRecord:
+    """End a job as done: a queued one by its id, a running one by its claim. The same ending twice is one."""
+    job = step.known(body.job_id)
+    if job.state == JobState.DONE and (body.claim_no is None or job.settled_no == body.claim_no):
+        return job
+    if body.claim_no is None:
+        if job.state == JobState.QUEUED:
+            return step.turn.finish(job, body.result)
+        raise StaleClaim(
+            f"job {job.id} is {job.state}: an id marks only a queued job done; "
+            "use the Job that its handler got, or that Job's token"
+        )
+    if not is_current(job, body.claim_no):
+        step.fenced(job, body.claim_no, "mark_done")
+        raise StaleClaim(
+            f"claim {body.claim_no} of job {job.id} no longer holds it: the job is {job.state}, its claim number is "
+            f"{job.claim_no}; whatever this attempt did, another one decides"
+        )
+    settled = step.settle(job, Outcome(kind=OutcomeKind.SUCCEEDED, result=body.result), Policy())
+    assert settled is not None, "the claim is current in this very transaction"
+    return settled
+
+
+def cancel(step: Step, body: Cancel) -> JobRecord:
+    """End a queued or running job as cancelled; one that has ended stays as it is."""
+    job = step.known(body.job_id)
+    match JobState(job.state):
+        case JobState.QUEUED:
+            return step.turn.cancel(job, "cancelled by the host")
+        case JobState.RUNNING:
+            outcome = Outcome(kind=OutcomeKind.CANCELLED, reason="cancelled by the host while it ran")
+            settled = step.settle(job, outcome, Policy())
+            _revoke(step, job, "cancelled")
+            assert settled is not None, "the claim is current in this very transaction"
+            return settled
+        case _:
+            return job
+
+
+def pause(step: Step, body: Pause) -> None:
+    """Start no job of a name, on any runtime of the store, or start them again."""
+    step.turn.pause(body.name, paused=body.paused)
+    step.say("name.paused" if body.paused else "name.resumed", job_name=body.name)
+    step.out.hint = True
+
+
+def _insert(step: Step, job: NewJob) -> tuple[JobRecord, bool]:
+    record, fresh = step.turn.insert(job)
+    if not fresh:
+        step.say("job.deduplicated", **names_job(record), asked_id=job.id, unique_key=job.unique_key)
+    elif not step.desk.is_handled(job.name):
+        step.say("job.parked", corr=record.corr, **names_job(record))
+    return record, fresh
+
+
+def _revoke(step: Step, job: JobRecord, reason: str) -> None:
+    """Signal the lane that still runs a job whose claim counts no longer. Another boot learns it by the hint."""
+    key = (job.id, job.claim_no)
+    step.out.after.append(lambda: step.desk.deferred.pop(key, None))
+    if job.state == JobState.RUNNING and job.boot == step.desk.boot:
+        step.tell(f"handler:{job.name}", Revoke(key=key, reason=reason))

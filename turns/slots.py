@@ -1,0 +1,130 @@
+"""Schedules and their slots. A slot and its job are stored in one transaction, and each slot once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import UnknownSchedule
+from ..messages.jobs import Instant, JobState, NewJob
+from ..messages.mail import Declare, Forget, PauseSchedule, ScheduleChanged, Tick, Ticked
+from ..messages.schedules import ScheduleRecord, SlotEntry
+from ..messages.slots import Fire, SlotRange
+from ..slots import jitter_of
+from .step import Step
+
+
+def declare(step: Step, body: Declare) -> ScheduleRecord:
+    """Store what a schedule is. One that is new or has changed counts from now."""
+    stored, news = step.turn.declare(body.schedule)
+    if news is not None:
+        step.say(
+            f"schedule.{news}", schedule=stored.id, job_name=stored.name, when=stored.when,
+            timezone=stored.timezone, durable=bool(stored.durable),
+        )  # fmt: skip
+        step.out.hint = True
+    step.tell("scheduler", ScheduleChanged(schedule_id=stored.id, record=stored))
+    return stored
+
+
+def forget(step: Step, body: Forget) -> None:
+    """Remove a durable schedule, on every runtime of the store."""
+    record = _known(step, body.schedule_id)
+    step.turn.forget_schedule(body.schedule_id)
+    step.say("schedule.removed", schedule=record.id, job_name=record.name)
+    step.tell("scheduler", ScheduleChanged(schedule_id=record.id, record=None))
+    step.out.hint = True
+
+
+def pause(step: Step, body: PauseSchedule) -> None:
+    """Let the slots of a schedule pass, or no longer."""
+    _known(step, body.schedule_id)
+    record = step.turn.pause_schedule(body.schedule_id, paused=body.paused)
+    assert record is not None
+    step.say("schedule.paused" if body.paused else "schedule.resumed", schedule=record.id, job_name=record.name)
+    step.tell("scheduler", ScheduleChanged(schedule_id=record.id, record=record))
+    step.out.hint = True
+
+
+def tick(step: Step, body: Tick) -> None:
+    """Account for due slots, if the store's account still ends where the scheduler's began."""
+    known = step.turn.schedule(body.schedule.id)
+    if known is None or known.definition != body.schedule.definition or known.accounted_to != body.since:
+        # Another runtime was first, or the schedule is another one now: the scheduler thinks again.
+        if known is not None and body.accounting.fires:
+            step.say("slot.taken", schedule=known.id, slot=body.accounting.fires[0].slot, job_name=known.name)
+        step.tell("scheduler", ScheduleChanged(schedule_id=body.schedule.id, record=known))
+        return
+    for gone in body.accounting.skipped:
+        _skip(step, known, gone, by=None)
+    fired = [fire.slot for fire in body.accounting.fires if _fire(step, known, fire)]
+    step.turn.account(known.id, body.accounting.accounted_to, max(fired, default=None))
+    step.tell("scheduler", Ticked(schedule_id=known.id, accounted_to=body.accounting.accounted_to))
+
+
+def _fire(step: Step, schedule: ScheduleRecord, fire: Fire) -> bool:
+    """Store a slot with its job, or as skipped. True when it fired."""
+    held_back = _hold_back(step, schedule)
+    if held_back is not None:
+        reason, by = held_back
+        _skip(step, schedule, SlotRange(first=fire.slot, last=fire.slot, count=1, reason=reason), by=by)
+        return False
+    job = _job_of(schedule, fire.slot, step.turn.now)
+    entry = SlotEntry(
+        schedule_id=schedule.id, slot=fire.slot, last=fire.slot, count=1, outcome=fire.outcome, reason=fire.reason,
+        job_id=job.id,
+    )  # fmt: skip
+    fields: dict[str, Any] = {"schedule": schedule.id, "slot": fire.slot, "job_name": schedule.name}
+    step.collect()
+    if step.turn.fire(entry, job) is None:
+        step.say("slot.taken", **fields)
+        return False
+    event = "slot.caught_up" if fire.outcome == "caught_up" else "slot.fired"
+    late = round(step.turn.now - fire.slot, 3)
+    step.say(event, corr=job.id, **fields, job_id=job.id, outcome=fire.outcome, reason=fire.reason, late=late)
+    return True
+
+
+def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
+    # The id follows from the slot, so that the same slot can never make two jobs.
+    job_id = f"{schedule.id}-{slot:.6f}".rstrip("0").rstrip(".")
+    return NewJob(
+        id=job_id,
+        name=schedule.name,
+        data=schedule.data,
+        queued_at=now,
+        run_at=slot + jitter_of(schedule.id, slot, schedule.jitter),
+        corr=job_id,
+        schedule=schedule.id,
+        slot=slot,
+        solo=schedule.overlap == "queue_one",
+    )
+
+
+def _hold_back(step: Step, schedule: ScheduleRecord) -> tuple[str, str | None] | None:
+    """Why a slot may not fire now, and which job is in its way."""
+    if schedule.paused:
+        return "paused", None
+    if schedule.overlap == "allow":
+        return None
+    unfinished = step.turn.unfinished_of(schedule.id)
+    waiting = [job_id for job_id, state in unfinished if state == JobState.QUEUED]
+    if schedule.overlap == "skip" and unfinished:
+        return "overlap=skip: an earlier job is unfinished", unfinished[0][0]
+    if schedule.overlap == "queue_one" and waiting:
+        return "overlap=queue_one: an earlier job still waits", waiting[0]
+    return None
+
+
+def _skip(step: Step, schedule: ScheduleRecord, gone: SlotRange, *, by: str | None) -> None:
+    if step.turn.skip(schedule.id, gone):
+        step.say(
+            "slot.skipped", schedule=schedule.id, slot=gone.first, last=gone.last, count=gone.count,
+            job_name=schedule.name, reason=gone.reason, by=by,
+        )  # fmt: skip
+
+
+def _known(step: Step, schedule_id: str) -> ScheduleRecord:
+    record = step.turn.schedule(schedule_id)
+    if record is None:
+        raise UnknownSchedule(f"expected the id of an active schedule, got: {schedule_id!r}")
+    return record

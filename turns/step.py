@@ -1,0 +1,182 @@
+"""One step of a turn: a message, what it may change in the store, and what it will let out after the commit.
+
+Nothing here happens before the commit: lines, replies and messages are collected in `Out`, in order, and are dropped
+with it when the turn is rolled back.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..codec import digest
+from ..errors import UnknownJob
+from ..lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
+from ..limits import Limits
+from ..log import Speaker
+from ..messages.jobs import Instant, JobRecord, JobState, Transition
+from ..messages.mail import Reply
+from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from ..stores.base import BootRecord, Turn
+from ..stores.presence import Presence
+
+Key = tuple[str, int]
+
+QUIET_ENDINGS = (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED)
+"""Endings that are no failure of an attempt."""
+
+
+@dataclass(slots=True)
+class Room:
+    """What one HandlerActor can take, and the claims it holds."""
+
+    incarnation: int
+    lanes: int
+    prefetch: int
+    total: int | None
+    interruptions_max: int
+    held: dict[Key, JobRecord]
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """What the broker remembers between turns. All of it can be had again from the store and the living actors.
+
+    Attributes:
+        rooms: by job name, of HandlerActors that have said `Up`.
+        unreconciled: HandlerActors whose claims have not been compared with the store yet.
+        deferred: claims whose handler has returned, until when they live, and the policy they are judged by then.
+        others: the other living boots.
+    """
+
+    boot: str
+    limits: Limits
+    chance: random.Random
+    presence: Presence
+    rooms: dict[str, Room] = field(default_factory=dict)
+    unreconciled: set[str] = field(default_factory=set)
+    deferred: dict[Key, tuple[Instant, Policy]] = field(default_factory=dict)
+    others: list[BootRecord] = field(default_factory=list)
+    draining: bool = False
+
+    def names(self) -> list[str]:
+        """The job names that have lanes here."""
+        return [name for name, room in self.rooms.items() if room.lanes > 0]
+
+    def free_names(self) -> list[str]:
+        """The job names that have a free lane here."""
+        return [] if self.draining else [n for n, room in self.rooms.items() if len(room.held) < room.lanes]
+
+    def is_handled(self, name: str) -> bool:
+        """Whether any living boot has a handler for the name."""
+        room = self.rooms.get(name)
+        return (room is not None and room.lanes > 0) or any(name in boot.names for boot in self.others)
+
+
+@dataclass(slots=True)
+class Out:
+    """What a turn lets out after its commit, in order, and not at all if it is rolled back."""
+
+    lines: list[tuple[str, Speaker, dict[str, Any]]] = field(default_factory=list)
+    replies: list[tuple[Reply, Any, BaseException | None]] = field(default_factory=list)
+    tells: list[tuple[str, Any, Speaker]] = field(default_factory=list)
+    after: list[Callable[[], object]] = field(default_factory=list)
+    freed: dict[str, set[Key]] = field(default_factory=dict)
+    settled: dict[str, list[Key]] = field(default_factory=dict)
+    transitions: list[Transition] = field(default_factory=list)
+    hint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A message in its turn."""
+
+    desk: Desk
+    turn: Turn
+    out: Out
+    speaker: Speaker
+
+    def say(self, event: str, *, corr: str | None = None, **fields: Any) -> None:
+        """Log after the commit, after the transitions so far."""
+        self.collect()
+        self.out.lines.append((event, self.speaker if corr is None else replace(self.speaker, corr=corr), fields))
+
+    def tell(self, to: str, body: Any) -> None:
+        """Send after the commit."""
+        self.out.tells.append((to, body, self.speaker))
+
+    def collect(self) -> None:
+        """Put the transitions since the last call into the order of what is said."""
+        for step in self.turn.transitions[len(self.out.transitions) :]:
+            self.out.lines.append((step.event, replace(self.speaker, corr=step.job.corr), line_of(step)))
+            self.out.transitions.append(step)
+
+    def known(self, job_id: str) -> JobRecord:
+        """The job.
+
+        Raises:
+            UnknownJob: there is none.
+        """
+        job = self.turn.job(job_id)
+        if job is None:
+            raise UnknownJob(f"expected the id of a stored job, got: {job_id!r}; it never was, or retention removed it")
+        return job
+
+    def settle(self, job: JobRecord, outcome: Outcome, policy: Policy) -> JobRecord | None:
+        """The one road: judge how a claim ended, and record it if the claim still counts. None if it does not."""
+        earlier = 0
+        if outcome.kind is OutcomeKind.INTERRUPTED:
+            earlier = self.turn.recent_interruptions(job.id, self.turn.now - INTERRUPTION_WINDOW_SECONDS)
+        chance = self.desk.chance.random()
+        verdict = judge(job, outcome, policy, self.turn.now, earlier_interruptions=earlier, chance=chance)
+        self.collect()
+        settled = self.turn.settle(job, outcome, verdict)
+        if settled is not None and outcome.kind not in QUIET_ENDINGS:
+            attempt = {**names_job(job), "attempt": job.attempt + 1}
+            line = {
+                **attempt, "outcome": outcome.kind.value, "reason": outcome.reason, "error": outcome.error,
+                "traceback": outcome.traceback, "boot_was": job.boot,
+            }  # fmt: skip
+            self.out.lines.append(("job.failed", replace(self.speaker, corr=job.corr), line))
+        self.collect()
+        return settled
+
+    def interrupt(self, job: JobRecord, reason: str) -> None:
+        """End a claim that nobody can be blamed for."""
+        self.settle(job, Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason), Policy())
+
+    def fenced(self, job: JobRecord, claim_no: int, outcome: str) -> None:
+        """Say that an attempt which had lost its claim tried to end the job."""
+        line = {**names_job(job), "claim_no": claim_no, "outcome": outcome}
+        self.say("job.fenced", corr=job.corr, **line, claim_no_now=job.claim_no, state=job.state, why=job.reason)
+
+
+def names_job(job: JobRecord) -> dict[str, Any]:
+    """The fields by which a line names a job."""
+    return {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "attempt": job.attempt}
+
+
+def line_of(step: Transition) -> dict[str, Any]:
+    """What the line of a transition carries."""
+    job = step.job
+    line = {**names_job(job), "from": step.before, "to": job.state, "rev": step.rev, **step.fields}
+    match step.event:
+        case "job.queued":
+            line |= {
+                "priority": job.priority, "run_at": job.run_at, "bytes": len(job.data), "digest": digest(job.data),
+                "schedule": job.schedule, "slot": job.slot, "unique_key": job.unique_key,
+            }  # fmt: skip
+        case "job.claimed":
+            line["waited"] = round((job.claimed_at or 0.0) - job.run_at, 6)
+        case "job.done" if job.claimed_at is not None and job.ended_at is not None:
+            line |= {"took": round(job.ended_at - job.claimed_at, 6), "schedule": job.schedule, "slot": job.slot}
+        case "job.dead":
+            line |= {"schedule": job.schedule, "slot": job.slot}
+    return line
+
+
+def is_current(job: JobRecord, claim_no: int) -> bool:
+    """Whether a claim still holds its job."""
+    return job.state == JobState.RUNNING and job.claim_no == claim_no
