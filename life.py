@@ -135,8 +135,8 @@ class Life:
         )  # fmt: skip
         self._start_supervisor(1)
         self.environment.spawn(self._watchdog.run, "watchdog")
-        self.post.tell("supervisor", StartChild(spec=self._broker_spec()))
-        self.post.tell("supervisor", StartChild(spec=self._scheduler_spec()))
+        self._have(self._broker_spec())
+        self._have(self._scheduler_spec())
         for name in names:
             self.start_handler(name, budgets.get(name))
 
@@ -156,7 +156,11 @@ class Life:
             budget=budget or self._budget(),
             when_spent="quarantine",
         )  # fmt: skip
-        self.post.tell("supervisor", StartChild(spec=spec))
+        self._have(spec)
+
+    def _have(self, spec: ChildSpec) -> None:
+        self._family.add(spec)
+        self.post.tell("supervisor", StartChild(child=spec.id))
 
     def _neighbours(self) -> tuple[Presence, Hints]:
         if self.store.in_memory:
@@ -268,8 +272,8 @@ class Life:
             except (FutureTimeout, CancelledError):
                 reply.cancel()
                 raise asking.gave_up() from None
-            except BrokerLost:
-                asking.lost()
+            except BrokerLost as lost:
+                asking.lost(lost)
 
     async def ask_async(
         self, make: Callable[[Future[Any]], Any], *, job_id: str | None = None, corr: str | None = None
@@ -286,8 +290,8 @@ class Life:
             except TimeoutError:
                 reply.cancel()
                 raise asking.gave_up() from None
-            except BrokerLost:
-                asking.lost()
+            except BrokerLost as lost:
+                asking.lost(lost)
 
     # --- ending ---------------------------------------------------------------------------------------------
 
@@ -440,13 +444,13 @@ class Asking:
         """Seconds that are left."""
         return self._give_up_at - self._life.clock.monotonic()
 
-    def lost(self) -> None:
-        """A broker died with the question in its hands.
+    def lost(self, lost: BrokerLost) -> None:
+        """A broker died before it answered.
 
         Raises:
-            StoreUnavailable: it was not the first to.
+            StoreUnavailable: it was not the first to die with this question in its hands.
         """
-        self._deaths += 1
+        self._deaths += lost.read
         if self._deaths >= BROKER_DEATHS_MAX:
             raise StoreUnavailable(f"{self._deaths} brokers died while they handled this", self._job_id)
 

@@ -71,7 +71,7 @@ class Child:
 
     spec: ChildSpec
     incarnation: int = 0
-    status: Literal["up", "waiting", "quarantined", "stopping", "stopped"] = "waiting"
+    status: Literal["new", "up", "waiting", "quarantined", "stopping", "stopped"] = "new"
     deaths: list[float] = field(default_factory=list)
     last_crash: str | None = None
 
@@ -82,6 +82,10 @@ class Family:
     def __init__(self) -> None:
         self.children: dict[str, Child] = {}
         self.gave_up: str | None = None
+
+    def add(self, spec: ChildSpec) -> None:
+        """Be responsible for a child. A supervisor that dies before it has started it leaves it to the next."""
+        self.children.setdefault(spec.id, Child(spec))
 
 
 class Supervisor(RuntimeActor):
@@ -108,13 +112,13 @@ class Supervisor(RuntimeActor):
             actor = self.context.post.find(child.spec.id)
             if child.status == "up" and (actor is None or actor.actor_stopped.is_set()):
                 self._bury(child, "died while there was no supervisor", None, normal=False)
-            elif child.status == "waiting":
+            elif child.status in ("new", "waiting"):
                 self._start(child)
 
     def receive(self, mail: Mail) -> None:
         match mail.body:
-            case StartChild(spec=spec):
-                self._adopt(spec)
+            case StartChild(child=name):
+                self._ensure(self._family.children[name])
             case StopChild(child=name):
                 self._stop_child(name)
             case Died() as death:
@@ -126,12 +130,9 @@ class Supervisor(RuntimeActor):
             case other:
                 raise TypeError(f"the supervisor does not hear {type(other).__name__}")
 
-    def _adopt(self, spec: ChildSpec) -> None:
-        child = self._family.children.get(spec.id)
-        if child is not None and child.status in ("up", "waiting"):
+    def _ensure(self, child: Child) -> None:
+        if child.status in ("up", "waiting"):
             return
-        if child is None:
-            child = self._family.children[spec.id] = Child(spec)
         # A quarantined child that is asked for again gets a new budget: somebody has mended it.
         child.deaths.clear()
         self._start(child)

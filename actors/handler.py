@@ -90,8 +90,16 @@ class HandlerActor(RuntimeActor):
         return [lane.claim.job.id for lane in list(self._running.values())]
 
     def on_start(self) -> None:
-        """Runs on the actor's thread."""
+        """Runs on the actor's thread: what its predecessor has left running counts no longer, and is told so."""
+        for lane in self._lanes.open(self.job_name):
+            if lane.abandoned_because is None and not lane.cancelled:
+                lane.signal("its HandlerActor died")
         self._offer()
+
+    def on_down(self) -> None:
+        """Lanes cannot die with their actor: they are told that what they do counts no longer."""
+        for lane in self._running.values():
+            lane.signal("its HandlerActor died")
 
     def receive(self, mail: Mail) -> None:
         match mail.body:

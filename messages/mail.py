@@ -369,9 +369,9 @@ class Died:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartChild:
-    """Start a child, unless it is there already. `spec` is a supervisor.ChildSpec."""
+    """Start a child of the family, unless it lives already."""
 
-    spec: Any
+    child: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
