@@ -10,7 +10,15 @@ from .messages.mail import Reply
 
 
 class BrokerLost(LamplighterError):
-    """The broker died before it answered; the edge asks the next incarnation."""
+    """The broker died before it answered; the edge asks the next incarnation.
+
+    Attributes:
+        read: whether it had taken the question out of its mailbox, and so may have died of it.
+    """
+
+    def __init__(self, message: str, *, read: bool) -> None:
+        super().__init__(message)
+        self.read = read
 
 
 def answer(reply: Reply, value: Any, error: BaseException | None) -> None:

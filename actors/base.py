@@ -45,6 +45,9 @@ class Post:
             actor.actor_ref.tell(mail)
         except pykka.ActorDeadError:
             return False
+        if actor.actor_stopped.is_set():
+            # It died between the look and the letter, and may have emptied its mailbox before.
+            actor.return_mail()
         return True
 
     def find(self, name: str) -> RuntimeActor | None:
@@ -91,6 +94,7 @@ class RuntimeActor(pykka.ThreadingActor):
         self.busy_since: float | None = None
         self.speaker = Speaker(actor=name, incarnation=incarnation)
         self._death: tuple[str, str] | None = None
+        self._in_hand: Mail | None = None
         super().__init__()
 
     # --- for the actors themselves --------------------------------------------------------------------------
@@ -135,8 +139,10 @@ class RuntimeActor(pykka.ThreadingActor):
             raise TypeError(f"expected a Mail, got: {type(message).__name__}")
         self.busy_since = self.context.clock.monotonic()
         self.speaker = Speaker(self.name, self.incarnation, message.msg, message.cause, message.corr)
+        self._in_hand = message
         try:
             self.receive(message)
+            self._in_hand = None
         finally:
             self.busy_since = None
 
@@ -157,6 +163,9 @@ class RuntimeActor(pykka.ThreadingActor):
         finally:
             self.actor_stopped.set()
             self.on_down()
+            if self._in_hand is not None:
+                self.on_lost(self._in_hand, read=True)
+            self.return_mail()
             reason, trace = self._death or ("stopped", None)
             self.context.died(
                 Died(
@@ -165,8 +174,23 @@ class RuntimeActor(pykka.ThreadingActor):
                 )
             )  # fmt: skip
 
+    def _actor_loop_teardown(self) -> None:
+        # pykka would throw away here what nobody has read; `return_mail` tells those who wait for an answer.
+        pass
+
+    def return_mail(self) -> None:
+        """Empty the mailbox of a dead actor. Any thread calls it: whoever writes to one that dies in this moment, too."""
+        while (envelope := self.mailbox.take()) is not None:
+            if isinstance(envelope.message, Mail):
+                self.on_lost(envelope.message, read=False)
+            elif envelope.reply_to is not None:
+                envelope.reply_to.set(None)
+
     def on_down(self) -> None:
         """Runs on the actor's thread at its end, whatever it died of."""
+
+    def on_lost(self, mail: Mail, *, read: bool) -> None:
+        """A message that this actor will not handle any more; `read` if it died over it."""
 
     def _handle_receive(self, message: Any) -> Any:
         try:

@@ -112,11 +112,14 @@ class JobBroker(RuntimeActor):
 
     def on_down(self) -> None:
         """Whoever still waits for an answer asks the next incarnation; ids make that harmless."""
-        mails = [*self._pending, *self.take_more(10**9)]
-        for mail in mails:
-            reply = getattr(mail.body, "reply", None)
-            if reply is not None:
-                answer(reply, None, BrokerLost("the broker died before it answered"))
+        for mail in self._pending:
+            self.on_lost(mail, read=True)
+
+    def on_lost(self, mail: Mail, *, read: bool) -> None:
+        """Only what a broker has read may have killed it."""
+        reply = getattr(mail.body, "reply", None)
+        if reply is not None:
+            answer(reply, None, BrokerLost("the broker died before it answered", read=read))
 
     def receive(self, mail: Mail) -> None:
         batch = [*self._pending, mail, *self.take_more(self.context.limits.turn_messages_max)]
