@@ -9,9 +9,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-import pytest
-
 import lamplighter
+import pytest
 from lamplighter.limits import Limits
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,11 +21,12 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 TEST_FILE = re.compile(r"`(tests/[\w./]+)`")
 
-PUBLIC = """
-Backoff Discard Job JobFailed JobSpec JobState JobTimeout KeyTaken LamplighterError NotStarted NotSupported RestartBudget
-Runtime RuntimeFailed SchemaTooNew Snooze StaleClaim StoreCorrupt StoreError StoreUnavailable UnknownHandler UnknownJob
-UnknownSchedule UsageError
-""".split()
+PUBLIC = [
+    "Backoff", "Discard", "Job", "JobFailed", "JobSpec", "JobState", "JobTimeout", "KeyTaken", "LamplighterError",
+    "NotStarted", "NotSupported", "RestartBudget", "Runtime", "RuntimeFailed", "SchemaTooNew", "Snooze",
+    "StaleClaim", "StoreCorrupt", "StoreError", "StoreUnavailable", "UnknownHandler", "UnknownJob",
+    "UnknownSchedule", "UsageError",
+]  # fmt: skip
 """A name that is added here is promised to users; one that is removed breaks them."""
 
 
@@ -57,7 +57,12 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     script.write_text(script_of(page), encoding="utf-8")
 
     ran = subprocess.run(
-        [sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, timeout=PAGE_SECONDS_MAX, check=False
+        [sys.executable, script.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PAGE_SECONDS_MAX,
+        check=False,
     )
 
     assert ran.returncode == 0, f"{name_of(page)} (line numbers are the page's):\n{ran.stderr[-4000:]}"
@@ -65,7 +70,9 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
-    links = [link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link and not link.startswith("mailto")]
+    links = [
+        link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link and not link.startswith("mailto")
+    ]
 
     broken = []
     for link in links:
