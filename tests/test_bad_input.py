@@ -1,0 +1,333 @@
+"""What bad input gets: a clear error at the call, and nothing is stored."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from lamplighter import (
+    Backoff,
+    JobFailed,
+    NotSupported,
+    Runtime,
+    SchemaTooNew,
+    StoreCorrupt,
+    UnknownHandler,
+    UnknownJob,
+    UnknownSchedule,
+    UsageError,
+)
+
+CYCLE: list = []
+CYCLE.append(CYCLE)
+DEEP: list = []
+for _ in range(200):
+    DEEP = [DEEP]
+
+NAMES = ["", None, 7, b"mail", ["mail"], "x" * 201, "\ud83d"]
+DATA = [
+    ({1, 2}, "set"), (float("nan"), "nan"), (float("inf"), "inf"), ({1: "a"}, "only str keys"), (b"x", "bytes"),
+    (CYCLE, "cycles"), (DEEP, "deep"), ({"a": [object()]}, r"data\.a\[0\]"), (datetime.now(UTC), "datetime"),
+    ("x" * (1024 * 1024), "at most 1048576 bytes"),
+]  # fmt: skip
+OPTIONS = [
+    ({"delay": -1}, "delay"), ({"delay": float("nan")}, "delay"), ({"delay": "1"}, "delay"), ({"delay": True}, "delay"),
+    ({"delay": timedelta(seconds=-1)}, "delay"), ({"at": datetime(2030, 1, 1)}, "time zone"), ({"at": 1.0}, "at"),
+    ({"at": "2030-01-01"}, "at"), ({"delay": 1, "at": datetime.now(UTC)}, "delay or at"), ({"priority": 1.5}, "priority"),
+    ({"priority": True}, "priority"), ({"priority": 10**7}, "priority"), ({"unique": ""}, "unique"), ({"unique": 3}, "unique"),
+    ({"id": ""}, "id"), ({"id": "x" * 201}, "id"), ({"expires": -1}, "expires"), ({"expires": datetime(2030, 1, 1)}, "expires"),
+    ({"max_attempts": 0}, "max_attempts"), ({"max_attempts": 1.0}, "max_attempts"), ({"timeout": 0}, "timeout"),
+    ({"timeout": -5}, "timeout"),
+]  # fmt: skip
+HANDLER_OPTIONS = [
+    {"concurrency": 0}, {"concurrency": 1.5}, {"concurrency_total": 0}, {"timeout": 0}, {"on_timeout": "kill"},
+    {"max_attempts": 0}, {"backoff": []}, {"backoff": "fast"}, {"backoff": [-1]}, {"backoff": 5}, {"backoff": Backoff(factor=0)},
+    {"backoff": Backoff(first=-1)}, {"auto_done": 1}, {"isolation": "greenlet"}, {"interruptions_max": 0}, {"restart": 5},
+]  # fmt: skip
+WHENS = [
+    ("* * * *", "4"), ("* * * * * * * *", "8"), ("60 * * * *", "60"), ("* 24 * * *", "24"), ("* * 0 * *", "0"),
+    ("* * * 13 *", "13"), ("0 0 31 2 *", "date that comes"), ("0 0 30 2 *", "date that comes"), ("R * * * *", "R"), ("* " * 200, "256"),
+    ("", "expected"), ("@fortnightly", "fortnightly"), ("@every 0s", "expected"), ("@every -5s", "expected"), (timedelta(0), "expected"),
+    (timedelta(milliseconds=10), "expected"), (timedelta(seconds=-5), "expected"), (datetime(2030, 1, 1), "time zone|naive|aware"), (5, "expected"), (None, "expected"),
+]  # fmt: skip
+SCHEDULE_OPTIONS = [
+    {"timezone": "Mars/Base"}, {"timezone": ""}, {"timezone": None}, {"timezone": "../etc/passwd"}, {"catch_up": "maybe"},
+    {"catch_up_window": -1}, {"catch_up_max": 0}, {"overlap": "queue_all"}, {"dst_gap": "before"}, {"dst_fold": "third"},
+    {"jitter": -1}, {"durable": "yes"}, {"key": ""}, {"data": {1, 2}},
+]  # fmt: skip
+
+
+def ids(values):
+    return [repr(value)[:40] for value in values]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One runtime for all refusals, because none of them may change it."""
+    with Runtime(tmp_path_factory.mktemp("bad") / "jobs.db") as rt:
+        yield rt
+
+
+@pytest.fixture
+def rt(shared):
+    """The shared runtime, which must be as empty after the test as before."""
+    yield shared
+    assert sum(shared.jobs.counts().values()) == 0, "something was stored"
+    assert shared.scheduler.list() == []
+    assert shared.registry.names() == []
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ids(NAMES))
+def test_a_job_name_that_cannot_be_is_refused(rt, name):
+    with pytest.raises(UsageError, match="expected name to be"):
+        rt.jobs.queue(name)
+    with pytest.raises(UsageError, match="expected name to be"):
+        rt.jobs.queue_many([("good", 1), (name, 1)])
+    with pytest.raises(UsageError, match="expected name to be"):
+        rt.jobs.add_handler(name, print)
+    with pytest.raises(UsageError, match="expected name to be"):
+        rt.jobs.pause(name)
+    with pytest.raises(UsageError, match="expected name to be"):
+        rt.scheduler.add(name, "@daily")
+
+
+@pytest.mark.parametrize(("data", "says"), DATA, ids=ids([says for _, says in DATA]))
+def test_data_that_json_cannot_carry_is_refused(rt, data, says):
+    with pytest.raises(UsageError, match=says):
+        rt.jobs.queue("mail", data)
+    with pytest.raises(UsageError, match=says):
+        rt.jobs.queue_many([("good", 1), ("mail", data)])
+    with pytest.raises(UsageError, match=says):
+        rt.scheduler.add("mail", "@daily", data)
+
+
+@pytest.mark.parametrize(("options", "says"), OPTIONS, ids=ids([options for options, _ in OPTIONS]))
+def test_an_option_of_queue_that_cannot_be_is_refused(rt, options, says):
+    with pytest.raises(UsageError, match=says):
+        rt.jobs.queue("mail", **options)
+
+
+@pytest.mark.parametrize("options", HANDLER_OPTIONS, ids=ids(HANDLER_OPTIONS))
+def test_an_option_of_add_handler_that_cannot_be_is_refused(rt, options):
+    with pytest.raises(UsageError, match="expected"):
+        rt.jobs.add_handler("mail", print, **options)
+
+
+@pytest.mark.parametrize("fn", [None, "print", 7, {"a": 1}])
+def test_a_handler_that_is_not_callable_is_refused(rt, fn):
+    with pytest.raises(UsageError, match="expected a callable handler for mail"):
+        rt.jobs.add_handler("mail", fn)
+
+
+def test_a_process_handler_that_a_child_cannot_import_is_refused(rt):
+    async def coroutine(job):
+        pass
+
+    with pytest.raises(UsageError, match="can import"):
+        rt.jobs.add_handler("mail", lambda job: None, isolation="process")
+    with pytest.raises(UsageError, match="plain function"):
+        rt.jobs.add_handler("mail", coroutine, isolation="process")
+
+
+@pytest.mark.parametrize(("when", "says"), WHENS, ids=ids([when for when, _ in WHENS]))
+def test_a_when_that_cannot_be_is_refused(rt, when, says):
+    with pytest.raises(UsageError, match=says):
+        rt.scheduler.add("mail", when)
+
+
+@pytest.mark.parametrize("options", SCHEDULE_OPTIONS, ids=ids(SCHEDULE_OPTIONS))
+def test_an_option_of_a_schedule_that_cannot_be_is_refused(rt, options):
+    with pytest.raises(UsageError, match="expected"):
+        rt.scheduler.add("mail", "@daily", **options)
+
+
+def test_add_many_adds_none_if_one_cannot_be(rt):
+    with pytest.raises(UsageError):
+        rt.scheduler.add_many([{"name": "a", "when": "@daily"}, {"name": "b", "when": "never"}])
+    with pytest.raises(UsageError, match="name and when"):
+        rt.scheduler.add_many([{"name": "a"}])
+    with pytest.raises(UsageError, match="colour"):
+        rt.scheduler.add_many([{"name": "a", "when": "@daily", "colour": "red"}])
+
+
+@pytest.mark.parametrize("call", [
+    lambda rt: rt.jobs.queue("mail", colour="red"), lambda rt: rt.jobs.add_handler("mail", print, colour="red"),
+    lambda rt: rt.jobs.handler("mail", colour="red")(print), lambda rt: rt.scheduler.add("mail", "@daily", colour="red"),
+    lambda rt: Runtime(":memory:", colour="red"),
+], ids=["queue", "add_handler", "handler", "schedule", "Runtime"])  # fmt: skip
+def test_an_unknown_option_is_named(rt, call):
+    with pytest.raises((UsageError, TypeError), match="colour"):
+        call(rt)
+
+
+def test_unknown_ids_are_said_to_be_unknown(rt):
+    with pytest.raises(UnknownJob, match="nobody"):
+        rt.jobs.get("nobody")
+    with pytest.raises(UnknownHandler, match="nobody"):
+        rt.jobs.remove_handler("nobody")
+    for call in (rt.scheduler.remove, rt.scheduler.pause, rt.scheduler.resume, rt.scheduler.run_now):
+        with pytest.raises(UnknownSchedule, match="nobody"):
+            call("nobody")
+    with pytest.raises(UnknownSchedule, match="nobody"):
+        rt.scheduler.explain("nobody", datetime.now(UTC), datetime.now(UTC))
+
+
+@pytest.mark.parametrize("job", ["", 7, None, b"x"])
+def test_what_is_no_job_is_refused(rt, job):
+    for call in (rt.jobs.get, rt.jobs.cancel, rt.jobs.requeue, rt.jobs.join, rt.jobs.mark_done):
+        with pytest.raises(UsageError, match="expected job to be"):
+            call(job)
+
+
+@pytest.mark.parametrize("jobs", [["mail"], [("mail",)], [("a", 1, 2)], [7]])
+def test_what_is_neither_a_pair_nor_a_spec_is_refused(rt, jobs):
+    with pytest.raises(UsageError, match=r"expected a JobSpec or a \(name, data\) pair"):
+        rt.jobs.queue_many(jobs)
+
+
+@pytest.mark.parametrize("options", [{"state": "sleeping"}, {"limit": 0}, {"limit": "all"}, {"limit": 10**9}])
+def test_a_list_that_cannot_be_is_refused(rt, options):
+    with pytest.raises(UsageError):
+        rt.jobs.list(**options)
+
+
+@pytest.mark.parametrize("limits", [
+    {"reply_seconds_max": -1}, {"reply_seconds_max": "10"}, {"turn_messages_max": 0}, {"turn_messages_max": 1.5},
+    {"data_bytes_max": True}, {"keep_done_seconds": float("inf")},
+], ids=repr)  # fmt: skip
+def test_a_limit_that_cannot_be_is_refused(limits):
+    with pytest.raises(UsageError, match="expected"):
+        Runtime(":memory:", **limits)
+
+
+@pytest.mark.parametrize("store", ["", None, 7, "mysql://x/y", "sqlite://", "sqlite:///", b"jobs.db"])
+def test_a_store_address_that_cannot_be_is_refused(store):
+    with pytest.raises(UsageError, match="expected a store"):
+        Runtime(store)
+
+
+def test_rabbitmq_is_said_not_to_be_there_yet():
+    with pytest.raises(NotSupported, match="SQLite only"):
+        Runtime("amqp://user:secret@host/vhost")
+
+
+def test_an_unknown_durability_is_refused():
+    with pytest.raises(UsageError, match="'full' or 'os'"):
+        Runtime(":memory:", durability="maybe")
+
+
+# --- the store's place ---------------------------------------------------------------------------------------
+
+
+def test_a_store_in_a_folder_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="expected the folder of the store to exist"):
+        Runtime(tmp_path / "nowhere" / "jobs.db").start()
+
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_is_no_store(tmp_path):
+    with pytest.raises(UsageError, match="got a folder"):
+        Runtime(tmp_path).start()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_in_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UsageError, match="may be created"):
+        Runtime(tmp_path / "jobs.db").start()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder in which even root creates no file")
+def test_a_store_where_no_file_can_be_created_is_refused():
+    with pytest.raises(UsageError, match="may be created"):
+        Runtime("/proc/self/jobs.db").start()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_that_cannot_be_written_is_refused(tmp_path):
+    path = tmp_path / "jobs.db"
+    path.touch(mode=0o400)
+    with pytest.raises(UsageError, match="read and written"):
+        Runtime(path).start()
+
+
+def test_a_file_that_is_not_sqlite_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("these are my notes\n" * 100)
+
+    with pytest.raises(StoreCorrupt, match=r"notes\.txt to be a sound SQLite database"):
+        Runtime(path).start()
+
+    assert path.read_text() == "these are my notes\n" * 100
+
+
+def test_a_schema_from_the_future_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "jobs.db"
+    Runtime(path).start().stop()
+    with sqlite3.connect(path) as connection:
+        connection.execute("update lamplighter_store set schema_version = 999")
+    connection.close()
+
+    with pytest.raises(SchemaTooNew, match="got: 999"):
+        Runtime(path).start()
+
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("select schema_version from lamplighter_store").fetchone() == (999,)
+    connection.close()
+
+
+def test_a_runtime_that_could_not_start_can_be_started_once_it_is_mended(tmp_path):
+    rt = Runtime(tmp_path / "later" / "jobs.db")
+    with pytest.raises(UsageError):
+        rt.start()
+    (tmp_path / "later").mkdir()
+
+    with rt:
+        assert rt.jobs.queue("mail").state == "queued"
+
+
+# --- results -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("result", [{1}, float("nan"), b"x", object()], ids=repr)
+def test_a_result_that_json_cannot_carry_kills_the_job_with_that_reason(runtime, result):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: result)
+    job = rt.jobs.queue("work")
+
+    with pytest.raises(JobFailed):
+        rt.jobs.join(job, timeout=10)
+
+    dead = rt.jobs.get(job)
+    assert dead.state == "dead"
+    assert "that JSON can carry at result" in dead.reason
+    assert dead.attempt == 1
+
+
+def test_a_result_that_is_too_large_kills_the_job_with_that_reason(runtime):
+    rt = runtime(result_bytes_max=100)
+    rt.jobs.add_handler("work", lambda job: "x" * 200)
+
+    with pytest.raises(JobFailed, match="result of at most 100 bytes"):
+        rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+
+def test_mark_done_refuses_a_result_that_json_cannot_carry(runtime):
+    rt = runtime()
+    job = rt.jobs.queue("work")
+
+    with pytest.raises(UsageError, match="result"):
+        rt.jobs.mark_done(job, {1})
+
+    assert rt.jobs.get(job).state == "queued"
+
+
+def test_the_limit_of_data_is_the_runtimes_own(runtime):
+    rt = runtime(data_bytes_max=10)
+
+    rt.jobs.queue("work", "12345678")
+    with pytest.raises(UsageError, match="at most 10 bytes"):
+        rt.jobs.queue("work", "123456789")
