@@ -128,10 +128,12 @@ class Runtime:
         if current_corr() is not None:
             raise UsageError("expected stop() to be called from outside a handler: it waits for running handlers")
         with self._lock:
-            life, self._life = self.life, None
+            life = self.life
             if life is None:
                 return
+            # Handlers that finish during the drain may still queue jobs and mark them done.
             life.stop(seconds)
+            self._life = None
             self._ended.set()
 
     def wait(self, timeout: Seconds | None = None) -> bool:

@@ -99,6 +99,7 @@ class JobBroker(RuntimeActor):
         self._expected: dict[str, Expect] = {}
         self._expect_wait = EXPECT_SECONDS_MIN
         self._recovered = False
+        self._presence_due = 0.0
         self._waiting_since: float | None = None
         self._timers: dict[str, tuple[float, Any]] = {}
 
@@ -107,8 +108,7 @@ class JobBroker(RuntimeActor):
         names = [name for name in self.context.post.names() if name.startswith("handler:")]
         self._desk.unreconciled = {name for name in names if self.tell(name, Report())}
         self.tell("scheduler", Report())
-        self._again("presence", 0.0, Housekeep("boots"))
-        self._again("retention", self._retention_step(), Housekeep("retention"))
+        self._again("retention", self._retention_step(), Housekeep())
 
     def on_down(self) -> None:
         """Whoever still waits for an answer asks the next incarnation; ids make that harmless."""
@@ -181,6 +181,8 @@ class JobBroker(RuntimeActor):
             turn.tell_untold()
             if not self._recovered:
                 boots.recover(itself)
+            elif self._desk.roll_call:
+                boots.bury_dead(itself)
             itself.collect()
             for mail in batch:
                 self._apply(Step(self._desk, turn, out, self._speaker_of(mail)), mail.body)
@@ -242,8 +244,8 @@ class JobBroker(RuntimeActor):
             case Expect(job_id=job_id):
                 self._expected[job_id] = body
                 self._expect_wait = EXPECT_SECONDS_MIN
-            case Housekeep(what=what):
-                self._housekeep(step, what)
+            case Housekeep():
+                self._prune(step)
             case ClockJumped(delta=delta):
                 jobs = step.turn.pull_forward() if delta < 0 else 0
                 step.say("clock.jumped", delta=round(delta, 3), jobs=jobs)
@@ -254,11 +256,7 @@ class JobBroker(RuntimeActor):
                 raise TypeError(f"the JobBroker does not hear {type(other).__name__}")
         return None
 
-    def _housekeep(self, step: Step, what: str) -> None:
-        if what == "boots":
-            boots.bury_dead(step)
-            step.out.after.append(lambda: self._again("presence", PRESENCE_SECONDS, Housekeep("boots")))
-            return
+    def _prune(self, step: Step) -> None:
         limits, now = self.context.limits, step.turn.now
         rows = step.turn.prune(
             done_before=now - limits.keep_done_seconds,
@@ -269,7 +267,7 @@ class JobBroker(RuntimeActor):
         if rows:
             step.say("retention.pruned", rows=rows)
         wait = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
-        step.out.after.append(lambda: self._again("retention", wait, Housekeep("retention")))
+        step.out.after.append(lambda: self._again("retention", wait, Housekeep()))
 
     def _retention_step(self) -> float:
         limits = self.context.limits
@@ -312,8 +310,8 @@ class JobBroker(RuntimeActor):
     def _is_worth_a_turn(self, batch: list[Mail]) -> bool:
         """Look, without taking the write lock, whether time or another process has changed anything for us."""
         try:
-            if any(mail.body.foreign for mail in batch):
-                self._look_abroad()
+            if any(mail.body.foreign for mail in batch) and self._look_abroad():
+                return True
             now = self.context.clock.now()
             free = [
                 name
@@ -333,9 +331,20 @@ class JobBroker(RuntimeActor):
             self._set_alarms()
         return worth
 
-    def _look_abroad(self) -> None:
+    def _look_abroad(self) -> bool:
+        """See what other processes have done. True when one of them has come or died, which takes a turn."""
+        others = self._desk.others
+        if self._presence_due <= self.context.clock.monotonic():
+            self._presence_due = self.context.clock.monotonic() + PRESENCE_SECONDS
+            if not all(self._desk.presence.is_alive(other.boot) for other in others):
+                self._desk.roll_call = True
         if not self._store.changed():
-            return
+            return self._desk.roll_call
+        present = {boot.boot: boot for boot in self._store.boots() if boot.boot != self.context.boot}
+        if present.keys() != {other.boot for other in others}:
+            self._desk.roll_call = True
+        # Their names may have changed, which decides whether a job is parked.
+        self._desk.others = [present.get(other.boot, other) for other in others]
         self.tell("scheduler", Wake(reload=True))
         awaited = (self._store.get(job_id) for job_id in self._awaited())
         ended = [job for job in awaited if job is not None and JobState(job.state).ended and job.rev is not None]
@@ -346,6 +355,7 @@ class JobBroker(RuntimeActor):
                 job = self._store.get(key[0])
                 if job is not None and (job.claim_no, job.state) != (key[1], JobState.RUNNING.value):
                     self.tell(f"handler:{name}", Revoke(key=key, reason=job.reason or f"it is {job.state}"))
+        return self._desk.roll_call
 
     def _set_alarms(self) -> None:
         """Be woken when the next thing becomes due."""

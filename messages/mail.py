@@ -146,9 +146,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Housekeep:
-    """Look for dead boots, or prune what retention no longer keeps."""
-
-    what: str
+    """Remove a batch of what retention no longer keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -231,6 +231,9 @@ class Store(Protocol):
     def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
         """What became of the slots in [start, end), in order."""
 
+    def boots(self) -> Sequence[BootRecord]:
+        """Every boot on the store, living or not."""
+
     def paused(self) -> tuple[str, ...]:
         """The paused names."""
 

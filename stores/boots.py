@@ -32,11 +32,16 @@ class BootTurn:
         return self._connection.execute("delete from lamplighter_boots where boot = ?", (boot,)).rowcount == 1
 
     def boots(self) -> list[BootRecord]:
-        rows = self._connection.execute("select * from lamplighter_boots order by started_at, boot")
-        return [
-            BootRecord(
-                boot=boot, pid=pid, host=host, started_at=started_at, hint=hint,
-                names=tuple(json.loads(names)), turn=tuple((step[0], step[1], step[2]) for step in json.loads(turn)),
-            )
-            for boot, pid, host, started_at, hint, names, turn in rows
-        ]  # fmt: skip
+        return read_boots(self._connection)
+
+
+def read_boots(connection: sqlite3.Connection) -> list[BootRecord]:
+    """Every boot on the store, oldest first."""
+    rows = connection.execute("select * from lamplighter_boots order by started_at, boot")
+    return [
+        BootRecord(
+            boot=boot, pid=pid, host=host, started_at=started_at, hint=hint,
+            names=tuple(json.loads(names)), turn=tuple((step[0], step[1], step[2]) for step in json.loads(turn)),
+        )
+        for boot, pid, host, started_at, hint, names, turn in rows
+    ]  # fmt: skip

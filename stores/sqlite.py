@@ -21,6 +21,8 @@ from ..errors import LamplighterError, StoreCorrupt, StoreUnavailable, UsageErro
 from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from . import host, schema
+from .base import BootRecord
+from .boots import read_boots
 from .turn import SqliteTurn, priorities
 
 DURABILITY = {"full": "full", "os": "normal"}
@@ -253,6 +255,10 @@ class SqliteStore:
                 )
                 for row in reader.execute(query, (schedule_id, start, end))
             ]  # fmt: skip
+
+    def boots(self) -> Sequence[BootRecord]:
+        with self._reading() as reader:
+            return read_boots(reader)
 
     def paused(self) -> tuple[str, ...]:
         with self._reading() as reader:

@@ -22,6 +22,7 @@ def bury_dead(step: Step) -> None:
     boots = [boot for boot in step.turn.boots() if boot.boot != desk.boot]
     living = [boot for boot in boots if desk.presence.is_alive(boot.boot)]
     desk.others = living
+    step.out.after.append(lambda: setattr(desk, "roll_call", False))
     for dead in boots:
         # Whoever removes the row does the work; the transaction lets only one do it.
         if dead not in living and step.turn.forget_boot(dead.boot):

@@ -49,6 +49,7 @@ class Desk:
         unreconciled: HandlerActors whose claims have not been compared with the store yet.
         deferred: claims whose handler has returned, until when they live, and the policy they are judged by then.
         others: the other living boots.
+        roll_call: whether somebody has come or died, so that the next turn must look who lives.
     """
 
     boot: str
@@ -59,6 +60,7 @@ class Desk:
     unreconciled: set[str] = field(default_factory=set)
     deferred: dict[Key, tuple[Instant, Policy]] = field(default_factory=dict)
     others: list[BootRecord] = field(default_factory=list)
+    roll_call: bool = False
     draining: bool = False
 
     def names(self) -> list[str]:
