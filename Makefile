@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 .PHONY: demo test check torture clean
 
 demo: $(VENV)/ready
-	$(BIN)/python examples/hashbase/demo.py
+	PYTHONPATH=examples $(BIN)/python -P -m hashbase.demo
 
 test: check
 	$(BIN)/python -m pytest -q

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from ..config import Config, load
 from ..host import Host
@@ -89,7 +90,7 @@ class Demo:
         self.view.scene(
             "1  A Hashbase",
             f"{len(then.users)} users, {len(then.archives)} archives, {len(world.dead) + len(world.revived)} of them "
-            f"listed as dead, in {self.config.data_dir}",
+            f"listed as dead, in {escape(str(self.config.data_dir))}",
         )
         return world, then
 
@@ -225,7 +226,7 @@ def main(arguments: list[str]) -> int:
         config = replace(load(environ={}), data_dir=empty(Path(arguments[0]) if arguments else FOLDER))
         return 0 if Demo(config, View(console)).run() else 1
     except DemoFailed as error:
-        console.print(f"[bold red]The demo failed:[/] {error}", soft_wrap=True)
+        console.print(f"[bold red]The demo failed:[/] {escape(str(error))}", soft_wrap=True)
         return 1
 
 
