@@ -196,8 +196,8 @@ class Life:
     def _broker_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:
             return JobBroker.start(
-                self._context, incarnation,
-                store=self.store, presence=self._presence, hints=self._hints, wake_waiters=self.waiters.wake,
+                self._context, incarnation, store=self.store, presence=self._presence, hints=self._hints,
+                has_handler=lambda name: bool(self._handlers(name)), wake_waiters=self.waiters.wake,
                 awaited=self.waiters.awaited, store_is_down=self._note_store,
             )  # fmt: skip
 

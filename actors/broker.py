@@ -82,6 +82,7 @@ class JobBroker(RuntimeActor):
         store: Store,
         presence: Presence,
         hints: Hints,
+        has_handler: Callable[[str], bool],
         wake_waiters: Callable[[Iterable[JobRecord]], None],
         awaited: Callable[[], list[str]],
         store_is_down: Callable[[str | None], None],
@@ -93,7 +94,11 @@ class JobBroker(RuntimeActor):
         self._awaited = awaited
         self._store_is_down = store_is_down
         self._desk = Desk(
-            boot=context.boot, limits=context.limits, chance=context.environment.chance(), presence=presence
+            boot=context.boot,
+            limits=context.limits,
+            chance=context.environment.chance(),
+            presence=presence,
+            has_handler=has_handler,
         )
         self._pending: list[Mail] = []
         self._expected: dict[str, Expect] = {}

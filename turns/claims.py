@@ -13,10 +13,16 @@ from .step import Key, Room, Step, is_current
 
 def claim(step: Step) -> None:
     """Claim what free lanes can take, and a few more where jobs are short."""
-    desk, now = step.desk, step.turn.now
-    suspect_held = any(_is_suspect(job, now) for room in desk.rooms.values() for job in room.held.values())
+    desk, now, freed = step.desk, step.turn.now, step.out.freed
+    # One that ends in this very turn makes room for the next: no later turn may come.
+    suspect_held = any(
+        _is_suspect(job, now)
+        for name, room in desk.rooms.items()
+        for key, job in room.held.items()
+        if key not in freed.get(name, ())
+    )
     for name, room in desk.rooms.items():
-        held = len(room.held.keys() - step.out.freed.get(name, set()))
+        held = len(room.held.keys() - freed.get(name, set()))
         begun = max(0, room.lanes - held)
         prefetched = max(0, room.lanes + room.prefetch - held) - begun
         if desk.draining or room.lanes == 0 or begun + prefetched == 0:

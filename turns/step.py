@@ -45,6 +45,7 @@ class Desk:
     """What the broker remembers between turns. All of it can be had again from the store and the living actors.
 
     Attributes:
+        has_handler: whether this boot's host has added a handler for a name, whose actor may still be starting.
         rooms: by job name, of HandlerActors that have said `Up`.
         unreconciled: HandlerActors whose claims have not been compared with the store yet.
         deferred: claims whose handler has returned, until when they live, and the policy they are judged by then.
@@ -56,6 +57,7 @@ class Desk:
     limits: Limits
     chance: random.Random
     presence: Presence
+    has_handler: Callable[[str], bool]
     rooms: dict[str, Room] = field(default_factory=dict)
     unreconciled: set[str] = field(default_factory=set)
     deferred: dict[Key, tuple[Instant, Policy]] = field(default_factory=dict)
@@ -73,8 +75,7 @@ class Desk:
 
     def is_handled(self, name: str) -> bool:
         """Whether any living boot has a handler for the name."""
-        room = self.rooms.get(name)
-        return (room is not None and room.lanes > 0) or any(name in boot.names for boot in self.others)
+        return self.has_handler(name) or any(name in boot.names for boot in self.others)
 
 
 @dataclass(slots=True)
