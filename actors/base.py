@@ -179,7 +179,7 @@ class RuntimeActor(pykka.ThreadingActor):
         pass
 
     def return_mail(self) -> None:
-        """Empty the mailbox of a dead actor. Any thread calls it: whoever writes to one that dies in this moment, too."""
+        """Empty the mailbox of a dead actor. Any thread calls it, also one that writes as it dies."""
         while (envelope := self.mailbox.take()) is not None:
             if isinstance(envelope.message, Mail):
                 self.on_lost(envelope.message, read=False)

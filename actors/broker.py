@@ -105,6 +105,7 @@ class JobBroker(RuntimeActor):
         self._expect_wait = EXPECT_SECONDS_MIN
         self._recovered = False
         self._presence_due = 0.0
+        self._looked_at = 0.0
         self._waiting_since: float | None = None
         self._timers: dict[str, tuple[float, Any]] = {}
 
@@ -181,7 +182,8 @@ class JobBroker(RuntimeActor):
 
     def _commit(self, batch: list[Mail]) -> Out:
         out = Out()
-        with self._store.turn(self.context.boot, self.context.clock.now()) as turn:
+        self._looked_at = self.context.clock.now()
+        with self._store.turn(self.context.boot, self._looked_at) as turn:
             itself = Step(self._desk, turn, out, Speaker(self.name, self.incarnation))
             turn.tell_untold()
             if not self._recovered:
@@ -317,7 +319,7 @@ class JobBroker(RuntimeActor):
         try:
             if any(mail.body.foreign for mail in batch) and self._look_abroad():
                 return True
-            now = self.context.clock.now()
+            now = self._looked_at = self.context.clock.now()
             free = [
                 name
                 for name, room in self._desk.rooms.items()
@@ -364,7 +366,8 @@ class JobBroker(RuntimeActor):
 
     def _set_alarms(self) -> None:
         """Be woken when the next thing becomes due."""
-        now = self.context.clock.now()
+        # From the instant that was looked at, not from now: what became due in between must wake us too.
+        now = self._looked_at
         try:
             due = [self._store.next_expiry()]
             due.extend(self._store.next_due(name, now) for name in self._desk.free_names())
