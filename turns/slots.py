@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..cron import parse_when
 from ..errors import UnknownSchedule
+from ..intervals import Once
 from ..messages.jobs import Instant, JobState, NewJob
 from ..messages.mail import Declare, Forget, PauseSchedule, ScheduleChanged, Tick, Ticked
 from ..messages.schedules import ScheduleRecord, SlotEntry
@@ -22,6 +24,7 @@ def declare(step: Step, body: Declare) -> ScheduleRecord:
             timezone=stored.timezone, durable=bool(stored.durable),
         )  # fmt: skip
         step.out.hint = True
+        _skip_if_passed(step, stored)
     step.tell("scheduler", ScheduleChanged(schedule_id=stored.id, record=stored))
     return stored
 
@@ -113,6 +116,14 @@ def _hold_back(step: Step, schedule: ScheduleRecord) -> tuple[str, str | None] |
     if schedule.overlap == "queue_one" and waiting:
         return "overlap=queue_one: an earlier job still waits", waiting[0]
     return None
+
+
+def _skip_if_passed(step: Step, schedule: ScheduleRecord) -> None:
+    """A date-time that had passed when it was added will never be due: say so now, because nothing else ever will."""
+    rule = parse_when(schedule.when)
+    if isinstance(rule, Once) and rule.instant <= step.turn.now:
+        gone = SlotRange(first=rule.instant, last=rule.instant, count=1, reason="it had passed when it was added")
+        _skip(step, schedule, gone, by=None)
 
 
 def _skip(step: Step, schedule: ScheduleRecord, gone: SlotRange, *, by: str | None) -> None:
