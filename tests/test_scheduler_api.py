@@ -1,0 +1,496 @@
+"""The Scheduler API: every call and option of the table in DESIGN.md, mostly on a clock that a test owns."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from lamplighter import JobState, NotStarted, UnknownSchedule
+from lamplighter.environment import Environment
+
+from .manual_clock import ManualTime
+
+START = datetime(2026, 3, 1, 11, 59, 30, tzinfo=UTC)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def time():
+    return ManualTime(START.timestamp())
+
+
+@pytest.fixture
+def scheduled(runtime, time):
+    """Makes runtimes whose clock is `time`."""
+    return lambda **options: runtime(environment=Environment(clock=time.clock), **options)
+
+
+def advance(rt, time, recorder, schedule, seconds, slots):
+    """Let time pass, and wait until so many more slots of a schedule are accounted for."""
+    before = len(recorder.of("slot.fired", schedule=schedule))
+    recorder.until(lambda: rt.life.clock._wall, "the scheduler to wait for its next slot")
+    time.advance(seconds)
+    if slots:
+        recorder.wait_for("slot.fired", schedule=schedule, count=before + slots)
+
+
+def settle(rt, time, recorder):
+    """Wait until the scheduler has taken in all that it was told."""
+    recorder.until(
+        lambda: all(active.sent_at is None for active in rt.life.post.find("scheduler")._active.values())
+        and not any(len(rt.life.post.find(name).mailbox) for name in rt.life.post.names()),
+        "the actors to be idle",
+    )
+
+
+# --- add, list, remove ---------------------------------------------------------------------------------------
+
+
+def test_every_minute_queues_a_job_that_knows_its_slot(scheduled, time, recorder):
+    rt = scheduled()
+    rt.jobs.add_handler("tick", lambda job: [job.data, job.slot.isoformat(), job.schedule])
+    schedule = rt.scheduler.add("tick", "* * * * *", {"n": 1})
+
+    advance(rt, time, recorder, schedule, 30, 1)
+    fired = recorder.wait_for("slot.fired", schedule=schedule)
+    job = rt.jobs.join(fired["job_id"], timeout=10)
+
+    assert job.result == [{"n": 1}, NOON.isoformat(), schedule]
+    assert (fired["outcome"], fired["slot"], fired["corr"]) == ("fired", NOON.timestamp(), job.id)
+
+
+def test_six_fields_have_the_seconds_first(scheduled, time):
+    rt = scheduled()
+    midnight = rt.scheduler.add("clean", "0 0 0 * * *")
+    at_ten_past = rt.scheduler.add("clean", "10 * * * * *")
+
+    slots = {one.id: one.next_slot for one in rt.scheduler.list()}
+
+    assert slots == {midnight: datetime(2026, 3, 2, tzinfo=UTC), at_ten_past: datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize(
+    ("when", "next_slot"),
+    [
+        ("@daily", datetime(2026, 3, 2, tzinfo=UTC)),
+        ("@hourly", NOON),
+        ("@every 30s", NOON),
+        (timedelta(hours=1), NOON),
+        (datetime(2026, 3, 1, 13, tzinfo=UTC), datetime(2026, 3, 1, 13, tzinfo=UTC)),
+    ],
+    ids=str,
+)
+def test_each_kind_of_when_knows_its_next_slot(scheduled, when, next_slot):
+    rt = scheduled()
+
+    rt.scheduler.add("work", when)
+
+    assert [one.next_slot for one in rt.scheduler.list()] == [next_slot]
+
+
+def test_cron_is_read_in_its_time_zone(scheduled):
+    rt = scheduled()
+
+    rt.scheduler.add("work", "0 14 * * *", timezone="Europe/Berlin")
+
+    assert rt.scheduler.list()[0].next_slot == datetime(2026, 3, 1, 13, tzinfo=UTC)
+
+
+def test_the_same_add_again_is_the_same_schedule(scheduled):
+    rt = scheduled()
+
+    first = rt.scheduler.add("work", "@daily", {"b": 1, "a": 2})
+    second = rt.scheduler.add("work", "@daily", {"b": 1, "a": 2})
+    other = rt.scheduler.add("work", "@daily", {"b": 2})
+
+    assert first == second != other
+    assert len(rt.scheduler.list()) == 2
+
+
+def test_a_schedule_with_a_key_may_change_and_remains_the_same_one(scheduled, recorder):
+    rt = scheduled()
+    first = rt.scheduler.add("work", "@daily", key="nightly")
+
+    second = rt.scheduler.add("work", "@hourly", key="nightly")
+
+    assert first == second
+    (only,) = rt.scheduler.list()
+    assert only.next_slot == NOON
+    recorder.wait_for("schedule.changed", schedule=first)
+
+
+def test_add_many_gives_an_id_for_each(scheduled):
+    rt = scheduled()
+
+    ids = rt.scheduler.add_many([{"name": "a", "when": "@daily"}, {"name": "b", "when": "@hourly", "data": [1]}])
+
+    assert [one.id for one in rt.scheduler.list("b")] == ids[1:]
+    assert rt.scheduler.list("b")[0].data == [1]
+    assert len(rt.scheduler.list()) == 2
+
+
+def test_a_schedule_may_be_declared_before_start(scheduled, time, recorder):
+    rt = scheduled(start=False)
+    schedule = rt.scheduler.add("tick", "* * * * *")
+    listed = rt.scheduler.list()
+
+    rt.start()
+    recorder.wait_for("schedule.added", schedule=schedule)
+    advance(rt, time, recorder, schedule, 30, 1)
+
+    assert [one.id for one in listed] == [schedule]
+
+
+def test_a_durable_schedule_needs_a_running_runtime(scheduled):
+    with pytest.raises(NotStarted):
+        scheduled(start=False).scheduler.add("tick", "* * * * *", durable=True)
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_removed_schedule_fires_no_more(scheduled, time, recorder, durable):
+    rt = scheduled()
+    schedule = rt.scheduler.add("tick", "* * * * *", durable=durable)
+    other = rt.scheduler.add("other", "* * * * *")
+    advance(rt, time, recorder, schedule, 30, 1)
+    settle(rt, time, recorder)
+
+    rt.scheduler.remove(schedule)
+    settle(rt, time, recorder)
+    advance(rt, time, recorder, other, 60, 1)
+    settle(rt, time, recorder)
+
+    assert [one.id for one in rt.scheduler.list()] == [other]
+    assert len(recorder.of("slot.fired", schedule=schedule)) == 1
+    assert recorder.of("schedule.removed", schedule=schedule)
+    with pytest.raises(UnknownSchedule):
+        rt.scheduler.remove(schedule)
+
+
+def test_a_durable_schedule_survives_without_being_declared_again(scheduled, time, recorder):
+    first = scheduled()
+    durable = first.scheduler.add("tick", "* * * * *", durable=True)
+    first.scheduler.add("gone", "* * * * *")
+    first.stop()
+
+    second = scheduled()
+    advance(second, time, recorder, durable, 30, 1)
+
+    assert [(one.id, one.durable) for one in second.scheduler.list()] == [(durable, True)]
+    assert recorder.of("slot.fired", job_name="gone") == []
+
+
+def test_a_date_time_fires_once_and_has_then_no_next_slot(scheduled, time, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("once", NOON)
+
+    advance(rt, time, recorder, schedule, 30, 1)
+    settle(rt, time, recorder)
+    time.advance(3600)
+    settle(rt, time, recorder)
+
+    (only,) = rt.scheduler.list()
+    assert (only.next_slot, only.last_slot) == (None, NOON)
+    assert len(recorder.of("slot.fired", schedule=schedule)) == 1
+
+
+def test_a_date_time_that_has_passed_is_recorded_as_skipped_when_it_is_added(scheduled, recorder):
+    rt = scheduled()
+    passed = START - timedelta(hours=1)
+
+    schedule = rt.scheduler.add("once", passed)
+
+    assert rt.scheduler.list()[0].next_slot is None
+    recorder.wait_for("slot.skipped", schedule=schedule)
+    (story,) = rt.scheduler.explain(schedule, START - timedelta(days=1), START)
+    assert (story.slot, story.outcome) == (passed, "skipped")
+
+
+# --- pause, resume, run_now ----------------------------------------------------------------------------------
+
+
+def test_the_slots_of_a_paused_schedule_are_recorded_as_skipped_until_it_is_resumed(scheduled, time, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("tick", "* * * * *")
+    settle(rt, time, recorder)
+    rt.scheduler.pause(schedule)
+    settle(rt, time, recorder)
+
+    time.advance(30)
+    skipped = recorder.wait_for("slot.skipped", schedule=schedule)
+    paused = rt.scheduler.list()[0].paused
+    settle(rt, time, recorder)
+    rt.scheduler.resume(schedule)
+    settle(rt, time, recorder)
+    advance(rt, time, recorder, schedule, 60, 1)
+
+    assert (skipped["slot"], skipped["reason"], paused) == (NOON.timestamp(), "paused", True)
+    assert recorder.of("slot.fired")[0]["slot"] == (NOON + MINUTE).timestamp()
+    assert rt.scheduler.list()[0].paused is False
+
+
+def test_run_now_queues_a_job_beside_the_slots(scheduled):
+    rt = scheduled()
+    rt.jobs.add_handler("report", lambda job: [job.data, job.slot, job.schedule])
+    schedule = rt.scheduler.add("report", "@daily", {"x": 1})
+
+    job = rt.scheduler.run_now(schedule)
+
+    assert rt.jobs.join(job, timeout=10).result == [{"x": 1}, None, schedule]
+    assert rt.scheduler.list()[0].last_slot is None
+
+
+# --- a slot fires once ---------------------------------------------------------------------------------------
+
+
+def test_a_slot_fires_once_however_many_runtimes_declare_its_schedule(scheduled, time, recorder):
+    runtimes = [scheduled() for _ in range(3)]
+    ids = {rt.scheduler.add("tick", "* * * * *") for rt in runtimes}
+    (schedule,) = ids
+    for rt in runtimes:
+        settle(rt, time, recorder)
+
+    for count in range(1, 4):
+        time.advance(30 if count == 1 else 60)
+        recorder.wait_for("slot.fired", schedule=schedule, count=count)
+        for rt in runtimes:
+            settle(rt, time, recorder)
+
+    slots = [event["slot"] for event in recorder.of("slot.fired", schedule=schedule)]
+    assert slots == [(NOON + n * MINUTE).timestamp() for n in range(3)]
+    assert runtimes[0].jobs.counts("tick")["queued"] == 3
+
+
+def test_a_slot_fires_once_over_a_restart(scheduled, time, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("tick", "* * * * *")
+    advance(rt, time, recorder, schedule, 30, 1)
+    settle(rt, time, recorder)
+    rt.stop()
+
+    rt.start()
+    settle(rt, time, recorder)
+    advance(rt, time, recorder, schedule, 60, 1)
+
+    assert [event["slot"] for event in recorder.of("slot.fired")] == [NOON.timestamp(), (NOON + MINUTE).timestamp()]
+    assert rt.jobs.counts("tick")["queued"] == 2
+
+
+def test_a_slot_never_fires_twice_when_the_clock_steps_back(scheduled, time, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("tick", "* * * * *")
+    advance(rt, time, recorder, schedule, 30, 1)
+    settle(rt, time, recorder)
+
+    time.step(-3600)
+    recorder.wait_for("clock.jumped", delta=-3600)
+    settle(rt, time, recorder)
+    for _ in range(3):
+        time.advance(60)
+        settle(rt, time, recorder)
+    time.advance(3600 - 180 + 60)
+    recorder.until(lambda: rt.jobs.counts("tick")["queued"] > 1, "the next slot")
+
+    slots = [job.slot for job in rt.jobs.list("tick")]
+    assert slots == [NOON + MINUTE, NOON]
+
+
+# --- catching up ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("policy", "fires", "skipped"),
+    [
+        ({}, [5], [(1, 4, 4, "superseded by a later slot")]),
+        ({"catch_up": "all"}, [1, 2, 3, 4, 5], []),
+        ({"catch_up": "all", "catch_up_max": 2}, [4, 5], [(1, 3, 3, "more than catch_up_max")]),
+        ({"catch_up": "skip"}, [], [(1, 5, 5, "catch_up=skip")]),
+        ({"catch_up": "all", "catch_up_window": 150}, [4, 5], [(1, 3, 3, "older than catch_up_window")]),
+    ],
+    ids=str,
+)
+def test_after_a_stop_the_policy_says_what_becomes_of_the_slots_that_were_missed(
+    scheduled, time, recorder, policy, fires, skipped
+):
+    rt = scheduled()
+    schedule = rt.scheduler.add("tick", "* * * * *", **policy)
+    advance(rt, time, recorder, schedule, 30, 1)
+    settle(rt, time, recorder)
+    rt.stop()
+    time.advance(5 * 60 + 45)
+
+    rt.start()
+    recorder.until(
+        lambda: len(recorder.of("slot.caught_up")) == len(fires) and len(recorder.of("slot.skipped")) == len(skipped),
+        "every missed slot to be accounted for",
+    )
+
+    def minute(slot):
+        return round((slot - NOON.timestamp()) / 60)
+
+    assert [minute(event["slot"]) for event in recorder.of("slot.caught_up")] == fires
+    assert [
+        (minute(event["slot"]), minute(event["last"]), event["count"], event["reason"])
+        for event in recorder.of("slot.skipped")
+    ] == skipped
+    assert rt.jobs.counts("tick")["queued"] == 1 + len(fires)
+
+
+def test_a_new_schedule_counts_from_now_and_catches_up_with_nothing(scheduled, time, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("tick", "* * * * *", catch_up="all")
+
+    settle(rt, time, recorder)
+
+    assert recorder.of("slot.caught_up", schedule=schedule) == []
+    assert rt.jobs.counts("tick")["queued"] == 0
+
+
+def test_a_slot_that_could_not_be_stored_is_due_again_when_the_store_is_back(scheduled, time, recorder, tmp_path):
+    rt = scheduled(busy_seconds_max=0.02)
+    schedule = rt.scheduler.add("tick", "* * * * *")
+    settle(rt, time, recorder)
+    other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    other.execute("begin immediate")
+    time.advance(30)
+    recorder.wait_for("store.waiting")
+
+    other.execute("rollback")
+    other.close()
+    recorder.until(lambda: time.advance(0.2) or recorder.of("slot.fired", schedule=schedule), "the slot to fire")
+
+    assert recorder.of("slot.fired", schedule=schedule)[0]["slot"] == NOON.timestamp()
+
+
+# --- overlap, jitter -----------------------------------------------------------------------------------------
+
+
+def test_overlap_allow_fires_beside_an_unfinished_job(scheduled, time, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("tick", "* * * * *")
+
+    for seconds in (30, 60):
+        advance(rt, time, recorder, schedule, seconds, 1)
+        settle(rt, time, recorder)
+
+    assert rt.jobs.counts("tick")["queued"] == 2
+
+
+def test_overlap_skip_lets_a_slot_pass_while_an_earlier_job_is_unfinished_and_names_it(scheduled, time, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("tick", "* * * * *", overlap="skip")
+    advance(rt, time, recorder, schedule, 30, 1)
+    settle(rt, time, recorder)
+    (job,) = rt.jobs.list("tick")
+
+    time.advance(60)
+    skipped = recorder.wait_for("slot.skipped", schedule=schedule)
+    settle(rt, time, recorder)
+    rt.jobs.mark_done(job)
+    advance(rt, time, recorder, schedule, 60, 1)
+
+    assert (skipped["by"], skipped["reason"]) == (job.id, "overlap=skip: an earlier job is unfinished")
+    assert rt.jobs.counts("tick") == {"queued": 1, "running": 0, "done": 1, "dead": 0, "cancelled": 0}
+
+
+def test_overlap_queue_one_lets_one_wait_and_runs_them_one_after_another(scheduled, time, recorder):
+    rt = scheduled()
+    started, go = threading.Semaphore(0), threading.Semaphore(0)
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def work(job):
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        started.release()
+        go.acquire(timeout=10)
+        with lock:
+            now[0] -= 1
+
+    rt.jobs.add_handler("tick", work, concurrency=4)
+    schedule = rt.scheduler.add("tick", "* * * * *", overlap="queue_one")
+    advance(rt, time, recorder, schedule, 30, 1)
+    assert started.acquire(timeout=10)
+    settle(rt, time, recorder)
+
+    advance(rt, time, recorder, schedule, 60, 1)
+    settle(rt, time, recorder)
+    time.advance(60)
+    skipped = recorder.wait_for("slot.skipped", schedule=schedule)
+    counts = rt.jobs.counts("tick")
+    go.release(4)
+    assert started.acquire(timeout=10)
+    recorder.until(lambda: rt.jobs.counts("tick")["done"] == 2, "both to end")
+
+    assert skipped["reason"] == "overlap=queue_one: an earlier job still waits"
+    assert (counts["running"], counts["queued"]) == (1, 1)
+    assert most[0] == 1
+
+
+def test_jitter_moves_when_the_job_is_due_and_never_the_slot(scheduled, time, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("tick", "* * * * *", jitter=30)
+    advance(rt, time, recorder, schedule, 30, 1)
+
+    (job,) = rt.jobs.list("tick")
+
+    assert job.slot == NOON
+    assert timedelta(0) <= job.run_at - NOON < timedelta(seconds=30)
+    assert job.run_at != NOON
+
+
+# --- explain -------------------------------------------------------------------------------------------------
+
+
+def test_explain_tells_what_was_and_what_will_be(scheduled, time, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("tick", "* * * * *", overlap="skip")
+    advance(rt, time, recorder, schedule, 30, 1)
+    settle(rt, time, recorder)
+    time.advance(60)
+    recorder.wait_for("slot.skipped", schedule=schedule)
+    settle(rt, time, recorder)
+
+    stories = rt.scheduler.explain(schedule, NOON, NOON + 4 * MINUTE)
+
+    assert [(one.slot, one.outcome) for one in stories] == [
+        (NOON, "fired"), (NOON + MINUTE, "skipped"), (NOON + 2 * MINUTE, "due"), (NOON + 3 * MINUTE, "due"),
+    ]  # fmt: skip
+    assert rt.jobs.get(stories[0].job_id).state == JobState.QUEUED
+    assert stories[1].reason == "overlap=skip: an earlier job is unfinished"
+
+
+def test_explain_says_which_rule_moved_a_slot_out_of_a_gap(scheduled):
+    rt = scheduled()
+    schedule = rt.scheduler.add("night", "30 2 * * *", timezone="Europe/Berlin")
+
+    (story,) = rt.scheduler.explain(
+        schedule, datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 3, 29, 12, tzinfo=UTC)
+    )
+
+    assert story.slot == datetime(2026, 3, 29, 1, tzinfo=UTC)
+    assert story.reason == "moved from 2026-03-29 02:30:00, which does not exist in Europe/Berlin"
+
+
+def test_explain_of_an_empty_range_is_empty(scheduled):
+    rt = scheduled()
+    schedule = rt.scheduler.add("tick", "* * * * *")
+
+    assert rt.scheduler.explain(schedule, NOON, NOON) == []
+
+
+# --- the real clock ------------------------------------------------------------------------------------------
+
+
+def test_a_per_second_schedule_fires_on_the_real_clock(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("tick", lambda job: None)
+    schedule = rt.scheduler.add("tick", "* * * * * *")
+
+    recorder.wait_for("slot.fired", schedule=schedule, count=2)
+
+    first, second = (event["slot"] for event in recorder.of("slot.fired", schedule=schedule)[:2])
+    assert second - first == 1
+    assert all(event["late"] < 1 for event in recorder.of("slot.fired", schedule=schedule))
