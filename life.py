@@ -93,7 +93,7 @@ class Life:
         self._handlers = handlers
         self._declared = declared
         self._failed = failed
-        self._subscriptions = list(subscriptions)
+        self._subscriptions = subscriptions
         self._quiet = environment.event()
         self._presence, self._hints = self._neighbours()
         self._family = Family()

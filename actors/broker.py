@@ -67,6 +67,9 @@ PRESENCE_SECONDS = 2.0
 EXPECT_SECONDS_MIN, EXPECT_SECONDS_MAX = 0.005, 0.25
 """How often a job in a host's open transaction is looked for, backing off from the first to the second."""
 
+UNSTORABLE = "its ending could not be stored"
+"""Why a job fails whose own ending made the turn fail. A failure that cannot be stored either is not tried again."""
+
 PRUNED_ROWS_MAX = 500
 """Rows of one pruning turn."""
 
@@ -175,10 +178,9 @@ class JobBroker(RuntimeActor):
         reply = getattr(mail.body, "reply", None)
         if reply is not None:
             answer(reply, None, LamplighterError(f"{kind} could not be carried out: {error!r}"))
-        if isinstance(mail.body, Ended):
-            failed = Outcome(kind=OutcomeKind.FAILED, error=f"its ending could not be stored: {error!r}"[:500])
-            if mail.body.outcome != failed:
-                self._one_by_one([replace(mail, body=replace(mail.body, outcome=failed))])
+        if isinstance(mail.body, Ended) and mail.body.outcome.reason != UNSTORABLE:
+            failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
+            self._one_by_one([replace(mail, body=replace(mail.body, outcome=failed))])
 
     def _commit(self, batch: list[Mail]) -> Out:
         out = Out()
@@ -320,15 +322,10 @@ class JobBroker(RuntimeActor):
             if any(mail.body.foreign for mail in batch) and self._look_abroad():
                 return True
             now = self._looked_at = self.context.clock.now()
-            free = [
-                name
-                for name, room in self._desk.rooms.items()
-                if len(room.held) < room.lanes and not self._desk.draining
-            ]
             expiry = self._store.next_expiry()
             worth = (
                 self._store.untold()
-                or self._store.due(free, now)
+                or self._store.due(self._desk.free_names(), now)
                 or (expiry is not None and expiry <= now)
                 or any(due <= now for due, _ in self._desk.deferred.values())
             )
