@@ -98,7 +98,7 @@ class Discard(Exception):
 class Snooze(Exception):
     """Raise it in a handler: the job runs again after `seconds`, and no attempt is used."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: Any) -> None:
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
             raise UsageError(f"expected Snooze(seconds) to be a number of seconds, 0 or more, got: {seconds!r}")
         super().__init__(f"snoozed for {seconds} s")

@@ -126,7 +126,7 @@ EVENTS: dict[str, EventKind] = {
     "actor.stopped": EventKind("debug", "It was told to stop and has.", ("child", "child_incarnation")),
     "actor.crashed": EventKind("warning", "It died.", ("child", "child_incarnation", "reason", "traceback", "mailbox")),
     "actor.restarted": EventKind(
-        "warning", "Its next incarnation runs.", ("child", "child_incarnation", "restarts_in_window", "backoff")
+        "warning", "Its next incarnation runs.", ("child", "child_incarnation", "restarts_in_window")
     ),
     "actor.quarantined": EventKind(
         "error",

@@ -142,6 +142,9 @@ class Life:
 
     def listen(self, subscription: Subscription) -> None:
         """Give events to a subscriber from now on."""
+        # One that came after the start is counted and closed like the others: its thread must end with this life.
+        if subscription not in self._subscriptions:
+            self._subscriptions.append(subscription)
         self.log.subscribe(subscription)
         self.environment.spawn(lambda: subscription.run(self._subscriber_failed), "subscriber")
 
@@ -174,6 +177,7 @@ class Life:
             hint=self._hints.address, names=tuple(names), turn=(),
         )  # fmt: skip
         give_up_at = self.clock.monotonic() + self.limits.reply_seconds_max
+        others: Sequence[BootRecord] = ()
         while True:
             try:
                 with self.store.turn(self.boot, self.clock.now()) as turn:

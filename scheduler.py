@@ -128,7 +128,7 @@ class Scheduler:
 
     def add_many(self, schedules: Iterable[dict[str, Any]]) -> list[str]:
         """Add several; each is the arguments of `add` as a dict. All are checked before the first is added."""
-        wanted = list(schedules)
+        wanted: Sequence[Any] = tuple(schedules)
         for arguments in wanted:
             if not isinstance(arguments, dict) or not {"name", "when"} <= arguments.keys():
                 raise UsageError(f"expected a dict with name and when, got: {arguments!r:.200}")

@@ -79,6 +79,7 @@ class HandlerActor(RuntimeActor):
         self._last_up: Up | None = None
         self._halted = False
         self._unstarted_timer: Any = None
+        self._halt_timer: Any = None
 
     @property
     def is_quiet(self) -> bool:
@@ -94,6 +95,7 @@ class HandlerActor(RuntimeActor):
         for lane in self._lanes.open(self.job_name):
             if lane.abandoned_because is None and not lane.cancelled:
                 lane.signal("its HandlerActor died")
+            self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
         self._offer()
 
     def on_down(self) -> None:
@@ -126,7 +128,7 @@ class HandlerActor(RuntimeActor):
                 for ended in self._unsettled.values():
                     self.tell("broker", ended)
             case Attach():
-                pass
+                self._halt_timer = None
             case Detach(handler_id=handler_id, drain=drain):
                 self._detach(handler_id, drain)
             case Interrupt(handler_id=handler_id, reason=reason):
@@ -136,6 +138,7 @@ class HandlerActor(RuntimeActor):
                 self._waiting.clear()
             case other:
                 raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
+        self._recover_from_halt()
         self._fill()
         self._offer()
         if self.is_quiet:
@@ -249,6 +252,9 @@ class HandlerActor(RuntimeActor):
                 outcome = replace(outcome, seconds=lane.timeout or 0.0)
             self._end(ended.claim, lane.handler, outcome)
             return
+        if ended.outcome.kind is OutcomeKind.INTERRUPTED:
+            # It was killed after it had been given up, and has no ending of its own to tell.
+            return
         # It had been given up, or belonged to an earlier incarnation: the fence decides, and says so.
         job = ended.claim.job
         self.context.log.emit(
@@ -258,8 +264,6 @@ class HandlerActor(RuntimeActor):
         handlers = self._handlers()
         if handlers:
             self._end(ended.claim, handlers[0], ended.outcome, late=True)
-        if self._halted and len(self._lanes.abandoned()) <= self.context.limits.abandoned_threads_max:
-            self._halted = False
 
     def _end(self, claim: Claim, handler: Handler, outcome: Outcome, *, late: bool = False) -> None:
         ended = Ended(name=self.job_name, claim=claim, outcome=outcome, policy=handler.policy, late=late)
@@ -291,6 +295,13 @@ class HandlerActor(RuntimeActor):
                 abandoned_threads_max=limits.abandoned_threads_max,
             )  # fmt: skip
 
+    def _recover_from_halt(self) -> None:
+        """Take work again once enough abandoned lanes, of any name, have ended."""
+        if self._halted and len(self._lanes.abandoned()) <= self.context.limits.abandoned_threads_max:
+            self._halted = False
+        elif self._halted and self._halt_timer is None:
+            self._halt_timer = self._later(self.context.limits.lane_grace_seconds, Attach())
+
     def _grace_over(self, lane_id: int) -> None:
         lane = next((lane for lane in self._lanes.open() if lane.id == lane_id), None)
         if lane is not None:
@@ -298,13 +309,18 @@ class HandlerActor(RuntimeActor):
                 lane.abandon(lane.reason or "its HandlerActor died")
                 self._running.pop(lane_id, None)
                 self._give_back([lane.claim])
+            self._tell_abandoned(lane)
+        claim = self._held_back.pop(lane_id, None)
+        if claim is not None:
+            self._waiting.appendleft(Waiting(claim, self.context.clock.monotonic()))
+
+    def _tell_abandoned(self, lane: Lane) -> None:
+        if not lane.told_abandoned:
+            lane.told_abandoned = True
             self.context.log.emit(
                 "lane.abandoned", replace(self.speaker, corr=lane.claim.job.corr), **lane.fields(), lane=lane.id,
                 why=lane.abandoned_because, stack=lane.stack(), abandoned=len(self._lanes.abandoned()),
             )  # fmt: skip
-        claim = self._held_back.pop(lane_id, None)
-        if claim is not None:
-            self._waiting.appendleft(Waiting(claim, self.context.clock.monotonic()))
 
     def _revoke(self, key: Key, reason: str) -> None:
         dropped = [waiting.claim for waiting in self._waiting if waiting.claim.key == key]

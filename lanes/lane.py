@@ -53,6 +53,7 @@ class Lane:
         self.started_monotonic = context.clock.monotonic()
         self.reason: str | None = None
         self.abandoned_because: str | None = None
+        self.told_abandoned = False
         self.ended = False
         self.stack: Callable[[], str] = lambda: ""
         self.interrupt: Callable[[], None] = lambda: None

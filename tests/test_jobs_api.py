@@ -353,6 +353,7 @@ def test_a_handler_may_mark_its_job_done_before_it_returns(runtime, recorder):
 
     assert rt.jobs.join(job, timeout=10).result == "early"
     rt.stop()
+    recorder.wait_for("runtime.stopped")
     assert recorder.of("job.fenced") == []
     assert len(recorder.of("job.done", job_id=job.id)) == 1
 
@@ -472,6 +473,7 @@ def test_a_running_job_that_is_cancelled_is_signalled_and_ends_at_once(runtime, 
     assert cancelled.state == "cancelled"
     recorder.until(lambda: woken == [(False, True)], "the handler to be woken")
     rt.stop()
+    recorder.wait_for("runtime.stopped")
     assert recorder.of("job.done", job_id=job.id) == []
 
 

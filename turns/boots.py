@@ -41,10 +41,10 @@ def farewell(step: Step) -> None:
 def _bury(step: Step, dead: BootRecord) -> None:
     jobs = step.turn.open_claims(dead.boot)
     reason = f"the process of boot {dead.boot} (pid {dead.pid}) died"
+    step.say("runtime.recovered", dead_boot=dead.boot, dead_pid=dead.pid, jobs=len(jobs), told=list(dead.turn))
     for job in jobs:
         maximum = job.interruptions_max or step.desk.limits.interruptions_max
         # A claim whose handler has returned had no lane: its process's death cannot be its doing.
         outcome = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=not job.deferred)
         step.settle(job, outcome, Policy(interruptions_max=maximum))
-    step.say("runtime.recovered", dead_boot=dead.boot, dead_pid=dead.pid, jobs=len(jobs), told=list(dead.turn))
     step.out.after.append(lambda: step.desk.presence.bury(dead.boot))
