@@ -142,9 +142,6 @@ class Life:
 
     def listen(self, subscription: Subscription) -> None:
         """Give events to a subscriber from now on."""
-        # One that came after the start is counted and closed like the others: its thread must end with this life.
-        if subscription not in self._subscriptions:
-            self._subscriptions.append(subscription)
         self.log.subscribe(subscription)
         self.environment.spawn(lambda: subscription.run(self._subscriber_failed), "subscriber")
 
