@@ -1,0 +1,554 @@
+"""The runtime in its host: lives, draining, several at once, trouble with the store, and what is never touched."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pykka
+import pytest
+import structlog
+from lamplighter import JobFailed, NotStarted, Runtime, StoreUnavailable, UsageError
+
+
+def lamplighter_threads():
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith("lamplighter ")}
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Hold SQLite's write lock as a host with an open transaction does."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("begin immediate")
+    try:
+        yield
+    finally:
+        other.execute("rollback")
+        other.close()
+
+
+# --- lives ---------------------------------------------------------------------------------------------------
+
+
+def test_start_and_stop_are_idempotent(runtime, recorder):
+    rt = runtime(start=False)
+
+    rt.stop()
+    assert rt.start() is rt
+    life = rt.life
+    rt.start()
+    assert rt.life is life
+    rt.stop()
+    rt.stop()
+
+    recorder.wait_for("runtime.stopped")
+    assert len(recorder.of("runtime.started")) == 1
+    assert len(recorder.of("runtime.stopped")) == 1
+
+
+def test_a_stopped_runtime_can_be_started_again_and_keeps_its_handlers(runtime):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: "ran")
+    rt.stop()
+
+    rt.start()
+
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "ran"
+
+
+def test_a_context_manager_starts_and_stops(tmp_path):
+    with Runtime(tmp_path / "jobs.db") as rt:
+        assert rt.health().status == "green"
+
+    assert rt.life is None
+    with pytest.raises(NotStarted):
+        rt.jobs.queue("work")
+
+
+def test_an_async_context_manager_starts_and_stops_off_the_loop(tmp_path):
+    async def host():
+        async with Runtime(tmp_path / "jobs.db") as rt:
+            rt.jobs.add_handler("work", lambda job: "ran")
+            return rt, (await rt.jobs.ajoin(await rt.jobs.aqueue("work"), timeout=10)).result
+
+    rt, result = asyncio.run(host())
+
+    assert (result, rt.life) == ("ran", None)
+
+
+def test_a_url_and_a_path_are_the_same_store(tmp_path):
+    with Runtime(f"sqlite:///{tmp_path}/jobs.db") as rt:
+        rt.jobs.queue("work", id="a")
+    with Runtime(tmp_path / "jobs.db") as rt:
+        assert rt.jobs.get("a").state == "queued"
+
+
+def test_a_store_in_memory_works_and_is_gone_with_its_life(tmp_path):
+    rt = Runtime(":memory:")
+    with rt:
+        rt.jobs.add_handler("work", lambda job: job.data)
+        assert rt.jobs.join(rt.jobs.queue("work", 1), timeout=10).result == 1
+    with rt:
+        assert rt.jobs.counts()["done"] == 0
+
+
+def test_a_stop_leaves_no_thread_behind(tmp_path):
+    before = lamplighter_threads()
+    rt = Runtime(tmp_path / "jobs.db").start()
+    rt.jobs.add_handler("work", lambda job: 1)
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    during = lamplighter_threads()
+
+    rt.stop()
+
+    give_up_at = time.monotonic() + 5
+    while lamplighter_threads() - before and time.monotonic() < give_up_at:
+        threading.Event().wait(0.01)
+    assert during - before
+    assert lamplighter_threads() - before == set()
+
+
+def test_stop_is_refused_inside_a_handler(runtime):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: rt.stop(), max_attempts=1)
+
+    with pytest.raises(JobFailed, match="outside a handler"):
+        rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+
+@pytest.mark.parametrize("drain", [-1, "10", float("nan")])
+def test_a_drain_that_cannot_be_is_refused(runtime, drain):
+    rt = runtime()
+
+    with pytest.raises(UsageError, match="drain"):
+        rt.stop(drain=drain)
+
+    assert rt.life is not None
+
+
+# --- draining ------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_lets_running_jobs_finish_and_starts_no_new_ones(runtime, recorder):
+    rt = runtime()
+    go = threading.Event()
+    rt.jobs.add_handler("work", lambda job: go.wait(10))
+    running, waiting = rt.jobs.queue("work"), rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=running.id)
+
+    stopping = threading.Thread(target=rt.stop)
+    stopping.start()
+    recorder.wait_for("runtime.stopping")
+    go.set()
+    stopping.join(10)
+
+    with rt:
+        assert rt.jobs.get(running).state == "done"
+        assert rt.jobs.get(running).record.claim_no == 1
+    stopped = recorder.wait_for("runtime.stopped", interrupted=0)
+    assert recorder.of("job.started", job_id=waiting.id, boot=stopped["boot"]) == []
+
+
+def test_what_does_not_finish_within_the_drain_is_interrupted_and_uses_no_attempt(runtime, recorder):
+    rt = runtime()
+    woken = []
+    rt.jobs.add_handler("work", lambda job: woken.append(job.sleep(30)))
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+
+    rt.stop(drain=0.05)
+
+    recorder.wait_for("runtime.stopped", interrupted=1)
+    assert recorder.wait_for("job.retried", job_id=job.id)["reason"] == "interrupted: the runtime stopped"
+    recorder.until(lambda: woken == [False], "the handler to be woken")
+    other = runtime()
+    stored = other.jobs.get(job)
+    assert (stored.state, stored.attempt, stored.record.interruptions) == ("queued", 0, 0)
+
+
+def test_wait_returns_when_the_runtime_has_stopped(runtime):
+    rt = runtime()
+
+    before = rt.wait(timeout=0.01)
+    threading.Timer(0.05, rt.stop).start()
+
+    assert before is False
+    assert rt.wait(timeout=10) is True
+
+
+SIGNALLED = """
+    import sys, signal
+    from lamplighter import Runtime
+    rt = Runtime(sys.argv[1])
+    @rt.jobs.handler("work")
+    def work(job):
+        print("running", flush=True)
+        job.sleep(0.3)
+        print("finished", flush=True)
+    before = signal.getsignal(signal.SIGTERM)
+    with rt:
+        rt.jobs.queue("work")
+        rt.run(drain=10)
+    assert signal.getsignal(signal.SIGTERM) is before
+    print("after run", rt.life, flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_run_works_until_a_signal_and_then_drains(tmp_path, number):
+    host = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SIGNALLED), str(tmp_path / "jobs.db")], stdout=subprocess.PIPE, text=True
+    )
+    assert host.stdout.readline() == "running\n"
+
+    host.send_signal(number)
+    said, _ = host.communicate(timeout=20)
+
+    assert (host.returncode, said) == (0, "finished\nafter run None\n")
+
+
+# --- several at once -----------------------------------------------------------------------------------------
+
+
+def test_several_runtimes_on_one_file_share_its_jobs(runtime):
+    ran = {}
+    runtimes = [runtime() for _ in range(3)]
+    for number, rt in enumerate(runtimes):
+        rt.jobs.add_handler("work", lambda job, number=number: ran.setdefault(job.id, []).append(number))
+
+    jobs = [runtimes[n % 3].jobs.queue("work") for n in range(60)]
+    for job in jobs:
+        runtimes[0].jobs.join(job, timeout=20)
+
+    assert sorted(ran) == sorted(job.id for job in jobs)
+    assert all(len(by) == 1 for by in ran.values())
+
+
+def test_runtimes_on_different_files_know_nothing_of_one_another(runtime, tmp_path):
+    one, two = runtime(tmp_path / "one.db"), runtime(tmp_path / "two.db")
+    one.jobs.add_handler("work", lambda job: "one")
+    two.jobs.add_handler("work", lambda job: "two")
+
+    assert one.jobs.join(one.jobs.queue("work"), timeout=10).result == "one"
+    assert two.jobs.join(two.jobs.queue("work"), timeout=10).result == "two"
+    assert (one.jobs.counts()["done"], two.jobs.counts()["done"]) == (1, 1)
+
+
+def test_a_job_queued_in_one_runtime_is_started_by_an_idle_other_within_fifty_milliseconds(runtime, recorder):
+    producer, worker = runtime(), runtime()
+    worker.jobs.add_handler("work", lambda job: None)
+    recorder.until(lambda: all(rt.life is not None for rt in (producer, worker)))
+    waits = []
+    for _ in range(8):
+        job = producer.jobs.queue("work")
+        started = recorder.wait_for("job.started", job_id=job.id)
+        waits.append(started["ts"] - job.queued_at.timestamp())
+        producer.jobs.join(job, timeout=10)
+
+    assert sorted(waits)[len(waits) // 2] < 0.05, waits
+
+
+# --- trouble with the store ----------------------------------------------------------------------------------
+
+
+def test_a_locked_file_makes_queue_say_so_with_the_job_id_and_heals_by_itself(runtime, recorder, tmp_path):
+    rt = runtime(reply_seconds_max=0.2, busy_seconds_max=0.05)
+    before = rt.jobs.queue("work", id="before")
+    with locked(tmp_path / "jobs.db"):
+        with pytest.raises(StoreUnavailable, match="pass connection=") as caught:
+            rt.jobs.queue("work", "kept")
+        status = rt.health().status
+        waiting = recorder.wait_for("store.waiting")
+
+    again = rt.jobs.queue("work", "kept", id=caught.value.job_id)
+    recorder.wait_for("store.available")
+
+    assert (status, "locked" in waiting["reason"]) == ("yellow", True)
+    assert again.id == caught.value.job_id
+    assert rt.jobs.counts()["queued"] == 2
+    assert rt.jobs.get(before).state == "queued"
+    assert rt.health().status == "green"
+
+
+def test_aqueue_says_so_as_well(runtime, tmp_path):
+    rt = runtime(reply_seconds_max=0.2, busy_seconds_max=0.05)
+
+    async def host():
+        with pytest.raises(StoreUnavailable) as caught:
+            await rt.jobs.aqueue("work")
+        return caught.value.job_id
+
+    with locked(tmp_path / "jobs.db"):
+        assert asyncio.run(host())
+
+
+def test_after_a_second_of_waiting_the_log_says_so(runtime, recorder, tmp_path):
+    rt = runtime()
+    with locked(tmp_path / "jobs.db"):
+        thread = threading.Thread(target=lambda: rt.jobs.queue("work"))
+        thread.start()
+        waiting = recorder.wait_for("store.waiting")
+
+    thread.join(10)
+    assert 1 <= waiting["waited"] < 2
+    assert rt.jobs.counts()["queued"] == 1
+
+
+def test_endings_are_kept_while_the_file_is_locked_and_stored_when_it_is_free(runtime, recorder, tmp_path):
+    rt = runtime(busy_seconds_max=0.05)
+    go = threading.Event()
+    rt.jobs.add_handler("work", lambda job: (go.wait(10), "kept")[1])
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+
+    with locked(tmp_path / "jobs.db"):
+        go.set()
+        recorder.wait_for("store.waiting")
+        during = rt.jobs.get(job).state
+
+    assert during == "running"
+    assert rt.jobs.join(job, timeout=10).result == "kept"
+    assert rt.jobs.get(job).record.claim_no == 1
+
+
+def test_a_full_disk_makes_queue_say_so_loses_nothing_and_heals_by_itself(runtime, recorder):
+    rt = runtime(reply_seconds_max=0.3)
+    kept = [rt.jobs.queue("work", n) for n in range(3)]
+    writer = rt.life.store._writer
+    writer.execute(f"pragma max_page_count = {writer.execute('pragma page_count').fetchone()[0]}")
+
+    with pytest.raises(StoreUnavailable) as caught:
+        rt.jobs.queue("work", "x" * 100_000)
+    trouble = recorder.wait_for("store.unavailable")
+    writer.execute("pragma max_page_count = 1000000000")
+    again = rt.jobs.queue("work", "x", id=caught.value.job_id)
+
+    assert "full" in trouble["reason"]
+    assert again.id == caught.value.job_id
+    assert [rt.jobs.get(job).data for job in kept] == [0, 1, 2]
+    rt.jobs.add_handler("work", lambda job: None)
+    for job in (*kept, again):
+        rt.jobs.join(job, timeout=10)
+
+
+def test_a_stop_while_the_file_is_locked_returns_and_the_next_life_takes_the_jobs_back(runtime, recorder, tmp_path):
+    rt = runtime(reply_seconds_max=0.2, busy_seconds_max=0.05)
+    rt.jobs.add_handler("work", lambda job: None)
+    rt.jobs.queue("work", id="a")
+    rt.jobs.join("a", timeout=10)
+    with locked(tmp_path / "jobs.db"):
+        rt.stop(drain=0.1)
+
+    rt.start()
+
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).state == "done"
+    recorder.wait_for("runtime.recovered")
+
+
+# --- looking -------------------------------------------------------------------------------------------------
+
+
+def test_health_is_red_before_start_and_green_after(runtime):
+    rt = runtime(start=False)
+
+    before = rt.health()
+    rt.start()
+
+    assert (before.status, before.reasons) == ("red", ("it is not started",))
+    assert (rt.health().status, rt.health().reasons) == ("green", ())
+
+
+def test_tree_shows_every_actor_and_what_it_does(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: job.sleep(30))
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+
+    tree = {view.name: view for view in rt.tree()}
+
+    assert list(tree) == ["supervisor", "broker", "scheduler", "handler:work"]
+    assert tree["handler:work"].jobs == (job.id,)
+    assert all((view.incarnation, view.status, view.last_crash) == (1, "up", None) for view in tree.values())
+
+
+def test_tree_of_a_runtime_that_is_not_started_says_so(runtime):
+    with pytest.raises(NotStarted):
+        runtime(start=False).tree()
+
+
+def test_a_subscriber_gets_the_events_it_asked_for_after_their_commit(runtime, recorder):
+    rt = runtime()
+    seen = []
+    rt.subscribe(lambda event: seen.append((event["event"], rt.jobs.get(event["job_id"]).state)), events=["job.done"])
+    rt.jobs.add_handler("work", lambda job: None)
+
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    recorder.until(lambda: seen, "the subscriber to be called")
+    assert seen == [("job.done", "done")]
+
+
+def test_what_a_subscriber_raises_is_counted_and_harms_nobody(runtime, recorder):
+    rt = runtime()
+
+    def broken(event):
+        raise SystemExit("subscriber")
+
+    rt.subscribe(broken, events=["job.done"])
+    rt.jobs.add_handler("work", lambda job: "fine")
+
+    results = [rt.jobs.join(rt.jobs.queue("work"), timeout=10).result for _ in range(2)]
+
+    assert results == ["fine", "fine"]
+    recorder.wait_for("subscriber.failed", failures=2)
+    assert rt.health().subscriber_failures == 2
+
+
+def test_a_subscriber_that_came_after_the_start_is_called_once_for_each_event_of_the_next_life(runtime, recorder):
+    rt = runtime()
+    seen = []
+    rt.subscribe(lambda event: seen.append(event["boot"]), events=["runtime.stopping", "runtime.stopped"])
+    rt.stop()
+    recorder.until(lambda: len(seen) == 2, "the first life's events")
+    recorder.until(lambda: not [name for name in lamplighter_threads() if "subscriber" in name], "its thread to end")
+
+    rt.start()
+    rt.stop()
+    recorder.until(lambda: len(seen) == 4, "the second life's events")
+
+    assert len(set(seen)) == 2
+
+
+def test_a_subscriber_of_an_unknown_event_or_that_cannot_be_called_is_refused(runtime):
+    rt = runtime()
+
+    with pytest.raises(UsageError, match=r"job\.exploded"):
+        rt.subscribe(print, events=["job.exploded"])
+    with pytest.raises(UsageError, match="callable"):
+        rt.subscribe("print")
+
+
+# --- what is never touched -----------------------------------------------------------------------------------
+
+
+def test_the_hosts_logging_is_not_touched(runtime):
+    root = logging.getLogger()
+    before = (list(root.handlers), root.level, list(root.filters), structlog.is_configured(), structlog.get_config())
+
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: 1)
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    rt.stop()
+
+    assert (list(root.handlers), root.level, list(root.filters), structlog.is_configured(), structlog.get_config()) == before
+    assert logging.getLogger("lamplighter").handlers == []
+
+
+def test_a_host_that_has_configured_structlog_gets_our_lines_in_its_own(runtime):
+    lines = []
+
+    def keep(_, __, line):
+        lines.append(line)
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[keep])
+    try:
+        rt = runtime()
+        rt.stop()
+    finally:
+        structlog.reset_defaults()
+
+    assert [line["event"] for line in lines if line["event"].startswith("runtime.")] == [
+        "runtime.started", "runtime.stopping", "runtime.stopped",
+    ]  # fmt: skip
+
+
+def test_a_logger_that_raises_kills_nobody_and_is_counted(runtime):
+    class Broken:
+        def __getattr__(self, level):
+            def write(*args, **fields):
+                raise OSError("no space left on device")
+
+            return write
+
+    rt = runtime(logger=Broken())
+    rt.jobs.add_handler("work", lambda job: "ran")
+
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "ran"
+    assert rt.health().log_dropped > 0
+    assert all(view.incarnation == 1 for view in rt.tree())
+
+
+def test_the_hosts_own_actors_are_untouched_and_its_stop_all_does_not_stop_ours(runtime):
+    class Host(pykka.ThreadingActor):
+        use_daemon_thread = True
+
+        def on_receive(self, message):
+            return message
+
+    host = Host.start()
+    try:
+        rt = runtime()
+        rt.jobs.add_handler("work", lambda job: "ran")
+        registered = pykka.ActorRegistry.get_all()
+        rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+        rt.stop()
+        alive = host.is_alive()
+        rt.start()
+        pykka.ActorRegistry.stop_all(timeout=5)
+
+        assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "ran"
+        assert registered == [host]
+        assert alive
+        assert not host.is_alive()
+    finally:
+        if host.is_alive():
+            host.stop()
+
+
+def test_the_signal_handlers_of_the_host_are_not_touched_by_start(runtime):
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)]
+
+    runtime()
+
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)] == before
+
+
+def test_a_runtime_that_was_started_before_a_fork_says_so_in_the_child_and_can_be_started_there(runtime, tmp_path):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: os.getpid())
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    read, write = os.pipe()
+
+    child = os.fork()
+    if child == 0:
+        try:
+            try:
+                rt.jobs.queue("work")
+            except NotStarted as error:
+                os.write(write, b"refused " if "before a fork" in str(error) else b"other ")
+            rt.jobs._runtime._subscriptions.clear()
+            rt.start()
+            rt.jobs.queue("elsewhere", id="from-the-child")
+            rt.stop()
+            os.write(write, b"started")
+        except BaseException as error:
+            os.write(write, repr(error).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    said = os.read(read, 1000)
+    os.close(read)
+
+    assert said == b"refused started"
+    assert rt.jobs.get("from-the-child").state == "queued"
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == os.getpid()
