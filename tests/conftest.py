@@ -35,7 +35,9 @@ class Recorder:
             if event["event"] == name and all(event.get(key) == value for key, value in fields.items())
         ]  # fmt: skip
 
-    def wait_for(self, name: str, *, count: int = 1, timeout: float = WAIT_SECONDS_MAX, **fields: Any) -> dict[str, Any]:
+    def wait_for(
+        self, name: str, *, count: int = 1, timeout: float = WAIT_SECONDS_MAX, **fields: Any
+    ) -> dict[str, Any]:
         """The `count`-th event of this name that carries these fields, as soon as it is there."""
         self.until(lambda: len(self.of(name, **fields)) >= count, f"{count} {name} with {fields}", timeout=timeout)
         return self.of(name, **fields)[count - 1]

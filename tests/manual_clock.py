@@ -1,4 +1,4 @@
-"""Time that a test owns: it stands still until `advance`, which makes the calls that are due, in order, on the caller's thread."""
+"""Time that a test owns: it stands still until `advance`, which makes the calls that are due on the caller's thread."""
 
 from __future__ import annotations
 

@@ -28,35 +28,97 @@ for _ in range(200):
 
 NAMES = ["", None, 7, b"mail", ["mail"], "x" * 201, "\ud83d"]
 DATA = [
-    ({1, 2}, "set"), (float("nan"), "nan"), (float("inf"), "inf"), ({1: "a"}, "only str keys"), (b"x", "bytes"),
-    (CYCLE, "cycles"), (DEEP, "deep"), ({"a": [object()]}, r"data\.a\[0\]"), (datetime.now(UTC), "datetime"),
+    ({1, 2}, "set"),
+    (float("nan"), "nan"),
+    (float("inf"), "inf"),
+    ({1: "a"}, "only str keys"),
+    (b"x", "bytes"),
+    (CYCLE, "cycles"),
+    (DEEP, "deep"),
+    ({"a": [object()]}, r"data\.a\[0\]"),
+    (datetime.now(UTC), "datetime"),
     ("x" * (1024 * 1024), "at most 1048576 bytes"),
-]  # fmt: skip
+]
 OPTIONS = [
-    ({"delay": -1}, "delay"), ({"delay": float("nan")}, "delay"), ({"delay": "1"}, "delay"), ({"delay": True}, "delay"),
-    ({"delay": timedelta(seconds=-1)}, "delay"), ({"at": datetime(2030, 1, 1)}, "time zone"), ({"at": 1.0}, "at"),
-    ({"at": "2030-01-01"}, "at"), ({"delay": 1, "at": datetime.now(UTC)}, "delay or at"), ({"priority": 1.5}, "priority"),
-    ({"priority": True}, "priority"), ({"priority": 10**7}, "priority"), ({"unique": ""}, "unique"), ({"unique": 3}, "unique"),
-    ({"id": ""}, "id"), ({"id": "x" * 201}, "id"), ({"expires": -1}, "expires"), ({"expires": datetime(2030, 1, 1)}, "expires"),
-    ({"max_attempts": 0}, "max_attempts"), ({"max_attempts": 1.0}, "max_attempts"), ({"timeout": 0}, "timeout"),
+    ({"delay": -1}, "delay"),
+    ({"delay": float("nan")}, "delay"),
+    ({"delay": "1"}, "delay"),
+    ({"delay": True}, "delay"),
+    ({"delay": timedelta(seconds=-1)}, "delay"),
+    ({"at": datetime(2030, 1, 1)}, "time zone"),
+    ({"at": 1.0}, "at"),
+    ({"at": "2030-01-01"}, "at"),
+    ({"delay": 1, "at": datetime.now(UTC)}, "delay or at"),
+    ({"priority": 1.5}, "priority"),
+    ({"priority": True}, "priority"),
+    ({"priority": 10**7}, "priority"),
+    ({"unique": ""}, "unique"),
+    ({"unique": 3}, "unique"),
+    ({"id": ""}, "id"),
+    ({"id": "x" * 201}, "id"),
+    ({"expires": -1}, "expires"),
+    ({"expires": datetime(2030, 1, 1)}, "expires"),
+    ({"max_attempts": 0}, "max_attempts"),
+    ({"max_attempts": 1.0}, "max_attempts"),
+    ({"timeout": 0}, "timeout"),
     ({"timeout": -5}, "timeout"),
-]  # fmt: skip
+]
 HANDLER_OPTIONS = [
-    {"concurrency": 0}, {"concurrency": 1.5}, {"concurrency_total": 0}, {"timeout": 0}, {"on_timeout": "kill"},
-    {"max_attempts": 0}, {"backoff": []}, {"backoff": "fast"}, {"backoff": [-1]}, {"backoff": 5}, {"backoff": Backoff(factor=0)},
-    {"backoff": Backoff(first=-1)}, {"auto_done": 1}, {"isolation": "greenlet"}, {"interruptions_max": 0}, {"restart": 5},
-]  # fmt: skip
+    {"concurrency": 0},
+    {"concurrency": 1.5},
+    {"concurrency_total": 0},
+    {"timeout": 0},
+    {"on_timeout": "kill"},
+    {"max_attempts": 0},
+    {"backoff": []},
+    {"backoff": "fast"},
+    {"backoff": [-1]},
+    {"backoff": 5},
+    {"backoff": Backoff(factor=0)},
+    {"backoff": Backoff(first=-1)},
+    {"auto_done": 1},
+    {"isolation": "greenlet"},
+    {"interruptions_max": 0},
+    {"restart": 5},
+]
 WHENS = [
-    ("* * * *", "4"), ("* * * * * * * *", "8"), ("60 * * * *", "60"), ("* 24 * * *", "24"), ("* * 0 * *", "0"),
-    ("* * * 13 *", "13"), ("0 0 31 2 *", "date that comes"), ("0 0 30 2 *", "date that comes"), ("R * * * *", "R"), ("* " * 200, "256"),
-    ("", "expected"), ("@fortnightly", "fortnightly"), ("@every 0s", "expected"), ("@every -5s", "expected"), (timedelta(0), "expected"),
-    (timedelta(milliseconds=10), "expected"), (timedelta(seconds=-5), "expected"), (datetime(2030, 1, 1), "time zone|naive|aware"), (5, "expected"), (None, "expected"),
-]  # fmt: skip
+    ("* * * *", "4"),
+    ("* * * * * * * *", "8"),
+    ("60 * * * *", "60"),
+    ("* 24 * * *", "24"),
+    ("* * 0 * *", "0"),
+    ("* * * 13 *", "13"),
+    ("0 0 31 2 *", "date that comes"),
+    ("0 0 30 2 *", "date that comes"),
+    ("R * * * *", "R"),
+    ("* " * 200, "256"),
+    ("", "expected"),
+    ("@fortnightly", "fortnightly"),
+    ("@every 0s", "expected"),
+    ("@every -5s", "expected"),
+    (timedelta(0), "expected"),
+    (timedelta(milliseconds=10), "expected"),
+    (timedelta(seconds=-5), "expected"),
+    (datetime(2030, 1, 1), "time zone|naive|aware"),
+    (5, "expected"),
+    (None, "expected"),
+]
 SCHEDULE_OPTIONS = [
-    {"timezone": "Mars/Base"}, {"timezone": ""}, {"timezone": None}, {"timezone": "../etc/passwd"}, {"catch_up": "maybe"},
-    {"catch_up_window": -1}, {"catch_up_max": 0}, {"overlap": "queue_all"}, {"dst_gap": "before"}, {"dst_fold": "third"},
-    {"jitter": -1}, {"durable": "yes"}, {"key": ""}, {"data": {1, 2}},
-]  # fmt: skip
+    {"timezone": "Mars/Base"},
+    {"timezone": ""},
+    {"timezone": None},
+    {"timezone": "../etc/passwd"},
+    {"catch_up": "maybe"},
+    {"catch_up_window": -1},
+    {"catch_up_max": 0},
+    {"overlap": "queue_all"},
+    {"dst_gap": "before"},
+    {"dst_fold": "third"},
+    {"jitter": -1},
+    {"durable": "yes"},
+    {"key": ""},
+    {"data": {1, 2}},
+]
 
 
 def ids(values):
@@ -152,11 +214,17 @@ def test_add_many_adds_none_if_one_cannot_be(rt):
         rt.scheduler.add_many([{"name": "a", "when": "@daily", "colour": "red"}])
 
 
-@pytest.mark.parametrize("call", [
-    lambda rt: rt.jobs.queue("mail", colour="red"), lambda rt: rt.jobs.add_handler("mail", print, colour="red"),
-    lambda rt: rt.jobs.handler("mail", colour="red")(print), lambda rt: rt.scheduler.add("mail", "@daily", colour="red"),
-    lambda rt: Runtime(":memory:", colour="red"),
-], ids=["queue", "add_handler", "handler", "schedule", "Runtime"])  # fmt: skip
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda rt: rt.jobs.queue("mail", colour="red"),
+        lambda rt: rt.jobs.add_handler("mail", print, colour="red"),
+        lambda rt: rt.jobs.handler("mail", colour="red")(print),
+        lambda rt: rt.scheduler.add("mail", "@daily", colour="red"),
+        lambda rt: Runtime(":memory:", colour="red"),
+    ],
+    ids=["queue", "add_handler", "handler", "schedule", "Runtime"],
+)
 def test_an_unknown_option_is_named(rt, call):
     with pytest.raises((UsageError, TypeError), match="colour"):
         call(rt)
@@ -193,10 +261,18 @@ def test_a_list_that_cannot_be_is_refused(rt, options):
         rt.jobs.list(**options)
 
 
-@pytest.mark.parametrize("limits", [
-    {"reply_seconds_max": -1}, {"reply_seconds_max": "10"}, {"turn_messages_max": 0}, {"turn_messages_max": 1.5},
-    {"data_bytes_max": True}, {"keep_done_seconds": float("inf")},
-], ids=repr)  # fmt: skip
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"reply_seconds_max": -1},
+        {"reply_seconds_max": "10"},
+        {"turn_messages_max": 0},
+        {"turn_messages_max": 1.5},
+        {"data_bytes_max": True},
+        {"keep_done_seconds": float("inf")},
+    ],
+    ids=repr,
+)
 def test_a_limit_that_cannot_be_is_refused(limits):
     with pytest.raises(UsageError, match="expected"):
         Runtime(":memory:", **limits)

@@ -100,10 +100,12 @@ def test_progress_that_json_cannot_carry_is_the_handlers_error(runtime):
 
 def test_the_log_of_a_job_and_the_hosts_own_lines_carry_its_fields(runtime):
     lines, contexts = [], []
-    logger = structlog.wrap_logger(
-        structlog.PrintLogger(), processors=[lambda _, __, line: lines.append(line) or (_ for _ in ()).throw(structlog.DropEvent)]
-    )
-    rt = runtime(logger=logger)
+
+    def keep(_, __, line):
+        lines.append(line)
+        raise structlog.DropEvent
+
+    rt = runtime(logger=structlog.wrap_logger(structlog.PrintLogger(), processors=[keep]))
 
     def work(job):
         job.log.info("hello", colour="red")
@@ -324,7 +326,7 @@ def test_a_job_waits_for_its_backoff_between_attempts(runtime, recorder):
     waits = []
     for attempt in (1, 2, 3):
         waits.append(recorder.wait_for("job.retried", job_id=job.id, count=attempt)["run_at"] - time.wall)
-        recorder.until(lambda: not rt.jobs.get(job).state == "running", "it to be queued")
+        recorder.until(lambda: rt.jobs.get(job).state != "running", "it to be queued")
         time.advance(waits[-1])
 
     recorder.wait_for("job.dead", job_id=job.id)
@@ -387,7 +389,9 @@ def test_discard_kills_the_job_at_once_with_its_reason(runtime):
     assert (dead.state, dead.attempt, dead.reason) == ("dead", 1, "the user is gone")
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), MemoryError(), RecursionError(), GeneratorExit()], ids=repr)
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), MemoryError(), RecursionError(), GeneratorExit()], ids=repr
+)
 @pytest.mark.parametrize("kind", ["thread", "task"])
 def test_whatever_a_handler_raises_ends_its_job_and_nothing_else(runtime, recorder, error, kind):
     rt = runtime()
@@ -431,7 +435,11 @@ def test_an_error_whose_own_text_raises_ends_its_job_all_the_same(runtime):
 def test_a_timed_out_job_is_signalled_and_uses_an_attempt(runtime, recorder):
     rt = runtime()
     seen = []
-    rt.jobs.add_handler("slow", lambda job: seen.append((job.sleep(30), job.cancelled)), timeout=0.05, max_attempts=2, backoff=[0])
+
+    def work(job):
+        seen.append((job.sleep(30), job.cancelled))
+
+    rt.jobs.add_handler("slow", work, timeout=0.05, max_attempts=2, backoff=[0])
 
     dead = ending(rt, "slow")
 
@@ -520,7 +528,7 @@ def test_too_many_hung_lanes_halt_their_handler_until_they_end(runtime, recorder
 
 # --- processes -----------------------------------------------------------------------------------------------
 
-LANE_FUNCTIONS = '''
+LANE_FUNCTIONS = """
 import os, time
 
 def pid(job):
@@ -536,7 +544,7 @@ def die(job):
 
 def fail(job):
     raise ValueError("in the child")
-'''
+"""
 
 
 @pytest.fixture

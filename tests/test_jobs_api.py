@@ -180,7 +180,7 @@ def test_the_jobs_own_timeout_wins_over_the_handlers(runtime, recorder):
 
     job = rt.jobs.queue("slow", timeout=0.05)
 
-    with pytest.raises(JobFailed, match="timed out after 0.05 s"):
+    with pytest.raises(JobFailed, match=r"timed out after 0\.05 s"):
         rt.jobs.join(job, timeout=10)
 
 

@@ -96,10 +96,12 @@ def test_blamed_interruptions_make_a_suspect_and_then_a_dead_job():
 
 
 @given(
-    kind=st.sampled_from(ENDINGS), attempt=st.integers(0, 30), attempts_max=st.integers(1, 30), earlier=st.integers(0, 5),
-    begun=st.integers(0, 1), blamed=st.booleans(), chance=st.floats(0, 1, exclude_max=True),
+    kind=st.sampled_from(ENDINGS), attempt=st.integers(0, 30), attempts_max=st.integers(1, 30),
+    earlier=st.integers(0, 5), begun=st.integers(0, 1), blamed=st.booleans(), chance=st.floats(0, 1, exclude_max=True),
 )  # fmt: skip
-def test_every_verdict_is_a_legal_move_that_its_event_tells(kind, attempt, attempts_max, earlier, begun, blamed, chance):
+def test_every_verdict_is_a_legal_move_that_its_event_tells(
+    kind, attempt, attempts_max, earlier, begun, blamed, chance
+):
     job = running(attempt=attempt, begun=begun)
 
     found = verdict(job, kind, Policy(max_attempts=attempts_max), earlier, chance, blamed=blamed)

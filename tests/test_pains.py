@@ -59,14 +59,17 @@ KILLED = """
     with rt:
         rt.jobs.queue("work", id="in-flight")
         rt.jobs.queue("work", id="waiting")
+        print("queued", flush=True)
         time.sleep(60)
 """
 
 
 def killed_host(path):
     """A host in a process of its own that was killed with one job running and one waiting; the token of the first."""
-    host = subprocess.Popen([sys.executable, "-c", textwrap.dedent(KILLED), str(path)], stdout=subprocess.PIPE, text=True)
-    token = host.stdout.readline().strip()
+    host = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(path)], stdout=subprocess.PIPE, text=True
+    )
+    (token,) = {host.stdout.readline().strip() for _ in range(2)} - {"queued"}
     host.send_signal(signal.SIGKILL)
     host.wait(10)
     host.stdout.close()

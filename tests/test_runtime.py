@@ -449,7 +449,13 @@ def test_the_hosts_logging_is_not_touched(runtime):
     rt.jobs.join(rt.jobs.queue("work"), timeout=10)
     rt.stop()
 
-    assert (list(root.handlers), root.level, list(root.filters), structlog.is_configured(), structlog.get_config()) == before
+    assert (
+        list(root.handlers),
+        root.level,
+        list(root.filters),
+        structlog.is_configured(),
+        structlog.get_config(),
+    ) == before
     assert logging.getLogger("lamplighter").handlers == []
 
 

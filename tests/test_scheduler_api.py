@@ -40,8 +40,10 @@ def advance(rt, time, recorder, schedule, seconds, slots):
 def settle(rt, time, recorder):
     """Wait until the scheduler has taken in all that it was told."""
     recorder.until(
-        lambda: all(active.sent_at is None for active in rt.life.post.find("scheduler")._active.values())
-        and not any(len(rt.life.post.find(name).mailbox) for name in rt.life.post.names()),
+        lambda: (
+            all(active.sent_at is None for active in rt.life.post.find("scheduler")._active.values())
+            and not any(len(rt.life.post.find(name).mailbox) for name in rt.life.post.names())
+        ),
         "the actors to be idle",
     )
 
@@ -69,7 +71,10 @@ def test_six_fields_have_the_seconds_first(scheduled, time):
 
     slots = {one.id: one.next_slot for one in rt.scheduler.list()}
 
-    assert slots == {midnight: datetime(2026, 3, 2, tzinfo=UTC), at_ten_past: datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)}
+    assert slots == {
+        midnight: datetime(2026, 3, 2, tzinfo=UTC),
+        at_ten_past: datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC),
+    }
 
 
 @pytest.mark.parametrize(
@@ -466,9 +471,7 @@ def test_explain_says_which_rule_moved_a_slot_out_of_a_gap(scheduled):
     rt = scheduled()
     schedule = rt.scheduler.add("night", "30 2 * * *", timezone="Europe/Berlin")
 
-    (story,) = rt.scheduler.explain(
-        schedule, datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 3, 29, 12, tzinfo=UTC)
-    )
+    (story,) = rt.scheduler.explain(schedule, datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 3, 29, 12, tzinfo=UTC))
 
     assert story.slot == datetime(2026, 3, 29, 1, tzinfo=UTC)
     assert story.reason == "moved from 2026-03-29 02:30:00, which does not exist in Europe/Berlin"

@@ -34,11 +34,11 @@ def want(begun=1, prefetched=0, **changes) -> Want:
 
 
 def a_schedule(**changes) -> ScheduleRecord:
-    fields = dict(
-        id="s", name="work", when="* * * * *", data="null", timezone="UTC", dst_gap="run_after", dst_fold="first",
-        catch_up="latest", catch_up_window=86400.0, catch_up_max=100, overlap="allow", jitter=0.0, durable=1, paused=0,
-        accounted_to=NOW, changed_at=NOW, last_slot=None,
-    )  # fmt: skip
+    fields = {
+        "id": "s", "name": "work", "when": "* * * * *", "data": "null", "timezone": "UTC", "dst_gap": "run_after",
+        "dst_fold": "first", "catch_up": "latest", "catch_up_window": 86400.0, "catch_up_max": 100, "overlap": "allow",
+        "jitter": 0.0, "durable": 1, "paused": 0, "accounted_to": NOW, "changed_at": NOW, "last_slot": None,
+    }  # fmt: skip
     return ScheduleRecord(**{**fields, **changes})
 
 
@@ -103,13 +103,15 @@ class TestEveryStore:
 
         claimed = take(store, begun=5)
 
-        assert [(job.id, job.state, job.claim_no, job.boot, job.begun) for job in claimed] == [("a", "running", 1, "b", 1)]
+        assert [(job.id, job.state, job.claim_no, job.boot, job.begun) for job in claimed] == [
+            ("a", "running", 1, "b", 1)
+        ]
         assert take(store, begun=5) == []
 
     def test_claim_goes_by_priority_then_run_at_then_queue_order(self, store):
         put(
-            store, new("d"), new("e"), new("c", run_at=NOW - 1), new("b", priority=1), new("a", priority=1, run_at=NOW - 9),
-            new("f", priority=-1, run_at=NOW - 99),
+            store, new("d"), new("e"), new("c", run_at=NOW - 1), new("b", priority=1),
+            new("a", priority=1, run_at=NOW - 9), new("f", priority=-1, run_at=NOW - 99),
         )  # fmt: skip
 
         assert [job.id for job in take(store, begun=9)] == list("abcdef")
@@ -232,7 +234,11 @@ class TestEveryStore:
 
     def test_attempts_are_kept_oldest_first_and_blamed_interruptions_counted(self, store):
         put(store, new("a"))
-        for kind, blamed in ((OutcomeKind.FAILED, False), (OutcomeKind.INTERRUPTED, True), (OutcomeKind.INTERRUPTED, False)):
+        for kind, blamed in (
+            (OutcomeKind.FAILED, False),
+            (OutcomeKind.INTERRUPTED, True),
+            (OutcomeKind.INTERRUPTED, False),
+        ):
             (claimed,) = take(store)
             with store.turn("b", NOW) as turn:
                 turn.settle(claimed, Outcome(kind=kind, error="E", blamed=blamed), RETRY)
