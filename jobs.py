@@ -405,7 +405,8 @@ class Jobs:
 
     def _expect(self, life: Life, job_id: str, state: str | None) -> None:
         give_up_at = life.clock.now() + EXPECT_SECONDS_MAX
-        life.post.tell("broker", Expect(job_id=job_id, state=state, give_up_at=give_up_at), corr=job_id)
+        expect = life.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
+        life.post.tell("broker", expect, corr=job_id)
 
     def _ended(self, life: Life, job_id: str) -> JobRecord | None:
         record = life.store.get(job_id)

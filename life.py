@@ -30,6 +30,7 @@ from .messages.mail import (
     Died,
     Down,
     Drain,
+    Expect,
     Farewell,
     Interrupt,
     LaneEnded,
@@ -89,6 +90,7 @@ class Life:
         self.post = Post(self.clock)
         self.waiters = Waiters(environment.future)
         self.store_trouble: str | None = None
+        self.expected: dict[str, Expect] = {}
         self._durability = durability
         self._handlers = handlers
         self._declared = declared
@@ -199,7 +201,7 @@ class Life:
             return JobBroker.start(
                 self._context, incarnation, store=self.store, presence=self._presence, hints=self._hints,
                 has_handler=lambda name: bool(self._handlers(name)), wake_waiters=self.waiters.wake,
-                awaited=self.waiters.awaited, store_is_down=self._note_store,
+                awaited=self.waiters.awaited, expected=self.expected, store_is_down=self._note_store,
             )  # fmt: skip
 
         return ChildSpec(id="broker", start=start, budget=self._budget())

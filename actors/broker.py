@@ -88,6 +88,7 @@ class JobBroker(RuntimeActor):
         has_handler: Callable[[str], bool],
         wake_waiters: Callable[[Iterable[JobRecord]], None],
         awaited: Callable[[], list[str]],
+        expected: dict[str, Expect],
         store_is_down: Callable[[str | None], None],
     ) -> None:
         super().__init__(context, "broker", incarnation)
@@ -104,7 +105,8 @@ class JobBroker(RuntimeActor):
             has_handler=has_handler,
         )
         self._pending: list[Mail] = []
-        self._expected: dict[str, Expect] = {}
+        # The runtime's own, because a host may expect a job while there is no broker, or one that dies.
+        self._expected = expected
         self._expect_wait = EXPECT_SECONDS_MIN
         self._recovered = False
         self._presence_due = 0.0
@@ -117,6 +119,8 @@ class JobBroker(RuntimeActor):
         names = [name for name in self.context.post.names() if name.startswith("handler:")]
         self._desk.unreconciled = {name for name in names if self.tell(name, Report())}
         self.tell("scheduler", Report())
+        if self._expected:
+            self._tell_self(Look())
         self._again("retention", self._retention_step(), Housekeep())
 
     def on_down(self) -> None:

@@ -728,6 +728,19 @@ def test_a_job_of_a_transaction_gets_its_line_in_the_log(runtime, recorder, host
     assert queued["rev"] == rt.jobs.get(job).record.rev
 
 
+def test_a_job_of_a_transaction_is_found_although_there_was_no_broker_when_it_was_queued(runtime, recorder, host_db):
+    rt = runtime()
+    rt.jobs.add_handler("welcome", lambda job: "found")
+    rt.jobs.join(rt.jobs.queue("welcome"), timeout=10)
+    rt.life.post.find("broker").actor_ref.tell("this is no Mail, and kills it")
+    job = rt.jobs.queue("welcome", connection=host_db)
+    recorder.wait_for("actor.restarted", child="broker")
+
+    host_db.commit()
+
+    assert rt.jobs.join(job, timeout=10).result == "found"
+
+
 def test_a_known_id_in_a_transaction_gives_the_stored_job(runtime, host_db):
     rt = runtime()
     rt.jobs.queue("welcome", 1, id="x")
