@@ -54,12 +54,12 @@ KILLED = """
     rt = Runtime(sys.argv[1])
     @rt.jobs.handler("work")
     def work(job):
-        print(job.token, flush=True)
+        print(job.token + "\\n", end="", flush=True)
         time.sleep(60)
     with rt:
         rt.jobs.queue("work", id="in-flight")
         rt.jobs.queue("work", id="waiting")
-        print("queued", flush=True)
+        print("queued\\n", end="", flush=True)
         time.sleep(60)
 """
 
