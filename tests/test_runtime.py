@@ -17,7 +17,7 @@ import time
 import pykka
 import pytest
 import structlog
-from lamplighter import JobFailed, NotStarted, Runtime, StoreUnavailable, UsageError
+from lamplighter import JobFailed, NotStarted, Runtime, RuntimeFailed, StoreUnavailable, UsageError
 
 
 def lamplighter_threads():
@@ -191,6 +191,8 @@ SIGNALLED = """
     rt = Runtime(sys.argv[1])
     @rt.jobs.handler("work")
     def work(job):
+        while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            job.sleep(0.005)
         print("running", flush=True)
         job.sleep(0.3)
         print("finished", flush=True)
@@ -352,6 +354,57 @@ def test_a_stop_while_the_file_is_locked_returns_and_the_next_life_takes_the_job
 
     assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).state == "done"
     recorder.wait_for("runtime.recovered")
+
+
+# --- giving up -----------------------------------------------------------------------------------------------
+
+
+def kill_until(rt, recorder, name, event):
+    """Kill each incarnation of an actor until the supervisor says that it was one too many."""
+    for incarnation in range(1, 20):
+        recorder.until(lambda n=incarnation: recorder.of(event) or rt.life.post.find(name).incarnation == n)
+        if recorder.of(event):
+            return
+        rt.life.post.find(name).actor_ref.tell("this is no Mail")
+        recorder.until(lambda n=incarnation: len(recorder.of("actor.crashed", child=name)) == n or recorder.of(event))
+
+
+def test_when_the_supervisor_gives_up_the_host_is_told_and_goes_on(runtime, recorder):
+    told = []
+    rt = runtime(restarts_max=2, restart_backoff_seconds_max=0.01, on_failure=told.append)
+    rt.jobs.queue("work", id="kept")
+
+    kill_until(rt, recorder, "broker", "supervisor.gave_up")
+    with pytest.raises(RuntimeFailed, match="broker died 3 times"):
+        rt.wait(timeout=10)
+    recorder.until(lambda: told, "on_failure to be called")
+    health = rt.health()
+    with pytest.raises(NotStarted, match="has failed"):
+        rt.jobs.queue("work")
+    rt.start()
+
+    assert isinstance(told[0], RuntimeFailed)
+    assert (health.status, "broker died" in health.reasons[0]) == ("red", True)
+    assert rt.health().status == "green"
+    assert rt.jobs.get("kept").state == "queued"
+    assert rt.wait(timeout=0) is False
+
+
+def test_a_name_whose_actor_keeps_dying_is_quarantined_alone(runtime, recorder):
+    rt = runtime(restarts_max=1, restart_backoff_seconds_max=0.01)
+    for name in ("bad", "good"):
+        rt.jobs.add_handler(name, lambda job: "ran")
+        rt.jobs.join(rt.jobs.queue(name), timeout=10)
+
+    kill_until(rt, recorder, "handler:bad", "actor.quarantined")
+    job = rt.jobs.queue("bad")
+
+    assert rt.health().status == "red"
+    assert "handler:bad is quarantined" in rt.health().reasons[0]
+    assert rt.jobs.join(rt.jobs.queue("good"), timeout=10).result == "ran"
+    assert rt.jobs.get(job).state == "queued"
+    rt.jobs.add_handler("bad", lambda job: "mended")
+    assert rt.jobs.join(job, timeout=10).state == "done"
 
 
 # --- looking -------------------------------------------------------------------------------------------------
