@@ -393,9 +393,14 @@ class Jobs:
         if isinstance(job, Job):
             claim_no = job.record.claim_no if job.record.state == JobState.RUNNING else None
             return life, job.id, claim_no, text
-        job_id, _, number = check_name(job, "job").rpartition(":")
-        if job_id and number.isdecimal():
+        job_id, _, number = job.rpartition(":") if isinstance(job, str) else ("", "", "")
+        # A host may give its jobs ids such as "order:7", which look like tokens.
+        if not (job_id and number.isdecimal()):
+            return life, check_name(job, "job"), None, text
+        if life.store.get(job) is None:
             return life, job_id, int(number), text
+        if life.store.get(job_id) is not None:
+            raise UsageError(f"expected a token or an id, got: {job!r}, which is both here; pass the Job itself")
         return life, job, None, text
 
     def _set_paused(self, name: str, *, paused: bool) -> None:

@@ -429,6 +429,42 @@ def test_a_stale_token_is_refused_and_the_log_says_so(runtime, recorder):
     assert rt.jobs.join(job, timeout=10).result == "fresh"
 
 
+def test_an_id_that_looks_like_a_token_is_an_id(runtime):
+    rt = runtime()
+    for job_id in ("order:7", "user", "user:ada"):
+        rt.jobs.queue("manual", id=job_id)
+
+    rt.jobs.mark_done("order:7", "by id")
+    rt.jobs.mark_done("user:ada")
+
+    assert rt.jobs.get("order:7").result == "by id"
+    assert (rt.jobs.get("user").state, rt.jobs.get("user:ada").state) == ("queued", "done")
+
+
+def test_what_could_be_a_token_or_an_id_is_refused(runtime):
+    rt = runtime()
+    rt.jobs.queue("manual", id="order")
+    job = rt.jobs.queue("manual", id="order:7")
+
+    with pytest.raises(UsageError, match="which is both here"):
+        rt.jobs.mark_done("order:7")
+
+    rt.jobs.mark_done(job)
+    assert (rt.jobs.get("order").state, rt.jobs.get("order:7").state) == ("queued", "done")
+
+
+def test_the_token_of_the_longest_id_works(runtime, recorder):
+    rt = runtime()
+    tokens = []
+    rt.jobs.add_handler("webhook", lambda job: tokens.append(job.token), auto_done=False)
+    job = rt.jobs.queue("webhook", id="x" * 200)
+    recorder.until(lambda: tokens, "a token")
+
+    rt.jobs.mark_done(tokens[0], "ended")
+
+    assert rt.jobs.join(job, timeout=10).result == "ended"
+
+
 def test_the_same_token_twice_ends_a_job_once(runtime, recorder):
     rt = runtime()
     tokens = []
