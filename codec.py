@@ -30,7 +30,11 @@ def encode(value: Any, *, what: str, bytes_max: int) -> str:
     if value is None:
         return "null"
     _check(value, what, 0)
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    try:
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except ValueError as error:
+        # An int of thousands of digits: Python writes none (sys.set_int_max_str_digits), and could not read it back.
+        raise UsageError(f"expected {what} that JSON can carry, got: {error}") from None
     # The text is ASCII (lone surrogates stay escaped), so its length is its size.
     if len(text) > bytes_max:
         raise UsageError(

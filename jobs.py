@@ -222,6 +222,10 @@ class Jobs:
         if state is not None:
             check_one_of(state, "state", [one.value for one in JobState])
         check_whole(limit, "limit", least=1, most=LIST_JOBS_MAX)
+        if name is not None:
+            check_name(name)
+        if before is not None and not isinstance(before, Job):
+            raise UsageError(f"expected before to be a Job of the page before, got: {before!r:.200}")
         records = self._life().store.list(
             name=name, state=state, limit=limit, before=None if before is None else before.record.no
         )
@@ -233,7 +237,7 @@ class Jobs:
 
     def counts(self, name: str | None = None) -> dict[str, int]:
         """How many jobs are in each state; every state is there."""
-        return self._life().store.counts(name)
+        return self._life().store.counts(None if name is None else check_name(name))
 
     async def acounts(self, name: str | None = None) -> dict[str, int]:
         """`counts` for asyncio hosts."""
@@ -252,11 +256,11 @@ class Jobs:
             UnknownJob: it is not in the store.
         """
         self._warn_if_blocking("join")
-        life, job_id = self._life(), _id(job)
+        life, job_id, seconds = self._life(), _id(job), _timeout(timeout)
         future = life.waiters.add(job_id)
         try:
             found = self._ended(life, job_id)
-            record: JobRecord = future.result(timeout) if found is None else found
+            record: JobRecord = future.result(seconds) if found is None else found
         except (FutureTimeout, CancelledError):
             raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
         finally:
@@ -265,11 +269,11 @@ class Jobs:
 
     async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """`join` for asyncio hosts."""
-        life, job_id = self._life(), _id(job)
+        life, job_id, seconds = self._life(), _id(job), _timeout(timeout)
         future = life.waiters.add(job_id)
         try:
             found = await asyncio.to_thread(self._ended, life, job_id)
-            record: JobRecord = await asyncio.wait_for(asyncio.wrap_future(future), timeout) if found is None else found
+            record: JobRecord = await asyncio.wait_for(asyncio.wrap_future(future), seconds) if found is None else found
         except TimeoutError:
             raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
         finally:
@@ -477,6 +481,10 @@ def _spec(job: Any, options: dict[str, Any]) -> JobSpec:
 
 def _id(job: Ref) -> str:
     return job.id if isinstance(job, Job) else check_name(job, "job")
+
+
+def _timeout(value: Seconds | None) -> Seconds | None:
+    return None if value is None else check_seconds(value, "timeout")
 
 
 def _stored(answer: Any) -> list[Job[Any]]:

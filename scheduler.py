@@ -213,7 +213,7 @@ class Scheduler:
         return {**declared, **stored}
 
     def _known(self, schedule_id: str) -> ScheduleRecord:
-        record = self._active().get(schedule_id)
+        record = self._active().get(schedule_id) if isinstance(schedule_id, str) else None
         if record is None:
             raise UnknownSchedule(f"expected the id of an active schedule, as add gave it, got: {schedule_id!r}")
         return record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,7 @@ DATA = [
     ({"a": [object()]}, r"data\.a\[0\]"),
     (datetime.now(UTC), "datetime"),
     ("x" * (1024 * 1024), "at most 1048576 bytes"),
+    (10**5000, "integer string conversion"),
 ]
 OPTIONS = [
     ({"delay": -1}, "delay"),
@@ -238,6 +240,8 @@ def test_unknown_ids_are_said_to_be_unknown(rt):
     for call in (rt.scheduler.remove, rt.scheduler.pause, rt.scheduler.resume, rt.scheduler.run_now):
         with pytest.raises(UnknownSchedule, match="nobody"):
             call("nobody")
+        with pytest.raises(UnknownSchedule, match="7"):
+            call([7])
     with pytest.raises(UnknownSchedule, match="nobody"):
         rt.scheduler.explain("nobody", datetime.now(UTC), datetime.now(UTC))
 
@@ -255,10 +259,36 @@ def test_what_is_neither_a_pair_nor_a_spec_is_refused(rt, jobs):
         rt.jobs.queue_many(jobs)
 
 
-@pytest.mark.parametrize("options", [{"state": "sleeping"}, {"limit": 0}, {"limit": "all"}, {"limit": 10**9}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"state": "sleeping"},
+        {"limit": 0},
+        {"limit": "all"},
+        {"limit": 10**9},
+        {"name": 7},
+        {"name": ""},
+        {"before": "x"},
+    ],
+    ids=repr,
+)
 def test_a_list_that_cannot_be_is_refused(rt, options):
     with pytest.raises(UsageError):
         rt.jobs.list(**options)
+
+
+@pytest.mark.parametrize("name", ["", 7, {1}])
+def test_counts_of_what_is_no_name_are_refused(rt, name):
+    with pytest.raises(UsageError, match="expected name"):
+        rt.jobs.counts(name)
+
+
+@pytest.mark.parametrize("timeout", ["x", -1, float("nan"), True])
+def test_a_timeout_of_join_that_cannot_be_is_refused(rt, timeout):
+    with pytest.raises(UsageError, match="expected timeout"):
+        rt.jobs.join("nobody", timeout=timeout)
+    with pytest.raises(UsageError, match="expected timeout"):
+        asyncio.run(rt.jobs.ajoin("nobody", timeout=timeout))
 
 
 @pytest.mark.parametrize(
