@@ -7,6 +7,9 @@ import itertools
 import threading
 from collections.abc import Callable
 
+from lamplighter import Runtime
+from lamplighter.actors.scheduler import SchedulerActor
+
 
 class ManualTime:
     """One flow of time, shared by every clock (that is: every life of a runtime) that is made from it."""
@@ -35,6 +38,19 @@ class ManualTime:
         for clock in self._clocks:
             clock.jumped(seconds)
             clock.make_due_calls()
+
+
+def is_idle(runtime: Runtime) -> bool:
+    """Whether every actor of a runtime has handled all that it was told, and every tick that was sent is stored."""
+    life = runtime.life
+    assert life is not None
+    scheduler = life.post.find("scheduler")
+    if not isinstance(scheduler, SchedulerActor):
+        return False
+    actors = [life.post.find(name) for name in life.post.names()]
+    return all(active.sent_at is None for active in list(scheduler._active.values())) and not any(
+        len(actor.mailbox) or actor.busy_since is not None for actor in actors if actor is not None
+    )
 
 
 class ManualCall:

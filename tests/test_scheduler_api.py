@@ -10,7 +10,7 @@ import pytest
 from lamplighter import JobState, NotStarted, UnknownSchedule
 from lamplighter.environment import Environment
 
-from .manual_clock import ManualTime
+from .manual_clock import ManualTime, is_idle
 
 START = datetime(2026, 3, 1, 11, 59, 30, tzinfo=UTC)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -39,13 +39,7 @@ def advance(rt, time, recorder, schedule, seconds, slots):
 
 def settle(rt, time, recorder):
     """Wait until the scheduler has taken in all that it was told."""
-    recorder.until(
-        lambda: (
-            all(active.sent_at is None for active in rt.life.post.find("scheduler")._active.values())
-            and not any(len(rt.life.post.find(name).mailbox) for name in rt.life.post.names())
-        ),
-        "the actors to be idle",
-    )
+    recorder.until(lambda: is_idle(rt), "the actors to be idle")
 
 
 # --- add, list, remove ---------------------------------------------------------------------------------------
