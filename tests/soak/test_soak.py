@@ -14,7 +14,7 @@ SECONDS = 1200 if TORTURE else 24
 def test_memory_and_file_stay_level_under_a_steady_stream_of_jobs() -> None:
     script = Path(__file__).with_name("soak.py")
 
-    ran = subprocess.run([sys.executable, str(script), str(SECONDS)], capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, str(script), str(SECONDS)], check=False, capture_output=True, text=True)
 
     print(ran.stdout)
     assert ran.returncode == 0, ran.stdout + ran.stderr
