@@ -203,9 +203,7 @@ def test_a_timeout_that_raises_ends_a_loop_in_python(runtime: Runtime, neighbour
     goes_on(runtime, neighbour)
 
 
-def test_too_many_hung_threads_halt_their_handler_alone_until_they_have_ended(
-    runtime: Runtime, neighbour: Any
-) -> None:
+def test_too_many_hung_threads_halt_their_handler_alone_until_they_have_ended(runtime: Runtime, neighbour: Any) -> None:
     release = threading.Event()
 
     def hang(job: Job) -> str:

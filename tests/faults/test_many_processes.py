@@ -44,7 +44,7 @@ def waits(nodes: list[Host], rounds: int, order: str) -> list[float]:
     seconds = []
     for number in range(rounds):
         asker, doer = number % 4, (number + 1 + number // 4 % 3) % 4
-        job_id = f"{order}-{number}-{asker}-{doer}"
+        job_id = f"{order}-{number}-{rounds}"
         nodes[asker].say(f"{order} for-{doer} {job_id}")
         said, queued_at = nodes[asker].expect("queued")
         ran, ran_at, _ = nodes[doer].expect("ran")

@@ -178,9 +178,7 @@ def test_an_actor_is_restarted_while_a_hundred_jobs_are_in_flight_and_none_is_lo
 
 
 @pytest.mark.parametrize("name", ACTORS)
-def test_the_first_incarnation_may_die_in_on_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_the_first_incarnation_may_die_in_on_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     kind, left = ACTORS[name], [1]
     original = kind.on_start
 
