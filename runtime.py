@@ -293,9 +293,27 @@ def _address(store: Any) -> str:
     raise UsageError(f'expected a store: a path, "sqlite:///path" or ":memory:", got: {text!r}')
 
 
-def _after_fork() -> None:
+_frozen: list[SqliteStore] = []
+"""Stores that a fork under way has closed for its moment."""
+
+
+def _before_fork() -> None:
+    for runtime in list(_all):
+        life = runtime._life
+        if life is not None and life.pid == os.getpid() and life.store.freeze():
+            _frozen.append(life.store)
+
+
+def _after_fork_in_parent() -> None:
+    while _frozen:
+        _frozen.pop().thaw()
+
+
+def _after_fork_in_child() -> None:
+    # What was closed stays closed here: a life of the child's own opens its own.
+    _frozen.clear()
     for runtime in list(_all):
         runtime._forked()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -31,6 +31,9 @@ DURABILITY = {"full": "full", "os": "normal"}
 READERS_MAX = 8
 """Idle reading connections that are kept."""
 
+FREEZE_SECONDS_MAX = 10.0
+"""How long a fork waits for the turn and the reads that are under way."""
+
 CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
 
 
@@ -47,6 +50,10 @@ class SqliteStore:
         self._writer: sqlite3.Connection | None = None
         self._lock = threading.RLock()
         self._readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        self._reading_now = 0
+        self._gate = threading.Condition()
+        self._frozen = False
+        self._reopen = False
         self._data_version = 0
 
     # --- opening --------------------------------------------------------------------------------------------
@@ -55,23 +62,75 @@ class SqliteStore:
         if not self.in_memory:
             self._make_file()
         with self._translated():
-            self._writer = self._connect()
+            writer = self._writer = self._connect_writer()
             try:
-                # Some file systems cannot do WAL; SQLite then answers with the mode it kept.
-                mode = self._writer.execute("pragma journal_mode = wal").fetchone()[0]
-                if mode != "wal" and not self.in_memory:
-                    raise UsageError(f"expected {self.address} to be able to use WAL, got journal mode: {mode}")
-                self._writer.execute(f"pragma synchronous = {DURABILITY[self._durability]}")
-                self._writer.execute("pragma journal_size_limit = 16777216")
-                schema.migrate(self._writer)
+                schema.migrate(writer)
             except BaseException:
                 self.close()
                 raise
             self.changed()
 
+    def _connect_writer(self) -> sqlite3.Connection:
+        writer = self._connect()
+        try:
+            # Some file systems cannot do WAL; SQLite then answers with the mode it kept.
+            mode = writer.execute("pragma journal_mode = wal").fetchone()[0]
+            if mode != "wal" and not self.in_memory:
+                raise UsageError(f"expected {self.address} to be able to use WAL, got journal mode: {mode}")
+            writer.execute(f"pragma synchronous = {DURABILITY[self._durability]}")
+            writer.execute("pragma journal_size_limit = 16777216")
+        except BaseException:
+            writer.close()
+            raise
+        return writer
+
+    def freeze(self) -> bool:
+        """Before a fork: wait until nothing is under way, then close every connection; False if that cannot be.
+
+        SQLite keeps in the process's memory which locks it holds, and a child inherits that memory but not the locks.
+        Its own new connections would then believe in locks that it has not, or wait for ever for one that the parent
+        held (https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+        """
+        if self.in_memory or not self._lock.acquire(timeout=FREEZE_SECONDS_MAX):
+            return False
+        with self._gate:
+            self._frozen = True
+            self._gate.wait_for(lambda: self._reading_now == 0, FREEZE_SECONDS_MAX)
+        was_open = self._writer is not None
+        self.close()
+        if not was_open:
+            self._thawed()
+        return was_open
+
+    def thaw(self) -> None:
+        """After the fork, in the parent: go on. A failure to open again is met by the next turn, like any other."""
+        try:
+            self._reopen = True
+            with contextlib.suppress(sqlite3.Error, LamplighterError):
+                self._reopened()
+        finally:
+            self._thawed()
+
+    def _reopened(self) -> sqlite3.Connection | None:
+        """The writer; None when the store is closed. Opened again if a fork has closed it."""
+        if self._reopen and self._writer is None:
+            with self._lock:
+                if self._reopen and self._writer is None:
+                    self._writer = self._connect_writer()
+                    # Whether others have written in between is not known, so the next look says that they have.
+                    self._data_version = -1
+                    self._reopen = False
+        return self._writer
+
+    def _thawed(self) -> None:
+        with self._gate:
+            self._frozen = False
+            self._gate.notify_all()
+        self._lock.release()
+
     def close(self) -> None:
         with self._lock:
-            writer, self._writer = self._writer, None
+            writer, self._writer, self._reopen = self._writer, None, False
             if writer is not None:
                 writer.close()
         with contextlib.suppress(queue.Empty):
@@ -104,7 +163,7 @@ class SqliteStore:
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[SqliteTurn]:
         with self._lock, self._translated():
-            writer = self._writer
+            writer = self._reopened()
             if writer is None:
                 raise StoreUnavailable(f"the store {self.address} is closed")
             writer.execute("begin immediate")
@@ -120,10 +179,11 @@ class SqliteStore:
                 raise
 
     def changed(self) -> bool:
-        if self._writer is None:
-            return False
         with self._lock, self._translated():
-            version = self._writer.execute("pragma data_version").fetchone()[0]
+            writer = self._reopened()
+            if writer is None:
+                return False
+            version = writer.execute("pragma data_version").fetchone()[0]
         changed, self._data_version = version != self._data_version, version
         return bool(changed)
 
@@ -151,13 +211,29 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        if self._writer is None:
-            raise StoreUnavailable(f"the store {self.address} is closed")
+        if self.in_memory:
+            with self._lock, self._translated():
+                if self._writer is None:
+                    raise StoreUnavailable(f"the store {self.address} is closed")
+                yield self._writer
+            return
+        with self._gate:
+            self._gate.wait_for(lambda: not self._frozen)
+            self._reading_now += 1
+        try:
+            with self._reader() as reader:
+                yield reader
+        finally:
+            with self._gate:
+                self._reading_now -= 1
+                self._gate.notify_all()
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
         with self._translated():
-            if self.in_memory:
-                with self._lock:
-                    yield self._writer
-                return
+            # Not opened again here: the fork that closed it holds the lock until it has tried to.
+            if self._writer is None:
+                raise StoreUnavailable(f"the store {self.address} is closed")
             try:
                 reader = self._readers.get_nowait()
             except queue.Empty:
