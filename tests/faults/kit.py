@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -50,6 +51,8 @@ class Host:
                 stderr=errors,
                 text=True,
                 bufsize=1,
+                # A group of its own, so that what it has forked ends with the test too.
+                start_new_session=True,
             )
         self.pid = self.process.pid
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -133,8 +136,8 @@ class Host:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self.process.wait(SECONDS_MAX)
         self._reader.join(SECONDS_MAX)
         for pipe in (self.process.stdin, self.process.stdout):
