@@ -119,8 +119,8 @@ class JobBroker(RuntimeActor):
         names = [name for name in self.context.post.names() if name.startswith("handler:")]
         self._desk.unreconciled = {name for name in names if self.tell(name, Report())}
         self.tell("scheduler", Report())
-        if self._expected:
-            self._tell_self(Look())
+        # The first turn is due at once, also in a runtime that is asked nothing: others may have died, hosts queued.
+        self._tell_self(Look())
         self._again("retention", self._retention_step(), Housekeep())
 
     def on_down(self) -> None:

@@ -80,6 +80,15 @@ def test_pain_01_jobs_in_flight_are_not_lost_when_the_process_dies(runtime, tmp_
         rt.jobs.mark_done(token)
 
 
+def test_pain_01_jobs_in_flight_are_taken_back_by_a_runtime_that_only_starts(runtime, recorder, tmp_path):
+    killed_host(tmp_path / "jobs.db")
+
+    rt = runtime()
+
+    assert recorder.wait_for("runtime.recovered")["jobs"] == 1
+    assert rt.jobs.counts()["queued"] == 2
+
+
 def test_pain_02_no_job_stays_running_for_ever_when_its_actor_dies(runtime, recorder):
     rt = runtime(lane_grace_seconds=0.1)
     started = threading.Semaphore(0)
