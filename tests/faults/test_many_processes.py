@@ -206,6 +206,21 @@ def test_a_forked_child_that_lives_is_never_taken_for_its_dead_parent(tmp_path: 
             os.kill(int(child), signal.SIGKILL)
 
 
+def test_what_a_forked_child_accepts_after_its_parent_has_stopped_is_in_the_file(
+    tmp_path: Path, hosts: ExitStack
+) -> None:
+    store = tmp_path / "jobs.db"
+    parent = hosts.enter_context(Host("forking.py", store, folder=tmp_path))
+    parent.expect("started")
+    parent.say("fork")
+    parent.expect("child-done")
+    # A clean stop closes the file, and the last to close it takes the write-ahead log away.
+    assert parent.end() == 0
+    (accepted,) = parent.expect("orphan-accepted")
+    assert rows(store, "select state from lamplighter_jobs where id = ?", accepted) == [("queued",)]
+    assert rows(store, "pragma integrity_check") == [("ok",)]
+
+
 def test_forks_at_random_instants_of_a_busy_parent_hurt_neither_the_file_nor_a_job(
     tmp_path: Path, hosts: ExitStack
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -319,3 +320,15 @@ def test_a_broker_whose_budget_is_spent_fails_the_runtime_and_the_host_goes_on(t
         assert runtime.jobs.get(waiting).state == "queued"
         assert runtime.jobs.join(runtime.jobs.queue("load"), timeout=SECONDS_MAX).result == "ended"
     neighbour.stop()
+
+
+def test_a_job_in_a_hosts_open_transaction_is_found_although_the_broker_has_died_meanwhile(
+    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    connection.execute("begin immediate")
+    job = runtime.jobs.queue("innocent", 7, connection=connection)
+    kill(runtime, "broker", "an exception on a tell", monkeypatch)
+    connection.execute("commit")
+    connection.close()
+    assert runtime.jobs.join(job, timeout=5.0).result == 7

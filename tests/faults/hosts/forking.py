@@ -42,6 +42,11 @@ def child_asks() -> None:
     runtime.start()
     job = runtime.jobs.join(runtime.jobs.queue("light", id=f"of-{os.getpid()}"), timeout=30)
     say("child-done", os.getpid(), runtime.health().boot, job.result)
+    parent = os.getppid()
+    while os.getppid() == parent:
+        threading.Event().wait(0.05)
+    # The parent has ended, cleanly or not; what the child accepts now must be in the file for all to see.
+    say("orphan-accepted", runtime.jobs.queue("later", id=f"orphan-{os.getpid()}").id)
     threading.Event().wait()
 
 
