@@ -119,6 +119,9 @@ EVENTS: dict[str, EventKind] = {
     "schedule.changed": EventKind(
         "info", "A schedule is another one from now on.", ("schedule", "job_name", "when", "timezone", "durable")
     ),
+    "schedule.unusable": EventKind(
+        "error", "Its rule or zone cannot be read here; its slots wait.", ("schedule", "job_name", "reason")
+    ),
     "schedule.removed": EventKind("info", "A schedule is gone.", ("schedule", "job_name")),
     "schedule.paused": EventKind("info", "Its slots pass without firing.", ("schedule", "job_name")),
     "schedule.resumed": EventKind("info", "Its slots fire again.", ("schedule", "job_name")),

@@ -17,7 +17,7 @@ from .actors.broker import JobBroker
 from .actors.handler import HandlerActor
 from .actors.scheduler import SchedulerActor
 from .environment import Environment
-from .errors import NotStarted, StoreUnavailable
+from .errors import LamplighterError, NotStarted, StoreUnavailable
 from .job import Job
 from .lanes.handler import Handler
 from .lanes.lane import Lane, LaneContext
@@ -167,7 +167,7 @@ class Life:
     def _neighbours(self) -> tuple[Presence, Hints]:
         if self.store.in_memory:
             return SolePresence(), NoHints()
-        folder = Path(f"{os.path.abspath(self.store.address)}-boots")
+        folder = Path(f"{self.store.address}-boots")
         return FilePresence(folder), SocketHints(folder, self.boot)
 
     def _register(self, names: Sequence[str]) -> None:
@@ -314,7 +314,7 @@ class Life:
             self._wait_quiet(handlers, SETTLE_SECONDS_MAX)
         try:
             self.ask(lambda reply: Farewell(reply=reply))
-        except (StoreUnavailable, NotStarted):
+        except LamplighterError:
             # The store is away. The next start finds a boot without a process, and takes back what it held.
             self.log.emit("store.unavailable", store=self.store.address, reason="the boot could not say farewell")
         self.end(interrupted)

@@ -112,8 +112,15 @@ class Runtime:
             life.start(self.registry.names(), self.registry.budgets)
             self._life = life
             self._ended.clear()
-            for schedule in self.registry.schedules():
-                life.ask(partial(_declare, schedule))
+            try:
+                for schedule in self.registry.schedules():
+                    life.ask(partial(_declare, schedule))
+            except BaseException:
+                # A start that fails has started nothing: the next one begins anew.
+                self._life = None
+                self._ended.set()
+                life.stop(0.0)
+                raise
             return self
 
     def stop(self, drain: Seconds = DRAIN_SECONDS) -> None:
@@ -293,25 +300,26 @@ def _address(store: Any) -> str:
     raise UsageError(f'expected a store: a path, "sqlite:///path" or ":memory:", got: {text!r}')
 
 
-_frozen: list[SqliteStore] = []
-"""Stores that a fork under way has closed for its moment."""
+_forking = threading.local()
+"""On the forking thread, the stores that its fork has closed for the moment. All hooks of a fork run on that thread."""
 
 
 def _before_fork() -> None:
+    _forking.frozen = []
     for runtime in list(_all):
         life = runtime._life
         if life is not None and life.pid == os.getpid() and life.store.freeze():
-            _frozen.append(life.store)
+            _forking.frozen.append(life.store)
 
 
 def _after_fork_in_parent() -> None:
-    while _frozen:
-        _frozen.pop().thaw()
+    while _forking.frozen:
+        _forking.frozen.pop().thaw()
 
 
 def _after_fork_in_child() -> None:
     # What was closed stays closed here: a life of the child's own opens its own.
-    _frozen.clear()
+    _forking.frozen = []
     for runtime in list(_all):
         runtime._forked()
 

@@ -162,10 +162,14 @@ class RuntimeActor(pykka.ThreadingActor):
             self._note_death(error)
         finally:
             self.actor_stopped.set()
-            self.on_down()
-            if self._in_hand is not None:
-                self.on_lost(self._in_hand, read=True)
-            self.return_mail()
+            try:
+                self.on_down()
+                if self._in_hand is not None:
+                    self.on_lost(self._in_hand, read=True)
+                self.return_mail()
+            except BaseException as error:
+                # Whatever goes wrong with the last words, the death itself must be told.
+                self._note_death(error)
             reason, trace = self._death or ("stopped", None)
             self.context.died(
                 Died(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from ..errors import LamplighterError, StoreUnavailable
+from ..errors import LamplighterError, StoreError, StoreUnavailable
 from ..log import Speaker
 from ..messages.jobs import Instant, JobRecord, JobState
 from ..messages.mail import (
@@ -111,6 +111,7 @@ class JobBroker(RuntimeActor):
         self._recovered = False
         self._presence_due = 0.0
         self._looked_at = 0.0
+        self._abroad = False
         self._waiting_since: float | None = None
         self._timers: dict[str, tuple[float, Any]] = {}
 
@@ -137,25 +138,33 @@ class JobBroker(RuntimeActor):
     def receive(self, mail: Mail) -> None:
         batch = [*self._pending, mail, *self.take_more(self.context.limits.turn_messages_max)]
         self._pending = batch
-        if self._recovered and all(isinstance(m.body, Look) for m in batch) and not self._is_worth_a_turn(batch):
-            self._pending = []
+        # A hint in a mixed batch counts too: under load there is no other.
+        self._abroad = self._abroad or any(isinstance(m.body, Look) and m.body.foreign for m in batch)
+        only_looks = self._recovered and all(isinstance(m.body, Look) for m in batch)
+        if self._look_abroad() or not only_looks or self._is_worth_a_turn():
+            self._take_turn(batch)
             return
-        self._take_turn(batch)
+        self._pending = []
+        self._store_is_back()
+        self._set_alarms()
 
     # --- a turn ---------------------------------------------------------------------------------------------
 
     def _take_turn(self, batch: list[Mail]) -> None:
+        first = not self._recovered
         try:
             out = self._commit(batch)
         except StoreUnavailable as error:
             self._wait_for_store(error)
             return
         except Exception:
-            self._pending = []
             self._one_by_one(batch)
         else:
-            self._pending = []
             self._let_out(out)
+            self._pending = []
+        if first:
+            # The predecessor may have died between a commit and telling who waited for it.
+            self._wake_the_ended()
         self._store_is_back()
         self._set_alarms()
 
@@ -172,6 +181,7 @@ class JobBroker(RuntimeActor):
                 self._refuse(mail, error)
             else:
                 self._let_out(out)
+        self._pending = []
 
     def _refuse(self, mail: Mail, error: Exception) -> None:
         kind = type(mail.body).__name__
@@ -182,6 +192,8 @@ class JobBroker(RuntimeActor):
         reply = getattr(mail.body, "reply", None)
         if reply is not None:
             answer(reply, None, LamplighterError(f"{kind} could not be carried out: {error!r}"))
+        if isinstance(mail.body, Housekeep):
+            self._again("retention", self._retention_step(), Housekeep())
         if isinstance(mail.body, Ended) and mail.body.outcome.reason != UNSTORABLE:
             failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
             self._one_by_one([replace(mail, body=replace(mail.body, outcome=failed))])
@@ -320,12 +332,10 @@ class JobBroker(RuntimeActor):
 
     # --- waiting --------------------------------------------------------------------------------------------
 
-    def _is_worth_a_turn(self, batch: list[Mail]) -> bool:
+    def _is_worth_a_turn(self) -> bool:
         """Look, without taking the write lock, whether time or another process has changed anything for us."""
+        now = self.context.clock.now()
         try:
-            if any(mail.body.foreign for mail in batch) and self._look_abroad():
-                return True
-            now = self._looked_at = self.context.clock.now()
             expiry = self._store.next_expiry()
             worth = (
                 self._store.untold()
@@ -333,37 +343,51 @@ class JobBroker(RuntimeActor):
                 or (expiry is not None and expiry <= now)
                 or any(due <= now for due, _ in self._desk.deferred.values())
             )
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreError):
+            # The turn meets the same trouble, and knows what to do about it.
             return True
-        if not worth:
-            self._set_alarms()
+        self._looked_at = now
         return worth
 
     def _look_abroad(self) -> bool:
-        """See what other processes have done. True when one of them has come or died, which takes a turn."""
+        """If told to, see what other processes have done. True when one has come or died, which takes a turn."""
+        try:
+            if self._abroad:
+                self._read_abroad()
+            self._abroad = False
+        except (StoreUnavailable, StoreError):
+            # Looked for again with the next mail; the turn meets the same trouble, and knows what to do about it.
+            return True
+        return self._desk.roll_call
+
+    def _read_abroad(self) -> None:
+        """Who came or died, what ended, which claims of ours count no longer."""
         others = self._desk.others
         if self._presence_due <= self.context.clock.monotonic():
             self._presence_due = self.context.clock.monotonic() + PRESENCE_SECONDS
             if not all(self._desk.presence.is_alive(other.boot) for other in others):
                 self._desk.roll_call = True
         if not self._store.changed():
-            return self._desk.roll_call
+            return
         present = {boot.boot: boot for boot in self._store.boots() if boot.boot != self.context.boot}
         if present.keys() != {other.boot for other in others}:
             self._desk.roll_call = True
         # Their names may have changed, which decides whether a job is parked.
         self._desk.others = [present.get(other.boot, other) for other in others]
         self.tell("scheduler", Wake(reload=True))
-        awaited = (self._store.get(job_id) for job_id in self._awaited())
-        ended = [job for job in awaited if job is not None and JobState(job.state).ended and job.rev is not None]
-        if ended:
-            self._wake_waiters(ended)
+        self._wake_the_ended()
         for name, room in self._desk.rooms.items():
             for key in room.held:
                 job = self._store.get(key[0])
                 if job is not None and (job.claim_no, job.state) != (key[1], JobState.RUNNING.value):
                     self.tell(f"handler:{name}", Revoke(key=key, reason=job.reason or f"it is {job.state}"))
-        return self._desk.roll_call
+
+    def _wake_the_ended(self) -> None:
+        """Tell those who wait for jobs that ended where this broker did not see it."""
+        awaited = (self._store.get(job_id) for job_id in self._awaited())
+        ended = [job for job in awaited if job is not None and JobState(job.state).ended and job.rev is not None]
+        if ended:
+            self._wake_waiters(ended)
 
     def _set_alarms(self) -> None:
         """Be woken when the next thing becomes due."""
@@ -373,7 +397,8 @@ class JobBroker(RuntimeActor):
             due = [self._store.next_expiry()]
             due.extend(self._store.next_due(name, now) for name in self._desk.free_names())
             self._look_for_expected(now)
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreError):
+            self._again("retry", RETRY_SECONDS, Look())
             return
         due.extend(at for at, _ in self._desk.deferred.values() if at != float("inf"))
         instants = [at for at in due if at is not None]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..clock import Timer
 from ..lanes.handler import Handler
 from ..lanes.lane import Lane
 from ..lanes.registry import Lanes
@@ -80,6 +81,7 @@ class HandlerActor(RuntimeActor):
         self._halted = False
         self._unstarted_timer: Any = None
         self._halt_timer: Any = None
+        self._deadlines: dict[int, Timer] = {}
 
     @property
     def is_quiet(self) -> bool:
@@ -101,6 +103,7 @@ class HandlerActor(RuntimeActor):
     def on_down(self) -> None:
         """Lanes cannot die with their actor: they are told that what they do counts no longer."""
         for lane in self._running.values():
+            self._forget_deadline(lane.id)
             lane.signal("its HandlerActor died")
 
     def receive(self, mail: Mail) -> None:
@@ -189,6 +192,10 @@ class HandlerActor(RuntimeActor):
         if self._waiting:
             busy = Counter(lane.handler.id for lane in self._running.values())
             handlers = self._handlers()
+            if not handlers:
+                # The last one was removed while these claims were on their way.
+                self._give_back([waiting.claim for waiting in self._waiting])
+                self._waiting.clear()
             while self._waiting:
                 free = [handler for handler in handlers if busy[handler.id] < handler.concurrency]
                 if not free:
@@ -218,11 +225,14 @@ class HandlerActor(RuntimeActor):
             waited=round(lane.started_at - (job.claimed_at or lane.started_at), 6),
         )  # fmt: skip
         if lane.timeout is not None:
-            self._later(lane.timeout, DeadlinePassed(lane_id=lane.id, key=claim.key))
+            self._deadlines[lane.id] = self._later(lane.timeout, DeadlinePassed(lane_id=lane.id))
 
     def _hold_back(self, claim: Claim, old: Lane) -> None:
         """Its old lane still runs: wait until it has ended, or has had its time."""
         self.say("job.waiting", job_id=claim.job.id, job_name=claim.job.name, claim_no=claim.job.claim_no, lane=old.id)
+        replaced = self._held_back.get(old.id)
+        if replaced is not None:
+            self._give_back([replaced])
         self._held_back[old.id] = claim
         over = GraceOver(lane_id=old.id)
         old.when_ended(lambda: self._tell_self(over))
@@ -244,6 +254,7 @@ class HandlerActor(RuntimeActor):
 
     def _lane_ended(self, ended: LaneEnded) -> None:
         lane = self._running.pop(ended.lane_id, None)
+        self._forget_deadline(ended.lane_id)
         if lane is not None:
             new = ended.seconds
             self._mean = new if self._mean is None else (1 - MEMORY) * self._mean + MEMORY * new
@@ -271,6 +282,12 @@ class HandlerActor(RuntimeActor):
             self._unsettled[claim.key] = ended
         self.context.post.tell("broker", ended, speaker=replace(self.speaker, corr=claim.job.corr))
 
+    def _forget_deadline(self, lane_id: int) -> None:
+        # Left in the clock's heap, a deadline of an hour would outlive its job by that.
+        timer = self._deadlines.pop(lane_id, None)
+        if timer is not None:
+            timer.cancel()
+
     def _deadline_passed(self, lane_id: int) -> None:
         lane = self._running.get(lane_id)
         if lane is None:
@@ -282,6 +299,7 @@ class HandlerActor(RuntimeActor):
     def _give_up(self, lane: Lane, why: str, outcome: Outcome) -> None:
         """End the claim now; the lane may still run, but nothing that it does counts, and another takes its place."""
         self._running.pop(lane.id, None)
+        self._forget_deadline(lane.id)
         self._end(lane.claim, lane.handler, outcome)
         lane.signal(why)
         lane.abandon(why)

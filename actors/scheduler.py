@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from ..cron import Rule, parse_when
-from ..errors import StoreUnavailable
+from ..errors import StoreUnavailable, UsageError
 from ..messages.mail import Mail, Report, ScheduleChanged, Tick, Ticked, Wake
 from ..messages.schedules import ScheduleRecord
 from ..slots import CatchUp, account
@@ -23,6 +23,9 @@ from .base import ActorContext, RuntimeActor
 
 TICK_SECONDS_MAX = 10.0
 """A tick that is not answered by then is sent again; it changes nothing the second time."""
+
+REMEMBERED_SECONDS = 86400.0
+"""A schedule that has no slot for so long is accounted for nevertheless, or retention would take it for abandoned."""
 
 RELOAD_SECONDS_MIN = 1.0
 """Durable schedules are read again at most this often."""
@@ -85,7 +88,13 @@ class SchedulerActor(RuntimeActor):
             known.record = record
             known.sent_at = None
             return
-        rule = parse_when(record.when, timezone=record.timezone, dst_gap=record.dst_gap, dst_fold=record.dst_fold)
+        try:
+            rule = parse_when(record.when, timezone=record.timezone, dst_gap=record.dst_gap, dst_fold=record.dst_fold)
+        except UsageError as error:
+            # A zone that this system does not know, or a rule of a newer version: it alone rests, and is said.
+            self._active.pop(schedule_id, None)
+            self.say("schedule.unusable", schedule=schedule_id, job_name=record.name, reason=str(error))
+            return
         self._active[schedule_id] = Active(record, rule)
 
     def _reload_soon(self) -> None:
@@ -128,7 +137,8 @@ class SchedulerActor(RuntimeActor):
                 catch_up_max=record.catch_up_max,
                 late_seconds=self.context.limits.late_seconds,
             )
-            if accounting.fires or accounting.skipped:
+            # Without a slot for a day, say so all the same: what is not accounted for long enough is forgotten.
+            if accounting.fires or accounting.skipped or now - record.accounted_to > REMEMBERED_SECONDS:
                 active.sent_at = ages
                 self.tell("broker", Tick(schedule=record, since=record.accounted_to, accounting=accounting))
                 nexts.append(now + TICK_SECONDS_MAX)
@@ -136,6 +146,7 @@ class SchedulerActor(RuntimeActor):
             due = active.rule.after(max(now, record.accounted_to))
             if due is not None:
                 nexts.append(due.slot)
+            nexts.append(record.accounted_to + REMEMBERED_SECONDS + 1.0)
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None

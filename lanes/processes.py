@@ -14,13 +14,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections import deque
 from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 
-from ..errors import LamplighterError
 from ..messages.outcomes import Outcome, OutcomeKind
+from .calls import failure
+from .idle import Idle
 from .lane import Lane
 
 
@@ -28,27 +28,26 @@ class ProcessRunner:
     """Runs the lanes of one handler, each in a child that is kept for the next job."""
 
     def __init__(self) -> None:
-        self._idle: deque[_Keeper] = deque()
+        self._idle: Idle[_Keeper] = Idle()
 
     def start(self, lane: Lane) -> None:
         """Run a lane in an idle child, or in a new one."""
-        try:
-            keeper = self._idle.pop()
-        except IndexError:
+        keeper = self._idle.take()
+        if keeper is None:
             keeper = _Keeper(self._idle)
             lane.context.spawn(keeper.work, f"process lane {lane.handler.name}")
         keeper.lanes.put(lane)
 
     def close(self) -> None:
         """Let idle children end."""
-        while self._idle:
-            self._idle.pop().lanes.put(None)
+        for worker in self._idle.close():
+            worker.lanes.put(None)
 
 
 class _Keeper:
     """A thread with a child process: gives it jobs, hears from it, and learns of its death."""
 
-    def __init__(self, idle: deque[_Keeper]) -> None:
+    def __init__(self, idle: Idle[_Keeper]) -> None:
         self.lanes: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
         self._idle = idle
         self._child: _Child | None = None
@@ -57,12 +56,11 @@ class _Keeper:
         while (lane := self.lanes.get()) is not None:
             try:
                 outcome = self._run(lane)
-            except OSError as error:
-                self._bury()
-                outcome = Outcome(kind=OutcomeKind.INTERRUPTED, reason=f"no child process could be had: {error}")
-            keep = lane.abandoned_because is None
-            if keep:
-                self._idle.append(self)
+            except Exception as error:
+                # No process to be had, say. It is a failure, so that the back-off applies: at once would be a hot loop.
+                self._discard()
+                outcome = failure(error, lane.context.limits.error_characters_max)
+            keep = lane.abandoned_because is None and self._idle.keep(self)
             lane.finish(outcome)
             if not keep:
                 break
@@ -100,18 +98,25 @@ class _Keeper:
             lane.report(heard["progress"])
         elif "log" in heard:
             level, event, fields = heard["log"]
-            getattr(lane.log, level)(event, **fields)
+            # A host's logger that raises must not cost the job its lane.
+            with contextlib.suppress(Exception):
+                getattr(lane.log, level)(event, **fields)
         elif "queue" in heard:
             name, data, options = heard["queue"]
-            for moment in ("at", "expires"):
-                if isinstance(options.get(moment), str):
-                    options[moment] = datetime.fromisoformat(options[moment])
             try:
+                for moment in ("at", "expires"):
+                    if isinstance(options.get(moment), str):
+                        options[moment] = datetime.fromisoformat(options[moment])
                 job = lane.queue(name, data, options)
-            except (LamplighterError, TypeError) as error:
+            except Exception as error:
                 child.say({"refused": f"{type(error).__name__}: {error}"})
                 return
             child.say({"queued": astuple(job.record), "deduplicated": job.deduplicated})
+
+    def _discard(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+        self._bury()
 
     def _bury(self) -> int | None:
         child, self._child = self._child, None
@@ -124,7 +129,7 @@ class _Child:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+            paths = os.pathsep.join(str(path) or os.getcwd() for path in sys.path)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}.child", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import sys
 import threading
@@ -56,9 +57,18 @@ class _Loop:
         self._ident = threading.get_ident()
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            while not self._run_once():
+                pass
         finally:
             self._loop.close()
+
+    def _run_once(self) -> bool:
+        """Run until stopped (True), or until a task of the host's throws a SystemExit at the loop: it then goes on."""
+        try:
+            self._loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            return False
+        return True
 
     def _create(self, lane: Lane) -> None:
         task = self._loop.create_task(self._call(lane))
@@ -86,13 +96,17 @@ class _Loop:
             self._close_when_idle(asked=False)
 
     def _cancel(self, task: asyncio.Task[None]) -> None:
-        if not self._loop.is_closed():
+        # A loop that has just been closed has no task left to cancel.
+        with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(task.cancel)
 
     def _watch(self, lane: Lane) -> None:
         """The lane was abandoned: if the loop does not answer either, something on it blocks, and all on it is lost."""
         answered = threading.Event()
-        self._loop.call_soon_threadsafe(answered.set)
+        try:
+            self._loop.call_soon_threadsafe(answered.set)
+        except RuntimeError:
+            return
         grace = lane.context.limits.lane_grace_seconds
         lane.context.clock.after(grace, lambda: None if answered.is_set() else self._give_up(lane))
 
@@ -101,7 +115,10 @@ class _Loop:
         reason = f"job {culprit.claim.job.id} blocks their event loop"
         for lane in list(self._lanes.values()):
             if lane is not culprit:
+                # Cancelled for the moment at which the loop unblocks: what they still do then counts no longer.
+                lane.signal(reason)
                 lane.finish(Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason))
+        self._closing = True
 
     def _close_when_idle(self, *, asked: bool = True) -> None:
         self._closing = self._closing or asked

@@ -7,12 +7,12 @@ import queue
 import sys
 import threading
 import traceback
-from collections import deque
 
 from ..log import job_context
 from ..messages.outcomes import Outcome
 from .calls import Ending, caught, success
 from .handler import JobTimeout
+from .idle import Idle
 from .lane import Lane
 
 
@@ -20,7 +20,7 @@ class ThreadRunner:
     """Runs the lanes of one handler."""
 
     def __init__(self) -> None:
-        self._idle: deque[_Worker] = deque()
+        self._idle: Idle[_Worker] = Idle()
 
     def start(self, lane: Lane) -> None:
         """Run a lane on an idle thread, or on a new one.
@@ -28,21 +28,20 @@ class ThreadRunner:
         Raises:
             RuntimeError: the system gives no more threads.
         """
-        try:
-            worker = self._idle.pop()
-        except IndexError:
+        worker = self._idle.take()
+        if worker is None:
             worker = _Worker(self._idle)
             lane.context.spawn(worker.work, f"lane {lane.handler.name}")
         worker.lanes.put(lane)
 
     def close(self) -> None:
         """Let idle threads end."""
-        while self._idle:
-            self._idle.pop().lanes.put(None)
+        for worker in self._idle.close():
+            worker.lanes.put(None)
 
 
 class _Worker:
-    def __init__(self, idle: deque[_Worker]) -> None:
+    def __init__(self, idle: Idle[_Worker]) -> None:
         self.lanes: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
         self._idle = idle
 
@@ -50,9 +49,7 @@ class _Worker:
         while (lane := self.lanes.get()) is not None:
             outcome = _Call(lane).run()
             # A thread whose lane was abandoned has been replaced already.
-            keep = lane.abandoned_because is None
-            if keep:
-                self._idle.append(self)
+            keep = lane.abandoned_because is None and self._idle.keep(self)
             lane.finish(outcome)
             del lane
             if not keep:

@@ -280,7 +280,6 @@ class DeadlinePassed:
     """A lane is still at work when its time is up."""
 
     lane_id: int
-    key: tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

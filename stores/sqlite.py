@@ -43,8 +43,9 @@ class SqliteStore:
     def __init__(self, path: str, *, durability: str = "full", busy_seconds_max: float = 1.0) -> None:
         if durability not in DURABILITY:
             raise UsageError(f"expected durability to be 'full' or 'os', got: {durability!r}")
-        self.address = path
         self.in_memory = path == ":memory:"
+        # One file has one name here: through a link, or after the host has changed its folder, it is still the same.
+        self.address = path if self.in_memory else os.path.realpath(path)
         self._durability = durability
         self._busy_ms = int(busy_seconds_max * 1000)
         self._writer: sqlite3.Connection | None = None

@@ -47,12 +47,16 @@ DUE_JOBS = """
     and (expires_at is null or expires_at > ?)
     and (suspect_until is null or suspect_until <= ?)
     and told is not null
+    and (not solo or not exists (
+      select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
   order by run_at, no limit ?
 """
 
 DUE_SUSPECT = """
   select * from lamplighter_jobs
   where state = 'queued' and name = ? and suspect_until > ? and run_at <= ? and told is not null
+    and (not solo or not exists (
+      select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
     and (expires_at is null or expires_at > ?)
   order by priority desc, run_at, no limit 1
 """
@@ -140,7 +144,7 @@ class SqliteTurn(SlotTurn, BootTurn):
             careful = job.wary or (job.suspect_until or 0.0) > self.now
             if begun <= 0 and (prefetched <= 0 or careful):
                 continue
-            if job.solo and (job.schedule in solo or self._is_running(job.schedule)):
+            if job.solo and job.schedule in solo:
                 continue
             solo.add(job.schedule if job.solo else None)
             claims.append(self._grant(job, want, begun=begun > 0))
@@ -179,10 +183,6 @@ class SqliteTurn(SlotTurn, BootTurn):
                 rows.append(JobRecord(*suspect))
                 rows.sort(key=lambda job: (-job.priority, job.run_at, job.no))
         return iter(rows)
-
-    def _is_running(self, schedule: str | None) -> bool:
-        query = "select 1 from lamplighter_jobs where schedule = ? and state = 'running' limit 1"
-        return self._one(query, schedule) is not None
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         query = "select * from lamplighter_jobs where state = 'running' and boot = ?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..messages.jobs import Claim, Instant, JobRecord
+from ..messages.jobs import Claim, Instant, JobRecord, JobState
 from ..messages.mail import Down, Ended, GiveBack, Run, Up
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.base import Want
@@ -52,8 +52,9 @@ def ended(step: Step, body: Ended) -> None:
     if step.settle(job, body.outcome, body.policy) is not None:
         return
     current = step.turn.job(job.id)
-    # An ending that is told twice is no news; one of a lane that had been given up is.
-    if current is not None and (current.settled_no != job.claim_no or body.late):
+    # An ending that is told twice is no news; one that comes after another had been recorded is.
+    overruled = current is not None and current.state == JobState.CANCELLED
+    if current is not None and (current.settled_no != job.claim_no or body.late or overruled):
         step.fenced(current, job.claim_no, body.outcome.kind.value)
 
 
@@ -125,7 +126,7 @@ def _reconcile(step: Step, body: Up) -> dict[Key, JobRecord]:
             held[key] = job
         elif job.deferred:
             # Its handler's policy died with the broker that knew it.
-            step.desk.deferred[key] = deferred_until(job), Policy()
+            step.desk.deferred.setdefault(key, (deferred_until(job), Policy()))
         else:
             step.interrupt(job, "it was not delivered")
     return held
