@@ -221,6 +221,7 @@ def test_what_a_forked_child_accepts_after_its_parent_has_stopped_is_in_the_file
     assert rows(store, "pragma integrity_check") == [("ok",)]
 
 
+@pytest.mark.timeout(900)
 def test_forks_at_random_instants_of_a_busy_parent_hurt_neither_the_file_nor_a_job(
     tmp_path: Path, hosts: ExitStack
 ) -> None:
