@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import astuple
 from datetime import datetime
 from typing import Any
@@ -67,7 +68,7 @@ class _Keeper:
         self._bury()
 
     def _run(self, lane: Lane) -> Outcome:
-        child = self._child = self._child or _Child()
+        child = self._child = self._child or _Child(lane.context.spawn)
         lane.kill = child.kill
         lane.interrupt = lambda: child.say({"signal": lane.reason})
         if lane.abandoned_because is not None:
@@ -126,7 +127,7 @@ class _Keeper:
 class _Child:
     """One child process and the socket to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, spawn: Callable[[Callable[[], None], str], object]) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             paths = os.pathsep.join(str(path) or os.getcwd() for path in sys.path)
@@ -140,6 +141,7 @@ class _Child:
             )
         self._socket = ours
         self._lines = ours.makefile("r", encoding="utf-8")
+        spawn(self._await_exit, "child exit")
 
     def say(self, message: dict[str, Any]) -> None:
         # A child that is gone is noticed by the thread that hears.
@@ -155,20 +157,24 @@ class _Child:
         return dict(json.loads(line)) if line.endswith("\n") else None
 
     def kill(self) -> None:
-        """SIGKILL the child and whatever it has started."""
+        """SIGKILL the child and whatever it has started: they are one process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def bury(self) -> int:
         """End the child if it still lives, and give its exit code."""
         self._lines.close()
         self._socket.close()
-        try:
-            return self._process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        self.kill()
+        return self._process.wait()
+
+    def _await_exit(self) -> None:
+        """What the child has forked may hold the other end open, so its death is waited for as well."""
+        self._process.wait()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def describe_exit(code: int | None) -> str:
