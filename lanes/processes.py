@@ -61,6 +61,8 @@ class _Keeper:
                 # No process to be had, say. It is a failure, so that the back-off applies: at once would be a hot loop.
                 self._discard()
                 outcome = failure(error, lane.context.limits.error_characters_max)
+            # The child may soon run another job, which a late signal for this one must not strike.
+            lane.kill = lane.interrupt = _nothing
             keep = lane.abandoned_because is None and self._idle.keep(self)
             lane.finish(outcome)
             if not keep:
@@ -68,6 +70,8 @@ class _Keeper:
         self._bury()
 
     def _run(self, lane: Lane) -> Outcome:
+        if self._child is not None and not self._child.is_alive():
+            self._bury()
         child = self._child = self._child or _Child(lane.context.spawn)
         lane.kill = child.kill
         lane.interrupt = lambda: child.say({"signal": lane.reason})
@@ -143,6 +147,10 @@ class _Child:
         self._lines = ours.makefile("r", encoding="utf-8")
         spawn(self._await_exit, "child exit")
 
+    def is_alive(self) -> bool:
+        """Whether it can be given a job."""
+        return self._process.poll() is None
+
     def say(self, message: dict[str, Any]) -> None:
         # A child that is gone is noticed by the thread that hears.
         with contextlib.suppress(OSError):
@@ -175,6 +183,10 @@ class _Child:
         self._process.wait()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def _nothing() -> None:
+    pass
 
 
 def describe_exit(code: int | None) -> str:
