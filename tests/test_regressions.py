@@ -1,0 +1,382 @@
+"""What a review found broken, told once each: every test here failed before its mend."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+import threading
+import time as walltime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from lamplighter import JobFailed, StoreUnavailable
+from lamplighter.actors.broker import JobBroker
+from lamplighter.environment import Environment
+from lamplighter.life import Life
+from lamplighter.messages.mail import Housekeep, Look
+
+from .manual_clock import ManualTime, is_idle
+
+MARCH = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def time():
+    return ManualTime(MARCH.timestamp())
+
+
+@pytest.fixture
+def scheduled(runtime, time):
+    """Makes runtimes whose clock is `time`."""
+    return lambda **options: runtime(environment=Environment(clock=time.clock), **options)
+
+
+@pytest.fixture
+def caller():
+    """Threads for calls that the test itself must not wait for."""
+    with ThreadPoolExecutor(4) as pool:
+        yield pool.submit
+
+
+PROCESS_FUNCTIONS = """
+def asks_badly(job):
+    if job.data == "badly":
+        job.queue("other", at="tomorrow")
+    return "fine"
+"""
+
+
+@pytest.fixture
+def functions(tmp_path, monkeypatch):
+    (tmp_path / "regression_functions.py").write_text(PROCESS_FUNCTIONS)
+    monkeypatch.syspath_prepend(tmp_path)
+    import regression_functions
+
+    yield regression_functions
+    del sys.modules["regression_functions"]
+
+
+def lane_threads(name):
+    return [thread for thread in threading.enumerate() if thread.name == f"lamplighter lane {name}"]
+
+
+# --- schedules -----------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_without_a_slot_for_weeks_is_not_forgotten_by_retention(scheduled, time, recorder):
+    rt = scheduled()
+    monthly = rt.scheduler.add("monthly", "0 0 1 * *")
+    recorder.until(lambda: is_idle(rt), "the actors to be idle")
+
+    for _ in range(140):
+        time.advance(12 * 3600)
+        recorder.until(lambda: is_idle(rt), "the actors to be idle")
+
+    fired = [event["slot"] for event in recorder.of("slot.fired", schedule=monthly)]
+    assert fired == [datetime(2026, 4, 1, tzinfo=UTC).timestamp(), datetime(2026, 5, 1, tzinfo=UTC).timestamp()]
+    assert [record.id for record in rt.life.store.schedules()] == [monthly]
+
+
+def test_one_schedule_whose_zone_is_gone_rests_alone_and_is_said(scheduled, time, recorder, tmp_path):
+    rt = scheduled()
+    gone = rt.scheduler.add("gone", "* * * * *", timezone="Europe/Berlin", durable=True)
+    sound = rt.scheduler.add("sound", "* * * * *", durable=True)
+    rt.stop()
+    with sqlite3.connect(tmp_path / "jobs.db") as other:
+        other.execute("update lamplighter_schedules set timezone = 'Europe/Gone' where id = ?", (gone,))
+    other.close()
+
+    rt.start()
+    unusable = recorder.wait_for("schedule.unusable", schedule=gone)
+    recorder.until(lambda: is_idle(rt), "the actors to be idle")
+    time.advance(60)
+    recorder.wait_for("slot.fired", schedule=sound)
+
+    assert (unusable["job_name"], "Europe/Gone" in unusable["reason"]) == ("gone", True)
+    assert recorder.of("slot.fired", schedule=gone) == []
+    assert recorder.of("actor.crashed") == []
+
+
+def test_a_job_that_waits_for_its_schedules_earlier_one_blocks_no_other_job_of_its_name(scheduled, time, recorder):
+    rt = scheduled()
+    go = threading.Event()
+    rt.jobs.add_handler("work", lambda job: job.data == "adhoc" or go.wait(10), concurrency=2)
+    schedule = rt.scheduler.add("work", timedelta(minutes=1), "slot", overlap="queue_one")
+    for count in (1, 2):
+        recorder.until(lambda: is_idle(rt), "the actors to be idle")
+        time.advance(60)
+        recorder.wait_for("slot.fired", schedule=schedule, count=count)
+    recorder.wait_for("job.started")
+    recorder.until(lambda: is_idle(rt), "the actors to be idle")
+
+    adhoc = rt.jobs.join(rt.jobs.queue("work", "adhoc"), timeout=5)
+    counts = rt.jobs.counts("work")
+    go.set()
+
+    assert adhoc.result is True
+    assert (counts["running"], counts["queued"]) == (1, 1)
+
+
+# --- neighbours, links and folders ---------------------------------------------------------------------------
+
+
+def test_a_hint_that_arrives_among_other_mail_is_heeded(runtime, recorder, monkeypatch, caller):
+    first = runtime()
+    recorder.until(lambda: is_idle(first), "the first to be idle")
+    broker = first.life.post.find("broker")
+    entered, go = threading.Event(), threading.Event()
+    commit = broker._commit
+    monkeypatch.setattr(broker, "_commit", lambda batch: (entered.set(), go.wait(10), commit(batch))[2])
+    queued = caller(first.jobs.queue, "nobody")
+    assert entered.wait(10)
+
+    second = runtime()
+    recorder.until(lambda: is_idle(second) and len(broker.mailbox), "the second to be there and to have hinted")
+    first.life.post.tell("broker", Look(foreign=True))
+    first.life.post.tell("broker", Housekeep())
+    go.set()
+    queued.result(10)
+
+    recorder.until(lambda: broker._desk.others, "the first to learn of the second", timeout=3)
+    assert [other.boot for other in broker._desk.others] == [second.life.boot]
+
+
+def test_a_store_that_is_reached_through_a_link_is_the_same_store_and_nobody_is_robbed(runtime, recorder, tmp_path):
+    (tmp_path / "real.db").touch()
+    (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
+    direct = runtime(tmp_path / "real.db")
+    go = threading.Event()
+    direct.jobs.add_handler("work", lambda job: go.wait(10))
+    job = direct.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+
+    linked = runtime(tmp_path / "link.db")
+    # Answered only after the first turn, which takes back what the dead held.
+    linked.jobs.queue("nobody")
+
+    both = {direct.life.boot, linked.life.boot}
+    for rt in (direct, linked):
+        assert {boot.boot for boot in rt.life.store.boots()} == both
+        assert all(rt.life._presence.is_alive(boot) for boot in both)
+    assert (linked.jobs.get(job).state, linked.jobs.get(job).record.claim_no) == ("running", 1)
+    go.set()
+    assert direct.jobs.join(job, timeout=10).result is True
+
+
+def test_a_relative_store_path_survives_a_change_of_folder(runtime, tmp_path, monkeypatch, caller):
+    monkeypatch.chdir(tmp_path)
+    rt = runtime("relative.db")
+    rt.jobs.add_handler("work", lambda job: "ran")
+
+    monkeypatch.chdir("/")
+
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "ran"
+    assert [caller(rt.jobs.counts, "work").result(10)["done"] for _ in range(3)] == [1, 1, 1]
+    assert (tmp_path / "relative.db").exists()
+
+
+# --- tasks ---------------------------------------------------------------------------------------------------
+
+
+def test_sys_exit_in_a_sub_task_of_an_async_handler_does_not_stop_the_loop(runtime, recorder):
+    rt = runtime()
+
+    async def leaves():
+        sys.exit(3)
+
+    async def work(job):
+        sub = asyncio.create_task(leaves())
+        await asyncio.wait([sub])
+        return repr(sub.exception())
+
+    rt.jobs.add_handler("work", work, max_attempts=1)
+
+    for _ in range(2):
+        assert rt.jobs.join(rt.jobs.queue("work"), timeout=5).result == "SystemExit(3)"
+    assert rt.health().status == "green"
+
+
+def test_tasks_beside_one_that_blocks_their_loop_run_again_and_are_cancelled_when_it_unblocks(runtime, recorder):
+    rt = runtime(lane_grace_seconds=0.1)
+    go, runs, cancelled = threading.Event(), [], []
+
+    async def work(job):
+        if job.data == "block":
+            go.wait(10)
+            return None
+        runs.append(job.token)
+        if len(runs) > 1:
+            return "again"
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append((job.token, job.cancelled))
+            raise
+
+    rt.jobs.add_handler("work", work, concurrency=2)
+    beside = rt.jobs.queue("work", "beside")
+    recorder.until(lambda: runs, "the one beside to run")
+    rt.jobs.queue("work", "block", timeout=0.1, max_attempts=1)
+
+    again = rt.jobs.join(beside, timeout=10)
+    before = list(cancelled)
+    go.set()
+    recorder.until(lambda: cancelled, "the lost task to be cancelled", timeout=5)
+
+    assert (again.result, again.attempt, runs) == ("again", 1, [f"{beside.id}:1", f"{beside.id}:2"])
+    assert before == []
+    assert cancelled == [(f"{beside.id}:1", True)]
+
+
+# --- processes -----------------------------------------------------------------------------------------------
+
+
+def test_a_child_that_queues_with_a_bad_option_gets_an_error_and_its_lane_goes_on(runtime, functions):
+    rt = runtime()
+    rt.jobs.add_handler("work", functions.asks_badly, isolation="process", max_attempts=1)
+
+    with pytest.raises(JobFailed) as caught:
+        rt.jobs.join(rt.jobs.queue("work", "badly"), timeout=10)
+    after = rt.jobs.join(rt.jobs.queue("work", "well"), timeout=10)
+
+    assert "tomorrow" in caught.value.job.error
+    assert after.result == "fine"
+    assert rt.jobs.counts("other")["queued"] == 0
+
+
+def test_a_job_that_can_have_no_child_process_waits_for_its_back_off(runtime, recorder, functions, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    rt = runtime()
+    rt.jobs.add_handler("work", functions.asks_badly, isolation="process", max_attempts=3, backoff=[3600])
+    job = rt.jobs.queue("work")
+
+    retried = recorder.wait_for("job.retried", job_id=job.id)
+    kept = rt.jobs.get(job)
+
+    assert retried["run_at"] - walltime.time() > 3000
+    assert (kept.state, kept.attempt, kept.record.claim_no) == ("queued", 1, 1)
+    assert "/nonexistent/python" in rt.jobs.attempts(job)[0].error
+
+
+# --- removed handlers ----------------------------------------------------------------------------------------
+
+
+def test_claims_that_are_on_their_way_when_the_last_handler_is_removed_go_back(runtime, recorder, monkeypatch, caller):
+    rt = runtime()
+    ran = []
+    handler = rt.jobs.add_handler("work", ran.append)
+    recorder.until(lambda: is_idle(rt), "the actors to be idle")
+    broker = rt.life.post.find("broker")
+    committed, go = threading.Event(), threading.Event()
+    let_out = broker._let_out
+
+    def late(out):
+        if any(step.event == "job.claimed" for step in out.transitions) and not committed.is_set():
+            committed.set()
+            go.wait(10)
+        let_out(out)
+
+    monkeypatch.setattr(broker, "_let_out", late)
+    queued = caller(rt.jobs.queue, "work", id="J")
+    assert committed.wait(10)
+
+    rt.jobs.remove_handler(handler)
+    actor = rt.life.post.find("handler:work")
+    recorder.until(lambda: not len(actor.mailbox) and actor.busy_since is None, "the handler to have gone")
+    claimed = rt.jobs.get("J").state
+    go.set()
+    queued.result(10)
+
+    recorder.until(lambda: rt.jobs.get("J").state == "queued", "the job to be back in the queue", timeout=5)
+    assert (claimed, ran) == ("running", [])
+    rt.jobs.add_handler("work", lambda job: "new")
+    assert rt.jobs.join("J", timeout=10).result == "new"
+
+
+def test_removing_a_handler_whose_job_still_runs_leaves_no_thread_behind(runtime, recorder):
+    rt = runtime()
+    go = threading.Event()
+    handler = rt.jobs.add_handler("leaving", lambda job: go.wait(10))
+    job = rt.jobs.queue("leaving")
+    recorder.wait_for("job.started", job_id=job.id)
+
+    rt.jobs.remove_handler(handler)
+    recorder.until(lambda: is_idle(rt), "the actors to be idle")
+    there = len(lane_threads("leaving"))
+    go.set()
+
+    assert rt.jobs.join(job, timeout=10).result is True
+    recorder.until(lambda: not lane_threads("leaving"), "the thread to end", timeout=5)
+    assert there == 1
+
+
+# --- the broker, the clock, the start ------------------------------------------------------------------------
+
+
+def test_who_joins_is_told_although_the_broker_died_between_its_commit_and_telling(
+    runtime, recorder, monkeypatch, caller
+):
+    let_out, killed = JobBroker._let_out, threading.Event()
+
+    def dies_once(self, out):
+        if not killed.is_set() and any(step.event == "job.done" for step in out.transitions):
+            killed.set()
+            raise SystemExit("killed after the commit")
+        let_out(self, out)
+
+    monkeypatch.setattr(JobBroker, "_let_out", dies_once)
+    rt = runtime()
+    go = threading.Event()
+    rt.jobs.add_handler("work", lambda job: go.wait(10))
+    job = rt.jobs.queue("work")
+    joined = caller(rt.jobs.join, job, timeout=8)
+    recorder.until(lambda: job.id in rt.life.waiters.awaited(), "somebody to wait for the job")
+
+    go.set()
+
+    assert joined.result(10).result is True
+    assert killed.is_set()
+    assert recorder.wait_for("actor.crashed")["child"] == "broker"
+
+
+def test_deadlines_go_with_their_jobs(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None, timeout=3600, concurrency=4)
+
+    for job in rt.jobs.queue_many([("work", n) for n in range(200)]):
+        rt.jobs.join(job, timeout=10)
+    actor = rt.life.post.find("handler:work")
+    recorder.until(lambda: actor.is_quiet, "the handler to hold nothing")
+
+    assert actor._deadlines == {}
+    live = [due for due, _, timed in rt.life.clock._monotonic if timed.call is not None]
+    assert [due for due in live if due - walltime.monotonic() > 600] == []
+
+
+def test_a_start_that_fails_has_started_nothing_and_the_next_one_begins_anew(runtime, recorder, monkeypatch):
+    rt = runtime(start=False)
+    rt.jobs.add_handler("work", lambda job: "ran")
+    schedule = rt.scheduler.add("work", timedelta(hours=1))
+    lives = []
+
+    def refuse(life, *_, **__):
+        lives.append(life)
+        monkeypatch.undo()
+        raise StoreUnavailable("database is locked", None)
+
+    monkeypatch.setattr(Life, "ask", refuse)
+    with pytest.raises(StoreUnavailable):
+        rt.start()
+    after_failure, status = rt.life, rt.health().status
+    (failed,) = lives
+    alive = [name for name in failed.post.names() if failed.post.find(name).thread.is_alive()]
+
+    rt.start()
+
+    assert (after_failure, status, alive) == (None, "red", [])
+    assert rt.life.boot != failed.boot
+    assert [boot.boot for boot in rt.life.store.boots()] == [rt.life.boot]
+    assert [record.id for record in rt.life.store.schedules()] == [schedule]
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "ran"
