@@ -34,6 +34,10 @@ READERS_MAX = 8
 FREEZE_SECONDS_MAX = 10.0
 """How long a fork waits for the turn and the reads that are under way."""
 
+WAL_TRIES_MAX, WAL_RETRY_SECONDS = 500, 0.01
+"""How often the switch to WAL is tried, and the wait between. It does not heed the busy timeout, and workers that start
+together on a new file all want it."""
+
 CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
 
 
@@ -74,8 +78,8 @@ class SqliteStore:
     def _connect_writer(self) -> sqlite3.Connection:
         writer = self._connect()
         try:
+            mode = _into_wal(writer)
             # Some file systems cannot do WAL; SQLite then answers with the mode it kept.
-            mode = writer.execute("pragma journal_mode = wal").fetchone()[0]
             if mode != "wal" and not self.in_memory:
                 raise UsageError(f"expected {self.address} to be able to use WAL, got journal mode: {mode}")
             writer.execute(f"pragma synchronous = {DURABILITY[self._durability]}")
@@ -350,3 +354,15 @@ class SqliteStore:
     def finish_on(self, connection: Any, job_id: str, claim_no: int | None, result: str | None, now: Instant) -> bool:
         with self._translated():
             return host.finish_on(host.same_file(connection, self.address), job_id, claim_no, result, now)
+
+
+def _into_wal(connection: sqlite3.Connection) -> str:
+    """Switch to WAL, and give the journal mode that the file has then."""
+    for tries_left in range(WAL_TRIES_MAX, 0, -1):
+        try:
+            return str(connection.execute("pragma journal_mode = wal").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or tries_left == 1:
+                raise
+            threading.Event().wait(WAL_RETRY_SECONDS)
+    raise AssertionError("unreachable: the last try returns or raises")
