@@ -1,4 +1,4 @@
-"""What a review found broken, told once each: every test here failed before its mend."""
+"""What a review found broken, told once each: every test here failed before its mend (one mend is still owed)."""
 
 from __future__ import annotations
 
@@ -350,9 +350,19 @@ def test_deadlines_go_with_their_jobs(runtime, recorder):
     actor = rt.life.post.find("handler:work")
     recorder.until(lambda: actor.is_quiet, "the handler to hold nothing")
 
-    assert actor._deadlines == {}
     live = [due for due, _, timed in rt.life.clock._monotonic if timed.call is not None]
     assert [due for due in live if due - walltime.monotonic() > 600] == []
+
+
+@pytest.mark.xfail(strict=True, reason="a cancelled call stays in SystemClock's heap until its time, behind live ones")
+def test_the_clocks_heap_does_not_grow_with_jobs_that_have_ended(runtime, recorder):
+    rt = runtime(durability="os")
+    rt.jobs.add_handler("work", lambda job: None, timeout=3600, concurrency=4)
+
+    for job in rt.jobs.queue_many([("work", n) for n in range(1000)]):
+        rt.jobs.join(job, timeout=10)
+
+    assert len(rt.life.clock._monotonic) < 500
 
 
 def test_a_start_that_fails_has_started_nothing_and_the_next_one_begins_anew(runtime, recorder, monkeypatch):
