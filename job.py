@@ -184,7 +184,10 @@ class Job(Generic[T]):
         return self._lane().log
 
     def sleep(self, seconds: Seconds) -> bool:
-        """Wait. True after the whole time, False when the job was signalled to end."""
+        """Wait. True after the whole time, False when the job was signalled to end.
+
+        It blocks its thread. A coroutine awaits `asyncio.sleep` instead, which is cancelled by the signal.
+        """
         return self._lane().sleep(seconds)
 
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:

@@ -99,6 +99,7 @@ class JobBroker(RuntimeActor):
         self._store_is_down = store_is_down
         self._desk = Desk(
             boot=context.boot,
+            incarnation=incarnation,
             limits=context.limits,
             chance=context.environment.chance(),
             presence=presence,
@@ -117,9 +118,10 @@ class JobBroker(RuntimeActor):
 
     def on_start(self) -> None:
         """Runs on the broker's thread: ask the living what they hold. The first turn takes back what the dead held."""
+        incarnation = self.incarnation
         names = [name for name in self.context.post.names() if name.startswith("handler:")]
-        self._desk.unreconciled = {name for name in names if self.tell(name, Report())}
-        self.tell("scheduler", Report())
+        self._desk.unreconciled = {name for name in names if self.tell(name, Report(incarnation))}
+        self.tell("scheduler", Report(incarnation))
         # The first turn is due at once, also in a runtime that is asked nothing: others may have died, hosts queued.
         self._tell_self(Look())
         self._again("retention", self._retention_step(), Housekeep())

@@ -189,6 +189,7 @@ class Up:
         prefetch: how many more claims it may hold.
         total: the limit of running jobs of this name over the whole store.
         held: the keys of every claim it holds, started or not.
+        answers: the incarnation of the last broker that asked for a report; 0 if none has.
     """
 
     name: str
@@ -198,6 +199,7 @@ class Up:
     total: int | None
     interruptions_max: int | None
     held: tuple[tuple[str, int], ...]
+    answers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +261,13 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Say `Up`, and say again every ending that is not settled: the broker is new."""
+    """Say `Up`, and say again every ending that is not settled: the broker is new.
+
+    Attributes:
+        asked_by: the broker's incarnation.
+    """
+
+    asked_by: int
 
 
 # --- a lane, the clock and a host to a HandlerActor ---------------------------------------------------------

@@ -71,6 +71,9 @@ def up(step: Step, body: Up) -> None:
     known = desk.rooms.get(body.name)
     if known is not None and known.incarnation > body.incarnation:
         return
+    if actor in desk.unreconciled and body.answers != desk.incarnation:
+        # Said before it was asked: it may not have read yet what the last broker sent, so what it holds is unknown.
+        return
     same = known is not None and known.incarnation == body.incarnation
     held = known.held if known is not None and same else {}
     if actor in desk.unreconciled or not same:
@@ -92,6 +95,8 @@ def down(step: Step, body: Down) -> None:
         if not job.deferred:
             # An actor runs no code of the host's, so its death is never held against a job.
             step.interrupt(job, f"its HandlerActor died: {body.reason}")
+    # It will not answer any more; its successor begins with nothing.
+    step.out.after.append(lambda: step.desk.unreconciled.discard(body.child))
     room = step.desk.rooms.get(name)
     if room is not None and room.incarnation <= body.incarnation:
         del step.desk.rooms[name]

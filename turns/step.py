@@ -54,6 +54,7 @@ class Desk:
     """
 
     boot: str
+    incarnation: int
     limits: Limits
     chance: random.Random
     presence: Presence
