@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import sys
 import threading
@@ -45,6 +46,10 @@ def asks_badly(job):
     if job.data == "badly":
         job.queue("other", at="tomorrow")
     return "fine"
+
+def waits(job):
+    with open(job.data) as fifo:
+        return fifo.readline()
 """
 
 
@@ -58,8 +63,9 @@ def functions(tmp_path, monkeypatch):
     del sys.modules["regression_functions"]
 
 
-def lane_threads(name):
-    return [thread for thread in threading.enumerate() if thread.name == f"lamplighter lane {name}"]
+def threads_of(name):
+    """The threads that run the jobs of a name."""
+    return [thread.name for thread in threading.enumerate() if thread.name.endswith(f" {name}")]
 
 
 # --- schedules -----------------------------------------------------------------------------------------------
@@ -224,6 +230,7 @@ def test_tasks_beside_one_that_blocks_their_loop_run_again_and_are_cancelled_whe
     before = list(cancelled)
     go.set()
     recorder.until(lambda: cancelled, "the lost task to be cancelled", timeout=5)
+    recorder.until(lambda: len(threads_of("loop work")) == 1, "the loop that was blocked to end", timeout=5)
 
     assert (again.result, again.attempt, runs) == ("again", 1, [f"{beside.id}:1", f"{beside.id}:2"])
     assert before == []
@@ -304,12 +311,34 @@ def test_removing_a_handler_whose_job_still_runs_leaves_no_thread_behind(runtime
 
     rt.jobs.remove_handler(handler)
     recorder.until(lambda: is_idle(rt), "the actors to be idle")
-    there = len(lane_threads("leaving"))
+    there = threads_of("lane leaving")
     go.set()
 
     assert rt.jobs.join(job, timeout=10).result is True
-    recorder.until(lambda: not lane_threads("leaving"), "the thread to end", timeout=5)
-    assert there == 1
+    recorder.until(lambda: not threads_of("lane leaving"), "the thread to end", timeout=5)
+    assert "lamplighter lane leaving" in there
+
+
+def test_removing_a_handler_whose_job_still_runs_leaves_no_child_process_behind(runtime, recorder, functions, tmp_path):
+    os.mkfifo(tmp_path / "go")
+    rt = runtime()
+    handler = rt.jobs.add_handler("leaving", functions.waits, isolation="process")
+    job = rt.jobs.queue("leaving", str(tmp_path / "go"))
+    recorder.wait_for("job.started", job_id=job.id)
+    # Opened for reading too, so that nobody has to wait for the other end.
+    fifo = os.open(tmp_path / "go", os.O_RDWR)
+    try:
+        rt.jobs.remove_handler(handler)
+        recorder.until(lambda: is_idle(rt), "the actors to be idle")
+        there = threads_of("lane leaving")
+        os.write(fifo, b"went\n")
+        assert rt.jobs.join(job, timeout=10).result == "went\n"
+    finally:
+        os.close(fifo)
+
+    recorder.until(lambda: not threads_of("lane leaving"), "the child's keeper to end", timeout=5)
+    recorder.until(lambda: not threads_of("child exit"), "the child to end", timeout=5)
+    assert "lamplighter process lane leaving" in there
 
 
 # --- the broker, the clock, the start ------------------------------------------------------------------------
