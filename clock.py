@@ -19,6 +19,9 @@ from .messages.jobs import Instant, Seconds
 STEP_SECONDS_MAX = 1.0
 """The longest single wait: a clock step is noticed within it."""
 
+CANCELLED_CALLS_MIN = 64
+"""So many cancelled calls are not worth clearing away."""
+
 JUMP_SECONDS_MIN = 1.0
 """Wall time that moves by more than this against monotonic time has jumped."""
 
@@ -58,15 +61,17 @@ class Clock(Protocol):
 class _Call:
     """One timed call: by monotonic time, or by wall time."""
 
-    __slots__ = ("call", "due", "wall")
+    __slots__ = ("call", "cancelled", "due")
 
-    def __init__(self, due: float, call: Callable[[], object] | None, *, wall: bool) -> None:
+    def __init__(self, due: float, call: Callable[[], object], cancelled: Callable[[], None]) -> None:
         self.due = due
-        self.call = call
-        self.wall = wall
+        self.call: Callable[[], object] | None = call
+        self.cancelled = cancelled
 
     def cancel(self) -> None:
-        self.call = None
+        if self.call is not None:
+            self.call = None
+            self.cancelled()
 
 
 class SystemClock:
@@ -80,6 +85,7 @@ class SystemClock:
         self._jumped: list[Callable[[Seconds], object]] = []
         self._thread: threading.Thread | None = None
         self._stopped = False
+        self._cancelled = 0
 
     def now(self) -> Instant:
         return time.time()
@@ -88,10 +94,10 @@ class SystemClock:
         return time.monotonic()
 
     def after(self, seconds: Seconds, call: Callable[[], object]) -> Timer:
-        return self._add(self._monotonic, _Call(time.monotonic() + seconds, call, wall=False))
+        return self._add(self._monotonic, _Call(time.monotonic() + seconds, call, self._count_cancelled))
 
     def at(self, instant: Instant, call: Callable[[], object]) -> Timer:
-        return self._add(self._wall, _Call(instant, call, wall=True))
+        return self._add(self._wall, _Call(instant, call, self._count_cancelled))
 
     def on_jump(self, call: Callable[[Seconds], object]) -> None:
         self._jumped.append(call)
@@ -114,6 +120,16 @@ class SystemClock:
                 self._changed.notify()
         return timed
 
+    def _count_cancelled(self) -> None:
+        """Drop cancelled calls once they are the most: a deadline of an hour would else outlive its job by that."""
+        with self._changed:
+            self._cancelled += 1
+            if self._cancelled > max(CANCELLED_CALLS_MIN, (len(self._monotonic) + len(self._wall)) // 2):
+                for heap in (self._monotonic, self._wall):
+                    heap[:] = [entry for entry in heap if entry[2].call is not None]
+                    heapq.heapify(heap)
+                self._cancelled = 0
+
     def _wait(self) -> None:
         offset = time.time() - time.monotonic()
         while True:
@@ -127,7 +143,7 @@ class SystemClock:
             moved = time.time() - time.monotonic() - offset
             if abs(moved) > JUMP_SECONDS_MIN:
                 offset += moved
-                due = [*(_Call(0, partial(call, moved), wall=True) for call in self._jumped), *due]
+                due = [*(_Call(0, partial(call, moved), self._count_cancelled) for call in self._jumped), *due]
             for timed in due:
                 _make(timed)
 
@@ -143,15 +159,18 @@ class SystemClock:
         due: list[_Call] = []
         for heap, now in ((self._monotonic, time.monotonic()), (self._wall, time.time())):
             while heap and (heap[0][0] <= now or heap[0][2].call is None):
-                due.append(heapq.heappop(heap)[2])
+                timed = heapq.heappop(heap)[2]
+                self._cancelled -= timed.call is None and self._cancelled > 0
+                due.append(timed)
         return due
 
 
 def _make(timed: _Call) -> None:
-    if timed.call is None:
+    call, timed.call = timed.call, None
+    if call is None:
         return
     try:
-        timed.call()
+        call()
     except Exception as error:
         # Calls only put a message into a mailbox; one that fails must not take every other timer with it.
         threading.excepthook(

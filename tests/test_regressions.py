@@ -1,4 +1,4 @@
-"""What a review found broken, told once each: every test here failed before its mend (one mend is still owed)."""
+"""What a review found broken, told once each: every test here failed before its mend."""
 
 from __future__ import annotations
 
@@ -383,7 +383,6 @@ def test_deadlines_go_with_their_jobs(runtime, recorder):
     assert [due for due in live if due - walltime.monotonic() > 600] == []
 
 
-@pytest.mark.xfail(strict=True, reason="a cancelled call stays in SystemClock's heap until its time, behind live ones")
 def test_the_clocks_heap_does_not_grow_with_jobs_that_have_ended(runtime, recorder):
     rt = runtime(durability="os")
     rt.jobs.add_handler("work", lambda job: None, timeout=3600, concurrency=4)
