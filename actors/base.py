@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import traceback
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -99,9 +100,9 @@ class RuntimeActor(pykka.ThreadingActor):
 
     # --- for the actors themselves --------------------------------------------------------------------------
 
+    @abstractmethod
     def receive(self, mail: Mail) -> None:
         """Handle one message. `self.speaker` says which."""
-        raise NotImplementedError
 
     def tell(self, to: str, body: Any, *, corr: str | None = None) -> bool:
         """Send a message that the current one causes."""
