@@ -9,6 +9,12 @@ from .errors import LamplighterError
 from .messages.mail import Reply
 
 
+def reply_of(body: object) -> Reply | None:
+    """Where a message's sender waits for an answer, if it does."""
+    reply: Reply | None = getattr(body, "reply", None)
+    return reply
+
+
 class BrokerLost(LamplighterError):
     """The broker died before it answered; the edge asks the next incarnation.
 

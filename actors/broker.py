@@ -37,7 +37,6 @@ from ..messages.mail import (
     PauseSchedule,
     Progressed,
     Queue,
-    Reply,
     Report,
     Requeue,
     Revoke,
@@ -47,7 +46,7 @@ from ..messages.mail import (
     Wake,
 )
 from ..messages.outcomes import Outcome, OutcomeKind
-from ..replies import BrokerLost, answer
+from ..replies import BrokerLost, answer, reply_of
 from ..stores.base import Store
 from ..stores.hints import Hints
 from ..stores.presence import Presence
@@ -133,7 +132,7 @@ class JobBroker(RuntimeActor):
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
         """Only what a broker has read may have killed it."""
-        reply = getattr(mail.body, "reply", None)
+        reply = reply_of(mail.body)
         if reply is not None:
             answer(reply, None, BrokerLost("the broker died before it answered", read=read))
 
@@ -191,7 +190,7 @@ class JobBroker(RuntimeActor):
             "message.refused", self._speaker_of(mail),
             message=kind, reason=repr(error)[:500], traceback=traceback.format_exc(),
         )  # fmt: skip
-        reply = getattr(mail.body, "reply", None)
+        reply = reply_of(mail.body)
         if reply is not None:
             answer(reply, None, LamplighterError(f"{kind} could not be carried out: {error!r}"))
         if isinstance(mail.body, Housekeep):
@@ -220,7 +219,7 @@ class JobBroker(RuntimeActor):
         return out
 
     def _apply(self, step: Step, body: Any) -> None:
-        reply: Reply | None = getattr(body, "reply", None)
+        reply = reply_of(body)
         if reply is not None and reply.cancelled():
             return
         try:
@@ -305,8 +304,9 @@ class JobBroker(RuntimeActor):
     def _let_out(self, out: Out) -> None:
         for name, keys in out.freed.items():
             room = self._desk.rooms.get(name)
-            for key in keys if room is not None else ():
-                room.held.pop(key, None)  # type: ignore[union-attr]
+            if room is not None:
+                for key in keys:
+                    room.held.pop(key, None)
         for after in out.after:
             after()
         for event, speaker, fields in out.lines:
@@ -405,7 +405,7 @@ class JobBroker(RuntimeActor):
         due.extend(at for at, _ in self._desk.deferred.values() if at != float("inf"))
         instants = [at for at in due if at is not None]
         if instants:
-            self._alarm("due", min(instants), self.context.clock.at, Look())
+            self._look_at(min(instants))
         if self._desk.others:
             self._again("poll", POLL_SECONDS, Look(foreign=True), keep=True)
 
@@ -428,13 +428,13 @@ class JobBroker(RuntimeActor):
             known[1].cancel()
         self._timers[key] = (due, self.context.clock.after(seconds, lambda: self._tell_self(body)))
 
-    def _alarm(self, key: str, at: Instant, wait: Callable[[Instant, Callable[[], object]], Any], body: Any) -> None:
-        known = self._timers.get(key)
-        if known is not None and known[0] == at and at > self.context.clock.now():
+    def _look_at(self, instant: Instant) -> None:
+        known = self._timers.get("due")
+        if known is not None and known[0] == instant and instant > self.context.clock.now():
             return
         if known is not None:
             known[1].cancel()
-        self._timers[key] = (at, wait(at, lambda: self._tell_self(body)))
+        self._timers["due"] = (instant, self.context.clock.at(instant, lambda: self._tell_self(Look())))
 
     def _tell_self(self, body: Any) -> None:
         # Told by name: when this incarnation is gone, its alarms wake the next.
@@ -454,7 +454,7 @@ class JobBroker(RuntimeActor):
         self._again("retry", RETRY_SECONDS, Look())
 
     def _given_up(self, mail: Mail) -> bool:
-        reply: Reply | None = getattr(mail.body, "reply", None)
+        reply = reply_of(mail.body)
         return (reply is not None and reply.cancelled()) or isinstance(mail.body, Look)
 
     def _store_is_back(self) -> None:

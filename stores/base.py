@@ -5,7 +5,7 @@ A store is the only writer of job state. It is written by one thread, the JobBro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -247,7 +247,3 @@ class Store(Protocol):
 
     def finish_on(self, connection: Any, job_id: str, claim_no: int | None, result: str | None, now: Instant) -> bool:
         """Running (by this claim) or queued (without one) to done, in the host's transaction. False when stale."""
-
-
-Waited = Callable[[float], None]
-"""Told the seconds that a turn has been waiting for the store so far."""
