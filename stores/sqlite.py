@@ -12,7 +12,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -38,18 +38,29 @@ WAL_TRIES_MAX, WAL_RETRY_SECONDS = 500, 0.01
 """How often the switch to WAL is tried, and the wait between. It does not heed the busy timeout, and workers that start
 together on a new file all want it."""
 
+Connect = Callable[[str], sqlite3.Connection]
+"""Opens a connection to an address, in autocommit mode and for any thread; what it gives need only behave like one."""
+
 CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
 
 
 class SqliteStore:
-    """See `base.Store`. `:memory:` lives as long as the store object, and is read under the writer's lock."""
+    """See `base.Store`. `:memory:` lives as long as the store object, and is read under the writer's lock.
 
-    def __init__(self, path: str, *, durability: str = "full", busy_seconds_max: float = 1.0) -> None:
+    Args:
+        connect: how the address is reached when it is no file of the operating system's, as on a disk that a test
+            makes up. Such a store has one connection too, as `:memory:` has, and nobody beside it.
+    """
+
+    def __init__(
+        self, path: str, *, durability: str = "full", busy_seconds_max: float = 1.0, connect: Connect | None = None
+    ) -> None:
         if durability not in DURABILITY:
             raise UsageError(f"expected durability to be 'full' or 'os', got: {durability!r}")
-        self.in_memory = path == ":memory:"
+        self.in_memory = path == ":memory:" or connect is not None
         # One file has one name here: through a link, or after the host has changed its folder, it is still the same.
         self.address = path if self.in_memory else os.path.realpath(path)
+        self._connect_to = connect or (connect_in_memory if self.in_memory else connect_to_file)
         self._durability = durability
         self._busy_ms = int(busy_seconds_max * 1000)
         self._writer: sqlite3.Connection | None = None
@@ -158,8 +169,7 @@ class SqliteStore:
             raise UsageError(f"expected a folder in which the store may be created, got: {path} ({error})") from None
 
     def _connect(self) -> sqlite3.Connection:
-        target = self.address if self.in_memory else f"file:{quote(os.path.abspath(self.address))}?mode=rw"
-        connection = sqlite3.connect(target, uri=not self.in_memory, isolation_level=None, check_same_thread=False)
+        connection = self._connect_to(self.address)
         connection.execute(f"pragma busy_timeout = {self._busy_ms}")
         return connection
 
@@ -354,6 +364,17 @@ class SqliteStore:
     def finish_on(self, connection: Any, job_id: str, claim_no: int | None, result: str | None, now: Instant) -> bool:
         with self._translated():
             return host.finish_on(host.same_file(connection, self.address), job_id, claim_no, result, now)
+
+
+def connect_to_file(address: str) -> sqlite3.Connection:
+    """Open a file that is there already."""
+    uri = f"file:{quote(os.path.abspath(address))}?mode=rw"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+
+def connect_in_memory(address: str) -> sqlite3.Connection:
+    """Open a new database in memory."""
+    return sqlite3.connect(address, isolation_level=None, check_same_thread=False)
 
 
 def _into_wal(connection: sqlite3.Connection) -> str:
