@@ -1,21 +1,34 @@
-"""Where everything comes from that a test must own: time, chance, ids, threads, mailboxes, futures, presence.
+"""Where everything comes from that a test must own: time, chance, ids, threads, mailboxes, futures, stores, neighbours.
 
 Production has one `Environment()`; the simulation builds another, and the actors cannot tell.
 """
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
+import os
 import queue
 import random
 import secrets
+import socket
+import sys
 import threading
+import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from .clock import Clock, SystemClock
+from .failpoints import Failpoints, from_environment
+from .stores.base import Store
+from .stores.hints import Hints, NoHints, SocketHints
+from .stores.presence import FilePresence, Presence, SolePresence
+from .stores.sqlite import SqliteStore
 
 
 class Mailbox:
@@ -62,9 +75,40 @@ class Mailbox:
         return len(self._mail)
 
 
-def spawn(run: Callable[[], None], name: str) -> threading.Thread:
-    """Run on a thread that never keeps the host's process alive."""
-    thread = threading.Thread(target=run, name=f"lamplighter {name}", daemon=True)
+class Thread(Protocol):
+    """What `Environment.spawn` gives back."""
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until it has ended, or for so many seconds."""
+
+    def stack(self) -> str:
+        """Where it is now, as a traceback reads; empty when it has ended."""
+
+    def strike(self, error: type[BaseException] | None) -> None:
+        """Raise an error inside of it at its next step; None takes back one that was not raised yet."""
+
+
+class SystemThread(threading.Thread):
+    """A thread that never keeps the host's process alive."""
+
+    def __init__(self, run: Callable[[], None], name: str) -> None:
+        super().__init__(target=run, name=f"lamplighter {name}", daemon=True)
+
+    def stack(self) -> str:
+        frame = sys._current_frames().get(self.ident or 0)
+        return "" if frame is None else "".join(traceback.format_stack(frame))
+
+    def strike(self, error: type[BaseException] | None) -> None:
+        raised = None if error is None else ctypes.py_object(error)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident or 0), raised)
+
+
+def spawn(run: Callable[[], None], name: str) -> Thread:
+    """Run on a thread of its own."""
+    thread = SystemThread(run, name)
     thread.start()
     return thread
 
@@ -72,6 +116,24 @@ def spawn(run: Callable[[], None], name: str) -> threading.Thread:
 def new_id() -> str:
     """An id that no other process will make: 96 random bits in hex."""
     return secrets.token_hex(12)
+
+
+def open_store(address: str, *, durability: str, busy_seconds_max: float, failpoints: Failpoints) -> Store:
+    """The store at an address."""
+    return SqliteStore(address, durability=durability, busy_seconds_max=busy_seconds_max, failpoints=failpoints)
+
+
+def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
+    """How the boots on a store know of one another."""
+    if store.in_memory:
+        return SolePresence(), NoHints()
+    folder = Path(f"{store.address}-boots")
+    return FilePresence(folder), SocketHints(folder, boot)
+
+
+def whereabouts() -> tuple[str, int]:
+    """The name of this machine, and the number of this process, as the log tells them."""
+    return socket.gethostname(), os.getpid()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +144,30 @@ class Environment:
         clock: where time comes from; made anew for each start, because its thread does not survive a stop or a fork.
         chance: where randomness comes from, made anew likewise.
         new_id: ids of jobs and boots.
-        spawn: starts a thread; the result has `is_alive()` and `ident`.
+        spawn: starts a thread.
+        lock: what guards a few steps that must not be taken by two threads at once.
         event: what a sleeping job waits at.
-        mailbox: an actor's inbox.
+        mailbox: an actor's inbox, and whatever else hands things to a thread.
         future: what a host's thread waits at.
+        loop: an event loop for coroutine handlers.
+        runners: by kind of lane, what runs it instead of what lanes/ has.
+        store: the store at an address.
+        neighbours: presence and hints between the boots on a store.
+        whereabouts: the name of the machine and the number of the process.
+        failpoints: where tests make it fail.
     """
 
     clock: Callable[[], Clock] = SystemClock
     chance: Callable[[], random.Random] = field(default=random.SystemRandom)
     new_id: Callable[[], str] = new_id
-    spawn: Callable[[Callable[[], None], str], threading.Thread] = spawn
+    spawn: Callable[[Callable[[], None], str], Thread] = spawn
+    lock: Callable[[], AbstractContextManager[Any]] = threading.Lock
     event: Callable[[], threading.Event] = threading.Event
     mailbox: Callable[[], Mailbox] = Mailbox
     future: Callable[[], Future[Any]] = Future
+    loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    runners: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    store: Callable[..., Store] = open_store
+    neighbours: Callable[[Store, str], tuple[Presence, Hints]] = neighbours
+    whereabouts: Callable[[], tuple[str, int]] = whereabouts
+    failpoints: Failpoints = field(default_factory=from_environment)

@@ -22,6 +22,7 @@ ENVELOPE: dict[str, str] = {
     "msg": "the message that was being handled",
     "cause": "the message that caused that one",
     "corr": "the root: the host's call, or the slot",
+    "mail_seconds": "how long that message had waited in the mailbox",
 }
 """Fields that every line may carry besides its own."""
 
@@ -56,6 +57,11 @@ EVENTS: dict[str, EventKind] = {
         "warning",
         "A dead boot's jobs were taken back. `told` is what its last turn did and may not have said.",
         ("dead_boot", "dead_pid", "jobs", "told"),
+    ),
+    "turn.recovered": EventKind(
+        "warning",
+        "A turn had been committed and not said: `told` is what it did.",
+        ("told",),
     ),
     "job.queued": EventKind(
         "debug", "A job is stored.", (*MOVE, "priority", "run_at", "bytes", "digest", "schedule", "slot", "unique_key")
@@ -127,7 +133,11 @@ EVENTS: dict[str, EventKind] = {
     "schedule.resumed": EventKind("info", "Its slots fire again.", ("schedule", "job_name")),
     "actor.started": EventKind("debug", "An incarnation of an actor runs.", ("child", "child_incarnation")),
     "actor.stopped": EventKind("debug", "It was told to stop and has.", ("child", "child_incarnation")),
-    "actor.crashed": EventKind("warning", "It died.", ("child", "child_incarnation", "reason", "traceback", "mailbox")),
+    "actor.crashed": EventKind(
+        "warning",
+        "It died, over the message that it had in hand if it had one.",
+        ("child", "child_incarnation", "reason", "traceback", "mailbox", "message", "message_id", "message_corr"),
+    ),
     "actor.restarted": EventKind(
         "warning", "Its next incarnation runs.", ("child", "child_incarnation", "restarts_in_window")
     ),

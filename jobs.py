@@ -414,7 +414,7 @@ class Jobs:
 
     def _expect(self, life: Life, job_id: str, state: str | None) -> None:
         give_up_at = life.clock.now() + EXPECT_SECONDS_MAX
-        expect = life.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
+        expect = life.memory.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
         life.post.tell("broker", expect, corr=job_id)
 
     def _ended(self, life: Life, job_id: str) -> JobRecord | None:

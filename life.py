@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from pathlib import Path
 from typing import Any
 
 from .actors.base import ActorContext, Post
@@ -30,7 +28,6 @@ from .messages.mail import (
     Died,
     Down,
     Drain,
-    Expect,
     Farewell,
     Interrupt,
     LaneEnded,
@@ -42,11 +39,10 @@ from .messages.mail import (
 from .messages.outcomes import Outcome
 from .messages.schedules import ScheduleRecord
 from .replies import BrokerLost
-from .stores.base import BootRecord
-from .stores.hints import Hints, NoHints, SocketHints
-from .stores.presence import FilePresence, Presence, SolePresence, network_filesystem
-from .stores.sqlite import SqliteStore
+from .stores.base import BootRecord, Store
+from .stores.presence import network_filesystem
 from .supervisor import ChildSpec, Family, RestartBudget, Supervisor, Watchdog
+from .turns.step import Memory
 from .views import Abandoned, ActorView, Health
 from .waiting import Waiters
 
@@ -69,7 +65,7 @@ class Life:
     def __init__(
         self,
         *,
-        store: SqliteStore,
+        store: Store,
         environment: Environment,
         limits: Limits,
         logger: Any,
@@ -86,18 +82,21 @@ class Life:
         self.limits = limits
         self.environment = environment
         self.clock = environment.clock()
-        self.log = Log(logger, self.boot, self.clock, waiting_max=limits.subscriber_events_max)
+        self.log = Log(
+            logger, self.boot, self.clock, waiting_max=limits.subscriber_events_max, lock=environment.lock(),
+            failpoints=environment.failpoints,
+        )  # fmt: skip
         self.post = Post(self.clock)
         self.waiters = Waiters(environment.future)
         self.store_trouble: str | None = None
-        self.expected: dict[str, Expect] = {}
+        self.memory = Memory()
         self._durability = durability
         self._handlers = handlers
         self._declared = declared
         self._failed = failed
         self._subscriptions = subscriptions
         self._quiet = environment.event()
-        self._presence, self._hints = self._neighbours()
+        self._presence, self._hints = environment.neighbours(store, self.boot)
         self._family = Family()
         self._context = ActorContext(
             boot=self.boot, environment=environment, clock=self.clock, log=self.log, limits=limits, post=self.post,
@@ -105,11 +104,11 @@ class Life:
         )  # fmt: skip
         self.lanes = Lanes(
             LaneContext(
-                clock=self.clock, limits=limits, spawn=environment.spawn, event=environment.event,
+                clock=self.clock, limits=limits, environment=environment,
                 ended=self._lane_ended, progressed=self._progressed, queue=queue, bound=self.log.bound,
             )
         )  # fmt: skip
-        self._watchdog = Watchdog(self._start_supervisor)
+        self._watchdog = Watchdog(self._start_supervisor, environment.mailbox())
 
     # --- beginning ------------------------------------------------------------------------------------------
 
@@ -127,13 +126,13 @@ class Life:
             self._presence.leave(self.boot)
             self.store.close()
             raise
+        host, pid = self.environment.whereabouts()
         self.clock.start()
         self.clock.on_jump(lambda delta: self.post.tell("broker", ClockJumped(delta=delta)))
         for subscription in self._subscriptions:
             self.listen(subscription)
         self.log.emit(
-            "runtime.started", store=self.store.address, pid=self.pid, durability=self._durability,
-            host=socket.gethostname(),
+            "runtime.started", store=self.store.address, pid=pid, durability=self._durability, host=host,
         )  # fmt: skip
         self._start_supervisor(1)
         self.environment.spawn(self._watchdog.run, "watchdog")
@@ -164,15 +163,10 @@ class Life:
         self._family.add(spec)
         self.post.tell("supervisor", StartChild(child=spec.id))
 
-    def _neighbours(self) -> tuple[Presence, Hints]:
-        if self.store.in_memory:
-            return SolePresence(), NoHints()
-        folder = Path(f"{self.store.address}-boots")
-        return FilePresence(folder), SocketHints(folder, self.boot)
-
     def _register(self, names: Sequence[str]) -> None:
+        host, pid = self.environment.whereabouts()
         boot = BootRecord(
-            boot=self.boot, pid=self.pid, host=socket.gethostname(), started_at=self.clock.now(),
+            boot=self.boot, pid=pid, host=host, started_at=self.clock.now(),
             hint=self._hints.address, names=tuple(names), turn=(),
         )  # fmt: skip
         give_up_at = self.clock.monotonic() + self.limits.reply_seconds_max
@@ -186,6 +180,7 @@ class Life:
             except StoreUnavailable:
                 if self.clock.monotonic() > give_up_at:
                     raise
+                self.environment.event().wait(LOST_SECONDS)
         # The others must learn that they are no longer alone on the file.
         self._hints.send([other.hint for other in others if other.hint is not None])
 
@@ -201,7 +196,7 @@ class Life:
             return JobBroker.start(
                 self._context, incarnation, store=self.store, presence=self._presence, hints=self._hints,
                 has_handler=lambda name: bool(self._handlers(name)), wake_waiters=self.waiters.wake,
-                awaited=self.waiters.awaited, expected=self.expected, store_is_down=self._note_store,
+                awaited=self.waiters.awaited, memory=self.memory, store_is_down=self._note_store,
             )  # fmt: skip
 
         return ChildSpec(id="broker", start=start, budget=self._budget())
@@ -268,7 +263,7 @@ class Life:
         while True:
             reply = asking.tell()
             if reply is None:
-                threading.Event().wait(LOST_SECONDS)
+                self.environment.event().wait(LOST_SECONDS)
                 continue
             try:
                 return reply.result(asking.remaining())

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
-from collections import deque
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from .clock import Clock
+from .environment import Mailbox
 from .errors import UsageError
 from .events import EVENTS
+from .failpoints import Failpoints
 
 Subscriber = Callable[[dict[str, Any]], None]
 
@@ -34,12 +35,13 @@ class Speaker:
     msg: int | None = None
     cause: int | None = None
     corr: str | None = None
+    mail_seconds: float | None = None
 
     def fields(self) -> dict[str, Any]:
         """Those that apply."""
         given = {
             "actor": self.actor, "incarnation": self.incarnation, "msg": self.msg,
-            "cause": self.cause, "corr": self.corr,
+            "cause": self.cause, "corr": self.corr, "mail_seconds": self.mail_seconds,
         }  # fmt: skip
         return {name: value for name, value in given.items() if value is not None}
 
@@ -62,7 +64,16 @@ def default_logger() -> Any:
 class Log:
     """The log of one boot."""
 
-    def __init__(self, logger: Any, boot: str, clock: Clock, *, waiting_max: int) -> None:
+    def __init__(
+        self,
+        logger: Any,
+        boot: str,
+        clock: Clock,
+        *,
+        waiting_max: int,
+        lock: AbstractContextManager[Any],
+        failpoints: Failpoints,
+    ) -> None:
         self._logger = logger
         self._boot = boot
         self._clock = clock
@@ -70,7 +81,8 @@ class Log:
         self._seq = 0
         self.dropped = 0
         self._drop_reason = ""
-        self._lock = threading.Lock()
+        self._lock = lock
+        self._failpoints = failpoints
         self._subscriptions: list[Subscription] = []
 
     def emit(self, event: str, speaker: Speaker = NOBODY, /, **fields: Any) -> None:
@@ -99,6 +111,7 @@ class Log:
         for subscription in self._subscriptions:
             subscription.offer({"event": event, "level": level, **line}, self._waiting_max)
         try:
+            self._failpoints.at("log.write", event)
             getattr(self._logger, level)(event, **line)
         except Exception as error:
             # A full disk, or a host's processor that raises: neither may kill the actor that speaks.
@@ -115,39 +128,33 @@ class Subscription:
     Attributes:
         call: gets each event as a dict.
         events: which names; None for all.
+        waiting: what it has not been given yet; None ends it.
         failures: how often it raised.
         dropped: how many events it was too slow for.
     """
 
     call: Subscriber
     events: frozenset[str] | None
+    waiting: Mailbox
     failures: int = 0
     dropped: int = 0
-    _waiting: deque[dict[str, Any] | None] = field(default_factory=deque)
-    _arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def offer(self, event: dict[str, Any], waiting_max: int) -> None:
         """Put an event in line, or count it as dropped when the subscriber is that far behind."""
         if self.events is not None and event["event"] not in self.events:
             return
-        if len(self._waiting) >= waiting_max:
+        if len(self.waiting) >= waiting_max:
             self.dropped += 1
             return
-        self._waiting.append(event)
-        self._arrived.release()
+        self.waiting.put(event)
 
     def close(self) -> None:
         """Let `run` return once it has given out what waits."""
-        self._waiting.append(None)
-        self._arrived.release()
+        self.waiting.put(None)
 
     def run(self, failed: Callable[[Subscription, BaseException], None]) -> None:
         """Give out events until closed; runs on the subscription's own thread."""
-        while True:
-            self._arrived.acquire()
-            event = self._waiting.popleft()
-            if event is None:
-                return
+        while (event := self.waiting.get()) is not None:
             try:
                 self.call(event)
             except BaseException as error:

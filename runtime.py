@@ -26,7 +26,7 @@ from .messages.mail import Declare, Queue
 from .messages.schedules import ScheduleRecord
 from .registry import Registry
 from .scheduler import Scheduler
-from .stores.sqlite import SqliteStore
+from .stores.base import Store
 from .views import ActorView, Health
 
 DRAIN_SECONDS = 30.0
@@ -70,8 +70,8 @@ class Runtime:
             raise UsageError(f"expected options of Runtime or fields of Limits, got: {unknown}") from None
         self._address = _address(store)
         self._durability = durability
-        self._store()
         self.environment = environment or Environment()
+        self._store()
         self.registry = Registry()
         self.jobs = Jobs(self)
         self.scheduler = Scheduler(self)
@@ -81,7 +81,7 @@ class Runtime:
         self._life: Life | None = None
         self._failure: RuntimeFailed | None = None
         self._lock = threading.RLock()
-        self._ended = threading.Event()
+        self._ended = self.environment.event()
         self._ended.set()
         _all.add(self)
 
@@ -215,7 +215,7 @@ class Runtime:
         """
         if not callable(fn):
             raise UsageError(f"expected a callable subscriber, got: {fn!r}")
-        subscription = Subscription(fn, check_events(events))
+        subscription = Subscription(fn, check_events(events), self.environment.mailbox())
         self._subscriptions.append(subscription)
         life = self.life
         if life is not None:
@@ -256,8 +256,11 @@ class Runtime:
         life = self.life
         return (life.clock if life is not None else self.environment.clock()).now()
 
-    def _store(self) -> SqliteStore:
-        return SqliteStore(self._address, durability=self._durability, busy_seconds_max=self.limits.busy_seconds_max)
+    def _store(self) -> Store:
+        return self.environment.store(
+            self._address, durability=self._durability, busy_seconds_max=self.limits.busy_seconds_max,
+            failpoints=self.environment.failpoints,
+        )  # fmt: skip
 
     def _queue_from_job(self, name: str, data: Any, options: dict[str, Any], corr: str) -> Job[Any]:
         life = self.living()

@@ -10,12 +10,12 @@ store is the truth (docs/decisions/0002-one-flat-family.md).
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from .actors.base import ActorContext, RuntimeActor
+from .environment import Mailbox
 from .messages.jobs import Seconds
 from .messages.mail import Died, Down, Mail, StartChild, StartNow, StopChild
 
@@ -111,7 +111,7 @@ class Supervisor(RuntimeActor):
         for child in list(self._family.children.values()):
             actor = self.context.post.find(child.spec.id)
             if child.status == "up" and (actor is None or actor.actor_stopped.is_set()):
-                self._bury(child, "died while there was no supervisor", None, normal=False)
+                self._bury(child, "died while there was no supervisor")
             elif child.status in ("new", "waiting"):
                 self._start(child)
 
@@ -144,7 +144,7 @@ class Supervisor(RuntimeActor):
             child.spec.start(child.incarnation)
         except Exception as error:
             # No more threads, say. It counts as a death, so that the budget and the back-off apply.
-            self._bury(child, f"could not be started: {error}", None, normal=False)
+            self._bury(child, f"could not be started: {error}")
             return
         event = "actor.started" if child.incarnation == 1 else "actor.restarted"
         recent = len(child.spec.budget.recent(child.deaths, self.context.clock.monotonic()))
@@ -155,9 +155,9 @@ class Supervisor(RuntimeActor):
         child = self._family.children.get(death.child)
         # The incarnation is compared because an old one's death is not news.
         if child is not None and child.incarnation == death.incarnation and child.status in ("up", "stopping"):
-            self._bury(child, death.reason, death.traceback, normal=death.normal)
+            self._bury(child, death.reason, death.traceback, death.over)
 
-    def _bury(self, child: Child, reason: str, trace: str | None, *, normal: bool) -> None:
+    def _bury(self, child: Child, reason: str, trace: str | None = None, over: Mail | None = None) -> None:
         name = child.spec.id
         self._announce(Down(child=name, incarnation=child.incarnation, reason=reason))
         if child.status == "stopping":
@@ -172,6 +172,8 @@ class Supervisor(RuntimeActor):
         self.say(
             "actor.crashed", child=name, child_incarnation=child.incarnation, reason=reason, traceback=trace,
             mailbox=0 if actor is None else len(actor.mailbox),
+            message=None if over is None else type(over.body).__name__,
+            message_id=None if over is None else over.msg, message_corr=None if over is None else over.corr,
         )  # fmt: skip
         if child.spec.budget.is_spent(child.deaths, now):
             self._spent(child, reason, len(child.spec.budget.recent(child.deaths, now)))
@@ -212,9 +214,9 @@ class Supervisor(RuntimeActor):
 class Watchdog:
     """A plain thread that starts the next supervisor when one has died."""
 
-    def __init__(self, start: Callable[[int], object]) -> None:
+    def __init__(self, start: Callable[[int], object], deaths: Mailbox) -> None:
         self._start = start
-        self._deaths: queue.SimpleQueue[Died | None] = queue.SimpleQueue()
+        self._deaths = deaths
         self.incarnation = 1
 
     def died(self, death: Died) -> None:

@@ -6,7 +6,6 @@ handle of the thread. So BaseExceptions are contained here, and the end of the l
 
 from __future__ import annotations
 
-import threading
 import traceback
 from abc import abstractmethod
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from typing import Any
 import pykka
 
 from ..clock import Clock
-from ..environment import Environment, Mailbox
+from ..environment import Environment, Mailbox, Thread
 from ..limits import Limits
 from ..log import NOBODY, Log, Speaker
 from ..messages.mail import Died, Mail
@@ -41,7 +40,7 @@ class Post:
         actor = self._actors.get(to)
         if actor is None:
             return False
-        mail = Mail(next(self._ids), speaker.msg, corr or speaker.corr, self._clock.now(), body)
+        mail = Mail(self.new_id(), speaker.msg, corr or speaker.corr, self._clock.now(), body)
         try:
             actor.actor_ref.tell(mail)
         except pykka.ActorDeadError:
@@ -50,6 +49,10 @@ class Post:
             # It died between the look and the letter, and may have emptied its mailbox before.
             actor.return_mail()
         return True
+
+    def new_id(self) -> int:
+        """A number that no message and no question of this boot has yet."""
+        return next(self._ids)
 
     def find(self, name: str) -> RuntimeActor | None:
         """The actor of that name, living or just dead."""
@@ -91,7 +94,7 @@ class RuntimeActor(pykka.ThreadingActor):
         self.context = context
         self.name = name
         self.incarnation = incarnation
-        self.thread: threading.Thread | None = None
+        self.thread: Thread | None = None
         self.busy_since: float | None = None
         self.speaker = Speaker(actor=name, incarnation=incarnation)
         self._death: tuple[str, str] | None = None
@@ -111,6 +114,11 @@ class RuntimeActor(pykka.ThreadingActor):
     def say(self, event: str, **fields: Any) -> None:
         """Log an event that the current message causes."""
         self.context.log.emit(event, self.speaker, **fields)
+
+    def speaker_of(self, mail: Mail) -> Speaker:
+        """Who speaks while this message is handled."""
+        waited = round(max(0.0, self.context.clock.now() - mail.sent_at), 6)
+        return Speaker(self.name, self.incarnation, mail.msg, mail.cause, mail.corr, waited)
 
     def take_more(self, most: int) -> list[Mail]:
         """Take waiting mail, up to the first thing that is none (a stop)."""
@@ -139,10 +147,13 @@ class RuntimeActor(pykka.ThreadingActor):
         if not isinstance(message, Mail):
             raise TypeError(f"expected a Mail, got: {type(message).__name__}")
         self.busy_since = self.context.clock.monotonic()
-        self.speaker = Speaker(self.name, self.incarnation, message.msg, message.cause, message.corr)
+        self.speaker = self.speaker_of(message)
         self._in_hand = message
+        failpoints = self.context.environment.failpoints
         try:
+            failpoints.at("actor.receive", self)
             self.receive(message)
+            failpoints.at("actor.received", self)
             self._in_hand = None
         finally:
             self.busy_since = None
@@ -158,6 +169,7 @@ class RuntimeActor(pykka.ThreadingActor):
 
     def _actor_loop(self) -> None:
         try:
+            self.context.environment.failpoints.at("actor.start", self)
             super()._actor_loop()
         except BaseException as error:
             self._note_death(error)
@@ -174,8 +186,7 @@ class RuntimeActor(pykka.ThreadingActor):
             reason, trace = self._death or ("stopped", None)
             self.context.died(
                 Died(
-                    child=self.name, incarnation=self.incarnation, reason=reason, traceback=trace,
-                    normal=self._death is None,
+                    child=self.name, incarnation=self.incarnation, reason=reason, traceback=trace, over=self._in_hand
                 )
             )  # fmt: skip
 

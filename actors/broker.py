@@ -47,11 +47,11 @@ from ..messages.mail import (
 )
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..replies import BrokerLost, answer, reply_of
-from ..stores.base import Store
+from ..stores.base import CommitUnknown, Store
 from ..stores.hints import Hints
 from ..stores.presence import Presence
 from ..turns import boots, claims, hosts, slots
-from ..turns.step import Desk, Out, Step
+from ..turns.step import Desk, Memory, Out, Step
 from .base import ActorContext, RuntimeActor
 
 RETRY_SECONDS = 0.1
@@ -87,7 +87,7 @@ class JobBroker(RuntimeActor):
         has_handler: Callable[[str], bool],
         wake_waiters: Callable[[Iterable[JobRecord]], None],
         awaited: Callable[[], list[str]],
-        expected: dict[str, Expect],
+        memory: Memory,
         store_is_down: Callable[[str | None], None],
     ) -> None:
         super().__init__(context, "broker", incarnation)
@@ -98,15 +98,13 @@ class JobBroker(RuntimeActor):
         self._store_is_down = store_is_down
         self._desk = Desk(
             boot=context.boot,
-            incarnation=incarnation,
             limits=context.limits,
             chance=context.environment.chance(),
             presence=presence,
             has_handler=has_handler,
         )
         self._pending: list[Mail] = []
-        # The runtime's own, because a host may expect a job while there is no broker, or one that dies.
-        self._expected = expected
+        self._memory = memory
         self._expect_wait = EXPECT_SECONDS_MIN
         self._recovered = False
         self._presence_due = 0.0
@@ -116,14 +114,20 @@ class JobBroker(RuntimeActor):
         self._timers: dict[str, tuple[float, Any]] = {}
 
     def on_start(self) -> None:
-        """Runs on the broker's thread: ask the living what they hold. The first turn takes back what the dead held."""
-        incarnation = self.incarnation
-        names = [name for name in self.context.post.names() if name.startswith("handler:")]
-        self._desk.unreconciled = {name for name in names if self.tell(name, Report(incarnation))}
-        self.tell("scheduler", Report(incarnation))
-        # The first turn is due at once, also in a runtime that is asked nothing: others may have died, hosts queued.
+        """Runs on the broker's thread. The first turn is due at once, though nobody may ask for anything: others may
+        have died, hosts may have queued."""
+        self._ask_the_living()
         self._tell_self(Look())
         self._again("retention", self._retention_step(), Housekeep())
+
+    def _ask_the_living(self) -> None:
+        """Ask what they hold. The next turn takes back what the dead held, and says what was not told."""
+        desk, names = self._desk, [name for name in self.context.post.names() if name.startswith("handler:")]
+        desk.question = self.context.post.new_id()
+        desk.rooms.clear()
+        desk.unreconciled = {name for name in names if self.tell(name, Report(desk.question))}
+        self.tell("scheduler", Report(desk.question))
+        self._recovered = False
 
     def on_down(self) -> None:
         """Whoever still waits for an answer asks the next incarnation; ids make that harmless."""
@@ -155,6 +159,10 @@ class JobBroker(RuntimeActor):
         first = not self._recovered
         try:
             out = self._commit(batch)
+        except CommitUnknown as error:
+            self._ask_the_living()
+            self._wait_for_store(error)
+            return
         except StoreUnavailable as error:
             self._wait_for_store(error)
             return
@@ -175,6 +183,8 @@ class JobBroker(RuntimeActor):
             try:
                 out = self._commit([mail])
             except StoreUnavailable as error:
+                if isinstance(error, CommitUnknown):
+                    self._ask_the_living()
                 self._pending = batch[index:]
                 self._wait_for_store(error)
                 return
@@ -187,7 +197,7 @@ class JobBroker(RuntimeActor):
     def _refuse(self, mail: Mail, error: Exception) -> None:
         kind = type(mail.body).__name__
         self.context.log.emit(
-            "message.refused", self._speaker_of(mail),
+            "message.refused", self.speaker_of(mail),
             message=kind, reason=repr(error)[:500], traceback=traceback.format_exc(),
         )  # fmt: skip
         reply = reply_of(mail.body)
@@ -206,15 +216,17 @@ class JobBroker(RuntimeActor):
             itself = Step(self._desk, turn, out, Speaker(self.name, self.incarnation))
             turn.tell_untold()
             if not self._recovered:
-                boots.recover(itself)
+                boots.recover(itself, self._memory.told)
             elif self._desk.roll_call:
                 boots.bury_dead(itself)
             itself.collect()
             for mail in batch:
-                self._apply(Step(self._desk, turn, out, self._speaker_of(mail)), mail.body)
+                self._apply(Step(self._desk, turn, out, self.speaker_of(mail)), mail.body)
             claims.finish_deferred(itself)
             turn.expire()
             claims.claim(itself)
+            revs = [rev for rev, _, _ in turn.untold] + [one.rev for one in turn.transitions[-1:]]
+            out.told = max(revs, default=0)
         self._recovered = True
         return out
 
@@ -268,7 +280,7 @@ class JobBroker(RuntimeActor):
             case Drain():
                 self._desk.draining = True
             case Expect(job_id=job_id):
-                self._expected[job_id] = body
+                self._memory.expected[job_id] = body
                 self._expect_wait = EXPECT_SECONDS_MIN
             case Housekeep():
                 self._prune(step)
@@ -302,6 +314,7 @@ class JobBroker(RuntimeActor):
     # --- after the commit -----------------------------------------------------------------------------------
 
     def _let_out(self, out: Out) -> None:
+        self.context.environment.failpoints.at("broker.let_out", self)
         for name, keys in out.freed.items():
             room = self._desk.rooms.get(name)
             if room is not None:
@@ -311,6 +324,7 @@ class JobBroker(RuntimeActor):
             after()
         for event, speaker, fields in out.lines:
             self.context.log.emit(event, speaker, **fields)
+        self._memory.told = max(self._memory.told, out.told)
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
         for to, body, speaker in out.tells:
@@ -328,9 +342,6 @@ class JobBroker(RuntimeActor):
     def _concerns_others(self, out: Out) -> bool:
         claimed = {step.job.id for step in out.transitions if step.event == "job.claimed"}
         return any(step.event != "job.claimed" and step.job.id not in claimed for step in out.transitions)
-
-    def _speaker_of(self, mail: Mail) -> Speaker:
-        return Speaker(self.name, self.incarnation, mail.msg, mail.cause, mail.corr)
 
     # --- waiting --------------------------------------------------------------------------------------------
 
@@ -410,12 +421,12 @@ class JobBroker(RuntimeActor):
             self._again("poll", POLL_SECONDS, Look(foreign=True), keep=True)
 
     def _look_for_expected(self, now: Instant) -> None:
-        for job_id, expect in list(self._expected.items()):
+        for job_id, expect in list(self._memory.expected.items()):
             job = self._store.get(job_id)
             there = job is not None and job.rev is not None and expect.state in (None, job.state)
             if there or expect.give_up_at <= now:
-                del self._expected[job_id]
-        if self._expected:
+                del self._memory.expected[job_id]
+        if self._memory.expected:
             self._again("expect", self._expect_wait, Look())
             self._expect_wait = min(EXPECT_SECONDS_MAX, self._expect_wait * 1.2)
 

@@ -78,7 +78,7 @@ class HandlerActor(RuntimeActor):
         self._unsettled: dict[Key, Ended] = {}
         self._mean: float | None = None
         self._last_up: Up | None = None
-        self._asked_by = 0
+        self._answers = 0
         self._halted = False
         self._unstarted_timer: Any = None
         self._halt_timer: Any = None
@@ -126,8 +126,8 @@ class HandlerActor(RuntimeActor):
                 self._give_back_unstarted()
             case Revoke(key=key, reason=reason):
                 self._revoke(key, reason)
-            case Report(asked_by=broker):
-                self._asked_by = broker
+            case Report(question=question):
+                self._answers = question
                 self._last_up = None
                 self._offer()
                 for ended in self._unsettled.values():
@@ -166,7 +166,7 @@ class HandlerActor(RuntimeActor):
             total=min(totals, default=None),
             interruptions_max=max((handler.policy.interruptions_max for handler in handlers), default=None),
             held=(),
-            answers=self._asked_by,
+            answers=self._answers,
         )
         if up != self._last_up:
             self._last_up = up

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..clock import Clock
+from ..environment import Environment
 from ..job import Job
 from ..limits import Limits
 from ..messages.jobs import Claim, Seconds
@@ -33,8 +34,7 @@ class LaneContext:
 
     clock: Clock
     limits: Limits
-    spawn: Callable[[Callable[[], None], str], threading.Thread]
-    event: Callable[[], threading.Event]
+    environment: Environment
     ended: Callable[[Lane, Outcome, Seconds], None]
     progressed: Callable[[str, int, str], None]
     queue: Callable[[str, Any, dict[str, Any], str], Job[Any]]
@@ -60,7 +60,7 @@ class Lane:
         """How a runner passes the signal on: cancels a task, tells a child."""
         self.kill: Callable[[], None] = lambda: None
         """How a runner takes the lane away for good, where it can."""
-        self._signalled = context.event()
+        self._signalled = context.environment.event()
         self._lock = threading.Lock()
         self._then: list[Callable[[], object]] = []
         self._progress: str | None = None

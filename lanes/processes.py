@@ -36,7 +36,7 @@ class ProcessRunner:
         keeper = self._idle.take()
         if keeper is None:
             keeper = _Keeper(self._idle)
-            lane.context.spawn(keeper.work, f"process lane {lane.handler.name}")
+            lane.context.environment.spawn(keeper.work, f"process lane {lane.handler.name}")
         keeper.lanes.put(lane)
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ class _Keeper:
     def _run(self, lane: Lane) -> Outcome:
         if self._child is not None and not self._child.is_alive():
             self._bury()
-        child = self._child = self._child or _Child(lane.context.spawn)
+        child = self._child = self._child or _Child(lane.context.environment.spawn)
         lane.kill = child.kill
         lane.interrupt = lambda: child.say({"signal": lane.reason})
         if lane.abandoned_because is not None:

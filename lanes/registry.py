@@ -52,7 +52,8 @@ class Lanes:
         lane.when_ended(lambda: self._open.pop(lane.id, None))
         runner = self._runners.get(handler.id)
         if runner is None:
-            runner = self._runners[handler.id] = RUNNERS[handler.kind]()
+            make = self._context.environment.runners.get(handler.kind, RUNNERS[handler.kind])
+            runner = self._runners[handler.id] = make()
         try:
             runner.start(lane)
         except BaseException:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import sys
-import threading
-import traceback
 
 from ..log import job_context
 from ..messages.outcomes import Outcome, OutcomeKind
@@ -40,21 +37,19 @@ class _Loop:
     def __init__(self, first: Lane) -> None:
         self.blocked = False
         self._closing = False
-        self._loop = asyncio.new_event_loop()
+        self._loop = first.context.environment.loop()
         self._lanes: dict[int, Lane] = {}
-        self._ident: int | None = None
-        first.context.spawn(self._run, f"loop {first.handler.name}")
+        self._thread = first.context.environment.spawn(self._run, f"loop {first.handler.name}")
 
     def start(self, lane: Lane) -> None:
         self._lanes[lane.id] = lane
-        lane.stack = self._stack
+        lane.stack = self._thread.stack
         self._loop.call_soon_threadsafe(self._create, lane)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._close_when_idle)
 
     def _run(self) -> None:
-        self._ident = threading.get_ident()
         asyncio.set_event_loop(self._loop)
         try:
             while not self._run_once():
@@ -80,13 +75,15 @@ class _Loop:
 
     async def _call(self, lane: Lane) -> None:
         ending = Ending()
-        limits = lane.context.limits
+        limits, failpoints = lane.context.limits, lane.context.environment.failpoints
         try:
             with (
                 caught(ending, error_characters_max=limits.error_characters_max),
                 job_context(lane.claim.job.corr, **lane.fields()),
             ):
+                failpoints.at("lane.call", lane)
                 result = await lane.handler.fn(lane.job())
+                failpoints.at("lane.returned", lane)
                 ending.outcome = success(
                     result, auto_done=lane.handler.auto_done, result_bytes_max=limits.result_bytes_max
                 )
@@ -102,7 +99,7 @@ class _Loop:
 
     def _watch(self, lane: Lane) -> None:
         """The lane was abandoned: if the loop does not answer either, something on it blocks, and all on it is lost."""
-        answered = threading.Event()
+        answered = lane.context.environment.event()
         try:
             self._loop.call_soon_threadsafe(answered.set)
         except RuntimeError:
@@ -124,10 +121,6 @@ class _Loop:
         self._closing = self._closing or asked
         if self._closing and not self._lanes:
             self._loop.stop()
-
-    def _stack(self) -> str:
-        frame = None if self._ident is None else sys._current_frames().get(self._ident)
-        return "" if frame is None else "".join(traceback.format_stack(frame))
 
     def _stack_of(self, task: asyncio.Task[None]) -> str:
         text = io.StringIO()

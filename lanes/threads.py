@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import queue
-import sys
 import threading
-import traceback
 
+from ..environment import Environment, Thread
 from ..log import job_context
 from ..messages.outcomes import Outcome
 from .calls import Ending, caught, success
@@ -30,8 +27,8 @@ class ThreadRunner:
         """
         worker = self._idle.take()
         if worker is None:
-            worker = _Worker(self._idle)
-            lane.context.spawn(worker.work, f"lane {lane.handler.name}")
+            worker = _Worker(self._idle, lane.context.environment)
+            worker.thread = lane.context.environment.spawn(worker.work, f"lane {lane.handler.name}")
         worker.lanes.put(lane)
 
     def close(self) -> None:
@@ -41,13 +38,15 @@ class ThreadRunner:
 
 
 class _Worker:
-    def __init__(self, idle: Idle[_Worker]) -> None:
-        self.lanes: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
+    thread: Thread
+
+    def __init__(self, idle: Idle[_Worker], environment: Environment) -> None:
+        self.lanes = environment.mailbox()
         self._idle = idle
 
     def work(self) -> None:
         while (lane := self.lanes.get()) is not None:
-            outcome = _Call(lane).run()
+            outcome = _Call(lane, self.thread).run()
             # A thread whose lane was abandoned has been replaced already.
             keep = lane.abandoned_because is None and self._idle.keep(self)
             lane.finish(outcome)
@@ -59,9 +58,9 @@ class _Worker:
 class _Call:
     """One call of a function on this thread, which another thread may look at or raise an error in."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, thread: Thread) -> None:
         self._lane = lane
-        self._ident = threading.get_ident()
+        self._thread = thread
         self._lock = threading.Lock()
         self._calling = True
         lane.stack = self._stack
@@ -70,28 +69,29 @@ class _Call:
 
     def run(self) -> Outcome:
         ending = Ending()
-        limits = self._lane.context.limits
+        limits, failpoints = self._lane.context.limits, self._lane.context.environment.failpoints
         try:
             with (
                 caught(ending, error_characters_max=limits.error_characters_max),
                 job_context(self._lane.claim.job.corr, **self._lane.fields()),
             ):
                 handler = self._lane.handler
+                failpoints.at("lane.call", self._lane)
                 result = handler.fn(self._lane.job())
+                failpoints.at("lane.returned", self._lane)
                 ending.outcome = success(result, auto_done=handler.auto_done, result_bytes_max=limits.result_bytes_max)
             with self._lock:
                 self._calling = False
             # An error that was raised here but not delivered yet must not strike the next job on this thread.
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), None)
+            self._thread.strike(None)
         except JobTimeout:
             self._calling = False
         return ending.outcome
 
     def _stack(self) -> str:
-        frame = sys._current_frames().get(self._ident) if self._calling else None
-        return "" if frame is None else "".join(traceback.format_stack(frame))
+        return self._thread.stack() if self._calling else ""
 
     def _raise(self) -> None:
         with self._lock:
             if self._calling:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), ctypes.py_object(JobTimeout))
+                self._thread.strike(JobTimeout)

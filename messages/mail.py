@@ -189,7 +189,7 @@ class Up:
         prefetch: how many more claims it may hold.
         total: the limit of running jobs of this name over the whole store.
         held: the keys of every claim it holds, started or not.
-        answers: the incarnation of the last broker that asked for a report; 0 if none has.
+        answers: the question that a broker asked last with `Report`; 0 if none has.
     """
 
     name: str
@@ -261,13 +261,13 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Say `Up`, and say again every ending that is not settled: the broker is new.
+    """Say `Up`, and say again every ending that is not settled: the broker is new, or has lost count.
 
     Attributes:
-        asked_by: the broker's incarnation.
+        question: the number of this question, unique in the boot.
     """
 
-    asked_by: int
+    question: int
 
 
 # --- a lane, the clock and a host to a HandlerActor ---------------------------------------------------------
@@ -363,13 +363,17 @@ class ScheduleChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Died:
-    """An actor's loop has ended. Sent from the `finally` around it, on its own thread."""
+    """An actor's loop has ended. Sent from the `finally` around it, on its own thread.
+
+    Attributes:
+        over: the message that it had in hand.
+    """
 
     child: str
     incarnation: int
     reason: str
     traceback: str | None
-    normal: bool
+    over: Mail | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..errors import StoreUnavailable
 from ..messages.jobs import Attempt, Claim, Instant, JobRecord, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
@@ -35,16 +36,23 @@ class BootRecord:
     turn: tuple[tuple[int, str, str], ...]
 
 
+class CommitUnknown(StoreUnavailable):
+    """The commit itself raised: what the turn did may hold or not, and only the store can say."""
+
+
 class Turn(Protocol):
     """One transaction of the JobBroker. All of it holds after the commit, or none of it.
 
     Attributes:
         now: the wall time that everything in this turn happens at.
         transitions: what changed so far, in order, each with its revision.
+        untold: what earlier turns did that the log may not know of, as (rev, event, job id): kept by the boot with what
+            this turn does, because its broker too may die before it has told.
     """
 
     now: Instant
     transitions: list[Transition]
+    untold: list[tuple[int, str, str]]
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         """Add a job. A known id, or an unfinished job with its unique key, gives the stored one and False."""
@@ -176,9 +184,11 @@ class Store(Protocol):
 
     Attributes:
         address: the file or server, without a password.
+        in_memory: whether it lives in this object alone, and nobody else can be on it.
     """
 
     address: str
+    in_memory: bool
 
     def open(self) -> None:
         """Open for reading and writing; make or migrate the schema.
@@ -191,11 +201,18 @@ class Store(Protocol):
     def close(self) -> None:
         """Close every connection."""
 
+    def freeze(self) -> bool:
+        """Before a fork: close for a moment what a child must not inherit. False when there is nothing to thaw."""
+
+    def thaw(self) -> None:
+        """After the fork, in the parent: go on."""
+
     def turn(self, boot: str, now: Instant) -> AbstractContextManager[Turn]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
         Raises:
             StoreUnavailable: the transaction could not begin or commit; nothing of it holds.
+            CommitUnknown: it may hold.
         """
 
     def changed(self) -> bool:

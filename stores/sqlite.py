@@ -18,10 +18,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import LamplighterError, StoreCorrupt, StoreUnavailable, UsageError
+from ..failpoints import Failpoints
 from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from . import host, schema
-from .base import BootRecord
+from .base import BootRecord, CommitUnknown
 from .boots import read_boots
 from .turn import SqliteTurn, priorities
 
@@ -50,10 +51,17 @@ class SqliteStore:
     Args:
         connect: how the address is reached when it is no file of the operating system's, as on a disk that a test
             makes up. Such a store has one connection too, as `:memory:` has, and nobody beside it.
+        failpoints: where a test makes it fail.
     """
 
     def __init__(
-        self, path: str, *, durability: str = "full", busy_seconds_max: float = 1.0, connect: Connect | None = None
+        self,
+        path: str,
+        *,
+        durability: str = "full",
+        busy_seconds_max: float = 1.0,
+        connect: Connect | None = None,
+        failpoints: Failpoints | None = None,
     ) -> None:
         if durability not in DURABILITY:
             raise UsageError(f"expected durability to be 'full' or 'os', got: {durability!r}")
@@ -61,6 +69,7 @@ class SqliteStore:
         # One file has one name here: through a link, or after the host has changed its folder, it is still the same.
         self.address = path if self.in_memory else os.path.realpath(path)
         self._connect_to = connect or (connect_in_memory if self.in_memory else connect_to_file)
+        self._failpoints = failpoints or Failpoints()
         self._durability = durability
         self._busy_ms = int(busy_seconds_max * 1000)
         self._writer: sqlite3.Connection | None = None
@@ -181,17 +190,34 @@ class SqliteStore:
             writer = self._reopened()
             if writer is None:
                 raise StoreUnavailable(f"the store {self.address} is closed")
+            self._failpoints.at("store.turn.begin")
             writer.execute("begin immediate")
             try:
                 turn = SqliteTurn(writer, boot, now)
                 yield turn
                 turn.seal()
-                writer.execute("commit")
+                self._failpoints.at("store.turn.commit")
+                self._commit(writer)
             except BaseException:
                 # A failed commit may have rolled back by itself; what is left open must not outlive the turn.
                 if writer.in_transaction:
                     writer.execute("rollback")
                 raise
+
+    def _commit(self, writer: sqlite3.Connection) -> None:
+        """Commit.
+
+        Raises:
+            CommitUnknown: it failed and has left no transaction to roll back. What was written before a sync failed may
+                be found by whoever reads the log after the next crash (https://sqlite.org/wal.html#recovery).
+        """
+        try:
+            writer.execute("commit")
+            self._failpoints.at("store.turn.committed")
+        except sqlite3.Error as error:
+            if writer.in_transaction or "i/o" not in str(error).lower():
+                raise
+            raise CommitUnknown(f"the store {self.address} did not say whether a turn was stored: {error}") from error
 
     def changed(self) -> bool:
         with self._lock, self._translated():
@@ -226,6 +252,8 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._translated():
+            self._failpoints.at("store.read")
         if self.in_memory:
             with self._lock, self._translated():
                 if self._writer is None:

@@ -101,16 +101,17 @@ class SqliteTurn(SlotTurn, BootTurn):
     def __init__(self, connection: sqlite3.Connection, boot: str, now: Instant) -> None:
         self.now = now
         self.transitions: list[Transition] = []
+        self.untold: list[tuple[int, str, str]] = []
         self._connection = connection
         self._boot = boot
         self._rev = int(connection.execute("select rev from lamplighter_store").fetchone()[0])
 
     def seal(self) -> None:
         """Write what the whole turn did: the revision counter, and the boot's memory of its last turn."""
-        if not self.transitions:
+        if not self.transitions and not self.untold:
             return
         self._connection.execute("update lamplighter_store set rev = ?", (self._rev,))
-        did = json.dumps([(step.rev, step.event, step.job.id) for step in self.transitions])
+        did = json.dumps([*self.untold, *((step.rev, step.event, step.job.id) for step in self.transitions)])
         self._connection.execute("update lamplighter_boots set turn = ? where boot = ?", (did, self._boot))
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:

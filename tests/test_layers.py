@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("messages", "stores", "lanes", "turns", "actors")
+FOLDERS = ("messages", "stores", "lanes", "turns", "actors", "testing")
 RULES = {
     "errors", "cron", "cronrule", "intervals", "walltime", "zones", "slots", "lifecycle", "events", "limits", "codec",
     "checks", "views", "replies",
@@ -18,16 +18,18 @@ RULES = {
 LAYERS = (
     {"messages"},
     RULES,
-    {"clock", "log", "environment", "payload", "job", "waiting", "stores"},
+    {"clock", "failpoints", "log", "environment", "payload", "job", "waiting", "stores"},
     {"lanes", "turns"},
     {"actors", "supervisor"},
     {"registry", "jobs", "scheduler", "life", "runtime", "__init__"},
+    {"testing"},
 )
 HOMES = {
     "croniter": {"cron.py"},
     "structlog": {"log.py"},
     "msgspec": {"payload.py"},
-    "sqlite3": {"stores/"},
+    "sqlite3": {"stores/", "testing/power.py"},
+    "apsw": {"testing/power.py"},
     "pykka": {"actors/", "supervisor.py"},
 }
 

@@ -7,8 +7,12 @@ from ..stores.base import BootRecord
 from .step import Step
 
 
-def recover(step: Step) -> None:
-    """The first thing a broker does: take back what dead boots held, and what nobody in this one can hold."""
+def recover(step: Step, told: int) -> None:
+    """The first thing a broker does: say what was stored and not told, take back what nobody can hold any more."""
+    own = next((boot for boot in step.turn.boots() if boot.boot == step.desk.boot), None)
+    if own is not None and max((rev for rev, _, _ in own.turn), default=0) > told:
+        step.turn.untold.extend(own.turn)
+        step.say("turn.recovered", told=list(own.turn))
     bury_dead(step)
     living = {name.partition(":")[2] for name in step.desk.unreconciled}
     for job in step.turn.open_claims(step.desk.boot):
@@ -41,6 +45,7 @@ def farewell(step: Step) -> None:
 def _bury(step: Step, dead: BootRecord) -> None:
     jobs = step.turn.open_claims(dead.boot)
     reason = f"the process of boot {dead.boot} (pid {dead.pid}) died"
+    step.turn.untold.extend(dead.turn)
     step.say("runtime.recovered", dead_boot=dead.boot, dead_pid=dead.pid, jobs=len(jobs), told=list(dead.turn))
     for job in jobs:
         maximum = job.interruptions_max or step.desk.limits.interruptions_max

@@ -71,7 +71,7 @@ def up(step: Step, body: Up) -> None:
     known = desk.rooms.get(body.name)
     if known is not None and known.incarnation > body.incarnation:
         return
-    if actor in desk.unreconciled and body.answers != desk.incarnation:
+    if actor in desk.unreconciled and body.answers != desk.question:
         # Said before it was asked: it may not have read yet what the last broker sent, so what it holds is unknown.
         return
     same = known is not None and known.incarnation == body.incarnation

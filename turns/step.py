@@ -17,7 +17,7 @@ from ..lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
 from ..limits import Limits
 from ..log import Speaker
 from ..messages.jobs import Instant, JobRecord, JobState, Transition
-from ..messages.mail import Reply
+from ..messages.mail import Expect, Reply
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.base import BootRecord, Turn
 from ..stores.presence import Presence
@@ -47,19 +47,20 @@ class Desk:
     Attributes:
         has_handler: whether this boot's host has added a handler for a name, whose actor may still be starting.
         rooms: by job name, of HandlerActors that have said `Up`.
-        unreconciled: HandlerActors whose claims have not been compared with the store yet.
+        question: the number of the last question that living HandlerActors were asked.
+        unreconciled: those whose claims have not been compared with the store since.
         deferred: claims whose handler has returned, until when they live, and the policy they are judged by then.
         others: the other living boots.
         roll_call: whether somebody has come or died, so that the next turn must look who lives.
     """
 
     boot: str
-    incarnation: int
     limits: Limits
     chance: random.Random
     presence: Presence
     has_handler: Callable[[str], bool]
     rooms: dict[str, Room] = field(default_factory=dict)
+    question: int = 0
     unreconciled: set[str] = field(default_factory=set)
     deferred: dict[Key, tuple[Instant, Policy]] = field(default_factory=dict)
     others: list[BootRecord] = field(default_factory=list)
@@ -80,8 +81,25 @@ class Desk:
 
 
 @dataclass(slots=True)
+class Memory:
+    """What outlives a broker.
+
+    Attributes:
+        expected: jobs in hosts' own transactions, which are looked for until they appear.
+        told: the newest revision that the log was told of.
+    """
+
+    expected: dict[str, Expect] = field(default_factory=dict)
+    told: int = 0
+
+
+@dataclass(slots=True)
 class Out:
-    """What a turn lets out after its commit, in order, and not at all if it is rolled back."""
+    """What a turn lets out after its commit, in order, and not at all if it is rolled back.
+
+    Attributes:
+        told: the newest revision that its lines tell of.
+    """
 
     lines: list[tuple[str, Speaker, dict[str, Any]]] = field(default_factory=list)
     replies: list[tuple[Reply, Any, BaseException | None]] = field(default_factory=list)
@@ -90,6 +108,7 @@ class Out:
     freed: dict[str, set[Key]] = field(default_factory=dict)
     settled: dict[str, list[Key]] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)
+    told: int = 0
     hint: bool = False
 
 
