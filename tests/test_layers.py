@@ -18,16 +18,19 @@ RULES = {
 LAYERS = (
     {"messages"},
     RULES,
-    {"clock", "failpoints", "log", "environment", "payload", "job", "waiting", "stores"},
+    {
+        "clock", "failpoints", "jsonline", "outlets", "log", "logfile", "environment", "payload", "job", "waiting",
+        "stores",
+    },
     {"lanes", "turns"},
     {"actors", "supervisor"},
     {"registry", "jobs", "scheduler", "life", "runtime", "__init__"},
     {"testing"},
-)
+)  # fmt: skip
 HOMES = {
     "croniter": {"cron.py"},
-    "structlog": {"log.py"},
-    "msgspec": {"payload.py"},
+    "structlog": {"log.py", "outlets.py", "logfile.py"},
+    "msgspec": {"payload.py", "jsonline.py"},
     "sqlite3": {"stores/", "testing/power.py"},
     "apsw": {"testing/power.py"},
     "pykka": {"actors/", "supervisor.py"},
