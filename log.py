@@ -20,10 +20,13 @@ from .environment import Mailbox
 from .errors import UsageError
 from .events import EVENTS
 from .failpoints import Failpoints
+from .jsonline import safe_str
+from .outlets import Line, outlet_of
 
 Subscriber = Callable[[dict[str, Any]], None]
 
-LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+JOB_FIELDS = ("job_id", "job_name", "claim_no", "attempt", "corr")
+"""What the host's own lines inside a handler carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +40,14 @@ class Speaker:
     corr: str | None = None
     mail_seconds: float | None = None
 
-    def fields(self) -> dict[str, Any]:
+    def add_to(self, line: dict[str, Any]) -> None:
         """Those that apply."""
-        given = {
-            "actor": self.actor, "incarnation": self.incarnation, "msg": self.msg,
-            "cause": self.cause, "corr": self.corr, "mail_seconds": self.mail_seconds,
-        }  # fmt: skip
-        return {name: value for name, value in given.items() if value is not None}
+        for name in self.__slots__:
+            if (value := getattr(self, name)) is not None:
+                line[name] = value
 
 
 NOBODY = Speaker()
-
-
-def default_logger() -> Any:
-    """The host's structlog if it has configured it, otherwise the standard logger `lamplighter`, as JSON text."""
-    if structlog.is_configured():
-        return structlog.get_logger("lamplighter")
-    return structlog.wrap_logger(
-        logging.getLogger("lamplighter"),
-        processors=[structlog.stdlib.filter_by_level, structlog.processors.JSONRenderer(default=repr)],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
 
 
 class Log:
@@ -74,7 +63,7 @@ class Log:
         lock: AbstractContextManager[Any],
         failpoints: Failpoints,
     ) -> None:
-        self._logger = logger
+        self._outlet = outlet_of(logger)
         self._boot = boot
         self._clock = clock
         self._waiting_max = waiting_max
@@ -87,14 +76,13 @@ class Log:
 
     def emit(self, event: str, speaker: Speaker = NOBODY, /, **fields: Any) -> None:
         """Say that something happened. Fields that are None are left out."""
-        said = {name: value for name, value in fields.items() if value is not None}
         # Numbered and written under one lock, so that the lines of a boot lie in the file in the order of `seq`.
         with self._lock:
             if self.dropped:
                 dropped, self.dropped = self.dropped, 0
                 if not self._write("log.dropped", NOBODY, {"count": dropped, "reason": self._drop_reason}):
                     self.dropped += dropped
-            self._write(event, speaker, said)
+            self._write(event, speaker, fields)
 
     def subscribe(self, subscription: Subscription) -> None:
         """Give every event from now on to a subscriber too."""
@@ -102,21 +90,31 @@ class Log:
 
     def bound(self, **fields: Any) -> Any:
         """A logger of the host's own for a handler to write to."""
-        return self._logger.bind(**fields)
+        return self._outlet.bound(**fields)
 
     def _write(self, event: str, speaker: Speaker, fields: dict[str, Any]) -> bool:
+        # What nobody hears is counted all the same, and costs no more than that.
         self._seq += 1
-        line = {"ts": round(self._clock.now(), 6), "boot": self._boot, "seq": self._seq, **speaker.fields(), **fields}
         level = EVENTS[event].level
-        for subscription in self._subscriptions:
+        listening = [subscription for subscription in self._subscriptions if subscription.wants(event)]
+        heard = self._outlet.hears(level)
+        if not heard and not listening:
+            return True
+        line: dict[str, Any] = {"ts": round(self._clock.now(), 6), "boot": self._boot, "seq": self._seq}
+        speaker.add_to(line)
+        for name, value in fields.items():
+            if value is not None:
+                line[name] = value
+        for subscription in listening:
             subscription.offer({"event": event, "level": level, **line}, self._waiting_max)
         try:
-            self._failpoints.at("log.write", event)
-            getattr(self._logger, level)(event, **line)
+            if heard:
+                self._failpoints.at("log.write", event)
+                self._outlet.write(event, level, line)
         except Exception as error:
             # A full disk, or a host's processor that raises: neither may kill the actor that speaks.
             self.dropped += 1
-            self._drop_reason = f"{type(error).__name__}: {error}"[:200]
+            self._drop_reason = f"{type(error).__name__}: {safe_str(error)}"[:200]
             return False
         return True
 
@@ -139,10 +137,12 @@ class Subscription:
     failures: int = 0
     dropped: int = 0
 
+    def wants(self, event: str) -> bool:
+        """Whether it asked for events of this name."""
+        return self.events is None or event in self.events
+
     def offer(self, event: dict[str, Any], waiting_max: int) -> None:
         """Put an event in line, or count it as dropped when the subscriber is that far behind."""
-        if self.events is not None and event["event"] not in self.events:
-            return
         if len(self.waiting) >= waiting_max:
             self.dropped += 1
             return
@@ -179,20 +179,52 @@ def check_events(events: Collection[str] | None) -> frozenset[str] | None:
     return wanted
 
 
-_corr: ContextVar[str | None] = ContextVar("lamplighter_corr", default=None)
+_job: ContextVar[dict[str, Any] | None] = ContextVar("lamplighter_job", default=None)
 
 
 @contextlib.contextmanager
 def job_context(corr: str, **fields: Any) -> Iterator[None]:
-    """While it lasts, structlog lines of this thread or task carry the job's fields, and then no longer."""
-    token = _corr.set(corr)
+    """While it lasts, the host's lines of this thread or task carry the job's fields, and then no longer.
+
+    Whatever the job's function binds to structlog's context variables ends with it, too.
+    """
+    job = {**fields, "corr": corr}
+    token = _job.set(job)
+    before = structlog.contextvars.get_contextvars()
     try:
-        with structlog.contextvars.bound_contextvars(**fields):
-            yield
+        structlog.contextvars.bind_contextvars(**job)
+        yield
     finally:
-        _corr.reset(token)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(**before)
+        _job.reset(token)
 
 
 def current_corr() -> str | None:
     """The root of the job that this thread or task runs; None outside of a handler."""
-    return _corr.get()
+    job = _job.get()
+    return None if job is None else job["corr"]
+
+
+class JobFields(logging.Filter):
+    """Gives the records of a handler's own lines the fields of its job, for formats such as `%(job_id)s`.
+
+    Add it to handlers or loggers of the standard library. It lets every record pass and sets `job_id`, `job_name`,
+    `claim_no`, `attempt` and `corr`, unless the record has them already.
+
+    Args:
+        outside: their value outside of a handler.
+    """
+
+    def __init__(self, outside: Any = "-") -> None:
+        super().__init__()
+        self.outside = outside
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Runs on the thread or task that logs."""
+        about = record.msg.fields if isinstance(record.msg, Line) and record.msg.is_event else _job.get() or {}
+        for name in JOB_FIELDS:
+            if getattr(record, name, None) in (None, self.outside):
+                value = about.get(name)
+                setattr(record, name, self.outside if value is None else value)
+        return True

@@ -20,7 +20,7 @@ from .job import Job
 from .jobs import Jobs
 from .life import Life
 from .limits import Limits
-from .log import Subscription, check_events, current_corr, default_logger
+from .log import Subscription, check_events, current_corr
 from .messages.jobs import Instant, JobSpec, Seconds
 from .messages.mail import Declare, Queue
 from .messages.schedules import ScheduleRecord
@@ -101,7 +101,7 @@ class Runtime:
                 store=self._store(),
                 environment=self.environment,
                 limits=self.limits,
-                logger=self._logger if self._logger is not None else default_logger(),
+                logger=self._logger,
                 durability=self._durability,
                 handlers=self.registry.handlers,
                 declared=self.registry.schedules,

@@ -10,7 +10,7 @@ import pytest
 from lamplighter import JobFailed
 from lamplighter.events import ENVELOPE, EVENTS
 from lamplighter.lifecycle import MOVES
-from lamplighter.log import LEVELS
+from lamplighter.outlets import LEVELS
 
 
 @pytest.mark.parametrize("name", EVENTS)
