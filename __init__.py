@@ -21,13 +21,16 @@ from .errors import (
 )
 from .job import Job
 from .lanes.handler import JobTimeout
+from .log import JobFields
+from .logfile import configure_logging
 from .messages.jobs import JobSpec, JobState
 from .messages.outcomes import Backoff
 from .runtime import Runtime
 from .supervisor import RestartBudget
 
 __all__ = [
-    "Backoff", "Discard", "Job", "JobFailed", "JobSpec", "JobState", "JobTimeout", "KeyTaken", "LamplighterError",
-    "NotStarted", "NotSupported", "RestartBudget", "Runtime", "RuntimeFailed", "SchemaTooNew", "Snooze", "StaleClaim",
-    "StoreCorrupt", "StoreError", "StoreUnavailable", "UnknownHandler", "UnknownJob", "UnknownSchedule", "UsageError",
+    "Backoff", "Discard", "Job", "JobFailed", "JobFields", "JobSpec", "JobState", "JobTimeout", "KeyTaken",
+    "LamplighterError", "NotStarted", "NotSupported", "RestartBudget", "Runtime", "RuntimeFailed", "SchemaTooNew",
+    "Snooze", "StaleClaim", "StoreCorrupt", "StoreError", "StoreUnavailable", "UnknownHandler", "UnknownJob",
+    "UnknownSchedule", "UsageError", "configure_logging",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,6 +27,9 @@ Subscriber = Callable[[dict[str, Any]], None]
 
 JOB_FIELDS = ("job_id", "job_name", "claim_no", "attempt", "corr")
 """What the host's own lines inside a handler carry."""
+
+ABSENT = "-"
+"""What a record has in their place outside of a handler, so that a format never fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +205,13 @@ def job_context(corr: str, **fields: Any) -> Iterator[None]:
 
 def current_corr() -> str | None:
     """The root of the job that this thread or task runs; None outside of a handler."""
-    job = _job.get()
-    return None if job is None else job["corr"]
+    corr: str | None = current_job().get("corr")
+    return corr
+
+
+def current_job() -> Mapping[str, Any]:
+    """`JOB_FIELDS` of the job that this thread or task runs; nothing outside of a handler."""
+    return _job.get() or {}
 
 
 class JobFields(logging.Filter):
@@ -216,15 +224,20 @@ class JobFields(logging.Filter):
         outside: their value outside of a handler.
     """
 
-    def __init__(self, outside: Any = "-") -> None:
+    def __init__(self, outside: str | None = ABSENT) -> None:
         super().__init__()
         self.outside = outside
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Runs on the thread or task that logs."""
-        about = record.msg.fields if isinstance(record.msg, Line) and record.msg.is_event else _job.get() or {}
+        about = record.msg.fields if isinstance(record.msg, Line) and record.msg.is_event else current_job()
         for name in JOB_FIELDS:
-            if getattr(record, name, None) in (None, self.outside):
-                value = about.get(name)
-                setattr(record, name, self.outside if value is None else value)
+            # What the host has given with `extra=` stays; what another JobFields has set outside of a handler need not.
+            if is_absent(getattr(record, name, None)):
+                setattr(record, name, about.get(name, self.outside))
         return True
+
+
+def is_absent(value: Any) -> bool:
+    """Whether a record's field says that there is no job."""
+    return value is None or (isinstance(value, str) and value == ABSENT)

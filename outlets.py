@@ -114,7 +114,9 @@ def formatted(template: Any, args: Any) -> str:
     if not args:
         return safe_str(template)
     try:
-        return str(template % (args[0] if len(args) == 1 and isinstance(args[0], dict) and args[0] else args))
+        # As standard logging and structlog do: one dict alone is for named fields.
+        single = isinstance(args, tuple) and len(args) == 1 and isinstance(args[0], dict) and args[0]
+        return str(template % (args[0] if single else args))
     except Exception as error:
         return f"{safe_str(template)} % {safe_repr(args)} ({type(error).__name__})"
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..errors import LamplighterError
 from ..job import Job
+from ..log import job_context
 from ..messages.jobs import JobRecord
 from ..payload import fit, payload_type
 from .calls import Ending, caught, success
@@ -130,7 +131,8 @@ def _call(parent: Parent, order: dict[str, Any]) -> Any:
     record, lent = JobRecord(*order["record"]), Borrowed(parent, order["deadline"])
     wanted = payload_type(fn, Job)
     job: Job[Any] = Job(record, lent=lent)
-    return fn(job if wanted is None else Job(record, lent=lent, data=fit(job.data, wanted)))
+    with job_context(record.corr, job_id=job.id, job_name=job.name, claim_no=record.claim_no, attempt=job.attempt):
+        return fn(job if wanted is None else Job(record, lent=lent, data=fit(job.data, wanted)))
 
 
 def _plain(value: Any) -> Any:

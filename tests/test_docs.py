@@ -22,10 +22,10 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 TEST_FILE = re.compile(r"`(tests/[\w./]+)`")
 
 PUBLIC = [
-    "Backoff", "Discard", "Job", "JobFailed", "JobSpec", "JobState", "JobTimeout", "KeyTaken", "LamplighterError",
-    "NotStarted", "NotSupported", "RestartBudget", "Runtime", "RuntimeFailed", "SchemaTooNew", "Snooze",
-    "StaleClaim", "StoreCorrupt", "StoreError", "StoreUnavailable", "UnknownHandler", "UnknownJob",
-    "UnknownSchedule", "UsageError",
+    "Backoff", "Discard", "Job", "JobFailed", "JobFields", "JobSpec", "JobState", "JobTimeout", "KeyTaken",
+    "LamplighterError", "NotStarted", "NotSupported", "RestartBudget", "Runtime", "RuntimeFailed", "SchemaTooNew",
+    "Snooze", "StaleClaim", "StoreCorrupt", "StoreError", "StoreUnavailable", "UnknownHandler", "UnknownJob",
+    "UnknownSchedule", "UsageError", "configure_logging",
 ]  # fmt: skip
 """A name that is added here is promised to users; one that is removed breaks them."""
 
