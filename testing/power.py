@@ -113,9 +113,9 @@ class Disk:
             file.locks = {}
         return after
 
-    def fail_next(self, act: Act, fault: Fault = "io", *, skip: int = 0) -> None:
-        """Let the next such act fail once, or the one after `skip` others: "io" and "full" are SQLite's own errors."""
-        self._faults.append(_PlannedFault(act, fault, skip))
+    def fail_next(self, act: Act, fault: Fault = "io", *, path: str | None = None, skip: int = 0) -> None:
+        """Let one act fail, with SQLite's own error: the next one of this kind, on this path, after `skip` others."""
+        self._faults.append(_PlannedFault(act, fault, path, skip))
 
     def ask(self, act: Act, path: str, growth: int = 0) -> None:
         """Let something happen, or raise why it cannot."""
@@ -123,7 +123,7 @@ class Disk:
             raise apsw.IOError("disk I/O error")
         self.acts[act] += 1
         self.before(act, path)
-        for planned in [planned for planned in self._faults if planned.act == act]:
+        for planned in [planned for planned in self._faults if planned.act == act and planned.path in (None, path)]:
             if planned.skip:
                 planned.skip -= 1
                 continue
@@ -145,6 +145,7 @@ class Disk:
 class _PlannedFault:
     act: Act
     fault: Fault
+    path: str | None
     skip: int
 
 
@@ -278,7 +279,9 @@ class _Connection:
             return _Cursor(self._inner, self._inner.executemany(statement, rows))
 
     def __del__(self) -> None:
-        self.close()
+        # Whoever let go of it does not listen any more.
+        with contextlib.suppress(Exception):
+            self._inner.close()
 
     def close(self) -> None:
         # The last checkpoint may fail; that is no failure to close.

@@ -1,9 +1,10 @@
-"""What a store promises (`stores/base.py`), on a file and in memory, and what belongs to SQLite alone."""
+"""What a store promises (`stores/base.py`), on a file, in memory and on the kit's disk, and what is SQLite's alone."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import random
 import sqlite3
 import stat
 import threading
@@ -17,6 +18,7 @@ from lamplighter.messages.slots import SlotRange
 from lamplighter.stores import schema
 from lamplighter.stores.base import BootRecord, Want
 from lamplighter.stores.sqlite import SqliteStore
+from lamplighter.testing.power import Disk
 
 NOW = 1_000_000.0
 DONE = Verdict(state=JobState.DONE, event="job.done", reason=None, attempt=1)
@@ -42,9 +44,11 @@ def a_schedule(**changes) -> ScheduleRecord:
     return ScheduleRecord(**{**fields, **changes})
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "disk"])
 def store(request, tmp_path):
-    one = SqliteStore(str(tmp_path / "jobs.db") if request.param == "file" else ":memory:", busy_seconds_max=0.05)
+    address = {"file": str(tmp_path / "jobs.db"), "memory": ":memory:", "disk": "jobs.db"}[request.param]
+    connect = Disk(random.Random(1)).connect if request.param == "disk" else None
+    one = SqliteStore(address, busy_seconds_max=0.05, connect=connect)
     one.open()
     yield one
     one.close()
