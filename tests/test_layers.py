@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("messages", "stores", "lanes", "turns", "actors", "testing")
+FOLDERS = ("messages", "stores", "lanes", "turns", "actors", "testing", "history")
 RULES = {
     "errors", "cron", "cronrule", "intervals", "walltime", "zones", "slots", "lifecycle", "events", "limits", "codec",
     "checks", "views", "replies",
@@ -22,6 +22,7 @@ LAYERS = (
         "clock", "failpoints", "jsonline", "outlets", "log", "logfile", "environment", "payload", "job", "waiting",
         "stores",
     },
+    {"history"},
     {"lanes", "turns"},
     {"actors", "supervisor"},
     {"registry", "jobs", "scheduler", "life", "runtime", "__init__"},
@@ -30,7 +31,7 @@ LAYERS = (
 HOMES = {
     "croniter": {"cron.py"},
     "structlog": {"log.py", "outlets.py", "logfile.py"},
-    "msgspec": {"payload.py", "jsonline.py"},
+    "msgspec": {"payload.py", "jsonline.py", "history/lines.py"},
     "sqlite3": {"stores/", "testing/power.py"},
     "apsw": {"testing/power.py"},
     "pykka": {"actors/", "supervisor.py"},

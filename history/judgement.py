@@ -1,0 +1,130 @@
+"""What can be said only at the end of a log: what is missing, what is lost, and whether the store agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from .agreement import compare
+from .findings import Findings
+
+if TYPE_CHECKING:
+    from .audit import Fold
+    from .store import StoreView
+
+
+def judge_end(fold: Fold, findings: Findings, store: StoreView | None) -> list[str]:
+    """Judge what one store's log has come to; what could not be judged is said in notes."""
+    notes: list[str] = []
+    agreed = None if store is None else compare(fold, findings, store)
+    gaps = _missing_revisions(fold, agreed.explained if agreed else frozenset(), agreed.rev if agreed else 0)
+    budget = sum(boot.dropped for boot in fold.boots.values())
+    if fold.is_loud or store is not None:
+        for first, last in gaps:
+            budget = _tell_gap(fold, findings, first, last, budget)
+    elif gaps:
+        number = sum(last - first + 1 for first, last in gaps)
+        notes.append(f"{number:,} revisions belong to jobs that had not ended when the log did; --store can tell")
+    _tell_missing_lines(fold, findings, gaps, budget)
+    _tell_passed_slots(fold, findings, store)
+    if store is None:
+        _tell_lost(fold, findings)
+    return notes
+
+
+def _missing_revisions(fold: Fold, explained: frozenset[int] | set[int], last_wanted: int) -> list[tuple[int, int]]:
+    jobs = fold.jobs
+    if jobs.first_own == 0:
+        return [(1, last_wanted)] if last_wanted else []
+    missing = list(jobs.seen.gaps(jobs.first_own, max(jobs.seen.last, last_wanted)))
+    if fold.is_loud:
+        # What only a sum tells had a line of its own, which is not there. What was before the log is another matter.
+        missing += [(rev, rev) for rev in jobs.only_summed if rev >= jobs.first_own]
+    singles = (range(first, last + 1) for first, last in missing)
+    if explained:
+        return list(_ranges(sorted(rev for rev in chain.from_iterable(singles) if rev not in explained)))
+    return list(_joined(sorted(missing)))
+
+
+def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    held: tuple[int, int] | None = None
+    for first, last in ranges:
+        if held is not None and first <= held[1] + 1:
+            held = (held[0], max(held[1], last))
+            continue
+        if held is not None:
+            yield held
+        held = (first, last)
+    if held is not None:
+        yield held
+
+
+def _ranges(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    return _joined([(number, number) for number in numbers])
+
+
+def _tell_gap(fold: Fold, findings: Findings, first: int, last: int, budget: int) -> int:
+    """Say which revisions no line tells. Returns how many lost lines the log has owned up to besides."""
+    number = last - first + 1
+    excused = number <= budget
+    what = f"revision {first} is" if number == 1 else f"revisions {first} to {last} are"
+    says = f"{what} told by no line"
+    if excused:
+        says += "; log.dropped says that lines were lost"
+    elif last > fold.jobs.seen.last:
+        says += ", and the store has come so far"
+    before, after = next(
+        ((before, after) for start, end, before, after in fold.jumps if start <= first and last <= end), (None, None)
+    )
+    findings.say("missing revisions", says, before, after, excused=excused)
+    return budget - number if excused else budget
+
+
+def _tell_missing_lines(fold: Fold, findings: Findings, gaps: list[tuple[int, int]], budget: int) -> None:
+    """Lines of a boot that tells everything, which are not there though none of their revisions is missing."""
+    for boot in fold.boots.values():
+        if not boot.loud:
+            continue
+        for gap in boot.gaps:
+            missing = sum(last - first + 1 for first, last in boot.seqs.gaps(gap.first, gap.last))
+            after = gap.rev_after
+            same = any(last > gap.rev_before and (after is None or first < after) for first, last in gaps)
+            if not missing or same:
+                continue
+            excused = missing <= budget
+            budget -= missing if excused else 0
+            what = f"line {gap.first} is" if gap.first == gap.last else f"lines {gap.first} to {gap.last} are"
+            said = "; log.dropped says that lines were lost" if excused else ""
+            says = f"{what} missing of boot {boot.name}{said}"
+            findings.say("missing lines", says, gap.before, gap.after, excused=excused)
+
+
+def _tell_passed_slots(fold: Fold, findings: Findings, store: StoreView | None) -> None:
+    if not fold.is_loud:
+        # Fired slots are told at debug; at info they are known only once their jobs have ended.
+        return
+    for passed in fold.slots.passed:
+        slots = passed.slots
+        if store is not None:
+            slots = tuple(slot for slot in slots if not store.accounts_for(passed.schedule, slot))
+        elif passed.crash_between:
+            # What the last turn of a killed process skipped is told by nothing but the store.
+            continue
+        if slots:
+            more = "" if len(slots) == 1 else f" and {len(slots) - 1} after it"
+            says = f"slot {slots[0]} of schedule {passed.schedule}{more} neither fired nor was skipped"
+            findings.say("slot without an account", says, passed.before, passed.after)
+
+
+def _tell_lost(fold: Fold, findings: Findings) -> None:
+    """Without a store: jobs that still ran when their boot had stopped, or had been taken back what it held."""
+    for job_id, job in fold.jobs.open.items():
+        boot = fold.boots.get(job.boot)
+        if job.state == "running" and boot is not None and boot.ended is not None:
+            says = f"job {job_id} was running on boot {job.boot}, which {_how(boot.ended)}, and was not given back"
+            findings.say("lost", says, job.line)
+
+
+def _how(ended: str) -> str:
+    return "has stopped" if ended == "stopped" else "died and was recovered"
