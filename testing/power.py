@@ -19,8 +19,10 @@ import contextlib
 import itertools
 import random
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast
 
 try:
@@ -74,11 +76,14 @@ class Disk:
         )
         self._faults: list[_PlannedFault] = []
         self._powered = True
+        # A cut comes between two acts, whichever threads they are of.
+        self._lock = threading.RLock()
 
     @property
     def files(self) -> dict[str, bytes]:
         """What a process would read now."""
-        return {path: bytes(file.seen) for path, file in self._folder.seen.items()}
+        with self._lock:
+            return {path: bytes(file.seen) for path, file in self._folder.seen.items()}
 
     def connect(self, address: str) -> sqlite3.Connection:
         """Open a database, making it if there is none. What is given is no real one, but behaves as the store needs.
@@ -97,30 +102,43 @@ class Disk:
 
     def image(self) -> dict[str, bytes]:
         """What could be on the disk if the power were cut now; it goes on as if it had not been."""
-        return {path: file.survivor(self._chance) for path, file in self._folder.survivor(self._chance).items()}
+        with self._lock:
+            return {path: file.survivor(self._chance) for path, file in self._folder.survivor(self._chance).items()}
 
     def cut(self) -> Disk:
         """Cut the power. The disk that the machine finds when it comes up again; this one refuses whoever is left."""
-        self._powered = False
-        return Disk(self._chance, self.image(), capacity=self.capacity, checkpoint_pages=self.checkpoint_pages)
+        with self._lock:
+            self._powered = False
+            left = self.image()
+        return Disk(self._chance, left, capacity=self.capacity, checkpoint_pages=self.checkpoint_pages)
 
     def kill(self) -> Disk:
         """Kill the process: no write is lost, though a power cut may yet lose it. This disk refuses, as after `cut`."""
-        self._powered = False
         after = Disk(self._chance, capacity=self.capacity, checkpoint_pages=self.checkpoint_pages)
-        after._folder = self._folder
-        for file in self._folder.seen.values():
-            file.locks = {}
+        with self._lock:
+            self._powered = False
+            after._folder = self._folder
+            for file in self._folder.seen.values():
+                file.locks = {}
         return after
 
     def fail_next(self, act: Act, fault: Fault = "io", *, path: str | None = None, skip: int = 0) -> None:
         """Let one act fail, with SQLite's own error: the next one of this kind, on this path, after `skip` others."""
         self._faults.append(_PlannedFault(act, fault, path, skip))
 
-    def ask(self, act: Act, path: str, growth: int = 0) -> None:
+    def do(self, act: Act, path: str, change: Callable[[], None], *, growth: int = 0) -> None:
         """Let something happen, or raise why it cannot."""
+        with self._lock:
+            self._let(act, path, growth)
+            change()
+
+    def be_powered(self) -> None:
+        """Refuse whoever is left of a life that has ended."""
         if not self._powered:
-            raise apsw.IOError("disk I/O error")
+            raise _error("io")
+
+    def _let(self, act: Act, path: str, growth: int) -> None:
+        self.be_powered()
         self.acts[act] += 1
         self.before(act, path)
         for planned in [planned for planned in self._faults if planned.act == act and planned.path in (None, path)]:
@@ -162,6 +180,7 @@ class _Vfs(apsw.VFS):
         self._folder = disk._folder
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> Any:
+        self._disk.be_powered()
         flags[1] = flags[0]
         if name is None:
             return _Handle(self._disk, self._folder, "", StoredFile(), new_journal=False)
@@ -170,9 +189,8 @@ class _Vfs(apsw.VFS):
         if file is None:
             if not flags[0] & apsw.SQLITE_OPEN_CREATE:
                 raise apsw.CantOpenError("unable to open database file")
-            self._disk.ask("create", path)
             file = StoredFile()
-            self._folder.change(path, file)
+            self._disk.do("create", path, partial(self._folder.change, path, file))
         journal = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL
         new_journal = bool(flags[0] & apsw.SQLITE_OPEN_CREATE and flags[0] & journal)
         return _Handle(self._disk, self._folder, path, file, new_journal=new_journal)
@@ -180,10 +198,13 @@ class _Vfs(apsw.VFS):
     def xDelete(self, filename: str, syncdir: bool) -> None:
         if filename not in self._folder.seen:
             raise apsw.exception_for(apsw.SQLITE_IOERR_DELETE_NOENT)
-        self._disk.ask("delete", filename)
-        self._folder.change(filename, None)
-        if syncdir:
-            self._folder.sync()
+
+        def delete() -> None:
+            self._folder.change(filename, None)
+            if syncdir:
+                self._folder.sync()
+
+        self._disk.do("delete", filename, delete)
 
     def xAccess(self, pathname: str, flags: int) -> bool:
         # As on Linux: a file without content does not count as existing.
@@ -204,19 +225,20 @@ class _Handle:
         self._new_journal = new_journal
 
     def xRead(self, amount: int, offset: int) -> bytes:
+        self._disk.be_powered()
         return bytes(self._file.seen[offset : offset + amount])
 
     def xWrite(self, data: bytes, offset: int) -> None:
         growth = offset + len(data) - len(self._file.seen)
-        self._disk.ask("write", self._path, growth)
-        self._file.change(offset, bytes(data))
+        self._disk.do("write", self._path, partial(self._file.change, offset, bytes(data)), growth=growth)
 
     def xTruncate(self, size: int) -> None:
-        self._disk.ask("truncate", self._path)
-        self._file.change(size, None)
+        self._disk.do("truncate", self._path, partial(self._file.change, size, None))
 
     def xSync(self, flags: int) -> None:
-        self._disk.ask("sync", self._path)
+        self._disk.do("sync", self._path, self._sync)
+
+    def _sync(self) -> None:
         self._file.sync()
         # SQLite's layer on Linux syncs the folder with the first sync of a journal or log, and only then.
         if self._new_journal:
@@ -227,6 +249,7 @@ class _Handle:
         return len(self._file.seen)
 
     def xLock(self, level: int) -> None:
+        self._disk.be_powered()
         others = [held for handle, held in self._file.locks.items() if handle is not self]
         highest = max(others, default=apsw.SQLITE_LOCK_NONE)
         refused_from = {
@@ -238,7 +261,9 @@ class _Handle:
         self._file.locks[self] = max(level, self._file.locks.get(self, apsw.SQLITE_LOCK_NONE))
 
     def xUnlock(self, level: int) -> None:
-        self._file.locks[self] = level
+        # The next life has taken the locks of this one away.
+        if self in self._file.locks:
+            self._file.locks[self] = level
 
     def xCheckReservedLock(self) -> bool:
         return any(held >= apsw.SQLITE_LOCK_RESERVED for held in self._file.locks.values())

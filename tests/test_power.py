@@ -73,6 +73,8 @@ def test_a_cut_keeps_every_acknowledged_turn_and_the_old_life_is_refused(disk):
     assert ids(after) == ["a"]
     with pytest.raises(StoreUnavailable, match="disk I/O error"):
         put(store, new("b"))
+    with pytest.raises(StoreUnavailable, match="disk I/O error"):
+        opened(disk)
 
 
 def test_a_killed_process_loses_nothing_but_a_cut_after_it_may(disk):

@@ -14,10 +14,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import pytest
+from lamplighter import Runtime
+from lamplighter.environment import Environment
 from lamplighter.messages.jobs import JobRecord, JobState, NewJob
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
 from lamplighter.stores import sqlite
@@ -25,7 +28,7 @@ from lamplighter.stores.base import Want
 from lamplighter.stores.sqlite import SqliteStore
 from lamplighter.testing.power import Disk
 
-from .kit import count
+from .kit import SECONDS_MAX, count
 
 IMAGES = count(200, 3_000)
 WRITE_SHARE, OTHER_SHARE = 0.05, 0.3
@@ -39,6 +42,8 @@ CLOSED_SHARE = 0.25
 
 CHECKPOINT_PAGES = 40
 """Small, so that many checkpoints happen; SQLite's own is 1,000."""
+
+RUNTIME_LIVES, RUNTIME_JOBS = count(4, 50), 30
 
 WITHIN = {"write jobs.db-wal", "sync jobs.db-wal", "write jobs.db", "sync jobs.db"}
 """What a campaign must have cut short: commits, and the checkpoints that copy them into the database."""
@@ -88,7 +93,7 @@ class Campaign:
         while True:
             disk = Disk(self._chance, checkpoint_pages=CHECKPOINT_PAGES)
             for life in range(DISK_LIVES):
-                left = self._opened(disk.files)
+                left = opened(disk.files, self._folder)
                 if left is None:
                     break
                 self._held = [left]
@@ -139,7 +144,7 @@ class Campaign:
         """Compare the images since the last turn. The turn that has just ended may be in them: it was under way."""
         for image in self._taken:
             self.found["images"] += 1
-            left = self._opened(image.files)
+            left = opened(image.files, self._folder)
             if left is None:
                 self.found["corrupt"] += 1
                 continue
@@ -156,22 +161,23 @@ class Campaign:
             )
         self._taken.clear()
 
-    def _opened(self, files: Mapping[str, bytes]) -> States | None:
-        """What Python's own sqlite3 finds on the disk; None if it is no sound database."""
-        for name, content in files.items():
-            (self._folder / name).write_bytes(content)
-        try:
-            with closing(sqlite3.connect(self._folder / "jobs.db")) as db:
-                if db.execute("pragma integrity_check").fetchall() != [("ok",)]:
-                    return None
-                if db.execute(HAS_TABLE).fetchone() == (0,):
-                    return {}
-                return {row[0]: row[1:] for row in db.execute(HELD)}
-        except sqlite3.DatabaseError:
-            return None
-        finally:
-            for path in self._folder.glob("jobs.db*"):
-                path.unlink()
+
+def opened(files: Mapping[str, bytes], folder: Path) -> States | None:
+    """What Python's own sqlite3 finds on a disk; None if it is no sound database."""
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    try:
+        with closing(sqlite3.connect(folder / "jobs.db")) as db:
+            if db.execute("pragma integrity_check").fetchall() != [("ok",)]:
+                return None
+            if db.execute(HAS_TABLE).fetchone() == (0,):
+                return {}
+            return {row[0]: row[1:] for row in db.execute(HELD)}
+    except sqlite3.DatabaseError:
+        return None
+    finally:
+        for path in folder.glob("jobs.db*"):
+            path.unlink()
 
 
 def jobs_of(store: SqliteStore) -> list[JobRecord]:
@@ -197,6 +203,35 @@ def test_under_os_the_last_turns_are_lost_whole_and_the_file_is_never_corrupt(tm
 
     assert bad(campaign).keys() == {"turns lost", "jobs lost", "endings undone"}
     assert campaign.acts.keys() >= WITHIN
+
+
+def test_a_runtime_goes_on_after_power_cuts_from_what_it_had_told_its_host(tmp_path):
+    chance = random.Random(1)
+    disk = Disk(chance, checkpoint_pages=CHECKPOINT_PAGES)
+    accepted: list[str] = []
+    ended: list[str] = []
+    for life in range(RUNTIME_LIVES):
+        with runtime_on(disk) as runtime:
+            for number in range(chance.randint(1, RUNTIME_JOBS)):
+                accepted.append(runtime.jobs.queue("work", id=f"{life}.{number}").id)
+                if number % 3 == 0:
+                    ended.append(runtime.jobs.join(accepted[-1], timeout=SECONDS_MAX).id)
+            # The actors are at work meanwhile. What they do after this instant is of no consequence.
+            left = disk.image()
+        states = {job_id: state for job_id, (state, _, _) in (opened(left, tmp_path) or {}).items()}
+        assert [job_id for job_id in accepted if job_id not in states] == []
+        assert [job_id for job_id in ended if states[job_id] != "done"] == []
+        disk = Disk(chance, left, checkpoint_pages=CHECKPOINT_PAGES)
+
+    with runtime_on(disk) as runtime:
+        for job_id in accepted:
+            assert runtime.jobs.join(job_id, timeout=SECONDS_MAX).state == "done"
+
+
+def runtime_on(disk: Disk) -> Runtime:
+    runtime = Runtime("jobs.db", environment=Environment(store=partial(SqliteStore, connect=disk.connect)))
+    runtime.jobs.add_handler("work", lambda job: None)
+    return runtime.start()
 
 
 @pytest.mark.parametrize(("level", "shown"), [("normal", "jobs lost"), ("off", "corrupt")])
