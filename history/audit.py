@@ -12,7 +12,7 @@ from ..events import EVENTS
 from ..lifecycle import MOVES
 from .boots import Boot
 from .findings import Finding, Findings, Report
-from .jobs import UNKNOWN, JobFold
+from .jobs import AFTER, UNKNOWN, JobFold
 from .judgement import judge_end
 from .lines import Line, line_of
 from .slots import SlotFold
@@ -112,7 +112,8 @@ class Fold:
         self._waiting: list[tuple[int, int, Line]] = []
         self._next = 1
         self._latest: Line | None = None
-        self._told_by: dict[int, Line] = {}
+        # The newest transitions, each at the place that its revision gives it.
+        self._recent: list[Line | None] = [None] * UNORDERED_MAX
 
     @property
     def is_loud(self) -> bool:
@@ -176,28 +177,29 @@ class Fold:
         told = self.only_told.pop(rev, None)
         if told == (line.event, line.job_id):
             return False
-        earlier = self._told_by.get(rev)
+        earlier = self._told_by(rev)
         what = f"{told[0]} of job {told[1]}" if told else f"{earlier.event} of job {earlier.job_id}" if earlier else ""
         says = f"revision {rev} is told twice: {what or 'earlier'}, and {line.event} of job {line.job_id}"
         self._findings.say("revision twice", says, earlier, line)
         return False
 
+    def _told_by(self, rev: int) -> Line | None:
+        line = self._recent[rev % UNORDERED_MAX]
+        return line if line is not None and line.rev == rev else None
+
     def _check_move(self, line: Line) -> None:
-        legal, after = MOVES[line.event]
-        if line.before not in legal or line.to != after.value:
+        if line.before not in MOVES[line.event][0] or line.to != AFTER[line.event]:
             says = f"job {line.job_id}: {line.event} from {line.before or 'nothing'} to {line.to}"
             self._findings.say("illegal transition", says, line)
 
     def _enter(self, line: Line) -> None:
         rev = line.rev or 0
-        self._told_by[rev] = line
-        if len(self._told_by) > UNORDERED_MAX:
-            self._told_by.pop(next(iter(self._told_by)))
+        self._recent[rev % UNORDERED_MAX] = line
         if rev == self._next and not self._waiting:
             self._fold(line)
             return
         heapq.heappush(self._waiting, (rev, line.seq, line))
-        while self._waiting and (self._waiting[0][0] <= self._next or len(self._waiting) > UNORDERED_MAX):
+        while self._waiting and (self._waiting[0][0] <= self._next or len(self._waiting) >= UNORDERED_MAX):
             self._release()
 
     def _release(self) -> None:
@@ -221,22 +223,27 @@ class Fold:
         if line.dead_boot is not None:
             self.crashes += 1
             self.boots.setdefault(holder, Boot(holder, loud=self.boots[line.boot].loud)).ended = "recovered"
-        for rev, event, job_id in line.told or ():
+        for rev, event, job_id, *sums in line.told or ():
             if event not in MOVES:
                 self._findings.say("illegal transition", f"a recovery told {event} of job {job_id}", line)
-                continue
-            known = self._told_by.get(rev)
-            if not self.jobs.seen.add(rev) and rev not in self.jobs.only_summed:
-                if known is not None and (known.event, known.job_id) != (event, job_id):
-                    says = f"revision {rev} is told twice: {known.event} of {known.job_id}, and {event} of {job_id}"
-                    self._findings.say("revision twice", says, known, line)
-                continue
+            elif self._is_news(line, rev, event, job_id):
+                # Its own words stand in for the line that is missing.
+                said = Line(event=event, boot=holder, seq=0, job_id=job_id, rev=rev, before=UNKNOWN)
+                said.revs = sums[0] if sums else None
+                said.raw, said.source, said.number = line.raw, line.source, line.number
+                self._enter(said)
+                if event == "job.queued":
+                    self.slots.hear_told(job_id, said)
+
+    def _is_news(self, line: Line, rev: int, event: str, job_id: str) -> bool:
+        """Whether no line has told this step of a turn. One that says otherwise is a finding."""
+        known = self._told_by(rev)
+        if self.jobs.seen.add(rev) or rev in self.jobs.only_summed:
             self.jobs.only_summed.discard(rev)
             self.only_told[rev] = (event, job_id)
             self.transitions += 1
-            # Its own words stand in for the line that is missing.
-            said = Line(event=event, boot=holder, seq=0, job_id=job_id, rev=rev, before=UNKNOWN)
-            said.raw, said.source, said.number = line.raw, line.source, line.number
-            self._enter(said)
-            if event == "job.queued":
-                self.slots.hear_told(job_id, said)
+            return True
+        if known is not None and (known.event, known.job_id) != (event, job_id):
+            says = f"revision {rev} is told twice: {known.event} of job {known.job_id}, and {event} of job {job_id}"
+            self._findings.say("revision twice", says, known, line)
+        return False

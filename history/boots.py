@@ -14,6 +14,8 @@ SILENT_PIECES_MAX = 256
 GAPS_KEPT_MAX = 500
 """Gaps whose neighbours are kept."""
 
+DEBUG_EVENTS = frozenset(name for name, kind in EVENTS.items() if kind.level == "debug")
+
 
 @dataclass(slots=True)
 class Gap:
@@ -49,7 +51,7 @@ class Boot:
 
     def hear(self, line: Line) -> None:
         """Note a line by its number."""
-        if not self.loud and EVENTS[line.event].level == "debug":
+        if not self.loud and line.event in DEBUG_EVENTS:
             self.loud = True
         if self.quiet:
             return

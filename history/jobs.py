@@ -14,7 +14,7 @@ from .findings import Findings
 from .lines import Line
 from .revisions import Revisions
 
-ENDED_KEPT_MAX = 50_000
+ENDED_KEPT_MAX = 20_000
 """Ended jobs that are remembered. One that is requeued later begins anew with that line."""
 
 ONLY_SUMMED_KEPT_MAX = 100_000
@@ -22,6 +22,9 @@ ONLY_SUMMED_KEPT_MAX = 100_000
 
 QUIET = frozenset({"job.queued", "job.claimed", "job.released"})
 ENDED = frozenset({"done", "dead", "cancelled"})
+AFTER = {event: after.value for event, (_, after) in MOVES.items()}
+"""The state that each transition leads to."""
+
 UNKNOWN = "?"
 """The state before a step that only a recovery has told."""
 
@@ -91,8 +94,7 @@ class JobFold:
 
     def _put(self, job: Job, line: Line) -> None:
         job_id = line.job_id or ""
-        move = MOVES[line.event]
-        job.state, job.rev, job.line = move[1].value, line.rev or 0, line
+        job.state, job.rev, job.line = AFTER[line.event], line.rev or 0, line
         job.vague = line.before == UNKNOWN
         if line.claim_no is not None and not job.vague:
             job.claim_no, job.attempt = line.claim_no, line.attempt or 0
@@ -135,7 +137,7 @@ class JobFold:
             job.doubted, job.trail = [*job.doubted, *job.trail], []
             return
         if wrong is not None and not (job.vague and wrong[0] == "fence going back"):
-            kind = "finished twice" if job.state in ENDED and MOVES[line.event][1].value in ENDED else wrong[0]
+            kind = "finished twice" if job.state in ENDED and AFTER[line.event] in ENDED else wrong[0]
             self._findings.say(kind, f"job {line.job_id}: {wrong[1]}", job.line, line)  # type: ignore[arg-type]
         elif odd is not None:
             self._findings.say("illegal transition", f"job {line.job_id}: {odd}", job.line, line)
@@ -145,8 +147,18 @@ class JobFold:
         if job.state not in legal and not self.seen.has_gap(job.rev + 1, (line.rev or 0) - 1):
             says = f"job {line.job_id}: a recovery told {line.event} of a job that was {job.state}"
             self._findings.say("illegal transition", says, job.line, line)
-        if line.event not in QUIET:
+        self._sum_untold(job, line)
+
+    def _sum_untold(self, job: Job, line: Line) -> None:
+        """What a recovery tells of a job's end sums up what came before, if it says so."""
+        if line.event in QUIET:
+            return
+        if line.revs is None:
             self.told_endings += 1
+            return
+        for rev in line.revs[:-1]:
+            if rev not in job.trail and self.seen.add(rev):
+                self._note_summed(rev)
 
     def _wrong(self, job: Job, line: Line, state: str | None, claim_no: int) -> tuple[str, str] | None:
         if line.before != state:
@@ -208,7 +220,7 @@ class JobFold:
                 self._findings.say("illegal transition", f"job {line.job_id}: {says}", line)
             return job
         if line.before == UNKNOWN:
-            self.told_endings += line.event not in QUIET
+            self._sum_untold(job, line)
             return job
         hidden, odd = self._sum(job, line)
         if odd is not None and not (complete and self.seen.has_gap(max(1, self.first_own), line.rev - 1)):

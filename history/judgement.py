@@ -20,12 +20,15 @@ def judge_end(fold: Fold, findings: Findings, store: StoreView | None) -> list[s
     agreed = None if store is None else compare(fold, findings, store)
     gaps = _missing_revisions(fold, agreed.explained if agreed else frozenset(), agreed.rev if agreed else 0)
     budget = sum(boot.dropped for boot in fold.boots.values())
-    if fold.is_loud or store is not None:
+    untold = sum(last - first + 1 for first, last in gaps)
+    if fold.is_loud or (store is not None and not fold.jobs.told_endings):
         for first, last in gaps:
             budget = _tell_gap(fold, findings, first, last, budget)
-    elif gaps:
-        number = sum(last - first + 1 for first, last in gaps)
-        notes.append(f"{number:,} revisions belong to jobs that had not ended when the log did; --store can tell")
+    elif untold and store is None:
+        notes.append(f"{untold:,} revisions belong to jobs that had not ended when the log did; --store can tell")
+    elif untold:
+        ends = fold.jobs.told_endings
+        notes.append(f"{untold:,} revisions may belong to the {ends} jobs whose ends only a recovery has told")
     _tell_missing_lines(fold, findings, gaps, budget)
     _tell_passed_slots(fold, findings, store)
     if store is None:
