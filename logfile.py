@@ -184,7 +184,7 @@ class Console(Sink):
         )
 
     def _put(self, fields: dict[str, Any], now: float) -> None:
-        shown = {name: value if isinstance(value, (str, int)) else safe_repr(value) for name, value in fields.items()}
+        shown = {name: value if type(value) is str else safe_repr(value) for name, value in fields.items()}
         shown.pop("ts", None)
         shown["timestamp"] = datetime.fromtimestamp(now).isoformat(" ", "milliseconds")
         if "traceback" in shown:

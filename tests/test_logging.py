@@ -1,0 +1,963 @@
+"""The host's side of the log: its own configuration stays, its lines carry the job, and no log call ever raises."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import io
+import json
+import logging
+import logging.handlers
+import queue
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import lamplighter.logfile
+import pytest
+import structlog
+from lamplighter import JobFields, UsageError, configure_logging
+from lamplighter.failpoints import Failpoints
+from lamplighter.log import JOB_FIELDS, Log
+
+SCRIPT_SECONDS_MAX = 60
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before():
+    """Puts back what a test configures: this process's logging is pytest's too."""
+    root, ours = logging.getLogger(), logging.getLogger("lamplighter")
+    level, our_level = root.level, ours.level
+    yield
+    for handler in list(root.handlers):
+        if isinstance(handler, lamplighter.logfile.Sink):
+            root.removeHandler(handler)
+            handler.close()
+    root.setLevel(level)
+    ours.setLevel(our_level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Reads the lines of tmp_path/app.log, each as a dict."""
+    return lambda: [json.loads(line) for line in (tmp_path / "app.log").read_bytes().splitlines()]
+
+
+@contextlib.contextmanager
+def alone():
+    """Without pytest's handlers on the root logger: they raise what a host's own would only report."""
+    root = logging.getLogger()
+    pytests, root.handlers = root.handlers, []
+    try:
+        yield
+    finally:
+        root.handlers = pytests + root.handlers
+
+
+def sink() -> lamplighter.logfile.Sink:
+    """The one that configure_logging has just installed."""
+    (found,) = (one for one in logging.getLogger().handlers if isinstance(one, lamplighter.logfile.Sink))
+    return found
+
+
+def run_script(text: str, folder: Path) -> str:
+    """What a Python script prints, run in a folder in a process of its own."""
+    (folder / "script.py").write_text(text)
+    ran = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=SCRIPT_SECONDS_MAX,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-4000:]
+    return ran.stdout
+
+
+# --- a host without logging of its own -----------------------------------------------------------------------
+
+
+def test_the_hosts_lines_and_ours_go_to_one_file_with_the_same_fields(runtime, tmp_path, lines):
+    configure_logging(tmp_path / "app.log", console=False)
+    rt = runtime()
+
+    def work(job):
+        structlog.get_logger("app.a").info("hello %s", "you", size=3)
+        logging.getLogger("app.b").warning("bye %s", "then", extra={"size": 4})
+        job.log.info("mine", size=5)
+
+    rt.jobs.add_handler("work", work)
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    logging.getLogger("app.b").info("outside")
+    rt.stop()
+
+    mine = {"job_id": job.id, "job_name": "work", "claim_no": 1, "attempt": 1, "corr": job.id}
+    told = [{key: value for key, value in line.items() if key != "ts"} for line in lines() if "boot" not in line]
+    assert told == [
+        {"event": "hello you", "level": "info", "logger": "app.a", "size": 3, **mine},
+        {"event": "bye then", "level": "warning", "logger": "app.b", "size": 4, **mine},
+        {"event": "mine", "level": "info", "logger": "lamplighter", "size": 5, **mine},
+        {"event": "outside", "level": "info", "logger": "app.b"},
+    ]
+    assert [line["event"] for line in lines() if "boot" in line] == [
+        "runtime.started", "job.done", "runtime.stopping", "runtime.stopped",
+    ]  # fmt: skip
+    assert all(isinstance(line["ts"], float) for line in lines())
+
+
+def test_at_debug_the_file_has_every_event_as_subscribers_get_it(runtime, recorder, tmp_path, lines):
+    configure_logging(tmp_path / "app.log", console=False, level="debug")
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None)
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    rt.stop()
+
+    recorder.wait_for("runtime.stopped")
+
+    assert [line for line in lines() if "boot" in line] == json.loads(json.dumps(recorder.events))
+
+
+def test_the_traceback_of_an_error_is_in_the_line(tmp_path, lines):
+    configure_logging(tmp_path / "app.log", console=False)
+
+    try:
+        raise ValueError("so it goes")
+    except ValueError:
+        logging.getLogger("app").exception("standard")
+        structlog.get_logger("app").exception("structured", n=1)
+
+    for line, event in zip(lines(), ("standard", "structured"), strict=True):
+        assert (line["event"], line["level"]) == (event, "error")
+        assert line["exception"].endswith("ValueError: so it goes")
+
+
+def test_a_structlog_logger_without_a_name_is_called_after_its_module(tmp_path, lines):
+    configure_logging(tmp_path / "app.log", console=False)
+
+    structlog.get_logger().info("hello")
+
+    assert lines()[0]["logger"] == __name__
+
+
+def test_the_level_of_a_single_logger_counts_for_its_structlog_lines_too(tmp_path, lines):
+    configure_logging(tmp_path / "app.log", console=False)
+    logging.getLogger("app.loud").setLevel(logging.ERROR)
+
+    structlog.get_logger("app.loud").warning("unheard")
+    structlog.get_logger("app.loud").error("heard")
+    structlog.get_logger("app.other").debug("unheard")
+    logging.getLogger("app.loud").setLevel(logging.NOTSET)
+
+    assert [line["event"] for line in lines()] == ["heard"]
+
+
+def test_calling_it_twice_replaces_its_own_sinks_and_nobody_elses(tmp_path):
+    theirs = logging.NullHandler()
+    logging.getLogger().addHandler(theirs)
+    before = [*logging.getLogger().handlers]
+    configure_logging(tmp_path / "first.log", console=False)
+    first = sink()
+
+    configure_logging(tmp_path / "second.log", console=False, level="debug")
+    logging.getLogger("app").debug("here")
+
+    assert logging.getLogger().handlers == [*before, sink()]
+    assert sink() is not first
+    assert (tmp_path / "first.log").read_text() == ""
+    assert "here" in (tmp_path / "second.log").read_text()
+    logging.getLogger().removeHandler(theirs)
+
+
+def test_a_runtime_that_was_started_before_is_heard_too(runtime, recorder, tmp_path, lines):
+    rt = runtime()
+
+    configure_logging(tmp_path / "app.log", console=False)
+    rt.stop()
+
+    assert [line["event"] for line in lines()] == ["runtime.stopping", "runtime.stopped"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"level": "loud"}, "expected level to be one of debug, info, warning, error, got: 'loud'"),
+        ({"console": False}, "expected somewhere to log to"),
+        ({"path": "no/such/folder/app.log"}, "expected a path that can be appended to, got: 'no/such/folder/app.log'"),
+        ({"path": "/"}, "expected a path that can be appended to"),
+        ({"path": "a\0b"}, "expected a path that can be appended to"),
+    ],
+)
+def test_what_cannot_be_configured_is_said_and_changes_nothing(arguments, expected):
+    before = [*logging.getLogger().handlers]
+
+    with pytest.raises(UsageError, match=expected):
+        configure_logging(**arguments)
+
+    assert logging.getLogger().handlers == before
+    assert not structlog.is_configured()
+
+
+# --- the terminal --------------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_readable_lines_unasked_and_a_pipe_does_not(tmp_path, monkeypatch, lines):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    configure_logging(tmp_path / "app.log")
+    logging.getLogger("app").info("to both", extra={"n": 1})
+    monkeypatch.setattr(sys, "stderr", pipe := io.StringIO())
+    configure_logging(tmp_path / "app.log")
+    logging.getLogger("app").info("to the file")
+
+    assert "to both" in terminal.getvalue()
+    assert pipe.getvalue() == ""
+    assert [line["event"] for line in lines()] == ["to both", "to the file"]
+
+
+def test_readable_lines_can_be_asked_for_and_have_colours_only_on_a_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", pipe := io.StringIO())
+    configure_logging(console=True)
+
+    logging.getLogger("app").error("watch out", extra={"why": {"a", "\ud800"}})
+
+    assert "\x1b" not in pipe.getvalue()
+    assert "[error    ] watch out" in pipe.getvalue()
+    assert "[app]" in pipe.getvalue()
+
+
+def test_a_closed_terminal_is_counted_and_told_later(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", closed := Terminal())
+    configure_logging()
+    closed.close()
+    logging.getLogger("app").info("lost")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+
+    logging.getLogger("app").info("found")
+
+    assert "log.dropped" in terminal.getvalue()
+    assert "found" in terminal.getvalue()
+    assert sink().dropped == 0
+
+
+def test_without_a_terminal_and_a_path_json_lines_go_to_standard_error(tmp_path):
+    script = "import lamplighter, logging; lamplighter.configure_logging(); logging.getLogger('app').info('hello')"
+
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, check=True, timeout=SCRIPT_SECONDS_MAX
+    )
+
+    assert json.loads(ran.stderr)["event"] == "hello"
+
+
+# --- a sink that never raises --------------------------------------------------------------------------------
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+class Hostile(dict):
+    def items(self):
+        raise RuntimeError("no items")
+
+    __iter__ = keys = items
+
+
+def loop() -> list:
+    one: list = [1]
+    one.append(one)
+    return one
+
+
+BAD = {
+    "object": object(),
+    "unprintable": Unprintable(),
+    "surrogate": "a\ud800b",
+    "surrogate key": {"\ud800": 1},
+    "huge int": 10**5000,
+    "large int": 2**80,
+    "keys that are no text": {1: 2, (3, 4): 5, None: 6, 1.5: 7, Unprintable(): 8},
+    "cycle": loop(),
+    "deep": json.loads("[" * 500 + "]" * 500),
+    "hostile dict": Hostile(a=1),
+    "not a number": float("nan"),
+    "infinite": float("inf"),
+    "bytes": b"\xff\x00",
+    "set": {1, "a"},
+    "class": Unprintable,
+    "error": ValueError(Unprintable()),
+    "line breaks": "a\nb\r\u2028c\x00\x1b[31m",
+}
+
+
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD.keys())
+def test_whatever_is_logged_is_one_line_of_json_and_raises_nothing(tmp_path, lines, value):
+    with alone():
+        configure_logging(tmp_path / "app.log", console=False)
+
+        structlog.get_logger("app").info("structured", value=value, other=1)
+        logging.getLogger("app").info("standard", extra={"value": value, "other": 1})
+        logging.getLogger("app").info("template %s", value)
+        logging.getLogger("app").info(value)
+        structlog.get_logger("app").info(value)
+
+    told = lines()
+    assert len(told) == 5
+    assert [line["event"] for line in told[:2]] == ["structured", "standard"]
+    assert all("value" in line and line["other"] == 1 for line in told[:2])
+    assert told[2]["event"].startswith("template ")
+    assert sink().dropped == 0
+
+
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD.keys())
+def test_whatever_is_logged_is_shown_on_a_terminal_and_raises_nothing(monkeypatch, value):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with alone():
+        configure_logging()
+
+        structlog.get_logger("app").info("structured", value=value)
+        logging.getLogger("app").info("standard", extra={"value": value})
+        logging.getLogger("app").info("template %s", value)
+
+    assert sink().dropped == 0
+    assert all(event in terminal.getvalue() for event in ("structured", "standard", "template"))
+
+
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD.keys())
+def test_a_handlers_log_takes_whatever_it_is_given_without_any_configuration(runtime, caplog, value):
+    caplog.set_level(logging.INFO, logger="lamplighter")
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: job.log.info("mine", value=value))
+
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    told = [json.loads(record.getMessage()) for record in caplog.records if record.name == "lamplighter"]
+    assert [line["job_id"] for line in told if line["event"] == "mine"] == [job.id]
+
+
+def test_a_template_that_does_not_fit_its_arguments_is_shown_as_it_is(tmp_path, lines):
+    with alone():
+        configure_logging(tmp_path / "app.log", console=False)
+
+        logging.getLogger("app").info("%d apples", "x")
+        structlog.get_logger("app").info("%s and %s", 1)
+        logging.getLogger("app").info("%(n)d apples", {"n": 3})
+        structlog.get_logger("app").info("%(n)d pears", {"n": 4})
+
+    assert [line["event"] for line in lines()] == [
+        "%d apples % ('x',) (TypeError)", "%s and %s % (1,) (TypeError)", "3 apples", "4 pears",
+    ]  # fmt: skip
+
+
+def test_a_line_that_is_too_long_keeps_what_names_it(tmp_path, lines):
+    configure_logging(tmp_path / "app.log", console=False)
+
+    structlog.get_logger("app").info("long", value="x" * 2_000_000, job_id="j1")
+
+    (line,) = lines()
+    assert (line["event"], line["level"], line["job_id"]) == ("long", "info", "j1")
+    assert line["cut_bytes"] > 2_000_000
+    assert "value" not in line
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_on_a_full_disk_jobs_run_and_the_lines_are_counted(runtime):
+    configure_logging("/dev/full", console=False)
+    rt = runtime()
+
+    def work(job):
+        job.log.info("one")
+        logging.getLogger("app").info("two")
+        structlog.get_logger("app").info("three")
+
+    rt.jobs.add_handler("work", work)
+
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    assert job.state == "done"
+    # runtime.started, three of the handler's own, job.done.
+    assert sink().dropped == 5
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_what_was_dropped_is_said_as_soon_as_there_is_room_again(tmp_path, lines):
+    (tmp_path / "app.log").symlink_to("/dev/full")
+    configure_logging(tmp_path / "app.log", console=False)
+    for number in range(3):
+        logging.getLogger("app").info("lost %d", number)
+
+    (tmp_path / "app.log").unlink()
+    logging.getLogger("app").info("found")
+    logging.getLogger("app").info("and found")
+
+    dropped, *rest = lines()
+    assert (dropped["event"], dropped["level"], dropped["count"]) == ("log.dropped", "error", 3)
+    assert dropped["reason"].startswith("OSError: ")
+    assert [line["event"] for line in rest] == ["found", "and found"]
+
+
+def test_a_line_that_was_cut_off_by_a_full_disk_spoils_no_other(tmp_path, lines):
+    script = """
+import logging, resource
+from lamplighter import configure_logging
+
+def room(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+configure_logging("app.log", console=False)
+log = logging.getLogger("app")
+log.info("first")
+room(200)
+log.info("x" * 300)
+log.info("y" * 300)
+room(resource.RLIM_INFINITY)
+log.info("last")
+"""
+    run_script(script, tmp_path)
+
+    whole, torn = [], 0
+    for line in (tmp_path / "app.log").read_bytes().splitlines():
+        try:
+            whole.append(json.loads(line))
+        except ValueError:
+            torn += 1
+
+    assert [line["event"] for line in whole] == ["first", "log.dropped", "last"]
+    assert (whole[1]["count"], torn) == (2, 1)
+
+
+def test_a_sink_that_was_closed_counts_and_does_not_raise(tmp_path):
+    configure_logging(tmp_path / "app.log", console=False)
+    closed = sink()
+    closed.close()
+
+    logging.getLogger("app").info("lost")
+
+    assert closed.dropped == 1
+
+
+# --- the file ------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_we_create_is_ours_alone_and_one_that_was_there_keeps_its_mode(tmp_path):
+    (tmp_path / "there.log").write_text("before\n")
+    (tmp_path / "there.log").chmod(0o644)
+
+    configure_logging(tmp_path / "there.log", console=False)
+    logging.getLogger("app").info("hello")
+    configure_logging(tmp_path / "made.log", console=False)
+
+    assert stat.S_IMODE((tmp_path / "there.log").stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "made.log").stat().st_mode) == 0o600
+    assert (tmp_path / "there.log").read_text().startswith("before\n")
+
+
+def record(text: str, created: float) -> logging.LogRecord:
+    return logging.makeLogRecord({"name": "app", "levelname": "INFO", "msg": text, "created": created})
+
+
+def test_a_file_that_was_moved_away_is_opened_anew_within_a_second(tmp_path, lines):
+    configure_logging(tmp_path / "app.log", console=False)
+    sink().handle(record("old", 100.0))
+    (tmp_path / "app.log").rename(tmp_path / "app.log.1")
+
+    sink().handle(record("still old", 100.5))
+    sink().handle(record("new", 101.5))
+
+    assert [json.loads(line)["event"] for line in (tmp_path / "app.log.1").open()] == ["old", "still old"]
+    assert [line["event"] for line in lines()] == ["new"]
+
+
+def test_a_file_that_cannot_be_opened_anew_is_still_written_to(tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    configure_logging(folder / "app.log", console=False)
+    folder.rename(tmp_path / "moved")
+
+    sink().handle(record("kept", 100.0))
+
+    assert "kept" in (tmp_path / "moved" / "app.log").read_text()
+    assert sink().dropped == 0
+
+
+def test_a_daemon_that_closes_every_descriptor_neither_loses_the_log_nor_writes_it_elsewhere(tmp_path, lines):
+    script = """
+import logging, os
+from lamplighter import configure_logging
+
+configure_logging("app.log", console=False)
+(sink,) = logging.getLogger().handlers
+os.closerange(3, 256)
+other = open("other", "wb")
+sink.handle(logging.makeLogRecord({"msg": "hello", "levelname": "INFO", "created": 100.0}))
+other.write(b"mine")
+other.close()
+"""
+    run_script(script, tmp_path)
+
+    assert (tmp_path / "other").read_bytes() == b"mine"
+    assert [line["event"] for line in lines()] == ["hello"]
+
+
+def test_several_processes_may_share_the_file(tmp_path, lines):
+    script = """
+import sys
+import structlog
+from lamplighter import configure_logging
+
+configure_logging("app.log", console=False)
+log = structlog.get_logger("app")
+for number in range(500):
+    log.info("said", who=sys.argv[1], number=number, padding="x" * (number * 20))
+"""
+    (tmp_path / "script.py").write_text(script)
+
+    running = [subprocess.Popen([sys.executable, "script.py", who], cwd=tmp_path) for who in "abc"]
+    codes = [one.wait(SCRIPT_SECONDS_MAX) for one in running]
+
+    assert codes == [0, 0, 0]
+    told = [(line["who"], line["number"]) for line in lines()]
+    assert sorted(told) == [(who, number) for who in "abc" for number in range(500)]
+    assert all([number for one, number in told if one == who] == list(range(500)) for who in "abc")
+
+
+# --- the job's fields on a handler's own lines ---------------------------------------------------------------
+
+
+def say(where: str) -> None:
+    structlog.get_logger("app").info("structured", where=where)
+    logging.getLogger("app").info("standard", extra={"where": where})
+
+
+def in_the_function(job):
+    say("function")
+
+
+async def in_a_task(job):
+    say("task")
+    await asyncio.gather(asyncio.create_task(in_a_sub_task()), asyncio.to_thread(say, "thread of a task"))
+
+
+async def in_a_sub_task():
+    say("sub-task")
+
+
+def in_a_thread(job):
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(say, "thread"))
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("handler", "where"),
+    [
+        (in_the_function, {"function"}),
+        (in_a_task, {"task", "sub-task", "thread of a task"}),
+        (in_a_thread, {"thread"}),
+    ],
+)
+def test_a_handlers_own_lines_carry_its_job(runtime, tmp_path, lines, handler, where):
+    configure_logging(tmp_path / "app.log", console=False)
+    rt = runtime()
+    rt.jobs.add_handler("work", handler)
+
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    told = [line for line in lines() if line.get("logger") == "app"]
+    assert {(line["event"], line["where"]) for line in told} == {
+        (event, place) for event in ("structured", "standard") for place in where
+    }
+    assert {tuple(line.get(name) for name in JOB_FIELDS) for line in told} == {(job.id, "work", 1, 1, job.id)}
+
+
+def test_the_lines_of_a_later_attempt_say_so_and_a_descendant_names_its_root(runtime, tmp_path, lines):
+    configure_logging(tmp_path / "app.log", console=False)
+    rt = runtime()
+
+    def work(job):
+        say(job.name)
+        if job.attempt == 1:
+            raise ValueError("again")
+        job.queue("child")
+
+    rt.jobs.add_handler("work", work, backoff=[0])
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    rt.jobs.add_handler("child", lambda job: say(job.name))
+    (child,) = rt.jobs.list("child")
+    rt.jobs.join(child, timeout=10)
+
+    told = [
+        (line["job_id"], line["claim_no"], line["attempt"], line["corr"])
+        for line in lines() if line["event"] == "standard"
+    ]  # fmt: skip
+    assert told == [(job.id, 1, 1, job.id), (job.id, 2, 2, job.id), (child.id, 1, 1, job.id)]
+
+
+def test_nothing_leaks_into_the_next_job_on_the_same_thread(runtime, tmp_path, lines):
+    configure_logging(tmp_path / "app.log", console=False)
+    rt = runtime()
+    threads = []
+
+    def work(job):
+        threads.append(threading.get_ident())
+        say("before")
+        structlog.contextvars.bind_contextvars(user=job.data, job_name="mine")
+        say("after")
+
+    rt.jobs.add_handler("work", work)
+    jobs = [rt.jobs.join(rt.jobs.queue("work", user), timeout=10) for user in ("ada", "bob")]
+
+    assert threads[0] == threads[1]
+    told = [line for line in lines() if line["event"] == "structured"]
+    assert [(line["job_id"], line["where"], line.get("user"), line["job_name"]) for line in told] == [
+        (jobs[0].id, "before", None, "work"), (jobs[0].id, "after", "ada", "mine"),
+        (jobs[1].id, "before", None, "work"), (jobs[1].id, "after", "bob", "mine"),
+    ]  # fmt: skip
+
+
+CHILD = """
+import logging
+import structlog
+from lamplighter import configure_logging
+
+configure_logging("child.log", console=False)
+
+def work(job):
+    structlog.get_logger("app").info("structured")
+    logging.getLogger("app").info("standard")
+    return [job.id, job.attempt]
+"""
+
+
+def test_in_a_child_process_the_hosts_lines_carry_the_job_too(runtime, tmp_path, monkeypatch):
+    (tmp_path / "logging_child.py").write_text(CHILD)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    import logging_child
+
+    rt = runtime()
+    rt.jobs.add_handler("work", logging_child.work, isolation="process")
+
+    jobs = [rt.jobs.join(rt.jobs.queue("work"), timeout=30) for _ in range(2)]
+
+    told = [json.loads(line) for line in (tmp_path / "child.log").open()]
+    told = [line for line in told if line.get("logger") == "app"]
+    assert [(line["event"], *(line[name] for name in JOB_FIELDS)) for line in told] == [
+        (event, job.id, "work", 1, 1, job.id) for job in jobs for event in ("structured", "standard")
+    ]
+    del sys.modules["logging_child"]
+
+
+# --- the filter ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stream():
+    """A host's own handler with a plain format, and the text that it has written."""
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(logging.Formatter("%(job_id)s %(job_name)s %(claim_no)s %(attempt)s %(corr)s|%(message)s"))
+    loggers = [logging.getLogger("app"), logging.getLogger("lamplighter")]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    yield text, handler
+    for logger in loggers:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+
+
+def test_the_filter_gives_a_plain_format_the_job_of_a_handlers_lines_and_of_our_events(runtime, stream):
+    text, handler = stream
+    handler.addFilter(JobFields())
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: logging.getLogger("app").info("inside"))
+
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    logging.getLogger("app").info("outside")
+    rt.stop()
+
+    told = [line.split("|")[0] for line in text.getvalue().splitlines() if "runtime." not in line]
+    mine = f"{job.id} work 1 1 {job.id}"
+    assert told == [mine, mine, "- - - - -"]
+
+
+def test_the_filter_leaves_what_the_host_gives_itself_and_has_another_word_for_outside(stream):
+    text, handler = stream
+    handler.addFilter(JobFields(outside=None))
+
+    logging.getLogger("app").info("hello", extra={"job_id": "mine"})
+
+    assert text.getvalue() == "mine None None None None|hello\n"
+
+
+def test_the_filter_works_in_front_of_a_queue(runtime):
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    handler = logging.handlers.QueueHandler(records)  # type: ignore[arg-type]
+    handler.addFilter(JobFields())
+    logger = logging.getLogger("app")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: logger.info("inside"))
+
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    assert records.get_nowait().job_id == job.id  # type: ignore[attr-defined]
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+
+
+# --- a host with logging of its own --------------------------------------------------------------------------
+
+
+def test_a_host_that_configures_nothing_finds_its_logging_untouched(tmp_path):
+    script = """
+import logging
+import structlog
+
+def everything():
+    root, ours = logging.getLogger(), logging.getLogger("lamplighter")
+    return [
+        root.handlers, root.filters, root.level, ours.handlers, ours.filters, ours.level, ours.propagate,
+        logging.getLoggerClass(), logging.getLogRecordFactory(), logging.lastResort, logging.root.manager.disable,
+        structlog.is_configured(), logging.raiseExceptions,
+    ]
+
+before = repr(everything())
+from lamplighter import Runtime
+
+def work(job):
+    job.log.warning("mine")
+
+runtime = Runtime("jobs.db")
+runtime.jobs.add_handler("work", work)
+with runtime:
+    runtime.jobs.join(runtime.jobs.queue("work"), timeout=10)
+assert repr(everything()) == before, (before, everything())
+print("untouched")
+"""
+    assert run_script(script, tmp_path) == "untouched\n"
+
+
+@pytest.mark.parametrize("kind", ["filtering", "standard", "plain"])
+def test_a_host_with_its_own_structlog_gets_every_event_through_its_own_processors(runtime, recorder, kind):
+    heard = []
+
+    def keep(logger, method, said):
+        heard.append({**said, "level": method})
+        raise structlog.DropEvent
+
+    logging.getLogger("lamplighter").setLevel(logging.WARNING)
+    given = {
+        "filtering": {"wrapper_class": structlog.make_filtering_bound_logger(logging.DEBUG)},
+        # Its processors see every line, whatever the standard logger's level: only they could say that it is unheard.
+        "standard": {
+            "wrapper_class": structlog.stdlib.BoundLogger,
+            "logger_factory": logging.getLogger,
+        },
+        "plain": {"wrapper_class": structlog.BoundLogger},
+    }[kind]
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, keep], **given)
+    before = dict(structlog.get_config())
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: structlog.get_logger("app").info("inside", n=1))
+
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    rt.stop()
+    recorder.wait_for("runtime.stopped")
+
+    assert structlog.get_config() == before
+    assert [line for line in heard if line["event"] != "inside"] == recorder.events
+    (inside,) = (line for line in heard if line["event"] == "inside")
+    assert [inside[name] for name in JOB_FIELDS] == [job.id, "work", 1, 1, job.id]
+
+
+def test_structlogs_own_test_helper_sees_our_events(runtime):
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=logging.getLogger,
+    )
+
+    with structlog.testing.capture_logs() as heard:
+        runtime().stop()
+
+    assert heard[0]["event"] == "runtime.started"
+
+
+DICT_CONFIG = """
+import json
+import logging
+import logging.config
+from lamplighter import Runtime
+
+class Json(logging.Formatter):
+    def format(self, record):
+        fields = {"message": record.getMessage(), "level": record.levelname, "logger": record.name}
+        return json.dumps({**fields, "job_id": record.job_id, "attempt": record.attempt})
+
+logging.config.dictConfig({
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"job": {"()": "lamplighter.JobFields", "outside": None}, "plain": {"()": "lamplighter.JobFields"}},
+    "formatters": {"json": {"()": Json}, "plain": {"format": "%(levelname)s %(name)s [%(job_id)s] %(message)s"}},
+    "handlers": {
+        "json": {"class": "logging.FileHandler", "filename": "json.log", "formatter": "json", "filters": ["job"]},
+        "plain": {"class": "logging.FileHandler", "filename": "plain.log", "formatter": "plain", "filters": ["plain"]},
+    },
+    "root": {"level": "DEBUG", "handlers": ["json", "plain"]},
+    "loggers": {"pykka": {"level": "WARNING"}},
+})
+before = [*logging.getLogger().handlers], logging.getLogger().level
+events = []
+runtime = Runtime("jobs.db")
+runtime.subscribe(events.append)
+runtime.jobs.add_handler("work", lambda job: logging.getLogger("app").info("100%% inside"))
+with runtime:
+    job = runtime.jobs.join(runtime.jobs.queue("work"), timeout=10)
+assert before == ([*logging.getLogger().handlers], logging.getLogger().level)
+while not events or events[-1]["event"] != "runtime.stopped":
+    pass
+print(json.dumps([job.id, events]))
+"""
+
+
+def test_a_host_with_its_own_standard_logging_gets_every_event_in_its_own_formats(tmp_path):
+    job_id, events = json.loads(run_script(DICT_CONFIG, tmp_path))
+
+    told = [json.loads(line) for line in (tmp_path / "json.log").open()]
+    ours = [line for line in told if line["logger"] == "lamplighter"]
+    assert [json.loads(line["message"]) for line in ours] == events
+    assert [line["job_id"] for line in ours] == [event.get("job_id") for event in events]
+    assert [line["level"].lower() for line in ours] == [event["level"] for event in events]
+    inside = {"message": "100%% inside", "level": "INFO", "logger": "app", "job_id": job_id, "attempt": 1}
+    assert [line for line in told if line["logger"] == "app"] == [inside]
+    plain = (tmp_path / "plain.log").read_text().splitlines()
+    assert f"INFO app [{job_id}] 100%% inside" in plain
+    assert plain[0].startswith("INFO lamplighter [-] {")
+    assert len(plain) == len(told)
+
+
+def test_a_standard_logger_may_be_given_to_a_runtime(runtime, caplog):
+    caplog.set_level(logging.DEBUG, logger="my.jobs")
+    rt = runtime(logger=logging.getLogger("my.jobs"))
+    rt.jobs.add_handler("work", lambda job: job.log.info("mine"))
+
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    told = [json.loads(record.getMessage())["event"] for record in caplog.records if record.name == "my.jobs"]
+    assert told[0] == "runtime.started"
+    assert "mine" in told
+
+
+# --- what nobody hears ---------------------------------------------------------------------------------------
+
+
+class CountingClock:
+    """Says how many lines were built: each asks once what time it is."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def now(self) -> float:
+        self.asked += 1
+        return 0.0
+
+
+def keep_into(heard: list):
+    def keep(logger, method, said):
+        heard.append(said["seq"])
+        raise structlog.DropEvent
+
+    return keep
+
+
+def quiet_standard(heard):
+    logger = logging.getLogger("test.quiet")
+    logger.setLevel(logging.ERROR)
+    logger.handlers = [handler := logging.NullHandler()]
+    handler.handle = lambda record: heard.append(record.msg.fields["seq"])
+    return logger
+
+
+def quiet_filtering(heard):
+    wrapper = structlog.make_filtering_bound_logger(logging.ERROR)
+    return structlog.wrap_logger(None, processors=[keep_into(heard)], wrapper_class=wrapper)
+
+
+def quiet_structlog_over_standard(heard):
+    logger = logging.getLogger("test.quiet")
+    logger.setLevel(logging.ERROR)
+    processors = [structlog.stdlib.filter_by_level, keep_into(heard)]
+    return structlog.wrap_logger(logger, processors=processors, wrapper_class=structlog.stdlib.BoundLogger)
+
+
+@pytest.mark.parametrize("quiet", [quiet_standard, quiet_filtering, quiet_structlog_over_standard])
+def test_what_nobody_hears_is_counted_but_not_built(quiet):
+    heard, clock = [], CountingClock()
+    log = Log(quiet(heard), "boot", clock, waiting_max=10, lock=threading.Lock(), failpoints=Failpoints())
+
+    log.emit("job.queued")
+    log.emit("job.done")
+    log.emit("job.dead")
+
+    assert (heard, clock.asked) == ([3], 1)
+
+
+def test_a_level_that_changes_at_run_time_counts_at_once():
+    heard = []
+    logger = quiet_standard(heard)
+    log = Log(logger, "boot", CountingClock(), waiting_max=10, lock=threading.Lock(), failpoints=Failpoints())
+
+    log.emit("job.done")
+    logger.setLevel(logging.DEBUG)
+    log.emit("job.done")
+    logger.setLevel(logging.CRITICAL)
+    log.emit("job.dead")
+
+    assert heard == [2]
+
+
+def test_a_subscriber_hears_what_the_logger_does_not(runtime, recorder):
+    rt = runtime(logger=quiet_standard([]))
+    rt.jobs.add_handler("work", lambda job: None)
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    rt.stop()
+
+    recorder.wait_for("runtime.stopped")
+
+    assert [event["seq"] for event in recorder.events] == list(range(1, len(recorder.events) + 1))
+    assert {"job.queued", "job.claimed", "job.started", "job.done"} <= {event["event"] for event in recorder.events}
+
+
+def test_when_the_hosts_logger_raises_the_count_of_lost_lines_is_that_of_missing_numbers():
+    heard, broken = [], [True]
+
+    def fail(logger, method, said):
+        if broken[0]:
+            raise OSError("no space left")
+        heard.append((said["event"], said.get("count"), said["seq"]))
+        raise structlog.DropEvent
+
+    logger = structlog.wrap_logger(None, processors=[fail], wrapper_class=structlog.BoundLogger)
+    log = Log(logger, "boot", CountingClock(), waiting_max=10, lock=threading.Lock(), failpoints=Failpoints())
+    log.emit("job.done")
+    log.emit("job.done")
+    broken[0] = False
+
+    log.emit("job.done")
+
+    # As many as there are numbers missing: the first attempt to say so was lost as well.
+    assert heard == [("log.dropped", 3, 4), ("job.done", None, 5)]
