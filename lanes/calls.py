@@ -12,7 +12,25 @@ from typing import Any
 
 from ..codec import encode
 from ..errors import Discard, Snooze, UsageError
+from ..log import job_context
 from ..messages.outcomes import Outcome, OutcomeKind
+from .lane import Lane
+
+
+def call(lane: Lane) -> Outcome:
+    """Call a lane's plain function on this thread."""
+    context, handler, ending = lane.context, lane.handler, Ending()
+    with (
+        caught(ending, error_characters_max=context.limits.error_characters_max),
+        job_context(lane.claim.job.corr, **lane.fields()),
+    ):
+        context.environment.failpoints.at("lane.call", lane)
+        result = handler.fn(lane.job())
+        context.environment.failpoints.at("lane.returned", lane)
+        ending.outcome = success(
+            result, auto_done=handler.auto_done, result_bytes_max=context.limits.result_bytes_max
+        )
+    return ending.outcome
 
 
 class Ending:

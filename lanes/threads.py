@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 
 from ..environment import Environment, Thread
-from ..log import job_context
 from ..messages.outcomes import Outcome
-from .calls import Ending, caught, success
+from .calls import Ending, call
 from .handler import JobTimeout
 from .idle import Idle
 from .lane import Lane
@@ -68,25 +67,16 @@ class _Call:
             lane.kill = self._raise
 
     def run(self) -> Outcome:
-        ending = Ending()
-        limits, failpoints = self._lane.context.limits, self._lane.context.environment.failpoints
+        outcome = Ending.outcome
         try:
-            with (
-                caught(ending, error_characters_max=limits.error_characters_max),
-                job_context(self._lane.claim.job.corr, **self._lane.fields()),
-            ):
-                handler = self._lane.handler
-                failpoints.at("lane.call", self._lane)
-                result = handler.fn(self._lane.job())
-                failpoints.at("lane.returned", self._lane)
-                ending.outcome = success(result, auto_done=handler.auto_done, result_bytes_max=limits.result_bytes_max)
+            outcome = call(self._lane)
             with self._lock:
                 self._calling = False
             # An error that was raised here but not delivered yet must not strike the next job on this thread.
             self._thread.strike(None)
         except JobTimeout:
             self._calling = False
-        return ending.outcome
+        return outcome
 
     def _stack(self) -> str:
         return self._thread.stack() if self._calling else ""

@@ -16,7 +16,7 @@ class BootTurn:
 
     def register(self, boot: BootRecord) -> None:
         self._connection.execute(
-            "insert into lamplighter_boots values (?, ?, ?, ?, ?, ?, ?)",
+            "insert or replace into lamplighter_boots values (?, ?, ?, ?, ?, ?, ?)",
             (
                 boot.boot, boot.pid, boot.host, boot.started_at, boot.hint,
                 json.dumps(boot.names), json.dumps(boot.turn),

@@ -1,0 +1,166 @@
+"""What may go wrong in a simulation, how often, and what does when chance has it so."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..actors.base import RuntimeActor
+from ..errors import UsageError
+from ..failpoints import Failpoints
+from .world import Process, World
+
+HANG_SECONDS = (5.0, 60.0)
+"""A handler that hangs does so for as long as this, then goes on as if nothing had been."""
+
+SLOW_LOG_SECONDS = 2.0
+"""The longest that a slow log sink takes over one line."""
+
+JUMP_SECONDS = (2.0, 7200.0)
+"""How far the clock steps, either way; a suspended machine's wakes as far ahead."""
+
+
+class Crash(Exception):
+    """An actor was made to crash."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """How likely each fault is, from 0 (never) to 1 (always), each time it could strike.
+
+    Attributes:
+        crash_actor: an actor raises before it handles a message, after it, or between a turn's commit and what it lets
+            out; a BaseException such as SystemExit or MemoryError now and then.
+        crash_handler: a BaseException comes out of a handler, before its first line or after its last.
+        hang: a handler hangs before its first line or after its last, deaf to signals, and goes on late.
+        store_error: a transaction cannot be begun, read from or committed: I/O error, disk full, database locked.
+        commit_unknown: a commit raises, and was stored all the same, or was not.
+        kill_process: SIGKILL. The process is started again a moment later.
+        power_cut: SIGKILL, and whatever was not synced may be gone. Needs apsw, and one process.
+        clock_jump: wall time steps, ahead as after a suspend or back.
+        log_error: a line cannot be written (a full disk under the log).
+        slow_log: a line takes seconds to be written.
+        lost_hint: a hint to another process never arrives.
+    """
+
+    crash_actor: float = 0.0
+    crash_handler: float = 0.0
+    hang: float = 0.0
+    store_error: float = 0.0
+    commit_unknown: float = 0.0
+    kill_process: float = 0.0
+    power_cut: float = 0.0
+    clock_jump: float = 0.0
+    log_error: float = 0.0
+    slow_log: float = 0.0
+    lost_hint: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+                raise UsageError(f"expected {field.name} to be a chance from 0 to 1, got: {value!r}")
+
+
+STRIKES: dict[str, tuple[str, ...]] = {
+    "actor.start": ("crash_actor",),
+    "actor.receive": ("crash_actor", "kill_process", "power_cut", "clock_jump"),
+    "actor.received": ("crash_actor", "kill_process"),
+    "broker.let_out": ("crash_actor", "kill_process", "power_cut"),
+    "lane.call": ("crash_handler", "hang", "kill_process"),
+    "lane.returned": ("crash_handler", "hang", "kill_process"),
+    "log.write": ("log_error", "slow_log"),
+    "store.read": ("store_error",),
+    "store.turn.begin": ("store_error", "kill_process"),
+    "store.turn.commit": ("store_error", "kill_process", "power_cut"),
+    "store.turn.committed": ("commit_unknown", "kill_process", "power_cut"),
+}
+"""Which faults may strike at which failpoint."""
+
+
+class Strikes(Failpoints):
+    """The failpoints of one process: at each of them, chance decides whether and what.
+
+    Args:
+        die: kills the process; with the power too, if asked to.
+        step_clock: moves wall time.
+        reached: counts what has struck.
+        text: points to arm besides, as `Failpoints` takes them.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        process: Process,
+        faults: Faults,
+        *,
+        die: Callable[[Process, str], None],
+        step_clock: Callable[[float], None],
+        reached: Counter[str],
+        text: str = "",
+    ) -> None:
+        super().__init__(text, world.chance)
+        self._world = world
+        self._process = process
+        self._die = die
+        self._step_clock = step_clock
+        self._reached = reached
+        self.is_on = False
+        self._odds: dict[str, list[tuple[float, str]]] = {}
+        for point, kinds in STRIKES.items():
+            total, odds = 0.0, []
+            for kind in kinds:
+                total += getattr(faults, kind)
+                odds.append((total, kind))
+            if total > 0.0:
+                self._odds[point] = odds
+
+    def at(self, point: str, about: Any = None) -> None:
+        """Let others run where they may, then strike or do not."""
+        if point == "store.turn.begin":
+            self._world.pause()
+        super().at(point, about)
+        if self.is_on and point in self._odds:
+            self._strike(point, about)
+
+    def _strike(self, point: str, about: Any) -> None:
+        odds, drawn = self._odds[point], self._world.chance.random()
+        if drawn >= odds[-1][0]:
+            return
+        kind = next(kind for limit, kind in odds if drawn < limit)
+        if kind == "crash_actor" and not isinstance(about, RuntimeActor):
+            return
+        self._reached[f"{kind} at {point}"] += 1
+        self._reached[kind] += 1
+        match kind:
+            case "crash_actor" | "crash_handler":
+                raise self._error(kind)
+            case "hang":
+                self._world.sleep(self._world.chance.uniform(*HANG_SECONDS))
+            case "store_error":
+                raise sqlite3.OperationalError(self._trouble(point))
+            case "commit_unknown":
+                raise sqlite3.OperationalError("disk I/O error")
+            case "kill_process" | "power_cut":
+                self._die(self._process, kind)
+            case "clock_jump":
+                far = self._world.chance.uniform(*JUMP_SECONDS)
+                self._step_clock(far if self._world.chance.random() < 0.5 else -far)
+            case "log_error":
+                raise OSError(28, "No space left on device")
+            case "slow_log":
+                self._world.sleep(self._world.chance.uniform(0.0, SLOW_LOG_SECONDS))
+
+    def _error(self, kind: str) -> BaseException:
+        if kind == "crash_actor" and self._world.chance.random() < 0.8:
+            return Crash("made to crash")
+        return self._world.chance.choice((SystemExit, KeyboardInterrupt, MemoryError))("made to")
+
+    def _trouble(self, point: str) -> str:
+        troubles = ["disk I/O error", "database is locked"]
+        if point == "store.turn.commit":
+            troubles.append("database or disk is full")
+        return self._world.chance.choice(troubles)

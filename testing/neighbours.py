@@ -1,0 +1,72 @@
+"""How the processes of a simulation know of one another: who lives, and hints that may come late or never."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from .world import Process, World
+
+HINT_SECONDS_MAX = 0.005
+"""The longest that a hint takes, if it arrives."""
+
+
+class VirtualPresence:
+    """See `stores.presence.Presence`."""
+
+    def __init__(self, homes: dict[str, Process], process: Process) -> None:
+        self._homes = homes
+        self._process = process
+
+    def enter(self, boot: str) -> None:
+        self._homes[boot] = self._process
+        self._process.boots.add(boot)
+
+    def leave(self, boot: str) -> None:
+        self._process.boots.discard(boot)
+
+    def is_alive(self, boot: str) -> bool:
+        home = self._homes.get(boot)
+        return home is not None and home.is_alive and boot in home.boots
+
+    def bury(self, boot: str) -> None:
+        pass
+
+
+class VirtualHints:
+    """See `stores.hints.Hints`."""
+
+    def __init__(
+        self,
+        world: World,
+        process: Process,
+        boot: str,
+        ears: dict[str, tuple[Process, Callable[[], None]]],
+        lost: float,
+        reached: Counter[str],
+    ) -> None:
+        self.address: str | None = boot
+        self._world = world
+        self._process = process
+        self._ears = ears
+        self._lost = lost
+        self._reached = reached
+
+    def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
+        assert self.address is not None
+        self._ears[self.address] = (self._process, heard)
+
+    def send(self, addresses: Iterable[str]) -> None:
+        for address in addresses:
+            if self._lost and self._world.chance.random() < self._lost:
+                self._reached["lost_hint"] += 1
+                continue
+            self._world.after(self._world.chance.uniform(0.0, HINT_SECONDS_MAX), lambda to=address: self._hear(to))  # type: ignore[misc]
+
+    def close(self) -> None:
+        self._ears.pop(self.address or "", None)
+
+    def _hear(self, address: str) -> None:
+        process, heard = self._ears.get(address, (None, None))
+        if process is not None and heard is not None and process.is_alive:
+            heard()

@@ -1,0 +1,31 @@
+"""What stands for child processes: tasks that can be killed alone."""
+
+from __future__ import annotations
+
+from ..lanes.calls import call
+from ..lanes.lane import Lane
+from ..messages.outcomes import Outcome, OutcomeKind
+from .world import Process, World
+
+
+class VirtualProcessRunner:
+    """See `lanes.registry.Runner`: each lane is a process of its own."""
+
+    def __init__(self, world: World, parent: Process) -> None:
+        self._world = world
+        self._parent = parent
+
+    def start(self, lane: Lane) -> None:
+        """Run a lane in a new child."""
+        child = Process(self._parent.number, self._parent)
+        lane.kill = lambda: self._kill(lane, child)
+        self._world.spawn(lambda: lane.finish(call(lane)), f"process lane {lane.handler.name}", child)
+
+    def close(self) -> None:
+        """Nothing is kept that could be let go of."""
+
+    def _kill(self, lane: Lane, child: Process) -> None:
+        self._world.kill(child)
+        reason = "its process was killed by SIGKILL"
+        killed = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=True)
+        self._world.after(0.0, lambda: lane.finish(killed))

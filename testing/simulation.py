@@ -1,0 +1,351 @@
+"""A host's runtime, with its handlers and schedules, through days of virtual time and whatever faults one asks for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ..environment import Environment
+from ..errors import RuntimeFailed, StoreError, StoreUnavailable, UsageError
+from ..messages.jobs import Seconds
+from ..runtime import Runtime
+from ..stores.base import Store
+from ..stores.hints import Hints
+from ..stores.presence import Presence
+from ..stores.sqlite import SqliteStore
+from .faults import Faults, Strikes
+from .neighbours import VirtualHints, VirtualPresence
+from .paper import Paper, PaperLogger
+from .processes import VirtualProcessRunner
+from .seams import (
+    VirtualClock,
+    VirtualEvent,
+    VirtualFuture,
+    VirtualLock,
+    VirtualLoop,
+    VirtualMailbox,
+    VirtualThread,
+    accepted,
+)
+from .world import Process, World
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+"""When a simulation begins, unless told otherwise."""
+
+RESTART_SECONDS_MAX = 10.0
+"""The longest that a killed process stays away."""
+
+SETTLE_SECONDS_MAX = 7 * 86400.0
+"""The longest that `check` lets the system work off what is due."""
+
+
+@dataclass(eq=False)
+class _Member:
+    """One of the processes, over all its lives."""
+
+    number: int
+    process: Process | None = None
+    runtime: Runtime | None = None
+    strikes: Strikes | None = None
+    is_up: bool = False
+    stores: list[SqliteStore] = field(default_factory=list)
+
+
+class Simulation:
+    """See the module.
+
+    Args:
+        boot: called with a `Runtime` in every life of every process, before its start: adds handlers and schedules.
+        host: what the host's main thread does in every life, after the start; called with the runtime.
+        seed: chooses everything that is left to chance. The same seed gives the same run.
+        chance: instead of a seed, a source of chance, such as Hypothesis' `randoms(use_true_random=False)`.
+        faults: what may go wrong while `run` runs; nothing unless given.
+        processes: how many processes share the store.
+        start: wall time at the beginning.
+        durability, options: as `Runtime` takes them.
+        level: the quietest events that the log keeps.
+
+    Attributes:
+        reached: how often each fault struck.
+    """
+
+    def __init__(
+        self,
+        boot: Callable[[Runtime], object],
+        *,
+        host: Callable[[Runtime], object] | None = None,
+        seed: int = 0,
+        chance: random.Random | None = None,
+        faults: Faults = Faults(),  # noqa: B008 (frozen)
+        processes: int = 1,
+        start: datetime = START,
+        durability: str = "full",
+        level: str = "debug",
+        **options: Any,
+    ) -> None:
+        if faults.power_cut and processes != 1:
+            raise UsageError(f"expected one process when the power may be cut, got: processes={processes}")
+        self.reached: Counter[str] = Counter()
+        self._boot = boot
+        self._host = host
+        self._seed = seed
+        self._faults = faults
+        self._durability = durability
+        self._options = {"busy_seconds_max": 0.0, **options}
+        self._world = World(chance or random.Random(seed), start.timestamp())
+        self._paper = Paper(level)
+        self._homes: dict[str, Process] = {}
+        self._ears: dict[str, tuple[Process, Callable[[], None]]] = {}
+        self._clocks: list[VirtualClock] = []
+        self._accepted: dict[str, None] = {}
+        self._is_striking = False
+        self._troubles: list[Exception] = []
+        self._members = [_Member(number) for number in range(1, processes + 1)]
+        self._disk: Any = None
+
+    # --- what a test does -----------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="lamplighter-", dir=_fast_folder()))
+        self._paper.hide(str(self._folder) + "/")
+        if self._faults.power_cut:
+            from .power import Disk
+
+            self._disk = Disk(self._world.chance)
+        for member in self._members:
+            self._begin(member)
+        for member in self._members:
+            self._runtime_of(member)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for member in self._members:
+            self._end(member)
+        self._world.end()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of the first process, as it lives now."""
+        return self._runtime_of(self._members[0])
+
+    @property
+    def runtimes(self) -> list[Runtime]:
+        """The runtimes of all processes."""
+        return [self._runtime_of(member) for member in self._members]
+
+    @property
+    def now(self) -> datetime:
+        """Wall time."""
+        return datetime.fromtimestamp(self._world.now, UTC)
+
+    @property
+    def log(self) -> str:
+        """All that was logged so far, as JSON lines."""
+        return self._paper.text
+
+    def run(
+        self,
+        *,
+        days: float = 0.0,
+        hours: float = 0.0,
+        minutes: float = 0.0,
+        seconds: Seconds = 0.0,
+        until: Callable[[], bool] | None = None,
+    ) -> bool:
+        """Let time pass, with faults; or less, if something holds before. Whether it holds."""
+        total = days * 86400.0 + hours * 3600.0 + minutes * 60.0 + seconds
+        self._strike(True)
+        try:
+            return self._pass(total, until)
+        finally:
+            self._strike(False)
+
+    def settle(self, seconds: Seconds = SETTLE_SECONDS_MAX) -> None:
+        """Without faults, let time pass until nothing that is due waits or runs.
+
+        Raises:
+            AssertionError: that does not come about within so many seconds.
+        """
+        if not self._pass(seconds, self._is_settled):
+            raise AssertionError(
+                f"{self._repeat()}: after {seconds:g} s without faults these still wait: {self._open()}"
+            )
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    def _pass(self, seconds: Seconds, until: Callable[[], bool] | None) -> bool:
+        world = self._world
+        end = world.elapsed + seconds
+        wait = 0.05
+        while until is None or not until():
+            self._raise_troubles()
+            if world.elapsed >= end:
+                return False
+            world.park(end - world.elapsed if until is None else min(wait, end - world.elapsed))
+            wait = min(wait * 1.5, 600.0)
+        return True
+
+    def _raise_troubles(self) -> None:
+        """What `boot` and `host` raise is the test's to see."""
+        if self._troubles:
+            raise self._troubles.pop(0)
+
+    def _repeat(self) -> str:
+        return f"seed {self._seed}"
+
+    def _is_settled(self) -> bool:
+        return all(member.is_up for member in self._members) and not self._open()
+
+    def _open(self) -> list[str]:
+        """What is due and waits, or runs, as far as somebody handles it."""
+        open_jobs: list[str] = []
+        names = {
+            name for runtime in self.runtimes for name in runtime.registry.names() if runtime.registry.handlers(name)
+        }
+        jobs = self.runtime.jobs
+        for job in [*jobs.list(state="running", limit=1000), *jobs.list(state="queued", limit=10_000)]:
+            is_due = job.record.run_at <= self._world.now and job.name in names
+            if (job.state == "running" and not job.record.deferred) or (job.state == "queued" and is_due):
+                open_jobs.append(f"{job.id} ({job.name}, {job.state})")
+        return open_jobs
+
+    def _strike(self, is_on: bool) -> None:
+        self._is_striking = is_on
+        for member in self._members:
+            if member.strikes is not None:
+                member.strikes.is_on = is_on
+
+    def _runtime_of(self, member: _Member) -> Runtime:
+        while not member.is_up:
+            self._raise_troubles()
+            self._world.park(0.1)
+        assert member.runtime is not None
+        return member.runtime
+
+    # --- lives of processes ---------------------------------------------------------------------------------
+
+    def _begin(self, member: _Member) -> None:
+        member.process = process = Process(member.number)
+        member.strikes = Strikes(
+            self._world, process, self._faults, die=self._die, step_clock=self._step_clock, reached=self.reached,
+        )  # fmt: skip
+        member.strikes.is_on = self._is_striking
+        self._world.spawn(lambda: self._live(member, process), "main", process)
+
+    def _live(self, member: _Member, process: Process) -> None:
+        """What the main thread of a process does."""
+        try:
+            runtime = Runtime(
+                "simulation.db" if self._disk is not None else self._folder / "simulation.db",
+                durability=self._durability,
+                logger=PaperLogger(self._paper, lambda: process.is_alive),
+                on_failure=lambda failure: self._die(process, "gave_up"),
+                environment=self._environment(member, process),
+                **self._options,
+            )
+            self._boot(runtime)
+            while not self._has_started(runtime):
+                self._world.sleep(self._world.chance.uniform(0.0, 1.0))
+            member.runtime, member.is_up = runtime, True
+            if self._host is not None:
+                self._host(runtime)
+        except Exception as error:
+            self._troubles.append(error)
+
+    def _has_started(self, runtime: Runtime) -> bool:
+        try:
+            runtime.start()
+        except (StoreUnavailable, StoreError, RuntimeFailed):
+            return False
+        return True
+
+    def _environment(self, member: _Member, process: Process) -> Environment:
+        world = self._world
+        assert member.strikes is not None
+
+        def spawn(run: Callable[[], object], name: str) -> VirtualThread:
+            return VirtualThread(world, run, name, process)
+
+        def clock() -> VirtualClock:
+            self._clocks.append(VirtualClock(world, process))
+            return self._clocks[-1]
+
+        def store(address: str, **options: Any) -> Store:
+            connect = None if self._disk is None else self._disk.connect
+            member.stores.append(SqliteStore(address, connect=connect, **options))
+            return member.stores[-1]
+
+        def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
+            lost = self._faults.lost_hint
+            hints = VirtualHints(world, process, boot, self._ears, lost, self.reached)
+            return VirtualPresence(self._homes, process), hints
+
+        return Environment(
+            clock=clock,
+            chance=lambda: world.chance,
+            new_id=lambda: f"{world.chance.getrandbits(96):024x}",
+            spawn=spawn,
+            lock=lambda: VirtualLock(world),
+            event=lambda: VirtualEvent(world),
+            mailbox=lambda: VirtualMailbox(world),
+            future=lambda: VirtualFuture(world, self._accept),
+            loop=lambda: VirtualLoop(world, spawn),
+            runners={"process": lambda: VirtualProcessRunner(world, process)},
+            store=store,
+            neighbours=neighbours,
+            whereabouts=lambda: ("simulation", process.number),
+            failpoints=member.strikes,
+        )
+
+    def _accept(self, answer: Any) -> None:
+        for job in accepted(answer):
+            self._accepted[job.id] = None
+
+    def _die(self, process: Process, why: str) -> None:
+        """Kill a process, and start its next life a moment later."""
+        member = self._members[process.number - 1]
+        if not process.is_alive or member.process is not process:
+            return
+        if why == "gave_up":
+            self.reached["gave_up"] += 1
+        self._end(member, with_power=why == "power_cut")
+        self._world.after(self._world.chance.uniform(0.0, RESTART_SECONDS_MAX), lambda: self._begin(member))
+        self._world.leave_if_dead()
+
+    def _end(self, member: _Member, *, with_power: bool = False) -> None:
+        """Let nothing of a process run or be stored any more."""
+        if member.process is not None:
+            member.process.is_killed = True
+        member.is_up = False
+        if self._disk is not None:
+            self._disk = self._disk.cut() if with_power else self._disk.kill()
+        # Closing rolls back what was not committed, as the death of its process does.
+        for store in member.stores:
+            with contextlib.suppress(sqlite3.Error):
+                store.close()
+        member.stores.clear()
+
+    def _step_clock(self, seconds: Seconds) -> None:
+        self._world.step_clock(seconds)
+        for clock in self._clocks:
+            clock.jumped(seconds)
+        self._clocks = [clock for clock in self._clocks if clock.is_going]
+
+
+def _fast_folder() -> str | None:
+    """Memory rather than a disk, where there is such a folder: a simulation decides itself what is lost."""
+    return "/dev/shm" if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK) else None

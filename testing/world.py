@@ -1,0 +1,282 @@
+"""One flow of time on one operating-system thread, and a seeded choice of who runs next.
+
+Every thread of the runtimes under test is a greenlet here. It runs until it waits for something (mail, an answer, time)
+or passes a point where others may go first; then chance picks the next. When nobody can run, time jumps to the next
+thing that is due: so thirty days pass in seconds, blocking code blocks only itself, and the same seed gives the same
+run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import UsageError
+from ..messages.jobs import Instant, Seconds
+
+try:
+    from greenlet import GreenletExit, greenlet
+except ImportError as missing:
+    raise UsageError(
+        "expected greenlet for the simulation, got none installed; pip install 'lamplighter[testing]'"
+    ) from missing
+
+STEP_SECONDS = 1e-5
+"""How long a step takes in virtual time, so that no two things happen at quite the same instant."""
+
+
+class Deadlock(Exception):
+    """Nothing can happen any more, and the test waits for something."""
+
+
+@dataclass(eq=False)
+class Process:
+    """What stands for one life of an operating-system process: its tasks live and die together.
+
+    Attributes:
+        number: 1, 2, ... as its member of the simulation has it in every life.
+        parent: whose death is its own too.
+        boots: the runtimes that live in it.
+    """
+
+    number: int
+    parent: Process | None = None
+    boots: set[str] = field(default_factory=set)
+    is_killed: bool = False
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it, and whoever started it, has not been killed."""
+        return not self.is_killed and (self.parent is None or self.parent.is_alive)
+
+
+class Task:
+    """A greenlet that stands for a thread."""
+
+    __slots__ = ("error", "greenlet", "is_idle", "is_over", "name", "process", "token", "waiting", "woken")
+
+    def __init__(self, run: Callable[[], object] | None, name: str, process: Process | None, hub: Any) -> None:
+        self.name = name
+        self.process = process
+        self.greenlet = greenlet.getcurrent() if run is None else greenlet(run, hub)
+        self.token = 0
+        self.waiting = False
+        self.woken = False
+        self.is_over = False
+        self.is_idle = False
+        self.error: type[BaseException] | None = None
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it will never run again."""
+        return self.is_over or (self.process is not None and not self.process.is_alive)
+
+
+class World:
+    """See the module.
+
+    Args:
+        chance: picks who runs next, and whatever else is left to chance.
+        start: wall time at the beginning.
+    """
+
+    def __init__(self, chance: random.Random, start: Instant) -> None:
+        self.chance = chance
+        self.elapsed = 0.0
+        self.offset = start
+        self.steps = 0
+        self._tasks: dict[Task, None] = {}
+        self._is_over = False
+        self._ready: list[Task] = []
+        self._timed: list[tuple[float, int, Callable[[], object] | Task, int]] = []
+        self._wall: list[tuple[float, int, Callable[[], object]]] = []
+        self._order = 0
+        self._hub = greenlet(self._run)
+        self._main = Task(None, "the test", None, None)
+        self.current = self._main
+
+    @property
+    def now(self) -> Instant:
+        """Wall time."""
+        return self.offset + self.elapsed
+
+    # --- tasks ----------------------------------------------------------------------------------------------
+
+    def spawn(self, run: Callable[[], object], name: str, process: Process | None) -> Task:
+        """Have something run beside the others."""
+        task = Task(lambda: self._live(task, run), name, process, self._hub)
+        self._tasks[task] = None
+        self._ready.append(task)
+        return task
+
+    def _live(self, task: Task, run: Callable[[], object]) -> None:
+        try:
+            run()
+        except (SystemExit, GreenletExit):
+            pass
+        except BaseException:
+            # As of any thread: printed where the test can see it, and nobody else's matter.
+            traceback.print_exc()
+        finally:
+            task.is_over = True
+            self._tasks.pop(task, None)
+
+    def pause(self) -> None:
+        """Let others run first, if chance will."""
+        if self._ready:
+            task = self.current
+            self._ready.append(task)
+            self._switch(task)
+
+    def park(self, seconds: Seconds | None = None) -> bool:
+        """Wait until woken, or until so many seconds have passed. Whether it was woken."""
+        task = self.current
+        task.token += 1
+        task.waiting, task.woken = True, False
+        if seconds is not None:
+            self._push(self.elapsed + max(0.0, seconds), task, task.token)
+        self._switch(task)
+        return task.woken
+
+    def sleep(self, seconds: Seconds) -> None:
+        """Wait so long, whatever happens."""
+        until = self.elapsed + seconds
+        while self.elapsed < until:
+            self.park(until - self.elapsed)
+
+    def wake(self, task: Task | None) -> None:
+        """Let a task that is parked go on."""
+        if task is not None and task.waiting:
+            task.waiting, task.woken = False, True
+            self._ready.append(task)
+
+    def strike(self, task: Task, error: type[BaseException] | None) -> None:
+        """Raise an error in a task at its next step."""
+        task.error = error
+        if error is not None:
+            self.wake(task)
+
+    def kill(self, process: Process) -> None:
+        """Let nothing of a process ever run again. What runs now ends here if it belongs to it.
+
+        Its greenlets are kept as they are: to unwind them would run code that a killed process never runs.
+        """
+        process.is_killed = True
+        self.leave_if_dead()
+
+    def leave_if_dead(self) -> None:
+        """Never come back, if the current task's process has been killed."""
+        if self.current.is_dead:
+            asyncio._set_running_loop(None)
+            self._hub.switch()
+
+    def end(self) -> None:
+        """Let go of everything. Tasks that only waited for mail are unwound; whatever was in the middle of something
+        is kept as it is, for its `finally` is not for a world that is no more."""
+        self._is_over = True
+        for task in list(self._tasks):
+            if task.is_idle and task.greenlet:
+                self.current = task
+                task.greenlet.parent = self._main.greenlet
+                task.greenlet.throw(GreenletExit)
+            else:
+                _graves.append(task)
+        self.current = self._main
+
+    def _switch(self, task: Task) -> None:
+        if self._is_over:
+            raise GreenletExit
+        # asyncio knows one running loop a thread, and here all loops share one.
+        loop = asyncio._get_running_loop()
+        if loop is not None:
+            asyncio._set_running_loop(None)
+        self._hub.switch()
+        if loop is not None:
+            asyncio._set_running_loop(loop)
+        if task.error is not None:
+            error, task.error = task.error, None
+            raise error
+
+    # --- time -----------------------------------------------------------------------------------------------
+
+    def after(self, seconds: Seconds, call: Callable[[], object]) -> None:
+        """Make a short call once so many seconds have passed."""
+        self._push(self.elapsed + max(0.0, seconds), call, 0)
+
+    def at(self, instant: Instant, call: Callable[[], object]) -> None:
+        """Make a short call once wall time has reached an instant."""
+        self._order += 1
+        heapq.heappush(self._wall, (instant, self._order, call))
+
+    def step_clock(self, seconds: Seconds) -> None:
+        """Move wall time alone."""
+        self.offset += seconds
+
+    def _push(self, due: float, what: Callable[[], object] | Task, token: int) -> None:
+        self._order += 1
+        heapq.heappush(self._timed, (due, self._order, what, token))
+
+    def _run(self) -> None:
+        """The hub: whoever waits switches here, and it switches to whoever is next."""
+        ready, pick = self._ready, self.chance.random
+        while True:
+            if self._timed and self._timed[0][0] <= self.elapsed or self._wall and self._wall[0][0] <= self.now:
+                self._make_due_calls()
+            if not ready:
+                if not self._jump():
+                    self._main.error = Deadlock
+                    self._main.waiting = False
+                    ready.append(self._main)
+                continue
+            index = int(pick() * len(ready)) if len(ready) > 1 else 0
+            task, ready[index] = ready[index], ready[-1]
+            ready.pop()
+            if task.is_dead:
+                continue
+            self.elapsed += STEP_SECONDS
+            self.steps += 1
+            self.current = task
+            task.greenlet.switch()
+
+    def _jump(self) -> bool:
+        """Let time pass until the next thing that is due. False when there is none."""
+        while self._timed and self._is_stale(self._timed[0]):
+            heapq.heappop(self._timed)
+        dues = [self._timed[0][0]] if self._timed else []
+        if self._wall:
+            dues.append(self._wall[0][0] - self.offset)
+        if not dues:
+            return False
+        self.elapsed = max(self.elapsed, min(dues))
+        if self._wall and self._wall[0][0] - self.offset <= self.elapsed and self._wall[0][0] > self.now:
+            # Sums of floats may fall short by less than can be told.
+            self.elapsed += STEP_SECONDS
+        return True
+
+    def _make_due_calls(self) -> None:
+        while self._timed and self._timed[0][0] <= self.elapsed:
+            entry = heapq.heappop(self._timed)
+            if self._is_stale(entry):
+                continue
+            what = entry[2]
+            if isinstance(what, Task):
+                what.waiting = False
+                self._ready.append(what)
+            else:
+                what()
+        while self._wall and self._wall[0][0] <= self.now:
+            heapq.heappop(self._wall)[2]()
+
+    @staticmethod
+    def _is_stale(entry: tuple[float, int, Callable[[], object] | Task, int]) -> bool:
+        task, token = entry[2], entry[3]
+        return isinstance(task, Task) and (task.is_dead or not task.waiting or task.token != token)
+
+
+_graves: list[Task] = []
+"""Tasks of killed processes. A greenlet that nobody holds any more would be unwound."""
