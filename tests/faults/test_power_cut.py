@@ -202,6 +202,8 @@ def test_under_os_the_last_turns_are_lost_whole_and_the_file_is_never_corrupt(tm
     print(f"\nos: {dict(campaign.found)}, at most {campaign.turns_lost_max} turns; {dict(campaign.acts)}")
 
     assert bad(campaign).keys() == {"turns lost", "jobs lost", "endings undone"}
+    # Nothing is lost from before the last checkpoint, and each turn that changes anything writes a page.
+    assert campaign.turns_lost_max <= CHECKPOINT_PAGES
     assert campaign.acts.keys() >= WITHIN
 
 
