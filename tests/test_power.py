@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import sqlite3
+import sys
 
 import pytest
 from lamplighter import StoreCorrupt, StoreUnavailable
@@ -62,6 +64,27 @@ def test_the_same_chance_leaves_the_same(disk):
     first, second, other = (file.survivor(random.Random(seed)) for seed in (3, 3, 4))
 
     assert first == second != other
+
+
+@pytest.mark.parametrize(("durability", "syncs"), [("full", 1), ("os", 0)])
+def test_a_turn_costs_one_sync_under_full_and_none_under_os(disk, durability, syncs):
+    store = opened(disk, durability=durability)
+    put(store, new("first"))
+    before = disk.acts["sync"]
+
+    for number in range(10):
+        put(store, new(str(number)))
+
+    assert disk.acts["sync"] - before == 10 * syncs
+
+
+def test_a_turn_that_changes_nothing_costs_nothing(disk):
+    store = opened(disk)
+    before = dict(disk.acts)
+
+    put(store)
+
+    assert disk.acts == before
 
 
 def test_a_cut_keeps_every_acknowledged_turn_and_the_old_life_is_refused(disk):
@@ -170,6 +193,23 @@ def test_a_turn_whose_sync_failed_may_yet_be_there_after_a_cut():
     assert left == {(), ("a",)}
 
 
+def test_a_turn_whose_sync_failed_is_there_after_a_kill_unless_another_came_after_it(disk):
+    store = opened(disk)
+    disk.fail_next("sync")
+    with pytest.raises(StoreUnavailable):
+        put(store, new("a"))
+    now = ids(store)
+    first = disk.kill()
+    store = opened(first)
+    first.fail_next("sync")
+    with pytest.raises(StoreUnavailable):
+        put(store, new("b"))
+    put(store, new("c"))
+
+    assert now == []
+    assert ids(opened(first.kill())) == ["a", "c"]
+
+
 def test_an_error_of_before_comes_out_of_the_statement_and_nothing_of_it_is_done(disk):
     store = opened(disk)
 
@@ -200,6 +240,14 @@ def test_errors_are_those_of_pythons_own_sqlite3(disk, statement, kind, text):
         store._writer.execute(statement)
 
     assert type(caught.value) is kind
+
+
+def test_without_apsw_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apsw", None)
+    monkeypatch.delitem(sys.modules, "lamplighter.testing.power")
+
+    with pytest.raises(ImportError, match=r"pip install lamplighter\[testing\]"):
+        importlib.import_module("lamplighter.testing.power")
 
 
 def test_what_is_no_database_is_said_to_be_corrupt():
