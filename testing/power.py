@@ -88,8 +88,7 @@ class Disk:
     def connect(self, address: str) -> sqlite3.Connection:
         """Open a database, making it if there is none. What is given is no real one, but behaves as the store needs.
 
-        Raises:
-            sqlite3.OperationalError: "database is locked", because another connection is open.
+        While a first connection is open, another one is told at its first statement that the database is locked.
         """
         vfs = _Vfs(self, f"lamplighter-{next(_numbers)}")
         with _translated():
