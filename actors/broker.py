@@ -122,10 +122,16 @@ class JobBroker(RuntimeActor):
 
     def _ask_the_living(self) -> None:
         """Ask what they hold. The next turn takes back what the dead held, and says what was not told."""
-        desk, names = self._desk, [name for name in self.context.post.names() if name.startswith("handler:")]
-        desk.question = self.context.post.new_id()
+        desk, post = self._desk, self.context.post
+        # Looked up before they are asked: one that is started in between holds nothing, and need not be waited for.
+        living = {name: actor.incarnation for name in post.names() if (actor := post.find(name)) is not None}
+        desk.question = post.new_id()
         desk.rooms.clear()
-        desk.unreconciled = {name for name in names if self.tell(name, Report(desk.question))}
+        desk.unreconciled = {
+            name: incarnation
+            for name, incarnation in living.items()
+            if name.startswith("handler:") and self.tell(name, Report(desk.question))
+        }
         self.tell("scheduler", Report(desk.question))
         self._recovered = False
 

@@ -71,14 +71,14 @@ def up(step: Step, body: Up) -> None:
     known = desk.rooms.get(body.name)
     if known is not None and known.incarnation > body.incarnation:
         return
-    if actor in desk.unreconciled and body.answers != desk.question:
+    if desk.unreconciled.get(actor) == body.incarnation and body.answers != desk.question:
         # Said before it was asked: it may not have read yet what the last broker sent, so what it holds is unknown.
         return
     same = known is not None and known.incarnation == body.incarnation
     held = known.held if known is not None and same else {}
     if actor in desk.unreconciled or not same:
         held = _reconcile(step, body)
-        step.out.after.append(lambda: desk.unreconciled.discard(actor))
+        step.out.after.append(lambda: desk.unreconciled.pop(actor, None))
     maximum = body.interruptions_max or desk.limits.interruptions_max
     before = desk.names()
     desk.rooms[body.name] = Room(body.incarnation, body.lanes, body.prefetch, body.total, maximum, held)
@@ -96,7 +96,7 @@ def down(step: Step, body: Down) -> None:
             # An actor runs no code of the host's, so its death is never held against a job.
             step.interrupt(job, f"its HandlerActor died: {body.reason}")
     # It will not answer any more; its successor begins with nothing.
-    step.out.after.append(lambda: step.desk.unreconciled.discard(body.child))
+    step.out.after.append(lambda: step.desk.unreconciled.pop(body.child, None))
     room = step.desk.rooms.get(name)
     if room is not None and room.incarnation <= body.incarnation:
         del step.desk.rooms[name]

@@ -48,7 +48,7 @@ class Desk:
         has_handler: whether this boot's host has added a handler for a name, whose actor may still be starting.
         rooms: by job name, of HandlerActors that have said `Up`.
         question: the number of the last question that living HandlerActors were asked.
-        unreconciled: those whose claims have not been compared with the store since.
+        unreconciled: those whose claims have not been compared with the store since, with the incarnation asked.
         deferred: claims whose handler has returned, until when they live, and the policy they are judged by then.
         others: the other living boots.
         roll_call: whether somebody has come or died, so that the next turn must look who lives.
@@ -61,7 +61,7 @@ class Desk:
     has_handler: Callable[[str], bool]
     rooms: dict[str, Room] = field(default_factory=dict)
     question: int = 0
-    unreconciled: set[str] = field(default_factory=set)
+    unreconciled: dict[str, int] = field(default_factory=dict)
     deferred: dict[Key, tuple[Instant, Policy]] = field(default_factory=dict)
     others: list[BootRecord] = field(default_factory=list)
     roll_call: bool = False
