@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..stores.reading import StoredJob
-from .findings import Findings
+from .findings import Findings, Kind
 from .jobs import ENDED, Job
 
 if TYPE_CHECKING:
     from .audit import Fold
     from .store import Stored, StoreView
 
-DISAGREES = "disagreement with the store"
+DISAGREES: Kind = "disagreement with the store"
 
 
 @dataclass(frozen=True, slots=True)

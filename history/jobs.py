@@ -10,7 +10,7 @@ from bisect import insort
 from collections import OrderedDict
 
 from ..lifecycle import MOVES
-from .findings import Findings
+from .findings import Findings, Kind
 from .lines import Line
 from .revisions import Revisions
 
@@ -137,8 +137,10 @@ class JobFold:
             job.doubted, job.trail = [*job.doubted, *job.trail], []
             return
         if wrong is not None and not (job.vague and wrong[0] == "fence going back"):
-            kind = "finished twice" if job.state in ENDED and AFTER[line.event] in ENDED else wrong[0]
-            self._findings.say(kind, f"job {line.job_id}: {wrong[1]}", job.line, line)  # type: ignore[arg-type]
+            again = job.state in ENDED and AFTER[line.event] in ENDED
+            self._findings.say(
+                "finished twice" if again else wrong[0], f"job {line.job_id}: {wrong[1]}", job.line, line
+            )
         elif odd is not None:
             self._findings.say("illegal transition", f"job {line.job_id}: {odd}", job.line, line)
 
@@ -160,13 +162,13 @@ class JobFold:
             if rev not in job.trail and self.seen.add(rev):
                 self._note_summed(rev)
 
-    def _wrong(self, job: Job, line: Line, state: str | None, claim_no: int) -> tuple[str, str] | None:
+    def _wrong(self, job: Job, line: Line, state: str | None, claim_no: int) -> tuple[Kind, str] | None:
         if line.before != state:
             return "illegal transition", f"it was {state or 'not there'}, and {line.event} says from {line.before}"
         if line.claim_no is None or (job.vague and line.claim_no >= job.claim_no):
             return None
         if line.claim_no != claim_no:
-            kind = "fence going back" if line.claim_no < claim_no else "illegal transition"
+            kind: Kind = "fence going back" if line.claim_no < claim_no else "illegal transition"
             return kind, f"expected {line.event} by claim {claim_no}, got: claim {line.claim_no}"
         attempt = _attempt_after(job.attempt, line)
         if line.attempt is not None and line.attempt != attempt:

@@ -12,7 +12,7 @@ import heapq
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -113,6 +113,18 @@ def fields_of(raw: bytes) -> dict[str, Any] | None:
     return None if body is None else dict(_any.decode(body))
 
 
+def host_fields_of(raw: bytes) -> dict[str, Any] | None:
+    """Every field of a line that a host wrote inside a job's function; it carries the job's fields."""
+    start, end = raw.find(b"{"), raw.rfind(b"}")
+    if start < 0 or b"job_id" not in raw:
+        return None
+    try:
+        found = _any.decode(raw[start : end + 1])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return found if isinstance(found, dict) and "job_id" in found and "seq" not in found else None
+
+
 def _object_at(raw: bytes, start: int) -> bytes | None:
     end = raw.rfind(b"}")
     body = raw[start : end + 1]
@@ -131,6 +143,15 @@ def _object_at(raw: bytes, start: int) -> bytes | None:
     return None
 
 
+class Timed(Protocol):
+    """A shape of line that knows its time."""
+
+    ts: float
+
+
+Shape = TypeVar("Shape", bound=Timed)
+
+
 # --- files -------------------------------------------------------------------------------------------------
 
 
@@ -147,7 +168,7 @@ def open_log(path: str) -> IO[bytes]:
     except OSError as error:
         raise UsageError(f"expected the path of a log that can be read, got: {path!r} ({error.strerror})") from error
     if opened.peek(2)[:2] == b"\x1f\x8b":
-        return gzip.open(opened)
+        return cast(IO[bytes], gzip.open(opened))
     return opened
 
 
@@ -164,6 +185,40 @@ def read(paths: Sequence[str]) -> Iterator[Line]:
         yield from read_one(paths[0])
         return
     yield from (line for _, _, line in heapq.merge(*(_timed(path, index) for index, path in enumerate(paths))))
+
+
+def read_structs(paths: Sequence[str], shape: type[Shape]) -> Iterator[Shape]:
+    """The same lines in another shape: a msgspec.Struct of the fields that somebody wants."""
+    decoder = msgspec.json.Decoder(shape)
+    if len(paths) == 1:
+        yield from _shaped(paths[0], decoder)
+        return
+    streams = [_stamped(path, index, decoder) for index, path in enumerate(paths)]
+    yield from (line for _, _, line in heapq.merge(*streams))
+
+
+def _stamped(
+    path: str, index: int, decoder: msgspec.json.Decoder[Shape]
+) -> Iterator[tuple[float, tuple[int, int], Shape]]:
+    latest = 0.0
+    for number, line in enumerate(_shaped(path, decoder)):
+        latest = max(latest, line.ts)
+        yield latest, (index, number), line
+
+
+def _shaped(path: str, decoder: msgspec.json.Decoder[Shape]) -> Iterator[Shape]:
+    with contextlib.closing(open_log(path)) as opened:
+        for raw in _whole(opened, path):
+            body = raw if raw[:1] == b"{" else body_of(raw)
+            if body is None:
+                continue
+            try:
+                yield decoder.decode(body)
+            except msgspec.MsgspecError:
+                wrapped = body_of(raw)
+                if wrapped is not None and wrapped != raw:
+                    with contextlib.suppress(msgspec.MsgspecError):
+                        yield decoder.decode(wrapped)
 
 
 def read_one(path: str) -> Iterator[Line]:

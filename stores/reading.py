@@ -32,7 +32,7 @@ class StoredSlots(NamedTuple):
     schedule: str
     slot: float
     last: float
-    count: int
+    number: int
     outcome: str
     job_id: str | None
 
@@ -54,9 +54,9 @@ class Reading:
     def jobs(self) -> Iterator[StoredJob]:
         """Every job."""
         rows = self._connection.execute("select id, state, claim_no, attempt, rev, told, trail from lamplighter_jobs")
-        for *fields, trail in rows:
-            marks = (mark.partition("@")[0] for mark in trail.split(",") if mark)
-            yield StoredJob(*fields, tuple(int(mark) for mark in marks))
+        for job_id, state, claim_no, attempt, rev, told, trail in rows:
+            marks = tuple(int(mark.partition("@")[0]) for mark in trail.split(",") if mark)
+            yield StoredJob(job_id, state, claim_no, attempt, rev, told, marks)
 
     def slots(self) -> Iterator[StoredSlots]:
         """Every slot that is remembered, by schedule and in order."""

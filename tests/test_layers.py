@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("messages", "stores", "lanes", "turns", "actors", "testing", "history")
+FOLDERS = ("messages", "stores", "lanes", "turns", "actors", "testing", "history", "cli")
 RULES = {
     "errors", "cron", "cronrule", "intervals", "walltime", "zones", "slots", "lifecycle", "events", "limits", "codec",
     "checks", "views", "replies",
@@ -27,11 +27,13 @@ LAYERS = (
     {"actors", "supervisor"},
     {"registry", "jobs", "scheduler", "life", "runtime", "__init__"},
     {"testing"},
+    {"cli", "__main__"},
 )  # fmt: skip
 HOMES = {
     "croniter": {"cron.py"},
     "structlog": {"log.py", "outlets.py", "logfile.py"},
-    "msgspec": {"payload.py", "jsonline.py", "history/lines.py"},
+    "msgspec": {"payload.py", "jsonline.py", "history/"},
+    "rich": {"cli/"},
     "sqlite3": {"stores/", "testing/power.py"},
     "apsw": {"testing/power.py"},
     "pykka": {"actors/", "supervisor.py"},

@@ -6,6 +6,7 @@ talker.py STORE LOG LEVEL PREFIX: queues jobs named by the prefix, until its sta
 from __future__ import annotations
 
 import logging
+import random
 import sqlite3
 import sys
 import threading
@@ -15,7 +16,7 @@ import structlog
 from lamplighter import Discard, Job, Runtime, Snooze
 
 store, log, level, prefix = sys.argv[1:]
-# Each line is one write to a file opened for appending, so a SIGKILL never tears one and several processes may share it.
+# Each line is one write to a file opened for appending: a SIGKILL tears none, and several processes may share it.
 out = open(log, "a", buffering=1)  # noqa: SIM115
 logger = structlog.wrap_logger(
     structlog.WriteLogger(out),
@@ -27,7 +28,7 @@ runtime = Runtime(store, logger=logger)
 
 def moody(job: Job) -> None:
     """Every way in which a job can end."""
-    match hash(job.id) % 8 if job.attempt == 1 else 0:
+    match random.randrange(8) if job.attempt == 1 else 0:
         case 1:
             raise ValueError("once")
         case 2:

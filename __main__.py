@@ -1,0 +1,5 @@
+"""`python -m lamplighter`."""
+
+from .cli.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,78 @@
+"""`lamplighter audit`: was anything lost, finished twice, fired twice, moved illegally, or left out of the log?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from ..history.audit import Audit
+from ..history.findings import Finding, Report
+from ..history.lines import read
+from ..history.store import StoreView
+from .logs import add_logs, log_paths
+from .page import Page
+
+SHOWN_MAX = 50
+"""Findings that are shown to a person; --json gives all."""
+
+
+def add_to(subparsers: Any) -> None:
+    """Declare the subcommand."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "audit",
+        help="check a log for what cannot have happened if all is well",
+        description="Folds the log over the state machine of jobs and slots. Exits with 1 if there is a finding.",
+    )
+    add_logs(parser)
+    parser.add_argument("--store", metavar="FILE", help="compare with this store too; it is only read")
+    parser.add_argument("--json", action="store_true", help="one JSON object a finding, and one that sums up")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Audit; the exit code."""
+    paths = log_paths(given.logs)
+    store = StoreView(given.store) if given.store else None
+    audit = Audit()
+    for line in read(paths):
+        audit.feed(line)
+    report = audit.finish(store)
+    if given.json:
+        _print_json(report)
+    else:
+        _show(report)
+    return 0 if report.ok and report.lines else 1
+
+
+def _show(report: Report) -> None:
+    page = Page()
+    for finding in report.findings[:SHOWN_MAX]:
+        page.line(f"{finding.kind}: {finding.says}", "warning" if finding.excused else "bad")
+        for line in finding.lines:
+            page.line(f"    {line}", "quiet", cut=True)
+    hidden = len(report.findings) - SHOWN_MAX
+    if hidden > 0:
+        page.line(f"... and {hidden} more; --json gives them all", "warning")
+    for note in report.notes:
+        page.line(f"note: {note}", "quiet")
+    if report.lines:
+        page.line(report.summary, "good" if report.ok else "bad")
+    else:
+        page.line("expected a log of Lamplighter's, got: no line that is one; nothing was audited", "bad")
+
+
+def _print_json(report: Report) -> None:
+    for finding in report.findings:
+        print(json.dumps(_as_dict(finding)))
+    counts = {
+        name: getattr(report, name)
+        for name in ("lines", "jobs", "transitions", "slots", "boots", "crashes", "unfinished", "more")
+    }
+    print(json.dumps({"ok": report.ok, "summary": report.summary, **counts, "notes": list(report.notes)}))
+
+
+def _as_dict(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": finding.kind, "says": finding.says, "excused": finding.excused, "lines": list(finding.lines),
+    }  # fmt: skip

@@ -1,0 +1,37 @@
+"""The LOG arguments that the subcommands share."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import os
+from collections.abc import Sequence
+
+from ..errors import UsageError
+
+HELP = "a log: a file, rotated (.1) or compressed (.gz) too, a pattern in quotes, or - for standard input"
+
+
+def add_logs(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand take logs."""
+    parser.add_argument("logs", metavar="LOG", nargs="*", help=HELP)
+
+
+def log_paths(given: Sequence[str]) -> list[str]:
+    """The files that were meant, each once.
+
+    Raises:
+        UsageError: none was given, or one is not there.
+    """
+    if not given:
+        raise UsageError("expected at least one LOG: a file, a pattern in quotes, or - for standard input, got none")
+    paths: dict[str, str] = {}
+    for name in given:
+        matches = [name] if name == "-" or os.path.exists(name) else sorted(glob.glob(name))
+        if not matches:
+            raise UsageError(f"expected a log, got: {name!r}, and there is no such file")
+        for match in matches:
+            if os.path.isdir(match):
+                raise UsageError(f"expected a log, got: {match!r}, which is a folder; give its files, as in {match}/*")
+            paths.setdefault("-" if match == "-" else os.path.realpath(match), match)
+    return list(paths.values())

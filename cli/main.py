@@ -1,0 +1,42 @@
+"""The `lamplighter` command: reads its arguments and runs one subcommand.
+
+Exit codes: 0, well; 1, something was found, or what was asked for is not there; 2, the arguments make no sense.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from ..errors import LamplighterError
+from . import audit, trace
+
+SUBCOMMANDS = (trace, audit)
+
+USAGE_ERROR = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="lamplighter", description="Understand and check what a Lamplighter runtime has logged."
+    )
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for subcommand in SUBCOMMANDS:
+        subcommand.add_to(subparsers)
+    given = parser.parse_args(arguments)
+    try:
+        code: int = given.run(given)
+        sys.stdout.flush()
+    except LamplighterError as error:
+        print(f"lamplighter: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code

@@ -1,0 +1,150 @@
+"""`lamplighter trace`: the life of a job, and other ways into a log."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from ..errors import UsageError
+from ..history.biography import biography
+from ..history.instant import SAMPLES_MAX, Held, Snapshot, snapshot
+from ..history.telling import Entry, clock, span
+from ..history.traces import trace_actor, trace_root, trace_schedule
+from .logs import add_logs, log_paths
+from .page import Page
+
+WAYS = {"schedule": trace_schedule, "actor": trace_actor, "corr": trace_root}
+
+
+def add_to(subparsers: Any) -> None:
+    """Declare the subcommand."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "trace",
+        help="tell the life of a job, a schedule, an actor; or show the system at an instant",
+        usage="lamplighter trace (JOB_ID | --schedule ID | --actor NAME | --corr ID | --at TIME) LOG... [--json]",
+        description="Tells from logs alone what happened. Exits with 1 if nothing in them is about what was asked for.",
+    )
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--schedule", metavar="ID", help="why each slot of a schedule did or did not fire")
+    way.add_argument("--actor", metavar="NAME", help="lives, deaths and restarts, of handler:NAME, broker or scheduler")
+    way.add_argument(
+        "--corr", metavar="ID", help="everything that descends from a host's call (its job's id) or a slot"
+    )
+    way.add_argument(
+        "--at", metavar="TIME", help="the whole system at an instant: ISO 8601 (UTC unless it says) or epoch"
+    )
+    add_logs(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Trace; the exit code."""
+    if given.at is not None:
+        return _show_instant(snapshot(log_paths(given.logs), _instant(given.at)), as_json=given.json)
+    for name, way in WAYS.items():
+        wanted = getattr(given, name)
+        if wanted is not None:
+            entries = way(log_paths(given.logs), wanted)
+            return _show(f"{name} {wanted}", entries, as_json=given.json, missing=f"{name} {wanted}")
+    if not given.logs:
+        raise UsageError("expected JOB_ID LOG..., or one of --schedule, --actor, --corr and --at, got nothing")
+    job_id, *logs = given.logs
+    if not logs:
+        raise UsageError(f"expected a LOG after the job's id, got only: {job_id!r}")
+    life = biography(log_paths(logs), job_id)
+    if life is None:
+        return _show("", [], as_json=given.json, missing=f"job {job_id}")
+    return _show(life.title, list(life.entries), as_json=given.json, missing="")
+
+
+def _show(title: str, entries: list[Entry], *, as_json: bool, missing: str) -> int:
+    page = Page()
+    if not entries:
+        if not as_json:
+            page.line(f"nothing in these logs is about {missing}", "bad")
+        return 1
+    if as_json:
+        for entry in entries:
+            print(json.dumps({"at": entry.at, "who": entry.who, "says": entry.says, **_line(entry)}))
+        return 0
+    page.line(title)
+    page.timeline(entries)
+    return 0
+
+
+def _line(entry: Entry) -> dict[str, Any]:
+    return {"line": entry.said} if entry.said else {}
+
+
+# --- an instant -------------------------------------------------------------------------------------------------
+
+
+def _instant(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"expected --at as ISO 8601 or seconds since the epoch, got: {text!r}") from error
+    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _show_instant(seen: Snapshot, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(_instant_as_dict(seen)))
+        return 0 if seen.last else 1
+    page = Page()
+    if not seen.last:
+        page.line(f"these logs have no line from {clock(seen.at)} or before", "bad")
+        return 1
+    page.line(f"at {clock(seen.at)} (the last line before is {span(seen.at - seen.last)} older)")
+    boots = ", ".join(f"{boot} (pid {pid})" if pid else boot for boot, pid in seen.boots.items())
+    page.line(f"boots alive: {boots or 'none'}")
+    page.line("jobs: " + ", ".join(f"{number} {state}" for state, number in sorted(seen.states.items()) if number))
+    for (boot, name), actor in sorted(seen.actors.items()):
+        mine = _in_hand(seen, boot, name)
+        restarts = f", {actor.restarts_in_window} restarts in its window" if actor.restarts_in_window else ""
+        why = f": {actor.reason}" if actor.status not in ("up", "stopped") and actor.reason else ""
+        page.line(
+            f"{name}/{actor.incarnation} · {boot[:6]}  {actor.status} for {span(seen.at - actor.since)}{restarts}{why}",
+            "plain" if actor.status == "up" else "warning",
+        )
+        for held in mine[:SAMPLES_MAX]:
+            how = f"runs on lane {held.lane}" if held.started else "is claimed, not started"
+            page.line(f"    {held.job_id} claim {held.claim_no} {how} since {span(seen.at - held.since)}", "quiet")
+        if len(mine) > SAMPLES_MAX:
+            page.line(f"    ... and {len(mine) - SAMPLES_MAX} more", "quiet")
+    for (boot, lane), held in seen.abandoned.items():
+        since = span(seen.at - held.since)
+        page.line(f"abandoned lane {lane} · {boot[:6]} of job {held.job_id}, given up {since} before", "bad")
+    return 0
+
+
+def _instant_as_dict(seen: Snapshot) -> dict[str, Any]:
+    actors = [
+        {
+            "boot": boot, "actor": name, "incarnation": actor.incarnation, "status": actor.status,
+            "since": actor.since, "restarts_in_window": actor.restarts_in_window, "reason": actor.reason,
+            "jobs": [held.job_id for held in _in_hand(seen, boot, name)],
+        }
+        for (boot, name), actor in sorted(seen.actors.items())
+    ]  # fmt: skip
+    running = [
+        {"job_id": held.job_id, "claim_no": held.claim_no, "since": held.since, "boot": held.boot, "lane": held.lane}
+        for held in seen.held.values()
+    ]
+    abandoned = [{"boot": boot, "lane": lane, "job_id": held.job_id} for (boot, lane), held in seen.abandoned.items()]
+    jobs = {state: number for state, number in seen.states.items() if number}
+    return {
+        "at": seen.at, "last": seen.last, "boots": seen.boots, "jobs": jobs, "actors": actors, "running": running,
+        "abandoned": abandoned,
+    }  # fmt: skip
+
+
+def _in_hand(seen: Snapshot, boot: str, actor: str) -> list[Held]:
+    return [held for held in seen.held.values() if held.boot == boot and actor == f"handler:{held.job_name}"]

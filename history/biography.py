@@ -1,0 +1,163 @@
+"""The life of one job, told from logs alone: every hop, the waits between, and what got in its way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..lifecycle import MOVES
+from .jobs import QUIET
+from .search import Said, as_needle, find, in_order
+from .telling import Entry, entry_of, span, who_says
+
+RECOVERIES = ("runtime.recovered", "turn.recovered")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Biography:
+    """What became of a job.
+
+    Attributes:
+        job_id: the job.
+        title: one line: what it is, how it ended, how long it took.
+        entries: all that happened to it, in order.
+        gaps: how often something is missing from its chain of states.
+    """
+
+    job_id: str
+    title: str
+    entries: tuple[Entry, ...]
+    gaps: int
+
+
+def biography(paths: Sequence[str], job_id: str) -> Biography | None:
+    """Tell a job's life; None when no line is about it.
+
+    Raises:
+        UsageError: a log cannot be read.
+    """
+    needles = [as_needle(job_id), b"actor.crashed", b".recovered"]
+    found = list(find(paths, needles, hosts_too=True))
+    own = [said for said in found if said.get("job_id") == job_id]
+    recoveries = [said for said in found if said.get("event") in RECOVERIES]
+    told = [one for said in recoveries for one in _told(said, job_id, {line.get("rev") for line in own})]
+    if not own and not told:
+        return None
+    lines = in_order(own + told)
+    about = _touching(found, lines, job_id)
+    entries, gaps = _chain(in_order(lines + about))
+    return Biography(job_id=job_id, title=_title(job_id, lines), entries=tuple(entries), gaps=gaps)
+
+
+def _told(recovery: Said, job_id: str, known: set[Any]) -> Iterator[Said]:
+    """What a recovery says of the job that the dead had not said itself."""
+    for rev, event, told_id, *_ in recovery.get("told") or ():
+        if told_id == job_id and rev not in known and event in MOVES:
+            boot = recovery.get("dead_boot", recovery["boot"])
+            yield {
+                "event": event, "job_id": job_id, "rev": rev, "to": MOVES[event][1].value, "boot": boot,
+                "seq": 0, "untold": True, "source": recovery["source"], "offset": recovery["offset"],
+            }  # fmt: skip
+
+
+def _touching(found: list[Said], lines: list[Said], job_id: str) -> list[Said]:
+    """Deaths of actors and boots that held the job, or that its own messages caused."""
+    first, last = lines[0].get("ts") or 0.0, max(said.get("ts") or 0.0 for said in lines)
+    if next((said["to"] for said in reversed(lines) if "to" in said), None) in ("queued", "running"):
+        last = math.inf
+    names = {f"handler:{said['job_name']}" for said in lines if "job_name" in said}
+    corrs = {said["corr"] for said in lines if "corr" in said} | {job_id}
+    boots = {said.get("boot") for said in lines}
+    touching = []
+    for said in found:
+        event, within = said.get("event"), first <= (said.get("ts") or 0.0) <= last
+        if event == "actor.crashed" and said.get("boot") in boots:
+            ours = said.get("child") in names or said.get("child") == "broker"
+            if (ours and within) or said.get("message_corr") in corrs:
+                touching.append(said)
+        elif (event == "runtime.recovered" and said.get("dead_boot") in boots and within) or (
+            event == "turn.recovered" and within and said.get("boot") in boots
+        ):
+            touching.append(said)
+    return touching
+
+
+def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
+    """The entries of a job's lines, with what only sums tell put in, and what is missing named."""
+    loud = any(said.get("event") in QUIET and not said.get("untold") for said in lines)
+    entries: list[Entry] = []
+    state: str | None = None
+    trail: list[int] = []
+    rev, gaps = 0, 0
+    for said in lines:
+        event = said.get("event")
+        if "seq" in said and event in MOVES and "rev" in said and "child" not in said:
+            hidden = _hidden(said, trail)
+            entries += hidden
+            if hidden:
+                state = said.get("from")
+            if not said.get("untold") and said.get("from") != state and (rev or event != "job.queued"):
+                if rev:
+                    gaps += 1
+                    entries.append(_missing(state, said, rev))
+                elif said.get("from") is not None:
+                    entries.append(Entry(at=None, who="", says="its life began before these logs", tone="quiet"))
+            state, rev = said.get("to"), said["rev"]
+            trail = [*trail, rev] if event in QUIET else []
+        entry = entry_of(said)
+        if not loud and said.get("times"):
+            # Beside what is only summed up, the instant of the turn is the one to show, not that of the line.
+            entry = replace(entry, at=said["times"][-1])
+        if said.get("untold"):
+            says = f"{entry.says} (never said by the dead; its recovery tells it)"
+            entry = Entry(at=None, who=who_says(said), says=says, tone="warning", said=said)
+        entries.append(entry)
+    return entries, gaps
+
+
+def _hidden(said: Said, trail: list[int]) -> list[Entry]:
+    """Steps that a line sums up and that no line of their own has told: the log is not one at debug."""
+    revs, times = said.get("revs") or (), said.get("times") or ()
+    own = [(rev, at) for rev, at in zip(revs[:-1], times, strict=False) if rev not in trail]
+    # Counted back from the state that the line came from, quiet steps take turns.
+    back = said.get("from")
+    steps: list[Entry] = []
+    for index in range(len(own) - 1, -1, -1):
+        rev, at = own[index]
+        born = back == "queued" and index == 0 and not trail and _is_birth(said, len(revs))
+        word = "claimed" if back == "running" else "queued" if born else "put back"
+        says = f"{word} (revision {rev}; only summed up)"
+        steps.append(
+            Entry(at=at, who="", says=says, tone="quiet", said={"rev": rev, "ts": at, "summed_up_by": said["rev"]})
+        )
+        back = "queued" if back == "running" else "running"
+    return steps[::-1]
+
+
+def _is_birth(said: Said, steps: int) -> bool:
+    """Whether what a line sums up begins with the job's birth: then its claims are all that there ever were."""
+    quiet = steps - 1 - (said.get("from") == "running")
+    return quiet % 2 == 1 and said.get("claim_no") == (steps - 1) // 2
+
+
+def _missing(state: str | None, said: Said, rev: int) -> Entry:
+    says = (
+        f"SOMETHING IS MISSING between revisions {rev} and {said['rev']}: "
+        f"it was {state}, and the next line says from {said.get('from')}"
+    )
+    return Entry(at=None, who="", says=says, tone="bad", said={"after_rev": rev, "before_rev": said["rev"]})
+
+
+def _title(job_id: str, lines: list[Said]) -> str:
+    moves = [said for said in lines if said.get("event") in MOVES and "to" in said]
+    name = next((said["job_name"] for said in lines if "job_name" in said), "?")
+    if not moves:
+        return f"job {job_id} ({name})"
+    last = moves[-1]
+    times = [at for said in moves for at in (*(said.get("times") or ()), said.get("ts")) if at is not None]
+    took = f" after {span(max(times) - min(times))}" if len(times) > 1 else ""
+    known = [said for said in moves if "claim_no" in said]
+    counts = f", {known[-1]['claim_no']} claims, attempt {known[-1].get('attempt', 0)}" if known else ""
+    return f"job {job_id} ({name}): {last['to']}{took}{counts}"
