@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import structlog
@@ -70,7 +71,7 @@ class Log:
         self._boot = boot
         self._clock = clock
         self._waiting_max = waiting_max
-        self._seq = 0
+        self._numbers = count(1)
         self.dropped = 0
         self._drop_reason = ""
         self._lock = lock
@@ -79,6 +80,10 @@ class Log:
 
     def emit(self, event: str, speaker: Speaker = NOBODY, /, **fields: Any) -> None:
         """Say that something happened. Fields that are None are left out."""
+        if not self.dropped and not self._outlet.hears(EVENTS[event].level) and not self._listening(event):
+            # It is counted all the same. Nobody waits here for the thread that is writing a line.
+            next(self._numbers)
+            return
         # Numbered and written under one lock, so that the lines of a boot lie in the file in the order of `seq`.
         with self._lock:
             if self.dropped:
@@ -96,22 +101,16 @@ class Log:
         return self._outlet.bound(**fields)
 
     def _write(self, event: str, speaker: Speaker, fields: dict[str, Any]) -> bool:
-        # What nobody hears is counted all the same, and costs no more than that.
-        self._seq += 1
         level = EVENTS[event].level
-        listening = [subscription for subscription in self._subscriptions if subscription.wants(event)]
-        heard = self._outlet.hears(level)
-        if not heard and not listening:
-            return True
-        line: dict[str, Any] = {"ts": round(self._clock.now(), 6), "boot": self._boot, "seq": self._seq}
+        line: dict[str, Any] = {"ts": round(self._clock.now(), 6), "boot": self._boot, "seq": next(self._numbers)}
         speaker.add_to(line)
         for name, value in fields.items():
             if value is not None:
                 line[name] = value
-        for subscription in listening:
+        for subscription in self._listening(event):
             subscription.offer({"event": event, "level": level, **line}, self._waiting_max)
         try:
-            if heard:
+            if self._outlet.hears(level):
                 self._failpoints.at("log.write", event)
                 self._outlet.write(event, level, line)
         except Exception as error:
@@ -120,6 +119,9 @@ class Log:
             self._drop_reason = f"{type(error).__name__}: {safe_str(error)}"[:200]
             return False
         return True
+
+    def _listening(self, event: str) -> list[Subscription]:
+        return [subscription for subscription in self._subscriptions if subscription.wants(event)]
 
 
 @dataclass(eq=False)
