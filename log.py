@@ -80,7 +80,7 @@ class Log:
 
     def emit(self, event: str, speaker: Speaker = NOBODY, /, **fields: Any) -> None:
         """Say that something happened. Fields that are None are left out."""
-        if not self.dropped and not self._outlet.hears(EVENTS[event].level) and not self._listening(event):
+        if not self._outlet.hears(EVENTS[event].level) and not self._listening(event):
             # It is counted all the same. Nobody waits here for the thread that is writing a line.
             next(self._numbers)
             return

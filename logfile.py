@@ -77,7 +77,11 @@ def configure_logging(
 
 
 class Sink(logging.Handler):
-    """Where lines end up. It never raises into whoever logs: it counts, and says so once it can write again."""
+    """Where lines end up. It never raises into whoever logs: it counts, and says so once it can write again.
+
+    Attributes:
+        dropped: how many lines of the host's were not written since it said so last.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,6 +95,10 @@ class Sink(logging.Handler):
                 self._tell_dropped(record.created)
             self._put(fields_of(record), record.created)
         except Exception as error:
+            if isinstance(record.msg, Line) and record.msg.is_event:
+                # Its Log counts it, for `health`, and says so in the name of its boot, for an audit.
+                record.msg.lost = error
+                return
             self.dropped += 1
             self._dropped_last = record.created, f"{type(error).__name__}: {safe_str(error)}"[:200]
 

@@ -18,13 +18,15 @@ class Line:
     Attributes:
         fields: begins with `event` and `level`. Nobody changes it.
         is_event: an event of Lamplighter's, which says itself which job it is about.
+        lost: why a sink of ours could not write it.
     """
 
-    __slots__ = ("fields", "is_event")
+    __slots__ = ("fields", "is_event", "lost")
 
     def __init__(self, fields: dict[str, Any], *, is_event: bool = False) -> None:
         self.fields = fields
         self.is_event = is_event
+        self.lost: Exception | None = None
 
     def __str__(self) -> str:
         return to_json(self.fields).decode()
@@ -65,6 +67,9 @@ class StandardOutlet:
         logger = self._logger
         said = Line({"event": event, "level": level, **line}, is_event=True)
         logger.handle(logger.makeRecord(logger.name, LEVELS[level], "(lamplighter)", 0, said, (), None))
+        lost, said.lost = said.lost, None
+        if lost is not None:
+            raise lost
 
     def bound(self, **fields: Any) -> Any:
         return self._bindable.bind(**fields)
