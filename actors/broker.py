@@ -231,8 +231,7 @@ class JobBroker(RuntimeActor):
             claims.finish_deferred(itself)
             turn.expire()
             claims.claim(itself)
-            revs = [rev for rev, _, _ in turn.untold] + [one.rev for one in turn.transitions[-1:]]
-            out.told = max(revs, default=0)
+        out.did = turn.did
         self._recovered = True
         return out
 
@@ -330,7 +329,7 @@ class JobBroker(RuntimeActor):
             after()
         for event, speaker, fields in out.lines:
             self.context.log.emit(event, speaker, **fields)
-        self._memory.told = max(self._memory.told, out.told)
+        self._memory.told = out.did or self._memory.told
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
         for to, body, speaker in out.tells:

@@ -224,7 +224,9 @@ class Fold:
             self.crashes += 1
             self.boots.setdefault(holder, Boot(holder, loud=self.boots[line.boot].loud)).ended = "recovered"
         for rev, event, job_id, *sums in line.told or ():
-            if event not in MOVES:
+            if event == "slot.skipped":
+                self._skipped(line, holder, job_id, *sums)
+            elif event not in MOVES:
                 self._findings.say("illegal transition", f"a recovery told {event} of job {job_id}", line)
             elif self._is_news(line, rev, event, job_id):
                 # Its own words stand in for the line that is missing.
@@ -234,6 +236,12 @@ class Fold:
                 self._enter(said)
                 if event == "job.queued":
                     self.slots.hear_told(job_id, said)
+
+    def _skipped(self, line: Line, boot: str, schedule: str, first: float, last: float, count: int, *_: str) -> None:
+        """A recovery tells of slots that a turn let pass, and perhaps said."""
+        said = Line(event="slot.skipped", boot=boot, seq=0, schedule=schedule, slot=first, last=last, count=count)
+        said.raw, said.source, said.number = line.raw, line.source, line.number
+        self.slots.hear(said)
 
     def _is_news(self, line: Line, rev: int, event: str, job_id: str) -> bool:
         """Whether no line has told this step of a turn. One that says otherwise is a finding."""

@@ -17,13 +17,18 @@ from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
 
 
+Deed = tuple[Any, ...]
+"""What a turn did, for whoever must tell it instead: (rev, event, job id), with the revisions that a summing event sums up
+as a fourth; or (None, "slot.skipped", schedule, first, last, count, reason)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootRecord:
     """One life of a runtime, as the others on the store see it.
 
     Attributes:
         names: the job names it has handlers for.
-        turn: what its last committed turn did, as (rev, event, job id) triples; told when the boot dies untold.
+        turn: what its last committed turn did; told when the boot, or its broker, dies before it has told it.
         hint: where it hears hints.
     """
 
@@ -33,7 +38,7 @@ class BootRecord:
     started_at: Instant
     hint: str | None
     names: tuple[str, ...]
-    turn: tuple[tuple[int, str, str], ...]
+    turn: tuple[Deed, ...]
 
 
 class CommitUnknown(StoreUnavailable):
@@ -46,13 +51,15 @@ class Turn(Protocol):
     Attributes:
         now: the wall time that everything in this turn happens at.
         transitions: what changed so far, in order, each with its revision.
-        untold: what earlier turns did that the log may not know of, as (rev, event, job id): kept by the boot with what
-            this turn does, because its broker too may die before it has told.
+        untold: what earlier turns did that the log may not know of: kept by the boot with what this turn does, because
+            its broker too may die before it has told.
+        did: after the commit, what the boot remembers of this turn; empty when nothing was changed.
     """
 
     now: Instant
     transitions: list[Transition]
-    untold: list[tuple[int, str, str]]
+    untold: list[Deed]
+    did: tuple[Deed, ...]
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         """Add a job. A known id, or an unfinished job with its unique key, gives the stored one and False."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 from .base import BootRecord
 
@@ -35,13 +36,17 @@ class BootTurn:
         return read_boots(self._connection)
 
 
+def _frozen(fact: Any) -> Any:
+    return tuple(fact) if isinstance(fact, list) else fact
+
+
 def read_boots(connection: sqlite3.Connection) -> list[BootRecord]:
     """Every boot on the store, oldest first."""
     rows = connection.execute("select * from lamplighter_boots order by started_at, boot")
     return [
         BootRecord(
             boot=boot, pid=pid, host=host, started_at=started_at, hint=hint,
-            names=tuple(json.loads(names)), turn=tuple((step[0], step[1], step[2]) for step in json.loads(turn)),
+            names=tuple(json.loads(names)), turn=tuple(tuple(_frozen(fact) for fact in deed) for deed in json.loads(turn)),
         )
         for boot, pid, host, started_at, hint, names, turn in rows
     ]  # fmt: skip

@@ -72,7 +72,7 @@ class Reading:
     def last_turns(self) -> Iterator[tuple[int, str, str]]:
         """What the last turn of each boot that is still on the store did, as (rev, event, job id)."""
         for (turn,) in self._connection.execute("select turn from lamplighter_boots"):
-            yield from ((rev, event, job_id) for rev, event, job_id in json.loads(turn))
+            yield from ((rev, event, job_id) for rev, event, job_id, *_ in json.loads(turn) if rev is not None)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..messages.jobs import Instant, JobRecord, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
+from .base import Deed
 
 SLOT_SECONDS_KEPT_MIN = 7 * 24 * 3600.0
 """Slots are remembered for seven days, or for the catch-up window if that is longer."""
@@ -22,6 +23,7 @@ class SlotTurn:
     if TYPE_CHECKING:
         now: Instant
         _connection: sqlite3.Connection
+        _skipped: list[Deed]
 
         def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
             """See `SqliteTurn`."""
@@ -66,6 +68,12 @@ class SlotTurn:
         return stored
 
     def skip(self, schedule_id: str, gone: SlotRange) -> bool:
+        if not self._skip(schedule_id, gone):
+            return False
+        self._skipped.append((None, "slot.skipped", schedule_id, gone.first, gone.last, gone.count, gone.reason))
+        return True
+
+    def _skip(self, schedule_id: str, gone: SlotRange) -> bool:
         before = self._connection.execute(
             """select slot, count, outcome, reason from lamplighter_slots
                where schedule_id = ? and slot < ? order by slot desc limit 1""",

@@ -16,7 +16,7 @@ from ..errors import KeyTaken
 from ..lifecycle import MOVES
 from ..messages.jobs import Claim, Instant, JobRecord, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
-from .base import Want
+from .base import Deed, Want
 from .boots import BootTurn
 from .slots import SlotTurn
 
@@ -101,18 +101,21 @@ class SqliteTurn(SlotTurn, BootTurn):
     def __init__(self, connection: sqlite3.Connection, boot: str, now: Instant) -> None:
         self.now = now
         self.transitions: list[Transition] = []
-        self.untold: list[tuple[int, str, str]] = []
+        self.untold: list[Deed] = []
+        self.did: tuple[Deed, ...] = ()
+        self._skipped: list[Deed] = []
         self._connection = connection
         self._boot = boot
         self._rev = int(connection.execute("select rev from lamplighter_store").fetchone()[0])
 
     def seal(self) -> None:
         """Write what the whole turn did: the revision counter, and the boot's memory of its last turn."""
-        if not self.transitions and not self.untold:
-            return
-        self._connection.execute("update lamplighter_store set rev = ?", (self._rev,))
-        did = json.dumps([*self.untold, *((step.rev, step.event, step.job.id) for step in self.transitions)])
-        self._connection.execute("update lamplighter_boots set turn = ? where boot = ?", (did, self._boot))
+        self.did = (*self.untold, *self._skipped, *map(_deed, self.transitions))
+        if self.transitions:
+            self._connection.execute("update lamplighter_store set rev = ?", (self._rev,))
+        if self.did:
+            did = json.dumps(self.did)
+            self._connection.execute("update lamplighter_boots set turn = ? where boot = ?", (did, self._boot))
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         row = self._connection.execute(INSERT_JOB, job_values(job, self._rev + 1)).fetchone()
@@ -403,6 +406,11 @@ class SqliteTurn(SlotTurn, BootTurn):
     def _one(self, query: str, *values: Any) -> Any:
         row = self._connection.execute(query, values).fetchone()
         return None if row is None else row[0]
+
+
+def _deed(step: Transition) -> Deed:
+    revs = step.fields.get("revs")
+    return (step.rev, step.event, step.job.id) if revs is None else (step.rev, step.event, step.job.id, tuple(revs))
 
 
 def _mark(rev: int, at: Instant) -> str:

@@ -18,6 +18,9 @@ from typing import Any, Self
 
 from ..environment import Environment
 from ..errors import RuntimeFailed, StoreError, StoreUnavailable, UsageError
+from ..history.audit import Audit, Report
+from ..history.lines import parse
+from ..history.store import StoreView
 from ..messages.jobs import Seconds
 from ..runtime import Runtime
 from ..stores.base import Store
@@ -48,6 +51,14 @@ RESTART_SECONDS_MAX = 10.0
 
 SETTLE_SECONDS_MAX = 7 * 86400.0
 """The longest that `check` lets the system work off what is due."""
+
+
+FINDINGS_SHOWN_MAX = 10
+"""How many findings an error shows."""
+
+
+class Violation(AssertionError):
+    """A promise was broken in a simulation."""
 
 
 @dataclass(eq=False)
@@ -184,6 +195,41 @@ class Simulation:
             raise AssertionError(
                 f"{self._repeat()}: after {seconds:g} s without faults these still wait: {self._open()}"
             )
+
+    def check(self) -> Report:
+        """Without faults, let what is due be done; then prove from the log that nothing was lost, nothing finished
+        twice, every slot accounted for, and that the store agrees.
+
+        Raises:
+            Violation: something is not so; it says what, and how to see it again.
+        """
+        self.settle()
+        report, told = self._audit()
+        lost = [job_id for job_id in self._accepted if job_id not in told]
+        wrong = [*(str(finding) for finding in report.unexcused), *(f"accepted and lost: {job_id}" for job_id in lost)]
+        if wrong:
+            raise Violation(f"{self._repeat()}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
+        return report
+
+    def _audit(self) -> tuple[Report, set[str]]:
+        """The audit's report, and the ids of every job that the log or the store knows."""
+        audit, told = Audit(), set()
+        for raw in self._paper.lines:
+            line = parse(raw)
+            if line is None:
+                continue
+            audit.feed(line)
+            if line.job_id is not None:
+                told.add(line.job_id)
+            told.update(deed[2] for deed in line.told or ())
+        path = self._folder / "simulation.db"
+        if self._disk is not None:
+            for name, data in self._disk.files.items():
+                (self._folder / Path(name).name).write_bytes(data)
+        view = StoreView(str(path))
+        with contextlib.closing(view.read()) as stored:
+            told.update(job.id for job in stored.jobs())
+        return audit.finish(view), told
 
     # --- inside ---------------------------------------------------------------------------------------------
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
-from ..stores.base import BootRecord
+from ..stores.base import BootRecord, Deed
 from .step import Step
 
 
-def recover(step: Step, told: int) -> None:
+def recover(step: Step, told: tuple[Deed, ...]) -> None:
     """The first thing a broker does: say what was stored and not told, take back what nobody can hold any more."""
     own = next((boot for boot in step.turn.boots() if boot.boot == step.desk.boot), None)
-    if own is not None and max((rev for rev, _, _ in own.turn), default=0) > told:
+    if own is not None and own.turn != told:
         step.turn.untold.extend(own.turn)
         step.say("turn.recovered", told=list(own.turn))
     bury_dead(step)

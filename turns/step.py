@@ -19,7 +19,7 @@ from ..log import Speaker
 from ..messages.jobs import Instant, JobRecord, JobState, Transition
 from ..messages.mail import Expect, Reply
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
-from ..stores.base import BootRecord, Turn
+from ..stores.base import BootRecord, Deed, Turn
 from ..stores.presence import Presence
 
 Key = tuple[str, int]
@@ -86,11 +86,11 @@ class Memory:
 
     Attributes:
         expected: jobs in hosts' own transactions, which are looked for until they appear.
-        told: the newest revision that the log was told of.
+        told: what the boot remembers of the last turn that the log was told of.
     """
 
     expected: dict[str, Expect] = field(default_factory=dict)
-    told: int = 0
+    told: tuple[Deed, ...] = ()
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class Out:
     """What a turn lets out after its commit, in order, and not at all if it is rolled back.
 
     Attributes:
-        told: the newest revision that its lines tell of.
+        did: what the boot remembers of the turn.
     """
 
     lines: list[tuple[str, Speaker, dict[str, Any]]] = field(default_factory=list)
@@ -108,7 +108,7 @@ class Out:
     freed: dict[str, set[Key]] = field(default_factory=dict)
     settled: dict[str, list[Key]] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)
-    told: int = 0
+    did: tuple[Deed, ...] = ()
     hint: bool = False
 
 
