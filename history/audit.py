@@ -219,7 +219,6 @@ class Fold:
     def _recovered(self, line: Line) -> None:
         """Count as told what a dead boot or broker had committed last and may not have said."""
         holder = line.dead_boot or line.boot
-        self.slots.died()
         if line.dead_boot is not None:
             self.crashes += 1
             self.boots.setdefault(holder, Boot(holder, loud=self.boots[line.boot].loud)).ended = "recovered"
@@ -241,7 +240,7 @@ class Fold:
         """A recovery tells of slots that a turn let pass, and perhaps said."""
         said = Line(event="slot.skipped", boot=boot, seq=0, schedule=schedule, slot=first, last=last, count=count)
         said.raw, said.source, said.number = line.raw, line.source, line.number
-        self.slots.hear(said)
+        self.slots.hear_told_skip(said)
 
     def _is_news(self, line: Line, rev: int, event: str, job_id: str) -> bool:
         """Whether no line has told this step of a turn. One that says otherwise is a finding."""

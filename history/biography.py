@@ -12,6 +12,9 @@ from .jobs import QUIET
 from .search import Said, as_needle, find, in_order
 from .telling import Entry, entry_of, span, who_says
 
+LAST_SEQ = 1 << 62
+"""The place of what a boot has not said among its lines: after them."""
+
 RECOVERIES = ("runtime.recovered", "turn.recovered")
 
 
@@ -58,7 +61,7 @@ def _told(recovery: Said, job_id: str, known: set[Any]) -> Iterator[Said]:
             boot = recovery.get("dead_boot", recovery["boot"])
             yield {
                 "event": event, "job_id": job_id, "rev": rev, "to": MOVES[event][1].value, "boot": boot,
-                "seq": 0, "untold": True, "source": recovery["source"], "offset": recovery["offset"],
+                "seq": LAST_SEQ, "untold": True, "source": recovery["source"], "offset": recovery["offset"],
             }  # fmt: skip
 
 
@@ -95,7 +98,7 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
         event = said.get("event")
         if "seq" in said and event in MOVES and "rev" in said and "child" not in said:
             hidden = _hidden(said, trail)
-            entries += hidden
+            entries = _placed(entries, hidden)
             if hidden:
                 state = said.get("from")
             if not said.get("untold") and said.get("from") != state and (rev or event != "job.queued"):
@@ -114,7 +117,25 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
             says = f"{entry.says} (never said by the dead; its recovery tells it)"
             entry = Entry(at=None, who=who_says(said), says=says, tone="warning", said=said)
         entries.append(entry)
-    return entries, gaps
+    return entries if loud else _timed(entries), gaps
+
+
+def _placed(entries: list[Entry], hidden: list[Entry]) -> list[Entry]:
+    """What a line sums up goes before what was said about it meanwhile, and after the last change of state."""
+    at = len(entries)
+    while hidden and at and "to" not in entries[at - 1].said:
+        at -= 1
+    return [*entries[:at], *sorted([*hidden, *entries[at:]], key=lambda entry: entry.at or 0.0)]
+
+
+def _timed(entries: list[Entry]) -> list[Entry]:
+    """Instants of turns and times of lines together: a line is written a little after its turn."""
+    latest = math.inf
+    timed: list[Entry] = []
+    for entry in reversed(entries):
+        latest = min(latest, math.inf if entry.at is None else entry.at)
+        timed.append(replace(entry, at=None if entry.at is None else latest))
+    return timed[::-1]
 
 
 def _hidden(said: Said, trail: list[int]) -> list[Entry]:

@@ -7,7 +7,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from .agreement import compare
+from .boots import Boot
 from .findings import Findings
+from .lines import Line
 
 if TYPE_CHECKING:
     from .audit import Fold
@@ -20,6 +22,8 @@ def judge_end(fold: Fold, findings: Findings, store: StoreView | None) -> list[s
     agreed = None if store is None else compare(fold, findings, store)
     gaps = _missing_revisions(fold, agreed.explained if agreed else frozenset(), agreed.rev if agreed else 0)
     budget = sum(boot.dropped for boot in fold.boots.values())
+    if store is not None and fold.jobs.first_own == 0 and store.rev_wanted:
+        notes.append(f"the log tells no transition, and the store has come to revision {store.rev_wanted}")
     untold = sum(last - first + 1 for first, last in gaps)
     if fold.is_loud or (store is not None and not fold.jobs.told_endings):
         for first, last in gaps:
@@ -39,7 +43,7 @@ def judge_end(fold: Fold, findings: Findings, store: StoreView | None) -> list[s
 def _missing_revisions(fold: Fold, explained: frozenset[int] | set[int], last_wanted: int) -> list[tuple[int, int]]:
     jobs = fold.jobs
     if jobs.first_own == 0:
-        return [(1, last_wanted)] if last_wanted else []
+        return []
     missing = list(jobs.seen.gaps(jobs.first_own, max(jobs.seen.last, last_wanted)))
     if fold.is_loud:
         # What only a sum tells had a line of its own, which is not there. What was before the log is another matter.
@@ -108,16 +112,20 @@ def _tell_passed_slots(fold: Fold, findings: Findings, store: StoreView | None) 
         # Fired slots are told at debug; at info they are known only once their jobs have ended.
         return
     for passed in fold.slots.passed:
-        slots = passed.slots
+        slots = tuple(slot for slot in passed.slots if not fold.slots.is_told_late(passed.schedule, slot))
         if store is not None:
             slots = tuple(slot for slot in slots if not store.accounts_for(passed.schedule, slot))
-        elif passed.crash_between:
-            # What the last turn of a killed process skipped is told by nothing but the store.
+        elif any(_is_silent(boot, passed.after) for boot in fold.boots.values()):
+            # It may be dead, and only its burial will tell what its last turn has skipped.
             continue
         if slots:
             more = "" if len(slots) == 1 else f" and {len(slots) - 1} after it"
             says = f"slot {slots[0]} of schedule {passed.schedule}{more} neither fired nor was skipped"
             findings.say("slot without an account", says, passed.before, passed.after)
+
+
+def _is_silent(boot: Boot, since: Line) -> bool:
+    return boot.ended is None and boot.line is not None and boot.name != since.boot and boot.line.ts < since.ts
 
 
 def _tell_lost(fold: Fold, findings: Findings) -> None:

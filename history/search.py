@@ -6,6 +6,7 @@ A search for bytes goes through a gigabyte in half a second, where parsing takes
 from __future__ import annotations
 
 import contextlib
+import heapq
 import os
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
@@ -15,8 +16,8 @@ from .lines import fields_of, host_fields_of, open_log
 CHUNK_BYTES = 1 << 20
 """Small enough to stay in the processor's cache while it is searched for each needle."""
 
-FOUND_LINES_MAX = 200_000
-"""A search that finds more is told to be narrower: nobody reads so many lines."""
+CLOCK_STEP = 1e-6
+"""Between two revisions at the least, as times are written."""
 
 Said = dict[str, Any]
 """All fields of a line, and where it stands: `source` and `offset` in bytes."""
@@ -34,11 +35,15 @@ def find(paths: Sequence[str], needles: Sequence[bytes], *, hosts_too: bool = Fa
     for path in paths:
         name = "stdin" if path == "-" else os.path.basename(path)
         with contextlib.closing(open_log(path)) as opened:
+            latest = 0.0
             for offset, raw in _matching(opened, needles):
                 said = fields_of(raw) or (host_fields_of(raw) if hosts_too else None)
-                if said is not None:
-                    said["source"], said["offset"] = name, offset
-                    yield said
+                if said is None:
+                    continue
+                # A host may write its times in any way; its lines lie between ours.
+                latest = said["ts"] = float(said["ts"]) if "seq" in said and "ts" in said else latest
+                said["source"], said["offset"] = name, offset
+                yield said
 
 
 def as_needle(text: str) -> bytes:
@@ -49,22 +54,24 @@ def as_needle(text: str) -> bytes:
 def in_order(found: list[Said]) -> list[Said]:
     """Lines as they followed one another: by `seq` within a boot, by `rev` among transitions, by time otherwise."""
     at = [float(said.get("ts") or 0.0) for said in found]
-    by_boot = sorted(range(len(found)), key=lambda i: (str(found[i].get("boot")), found[i].get("seq") or 0))
-    by_rev = sorted((i for i in range(len(found)) if "rev" in found[i]), key=lambda i: (found[i]["rev"], at[i]))
+    # What a host has written has no boot: it comes after what it stands beside.
+    boots: dict[str, list[int]] = {str(said.get("boot")): [] for said in found if "boot" in said}
+    for index in sorted(range(len(found)), key=lambda i: (found[i].get("seq") or 0, at[i])):
+        boots.setdefault(str(found[index].get("boot")), []).append(index)
+    by_rev = sorted((i for i in range(len(found)) if "rev" in found[i]), key=lambda i: found[i]["rev"])
+    # Clocks are set and differ, orders do not: no line may be earlier than one that came before it.
     for _ in range(2):
-        _raise_times(by_boot, at, lambda i: found[i].get("boot"))
-        _raise_times(by_rev, at, lambda i: found[i].get("job_id"))
-    ranked = sorted(range(len(found)), key=lambda i: (at[i], found[i].get("rev") or 0, found[i].get("seq") or 0))
-    return [found[i] for i in ranked]
+        for boot in boots.values():
+            _raise_times(boot, at, 0.0)
+        _raise_times(by_rev, at, CLOCK_STEP)
+    merged = heapq.merge(*boots.values(), key=lambda i: at[i])
+    return [found[i] for i in merged]
 
 
-def _raise_times(order: list[int], at: list[float], group: Any) -> None:
-    """Let no time be earlier than one that came before it in its group: clocks are set, orders are not."""
-    latest: dict[Any, float] = {}
+def _raise_times(order: list[int], at: list[float], step: float) -> None:
+    latest = 0.0
     for index in order:
-        name = group(index)
-        if name is not None:
-            at[index] = latest[name] = max(at[index], latest.get(name, 0.0))
+        at[index] = latest = max(at[index], latest + step)
 
 
 def _matching(opened: IO[bytes], needles: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import OrderedDict
+import re
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -25,7 +26,11 @@ UNORDERED_MAX = 64
 PASSED_KEPT_MAX = 200
 """Stretches without an account that are kept until the end, when the log's level is known."""
 
-SLOT_EVENTS = frozenset({"slot.fired", "slot.caught_up", "slot.skipped"})
+TOLD_KEPT_MAX = 1_000
+"""Slots that only recoveries tell, the newest."""
+
+SLOT = re.compile(r"\d+(\.\d+)?")
+"""What the id of a slot's job ends with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,6 @@ class Passed:
     slots: tuple[float, ...]
     before: Line | None
     after: Line
-    crash_between: bool
 
 
 @dataclass(slots=True)
@@ -48,9 +52,8 @@ class Schedule:
     # The instant up to which its slots are accounted for; None until something says so.
     to: float | None = None
     line: Line | None = None
-    crashes: int = 0
     fired: OrderedDict[float, tuple[str, Line]] = field(default_factory=OrderedDict)
-    waiting: list[tuple[float, float, int, Line]] = field(default_factory=list)
+    waiting: list[tuple[float, float, Line]] = field(default_factory=list)
     slot_of: OrderedDict[str, tuple[float, Line]] = field(default_factory=OrderedDict)
 
 
@@ -61,7 +64,8 @@ class SlotFold:
         self.schedules: dict[str, Schedule] = {}
         self.passed: list[Passed] = []
         self.accounted = 0
-        self.crashes = 0
+        # (schedule, first, last) of what only a recovery tells: it may come long after later slots.
+        self.told_late: deque[tuple[str, float, float]] = deque(maxlen=TOLD_KEPT_MAX)
         self._findings = findings
 
     def hear(self, line: Line) -> None:
@@ -76,7 +80,7 @@ class SlotFold:
                 self._flush(known)
                 known.rules, known.added = _rules(line), line
                 # Slots that were due at the change count to the old rule or to none; from its line on, to the new one.
-                known.to, known.line, known.crashes = line.ts, line, self.crashes
+                known.to, known.line = line.ts, line
             case "schedule.removed":
                 self._flush(known)
                 known.rules, known.to = (), None
@@ -91,16 +95,25 @@ class SlotFold:
         """A recovery tells of a new job: if its id says that it is a slot's, the slot is accounted for."""
         schedule, _, slot = job_id.rpartition("-")
         known = self.schedules.get(schedule)
-        if known is None:
+        if known is None or not SLOT.fullmatch(slot):
             return
-        try:
-            self._fired(known, line, float(slot), job_id)
-        except ValueError:
-            return
+        self.told_late.append((schedule, float(slot), float(slot)))
+        self._fired(known, line, float(slot), job_id)
 
-    def died(self) -> None:
-        """A boot or a broker died: what its last turn skipped is not told by anything."""
-        self.crashes += 1
+    def hear_told_skip(self, line: Line) -> None:
+        """A recovery tells of slots that a turn let pass, and perhaps had said."""
+        if line.schedule is None or line.slot is None:
+            return
+        last = line.slot if line.last is None else line.last
+        known = self.schedules.get(line.schedule)
+        if known is None or any(first == line.slot for first, _, _ in known.waiting):
+            return
+        self.told_late.append((line.schedule, line.slot, last))
+        self._account(known, line.slot, last, line)
+
+    def is_told_late(self, schedule: str, slot: float) -> bool:
+        """Whether a recovery accounts for a slot."""
+        return any(name == schedule and first <= slot <= last for name, first, last in self.told_late)
 
     def finish(self) -> None:
         """Judge what still waits."""
@@ -152,7 +165,7 @@ class SlotFold:
             self._findings.say("slot without an account", says, known.added, line)
 
     def _account(self, known: Schedule, first: float, last: float, line: Line) -> None:
-        known.waiting.append((first, last, self.crashes, line))
+        known.waiting.append((first, last, line))
         if len(known.waiting) > UNORDERED_MAX:
             known.waiting.sort(key=lambda account: account[0])
             self._close(known, known.waiting.pop(0))
@@ -162,17 +175,16 @@ class SlotFold:
             self._close(known, account)
         known.waiting.clear()
 
-    def _close(self, known: Schedule, account: tuple[float, float, int, Line]) -> None:
+    def _close(self, known: Schedule, account: tuple[float, float, Line]) -> None:
         """The slots between the account before and this one should be none."""
-        first, last, crashes, line = account
+        first, last, line = account
         if known.to is not None and known.rules and len(self.passed) < PASSED_KEPT_MAX:
             between = [slots_between(rule, known.to, math.nextafter(first, -math.inf)) for rule in known.rules]
             certain = tuple(sorted(set(between[0]).intersection(*between[1:])))
             if certain:
-                crash = crashes != known.crashes
-                self.passed.append(Passed(line.schedule or "", certain, known.line, line, crash))
+                self.passed.append(Passed(line.schedule or "", certain, known.line, line))
         known.to = last if known.to is None else max(known.to, last)
-        known.line, known.crashes = line, crashes
+        known.line = line
 
 
 def slots_between(rule: Rule, start: float, end: float) -> tuple[float, ...]:

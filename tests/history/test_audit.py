@@ -1,0 +1,431 @@
+"""The audit: silent about what is well, and about nothing else."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lamplighter.history.lines import line_of
+from lamplighter.lifecycle import MOVES
+
+from .kit import Said, audited, changed, clean_run, index_of, kinds, without
+
+STATES = ("queued", "running", "done", "dead", "cancelled")
+
+
+def transitions(lines: tuple[Said, ...]) -> list[int]:
+    return [index for index, line in enumerate(lines) if "rev" in line]
+
+
+def copy_of(store: Path, folder: Path) -> Path:
+    """A store that a test may spoil."""
+    connection = sqlite3.connect(store)
+    connection.execute("vacuum into ?", (str(folder / "copy.db"),))
+    connection.close()
+    return folder / "copy.db"
+
+
+def spoil(store: Path, statement: str, *values: Any) -> None:
+    connection = sqlite3.connect(store)
+    with connection:
+        assert connection.execute(statement, values).rowcount >= 1
+    connection.close()
+
+
+# --- what is well -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+@pytest.mark.parametrize("with_store", [True, False])
+def test_nothing_is_found_in_a_clean_run(level, with_store):
+    run = clean_run(level)
+
+    report = audited(run.lines, run.store if with_store else None)
+
+    assert report.ok, report.findings
+    assert report.jobs >= 10
+    assert report.boots == 1
+    assert report.summary.startswith("all is well")
+
+
+def test_a_log_at_info_says_how_much_it_cannot_know_without_the_store():
+    run = clean_run("info")
+
+    assert "revisions belong to jobs that had not ended" in audited(run.lines).notes[0]
+    assert audited(run.lines, run.store).notes == ()
+
+
+def test_a_log_that_begins_in_the_middle_of_everything_is_well():
+    run = clean_run()
+
+    for begin in range(0, len(run.lines), 7):
+        report = audited(run.lines[begin:], run.store)
+        assert report.ok, (begin, report.findings)
+
+
+def test_a_log_that_ends_in_the_middle_is_well_as_far_as_it_goes():
+    run = clean_run()
+
+    for end in range(1, len(run.lines), 7):
+        report = audited(run.lines[:end])
+        assert report.ok, (end, report.findings)
+
+
+# --- what is not ------------------------------------------------------------------------------------------------
+
+
+def test_each_deleted_line_is_missed_and_causes_at_most_one_finding_more():
+    run = clean_run()
+
+    for index in range(1, len(run.lines) - 1):
+        if "seq" not in run.lines[index]:
+            continue
+        report = audited(without(run.lines, index))
+        gap = [finding for finding in report.findings if finding.kind in ("missing revisions", "missing lines")]
+        assert len(gap) == 1, (run.lines[index], report.findings)
+        assert len(report.findings) <= 2, (run.lines[index], report.findings)
+
+
+def test_a_gap_names_its_revision_and_shows_the_lines_beside_it():
+    run = clean_run()
+    index = index_of(run.lines, "job.claimed")
+    rev = run.lines[index]["rev"]
+
+    (finding,) = audited(without(run.lines, index)).findings
+
+    assert f"revision {rev} is told by no line" in finding.says
+    assert f'"rev":{rev - 1},' in finding.lines[0]
+    assert f'"rev":{rev + 1},' in finding.lines[1]
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_each_flipped_field_of_a_transition_is_found(data):
+    run = clean_run()
+    index = data.draw(st.sampled_from(transitions(run.lines)), label="line")
+    line = run.lines[index]
+    fields = [key for key in ("from", "to", "rev", "claim_no", "attempt", "job_id", "revs", "slot") if key in line]
+    field = data.draw(st.sampled_from(fields), label="field")
+    value = line[field]
+    match field:
+        case "from" | "to":
+            flipped = data.draw(st.sampled_from([state for state in STATES if state != value]))
+        case "rev" | "claim_no" | "attempt":
+            flipped = data.draw(st.integers(-2, 1000).filter(lambda number: number != value))
+        case "job_id":
+            others = sorted({one["job_id"] for one in run.lines if "rev" in one} - {value})
+            flipped = data.draw(st.sampled_from([*others, "somebody-else"]))
+        case "revs":
+            place = data.draw(st.integers(0, len(value) - 1))
+            number = data.draw(st.integers(0, 200).filter(lambda one: one != value[place]))
+            flipped = [*value[:place], number, *value[place + 1 :]]
+        case _:
+            flipped = value + data.draw(st.sampled_from([-3600.0, -1.0, -0.5, 0.5, 1.0, 3600.0]))
+
+    report = audited(changed(run.lines, index, **{field: flipped}), run.store)
+
+    assert report.findings
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_each_flipped_slot_is_found(data):
+    run = clean_run()
+    slots = [index for index, line in enumerate(run.lines) if line["event"].startswith("slot.") and "seq" in line]
+    index = data.draw(st.sampled_from(slots))
+    flipped = run.lines[index]["slot"] + data.draw(st.sampled_from([-3600.0, -1.0, -0.5, 0.5, 1.0, 3600.0]))
+
+    assert audited(changed(run.lines, index, slot=flipped)).findings
+
+
+def test_each_line_told_twice_is_found():
+    run = clean_run()
+
+    for index in transitions(run.lines):
+        assert kinds(audited([*run.lines[: index + 1], *run.lines[index:]])) == ["revision twice"]
+
+
+def test_each_illegal_move_is_found():
+    run = clean_run()
+
+    for index in transitions(run.lines):
+        legal, _ = MOVES[run.lines[index]["event"]]
+        for state in set(STATES) - legal:
+            assert "illegal transition" in kinds(audited(changed(run.lines, index, **{"from": state})))
+
+
+# --- stories ----------------------------------------------------------------------------------------------------
+
+
+class Story:
+    """Lines as a runtime would write them, told by hand."""
+
+    def __init__(self, boot: str = "b1", rev: int = 0) -> None:
+        self.boot, self.lines, self.rev, self.seq = boot, [], rev, 0
+        self.said("runtime.started", store="/srv/jobs.db", host="one", pid=1)
+        self.said("actor.started", child="broker", child_incarnation=1)
+
+    def said(self, event: str, **fields: Any) -> Story:
+        self.seq += 1
+        self.lines.append({"event": event, "ts": 1000.0 + self.seq, "boot": self.boot, "seq": self.seq, **fields})
+        return self
+
+    def move(self, event: str, before: str | None, claim_no: int, attempt: int, job: str = "j", **fields: Any) -> Story:
+        self.rev += 1
+        if event not in ("job.queued", "job.claimed", "job.released"):
+            fields = {"revs": self._sum(job), "times": [], "outcome": "succeeded", **fields}
+        line = {"job_id": job, "claim_no": claim_no, "attempt": attempt, "to": MOVES[event][1].value, "rev": self.rev}
+        return self.said(event, **line, **({} if before is None else {"from": before}), **fields)
+
+    def _sum(self, job: str) -> list[int]:
+        revs: list[int] = [self.rev]
+        for line in reversed(self.lines):
+            if line.get("job_id") == job and "rev" in line:
+                if "revs" in line:
+                    break
+                revs.insert(0, line["rev"])
+        return revs
+
+    def done(self, job: str = "j") -> Story:
+        """The short life of a job."""
+        self.move("job.queued", None, 0, 0, job).move("job.claimed", "queued", 1, 0, job)
+        return self.move("job.done", "running", 1, 1, job)
+
+
+def test_a_plain_story_is_well():
+    assert audited(Story().done().lines).ok
+
+
+def test_a_job_that_finishes_twice_is_found():
+    story = Story().done().move("job.done", "running", 1, 2)
+
+    assert "finished twice" in kinds(audited(story.lines))
+
+
+def test_a_job_that_is_requeued_after_its_end_may_end_again():
+    story = Story().done().move("job.requeued", "done", 1, 0).move("job.claimed", "queued", 2, 0)
+    story.move("job.done", "running", 2, 1)
+
+    assert audited(story.lines).ok
+
+
+def test_an_ending_by_an_older_claim_is_found():
+    story = Story().move("job.queued", None, 0, 0).move("job.claimed", "queued", 1, 0)
+    story.move("job.retried", "running", 1, 0, outcome="interrupted").move("job.claimed", "queued", 2, 0)
+    story.move("job.done", "running", 1, 1)
+
+    assert kinds(audited(story.lines)) == ["fence going back"]
+
+
+def test_a_claim_that_does_not_raise_the_fence_is_found():
+    story = Story().move("job.queued", None, 0, 0).move("job.claimed", "queued", 1, 0)
+    story.move("job.released", "running", 1, 0).move("job.claimed", "queued", 1, 0)
+
+    assert kinds(audited(story.lines)) == ["fence going back"]
+
+
+def test_a_refused_ending_by_a_claim_that_the_store_never_gave_is_found():
+    story = Story().done().said("job.fenced", job_id="j", claim_no=3, attempt=1, claim_no_now=1, state="done")
+
+    assert kinds(audited(story.lines)) == ["fence going back"]
+
+
+def test_a_job_that_a_stopped_boot_has_kept_is_lost():
+    story = Story().move("job.queued", None, 0, 0).move("job.claimed", "queued", 1, 0)
+    story.said("runtime.stopped", interrupted=0)
+
+    (finding,) = audited(story.lines).findings
+
+    assert finding.kind == "lost"
+    assert "job j was running on boot b1, which has stopped" in finding.says
+
+
+def test_a_job_that_a_dead_boot_held_is_lost_only_once_others_have_buried_it_without_giving_it_back():
+    story = Story().move("job.queued", None, 0, 0).move("job.claimed", "queued", 1, 0)
+    heir = Story("b2", rev=2).said("runtime.recovered", dead_boot="b1", dead_pid=1, jobs=0, told=[])
+
+    assert audited(story.lines).ok
+    assert kinds(audited([*story.lines, *heir.lines])) == ["lost"]
+
+    heir.move("job.retried", "running", 1, 0, outcome="interrupted", revs=[1, 2, 3])
+    assert audited([*story.lines, *heir.lines]).ok
+
+
+def test_what_a_recovery_tells_counts_as_told():
+    story = Story().move("job.queued", None, 0, 0).move("job.claimed", "queued", 1, 0)
+    told = [[1, "job.queued", "j"], [2, "job.claimed", "j"], [3, "job.done", "j"]]
+    heir = Story("b2", rev=3).said("runtime.recovered", dead_boot="b1", dead_pid=1, jobs=0, told=told)
+    heir.done("k")
+
+    report = audited([*story.lines, *heir.lines])
+
+    assert report.ok, report.findings
+    assert report.transitions == 6
+
+
+def test_a_living_boots_broker_may_tell_what_its_predecessor_had_not_said():
+    story = Story().move("job.queued", None, 0, 0)
+    story.rev = 2
+    story.said("turn.recovered", told=[[1, "job.queued", "j"], [2, "job.claimed", "j"]])
+    story.move("job.done", "running", 1, 1, revs=[1, 2, 3])
+
+    assert audited(story.lines).ok
+
+
+def test_a_recovery_that_tells_another_step_by_a_revision_that_was_told_is_found():
+    story = Story().done().said("turn.recovered", told=[[3, "job.dead", "j"]])
+
+    assert kinds(audited(story.lines)) == ["revision twice"]
+
+
+def test_lines_that_the_log_itself_has_given_up_are_excused_up_to_their_number():
+    story = Story().done()
+    story.said("log.dropped", count=1, reason="OSError: no space left").done("k")
+    dropped = index_of(story.lines, "job.claimed", job_id="j")
+
+    once = audited(without(story.lines, dropped))
+    twice = audited(without(story.lines, dropped, index_of(story.lines, "job.claimed", job_id="k")))
+
+    assert [finding.excused for finding in once.findings] == [True]
+    assert not once.ok
+    assert not once.unexcused
+    assert "the log itself says that lines were lost" in once.summary
+    assert len(twice.unexcused) == 1
+
+
+def test_two_jobs_of_one_slot_are_found():
+    story = Story().said("schedule.added", schedule="s", job_name="n", when="@every 10s", timezone="UTC", durable=False)
+    story.move("job.queued", None, 0, 0, "s-1010", schedule="s", slot=1010.0)
+    story.move("job.queued", None, 0, 0, "other", schedule="s", slot=1010.0)
+
+    assert kinds(audited(story.lines)) == ["fired twice"]
+
+
+def added(when: str = "@every 10s", timezone: str = "UTC") -> Story:
+    return Story().said("schedule.added", schedule="s", job_name="n", when=when, timezone=timezone, durable=False)
+
+
+def fired(story: Story, slot: float) -> Story:
+    job = f"s-{slot:.0f}"
+    story.move("job.queued", None, 0, 0, job, schedule="s", slot=slot)
+    return story.said("slot.fired", schedule="s", slot=slot, job_id=job, job_name="n", outcome="fired", late=0.1)
+
+
+def test_a_slot_that_passed_unmentioned_is_found():
+    story = fired(fired(added(), 1010.0), 1030.0)
+
+    (finding,) = audited(story.lines).findings
+
+    assert finding.kind == "slot without an account"
+    assert "slot 1020.0 of schedule s neither fired nor was skipped" in finding.says
+
+
+def test_a_range_of_skipped_slots_accounts_for_all_of_them():
+    story = fired(added(), 1010.0)
+    story.said("slot.skipped", schedule="s", slot=1020.0, last=1090.0, count=8, job_name="n", reason="paused")
+    fired(story, 1100.0)
+
+    assert audited(story.lines).ok
+    wrong = changed(story.lines, index_of(story.lines, "slot.skipped"), count=7)
+    assert kinds(audited(wrong)) == ["slot without an account"]
+
+
+def test_a_schedule_that_was_removed_has_no_slots_until_it_is_added_again():
+    story = fired(added(), 1010.0).said("schedule.removed", schedule="s", job_name="n")
+    story.seq = 500
+    story.said("schedule.added", schedule="s", job_name="n", when="@every 10s", timezone="UTC", durable=False)
+    fired(story, 1510.0)
+
+    assert [kind for kind in kinds(audited(story.lines)) if kind != "missing lines"] == []
+
+
+def test_what_depends_on_an_unknown_policy_for_an_hour_that_is_missing_or_twice_is_left_alone():
+    spring = 1774747800.0  # 2026-03-29T01:30:00Z, when 02:30 does not exist in Berlin
+    story = Story()
+    story.lines = [{**line, "ts": spring - 90000.0 + line["seq"]} for line in story.lines]
+    line = {"schedule": "s", "job_name": "n", "when": "30 2 * * *", "timezone": "Europe/Berlin", "durable": False}
+    story.said("schedule.added", **line)
+    story.lines[-1]["ts"] = spring - 86400.0 + 1.0
+    fired(story, 1774747800.0 + 86400.0 - 3600.0)
+
+    assert audited(story.lines).ok
+
+
+def test_several_stores_in_one_log_are_told_apart():
+    one, other = Story().done(), Story("b2").done("k")
+    other.lines[0]["store"] = "/srv/other.db"
+
+    report = audited([line for pair in zip(one.lines, other.lines, strict=True) for line in pair])
+
+    assert report.ok, report.findings
+    assert report.jobs == 2
+
+
+def test_an_unknown_event_of_a_newer_version_is_passed_over():
+    story = Story().done().said("job.levitated", job_id="j", rev=99)
+    story.lines.pop()
+
+    assert audited([*story.lines, {"event": "job.levitated", "boot": "b1", "seq": 6, "ts": 1.0}]).ok
+
+
+def test_an_event_given_as_a_dict_may_carry_anything():
+    line = line_of({"event": "job.done", "boot": "b", "seq": 1, "reason": None, "odd": object(), "from": "running"})
+
+    assert line.before == "running"
+    assert "job.done" in line.text
+
+
+# --- the store --------------------------------------------------------------------------------------------------
+
+
+def test_an_unfinished_job_that_the_store_does_not_know_is_lost(tmp_path):
+    run = clean_run()
+    store = copy_of(run.store, tmp_path)
+    spoil(store, "delete from lamplighter_jobs where state = 'queued'")
+
+    assert kinds(audited(run.lines, store)) == ["lost"]
+
+
+@pytest.mark.parametrize(
+    "change", ["claim_no = claim_no + 1", "attempt = attempt + 1", "rev = 1", "state = 'cancelled'"]
+)
+def test_a_job_that_differs_in_the_store_is_found(tmp_path, change):
+    run = clean_run()
+    store = copy_of(run.store, tmp_path)
+    spoil(store, f"update lamplighter_jobs set {change} where state = 'dead' and name = 'bad'")
+
+    assert kinds(audited(run.lines, store)) == ["disagreement with the store"]
+
+
+def test_ended_jobs_that_retention_did_not_remove_are_missed(tmp_path):
+    run = clean_run()
+    store = copy_of(run.store, tmp_path)
+    spoil(store, "delete from lamplighter_jobs where state = 'done'")
+    rows = len([line for line in run.lines if line.get("to") == "done"])
+    last = run.lines[-1]
+    pruned = {"event": "retention.pruned", "boot": last["boot"], "seq": last["seq"] + 1, "ts": last["ts"], "rows": rows}
+
+    assert kinds(audited(run.lines, store)) == ["disagreement with the store"]
+    assert audited([*run.lines, pruned], store).ok
+
+
+def test_a_store_that_is_behind_its_log_has_lost_what_it_had_committed(tmp_path):
+    run = clean_run()
+    store = copy_of(run.store, tmp_path)
+    spoil(store, "update lamplighter_store set rev = rev - 1")
+
+    assert "disagreement with the store" in kinds(audited(run.lines, store))
+
+
+def test_a_store_that_is_ahead_of_its_log_shows_that_lines_are_missing():
+    run = clean_run()
+    stop = max(transitions(run.lines))
+
+    report = audited(run.lines[:stop], run.store)
+
+    assert kinds(report) == ["missing revisions"]
+    assert "the store has come so far" in report.findings[0].says
