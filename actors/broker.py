@@ -10,8 +10,9 @@ of mail does in a turn stands in turns/.
 
 from __future__ import annotations
 
+import contextlib
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -157,6 +158,7 @@ class JobBroker(RuntimeActor):
             return
         self._pending = []
         self._store_is_back()
+        self._desk.forget_dues()
         self._set_alarms()
 
     # --- a turn ---------------------------------------------------------------------------------------------
@@ -218,7 +220,10 @@ class JobBroker(RuntimeActor):
     def _commit(self, batch: list[Mail]) -> Out:
         out = Out()
         self._looked_at = self.context.clock.now()
-        with self._store.turn(self.context.boot, self._looked_at) as turn:
+        with self._dues_kept(), self._store.turn(self.context.boot, self._looked_at) as turn:
+            if turn.version != self._desk.version:
+                self._desk.forget_dues()
+                self._desk.version = turn.version
             itself = Step(self._desk, turn, out, Speaker(self.name, self.incarnation))
             turn.tell_untold()
             if not self._recovered:
@@ -231,9 +236,18 @@ class JobBroker(RuntimeActor):
             claims.finish_deferred(itself)
             turn.expire()
             claims.claim(itself)
-        out.did = turn.did
+        out.did, self._desk.expiry = turn.did, turn.expiry
         self._recovered = True
         return out
+
+    @contextlib.contextmanager
+    def _dues_kept(self) -> Iterator[None]:
+        """What a turn learned of when to look again holds only if the turn does."""
+        try:
+            yield
+        except BaseException:
+            self._desk.forget_dues()
+            raise
 
     def _apply(self, step: Step, body: Any) -> None:
         reply = reply_of(body)
@@ -291,6 +305,7 @@ class JobBroker(RuntimeActor):
                 self._prune(step)
             case ClockJumped(delta=delta):
                 jobs = step.turn.pull_forward() if delta < 0 else 0
+                self._desk.forget_dues()
                 step.say("clock.jumped", delta=round(delta, 3), jobs=jobs)
                 step.tell("scheduler", Wake())
             case Look():
@@ -354,7 +369,7 @@ class JobBroker(RuntimeActor):
         """Look, without taking the write lock, whether time or another process has changed anything for us."""
         now = self.context.clock.now()
         try:
-            expiry = self._store.next_expiry()
+            expiry = self._desk.expiry = self._store.next_expiry()
             worth = (
                 self._store.untold()
                 or self._store.due(self._desk.free_names(), now)
@@ -410,19 +425,21 @@ class JobBroker(RuntimeActor):
     def _set_alarms(self) -> None:
         """Be woken when the next thing becomes due."""
         # From the instant that was looked at, not from now: what became due in between must wake us too.
-        now = self._looked_at
+        now, desk = self._looked_at, self._desk
         try:
-            due = [self._store.next_expiry()]
-            due.extend(self._store.next_due(name, now) for name in self._desk.free_names())
+            due = [desk.expiry]
+            for name in desk.free_names():
+                known = desk.dues.get(name)
+                due.append(self._store.next_due(name, now) if known is None else known)
             self._look_for_expected(now)
         except (StoreUnavailable, StoreError):
             self._again("retry", RETRY_SECONDS, Look())
             return
-        due.extend(at for at, _ in self._desk.deferred.values() if at != float("inf"))
-        instants = [at for at in due if at is not None]
+        due.extend(at for at, _ in desk.deferred.values())
+        instants = [at for at in due if at is not None and at != float("inf")]
         if instants:
             self._look_at(min(instants))
-        if self._desk.others:
+        if desk.others:
             self._again("poll", POLL_SECONDS, Look(foreign=True), keep=True)
 
     def _look_for_expected(self, now: Instant) -> None:

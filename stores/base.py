@@ -54,12 +54,16 @@ class Turn(Protocol):
         untold: what earlier turns did that the log may not know of: kept by the boot with what this turn does, because
             its broker too may die before it has told.
         did: after the commit, what the boot remembers of this turn; empty when nothing was changed.
+        version: another one than in the turn before if somebody else has committed since.
+        expiry: no queued job expires before this instant; None when none does.
     """
 
     now: Instant
     transitions: list[Transition]
     untold: list[Deed]
     did: tuple[Deed, ...]
+    version: int
+    expiry: Instant | None
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         """Add a job. A known id, or an unfinished job with its unique key, gives the stored one and False."""
@@ -73,6 +77,9 @@ class Turn(Protocol):
         Order: higher priority, then `run_at`, then queue order. No job that is paused, expired, or held back by
         `overlap="queue_one"`; no more running ones in the whole store than `want.total`; at most one suspect.
         """
+
+    def first_due(self, name: str) -> Instant | None:
+        """From when on the first queued job of a name is due, or was; None when none is queued."""
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
         """Record how a claim ended: running to the verdict's state, only if the claim is still the current one.

@@ -41,6 +41,15 @@ INSERT_JOB = """
   returning *
 """
 
+OVERVIEW = """
+  select rev,
+    exists (select 1 from lamplighter_pauses),
+    exists (select 1 from lamplighter_jobs where rev is null),
+    (select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null)
+  from lamplighter_store
+"""
+"""What every turn must know, in one statement."""
+
 DUE_JOBS = """
   select * from lamplighter_jobs
   where state = 'queued' and name = ? and priority = ? and run_at <= ?
@@ -106,7 +115,8 @@ class SqliteTurn(SlotTurn, BootTurn):
         self._skipped: list[Deed] = []
         self._connection = connection
         self._boot = boot
-        self._rev = int(connection.execute("select rev from lamplighter_store").fetchone()[0])
+        self.version = int(connection.execute("pragma data_version").fetchone()[0])
+        self._rev, self._has_pauses, self._has_untold, self.expiry = connection.execute(OVERVIEW).fetchone()
 
     def seal(self) -> None:
         """Write what the whole turn did: the revision counter, and the boot's memory of its last turn."""
@@ -122,6 +132,8 @@ class SqliteTurn(SlotTurn, BootTurn):
         if row is None:
             return stored_twin(self._connection, job), False
         self._rev += 1
+        if job.expires_at is not None:
+            self.expiry = min(job.expires_at, job.expires_at if self.expiry is None else self.expiry)
         stored = JobRecord(*row)
         self.transitions.append(Transition(event="job.queued", job=stored, before=None, rev=self._rev, fields={}))
         return stored, True
@@ -137,7 +149,7 @@ class SqliteTurn(SlotTurn, BootTurn):
 
     def claim(self, want: Want) -> list[Claim]:
         begun, prefetched = want.begun, want.prefetched
-        if self._one("select 1 from lamplighter_pauses where name = ?", want.name) is not None:
+        if self._has_pauses and self._one("select 1 from lamplighter_pauses where name = ?", want.name) is not None:
             return []
         if want.total is not None:
             running = self._one("select count(*) from lamplighter_jobs where state = 'running' and name = ?", want.name)
@@ -154,6 +166,10 @@ class SqliteTurn(SlotTurn, BootTurn):
             claims.append(self._grant(job, want, begun=begun > 0))
             begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
         return claims
+
+    def first_due(self, name: str) -> Instant | None:
+        query = "select min(run_at) from lamplighter_jobs where state = 'queued' and name = ? and priority = ?"
+        return min((self._one(query, name, priority) for priority in priorities(self._connection, name)), default=None)
 
     def _grant(self, job: JobRecord, want: Want, *, begun: bool) -> Claim:
         claimed = self._move(
@@ -276,6 +292,8 @@ class SqliteTurn(SlotTurn, BootTurn):
         return moved
 
     def expire(self) -> None:
+        if self.expiry is None or self.expiry > self.now:
+            return
         rows = self._connection.execute(
             """select * from lamplighter_jobs
                where state = 'queued' and expires_at is not null and expires_at <= ? and told is not null
@@ -320,6 +338,8 @@ class SqliteTurn(SlotTurn, BootTurn):
     # --- what hosts and clocks do ---------------------------------------------------------------------------
 
     def tell_untold(self) -> None:
+        if not self._has_untold:
+            return
         rows = self._connection.execute(
             "select * from lamplighter_jobs where rev is null order by no limit ?", (UNTOLD_JOBS_MAX,)
         ).fetchall()
@@ -349,6 +369,7 @@ class SqliteTurn(SlotTurn, BootTurn):
         return told
 
     def pause(self, name: str, *, paused: bool) -> None:
+        self._has_pauses = True
         if paused:
             self._connection.execute("insert or ignore into lamplighter_pauses values (?, ?)", (name, self.now))
             return

@@ -14,6 +14,7 @@ from .step import Key, Room, Step, is_current
 def claim(step: Step) -> None:
     """Claim what free lanes can take, and a few more where jobs are short."""
     desk, now, freed = step.desk, step.turn.now, step.out.freed
+    _note_queued(step)
     # One that ends in this very turn makes room for the next: no later turn may come.
     suspect_held = any(
         _is_suspect(job, now)
@@ -25,17 +26,38 @@ def claim(step: Step) -> None:
         held = len(room.held.keys() - freed.get(name, set()))
         begun = max(0, room.lanes - held)
         prefetched = max(0, room.lanes + room.prefetch - held) - begun
-        if desk.draining or room.lanes == 0 or begun + prefetched == 0:
+        if desk.draining or room.lanes == 0 or begun + prefetched == 0 or desk.dues.get(name, now) > now:
             continue
         want = Want(
             name=name, boot=desk.boot, incarnation=room.incarnation, begun=begun, prefetched=prefetched,
             total=room.total, interruptions_max=room.interruptions_max, suspect=not suspect_held,
         )  # fmt: skip
         claims = step.turn.claim(want)
+        if len(claims) < begun + prefetched:
+            _note_due(step, name)
         if claims:
             suspect_held = suspect_held or any(_is_suspect(one.job, now) for one in claims)
             _deliver(step, name, room, claims)
     step.collect()
+
+
+def _note_queued(step: Step) -> None:
+    """What this turn has queued may be due earlier than what was known."""
+    dues = step.desk.dues
+    for one in step.turn.transitions if dues else ():
+        if one.job.state == JobState.QUEUED and one.job.name in dues:
+            dues[one.job.name] = min(dues[one.job.name], one.job.run_at)
+
+
+def _note_due(step: Step, name: str) -> None:
+    """Nothing more of this name can be claimed now. What is due but held back is looked for in every turn."""
+    due = step.turn.first_due(name)
+    if due is None:
+        step.desk.dues[name] = float("inf")
+    elif due > step.turn.now:
+        step.desk.dues[name] = due
+    else:
+        step.desk.dues.pop(name, None)
 
 
 def ended(step: Step, body: Ended) -> None:

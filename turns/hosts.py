@@ -64,6 +64,7 @@ def cancel(step: Step, body: Cancel) -> JobRecord:
 def pause(step: Step, body: Pause) -> None:
     """Start no job of a name, on any runtime of the store, or start them again."""
     step.turn.pause(body.name, paused=body.paused)
+    step.desk.forget_dues()
     step.say("name.paused" if body.paused else "name.resumed", job_name=body.name)
     step.out.hint = True
 

@@ -51,6 +51,9 @@ class Desk:
         unreconciled: those whose claims have not been compared with the store since, with the incarnation asked.
         deferred: claims whose handler has returned, until when they live, and the policy they are judged by then.
         others: the other living boots.
+        dues: by job name, from when on it pays to look for a job to claim, where that is known; never too late.
+        version: the store's, for which they hold.
+        expiry: no queued job expires before then, as far as is known.
         roll_call: whether somebody has come or died, so that the next turn must look who lives.
     """
 
@@ -64,6 +67,9 @@ class Desk:
     unreconciled: dict[str, int] = field(default_factory=dict)
     deferred: dict[Key, tuple[Instant, Policy]] = field(default_factory=dict)
     others: list[BootRecord] = field(default_factory=list)
+    dues: dict[str, Instant] = field(default_factory=dict)
+    version: int = 0
+    expiry: Instant | None = None
     roll_call: bool = False
     draining: bool = False
 
@@ -74,6 +80,10 @@ class Desk:
     def free_names(self) -> list[str]:
         """The job names that have a free lane here."""
         return [] if self.draining else [n for n, room in self.rooms.items() if len(room.held) < room.lanes]
+
+    def forget_dues(self) -> None:
+        """Look for every name again: what was known of them may no longer hold."""
+        self.dues.clear()
 
     def is_handled(self, name: str) -> bool:
         """Whether any living boot has a handler for the name."""

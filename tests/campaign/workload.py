@@ -1,0 +1,231 @@
+"""The project's own campaign: a host that uses all of the API, a few minutes of its life, every fault there is.
+
+    python -m lamplighter simulate workload:scenario --seeds 1000
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from functools import partial
+
+from lamplighter import Discard, Job, KeyTaken, LamplighterError, Runtime, Snooze, StaleClaim, StoreUnavailable
+from lamplighter.testing.faults import STRIKES, Faults
+from lamplighter.testing.simulation import Simulation
+
+JOBS = 60
+"""How many jobs the host queues; schedules come on top."""
+
+MINUTES = 2.0
+"""Virtual time with faults."""
+
+REACH = (
+    *sorted({kind for kinds in STRIKES.values() for kind in kinds}), "lost_hint",
+    "job.fenced", "job.dead", "job.cancelled", "job.requeued", "job.snoozed", "job.released", "job.parked",
+    "lane.abandoned", "lane.returned", "runtime.recovered", "turn.recovered", "actor.crashed", "actor.restarted",
+    "supervisor.restarted", "slot.fired", "slot.caught_up", "slot.skipped", "clock.jumped", "store.unavailable",
+    "store.waiting", "log.dropped", "name.paused",
+)  # fmt: skip
+"""A campaign that never reached one of these has not tested it."""
+
+
+def faults_of(chance: random.Random) -> Faults:
+    """Now this, now that goes wrong, now and then everything at once."""
+    kinds = {
+        "crash_actor": 0.01, "crash_handler": 0.03, "hang": 0.03, "store_error": 0.01, "commit_unknown": 0.02,
+        "kill_process": 0.0005, "power_cut": 0.001, "clock_jump": 0.002, "log_error": 0.01, "slow_log": 0.002,
+        "lost_hint": 0.2,
+    }  # fmt: skip
+    share = chance.choice((0.15, 0.4, 1.0))
+    return Faults(**{kind: rate * chance.choice((0.3, 1.0, 3.0)) for kind, rate in kinds.items() if chance.random() < share})
+
+
+def in_child(job: Job) -> str:
+    """A process lane's function: importable, and one that is killed now and then."""
+    job.sleep(8.0 if job.data % 5 == 0 and job.attempt == 1 else 0.2)
+    return "from a child"
+
+
+class Host:
+    """One host application, with a plan that follows from its seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.claimed: dict[str, str] = {}
+
+    def boot(self, runtime: Runtime) -> None:
+        """Add handlers and schedules; runs in every life of every process."""
+        jobs = runtime.jobs
+        jobs.add_handler("work", self.work, concurrency=2, timeout=20, max_attempts=4, backoff=[1, 5])
+        jobs.add_handler("quick", lambda job: job.data, concurrency=1, max_attempts=50, backoff=[0.5])
+        jobs.add_handler("async", self.work_async, concurrency=4, timeout=15, max_attempts=50, backoff=[1])
+        jobs.add_handler("child", in_child, concurrency=2, timeout=4, max_attempts=5, backoff=[1], isolation="process")
+        jobs.add_handler("later", self.leave_open, timeout=30, auto_done=False, max_attempts=50, backoff=[1])
+        jobs.add_handler("single", self.work, concurrency=3, concurrency_total=1, timeout=20, backoff=[1])
+        scheduler = runtime.scheduler
+        scheduler.add("quick", "*/15 * * * * *", "tick", catch_up="all", catch_up_max=5)
+        scheduler.add("work", "@every 40s", 3, catch_up="latest", overlap="skip")
+        scheduler.add("quick", "0 * * * * *", "minute", catch_up="skip", jitter=5)
+        scheduler.add("work", "@every 30s", 4, key="one waits", overlap="queue_one", timezone="Europe/Berlin")
+
+    # --- handlers -------------------------------------------------------------------------------------------
+
+    def work(self, job: Job) -> object:
+        """Succeeds, fails, sleeps, asks for another time, gives up: each job its own way, every time the same."""
+        number = job.data if isinstance(job.data, int) else 0
+        match number % 11:
+            case 1:
+                job.sleep(1.5)
+            case 3 if job.attempt == 1:
+                raise ValueError("the first attempt fails")
+            case 5 if job.token.endswith(":1"):
+                raise Snooze(2)
+            case 7:
+                raise Discard("not wanted")
+            case 8:
+                job.progress(1, 2, "half")
+                job.sleep(0.3)
+                job.queue("quick", number, id=f"{job.id}-child")
+            case 9 if job.attempt < 10:
+                raise RuntimeError("always")
+            case 10:
+                job.sleep(60)
+        return number
+
+    async def work_async(self, job: Job) -> object:
+        """A coroutine handler."""
+        await asyncio.sleep(0.2 + (job.data % 3) * 0.4)
+        return job.data
+
+    def leave_open(self, job: Job) -> None:
+        """Returns without ending its job; the host's thread marks it done, or it times out."""
+        self.claimed[job.id] = job.token
+
+    # --- what the host's own thread does --------------------------------------------------------------------
+
+    def live(self, runtime: Runtime) -> None:
+        """Queue, and meddle. The same in every life: ids make that harmless."""
+        chance = random.Random(self.seed)
+        queued = 0
+        while queued < JOBS:
+            kind = chance.choice(("one", "one", "many", "own transaction"))
+            batch = [self._spec(chance, queued + index) for index in range(chance.randint(2, 9) if kind == "many" else 1)]
+            queued += len(batch)
+            if kind == "many":
+                self._insist(runtime, lambda batch=batch: runtime.jobs.queue_many([spec_of(one) for one in batch]))
+            elif kind == "own transaction":
+                self._in_own_transaction(runtime, batch[0])
+            else:
+                one = batch[0]
+                self._insist(runtime, partial(runtime.jobs.queue, one.pop("name"), one.pop("data"), **one))
+            if chance.random() < 0.3:
+                self._meddle(runtime, chance, queued)
+            if chance.random() < 0.5:
+                pause(runtime, chance.uniform(0.0, 4.0))
+        for _ in range(10):
+            pause(runtime, 5.0)
+            self._mark_open_ones(runtime)
+
+    def _spec(self, chance: random.Random, number: int) -> dict[str, object]:
+        spec: dict[str, object] = {
+            "name": chance.choice(("work", "work", "quick", "async", "child", "later", "single")),
+            "data": number,
+            "id": f"j{number}",
+        }
+        if chance.random() < 0.2:
+            spec["delay"] = chance.uniform(0.0, 60.0)
+        if chance.random() < 0.2:
+            spec["priority"] = chance.randint(-2, 2)
+        if chance.random() < 0.1:
+            spec["unique"] = f"key-{number % 4}"
+        if chance.random() < 0.1:
+            spec["expires"] = timedelta(seconds=chance.uniform(1.0, 90.0))
+        return spec
+
+    def _meddle(self, runtime: Runtime, chance: random.Random, queued: int) -> None:
+        jobs, target = runtime.jobs, f"j{chance.randrange(queued)}"
+        match chance.randrange(6):
+            case 0:
+                self._insist(runtime, partial(jobs.cancel, target))
+            case 1:
+                self._insist(runtime, partial(jobs.requeue, target))
+            case 2:
+                self._insist(runtime, partial(jobs.mark_done, target, "marked"))
+            case 3:
+                self._insist(runtime, partial(jobs.pause, "quick"))
+                pause(runtime, 2.0)
+                self._insist(runtime, partial(jobs.resume, "quick"))
+            case 4:
+                handler = jobs.add_handler("quick", lambda job: "another", concurrency=2)
+                pause(runtime, 1.0)
+                jobs.remove_handler(handler, drain=1.0)
+            case 5:
+                self._insist(runtime, partial(jobs.queue, "nobody", None, id=f"parked{queued}"))
+
+    def _mark_open_ones(self, runtime: Runtime) -> None:
+        for job_id, token in list(self.claimed.items()):
+            if int(job_id.removeprefix("j")) % 3:
+                self._insist(runtime, partial(runtime.jobs.mark_done, token, "by the host"))
+            self.claimed.pop(job_id, None)
+
+    def _in_own_transaction(self, runtime: Runtime, spec: dict[str, object]) -> None:
+        life = runtime.life
+        assert life is not None
+        if life.store.in_memory:
+            self._insist(runtime, partial(runtime.jobs.queue, spec.pop("name"), spec.pop("data"), **spec))
+            return
+        with closing(sqlite3.connect(life.store.address, timeout=0)) as connection:
+            try:
+                runtime.jobs.queue(spec.pop("name"), spec.pop("data"), connection=connection, **spec)
+                connection.commit()
+            except (sqlite3.OperationalError, LamplighterError):
+                connection.rollback()
+
+    def _insist(self, runtime: Runtime, call: Callable[[], object]) -> None:
+        """As a careful host does: the same call with the same ids again, until it is answered."""
+        for _ in range(5):
+            try:
+                call()
+                return
+            except StoreUnavailable:
+                pause(runtime, 0.5)
+            except (StaleClaim, KeyTaken, LamplighterError):
+                return
+
+
+def spec_of(options: dict[str, object]) -> object:
+    """As `queue_many` takes it."""
+    from lamplighter import JobSpec
+
+    return JobSpec(**options)  # type: ignore[arg-type]
+
+
+def pause(runtime: Runtime, seconds: float) -> None:
+    """Sleep in the simulation's time."""
+    runtime.environment.event().wait(seconds)
+
+
+def simulation_of(seed: int) -> Simulation:
+    """A host, and what goes wrong around it: all of it follows from the seed."""
+    chance = random.Random(seed)
+    faults = faults_of(chance)
+    processes = 1 if faults.power_cut else chance.choice((1, 1, 2, 3))
+    host = Host(seed)
+    patient = chance.random() < 0.8
+    return Simulation(
+        host.boot, host=host.live, seed=seed, faults=faults, processes=processes,
+        restarts_max=10_000 if patient else 5, lane_grace_seconds=3.0, abandoned_threads_max=10_000,
+    )  # fmt: skip
+
+
+def scenario(seed: int) -> Counter[str]:
+    """One simulation, checked."""
+    with simulation_of(seed) as simulation:
+        simulation.run(minutes=MINUTES)
+        simulation.check()
+        return simulation.reached
