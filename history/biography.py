@@ -9,11 +9,15 @@ from typing import Any
 
 from ..lifecycle import MOVES
 from .jobs import QUIET
+from .lines import is_plain
 from .search import Said, as_needle, find, in_order
 from .telling import Entry, entry_of, span, who_says
 
 LAST_SEQ = 1 << 62
 """The place of what a boot has not said among its lines: after them."""
+
+CONTEXT = (b"actor.crashed", b".recovered")
+"""What may touch a job without naming it."""
 
 RECOVERIES = ("runtime.recovered", "turn.recovered")
 
@@ -41,14 +45,22 @@ def biography(paths: Sequence[str], job_id: str) -> Biography | None:
     Raises:
         UsageError: a log cannot be read.
     """
-    needles = [as_needle(job_id), b"actor.crashed", b".recovered"]
-    found = list(find(paths, needles, hosts_too=True))
+    plain = [path for path in paths if is_plain(path)]
+    others = [path for path in paths if path not in plain]
+    found = [
+        *find(plain, [as_needle(job_id)], hosts_too=True),
+        *find(others, [as_needle(job_id), *CONTEXT], hosts_too=True),
+    ]
     own = [said for said in found if said.get("job_id") == job_id]
     recoveries = [said for said in found if said.get("event") in RECOVERIES]
     told = [one for said in recoveries for one in _told(said, job_id, {line.get("rev") for line in own})]
     if not own and not told:
         return None
     lines = in_order(own + told)
+    # What happened around it is looked for only while it lived.
+    known = {(said["source"], said["offset"]) for said in found}
+    around = find(plain, CONTEXT, within=_lifetime(lines))
+    found += [said for said in around if (said["source"], said["offset"]) not in known]
     about = _touching(found, lines, job_id)
     entries, gaps = _chain(in_order(lines + about))
     return Biography(job_id=job_id, title=_title(job_id, lines), entries=tuple(entries), gaps=gaps)
@@ -65,11 +77,16 @@ def _told(recovery: Said, job_id: str, known: set[Any]) -> Iterator[Said]:
             }  # fmt: skip
 
 
+def _lifetime(lines: list[Said]) -> tuple[float, float]:
+    """From its first line to its last; a job that has not ended may still be touched by anything."""
+    times = [said["ts"] for said in lines if said.get("ts")]
+    state = next((said["to"] for said in reversed(lines) if "to" in said), None)
+    return min(times, default=0.0), math.inf if state in ("queued", "running") else max(times, default=math.inf)
+
+
 def _touching(found: list[Said], lines: list[Said], job_id: str) -> list[Said]:
     """Deaths of actors and boots that held the job, or that its own messages caused."""
-    first, last = lines[0].get("ts") or 0.0, max(said.get("ts") or 0.0 for said in lines)
-    if next((said["to"] for said in reversed(lines) if "to" in said), None) in ("queued", "running"):
-        last = math.inf
+    first, last = _lifetime(lines)
     names = {f"handler:{said['job_name']}" for said in lines if "job_name" in said}
     corrs = {said["corr"] for said in lines if "corr" in said} | {job_id}
     boots = {said.get("boot") for said in lines}

@@ -172,6 +172,14 @@ def open_log(path: str) -> IO[bytes]:
     return opened
 
 
+def is_plain(path: str) -> bool:
+    """Whether a log is a file that can be entered anywhere, and read twice."""
+    if path == "-" or not os.path.isfile(path):
+        return False
+    with contextlib.closing(open_log(path)) as opened:
+        return not isinstance(opened, gzip.GzipFile)
+
+
 def read(paths: Sequence[str]) -> Iterator[Line]:
     """Our lines in all these logs, as they followed one another.
 

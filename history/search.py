@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import math
 import os
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
-from .lines import fields_of, host_fields_of, open_log
+from .lines import fields_of, host_fields_of, is_plain, open_log, parse
 
 CHUNK_BYTES = 1 << 20
 """Small enough to stay in the processor's cache while it is searched for each needle."""
+
+DISORDER_SECONDS = 60.0
+"""How far the clocks of several processes, or one that is set, may put lines out of order."""
+
+PROBE_BYTES = 1 << 16
+"""How far a line of ours is looked for when a log is entered in its middle."""
 
 CLOCK_STEP = 1e-6
 """Between two revisions at the least, as times are written."""
@@ -23,11 +30,18 @@ Said = dict[str, Any]
 """All fields of a line, and where it stands: `source` and `offset` in bytes."""
 
 
-def find(paths: Sequence[str], needles: Sequence[bytes], *, hosts_too: bool = False) -> Iterator[Said]:
+def find(
+    paths: Sequence[str],
+    needles: Sequence[bytes],
+    *,
+    hosts_too: bool = False,
+    within: tuple[float, float] | None = None,
+) -> Iterator[Said]:
     """Every line of ours that contains one of the needles, a log after the other.
 
     Args:
         hosts_too: also lines of the host's own that carry a job's fields.
+        within: only what lies roughly between two instants is looked at, where a log can be entered in its middle.
 
     Raises:
         UsageError: a log cannot be read.
@@ -35,8 +49,9 @@ def find(paths: Sequence[str], needles: Sequence[bytes], *, hosts_too: bool = Fa
     for path in paths:
         name = "stdin" if path == "-" else os.path.basename(path)
         with contextlib.closing(open_log(path)) as opened:
+            start, end = (0, None) if within is None or not is_plain(path) else _span(opened, *within)
             latest = 0.0
-            for offset, raw in _matching(opened, needles):
+            for offset, raw in _matching(opened, needles, start, end):
                 said = fields_of(raw) or (host_fields_of(raw) if hosts_too else None)
                 if said is None:
                     continue
@@ -74,17 +89,46 @@ def _raise_times(order: list[int], at: list[float], step: float) -> None:
         at[index] = latest = max(at[index], latest + step)
 
 
-def _matching(opened: IO[bytes], needles: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
-    """(offset, line) of each line that contains a needle."""
-    carried, offset = b"", 0
+def _matching(opened: IO[bytes], needles: Sequence[bytes], start: int, end: int | None) -> Iterator[tuple[int, bytes]]:
+    """(offset, line) of each line that contains a needle, from one offset to another; both begin a line."""
+    if start:
+        opened.seek(start)
+    carried, offset = b"", start
     while True:
-        read = opened.read(CHUNK_BYTES)
+        room = CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - offset - len(carried))
+        read = opened.read(room) if room > 0 else b""
         chunk = carried + read
-        end = chunk.rfind(b"\n") + 1 if read else len(chunk)
-        yield from ((offset + start, line) for start, line in _lines_in(chunk, end, needles))
+        whole = chunk.rfind(b"\n") + 1 if read else len(chunk)
+        yield from ((offset + at, line) for at, line in _lines_in(chunk, whole, needles))
         if not read:
             return
-        carried, offset = chunk[end:], offset + end
+        carried, offset = chunk[whole:], offset + whole
+
+
+def _span(opened: IO[bytes], first: float, last: float) -> tuple[int, int | None]:
+    """Where lines between two instants lie, with some room on both sides."""
+    size = opened.seek(0, os.SEEK_END)
+    start = _offset_of(opened, first - DISORDER_SECONDS, size)
+    end = None if last == math.inf else _offset_of(opened, last + DISORDER_SECONDS, size)
+    opened.seek(0)
+    return start, size if end is None else min(size, end + CHUNK_BYTES)
+
+
+def _offset_of(opened: IO[bytes], at: float, size: int) -> int:
+    """An offset at the beginning of a line before which all lines are older, near the first that is not."""
+    low, high = 0, size
+    while high - low > CHUNK_BYTES:
+        middle = (low + high) // 2
+        opened.seek(middle)
+        opened.readline()
+        begins = opened.tell()
+        line = next((one for one in map(parse, opened.readlines(PROBE_BYTES)) if one is not None), None)
+        # Where there is no line of ours, nothing is known: look before it.
+        if line is not None and line.ts < at:
+            low = begins
+        else:
+            high = middle
+    return low
 
 
 def _lines_in(chunk: bytes, end: int, needles: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -92,7 +92,7 @@ def _slot_by_job(said: Said, end: Said | None) -> Entry:
 
 
 def _end(end: Said) -> str:
-    times = end.get("times") or ()
+    times: Sequence[float] = end.get("times") or ()
     took = f" {span(times[-1] - times[0])} after it was queued" if len(times) > 1 else ""
     reason = brief(end.get("reason") or "")
     return f"the job is {end.get('to')}{took}" + (f" ({reason})" if reason else "")

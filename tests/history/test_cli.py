@@ -164,8 +164,11 @@ def test_an_instant_shows_who_had_what_in_hand(tmp_path, capsys, level):
     log = str(write_log(tmp_path / "app.log", lines))
     end = lines[index_of(lines, "job.snoozed")]
     claimed, gone = end["times"][-2:]
+    at = (claimed + gone) / 2
+    if level == "debug":
+        at = lines[index_of(lines, "job.started", job_id=end["job_id"])]["ts"]
 
-    assert main(["trace", "--at", str((claimed + gone) / 2), "--json", log]) == 0
+    assert main(["trace", "--at", str(at), "--json", log]) == 0
 
     (seen,) = objects(capsys)
     assert seen["jobs"]["running"] >= 1

@@ -147,3 +147,18 @@ def test_revisions_are_a_set_that_knows_its_gaps(numbers):
     missing = [number for first, last in revisions.gaps(1, 61) for number in range(first, last + 1)]
     assert missing == sorted(set(range(1, 62)) - model)
     assert revisions.has_gap(3, 9) == bool(set(range(3, 10)) - model)
+
+
+@pytest.mark.parametrize("chunk", [64, 1000, 1 << 20])
+def test_a_search_between_two_instants_misses_nothing_that_lies_between_them(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr("lamplighter.history.search.CHUNK_BYTES", chunk)
+    monkeypatch.setattr("lamplighter.history.search.PROBE_BYTES", 300)
+    lines = [{**LINE, "ts": float(number), "seq": number} for number in range(0, 5000, 10)]
+    log = tmp_path / "log"
+    log.write_text("".join(f"something else\n{json.dumps(line)}\n" for line in lines))
+
+    found = [said["seq"] for said in find([str(log)], [b"job.done"], within=(2000.0, 2500.0))]
+
+    assert [seq for seq in found if 2000 <= seq <= 2500] == list(range(2000, 2501, 10))
+    if chunk < 1 << 20:
+        assert len(found) < 100
