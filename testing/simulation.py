@@ -164,6 +164,11 @@ class Simulation:
         return datetime.fromtimestamp(self._world.now, UTC)
 
     @property
+    def is_in_test(self) -> bool:
+        """Whether this is called by the test itself, and not by what runs in the simulation."""
+        return self._world.is_in_test
+
+    @property
     def log(self) -> str:
         """All that was logged so far, as JSON lines."""
         return self._paper.text
@@ -219,6 +224,7 @@ class Simulation:
             if line is None:
                 continue
             audit.feed(line)
+            self.reached[line.event] += 1
             if line.job_id is not None:
                 told.add(line.job_id)
             told.update(deed[2] for deed in line.told or ())
@@ -257,11 +263,12 @@ class Simulation:
         return all(member.is_up for member in self._members) and not self._open()
 
     def _open(self) -> list[str]:
-        """What is due and waits, or runs, as far as somebody handles it."""
+        """What is due and waits, or runs, as far as somebody handles it and nobody has paused it."""
         open_jobs: list[str] = []
         names = {
             name for runtime in self.runtimes for name in runtime.registry.names() if runtime.registry.handlers(name)
         }
+        names -= set(self.runtime.living().store.paused())
         jobs = self.runtime.jobs
         for job in [*jobs.list(state="running", limit=1000), *jobs.list(state="queued", limit=10_000)]:
             is_due = job.record.run_at <= self._world.now and job.name in names

@@ -105,6 +105,11 @@ class World:
         """Wall time."""
         return self.offset + self.elapsed
 
+    @property
+    def is_in_test(self) -> bool:
+        """Whether the test itself runs now, and not one of the tasks."""
+        return self.current is self._main
+
     # --- tasks ----------------------------------------------------------------------------------------------
 
     def spawn(self, run: Callable[[], object], name: str, process: Process | None) -> Task:
