@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import LamplighterError
-from . import audit, trace
+from . import audit, simulate, trace
 
-SUBCOMMANDS = (trace, audit)
+SUBCOMMANDS = (trace, audit, simulate)
 
 USAGE_ERROR = 2
 

@@ -111,6 +111,7 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
     state: str | None = None
     trail: list[int] = []
     rev, gaps = 0, 0
+    queued_at: float | None = None
     for said in lines:
         event = said.get("event")
         if "seq" in said and event in MOVES and "rev" in said and "child" not in said:
@@ -126,7 +127,8 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
                     entries.append(Entry(at=None, who="", says="its life began before these logs", tone="quiet"))
             state, rev = said.get("to"), said["rev"]
             trail = [*trail, rev] if event in QUIET else []
-        entry = entry_of(said)
+        entry = entry_of(_in_queue_since(said, queued_at))
+        queued_at = said.get("ts") if said.get("to") == "queued" else queued_at
         if not loud and said.get("times"):
             # Beside what is only summed up, the instant of the turn is the one to show, not that of the line.
             entry = replace(entry, at=said["times"][-1])
@@ -135,6 +137,13 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
             entry = Entry(at=None, who=who_says(said), says=says, tone="warning", said=said)
         entries.append(entry)
     return entries if loud else _timed(entries), gaps
+
+
+def _in_queue_since(said: Said, queued_at: float | None) -> Said:
+    """A claim whose wait is no longer than the job was in the queue: one that was interrupted keeps when it was due."""
+    if said.get("event") != "job.claimed" or queued_at is None or "waited" not in said:
+        return said
+    return {**said, "waited": min(said["waited"], max(0.0, said["ts"] - queued_at))}
 
 
 def _placed(entries: list[Entry], hidden: list[Entry]) -> list[Entry]:

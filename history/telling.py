@@ -80,6 +80,9 @@ def _about(event: str, said: dict[str, Any]) -> str:
             return _about_lane(event, said)
         case "slot":
             return _about_slot(event, said)
+        case "schedule" if "when" in said:
+            what = event.partition(".")[2]
+            return f"schedule {what}: {said['when']} ({said.get('timezone')}), for {said.get('job_name')}"
         case "actor" | "supervisor":
             return _about_actor(event, said)
         case "runtime" | "turn":
@@ -195,9 +198,9 @@ def _about_runtime(event: str, said: dict[str, Any]) -> str:
 
 def span(seconds: float) -> str:
     """A duration with its unit, three digits."""
-    if seconds < 0.001:
+    if seconds < 0.0009995:
         return f"{seconds * 1e6:.0f} µs"
-    if seconds < 1.0:
+    if seconds < 0.9995:
         return f"{seconds * 1e3:.3g} ms"
     if seconds < 120.0:
         return f"{seconds:.3g} s"

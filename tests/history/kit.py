@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import queue
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,9 +50,9 @@ def clean_run(level: str = "debug") -> Run:
 @functools.cache
 def _clean_run(level: str) -> Run:
     folder = Path(tempfile.mkdtemp(prefix="lamplighter-tests-"))
-    fired = threading.Event()
+    fired: queue.SimpleQueue[Said] = queue.SimpleQueue()
     rt = Runtime(folder / "jobs.db", logger=logger_to(folder / "log", level))
-    rt.subscribe(lambda event: fired.set(), events=["slot.fired"])
+    rt.subscribe(fired.put, events=["slot.fired"])
     rt.jobs.add_handler("good", lambda job: job.log.info("a line of the host's"), concurrency=2)
     rt.jobs.add_handler("bad", lambda job: 1 / 0, max_attempts=2, backoff=[0.0])
     rt.jobs.add_handler("hopeless", hopeless)
@@ -72,7 +72,7 @@ def _clean_run(level: str) -> Run:
         rt.jobs.cancel(rt.jobs.queue("nobody"))
         rt.jobs.mark_done(rt.jobs.queue("nobody"))
         rt.jobs.queue("nobody", delay=3600)
-        assert fired.wait(WAIT_SECONDS_MAX)
+        rt.jobs.join(fired.get(timeout=WAIT_SECONDS_MAX)["job_id"], timeout=WAIT_SECONDS_MAX)
     return Run(tuple(json.loads(line) for line in (folder / "log").open()), folder / "jobs.db")
 
 

@@ -46,6 +46,7 @@ def test_each_hop_is_told_in_order_by_who_did_it(tmp_path):
 def test_the_waits_in_queue_and_mailbox_are_told(tmp_path):
     lines = [dict(line) for line in clean_run().lines]
     job_id = a_job("bad")
+    lines[index_of(lines, "job.queued", job_id=job_id)]["ts"] -= 60.0
     lines[index_of(lines, "job.claimed", job_id=job_id)]["waited"] = 2.5
     lines[index_of(lines, "job.started", job_id=job_id)]["mail_seconds"] = 0.25
 

@@ -126,7 +126,7 @@ def test_a_schedule_says_of_each_slot_what_became_of_it(log, capsys):
     assert main(["trace", "--schedule", slots[0]["schedule"], log]) == 0
 
     said = printed(capsys)
-    assert "when @every 1s" in said[1]
+    assert "schedule added: @every 1s (UTC), for good" in said[1]
     fired = [line for line in said if " fired as job " in line or " fired, " in line]
     assert len(fired) == len(slots)
     assert "the job is done" in fired[0]

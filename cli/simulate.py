@@ -1,0 +1,100 @@
+"""`lamplighter simulate`: runs a scenario with many seeds, and says what they broke and what they reached."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..testing.campaign import Summary
+
+REACHED_SHOWN_MAX = 60
+"""How many of the things that were reached are listed."""
+
+
+def add_to(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "simulate",
+        help="run a scenario with many seeds",
+        description="Run SCENARIO(seed) for many seeds, on all cores. It runs one simulation, checks it, and returns "
+        "what it reached; the module's REACH names what a campaign must reach. Exit code 1 if a seed broke a promise, "
+        "or something was never reached.",
+    )
+    parser.add_argument("scenario", metavar="MODULE:SCENARIO")
+    parser.add_argument("--seeds", type=int, default=100, metavar="N", help="how many (100)")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first of them (0)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (one a core)")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run it; the exit code."""
+    scenario, reach = _found(given.scenario)
+    if given.seeds < 1 or given.workers < 1:
+        raise UsageError("expected --seeds and --workers to be 1 or more")
+    from ..testing.campaign import Summary, campaign
+
+    seeds = range(given.first, given.first + given.seeds)
+    began, summary = time.perf_counter(), Summary()
+    with _progress(given.seeds) as show:
+        for summary in campaign(scenario, seeds, workers=given.workers):
+            show(summary)
+    for failure in summary.failures:
+        print(f"seed {failure.seed}: {failure.says}\n  again: lamplighter simulate {given.scenario} "
+              f"--first {failure.seed} --seeds 1\n")  # fmt: skip
+    missed = summary.missed(reach)
+    for name in missed:
+        print(f"never reached: {name}")
+    _tell(summary, time.perf_counter() - began)
+    return 1 if summary.failures or missed else 0
+
+
+def _found(name: str) -> tuple[Any, Sequence[str]]:
+    """The scenario, and what its module wants to be reached.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    module, _, function = name.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        home = importlib.import_module(module)
+        return getattr(home, function), getattr(home, "REACH", ())
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"expected MODULE:SCENARIO, a function of one seed, got: {name!r} ({error})") from error
+
+
+def _tell(summary: Summary, seconds: float) -> None:
+    reached = sorted(summary.reached.items(), key=lambda item: (-item[1], item[0]))[:REACHED_SHOWN_MAX]
+    width = max((len(name) for name, _ in reached), default=0)
+    for name, count in reached:
+        print(f"  {name:<{width}}  {count:>10,}")
+    print(
+        f"{summary.seeds:,} simulations, {len(summary.failures)} broke a promise; {seconds:.0f} s, "
+        f"{summary.per_core_second:.1f} a second and core"
+    )
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[Summary], None]]:
+    """A bar on a terminal that rich can draw one on; otherwise nothing."""
+    try:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    except ImportError:
+        yield lambda summary: None
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda summary: bar.update(
+            task, completed=summary.seeds, description=f"{len(summary.failures)} broke a promise"
+        )
