@@ -11,7 +11,7 @@ from .findings import Findings, Kind
 from .jobs import ENDED, Job
 
 if TYPE_CHECKING:
-    from .audit import Fold
+    from .fold import Fold
     from .store import Stored, StoreView
 
 DISAGREES: Kind = "disagreement with the store"

@@ -5,28 +5,23 @@ A line at a time, in the order in which the logs were written. Memory follows th
 
 from __future__ import annotations
 
-import heapq
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..events import EVENTS
-from ..lifecycle import MOVES
-from .boots import Boot
 from .findings import Finding, Findings, Report
-from .jobs import AFTER, UNKNOWN, JobFold
+from .fold import Fold
+from .homes import Homes
 from .judgement import judge_end
 from .lines import Line, line_of
-from .slots import SlotFold
 
 if TYPE_CHECKING:
     from .store import StoreView
 
 __all__ = ["Audit", "Finding", "Report"]
 
-UNORDERED_MAX = 4_096
-"""Transitions that wait for one with a smaller revision, when several processes write at once."""
-
-JUMPS_KEPT_MAX = 1_000
-"""Gaps of revisions whose neighbours are kept."""
+SAMPLE_JOBS_MAX = 1_000
+"""Stored jobs that say which of several stores a log is of."""
 
 
 class Audit:
@@ -35,8 +30,7 @@ class Audit:
     def __init__(self) -> None:
         self.lines = 0
         self._findings = Findings()
-        self._folds: dict[str, Fold] = {}
-        self._boots: dict[str, Fold] = {}
+        self._homes = Homes(self._findings)
 
     def feed(self, line: Line | dict[str, Any]) -> None:
         """Take the next line in."""
@@ -45,27 +39,22 @@ class Audit:
         if line.event not in EVENTS:
             return
         self.lines += 1
-        fold = self._boots.get(line.boot)
-        if fold is None:
-            fold = self._fold_of(line)
-        fold.hear(line)
+        fold = self._homes.fold_by_boot.get(line.boot)
+        if fold is not None:
+            fold.hear(line)
+        else:
+            self._homes.settle(line)
 
     def finish(self, store: StoreView | None = None) -> Report:
         """Say what was found. With a store, also whether it agrees with the log; feed nothing more."""
-        folds = list(self._folds.values())
-        if store is not None and len(folds) > 1:
-            # Of several stores' logs, the one that this store's own revisions and jobs speak for.
-            named = [fold for name, fold in self._folds.items() if store.is_named(name)]
-            chosen = named or folds[-1:]
-        else:
-            chosen = folds
-        notes: list[str] = []
+        self._homes.settle_all()
+        folds = list(self._homes.folds.values()) or [Fold(self._findings)]
         for fold in folds:
             fold.flush()
-            notes += judge_end(fold, self._findings, store if fold in chosen else None)
-        if store is not None and not folds:
-            empty = self._folds[""] = Fold(self._findings)
-            notes += judge_end(empty, self._findings, store)
+        compared = None if store is None else self._of_store(store, folds)
+        notes: list[str] = []
+        for fold in folds:
+            notes += judge_end(fold, self._findings, store if fold is compared else None)
         return Report(
             findings=tuple(self._findings.kept),
             more=self._findings.more,
@@ -74,183 +63,17 @@ class Audit:
             jobs=sum(fold.jobs.born for fold in folds),
             transitions=sum(fold.transitions for fold in folds),
             slots=sum(fold.slots.accounted for fold in folds),
-            boots=len(self._boots),
+            boots=len(self._homes.fold_by_boot),
             crashes=sum(fold.crashes for fold in folds),
             unfinished=sum(len(fold.jobs.open) for fold in folds),
         )
 
-    def _fold_of(self, line: Line) -> Fold:
-        """Revisions are counted by each store: boots of different stores are folded apart."""
-        name = f"{line.host or ''}:{line.store}" if line.event == "runtime.started" and line.store else None
-        if name is not None and line.store == ":memory:":
-            name += line.boot
-        if name is None:
-            # A log that begins in the middle of a boot does not say which store it is on.
-            name = next(iter(self._folds), "")
-        elif "" in self._folds:
-            self._folds.setdefault(name, self._folds.pop(""))
-        fold = self._folds.get(name)
-        if fold is None:
-            fold = self._folds[name] = Fold(self._findings)
-        self._boots[line.boot] = fold
-        return fold
-
-
-class Fold:
-    """What the log of one store comes to."""
-
-    def __init__(self, findings: Findings) -> None:
-        self.jobs = JobFold(findings)
-        self.slots = SlotFold(findings)
-        self.boots: dict[str, Boot] = {}
-        self.transitions = 0
-        self.crashes = 0
-        # Revisions that only a recovery has told: (event, job id) by revision.
-        self.only_told: dict[int, tuple[str, str]] = {}
-        self.jumps: list[tuple[int, int, Line | None, Line]] = []
-        self._findings = findings
-        self._waiting: list[tuple[int, int, Line]] = []
-        self._next = 1
-        self._latest: Line | None = None
-        # The newest transitions, each at the place that its revision gives it.
-        self._recent: list[Line | None] = [None] * UNORDERED_MAX
-
-    @property
-    def is_loud(self) -> bool:
-        """Whether every boot tells all that it does."""
-        return bool(self.boots) and all(boot.loud for boot in self.boots.values())
-
-    def hear(self, line: Line) -> None:
-        """Take in a line of a boot on this store."""
-        boot = self.boots.get(line.boot)
-        if boot is None:
-            boot = self.boots[line.boot] = Boot(line.boot)
-        boot.hear(line)
-        if boot.quiet and not self.jobs.summed_overflow:
-            self.jobs.forget_summed()
-        if line.rev is not None:
-            self._transition(line)
-        if line.schedule is not None:
-            self.slots.hear(line)
-        match line.event:
-            case "runtime.stopped":
-                boot.ended = "stopped"
-            case "runtime.recovered" | "turn.recovered":
-                self._recovered(line)
-            case "actor.crashed":
-                self.crashes += 1
-            case "log.dropped":
-                boot.dropped += line.count or 0
-            case "retention.pruned":
-                self.jobs.pruned += line.rows or 0
-            case "job.fenced" if (line.claim_no or 0) > (line.claim_no_now or 0):
-                says = f"job {line.job_id}: claim {line.claim_no} was refused, and the store knows {line.claim_no_now}"
-                self._findings.say("fence going back", says, line)
-
-    def flush(self) -> None:
-        """Judge what still waits for an earlier revision: none will come."""
-        while self._waiting:
-            self._release()
-        self.slots.finish()
-
-    # --- transitions ----------------------------------------------------------------------------------------
-
-    def _transition(self, line: Line) -> None:
-        rev, jobs = line.rev, self.jobs
-        assert rev is not None
-        if line.event not in MOVES or line.job_id is None or rev < 1:
-            self._findings.say("illegal transition", f"{line.event} with revision {rev} is no transition", line)
-            return
-        if not jobs.seen.add(rev) and not self._is_first_telling(line):
-            return
-        self.transitions += 1
-        jobs.first_own = rev if jobs.first_own == 0 else min(jobs.first_own, rev)
-        self._check_move(line)
-        self._enter(line)
-
-    def _is_first_telling(self, line: Line) -> bool:
-        """Whether a revision that is known already is told now for the first time by a line of its own."""
-        rev, jobs = line.rev or 0, self.jobs
-        if rev in jobs.only_summed:
-            jobs.only_summed.discard(rev)
-            return True
-        told = self.only_told.pop(rev, None)
-        if told == (line.event, line.job_id):
-            return False
-        earlier = self._told_by(rev)
-        what = f"{told[0]} of job {told[1]}" if told else f"{earlier.event} of job {earlier.job_id}" if earlier else ""
-        says = f"revision {rev} is told twice: {what or 'earlier'}, and {line.event} of job {line.job_id}"
-        self._findings.say("revision twice", says, earlier, line)
-        return False
-
-    def _told_by(self, rev: int) -> Line | None:
-        line = self._recent[rev % UNORDERED_MAX]
-        return line if line is not None and line.rev == rev else None
-
-    def _check_move(self, line: Line) -> None:
-        if line.before not in MOVES[line.event][0] or line.to != AFTER[line.event]:
-            says = f"job {line.job_id}: {line.event} from {line.before or 'nothing'} to {line.to}"
-            self._findings.say("illegal transition", says, line)
-
-    def _enter(self, line: Line) -> None:
-        rev = line.rev or 0
-        self._recent[rev % UNORDERED_MAX] = line
-        if rev == self._next and not self._waiting:
-            self._fold(line)
-            return
-        heapq.heappush(self._waiting, (rev, line.seq, line))
-        while self._waiting and (self._waiting[0][0] <= self._next or len(self._waiting) >= UNORDERED_MAX):
-            self._release()
-
-    def _release(self) -> None:
-        self._fold(heapq.heappop(self._waiting)[2])
-
-    def _fold(self, line: Line) -> None:
-        rev = line.rev or 0
-        complete = self.boots[line.boot].loud if line.boot in self.boots else False
-        if rev > self._next and complete and len(self.jumps) < JUMPS_KEPT_MAX:
-            self.jumps.append((self._next, rev - 1, self._latest, line))
-        self._next = max(self._next, rev + 1)
-        self.jobs.fold(line, complete=complete)
-        self._latest = line
-
-    # --- recovery -------------------------------------------------------------------------------------------
-
-    def _recovered(self, line: Line) -> None:
-        """Count as told what a dead boot or broker had committed last and may not have said."""
-        holder = line.dead_boot or line.boot
-        if line.dead_boot is not None:
-            self.crashes += 1
-            self.boots.setdefault(holder, Boot(holder, loud=self.boots[line.boot].loud)).ended = "recovered"
-        for rev, event, job_id, *sums in line.told or ():
-            if event == "slot.skipped":
-                self._skipped(line, holder, job_id, *sums)
-            elif event not in MOVES:
-                self._findings.say("illegal transition", f"a recovery told {event} of job {job_id}", line)
-            elif self._is_news(line, rev, event, job_id):
-                # Its own words stand in for the line that is missing.
-                said = Line(event=event, boot=holder, seq=0, job_id=job_id, rev=rev, before=UNKNOWN)
-                said.revs = sums[0] if sums else None
-                said.raw, said.source, said.number = line.raw, line.source, line.number
-                self._enter(said)
-                if event == "job.queued":
-                    self.slots.hear_told(job_id, said)
-
-    def _skipped(self, line: Line, boot: str, schedule: str, first: float, last: float, count: int, *_: str) -> None:
-        """A recovery tells of slots that a turn let pass, and perhaps said."""
-        said = Line(event="slot.skipped", boot=boot, seq=0, schedule=schedule, slot=first, last=last, count=count)
-        said.raw, said.source, said.number = line.raw, line.source, line.number
-        self.slots.hear_told_skip(said)
-
-    def _is_news(self, line: Line, rev: int, event: str, job_id: str) -> bool:
-        """Whether no line has told this step of a turn. One that says otherwise is a finding."""
-        known = self._told_by(rev)
-        if self.jobs.seen.add(rev) or rev in self.jobs.only_summed:
-            self.jobs.only_summed.discard(rev)
-            self.only_told[rev] = (event, job_id)
-            self.transitions += 1
-            return True
-        if known is not None and (known.event, known.job_id) != (event, job_id):
-            says = f"revision {rev} is told twice: {known.event} of job {known.job_id}, and {event} of job {job_id}"
-            self._findings.say("revision twice", says, known, line)
-        return False
+    def _of_store(self, store: StoreView, folds: list[Fold]) -> Fold:
+        """Of several stores' logs, the one whose runtimes named this store, or that knows most of its jobs."""
+        named = [fold for name, fold in self._homes.folds.items() if store.is_named(name)]
+        if len(named) == 1 or len(folds) == 1:
+            return (named or folds)[0]
+        stored = store.read()
+        ids = [job.id for job in islice(stored.jobs(), SAMPLE_JOBS_MAX)]
+        stored.close()
+        return max(named or folds, key=lambda fold: sum(fold.jobs.knows(job_id) for job_id in ids))

@@ -83,6 +83,10 @@ class JobFold:
             self._step(job, line, complete=complete)
         self._put(job, line)
 
+    def knows(self, job_id: str) -> bool:
+        """Whether the log has told of a job, and not too long ago."""
+        return job_id in self.open or job_id in self.ended
+
     def _find(self, line: Line) -> Job | None:
         job = self.open.get(line.job_id or "")
         if job is None:

@@ -12,7 +12,7 @@ from .findings import Findings
 from .lines import Line
 
 if TYPE_CHECKING:
-    from .audit import Fold
+    from .fold import Fold
     from .store import StoreView
 
 

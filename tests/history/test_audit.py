@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lamplighter.history.audit import Audit
 from lamplighter.history.lines import line_of
 from lamplighter.lifecycle import MOVES
 
@@ -363,6 +364,52 @@ def test_several_stores_in_one_log_are_told_apart():
 
     assert report.ok, report.findings
     assert report.jobs == 2
+
+
+def in_turns(one: Story, other: Story) -> list[Said]:
+    return [line for pair in zip(one.lines, other.lines, strict=True) for line in pair]
+
+
+def test_the_same_path_on_two_hosts_is_two_stores_if_their_revisions_collide():
+    one, other = Story().done().done("j2"), Story("b2").done("k").done("k2")
+    other.lines[0]["host"] = "two"
+
+    report = audited(in_turns(one, other))
+
+    assert report.ok, report.findings
+    assert report.jobs == 4
+
+
+def test_the_same_path_seen_from_two_containers_is_one_store_if_their_revisions_follow_one_another():
+    one, other = Story().done(), Story("b2", rev=3).done("k")
+    other.lines[0]["host"] = "another-container"
+    heir = Story("b3", rev=6).said("runtime.recovered", dead_boot="b1", dead_pid=1, jobs=0, told=[]).done("l")
+    heir.lines[0]["host"] = "a-third-container"
+
+    report = audited([*one.lines, *other.lines, *heir.lines])
+
+    assert report.ok, report.findings
+    missing = audited([*one.lines, *without(other.lines, index_of(other.lines, "job.claimed")), *heir.lines])
+    assert kinds(missing) == ["missing revisions"]
+
+
+def test_memory_follows_the_open_jobs_and_not_the_log(monkeypatch):
+    monkeypatch.setattr("lamplighter.history.jobs.ENDED_KEPT_MAX", 10)
+    story = Story()
+    for number in range(200):
+        story.done(f"j{number}")
+    story.move("job.requeued", "done", 1, 0, "j0").move("job.claimed", "queued", 2, 0, "j0")
+    story.move("job.done", "running", 2, 1, "j0")
+    audit = Audit()
+    for line in story.lines:
+        audit.feed(line)
+
+    report = audit.finish()
+
+    assert report.ok, report.findings
+    (fold,) = audit._homes.folds.values()
+    assert len(fold.jobs.ended) == 10
+    assert (fold.jobs.seen.pieces, len(fold.jobs.open), len(fold.jobs.only_summed)) == (1, 0, 0)
 
 
 def test_an_unknown_event_of_a_newer_version_is_passed_over():

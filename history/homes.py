@@ -1,0 +1,85 @@
+"""Which store a boot is on. Revisions are counted by each store, so boots of different stores are folded apart.
+
+A boot names its store by host and path. The same path on another host is another machine's file, or the same file seen
+from another container: the revisions tell. On one file they never repeat and follow one another.
+"""
+
+from __future__ import annotations
+
+from .findings import Findings
+from .fold import Fold
+from .lines import Line
+
+UNSETTLED_LINES_MAX = 1_000
+"""Lines of a boot that wait until its first transition says which store it is on."""
+
+NEAR_REVISIONS = 500
+"""How far two processes on one file may be apart in their logs when the second one comes."""
+
+
+class Homes:
+    """Finds each boot its fold."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.folds: dict[str, Fold] = {}
+        self.fold_by_boot: dict[str, Fold] = {}
+        self._findings = findings
+        self._unsettled: dict[str, tuple[str, Fold, list[Line]]] = {}
+
+    def settle(self, line: Line) -> None:
+        """Take in a line of a boot that has no fold yet."""
+        waiting = self._unsettled.get(line.boot)
+        if waiting is not None:
+            name, rival, lines = waiting
+            lines.append(line)
+            if line.rev is not None or line.event == "runtime.recovered" or len(lines) > UNSETTLED_LINES_MAX:
+                self._decide(line.boot, name, rival, lines)
+            return
+        name = self._name_of(line)
+        rival = self._rival_of(name)
+        if rival is not None:
+            self._unsettled[line.boot] = (name, rival, [line])
+            return
+        self._enter(line.boot, name).hear(line)
+
+    def settle_all(self) -> None:
+        """No further line will tell: whoever still waits is taken for one of the known."""
+        for boot, (_, rival, lines) in list(self._unsettled.items()):
+            self._move_in(boot, rival, lines)
+
+    def _name_of(self, line: Line) -> str:
+        if line.event != "runtime.started" or not line.store:
+            # A log that begins in the middle of a boot does not say which store it is on.
+            return next(iter(self.folds), "")
+        name = f"{line.host or ''}:{line.store}"
+        return f"{name}#{line.boot}" if line.store == ":memory:" else name
+
+    def _rival_of(self, name: str) -> Fold | None:
+        """The fold of the same path on another host, if this one is not known."""
+        if name in self.folds or "" in self.folds or "#" in name:
+            return None
+        path = name.partition(":")[2]
+        return next((fold for known, fold in self.folds.items() if known.partition(":")[2] == path), None)
+
+    def _enter(self, boot: str, name: str) -> Fold:
+        if name and "" in self.folds:
+            self.folds.setdefault(name, self.folds.pop(""))
+        fold = self.folds.get(name)
+        if fold is None:
+            fold = self.folds[name] = Fold(self._findings)
+        self.fold_by_boot[boot] = fold
+        return fold
+
+    def _decide(self, boot: str, name: str, rival: Fold, lines: list[Line]) -> None:
+        last = lines[-1]
+        if last.event == "runtime.recovered":
+            same = last.dead_boot in rival.boots
+        else:
+            same = last.rev is None or rival.might_follow(last.rev, NEAR_REVISIONS)
+        self._move_in(boot, rival if same else self._enter(boot, name), lines)
+
+    def _move_in(self, boot: str, fold: Fold, lines: list[Line]) -> None:
+        del self._unsettled[boot]
+        self.fold_by_boot[boot] = fold
+        for line in lines:
+            fold.hear(line)
