@@ -49,7 +49,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 RESTART_SECONDS_MAX = 10.0
 """The longest that a killed process stays away."""
 
-SETTLE_SECONDS_MAX = 7 * 86400.0
+SETTLE_SECONDS_MAX = 86400.0
 """The longest that `check` lets the system work off what is due."""
 
 
@@ -110,8 +110,8 @@ class Simulation:
         self.reached: Counter[str] = Counter()
         self._boot = boot
         self._host = host
-        self._seed = seed
-        self._faults = faults
+        self._luck = f"seed={seed}" if chance is None else f"chance={chance!r}"
+        self.faults = faults
         self._durability = durability
         self._options = {"busy_seconds_max": 0.0, **options}
         self._world = World(chance or random.Random(seed), start.timestamp())
@@ -125,12 +125,15 @@ class Simulation:
         self._members = [_Member(number) for number in range(1, processes + 1)]
         self._disk: Any = None
 
+    def __repr__(self) -> str:
+        return f"Simulation({getattr(self._boot, '__name__', self._boot)}, {self._luck})"
+
     # --- what a test does -----------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="lamplighter-", dir=_fast_folder()))
         self._paper.hide(str(self._folder) + "/")
-        if self._faults.power_cut:
+        if self.faults.power_cut:
             from .power import Disk
 
             self._disk = Disk(self._world.chance)
@@ -190,16 +193,14 @@ class Simulation:
         finally:
             self._strike(False)
 
-    def settle(self, seconds: Seconds = SETTLE_SECONDS_MAX) -> None:
-        """Without faults, let time pass until nothing that is due waits or runs.
+    def settle(self, *, until: Callable[[], bool] | None = None, seconds: Seconds = SETTLE_SECONDS_MAX) -> None:
+        """Without faults, let time pass until nothing that is due waits or runs, or until something else holds.
 
         Raises:
-            AssertionError: that does not come about within so many seconds.
+            Violation: that does not come about within so many seconds.
         """
-        if not self._pass(seconds, self._is_settled):
-            raise AssertionError(
-                f"{self._repeat()}: after {seconds:g} s without faults these still wait: {self._open()}"
-            )
+        if not self._pass(seconds, until or self._is_settled):
+            raise Violation(f"{self._repeat()}: after {seconds:g} s without faults these are not done: {self._open()}")
 
     def check(self) -> Report:
         """Without faults, let what is due be done; then prove from the log that nothing was lost, nothing finished
@@ -257,7 +258,7 @@ class Simulation:
             raise self._troubles.pop(0)
 
     def _repeat(self) -> str:
-        return f"seed {self._seed}"
+        return f"with {self._luck}"
 
     def _is_settled(self) -> bool:
         return all(member.is_up for member in self._members) and not self._open()
@@ -294,7 +295,7 @@ class Simulation:
     def _begin(self, member: _Member) -> None:
         member.process = process = Process(member.number)
         member.strikes = Strikes(
-            self._world, process, self._faults, die=self._die, step_clock=self._step_clock, reached=self.reached,
+            self._world, process, self.faults, die=self._die, step_clock=self._step_clock, reached=self.reached,
         )  # fmt: skip
         member.strikes.is_on = self._is_striking
         self._world.spawn(lambda: self._live(member, process), "main", process)
@@ -343,7 +344,7 @@ class Simulation:
             return member.stores[-1]
 
         def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
-            lost = self._faults.lost_hint
+            lost = self.faults.lost_hint
             hints = VirtualHints(world, process, boot, self._ears, lost, self.reached)
             return VirtualPresence(self._homes, process), hints
 
