@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
+from .simulation import Violation
+
 Scenario = Callable[[int], "Counter[str]"]
 """Runs one simulation with a seed, checks it, and gives back what it reached. Raises what it found."""
 
@@ -100,7 +102,7 @@ def _work(scenario: Scenario, seeds: Sequence[int], result: Connection) -> None:
         try:
             part.reached += scenario(seed)
         except Exception as error:
-            says = str(error) if isinstance(error, AssertionError) else traceback.format_exc()
+            says = str(error) if isinstance(error, Violation) else traceback.format_exc()
             part.failures.append(Failure(seed, says))
         part.seeds += 1
     part.cpu_seconds = time.process_time() - began

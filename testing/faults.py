@@ -11,6 +11,7 @@ from typing import Any
 from ..actors.base import RuntimeActor
 from ..errors import UsageError
 from ..failpoints import Failpoints
+from ..lanes.lane import Lane
 from .world import Process, World
 
 HANG_SECONDS = (5.0, 60.0)
@@ -34,11 +35,13 @@ class Faults:
     Attributes:
         crash_actor: an actor raises before it handles a message, after it, or between a turn's commit and what it lets
             out; a BaseException such as SystemExit or MemoryError now and then.
+        crash_only: only actors whose name begins so: "broker", "scheduler", "supervisor", "handler:email".
         crash_handler: a BaseException comes out of a handler, before its first line or after its last.
         hang: a handler hangs before its first line or after its last, deaf to signals, and goes on late.
         store_error: a transaction cannot be begun, read from or committed: I/O error, disk full, database locked.
         commit_unknown: a commit raises, and was stored all the same, or was not.
         kill_process: SIGKILL. The process is started again a moment later.
+        kill_child: SIGKILL of the child process that a job runs in (isolation="process").
         power_cut: SIGKILL, and whatever was not synced may be gone. Needs apsw, and one process.
         clock_jump: wall time steps, ahead as after a suspend or back.
         log_error: a line cannot be written (a full disk under the log).
@@ -47,11 +50,13 @@ class Faults:
     """
 
     crash_actor: float = 0.0
+    crash_only: str = ""
     crash_handler: float = 0.0
     hang: float = 0.0
     store_error: float = 0.0
     commit_unknown: float = 0.0
     kill_process: float = 0.0
+    kill_child: float = 0.0
     power_cut: float = 0.0
     clock_jump: float = 0.0
     log_error: float = 0.0
@@ -61,6 +66,8 @@ class Faults:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if field.name == "crash_only":
+                continue
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
                 raise UsageError(f"expected {field.name} to be a chance from 0 to 1, got: {value!r}")
 
@@ -70,8 +77,8 @@ STRIKES: dict[str, tuple[str, ...]] = {
     "actor.receive": ("crash_actor", "kill_process", "power_cut", "clock_jump"),
     "actor.received": ("crash_actor", "kill_process"),
     "broker.let_out": ("crash_actor", "kill_process", "power_cut"),
-    "lane.call": ("crash_handler", "hang", "kill_process"),
-    "lane.returned": ("crash_handler", "hang", "kill_process"),
+    "lane.call": ("crash_handler", "hang", "kill_process", "kill_child"),
+    "lane.returned": ("crash_handler", "hang", "kill_process", "kill_child"),
     "log.write": ("log_error", "slow_log"),
     "store.read": ("store_error",),
     "store.turn.begin": ("store_error", "kill_process"),
@@ -108,6 +115,7 @@ class Strikes(Failpoints):
         self._die = die
         self._step_clock = step_clock
         self._reached = reached
+        self._crash_only = faults.crash_only
         self.is_on = False
         self._odds: dict[str, list[tuple[float, str]]] = {}
         for point, kinds in STRIKES.items():
@@ -131,7 +139,9 @@ class Strikes(Failpoints):
         if drawn >= odds[-1][0]:
             return
         kind = next(kind for limit, kind in odds if drawn < limit)
-        if kind == "crash_actor" and not isinstance(about, RuntimeActor):
+        if kind == "crash_actor" and not (isinstance(about, RuntimeActor) and about.name.startswith(self._crash_only)):
+            return
+        if kind == "kill_child" and not (isinstance(about, Lane) and about.handler.kind == "process"):
             return
         self._reached[f"{kind} at {point}"] += 1
         self._reached[kind] += 1
@@ -144,6 +154,9 @@ class Strikes(Failpoints):
                 raise sqlite3.OperationalError(self._trouble(point))
             case "commit_unknown":
                 raise sqlite3.OperationalError("disk I/O error")
+            case "kill_child":
+                about.kill()
+                self._world.leave_if_dead()
             case "kill_process" | "power_cut":
                 self._die(self._process, kind)
             case "clock_jump":

@@ -14,7 +14,8 @@ from contextlib import closing
 from datetime import timedelta
 from functools import partial
 
-from lamplighter import Discard, Job, KeyTaken, LamplighterError, Runtime, Snooze, StaleClaim, StoreUnavailable
+from inspection import check_log, check_pauses, check_store
+from lamplighter import Discard, Job, JobSpec, KeyTaken, LamplighterError, Runtime, Snooze, StaleClaim, StoreUnavailable
 from lamplighter.testing.faults import STRIKES, Faults
 from lamplighter.testing.simulation import Simulation
 
@@ -25,7 +26,7 @@ MINUTES = 2.0
 """Virtual time with faults."""
 
 REACH = (
-    *sorted({kind for kinds in STRIKES.values() for kind in kinds}), "lost_hint",
+    *sorted({kind for kinds in STRIKES.values() for kind in kinds}), "lost_hint", "gave_up",
     "job.fenced", "job.dead", "job.cancelled", "job.requeued", "job.snoozed", "job.released", "job.parked",
     "lane.abandoned", "lane.returned", "runtime.recovered", "turn.recovered", "actor.crashed", "actor.restarted",
     "supervisor.restarted", "slot.fired", "slot.caught_up", "slot.skipped", "clock.jumped", "store.unavailable",
@@ -39,10 +40,16 @@ def faults_of(chance: random.Random) -> Faults:
     kinds = {
         "crash_actor": 0.01, "crash_handler": 0.03, "hang": 0.03, "store_error": 0.01, "commit_unknown": 0.02,
         "kill_process": 0.0005, "power_cut": 0.001, "clock_jump": 0.002, "log_error": 0.01, "slow_log": 0.002,
-        "lost_hint": 0.2,
+        "lost_hint": 0.2, "kill_child": 0.1,
     }  # fmt: skip
     share = chance.choice((0.15, 0.4, 1.0))
-    return Faults(**{kind: rate * chance.choice((0.3, 1.0, 3.0)) for kind, rate in kinds.items() if chance.random() < share})
+    if chance.random() < 0.8:
+        del kinds["power_cut"]
+    if chance.random() < 0.1:
+        # Only the broker dies, and nobody else's work may suffer.
+        return Faults(crash_actor=0.05, crash_only="broker", commit_unknown=chance.choice((0.0, 0.05)))
+    rates = {kind: rate * chance.choice((0.3, 1.0, 3.0)) for kind, rate in kinds.items() if chance.random() < share}
+    return Faults(**rates)
 
 
 def in_child(job: Job) -> str:
@@ -57,6 +64,9 @@ class Host:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.claimed: dict[str, str] = {}
+        self.overslept: list[str] = []
+        self.returned: Counter[str] = Counter()
+        self.requeued: set[str] = set()
 
     def boot(self, runtime: Runtime) -> None:
         """Add handlers and schedules; runs in every life of every process."""
@@ -65,8 +75,8 @@ class Host:
         jobs.add_handler("quick", lambda job: job.data, concurrency=1, max_attempts=50, backoff=[0.5])
         jobs.add_handler("async", self.work_async, concurrency=4, timeout=15, max_attempts=50, backoff=[1])
         jobs.add_handler("child", in_child, concurrency=2, timeout=4, max_attempts=5, backoff=[1], isolation="process")
-        jobs.add_handler("later", self.leave_open, timeout=30, auto_done=False, max_attempts=50, backoff=[1])
-        jobs.add_handler("single", self.work, concurrency=3, concurrency_total=1, timeout=20, backoff=[1])
+        jobs.add_handler("later", self.leave_open, timeout=30, auto_done=False, max_attempts=3, backoff=[1])
+        jobs.add_handler("single", self.work, concurrency=3, concurrency_total=1, timeout=20, max_attempts=3, backoff=[1])
         scheduler = runtime.scheduler
         scheduler.add("quick", "*/15 * * * * *", "tick", catch_up="all", catch_up_max=5)
         scheduler.add("work", "@every 40s", 3, catch_up="latest", overlap="skip")
@@ -76,6 +86,12 @@ class Host:
     # --- handlers -------------------------------------------------------------------------------------------
 
     def work(self, job: Job) -> object:
+        """As `_work`, and counts the times that it was not told to stop."""
+        result = self._work(job)
+        self.returned[job.id] += not job.cancelled
+        return result
+
+    def _work(self, job: Job) -> object:
         """Succeeds, fails, sleeps, asks for another time, gives up: each job its own way, every time the same."""
         number = job.data if isinstance(job.data, int) else 0
         match number % 11:
@@ -93,8 +109,8 @@ class Host:
                 job.queue("quick", number, id=f"{job.id}-child")
             case 9 if job.attempt < 10:
                 raise RuntimeError("always")
-            case 10:
-                job.sleep(60)
+            case 10 if job.sleep(60):
+                self.overslept.append(job.id)
         return number
 
     async def work_async(self, job: Job) -> object:
@@ -153,6 +169,7 @@ class Host:
             case 0:
                 self._insist(runtime, partial(jobs.cancel, target))
             case 1:
+                self.requeued.add(target)
                 self._insist(runtime, partial(jobs.requeue, target))
             case 2:
                 self._insist(runtime, partial(jobs.mark_done, target, "marked"))
@@ -200,8 +217,6 @@ class Host:
 
 def spec_of(options: dict[str, object]) -> object:
     """As `queue_many` takes it."""
-    from lamplighter import JobSpec
-
     return JobSpec(**options)  # type: ignore[arg-type]
 
 
@@ -210,22 +225,36 @@ def pause(runtime: Runtime, seconds: float) -> None:
     runtime.environment.event().wait(seconds)
 
 
-def simulation_of(seed: int) -> Simulation:
+def simulation_of(seed: int, host: Host) -> Simulation:
     """A host, and what goes wrong around it: all of it follows from the seed."""
     chance = random.Random(seed)
     faults = faults_of(chance)
     processes = 1 if faults.power_cut else chance.choice((1, 1, 2, 3))
-    host = Host(seed)
     patient = chance.random() < 0.8
     return Simulation(
         host.boot, host=host.live, seed=seed, faults=faults, processes=processes,
         restarts_max=10_000 if patient else 5, lane_grace_seconds=3.0, abandoned_threads_max=10_000,
+        keep_done_seconds=chance.choice((86400.0, 86400.0, 60.0)),
     )  # fmt: skip
 
 
 def scenario(seed: int) -> Counter[str]:
     """One simulation, checked."""
-    with simulation_of(seed) as simulation:
+    host = Host(seed)
+    with simulation_of(seed, host) as simulation:
         simulation.run(minutes=MINUTES)
         simulation.check()
+        # Open-ended claims time out half a minute after their handler has returned.
+        simulation.settle(until=lambda: simulation.runtime.jobs.counts()["running"] == 0)
+        faults = simulation.faults
+        if not faults.log_error:
+            check_log(simulation.log)
+        if len(simulation.runtimes) == 1 and not (faults.log_error or faults.crash_actor or faults.commit_unknown):
+            check_pauses(simulation.log)
+        check_store(simulation.runtime)
+        assert not host.overslept, f"slept through their timeout: {host.overslept}"
+        if faults.crash_only == "broker":
+            again = {job_id: times for job_id, times in host.returned.items() if times > 1}
+            again = {job_id: times for job_id, times in again.items() if job_id not in host.requeued}
+            assert not again, f"ran again though only brokers died: {again}"
         return simulation.reached

@@ -1,0 +1,84 @@
+"""What a campaign looks at besides the audit: promises that the log of any one job cannot show."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lamplighter import Runtime
+from lamplighter.lifecycle import MOVES
+from lamplighter.messages.jobs import JobRecord
+
+
+def check_log(text: str) -> None:
+    """Limits, keys and times, over the moves of all jobs in the order of their revisions."""
+    keys: dict[tuple[str, str], str] = {}
+    key_of: dict[str, tuple[str, str]] = {}
+    name_of: dict[str, str] = {}
+    singles: set[str] = set()
+    for move in moves_of(text):
+        job_id, to = move["job_id"], move["to"]
+        name = name_of.setdefault(job_id, move.get("job_name", ""))
+        if name == "single":
+            (singles.add if to == "running" else singles.discard)(job_id)
+            assert len(singles) <= 1, f"{singles} run at once, and only one may: {move}"
+        assert move.get("waited", 0.0) >= 0.0, f"a job was started before it was due: {move}"
+        if "unique_key" in move:
+            key_of[job_id] = (name, move["unique_key"])
+        if job_id in key_of:
+            holder = keys.setdefault(key_of[job_id], job_id)
+            assert to not in ("queued", "running") or holder == job_id, f"{holder} holds the key of {move}"
+            if to in ("done", "dead", "cancelled") and holder == job_id:
+                del keys[key_of[job_id]]
+
+
+def moves_of(text: str) -> list[dict[str, Any]]:
+    """Every change of state, also those that only a recovery told of."""
+    moves: dict[int, dict[str, Any]] = {}
+    for line in lines_of(text):
+        if "rev" in line:
+            moves[line["rev"]] = line
+        for rev, event, job_id, *_ in line.get("told", ()):
+            if rev is not None:
+                moves.setdefault(rev, {"job_id": job_id, "to": MOVES[event][1].value, "event": event})
+    return [moves[rev] for rev in sorted(moves)]
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    """The lines that are Lamplighter's own."""
+    return [json.loads(line) for line in text.splitlines() if '"seq"' in line]
+
+
+def check_pauses(text: str) -> None:
+    """No job of a paused name is claimed. In one process's log the lines lie in the order of the commits."""
+    paused: set[str] = set()
+    for line in lines_of(text):
+        match line["event"]:
+            case "name.paused":
+                paused.add(line["job_name"])
+            case "name.resumed":
+                paused.discard(line["job_name"])
+            case "runtime.started":
+                # What the last turn of a killed boot did is told without its pauses.
+                paused.clear()
+            case "job.claimed":
+                assert line["job_name"] not in paused, f"a job of a paused name was claimed: {line}"
+
+
+def check_store(runtime: Runtime) -> None:
+    """Why the dead are dead, and that nothing runs for ever."""
+    for job in runtime.jobs.list(state="dead", limit=1000):
+        attempts = runtime.jobs.attempts(job)
+        blamed = sum(attempt.outcome == "interrupted" and attempt.begun for attempt in attempts)
+        failed = sum(attempt.outcome in ("failed", "timed_out", "discarded") for attempt in attempts)
+        if (job.reason or "").startswith("poison"):
+            assert blamed >= 3, f"poison after {blamed} begun claims that were interrupted: {describe(job.record)}"
+        else:
+            assert failed >= job.record.attempt, f"{failed} attempts failed: {describe(job.record)}"
+    running = [describe(job.record) for job in runtime.jobs.list(state="running")]
+    assert not running, f"still running: {running}"
+
+
+def describe(job: JobRecord) -> str:
+    """A job in one line."""
+    return f"{job.id} ({job.name}) {job.state}, attempt {job.attempt}, claim {job.claim_no}: {job.reason}"
