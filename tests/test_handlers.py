@@ -13,8 +13,7 @@ import pytest
 import structlog
 from lamplighter import Backoff, Discard, Job, JobFailed, JobTimeout, RestartBudget, Snooze, UnknownHandler, UsageError
 from lamplighter.environment import Environment
-
-from .manual_clock import ManualTime
+from lamplighter.testing.clock import ManualTime
 
 
 @dataclasses.dataclass

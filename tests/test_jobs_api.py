@@ -21,9 +21,8 @@ from lamplighter import (
     UsageError,
 )
 from lamplighter.environment import Environment
+from lamplighter.testing.clock import ManualTime
 from sqlalchemy.orm import Session
-
-from .manual_clock import ManualTime
 
 
 def fail(job):

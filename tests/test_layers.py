@@ -32,10 +32,13 @@ LAYERS = (
 HOMES = {
     "croniter": {"cron.py"},
     "structlog": {"log.py", "outlets.py", "logfile.py"},
-    "msgspec": {"payload.py", "jsonline.py", "history/"},
+    "msgspec": {"payload.py", "jsonline.py", "history/", "testing/paper.py"},
     "rich": {"cli/"},
-    "sqlite3": {"stores/", "testing/power.py"},
+    "sqlite3": {"stores/", "testing/"},
     "apsw": {"testing/power.py"},
+    "greenlet": {"testing/world.py"},
+    "hypothesis": {"testing/shrinking.py"},
+    "pytest": {"testing/"},
     "pykka": {"actors/", "supervisor.py"},
 }
 

@@ -17,8 +17,8 @@ from lamplighter.actors.broker import JobBroker
 from lamplighter.environment import Environment
 from lamplighter.life import Life
 from lamplighter.messages.mail import Housekeep, Look
-
-from .manual_clock import ManualTime, is_idle
+from lamplighter.testing.clock import ManualTime
+from lamplighter.testing.draining import is_idle
 
 MARCH = datetime(2026, 3, 2, tzinfo=UTC)
 

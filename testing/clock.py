@@ -1,4 +1,11 @@
-"""Time that a test owns: it stands still until `advance`, which makes the calls that are due on the caller's thread."""
+"""Time that a test owns, for a runtime on real threads: it stands still until `advance`.
+
+    time = ManualTime(datetime(2026, 1, 1, tzinfo=UTC))
+    runtime = Runtime(":memory:", environment=Environment(clock=time.clock))
+
+What is due is called on the thread that lets time pass. The actors hear of it on their own threads: `drain` waits for
+them.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +13,23 @@ import heapq
 import itertools
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 
-from lamplighter import Runtime
-from lamplighter.actors.scheduler import SchedulerActor
+from ..messages.jobs import Instant, Seconds
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+"""When time begins, unless told otherwise."""
 
 
 class ManualTime:
-    """One flow of time, shared by every clock (that is: every life of a runtime) that is made from it."""
+    """One flow of time, shared by every clock (that is: every life of a runtime) that is made from it.
 
-    def __init__(self, now: float) -> None:
-        self.wall = now
+    Args:
+        now: wall time at the beginning, as an aware date-time or in seconds since the Unix epoch.
+    """
+
+    def __init__(self, now: Instant | datetime = START) -> None:
+        self.wall = now.timestamp() if isinstance(now, datetime) else now
         self.elapsed = 0.0
         self._clocks: list[ManualClock] = []
 
@@ -25,14 +39,19 @@ class ManualTime:
         self._clocks.append(clock)
         return clock
 
-    def advance(self, seconds: float) -> None:
+    @property
+    def now(self) -> datetime:
+        """Wall time."""
+        return datetime.fromtimestamp(self.wall, UTC)
+
+    def advance(self, seconds: Seconds) -> None:
         """Let time pass at once; whoever is due is called, with the present that `now` then tells."""
         self.wall += seconds
         self.elapsed += seconds
         for clock in self._clocks:
             clock.make_due_calls()
 
-    def step(self, seconds: float) -> None:
+    def step(self, seconds: Seconds) -> None:
         """Move wall time only, as an administrator does, and say so."""
         self.wall += seconds
         for clock in self._clocks:
@@ -40,31 +59,18 @@ class ManualTime:
             clock.make_due_calls()
 
 
-def is_idle(runtime: Runtime) -> bool:
-    """Whether every actor of a runtime has handled all that it was told, and every tick that was sent is stored."""
-    life = runtime.life
-    assert life is not None
-    scheduler = life.post.find("scheduler")
-    if not isinstance(scheduler, SchedulerActor):
-        return False
-    actors = [life.post.find(name) for name in life.post.names()]
-    return all(active.sent_at is None for active in list(scheduler._active.values())) and not any(
-        len(actor.mailbox) or actor.busy_since is not None for actor in actors if actor is not None
-    )
-
-
 class ManualCall:
-    """A timed call."""
+    """See `clock.Timer`."""
 
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.call: Callable[[], None] | None = call
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call: Callable[[], object] | None = call
 
     def cancel(self) -> None:
         self.call = None
 
 
 class ManualClock:
-    """See lamplighter.clock.Clock."""
+    """See `clock.Clock`. Made by `ManualTime.clock`."""
 
     def __init__(self, time: ManualTime) -> None:
         self._time = time
@@ -72,22 +78,22 @@ class ManualClock:
         self._order = itertools.count()
         self._monotonic: list[tuple[float, int, ManualCall]] = []
         self._wall: list[tuple[float, int, ManualCall]] = []
-        self._jump: list[Callable[[float], None]] = []
+        self._jump: list[Callable[[Seconds], object]] = []
         self._stopped = False
 
-    def now(self) -> float:
+    def now(self) -> Instant:
         return self._time.wall
 
-    def monotonic(self) -> float:
+    def monotonic(self) -> Seconds:
         return self._time.elapsed
 
-    def after(self, seconds: float, call: Callable[[], None]) -> ManualCall:
+    def after(self, seconds: Seconds, call: Callable[[], object]) -> ManualCall:
         return self._add(self._monotonic, self._time.elapsed + seconds, call)
 
-    def at(self, instant: float, call: Callable[[], None]) -> ManualCall:
+    def at(self, instant: Instant, call: Callable[[], object]) -> ManualCall:
         return self._add(self._wall, instant, call)
 
-    def on_jump(self, call: Callable[[float], None]) -> None:
+    def on_jump(self, call: Callable[[Seconds], object]) -> None:
         self._jump.append(call)
 
     def start(self) -> None:
@@ -96,11 +102,13 @@ class ManualClock:
     def stop(self) -> None:
         self._stopped = True
 
-    def jumped(self, seconds: float) -> None:
+    def jumped(self, seconds: Seconds) -> None:
+        """Tell whoever wants to know that wall time was stepped."""
         for call in () if self._stopped else self._jump:
             call(seconds)
 
     def make_due_calls(self) -> None:
+        """Make the calls whose time has come, on this thread."""
         with self._lock:
             due = []
             for heap, now in ((self._monotonic, self._time.elapsed), (self._wall, self._time.wall)):
@@ -110,7 +118,7 @@ class ManualClock:
             if timed.call is not None and not self._stopped:
                 timed.call()
 
-    def _add(self, heap: list[tuple[float, int, ManualCall]], due: float, call: Callable[[], None]) -> ManualCall:
+    def _add(self, heap: list[tuple[float, int, ManualCall]], due: float, call: Callable[[], object]) -> ManualCall:
         timed = ManualCall(call)
         now = self._time.elapsed if heap is self._monotonic else self._time.wall
         if due <= now:

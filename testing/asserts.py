@@ -1,0 +1,170 @@
+"""Saying what a test expects to have been queued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, overload
+
+from ..errors import UsageError
+from ..job import Job
+from ..jobs import LIST_JOBS_MAX, Jobs
+
+ANY: Any = ...
+"""Whatever the data."""
+
+DELAY_SECONDS_TOLERANCE = 0.001
+"""How exactly a delay is compared."""
+
+SHOWN_MAX = 20
+"""How many jobs an error shows."""
+
+FIELDS = (
+    "id", "state", "priority", "unique", "schedule", "slot", "run_at", "at", "delay", "timeout", "max_attempts",
+    "attempt", "reason", "error", "result",
+)  # fmt: skip
+"""What can be asked for besides the data: what `jobs.queue` takes, and what a Job shows."""
+
+
+class HasJobs(Protocol):
+    """A `Runtime`, or an `Inline`."""
+
+    @property
+    def jobs(self) -> Jobs: ...
+
+
+class HasRuntime(Protocol):
+    """A `Simulation`."""
+
+    @property
+    def runtime(self) -> HasJobs: ...
+
+
+@overload
+def assert_queued(
+    where: HasJobs | HasRuntime, name: str, data: Any = ANY, *, count: None = None, **fields: Any
+) -> Job[Any]: ...
+
+
+@overload
+def assert_queued(
+    where: HasJobs | HasRuntime, name: str, data: Any = ANY, *, count: int, **fields: Any
+) -> list[Job[Any]]: ...
+
+
+def assert_queued(
+    where: HasJobs | HasRuntime, name: str, data: Any = ANY, *, count: int | None = None, **fields: Any
+) -> Job[Any] | list[Job[Any]]:
+    """Such a job was queued, whatever has become of it since; `state="queued"` asks that it still waits.
+
+    Args:
+        where: a runtime, an `Inline` or a `Simulation`.
+        name: of the job.
+        data: a dict that the job's data contains (so do dicts within it); a function of the data that says whether it
+            is meant; or the data itself.
+        count: exactly so many; otherwise one or more.
+        fields: what else is so: `unique`, `priority`, `delay` (seconds), `at` or `run_at` (a date-time), `schedule`,
+            `slot`, `timeout`, `max_attempts`, `id`, `state`, and what else a `Job` shows; or a function of it.
+
+    Returns:
+        The job that was queued last; with `count`, all of them, the first queued first.
+
+    Raises:
+        AssertionError: there is none, or are not so many; it lists what there is instead.
+    """
+    jobs = _jobs(where)
+    found = _find(jobs, name, data, fields)
+    if count is None and found:
+        return found[-1]
+    if count is not None and len(found) == count:
+        return found
+    wanted = "a job" if count is None else f"{count} of the jobs"
+    raise AssertionError(
+        f"expected {wanted} {_told(name, data, fields)} to have been queued, got {len(found)} among:\n{_all(jobs)}"
+    )
+
+
+def assert_not_queued(where: HasJobs | HasRuntime, name: str, data: Any = ANY, **fields: Any) -> None:
+    """No such job was queued. The arguments are those of `assert_queued`.
+
+    Raises:
+        AssertionError: there is one; it lists what there is.
+    """
+    jobs = _jobs(where)
+    found = _find(jobs, name, data, fields)
+    if found:
+        raise AssertionError(
+            f"expected no job {_told(name, data, fields)} to have been queued, got {len(found)} among:\n{_all(jobs)}"
+        )
+
+
+def _jobs(where: Any) -> Jobs:
+    jobs = getattr(getattr(where, "runtime", where), "jobs", None)
+    if not isinstance(jobs, Jobs):
+        raise UsageError(f"expected a Runtime, an Inline or a Simulation, got: {where!r:.200}")
+    return jobs
+
+
+def _find(jobs: Jobs, name: str, data: Any, fields: dict[str, Any]) -> list[Job[Any]]:
+    unknown = sorted(fields.keys() - set(FIELDS))
+    if unknown:
+        raise UsageError(f"expected fields of a job ({', '.join(FIELDS)}), got: {', '.join(unknown)}")
+    return [
+        job
+        for job in reversed(jobs.list(name, limit=LIST_JOBS_MAX))
+        if _matches(job.data, data) and all(_is(job, field, wanted) for field, wanted in fields.items())
+    ]
+
+
+def _matches(data: Any, wanted: Any) -> bool:
+    if wanted is ANY:
+        return True
+    if callable(wanted):
+        return bool(wanted(data))
+    if isinstance(wanted, dict):
+        return isinstance(data, dict) and all(
+            key in data and _matches(data[key], value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, tuple):
+        # JSON knows lists only.
+        return bool(data == list(wanted))
+    return bool(data == wanted)
+
+
+def _is(job: Job[Any], field: str, wanted: Any) -> bool:
+    got = _value(job, field)
+    if callable(wanted):
+        return bool(wanted(got))
+    if field == "delay":
+        return abs(got - float(getattr(wanted, "total_seconds", lambda: wanted)())) <= DELAY_SECONDS_TOLERANCE
+    return bool(got == wanted)
+
+
+def _value(job: Job[Any], field: str) -> Any:
+    match field:
+        case "at":
+            return job.run_at
+        case "delay":
+            return job.record.run_at - job.record.queued_at
+        case "timeout" | "max_attempts":
+            return getattr(job.record, field)
+        case _:
+            return getattr(job, field)
+
+
+def _told(name: str, data: Any, fields: dict[str, Any]) -> str:
+    about = {} if data is ANY else {"data": data}
+    return ", ".join([name, *(f"{field}={_text(value)}" for field, value in {**about, **fields}.items())])
+
+
+def _text(value: Any) -> str:
+    return getattr(value, "__name__", repr(value)) if isinstance(value, Callable) else repr(value)  # type: ignore[arg-type]
+
+
+def _all(jobs: Jobs) -> str:
+    shown = jobs.list(limit=SHOWN_MAX + 1)
+    lines = [
+        f"  {job.name} data={job.data!r:.200} state={job.state} priority={job.priority} unique={job.unique!r} "
+        f"delay={_value(job, 'delay'):g} schedule={job.schedule!r}"
+        for job in shown[:SHOWN_MAX]
+    ]
+    return "\n".join([*lines, *(["  ..."] if len(shown) > SHOWN_MAX else [])]) or "  nothing: no job was queued"

@@ -1,0 +1,99 @@
+"""Waiting until a runtime on real threads has nothing to do."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from ..actors.scheduler import SchedulerActor
+from ..clock import SystemClock
+from ..life import Life
+from ..log import Subscription
+from ..messages.jobs import Seconds
+from ..runtime import Runtime
+
+LOOK_SECONDS = 0.02
+"""How often it is looked at besides, because a mailbox that becomes empty says nothing."""
+
+LOOKS_MIN = 2
+"""A message may be between its mailbox and its actor; so an empty mailbox is believed at the second look."""
+
+JOBS_SHOWN_MAX = 10
+"""How many jobs an error names."""
+
+OPEN_JOBS_MAX = 10_000
+"""So many jobs are looked at."""
+
+
+class _Bell(Subscription):
+    """A subscription whose events are not kept: each of them is a reason to look again."""
+
+    def __init__(self, rung: threading.Event, waiting: Any) -> None:
+        super().__init__(lambda event: None, None, waiting)
+        self._rung = rung
+
+    def offer(self, event: dict[str, Any], waiting_max: int) -> None:
+        self._rung.set()
+
+
+def drain(runtime: Runtime, timeout: Seconds = 30.0) -> None:
+    """Wait until nothing that is due waits or runs. What waits for its time, its retry or a handler is left alone.
+
+    Args:
+        runtime: a started one, on real threads. `Inline` and `Simulation` have their own.
+        timeout: seconds of real time, whatever clock the runtime has.
+
+    Raises:
+        TimeoutError: something still waits or runs; it says what.
+    """
+    life = runtime.living()
+    rung, clock = threading.Event(), SystemClock()
+    bell = _Bell(rung, life.environment.mailbox())
+    give_up_at = clock.monotonic() + timeout
+    looks = 0
+    life.log.subscribe(bell)
+    try:
+        while looks < LOOKS_MIN:
+            rung.clear()
+            waiting = open_jobs(runtime)
+            looks = looks + 1 if not waiting and is_idle(runtime) else 0
+            remaining = give_up_at - clock.monotonic()
+            if remaining <= 0 and looks == 0:
+                raise TimeoutError(f"after {timeout:g} s these still wait or run: {', '.join(waiting) or 'messages'}")
+            if looks < LOOKS_MIN:
+                rung.wait(max(0.0, min(remaining, LOOK_SECONDS)))
+    finally:
+        _unsubscribe(life, bell)
+
+
+def is_idle(runtime: Runtime) -> bool:
+    """Whether every actor of a runtime has handled all that it was told, and every tick that was sent is stored."""
+    life = runtime.living()
+    scheduler = life.post.find("scheduler")
+    if not isinstance(scheduler, SchedulerActor):
+        return False
+    actors = [life.post.find(name) for name in life.post.names()]
+    return all(active.sent_at is None for active in list(scheduler._active.values())) and not any(
+        len(actor.mailbox) or actor.busy_since is not None for actor in actors if actor is not None
+    )
+
+
+def open_jobs(runtime: Runtime) -> list[str]:
+    """What is due and waits, or runs, as far as somebody here handles it and nobody has paused it."""
+    life, registry = runtime.living(), runtime.registry
+    names = {name for name in registry.names() if registry.handlers(name)} - set(life.store.paused())
+    now = life.clock.now()
+    running = life.store.list(name=None, state="running", limit=OPEN_JOBS_MAX, before=None)
+    queued = life.store.list(name=None, state="queued", limit=OPEN_JOBS_MAX, before=None)
+    found = [
+        *(job for job in running if not job.deferred),
+        *(job for job in queued if job.run_at <= now and job.name in names),
+    ]
+    shown = [f"{job.id} ({job.name}, {job.state})" for job in found[:JOBS_SHOWN_MAX]]
+    return [*shown, f"and {len(found) - JOBS_SHOWN_MAX} more"] if len(found) > JOBS_SHOWN_MAX else shown
+
+
+def _unsubscribe(life: Life, bell: Subscription) -> None:
+    # A host's subscriptions last as long as its runtime, so the log has no way to end one.
+    if bell in life.log._subscriptions:
+        life.log._subscriptions.remove(bell)

@@ -1,0 +1,216 @@
+"""Ordinary unit tests: a host's handlers and schedules on the test's own thread, in virtual time, without waiting.
+
+    with Inline(register) as app:
+        job = app.jobs.queue("price", {"items": []})      # it has run when this returns
+        app.advance(days=1)                               # a day passes, and its schedules fire
+
+Nothing is faked: it is a `Simulation` without faults, so data is really serialised, and the store is the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from ..job import Job
+from ..jobs import Jobs
+from ..lanes.handler import Handler
+from ..log import current_corr
+from ..messages.jobs import JobSpec, Seconds
+from ..messages.mail import Attach
+from ..registry import Registry
+from ..runtime import Runtime
+from ..scheduler import Scheduler
+from .simulation import SETTLE_SECONDS_MAX, START, Simulation
+
+HUSH_SECONDS = 0.01
+"""So long it takes, in virtual time, until everybody has read what was last told."""
+
+ENDINGS = ("job.done", "job.dead", "job.cancelled")
+"""The events that tell a job's end."""
+
+
+class Inline:
+    """See the module.
+
+    Args:
+        boot: called with a `Runtime` before its start: adds handlers and schedules.
+        at_once: whether what is queued runs before `queue` returns. Otherwise nothing runs but in `drain`, so that a
+            test can look at the queue in between.
+        start: wall time at the beginning.
+        seed: chooses what is left to chance, such as the jitter of back-offs.
+        options: as `Runtime` takes them.
+    """
+
+    def __init__(
+        self,
+        boot: Callable[[Runtime], object],
+        *,
+        at_once: bool = True,
+        start: datetime = START,
+        seed: int = 0,
+        **options: Any,
+    ) -> None:
+        self.at_once = at_once
+        self._boot = boot
+        self._shelf = _Shelf(is_open=at_once)
+        self._ended: list[Job[Any]] = []
+        self._simulation = Simulation(self._prepare, seed=seed, start=start, **options)
+
+    def __enter__(self) -> Self:
+        self._simulation.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._simulation.__exit__(kind, error, trace)
+
+    # --- what a test does -----------------------------------------------------------------------------------
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime that `boot` was called with."""
+        return self._simulation.runtime
+
+    @property
+    def jobs(self) -> Jobs:
+        """Its Jobs API."""
+        return self.runtime.jobs
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """Its Scheduler API."""
+        return self.runtime.scheduler
+
+    @property
+    def now(self) -> datetime:
+        """Wall time. It passes when a handler sleeps, and when `advance` is called."""
+        return self._simulation.now
+
+    @property
+    def log(self) -> str:
+        """All that was logged so far, as JSON lines."""
+        return self._simulation.log
+
+    def drain(self, seconds: Seconds = SETTLE_SECONDS_MAX) -> list[Job[Any]]:
+        """Run everything that is due, and what it queues, until nothing is. What waits for its time is left alone.
+
+        Args:
+            seconds: of virtual time, at most.
+
+        Returns:
+            The jobs that ended meanwhile, in the order in which they did.
+
+        Raises:
+            AssertionError: something still runs after so many seconds.
+        """
+        self._ended.clear()
+        self._open_shelf(True)
+        try:
+            self._simulation.settle(seconds=seconds)
+        finally:
+            self._open_shelf(self.at_once)
+        return self._take_ended()
+
+    def advance(
+        self, *, days: float = 0.0, hours: float = 0.0, minutes: float = 0.0, seconds: Seconds = 0.0
+    ) -> list[Job[Any]]:
+        """Let time pass: delays and back-offs run out, schedules fire.
+
+        Returns:
+            The jobs that ended meanwhile, in the order in which they did; none when nothing runs but in `drain`.
+        """
+        self._ended.clear()
+        self._simulation.run(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        if self.at_once:
+            self._simulation.settle()
+        return self._take_ended()
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    def _prepare(self, runtime: Runtime) -> None:
+        runtime.registry = self._shelf = _Shelf(is_open=self.at_once)
+        runtime.jobs = _InlineJobs(runtime, self._after)
+        runtime.scheduler = _InlineScheduler(runtime, self._after)
+        runtime.subscribe(self._note_ended, events=ENDINGS)
+        self._boot(runtime)
+
+    def _after(self) -> None:
+        """Something was queued by the test itself, or by what it calls."""
+        if self.at_once and current_corr() is None and self._simulation.is_in_test:
+            self._simulation.settle()
+
+    def _open_shelf(self, is_open: bool) -> None:
+        if is_open == self._shelf.is_open:
+            return
+        self._shelf.is_open = is_open
+        post = self.runtime.living().post
+        for name in self._shelf.names():
+            post.tell(f"handler:{name}", Attach())
+        self._simulation.run(seconds=HUSH_SECONDS)
+
+    def _note_ended(self, event: dict[str, Any]) -> None:
+        """Runs beside the test. A picture is taken at once, because retention removes what ended long ago."""
+        self._ended.append(self.jobs.get(event["job_id"]))
+
+    def _take_ended(self) -> list[Job[Any]]:
+        self._simulation.run(seconds=HUSH_SECONDS)
+        ended, self._ended = self._ended, []
+        return ended
+
+
+class _Shelf(Registry):
+    """Has its handlers only while it is open. Nothing is paused: to the runtime, they are not there yet."""
+
+    def __init__(self, *, is_open: bool) -> None:
+        super().__init__()
+        self.is_open = is_open
+
+    def handlers(self, name: str) -> Sequence[Handler]:
+        return super().handlers(name) if self.is_open else ()
+
+
+class _InlineJobs(Jobs):
+    """Whose calls return after what they have made due has run."""
+
+    def __init__(self, runtime: Runtime, after: Callable[[], None]) -> None:
+        super().__init__(runtime)
+        self._after = after
+
+    def queue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
+        job = super().queue(name, data, **options)
+        if options.get("connection") is not None:
+            # It does not exist before the host's own transaction commits.
+            return job
+        return self._now(job)
+
+    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        queued = super().queue_many(jobs)
+        self._after()
+        return [self._picture(job) for job in queued]
+
+    def requeue(self, job: Job[Any] | str, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
+        return self._now(super().requeue(job, delay=delay))
+
+    def _now(self, job: Job[Any]) -> Job[Any]:
+        self._after()
+        return self._picture(job)
+
+    def _picture(self, job: Job[Any]) -> Job[Any]:
+        return Job(self.get(job).record, deduplicated=job.deduplicated)
+
+
+class _InlineScheduler(Scheduler):
+    """Whose `run_now` returns the job that has run."""
+
+    def __init__(self, runtime: Runtime, after: Callable[[], None]) -> None:
+        super().__init__(runtime)
+        self._after = after
+
+    def run_now(self, schedule_id: str) -> Job[Any]:
+        job = super().run_now(schedule_id)
+        self._after()
+        return self._runtime.jobs.get(job)

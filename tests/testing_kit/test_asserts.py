@@ -1,0 +1,106 @@
+"""`assert_queued` and `assert_not_queued`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from lamplighter import Runtime, UsageError
+from lamplighter.testing import Inline, Simulation, assert_not_queued, assert_queued
+
+
+def nothing(runtime: Runtime) -> None:
+    """A host without handlers."""
+
+
+@pytest.fixture
+def app() -> Iterator[Inline]:
+    with Inline(nothing) as one:
+        one.jobs.queue("mail", {"to": "ada", "parts": {"head": 1, "body": 2}}, unique="ada-1", delay=60, priority=2)
+        one.jobs.queue("mail", {"to": "eve"})
+        one.jobs.queue("price", [1, 2])
+        yield one
+
+
+def test_the_job_that_was_queued_last_is_returned(app: Inline) -> None:
+    assert assert_queued(app, "mail").data == {"to": "eve"}
+
+
+def test_a_dict_is_a_part_of_what_was_queued_and_so_are_dicts_in_it(app: Inline) -> None:
+    job = assert_queued(app, "mail", {"parts": {"body": 2}})
+
+    assert job.data["to"] == "ada"
+    assert_not_queued(app, "mail", {"parts": {"body": 3}})
+    assert_not_queued(app, "mail", {"parts": {"tail": None}})
+
+
+def test_a_predicate_sees_the_data(app: Inline) -> None:
+    assert assert_queued(app, "mail", lambda data: data["to"].startswith("a")).unique == "ada-1"
+    assert_queued(app, "mail", {"to": lambda to: len(to) == 3})
+
+
+def test_other_data_is_compared_as_json_would_carry_it(app: Inline) -> None:
+    assert_queued(app, "price", [1, 2])
+    assert_queued(app, "price", (1, 2))
+    assert_not_queued(app, "price", [1])
+
+
+def test_count_is_exact_and_gives_all_of_them_in_the_order_of_the_queue(app: Inline) -> None:
+    assert [job.data["to"] for job in assert_queued(app, "mail", count=2)] == ["ada", "eve"]
+    assert assert_queued(app, "mail", {"to": "bob"}, count=0) == []
+    with pytest.raises(AssertionError, match="expected 1 of the jobs mail"):
+        assert_queued(app, "mail", count=1)
+
+
+def test_fields_are_those_of_the_call_and_of_the_job(app: Inline) -> None:
+    job = assert_queued(app, "mail", unique="ada-1", priority=2, delay=timedelta(minutes=1), state="queued")
+
+    assert_queued(app, "mail", at=job.run_at, id=job.id, schedule=None, timeout=None, max_attempts=None)
+    assert_queued(app, "mail", priority=lambda priority: priority > 1, run_at=job.run_at)
+    assert_not_queued(app, "mail", unique="ada-1", priority=1)
+
+
+def test_the_error_lists_what_was_queued_instead(app: Inline) -> None:
+    with pytest.raises(AssertionError) as caught:
+        assert_queued(app, "mail", {"to": "bob"}, priority=5)
+
+    said = str(caught.value)
+    assert "expected a job mail, data={'to': 'bob'}, priority=5 to have been queued, got 0 among:" in said
+    assert "mail data={'to': 'eve'} state=queued priority=0 unique=None delay=0" in said
+    assert "price data=[1, 2]" in said
+
+
+def test_the_error_says_so_when_nothing_was_queued() -> None:
+    with Inline(nothing) as app, pytest.raises(AssertionError, match="nothing: no job was queued"):
+        assert_queued(app, "mail")
+
+
+def test_what_should_not_have_been_queued_is_listed(app: Inline) -> None:
+    with pytest.raises(AssertionError, match="expected no job price to have been queued, got 1 among"):
+        assert_not_queued(app, "price")
+
+
+def test_a_job_that_has_ended_was_queued_and_does_not_wait() -> None:
+    with Inline(lambda runtime: runtime.jobs.add_handler("mail", lambda job: 7)) as app:
+        app.jobs.queue("mail")
+
+        assert assert_queued(app, "mail", result=7).state == "done"
+        assert_not_queued(app, "mail", state="queued")
+
+
+def test_a_runtime_a_simulation_and_an_inline_can_be_asked() -> None:
+    runtime = Runtime(":memory:")
+    with runtime:
+        runtime.jobs.queue("mail")
+        assert_queued(runtime, "mail")
+    with Simulation(nothing) as sim:
+        sim.runtime.jobs.queue("mail")
+        assert_queued(sim, "mail")
+
+
+def test_a_field_that_no_job_has_is_refused(app: Inline) -> None:
+    with pytest.raises(UsageError, match="expected fields of a job .* got: uniqe"):
+        assert_queued(app, "mail", uniqe="ada-1")
+    with pytest.raises(UsageError, match="expected a Runtime"):
+        assert_queued(app.jobs, "mail")  # type: ignore[arg-type]

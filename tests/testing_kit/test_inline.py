@@ -1,0 +1,264 @@
+"""`Inline` and `drain`: a host's jobs on one thread in virtual time, or on real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from lamplighter import Job, JobFailed, Runtime, UsageError
+from lamplighter.environment import Environment
+from lamplighter.testing import Inline, ManualTime, Script, assert_queued, drain, fail, hang, ok, work
+
+
+def register(runtime: Runtime) -> None:
+    """A host: an order is priced, then mailed a minute later; every night the books are closed."""
+    jobs = runtime.jobs
+
+    @jobs.handler("price", max_attempts=2, backoff=[60])
+    def price(job: Job[Any]) -> int:
+        total = sum(item["price"] for item in job.data["items"])
+        jobs.queue("mail", {"total": total}, delay=60)
+        return total
+
+    @jobs.handler("mail")
+    async def mail(job: Job[Any]) -> str:
+        await asyncio.sleep(2)
+        return f"sent {job.data['total']}"
+
+    @jobs.handler("close-books")
+    def close_books(job: Job[Any]) -> str | None:
+        return job.slot and job.slot.isoformat()
+
+    runtime.scheduler.add("close-books", "0 3 * * *", key="nightly")
+
+
+def test_what_is_queued_has_run_when_queue_returns() -> None:
+    with Inline(register) as app:
+        job = app.jobs.queue("price", {"items": [{"price": 3}]})
+
+        assert (job.state, job.result) == ("done", 3)
+
+
+def test_what_fails_is_returned_as_it_waits_for_its_retry_and_its_error_is_not_raised() -> None:
+    with Inline(register) as app:
+        job = app.jobs.queue("price", {})
+
+        assert (job.state, job.error, job.attempt) == ("queued", "KeyError: 'items'", 1)
+        assert app.advance(minutes=2) == [app.jobs.get(job)] or app.jobs.get(job).state == "dead"
+        with pytest.raises(JobFailed, match="items"):
+            app.jobs.join(job)
+
+
+def test_time_passes_only_when_the_test_lets_it() -> None:
+    with Inline(register, start=datetime(2026, 3, 1, tzinfo=UTC)) as app:
+        app.jobs.queue("price", {"items": []})
+        mail = assert_queued(app, "mail", state="queued", delay=60)
+
+        assert app.drain() == []
+        (sent,) = app.advance(seconds=61)
+
+        assert (sent.id, sent.result) == (mail.id, "sent 0")
+        assert app.now - datetime(2026, 3, 1, tzinfo=UTC) < timedelta(minutes=2)
+
+
+def test_schedules_fire_as_time_passes() -> None:
+    with Inline(register) as app:
+        ended = app.advance(days=3)
+
+        assert [job.result for job in ended] == [f"2026-01-0{day}T03:00:00+00:00" for day in (1, 2, 3)]
+
+
+def test_without_at_once_nothing_runs_but_in_drain_which_returns_what_ended_in_order() -> None:
+    with Inline(register, at_once=False) as app:
+        first = app.jobs.queue("price", {"items": [{"price": 1}]})
+        second = app.jobs.queue("close-books")
+        third = app.jobs.queue("price", {"items": [{"price": 2}]})
+        waiting = app.advance(hours=4)
+
+        ended = app.drain()
+
+        assert (first.state, waiting) == ("queued", [])
+        assert {job.id for job in ended} > {first.id, second.id, third.id}
+        assert [job.record.rev for job in ended] == sorted(job.record.rev or 0 for job in ended)
+        assert app.jobs.counts()["running"] == 0
+
+
+def test_drain_runs_what_the_jobs_queue_too() -> None:
+    def countdown(runtime: Runtime) -> None:
+        @runtime.jobs.handler("count")
+        def count(job: Job[Any]) -> None:
+            if job.data:
+                job.queue("count", job.data - 1)
+
+    with Inline(countdown, at_once=False) as app:
+        app.jobs.queue("count", 4)
+
+        assert [job.data for job in app.drain()] == [4, 3, 2, 1, 0]
+
+
+def test_a_handler_that_queues_is_not_made_to_wait_for_what_it_queued() -> None:
+    seen: list[str] = []
+
+    def parent_and_child(runtime: Runtime) -> None:
+        @runtime.jobs.handler("parent")
+        def parent(job: Job[Any]) -> None:
+            runtime.jobs.queue("child")
+            seen.append("parent")
+
+        @runtime.jobs.handler("child")
+        def child(job: Job[Any]) -> None:
+            job.sleep(1)
+            seen.append("child")
+
+    with Inline(parent_and_child) as app:
+        app.jobs.queue("parent")
+
+    assert seen == ["parent", "child"]
+
+
+def test_data_is_really_serialised_and_refused_as_in_production() -> None:
+    with Inline(register) as app:
+        assert app.jobs.queue("unhandled", {"a": (1, 2)}).data == {"a": [1, 2]}
+        with pytest.raises(UsageError, match="JSON"):
+            app.jobs.queue("price", {"when": object()})
+
+
+def test_a_job_without_a_handler_a_paused_one_and_a_deferred_one_do_not_keep_drain_waiting() -> None:
+    def deferring(runtime: Runtime) -> None:
+        register(runtime)
+        runtime.jobs.add_handler("later", lambda job: None, auto_done=False)
+
+    with Inline(deferring) as app:
+        app.jobs.pause("price")
+
+        states = [app.jobs.queue(name, {"items": []}).state for name in ("nobody", "price", "later")]
+
+        assert states == ["queued", "queued", "running"]
+        assert app.drain() == []
+
+
+def test_queue_many_requeue_and_run_now_return_what_has_run() -> None:
+    with Inline(register) as app:
+        many = app.jobs.queue_many([("close-books", None), ("close-books", 1)])
+        (nightly,) = app.scheduler.list()
+
+        assert [job.state for job in many] == ["done", "done"]
+        assert app.jobs.requeue(many[0]).record.claim_no == 2
+        assert app.scheduler.run_now(nightly.id).state == "done"
+
+
+def test_a_job_that_hangs_for_ever_is_named_when_drain_gives_up() -> None:
+    script = Script("stuck", [work(3600.0)])
+
+    with Inline(script.add_to, at_once=False) as app:
+        job = app.jobs.queue("stuck")
+
+        with pytest.raises(AssertionError, match=rf"after 60 s .* not done: .*{job.id} \(stuck, running\)"):
+            app.drain(seconds=60)
+
+
+def test_a_deduplicated_job_says_so() -> None:
+    with Inline(register) as app:
+        first = app.jobs.queue("mail", {"total": 1}, unique="k", delay=5)
+        again = app.jobs.queue("mail", {"total": 2}, unique="k")
+
+        assert (first.deduplicated, again.deduplicated, again.id) == (False, True, first.id)
+
+
+def test_an_error_of_the_registering_function_is_the_tests() -> None:
+    def broken(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("", print)
+
+    with pytest.raises(UsageError, match="name"):
+        Inline(broken).__enter__()
+
+
+def test_the_log_is_that_of_production() -> None:
+    with Inline(register) as app:
+        job = app.jobs.queue("close-books")
+
+        events = [line["event"] for line in map(json.loads, app.log.splitlines()) if line.get("job_id") == job.id]
+
+        assert events == ["job.queued", "job.claimed", "job.started", "job.done"]
+
+
+def test_the_store_is_sqlite() -> None:
+    with Inline(register) as app:
+        with sqlite3.connect(app.runtime.living().store.address) as connection:
+            tables = [row[0] for row in connection.execute("select name from sqlite_schema where type = 'table'")]
+        connection.close()
+
+        assert "lamplighter_jobs" in tables
+
+
+# --- drain, on real threads ----------------------------------------------------------------------------------
+
+
+def test_drain_waits_until_nothing_that_is_due_waits_or_runs(runtime: Callable[..., Runtime]) -> None:
+    rt = runtime(start=False)
+    script = Script("work", lambda job, n: ok(n))
+    script.add_to(rt)
+    rt.jobs.add_handler("parent", lambda job: [job.queue("work") for _ in range(20)] and None)
+    rt.start()
+    for _ in range(3):
+        rt.jobs.queue("parent")
+    rt.jobs.queue("work", delay=3600)
+    rt.jobs.queue("nobody")
+
+    drain(rt, timeout=15)
+
+    assert rt.jobs.counts("work") == {"queued": 1, "running": 0, "done": 60, "dead": 0, "cancelled": 0}
+
+
+def test_drain_leaves_a_retry_alone_that_waits_for_its_back_off(runtime: Callable[..., Runtime]) -> None:
+    rt = runtime()
+    Script("work", [fail("boom")]).add_to(rt, backoff=[3600])
+    job = rt.jobs.queue("work")
+
+    drain(rt, timeout=15)
+
+    assert (rt.jobs.get(job).state, rt.jobs.get(job).attempt) == ("queued", 1)
+
+
+def test_drain_says_what_still_runs_when_its_time_is_up(runtime: Callable[..., Runtime]) -> None:
+    rt = runtime()
+    script = Script("work", [hang()])
+    script.add_to(rt)
+    job = rt.jobs.queue("work")
+
+    with pytest.raises(TimeoutError, match=rf"{job.id} \(work, running\)"):
+        drain(rt, timeout=0.2)
+
+    script.release()
+    drain(rt, timeout=15)
+    assert rt.jobs.get(job).state == "done"
+
+
+def test_drain_follows_a_time_that_a_test_owns(runtime: Callable[..., Runtime]) -> None:
+    time = ManualTime(datetime(2026, 1, 1, tzinfo=UTC))
+    rt = runtime(start=False, environment=Environment(clock=time.clock))
+    script = Script("report", [ok()])
+    script.add_to(rt)
+    rt.scheduler.add("report", "0 * * * *")
+    rt.start()
+
+    for _ in range(3):
+        time.advance(3600)
+        drain(rt, timeout=15)
+
+    assert [call.started_at.hour for call in script.calls] == [1, 2, 3]
+    assert time.now == datetime(2026, 1, 1, 3, tzinfo=UTC)
+
+
+def test_drain_leaves_no_subscriber_behind(runtime: Callable[..., Runtime]) -> None:
+    rt = runtime()
+    before = len(rt.living().log._subscriptions)
+
+    drain(rt, timeout=15)
+
+    assert len(rt.living().log._subscriptions) == before
