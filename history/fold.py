@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from typing import Any
 
 from ..lifecycle import MOVES
 from .boots import Boot
@@ -149,25 +150,26 @@ class Fold:
         if line.dead_boot is not None:
             self.crashes += 1
             self.boots.setdefault(holder, Boot(holder, loud=self.boots[line.boot].loud)).ended = "recovered"
-        for rev, event, job_id, *sums in line.told or ():
-            if event == "slot.skipped":
-                self._skipped(line, holder, job_id, *sums)
-            elif event not in MOVES:
-                self._findings.say("illegal transition", f"a recovery told {event} of job {job_id}", line)
-            elif self._is_news(line, rev, event, job_id):
-                # Its own words stand in for the line that is missing.
-                said = Line(event=event, boot=holder, seq=0, job_id=job_id, rev=rev, before=UNKNOWN)
-                said.revs = sums[0] if sums else None
-                said.raw, said.source, said.number = line.raw, line.source, line.number
-                self._enter(said)
-                if event == "job.queued":
-                    self.slots.hear_told(job_id, said)
+        for deed in line.told or ():
+            match deed:
+                case [int() as rev, str() as event, str() as job_id, *sums] if rev > 0 and event in MOVES:
+                    self._told_step(line, holder, rev, event, job_id, sums)
+                case [None, "slot.skipped", str() as schedule, int() | float() as first, int() | float() as last, *_]:
+                    said = _stand_in(line, "slot.skipped", holder)
+                    said.schedule, said.slot, said.last = schedule, first, last
+                    self.slots.hear_told_skip(said)
+                case _:
+                    self._findings.say("illegal transition", f"a recovery told what no turn can do: {deed}", line)
 
-    def _skipped(self, line: Line, boot: str, schedule: str, first: float, last: float, count: int, *_: str) -> None:
-        """A recovery tells of slots that a turn let pass, and perhaps said."""
-        said = Line(event="slot.skipped", boot=boot, seq=0, schedule=schedule, slot=first, last=last, count=count)
-        said.raw, said.source, said.number = line.raw, line.source, line.number
-        self.slots.hear_told_skip(said)
+    def _told_step(self, line: Line, holder: str, rev: int, event: str, job_id: str, sums: list[Any]) -> None:
+        if not self._is_news(line, rev, event, job_id):
+            return
+        said = _stand_in(line, event, holder)
+        said.job_id, said.rev, said.before = job_id, rev, UNKNOWN
+        said.revs = [one for one in sums[0] if isinstance(one, int)] if sums and isinstance(sums[0], list) else None
+        self._enter(said)
+        if event == "job.queued":
+            self.slots.hear_told(job_id, said)
 
     def _is_news(self, line: Line, rev: int, event: str, job_id: str) -> bool:
         """Whether no line has told this step of a turn. One that says otherwise is a finding."""
@@ -181,3 +183,10 @@ class Fold:
             says = f"revision {rev} is told twice: {known.event} of job {known.job_id}, and {event} of job {job_id}"
             self._findings.say("revision twice", says, known, line)
         return False
+
+
+def _stand_in(line: Line, event: str, boot: str) -> Line:
+    """For a line that a boot has not written, what a recovery tells in its place."""
+    said = Line(event=event, boot=boot, seq=0)
+    said.raw, said.source, said.number = line.raw, line.source, line.number
+    return said

@@ -30,17 +30,17 @@ class Homes:
         """Take in a line of a boot that has no fold yet."""
         waiting = self._unsettled.get(line.boot)
         if waiting is not None:
-            name, rival, lines = waiting
+            lines = waiting[2]
             lines.append(line)
             if line.rev is not None or line.event == "runtime.recovered" or len(lines) > UNSETTLED_LINES_MAX:
-                self._decide(line.boot, name, rival, lines)
+                self._decide(line.boot, *waiting)
             return
         name = self._name_of(line)
         rival = self._rival_of(name)
-        if rival is not None:
+        if rival is None:
+            self._enter(line.boot, name).hear(line)
+        else:
             self._unsettled[line.boot] = (name, rival, [line])
-            return
-        self._enter(line.boot, name).hear(line)
 
     def settle_all(self) -> None:
         """No further line will tell: whoever still waits is taken for one of the known."""

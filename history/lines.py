@@ -21,6 +21,9 @@ from ..errors import UsageError
 LINE_BYTES_MAX = 4 * 1024 * 1024
 """A longer line is none of ours: job data is not logged."""
 
+PREFIX_BRACES_MAX = 16
+"""A line is looked for behind so many braces: what is before it is a prefix, not a document."""
+
 WRAPPERS = ("message", "msg", "log", "event", "MESSAGE")
 """Fields in which other loggers carry a whole line as text."""
 
@@ -99,10 +102,12 @@ def body_of(raw: bytes) -> bytes | None:
     if b"seq" not in raw or b"boot" not in raw or len(raw) > LINE_BYTES_MAX:
         return None
     start = raw.find(b"{")
-    while start >= 0:
+    for _ in range(PREFIX_BRACES_MAX):
+        if start < 0:
+            return None
         found = _object_at(raw, start)
         if found is not None:
-            return found
+            return _ours(found, raw[start : raw.rfind(b"}") + 1])
         start = raw.find(b"{", start + 1)
     return None
 
@@ -125,15 +130,16 @@ def host_fields_of(raw: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and "job_id" in found and "seq" not in found else None
 
 
-def _object_at(raw: bytes, start: int) -> bytes | None:
-    end = raw.rfind(b"}")
-    body = raw[start : end + 1]
+def _object_at(raw: bytes, start: int) -> dict[str, Any] | None:
     try:
-        found = _any.decode(body)
+        found = _any.decode(raw[start : raw.rfind(b"}") + 1])
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    if not isinstance(found, dict):
-        return None
+    return found if isinstance(found, dict) else None
+
+
+def _ours(found: dict[str, Any], body: bytes) -> bytes | None:
+    """The object itself if it is one of our lines, or the one that another logger has wrapped into it as text."""
     if {"event", "boot", "seq"} <= found.keys():
         return body
     for name in WRAPPERS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lamplighter.history.audit import Audit
-from lamplighter.history.lines import line_of
+from lamplighter.history.lines import line_of, parse
 from lamplighter.lifecycle import MOVES
 
 from .kit import Said, audited, changed, clean_run, index_of, kinds, without
@@ -157,6 +158,38 @@ def test_each_illegal_move_is_found():
         legal, _ = MOVES[run.lines[index]["event"]]
         for state in set(STATES) - legal:
             assert "illegal transition" in kinds(audited(changed(run.lines, index, **{"from": state})))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_whatever_is_spoiled_the_audit_says_what_it_can(data):
+    lines = list(clean_run().lines)
+    junk = st.sampled_from([None, 0, -5, 10**6, "x", [], 1.5, True, [1], [[1]], [["a", "b", "c"]], [[1, "job.done"]]])
+    for _ in range(data.draw(st.integers(1, 6))):
+        index = data.draw(st.integers(0, len(lines) - 1))
+        match data.draw(st.sampled_from(["cut", "copy", "swap", "spoil", "tell"])):
+            case "cut":
+                del lines[index : index + data.draw(st.integers(1, 20))]
+            case "copy":
+                lines.insert(data.draw(st.integers(0, len(lines))), lines[index])
+            case "swap":
+                other = data.draw(st.integers(0, len(lines) - 1))
+                lines[index], lines[other] = lines[other], lines[index]
+            case "tell":
+                lines[index] = {**lines[index], "event": "turn.recovered", "told": data.draw(junk)}
+            case _:
+                field = data.draw(st.sampled_from(sorted(lines[index])))
+                lines[index] = {**lines[index], field: data.draw(junk)}
+        if not lines:
+            return
+    audit = Audit()
+
+    for line in lines:
+        parsed = parse(json.dumps(line).encode())
+        if parsed is not None:
+            audit.feed(parsed)
+
+    assert audit.finish().summary
 
 
 # --- stories ----------------------------------------------------------------------------------------------------
