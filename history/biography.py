@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from ..lifecycle import MOVES
 from .jobs import QUIET
 from .lines import is_plain
-from .search import Said, as_needle, find, in_order
+from .search import Said, find, in_order, needles_of
 from .telling import Entry, entry_of, span, who_says
 
 LAST_SEQ = 1 << 62
@@ -18,6 +19,8 @@ LAST_SEQ = 1 << 62
 
 CONTEXT = (b"actor.crashed", b".recovered")
 """What may touch a job without naming it."""
+
+CONTEXT_EVENTS = frozenset({"actor.crashed", "runtime.recovered", "turn.recovered"})
 
 RECOVERIES = ("runtime.recovered", "turn.recovered")
 
@@ -47,10 +50,9 @@ def biography(paths: Sequence[str], job_id: str) -> Biography | None:
     """
     plain = [path for path in paths if is_plain(path)]
     others = [path for path in paths if path not in plain]
-    found = [
-        *find(plain, [as_needle(job_id)], hosts_too=True),
-        *find(others, [as_needle(job_id), *CONTEXT], hosts_too=True),
-    ]
+    needles = needles_of(job_id)
+    hits = chain(find(plain, needles, hosts_too=True), find(others, [*needles, *CONTEXT], hosts_too=True))
+    found = [said for said in hits if said.get("job_id") == job_id or said.get("event") in CONTEXT_EVENTS]
     own = [said for said in found if said.get("job_id") == job_id]
     recoveries = [said for said in found if said.get("event") in RECOVERIES]
     told = [one for said in recoveries for one in _told(said, job_id, {line.get("rev") for line in own})]

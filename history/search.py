@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import json
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -61,9 +62,10 @@ def find(
                 yield said
 
 
-def as_needle(text: str) -> bytes:
-    """A text as it stands within a line of JSON that escapes nothing but what it must."""
-    return text.encode()
+def needles_of(text: str) -> list[bytes]:
+    """How a text may begin as a value within JSON: renderers differ in what they escape."""
+    escaped = {json.dumps(text, ensure_ascii=ascii_only)[:-1].encode(errors="replace") for ascii_only in (True, False)}
+    return sorted(escaped)
 
 
 def in_order(found: list[Said]) -> list[Said]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .search import Said, as_needle, find, in_order
+from .search import Said, find, in_order, needles_of
 from .telling import Entry, brief, clock, entry_of, span
 
 ENDS = frozenset({"job.done", "job.dead", "job.cancelled"})
@@ -17,7 +17,7 @@ def trace_schedule(paths: Sequence[str], schedule: str) -> list[Entry]:
     Raises:
         UsageError: a log cannot be read.
     """
-    lines = in_order([said for said in find(paths, [as_needle(schedule)]) if _is_of(said, schedule)])
+    lines = in_order([said for said in find(paths, needles_of(schedule)) if _is_of(said, schedule)])
     ends = {said["job_id"]: said for said in lines if said.get("event") in ENDS}
     fired = {said.get("job_id") for said in lines if said.get("event") in ("slot.fired", "slot.caught_up")}
     entries = []
@@ -59,7 +59,7 @@ def trace_root(paths: Sequence[str], corr: str) -> list[Entry]:
         UsageError: a log cannot be read.
     """
     found = [
-        said for said in find(paths, [as_needle(corr)], hosts_too=True)
+        said for said in find(paths, needles_of(corr), hosts_too=True)
         if corr in (said.get("corr"), said.get("job_id"), said.get("message_corr"))
     ]  # fmt: skip
     entries = []

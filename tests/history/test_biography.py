@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -188,3 +189,20 @@ def test_what_only_a_recovery_tells_stands_where_it_happened(tmp_path):
 
 def test_there_is_no_life_of_a_job_that_no_line_is_about(tmp_path):
     assert biography([str(write_log(tmp_path / "log", clean_run().lines))], "nobody") is None
+
+
+@pytest.mark.parametrize("job_id", ["1", "größe", 'with "quotes"', "back\\slash", "a/b", "日本"])
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+def test_an_id_may_be_anything(tmp_path, job_id, ensure_ascii):
+    log = tmp_path / "log"
+    job = {"job_id": job_id, "boot": "b", "ts": 1.0, "job_name": "n"}
+    lines = [
+        {**job, "event": "job.queued", "seq": 1, "to": "queued", "rev": 1, "claim_no": 0, "attempt": 0},
+        {**job, "event": "job.queued", "seq": 2, "to": "queued", "rev": 2, "job_id": f"{job_id}2"},
+    ]
+    log.write_text("".join(json.dumps(line, ensure_ascii=ensure_ascii) + "\n" for line in lines))
+
+    life = biography([str(log)], job_id)
+
+    assert life is not None
+    assert [entry.said["seq"] for entry in life.entries] == [1]
