@@ -53,7 +53,7 @@ SETTLE_SECONDS_MAX = 86400.0
 """The longest that `check` lets the system work off what is due."""
 
 
-SHOWN_BY_LINES = ("missing revisions", "illegal transition", "slot without an account", "lost")
+SHOWN_BY_LINES = ("missing lines", "missing revisions", "illegal transition", "slot without an account", "lost")
 """Findings that a lost line makes."""
 
 FINDINGS_SHOWN_MAX = 10
@@ -140,10 +140,14 @@ class Simulation:
             from .power import Disk
 
             self._disk = Disk(self._world.chance)
-        for member in self._members:
-            self._begin(member)
-        for member in self._members:
-            self._runtime_of(member)
+        try:
+            for member in self._members:
+                self._begin(member)
+            for member in self._members:
+                self._runtime_of(member)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

@@ -1,0 +1,216 @@
+"""The pytest plugin, in a pytest of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import lamplighter.testing.simulation  # noqa: F401 (in-process runs forget what they are the first to import)
+import pytest
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[2]
+
+HOST = """
+from lamplighter.testing import Faults
+
+def boot(runtime):
+    @runtime.jobs.handler("work")
+    def work(job):
+        return job.data
+"""
+
+
+def make(pytester: pytest.Pytester, test: str) -> None:
+    pytester.makepyfile(test_host=HOST + test)
+
+
+def test_a_test_runs_with_each_seed_and_its_simulation_has_begun(pytester: pytest.Pytester) -> None:
+    make(
+        pytester,
+        """
+seeds = []
+
+def test_work(lamplighter_sim, lamplighter_seed):
+    seeds.append(lamplighter_seed)
+    sim = lamplighter_sim(boot)
+    job = sim.runtime.jobs.queue("work", 7)
+    assert sim.runtime.jobs.join(job).result == 7
+
+def test_which():
+    assert seeds == [0, 1]
+""",
+    )
+
+    ran = pytester.runpytest_inprocess("--lamplighter-seeds=2", "-v")
+
+    ran.assert_outcomes(passed=3)
+    ran.stdout.fnmatch_lines(["*test_work?seed0? PASSED*", "*test_work?seed1? PASSED*"])
+
+
+def test_it_runs_with_three_seeds_unless_told_otherwise_and_with_one_if_told(pytester: pytest.Pytester) -> None:
+    make(pytester, "def test_work(lamplighter_sim): pass")
+
+    pytester.runpytest_inprocess().assert_outcomes(passed=3)
+    one = pytester.runpytest_inprocess("--lamplighter-seed=41", "-v")
+
+    one.assert_outcomes(passed=1)
+    one.stdout.fnmatch_lines(["*test_work?seed41? PASSED*"])
+
+
+def test_the_same_seed_gives_the_same_run(pytester: pytest.Pytester) -> None:
+    make(
+        pytester,
+        """
+logs = []
+
+def one(lamplighter_sim):
+    sim = lamplighter_sim(boot, faults=Faults(crash_actor=0.1))
+    sim.runtime.jobs.queue("work")
+    sim.run(minutes=5)
+    logs.append(sim.log)
+
+def test_work(lamplighter_sim):
+    one(lamplighter_sim)
+
+def test_again(lamplighter_sim):
+    one(lamplighter_sim)
+    assert logs[0] == logs[1] != ""
+""",
+    )
+
+    pytester.runpytest_inprocess("--lamplighter-seed=5").assert_outcomes(passed=2)
+
+
+def test_a_failure_says_how_to_repeat_it_and_shows_the_last_of_the_log(pytester: pytest.Pytester) -> None:
+    make(
+        pytester,
+        """
+def test_work(lamplighter_sim, lamplighter_seed):
+    sim = lamplighter_sim(boot)
+    sim.runtime.jobs.queue("work", id="order-7")
+    assert lamplighter_seed != 1
+""",
+    )
+
+    ran = pytester.runpytest_inprocess()
+
+    ran.assert_outcomes(passed=2, failed=1)
+    ran.stdout.fnmatch_lines(
+        [
+            "*lamplighter: to repeat*",
+            "pytest test_host.py::test_work --lamplighter-seed=1",
+            "*of Simulation(boot, seed=1)*",
+        ]
+    )
+    ran.stdout.fnmatch_lines(['*"event":"job.queued"*"job_id":"order-7"*'])
+    pytester.runpytest_inprocess("test_host.py::test_work", "--lamplighter-seed=1").assert_outcomes(failed=1)
+
+
+def test_the_line_that_repeats_a_parametrized_test_is_one_that_a_shell_takes(pytester: pytest.Pytester) -> None:
+    make(
+        pytester,
+        """
+import pytest
+
+@pytest.mark.parametrize("name", ["a b"])
+def test_work(lamplighter_sim, name):
+    lamplighter_sim(boot)
+    assert False
+""",
+    )
+
+    ran = pytester.runpytest_inprocess("--lamplighter-seed=2")
+
+    (line,) = [line for line in ran.outlines if line.startswith("pytest '")]
+    again = pytester.run(*(["sh", "-c", f"{sys.executable} -m {line}"]))
+    again.assert_outcomes(failed=1)
+
+
+def test_what_the_check_finds_fails_the_test_and_not_its_teardown(pytester: pytest.Pytester) -> None:
+    make(
+        pytester,
+        """
+def stuck(runtime):
+    @runtime.jobs.handler("work")
+    def work(job):
+        while True:
+            job.sleep(3600)
+
+def test_work(lamplighter_sim):
+    lamplighter_sim(stuck).runtime.jobs.queue("work")
+""",
+    )
+
+    ran = pytester.runpytest_inprocess("--lamplighter-seed=0")
+
+    ran.assert_outcomes(failed=1, errors=0)
+    ran.stdout.fnmatch_lines(["*Violation: with seed=0*(work, running)*"])
+
+
+def test_several_simulations_of_one_test_are_all_checked_and_closed(pytester: pytest.Pytester) -> None:
+    make(
+        pytester,
+        """
+made = []
+
+def test_work(lamplighter_sim):
+    for processes in (1, 2):
+        made.append(lamplighter_sim(boot, processes=processes))
+        made[-1].runtime.jobs.queue("work")
+
+def test_closed():
+    assert [sim._folder.exists() for sim in made] == [False, False]
+    assert ['"event":"job.done"' in sim.log for sim in made] == [True, True]
+""",
+    )
+
+    pytester.runpytest_inprocess("--lamplighter-seed=0").assert_outcomes(passed=2)
+
+
+def test_a_test_without_the_fixture_is_left_alone(pytester: pytest.Pytester) -> None:
+    make(pytester, "def test_work(): assert False")
+
+    ran = pytester.runpytest_inprocess()
+
+    ran.assert_outcomes(failed=1)
+    ran.stdout.no_fnmatch_line("*lamplighter:*")
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+def test_a_count_that_cannot_be_is_refused(pytester: pytest.Pytester, count: str) -> None:
+    ran = pytester.runpytest_inprocess(f"--lamplighter-seeds={count}")
+
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    ran.stderr.fnmatch_lines(["*--lamplighter-seeds*"])
+
+
+def test_without_greenlet_other_tests_run_and_the_fixture_says_what_to_install(pytester: pytest.Pytester) -> None:
+    make(pytester, "def test_work(lamplighter_sim): lamplighter_sim(boot)\ndef test_other(): pass")
+    pytester.makepyfile(test_host=(pytester.path / "test_host.py").read_text().replace(
+        "from lamplighter.testing import Faults", "import sys; sys.modules['greenlet'] = None"
+    ))  # fmt: skip
+
+    ran = pytester.runpytest_subprocess("--lamplighter-seed=0")
+
+    ran.assert_outcomes(passed=1, failed=1)
+    ran.stdout.fnmatch_lines(["*UsageError: expected greenlet*pip install 'lamplighter?testing?'*"])
+
+
+def test_loading_it_imports_nothing_of_the_kit() -> None:
+    # Not greenlet: structlog imports that, where it is installed.
+    heavy = ["hypothesis", "apsw", "lamplighter.testing.world", "lamplighter.testing.conformance"]
+    code = f"import sys, lamplighter.testing.plugin; print([name for name in {heavy} if name in sys.modules])"
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == "[]"
+
+
+def test_pytest_finds_it_by_its_entry_point() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    assert project["entry-points"]["pytest11"] == {"lamplighter": "lamplighter.testing.plugin"}
