@@ -29,6 +29,8 @@ def compare(fold: Fold, findings: Findings, view: StoreView) -> Agreed:
     """Compare each job, each remembered slot and the last revision."""
     with contextlib.closing(view.read()) as stored:
         explained = {rev for rev, _, _ in stored.unsaid}
+        if not fold.is_loud:
+            explained |= view.open_revs
         found: set[str] = set()
         ended = 0
         for row in stored.jobs():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from .agreement import compare
 from .boots import Boot
 from .findings import Findings
 from .lines import Line
+from .revisions import Revisions
 
 if TYPE_CHECKING:
     from .fold import Fold
@@ -40,7 +40,7 @@ def judge_end(fold: Fold, findings: Findings, store: StoreView | None) -> list[s
     return notes
 
 
-def _missing_revisions(fold: Fold, explained: frozenset[int] | set[int], last_wanted: int) -> list[tuple[int, int]]:
+def _missing_revisions(fold: Fold, explained: frozenset[int], last_wanted: int) -> list[tuple[int, int]]:
     jobs = fold.jobs
     if jobs.first_own == 0:
         return []
@@ -48,10 +48,10 @@ def _missing_revisions(fold: Fold, explained: frozenset[int] | set[int], last_wa
     if fold.is_loud:
         # What only a sum tells had a line of its own, which is not there. What was before the log is another matter.
         missing += [(rev, rev) for rev in jobs.only_summed if rev >= jobs.first_own]
-    singles = (range(first, last + 1) for first, last in missing)
-    if explained:
-        return list(_ranges(sorted(rev for rev in chain.from_iterable(singles) if rev not in explained)))
-    return list(_joined(sorted(missing)))
+    known = Revisions()
+    for rev in sorted(explained):
+        known.add(rev)
+    return [gap for first, last in _joined(sorted(missing)) for gap in known.gaps(first, last)]
 
 
 def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -67,16 +67,13 @@ def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield held
 
 
-def _ranges(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    return _joined([(number, number) for number in numbers])
-
-
 def _tell_gap(fold: Fold, findings: Findings, first: int, last: int, budget: int) -> int:
     """Say which revisions no line tells. Returns how many lost lines the log has owned up to besides."""
     number = last - first + 1
     excused = number <= budget
     what = f"revision {first} is" if number == 1 else f"revisions {first} to {last} are"
-    says = f"{what} told by no line"
+    own = fold.is_loud and all(rev in fold.jobs.only_summed for rev in range(first, last + 1))
+    says = f"{what} told by no line of its own, only summed up" if own else f"{what} told by no line"
     if excused:
         says += "; log.dropped says that lines were lost"
     elif last > fold.jobs.seen.last:

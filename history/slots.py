@@ -26,6 +26,9 @@ UNORDERED_MAX = 64
 PASSED_KEPT_MAX = 200
 """Stretches without an account that are kept until the end, when the log's level is known."""
 
+NAMED_SLOTS_MAX = 100
+"""Of one stretch, the first."""
+
 TOLD_KEPT_MAX = 1_000
 """Slots that only recoveries tell, the newest."""
 
@@ -179,17 +182,22 @@ class SlotFold:
         """The slots between the account before and this one should be none."""
         first, last, line = account
         if known.to is not None and known.rules and len(self.passed) < PASSED_KEPT_MAX:
-            between = [slots_between(rule, known.to, math.nextafter(first, -math.inf)) for rule in known.rules]
-            certain = tuple(sorted(set(between[0]).intersection(*between[1:])))
+            certain = _certain_slots(known.rules, known.to, math.nextafter(first, -math.inf))
             if certain:
                 self.passed.append(Passed(line.schedule or "", certain, known.line, line))
         known.to = last if known.to is None else max(known.to, last)
         known.line = line
 
 
-def slots_between(rule: Rule, start: float, end: float) -> tuple[float, ...]:
-    """The first few slots after `start` up to `end`: enough to name them."""
-    return tuple(due.slot for due in itertools.islice(rule.between(start, end), 100))
+def _certain_slots(rules: tuple[Rule, ...], start: float, end: float) -> tuple[float, ...]:
+    """The first few slots after `start` up to `end` that are due whichever of the rules is meant."""
+    certain: set[float] | None = None
+    for rule in rules:
+        slots = {due.slot for due in itertools.islice(rule.between(start, end), NAMED_SLOTS_MAX)}
+        certain = slots if certain is None else certain & slots
+        if not certain:
+            return ()
+    return tuple(sorted(certain or ()))
 
 
 def _between(rule: Rule, first: float, last: float) -> bool:

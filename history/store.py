@@ -27,6 +27,8 @@ class StoreView:
         self._slots: dict[str, list[StoredSlots]] | None = None
         with Reading(store) as reading:
             self.rev_wanted = reading.rev()
+            # Their jobs may end, and sum them up, after the log has been read.
+            self.open_revs = frozenset(reading.open_revs())
 
     def is_named(self, name: str) -> bool:
         """Whether this is the store that a runtime named as `host:path`."""

@@ -55,8 +55,12 @@ class Reading:
         """Every job."""
         rows = self._connection.execute("select id, state, claim_no, attempt, rev, told, trail from lamplighter_jobs")
         for job_id, state, claim_no, attempt, rev, told, trail in rows:
-            marks = tuple(int(mark.partition("@")[0]) for mark in trail.split(",") if mark)
-            yield StoredJob(job_id, state, claim_no, attempt, rev, told, marks)
+            yield StoredJob(job_id, state, claim_no, attempt, rev, told, _revs_of(trail))
+
+    def open_revs(self) -> Iterator[int]:
+        """Revisions that no line at info or above has summed up yet."""
+        for (trail,) in self._connection.execute("select trail from lamplighter_jobs where trail <> ''"):
+            yield from _revs_of(trail)
 
     def slots(self) -> Iterator[StoredSlots]:
         """Every slot that is remembered, by schedule and in order."""
@@ -84,6 +88,10 @@ class Reading:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _revs_of(trail: str) -> tuple[int, ...]:
+    return tuple(int(mark.partition("@")[0]) for mark in trail.split(",") if mark)
 
 
 def _open(path: str) -> sqlite3.Connection:

@@ -99,7 +99,7 @@ def test_a_gap_names_its_revision_and_shows_the_lines_beside_it():
 
     (finding,) = audited(without(run.lines, index)).findings
 
-    assert f"revision {rev} is told by no line" in finding.says
+    assert f"revision {rev} is told by no line of its own, only summed up" in finding.says
     assert f'"rev":{rev - 1},' in finding.lines[0]
     assert f'"rev":{rev + 1},' in finding.lines[1]
 
@@ -499,6 +499,14 @@ def test_a_store_that_is_behind_its_log_has_lost_what_it_had_committed(tmp_path)
     spoil(store, "update lamplighter_store set rev = rev - 1")
 
     assert "disagreement with the store" in kinds(audited(run.lines, store))
+
+
+def test_a_revision_far_beyond_all_others_costs_no_time():
+    run = clean_run()
+
+    report = audited(changed(run.lines, index_of(run.lines, "job.claimed"), rev=10**15), run.store)
+
+    assert "missing revisions" in kinds(report)
 
 
 def test_a_store_that_is_ahead_of_its_log_shows_that_lines_are_missing():

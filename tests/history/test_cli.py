@@ -48,7 +48,7 @@ def test_an_audit_exits_with_1_and_shows_the_lines_of_each_finding(tmp_path, cap
     assert main(["audit", str(log)]) == 1
 
     said = printed(capsys)
-    assert said[0] == f"missing revisions: revision {lines[index]['rev']} is told by no line"
+    assert said[0] == f"missing revisions: revision {lines[index]['rev']} is told by no line of its own, only summed up"
     assert said[1].startswith("    app.log:")
     assert said[-1].startswith("not well: 1 missing revisions; in ")
 
