@@ -71,7 +71,8 @@ class Fold:
                 boot.dropped += line.count or 0
             case "retention.pruned":
                 self.jobs.pruned += line.rows or 0
-            case "job.fenced" if (line.claim_no or 0) > (line.claim_no_now or 0):
+            case "job.fenced" if (line.claim_no or 0) > (line.claim_no_now or 0) and boot.loud and not self.jobs.pruned:
+                # Where retention removes jobs, an id may have been used again, and its claims begin anew.
                 says = f"job {line.job_id}: claim {line.claim_no} was refused, and the store knows {line.claim_no_now}"
                 self._findings.say("fence going back", says, line)
 
