@@ -100,7 +100,7 @@ def test_a_runtime_a_simulation_and_an_inline_can_be_asked() -> None:
 
 
 def test_a_field_that_no_job_has_is_refused(app: Inline) -> None:
-    with pytest.raises(UsageError, match="expected fields of a job .* got: uniqe"):
+    with pytest.raises(UsageError, match=r"expected fields of a job .* got: uniqe"):
         assert_queued(app, "mail", uniqe="ada-1")
     with pytest.raises(UsageError, match="expected a Runtime"):
         assert_queued(app.jobs, "mail")  # type: ignore[arg-type]

@@ -104,7 +104,7 @@ def test_a_crash_ends_the_attempt_and_nothing_else(error: type[BaseException]) -
 def test_the_same_script_goes_on_through_the_lives_of_a_killed_process() -> None:
     script = Script("work", [work(600)])
 
-    with Simulation(lambda runtime: script.add_to(runtime), seed=0, faults=Faults(kill_process=0.05)) as sim:
+    with Simulation(script.add_to, seed=0, faults=Faults(kill_process=0.05)) as sim:
         sim.runtime.jobs.queue("work")
         sim.run(hours=1, until=lambda: sim.reached["kill_process"] > 0 and len(script.calls) > 1)
         sim.check()

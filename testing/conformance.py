@@ -1,0 +1,35 @@
+"""What every store promises, as tests that a store of one's own can run.
+
+    from lamplighter.testing import StoreConformance
+
+    class TestMyStore(StoreConformance):
+        cannot = {"connection"}
+
+        def make_store(self, place):
+            return MyStore(str(place / "jobs"))
+
+The port's docstrings (`lamplighter.stores.base`) are the specification, and each test quotes the sentence that it
+checks. What a store says that it cannot is skipped, and told by pytest.
+"""
+
+from __future__ import annotations
+
+from .conformance_claims import ClaimPromises
+from .conformance_jobs import JobPromises
+from .conformance_kit import CAPABILITIES
+from .conformance_schedules import SchedulePromises
+
+__all__ = ["CAPABILITIES", "StoreConformance"]
+
+
+class StoreConformance(JobPromises, ClaimPromises, SchedulePromises):
+    """See the module.
+
+    Attributes:
+        cannot: names of `CAPABILITIES` that the store declares not to have.
+
+    Override `make_store`, and `connect_host` unless the store cannot `connection`.
+    """
+
+    def test_what_the_store_cannot_is_declared_by_names_that_are_known(self) -> None:
+        assert set(self.cannot) <= CAPABILITIES.keys(), f"expected names among {sorted(CAPABILITIES)}"

@@ -1,0 +1,433 @@
+"""Promises about turns, and about jobs as they come, wait, are looked at and go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..errors import KeyTaken, StoreUnavailable, UsageError
+from ..stores.base import Store
+from .conformance_kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, a_boot, new, put, take, want
+
+
+class JobPromises(StoreCase):
+    """See the module. Each docstring quotes the port."""
+
+    # --- turns ----------------------------------------------------------------------------------------------
+
+    def test_a_turn_that_raises_is_as_if_it_had_not_been(self, store: Store) -> None:
+        """Store.turn: One transaction: committed when the block ends, rolled back when it raises."""
+        self.needs("atomic")
+        with pytest.raises(ZeroDivisionError), store.turn("b", NOW) as turn:
+            turn.insert(new("lost"))
+            _ = 1 / 0
+        put(store, new("kept"))
+
+        assert [job.id for job in take(store, begun=9)] == ["kept"]
+
+    def test_revisions_are_gapless_also_over_turns_that_were_rolled_back(self, store: Store) -> None:
+        """Turn.transitions: what changed so far, in order, each with its revision."""
+        self.needs("revisions")
+        first = put(store, new("a"), new("b"))
+        with pytest.raises(ZeroDivisionError), store.turn("b", NOW) as turn:
+            turn.insert(new("lost"))
+            _ = 1 / 0
+        second = put(store, new("c"))
+
+        assert [job.rev for job in first + second] == [1, 2, 3]
+
+    def test_a_turn_keeps_what_it_changed_in_order(self, store: Store) -> None:
+        """Turn.transitions: what changed so far, in order, each with its revision."""
+        with store.turn("b", NOW) as turn:
+            turn.insert(new("a"))
+            (claim,) = turn.claim(want())
+            turn.settle(claim.job, SUCCEEDED, DONE)
+            told = [(step.event, step.before, step.job.state) for step in turn.transitions]
+            revs = [step.rev for step in turn.transitions]
+
+        assert told == [
+            ("job.queued", None, "queued"), ("job.claimed", "queued", "running"), ("job.done", "running", "done"),
+        ]  # fmt: skip
+        assert revs == sorted(set(revs))
+
+    def test_everything_in_a_turn_happens_at_its_time(self, store: Store) -> None:
+        """Turn.now: the wall time that everything in this turn happens at."""
+        put(store, new("a"))
+
+        with store.turn("b", NOW + 7) as turn:
+            (claim,) = turn.claim(want())
+            ended = turn.settle(claim.job, SUCCEEDED, DONE)
+
+        assert ended is not None
+        assert (turn.now, claim.job.claimed_at, ended.ended_at) == (NOW + 7, NOW + 7, NOW + 7)
+
+    def test_what_was_stored_is_there_after_a_reopening(self, store: Store, tmp_path: Path) -> None:
+        """Store.open: Open for reading and writing; make or migrate the schema."""
+        self.needs("durable")
+        put(store, new("a", data="[1]"))
+        store.close()
+        again = self.make_store(tmp_path)
+
+        again.open()
+
+        assert [(job.id, job.data) for job in take(again)] == [("a", "[1]")]
+        again.close()
+
+    def test_a_closed_store_says_so(self, store: Store) -> None:
+        """Store.close: Close every connection."""
+        store.close()
+
+        with pytest.raises(StoreUnavailable, match="closed"):
+            store.schedules()
+        with pytest.raises(StoreUnavailable, match="closed"), store.turn("b", NOW):
+            pass
+
+    def test_a_store_that_was_frozen_for_a_fork_goes_on(self, store: Store) -> None:
+        """Store.freeze: Before a fork: close for a moment what a child must not inherit."""
+        put(store, new("a"))
+
+        if store.freeze():
+            store.thaw()
+
+        assert [job.id for job in take(store)] == ["a"]
+
+    def test_another_stores_commit_is_seen_once_and_its_own_is_not(self, store: Store, tmp_path: Path) -> None:
+        """Store.changed: Whether another connection has committed since the last call."""
+        self.needs("several")
+        other = self.make_store(tmp_path)
+        other.open()
+        store.changed()
+        put(store, new("a"))
+        own = store.changed()
+
+        put(other, new("b"))
+
+        assert (own, store.changed(), store.changed()) == (False, True, False)
+        other.close()
+
+    def test_the_version_of_a_turn_changes_when_somebody_else_has_committed(self, store: Store, tmp_path: Path) -> None:
+        """Turn.version: another one than in the turn before if somebody else has committed since."""
+        self.needs("several")
+        other = self.make_store(tmp_path)
+        other.open()
+        versions = []
+        for writer in (store, store, other, store):
+            with writer.turn("b", NOW) as turn:
+                turn.insert(new(f"j{len(versions)}"))
+                versions.append(turn.version)
+
+        assert versions[0] == versions[1] != versions[3]
+        other.close()
+
+    def test_the_turn_that_a_boot_did_last_is_kept_with_it(self, store: Store) -> None:
+        """Turn.did: after the commit, what the boot remembers of this turn; empty when nothing was changed."""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("b"))
+        put(store, new("a"))
+        with store.turn("b", NOW) as claiming:
+            claiming.claim(want())
+        with store.turn("c", NOW) as looking:
+            boots = looking.boots()
+
+        assert [deed[1:3] for deed in claiming.did] == [("job.claimed", "a")]
+        assert boots[0].turn == claiming.did
+        assert looking.did == ()
+
+    def test_what_earlier_turns_left_untold_is_kept_with_the_next(self, store: Store) -> None:
+        """Turn.untold: what earlier turns did that the log may not know of: kept by the boot"""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("b"))
+        with store.turn("b", NOW) as first:
+            first.insert(new("a"))
+        with store.turn("b", NOW) as second:
+            second.untold.extend(first.did)
+            second.insert(new("b"))
+
+        assert [deed[2] for deed in store.boots()[0].turn] == ["a", "b"]
+
+    # --- coming ---------------------------------------------------------------------------------------------
+
+    def test_a_job_is_added(self, store: Store) -> None:
+        """Turn.insert: Add a job."""
+        job = new("a", data='{"x":1}', run_at=NOW + 5, timeout=3.0, max_attempts=2, corr="root")
+
+        with store.turn("b", NOW) as turn:
+            stored, fresh = turn.insert(job)
+
+        assert fresh
+        assert (stored.id, stored.name, stored.data, stored.state) == ("a", "work", '{"x":1}', "queued")
+        assert (stored.queued_at, stored.run_at, stored.corr) == (NOW, NOW + 5, "root")
+        assert (stored.timeout, stored.max_attempts, stored.attempt, stored.claim_no) == (3.0, 2, 0, 0)
+
+    def test_a_known_id_gives_the_stored_job_and_false(self, store: Store) -> None:
+        """Turn.insert: A known id, or an unfinished job with its unique key, gives the stored one and False."""
+        self.needs("get")
+        put(store, new("a", data="1"))
+
+        with store.turn("b", NOW) as turn:
+            stored, fresh = turn.insert(new("a", data="2"))
+            changed = turn.transitions
+
+        assert (stored.data, fresh, changed) == ("1", False, [])
+
+    def test_an_unfinished_job_with_its_unique_key_gives_the_stored_one_and_false(self, store: Store) -> None:
+        """Turn.insert: A known id, or an unfinished job with its unique key, gives the stored one and False."""
+        self.needs("unique")
+        put(store, new("a", unique_key="k"))
+
+        with store.turn("b", NOW) as turn:
+            stored, fresh = turn.insert(new("b", unique_key="k"))
+            _, other_name = turn.insert(new("c", name="else", unique_key="k"))
+
+        assert (stored.id, fresh, other_name) == ("a", False, True)
+
+    def test_a_unique_key_is_free_again_once_its_job_has_ended(self, store: Store) -> None:
+        """Turn.insert: A known id, or an unfinished job with its unique key, gives the stored one and False."""
+        self.needs("unique")
+        put(store, new("a", unique_key="k"))
+        (claimed,) = take(store)
+
+        with store.turn("b", NOW) as turn:
+            while_running = turn.insert(new("b", unique_key="k"))[1]
+            turn.settle(claimed, SUCCEEDED, DONE)
+            afterwards = turn.insert(new("b", unique_key="k"))[1]
+
+        assert (while_running, afterwards) == (False, True)
+
+    def test_a_turn_sees_its_own_changes(self, store: Store) -> None:
+        """Turn.job: The job as this turn sees it."""
+        self.needs("get")
+        with store.turn("b", NOW) as turn:
+            turn.insert(new("a"))
+            (claim,) = turn.claim(want())
+            seen, unknown = turn.job("a"), turn.job("nobody")
+
+        assert (seen, unknown) == (claim.job, None)
+
+    # --- looking --------------------------------------------------------------------------------------------
+
+    def test_one_job_is_what_was_stored(self, store: Store) -> None:
+        """Store.get: One job."""
+        self.needs("get")
+        (stored,) = put(store, new("a"))
+
+        assert store.get("a") == stored
+        assert store.get("b") is None
+
+    def test_jobs_are_listed_newest_first_by_name_and_state_page_by_page(self, store: Store) -> None:
+        """Store.list: Jobs, newest first; `before` is the `no` to go on from."""
+        self.needs("list")
+        put(store, *(new(str(n), name="work" if n % 2 else "else") for n in range(6)))
+        take(store)
+
+        first = store.list(name=None, state=None, limit=4, before=None)
+        rest = store.list(name=None, state=None, limit=4, before=first[-1].no)
+
+        assert [job.id for job in [*first, *rest]] == ["5", "4", "3", "2", "1", "0"]
+        assert [job.id for job in store.list(name="work", state="queued", limit=9, before=None)] == ["5", "3"]
+
+    def test_jobs_are_counted_in_every_state(self, store: Store) -> None:
+        """Store.counts: How many jobs are in each state."""
+        self.needs("counts")
+        put(store, new("a"), new("b"), new("c", name="else"))
+        take(store)
+
+        assert store.counts("work") == {"queued": 1, "running": 1, "done": 0, "dead": 0, "cancelled": 0}
+        assert store.counts(None)["queued"] == 2
+
+    def test_due_sees_only_what_could_be_claimed(self, store: Store) -> None:
+        """Store.due: Whether a queued job of these names is due."""
+        put(store, new("later", run_at=NOW + 10))
+        early = store.due(["work"], NOW)
+        put(store, new("now"))
+        late = store.due(["else", "work"], NOW), store.due(["else"], NOW), store.due([], NOW)
+        with store.turn("b", NOW) as turn:
+            turn.pause("work", paused=True)
+
+        assert (early, late) == (False, (True, False, False))
+        assert not store.due(["work"], NOW)
+
+    def test_next_due_is_when_the_first_of_those_that_wait_for_their_time_becomes_due(self, store: Store) -> None:
+        """Store.next_due: When the next queued job of this name that is not due yet becomes due."""
+        put(store, new("now"), new("b", run_at=NOW + 20), new("a", run_at=NOW + 10), new("c", name="else"))
+
+        assert store.next_due("work", NOW) == NOW + 10
+        assert store.next_due("work", NOW + 10) == NOW + 20
+        assert store.next_due("else", NOW) is None
+
+    def test_first_due_is_the_earliest_of_all_that_are_queued(self, store: Store) -> None:
+        """Turn.first_due: From when on the first queued job of a name is due, or was; None when none is queued."""
+        put(store, new("a", run_at=NOW + 10), new("b", run_at=NOW - 10, priority=-1))
+
+        with store.turn("b", NOW) as turn:
+            assert (turn.first_due("work"), turn.first_due("else")) == (NOW - 10, None)
+
+    # --- going ----------------------------------------------------------------------------------------------
+
+    def test_a_queued_job_can_be_finished(self, store: Store) -> None:
+        """Turn.finish: Queued to done."""
+        self.needs("remove")
+        (job,) = put(store, new("a"))
+
+        with store.turn("b", NOW + 1) as turn:
+            done = turn.finish(job, "7")
+
+        assert (done.state, done.result, done.ended_at) == ("done", "7", NOW + 1)
+        assert take(store) == []
+
+    def test_a_queued_job_can_be_cancelled(self, store: Store) -> None:
+        """Turn.cancel: Queued to cancelled."""
+        self.needs("remove")
+        (job,) = put(store, new("a"))
+
+        with store.turn("b", NOW + 1) as turn:
+            cancelled = turn.cancel(job, "not wanted")
+
+        assert (cancelled.state, cancelled.reason, cancelled.ended_at) == ("cancelled", "not wanted", NOW + 1)
+        assert take(store) == []
+
+    def test_expired_jobs_are_cancelled_with_the_reason_expired(self, store: Store) -> None:
+        """Turn.expire: Cancel, with the reason `expired`, a batch of queued jobs whose `expires_at` has passed."""
+        self.needs("expiry")
+        put(store, new("a", expires_at=NOW + 1), new("b", expires_at=NOW + 9), new("c"))
+
+        with store.turn("b", NOW + 1) as turn:
+            turn.expire()
+            told = [(step.event, step.job.id, step.job.reason) for step in turn.transitions]
+
+        assert told == [("job.cancelled", "a", "expired")]
+        assert sorted(job.id for job in take(store, begun=9)) == ["b", "c"]
+
+    def test_the_next_expiry_is_that_of_a_queued_job(self, store: Store) -> None:
+        """Store.next_expiry: When the next queued job expires."""
+        self.needs("expiry")
+        none = store.next_expiry()
+        put(store, new("b", expires_at=NOW + 9), new("a", expires_at=NOW + 5))
+        soon = store.next_expiry()
+        take(store)
+
+        assert (none, soon) == (None, NOW + 5)
+
+    def test_a_turn_knows_that_nothing_expires_before_its_expiry(self, store: Store) -> None:
+        """Turn.expiry: no queued job expires before this instant; None when none does."""
+        self.needs("expiry")
+        with store.turn("b", NOW) as turn:
+            before = turn.expiry
+            turn.insert(new("a", expires_at=NOW + 9))
+            turn.insert(new("b", expires_at=NOW + 5))
+            within = turn.expiry
+        with store.turn("b", NOW) as turn:
+            after = turn.expiry
+
+        assert (before, within, after) == (None, NOW + 5, NOW + 5)
+
+    def test_requeue_resets_the_attempts_and_keeps_id_and_claim_no(self, store: Store) -> None:
+        """Turn.requeue: Any state to queued, attempts reset; id and `claim_no` stay."""
+        self.needs("requeue")
+        put(store, new("a"))
+        (claimed,) = take(store)
+        with store.turn("b", NOW) as turn:
+            settled = turn.settle(claimed, FAILED, RETRY)
+            assert settled is not None
+            moved = turn.requeue(settled, NOW + 5)
+
+        assert (moved.id, moved.claim_no, moved.attempt, moved.error, moved.run_at) == ("a", 1, 0, None, NOW + 5)
+        assert moved.state == "queued"
+
+    def test_requeue_is_refused_when_another_unfinished_job_holds_its_unique_key(self, store: Store) -> None:
+        """Turn.requeue: KeyTaken: another unfinished job holds its unique key."""
+        self.needs("requeue", "unique", "remove", "get")
+        (first,) = put(store, new("a", unique_key="k"))
+        with store.turn("b", NOW) as turn:
+            ended = turn.cancel(first, "test")
+            turn.insert(new("b", unique_key="k"))
+
+        with pytest.raises(KeyTaken), store.turn("b", NOW) as turn:
+            turn.requeue(ended, NOW)
+
+        unchanged = store.get("a")
+        assert unchanged is not None
+        assert unchanged.state == "cancelled"
+
+    def test_prune_removes_what_is_older_in_batches_and_never_what_is_unfinished(self, store: Store) -> None:
+        """Turn.prune: Remove at most a batch of ended jobs and slots, and say how many."""
+        self.needs("list", "remove")
+        jobs = put(store, *(new(str(n)) for n in range(7)), new("open"))
+        with store.turn("b", NOW) as turn:
+            for job in jobs[:7]:
+                turn.finish(job, None)
+
+        removed = []
+        for _ in range(3):
+            with store.turn("b", NOW + 100) as turn:
+                removed.append(turn.prune(done_before=NOW + 50, dead_before=NOW, slots_before=NOW, batch=5))
+
+        assert removed == [5, 2, 0]
+        assert [job.id for job in store.list(name=None, state=None, limit=9, before=None)] == ["open"]
+
+    # --- a host's own transaction ---------------------------------------------------------------------------
+
+    def test_a_job_exists_if_and_only_if_the_hosts_transaction_commits(self, store: Store) -> None:
+        """Store.queue_on: Insert through the host's own open connection, in its transaction."""
+        self.needs("connection", "get")
+        host = self.connect_host(store)
+        _, fresh = store.queue_on(host, new("lost"))
+        host.rollback()
+        host.close()
+        host = self.connect_host(store)
+        store.queue_on(host, new("kept"))
+        host.commit()
+        host.close()
+
+        with store.turn("b", NOW) as turn:
+            turn.tell_untold()
+        assert fresh
+        assert store.get("lost") is None
+        assert [job.id for job in take(store, begun=9)] == ["kept"]
+
+    def test_what_is_no_connection_to_the_store_is_refused(self, store: Store) -> None:
+        """Store.queue_on: UsageError: it is no connection, or not one to this store."""
+        self.needs("connection")
+        nonsense: Any = object()
+
+        with pytest.raises(UsageError):
+            store.queue_on(nonsense, new("a"))
+
+    def test_a_hosts_transaction_ends_a_job_only_by_the_claim_that_holds_it(self, store: Store) -> None:
+        """Store.finish_on: Running (by this claim) or queued (without one) to done, in the host's transaction."""
+        self.needs("connection", "get")
+        put(store, new("running"), new("queued", run_at=NOW + 1))
+        (claimed,) = take(store)
+        host = self.connect_host(store)
+
+        stale = [store.finish_on(host, "running", no, "1", NOW) for no in (None, claimed.claim_no + 1)]
+        done = [store.finish_on(host, "running", 1, "1", NOW), store.finish_on(host, "queued", None, None, NOW)]
+        host.commit()
+        host.close()
+
+        assert (stale, done) == ([False, False], [True, True])
+        stored = [store.get("running"), store.get("queued")]
+        assert [(job.state, job.result) for job in stored if job is not None] == [("done", "1"), ("done", None)]
+
+    def test_what_a_host_changed_is_told_by_the_next_turn(self, store: Store) -> None:
+        """Turn.tell_untold: Give revisions to what hosts changed in their own transactions."""
+        self.needs("connection")
+        host = self.connect_host(store)
+        store.queue_on(host, new("a"))
+        host.commit()
+        host.close()
+        before = store.untold()
+
+        with store.turn("b", NOW) as turn:
+            turn.tell_untold()
+            told = [(step.event, step.job.id) for step in turn.transitions]
+
+        assert (before, told, store.untold()) == (True, [("job.queued", "a")], False)
+
+    def test_nothing_is_untold_unless_a_host_has_changed_something(self, store: Store) -> None:
+        """Store.untold: Whether a host's own transaction changed something that is not told yet."""
+        put(store, new("a"))
+
+        assert not store.untold()

@@ -1,0 +1,226 @@
+"""Promises about schedules and their slots, about pauses and clocks, and about who lives on the store."""
+
+from __future__ import annotations
+
+from ..messages.schedules import SlotEntry
+from ..messages.slots import SlotRange
+from ..stores.base import Store
+from .conformance_kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, new, put, take, want
+
+WEEK = 7 * 86400.0
+
+
+def entry(slot: float, job_id: str) -> SlotEntry:
+    """A slot that fired."""
+    return SlotEntry(schedule_id="s", slot=slot, last=slot, count=1, outcome="fired", reason=None, job_id=job_id)
+
+
+class SchedulePromises(StoreCase):
+    """See the module. Each docstring quotes the port."""
+
+    # --- schedules ------------------------------------------------------------------------------------------
+
+    def test_declare_says_whether_a_schedule_is_new_or_another(self, store: Store) -> None:
+        """Turn.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`, None)."""
+        with store.turn("b", NOW) as turn:
+            news = [turn.declare(a_schedule(when=when))[1] for when in ("@daily", "@daily", "@hourly")]
+
+        assert news == ["added", None, "changed"]
+        assert [schedule.when for schedule in store.schedules()] == ["@hourly"]
+
+    def test_declare_keeps_a_pause_and_the_last_slot_and_counts_from_a_change(self, store: Store) -> None:
+        """Turn.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`, None)."""
+        with store.turn("b", NOW) as turn:
+            turn.declare(a_schedule())
+            turn.pause_schedule("s", paused=True)
+            turn.account("s", NOW + 60, NOW + 60)
+        with store.turn("b", NOW + 100) as turn:
+            same, nothing = turn.declare(a_schedule())
+            changed, news = turn.declare(a_schedule(when="0 * * * *"))
+
+        assert (same.accounted_to, nothing) == (NOW + 60, None)
+        assert (changed.accounted_to, changed.paused, changed.last_slot, news) == (NOW + 100, 1, NOW + 60, "changed")
+
+    def test_a_schedule_is_forgotten_once(self, store: Store) -> None:
+        """Turn.forget_schedule: Remove a schedule. False when there is none."""
+        with store.turn("b", NOW) as turn:
+            turn.declare(a_schedule())
+            gone = [turn.forget_schedule("s"), turn.forget_schedule("s")]
+
+        assert (gone, list(store.schedules())) == ([True, False], [])
+
+    def test_a_schedule_is_paused_and_resumed(self, store: Store) -> None:
+        """Turn.pause_schedule: Pause or resume a schedule. None when there is none."""
+        with store.turn("b", NOW) as turn:
+            turn.declare(a_schedule())
+            paused = turn.pause_schedule("s", paused=True)
+            resumed = turn.pause_schedule("s", paused=False)
+            unknown = turn.pause_schedule("t", paused=True)
+
+        assert paused is not None
+        assert resumed is not None
+        assert (paused.paused, resumed.paused, unknown) == (1, 0, None)
+
+    def test_a_turn_sees_its_own_schedules(self, store: Store) -> None:
+        """Turn.schedule: The schedule as this turn sees it."""
+        with store.turn("b", NOW) as turn:
+            stored, _ = turn.declare(a_schedule())
+            seen, unknown = turn.schedule("s"), turn.schedule("t")
+
+        assert (seen, unknown) == (stored, None)
+
+    def test_every_schedule_is_remembered(self, store: Store) -> None:
+        """Store.schedules: Every schedule that the store remembers."""
+        with store.turn("b", NOW) as turn:
+            stored = [turn.declare(a_schedule(id=name, durable=durable))[0] for name, durable in (("a", 0), ("b", 1))]
+
+        assert sorted(store.schedules(), key=lambda schedule: schedule.id) == stored
+
+    def test_the_unfinished_jobs_of_a_schedule_are_known(self, store: Store) -> None:
+        """Turn.unfinished_of: (id, state) of the queued and running jobs of a schedule."""
+        self.needs("overlap")
+        put(store, new("a", schedule="s"), new("b", schedule="s"), new("c", schedule="s"), new("d", schedule="t"))
+        (first, _) = take(store, begun=2)
+
+        with store.turn("b", NOW) as turn:
+            turn.settle(first, SUCCEEDED, DONE)
+            unfinished = turn.unfinished_of("s")
+
+        assert sorted(unfinished) == [("b", "running"), ("c", "queued")]
+
+    def test_accounting_only_goes_forward(self, store: Store) -> None:
+        """Turn.account: Every slot of the schedule up to this instant is accounted for."""
+        with store.turn("b", NOW) as turn:
+            turn.declare(a_schedule())
+            turn.account("s", NOW + 60, NOW + 60)
+            turn.account("s", NOW + 30, None)
+            seen = turn.schedule("s")
+
+        assert seen is not None
+        assert (seen.accounted_to, seen.last_slot) == (NOW + 60, NOW + 60)
+
+    # --- slots ----------------------------------------------------------------------------------------------
+
+    def test_a_slot_and_its_job_are_inserted_once(self, store: Store) -> None:
+        """Turn.fire: Insert a slot and its job. None when the slot has its row already: nothing changes."""
+        with store.turn("b", NOW) as turn:
+            first = turn.fire(entry(NOW, "s-1"), new("s-1"))
+            second = turn.fire(entry(NOW, "s-2"), new("s-2"))
+
+        assert first is not None
+        assert (first.id, second) == ("s-1", None)
+        assert [job.id for job in take(store, begun=9)] == ["s-1"]
+        assert list(store.slots("s", NOW, NOW + 1)) == [entry(NOW, "s-1")]
+
+    def test_skipped_slots_join_the_range_before_if_the_reason_is_the_same(self, store: Store) -> None:
+        """Turn.skip: Record that slots did not fire, joining the range before if the reason is the same."""
+        with store.turn("b", NOW) as turn:
+            for first, reason in ((10.0, "paused"), (20.0, "paused"), (30.0, "late")):
+                assert turn.skip("s", SlotRange(first=first, last=first + 5, count=2, reason=reason))
+
+        assert [(slot.slot, slot.last, slot.count, slot.outcome) for slot in store.slots("s", 0.0, 99.0)] == [
+            (10.0, 25.0, 4, "skipped"), (30.0, 35.0, 2, "skipped")
+        ]  # fmt: skip
+
+    def test_a_slot_that_fired_is_not_skipped_as_well(self, store: Store) -> None:
+        """Turn.skip: False when a row is there already."""
+        with store.turn("b", NOW) as turn:
+            turn.fire(entry(NOW, "s-1"), new("s-1"))
+
+            assert not turn.skip("s", SlotRange(first=NOW, last=NOW, count=1, reason="late"))
+
+    def test_slots_are_told_in_order_within_the_asked_range_only(self, store: Store) -> None:
+        """Store.slots: What became of the slots in [start, end), in order."""
+        with store.turn("b", NOW) as turn:
+            for slot in (NOW + 120, NOW, NOW + 60):
+                turn.fire(entry(slot, f"s-{slot}"), new(f"s-{slot}"))
+
+        assert [slot.slot for slot in store.slots("s", NOW, NOW + 120)] == [NOW, NOW + 60]
+        assert list(store.slots("t", NOW, NOW + 120)) == []
+
+    def test_old_slots_are_pruned_and_counted_with_the_rest(self, store: Store) -> None:
+        """Turn.prune: Remove at most a batch of ended jobs and slots, and say how many."""
+        with store.turn("b", NOW) as turn:
+            turn.declare(a_schedule(catch_up_window=0.0))
+            for slot in (NOW, NOW + 60, NOW + WEEK):
+                turn.fire(entry(slot, f"s-{slot}"), new(f"s-{slot}", run_at=NOW + 2 * WEEK))
+
+        with store.turn("b", NOW + WEEK) as turn:
+            removed = turn.prune(done_before=0.0, dead_before=0.0, slots_before=NOW + WEEK + 120, batch=5)
+
+        assert removed == 2
+        assert [slot.slot for slot in store.slots("s", NOW, NOW + 2 * WEEK)] == [NOW + WEEK]
+
+    # --- pauses and clocks ----------------------------------------------------------------------------------
+
+    def test_a_pause_is_stored_and_holds_for_every_boot(self, store: Store) -> None:
+        """Turn.pause: Start no job of this name, anywhere, or start them again."""
+        put(store, new("a"), new("b", name="else"))
+        with store.turn("b", NOW) as turn:
+            turn.pause("work", paused=True)
+
+        with store.turn("other", NOW) as turn:
+            assert turn.claim(want(boot="other")) == []
+            assert len(turn.claim(want(boot="other", name="else"))) == 1
+
+    def test_the_paused_names_are_known(self, store: Store) -> None:
+        """Store.paused: The paused names."""
+        with store.turn("b", NOW) as turn:
+            turn.pause("work", paused=True)
+            turn.pause("else", paused=True)
+            turn.pause("else", paused=True)
+            turn.pause("work", paused=False)
+
+        assert store.paused() == ("else",)
+
+    def test_the_clock_stepping_back_makes_due_what_was_queued_without_a_delay(self, store: Store) -> None:
+        """Turn.pull_forward: The clock stepped back: make due what was queued without a delay in what is now the
+        future."""
+        put(store, new("a"), new("delayed", run_at=NOW + 10))
+
+        with store.turn("b", NOW - 3600) as turn:
+            moved = turn.pull_forward()
+
+        assert moved == 1
+        assert [job.id for job in take(store, NOW - 3600, begun=9)] == ["a"]
+
+    # --- boots ----------------------------------------------------------------------------------------------
+
+    def test_a_boot_is_known_to_the_others_as_it_registered(self, store: Store) -> None:
+        """Turn.register: Make a boot known to the others."""
+        boot = a_boot("x", pid=7, host="h", hint="there", names=("a", "b"))
+        with store.turn("b", NOW) as turn:
+            turn.register(boot)
+
+        assert list(store.boots()) == [boot]
+
+    def test_every_boot_is_listed(self, store: Store) -> None:
+        """Store.boots: Every boot on the store, living or not."""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("x"))
+            turn.register(a_boot("y", started_at=NOW + 1))
+
+        assert sorted(boot.boot for boot in store.boots()) == ["x", "y"]
+
+    def test_a_turn_sees_the_boots_that_it_has_registered_itself(self, store: Store) -> None:
+        """Turn.boots: Every boot on the store, living or not."""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("x"))
+            within = turn.boots()
+
+        assert within == [a_boot("x")]
+
+    def test_a_boot_says_anew_for_which_names_it_has_handlers(self, store: Store) -> None:
+        """Turn.set_names: The job names for which a boot has handlers now."""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("x", names=("a",)))
+            turn.set_names("x", ["c", "b"])
+
+        assert sorted(store.boots()[0].names) == ["b", "c"]
+
+    def test_a_boot_is_forgotten_by_exactly_one(self, store: Store) -> None:
+        """Turn.forget_boot: Remove a boot. False when another has done so."""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("x"))
+
+            assert [turn.forget_boot("x"), turn.forget_boot("x")] == [True, False]
