@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -33,8 +33,7 @@ ABSENT = "-"
 """What a record has in their place outside of a handler, so that a format never fails."""
 
 
-@dataclass(frozen=True, slots=True)
-class Speaker:
+class Speaker(NamedTuple):
     """Who speaks, and about which message: what every line of theirs carries."""
 
     actor: str | None = None
@@ -46,8 +45,8 @@ class Speaker:
 
     def add_to(self, line: dict[str, Any]) -> None:
         """Those that apply."""
-        for name in self.__slots__:
-            if (value := getattr(self, name)) is not None:
+        for name, value in zip(self._fields, self, strict=True):
+            if value is not None:
                 line[name] = value
 
 

@@ -215,7 +215,7 @@ class JobBroker(RuntimeActor):
             self._again("retention", self._retention_step(), Housekeep())
         if isinstance(mail.body, Ended) and mail.body.outcome.reason != UNSTORABLE:
             failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
-            self._one_by_one([replace(mail, body=replace(mail.body, outcome=failed))])
+            self._one_by_one([mail._replace(body=replace(mail.body, outcome=failed))])
 
     def _commit(self, batch: list[Mail]) -> Out:
         out = Out()

@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 
@@ -81,7 +80,7 @@ class _Keeper:
         child.say(
             {
                 "run": [handler.fn.__module__, handler.fn.__qualname__],
-                "record": astuple(lane.claim.job),
+                "record": lane.claim.job,
                 "deadline": None if lane.deadline is None else lane.deadline.timestamp(),
                 "auto_done": handler.auto_done,
                 "result_bytes_max": lane.context.limits.result_bytes_max,
@@ -116,7 +115,7 @@ class _Keeper:
             except Exception as error:
                 child.say({"refused": f"{type(error).__name__}: {error}"})
                 return
-            child.say({"queued": astuple(job.record), "deduplicated": job.deduplicated})
+            child.say({"queued": job.record, "deduplicated": job.deduplicated})
 
     def _discard(self) -> None:
         if self._child is not None:

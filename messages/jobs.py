@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 Seconds = float
 """A duration in seconds."""
@@ -79,8 +79,7 @@ class NewJob:
     solo: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class JobRecord:
+class JobRecord(NamedTuple):
     """A job as the store keeps it; the fields are the columns of its table, in order.
 
     Attributes:

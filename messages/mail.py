@@ -6,7 +6,7 @@ Every message travels in a `Mail`, which carries the ids that the log is stitche
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .jobs import Claim, Instant, NewJob, Seconds
 from .outcomes import Outcome, Policy
@@ -27,8 +27,7 @@ class Reply(Protocol):
         """Refuse."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(NamedTuple):
     """The envelope of every message.
 
     Attributes:

@@ -50,7 +50,7 @@ def queue_on(connection: sqlite3.Connection, job: NewJob) -> tuple[JobRecord, bo
     row = cursor.execute(INSERT_JOB, job_values(job, None)).fetchone()
     if row is None:
         return stored_twin(cursor, job), False
-    return JobRecord(*row), True
+    return JobRecord._make(row), True
 
 
 def finish_on(

@@ -292,7 +292,7 @@ class SqliteStore:
 
     def _jobs(self, query: str, *values: Any) -> list[JobRecord]:
         with self._reading() as reader:
-            return [JobRecord(*row) for row in reader.execute(query, values)]
+            return [JobRecord._make(row) for row in reader.execute(query, values)]
 
     def _one(self, query: str, *values: Any) -> Any:
         with self._reading() as reader:

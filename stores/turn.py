@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from ..errors import KeyTaken
@@ -89,7 +88,7 @@ def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) ->
                where name = ? and unique_key = ? and state in ('queued', 'running')""",
             (job.name, job.unique_key),
         ).fetchone()
-    return JobRecord(*row)
+    return JobRecord._make(row)
 
 
 def priorities(connection: sqlite3.Connection, name: str) -> Iterator[int]:
@@ -134,7 +133,7 @@ class SqliteTurn(SlotTurn, BootTurn):
         self._rev += 1
         if job.expires_at is not None:
             self.expiry = min(job.expires_at, job.expires_at if self.expiry is None else self.expiry)
-        stored = JobRecord(*row)
+        stored = JobRecord._make(row)
         self.transitions.append(Transition(event="job.queued", job=stored, before=None, rev=self._rev, fields={}))
         return stored, True
 
@@ -142,7 +141,7 @@ class SqliteTurn(SlotTurn, BootTurn):
         row = self._connection.execute("select * from lamplighter_jobs where id = ?", (job_id,)).fetchone()
         if row is None:
             return None
-        job = JobRecord(*row)
+        job = JobRecord._make(row)
         return self._tell(job) if job.rev is None else job
 
     # --- claims ---------------------------------------------------------------------------------------------
@@ -194,13 +193,13 @@ class SqliteTurn(SlotTurn, BootTurn):
             due = self._connection.execute(
                 DUE_JOBS, (want.name, priority, self.now, self.now, self.now, limit - len(rows))
             )
-            rows.extend(JobRecord(*row) for row in due)
+            rows.extend(JobRecord._make(row) for row in due)
             if len(rows) >= limit:
                 break
         if want.suspect:
             suspect = self._connection.execute(DUE_SUSPECT, (want.name, self.now, self.now, self.now)).fetchone()
             if suspect is not None:
-                rows.append(JobRecord(*suspect))
+                rows.append(JobRecord._make(suspect))
                 rows.sort(key=lambda job: (-job.priority, job.run_at, job.no))
         return iter(rows)
 
@@ -211,7 +210,7 @@ class SqliteTurn(SlotTurn, BootTurn):
             query, values = query + " and name = ?", [*values, name]
         if incarnation_max is not None:
             query, values = query + " and incarnation <= ?", [*values, incarnation_max]
-        return [JobRecord(*row) for row in self._connection.execute(query + " order by no", values)]
+        return [JobRecord._make(row) for row in self._connection.execute(query + " order by no", values)]
 
     # --- endings --------------------------------------------------------------------------------------------
 
@@ -301,7 +300,7 @@ class SqliteTurn(SlotTurn, BootTurn):
             (self.now, EXPIRED_JOBS_MAX),
         ).fetchall()
         for row in rows:
-            self.cancel(JobRecord(*row), "expired")
+            self.cancel(JobRecord._make(row), "expired")
 
     def note_progress(self, job_id: str, claim_no: int, progress: str) -> None:
         self._connection.execute(
@@ -344,7 +343,7 @@ class SqliteTurn(SlotTurn, BootTurn):
             "select * from lamplighter_jobs where rev is null order by no limit ?", (UNTOLD_JOBS_MAX,)
         ).fetchall()
         for row in rows:
-            self._tell(JobRecord(*row))
+            self._tell(JobRecord._make(row))
 
     def _tell(self, job: JobRecord) -> JobRecord:
         """Give revisions to the one or two steps that a host's own transaction has made."""
@@ -352,13 +351,13 @@ class SqliteTurn(SlotTurn, BootTurn):
         if job.told is None:
             self._rev += 1
             trail = _joined(trail, _mark(self._rev, job.queued_at))
-            born = replace(job, state="queued", rev=self._rev, told="queued", trail=trail, result=None, ended_at=None)
+            born = job._replace(state="queued", rev=self._rev, told="queued", trail=trail, result=None, ended_at=None)
             self.transitions.append(Transition(event="job.queued", job=born, before=None, rev=self._rev, fields={}))
-        told = replace(job, rev=self._rev, told=job.state, trail=trail)
+        told = job._replace(rev=self._rev, told=job.state, trail=trail)
         if job.state == "done":
             self._rev += 1
             trail = _joined(trail, _mark(self._rev, job.ended_at or self.now))
-            told = replace(told, rev=self._rev, trail="")
+            told = told._replace(rev=self._rev, trail="")
             fields = {"reason": "marked in a host's transaction", **_sums(trail)}
             before = job.told or "queued"
             self.transitions.append(Transition(event="job.done", job=told, before=before, rev=self._rev, fields=fields))
@@ -419,7 +418,7 @@ class SqliteTurn(SlotTurn, BootTurn):
         if row is None:
             return None
         self._rev = rev
-        moved = JobRecord(*row)
+        moved = JobRecord._make(row)
         told = {**fields, **(_sums(trail) if summing else {})}
         self.transitions.append(Transition(event=event, job=moved, before=before.state, rev=rev, fields=told))
         return moved

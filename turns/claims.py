@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..messages.jobs import Claim, Instant, JobRecord, JobState
 from ..messages.mail import Down, Ended, GiveBack, Run, Up
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
@@ -68,7 +66,7 @@ def ended(step: Step, body: Ended) -> None:
     if body.outcome.kind is OutcomeKind.DEFERRED:
         timeout = body.outcome.seconds or None
         if step.turn.defer(job, timeout):
-            due = deferred_until(replace(job, timeout=timeout))
+            due = deferred_until(job._replace(timeout=timeout))
             step.out.after.append(lambda: step.desk.deferred.update({key: (due, body.policy)}))
         return
     if step.settle(job, body.outcome, body.policy) is not None:

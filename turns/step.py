@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..codec import digest
@@ -134,7 +134,7 @@ class Step:
     def say(self, event: str, *, corr: str | None = None, **fields: Any) -> None:
         """Log after the commit, after the transitions so far."""
         self.collect()
-        self.out.lines.append((event, self.speaker if corr is None else replace(self.speaker, corr=corr), fields))
+        self.out.lines.append((event, self.speaker if corr is None else self.speaker._replace(corr=corr), fields))
 
     def tell(self, to: str, body: Any) -> None:
         """Send after the commit."""
@@ -143,7 +143,7 @@ class Step:
     def collect(self) -> None:
         """Put the transitions since the last call into the order of what is said."""
         for step in self.turn.transitions[len(self.out.transitions) :]:
-            self.out.lines.append((step.event, replace(self.speaker, corr=step.job.corr), line_of(step)))
+            self.out.lines.append((step.event, self.speaker._replace(corr=step.job.corr), line_of(step)))
             self.out.transitions.append(step)
 
     def known(self, job_id: str) -> JobRecord:
@@ -172,7 +172,7 @@ class Step:
                 **attempt, "outcome": outcome.kind.value, "reason": outcome.reason, "error": outcome.error,
                 "traceback": outcome.traceback, "boot_was": job.boot,
             }  # fmt: skip
-            self.out.lines.append(("job.failed", replace(self.speaker, corr=job.corr), line))
+            self.out.lines.append(("job.failed", self.speaker._replace(corr=job.corr), line))
         self.collect()
         return settled
 
