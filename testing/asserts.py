@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Protocol, overload
 
 from ..errors import UsageError
@@ -135,7 +136,8 @@ def _is(job: Job[Any], field: str, wanted: Any) -> bool:
     if callable(wanted):
         return bool(wanted(got))
     if field == "delay":
-        return abs(got - float(getattr(wanted, "total_seconds", lambda: wanted)())) <= DELAY_SECONDS_TOLERANCE
+        seconds = wanted.total_seconds() if isinstance(wanted, timedelta) else float(wanted)
+        return bool(abs(got - seconds) <= DELAY_SECONDS_TOLERANCE)
     return bool(got == wanted)
 
 

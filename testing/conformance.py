@@ -18,11 +18,12 @@ from .conformance_claims import ClaimPromises
 from .conformance_jobs import JobPromises
 from .conformance_kit import CAPABILITIES
 from .conformance_schedules import SchedulePromises
+from .conformance_turns import TurnPromises
 
 __all__ = ["CAPABILITIES", "StoreConformance"]
 
 
-class StoreConformance(JobPromises, ClaimPromises, SchedulePromises):
+class StoreConformance(TurnPromises, JobPromises, ClaimPromises, SchedulePromises):
     """See the module.
 
     Attributes:

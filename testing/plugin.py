@@ -32,6 +32,7 @@ pytest.register_assert_rewrite(
     "lamplighter.testing.conformance_claims",
     "lamplighter.testing.conformance_jobs",
     "lamplighter.testing.conformance_schedules",
+    "lamplighter.testing.conformance_turns",
 )
 
 
