@@ -70,6 +70,9 @@ EXPECT_SECONDS_MIN, EXPECT_SECONDS_MAX = 0.005, 0.25
 UNSTORABLE = "its ending could not be stored"
 """Why a job fails whose own ending made the turn fail. A failure that cannot be stored either is not tried again."""
 
+SLOTS_SECONDS = 3600.0
+"""How often slots are looked through for those that nobody needs any more: they are kept for days."""
+
 PRUNED_ROWS_MAX = 500
 """Rows of one pruning turn."""
 
@@ -110,6 +113,7 @@ class JobBroker(RuntimeActor):
         self._recovered = False
         self._presence_due = 0.0
         self._looked_at = 0.0
+        self._slots_due = 0.0
         self._abroad = False
         self._waiting_since: float | None = None
         self._timers: dict[str, tuple[float, Any]] = {}
@@ -307,7 +311,7 @@ class JobBroker(RuntimeActor):
                 jobs = step.turn.pull_forward() if delta < 0 else 0
                 self._desk.forget_dues()
                 step.say("clock.jumped", delta=round(delta, 3), jobs=jobs)
-                step.tell("scheduler", Wake())
+                step.tell("scheduler", Wake(reload=True))
             case Look():
                 pass
             case other:
@@ -316,14 +320,17 @@ class JobBroker(RuntimeActor):
 
     def _prune(self, step: Step) -> None:
         limits, now = self.context.limits, step.turn.now
+        with_slots = self._slots_due <= self.context.clock.monotonic()
         rows = step.turn.prune(
             done_before=now - limits.keep_done_seconds,
             dead_before=now - limits.keep_dead_seconds,
-            slots_before=now,
+            slots_before=now if with_slots else None,
             batch=PRUNED_ROWS_MAX,
         )
         if rows:
             step.say("retention.pruned", rows=rows)
+        elif with_slots:
+            self._slots_due = self.context.clock.monotonic() + SLOTS_SECONDS
         wait = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
         step.out.after.append(lambda: self._again("retention", wait, Housekeep()))
 

@@ -256,7 +256,7 @@ class HandlerActor(RuntimeActor):
     # --- ending ---------------------------------------------------------------------------------------------
 
     def _lane_ended(self, ended: LaneEnded) -> None:
-        lane = self._running.pop(ended.lane_id, None)
+        lane = self._running.get(ended.lane_id)
         self._forget_deadline(ended.lane_id)
         if lane is not None:
             new = ended.seconds
@@ -265,6 +265,8 @@ class HandlerActor(RuntimeActor):
             if outcome.kind is OutcomeKind.DEFERRED:
                 outcome = replace(outcome, seconds=lane.timeout or 0.0)
             self._end(ended.claim, lane.handler, outcome)
+            # Not before: in between it would hold nothing, and `stop`, which looks from another thread, would go on.
+            del self._running[ended.lane_id]
             return
         if ended.outcome.kind is OutcomeKind.INTERRUPTED:
             # It was killed after it had been given up, and has no ending of its own to tell.
@@ -301,9 +303,9 @@ class HandlerActor(RuntimeActor):
 
     def _give_up(self, lane: Lane, why: str, outcome: Outcome) -> None:
         """End the claim now; the lane may still run, but nothing that it does counts, and another takes its place."""
-        self._running.pop(lane.id, None)
         self._forget_deadline(lane.id)
         self._end(lane.claim, lane.handler, outcome)
+        self._running.pop(lane.id, None)
         lane.signal(why)
         lane.abandon(why)
         self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))

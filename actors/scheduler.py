@@ -9,12 +9,15 @@ crash or a step of the clock, changes nothing. The broker stores a tick only if 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import heapq
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, cast
 
 from ..cron import Rule, parse_when
 from ..errors import StoreUnavailable, UsageError
+from ..messages.jobs import Instant
 from ..messages.mail import Mail, Report, ScheduleChanged, Tick, Ticked, Wake
 from ..messages.schedules import ScheduleRecord
 from ..slots import CatchUp, account
@@ -33,11 +36,17 @@ RELOAD_SECONDS_MIN = 1.0
 
 @dataclass(slots=True)
 class Active:
-    """A schedule, its parsed rule, and since when a tick of it is on its way."""
+    """A schedule and its parsed rule.
+
+    Attributes:
+        sent_at: since when a tick of it is on its way.
+        due: when to look at it next.
+    """
 
     record: ScheduleRecord
     rule: Rule
     sent_at: float | None = None
+    due: Instant = 0.0
 
 
 class SchedulerActor(RuntimeActor):
@@ -50,6 +59,9 @@ class SchedulerActor(RuntimeActor):
         self._store = store
         self._declared = declared
         self._active: dict[str, Active] = {}
+        # A heap, so that a wake costs what is due, not what there is. What `Active.due` contradicts is passed over.
+        self._waiting: list[tuple[Instant, int, str]] = []
+        self._order = count()
         self._timer: Any = None
         self._reload_timer: Any = None
         self._reload_due = 0.0
@@ -57,27 +69,31 @@ class SchedulerActor(RuntimeActor):
     def on_start(self) -> None:
         """Runs on the actor's thread: know again what the predecessor knew."""
         self._reload()
-        self._look()
+        self._look(self._active)
 
     def receive(self, mail: Mail) -> None:
         match mail.body:
-            case Wake(reload=reload):
-                if reload:
-                    self._reload_soon()
+            case Wake(reload=False):
+                self._look()
+            case Wake():
+                self._reload_soon()
+                self._look(self._active)
             case Ticked(schedule_id=schedule_id, accounted_to=accounted_to):
                 active = self._active.get(schedule_id)
                 if active is not None:
                     active.record = replace(active.record, accounted_to=accounted_to)
                     active.sent_at = None
+                self._look([schedule_id])
             case ScheduleChanged(schedule_id=schedule_id, record=record):
                 self._changed(schedule_id, record)
+                self._look([schedule_id])
             case Report():
                 for active in self._active.values():
                     active.sent_at = None
                 self._reload()
+                self._look(self._active)
             case other:
                 raise TypeError(f"the SchedulerActor does not hear {type(other).__name__}")
-        self._look()
 
     def _changed(self, schedule_id: str, record: ScheduleRecord | None) -> None:
         if record is None or not (record.durable or schedule_id in self._declared()):
@@ -119,39 +135,51 @@ class SchedulerActor(RuntimeActor):
             if active is None or active.sent_at is None:
                 self._changed(schedule_id, stored.get(schedule_id))
 
-    def _look(self) -> None:
-        """Send what is due, and be woken for the next."""
-        now, ages = self.context.clock.now(), self.context.clock.monotonic()
-        nexts: list[float] = []
-        for active in self._active.values():
-            record = active.record
-            if active.sent_at is not None and ages - active.sent_at < TICK_SECONDS_MAX:
-                nexts.append(now + TICK_SECONDS_MAX)
-                continue
-            accounting = account(
-                active.rule,
-                accounted_to=record.accounted_to,
-                now=now,
-                catch_up=cast(CatchUp, record.catch_up),
-                catch_up_window=record.catch_up_window,
-                catch_up_max=record.catch_up_max,
-                late_seconds=self.context.limits.late_seconds,
-            )
-            # Without a slot for a day, say so all the same: what is not accounted for long enough is forgotten.
-            if accounting.fires or accounting.skipped or now - record.accounted_to > REMEMBERED_SECONDS:
-                active.sent_at = ages
-                self.tell("broker", Tick(schedule=record, since=record.accounted_to, accounting=accounting))
-                nexts.append(now + TICK_SECONDS_MAX)
-                continue
-            due = active.rule.after(max(now, record.accounted_to))
-            if due is not None:
-                nexts.append(due.slot)
-            nexts.append(record.accounted_to + REMEMBERED_SECONDS + 1.0)
+    def _look(self, changed: Iterable[str] = ()) -> None:
+        """Send what is due, among what has changed and what time has come for, and be woken for the next."""
+        for schedule_id in changed:
+            if schedule_id in self._active:
+                self._consider(schedule_id, self._active[schedule_id])
+        now = self.context.clock.now()
+        while self._waiting and self._waiting[0][0] <= now:
+            due, _, schedule_id = heapq.heappop(self._waiting)
+            active = self._active.get(schedule_id)
+            if active is not None and active.due == due:
+                self._consider(schedule_id, active)
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
-        if nexts:
-            self._timer = self.context.clock.at(min(nexts), lambda: self._tell_self(Wake()))
+        if self._waiting:
+            self._timer = self.context.clock.at(self._waiting[0][0], lambda: self._tell_self(Wake()))
+
+    def _consider(self, schedule_id: str, active: Active) -> None:
+        """Send a tick if there is something to account for, and know when to look again."""
+        due = self._next_look(active)
+        if due != active.due:
+            active.due = due
+            heapq.heappush(self._waiting, (due, next(self._order), schedule_id))
+
+    def _next_look(self, active: Active) -> Instant:
+        now, ages, record = self.context.clock.now(), self.context.clock.monotonic(), active.record
+        if active.sent_at is not None and ages - active.sent_at < TICK_SECONDS_MAX:
+            return now + TICK_SECONDS_MAX
+        accounting = account(
+            active.rule,
+            accounted_to=record.accounted_to,
+            now=now,
+            catch_up=cast(CatchUp, record.catch_up),
+            catch_up_window=record.catch_up_window,
+            catch_up_max=record.catch_up_max,
+            late_seconds=self.context.limits.late_seconds,
+        )
+        # Without a slot for a day, say so all the same: what is not accounted for long enough is forgotten.
+        remember_at = record.accounted_to + REMEMBERED_SECONDS
+        if accounting.fires or accounting.skipped or remember_at < now:
+            active.sent_at = ages
+            self.tell("broker", Tick(schedule=record, since=record.accounted_to, accounting=accounting))
+            return now + TICK_SECONDS_MAX
+        due = active.rule.after(max(now, record.accounted_to))
+        return remember_at + 1.0 if due is None else min(due.slot, remember_at + 1.0)
 
     def _tell_self(self, body: Any) -> None:
         self.context.post.tell(self.name, body)

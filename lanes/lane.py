@@ -130,7 +130,7 @@ class Lane:
 
     @property
     def log(self) -> Any:
-        return self.context.bound(**self.fields())
+        return self.context.bound(**self.fields(), corr=self.claim.job.corr)
 
     def sleep(self, seconds: Seconds) -> bool:
         return not self._signalled.wait(seconds)

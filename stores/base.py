@@ -168,8 +168,8 @@ class Turn(Protocol):
     def boots(self) -> list[BootRecord]:
         """Every boot on the store, living or not."""
 
-    def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant, batch: int) -> int:
-        """Remove at most a batch of ended jobs and slots, and say how many."""
+    def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
+        """Remove at most a batch of ended jobs and, unless None, of slots; say how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -383,12 +383,12 @@ class SqliteTurn(SlotTurn, BootTurn):
         )
         return done.rowcount
 
-    def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant, batch: int) -> int:
+    def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
         pruned = 0
         for states, before in ((("done", "cancelled"), done_before), (("dead",), dead_before)):
             for state in states:
                 pruned += self._prune_jobs(state, before, batch - pruned)
-        return pruned + self.prune_slots(slots_before, batch - pruned)
+        return pruned if slots_before is None else pruned + self.prune_slots(slots_before, batch - pruned)
 
     def _prune_jobs(self, state: str, before: Instant, batch: int) -> int:
         gone = self._connection.execute(

@@ -230,7 +230,7 @@ class World:
         """The hub: whoever waits switches here, and it switches to whoever is next."""
         ready, pick = self._ready, self.chance.random
         while True:
-            if self._timed and self._timed[0][0] <= self.elapsed or self._wall and self._wall[0][0] <= self.now:
+            if (self._timed and self._timed[0][0] <= self.elapsed) or (self._wall and self._wall[0][0] <= self.now):
                 self._make_due_calls()
             if not ready:
                 if not self._jump():

@@ -1,6 +1,6 @@
 """The project's own campaign: a host that uses all of the API, a few minutes of its life, every fault there is.
 
-    python -m lamplighter simulate workload:scenario --seeds 1000
+python -m lamplighter simulate workload:scenario --seeds 1000
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class Host:
         jobs.add_handler("async", self.work_async, concurrency=4, timeout=15, max_attempts=50, backoff=[1])
         jobs.add_handler("child", in_child, concurrency=2, timeout=4, max_attempts=5, backoff=[1], isolation="process")
         jobs.add_handler("later", self.leave_open, timeout=30, auto_done=False, max_attempts=3, backoff=[1])
-        jobs.add_handler("single", self.work, concurrency=3, concurrency_total=1, timeout=20, max_attempts=3, backoff=[1])
+        jobs.add_handler(
+            "single", self.work, concurrency=3, concurrency_total=1, timeout=20, max_attempts=3, backoff=[1]
+        )
         scheduler = runtime.scheduler
         scheduler.add("quick", "*/15 * * * * *", "tick", catch_up="all", catch_up_max=5)
         scheduler.add("work", "@every 40s", 3, catch_up="latest", overlap="skip")
@@ -130,7 +132,9 @@ class Host:
         queued = 0
         while queued < JOBS:
             kind = chance.choice(("one", "one", "many", "own transaction"))
-            batch = [self._spec(chance, queued + index) for index in range(chance.randint(2, 9) if kind == "many" else 1)]
+            batch = [
+                self._spec(chance, queued + index) for index in range(chance.randint(2, 9) if kind == "many" else 1)
+            ]
             queued += len(batch)
             if kind == "many":
                 self._insist(runtime, lambda batch=batch: runtime.jobs.queue_many([spec_of(one) for one in batch]))
