@@ -28,6 +28,8 @@ class Fold:
         self.boots: dict[str, Boot] = {}
         self.transitions = 0
         self.crashes = 0
+        # Whether a turn may have been stored whose lines nobody told; a recovery tells its transitions and slots only.
+        self.untellable = False
         # Revisions that only a recovery has told: (event, job id) by revision.
         self.only_told: dict[int, tuple[str, str]] = {}
         self.jumps: list[tuple[int, int, Line | None, Line]] = []
@@ -67,6 +69,9 @@ class Fold:
                 self._recovered(line)
             case "actor.crashed":
                 self.crashes += 1
+                self.untellable = True
+            case "store.unavailable":
+                self.untellable = True
             case "log.dropped":
                 boot.dropped += line.count or 0
             case "retention.pruned":
@@ -148,6 +153,7 @@ class Fold:
     def _recovered(self, line: Line) -> None:
         """Count as told what a dead boot or broker had committed last and may not have said."""
         holder = line.dead_boot or line.boot
+        self.untellable = True
         if line.dead_boot is not None:
             self.crashes += 1
             self.boots.setdefault(holder, Boot(holder, loud=self.boots[line.boot].loud)).ended = "recovered"
