@@ -336,7 +336,7 @@ class JobBroker(RuntimeActor):
 
     def _retention_step(self) -> float:
         limits = self.context.limits
-        return max(1.0, min(60.0, limits.keep_done_seconds / 4, limits.keep_dead_seconds / 4))
+        return max(1.0, min(300.0, limits.keep_done_seconds / 4, limits.keep_dead_seconds / 4))
 
     # --- after the commit -----------------------------------------------------------------------------------
 

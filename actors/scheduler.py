@@ -142,15 +142,20 @@ class SchedulerActor(RuntimeActor):
                 self._consider(schedule_id, self._active[schedule_id])
         now = self.context.clock.now()
         while self._waiting and self._waiting[0][0] <= now:
-            due, _, schedule_id = heapq.heappop(self._waiting)
-            active = self._active.get(schedule_id)
-            if active is not None and active.due == due:
-                self._consider(schedule_id, active)
+            entry = heapq.heappop(self._waiting)
+            if self._is_current(entry):
+                self._consider(entry[2], self._active[entry[2]])
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
+        while self._waiting and not self._is_current(self._waiting[0]):
+            heapq.heappop(self._waiting)
         if self._waiting:
             self._timer = self.context.clock.at(self._waiting[0][0], lambda: self._tell_self(Wake()))
+
+    def _is_current(self, entry: tuple[Instant, int, str]) -> bool:
+        active = self._active.get(entry[2])
+        return active is not None and active.due == entry[0]
 
     def _consider(self, schedule_id: str, active: Active) -> None:
         """Send a tick if there is something to account for, and know when to look again."""

@@ -17,8 +17,8 @@ from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
 
 Deed = tuple[Any, ...]
-"""What a turn did, for whoever must tell it instead: (rev, event, job id), with the revisions that a summing event sums up
-as a fourth; or (None, "slot.skipped", schedule, first, last, count, reason)."""
+"""What a turn did, for whoever must tell it instead: (rev, event, job id), with the revisions that a summing event sums
+up as a fourth; or (None, "slot.skipped", schedule, first, last, count, reason)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,7 +204,8 @@ class SqliteTurn(SlotTurn, BootTurn):
         return iter(rows)
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
-        query = "select * from lamplighter_jobs where state = 'running' and boot = ?"
+        # The index holds running jobs alone; without being told, SQLite would read through all there are.
+        query = "select * from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running' and boot = ?"
         values: list[Any] = [boot]
         if name is not None:
             query, values = query + " and name = ?", [*values, name]

@@ -49,6 +49,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 RESTART_SECONDS_MAX = 10.0
 """The longest that a killed process stays away."""
 
+POLL_SECONDS_MAX = 30.0
+"""How often a condition is looked at, at least, while time passes."""
+
 SETTLE_SECONDS_MAX = 86400.0
 """The longest that `check` lets the system work off what is due."""
 
@@ -259,7 +262,7 @@ class Simulation:
             if world.elapsed >= end:
                 return False
             world.park(end - world.elapsed if until is None else min(wait, end - world.elapsed))
-            wait = min(wait * 1.5, 600.0)
+            wait = min(wait * 1.5, POLL_SECONDS_MAX)
         return True
 
     def _raise_troubles(self) -> None:

@@ -66,7 +66,7 @@ def check_pauses(text: str) -> None:
 
 
 def check_store(runtime: Runtime) -> None:
-    """Why the dead are dead, and that nothing runs for ever."""
+    """Why the dead are dead."""
     for job in runtime.jobs.list(state="dead", limit=1000):
         attempts = runtime.jobs.attempts(job)
         blamed = sum(attempt.outcome == "interrupted" and attempt.begun for attempt in attempts)
@@ -75,8 +75,6 @@ def check_store(runtime: Runtime) -> None:
             assert blamed >= 3, f"poison after {blamed} begun claims that were interrupted: {describe(job.record)}"
         else:
             assert failed >= job.record.attempt, f"{failed} attempts failed: {describe(job.record)}"
-    running = [describe(job.record) for job in runtime.jobs.list(state="running")]
-    assert not running, f"still running: {running}"
 
 
 def describe(job: JobRecord) -> str:
