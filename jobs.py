@@ -154,19 +154,19 @@ class Jobs:
             UnknownJob: it is not in the store.
             UsageError: JSON cannot carry the result.
         """
-        life, job_id, claim_no, text = self._ending(job, result)
+        life, job_id, no, claim_no, text = self._ending(job, result)
         if connection is None:
             self._warn_if_blocking("mark_done")
-            life.ask(lambda reply: MarkDone(job_id=job_id, claim_no=claim_no, result=text, reply=reply))
+            life.ask(lambda reply: MarkDone(job_id=job_id, no=no, claim_no=claim_no, result=text, reply=reply))
             return
-        if not life.store.finish_on(connection, job_id, claim_no, text, life.clock.now()):
+        if not life.store.finish_on(connection, job_id, no, claim_no, text, life.clock.now()):
             raise StaleClaim(f"job {job_id} is not there to be marked done by claim {claim_no}; roll back")
         self._expect(life, job_id, JobState.DONE)
 
     async def amark_done(self, job: Ref, result: Any = None) -> None:
         """`mark_done` for asyncio hosts."""
-        life, job_id, claim_no, text = self._ending(job, result)
-        await life.ask_async(lambda reply: MarkDone(job_id=job_id, claim_no=claim_no, result=text, reply=reply))
+        life, job_id, no, claim_no, text = self._ending(job, result)
+        await life.ask_async(lambda reply: MarkDone(job_id=job_id, no=no, claim_no=claim_no, result=text, reply=reply))
 
     def cancel(self, job: Ref) -> Job[Any]:
         """End a job as cancelled. A running one is signalled, and whatever its attempt still does changes nothing.
@@ -391,21 +391,22 @@ class Jobs:
         run_at = life.clock.now() + (0.0 if delay is None else check_seconds(delay, "delay"))
         return life, lambda reply: Requeue(job_id=job_id, run_at=run_at, reply=reply)
 
-    def _ending(self, job: Ref, result: Any) -> tuple[Life, str, int | None, str]:
+    def _ending(self, job: Ref, result: Any) -> tuple[Life, str, int | None, int | None, str]:
+        """The job's id, its `no` and its claim number, as far as each is known, and the result as JSON text."""
         life = self._life()
         text = encode(result, what="result", bytes_max=life.limits.result_bytes_max)
         if isinstance(job, Job):
-            claim_no = job.record.claim_no if job.record.state == JobState.RUNNING else None
-            return life, job.id, claim_no, text
+            no, claim_no = job.record.key if job.record.state == JobState.RUNNING else (None, None)
+            return life, job.id, no, claim_no, text
         job_id, _, number = job.rpartition(":") if isinstance(job, str) else ("", "", "")
         # A host may give its jobs ids such as "order:7", which look like tokens.
         if not (job_id and number.isdecimal()):
-            return life, check_name(job, "job"), None, text
+            return life, check_name(job, "job"), None, None, text
         if life.store.get(job) is None:
-            return life, job_id, int(number), text
+            return life, job_id, None, int(number), text
         if life.store.get(job_id) is not None:
             raise UsageError(f"expected a token or an id, got: {job!r}, which is both here; pass the Job itself")
-        return life, job, None, text
+        return life, job, None, None, text
 
     def _set_paused(self, name: str, *, paused: bool) -> None:
         self._warn_if_blocking("pause" if paused else "resume")

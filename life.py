@@ -232,8 +232,8 @@ class Life:
         ended = LaneEnded(lane_id=lane.id, claim=lane.claim, outcome=outcome, seconds=seconds)
         self.post.tell(f"handler:{lane.handler.name}", ended, corr=lane.claim.job.corr)
 
-    def _progressed(self, job_id: str, claim_no: int, progress: str) -> None:
-        self.post.tell("broker", Progressed(job_id=job_id, claim_no=claim_no, progress=progress))
+    def _progressed(self, key: tuple[int, int], progress: str) -> None:
+        self.post.tell("broker", Progressed(key=key, progress=progress))
 
     def _heard(self) -> None:
         # One hint in the mailbox is enough, however many come.

@@ -278,8 +278,8 @@ class JobBroker(RuntimeActor):
                 return claims.up(step, body)
             case GiveBack():
                 return claims.give_back(step, body)
-            case Progressed(job_id=job_id, claim_no=claim_no, progress=progress):
-                return step.turn.note_progress(job_id, claim_no, progress)
+            case Progressed(key=key, progress=progress):
+                return step.turn.note_progress(key, progress)
             case Tick():
                 return slots.tick(step, body)
             case MarkDone():
@@ -360,7 +360,7 @@ class JobBroker(RuntimeActor):
             answer(reply, value, error)
         ended = [step.job for step in out.transitions if JobState(step.job.state).ended]
         for job in ended:
-            self._desk.deferred.pop((job.id, job.claim_no), None)
+            self._desk.deferred.pop(job.key, None)
         if ended:
             self._wake_waiters(ended)
         if self._desk.others and (out.hint or self._concerns_others(out)):
@@ -381,7 +381,7 @@ class JobBroker(RuntimeActor):
                 self._store.untold()
                 or self._store.due(self._desk.free_names(), now)
                 or (expiry is not None and expiry <= now)
-                or any(due <= now for due, _ in self._desk.deferred.values())
+                or any(due <= now for due, _, _ in self._desk.deferred.values())
             )
         except (StoreUnavailable, StoreError):
             # The turn meets the same trouble, and knows what to do about it.
@@ -417,9 +417,9 @@ class JobBroker(RuntimeActor):
         self.tell("scheduler", Wake(reload=True))
         self._wake_the_ended()
         for name, room in self._desk.rooms.items():
-            for key in room.held:
-                job = self._store.get(key[0])
-                if job is not None and (job.claim_no, job.state) != (key[1], JobState.RUNNING.value):
+            for key, held in room.held.items():
+                job = self._store.get(held.id)
+                if job is not None and (job.key, job.state) != (key, JobState.RUNNING.value):
                     self.tell(f"handler:{name}", Revoke(key=key, reason=job.reason or f"it is {job.state}"))
 
     def _wake_the_ended(self) -> None:
@@ -442,7 +442,7 @@ class JobBroker(RuntimeActor):
         except (StoreUnavailable, StoreError):
             self._again("retry", RETRY_SECONDS, Look())
             return
-        due.extend(at for at, _ in desk.deferred.values())
+        due.extend(at for at, _, _ in desk.deferred.values())
         instants = [at for at in due if at is not None and at != float("inf")]
         if instants:
             self._look_at(min(instants))

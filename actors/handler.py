@@ -43,7 +43,7 @@ from .base import ActorContext, RuntimeActor
 MEMORY = 0.2
 """How much the newest job weighs in the mean duration that prefetching follows."""
 
-Key = tuple[str, int]
+Key = tuple[int, int]
 
 
 @dataclass(slots=True)

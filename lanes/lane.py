@@ -36,7 +36,7 @@ class LaneContext:
     limits: Limits
     environment: Environment
     ended: Callable[[Lane, Outcome, Seconds], None]
-    progressed: Callable[[str, int, str], None]
+    progressed: Callable[[tuple[int, int], str], None]
     queue: Callable[[str, Any, dict[str, Any], str], Job[Any]]
     bound: Callable[..., Any]
 
@@ -154,4 +154,4 @@ class Lane:
             progress, self._progress = self._progress, None
         self._progress_due = self.context.clock.monotonic() + PROGRESS_SECONDS_MIN
         if progress is not None and not self.ended:
-            self.context.progressed(self.claim.job.id, self.claim.job.claim_no, progress)
+            self.context.progressed(self.claim.key, progress)

@@ -137,6 +137,12 @@ class JobRecord(NamedTuple):
     told: str | None
     trail: str
 
+    @property
+    def key(self) -> tuple[int, int]:
+        """What fences a claim: `no` and `claim_no`. An id may be used again once retention has removed its job, and claim
+        numbers then begin anew; a `no` is never used again."""
+        return self.no, self.claim_no
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -145,13 +151,13 @@ class Claim:
     job: JobRecord
 
     @property
-    def key(self) -> tuple[str, int]:
-        """What fences it: the job's id and the number of the claim."""
-        return self.job.id, self.job.claim_no
+    def key(self) -> tuple[int, int]:
+        """What fences it."""
+        return self.job.key
 
     @property
     def token(self) -> str:
-        """The key as a string that may travel."""
+        """The job's id and the number of the claim, as a string that may travel."""
         return f"{self.job.id}:{self.job.claim_no}"
 
 

@@ -66,9 +66,10 @@ class Requeue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkDone:
-    """End a job as done. Without `claim_no` it must be queued."""
+    """End a job as done. Without `claim_no` it must be queued; without `no` only a token is known."""
 
     job_id: str
+    no: int | None
     claim_no: int | None
     result: str | None
     reply: Reply
@@ -197,7 +198,7 @@ class Up:
     prefetch: int
     total: int | None
     interruptions_max: int | None
-    held: tuple[tuple[str, int], ...]
+    held: tuple[tuple[int, int], ...]
     answers: int
 
 
@@ -228,8 +229,7 @@ class GiveBack:
 class Progressed:
     """How far a running job says it is, as JSON text."""
 
-    job_id: str
-    claim_no: int
+    key: tuple[int, int]
     progress: str
 
 
@@ -247,14 +247,14 @@ class Run:
 class Settled:
     """These endings are recorded (or refused for good): forget them."""
 
-    keys: tuple[tuple[str, int], ...]
+    keys: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revoke:
     """The job was cancelled, requeued or ended elsewhere: signal the lane."""
 
-    key: tuple[str, int]
+    key: tuple[int, int]
     reason: str
 
 

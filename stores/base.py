@@ -114,7 +114,7 @@ class Turn(Protocol):
     def tell_untold(self) -> None:
         """Give revisions to what hosts changed in their own transactions."""
 
-    def note_progress(self, job_id: str, claim_no: int, progress: str) -> None:
+    def note_progress(self, key: tuple[int, int], progress: str) -> None:
         """Keep how far a job is, only if the claim is current."""
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
@@ -275,5 +275,10 @@ class Store(Protocol):
             NotSupported: the store cannot.
         """
 
-    def finish_on(self, connection: Any, job_id: str, claim_no: int | None, result: str | None, now: Instant) -> bool:
-        """Running (by this claim) or queued (without one) to done, in the host's transaction. False when stale."""
+    def finish_on(
+        self, connection: Any, job_id: str, no: int | None, claim_no: int | None, result: str | None, now: Instant
+    ) -> bool:
+        """Running (by this claim) or queued (without one) to done, in the host's transaction. False when stale.
+
+        `no` is None where only a token is known.
+        """

@@ -19,7 +19,7 @@ FINISH_JOB = """
   set state = 'done', settled_no = claim_no, result = :result, ended_at = :now,
       reason = null, error = null, traceback = null, boot = null, incarnation = null,
       deferred = 0, attempt = attempt + (state = 'running'), rev = null
-  where id = :id and ((:claim_no is null and state = 'queued') or (claim_no = :claim_no and state = 'running'))
+  where id = :id and (:no is null or no = :no) and ((:claim_no is null and state = 'queued') or (claim_no = :claim_no and state = 'running'))
 """
 
 
@@ -54,10 +54,15 @@ def queue_on(connection: sqlite3.Connection, job: NewJob) -> tuple[JobRecord, bo
 
 
 def finish_on(
-    connection: sqlite3.Connection, job_id: str, claim_no: int | None, result: str | None, now: Instant
+    connection: sqlite3.Connection,
+    job_id: str,
+    no: int | None,
+    claim_no: int | None,
+    result: str | None,
+    now: Instant,
 ) -> bool:
     """Mark a job done; see `base.Store.finish_on`."""
-    values = {"claim_no": claim_no, "result": result, "now": now, "id": job_id}
+    values = {"no": no, "claim_no": claim_no, "result": result, "now": now, "id": job_id}
     done = connection.execute(FINISH_JOB, values)
     return done.rowcount == 1
 

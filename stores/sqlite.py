@@ -389,9 +389,11 @@ class SqliteStore:
         with self._translated():
             return host.queue_on(host.same_file(connection, self.address), job)
 
-    def finish_on(self, connection: Any, job_id: str, claim_no: int | None, result: str | None, now: Instant) -> bool:
+    def finish_on(
+        self, connection: Any, job_id: str, no: int | None, claim_no: int | None, result: str | None, now: Instant
+    ) -> bool:
         with self._translated():
-            return host.finish_on(host.same_file(connection, self.address), job_id, claim_no, result, now)
+            return host.finish_on(host.same_file(connection, self.address), job_id, no, claim_no, result, now)
 
 
 def connect_to_file(address: str) -> sqlite3.Connection:

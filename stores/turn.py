@@ -247,8 +247,8 @@ class SqliteTurn(SlotTurn, BootTurn):
     def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
         done = self._connection.execute(
             """update lamplighter_jobs set deferred = 1, timeout = ?
-               where id = ? and claim_no = ? and state = 'running'""",
-            (timeout, claimed.id, claimed.claim_no),
+               where no = ? and claim_no = ? and state = 'running'""",
+            (timeout, *claimed.key),
         )
         return done.rowcount == 1
 
@@ -303,10 +303,10 @@ class SqliteTurn(SlotTurn, BootTurn):
         for row in rows:
             self.cancel(JobRecord._make(row), "expired")
 
-    def note_progress(self, job_id: str, claim_no: int, progress: str) -> None:
+    def note_progress(self, key: tuple[int, int], progress: str) -> None:
         self._connection.execute(
-            "update lamplighter_jobs set progress = ? where id = ? and claim_no = ? and state = 'running'",
-            (progress, job_id, claim_no),
+            "update lamplighter_jobs set progress = ? where no = ? and claim_no = ? and state = 'running'",
+            (progress, *key),
         )
 
     def recent_interruptions(self, job_id: str, since: Instant) -> int:
@@ -413,8 +413,8 @@ class SqliteTurn(SlotTurn, BootTurn):
         changes = {"state": state, "rev": rev, "told": state, "trail": "" if summing else trail, **changes}
         row = self._connection.execute(
             f"""update lamplighter_jobs set {", ".join(f"{column} = ?" for column in changes)}
-                where id = ? and claim_no = ? and state = ? returning *""",
-            (*changes.values(), before.id, before.claim_no, before.state),
+                where no = ? and claim_no = ? and state = ? returning *""",
+            (*changes.values(), *before.key, before.state),
         ).fetchone()
         if row is None:
             return None

@@ -209,8 +209,8 @@ class ClaimPromises(StoreCase):
         (claimed,) = take(store)
 
         with store.turn("b", NOW) as turn:
-            turn.note_progress("a", claimed.claim_no, "1")
-            turn.note_progress("a", claimed.claim_no - 1, "0")
+            turn.note_progress(claimed.key, "1")
+            turn.note_progress((claimed.no, claimed.claim_no - 1), "0")
             (held,) = turn.open_claims("b")
 
         assert held.progress == "1"

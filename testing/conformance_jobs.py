@@ -269,8 +269,8 @@ class JobPromises(StoreCase):
         (claimed,) = take(store)
         host = self.connect_host(store)
 
-        stale = [store.finish_on(host, "running", no, "1", NOW) for no in (None, claimed.claim_no + 1)]
-        done = [store.finish_on(host, "running", 1, "1", NOW), store.finish_on(host, "queued", None, None, NOW)]
+        stale = [store.finish_on(host, "running", None, no, "1", NOW) for no in (None, claimed.claim_no + 1)]
+        done = [store.finish_on(host, "running", None, 1, "1", NOW), store.finish_on(host, "queued", None, None, None, NOW)]
         host.commit()
         host.close()
 

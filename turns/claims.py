@@ -67,14 +67,15 @@ def ended(step: Step, body: Ended) -> None:
         timeout = body.outcome.seconds or None
         if step.turn.defer(job, timeout):
             due = deferred_until(job._replace(timeout=timeout))
-            step.out.after.append(lambda: step.desk.deferred.update({key: (due, body.policy)}))
+            step.out.after.append(lambda: step.desk.deferred.update({key: (due, body.policy, job.id)}))
         return
     if step.settle(job, body.outcome, body.policy) is not None:
         return
     current = step.turn.job(job.id)
     # An ending that is told twice is no news; one that comes after another had been recorded is.
     overruled = current is not None and current.state == JobState.CANCELLED
-    if current is not None and (current.settled_no != job.claim_no or body.late or overruled):
+    settled = current is not None and (current.no, current.settled_no) == job.key
+    if current is not None and (not settled or body.late or overruled):
         step.fenced(current, job.claim_no, body.outcome.kind.value)
 
 
@@ -125,14 +126,14 @@ def down(step: Step, body: Down) -> None:
 
 def finish_deferred(step: Step) -> None:
     """Time out claims whose handler has returned and which nobody has marked done."""
-    for (job_id, claim_no), (due, policy) in list(step.desk.deferred.items()):
+    for key, (due, policy, job_id) in list(step.desk.deferred.items()):
         if due > step.turn.now:
             continue
         job = step.turn.job(job_id)
-        if job is not None and is_current(job, claim_no):
+        if job is not None and is_current(job, key):
             outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error="nobody marked it done in time")
             step.settle(job, outcome, policy)
-        step.out.after.append(lambda key=(job_id, claim_no): step.desk.deferred.pop(key, None))  # type: ignore[misc]
+        step.out.after.append(lambda key=key: step.desk.deferred.pop(key, None))  # type: ignore[misc]
 
 
 def deferred_until(job: JobRecord) -> Instant:
@@ -146,12 +147,12 @@ def _reconcile(step: Step, body: Up) -> dict[Key, JobRecord]:
     """Compare the store with what a HandlerActor holds. What it never got was on its way when a broker died."""
     held: dict[Key, JobRecord] = {}
     for job in step.turn.open_claims(step.desk.boot, body.name):
-        key = (job.id, job.claim_no)
+        key = job.key
         if key in body.held:
             held[key] = job
         elif job.deferred:
             # Its handler's policy died with the broker that knew it.
-            step.desk.deferred.setdefault(key, (deferred_until(job), Policy()))
+            step.desk.deferred.setdefault(key, (deferred_until(job), Policy(), job.id))
         else:
             step.interrupt(job, "it was not delivered")
     return held

@@ -34,7 +34,7 @@ def mark_done(step: Step, body: MarkDone) -> JobRecord:
             f"job {job.id} is {job.state}: an id marks only a queued job done; "
             "use the Job that its handler got, or that Job's token"
         )
-    if not is_current(job, body.claim_no):
+    if not is_current(job, (job.no if body.no is None else body.no, body.claim_no)):
         step.fenced(job, body.claim_no, "mark_done")
         raise StaleClaim(
             f"claim {body.claim_no} of job {job.id} no longer holds it: the job is {job.state}, its claim number is "
@@ -80,7 +80,7 @@ def _insert(step: Step, job: NewJob) -> tuple[JobRecord, bool]:
 
 def _revoke(step: Step, job: JobRecord, reason: str) -> None:
     """Signal the lane that still runs a job whose claim counts no longer. Another boot learns it by the hint."""
-    key = (job.id, job.claim_no)
+    key = job.key
     step.out.after.append(lambda: step.desk.deferred.pop(key, None))
     if job.state == JobState.RUNNING and job.boot == step.desk.boot:
         step.tell(f"handler:{job.name}", Revoke(key=key, reason=reason))

@@ -22,7 +22,7 @@ from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.base import BootRecord, Deed, Turn
 from ..stores.presence import Presence
 
-Key = tuple[str, int]
+Key = tuple[int, int]
 
 QUIET_ENDINGS = (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED)
 """Endings that are no failure of an attempt."""
@@ -49,7 +49,7 @@ class Desk:
         rooms: by job name, of HandlerActors that have said `Up`.
         question: the number of the last question that living HandlerActors were asked.
         unreconciled: those whose claims have not been compared with the store since, with the incarnation asked.
-        deferred: claims whose handler has returned, until when they live, and the policy they are judged by then.
+        deferred: claims whose handler has returned: until when they live, the policy they are judged by then, the job.
         others: the other living boots.
         dues: by job name, from when on it pays to look for a job to claim, where that is known; never too late.
         version: the store's, for which they hold.
@@ -65,7 +65,7 @@ class Desk:
     rooms: dict[str, Room] = field(default_factory=dict)
     question: int = 0
     unreconciled: dict[str, int] = field(default_factory=dict)
-    deferred: dict[Key, tuple[Instant, Policy]] = field(default_factory=dict)
+    deferred: dict[Key, tuple[Instant, Policy, str]] = field(default_factory=dict)
     others: list[BootRecord] = field(default_factory=list)
     dues: dict[str, Instant] = field(default_factory=dict)
     version: int = 0
@@ -210,6 +210,6 @@ def line_of(step: Transition) -> dict[str, Any]:
     return line
 
 
-def is_current(job: JobRecord, claim_no: int) -> bool:
+def is_current(job: JobRecord, key: Key) -> bool:
     """Whether a claim still holds its job."""
-    return job.state == JobState.RUNNING and job.claim_no == claim_no
+    return job.state == JobState.RUNNING and job.key == key

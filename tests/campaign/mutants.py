@@ -1,0 +1,286 @@
+"""Bugs that would break a promise, planted one at a time; and how many seeds of the campaign it takes to notice.
+
+    python mutants.py            every mutant; writes docs/mutants.md
+    python mutants.py WORD...    those whose name has one of the words; writes nothing
+
+Each is planted in a copy of the package. A mutant that 500 seeds do not catch fails the run: its promise is not tested.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "mutants.md"
+
+SEEDS_MAX = 500
+SEED_SECONDS_MAX = 120
+"""A seed that takes longer has caught its mutant too: something turns in circles."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One planted bug: in a file, one text in the place of another."""
+
+    promise: str
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+FENCE, RECOVERY, TURN, SLOTS, LOG, ROAD, LIMITS, SUPERVISION = (
+    "the fence", "recovery", "a turn is a transaction", "slots", "the log", "the one road", "limits and order",
+    "supervision",
+)  # fmt: skip
+
+MUTANTS = (
+    Mutant(FENCE, "an ending is stored by its job alone", "stores/turn.py",
+           "where no = ? and claim_no = ? and state = ? returning *",
+           "where no = ? and ? is not null and ? is not null returning *"),
+    Mutant(FENCE, "a claim does not raise the fence", "stores/turn.py",
+           "claim_no=job.claim_no + 1,", "claim_no=max(1, job.claim_no),"),
+    Mutant(FENCE, "a requeue sets the fence back", "stores/turn.py",
+           "                run_at=run_at,\n                attempt=0,",
+           "                claim_no=0,\n                run_at=run_at,\n                attempt=0,"),
+    Mutant(RECOVERY, "a dead boot's jobs are not taken back", "turns/boots.py",
+           "    for job in jobs:\n        maximum", "    for job in jobs[:0]:\n        maximum"),
+    Mutant(RECOVERY, "the claims of a dead HandlerActor are not given back", "turns/claims.py",
+           "        if not job.deferred:\n            # An actor", "        if False:\n            # An actor"),
+    Mutant(RECOVERY, "claims that were on their way when a broker died are believed delivered", "turns/claims.py",
+           '            step.interrupt(job, "it was not delivered")', "            held[key] = job"),
+    Mutant(RECOVERY, "an outcome is dropped when the broker dies", "actors/handler.py",
+           "                for ended in self._unsettled.values():\n                    self.tell(\"broker\", ended)",
+           "                self._unsettled.clear()"),
+    Mutant(RECOVERY, "a HandlerActor that died with the broker's question in hand is waited for", "turns/claims.py",
+           "    if desk.unreconciled.get(actor) == body.incarnation and body.answers != desk.question:",
+           "    if actor in desk.unreconciled and body.answers != desk.question:"),
+    Mutant(RECOVERY, "a boot cannot be registered a second time", "stores/boots.py",
+           "insert or replace into lamplighter_boots", "insert into lamplighter_boots"),
+    Mutant(RECOVERY, "a commit whose outcome is unknown is taken for one that failed", "actors/broker.py",
+           "        except CommitUnknown as error:\n            self._ask_the_living()\n",
+           "        except CommitUnknown as error:\n"),
+    Mutant(RECOVERY, "every boot is believed to live", "turns/boots.py",
+           "living = [boot for boot in boots if desk.presence.is_alive(boot.boot)]", "living = boots"),
+    Mutant(RECOVERY, "every other boot is believed dead", "turns/boots.py",
+           "living = [boot for boot in boots if desk.presence.is_alive(boot.boot)]", "living = []"),
+    Mutant(TURN, "a reply goes out before the commit", "actors/broker.py",
+           "                step.out.replies.append((reply, value, None))", "                answer(reply, value, None)"),
+    Mutant(TURN, "messages go out before the commit", "actors/broker.py",
+           "            claims.claim(itself)\n",
+           "            claims.claim(itself)\n            for to, body, speaker in out.tells:\n"
+           "                self.context.post.tell(to, body, speaker=speaker)\n            out.tells.clear()\n"),
+    Mutant(TURN, "a turn that fails is not rolled back", "stores/sqlite.py",
+           'writer.execute("rollback")\n                raise', 'writer.execute("commit")\n                raise'),
+    Mutant(TURN, "a revision is taken twice when a turn changes nothing else", "stores/turn.py",
+           "        if self.transitions:\n            self._connection.execute(\"update lamplighter_store",
+           "        if len(self.transitions) > 1:\n            self._connection.execute(\"update lamplighter_store"),
+    Mutant(TURN, "what a host changed in its own transaction is never told", "stores/turn.py",
+           "        if not self._has_untold:\n", "        if True:\n"),
+    Mutant(SLOTS, "a slot and its job are stored in two transactions", "stores/slots.py",
+           "        stored, _ = self.insert(job)",
+           '        self._connection.execute("commit")\n        self._connection.execute("begin immediate")\n'
+           "        stored, _ = self.insert(job)"),
+    Mutant(SLOTS, "a slot may fire again, with another job", "stores/slots.py",
+           '"insert or ignore into lamplighter_slots', '"insert or replace into lamplighter_slots'),
+    Mutant(SLOTS, "catch-up is computed from now", "actors/scheduler.py",
+           "                accounted_to=record.accounted_to,\n                now=now,",
+           "                accounted_to=max(record.accounted_to, now - 1.0),\n                now=now,"),
+    Mutant(SLOTS, "slots that did not fire are not recorded", "turns/slots.py",
+           "    for gone in body.accounting.skipped:", "    for gone in body.accounting.skipped[:0]:"),
+    Mutant(LOG, "lines are told before the commit", "actors/broker.py",
+           "            claims.claim(itself)\n",
+           "            claims.claim(itself)\n            for event, speaker, fields in out.lines:\n"
+           "                self.context.log.emit(event, speaker, **fields)\n            out.lines.clear()\n"),
+    Mutant(LOG, "a line of a transition is forgotten", "turns/claims.py",
+           '        step.turn.release(given.job, "not started")',
+           '        step.turn.release(given.job, "not started")\n'
+           "        step.out.transitions.extend(step.turn.transitions[len(step.out.transitions) :])"),
+    Mutant(LOG, "what a dead broker had not told is not told", "turns/boots.py",
+           "    if own is not None and own.turn != told:", "    if False and own is not None:"),
+    Mutant(LOG, "what a dead boot had not told is not told", "turns/boots.py",
+           "told=list(dead.turn))", "told=[])"),
+    Mutant(LOG, "a turn counts as told before it is", "actors/broker.py",
+           "        out.did, self._desk.expiry = turn.did, turn.expiry",
+           "        self._memory.told = turn.did or self._memory.told\n"
+           "        out.did, self._desk.expiry = turn.did, turn.expiry"),
+    Mutant(ROAD, "an interruption uses an attempt", "lifecycle.py",
+           "        attempt=job.attempt,\n        run_at=min(job.run_at, now),",
+           "        attempt=job.attempt + 1,\n        run_at=min(job.run_at, now),"),
+    Mutant(ROAD, "a prefetched claim is blamed for a crash", "lifecycle.py",
+           "blamed = outcome.blamed and bool(job.begun)", "blamed = outcome.blamed"),
+    Mutant(ROAD, "a dead actor is blamed on its jobs", "turns/step.py",
+           "Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason), Policy())",
+           "Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, blamed=True), Policy())"),
+    Mutant(ROAD, "a deadline passes and nothing happens", "actors/handler.py",
+           '        self._give_up(lane, "timed out", outcome)', "        return"),
+    Mutant(ROAD, "a claim whose handler has returned never times out", "turns/claims.py",
+           "        if due > step.turn.now:\n            continue", "        continue"),
+    Mutant(ROAD, "claims that are given back are forgotten", "turns/claims.py",
+           '        step.turn.release(given.job, "not started")', "        pass"),
+    Mutant(LIMITS, "a job runs before it is due", "stores/turn.py",
+           "where state = 'queued' and name = ? and priority = ? and run_at <= ?\n    and (expires_at is null",
+           "where state = 'queued' and name = ? and priority = ? and ? is not null\n    and (expires_at is null"),
+    Mutant(LIMITS, "two unfinished jobs hold one key", "stores/schema.py",
+           "create unique index lamplighter_jobs_unique", "create index lamplighter_jobs_unique"),
+    Mutant(LIMITS, "a pause is not heeded", "stores/turn.py", "        if self._has_pauses and", "        if False and"),
+    Mutant(LIMITS, "the limit over the whole store is not heeded", "stores/turn.py",
+           "        if want.total is not None:", "        if False and want.total is not None:"),
+    Mutant(LIMITS, "retention removes jobs that have not ended", "stores/turn.py",
+           "select no from lamplighter_jobs where state = ? and ended_at < ? and rev is not null",
+           "select no from lamplighter_jobs where state in (?, 'queued') and coalesce(ended_at, queued_at) < ? "
+           "and rev is not null"),
+    Mutant(LIMITS, "nobody is woken for a delayed job", "actors/broker.py",
+           "        if instants:\n            self._look_at(min(instants))", "        pass"),
+    Mutant(LIMITS, "what a name's next job is due at is remembered over a lost turn", "actors/broker.py",
+           "        except BaseException:\n            self._desk.forget_dues()\n            raise",
+           "        except BaseException:\n            raise"),
+    Mutant(SUPERVISION, "a dead actor is not started again", "supervisor.py",
+           "        if wait == 0.0:\n            self._start(child)\n            return", "        return"),
+    Mutant(SUPERVISION, "a dead supervisor has no successor", "supervisor.py",
+           "                self._start(self.incarnation)", "                pass"),
+    Mutant(SUPERVISION, "a BaseException of a handler's comes out of its lane", "lanes/calls.py",
+           "    except BaseException as error:\n        ending.outcome", "    except Exception as error:\n        ending.outcome"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Caught:
+    """What became of a mutant: the seed that caught it, how many had passed before, and what it said."""
+
+    mutant: Mutant
+    seed: int | None
+    says: str
+
+
+def plant(mutant: Mutant, folder: Path) -> Path:
+    """A copy of the package with the bug in it; the folder that holds it as `lamplighter`."""
+    package = folder / "lamplighter"
+    for path in tracked():
+        target = package / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, target)
+    victim = package / mutant.file
+    text = victim.read_text("utf-8")
+    if text.count(mutant.old) != 1:
+        raise SystemExit(
+            f"expected {mutant.file} to have the text of {mutant.name!r} once, got: {text.count(mutant.old)}"
+        )
+    victim.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+    return folder
+
+
+def tracked() -> list[Path]:
+    """The package's own files."""
+    listed = subprocess.run(
+        ["git", "ls-files", "*.py", "py.typed"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    paths = map(Path, listed.stdout.splitlines())
+    return [path for path in paths if path.parts[0] not in ("tests", "docs", "examples", "bench")]
+
+
+def hunt(mutant: Mutant) -> Caught:
+    """Run seeds against a planted copy until one notices."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        home = plant(mutant, Path(folder))
+        ran = subprocess.run(
+            [sys.executable, "-P", __file__, "--seeds"],
+            env={**os.environ, "PYTHONPATH": f"{home}{os.pathsep}{Path(__file__).parent}"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    found = re.search(r"^CAUGHT (\d+) (.*)$", ran.stdout, re.MULTILINE)
+    if found is None:
+        return Caught(mutant, None, ran.stdout[-300:] + ran.stderr[-300:])
+    return Caught(mutant, int(found[1]), found[2])
+
+
+def run_seeds() -> None:
+    """In a process of its own, on the planted copy: say which seed notices first, and what."""
+    import workload
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError(f"a seed did not end within {SEED_SECONDS_MAX} s")
+
+    signal.signal(signal.SIGALRM, give_up)
+    for seed in range(SEEDS_MAX):
+        signal.alarm(SEED_SECONDS_MAX)
+        try:
+            workload.scenario(seed)
+        except BaseException as error:
+            says = " ".join(f"{type(error).__name__}: {error}".split())
+            print(f"CAUGHT {seed} {says[:400]}", flush=True)
+            os._exit(0)
+    print("SURVIVED", flush=True)
+    os._exit(0)
+
+
+def page(caught: list[Caught]) -> str:
+    """The page of the documentation."""
+    lines = [
+        "# Mutants",
+        "",
+        "<!-- Generated by `make mutants` (tests/campaign/mutants.py). Do not edit. -->",
+        "",
+        "Each row is a bug that would break a promise, planted alone in a copy of the package. The campaign of",
+        "`make simulate` then runs, seed after seed, until one of them notices. *Seeds* is how many that took.",
+        "",
+        "| promise | the planted bug | seeds | what noticed |",
+        "| --- | --- | --- | --- |",
+    ]
+    for one in caught:
+        seeds = "never" if one.seed is None else str(one.seed + 1)
+        lines.append(f"| {one.mutant.promise} | {one.mutant.name} | {seeds} | {noticed(one.says)} |")
+    return "\n".join(lines) + "\n"
+
+
+def noticed(says: str) -> str:
+    """What caught a mutant, in a few words."""
+    finding = re.search(r"kind='([^']+)'", says)
+    if finding is not None:
+        return f"audit: {finding[1]}"
+    if "are not done" in says or "did not end" in says:
+        return "jobs are never done"
+    if "accepted and lost" in says:
+        return "accepted and lost"
+    kind, _, rest = says.partition(": ")
+    text = rest.partition(": {")[0].partition(" (")[0]
+    return re.sub(r"[|`{}]", "", f"{text[:70]}" if kind == "AssertionError" else f"{kind}: {text[:60]}")
+
+
+def hunted(mutants: list[Mutant]) -> Iterator[Caught]:
+    """Every mutant, as many at once as there are cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(hunt, mutants)
+
+
+def main(words: list[str]) -> int:
+    """Hunt, and say what was caught; 1 if a mutant survived."""
+    mutants = [one for one in MUTANTS if not words or any(word in one.name for word in words)]
+    caught: list[Caught] = []
+    for one in hunted(mutants):
+        caught.append(one)
+        seeds = "SURVIVED" if one.seed is None else f"{one.seed + 1:>4} seeds"
+        print(f"{len(caught):>3}/{len(mutants)}  {seeds}  {one.mutant.name}: {noticed(one.says)}", flush=True)
+    if not words:
+        PAGE.write_text(page(caught), "utf-8")
+    survivors = [one for one in caught if one.seed is None]
+    for one in survivors:
+        print(f"SURVIVED {one.mutant.name}\n{one.says}")
+    print(f"{len(caught) - len(survivors)} of {len(caught)} mutants caught within {SEEDS_MAX} seeds each")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--seeds"]:
+        run_seeds()
+    sys.exit(main(sys.argv[1:]))
