@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check torture clean
+SEEDS ?= 1000
+
+.PHONY: demo test check simulate mutants torture clean
 
 demo: $(VENV)/ready
 	PYTHONPATH=examples $(BIN)/python -P -m hashbase.demo
@@ -15,6 +17,14 @@ test: check
 check: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The campaign: make simulate SEEDS=10000. What broke a promise is told with the line that repeats it.
+simulate: $(VENV)/ready
+	cd tests/campaign && ../../$(BIN)/python -P -m lamplighter simulate workload:scenario --seeds $(SEEDS)
+
+# Plants each bug of tests/campaign/mutants.py, alone, and writes docs/mutants.md.
+mutants: $(VENV)/ready
+	$(BIN)/python tests/campaign/mutants.py
 
 # The full counts, in real time; docs/reliability.md keeps the figures of its last run.
 torture: $(VENV)/ready

@@ -107,8 +107,18 @@ class Failpoints:
                 return
             if action.count is not None:
                 action.count -= 1
-            _do(action)
+            self.do(action)
             return
+
+    def do(self, action: Action) -> None:
+        """What an action does. A simulation has its own way of sleeping and of dying."""
+        match action.what:
+            case "raise":
+                raise error_of(action.given)
+            case "sleep":
+                time.sleep(float(action.given))
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def from_environment() -> Failpoints:
@@ -127,23 +137,18 @@ def _read(text: str) -> Action:
         count=None if found["count"] is None else int(found["count"]),
     )
     if action.what == "raise":
-        _error(action.given)
+        error_of(action.given)
     elif action.what == "sleep" and not re.fullmatch(r"\d+(\.\d+)?", action.given):
         raise UsageError(f"expected seconds, as in 'sleep(0.5)', got: {text!r}")
     return action
 
 
-def _do(action: Action) -> None:
-    match action.what:
-        case "raise":
-            raise _error(action.given)
-        case "sleep":
-            time.sleep(float(action.given))
-        case "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
+def error_of(given: str) -> BaseException:
+    """The error that stands in the brackets of `raise`.
 
-
-def _error(given: str) -> BaseException:
+    Raises:
+        UsageError: it is none.
+    """
     name, _, text = given.partition(":")
     module, _, kind = name.strip().rpartition(".")
     found = getattr(importlib.import_module(module) if module else builtins, kind, None)

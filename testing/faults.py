@@ -10,7 +10,7 @@ from typing import Any
 
 from ..actors.base import RuntimeActor
 from ..errors import UsageError
-from ..failpoints import Failpoints
+from ..failpoints import Action, Failpoints
 from ..lanes.lane import Lane
 from .world import Process, World
 
@@ -133,6 +133,16 @@ class Strikes(Failpoints):
         super().at(point, about)
         if self.is_on and point in self._odds:
             self._strike(point, about)
+
+    def do(self, action: Action) -> None:
+        """In the simulation's time, and only to its process."""
+        match action.what:
+            case "sleep":
+                self._world.sleep(float(action.given))
+            case "kill":
+                self._die(self._process, "kill_process")
+            case _:
+                super().do(action)
 
     def _strike(self, point: str, about: Any) -> None:
         odds, drawn = self._odds[point], self._world.chance.random()

@@ -92,6 +92,7 @@ class Simulation:
         start: wall time at the beginning.
         durability, options: as `Runtime` takes them.
         level: the quietest events that the log keeps.
+        failpoints: points that are armed in every life, while `run` runs or not, as `Failpoints` takes them.
 
     Attributes:
         reached: how often each fault struck.
@@ -109,6 +110,7 @@ class Simulation:
         start: datetime = START,
         durability: str = "full",
         level: str = "debug",
+        failpoints: str = "",
         **options: Any,
     ) -> None:
         if faults.power_cut and processes != 1:
@@ -119,6 +121,7 @@ class Simulation:
         self._luck = f"seed={seed}" if chance is None else f"chance={chance!r}"
         self.faults = faults
         self._durability = durability
+        self._failpoints = failpoints
         self._options = {"busy_seconds_max": 0.0, **options}
         self._world = World(chance or random.Random(seed), start.timestamp())
         self._paper = Paper(level)
@@ -160,6 +163,11 @@ class Simulation:
             self._end(member)
         self._world.end()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def path(self) -> Path:
+        """The store's file, for handlers and hosts with connections of their own."""
+        return self._folder / "simulation.db"
 
     @property
     def runtime(self) -> Runtime:
@@ -242,11 +250,10 @@ class Simulation:
             if line.job_id is not None:
                 told.add(line.job_id)
             told.update(deed[2] for deed in line.told or ())
-        path = self._folder / "simulation.db"
         if self._disk is not None:
             for name, data in self._disk.files.items():
                 (self._folder / Path(name).name).write_bytes(data)
-        view = StoreView(str(path))
+        view = StoreView(str(self.path))
         with contextlib.closing(view.read()) as stored:
             told.update(job.id for job in stored.jobs())
         return audit.finish(view), told
@@ -309,6 +316,7 @@ class Simulation:
         member.process = process = Process(member.number)
         member.strikes = Strikes(
             self._world, process, self.faults, die=self._die, step_clock=self._step_clock, reached=self.reached,
+            text=self._failpoints,
         )  # fmt: skip
         member.strikes.is_on = self._is_striking
         self._world.spawn(lambda: self._live(member, process), "main", process)
@@ -317,7 +325,7 @@ class Simulation:
         """What the main thread of a process does."""
         try:
             runtime = Runtime(
-                "simulation.db" if self._disk is not None else self._folder / "simulation.db",
+                "simulation.db" if self._disk is not None else self.path,
                 durability=self._durability,
                 logger=PaperLogger(self._paper, lambda: process.is_alive),
                 on_failure=lambda failure: self._die(process, "gave_up"),
