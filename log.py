@@ -5,9 +5,8 @@ The host's configuration is used, never changed: no `structlog.configure`, no ha
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -186,22 +185,12 @@ def check_events(events: Collection[str] | None) -> frozenset[str] | None:
 _job: ContextVar[dict[str, Any] | None] = ContextVar("lamplighter_job", default=None)
 
 
-@contextlib.contextmanager
-def job_context(corr: str, **fields: Any) -> Iterator[None]:
-    """While it lasts, the host's lines of this thread or task carry the job's fields, and then no longer.
-
-    Whatever the job's function binds to structlog's context variables ends with it, too.
-    """
+def enter_job(corr: str, **fields: Any) -> None:
+    """From here on, in this context, the host's lines carry the job's fields. The caller gives the job a context of its
+    own, with which all that it binds ends."""
     job = {**fields, "corr": corr}
-    token = _job.set(job)
-    before = structlog.contextvars.get_contextvars()
-    try:
-        structlog.contextvars.bind_contextvars(**job)
-        yield
-    finally:
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(**before)
-        _job.reset(token)
+    _job.set(job)
+    structlog.contextvars.bind_contextvars(**job)
 
 
 def current_corr() -> str | None:

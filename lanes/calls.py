@@ -13,7 +13,7 @@ from typing import Any
 
 from ..codec import encode
 from ..errors import Discard, Snooze, UsageError
-from ..log import job_context
+from ..log import enter_job
 from ..messages.outcomes import Outcome, OutcomeKind
 from .lane import Lane
 
@@ -25,10 +25,8 @@ def call(lane: Lane) -> Outcome:
 
 def _call(lane: Lane) -> Outcome:
     context, handler, ending = lane.context, lane.handler, Ending()
-    with (
-        caught(ending, error_characters_max=context.limits.error_characters_max),
-        job_context(lane.claim.job.corr, **lane.fields()),
-    ):
+    with caught(ending, error_characters_max=context.limits.error_characters_max):
+        enter_job(lane.claim.job.corr, **lane.fields())
         context.environment.failpoints.at("lane.call", lane)
         result = handler.fn(lane.job())
         context.environment.failpoints.at("lane.returned", lane)

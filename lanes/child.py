@@ -6,6 +6,7 @@ the parent is gone.
 
 from __future__ import annotations
 
+import contextvars
 import importlib
 import json
 import os
@@ -20,7 +21,7 @@ from typing import Any
 
 from ..errors import LamplighterError
 from ..job import Job
-from ..log import job_context
+from ..log import enter_job
 from ..messages.jobs import JobRecord
 from ..payload import fit, payload_type
 from .calls import Ending, caught, success
@@ -117,7 +118,9 @@ def main() -> None:
         ending = Ending()
         with caught(ending, error_characters_max=order["error_characters_max"]):
             ending.outcome = success(
-                _call(parent, order), auto_done=order["auto_done"], result_bytes_max=order["result_bytes_max"]
+                contextvars.copy_context().run(_call, parent, order),
+                auto_done=order["auto_done"],
+                result_bytes_max=order["result_bytes_max"],
             )
         parent.say({"ended": asdict(ending.outcome)})
 
@@ -131,8 +134,8 @@ def _call(parent: Parent, order: dict[str, Any]) -> Any:
     record, lent = JobRecord(*order["record"]), Borrowed(parent, order["deadline"])
     wanted = payload_type(fn, Job)
     job: Job[Any] = Job(record, lent=lent)
-    with job_context(record.corr, job_id=job.id, job_name=job.name, claim_no=record.claim_no, attempt=job.attempt):
-        return fn(job if wanted is None else Job(record, lent=lent, data=fit(job.data, wanted)))
+    enter_job(record.corr, job_id=job.id, job_name=job.name, claim_no=record.claim_no, attempt=job.attempt)
+    return fn(job if wanted is None else Job(record, lent=lent, data=fit(job.data, wanted)))
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import io
 
-from ..log import job_context
+from ..log import enter_job
 from ..messages.outcomes import Outcome, OutcomeKind
 from .calls import Ending, caught, success
 from .lane import Lane
@@ -77,10 +77,9 @@ class _Loop:
         ending = Ending()
         limits, failpoints = lane.context.limits, lane.context.environment.failpoints
         try:
-            with (
-                caught(ending, error_characters_max=limits.error_characters_max),
-                job_context(lane.claim.job.corr, **lane.fields()),
-            ):
+            with caught(ending, error_characters_max=limits.error_characters_max):
+                # A task has a context of its own.
+                enter_job(lane.claim.job.corr, **lane.fields())
                 failpoints.at("lane.call", lane)
                 result = await lane.handler.fn(lane.job())
                 failpoints.at("lane.returned", lane)
