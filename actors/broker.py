@@ -329,7 +329,7 @@ class JobBroker(RuntimeActor):
         )
         if rows:
             step.say("retention.pruned", rows=rows)
-        elif with_slots:
+        if with_slots and rows < PRUNED_ROWS_MAX:
             self._slots_due = self.context.clock.monotonic() + SLOTS_SECONDS
         wait = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
         step.out.after.append(lambda: self._again("retention", wait, Housekeep()))
