@@ -219,7 +219,7 @@ class JobPromises(StoreCase):
         assert unchanged.state == "cancelled"
 
     def test_prune_removes_what_is_older_in_batches_and_never_what_is_unfinished(self, store: Store) -> None:
-        """Turn.prune: Remove at most a batch of ended jobs and slots, and say how many."""
+        """Turn.prune: Remove at most a batch of ended jobs and, unless None, of slots; say how many."""
         self.needs("list", "remove")
         jobs = put(store, *(new(str(n)) for n in range(7)), new("open"))
         with store.turn("b", NOW) as turn:
@@ -270,7 +270,10 @@ class JobPromises(StoreCase):
         host = self.connect_host(store)
 
         stale = [store.finish_on(host, "running", None, no, "1", NOW) for no in (None, claimed.claim_no + 1)]
-        done = [store.finish_on(host, "running", None, 1, "1", NOW), store.finish_on(host, "queued", None, None, None, NOW)]
+        done = [
+            store.finish_on(host, "running", None, 1, "1", NOW),
+            store.finish_on(host, "queued", None, None, None, NOW),
+        ]
         host.commit()
         host.close()
 

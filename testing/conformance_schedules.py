@@ -139,7 +139,7 @@ class SchedulePromises(StoreCase):
         assert list(store.slots("t", NOW, NOW + 120)) == []
 
     def test_old_slots_are_pruned_and_counted_with_the_rest(self, store: Store) -> None:
-        """Turn.prune: Remove at most a batch of ended jobs and slots, and say how many."""
+        """Turn.prune: Remove at most a batch of ended jobs and, unless None, of slots; say how many."""
         with store.turn("b", NOW) as turn:
             turn.declare(a_schedule(catch_up_window=0.0))
             for slot in (NOW, NOW + 60, NOW + WEEK):

@@ -10,7 +10,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import lamplighter
+import lamplighter.testing
 import pytest
+from lamplighter.failpoints import POINTS
 from lamplighter.limits import Limits
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +30,13 @@ PUBLIC = [
     "UnknownSchedule", "UsageError", "configure_logging",
 ]  # fmt: skip
 """A name that is added here is promised to users; one that is removed breaks them."""
+
+PUBLIC_FOR_TESTS = [
+    "Call", "Disk", "Faults", "Inline", "Luck", "ManualClock", "ManualTime", "Script", "Simulation",
+    "StoreConformance", "Violation", "assert_not_queued", "assert_queued", "crash", "discard", "drain", "fail", "hang",
+    "ok", "simulations", "snooze", "work",
+]  # fmt: skip
+"""The same for `lamplighter.testing`."""
 
 
 def script_of(page: Path) -> str:
@@ -111,6 +120,27 @@ def test_the_public_names_are_sorted_and_are_those_that_were_promised() -> None:
     assert lamplighter.__all__ == sorted(lamplighter.__all__)
     assert lamplighter.__all__ == PUBLIC
     assert all(hasattr(lamplighter, name) for name in lamplighter.__all__)
+
+
+def test_the_names_of_the_test_kit_are_sorted_and_are_those_that_were_promised() -> None:
+    assert lamplighter.testing.__all__ == sorted(lamplighter.testing.__all__)
+    assert lamplighter.testing.__all__ == PUBLIC_FOR_TESTS
+
+
+def test_the_page_of_testing_names_every_failpoint_and_says_where_it_is() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text("utf-8")
+    _, _, section = text.partition("## A real process that dies")
+
+    assert dict(re.findall(r"^\| `([\w.]+)` \| (.+) \|$", section, re.MULTILINE)) == POINTS
+
+
+def test_the_page_of_testing_shows_every_name_of_the_test_kit() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text("utf-8")
+
+    unnamed = [name for name in lamplighter.testing.__all__ if not re.search(rf"\b{name}\b", text)]
+
+    # What a test gets from the others, and never makes itself.
+    assert unnamed == ["Call", "ManualClock", "Violation"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
