@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -326,8 +325,7 @@ class Life:
                 child.status = "stopping"
             if not actor.actor_stopped.is_set():
                 actor.actor_ref.stop(block=False)
-            if actor.thread is not threading.current_thread():
-                actor.thread.join(STOP_SECONDS_MAX)
+            actor.thread.join(STOP_SECONDS_MAX)
         self.lanes.close_all()
         self._hints.close()
         self.clock.stop()

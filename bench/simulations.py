@@ -1,6 +1,6 @@
 """How many simulations a second does one core do? Sixty jobs, two handlers, every fault, the real store, the audit.
 
-    python bench/simulations.py [--seeds 200]
+python bench/simulations.py [--seeds 200]
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from lamplighter import Job, Runtime, StoreUnavailable
 from lamplighter.testing import Faults, Simulation
 
 JOBS = 60
-FAULTS = Faults(crash_actor=0.004, crash_handler=0.01, hang=0.01, store_error=0.002, commit_unknown=0.002, kill_process=1e-4)
+FAULTS = Faults(
+    crash_actor=0.004, crash_handler=0.01, hang=0.01, store_error=0.002, commit_unknown=0.002, kill_process=1e-4
+)
 
 
 def boot(runtime: Runtime) -> None:

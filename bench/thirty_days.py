@@ -42,9 +42,8 @@ def main() -> None:
         simulation.run(days=given.days)
         lived = time.perf_counter() - began
         report = simulation.check()
-    print(
-        f"{given.days:g} virtual days: {lived:.1f} s, with the audit {time.perf_counter() - began:.1f} s; {report.summary}"
-    )
+    audited = time.perf_counter() - began
+    print(f"{given.days:g} virtual days: {lived:.1f} s, with the audit {audited:.1f} s; {report.summary}")
 
 
 if __name__ == "__main__":

@@ -139,8 +139,10 @@ class JobRecord(NamedTuple):
 
     @property
     def key(self) -> tuple[int, int]:
-        """What fences a claim: `no` and `claim_no`. An id may be used again once retention has removed its job, and claim
-        numbers then begin anew; a `no` is never used again."""
+        """What fences a claim: `no` and `claim_no`.
+
+        An id may be used again once retention has removed its job, and claim numbers then begin anew; a `no` may not.
+        """
         return self.no, self.claim_no
 
 

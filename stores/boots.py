@@ -36,8 +36,8 @@ class BootTurn:
         return read_boots(self._connection)
 
 
-def _frozen(fact: Any) -> Any:
-    return tuple(fact) if isinstance(fact, list) else fact
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def read_boots(connection: sqlite3.Connection) -> list[BootRecord]:
@@ -46,7 +46,7 @@ def read_boots(connection: sqlite3.Connection) -> list[BootRecord]:
     return [
         BootRecord(
             boot=boot, pid=pid, host=host, started_at=started_at, hint=hint,
-            names=tuple(json.loads(names)), turn=tuple(tuple(_frozen(fact) for fact in deed) for deed in json.loads(turn)),
+            names=tuple(json.loads(names)), turn=tuple(_frozen(deed) for deed in json.loads(turn)),
         )
         for boot, pid, host, started_at, hint, names, turn in rows
     ]  # fmt: skip

@@ -19,7 +19,8 @@ FINISH_JOB = """
   set state = 'done', settled_no = claim_no, result = :result, ended_at = :now,
       reason = null, error = null, traceback = null, boot = null, incarnation = null,
       deferred = 0, attempt = attempt + (state = 'running'), rev = null
-  where id = :id and (:no is null or no = :no) and ((:claim_no is null and state = 'queued') or (claim_no = :claim_no and state = 'running'))
+  where id = :id and (:no is null or no = :no)
+    and ((:claim_no is null and state = 'queued') or (claim_no = :claim_no and state = 'running'))
 """
 
 

@@ -205,7 +205,8 @@ class SqliteTurn(SlotTurn, BootTurn):
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         # The index holds running jobs alone; without being told, SQLite would read through all there are.
-        query = "select * from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running' and boot = ?"
+        query = """select * from lamplighter_jobs indexed by lamplighter_jobs_running
+                   where state = 'running' and boot = ?"""
         values: list[Any] = [boot]
         if name is not None:
             query, values = query + " and name = ?", [*values, name]

@@ -65,14 +65,12 @@ def campaign(
         while chunks or running:
             while chunks and len(running) < (workers or os.cpu_count() or 1):
                 ours, theirs = context.Pipe(duplex=False)
-                worker = context.Process(target=_work, args=(scenario, chunks.pop(0), theirs), daemon=True)
-                worker.start()
+                running[ours] = context.Process(target=_work, args=(scenario, chunks.pop(0), theirs), daemon=True)
+                running[ours].start()
                 theirs.close()
-                running[ours] = worker
             for connection in wait(list(running)):
                 assert isinstance(connection, Connection)
-                worker = running.pop(connection)
-                _take(summary, connection, worker)
+                _take(summary, connection, running.pop(connection))
                 yield summary
             if len(summary.failures) >= failures_max:
                 return

@@ -15,9 +15,11 @@ every stretch in which nothing happened that the failure needs.
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from ..errors import UsageError
 from ..runtime import Runtime
@@ -100,6 +102,29 @@ def simulations(
     floor = min(FLOOR_MAX, sum(chances))
 
     def simulation(drawn: list[int]) -> Simulation:
-        return Simulation(boot, chance=Luck(drawn, floor), faults=faults, **options)
+        return _Drawn(boot, chance=Luck(drawn, floor), faults=faults, **options)
 
     return st.lists(st.integers(0, SEEDS_MAX), min_size=stretches, max_size=stretches).map(simulation)
+
+
+class _Drawn(Simulation):
+    """A simulation during which Hypothesis does not trace.
+
+    Up to Python 3.11 it looks by `sys.settrace` for the lines that only failing runs reach. The interpreter keeps
+    whether it traces in a place that greenlets do not share, and has been seen to hang after a switch between the two.
+    """
+
+    def __enter__(self) -> Self:
+        self._trace = sys.gettrace()
+        sys.settrace(None)
+        try:
+            return super().__enter__()
+        except BaseException:
+            sys.settrace(self._trace)
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        sys.settrace(self._trace)

@@ -75,7 +75,8 @@ MUTANTS = (
     Mutant(RECOVERY, "every other boot is believed dead", "turns/boots.py",
            "living = [boot for boot in boots if desk.presence.is_alive(boot.boot)]", "living = []"),
     Mutant(TURN, "a reply goes out before the commit", "actors/broker.py",
-           "                step.out.replies.append((reply, value, None))", "                answer(reply, value, None)"),
+           "                step.out.replies.append((reply, value, None))",
+           "                answer(reply, value, None)"),
     Mutant(TURN, "messages go out before the commit", "actors/broker.py",
            "            claims.claim(itself)\n",
            "            claims.claim(itself)\n            for to, body, speaker in out.tells:\n"
@@ -133,7 +134,8 @@ MUTANTS = (
            "where state = 'queued' and name = ? and priority = ? and ? is not null\n    and (expires_at is null"),
     Mutant(LIMITS, "two unfinished jobs hold one key", "stores/schema.py",
            "create unique index lamplighter_jobs_unique", "create index lamplighter_jobs_unique"),
-    Mutant(LIMITS, "a pause is not heeded", "stores/turn.py", "        if self._has_pauses and", "        if False and"),
+    Mutant(LIMITS, "a pause is not heeded", "stores/turn.py",
+           "        if self._has_pauses and", "        if False and"),
     Mutant(LIMITS, "the limit over the whole store is not heeded", "stores/turn.py",
            "        if want.total is not None:", "        if False and want.total is not None:"),
     Mutant(LIMITS, "retention removes jobs that have not ended", "stores/turn.py",
@@ -150,7 +152,8 @@ MUTANTS = (
     Mutant(SUPERVISION, "a dead supervisor has no successor", "supervisor.py",
            "                self._start(self.incarnation)", "                pass"),
     Mutant(SUPERVISION, "a BaseException of a handler's comes out of its lane", "lanes/calls.py",
-           "    except BaseException as error:\n        ending.outcome", "    except Exception as error:\n        ending.outcome"),
+           "    except BaseException as error:\n        ending.outcome",
+           "    except Exception as error:\n        ending.outcome"),
 )  # fmt: skip
 
 
