@@ -120,10 +120,14 @@ EVENTS: dict[str, EventKind] = {
     ),
     "slot.taken": EventKind("debug", "Another runtime has accounted for the slot.", ("schedule", "slot", "job_name")),
     "schedule.added": EventKind(
-        "info", "A schedule counts from now on.", ("schedule", "job_name", "when", "timezone", "durable")
+        "info",
+        "A schedule counts from now on.",
+        ("schedule", "job_name", "when", "timezone", "dst_gap", "dst_fold", "durable"),
     ),
     "schedule.changed": EventKind(
-        "info", "A schedule is another one from now on.", ("schedule", "job_name", "when", "timezone", "durable")
+        "info",
+        "A schedule is another one from now on.",
+        ("schedule", "job_name", "when", "timezone", "dst_gap", "dst_fold", "durable"),
     ),
     "schedule.unusable": EventKind(
         "error", "Its rule or zone cannot be read here; its slots wait.", ("schedule", "job_name", "reason")

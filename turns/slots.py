@@ -21,7 +21,7 @@ def declare(step: Step, body: Declare) -> ScheduleRecord:
     if news is not None:
         step.say(
             f"schedule.{news}", schedule=stored.id, job_name=stored.name, when=stored.when,
-            timezone=stored.timezone, durable=bool(stored.durable),
+            timezone=stored.timezone, dst_gap=stored.dst_gap, dst_fold=stored.dst_fold, durable=bool(stored.durable),
         )  # fmt: skip
         step.out.hint = True
         _skip_if_passed(step, stored)
