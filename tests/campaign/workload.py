@@ -25,6 +25,9 @@ JOBS = 60
 MINUTES = 2.0
 """Virtual time with faults."""
 
+SETTLE_SECONDS = 3600.0
+"""Within an hour without faults, whatever is due must be done."""
+
 REACH = (
     *sorted({kind for kinds in STRIKES.values() for kind in kinds}), "lost_hint", "gave_up",
     "job.fenced", "job.dead", "job.cancelled", "job.requeued", "job.snoozed", "job.released", "job.parked",
@@ -252,9 +255,10 @@ def scenario(seed: int) -> Counter[str]:
     host = Host(seed)
     with simulation_of(seed, host) as simulation:
         simulation.run(minutes=MINUTES)
+        simulation.settle(seconds=SETTLE_SECONDS)
         simulation.check()
         # Open-ended claims time out half a minute after their handler has returned.
-        simulation.settle(until=lambda: not open_ended(simulation.runtime))
+        simulation.settle(until=lambda: not open_ended(simulation.runtime), seconds=SETTLE_SECONDS)
         faults = simulation.faults
         if not faults.log_error:
             check_log(simulation.log)
