@@ -1,7 +1,7 @@
 """Simulations whose schedule Hypothesis draws, so that a run that fails shrinks to one in which little happens.
 
     @given(simulations(boot, faults=Faults(crash_handler=0.1)))
-    @settings(deadline=None)
+    @settings(deadline=None, phases=PHASES)
     def test_an_invoice_is_sent_once(sim):
         with sim:
             sim.run(hours=1)
@@ -18,7 +18,6 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from types import TracebackType
 from typing import Any, Self
 
 from ..errors import UsageError
@@ -27,11 +26,16 @@ from .faults import Faults
 from .simulation import Simulation
 
 try:
+    from hypothesis import Phase, currently_in_test_context, settings
     from hypothesis import strategies as st
 except ImportError as missing:
     raise UsageError(
         "expected hypothesis for simulations that shrink, got none installed; pip install 'lamplighter[testing]'"
     ) from missing
+
+PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
+"""What Hypothesis is to do. Up to Python 3.11 it explains a failure by tracing with `sys.settrace`; what the
+interpreter notes of that is not kept apart for each greenlet, and it has been seen to hang."""
 
 STRETCHES = 48
 """How many stretches are drawn; after them it stays calm."""
@@ -108,23 +112,12 @@ def simulations(
 
 
 class _Drawn(Simulation):
-    """A simulation during which Hypothesis does not trace.
-
-    Up to Python 3.11 it looks by `sys.settrace` for the lines that only failing runs reach. The interpreter keeps
-    whether it traces in a place that greenlets do not share, and has been seen to hang after a switch between the two.
-    """
+    """A simulation that Hypothesis has drawn."""
 
     def __enter__(self) -> Self:
-        self._trace = sys.gettrace()
-        sys.settrace(None)
-        try:
-            return super().__enter__()
-        except BaseException:
-            sys.settrace(self._trace)
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, error, trace)
-        sys.settrace(self._trace)
+        if sys.version_info < (3, 12) and currently_in_test_context() and Phase.explain in settings.default.phases:
+            raise UsageError(
+                "expected settings(phases=PHASES), with PHASES from lamplighter.testing.shrinking, got Phase.explain "
+                "too: before Python 3.12 it traces by sys.settrace, which hangs where greenlets switch"
+            )
+        return super().__enter__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +13,13 @@ import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lamplighter import Job, Runtime
+from lamplighter import Job, Runtime, UsageError
 from lamplighter.stores.turn import SqliteTurn
 from lamplighter.testing import Faults, Luck, Simulation, Violation, simulations, work
 from lamplighter.testing.scripts import Script
+from lamplighter.testing.shrinking import PHASES
 
-settings = hypothesis.settings(deadline=None, database=None, print_blob=False, derandomize=True)
+settings = hypothesis.settings(deadline=None, database=None, print_blob=False, derandomize=True, phases=PHASES)
 
 
 def paying(paid: Counter[str]) -> Callable[[Runtime], None]:
@@ -138,3 +140,15 @@ def test_what_hypothesis_prints_can_be_given_to_a_simulation() -> None:
     assert (
         repr(Simulation(boot, chance=Luck([0, 3, 0, 0], 0.25))) == "Simulation(boot, chance=Luck([0, 3], floor=0.25))"
     )
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="there Hypothesis traces by sys.monitoring")
+def test_a_phase_that_would_hang_is_refused_and_it_is_said_what_to_write() -> None:
+    @given(simulations(lambda runtime: None))
+    @hypothesis.settings(settings, phases=list(hypothesis.Phase))
+    def test(sim: Simulation) -> None:
+        with sim:
+            pass
+
+    with pytest.raises(UsageError, match=r"expected settings\(phases=PHASES\)"):
+        test()
