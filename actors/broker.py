@@ -310,6 +310,8 @@ class JobBroker(RuntimeActor):
             case ClockJumped(delta=delta):
                 jobs = step.turn.pull_forward() if delta < 0 else 0
                 self._desk.forget_dues()
+                if delta < 0:
+                    step.out.after.append(lambda: self._desk.bring_deadlines_forward(-delta))
                 step.say("clock.jumped", delta=round(delta, 3), jobs=jobs)
                 step.tell("scheduler", Wake(reload=True))
             case Look():

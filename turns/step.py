@@ -85,6 +85,10 @@ class Desk:
         """Look for every name again: what was known of them may no longer hold."""
         self.dues.clear()
 
+    def bring_deadlines_forward(self, seconds: float) -> None:
+        """The clock was stepped back: what had so long to live has no longer."""
+        self.deferred = {key: (due - seconds, policy, job_id) for key, (due, policy, job_id) in self.deferred.items()}
+
     def is_handled(self, name: str) -> bool:
         """Whether any living boot has a handler for the name."""
         return self.has_handler(name) or any(name in boot.names for boot in self.others)
