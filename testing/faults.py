@@ -17,6 +17,9 @@ from .world import Process, World
 HANG_SECONDS = (5.0, 60.0)
 """A handler that hangs does so for as long as this, then goes on as if nothing had been."""
 
+MILD_SHARE = 0.8
+"""How many of the crashes of actors are an Exception; the others are a SystemExit."""
+
 SLOW_LOG_SECONDS = 2.0
 """The longest that a slow log sink takes over one line."""
 
@@ -33,8 +36,8 @@ class Faults:
     """How likely each fault is, from 0 (never) to 1 (always), each time it could strike.
 
     Attributes:
-        crash_actor: an actor raises before it handles a message, after it, or between a turn's commit and what it lets
-            out; a BaseException such as SystemExit or MemoryError now and then.
+        crash_actor: an actor raises before it handles a message, after it, in the middle of a turn, or between a turn's
+            commit and what it lets out; a BaseException such as SystemExit now and then.
         crash_only: only actors whose name begins so: "broker", "scheduler", "supervisor", "handler:email".
         crash_handler: a BaseException comes out of a handler, before its first line or after its last.
         hang: a handler hangs before its first line or after its last, deaf to signals, and goes on late.
@@ -81,9 +84,9 @@ STRIKES: dict[str, tuple[str, ...]] = {
     "lane.returned": ("crash_handler", "hang", "kill_process", "kill_child"),
     "log.write": ("log_error", "slow_log"),
     "store.read": ("store_error",),
-    "store.turn.begin": ("store_error", "kill_process"),
-    "store.turn.commit": ("store_error", "kill_process", "power_cut"),
-    "store.turn.committed": ("commit_unknown", "kill_process", "power_cut"),
+    "store.turn.begin": ("store_error", "kill_process", "crash_actor"),
+    "store.turn.commit": ("store_error", "kill_process", "power_cut", "crash_actor"),
+    "store.turn.committed": ("commit_unknown", "kill_process", "power_cut", "crash_actor"),
 }
 """Which faults may strike at which failpoint."""
 
@@ -150,15 +153,19 @@ class Strikes(Failpoints):
         if drawn >= odds[-1][0]:
             return
         kind = next(kind for limit, kind in odds if drawn < limit)
-        if kind == "crash_actor" and not (isinstance(about, RuntimeActor) and about.name.startswith(self._crash_only)):
+        if kind == "crash_actor" and not self._may_crash(point, about):
             return
         if kind == "kill_child" and not (isinstance(about, Lane) and about.handler.kind == "process"):
             return
         self._reached[f"{kind} at {point}"] += 1
         self._reached[kind] += 1
         match kind:
-            case "crash_actor" | "crash_handler":
-                raise self._error(kind)
+            case "crash_handler":
+                raise self._world.chance.choice((SystemExit, KeyboardInterrupt, MemoryError))("made to")
+            case "crash_actor":
+                # In the middle of a turn an Exception is refused with its message; only a BaseException kills.
+                is_mild = self._world.chance.random() < MILD_SHARE and not point.startswith("store.")
+                raise Crash("made to crash") if is_mild else SystemExit("made to")
             case "hang":
                 self._world.sleep(self._world.chance.uniform(*HANG_SECONDS))
             case "store_error":
@@ -178,10 +185,11 @@ class Strikes(Failpoints):
             case "slow_log":
                 self._world.sleep(self._world.chance.uniform(0.0, SLOW_LOG_SECONDS))
 
-    def _error(self, kind: str) -> BaseException:
-        if kind == "crash_actor" and self._world.chance.random() < 0.8:
-            return Crash("made to crash")
-        return self._world.chance.choice((SystemExit, KeyboardInterrupt, MemoryError))("made to")
+    def _may_crash(self, point: str, about: Any) -> bool:
+        """Whether it is an actor that passes the point, and one that may crash. Turns are the broker's."""
+        if point.startswith("store."):
+            return self._world.current.name == "broker" and "broker".startswith(self._crash_only)
+        return isinstance(about, RuntimeActor) and about.name.startswith(self._crash_only)
 
     def _trouble(self, point: str) -> str:
         troubles = ["disk I/O error", "database is locked"]
