@@ -115,7 +115,8 @@ class _Drawn(Simulation):
     """A simulation that Hypothesis has drawn."""
 
     def __enter__(self) -> Self:
-        if sys.version_info < (3, 12) and currently_in_test_context() and Phase.explain in settings.default.phases:
+        now = settings.default if currently_in_test_context() else None
+        if sys.version_info < (3, 12) and now is not None and Phase.explain in now.phases:
             raise UsageError(
                 "expected settings(phases=PHASES), with PHASES from lamplighter.testing.shrinking, got Phase.explain "
                 "too: before Python 3.12 it traces by sys.settrace, which hangs where greenlets switch"

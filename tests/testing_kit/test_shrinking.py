@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lamplighter import Job, Runtime, UsageError
+from lamplighter import Job, Runtime
 from lamplighter.stores.turn import SqliteTurn
 from lamplighter.testing import Faults, Luck, Simulation, Violation, simulations, work
 from lamplighter.testing.scripts import Script
@@ -144,11 +145,21 @@ def test_what_hypothesis_prints_can_be_given_to_a_simulation() -> None:
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="there Hypothesis traces by sys.monitoring")
 def test_a_phase_that_would_hang_is_refused_and_it_is_said_what_to_write() -> None:
-    @given(simulations(lambda runtime: None))
-    @hypothesis.settings(settings, phases=list(hypothesis.Phase))
-    def test(sim: Simulation) -> None:
-        with sim:
-            pass
+    code = """
+from hypothesis import given, settings
+from lamplighter.testing import simulations
 
-    with pytest.raises(UsageError, match=r"expected settings\(phases=PHASES\)"):
-        test()
+@given(simulations(lambda runtime: None))
+@settings(deadline=None, database=None)
+def test(sim):
+    with sim:
+        pass
+
+test()
+"""
+
+    # In a process of its own: a failure is what makes Hypothesis trace, and hang.
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+    assert ran.returncode == 1
+    assert "UsageError: expected settings(phases=PHASES)" in ran.stderr
