@@ -41,6 +41,7 @@ from .replies import BrokerLost
 from .stores.base import BootRecord, Store
 from .stores.presence import network_filesystem
 from .supervisor import ChildSpec, Family, RestartBudget, Supervisor, Watchdog
+from .turns.boots import leave
 from .turns.step import Memory
 from .views import Abandoned, ActorView, Health
 from .waiting import Waiters
@@ -327,6 +328,7 @@ class Life:
                 actor.actor_ref.stop(block=False)
             actor.thread.join(STOP_SECONDS_MAX)
         self.lanes.close_all()
+        self._leave()
         self._hints.close()
         self.clock.stop()
         self.store.close()
@@ -335,6 +337,16 @@ class Life:
         self.log.emit("runtime.stopped", interrupted=interrupted)
         for subscription in self._subscriptions:
             subscription.close()
+
+    def _leave(self) -> None:
+        """After the actors, because a broker may die before it has told its last turn."""
+        try:
+            with self.store.turn(self.boot, self.clock.now()) as turn:
+                others = leave(turn, self.boot, self.memory.told)
+        except LamplighterError:
+            # The store is away. The next start finds a boot without a process.
+            return
+        self._hints.send([other.hint for other in others if other.hint is not None])
 
     def _wait_quiet(self, names: Sequence[str], seconds: Seconds) -> bool:
         give_up_at = self.clock.monotonic() + seconds

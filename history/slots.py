@@ -100,6 +100,7 @@ class SlotFold:
         known = self.schedules.get(schedule)
         if known is None or not SLOT.fullmatch(slot):
             return
+        line.schedule = schedule
         self.told_late.append((schedule, float(slot), float(slot)))
         self._fired(known, line, float(slot), job_id)
 

@@ -172,7 +172,7 @@ class Drain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Farewell:
-    """The boot ends: interrupt whatever it still holds, and forget it."""
+    """The boot ends: interrupt whatever it still holds."""
 
     reply: Reply
 

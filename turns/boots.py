@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
-from ..stores.base import BootRecord, Deed
+from ..stores.base import BootRecord, Deed, Turn
 from .step import Step
 
 
@@ -34,12 +34,22 @@ def bury_dead(step: Step) -> None:
 
 
 def farewell(step: Step) -> None:
-    """The boot ends: interrupt what it still holds, and let the others forget it."""
+    """The boot ends: interrupt what it still holds."""
     step.desk.draining = True
     for job in step.turn.open_claims(step.desk.boot):
         step.interrupt(job, "the runtime stopped")
-    step.turn.forget_boot(step.desk.boot)
-    step.out.hint = True
+
+
+def leave(turn: Turn, boot: str, told: tuple[Deed, ...]) -> list[BootRecord]:
+    """Let the others forget a boot whose actors have stopped; they are given back.
+
+    One that holds a claim, or has not told all that it did, stays for them to find: whoever buries it does both.
+    """
+    boots = turn.boots()
+    own = next((one for one in boots if one.boot == boot), None)
+    if own is not None and own.turn == told and not turn.open_claims(boot):
+        turn.forget_boot(boot)
+    return [one for one in boots if one.boot != boot]
 
 
 def _bury(step: Step, dead: BootRecord) -> None:

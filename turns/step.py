@@ -17,7 +17,7 @@ from ..lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
 from ..limits import Limits
 from ..log import Speaker
 from ..messages.jobs import Instant, JobRecord, JobState, Transition
-from ..messages.mail import Expect, Reply
+from ..messages.mail import Expect, Reply, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.base import BootRecord, Deed, Turn
 from ..stores.presence import Presence
@@ -181,8 +181,12 @@ class Step:
         return settled
 
     def interrupt(self, job: JobRecord, reason: str) -> None:
-        """End a claim that nobody can be blamed for."""
+        """End a claim that nobody can be blamed for.
+
+        Its `Run` may have reached an incarnation that nobody has counted with; what that has started must stop.
+        """
         self.settle(job, Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason), Policy())
+        self.tell(f"handler:{job.name}", Revoke(key=job.key, reason=reason))
 
     def fenced(self, job: JobRecord, claim_no: int, outcome: str) -> None:
         """Say that an attempt which had lost its claim tried to end the job."""
