@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
 from collections.abc import Callable
@@ -25,7 +26,7 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
     if parameter is None or parameter.annotation is inspect.Parameter.empty:
         return None
     try:
-        annotation = typing.get_type_hints(inspect.unwrap(fn))[parameter.name]
+        annotation = typing.get_type_hints(inspect.unwrap(_function(fn)))[parameter.name]
     except Exception as error:
         # A plain `job: Job` imported for type checkers only asks for nothing and must go on working.
         if "Job[" not in str(parameter.annotation):
@@ -43,6 +44,13 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
     except TypeError as error:
         raise UsageError(f"expected a payload type that can be validated, got: {wanted!r} ({error})") from error
     return wanted
+
+
+def _function(fn: Callable[..., Any]) -> Any:
+    """Where the annotations of something callable stand."""
+    if isinstance(fn, functools.partial):
+        return _function(fn.func)
+    return fn if inspect.isroutine(fn) or inspect.isclass(fn) else type(fn).__call__
 
 
 def fit(data: Any, wanted: Any) -> Any:

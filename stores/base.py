@@ -73,7 +73,8 @@ class Turn(Protocol):
     def claim(self, want: Want) -> list[Claim]:
         """Move due jobs of one name from queued to running, each with a new `claim_no`.
 
-        Order: higher priority, then `run_at`, then queue order. No job that is paused, expired, or held back by
+        Only what is told: a job from a host's own transaction waits for `tell_untold`. Order: higher priority, then
+        `run_at`, then queue order. No job that is paused, expired, or held back by
         `overlap="queue_one"`; no more running ones in the whole store than `want.total`; at most one suspect.
         """
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .power import Disk
     from .scripts import Call, Script, crash, discard, fail, hang, ok, snooze, work
     from .shrinking import Luck, simulations
-    from .simulation import Simulation, Violation
+    from .simulation import Simulation
+    from .verdict import Violation
 
 __all__ = [
     "Call", "Disk", "Faults", "Inline", "Luck", "ManualClock", "ManualTime", "Script", "Simulation",
@@ -29,7 +30,7 @@ __all__ = [
 
 _HOMES = {
     "Disk": "power", "Faults": "faults", "Inline": "inline", "Luck": "shrinking", "ManualClock": "clock",
-    "ManualTime": "clock", "Simulation": "simulation", "StoreConformance": "conformance", "Violation": "simulation",
+    "ManualTime": "clock", "Simulation": "simulation", "StoreConformance": "conformance", "Violation": "verdict",
     "assert_not_queued": "asserts", "assert_queued": "asserts", "drain": "draining", "simulations": "shrinking",
 }  # fmt: skip
 """Where a name lives, unless it is one of a script's."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
-from .simulation import Violation
+from .verdict import Violation
 
 Scenario = Callable[[int], "Counter[str]"]
 """Runs one simulation with a seed, checks it, and gives back what it reached. Raises what it found."""

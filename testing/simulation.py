@@ -18,15 +18,14 @@ from typing import Any, Self
 
 from ..environment import Environment
 from ..errors import RuntimeFailed, StoreError, StoreUnavailable, UsageError
-from ..history.audit import Audit, Report
-from ..history.lines import parse
-from ..history.store import StoreView
+from ..history.audit import Report
 from ..messages.jobs import Seconds
 from ..runtime import Runtime
 from ..stores.base import Store
 from ..stores.hints import Hints
 from ..stores.presence import Presence
 from ..stores.sqlite import SqliteStore
+from .draining import open_jobs
 from .faults import Faults, Strikes
 from .neighbours import VirtualHints, VirtualPresence
 from .paper import Paper, PaperLogger
@@ -41,6 +40,7 @@ from .seams import (
     VirtualThread,
     accepted,
 )
+from .verdict import Violation, verdict
 from .world import Process, World
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,16 +55,8 @@ POLL_SECONDS_MAX = 30.0
 SETTLE_SECONDS_MAX = 86400.0
 """The longest that `check` lets the system work off what is due."""
 
-
-SHOWN_BY_LINES = ("missing lines", "missing revisions", "illegal transition", "slot without an account", "lost")
-"""Findings that a lost line makes."""
-
 FINDINGS_SHOWN_MAX = 10
 """How many findings an error shows."""
-
-
-class Violation(AssertionError):
-    """A promise was broken in a simulation."""
 
 
 @dataclass(eq=False)
@@ -228,35 +220,15 @@ class Simulation:
             Violation: something is not so; it says what, and how to see it again.
         """
         self.settle()
-        report, told = self._audit()
-        # Whatever a full disk under the log took is missed by the audit too, rightly.
-        excused = SHOWN_BY_LINES if self.faults.log_error else ()
-        findings = [finding for finding in report.unexcused if finding.kind not in excused]
-        lost = [job_id for job_id in self._accepted if job_id not in told]
-        wrong = [*(str(finding) for finding in findings), *(f"accepted and lost: {job_id}" for job_id in lost)]
-        if wrong:
-            raise Violation(f"{self._repeat()}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
-        return report
-
-    def _audit(self) -> tuple[Report, set[str]]:
-        """The audit's report, and the ids of every job that the log or the store knows."""
-        audit, told = Audit(), set()
-        for raw in self._paper.lines:
-            line = parse(raw)
-            if line is None:
-                continue
-            audit.feed(line)
-            self.reached[line.event] += 1
-            if line.job_id is not None:
-                told.add(line.job_id)
-            told.update(deed[2] for deed in line.told or ())
         if self._disk is not None:
             for name, data in self._disk.files.items():
                 (self._folder / Path(name).name).write_bytes(data)
-        view = StoreView(str(self.path))
-        with contextlib.closing(view.read()) as stored:
-            told.update(job.id for job in stored.jobs())
-        return audit.finish(view), told
+        lines, lossy = self._paper.lines, bool(self.faults.log_error)
+        report, wrong, said = verdict(lines, self.path, accepted=self._accepted, lossy=lossy)
+        self.reached += said
+        if wrong:
+            raise Violation(f"{self._repeat()}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
+        return report
 
     # --- inside ---------------------------------------------------------------------------------------------
 
@@ -285,17 +257,7 @@ class Simulation:
 
     def _open(self) -> list[str]:
         """What is due and waits, or runs, as far as somebody handles it and nobody has paused it."""
-        open_jobs: list[str] = []
-        names = {
-            name for runtime in self.runtimes for name in runtime.registry.names() if runtime.registry.handlers(name)
-        }
-        names -= set(self.runtime.living().store.paused())
-        jobs = self.runtime.jobs
-        for job in [*jobs.list(state="running", limit=1000), *jobs.list(state="queued", limit=10_000)]:
-            is_due = job.record.run_at <= self._world.now and job.name in names
-            if (job.state == "running" and not job.record.deferred) or (job.state == "queued" and is_due):
-                open_jobs.append(f"{job.id} ({job.name}, {job.state})")
-        return open_jobs
+        return [job for runtime in self.runtimes for job in open_jobs(runtime)]
 
     def _strike(self, is_on: bool) -> None:
         self._is_striking = is_on

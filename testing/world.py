@@ -124,6 +124,9 @@ class World:
             run()
         except (SystemExit, GreenletExit):
             pass
+        except KeyboardInterrupt:
+            # Nothing here raises one past an actor or a lane: it is the person's at the terminal, and ends the test.
+            raise
         except BaseException:
             # As of any thread: printed where the test can see it, and nobody else's matter.
             traceback.print_exc()

@@ -9,10 +9,12 @@ import sys
 import threading
 import time as walltime
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
-from lamplighter import JobFailed, StoreUnavailable
+from lamplighter import Job, JobFailed, StoreUnavailable
 from lamplighter.actors.broker import JobBroker
 from lamplighter.environment import Environment
 from lamplighter.life import Life
@@ -418,3 +420,29 @@ def test_a_start_that_fails_has_started_nothing_and_the_next_one_begins_anew(run
     assert [boot.boot for boot in rt.life.store.boots()] == [rt.life.boot]
     assert [record.id for record in rt.life.store.schedules()] == [schedule]
     assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "ran"
+
+
+@dataclass
+class Order:
+    price: int
+
+
+class Pricer:
+    def __call__(self, job: Job[Order]) -> int:
+        return job.data.price
+
+
+def price_with(discount: int, job: Job[Order]) -> int:
+    return job.data.price - discount
+
+
+@pytest.mark.parametrize(
+    "fn", [Pricer(), Pricer().__call__, partial(price_with, 1)], ids=["object", "method", "partial"]
+)
+def test_whatever_can_be_called_may_ask_for_a_type(runtime, fn):
+    rt = runtime()
+    rt.jobs.add_handler("price", fn)
+
+    job = rt.jobs.join(rt.jobs.queue("price", {"price": 3}), timeout=10)
+
+    assert job.result in (2, 3)

@@ -1,0 +1,75 @@
+"""A share of the campaign, and that it can be trusted: a seed gives the same run again, and planted bugs are caught."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lamplighter.testing.campaign import campaign
+from mutants import MUTANTS, PAGE, ROOT, SEEDS_MAX, hunt
+from workload import REACH, scenario
+
+HERE = Path(__file__).parent
+SEEDS = int(os.environ.get("LAMPLIGHTER_SEEDS", "40"))
+"""How many seeds `make test` runs; `make simulate SEEDS=n` runs more, and also looks at what they reach."""
+
+SOON_REACHED = ("kill_process", "crash_actor", "commit_unknown", "job.fenced", "runtime.recovered", "turn.recovered")
+
+ONE_LOG = """
+import hashlib, sys
+from workload import Host, simulation_of
+for seed in (3, 11, 17):
+    with simulation_of(seed, Host(seed)) as simulation:
+        simulation.run(minutes=1)
+        print(seed, hashlib.sha256(simulation.log.encode()).hexdigest(), len(simulation.log))
+"""
+
+
+@pytest.mark.timeout(600)
+def test_no_seed_breaks_a_promise():
+    *_, summary = campaign(scenario, range(SEEDS))
+
+    assert [f"seed {failure.seed}: {failure.says}" for failure in summary.failures] == []
+    assert summary.seeds == SEEDS
+    assert summary.missed(SOON_REACHED) == []
+    assert not {name for name in SOON_REACHED if name not in REACH}
+
+
+def test_the_same_seed_gives_the_same_log_byte_for_byte_whatever_the_hash_seed():
+    logs = {
+        subprocess.run(
+            [sys.executable, "-c", ONE_LOG],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(HERE)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2", "3")
+    }
+
+    assert len(logs) == 1
+    assert len({line.split()[1] for line in logs.pop().splitlines()}) == 3
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_still_finds_the_place_where_it_is_planted(mutant):
+    assert (ROOT / mutant.file).read_text("utf-8").count(mutant.old) == 1
+
+
+def test_the_page_of_mutants_tells_of_each_that_it_was_caught():
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| ([^|]+) \|", PAGE.read_text("utf-8"), re.MULTILINE)[2:]
+
+    assert {name for name, _ in rows} == {mutant.name for mutant in MUTANTS}
+    assert all(int(seeds) <= SEEDS_MAX for _, seeds in rows)
+
+
+@pytest.mark.timeout(300)
+def test_a_bug_that_is_planted_in_the_fence_is_caught():
+    caught = hunt(MUTANTS[0])
+
+    assert caught.seed is not None
+    assert "finished twice" in caught.says
