@@ -114,6 +114,27 @@ def test_the_vocabulary_imports_only_the_standard_library_and_itself() -> None:
         assert all(level == 1 or name.split(".")[0] in sys.stdlib_module_names for level, name in imports(path))
 
 
+WAITS = ("threading.Event(", "threading.Thread(", "threading.Condition(", "queue.SimpleQueue(", "time.sleep(")
+WAITING = {
+    "clock.py": "the real clock's thread",
+    "environment.py": "where everybody else gets them from",
+    "failpoints.py": "a sleep that a test asked for",
+    "runtime.py": "`run`, which waits for signals in the main thread of a real process",
+    "lanes/child.py": "the other side of a real process",
+    "lanes/processes.py": "the keeper of a real process",
+    "stores/sqlite.py": "forks, and the switch to WAL, of real processes",
+}
+
+
+def test_whoever_waits_waits_by_the_environment() -> None:
+    for path in modules():
+        where = str(path.relative_to(ROOT))
+        if where in WAITING or where.startswith("testing/"):
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert not [call for call in WAITS if call in text], where
+
+
 def test_only_the_clock_reads_a_clock_and_only_the_environment_makes_ids_and_chance() -> None:
     forbidden = ("time.time(", "time.monotonic(", "datetime.now(", "utcnow(", "uuid.", "random.random(", "secrets.")
 
