@@ -29,6 +29,7 @@ mutants: $(VENV)/ready
 # The full counts, in real time; docs/reliability.md keeps the figures of its last run.
 torture: $(VENV)/ready
 	LAMPLIGHTER_TORTURE=1 $(BIN)/python -m pytest -q -s --timeout=7200 tests/faults tests/soak tests/test_cron_oracle.py tests/hashbase
+	LAMPLIGHTER_SEEDS=10000 $(BIN)/python -m pytest -q -s --timeout=7200 tests/campaign
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

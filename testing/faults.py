@@ -140,6 +140,7 @@ class Strikes(Failpoints):
 
     def do(self, action: Action) -> None:
         """In the simulation's time, and only to its process."""
+        self._reached["failpoint"] += action.what != "off"
         match action.what:
             case "sleep":
                 self._world.sleep(float(action.given))

@@ -87,7 +87,7 @@ class Simulation:
         failpoints: points that are armed in every life, while `run` runs or not, as `Failpoints` takes them.
 
     Attributes:
-        reached: how often each fault struck.
+        reached: how often each fault struck, an armed failpoint acted, and (once checked) each event was said.
     """
 
     def __init__(

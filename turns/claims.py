@@ -66,7 +66,7 @@ def ended(step: Step, body: Ended) -> None:
     if body.outcome.kind is OutcomeKind.DEFERRED:
         timeout = body.outcome.seconds or None
         if step.turn.defer(job, timeout):
-            due = deferred_until(job._replace(timeout=timeout))
+            due = deferred_until(job._replace(timeout=timeout), step.turn.now)
             step.out.after.append(lambda: step.desk.deferred.update({key: (due, body.policy, job.id)}))
         return
     if step.settle(job, body.outcome, body.policy) is not None:
@@ -136,11 +136,11 @@ def finish_deferred(step: Step) -> None:
         step.out.after.append(lambda key=key: step.desk.deferred.pop(key, None))  # type: ignore[misc]
 
 
-def deferred_until(job: JobRecord) -> Instant:
-    """Until when a claim lives whose handler has returned."""
+def deferred_until(job: JobRecord, now: Instant) -> Instant:
+    """Until when a claim lives whose handler has returned. The clock may have been stepped back since it was made."""
     if job.timeout is None or job.claimed_at is None:
         return float("inf")
-    return job.claimed_at + job.timeout
+    return min(job.claimed_at, now) + job.timeout
 
 
 def _reconcile(step: Step, body: Up) -> dict[Key, JobRecord]:
@@ -152,7 +152,7 @@ def _reconcile(step: Step, body: Up) -> dict[Key, JobRecord]:
             held[key] = job
         elif job.deferred:
             # Its handler's policy died with the broker that knew it.
-            step.desk.deferred.setdefault(key, (deferred_until(job), Policy(), job.id))
+            step.desk.deferred.setdefault(key, (deferred_until(job, step.turn.now), Policy(), job.id))
         else:
             step.interrupt(job, "it was not delivered")
     return held

@@ -29,7 +29,7 @@ for seed in (3, 11, 17):
 """
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(600 + SEEDS)
 def test_no_seed_breaks_a_promise():
     *_, summary = campaign(scenario, range(SEEDS))
 
