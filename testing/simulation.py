@@ -84,7 +84,7 @@ class Simulation:
         start: wall time at the beginning.
         durability, options: as `Runtime` takes them.
         level: the quietest events that the log keeps.
-        failpoints: points that are armed in every life, while `run` runs or not, as `Failpoints` takes them.
+        failpoints: points that are armed in every life, as `Failpoints` takes them, whether `run` runs or not.
 
     Attributes:
         reached: how often each fault struck, an armed failpoint acted, and (once checked) each event was said.
