@@ -123,7 +123,10 @@ class Failpoints:
 
 def from_environment() -> Failpoints:
     """The points that the environment variable arms: none, unless somebody has set it."""
-    return Failpoints(os.environ.get(VARIABLE, ""))
+    try:
+        return Failpoints(os.environ.get(VARIABLE, ""))
+    except UsageError as error:
+        raise UsageError(f"{VARIABLE}: {error}") from None
 
 
 def _read(text: str) -> Action:
@@ -136,8 +139,12 @@ def _read(text: str) -> Action:
         chance=1.0 if found["chance"] is None else float(found["chance"]) / 100.0,
         count=None if found["count"] is None else int(found["count"]),
     )
+    if not 0.0 <= action.chance <= 1.0:
+        raise UsageError(f"expected a chance of at most 100%, got: {text!r}")
     if action.what == "raise":
         error_of(action.given)
+    elif action.what in ("kill", "off") and found["with"] is not None:
+        raise UsageError(f"expected nothing in brackets after {action.what}, got: {text!r}")
     elif action.what == "sleep" and not re.fullmatch(r"\d+(\.\d+)?", action.given):
         raise UsageError(f"expected seconds, as in 'sleep(0.5)', got: {text!r}")
     return action
@@ -151,7 +158,10 @@ def error_of(given: str) -> BaseException:
     """
     name, _, text = given.partition(":")
     module, _, kind = name.strip().rpartition(".")
-    found = getattr(importlib.import_module(module) if module else builtins, kind, None)
-    if not (isinstance(found, type) and issubclass(found, BaseException)):
+    try:
+        found = getattr(importlib.import_module(module) if module else builtins, kind)(text.strip() or "a failpoint")
+    except Exception:
+        found = None
+    if not isinstance(found, BaseException):
         raise UsageError(f"expected the name of an error, as in 'raise(OSError: no space left)', got: {given!r}")
-    return found(text.strip() or "a failpoint")
+    return found

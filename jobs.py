@@ -396,8 +396,8 @@ class Jobs:
         life = self._life()
         text = encode(result, what="result", bytes_max=life.limits.result_bytes_max)
         if isinstance(job, Job):
-            no, claim_no = job.record.key if job.record.state == JobState.RUNNING else (None, None)
-            return life, job.id, no, claim_no, text
+            no, claim_no = job.record.key
+            return life, job.id, no, claim_no if job.record.state == JobState.RUNNING else None, text
         job_id, _, number = job.rpartition(":") if isinstance(job, str) else ("", "", "")
         # A host may give its jobs ids such as "order:7", which look like tokens.
         if not (job_id and number.isdecimal()):

@@ -128,7 +128,7 @@ class Life:
             raise
         host, pid = self.environment.whereabouts()
         self.clock.start()
-        self.clock.on_jump(lambda delta: self.post.tell("broker", ClockJumped(delta=delta)))
+        self.clock.on_jump(self._jumped)
         for subscription in self._subscriptions:
             self.listen(subscription)
         self.log.emit(
@@ -241,6 +241,10 @@ class Life:
         if broker is not None and len(broker.mailbox) < self.limits.turn_messages_max:
             self.post.tell("broker", Look(foreign=True))
 
+    def _jumped(self, delta: Seconds) -> None:
+        self.memory.jump(delta)
+        self.post.tell("broker", ClockJumped())
+
     def _note_store(self, trouble: str | None) -> None:
         self.store_trouble = trouble
 
@@ -343,8 +347,9 @@ class Life:
         try:
             with self.store.turn(self.boot, self.clock.now()) as turn:
                 others = leave(turn, self.boot, self.memory.told)
-        except LamplighterError:
-            # The store is away. The next start finds a boot without a process.
+        except Exception as error:
+            # Whatever it is, the rest must end all the same. The next start finds a boot without a process.
+            self.log.emit("store.unavailable", store=self.store.address, reason=f"the boot stays registered: {error!r}")
             return
         self._hints.send([other.hint for other in others if other.hint is not None])
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -106,6 +107,7 @@ class JobBroker(RuntimeActor):
             chance=context.environment.chance(),
             presence=presence,
             has_handler=has_handler,
+            age=context.clock.monotonic,
         )
         self._pending: list[Mail] = []
         self._memory = memory
@@ -191,22 +193,27 @@ class JobBroker(RuntimeActor):
 
     def _one_by_one(self, batch: list[Mail]) -> None:
         """The turn failed and was rolled back. Only the message that fails alone is refused."""
-        for index, mail in enumerate(batch):
+        waiting = deque(batch)
+        while waiting:
             try:
-                out = self._commit([mail])
+                out = self._commit([waiting[0]])
             except StoreUnavailable as error:
                 if isinstance(error, CommitUnknown):
                     self._ask_the_living()
-                self._pending = batch[index:]
+                self._pending = list(waiting)
                 self._wait_for_store(error)
                 return
             except Exception as error:
-                self._refuse(mail, error)
+                instead = self._refuse(waiting.popleft(), error)
+                if instead is not None:
+                    waiting.appendleft(instead)
             else:
                 self._let_out(out)
+                waiting.popleft()
         self._pending = []
 
-    def _refuse(self, mail: Mail, error: Exception) -> None:
+    def _refuse(self, mail: Mail, error: Exception) -> Mail | None:
+        """Say that a message could not be carried out. What is to be tried instead of it, if anything is."""
         kind = type(mail.body).__name__
         self.context.log.emit(
             "message.refused", self.speaker_of(mail),
@@ -219,7 +226,8 @@ class JobBroker(RuntimeActor):
             self._again("retention", self._retention_step(), Housekeep())
         if isinstance(mail.body, Ended) and mail.body.outcome.reason != UNSTORABLE:
             failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
-            self._one_by_one([mail._replace(body=replace(mail.body, outcome=failed))])
+            return mail._replace(body=replace(mail.body, outcome=failed))
+        return None
 
     def _commit(self, batch: list[Mail]) -> Out:
         out = Out()
@@ -229,6 +237,7 @@ class JobBroker(RuntimeActor):
                 self._desk.forget_dues()
                 self._desk.version = turn.version
             itself = Step(self._desk, turn, out, Speaker(self.name, self.incarnation))
+            self._heed_jump(itself)
             turn.tell_untold()
             if not self._recovered:
                 boots.recover(itself, self._memory.told)
@@ -252,6 +261,17 @@ class JobBroker(RuntimeActor):
         except BaseException:
             self._desk.forget_dues()
             raise
+
+    def _heed_jump(self, step: Step) -> None:
+        """Wall time was stepped. The mail that says so is a hint: it may have died with a broker."""
+        delta = self._memory.jumped
+        if delta == 0.0:
+            return
+        jobs = step.turn.pull_forward() if delta < 0 else 0
+        self._desk.forget_dues()
+        step.say("clock.jumped", delta=round(delta, 3), jobs=jobs)
+        step.tell("scheduler", Wake(reload=True))
+        step.out.after.append(lambda: self._memory.heeded(delta))
 
     def _apply(self, step: Step, body: Any) -> None:
         reply = reply_of(body)
@@ -307,14 +327,7 @@ class JobBroker(RuntimeActor):
                 self._expect_wait = EXPECT_SECONDS_MIN
             case Housekeep():
                 self._prune(step)
-            case ClockJumped(delta=delta):
-                jobs = step.turn.pull_forward() if delta < 0 else 0
-                self._desk.forget_dues()
-                if delta < 0:
-                    step.out.after.append(lambda: self._desk.bring_deadlines_forward(-delta))
-                step.say("clock.jumped", delta=round(delta, 3), jobs=jobs)
-                step.tell("scheduler", Wake(reload=True))
-            case Look():
+            case Look() | ClockJumped():
                 pass
             case other:
                 raise TypeError(f"the JobBroker does not hear {type(other).__name__}")
@@ -332,9 +345,12 @@ class JobBroker(RuntimeActor):
         if rows:
             step.say("retention.pruned", rows=rows)
         if with_slots and rows < PRUNED_ROWS_MAX:
-            self._slots_due = self.context.clock.monotonic() + SLOTS_SECONDS
+            step.out.after.append(self._put_slots_off)
         wait = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
         step.out.after.append(lambda: self._again("retention", wait, Housekeep()))
+
+    def _put_slots_off(self) -> None:
+        self._slots_due = self.context.clock.monotonic() + SLOTS_SECONDS
 
     def _retention_step(self) -> float:
         limits = self.context.limits
@@ -383,7 +399,7 @@ class JobBroker(RuntimeActor):
                 self._store.untold()
                 or self._store.due(self._desk.free_names(), now)
                 or (expiry is not None and expiry <= now)
-                or any(due <= now for due, _, _ in self._desk.deferred.values())
+                or any(due <= self._desk.age() for due, _, _ in self._desk.deferred.values())
             )
         except (StoreUnavailable, StoreError):
             # The turn meets the same trouble, and knows what to do about it.
@@ -421,7 +437,9 @@ class JobBroker(RuntimeActor):
         for name, room in self._desk.rooms.items():
             for key, held in room.held.items():
                 job = self._store.get(held.id)
-                if job is not None and (job.key, job.state) != (key, JobState.RUNNING.value):
+                if job is None:
+                    self.tell(f"handler:{name}", Revoke(key=key, reason="it has ended elsewhere"))
+                elif (job.key, job.state) != (key, JobState.RUNNING.value):
                     self.tell(f"handler:{name}", Revoke(key=key, reason=job.reason or f"it is {job.state}"))
 
     def _wake_the_ended(self) -> None:
@@ -444,10 +462,12 @@ class JobBroker(RuntimeActor):
         except (StoreUnavailable, StoreError):
             self._again("retry", RETRY_SECONDS, Look())
             return
-        due.extend(at for at, _, _ in desk.deferred.values())
         instants = [at for at in due if at is not None and at != float("inf")]
         if instants:
             self._look_at(min(instants))
+        until = min((due for due, _, _ in desk.deferred.values()), default=float("inf"))
+        if until != float("inf"):
+            self._again("deferred", max(0.0, until - desk.age()), Look())
         if desk.others:
             self._again("poll", POLL_SECONDS, Look(foreign=True), keep=True)
 

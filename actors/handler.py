@@ -264,7 +264,7 @@ class HandlerActor(RuntimeActor):
             outcome = ended.outcome
             if outcome.kind is OutcomeKind.DEFERRED:
                 outcome = replace(outcome, seconds=lane.timeout or 0.0)
-            self._end(ended.claim, lane.handler, outcome)
+            self._end(ended.claim, lane.handler, outcome, seconds=new)
             # Not before: in between it would hold nothing, and `stop`, which looks from another thread, would go on.
             del self._running[ended.lane_id]
             return
@@ -281,8 +281,12 @@ class HandlerActor(RuntimeActor):
         if handlers:
             self._end(ended.claim, handlers[0], ended.outcome, late=True)
 
-    def _end(self, claim: Claim, handler: Handler, outcome: Outcome, *, late: bool = False) -> None:
-        ended = Ended(name=self.job_name, claim=claim, outcome=outcome, policy=handler.policy, late=late)
+    def _end(
+        self, claim: Claim, handler: Handler, outcome: Outcome, *, late: bool = False, seconds: float = 0.0
+    ) -> None:
+        ended = Ended(
+            name=self.job_name, claim=claim, outcome=outcome, policy=handler.policy, late=late, seconds=seconds
+        )  # fmt: skip
         if not late:
             self._unsettled[claim.key] = ended
         self.context.post.tell("broker", ended, speaker=self.speaker._replace(corr=claim.job.corr))

@@ -62,6 +62,7 @@ class SchedulerActor(RuntimeActor):
         # A heap, so that a wake costs what is due, not what there is. What `Active.due` contradicts is passed over.
         self._waiting: list[tuple[Instant, int, str]] = []
         self._order = count()
+        self._unusable: dict[str, Any] = {}
         self._timer: Any = None
         self._reload_timer: Any = None
         self._reload_due = 0.0
@@ -76,8 +77,7 @@ class SchedulerActor(RuntimeActor):
             case Wake(reload=False):
                 self._look()
             case Wake():
-                self._reload_soon()
-                self._look(self._active)
+                self._look(self._active if self._reload_soon() else ())
             case Ticked(schedule_id=schedule_id, accounted_to=accounted_to):
                 active = self._active.get(schedule_id)
                 if active is not None:
@@ -85,7 +85,7 @@ class SchedulerActor(RuntimeActor):
                     active.sent_at = None
                 self._look([schedule_id])
             case ScheduleChanged(schedule_id=schedule_id, record=record):
-                self._changed(schedule_id, record)
+                self._changed(schedule_id, record, self._declared())
                 self._look([schedule_id])
             case Report():
                 for active in self._active.values():
@@ -95,8 +95,8 @@ class SchedulerActor(RuntimeActor):
             case other:
                 raise TypeError(f"the SchedulerActor does not hear {type(other).__name__}")
 
-    def _changed(self, schedule_id: str, record: ScheduleRecord | None) -> None:
-        if record is None or not (record.durable or schedule_id in self._declared()):
+    def _changed(self, schedule_id: str, record: ScheduleRecord | None, declared: Collection[str]) -> None:
+        if record is None or not (record.durable or schedule_id in declared):
             self._active.pop(schedule_id, None)
             return
         known = self._active.get(schedule_id)
@@ -107,18 +107,23 @@ class SchedulerActor(RuntimeActor):
         try:
             rule = parse_when(record.when, timezone=record.timezone, dst_gap=record.dst_gap, dst_fold=record.dst_fold)
         except UsageError as error:
-            # A zone that this system does not know, or a rule of a newer version: it alone rests, and is said.
+            # A zone that this system does not know, or a rule of a newer version: it alone rests, and is said once.
             self._active.pop(schedule_id, None)
-            self.say("schedule.unusable", schedule=schedule_id, job_name=record.name, reason=str(error))
+            if self._unusable.get(schedule_id) != record.definition:
+                self._unusable[schedule_id] = record.definition
+                self.say("schedule.unusable", schedule=schedule_id, job_name=record.name, reason=str(error))
             return
         self._active[schedule_id] = Active(record, rule)
 
-    def _reload_soon(self) -> None:
+    def _reload_soon(self) -> bool:
+        """Read the schedules again, now or a little later. Whether it was now."""
         wait = self._reload_due - self.context.clock.monotonic()
         if wait <= 0.0:
             self._reload()
-        elif self._reload_timer is None:
+            return True
+        if self._reload_timer is None:
             self._reload_timer = self.context.clock.after(wait, lambda: self._tell_self(Wake(reload=True)))
+        return False
 
     def _reload(self) -> None:
         self._reload_timer = None
@@ -130,10 +135,11 @@ class SchedulerActor(RuntimeActor):
                 RELOAD_SECONDS_MIN, lambda: self._tell_self(Wake(reload=True))
             )
             return
-        for schedule_id in [*self._active, *stored]:
+        declared = self._declared()
+        for schedule_id in dict.fromkeys([*self._active, *stored]):
             active = self._active.get(schedule_id)
             if active is None or active.sent_at is None:
-                self._changed(schedule_id, stored.get(schedule_id))
+                self._changed(schedule_id, stored.get(schedule_id), declared)
 
     def _look(self, changed: Iterable[str] = ()) -> None:
         """Send what is due, among what has changed and what time has come for, and be woken for the next."""
@@ -144,6 +150,8 @@ class SchedulerActor(RuntimeActor):
         while self._waiting and self._waiting[0][0] <= now:
             entry = heapq.heappop(self._waiting)
             if self._is_current(entry):
+                # So that it comes back, whatever the clock says by now.
+                self._active[entry[2]].due = 0.0
                 self._consider(entry[2], self._active[entry[2]])
         if self._timer is not None:
             self._timer.cancel()

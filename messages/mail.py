@@ -149,11 +149,9 @@ class Housekeep:
     """Remove a batch of what retention no longer keeps."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ClockJumped:
-    """Wall time moved against monotonic time by so many seconds."""
-
-    delta: Seconds
+    """Wall time moved against monotonic time; the broker's memory knows by how much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +206,7 @@ class Ended:
 
     Attributes:
         late: whether the lane had been given up before it ended.
+        seconds: how long the lane ran.
     """
 
     name: str
@@ -215,6 +214,7 @@ class Ended:
     outcome: Outcome
     policy: Policy
     late: bool = False
+    seconds: Seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,6 +127,9 @@ class Turn(Protocol):
     def pause(self, name: str, *, paused: bool) -> None:
         """Start no job of this name, anywhere, or start them again."""
 
+    def newest(self) -> Instant | None:
+        """When the job that was added last was queued."""
+
     def pull_forward(self) -> int:
         """The clock stepped back: make due what was queued without a delay in what is now the future."""
 

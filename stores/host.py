@@ -16,7 +16,7 @@ from .turn import INSERT_JOB, job_values, stored_twin
 
 FINISH_JOB = """
   update lamplighter_jobs
-  set state = 'done', settled_no = claim_no, result = :result, ended_at = :now,
+  set state = 'done', settled_no = coalesce(:claim_no, 0), result = :result, ended_at = :now,
       reason = null, error = null, traceback = null, boot = null, incarnation = null,
       deferred = 0, attempt = attempt + (state = 'running'), rev = null
   where id = :id and (:no is null or no = :no)

@@ -80,6 +80,7 @@ class SqliteStore:
         self._frozen = False
         self._reopen = False
         self._data_version = 0
+        self._openings = 0
 
     # --- opening --------------------------------------------------------------------------------------------
 
@@ -97,6 +98,7 @@ class SqliteStore:
 
     def _connect_writer(self) -> sqlite3.Connection:
         writer = self._connect()
+        self._openings += 1
         try:
             mode = _into_wal(writer)
             # Some file systems cannot do WAL; SQLite then answers with the mode it kept.
@@ -193,7 +195,7 @@ class SqliteStore:
             self._failpoints.at("store.turn.begin")
             writer.execute("begin immediate")
             try:
-                turn = SqliteTurn(writer, boot, now)
+                turn = SqliteTurn(writer, boot, now, openings=self._openings)
                 yield turn
                 turn.seal()
                 self._failpoints.at("store.turn.commit")

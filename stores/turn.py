@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import KeyTaken
 from ..lifecycle import MOVES
-from ..messages.jobs import Claim, Instant, JobRecord, NewJob, Seconds, Transition
+from ..messages.jobs import Claim, Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from .base import Deed, Want
 from .boots import BootTurn
@@ -106,7 +106,7 @@ def priorities(connection: sqlite3.Connection, name: str) -> Iterator[int]:
 class SqliteTurn(SlotTurn, BootTurn):
     """See `base.Turn`."""
 
-    def __init__(self, connection: sqlite3.Connection, boot: str, now: Instant) -> None:
+    def __init__(self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0) -> None:
         self.now = now
         self.transitions: list[Transition] = []
         self.untold: list[Deed] = []
@@ -114,7 +114,8 @@ class SqliteTurn(SlotTurn, BootTurn):
         self._skipped: list[Deed] = []
         self._connection = connection
         self._boot = boot
-        self.version = int(connection.execute("pragma data_version").fetchone()[0])
+        # SQLite's number holds for one connection only; another one may begin with the same.
+        self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
         self._rev, self._has_pauses, self._has_untold, self.expiry = connection.execute(OVERVIEW).fetchone()
 
     def seal(self) -> None:
@@ -131,9 +132,8 @@ class SqliteTurn(SlotTurn, BootTurn):
         if row is None:
             return stored_twin(self._connection, job), False
         self._rev += 1
-        if job.expires_at is not None:
-            self.expiry = min(job.expires_at, job.expires_at if self.expiry is None else self.expiry)
         stored = JobRecord._make(row)
+        self._note_expiry(stored)
         self.transitions.append(Transition(event="job.queued", job=stored, before=None, rev=self._rev, fields={}))
         return stored, True
 
@@ -283,7 +283,10 @@ class SqliteTurn(SlotTurn, BootTurn):
         return moved
 
     def finish(self, job: JobRecord, result: str | None) -> JobRecord:
-        moved = self._move(job, "job.done", {"reason": "marked"}, result=result, ended_at=self.now, reason=None)
+        # No claim has ended it: an attempt whose ending comes now is a stale one.
+        moved = self._move(
+            job, "job.done", {"reason": "marked"}, settled_no=0, result=result, ended_at=self.now, reason=None
+        )  # fmt: skip
         assert moved is not None
         return moved
 
@@ -376,6 +379,11 @@ class SqliteTurn(SlotTurn, BootTurn):
             return
         self._connection.execute("delete from lamplighter_pauses where name = ?", (name,))
 
+    def newest(self) -> Instant | None:
+        query = "select queued_at from lamplighter_jobs order by no desc limit 1"
+        found: Instant | None = self._one(query)
+        return found
+
     def pull_forward(self) -> int:
         # What was queued without a delay has run_at = queued_at; both now lie in the future.
         done = self._connection.execute(
@@ -421,9 +429,14 @@ class SqliteTurn(SlotTurn, BootTurn):
             return None
         self._rev = rev
         moved = JobRecord._make(row)
+        self._note_expiry(moved)
         told = {**fields, **(_sums(trail) if summing else {})}
         self.transitions.append(Transition(event=event, job=moved, before=before.state, rev=rev, fields=told))
         return moved
+
+    def _note_expiry(self, job: JobRecord) -> None:
+        if job.state == JobState.QUEUED and job.expires_at is not None:
+            self.expiry = job.expires_at if self.expiry is None else min(self.expiry, job.expires_at)
 
     def _one(self, query: str, *values: Any) -> Any:
         row = self._connection.execute(query, values).fetchone()

@@ -221,7 +221,7 @@ def test_a_variable_that_cannot_be_read_stops_a_host_at_once_and_says_why(tmp_pa
     ran = run_host(tmp_path, "lane.retrned=kill")
 
     assert ran.returncode == 1
-    assert "UsageError: expected the name of a failpoint" in ran.stderr
+    assert "UsageError: LAMPLIGHTER_FAILPOINTS: expected the name of a failpoint" in ran.stderr
     assert not (tmp_path / "jobs.db").exists()
 
 

@@ -9,16 +9,20 @@ import sys
 import threading
 import time as walltime
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from threading import current_thread
 
 import pytest
-from lamplighter import Job, JobFailed, StoreUnavailable
+from lamplighter import Job, JobFailed, Snooze, StaleClaim, StoreUnavailable
 from lamplighter.actors.broker import JobBroker
 from lamplighter.environment import Environment
+from lamplighter.failpoints import Failpoints
 from lamplighter.life import Life
-from lamplighter.messages.mail import Housekeep, Look
+from lamplighter.messages.mail import Housekeep, Look, Wake
+from lamplighter.stores.sqlite import SqliteStore
 from lamplighter.testing.clock import ManualTime
 from lamplighter.testing.draining import is_idle
 
@@ -446,3 +450,158 @@ def test_whatever_can_be_called_may_ask_for_a_type(runtime, fn):
     job = rt.jobs.join(rt.jobs.queue("price", {"price": 3}), timeout=10)
 
     assert job.result in (2, 3)
+
+
+def test_an_ending_that_fails_its_turn_is_kept_while_the_store_is_away(runtime, recorder):
+    locked = "1*raise(sqlite3.OperationalError: database is locked)"
+    twice = Failpoints(f"store.turn.commit=6*off->2*raise(ValueError)->{locked}->off")
+    rt = runtime(environment=Environment(failpoints=twice))
+    rt.jobs.add_handler("work", lambda job: "done", backoff=[0])
+
+    for _ in range(4):
+        assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "done"
+
+
+def test_after_a_fork_a_job_that_another_process_queued_meanwhile_is_found(tmp_path):
+    one, other = SqliteStore(str(tmp_path / "jobs.db")), SqliteStore(str(tmp_path / "jobs.db"))
+    one.open()
+    other.open()
+    with one.turn("b", 1.0) as turn:
+        before = turn.version
+    one.freeze()
+    with other.turn("c", 2.0) as turn:
+        turn.pause("a name", paused=True)
+    one.thaw()
+
+    with one.turn("b", 3.0) as turn:
+        after = turn.version
+    one.close()
+    other.close()
+
+    assert before != after
+
+
+def test_a_job_that_is_snoozed_past_its_expiry_expires_in_time(scheduled, time, recorder):
+    def snooze(job):
+        raise Snooze(600)
+
+    rt = scheduled()
+    rt.jobs.add_handler("work", snooze)
+    job = rt.jobs.queue("work", expires=5)
+    recorder.wait_for("job.snoozed")
+
+    time.advance(6)
+
+    assert recorder.wait_for("job.cancelled")["job_id"] == job.id
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["between two lives", "over the news"])
+def test_a_clock_that_was_stepped_back_unheard_delays_no_job_by_its_step(scheduled, time, recorder, dies):
+    rt = scheduled()
+    waiting = rt.jobs.queue("work")
+    if dies:
+        broker = rt.life.post.find("broker")
+        broker.receive = lambda mail: 1 / 0
+        time.step(-3600)
+        recorder.wait_for("actor.restarted")
+    else:
+        rt.stop()
+        time.step(-3600)
+        rt.start()
+    rt.jobs.add_handler("work", lambda job: "in time")
+
+    assert rt.jobs.join(waiting, timeout=10).result == "in time"
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_claim_without_a_lane_keeps_its_time_whatever_the_clock_does(scheduled, time, recorder, hours):
+    rt = scheduled()
+    kept = []
+    rt.jobs.add_handler("work", kept.append, auto_done=False, timeout=60, max_attempts=1)
+    job = rt.jobs.queue("work")
+    recorder.until(lambda: kept and rt.life.post.find("handler:work").is_quiet, "the handler to have returned")
+
+    time.step(hours * 3600)
+    recorder.wait_for("clock.jumped")
+    time.advance(50)
+    rt.jobs.mark_done(kept[0], "in time")
+
+    assert rt.jobs.get(job).result == "in time"
+
+
+def test_a_slot_fires_though_the_clock_went_back_a_little_at_that_very_instant(scheduled, time, recorder):
+    rt = scheduled()
+    rt.scheduler.add("work", "* * * * * *")
+    real = rt.life.clock.now
+    reads = iter([0.0, -0.02])
+
+    def now():
+        return real() + next(reads, 0.0) if current_thread().name.endswith("scheduler") else real()
+
+    rt.life.clock.now = now
+    for _ in range(5):
+        time.advance(1)
+        recorder.until(lambda: is_idle(rt), "everything to be handled")
+
+    assert len(recorder.of("slot.fired")) >= 4
+
+
+def test_a_picture_of_a_job_ends_no_later_job_of_its_id(scheduled, time, recorder):
+    rt = scheduled(keep_done_seconds=4)
+    first = rt.jobs.queue("work", id="a")
+    rt.jobs.cancel(first)
+    time.advance(60)
+    recorder.wait_for("retention.pruned")
+    rt.jobs.queue("work", id="a")
+
+    with pytest.raises(StaleClaim):
+        rt.jobs.mark_done(first)
+
+    assert rt.jobs.get("a").state == "queued"
+
+
+def test_an_attempt_is_stale_once_a_host_has_marked_its_job_done(runtime, recorder):
+    rt = runtime()
+    kept = []
+
+    def once(job):
+        kept.append(job)
+        raise ValueError("not this time")
+
+    rt.jobs.add_handler("work", once, backoff=[600])
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.retried")
+    rt.jobs.mark_done(job.id, "by an operator")
+
+    with pytest.raises(StaleClaim):
+        rt.jobs.mark_done(kept[0].token, "by the attempt")
+
+    assert rt.jobs.get(job).result == "by an operator"
+
+
+def test_a_stop_ends_everything_though_the_store_is_broken(runtime, tmp_path):
+    rt = runtime()
+    life = rt.life
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
+        db.execute("drop table lamplighter_boots")
+        db.commit()
+
+    rt.stop(drain=0)
+
+    assert rt.life is None
+    assert not life._presence.is_alive(life.boot)
+
+
+def test_a_schedule_that_cannot_be_read_here_is_said_once(scheduled, time, recorder, tmp_path):
+    rt = scheduled()
+    rt.scheduler.add("work", "0 3 * * *", key="k", timezone="Europe/Berlin", durable=True)
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
+        db.execute("update lamplighter_schedules set timezone = 'Mars/Olympus'")
+        db.commit()
+
+    for _ in range(5):
+        rt.life.post.tell("scheduler", Wake(reload=True))
+        time.advance(2)
+        recorder.until(lambda: is_idle(rt), "everything to be handled")
+
+    assert len(recorder.of("schedule.unusable")) == 1

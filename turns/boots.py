@@ -13,6 +13,10 @@ def recover(step: Step, told: tuple[Deed, ...]) -> None:
     if own is not None and own.turn != told:
         step.turn.untold.extend(own.turn)
         step.say("turn.recovered", told=list(own.turn))
+    newest = step.turn.newest()
+    if newest is not None and newest > step.turn.now:
+        # The clock was stepped back while nobody lived to hear of it.
+        step.turn.pull_forward()
     bury_dead(step)
     living = {name.partition(":")[2] for name in step.desk.unreconciled}
     for job in step.turn.open_claims(step.desk.boot):

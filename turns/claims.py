@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..messages.jobs import Claim, Instant, JobRecord, JobState
+from ..messages.jobs import Claim, Instant, JobRecord, JobState, Seconds
 from ..messages.mail import Down, Ended, GiveBack, Run, Up
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.base import Want
@@ -66,7 +66,7 @@ def ended(step: Step, body: Ended) -> None:
     if body.outcome.kind is OutcomeKind.DEFERRED:
         timeout = body.outcome.seconds or None
         if step.turn.defer(job, timeout):
-            due = deferred_until(job._replace(timeout=timeout), step.turn.now)
+            due = float("inf") if timeout is None else step.desk.age() + timeout - body.seconds
             step.out.after.append(lambda: step.desk.deferred.update({key: (due, body.policy, job.id)}))
         return
     if step.settle(job, body.outcome, body.policy) is not None:
@@ -101,10 +101,8 @@ def up(step: Step, body: Up) -> None:
         held = _reconcile(step, body)
         step.out.after.append(lambda: desk.unreconciled.pop(actor, None))
     maximum = body.interruptions_max or desk.limits.interruptions_max
-    before = desk.names()
     desk.rooms[body.name] = Room(body.incarnation, body.lanes, body.prefetch, body.total, maximum, held)
-    if desk.names() != before:
-        step.turn.set_names(desk.boot, desk.names())
+    _store_names(step)
 
 
 def down(step: Step, body: Down) -> None:
@@ -121,26 +119,19 @@ def down(step: Step, body: Down) -> None:
     room = step.desk.rooms.get(name)
     if room is not None and room.incarnation <= body.incarnation:
         del step.desk.rooms[name]
-        step.turn.set_names(step.desk.boot, step.desk.names())
+        _store_names(step)
 
 
 def finish_deferred(step: Step) -> None:
     """Time out claims whose handler has returned and which nobody has marked done."""
     for key, (due, policy, job_id) in list(step.desk.deferred.items()):
-        if due > step.turn.now:
+        if due > step.desk.age():
             continue
         job = step.turn.job(job_id)
         if job is not None and is_current(job, key):
             outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error="nobody marked it done in time")
             step.settle(job, outcome, policy)
         step.out.after.append(lambda key=key: step.desk.deferred.pop(key, None))  # type: ignore[misc]
-
-
-def deferred_until(job: JobRecord, now: Instant) -> Instant:
-    """Until when a claim lives whose handler has returned. The clock may have been stepped back since it was made."""
-    if job.timeout is None or job.claimed_at is None:
-        return float("inf")
-    return min(job.claimed_at, now) + job.timeout
 
 
 def _reconcile(step: Step, body: Up) -> dict[Key, JobRecord]:
@@ -152,10 +143,25 @@ def _reconcile(step: Step, body: Up) -> dict[Key, JobRecord]:
             held[key] = job
         elif job.deferred:
             # Its handler's policy died with the broker that knew it.
-            step.desk.deferred.setdefault(key, (deferred_until(job, step.turn.now), Policy(), job.id))
+            step.desk.deferred.setdefault(key, (step.desk.age() + _time_left(job, step.turn.now), Policy(), job.id))
         else:
             step.interrupt(job, "it was not delivered")
     return held
+
+
+def _store_names(step: Step) -> None:
+    """Let the others know for which names there are lanes here. A turn that is rolled back has stored nothing."""
+    desk, names = step.desk, step.desk.names()
+    if names != desk.stored_names:
+        step.turn.set_names(desk.boot, names)
+        step.out.after.append(lambda: setattr(desk, "stored_names", names))
+
+
+def _time_left(job: JobRecord, now: Instant) -> Seconds:
+    """How long a claim whose handler has returned lives yet. The clock may have been stepped back since it was made."""
+    if job.timeout is None or job.claimed_at is None:
+        return float("inf")
+    return job.timeout - max(0.0, now - job.claimed_at)
 
 
 def _deliver(step: Step, name: str, room: Room, claims: list[Claim]) -> None:

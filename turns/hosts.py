@@ -25,6 +25,9 @@ def requeue(step: Step, body: Requeue) -> JobRecord:
 def mark_done(step: Step, body: MarkDone) -> JobRecord:
     """End a job as done: a queued one by its id, a running one by its claim. The same ending twice is one."""
     job = step.known(body.job_id)
+    if body.no is not None and job.no != body.no:
+        step.fenced(job, body.claim_no or 0, "mark_done")
+        raise StaleClaim(f"the job {job.id} that this was is gone; another one has its id now, and decides")
     if job.state == JobState.DONE and (body.claim_no is None or job.settled_no == body.claim_no):
         return job
     if body.claim_no is None:
@@ -34,7 +37,7 @@ def mark_done(step: Step, body: MarkDone) -> JobRecord:
             f"job {job.id} is {job.state}: an id marks only a queued job done; "
             "use the Job that its handler got, or that Job's token"
         )
-    if not is_current(job, (job.no if body.no is None else body.no, body.claim_no)):
+    if not is_current(job, (job.no, body.claim_no)):
         step.fenced(job, body.claim_no, "mark_done")
         raise StaleClaim(
             f"claim {body.claim_no} of job {job.id} no longer holds it: the job is {job.state}, its claim number is "

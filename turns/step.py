@@ -7,6 +7,7 @@ with it when the turn is rolled back.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from ..errors import UnknownJob
 from ..lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
 from ..limits import Limits
 from ..log import Speaker
-from ..messages.jobs import Instant, JobRecord, JobState, Transition
+from ..messages.jobs import Instant, JobRecord, JobState, Seconds, Transition
 from ..messages.mail import Expect, Reply, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.base import BootRecord, Deed, Turn
@@ -47,9 +48,12 @@ class Desk:
     Attributes:
         has_handler: whether this boot's host has added a handler for a name, whose actor may still be starting.
         rooms: by job name, of HandlerActors that have said `Up`.
+        stored_names: the names that the boot's row has.
         question: the number of the last question that living HandlerActors were asked.
         unreconciled: those whose claims have not been compared with the store since, with the incarnation asked.
-        deferred: claims whose handler has returned: until when they live, the policy they are judged by then, the job.
+        age: monotonic time.
+        deferred: claims whose handler has returned: until when by `age` they live, the policy they are judged by then,
+            the job.
         others: the other living boots.
         dues: by job name, from when on it pays to look for a job to claim, where that is known; never too late.
         version: the store's, for which they hold.
@@ -62,10 +66,12 @@ class Desk:
     chance: random.Random
     presence: Presence
     has_handler: Callable[[str], bool]
+    age: Callable[[], Seconds]
     rooms: dict[str, Room] = field(default_factory=dict)
+    stored_names: list[str] | None = None
     question: int = 0
     unreconciled: dict[str, int] = field(default_factory=dict)
-    deferred: dict[Key, tuple[Instant, Policy, str]] = field(default_factory=dict)
+    deferred: dict[Key, tuple[Seconds, Policy, str]] = field(default_factory=dict)
     others: list[BootRecord] = field(default_factory=list)
     dues: dict[str, Instant] = field(default_factory=dict)
     version: int = 0
@@ -85,10 +91,6 @@ class Desk:
         """Look for every name again: what was known of them may no longer hold."""
         self.dues.clear()
 
-    def bring_deadlines_forward(self, seconds: float) -> None:
-        """The clock was stepped back: what had so long to live has no longer."""
-        self.deferred = {key: (due - seconds, policy, job_id) for key, (due, policy, job_id) in self.deferred.items()}
-
     def is_handled(self, name: str) -> bool:
         """Whether any living boot has a handler for the name."""
         return self.has_handler(name) or any(name in boot.names for boot in self.others)
@@ -101,10 +103,22 @@ class Memory:
     Attributes:
         expected: jobs in hosts' own transactions, which are looked for until they appear.
         told: what the boot remembers of the last turn that the log was told of.
+        jumped: by how many seconds wall time was stepped since a turn heeded it. The clock's thread adds, a turn takes.
     """
 
     expected: dict[str, Expect] = field(default_factory=dict)
     told: tuple[Deed, ...] = ()
+    jumped: Seconds = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def jump(self, delta: Seconds) -> None:
+        """The clock was stepped."""
+        with self._lock:
+            self.jumped += delta
+
+    def heeded(self, delta: Seconds) -> None:
+        """A turn has done what a step asks for."""
+        self.jump(-delta)
 
 
 @dataclass(slots=True)
