@@ -164,6 +164,7 @@ class JobBroker(RuntimeActor):
             return
         self._pending = []
         self._store_is_back()
+        # No turn has seen what others have committed meanwhile, so what was known of them may be old.
         self._desk.forget_dues()
         self._set_alarms()
 
