@@ -7,7 +7,11 @@ from typing import Any
 
 import msgspec
 
+from ..errors import UsageError
 from ..outlets import LEVELS
+
+JUDGED_LEVELS = ("debug", "info")
+"""Levels at which a log tells every job's end."""
 
 _encode = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__name__}>", order=None).encode
 
@@ -17,9 +21,17 @@ class Paper:
 
     Args:
         level: the quietest events that are kept.
+
+    Raises:
+        UsageError: there is no such level, or the audit cannot judge by what it keeps.
     """
 
     def __init__(self, level: str) -> None:
+        if level not in JUDGED_LEVELS:
+            raise UsageError(
+                f"expected level to be {' or '.join(JUDGED_LEVELS)}, because nothing can be checked by louder lines "
+                f"alone, got: {level!r}"
+            )
         self.lines: list[bytes] = []
         self.lowest = LEVELS[level]
         self._hidden = b""

@@ -19,7 +19,7 @@ from typing import Any, Self
 from ..environment import Environment
 from ..errors import RuntimeFailed, StoreError, StoreUnavailable, UsageError
 from ..history.audit import Report
-from ..messages.jobs import Seconds
+from ..messages.jobs import Instant, Seconds
 from ..runtime import Runtime
 from ..stores.base import Store
 from ..stores.hints import Hints
@@ -55,6 +55,9 @@ POLL_SECONDS_MAX = 30.0
 SETTLE_SECONDS_MAX = 86400.0
 """The longest that `check` lets the system work off what is due."""
 
+TELLING_SECONDS_MAX = 3600.0
+"""Longer than any event is told after it happened."""
+
 FINDINGS_SHOWN_MAX = 10
 """How many findings an error shows."""
 
@@ -83,7 +86,7 @@ class Simulation:
         processes: how many processes share the store.
         start: wall time at the beginning.
         durability, options: as `Runtime` takes them.
-        level: the quietest events that the log keeps.
+        level: the quietest events that the log keeps: debug or info, because `check` judges by it.
         failpoints: points that are armed in every life, as `Failpoints` takes them, whether `run` runs or not.
 
     Attributes:
@@ -120,7 +123,8 @@ class Simulation:
         self._homes: dict[str, Process] = {}
         self._ears: dict[str, tuple[Process, Callable[[], None]]] = {}
         self._clocks: list[VirtualClock] = []
-        self._accepted: dict[str, None] = {}
+        self._accepted: dict[str, Instant] = {}
+        self._stepped = 0.0
         self._is_striking = False
         self._troubles: list[Exception] = []
         self._members = [_Member(number) for number in range(1, processes + 1)]
@@ -223,8 +227,8 @@ class Simulation:
         if self._disk is not None:
             for name, data in self._disk.files.items():
                 (self._folder / Path(name).name).write_bytes(data)
-        lines, lossy = self._paper.lines, bool(self.faults.log_error)
-        report, wrong, said = verdict(lines, self.path, accepted=self._accepted, lossy=lossy)
+        kept_since = self._kept_since() if self.reached["log_error"] else None
+        report, wrong, said = verdict(self._paper.lines, self.path, accepted=self._accepted, kept_since=kept_since)
         self.reached += said
         if wrong:
             raise Violation(f"{self._repeat()}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
@@ -251,6 +255,12 @@ class Simulation:
 
     def _repeat(self) -> str:
         return f"with {self._luck}"
+
+    def _kept_since(self) -> Instant:
+        """Retention has removed no job that was known at this time or later, however the clock was stepped."""
+        limits = [runtime.limits for runtime in self.runtimes]
+        kept = min(min(one.keep_done_seconds, one.keep_dead_seconds) for one in limits)
+        return self._world.now - kept + 2.0 * self._stepped + TELLING_SECONDS_MAX
 
     def _is_settled(self) -> bool:
         return all(member.is_up for member in self._members) and not self._open()
@@ -350,7 +360,7 @@ class Simulation:
 
     def _accept(self, answer: Any) -> None:
         for job in accepted(answer):
-            self._accepted[job.id] = None
+            self._accepted[job.id] = self._world.now
 
     def _die(self, process: Process, why: str) -> None:
         """Kill a process, and start its next life a moment later."""
@@ -377,6 +387,7 @@ class Simulation:
         member.stores.clear()
 
     def _step_clock(self, seconds: Seconds) -> None:
+        self._stepped += abs(seconds)
         self._world.step_clock(seconds)
         for clock in self._clocks:
             clock.jumped(seconds)

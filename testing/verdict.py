@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..history.audit import Audit, Report
 from ..history.lines import parse
 from ..history.store import StoreView
+from ..messages.jobs import Instant
 
 SHOWN_BY_LINES = ("missing lines", "missing revisions", "illegal transition", "slot without an account", "lost")
-"""Findings that a lost line makes."""
+"""Findings that a lost line makes. What is lost is then looked for in the store alone."""
 
 
 class Violation(AssertionError):
@@ -20,18 +21,20 @@ class Violation(AssertionError):
 
 
 def verdict(
-    lines: Iterable[bytes], store: Path, *, accepted: Iterable[str], lossy: bool
+    lines: Iterable[bytes], store: Path, *, accepted: Mapping[str, Instant], kept_since: Instant | None
 ) -> tuple[Report, Sequence[str], Counter[str]]:
     """Audit a log against its store.
 
     Args:
-        accepted: the ids of the jobs that hosts were told are stored.
-        lossy: whether lines were lost on purpose; what such a loss makes is then no finding.
+        accepted: the ids of the jobs that hosts were told are stored, and when they were.
+        kept_since: given if lines were lost on purpose: what such a loss makes is then no finding. A job that was known
+            at this time or later must be in the store all the same, because retention cannot have removed it since.
 
     Returns:
         The audit's report, what is wrong in words, and how often each event was said.
     """
     audit, told, said = Audit(), set[str](), Counter[str]()
+    known = dict(accepted)
     for raw in lines:
         line = parse(raw)
         if line is None:
@@ -40,11 +43,16 @@ def verdict(
         said[line.event] += 1
         if line.job_id is not None:
             told.add(line.job_id)
+            if line.rev is not None:
+                known[line.job_id] = max(line.ts, known.get(line.job_id, line.ts))
         told.update(deed[2] for deed in line.told or ())
     view = StoreView(str(store))
     with contextlib.closing(view.read()) as stored:
-        told.update(job.id for job in stored.jobs())
+        ids = {job.id for job in stored.jobs()}
     report = audit.finish(view)
-    findings = [finding for finding in report.unexcused if not (lossy and finding.kind in SHOWN_BY_LINES)]
-    lost = [f"accepted and lost: {job_id}" for job_id in accepted if job_id not in told]
-    return report, [*map(str, findings), *lost], said
+    if kept_since is None:
+        lost = [f"accepted and lost: {job_id}" for job_id in accepted if job_id not in told and job_id not in ids]
+        return report, [*map(str, report.unexcused), *lost], said
+    findings = [finding for finding in report.unexcused if finding.kind not in SHOWN_BY_LINES]
+    gone = [job_id for job_id, at in known.items() if at >= kept_since and job_id not in ids]
+    return report, [*map(str, findings), *(f"lost: the store has no job {job_id}" for job_id in gone)], said
