@@ -38,11 +38,15 @@ def run(given: argparse.Namespace) -> int:
     for line in read(paths):
         audit.feed(line)
     report = audit.finish(store)
+    code = 0 if report.ok and report.lines else 1
+    if code:
+        # It stands even if nobody reads to the end.
+        given.verdict = code
     if given.json:
         _print_json(report)
     else:
         _show(report)
-    return 0 if report.ok and report.lines else 1
+    return code
 
 
 def _show(report: Report) -> None:

@@ -1,6 +1,7 @@
 """The `lamplighter` command: reads its arguments and runs one subcommand.
 
-Exit codes: 0, well; 1, something was found, or what was asked for is not there; 2, the arguments make no sense.
+Exit codes: 0, well; 1, something was found, or what was asked for is not there; 2, the arguments make no sense;
+141, whoever read the output left before it was known whether all is well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from . import audit, simulate, trace
 SUBCOMMANDS = (trace, audit, simulate)
 
 USAGE_ERROR = 2
+
+UNREAD = 141
+"""Nobody reads the output any more: what a shell says of a program that SIGPIPE has ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return int(getattr(given, "verdict", UNREAD))
     except KeyboardInterrupt:
         return 130
     return code

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..stores.reading import StoredJob
-from .findings import Findings, Kind
+from .findings import Findings, Kind, many
 from .jobs import ENDED, Job
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .store import Stored, StoreView
 
 DISAGREES: Kind = "disagreement with the store"
+
+DISORDER_REVISIONS = 500
+"""How far the revisions of several processes may be out of order where a log begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,19 @@ def compare(fold: Fold, findings: Findings, view: StoreView) -> Agreed:
                 explained.update(row.trail)
             _compare_job(fold, findings, row, job, explained)
         for job_id, missing in fold.jobs.open.items():
-            if job_id not in found and missing.rev <= stored.rev:
+            if job_id not in found and missing.rev <= stored.rev and not _may_have_ended_unheard(fold, missing):
                 findings.say("lost", f"job {job_id} was {missing.state}, and the store has no such job", missing.line)
         _compare_ends(fold, findings, ended)
         _compare_rev(fold, findings, stored)
         _compare_slots(fold, findings, stored)
         return Agreed(frozenset(explained), view.rev_wanted)
+
+
+def _may_have_ended_unheard(fold: Fold, job: Job) -> bool:
+    """Whether the log may tell that a job was open and not how it ended: it is at warning, or begins in the middle."""
+    first = fold.jobs.first_own
+    begins = first + (DISORDER_REVISIONS if first > DISORDER_REVISIONS else 0)
+    return bool(fold.hushed) or (job.vague and job.rev < begins)
 
 
 def _compare_job(fold: Fold, findings: Findings, row: StoredJob, job: Job | None, explained: set[int]) -> None:
@@ -80,9 +90,10 @@ def _compare_ends(fold: Fold, findings: Findings, ended_in_store: int) -> None:
     jobs = fold.jobs
     if fold.untellable or any(boot.ended is None for boot in fold.boots.values()):
         return
-    gone = len(jobs.ended) + jobs.evicted - ended_in_store
+    gone = len(jobs.ended) + jobs.evicted - jobs.returned - ended_in_store
     if fold.is_loud and jobs.first_own == 1 and gone > jobs.pruned and not jobs.seen.has_gap(1, jobs.seen.last):
-        says = f"{gone} ended jobs are not in the store any more, and retention has removed {jobs.pruned} rows"
+        are, rows = "is" if gone == 1 else "are", many(jobs.pruned, "row")
+        says = f"{many(gone, 'ended job')} {are} not in the store any more, and retention has removed {rows}"
         findings.say(DISAGREES, says)
 
 

@@ -12,7 +12,7 @@ from ..lifecycle import MOVES
 from .jobs import QUIET
 from .lines import is_plain
 from .search import Said, find, in_order, needles_of
-from .telling import Entry, entry_of, span, who_says
+from .telling import Entry, entry_of, many, span, who_says
 
 LAST_SEQ = 1 << 62
 """The place of what a boot has not said among its lines: after them."""
@@ -208,5 +208,5 @@ def _title(job_id: str, lines: list[Said]) -> str:
     times = [at for said in moves for at in (*(said.get("times") or ()), said.get("ts")) if at is not None]
     took = f" after {span(max(times) - min(times))}" if len(times) > 1 else ""
     known = [said for said in moves if "claim_no" in said]
-    counts = f", {known[-1]['claim_no']} claims, attempt {known[-1].get('attempt', 0)}" if known else ""
+    counts = f", {many(known[-1]['claim_no'], 'claim')}, attempt {known[-1].get('attempt', 0)}" if known else ""
     return f"job {job_id} ({name}): {last['to']}{took}{counts}"

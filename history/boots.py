@@ -15,6 +15,7 @@ GAPS_KEPT_MAX = 500
 """Gaps whose neighbours are kept."""
 
 DEBUG_EVENTS = frozenset(name for name, kind in EVENTS.items() if kind.level == "debug")
+ALARMS = frozenset(name for name, kind in EVENTS.items() if kind.level in ("warning", "error"))
 
 
 @dataclass(slots=True)
@@ -36,12 +37,14 @@ class Boot:
     Attributes:
         loud: whether it has said anything at debug: then it says everything.
         quiet: whether it cannot be logging at debug.
+        audible: whether it has said anything below warning.
         ended: whether it has stopped, or others have taken back what it held.
     """
 
     name: str
     loud: bool = False
     quiet: bool = False
+    audible: bool = False
     ended: str | None = None
     dropped: int = 0
     line: Line | None = None
@@ -49,14 +52,17 @@ class Boot:
     seqs: Revisions = field(default_factory=Revisions)
     gaps: list[Gap] = field(default_factory=list)
 
-    def hear(self, line: Line) -> None:
-        """Note a line by its number."""
+    def hear(self, line: Line) -> bool:
+        """Note a line by its number. False if a line of this number is known already."""
         if not self.loud and line.event in DEBUG_EVENTS:
             self.loud = True
+        if not self.audible and line.event not in ALARMS:
+            self.audible = True
         if self.quiet:
-            return
+            return True
         before, last = self.line, self.seqs.last
-        self.seqs.add(line.seq)
+        if not self.seqs.add(line.seq):
+            return False
         if before is not None and line.seq > last + 1 and len(self.gaps) < GAPS_KEPT_MAX:
             self.gaps.append(Gap(last + 1, line.seq - 1, before, line, self.rev))
         if line.rev is not None:
@@ -70,3 +76,4 @@ class Boot:
             self.quiet = True
             self.gaps.clear()
             self.seqs.clear()
+        return True

@@ -84,7 +84,7 @@ class Report:
     def summary(self) -> str:
         """One line."""
         seen = ", ".join(
-            _many(number, noun)
+            many(number, noun)
             for number, noun in (
                 (self.jobs, "job"),
                 (self.transitions, "transition"),
@@ -96,7 +96,7 @@ class Report:
         if self.ok:
             return f"all is well: {seen}; {self.unfinished} unfinished"
         kinds = Counter(finding.kind for finding in self.findings)
-        said = ", ".join(f"{number + self.more.get(kind, 0)} {kind}" for kind, number in kinds.items())
+        said = ", ".join(_counted(number + self.more.get(kind, 0), kind) for kind, number in kinds.items())
         excused = "" if self.unexcused else "; the log itself says that lines were lost"
         return f"not well: {said}; in {seen}{excused}"
 
@@ -121,6 +121,11 @@ class Findings:
         return {kind: number - FINDINGS_KEPT_MAX for kind, number in self._counts.items() if number > FINDINGS_KEPT_MAX}
 
 
-def _many(number: int, noun: str) -> str:
+def many(number: int, noun: str) -> str:
+    """So many of something, in words."""
     ending = "" if number == 1 else "es" if noun.endswith("sh") else "s"
     return f"{number:,} {noun}{ending}"
+
+
+def _counted(number: int, kind: str) -> str:
+    return f"{number} {kind.removesuffix('s') if number == 1 and kind.startswith('missing') else kind}"

@@ -28,8 +28,11 @@ class Fold:
         self.boots: dict[str, Boot] = {}
         self.transitions = 0
         self.crashes = 0
+        self.copies = 0
         # Whether a turn may have been stored whose lines nobody told; a recovery tells its transitions and slots only.
         self.untellable = False
+        # Boots that have told steps of jobs, and nothing below warning: how jobs end, they do not tell.
+        self.hushed: set[str] = set()
         # Revisions that only a recovery has told: (event, job id) by revision.
         self.only_told: dict[int, tuple[str, str]] = {}
         self.jumps: list[tuple[int, int, Line | None, Line]] = []
@@ -45,6 +48,10 @@ class Fold:
         """Whether every boot tells all that it does."""
         return bool(self.boots) and all(boot.loud for boot in self.boots.values())
 
+    @property
+    def _is_audible(self) -> bool:
+        return any(boot.audible for boot in self.boots.values())
+
     def might_follow(self, rev: int, near: int) -> bool:
         """Whether a revision could be the next one, or nearly, of this store."""
         seen = self.jobs.seen
@@ -55,10 +62,18 @@ class Fold:
         boot = self.boots.get(line.boot)
         if boot is None:
             boot = self.boots[line.boot] = Boot(line.boot)
-        boot.hear(line)
+        is_new = boot.hear(line)
         if boot.quiet and not self.jobs.summed_overflow:
             self.jobs.forget_summed()
+        if self._is_copy(line, is_new=is_new):
+            self.copies += 1
+            return
+        if self.hushed and boot.audible:
+            self.hushed.discard(boot.name)
         if line.rev is not None:
+            if not boot.audible and (line.outcome != "interrupted" or not self._is_audible):
+                # A burial comes before the line at info that says that the boot runs.
+                self.hushed.add(boot.name)
             self._transition(line)
         if line.schedule is not None:
             self.slots.hear(line)
@@ -80,6 +95,15 @@ class Fold:
                 # Where retention removes jobs, an id may have been used again, and its claims begin anew.
                 says = f"job {line.job_id}: claim {line.claim_no} was refused, and the store knows {line.claim_no_now}"
                 self._findings.say("fence going back", says, line)
+
+    def _is_copy(self, line: Line, *, is_new: bool) -> bool:
+        """Whether the log has this very line already: its host may write events into it again."""
+        if line.rev is None:
+            return not is_new
+        known = self._recent[line.rev % UNORDERED_MAX]
+        return known is not None and (line.rev, line.boot, line.seq, line.event, line.job_id) == (
+            known.rev, known.boot, known.seq, known.event, known.job_id,
+        )  # fmt: skip
 
     def flush(self) -> None:
         """Judge what still waits for an earlier revision: none will come."""
@@ -145,7 +169,7 @@ class Fold:
         if rev > self._next and complete and len(self.jumps) < JUMPS_KEPT_MAX:
             self.jumps.append((self._next, rev - 1, self._latest, line))
         self._next = max(self._next, rev + 1)
-        self.jobs.fold(line, complete=complete)
+        self.jobs.fold(line, complete=complete or bool(self.hushed))
         self._latest = line
 
     # --- recovery -------------------------------------------------------------------------------------------

@@ -60,6 +60,8 @@ class JobFold:
         self.first_own = 0
         self.born = 0
         self.evicted = 0
+        # Ended jobs that were forgotten, and came back by a requeue.
+        self.returned = 0
         self.pruned = 0
         self.told_endings = 0
         self._findings = findings
@@ -234,11 +236,27 @@ class JobFold:
             self._findings.say("illegal transition", f"job {line.job_id}: {odd}", line)
             return job
         whole = complete and self.first_own == 1 and not self.seen.has_gap(1, line.rev - 1)
-        known_before = line.before in ENDED and self.evicted
+        known_before = line.before in ENDED and self.evicted > self.returned
+        if whole and known_before:
+            self.returned += 1
+            self.born -= 1
         if whole and not hidden and not known_before:
             says = f"job {line.job_id}: {line.event} of a job that was never queued"
             self._findings.say("illegal transition", says, line)
+        elif odd is None:
+            self._check_birth(line)
         return job
+
+    def _check_birth(self, line: Line) -> None:
+        """What sums up a whole life from its birth on says by its length how many claims there were.
+
+        Quiet steps take turns, so whether their number is odd says if the first of them was the birth.
+        """
+        state, claims = walk(None, len(line.revs or ()) - 1)
+        wanted = (claims, _attempt_after(0, line))
+        if len(line.revs or ()) > 1 and state == line.before and (line.claim_no, line.attempt) != wanted:
+            says = f"expected claim {wanted[0]} and attempt {wanted[1]}, got: {line.claim_no} and {line.attempt}"
+            self._findings.say("illegal transition", f"job {line.job_id}: {line.event}: {says}", line)
 
 
 def walk(state: str | None, steps: int) -> tuple[str | None, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .agreement import compare
 from .boots import Boot
-from .findings import Findings
+from .findings import Findings, many
 from .lines import Line
 from .revisions import Revisions
 
@@ -25,17 +25,23 @@ def judge_end(fold: Fold, findings: Findings, store: StoreView | None) -> list[s
     if store is not None and fold.jobs.first_own == 0 and store.rev_wanted:
         notes.append(f"the log tells no transition, and the store has come to revision {store.rev_wanted}")
     untold = sum(last - first + 1 for first, last in gaps)
-    if fold.is_loud or (store is not None and not fold.jobs.told_endings):
+    if fold.copies:
+        stand = "line stands" if fold.copies == 1 else "lines stand"
+        notes.append(f"{fold.copies:,} {stand} in the log more than once")
+    if fold.hushed:
+        notes.append("this log is at warning; endings are told at info: what was lost or is missing cannot be said")
+    elif fold.is_loud or (store is not None and not fold.jobs.told_endings):
         for first, last in gaps:
             budget = _tell_gap(fold, findings, first, last, budget)
     elif untold and store is None:
-        notes.append(f"{untold:,} revisions belong to jobs that had not ended when the log did; --store can tell")
+        belong = "may belong to jobs that had not ended when the log did, or to missing lines; --store can tell"
+        notes.append(f"{many(untold, 'revision')} {belong}")
     elif untold:
         ends = fold.jobs.told_endings
-        notes.append(f"{untold:,} revisions may belong to the {ends} jobs whose ends only a recovery has told")
+        notes.append(f"{many(untold, 'revision')} may belong to {many(ends, 'job')} whose end only a recovery has told")
     _tell_missing_lines(fold, findings, gaps, budget)
     _tell_passed_slots(fold, findings, store)
-    if store is None:
+    if store is None and not fold.hushed:
         _tell_lost(fold, findings)
     return notes
 

@@ -92,7 +92,18 @@ class SlotFold:
             case "slot.fired" | "slot.caught_up" if line.slot is not None and line.job_id is not None:
                 self._fired(known, line, line.slot, line.job_id)
             case "job.queued" | "job.done" | "job.dead" if line.slot is not None and line.job_id is not None:
+                if line.event != "job.queued" and not self._is_named_after_slot(line, line.job_id):
+                    return
                 self._fired(known, line, line.slot, line.job_id)
+
+    def _is_named_after_slot(self, line: Line, job_id: str) -> bool:
+        """Whether a slot's job has the id that its schedule and slot give it; otherwise that is said."""
+        schedule, _, slot = job_id.rpartition("-")
+        if schedule == line.schedule and SLOT.fullmatch(slot) and float(slot) == line.slot:
+            return True
+        says = f"job {job_id} is said to be of slot {line.slot} of schedule {line.schedule}, which its id is not"
+        self._findings.say("slot without an account", says, line)
+        return False
 
     def hear_told(self, job_id: str, line: Line) -> None:
         """A recovery tells of a new job: if its id says that it is a slot's, the slot is accounted for."""

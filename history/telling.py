@@ -169,11 +169,12 @@ def _about_actor(event: str, said: dict[str, Any]) -> str:
             if "message" in said:
                 over = f" over {said['message']} {said.get('message_id', '')}".rstrip()
                 over += f" of {said['message_corr']}" if "message_corr" in said else ""
-            mail = f"; {said['mailbox']} messages waited" if said.get("mailbox") else ""
+            mail = f"; {many(said['mailbox'], 'message')} waited" if said.get("mailbox") else ""
             return f"{child} DIED{over}: {brief(said.get('reason', ''))}{mail}"
         case "actor.quarantined" | "supervisor.gave_up":
-            return f"{child} is not restarted any more after {said.get('restarts_in_window')} restarts: " + brief(
-                said.get("reason", "")
+            return (
+                f"{child} is not restarted any more after {many(said.get('restarts_in_window'), 'restart')}: "
+                + brief(said.get("reason", ""))
             )
     window = f", restart {said['restarts_in_window']} in its window" if "restarts_in_window" in said else ""
     return f"{child} {event.partition('.')[2]}{window}"
@@ -186,14 +187,27 @@ def _about_runtime(event: str, said: dict[str, Any]) -> str:
         case "runtime.recovered":
             return (
                 f"boot {said.get('dead_boot')} (pid {said.get('dead_pid')}) is dead; "
-                f"{said.get('jobs')} jobs that it held are taken back"
+                f"{_held(said.get('jobs'))} taken back"
             )
         case "turn.recovered":
             return "what the broker's last turn did and had not said"
         case "runtime.stopped":
-            return f"boot {said['boot']} has stopped; {said.get('interrupted', 0)} jobs were interrupted"
+            return f"boot {said['boot']} has stopped; {_many_were(said.get('interrupted', 0))} interrupted"
     reason = brief(said.get("reason") or "")
     return f"{event}" + (f": {reason}" if reason else "")
+
+
+def _held(jobs: Any) -> str:
+    return f"{many(jobs, 'job')} that it held {'is' if jobs == 1 else 'are'}"
+
+
+def _many_were(jobs: Any) -> str:
+    return f"{many(jobs, 'job')} {'was' if jobs == 1 else 'were'}"
+
+
+def many(number: Any, noun: str) -> str:
+    """So many of something, as a line says it."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def span(seconds: float) -> str:

@@ -50,7 +50,7 @@ def test_an_audit_exits_with_1_and_shows_the_lines_of_each_finding(tmp_path, cap
     said = printed(capsys)
     assert said[0] == f"missing revisions: revision {lines[index]['rev']} is told by no line of its own, only summed up"
     assert said[1].startswith("    app.log:")
-    assert said[-1].startswith("not well: 1 missing revisions; in ")
+    assert said[-1].startswith("not well: 1 missing revision; in ")
 
 
 def test_an_audit_as_json_is_one_object_a_finding_and_one_that_sums_up(tmp_path, capsys):
@@ -230,6 +230,18 @@ def test_the_package_can_be_run_and_does_not_mind_a_reader_that_has_seen_enough(
         assert cut.stderr is not None
         cut.stdout.close()
         assert cut.stderr.read() == b""
+
+
+@pytest.mark.parametrize("healthy", [True, False])
+def test_an_audit_that_nobody_reads_to_its_end_does_not_say_that_all_is_well(tmp_path, healthy):
+    lines = clean_run().lines
+    log = write_log(tmp_path / "app.log", lines if healthy else without(lines, index_of(lines, "job.claimed")))
+    command = [sys.executable, "-m", "lamplighter", "audit", str(log)]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as cut:
+        assert cut.stdout is not None
+        cut.stdout.close()
+        assert cut.wait() == (141 if healthy else 1)
 
 
 def test_a_terminal_gets_colours_and_without_rich_the_same_words(log, monkeypatch, capsys):
