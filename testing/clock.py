@@ -16,6 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ..messages.jobs import Instant, Seconds
+from .given import check_forward
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """When time begins, unless told otherwise."""
@@ -45,7 +46,12 @@ class ManualTime:
         return datetime.fromtimestamp(self.wall, UTC)
 
     def advance(self, seconds: Seconds) -> None:
-        """Let time pass at once; whoever is due is called, with the present that `now` then tells."""
+        """Let time pass at once; whoever is due is called, with the present that `now` then tells.
+
+        Raises:
+            UsageError: it is less than none; `step` can go back.
+        """
+        check_forward(seconds, "what passes (`step` can go back)")
         self.wall += seconds
         self.elapsed += seconds
         for clock in self._clocks:

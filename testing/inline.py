@@ -57,7 +57,7 @@ class Inline:
         self._boot = boot
         self._shelf = _Shelf(is_open=at_once)
         self._ended: list[Job[Any]] = []
-        self._simulation = Simulation(self._prepare, seed=seed, start=start, **options)
+        self._simulation = _Simulation(self._prepare, boot, seed=seed, start=start, **options)
 
     def __enter__(self) -> Self:
         self._simulation.__enter__()
@@ -160,6 +160,17 @@ class Inline:
         self._simulation.run(seconds=HUSH_SECONDS)
         ended, self._ended = self._ended, []
         return ended
+
+
+class _Simulation(Simulation):
+    """Which errors call by the name that the test knows."""
+
+    def __init__(self, prepare: Callable[[Runtime], object], boot: Callable[[Runtime], object], **options: Any) -> None:
+        self._title = f"Inline({getattr(boot, '__name__', boot)})"
+        super().__init__(prepare, **options)
+
+    def __repr__(self) -> str:
+        return self._title
 
 
 class _Shelf(Registry):

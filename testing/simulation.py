@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import shutil
 import sqlite3
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +25,8 @@ from ..stores.presence import Presence
 from ..stores.sqlite import SqliteStore
 from .draining import open_jobs
 from .faults import Faults, Strikes
+from .folder import make_folder
+from .given import check_forward, check_processes, total_of
 from .neighbours import VirtualHints, VirtualPresence
 from .paper import Paper, PaperLogger
 from .processes import VirtualProcessRunner
@@ -40,7 +40,7 @@ from .seams import (
     VirtualThread,
     accepted,
 )
-from .verdict import Violation, verdict
+from .verdict import Violation, kept_since_of, verdict
 from .world import Process, World
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,9 +54,6 @@ POLL_SECONDS_MAX = 30.0
 
 SETTLE_SECONDS_MAX = 86400.0
 """The longest that `check` lets the system work off what is due."""
-
-TELLING_SECONDS_MAX = 3600.0
-"""Longer than any event is told after it happened."""
 
 FINDINGS_SHOWN_MAX = 10
 """How many findings an error shows."""
@@ -108,8 +105,7 @@ class Simulation:
         failpoints: str = "",
         **options: Any,
     ) -> None:
-        if faults.power_cut and processes != 1:
-            raise UsageError(f"expected one process when the power may be cut, got: processes={processes}")
+        check_processes(processes, with_power_cuts=bool(faults.power_cut))
         self.reached: Counter[str] = Counter()
         self._boot = boot
         self._host = host
@@ -129,6 +125,7 @@ class Simulation:
         self._troubles: list[Exception] = []
         self._members = [_Member(number) for number in range(1, processes + 1)]
         self._disk: Any = None
+        self._is_new, self._is_open = True, False
 
     def __repr__(self) -> str:
         return f"Simulation({getattr(self._boot, '__name__', self._boot)}, {self._luck})"
@@ -136,7 +133,10 @@ class Simulation:
     # --- what a test does -----------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="lamplighter-", dir=_fast_folder()))
+        if not self._is_new:
+            raise UsageError(f"expected a new {self!r}: each is entered once, and then over")
+        self._is_new, self._is_open = False, True
+        self._folder = make_folder()
         self._paper.hide(str(self._folder) + "/")
         if self.faults.power_cut:
             from .power import Disk
@@ -155,6 +155,7 @@ class Simulation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_open = False
         for member in self._members:
             self._end(member)
         self._world.end()
@@ -163,16 +164,19 @@ class Simulation:
     @property
     def path(self) -> Path:
         """The store's file, for handlers and hosts with connections of their own."""
+        self._check_open()
         return self._folder / "simulation.db"
 
     @property
     def runtime(self) -> Runtime:
         """The runtime of the first process, as it lives now."""
+        self._check_open()
         return self._runtime_of(self._members[0])
 
     @property
     def runtimes(self) -> list[Runtime]:
         """The runtimes of all processes."""
+        self._check_open()
         return [self._runtime_of(member) for member in self._members]
 
     @property
@@ -200,7 +204,8 @@ class Simulation:
         until: Callable[[], bool] | None = None,
     ) -> bool:
         """Let time pass, with faults; or less, if something holds before. Whether it holds."""
-        total = days * 86400.0 + hours * 3600.0 + minutes * 60.0 + seconds
+        self._check_open()
+        total = total_of(days, hours, minutes, seconds, may_last=until is not None)
         self._strike(True)
         try:
             return self._pass(total, until)
@@ -213,8 +218,9 @@ class Simulation:
         Raises:
             Violation: that does not come about within so many seconds.
         """
-        if not self._pass(seconds, until or self._is_settled):
-            raise Violation(f"{self._repeat()}: after {seconds:g} s without faults these are not done: {self._open()}")
+        self._check_open()
+        if not self._pass(check_forward(seconds, "what may pass", may_last=True), until or self._is_settled):
+            raise Violation(f"with {self._luck}: after {seconds:g} s without faults these are not done: {self._open()}")
 
     def check(self) -> Report:
         """Without faults, let what is due be done; then prove from the log that nothing was lost, nothing finished
@@ -227,11 +233,13 @@ class Simulation:
         if self._disk is not None:
             for name, data in self._disk.files.items():
                 (self._folder / Path(name).name).write_bytes(data)
-        kept_since = self._kept_since() if self.reached["log_error"] else None
+        kept_since = None
+        if self.reached["log_error"]:
+            kept_since = kept_since_of(self.runtime.limits, self._world.now, self._stepped)
         report, wrong, said = verdict(self._paper.lines, self.path, accepted=self._accepted, kept_since=kept_since)
         self.reached += said
         if wrong:
-            raise Violation(f"{self._repeat()}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
+            raise Violation(f"with {self._luck}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
         return report
 
     # --- inside ---------------------------------------------------------------------------------------------
@@ -248,19 +256,15 @@ class Simulation:
             wait = min(wait * 1.5, POLL_SECONDS_MAX)
         return True
 
+    def _check_open(self) -> None:
+        if not self._is_open:
+            when = "before" if self._is_new else "after"
+            raise UsageError(f"expected `with {self!r} as ...:` around this call, got it {when} that")
+
     def _raise_troubles(self) -> None:
         """What `boot` and `host` raise is the test's to see."""
         if self._troubles:
             raise self._troubles.pop(0)
-
-    def _repeat(self) -> str:
-        return f"with {self._luck}"
-
-    def _kept_since(self) -> Instant:
-        """Retention has removed no job that was known at this time or later, however the clock was stepped."""
-        limits = [runtime.limits for runtime in self.runtimes]
-        kept = min(min(one.keep_done_seconds, one.keep_dead_seconds) for one in limits)
-        return self._world.now - kept + 2.0 * self._stepped + TELLING_SECONDS_MAX
 
     def _is_settled(self) -> bool:
         return all(member.is_up for member in self._members) and not self._open()
@@ -392,8 +396,3 @@ class Simulation:
         for clock in self._clocks:
             clock.jumped(seconds)
         self._clocks = [clock for clock in self._clocks if clock.is_going]
-
-
-def _fast_folder() -> str | None:
-    """Memory rather than a disk, where there is such a folder: a simulation decides itself what is lost."""
-    return "/dev/shm" if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK) else None

@@ -10,14 +10,31 @@ from pathlib import Path
 from ..history.audit import Audit, Report
 from ..history.lines import parse
 from ..history.store import StoreView
-from ..messages.jobs import Instant
+from ..limits import Limits
+from ..messages.jobs import Instant, Seconds
 
 SHOWN_BY_LINES = ("missing lines", "missing revisions", "illegal transition", "slot without an account", "lost")
 """Findings that a lost line makes. What is lost is then looked for in the store alone."""
 
 
+TELLING_SECONDS_MAX = 3600.0
+"""Longer than any event is told after it happened."""
+
+
 class Violation(AssertionError):
     """A promise was broken in a simulation."""
+
+
+def kept_since_of(limits: Limits, now: Instant, stepped: Seconds) -> Instant:
+    """Retention has removed no job that was known at this time or later.
+
+    Args:
+        limits: of the runtimes.
+        now: wall time.
+        stepped: how far the clock was stepped, to and fro.
+    """
+    kept = min(limits.keep_done_seconds, limits.keep_dead_seconds)
+    return now - kept + 2.0 * stepped + TELLING_SECONDS_MAX
 
 
 def verdict(

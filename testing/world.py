@@ -198,6 +198,8 @@ class World:
 
     def _switch(self, task: Task) -> None:
         if self._is_over:
+            if self.is_in_test:
+                raise UsageError("expected this call within the `with` of its simulation, got it after its end")
             raise GreenletExit
         # asyncio knows one running loop a thread, and here all loops share one.
         loop = asyncio._get_running_loop()

@@ -1,0 +1,37 @@
+"""What a test may ask of the kit, checked before anything is done."""
+
+from __future__ import annotations
+
+import math
+
+from ..errors import UsageError
+from ..messages.jobs import Seconds
+
+
+def check_forward(seconds: Seconds, what: str, *, may_last: bool = False) -> Seconds:
+    """Time that is to pass: none, or some; for ever only where something else may end it.
+
+    Raises:
+        UsageError: it is less than none, or is no number.
+    """
+    if not seconds >= 0.0 or (math.isinf(seconds) and not may_last):
+        raise UsageError(f"expected {what} to be 0 or more seconds, because time only goes forward, got: {seconds:g}")
+    return seconds
+
+
+def total_of(days: float, hours: float, minutes: float, seconds: Seconds, *, may_last: bool = False) -> Seconds:
+    """The seconds of a time that is to pass; the errors are those of `check_forward`."""
+    return check_forward(days * 86400.0 + hours * 3600.0 + minutes * 60.0 + seconds, "what passes", may_last=may_last)
+
+
+def check_processes(processes: int, *, with_power_cuts: bool) -> int:
+    """How many processes share a store.
+
+    Raises:
+        UsageError: none can, or so many cannot.
+    """
+    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
+        raise UsageError(f"expected processes to be 1 or more, got: {processes!r}")
+    if with_power_cuts and processes != 1:
+        raise UsageError(f"expected one process when the power may be cut, got: processes={processes}")
+    return processes
