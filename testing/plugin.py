@@ -1,6 +1,7 @@
 """The pytest plugin: simulations as a fixture, over several seeds, with the line that repeats a failure.
 
-It is loaded with pytest wherever Lamplighter is installed. So it imports nothing of the kit before a test asks for it.
+It is loaded with pytest wherever Lamplighter is installed. So it imports nothing of the kit before a test asks for it,
+and uses nothing that an older pytest lacks: there it must at least not be in the way of other tests.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ LOG_LINES_SHOWN = 30
 LINE_CHARACTERS_MAX = 500
 """How much of a line it shows."""
 
-_SIMULATIONS: pytest.StashKey[list[Simulation]] = pytest.StashKey()
+_SIMULATIONS = "_lamplighter_simulations"
+"""The attribute of a test that holds what its fixture has made. `pytest.StashKey` is of pytest 7."""
 
 pytest.register_assert_rewrite(
     "lamplighter.testing.conformance",
@@ -44,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"run each test that uses lamplighter_sim with the seeds 0 to N - 1 (default: {SEEDS})",
     )  # fmt: skip
     group.addoption(
-        "--lamplighter-seed", type=int, default=None, metavar="S", help="run them with this one seed instead",
+        "--lamplighter-seed", type=_seed, default=None, metavar="S", help="run them with this one seed instead",
     )  # fmt: skip
 
 
@@ -71,7 +73,7 @@ def lamplighter_sim(request: pytest.FixtureRequest, lamplighter_seed: int) -> It
     pytest's.
     """
     made: list[Simulation] = []
-    request.node.stash[_SIMULATIONS] = made
+    setattr(request.node, _SIMULATIONS, made)
 
     def make(boot: Callable[[Runtime], object], **options: Any) -> Simulation:
         from .simulation import Simulation
@@ -84,42 +86,66 @@ def lamplighter_sim(request: pytest.FixtureRequest, lamplighter_seed: int) -> It
         simulation.__exit__(None, None, None)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+# Wrappers of the old kind, because the new one is of pluggy 1.2.
+@pytest.hookimpl(hookwrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, None]:
     """Called by pytest: a check that fails makes the test fail, not its teardown."""
-    result = yield
-    for simulation in pyfuncitem.stash.get(_SIMULATIONS, ()):
-        simulation.check()
-    return result
+    outcome = yield
+    if outcome.excinfo is not None:
+        return
+    try:
+        for simulation in _simulations_of(pyfuncitem):
+            simulation.check()
+    except BaseException as error:
+        _fail(outcome, error)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     """Called by pytest: says how to see a failure again, and what went before."""
-    report = yield
-    if report.failed and _SIMULATIONS in item.stash:
+    outcome = yield
+    if outcome.excinfo is not None:
+        return
+    report = outcome.get_result()
+    if report.failed and hasattr(item, _SIMULATIONS):
         report.sections.append(("lamplighter: to repeat", _repeat(item)))
-        for simulation in item.stash[_SIMULATIONS]:
+        for simulation in _simulations_of(item):
             lines = simulation.log.splitlines()
             title = f"lamplighter: the last {min(len(lines), LOG_LINES_SHOWN)} of {len(lines)} lines of {simulation}"
             shown = (line[:LINE_CHARACTERS_MAX] for line in lines[-LOG_LINES_SHOWN:])
             report.sections.append((title, "\n".join(shown)))
-    return report
+
+
+def _simulations_of(item: pytest.Item) -> list[Simulation]:
+    return getattr(item, _SIMULATIONS, [])
+
+
+def _fail(outcome: Any, error: BaseException) -> None:
+    """Make an error the outcome of a hook; one that a wrapper of the old kind raises is not passed on properly."""
+    if hasattr(outcome, "force_exception"):
+        outcome.force_exception(error)
+    else:
+        outcome._excinfo = (type(error), error, error.__traceback__)
 
 
 def _repeat(item: pytest.Item) -> str:
     """The command that runs this test again, with this seed."""
     spec = getattr(item, "callspec", None)
     seed = spec.params["lamplighter_seed"] if spec is not None else None
-    alone = spec is not None and len(spec.params) == 1
+    # Not by the number of parameters: an older pytest keeps some of them elsewhere.
+    alone = spec is not None and spec.id == f"seed{seed}"
     name = item.nodeid.rpartition("[")[0] if alone else item.nodeid
     return f"pytest {shlex.quote(name)} --lamplighter-seed={seed}"
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got: {text}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected how many seeds, 1 or more, got: {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a seed, which is a whole number, got: {text!r}") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import lamplighter.testing.simulation  # noqa: F401 (in-process runs forget what they are the first to import)
 import pytest
+from lamplighter.testing import plugin
 
 pytest_plugins = ["pytester"]
 
@@ -185,7 +186,60 @@ def test_a_count_that_cannot_be_is_refused(pytester: pytest.Pytester, count: str
     ran = pytester.runpytest_inprocess(f"--lamplighter-seeds={count}")
 
     assert ran.ret == pytest.ExitCode.USAGE_ERROR
-    ran.stderr.fnmatch_lines(["*--lamplighter-seeds*"])
+    ran.stderr.fnmatch_lines([f"*--lamplighter-seeds: expected how many seeds, 1 or more, got: '{count}'*"])
+
+
+def test_a_seed_that_is_no_number_is_refused(pytester: pytest.Pytester) -> None:
+    ran = pytester.runpytest_inprocess("--lamplighter-seed=x")
+
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    ran.stderr.fnmatch_lines(["*--lamplighter-seed: expected a seed, which is a whole number, got: 'x'*"])
+
+
+def test_it_is_imported_by_a_pytest_and_a_pluggy_that_know_neither_stashes_nor_the_new_wrappers() -> None:
+    code = """
+import pytest
+
+def hookimpl(*given, hookwrapper=False, optionalhook=False, tryfirst=False, trylast=False):
+    return lambda function: function
+
+for newer in ("StashKey", "Stash", "Parser", "Metafunc", "CallInfo"):
+    delattr(pytest, newer)
+pytest.hookimpl = hookimpl
+import lamplighter.testing.plugin as plugin
+print([name for name in dir(plugin) if name.startswith("pytest_")])
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert ran.stderr == ""
+    assert "pytest_pyfunc_call" in ran.stdout
+
+
+def test_a_check_that_fails_is_the_outcome_also_of_a_pluggy_that_cannot_be_told_so() -> None:
+    class Outcome:
+        _excinfo = None
+
+    outcome, error = Outcome(), ValueError("found")
+    plugin._fail(outcome, error)
+
+    assert outcome._excinfo == (ValueError, error, None)
+
+
+def test_a_test_that_fails_by_itself_is_not_checked_besides(pytester: pytest.Pytester) -> None:
+    make(
+        pytester,
+        """
+def test_work(lamplighter_sim):
+    lamplighter_sim(boot).check = lambda: 1 / 0
+    assert False, "its own error"
+""",
+    )
+
+    ran = pytester.runpytest_inprocess("--lamplighter-seed=0")
+
+    ran.assert_outcomes(failed=1, errors=0)
+    ran.stdout.fnmatch_lines(["*AssertionError: its own error*"])
+    ran.stdout.no_fnmatch_line("*ZeroDivisionError*")
 
 
 def test_without_greenlet_other_tests_run_and_the_fixture_says_what_to_install(pytester: pytest.Pytester) -> None:
