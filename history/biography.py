@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from ..lifecycle import MOVES
-from .jobs import QUIET
+from .jobs import ENDED, QUIET
 from .lines import is_plain
 from .search import Said, find, in_order, needles_of
 from .telling import Entry, entry_of, many, span, who_says
@@ -58,14 +58,45 @@ def biography(paths: Sequence[str], job_id: str) -> Biography | None:
     told = [one for said in recoveries for one in _told(said, job_id, {line.get("rev") for line in own})]
     if not own and not told:
         return None
-    lines = in_order(own + told)
     # What happened around it is looked for only while it lived.
     known = {(said["source"], said["offset"]) for said in found}
-    around = find(plain, CONTEXT, within=_lifetime(lines))
+    around = find(plain, CONTEXT, within=_lifetime(in_order(own + told)))
     found += [said for said in around if (said["source"], said["offset"]) not in known]
-    about = _touching(found, lines, job_id)
-    entries, gaps = _chain(in_order(lines + about))
-    return Biography(job_id=job_id, title=_title(job_id, lines), entries=tuple(entries), gaps=gaps)
+    lives = [(store, in_order(lines)) for store, lines in _by_store(paths, own + told, found).items()]
+    title = _title(job_id, lives[0][1])
+    entries, gaps = [], 0
+    for store, lines in lives:
+        if len(lives) > 1:
+            title = f"job {job_id}: {len(lives)} jobs of this id, each in a store of its own"
+            says = f"in {store}: {_title(job_id, lines)}"
+            entries.append(Entry(at=None, who="", says=says, tone="plain"))
+        hops, missing = _chain(in_order(lines + _touching(found, lines, job_id)))
+        entries, gaps = [*entries, *hops], gaps + missing
+    return Biography(job_id=job_id, title=title, entries=tuple(entries), gaps=gaps)
+
+
+def _by_store(paths: Sequence[str], lines: list[Said], around: list[Said]) -> dict[str, list[Said]]:
+    """A job's lines by the store that their boots have named: one id may be a job in each of several."""
+    boots = {str(said["boot"]) for said in lines if "boot" in said}
+    if len(boots) < 2:
+        return {"": lines}
+    store_of: dict[str, str] = {}
+    for said in find([path for path in paths if path != "-"], [b"runtime.started"]):
+        if said.get("event") == "runtime.started" and "store" in said:
+            alone = f" of boot {said['boot']}" if said["store"] == ":memory:" else ""
+            store_of[said["boot"]] = f"{said['store']}{alone}"
+    for said in around:
+        if "dead_boot" in said and said.get("boot") in store_of:
+            store_of.setdefault(said["dead_boot"], store_of[said["boot"]])
+    if len({store_of[boot] for boot in boots if boot in store_of}) < 2:
+        return {"": lines}
+    lives: dict[str, list[Said]] = {}
+    store = ""
+    for said in lines:
+        # What the host has written belongs to the line before it.
+        store = store_of.get(said["boot"], "an unknown store") if "boot" in said else store
+        lives.setdefault(store, []).append(said)
+    return lives
 
 
 def _told(recovery: Said, job_id: str, known: set[Any]) -> Iterator[Said]:
@@ -121,6 +152,10 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
             entries = _placed(entries, hidden)
             if hidden:
                 state = said.get("from")
+            if event == "job.queued" and state in ENDED and said.get("from") is None:
+                says = "a new life: the job had been removed, and its id was free again"
+                entries.append(Entry(at=None, who="", says=says, tone="quiet"))
+                state, trail = None, []
             if not said.get("untold") and said.get("from") != state and (rev or event != "job.queued"):
                 if rev:
                     gaps += 1

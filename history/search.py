@@ -70,6 +70,12 @@ def needles_of(text: str) -> list[bytes]:
 
 def in_order(found: list[Said]) -> list[Said]:
     """Lines as they followed one another: by `seq` within a boot, by `rev` among transitions, by time otherwise."""
+    # A host may write the events that it subscribes to into the same log: the first of a line's copies counts.
+    first_of = {
+        (one.get("boot"), one["seq"], one.get("event"), one.get("rev")): one for one in found[::-1] if "seq" in one
+    }
+    first = {id(one) for one in first_of.values()}
+    found = [one for one in found if "seq" not in one or one.get("untold") or id(one) in first]
     at = [float(said.get("ts") or 0.0) for said in found]
     # What a host has written has no boot: it comes after what it stands beside.
     boots: dict[str, list[int]] = {str(said.get("boot")): [] for said in found if "boot" in said}

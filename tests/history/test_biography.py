@@ -187,6 +187,45 @@ def test_what_only_a_recovery_tells_stands_where_it_happened(tmp_path):
     assert life.gaps == 0
 
 
+def test_an_id_that_is_used_again_after_retention_begins_a_new_life_and_nothing_is_missing(tmp_path):
+    lines = list(clean_run().lines)
+    job_id = a_job("bad")
+    told = [line for line in lines if line.get("job_id") == job_id]
+    again = [{**line, "seq": 9000 + number, "ts": 1.0 + line["ts"]} for number, line in enumerate(told)]
+    again = [{**line, "rev": line["rev"] + 1000} if "rev" in line else line for line in again]
+    again = [{**line, "revs": [rev + 1000 for rev in line["revs"]]} if "revs" in line else line for line in again]
+
+    life = life_of(tmp_path, [*lines, *again], job_id)
+
+    assert life.gaps == 0
+    assert len(life.entries) == 2 * len(told) + 1
+    assert life.entries[len(told)].says == "a new life: the job had been removed, and its id was free again"
+
+
+def test_one_id_in_two_stores_is_told_as_two_lives(tmp_path):
+    lines = [line for line in clean_run().lines if "seq" in line]
+    other = [{**line, "boot": "other", "store": "/srv/other.db"} for line in lines]
+    job_id = a_job("bad")
+
+    life = life_of(tmp_path, [line for pair in zip(lines, other, strict=True) for line in pair], job_id)
+
+    alone = said(life_of(tmp_path, lines, job_id))
+    assert life.gaps == 0
+    assert life.title == f"job {job_id}: 2 jobs of this id, each in a store of its own"
+    assert said(life)[1 : len(alone) + 1] == said(life)[len(alone) + 2 :] == alone
+    assert said(life)[len(alone) + 1].startswith(f"in /srv/other.db: job {job_id} (bad): dead")
+
+
+def test_a_line_that_the_host_has_written_into_the_log_again_is_told_once(tmp_path):
+    lines = clean_run().lines
+    job_id = a_job("bad")
+
+    twice = life_of(tmp_path, [line for line in lines for _ in range(2)], job_id)
+
+    assert said(twice) == said(life_of(tmp_path, list(lines), job_id))
+    assert twice.gaps == 0
+
+
 def test_there_is_no_life_of_a_job_that_no_line_is_about(tmp_path):
     assert biography([str(write_log(tmp_path / "log", clean_run().lines))], "nobody") is None
 
