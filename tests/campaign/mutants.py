@@ -30,13 +30,19 @@ SEED_SECONDS_MAX = 120
 
 @dataclass(frozen=True)
 class Mutant:
-    """One planted bug: in a file, one text in the place of another."""
+    """One planted bug: in a file, one text in the place of another; `also` where a second would else make up for it."""
 
     promise: str
     name: str
     file: str
     old: str
     new: str
+    also: tuple[str, str] | None = None
+
+    @property
+    def changes(self) -> list[tuple[str, str]]:
+        """What is put in the place of what."""
+        return [(self.old, self.new), *([self.also] if self.also else [])]
 
 
 FENCE, RECOVERY, TURN, SLOTS, LOG, ROAD, LIMITS, SUPERVISION = (
@@ -56,7 +62,8 @@ MUTANTS = (
     Mutant(RECOVERY, "a dead boot's jobs are not taken back", "turns/boots.py",
            "    for job in jobs:\n        maximum", "    for job in jobs[:0]:\n        maximum"),
     Mutant(RECOVERY, "the claims of a dead HandlerActor are not given back", "turns/claims.py",
-           "        if not job.deferred:\n            # An actor", "        if False:\n            # An actor"),
+           "        if not job.deferred:\n            # An actor", "        if False:\n            # An actor",
+           ("    if actor in desk.unreconciled or not same:", "    if actor in desk.unreconciled:")),
     Mutant(RECOVERY, "claims that were on their way when a broker died are believed delivered", "turns/claims.py",
            '            step.interrupt(job, "it was not delivered")', "            held[key] = job"),
     Mutant(RECOVERY, "an outcome is dropped when the broker dies", "actors/handler.py",
@@ -175,11 +182,11 @@ def plant(mutant: Mutant, folder: Path) -> Path:
         shutil.copyfile(ROOT / path, target)
     victim = package / mutant.file
     text = victim.read_text("utf-8")
-    if text.count(mutant.old) != 1:
-        raise SystemExit(
-            f"expected {mutant.file} to have the text of {mutant.name!r} once, got: {text.count(mutant.old)}"
-        )
-    victim.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+    for old, new in mutant.changes:
+        if text.count(old) != 1:
+            raise SystemExit(f"expected {mutant.file} to have {old!r} once, got: {text.count(old)} times")
+        text = text.replace(old, new)
+    victim.write_text(text, "utf-8")
     return folder
 
 
