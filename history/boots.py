@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from ..events import EVENTS
@@ -10,6 +11,9 @@ from .revisions import Revisions
 
 SILENT_PIECES_MAX = 256
 """So many gaps without a single line at debug: this boot does not log at debug."""
+
+SILENT_GAPS_MIN = 3
+"""So many gaps after one another without a line at debug: meanwhile the boot did not log at debug."""
 
 GAPS_KEPT_MAX = 500
 """Gaps whose neighbours are kept."""
@@ -28,6 +32,18 @@ class Gap:
     after: Line
     rev_before: int
     rev_after: int | None = None
+
+
+@dataclass(slots=True)
+class Silence:
+    """A while in which a boot that logs at debug did not: from one such line to another."""
+
+    first: int
+    rev_before: int
+    since: float
+    is_over: bool = False
+    rev_after: int | None = None
+    until: float = math.inf
 
 
 @dataclass(slots=True)
@@ -51,11 +67,18 @@ class Boot:
     rev: int = 0
     seqs: Revisions = field(default_factory=Revisions)
     gaps: list[Gap] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
+    _heard_debug: Silence = field(default_factory=lambda: Silence(0, 0, 0.0))
+    _silent_gaps: int = 0
 
     def hear(self, line: Line) -> bool:
         """Note a line by its number. False if a line of this number is known already."""
-        if not self.loud and line.event in DEBUG_EVENTS:
+        is_debug = line.event in DEBUG_EVENTS
+        if is_debug and not self.loud:
             self.loud = True
+            if self.quiet:
+                self.quiet, self._silent_gaps = False, SILENT_GAPS_MIN
+                self.seqs.fill(0, line.seq - 1)
         if not self.audible and line.event not in ALARMS:
             self.audible = True
         if self.quiet:
@@ -63,17 +86,49 @@ class Boot:
         before, last = self.line, self.seqs.last
         if not self.seqs.add(line.seq):
             return False
-        if before is not None and line.seq > last + 1 and len(self.gaps) < GAPS_KEPT_MAX:
-            self.gaps.append(Gap(last + 1, line.seq - 1, before, line, self.rev))
+        if before is not None and line.seq > last + 1:
+            self._silent_gaps += 1
+            if len(self.gaps) < GAPS_KEPT_MAX:
+                self.gaps.append(Gap(last + 1, line.seq - 1, before, line, self.rev))
+        if is_debug or self._silent_gaps > SILENT_GAPS_MIN:
+            self._judge_silence(line, is_over=is_debug)
         if line.rev is not None:
             self.rev = line.rev
             for gap in reversed(self.gaps):
                 if gap.rev_after is not None:
                     break
                 gap.rev_after = line.rev
+            if self.silences and self.silences[-1].is_over and self.silences[-1].rev_after is None:
+                self.silences[-1].rev_after = line.rev
         self.line = line
         if not self.loud and self.seqs.pieces > SILENT_PIECES_MAX:
             self.quiet = True
             self.gaps.clear()
             self.seqs.clear()
         return True
+
+    def finish(self) -> None:
+        """No further line will come."""
+        if self.loud and self._silent_gaps >= SILENT_GAPS_MIN:
+            self._silence(self._heard_debug)
+
+    def _judge_silence(self, line: Line, *, is_over: bool) -> None:
+        """After a line at debug, or many gaps without one: was the boot at another level meanwhile?"""
+        if not self.loud:
+            return
+        if self._silent_gaps >= SILENT_GAPS_MIN:
+            self._silence(self._heard_debug)
+            self.seqs.fill(self._heard_debug.first, line.seq)
+        if is_over:
+            if self._silent_gaps >= SILENT_GAPS_MIN:
+                self._heard_debug.is_over, self._heard_debug.until = True, line.ts
+            self._heard_debug, self._silent_gaps = (
+                Silence(line.seq, self.rev if line.rev is None else line.rev, line.ts),
+                0,
+            )
+
+    def _silence(self, silence: Silence) -> None:
+        if not self.silences or self.silences[-1] is not silence:
+            self.silences.append(silence)
+        while self.gaps and self.gaps[-1].first > silence.first:
+            self.gaps.pop()

@@ -6,7 +6,7 @@ import heapq
 from typing import Any
 
 from ..lifecycle import MOVES
-from .boots import Boot
+from .boots import Boot, Silence
 from .findings import Findings
 from .jobs import AFTER, UNKNOWN, JobFold
 from .lines import Line
@@ -51,6 +51,11 @@ class Fold:
     @property
     def _is_audible(self) -> bool:
         return any(boot.audible for boot in self.boots.values())
+
+    @property
+    def silences(self) -> list[Silence]:
+        """Where boots that log at debug did not."""
+        return [silence for boot in self.boots.values() for silence in boot.silences]
 
     def might_follow(self, rev: int, near: int) -> bool:
         """Whether a revision could be the next one, or nearly, of this store."""
@@ -109,6 +114,8 @@ class Fold:
         """Judge what still waits for an earlier revision: none will come."""
         while self._waiting:
             self._release()
+        for boot in self.boots.values():
+            boot.finish()
         self.slots.finish()
 
     # --- transitions ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ def judge_end(fold: Fold, findings: Findings, store: StoreView | None) -> list[s
     notes: list[str] = []
     agreed = None if store is None else compare(fold, findings, store)
     gaps = _missing_revisions(fold, agreed.explained if agreed else frozenset(), agreed.rev if agreed else 0)
+    if fold.is_loud and fold.silences:
+        gaps = _untold_aloud(fold, gaps, notes)
     budget = sum(boot.dropped for boot in fold.boots.values())
     if store is not None and fold.jobs.first_own == 0 and store.rev_wanted:
         notes.append(f"the log tells no transition, and the store has come to revision {store.rev_wanted}")
@@ -58,6 +61,21 @@ def _missing_revisions(fold: Fold, explained: frozenset[int], last_wanted: int) 
     for rev in sorted(explained):
         known.add(rev)
     return [gap for first, last in _joined(sorted(missing)) for gap in known.gaps(first, last)]
+
+
+def _untold_aloud(fold: Fold, gaps: list[tuple[int, int]], notes: list[str]) -> list[tuple[int, int]]:
+    """Gaps that do not lie where a boot did not log at debug; what does is noted."""
+    hidden = Revisions()
+    for silence in fold.silences:
+        first, last = silence.rev_before + 1, sys.maxsize if silence.rev_after is None else silence.rev_after - 1
+        if first <= last:
+            hidden.fill(first, last)
+    kept = [gap for first, last in gaps for gap in hidden.gaps(first, last)]
+    boots = ", ".join(boot.name for boot in fold.boots.values() if boot.silences)
+    number = sum(last - first + 1 for first, last in gaps) - sum(last - first + 1 for first, last in kept)
+    says = "where only sums tell of steps, nobody can tell whether a line is missing"
+    notes.append(f"boot {boots} was not at debug all the time ({many(number, 'revision')}): {says}")
+    return kept
 
 
 def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -115,6 +133,9 @@ def _tell_passed_slots(fold: Fold, findings: Findings, store: StoreView | None) 
         # Fired slots are told at debug; at info they are known only once their jobs have ended.
         return
     for passed in fold.slots.passed:
+        since = passed.before.ts if passed.before is not None else 0.0
+        if any(silence.since <= passed.after.ts and since <= silence.until for silence in fold.silences):
+            continue
         slots = tuple(slot for slot in passed.slots if not fold.slots.is_told_late(passed.schedule, slot))
         if store is not None:
             slots = tuple(slot for slot in slots if not store.accounts_for(passed.schedule, slot))

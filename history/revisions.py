@@ -63,6 +63,13 @@ class Revisions:
             lasts.insert(index, number)
         return True
 
+    def fill(self, first: int, last: int) -> None:
+        """Take all numbers from `first` to `last` in."""
+        start, end = bisect_left(self._lasts, first - 1), bisect_right(self._firsts, last + 1)
+        if start < end:
+            first, last = min(first, self._firsts[start]), max(last, self._lasts[end - 1])
+        self._firsts[start:end], self._lasts[start:end] = [first], [last]
+
     def gaps(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """The ranges from `first` to `last`, both included, that are not in the set."""
         at = first
