@@ -6,12 +6,16 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ..messages.jobs import Instant, JobRecord, JobState, NewJob
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..messages.schedules import ScheduleRecord
 from ..stores.base import BootRecord, Store, Want
+from .extras import missing
+
+try:
+    import pytest
+except ImportError as error:
+    raise missing("pytest", "the conformance suite") from error
 
 NOW = 1_000_000.0
 DONE = Verdict(state=JobState.DONE, event="job.done", reason=None, attempt=1)

@@ -25,14 +25,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, cast
 
+from .extras import missing
+from .sectors import Folder, StoredFile
+
 try:
     import apsw
 except ImportError as error:
-    raise ImportError(
-        "expected apsw for lamplighter.testing.power, got none; pip install lamplighter[testing]"
-    ) from error
-
-from .sectors import Folder, StoredFile
+    raise missing("apsw", "power cuts") from error
 
 CHECKPOINT_PAGES = 1000
 """SQLite's own: after a commit, a write-ahead log of this length is copied into the database."""

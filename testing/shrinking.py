@@ -22,16 +22,15 @@ from typing import Any, Self
 
 from ..errors import UsageError
 from ..runtime import Runtime
+from .extras import missing
 from .faults import Faults
 from .simulation import Simulation
 
 try:
     from hypothesis import Phase, currently_in_test_context, settings
     from hypothesis import strategies as st
-except ImportError as missing:
-    raise UsageError(
-        "expected hypothesis for simulations that shrink, got none installed; pip install 'lamplighter[testing]'"
-    ) from missing
+except ImportError as error:
+    raise missing("hypothesis", "simulations that shrink") from error
 
 PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
 """What Hypothesis is to do. Up to Python 3.11 it explains a failure by tracing with `sys.settrace`; what the

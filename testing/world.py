@@ -18,13 +18,12 @@ from typing import Any
 
 from ..errors import UsageError
 from ..messages.jobs import Instant, Seconds
+from .extras import missing
 
 try:
     from greenlet import GreenletExit, greenlet
-except ImportError as missing:
-    raise UsageError(
-        "expected greenlet for the simulation, got none installed; pip install 'lamplighter[testing]'"
-    ) from missing
+except ImportError as error:
+    raise missing("greenlet", "simulations") from error
 
 STEP_SECONDS = 1e-5
 """How long a step takes in virtual time, so that no two things happen at quite the same instant."""

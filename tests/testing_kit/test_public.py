@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -36,20 +37,39 @@ def test_what_needs_no_extra_works_without_any() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("missing", "name"),
-    [
-        ("greenlet", "Simulation"),
-        ("greenlet", "Inline"),
-        ("hypothesis", "simulations"),
-        ("apsw", "Disk"),
-    ],
-)
-def test_what_needs_an_extra_says_which_and_how_to_get_it(missing: str, name: str) -> None:
+NEEDS = [
+    ("greenlet", "Simulation"),
+    ("greenlet", "Inline"),
+    ("hypothesis", "simulations"),
+    ("hypothesis", "Luck"),
+    ("apsw", "Disk"),
+    ("pytest", "StoreConformance"),
+]
+
+
+@pytest.mark.parametrize(("missing", "name"), NEEDS)
+def test_what_needs_an_extra_says_which_and_how_to_get_it_always_in_the_same_words(missing: str, name: str) -> None:
     ran = run_without([missing], f"from lamplighter.testing import {name}")
 
     assert ran.returncode == 1
     last = ran.stderr.strip().splitlines()[-1]
-    assert f"expected {missing}" in last
-    assert "pip install" in last
-    assert "lamplighter[testing]" in last
+    assert re.fullmatch(
+        rf"lamplighter\.testing\.extras\.MissingExtra: expected {missing} for [a-z ]+, got none installed; "
+        r"pip install 'lamplighter\[testing\]'",
+        last,
+    )
+
+
+@pytest.mark.parametrize(("missing", "name"), NEEDS)
+def test_a_missing_extra_is_a_usage_error_and_an_import_error(missing: str, name: str) -> None:
+    code = f"""
+from lamplighter import UsageError
+for kind in (UsageError, ImportError):
+    try:
+        from lamplighter.testing import {name}
+    except kind:
+        print("said")
+"""
+    ran = run_without([missing], code)
+
+    assert (ran.stdout, ran.stderr) == ("said\nsaid\n", "")
