@@ -9,6 +9,7 @@ from typing import Any, Protocol, overload
 from ..errors import UsageError
 from ..job import Job
 from ..jobs import LIST_JOBS_MAX, Jobs
+from ..messages.jobs import JobState, Seconds
 
 ANY: Any = ...
 """Whatever the data."""
@@ -63,7 +64,8 @@ def assert_queued(
         data: a dict that the job's data contains (so do dicts within it); a function of the data that says whether it
             is meant; or the data itself.
         count: exactly so many; otherwise one or more.
-        fields: what else is so: `unique`, `priority`, `delay` (seconds), `at` or `run_at` (a date-time), `schedule`,
+        fields: what else is so: `unique`, `priority`, `delay` (seconds; unknown of a job that was put off since, as by
+            a retry, and then it matches nothing), `at` or `run_at` (a date-time), `schedule`,
             `slot`, `timeout`, `max_attempts`, `id`, `state`, and what else a `Job` shows; or a function of it.
 
     Returns:
@@ -133,6 +135,8 @@ def _matches(data: Any, wanted: Any) -> bool:
 
 def _is(job: Job[Any], field: str, wanted: Any) -> bool:
     got = _value(job, field)
+    if field == "delay" and got is None:
+        return False
     if callable(wanted):
         return bool(wanted(got))
     if field == "delay":
@@ -146,16 +150,28 @@ def _value(job: Job[Any], field: str) -> Any:
         case "at":
             return job.run_at
         case "delay":
-            return job.record.run_at - job.record.queued_at
+            return _delay(job)
         case "timeout" | "max_attempts":
             return getattr(job.record, field)
         case _:
             return getattr(job, field)
 
 
+def _delay(job: Job[Any]) -> Seconds | None:
+    """For how long it was put off when it was queued; unknown once something else may have put it off."""
+    record = job.record
+    is_first = record.claim_no == 0 or (record.claim_no == 1 and record.state != JobState.QUEUED)
+    return record.run_at - record.queued_at if is_first else None
+
+
 def _told(name: str, data: Any, fields: dict[str, Any]) -> str:
     about = {} if data is ANY else {"data": data}
     return ", ".join([name, *(f"{field}={_text(value)}" for field, value in {**about, **fields}.items())])
+
+
+def _shown_delay(job: Job[Any]) -> str:
+    delay = _delay(job)
+    return "unknown" if delay is None else f"{delay:g}"
 
 
 def _text(value: Any) -> str:
@@ -166,7 +182,7 @@ def _all(jobs: Jobs) -> str:
     shown = jobs.list(limit=SHOWN_MAX + 1)
     lines = [
         f"  {job.name} data={job.data!r:.200} state={job.state} priority={job.priority} unique={job.unique!r} "
-        f"delay={_value(job, 'delay'):g} schedule={job.schedule!r}"
+        f"delay={_shown_delay(job)} schedule={job.schedule!r}"
         for job in shown[:SHOWN_MAX]
     ]
     return "\n".join([*lines, *(["  ..."] if len(shown) > SHOWN_MAX else [])]) or "  nothing: no job was queued"

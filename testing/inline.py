@@ -139,7 +139,7 @@ class Inline:
         self._boot(runtime)
 
     def _after(self) -> None:
-        """Something was queued by the test itself, or by what it calls."""
+        """Something became due by the test itself, or by what it calls."""
         if self.at_once and current_corr() is None and self._simulation.is_in_test:
             self._simulation.settle()
 
@@ -205,6 +205,16 @@ class _InlineJobs(Jobs):
 
     def requeue(self, job: Job[Any] | str, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
         return self._now(super().requeue(job, delay=delay))
+
+    def resume(self, name: str) -> None:
+        super().resume(name)
+        self._after()
+
+    def add_handler(self, name: str, fn: Callable[..., Any], **options: Any) -> str:
+        handler_id = super().add_handler(name, fn, **options)
+        if self._runtime.life is not None:
+            self._after()
+        return handler_id
 
     def _now(self, job: Job[Any]) -> Job[Any]:
         self._after()

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 from lamplighter import Runtime, UsageError
-from lamplighter.testing import Inline, Simulation, assert_not_queued, assert_queued
+from lamplighter.testing import Inline, Script, Simulation, assert_not_queued, assert_queued, fail, ok, snooze
+from lamplighter.testing.scripts import Step
 
 
 def nothing(runtime: Runtime) -> None:
@@ -87,6 +88,28 @@ def test_a_job_that_has_ended_was_queued_and_does_not_wait() -> None:
 
         assert assert_queued(app, "mail", result=7).state == "done"
         assert_not_queued(app, "mail", state="queued")
+
+
+def test_the_delay_of_a_job_that_has_run_at_its_first_attempt_is_the_one_it_was_queued_with() -> None:
+    with Inline(lambda runtime: runtime.jobs.add_handler("mail", lambda job: 7)) as app:
+        app.jobs.queue("mail", delay=60)
+        app.advance(minutes=2)
+
+        assert assert_queued(app, "mail", delay=60).state == "done"
+
+
+@pytest.mark.parametrize("steps", [[fail("away"), ok()], [snooze(30), ok()]])
+def test_a_delay_is_unknown_and_not_taken_for_another_once_the_job_was_put_off_since(steps: list[Step]) -> None:
+    mail = Script("mail", steps)
+    with Inline(lambda runtime: mail.add_to(runtime, backoff=[30])) as app:
+        app.jobs.queue("mail")
+        for state in ("queued", "done"):
+            for delay in (0, 30, timedelta(seconds=30), lambda delay: True):
+                assert_not_queued(app, "mail", delay=delay)
+            assert assert_queued(app, "mail").state == state
+            with pytest.raises(AssertionError, match="delay=unknown"):
+                assert_queued(app, "mail", delay=0)
+            app.advance(minutes=2)
 
 
 def test_a_runtime_a_simulation_and_an_inline_can_be_asked() -> None:

@@ -54,6 +54,50 @@ def test_what_fails_is_returned_as_it_waits_for_its_retry_and_its_error_is_not_r
             app.jobs.join(job)
 
 
+def test_what_waited_for_its_name_to_be_resumed_has_run_when_resume_returns() -> None:
+    with Inline(register) as app:
+        app.jobs.pause("price")
+        job = app.jobs.queue("price", {"items": []})
+        assert job.state == "queued"
+
+        app.jobs.resume("price")
+
+        assert app.jobs.get(job).state == "done"
+
+
+@pytest.mark.parametrize("way", ["add_handler", "handler"])
+def test_what_waited_for_a_handler_has_run_when_its_handler_has_been_added(way: str) -> None:
+    with Inline(register) as app:
+        job = app.jobs.queue("later")
+        assert job.state == "queued"
+
+        if way == "add_handler":
+            app.jobs.add_handler("later", lambda job: 2)
+        else:
+            app.jobs.handler("later")(lambda job: 2)
+
+        assert app.jobs.get(job).result == 2
+
+
+def test_nothing_runs_but_in_drain_also_after_a_resume_or_with_a_new_handler() -> None:
+    with Inline(register, at_once=False) as app:
+        app.jobs.pause("price")
+        jobs = [app.jobs.queue("price", {"items": []}), app.jobs.queue("later")]
+        app.jobs.resume("price")
+        app.jobs.add_handler("later", lambda job: 2)
+        assert [app.jobs.get(job).state for job in jobs] == ["queued", "queued"]
+
+        app.drain()
+
+        assert [app.jobs.get(job).state for job in jobs] == ["done", "done"]
+
+
+def test_a_handler_is_added_to_a_runtime_that_has_stopped() -> None:
+    with Inline(register) as app:
+        app.runtime.stop()
+        assert app.jobs.add_handler("later", lambda job: 2)
+
+
 def test_time_passes_only_when_the_test_lets_it() -> None:
     with Inline(register, start=datetime(2026, 3, 1, tzinfo=UTC)) as app:
         app.jobs.queue("price", {"items": []})
