@@ -78,6 +78,8 @@ def _tell(summary: Summary, seconds: float) -> None:
     width = max((len(name) for name, _ in reached), default=0)
     for name, count in reached:
         print(f"  {name:<{width}}  {count:>10,}")
+    if summary.not_run:
+        print(f"{len(summary.not_run):,} seeds were not run, or what became of them is not known")
     print(
         f"{summary.seeds:,} simulations, {len(summary.failures)} broke a promise; {seconds:.0f} s, "
         f"{summary.per_core_second:.1f} a second and core"

@@ -7,10 +7,12 @@ import os
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from typing import Any
 
+from ..errors import UsageError
 from .verdict import Violation
 
 Scenario = Callable[[int], "Counter[str]"]
@@ -18,6 +20,9 @@ Scenario = Callable[[int], "Counter[str]"]
 
 CHUNK_SEEDS = 50
 """Seeds of one worker process: the memory that killed tasks leave behind goes with it."""
+
+SEEDS_SHOWN_MAX = 8
+"""How many seeds are named one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +38,14 @@ class Summary:
     """What a campaign has done so far.
 
     Attributes:
+        seeds: how many were run, whatever became of them.
+        not_run: those of workers that died: what they had found and reached is not known.
         reached: how often each fault struck and each event of note was said, over all seeds.
         cpu_seconds: processor time of all workers together.
     """
 
     seeds: int = 0
+    not_run: list[int] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     reached: Counter[str] = field(default_factory=Counter)
     cpu_seconds: float = 0.0
@@ -55,18 +63,24 @@ class Summary:
 def campaign(
     scenario: Scenario, seeds: Sequence[int], *, workers: int | None = None, failures_max: int = 10
 ) -> Iterator[Summary]:
-    """Run a scenario with each seed; gives the growing summary after each chunk, and ends early after many failures."""
+    """Run a scenario with each seed; gives the growing summary after each chunk, and ends early after many failures.
+
+    Raises:
+        UsageError: the scenario does not return what it reached.
+    """
     summary = Summary()
     chunks = [seeds[start : start + CHUNK_SEEDS] for start in range(0, len(seeds), CHUNK_SEEDS)]
     # Forked, so that a scenario need not be importable by name, and a worker costs milliseconds.
     context = multiprocessing.get_context("fork")
-    running: dict[Connection, multiprocessing.process.BaseProcess] = {}
+    running: dict[Connection, _Worker] = {}
     try:
         while chunks or running:
             while chunks and len(running) < (workers or os.cpu_count() or 1):
                 ours, theirs = context.Pipe(duplex=False)
-                running[ours] = context.Process(target=_work, args=(scenario, chunks.pop(0), theirs), daemon=True)
-                running[ours].start()
+                chunk, at = chunks.pop(0), context.RawValue("q", 0)
+                process = context.Process(target=_work, args=(scenario, chunk, at, theirs), daemon=True)
+                running[ours] = _Worker(process, chunk, at)
+                process.start()
                 theirs.close()
             for connection in wait(list(running)):
                 assert isinstance(connection, Connection)
@@ -76,34 +90,68 @@ def campaign(
                 return
     finally:
         for worker in running.values():
-            worker.terminate()
+            if worker.process.pid is not None:
+                worker.process.terminate()
 
 
-def _take(summary: Summary, connection: Connection, worker: multiprocessing.process.BaseProcess) -> None:
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """A process with its seeds; `at.value` is the place among them of the one that it has come to."""
+
+    process: multiprocessing.process.BaseProcess
+    seeds: Sequence[int]
+    at: Any
+
+
+def _take(summary: Summary, connection: Connection, worker: _Worker) -> None:
     try:
-        part: Summary = connection.recv()
+        part: Summary | UsageError = connection.recv()
     except EOFError:
-        worker.join()
-        summary.failures.append(Failure(-1, f"a worker died with exit code {worker.exitcode}"))
+        worker.process.join()
+        seed, code = worker.seeds[worker.at.value], worker.process.exitcode
+        says = f"its worker died with exit code {code}; not run, or not known, are the seeds {_named(worker.seeds)}"
+        summary.failures.append(Failure(seed, says))
+        summary.not_run += worker.seeds
         return
-    worker.join()
+    worker.process.join()
+    if isinstance(part, UsageError):
+        raise part
     summary.seeds += part.seeds
     summary.failures += part.failures
     summary.reached += part.reached
     summary.cpu_seconds += part.cpu_seconds
 
 
-def _work(scenario: Scenario, seeds: Sequence[int], result: Connection) -> None:
+def _named(seeds: Sequence[int]) -> str:
+    """The seeds as text: from and to where they follow one another."""
+    if len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"{seeds[0]} to {seeds[-1]}"
+    more = f" and {len(seeds) - SEEDS_SHOWN_MAX} more" if len(seeds) > SEEDS_SHOWN_MAX else ""
+    return ", ".join(map(str, seeds[:SEEDS_SHOWN_MAX])) + more
+
+
+def _work(scenario: Scenario, seeds: Sequence[int], at: Any, result: Connection) -> None:
     part = Summary()
     began = time.process_time()
-    for seed in seeds:
+    for index, seed in enumerate(seeds):
+        at.value = index
         try:
-            part.reached += scenario(seed)
+            reached = scenario(seed)
         except Exception as error:
             says = str(error) if isinstance(error, Violation) else traceback.format_exc()
             part.failures.append(Failure(seed, says))
+        else:
+            if not isinstance(reached, Mapping):
+                result.send(_no_counts(scenario, reached))
+                os._exit(1)
+            part.reached.update(reached)
         part.seeds += 1
     part.cpu_seconds = time.process_time() - began
     result.send(part)
     # Without the exit handlers of the process that was forked.
     os._exit(0)
+
+
+def _no_counts(scenario: Scenario, got: Any) -> UsageError:
+    name = getattr(scenario, "__name__", scenario)
+    return UsageError(f"expected {name}(seed) to return what it reached, as `simulation.reached`, got: {got!r:.200}")
