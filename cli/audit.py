@@ -6,9 +6,8 @@ import argparse
 import json
 from typing import Any
 
-from ..history.audit import Audit
 from ..history.findings import Finding, Report
-from ..history.lines import read
+from ..history.parting import audit_logs
 from ..history.store import StoreView
 from .logs import add_logs, log_paths
 from .page import Page
@@ -34,10 +33,7 @@ def run(given: argparse.Namespace) -> int:
     """Audit; the exit code."""
     paths = log_paths(given.logs)
     store = StoreView(given.store) if given.store else None
-    audit = Audit()
-    for line in read(paths):
-        audit.feed(line)
-    report = audit.finish(store)
+    report = audit_logs(paths, store)
     code = 0 if report.ok and report.lines else 1
     if code:
         # It stands even if nobody reads to the end.

@@ -5,6 +5,7 @@ A line at a time, in the order in which the logs were written. Memory follows th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,28 @@ SAMPLE_JOBS_MAX = 1_000
 
 
 class Audit:
-    """Audits the logs of any number of boots and stores at once."""
+    """Audits the logs of any number of boots and stores at once.
 
-    def __init__(self) -> None:
+    Args:
+        homes: the store of each boot, where somebody knows better than the boots say.
+
+    """
+
+    def __init__(self, homes: Mapping[str, str] | None = None) -> None:
         self.lines = 0
         self._findings = Findings()
-        self._homes = Homes(self._findings)
+        self._homes = Homes(self._findings, homes or {})
+
+    @property
+    def collides(self) -> bool:
+        """Whether a revision was told twice by now."""
+        return any(finding.kind == "revision twice" for finding in self._findings.kept)
+
+    @property
+    def home_by_boot(self) -> dict[str, str]:
+        """Which store each boot was taken to be on, by the name that its runtimes give it."""
+        name_of = {id(fold): name for name, fold in self._homes.folds.items()}
+        return {boot: name_of[id(fold)] for boot, fold in self._homes.fold_by_boot.items()}
 
     def feed(self, line: Line | dict[str, Any]) -> None:
         """Take the next line in."""

@@ -6,6 +6,8 @@ from another container: the revisions tell. On one file they never repeat and fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .findings import Findings
 from .fold import Fold
 from .lines import Line
@@ -20,14 +22,21 @@ NEAR_REVISIONS = 500
 class Homes:
     """Finds each boot its fold."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, given: Mapping[str, str]) -> None:
         self.folds: dict[str, Fold] = {}
         self.fold_by_boot: dict[str, Fold] = {}
         self._findings = findings
+        self._given = given
         self._unsettled: dict[str, tuple[str, Fold, list[Line]]] = {}
 
     def settle(self, line: Line) -> None:
         """Take in a line of a boot that has no fold yet."""
+        given = self._given.get(line.boot)
+        if given is not None:
+            fold = self.folds.setdefault(given, Fold(self._findings))
+            self.fold_by_boot[line.boot] = fold
+            fold.hear(line)
+            return
         waiting = self._unsettled.get(line.boot)
         if waiting is not None:
             lines = waiting[2]

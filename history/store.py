@@ -31,8 +31,9 @@ class StoreView:
             self.open_revs = frozenset(reading.open_revs())
 
     def is_named(self, name: str) -> bool:
-        """Whether this is the store that a runtime named as `host:path`."""
-        return isinstance(self._store, str | os.PathLike) and name.endswith(f":{os.path.realpath(self._store)}")
+        """Whether this is the store that a runtime named as `host:path`, or a part of what was taken for it."""
+        path, named = self._store, name.partition("\0")[0]
+        return isinstance(path, str | os.PathLike) and named.endswith(f":{os.path.realpath(path)}")
 
     def read(self) -> Stored:
         """All that is compared, as of one instant."""
