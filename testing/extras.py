@@ -11,4 +11,4 @@ class MissingExtra(UsageError, ImportError):
 
 def missing(package: str, purpose: str) -> MissingExtra:
     """The error that says what to install."""
-    return MissingExtra(f"expected {package} for {purpose}, got none installed; pip install 'lamplighter[testing]'")
+    return MissingExtra(f"expected {package} for {purpose}, got none installed; pip install lamplighter[testing]")
