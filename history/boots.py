@@ -38,7 +38,6 @@ class Gap:
 class Silence:
     """A while in which a boot that logs at debug did not: from one such line to another."""
 
-    first: int
     rev_before: int
     since: float
     is_over: bool = False
@@ -68,8 +67,11 @@ class Boot:
     seqs: Revisions = field(default_factory=Revisions)
     gaps: list[Gap] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)
-    _heard_debug: Silence = field(default_factory=lambda: Silence(0, 0, 0.0))
+    # The last line at debug, the revision told by then, and the gaps since.
+    _aloud: Line | None = None
+    _aloud_rev: int = 0
     _silent_gaps: int = 0
+    _silence: Silence | None = None
 
     def hear(self, line: Line) -> bool:
         """Note a line by its number. False if a line of this number is known already."""
@@ -90,8 +92,8 @@ class Boot:
             self._silent_gaps += 1
             if len(self.gaps) < GAPS_KEPT_MAX:
                 self.gaps.append(Gap(last + 1, line.seq - 1, before, line, self.rev))
-        if is_debug or self._silent_gaps > SILENT_GAPS_MIN:
-            self._judge_silence(line, is_over=is_debug)
+        if self._silent_gaps >= SILENT_GAPS_MIN and self.loud:
+            self._be_silent(line, is_over=is_debug)
         if line.rev is not None:
             self.rev = line.rev
             for gap in reversed(self.gaps):
@@ -101,34 +103,23 @@ class Boot:
             if self.silences and self.silences[-1].is_over and self.silences[-1].rev_after is None:
                 self.silences[-1].rev_after = line.rev
         self.line = line
+        if is_debug:
+            self._aloud, self._aloud_rev, self._silent_gaps = line, self.rev, 0
         if not self.loud and self.seqs.pieces > SILENT_PIECES_MAX:
             self.quiet = True
             self.gaps.clear()
             self.seqs.clear()
         return True
 
-    def finish(self) -> None:
-        """No further line will come."""
-        if self.loud and self._silent_gaps >= SILENT_GAPS_MIN:
-            self._silence(self._heard_debug)
-
-    def _judge_silence(self, line: Line, *, is_over: bool) -> None:
-        """After a line at debug, or many gaps without one: was the boot at another level meanwhile?"""
-        if not self.loud:
-            return
-        if self._silent_gaps >= SILENT_GAPS_MIN:
-            self._silence(self._heard_debug)
-            self.seqs.fill(self._heard_debug.first, line.seq)
-        if is_over:
-            if self._silent_gaps >= SILENT_GAPS_MIN:
-                self._heard_debug.is_over, self._heard_debug.until = True, line.ts
-            self._heard_debug, self._silent_gaps = (
-                Silence(line.seq, self.rev if line.rev is None else line.rev, line.ts),
-                0,
-            )
-
-    def _silence(self, silence: Silence) -> None:
-        if not self.silences or self.silences[-1] is not silence:
-            self.silences.append(silence)
-        while self.gaps and self.gaps[-1].first > silence.first:
+    def _be_silent(self, line: Line, *, is_over: bool) -> None:
+        """After many gaps without a line at debug: the boot was at another level meanwhile."""
+        first = self._aloud.seq if self._aloud is not None else 0
+        if self._silence is None:
+            self._silence = Silence(self._aloud_rev, self._aloud.ts if self._aloud is not None else 0.0)
+            self.silences.append(self._silence)
+        while self.gaps and self.gaps[-1].first > first:
             self.gaps.pop()
+        self.seqs.fill(first, line.seq)
+        if is_over:
+            self._silence.is_over, self._silence.until = True, line.ts
+            self._silence = None

@@ -106,16 +106,14 @@ class Fold:
         if line.rev is None:
             return not is_new
         known = self._recent[line.rev % UNORDERED_MAX]
-        return known is not None and (line.rev, line.boot, line.seq, line.event, line.job_id) == (
-            known.rev, known.boot, known.seq, known.event, known.job_id,
-        )  # fmt: skip
+        if known is None or known.rev != line.rev or known.seq != line.seq or known.boot != line.boot:
+            return False
+        return (known.event, known.job_id) == (line.event, line.job_id)
 
     def flush(self) -> None:
         """Judge what still waits for an earlier revision: none will come."""
         while self._waiting:
             self._release()
-        for boot in self.boots.values():
-            boot.finish()
         self.slots.finish()
 
     # --- transitions ----------------------------------------------------------------------------------------
