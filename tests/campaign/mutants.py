@@ -30,19 +30,23 @@ SEED_SECONDS_MAX = 120
 
 @dataclass(frozen=True)
 class Mutant:
-    """One planted bug: in a file, one text in the place of another; `also` where a second would else make up for it."""
+    """One planted bug: in a file, one text in the place of another.
+
+    Attributes:
+        also: (file, old, new) of what would else make up for it.
+    """
 
     promise: str
     name: str
     file: str
     old: str
     new: str
-    also: tuple[str, str] | None = None
+    also: tuple[tuple[str, str, str], ...] = ()
 
     @property
-    def changes(self) -> list[tuple[str, str]]:
-        """What is put in the place of what."""
-        return [(self.old, self.new), *([self.also] if self.also else [])]
+    def changes(self) -> list[tuple[str, str, str]]:
+        """In which files what is put in the place of what."""
+        return [(self.file, self.old, self.new), *self.also]
 
 
 FENCE, RECOVERY, TURN, SLOTS, LOG, ROAD, LIMITS, SUPERVISION = (
@@ -63,7 +67,8 @@ MUTANTS = (
            "    for job in jobs:\n        maximum", "    for job in jobs[:0]:\n        maximum"),
     Mutant(RECOVERY, "the claims of a dead HandlerActor are not given back", "turns/claims.py",
            "        if not job.deferred:\n            # An actor", "        if False:\n            # An actor",
-           ("    if actor in desk.unreconciled or not same:", "    if actor in desk.unreconciled:")),
+           (("turns/claims.py", "    if actor in desk.unreconciled or not same:",
+             "    if actor in desk.unreconciled:"),)),
     Mutant(RECOVERY, "claims that were on their way when a broker died are believed delivered", "turns/claims.py",
            '            step.interrupt(job, "it was not delivered")', "            held[key] = job"),
     Mutant(RECOVERY, "an outcome is dropped when the broker dies", "actors/handler.py",
@@ -100,7 +105,9 @@ MUTANTS = (
            '        self._connection.execute("commit")\n        self._connection.execute("begin immediate")\n'
            "        stored, _ = self.insert(job)"),
     Mutant(SLOTS, "a slot may fire again, with another job", "stores/slots.py",
-           '"insert or ignore into lamplighter_slots', '"insert or replace into lamplighter_slots'),
+           '"insert or ignore into lamplighter_slots', '"insert or replace into lamplighter_slots',
+           (("turns/slots.py", " or known.accounted_to != body.since", ""),
+            ("turns/slots.py", 'f"{schedule.id}-{slot:.6f}"', 'f"{schedule.id}-{slot:.6f}-{now:.6f}"'))),
     Mutant(SLOTS, "catch-up is computed from now", "actors/scheduler.py",
            "            accounted_to=record.accounted_to,\n            now=now,",
            "            accounted_to=max(record.accounted_to, now - 1.0),\n            now=now,"),
@@ -180,13 +187,11 @@ def plant(mutant: Mutant, folder: Path) -> Path:
         target = package / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, target)
-    victim = package / mutant.file
-    text = victim.read_text("utf-8")
-    for old, new in mutant.changes:
+    for file, old, new in mutant.changes:
+        text = (package / file).read_text("utf-8")
         if text.count(old) != 1:
-            raise SystemExit(f"expected {mutant.file} to have {old!r} once, got: {text.count(old)} times")
-        text = text.replace(old, new)
-    victim.write_text(text, "utf-8")
+            raise SystemExit(f"expected {file} to have {old!r} once, got: {text.count(old)} times")
+        (package / file).write_text(text.replace(old, new), "utf-8")
     return folder
 
 
