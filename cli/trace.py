@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..history.biography import biography
+from ..history.findings import many
 from ..history.instant import SAMPLES_MAX, Held, Snapshot, snapshot
 from ..history.telling import Entry, clock, span
 from ..history.traces import trace_actor, trace_root, trace_schedule
@@ -108,7 +109,7 @@ def _show_instant(seen: Snapshot, *, as_json: bool) -> int:
     page.line("jobs: " + ", ".join(f"{number} {state}" for state, number in sorted(seen.states.items()) if number))
     for (boot, name), actor in sorted(seen.actors.items()):
         mine = _in_hand(seen, boot, name)
-        restarts = f", {actor.restarts_in_window} restarts in its window" if actor.restarts_in_window else ""
+        restarts = f", {many(actor.restarts_in_window, 'restart')} in its window" if actor.restarts_in_window else ""
         why = f": {actor.reason}" if actor.status not in ("up", "stopped") and actor.reason else ""
         page.line(
             f"{name}/{actor.incarnation} · {boot[:6]}  {actor.status} for {span(seen.at - actor.since)}{restarts}{why}",

@@ -9,10 +9,11 @@ from itertools import chain
 from typing import Any
 
 from ..lifecycle import MOVES
+from .findings import many
 from .jobs import ENDED, QUIET
 from .lines import is_plain
 from .search import Said, find, in_order, needles_of
-from .telling import Entry, entry_of, many, span, who_says
+from .telling import Entry, entry_of, span, who_says
 
 LAST_SEQ = 1 << 62
 """The place of what a boot has not said among its lines: after them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from .lines import Line
 
@@ -121,10 +121,10 @@ class Findings:
         return {kind: number - FINDINGS_KEPT_MAX for kind, number in self._counts.items() if number > FINDINGS_KEPT_MAX}
 
 
-def many(number: int, noun: str) -> str:
-    """So many of something, in words."""
+def many(number: Any, noun: str) -> str:
+    """So many of something, in words; a line may say anything for a number."""
     ending = "" if number == 1 else "es" if noun.endswith("sh") else "s"
-    return f"{number:,} {noun}{ending}"
+    return f"{number:,} {noun}{ending}" if isinstance(number, int) else f"{number} {noun}{ending}"
 
 
 def _counted(number: int, kind: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ..cron import Rule, parse_when
 from ..errors import LamplighterError
-from .findings import Findings
+from .findings import Findings, many
 from .lines import Line
 
 FIRED_KEPT_MAX = 512
@@ -163,12 +163,13 @@ class SlotFold:
         count = 1 if line.count is None else line.count
         self.accounted += count
         if last < line.slot or count < 1 or (count == 1) != (last == line.slot):
-            says = f"schedule {line.schedule}: {count} slots cannot lie from {line.slot} to {last}"
+            says = f"schedule {line.schedule}: {many(count, 'slot')} cannot lie from {line.slot} to {last}"
             self._findings.say("slot without an account", says, line)
             return
         counts = {rule.count(math.nextafter(line.slot, -math.inf), last) for rule in known.rules}
         if counts and not min(counts) <= count <= max(counts):
-            says = f"schedule {line.schedule}: expected {max(counts)} slots from {line.slot} to {last}, got: {count}"
+            wanted = many(max(counts), "slot")
+            says = f"schedule {line.schedule}: expected {wanted} from {line.slot} to {last}, got: {count}"
             self._findings.say("slot without an account", says, known.added, line)
         for end in {line.slot, last}:
             self._check_is_slot(known, line, end)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from ..events import EVENTS
+from .findings import many
 
 Tone = Literal["good", "bad", "warning", "plain", "quiet"]
 
@@ -99,7 +100,7 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
         case "job.queued":
             due = _due(said)
             slot = f" for slot {clock(said['slot'])}" if "slot" in said else ""
-            return f"queued{slot}, {said.get('bytes', '?')} bytes of data{due}"
+            return f"queued{slot}, {many(said.get('bytes', '?'), 'byte')} of data{due}"
         case "job.claimed":
             early = "" if said.get("begun", True) else ", in advance of a free lane"
             waited = said.get("waited")
@@ -203,11 +204,6 @@ def _held(jobs: Any) -> str:
 
 def _many_were(jobs: Any) -> str:
     return f"{many(jobs, 'job')} {'was' if jobs == 1 else 'were'}"
-
-
-def many(number: Any, noun: str) -> str:
-    """So many of something, as a line says it."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def span(seconds: float) -> str:

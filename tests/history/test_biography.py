@@ -245,3 +245,24 @@ def test_an_id_may_be_anything(tmp_path, job_id, ensure_ascii):
 
     assert life is not None
     assert [entry.said["seq"] for entry in life.entries] == [1]
+
+
+def test_one_of_a_kind_is_told_in_the_singular(tmp_path):
+    lines = [dict(line) for line in clean_run().lines]
+    job_id = a_job("hopeless")
+    lines[index_of(lines, "job.queued", job_id=job_id)]["bytes"] = 1
+    dead = {
+        "event": "runtime.recovered",
+        "boot": lines[0]["boot"],
+        "dead_boot": lines[0]["boot"],
+        "jobs": 1,
+        "told": [],
+    }
+    at = index_of(lines, "job.claimed", job_id=job_id)
+    lines.insert(at, {**dead, "seq": lines[at]["seq"], "ts": lines[at]["ts"]})
+
+    life = life_of(tmp_path, lines, job_id)
+
+    assert ", 1 byte of data" in said(life)[0]
+    assert "1 job that it held is taken back" in " ".join(said(life))
+    assert life.title.endswith(", 1 claim, attempt 1")
