@@ -248,15 +248,26 @@ class JobFold:
         return job
 
     def _check_birth(self, line: Line) -> None:
-        """What sums up a whole life from its birth on says by its length how many claims there were.
+        """What sums up the first steps of a life says by its length how many claims there were.
 
-        Quiet steps take turns, so whether their number is odd says if the first of them was the birth.
+        Quiet steps take turns, so whether their number is odd says if the first of them was the birth. If it was not,
+        there may have been claims before, and of these no more than one attempt each.
         """
-        state, claims = walk(None, len(line.revs or ()) - 1)
-        wanted = (claims, _attempt_after(0, line))
-        if len(line.revs or ()) > 1 and state == line.before and (line.claim_no, line.attempt) != wanted:
-            says = f"expected claim {wanted[0]} and attempt {wanted[1]}, got: {line.claim_no} and {line.attempt}"
-            self._findings.say("illegal transition", f"job {line.job_id}: {line.event}: {says}", line)
+        steps, counted = len(line.revs or ()) - 1, _attempt_after(0, line)
+        if line.before not in ("queued", "running") or line.claim_no is None or line.attempt is None or steps < 0:
+            return
+        state, claims = walk(None, steps)
+        if steps and state == line.before:
+            if (line.claim_no, line.attempt) == (claims, counted):
+                return
+            says = f"expected claim {claims} and attempt {counted}"
+        else:
+            _, claims = walk("queued", steps)
+            if 0 <= line.attempt - counted <= line.claim_no - claims:
+                return
+            says = f"expected {claims} claims at the least, and no more attempts than claims"
+        says = f"job {line.job_id}: {line.event}: {says}, got: {line.claim_no} and {line.attempt}"
+        self._findings.say("illegal transition", says, line)
 
 
 def walk(state: str | None, steps: int) -> tuple[str | None, int]:

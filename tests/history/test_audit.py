@@ -486,6 +486,14 @@ def test_claim_and_attempt_of_a_life_that_one_line_sums_up_are_known_by_its_leng
             assert "illegal transition" in kinds(audited(changed(lines, index, **{field: line[field] + 1})))
 
 
+def test_the_state_that_a_whole_life_came_from_is_known_by_its_length():
+    lines = clean_run("info").lines
+    for index in transitions(lines):
+        line = lines[index]
+        if line["event"] == "job.done" and line["from"] == "running" and len(line["revs"]) == 3:
+            assert kinds(audited(changed(lines, index, **{"from": "queued"})))[0] == "illegal transition"
+
+
 def test_the_slot_of_a_job_is_that_of_its_id_also_where_only_its_end_is_told():
     lines = clean_run("info").lines
     index = next(index for index in transitions(lines) if "slot" in lines[index])
