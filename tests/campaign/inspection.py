@@ -65,13 +65,14 @@ def check_pauses(text: str) -> None:
                 assert line["job_name"] not in paused, f"a job of a paused name was claimed: {line}"
 
 
-def check_store(runtime: Runtime) -> None:
-    """Why the dead are dead."""
+def check_store(runtime: Runtime, *, deaths: int) -> None:
+    """Why the dead are dead. Nobody is poison where no process has died."""
     for job in runtime.jobs.list(state="dead", limit=1000):
         attempts = runtime.jobs.attempts(job)
         blamed = sum(attempt.outcome == "interrupted" and attempt.begun for attempt in attempts)
         failed = sum(attempt.outcome in ("failed", "timed_out", "discarded") for attempt in attempts)
         if (job.reason or "").startswith("poison"):
+            assert deaths > 0, f"poison though no process died: {describe(job.record)}"
             assert blamed >= 3, f"poison after {blamed} begun claims that were interrupted: {describe(job.record)}"
         else:
             assert failed >= job.record.attempt, f"{failed} attempts failed: {describe(job.record)}"

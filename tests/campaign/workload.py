@@ -38,8 +38,11 @@ REACH = (
 """A campaign that never reached one of these has not tested it."""
 
 
-def faults_of(chance: random.Random) -> Faults:
+def faults_of(seed: int, chance: random.Random) -> Faults:
     """Now this, now that goes wrong, now and then everything at once."""
+    if seed % 16 == 12:
+        # A process that dies again and again: some jobs are interrupted three times, and poison.
+        return Faults(kill_process=0.01)
     kinds = {
         "crash_actor": 0.01, "crash_handler": 0.03, "hang": 0.03, "store_error": 0.01, "commit_unknown": 0.02,
         "kill_process": 0.0005, "power_cut": 0.001, "clock_jump": 0.002, "log_error": 0.01, "slow_log": 0.002,
@@ -242,7 +245,7 @@ def open_ended(runtime: Runtime) -> list[str]:
 def simulation_of(seed: int, host: Host) -> Simulation:
     """A host, and what goes wrong around it: all of it follows from the seed."""
     chance = random.Random(seed)
-    faults = faults_of(chance)
+    faults = faults_of(seed, chance)
     processes = 1 if faults.power_cut else chance.choice((1, 1, 2, 3))
     patient = chance.random() < 0.8
     return Simulation(
@@ -266,7 +269,8 @@ def scenario(seed: int) -> Counter[str]:
             check_log(simulation.log)
         if len(simulation.runtimes) == 1 and not (faults.log_error or faults.crash_actor or faults.commit_unknown):
             check_pauses(simulation.log)
-        check_store(simulation.runtime)
+        deaths = sum(simulation.reached[kind] for kind in ("kill_process", "power_cut", "kill_child", "gave_up"))
+        check_store(simulation.runtime, deaths=deaths)
         assert not host.overslept, f"slept through their timeout: {host.overslept}"
         is_kept = simulation.runtime.limits.keep_done_seconds > JOBS * 60
         if faults.crash_only == "broker" and is_kept and not simulation.reached["gave_up"]:
