@@ -88,7 +88,7 @@ def _compare_job(fold: Fold, findings: Findings, row: StoredJob, job: Job | None
 def _compare_ends(fold: Fold, findings: Findings, ended_in_store: int) -> None:
     """Only retention removes ended jobs, and says how many rows; where no turn can have gone untold, that adds up."""
     jobs = fold.jobs
-    if fold.untellable or fold.silences or any(boot.ended is None for boot in fold.boots.values()):
+    if fold.jobs.untellable or fold.silences or any(boot.ended is None for boot in fold.boots.values()):
         return
     gone = len(jobs.ended) + jobs.evicted - jobs.returned - ended_in_store
     if fold.is_loud and jobs.first_own == 1 and gone > jobs.pruned and not jobs.seen.has_gap(1, jobs.seen.last):

@@ -29,8 +29,6 @@ class Fold:
         self.transitions = 0
         self.crashes = 0
         self.copies = 0
-        # Whether a turn may have been stored whose lines nobody told; a recovery tells its transitions and slots only.
-        self.untellable = False
         # Boots that have told steps of jobs, and nothing below warning: how jobs end, they do not tell.
         self.hushed: set[str] = set()
         # Revisions that only a recovery has told: (event, job id) by revision.
@@ -89,14 +87,16 @@ class Fold:
                 self._recovered(line)
             case "actor.crashed":
                 self.crashes += 1
-                self.untellable = True
+                self.jobs.untellable = True
             case "store.unavailable":
-                self.untellable = True
+                self.jobs.untellable = True
             case "log.dropped":
                 boot.dropped += line.count or 0
             case "retention.pruned":
                 self.jobs.pruned += line.rows or 0
-            case "job.fenced" if (line.claim_no or 0) > (line.claim_no_now or 0) and boot.loud and not self.jobs.pruned:
+            case "job.fenced" if (
+                (line.claim_no or 0) > (line.claim_no_now or 0) and boot.loud and not self.jobs.may_be_pruned
+            ):
                 # Where retention removes jobs, an id may have been used again, and its claims begin anew.
                 says = f"job {line.job_id}: claim {line.claim_no} was refused, and the store knows {line.claim_no_now}"
                 self._findings.say("fence going back", says, line)
@@ -182,7 +182,7 @@ class Fold:
     def _recovered(self, line: Line) -> None:
         """Count as told what a dead boot or broker had committed last and may not have said."""
         holder = line.dead_boot or line.boot
-        self.untellable = True
+        self.jobs.untellable = True
         if line.dead_boot is not None:
             self.crashes += 1
             self.boots.setdefault(holder, Boot(holder, loud=self.boots[line.boot].loud)).ended = "recovered"

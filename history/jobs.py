@@ -63,6 +63,8 @@ class JobFold:
         # Ended jobs that were forgotten, and came back by a requeue.
         self.returned = 0
         self.pruned = 0
+        # A turn may have been stored and not told, and what retention removes is told by no recovery.
+        self.untellable = False
         self.told_endings = 0
         self._findings = findings
 
@@ -85,6 +87,11 @@ class JobFold:
             self._step(job, line, complete=complete)
         self._put(job, line)
 
+    @property
+    def may_be_pruned(self) -> bool:
+        """Whether retention has removed jobs, or may have."""
+        return self.pruned > 0 or self.untellable
+
     def knows(self, job_id: str) -> bool:
         """Whether the log has told of a job, and not too long ago."""
         return job_id in self.open or job_id in self.ended
@@ -93,7 +100,7 @@ class JobFold:
         job = self.open.get(line.job_id or "")
         if job is None:
             job = self.ended.pop(line.job_id or "", None)
-            if job is not None and line.event == "job.queued" and self.pruned:
+            if job is not None and line.event == "job.queued" and self.may_be_pruned:
                 # Retention had removed it: the id was free again.
                 return None
         return job

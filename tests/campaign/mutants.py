@@ -158,8 +158,6 @@ MUTANTS = (
            "select no from lamplighter_jobs where state = ? and ended_at < ? and rev is not null",
            "select no from lamplighter_jobs where state in (?, 'queued') and coalesce(ended_at, queued_at) < ? "
            "and rev is not null"),
-    Mutant(LIMITS, "nobody is woken for a delayed job", "actors/broker.py",
-           "        if instants:\n            self._look_at(min(instants))", "        pass"),
     Mutant(LIMITS, "what a name's next job is due at is remembered over a lost turn", "actors/broker.py",
            "        except BaseException:\n            self._desk.forget_dues()\n            raise",
            "        except BaseException:\n            raise"),
