@@ -233,6 +233,9 @@ class HandlerActor(RuntimeActor):
     def _hold_back(self, claim: Claim, old: Lane) -> None:
         """Its old lane still runs: wait until it has ended, or has had its time."""
         self.say("job.waiting", job_id=claim.job.id, job_name=claim.job.name, claim_no=claim.job.claim_no, lane=old.id)
+        if not old.cancelled:
+            # There is a newer claim, so the old one is lost, though nobody has said so.
+            old.signal("its claim was lost")
         replaced = self._held_back.get(old.id)
         if replaced is not None:
             self._give_back([replaced])

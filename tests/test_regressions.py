@@ -453,13 +453,21 @@ def test_whatever_can_be_called_may_ask_for_a_type(runtime, fn):
 
 
 def test_an_ending_that_fails_its_turn_is_kept_while_the_store_is_away(runtime, recorder):
-    locked = "1*raise(sqlite3.OperationalError: database is locked)"
-    twice = Failpoints(f"store.turn.commit=6*off->2*raise(ValueError)->{locked}->off")
-    rt = runtime(environment=Environment(failpoints=twice))
-    rt.jobs.add_handler("work", lambda job: "done", backoff=[0])
+    failpoints = Failpoints()
 
-    for _ in range(4):
-        assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "done"
+    def work(job):
+        if job.attempt == 1:
+            locked = "1*raise(sqlite3.OperationalError: database is locked)"
+            failpoints.arm("store.turn.commit", f"2*raise(ValueError)->{locked}->off")
+        return "done"
+
+    rt = runtime(environment=Environment(failpoints=failpoints))
+    rt.jobs.add_handler("work", work, backoff=[0])
+
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    assert job.result == "done"
+    assert recorder.of("message.refused")
 
 
 def test_after_a_fork_a_job_that_another_process_queued_meanwhile_is_found(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..messages.jobs import Claim, Instant, JobRecord, JobState, Seconds
-from ..messages.mail import Down, Ended, GiveBack, Run, Up
+from ..messages.mail import Down, Ended, GiveBack, Revoke, Run, Up
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.base import Want
 from .step import Key, Room, Step, is_current
@@ -146,6 +146,10 @@ def _reconcile(step: Step, body: Up) -> dict[Key, JobRecord]:
             step.desk.deferred.setdefault(key, (step.desk.age() + _time_left(job, step.turn.now), Policy(), job.id))
         else:
             step.interrupt(job, "it was not delivered")
+    for key in body.held:
+        if key not in held:
+            # Requeued or ended by another boot, say, while there was no broker to hear of it.
+            step.tell(f"handler:{body.name}", Revoke(key=key, reason="its claim was lost"))
     return held
 
 

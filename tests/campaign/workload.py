@@ -237,6 +237,13 @@ def pause(runtime: Runtime, seconds: float) -> None:
     runtime.environment.event().wait(seconds)
 
 
+def mend(simulation: Simulation) -> None:
+    """What an operator does for a name whose HandlerActor has died too often: has it started again."""
+    for runtime in simulation.runtimes:
+        for name in runtime.registry.names():
+            runtime.living().start_handler(name)
+
+
 def open_ended(runtime: Runtime) -> list[str]:
     """The host's jobs that still run: those of schedules come and go."""
     return [job.id for job in runtime.jobs.list(state="running") if job.schedule is None]
@@ -260,6 +267,7 @@ def scenario(seed: int) -> Counter[str]:
     host = Host(seed)
     with simulation_of(seed, host) as simulation:
         simulation.run(minutes=MINUTES)
+        mend(simulation)
         simulation.settle(seconds=SETTLE_SECONDS)
         simulation.check()
         # Open-ended claims time out half a minute after their handler has returned.
