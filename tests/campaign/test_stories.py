@@ -15,7 +15,7 @@ FOUND = {
     34: "a boot's row went in its last turn, and with it what its broker had not told when it died",
     39: "the audit did not know of which schedule a slot was that only a recovery told of",
     68: "a claim that reached a new incarnation before the old one's death was noticed ran on, and was never signalled",
-    665: "a lane whose claim another boot had taken while there was no broker ran on, and was given up without a signal",
+    665: "a lane whose claim another boot had taken while no broker heard of it was given up without a signal",
     837: "a claim whose handler had returned lived for hours after the clock was stepped back",
 }
 """Seeds that have found something once."""
