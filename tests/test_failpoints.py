@@ -213,7 +213,9 @@ def test_the_variable_kills_a_process_at_a_point_and_the_next_one_finishes_its_j
     killed = run_host(tmp_path, "lane.returned=kill")
     after = run_host(tmp_path, "")
 
-    assert (killed.returncode, killed.stdout.splitlines()) == (-signal.SIGKILL, ["queued", "ran"])
+    # The lane may be killed before the main thread has said that the job is queued.
+    assert killed.returncode == -signal.SIGKILL
+    assert set(killed.stdout.splitlines()) in ({"ran"}, {"queued", "ran"})
     assert (after.returncode, sorted(after.stdout.splitlines())) == (0, ["done", "queued", "ran"])
 
 
