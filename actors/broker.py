@@ -174,10 +174,6 @@ class JobBroker(RuntimeActor):
         first = not self._recovered
         try:
             out = self._commit(batch)
-        except CommitUnknown as error:
-            self._ask_the_living()
-            self._wait_for_store(error)
-            return
         except StoreUnavailable as error:
             self._wait_for_store(error)
             return
@@ -199,8 +195,6 @@ class JobBroker(RuntimeActor):
             try:
                 out = self._commit([waiting[0]])
             except StoreUnavailable as error:
-                if isinstance(error, CommitUnknown):
-                    self._ask_the_living()
                 self._pending = list(waiting)
                 self._wait_for_store(error)
                 return
@@ -504,6 +498,8 @@ class JobBroker(RuntimeActor):
         self.context.post.tell("broker", body)
 
     def _wait_for_store(self, error: StoreUnavailable) -> None:
+        if isinstance(error, CommitUnknown):
+            self._ask_the_living()
         now = self.context.clock.monotonic()
         locked = "locked" in str(error) or "busy" in str(error)
         first = self._waiting_since is None
