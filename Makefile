@@ -5,8 +5,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 SEEDS ?= 1000
+QUICK ?=
 
-.PHONY: demo test check simulate mutants torture clean
+.PHONY: demo test check simulate mutants torture bench clean
 
 demo: $(VENV)/ready
 	PYTHONPATH=examples $(BIN)/python -P -m hashbase.demo
@@ -30,6 +31,10 @@ mutants: $(VENV)/ready
 torture: $(VENV)/ready
 	LAMPLIGHTER_TORTURE=1 $(BIN)/python -m pytest -q -s --timeout=7200 tests/faults tests/soak tests/test_cron_oracle.py tests/hashbase
 	LAMPLIGHTER_SEEDS=10000 $(BIN)/python -m pytest -q -s --timeout=7200 tests/campaign
+
+# Lamplighter next to what one would use instead: make bench, or make bench QUICK=1 for a look in two minutes.
+bench: $(VENV)/ready
+	$(BIN)/python bench/run.py $(if $(QUICK),--quick)
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

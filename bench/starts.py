@@ -1,0 +1,35 @@
+"""Where handlers say that they have begun: one list for the process, whichever system runs them."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+
+class Starts:
+    """Counts what has begun, and remembers when."""
+
+    def __init__(self) -> None:
+        self.at: list[tuple[int, float]] = []
+        self._wanted = 0
+        self._reached = threading.Event()
+
+    def expect(self, number: int) -> None:
+        """Begin anew, and wait for so many."""
+        self.at = []
+        self._wanted = number
+        self._reached.clear()
+
+    def __call__(self, number: int) -> None:
+        """The first statement of every handler."""
+        self.at.append((number, time.perf_counter()))
+        if len(self.at) >= self._wanted:
+            self._reached.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether as many as were expected have begun within so many seconds."""
+        return self._reached.wait(seconds)
+
+
+ran = Starts()
+"""Handlers are functions of modules, as most systems want them, so this is one of a module too."""

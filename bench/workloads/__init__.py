@@ -1,0 +1,1 @@
+"""What is measured: `shared` can be done by most systems, the rest asks for what only Lamplighter has."""
