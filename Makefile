@@ -33,13 +33,17 @@ torture: $(VENV)/ready
 	LAMPLIGHTER_SEEDS=10000 $(BIN)/python -m pytest -q -s --timeout=7200 tests/campaign
 
 # Lamplighter next to what one would use instead: make bench, or make bench QUICK=1 for a look in two minutes.
-bench: $(VENV)/ready
+bench: $(VENV)/peers
 	$(BIN)/python bench/run.py $(if $(QUICK),--quick)
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
 	$(BIN)/python -m pip install -q -e ".[dev]"
+	touch $@
+
+$(VENV)/peers: $(VENV)/ready
+	$(BIN)/python -m pip install -q -e ".[bench]"
 	touch $@
 
 clean:

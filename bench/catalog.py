@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import importlib
+from typing import NamedTuple
 
 from peers.base import Peer
 from workloads import lanes, shared
 from workloads.base import Workload
 
+
+class System(NamedTuple):
+    """Where an adapter is, and which server it needs. Adapters are imported only where they are used."""
+
+    adapter: str
+    server: str | None = None
+
+
 SYSTEMS = {
-    "lamplighter": "peers.lamplighter:Lamplighter",
-    "lamplighter-silent": "peers.lamplighter:Silent",
+    "lamplighter": System("peers.lamplighter:Lamplighter"),
+    "lamplighter-silent": System("peers.lamplighter:Silent"),
+    "huey": System("peers.huey:Huey"),
+    "litequeue": System("peers.litequeue:Litequeue"),
+    "persist-queue": System("peers.persist_queue:PersistQueue"),
+    "apscheduler": System("peers.apscheduler:APScheduler"),
+    "dbos": System("peers.dbos:Dbos"),
+    "dramatiq": System("peers.dramatiq:Dramatiq", "rabbitmq"),
+    "celery": System("peers.celery:CeleryOnRabbit", "rabbitmq"),
+    "rq": System("peers.rq:RQ", "redis"),
+    "saq": System("peers.saq:SAQ", "redis"),
+    "pgqueuer": System("peers.pgqueuer:Pgqueuer", "postgres"),
+    "procrastinate": System("peers.procrastinate:Procrastinate", "postgres"),
 }
-"""Where the adapter of each system is. Imported only where it is used: nobody needs every peer."""
 
 WORKLOADS: dict[str, Workload] = {workload.id: workload for workload in (*shared.WORKLOADS, *lanes.WORKLOADS)}
 
@@ -23,7 +42,7 @@ def adapter(system: str) -> type[Peer]:
     Raises:
         ImportError: its package is not installed.
     """
-    module, _, name = SYSTEMS[system].partition(":")
+    module, _, name = SYSTEMS[system].adapter.partition(":")
     found: type[Peer] = getattr(importlib.import_module(module), name)
     return found
 
@@ -33,5 +52,5 @@ def takes_part(system: str, workload: Workload) -> bool:
     return (
         workload.systems == "all"
         or system == "lamplighter"
-        or (workload.systems == "both" and system.startswith("lamplighter"))
+        or (workload.systems == "both" and system == "lamplighter-silent")
     )

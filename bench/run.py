@@ -11,16 +11,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
+import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 from catalog import SYSTEMS, WORKLOADS, takes_part
+from machine import about_machine
+from results import medians
+from servers import NoServer, Servers
 
 HERE = Path(__file__).parent
-SECONDS_MAX = 900
+SECONDS_MAX = {"full": 1800, "quick": 60}
+"""What one measurement may take."""
 
 
 def main() -> None:
@@ -29,63 +36,66 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small numbers, one run")
     parser.add_argument("--runs", type=int, help="of each; the median counts (default: 3, or 1 when quick)")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), metavar="SYSTEM")
-    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="WORKLOAD")
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, metavar="WORKLOAD")
     parser.add_argument("--output", type=Path, help="JSON lines, one a measurement (default: bench/results.jsonl)")
-    parser.add_argument(
-        "--folder", default=tempfile.gettempdir(), help="on which disk (default: where temporary files go)"
-    )
+    parser.add_argument("--folder", default=tempfile.gettempdir(), help="on which disk (default: the temporary one)")
     given = parser.parse_args()
     size = "quick" if given.quick else "full"
-    results = []
-    for run in range(given.runs or (1 if given.quick else 3)):
-        for workload in given.workloads:
-            for system in given.systems:
-                if takes_part(system, WORKLOADS[workload]):
-                    found = {
-                        "system": system,
-                        "workload": workload,
-                        "run": run,
-                        **measure(system, workload, size, given.folder),
-                    }
-                    results.append(found)
-                    print(told(found), flush=True)
     output = given.output or HERE / ("results-quick.jsonl" if given.quick else "results.jsonl")
-    output.write_text("".join(f"{json.dumps(found)}\n" for found in results), encoding="utf-8")
-    print("\nmedians")
-    for workload in given.workloads:
-        for system in given.systems:
-            found = [one for one in results if one["system"] == system and one["workload"] == workload]
-            good = [one for one in found if "figures" in one]
-            if good:
-                figures = {name: statistics.median(one["figures"][name] for one in good) for name in good[0]["figures"]}
-                raw = statistics.median(one["raw"] for one in good) if good[0]["raw"] else None
-                print(told({"system": system, "workload": workload, "figures": figures, "raw": raw}))
-
-
-def measure(system: str, workload: str, size: str, disk: str) -> dict[str, object]:
-    """One measurement in a fresh process."""
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / "result.json"
-        command = [sys.executable, str(HERE / "one.py"), system, workload, size, str(result), disk]
+    chosen = given.workloads or [name for name, workload in WORKLOADS.items() if workload.quick or not given.quick]
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True, dir=given.folder) as folder, output.open("w") as lines:
+        servers = Servers(Path(folder))
+        found = [{"machine": about_machine(given.folder), "size": size}]
+        print(json.dumps(found[0]), file=lines)
         try:
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+            for run in range(given.runs or (1 if given.quick else 3)):
+                for workload in chosen:
+                    for system in given.systems:
+                        if takes_part(system, WORKLOADS[workload]):
+                            head = {"system": system, "workload": workload, "run": run}
+                            found.append({**head, **measured(system, workload, size, given.folder, servers)})
+                            print(json.dumps(found[-1]), file=lines, flush=True)
+                            print(told(found[-1]), flush=True)
+        finally:
+            servers.stop()
+    print(f"\nmedians of {len(found) - 1} measurements in {time.monotonic() - began:.0f} s, kept in {output}")
+    for one in medians(found):
+        print(told(one))
+
+
+def measured(system: str, workload: str, size: str, folder: str, servers: Servers) -> dict[str, Any]:
+    """One measurement in a fresh process."""
+    server = SYSTEMS[system].server
+    try:
+        url = [] if server is None else [servers.url(server)]
+    except NoServer as error:
+        return {"skipped": str(error)}
+    with tempfile.TemporaryDirectory() as place:
+        result, errors = Path(place) / "result.json", Path(place) / "errors.txt"
+        command = [sys.executable, str(HERE / "one.py"), system, workload, size, str(result), folder, *url]
+        with errors.open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            process.wait(SECONDS_MAX[size])
         except subprocess.TimeoutExpired:
-            return {"failed": f"it did not end within {SECONDS_MAX} s"}
-        if ended.returncode != 0 or not result.exists():
-            return {"failed": ended.stderr[-2000:]}
-        found: dict[str, object] = json.loads(result.read_text("utf-8"))
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return {"failed": f"it did not end within {SECONDS_MAX[size]} s"}
+        if not result.exists():
+            return {"failed": errors.read_text("utf-8", errors="replace")[-2000:]}
+        found: dict[str, Any] = json.loads(result.read_text("utf-8"))
         return found
 
 
-def told(found: dict) -> str:
+def told(found: dict[str, Any]) -> str:
     """One measurement as a line."""
-    head = f"{found['workload']:20} {found['system']:20}"
-    if "failed" in found:
-        return f"{head} failed: {found['failed']}"
-    figures = ", ".join(
-        f"{name} {value:,.3g}" if value < 100 else f"{name} {value:,.0f}" for name, value in found["figures"].items()
-    )
-    return f"{head} {figures}  (raw {found['raw'] or 0:,.0f})"
+    head = f"{found['workload']:18} {found['system']:20}"
+    if "figures" not in found:
+        kind = "skipped" if "skipped" in found else "failed"
+        return f"{head} {kind}: {found[kind]}"
+    figures = ", ".join(f"{name} {value:,.{2 if value < 100 else 0}f}" for name, value in found["figures"].items())
+    return f"{head} {figures}" + (f"  (raw {found['raw']:,.0f})" if found["raw"] else "")
 
 
 if __name__ == "__main__":

@@ -21,17 +21,17 @@ class Peer:
     Attributes:
         title: its name in the tables.
         package: what pip calls it, for its version.
-        server: the server it needs, a key of `servers.SERVERS`; None for an embedded one.
         durability: in words, what a job survives once `queue` has returned, and what a worker's death does to it.
-        as_durable: whether that is as much as Lamplighter promises.
+        survives_power: whether a queued job is on the disk when `queue` returns.
+        survives_worker: whether a job that was taken comes back by itself when its worker dies.
         cannot: which workloads it cannot do, and why.
     """
 
     title: ClassVar[str]
     package: ClassVar[str]
-    server: ClassVar[str | None] = None
     durability: ClassVar[str]
-    as_durable: ClassVar[bool]
+    survives_power: ClassVar[bool]
+    survives_worker: ClassVar[bool]
     cannot: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, folder: Path, url: str) -> None:

@@ -25,7 +25,7 @@ def silent() -> logging.Logger:
 class Lamplighter(Peer):
     title, package = "Lamplighter, events at info", "lamplighter"
     durability = "SQLite WAL, synchronous=FULL: survives a power cut; a job is claimed, run, and recorded as done"
-    as_durable = True
+    survives_power = survives_worker = True
 
     def __init__(self, folder: Path, url: str = "") -> None:
         self.runtime = Runtime(folder / "jobs.db", logger=self._logger(folder)).start()
