@@ -6,7 +6,7 @@ import importlib
 from typing import NamedTuple
 
 from peers.base import Peer
-from workloads import lanes, shared
+from workloads import growth, itself, lanes, processes, shared
 from workloads.base import Workload
 
 
@@ -33,7 +33,9 @@ SYSTEMS = {
     "procrastinate": System("peers.procrastinate:Procrastinate", "postgres"),
 }
 
-WORKLOADS: dict[str, Workload] = {workload.id: workload for workload in (*shared.WORKLOADS, *lanes.WORKLOADS)}
+WORKLOADS: dict[str, Workload] = {
+    workload.id: workload for part in (shared, lanes, growth, processes, itself) for workload in part.WORKLOADS
+}
 
 
 def adapter(system: str) -> type[Peer]:

@@ -5,6 +5,9 @@ Times are seconds of `time.perf_counter`, which is one clock for all threads of 
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import os
 import sqlite3
 import statistics
@@ -56,9 +59,9 @@ SIZES = {
 class RawSqlite:
     """SQLite itself, in WAL with synchronous=FULL, one row a commit: what one sync a job costs at that moment."""
 
-    def __init__(self, folder: Path, row_bytes: int = ROW_BYTES) -> None:
+    def __init__(self, path: Path, row_bytes: int = ROW_BYTES) -> None:
         self._row = (b"x" * row_bytes,)
-        self._connection = sqlite3.connect(folder / "raw.db", isolation_level=None)
+        self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = full")
         self._connection.execute("create table raw (no integer primary key, data blob not null)")
@@ -89,6 +92,34 @@ def resident_bytes() -> int:
     """Memory of this process that is in use now."""
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def settled_bytes() -> int:
+    """The same, once what is no longer used was given back."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        # The C library keeps what was freed; those that have no such call keep it.
+        ctypes.CDLL(None).malloc_trim(0)
+    return resident_bytes()
+
+
+def idle_for(seconds: float) -> dict[str, float]:
+    """What this process uses while its main thread does nothing: share of a core, and how often its threads wake up."""
+    woken, used, began = _wake_ups(), time.process_time(), time.perf_counter()
+    time.sleep(seconds)
+    used, lasted = time.process_time() - used, time.perf_counter() - began
+    # One of them is the sleeper's own.
+    woken = max(0, _wake_ups() - woken - 1)
+    return {"idle_cpu_percent": used / lasted * 100, "wake_ups_per_second": woken / lasted}
+
+
+def _wake_ups() -> int:
+    counted = 0
+    for status in Path("/proc/self/task").glob("*/status"):
+        for line in status.read_text("ascii", errors="replace").splitlines():
+            if line.startswith("voluntary_ctxt_switches"):
+                counted += int(line.split()[1])
+    return counted
 
 
 def file_bytes(path: Path) -> int:

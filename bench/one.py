@@ -34,7 +34,7 @@ def measure(system: str, workload: str, size: str, folder: str, url: str = "") -
     with tempfile.TemporaryDirectory(prefix="lamplighter-bench-", dir=folder, ignore_cleanup_errors=True) as name:
         place, room = Path(name), Path(name) / "room"
         room.mkdir()
-        raw = RawSqlite(place)
+        raw = RawSqlite(place / "raw.db")
         bench = Bench(folder=room, size=SIZES[size], make=lambda where: peer(where, url), raw=raw)
         figures = WORKLOADS[workload].run(bench)
         raw.close()

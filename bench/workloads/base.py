@@ -81,6 +81,7 @@ class Workload:
         systems: `all` for each system that can, `lamplighter` for Lamplighter with its events at info only, `both` for
             Lamplighter with and without them.
         quick: whether a quick run does it too.
+        rare: whether only a run with --full does it.
     """
 
     id: str
@@ -88,3 +89,4 @@ class Workload:
     run: Callable[[Bench], Figures]
     systems: str = "lamplighter"
     quick: bool = True
+    rare: bool = False

@@ -1,18 +1,21 @@
-"""Drains by each kind of lane that Lamplighter has."""
+"""What a job costs on each kind of lane that Lamplighter has, and when each job queues the next."""
 
 from __future__ import annotations
 
+import threading
+import time
 from functools import partial
 
 from lamplighter import Job
 from peers.lamplighter import Lamplighter, nothing
 from starts import ran
 
-from .base import Workload
-from .shared import drain
+from .base import Bench, Figures, Workload
+from .shared import closed, drain, fill
 
 LANES = 4
 TASKS = 100
+PROCESSES = 2
 
 
 def four_lanes(peer: Lamplighter) -> None:
@@ -30,6 +33,51 @@ async def nothing_async(job: Job) -> None:
     ran(job.data)
 
 
+def drain_by_processes(bench: Bench) -> Figures:
+    """Like the other drains, but the children are started first, and what has begun is seen in the store."""
+    peer = Lamplighter(bench.folder)
+    peer.jobs.add_handler("nothing", nothing, concurrency=PROCESSES, isolation="process")
+    for job in [peer.jobs.queue("nothing", number) for number in range(PROCESSES * 2)]:
+        peer.jobs.join(job, timeout=60)
+    peer.jobs.pause("nothing")
+    queued = fill(peer, bench)
+    before, used, began = bench.look_at_raw(), time.process_time(), time.perf_counter()
+    peer.jobs.resume("nothing")
+    peer.finish(PROCESSES * 2 + queued)
+    per_second = queued / (time.perf_counter() - began)
+    used = time.process_time() - used
+    peer.close()
+    ratio = per_second / ((before + bench.look_at_raw()) / 2)
+    return {"per_second": per_second, "ratio": ratio, "cpu_us": used / queued * 1e6, "jobs": queued}
+
+
+def chain(bench: Bench) -> Figures:
+    """Each job queues the next one, and ends."""
+    peer = Lamplighter(bench.folder)
+    ended = threading.Event()
+    until = 0.0
+    links = 0
+
+    def link(job: Job) -> None:
+        nonlocal links
+        links += 1
+        if time.perf_counter() < until:
+            peer.jobs.queue("link")
+        else:
+            ended.set()
+
+    def work(seconds: float) -> int:
+        nonlocal until, links
+        until, links = time.perf_counter() + seconds, 0
+        ended.clear()
+        peer.jobs.queue("link")
+        ended.wait()
+        return links
+
+    peer.jobs.add_handler("link", link)
+    return closed(peer, bench.rate(work))
+
+
 WORKLOADS = (
     Workload(id="drain-4", title="drain by four lanes", run=partial(drain, four_lanes), systems="both"),
     Workload(
@@ -38,4 +86,6 @@ WORKLOADS = (
         run=partial(drain, hundred_tasks),
         systems="both",
     ),
+    Workload(id="drain-processes", title="drain by two process lanes", run=drain_by_processes),
+    Workload(id="chain", title="a chain: each job queues the next", run=chain),
 )

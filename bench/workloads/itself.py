@@ -1,0 +1,82 @@
+"""What Lamplighter costs before it does anything, and how fast its simulation is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import statistics
+import subprocess
+import sys
+import time
+
+import simulations
+from packaging.requirements import Requirement
+
+from .base import Bench, Figures, Workload
+
+IMPORT_TIMES = 7
+SIMULATIONS = 60
+CALIBRATION_LOOPS = 2_000_000
+
+IMPORTS = """
+import time, {known}
+began = time.perf_counter()
+import lamplighter
+print((time.perf_counter() - began) * 1000)
+"""
+
+
+def importing(bench: Bench) -> Figures:
+    """In fresh interpreters: the import of what it builds on does not count, and its own does."""
+    times = max(1, bench.size.of(IMPORT_TIMES))
+    direct, everything = dependencies("lamplighter")
+    modules = [name for name, packages in importlib.metadata.packages_distributions().items() if direct & {*packages}]
+    return {
+        "import_ms": statistics.median(_import_ms("sys") for _ in range(times)),
+        "import_beyond_ms": statistics.median(_import_ms(", ".join(modules)) for _ in range(times)),
+        "dependencies_direct": len(direct),
+        "dependencies_all": len(everything),
+    }
+
+
+def _import_ms(known: str) -> float:
+    code = IMPORTS.format(known=known)
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def dependencies(package: str) -> tuple[set[str], set[str]]:
+    """The packages that it needs itself, and all that are installed with them."""
+    direct = _requirements(package)
+    found, to_look_at = set(direct), list(direct)
+    while to_look_at:
+        new = _requirements(to_look_at.pop()) - found
+        found |= new
+        to_look_at.extend(new)
+    return direct, found
+
+
+def _requirements(package: str) -> set[str]:
+    found = (Requirement(text) for text in importlib.metadata.requires(package) or ())
+    return {one.name.lower() for one in found if one.marker is None or one.marker.evaluate({"extra": ""})}
+
+
+def simulating(bench: Bench) -> Figures:
+    """Sixty jobs, two handlers, every fault, audited; and as many of them as this machine does in a million loops."""
+    before = _calibration_seconds()
+    number = bench.size.of(SIMULATIONS)
+    seconds = simulations.simulate(number)
+    loop = (before + _calibration_seconds()) / 2
+    return {"per_second": number / seconds, "per_calibration": number / seconds * loop}
+
+
+def _calibration_seconds() -> float:
+    """The processor's time for a plain loop, so that a slower machine is not taken for slower code."""
+    used, total = time.process_time(), 0
+    for number in range(CALIBRATION_LOOPS):
+        total += number & 7
+    return time.process_time() - used
+
+
+WORKLOADS = (
+    Workload(id="import", title="import lamplighter", run=importing),
+    Workload(id="simulation", title="simulations of 60 jobs", run=simulating),
+)
