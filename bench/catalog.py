@@ -19,7 +19,8 @@ class System(NamedTuple):
 
 SYSTEMS = {
     "lamplighter": System("peers.lamplighter:Lamplighter"),
-    "lamplighter-silent": System("peers.lamplighter:Silent"),
+    "lamplighter-silent": System("peers.variants:Silent"),
+    "lamplighter-os": System("peers.variants:Os"),
     "huey": System("peers.huey:Huey"),
     "litequeue": System("peers.litequeue:Litequeue"),
     "persist-queue": System("peers.persist_queue:PersistQueue"),

@@ -16,7 +16,7 @@ from typing import Any
 
 from lamplighter import Job, LamplighterError, Runtime
 from measuring import idle_for, resident_bytes
-from peers.lamplighter import silent
+from peers.variants import silent
 
 FILL_BATCH_JOBS = 5_000
 PRODUCERS = 8

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import report
 from catalog import SYSTEMS, WORKLOADS, takes_part
 from machine import about_machine
 from results import medians
@@ -39,11 +40,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, help="of each; the median counts (default: 3, or 1 when quick)")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), metavar="SYSTEM")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, metavar="WORKLOAD")
-    parser.add_argument("--output", type=Path, help="JSON lines, one a measurement (default: bench/results.jsonl)")
+    parser.add_argument(
+        "--output", type=Path, help="JSON lines, one a measurement (default: bench/results.jsonl of a whole run)"
+    )
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="on which disk (default: the temporary one)")
     given = parser.parse_args()
     size = "quick" if given.quick else "full"
-    output = given.output or HERE / ("results-quick.jsonl" if given.quick else "results.jsonl")
+    whole = not given.quick and given.workloads is None and given.systems == list(SYSTEMS)
+    output = given.output or HERE / ("results.jsonl" if whole else "results-quick.jsonl")
     chosen = given.workloads or [name for name, one in WORKLOADS.items() if wanted(one, given)]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True, dir=given.folder) as folder, output.open("w") as lines:
@@ -64,6 +68,9 @@ def main() -> None:
     print(f"\nmedians of {len(found) - 1} measurements in {time.monotonic() - began:.0f} s, kept in {output}")
     for one in medians(found):
         print(told(one))
+    if output == HERE / "results.jsonl":
+        report.write(found, report.PAGE)
+        print(f"wrote {report.PAGE}")
 
 
 def wanted(workload: Workload, given: argparse.Namespace) -> bool:

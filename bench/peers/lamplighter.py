@@ -1,4 +1,4 @@
-"""Lamplighter itself, with its events at info in a file as docs/logging recommends, and with nobody listening."""
+"""Lamplighter itself, with its events at info in a file."""
 
 from __future__ import annotations
 
@@ -15,20 +15,14 @@ from .base import Peer
 POLL_SECONDS = 0.002
 
 
-def silent() -> logging.Logger:
-    """A logger that hears nothing of what a healthy run says."""
-    logger = logging.getLogger("bench.silent")
-    logger.setLevel(logging.CRITICAL)
-    return logger
-
-
 class Lamplighter(Peer):
     title, package = "Lamplighter, events at info", "lamplighter"
     durability = "SQLite WAL, synchronous=FULL: survives a power cut; a job is claimed, run, and recorded as done"
-    survives_power = survives_worker = True
+    survives_power, survives_worker = True, True
+    level = "full"
 
     def __init__(self, folder: Path, url: str = "") -> None:
-        self.runtime = Runtime(folder / "jobs.db", logger=self._logger(folder)).start()
+        self.runtime = Runtime(folder / "jobs.db", durability=self.level, logger=self._logger(folder)).start()
         self.jobs = self.runtime.jobs
 
     def _logger(self, folder: Path) -> logging.Logger:
@@ -53,13 +47,6 @@ class Lamplighter(Peer):
 
     def close(self) -> None:
         self.runtime.stop(drain=0)
-
-
-class Silent(Lamplighter):
-    title = "Lamplighter, events off"
-
-    def _logger(self, folder: Path) -> logging.Logger:
-        return silent()
 
 
 def nothing(job: Job) -> None:

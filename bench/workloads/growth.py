@@ -10,7 +10,7 @@ from functools import partial
 from hosts import Host
 from lamplighter import Job
 from measuring import RawSqlite, file_bytes, idle_for, percentiles_ms, resident_bytes, settled_bytes
-from peers.lamplighter import Silent
+from peers.variants import Silent
 from starts import ran
 
 from .base import Bench, Figures, Workload
@@ -112,12 +112,14 @@ def schedules(number: int, bench: Bench) -> Figures:
         late.append(time.time() - job.slot.timestamp())
 
     peer.jobs.add_handler("due", due)
-    scheduler.add_many({"name": "due", "when": "* * * * * *", "key": f"due {n}"} for n in range(DUE_EACH_SECOND))
-    wanted = DUE_EACH_SECOND * max(2.0, DUE_SECONDS * bench.size.share)
+    due_number = bench.size.of(DUE_EACH_SECOND)
+    scheduler.add_many({"name": "due", "when": "* * * * * *", "key": f"due {n}"} for n in range(due_number))
+    wanted = due_number * (1 + DUE_SECONDS * bench.size.share)
     give_up_at = time.perf_counter() + 60.0
+    # The first second's slots are those that are due while the schedules are still being added.
     while len(late) < wanted and time.perf_counter() < give_up_at:
         time.sleep(0.01)
-    lateness = {f"late_{name}": value for name, value in percentiles_ms(late[DUE_EACH_SECOND:]).items()}
+    lateness = {f"late_{name}": value for name, value in percentiles_ms(late[due_number:]).items()}
     found = {"per_second": added, "bytes_each": bytes_each, "schedules": many, "jobs": len(late)}
     return closed(peer, {**found, **idle, **lateness})
 

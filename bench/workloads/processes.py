@@ -8,7 +8,7 @@ from typing import Any
 
 from hosts import Host
 from measuring import idle_for
-from peers.lamplighter import Silent
+from peers.variants import Silent
 from starts import ran
 
 from .base import Bench, Figures, Workload

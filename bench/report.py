@@ -1,0 +1,183 @@
+"""Writes the tables and plots of docs/performance.md from what a run has found.
+
+python bench/report.py [RESULTS_FILE]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import plots
+from bounds import Measures, verdicts
+from catalog import SYSTEMS, WORKLOADS
+from results import medians
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "performance.md"
+
+QUEUE = ("enqueue-1", "enqueue-8", "enqueue-64", "enqueue-async-64", "bulk-500")
+LANES = ("drain-1", "drain-4", "drain-async-100", "drain-processes", "chain")
+PAYLOADS = ("payload-100b", "payload-10kb", "payload-1mb")
+SCHEDULES = ("schedules-1000", "schedules-10000", "schedules-100000")
+BACKLOGS = ("backlog-1000", "backlog-1m", "backlog-10m")
+PROCESSES = ("processes-1", "processes-2", "processes-4")
+ALONE = ("recovery", "idle", "idle-2", "import", "simulation")
+
+NAMES = {
+    "per_second": "a second", "ratio": "times raw", "cpu_us": "processor, us each", "mb_per_second": "MB a second",
+    "first_start_s": "first start, s", "resident_mb": "resident, MB", "file_bytes_each": "file, bytes each",
+    "claim_us": "a job, us", "claim_cpu_us": "a job, us of the processor", "bytes_each": "memory, bytes each",
+    "idle_cpu_percent": "idle, % of a core", "wake_ups_per_second": "wake-ups a second",
+    "late_p50_ms": "late p50, ms", "late_p99_ms": "late p99, ms", "queued_per_second": "queued a second",
+    "jain": "Jain's index", "locked": "locked", "jobs": "jobs", "import_ms": "with all, ms",
+    "import_beyond_ms": "beyond its dependencies, ms", "dependencies_direct": "direct dependencies",
+    "dependencies_all": "in all", "per_calibration": "next to a plain loop", "schedules": "schedules",
+}  # fmt: skip
+"""Of a figure, as the head of a column."""
+
+
+class Page:
+    """A page with places that are written by a run, each between `<!-- bench:NAME -->` and `<!-- /bench -->`."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def put(self, name: str, what: str) -> None:
+        """Write one of them.
+
+        Raises:
+            ValueError: the page has no such place.
+        """
+        place = re.compile(rf"(<!-- bench:{name} -->\n).*?(<!-- /bench -->)", re.DOTALL)
+        if not place.search(self.text):
+            raise ValueError(
+                f"expected a place for {name} in docs/performance.md, between <!-- bench:{name} --> and its end"
+            )
+        self.text = place.sub(lambda found: f"{found[1]}\n{what}\n\n{found[2]}", self.text)
+
+
+def main() -> None:
+    """Read what was measured, write the page."""
+    results = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "results.jsonl"
+    write([json.loads(line) for line in results.read_text("utf-8").splitlines()], PAGE)
+
+
+def write(lines: list[dict[str, Any]], page_path: Path) -> None:
+    """Put the tables of a run into a page, and its plots beside it."""
+    found = list(medians(lines))
+    measures = Measures(found)
+    page = Page(page_path.read_text("utf-8"))
+    page.put("machine", machine(lines[0]))
+    page.put("bounds", bounds(measures))
+    page.put("queue", peers(found, QUEUE, _rate))
+    page.put("drain", peers(found, ("drain-1", "latency-100"), _drain_or_latency))
+    page.put("durability", durability(found))
+    for name, workloads in (
+        ("lanes", LANES), ("payloads", PAYLOADS), ("schedules", SCHEDULES), ("backlogs", BACKLOGS),
+        ("processes", PROCESSES), ("alone", ALONE),
+    ):  # fmt: skip
+        page.put(name, own(measures, workloads))
+    page_path.write_text(page.text, encoding="utf-8")
+    plots.draw(found, page_path.parent / "plots")
+
+
+def machine(head: dict[str, Any]) -> str:
+    """On what was measured."""
+    about = head["machine"]
+    return (
+        f"{about['cores']} cores of {about['processor']}, {about['memory_gb']} GB, {about['system']}, "
+        f"{about['file_system']}, Python {about['python']}, SQLite {about['sqlite']}; Lamplighter at commit "
+        f"{about['commit']}; load before the run {about['load_before']}."
+    )
+
+
+def bounds(measures: Measures) -> str:
+    """Each bound: reached, by how much."""
+    rows = []
+    for one in verdicts(measures):
+        found = "" if one.found is None else _number(one.found)
+        if one.margin is None:
+            told = one.note
+        elif one.margin >= 1:
+            told = f"met, {one.margin:.2f} times" if one.margin != 1 else "met"
+        else:
+            told = f"**missed**, {one.margin:.2f} times"
+        rows.append((one.figure, one.bound, found, told))
+    return _table(("figure", "bound", "measured", "by how much"), rows)
+
+
+def peers(found: list[dict[str, Any]], workloads: tuple[str, ...], cell: Callable[[dict[str, Any]], str]) -> str:
+    """Systems down, workloads across."""
+    by_place = {(one["system"], one["workload"]): one for one in found}
+    rows = []
+    for system in SYSTEMS:
+        mine = [by_place.get((system, workload)) for workload in workloads]
+        if not any(mine):
+            continue
+        title = next((one["title"] for one in mine if one and "title" in one), system)
+        rows.append((title, *("" if one is None else cell(one) for one in mine)))
+    return _table(("system", *(WORKLOADS[workload].title for workload in workloads)), rows)
+
+
+def durability(found: list[dict[str, Any]]) -> str:
+    """What each row is worth."""
+    told = {one["system"]: one for one in found if "durability" in one}
+    rows = [
+        (
+            f"{one['title']} {one['version']}", "yes" if one["survives_power"] else "no",
+            "yes" if one["survives_worker"] else "no", one["durability"],
+        )
+        for one in told.values()
+    ]  # fmt: skip
+    return _table(("system", "a queued job survives a power cut", "a taken job comes back by itself", "how"), rows)
+
+
+def own(measures: Measures, workloads: Iterable[str]) -> str:
+    """Lamplighter's workloads down, their figures across."""
+    lines = {workload: measures.line("lamplighter", workload).get("figures", {}) for workload in workloads}
+    names = [name for name in NAMES if any(name in figures for figures in lines.values())]
+    rows = [
+        (WORKLOADS[workload].title, *(_number(figures[name]) if name in figures else "" for name in names))
+        for workload, figures in lines.items()
+        if figures
+    ]
+    return _table(("", *(NAMES[name] for name in names)), rows)
+
+
+def _rate(one: dict[str, Any]) -> str:
+    if "figures" not in one:
+        return _why_not(one)
+    return f"{_number(one['figures']['per_second'])}/s, {_number(one['figures']['ratio'])}x raw"
+
+
+def _drain_or_latency(one: dict[str, Any]) -> str:
+    if "figures" not in one:
+        return _why_not(one)
+    figures = one["figures"]
+    if "p50_ms" in figures:
+        return f"{_number(figures['p50_ms'])} / {_number(figures['p99_ms'])} ms"
+    return f"{_number(figures['per_second'])}/s"
+
+
+def _why_not(one: dict[str, Any]) -> str:
+    return str(one.get("skipped", "failed"))
+
+
+def _number(value: float) -> str:
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""The benchmarks never rot: each workload runs, each bound has its figure, the page takes all tables."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BENCH = ROOT / "bench"
+TINY_SECONDS_MAX = 110
+ADAPTER_LINES_MAX = 60
+
+ADAPTERS = sorted(path for path in (BENCH / "peers").glob("*.py") if path.name not in ("__init__.py", "base.py"))
+
+WORKLOADS = [
+    "enqueue-1", "enqueue-8", "enqueue-64", "enqueue-async-64", "bulk-500", "drain-1", "latency-100", "latency-half",
+    "drain-4", "drain-async-100", "drain-processes", "chain", "backlog-1000", "backlog-1m", "backlog-10m",
+    "payload-100b", "payload-10kb", "payload-1mb", "schedules-1000", "schedules-10000", "schedules-100000",
+    "processes-1", "processes-2", "processes-4", "recovery", "idle", "idle-2", "import", "simulation",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """By workload, what doing next to nothing has found."""
+    folder = tmp_path_factory.mktemp("tiny")
+    ran = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("tiny.py")), str(folder)],
+        capture_output=True, text=True, timeout=TINY_SECONDS_MAX, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-4000:]
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    return {line["workload"]: line for line in lines}
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The modules of bench/ can be imported as its scripts import them, and are forgotten afterwards."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(BENCH))
+    yield
+    for name in set(sys.modules) - before:
+        if str(BENCH) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_a_workload_runs_and_finds_figures(tiny: dict[str, dict[str, Any]], workload: str) -> None:
+    found = tiny[workload]
+
+    assert "failed" not in found, found["failed"]
+    assert found["figures"]
+    assert all(isinstance(value, (int, float)) and value >= 0 for value in found["figures"].values()), found["figures"]
+
+
+def test_every_workload_is_tried(tiny: dict[str, dict[str, Any]]) -> None:
+    assert set(tiny) == set(WORKLOADS)
+
+
+@pytest.mark.parametrize("path", ADAPTERS, ids=lambda path: path.stem)
+def test_an_adapter_is_short(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+
+    assert len(lines) < ADAPTER_LINES_MAX
+
+
+@pytest.mark.parametrize("path", ADAPTERS, ids=lambda path: path.stem)
+def test_an_adapter_says_how_durable_it_is_and_what_it_cannot_do(path: Path) -> None:
+    classes = [node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.ClassDef)]
+    (first, *_) = classes
+    assigned = [node for node in first.body if isinstance(node, (ast.Assign, ast.AnnAssign))]
+    names = {name.id for node in assigned for name in ast.walk(node) if isinstance(name, ast.Name)}
+    cannot = [
+        ast.literal_eval(node.value)
+        for node in assigned
+        if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "cannot" and node.value is not None
+    ]
+
+    if getattr(first.bases[0], "id", "") in ("Peer", "AsyncPeer"):
+        assert {"title", "package", "durability", "survives_power", "survives_worker"} <= names
+    assert {workload for one in cannot for workload in one} <= set(WORKLOADS)
+
+
+@pytest.mark.usefixtures("bench")
+def test_every_bound_speaks_of_a_figure_that_is_measured(tiny: dict[str, dict[str, Any]]) -> None:
+    from catalog import SYSTEMS, WORKLOADS, takes_part
+
+    for bound in tomllib.loads((BENCH / "bounds.toml").read_text("utf-8"))["bound"]:
+        for measure in (bound["measure"], bound.get("relative_to", bound["measure"])):
+            system, workload, figure = measure.split("/")
+
+            assert system in SYSTEMS and takes_part(system, WORKLOADS[workload]), measure
+            assert figure in tiny[workload]["figures"], measure
+
+
+@pytest.mark.usefixtures("bench")
+def test_the_page_takes_the_tables_of_a_run(tiny: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    import report
+    from machine import about_machine
+
+    page = tmp_path / "performance.md"
+    page.write_text((ROOT / "docs" / "performance.md").read_text("utf-8"), "utf-8")
+    head = {"machine": about_machine(str(tmp_path)), "size": "tiny"}
+
+    report.write([head, *tiny.values()], page)
+
+    text = page.read_text("utf-8")
+    assert "| drain by four lanes |" in text
+    assert "| Lamplighter, events at info |" in text
+    assert (tmp_path / "plots" / "queue-dark.svg").read_text("utf-8").startswith("<svg")
+    drawn = {path.name for path in (tmp_path / "plots").iterdir()}
+    assert all(name in text for name in drawn)
+
+
+def line(system: str, workload: str, raw: float | None = 6000.0, *, durable: bool = True, **figures: float) -> Any:
+    return {"system": system, "workload": workload, "figures": figures, "raw": raw, "survives_power": durable}
+
+
+def verdicts_of(*lines: dict[str, Any]) -> dict[str, Any]:
+    from bounds import Measures, verdicts
+
+    return {one.figure: one for one in verdicts(Measures(lines))}
+
+
+@pytest.mark.usefixtures("bench")
+def test_a_bound_says_by_how_much_it_is_met_or_missed() -> None:
+    found = verdicts_of(
+        line("lamplighter", "enqueue-1", ratio=0.45),
+        line("lamplighter", "recovery", raw=None, first_start_s=0.5),
+        line("lamplighter", "processes-4", locked=3, jain=0.99, per_second=10),
+    )
+
+    assert found["durable enqueue, one producer, one by one: times raw SQLite"].margin == pytest.approx(0.5)
+    assert found["killed with 10,000 jobs in flight: seconds to the first start"].margin == pytest.approx(2.0)
+    assert found["four processes on one file: `database is locked`"].margin == 0.0
+    assert found["four processes on one file: times one process"].margin is None
+
+
+@pytest.mark.usefixtures("bench")
+def test_a_bound_that_is_relative_compares_with_the_other_system() -> None:
+    found = verdicts_of(
+        line("lamplighter", "drain-1", per_second=20_000),
+        line("huey", "drain-1", per_second=2_000),
+        line("pgqueuer", "drain-1", per_second=40_000),
+    )
+
+    assert found["drain by one lane, events at info to a file: times Huey"].margin == pytest.approx(2.0)
+    assert found["drain by one lane, events at info to a file: times the best peer"].margin == pytest.approx(0.5)
+
+
+@pytest.mark.usefixtures("bench")
+def test_a_wait_is_compared_with_the_shortest_of_the_durable_peers_only() -> None:
+    found = verdicts_of(
+        line("lamplighter", "latency-100", p50_ms=1.0, p99_ms=4.0),
+        line("saq", "latency-100", p50_ms=0.2, p99_ms=0.4, durable=False),
+        line("dramatiq", "latency-100", p50_ms=2.0, p99_ms=2.0),
+        line("dbos", "latency-100", p50_ms=600.0, p99_ms=1000.0),
+    )
+
+    assert found["queue to start at 100 jobs a second, p50: times the best durable peer"].margin == pytest.approx(2.0)
+    assert found["queue to start at 100 jobs a second, p99: times the best durable peer"].margin == pytest.approx(0.5)
+
+
+@pytest.mark.usefixtures("bench")
+def test_a_bound_for_a_faster_disk_does_not_apply() -> None:
+    found = verdicts_of(line("lamplighter", "bulk-500", raw=300.0, per_second=50_000, ratio=160.0))
+
+    one = found["`queue_many`, batches of 500: jobs a second where raw SQLite does 6,000 commits"]
+    assert (one.found, one.margin) == (50_000, None)
+    assert one.note == "does not apply: raw SQLite did 300 commits here"
+
+
+@pytest.mark.usefixtures("bench")
+def test_the_median_of_the_runs_counts_and_a_failed_run_is_passed_over() -> None:
+    from results import medians
+
+    runs = [line("huey", "drain-1", per_second=value) for value in (1.0, 9.0, 2.0)]
+    runs.append({"system": "huey", "workload": "drain-1", "failed": "it did not end"})
+
+    (found,) = medians(runs)
+
+    assert found["figures"] == {"per_second": 2.0}
+    assert found["runs"] == 3
