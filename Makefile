@@ -6,8 +6,9 @@ BIN = $(VENV)/bin
 
 SEEDS ?= 1000
 QUICK ?=
+WORKLOAD ?= drain-1
 
-.PHONY: demo test check simulate mutants torture bench clean
+.PHONY: demo test check simulate mutants torture bench profile clean
 
 demo: $(VENV)/ready
 	PYTHONPATH=examples $(BIN)/python -P -m hashbase.demo
@@ -41,6 +42,10 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/python -m pip install -q --upgrade pip
 	$(BIN)/python -m pip install -q -e ".[dev]"
 	touch $@
+
+# Where a job's microseconds go: make profile WORKLOAD=enqueue-1 draws bench/profile.svg.
+profile: $(VENV)/peers
+	$(BIN)/python bench/profiling.py $(WORKLOAD)
 
 $(VENV)/peers: $(VENV)/ready
 	$(BIN)/python -m pip install -q -e ".[bench]"

@@ -66,7 +66,7 @@ class Bench:
             before = after
         return {
             "per_second": statistics.median(rates), "ratio": statistics.median(ratios),
-            "cpu_us": cpu / max(1, jobs) * 1e6,
+            "cpu_us": cpu / max(1, jobs) * 1e6, "jobs": jobs,
         }  # fmt: skip
 
 

@@ -1,0 +1,146 @@
+"""Draws where a job's microseconds go: a workload under py-spy, a flame graph, and a table of parts.
+
+python bench/profiling.py [WORKLOAD] [--size quick] [--folder FOLDER] [--output FILE]
+
+Only samples of threads that hold the interpreter's lock are taken: waits and the disk's syncs are left out, and what is
+left adds up to the processor's time in Python. Imports and raw SQLite's turns are left out too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+import lamplighter
+from catalog import WORKLOADS
+
+HERE = Path(__file__).parent
+PACKAGE = str(Path(lamplighter.__file__).parent)
+SAMPLES_PER_SECOND = 500
+LEFT_OUT = ("_find_and_load ", "RawSqlite.commits_per_second ")
+FUNCTIONS_TOLD = 30
+
+WIDTH, ROW, SMALLEST = 1200, 17, 1.5
+STYLE = """
+svg { background: #ffffff; font: 11px system-ui, sans-serif } text { fill: #1f2328 }
+.ours { fill: #f3c390 } .other { fill: #d1d9e0 }
+@media (prefers-color-scheme: dark) {
+  svg { background: #0d1117 } text { fill: #e6edf3 } .ours { fill: #8a4b12 } .other { fill: #3d444d }
+}
+"""
+
+
+class Sample(NamedTuple):
+    """One stack, outermost first, and how often it was seen. A frame reads `function (file)`."""
+
+    stack: tuple[str, ...]
+    times: int
+
+
+def main() -> None:
+    """Run it, draw it, tell it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workload", nargs="?", choices=WORKLOADS, default="drain-1", metavar="WORKLOAD")
+    parser.add_argument("--system", default="lamplighter")
+    parser.add_argument("--size", choices=("quick", "full"), default="full")
+    parser.add_argument("--folder", default=tempfile.gettempdir(), help="on which disk")
+    parser.add_argument("--output", type=Path, default=HERE / "profile.svg")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        result, samples = Path(place) / "result.json", Path(place) / "samples.txt"
+        command = [
+            _py_spy(), "record", "--gil", "--function", "--full-filenames", "--format", "raw", "--output", str(samples),
+            "--rate", str(SAMPLES_PER_SECOND), "--", sys.executable, str(HERE / "one.py"), given.system, given.workload,
+            given.size, str(result), given.folder,
+        ]  # fmt: skip
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        if not result.exists():
+            raise SystemExit(
+                f"expected the workload to run under py-spy, got:\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}"
+            )
+        jobs = json.loads(result.read_text("utf-8"))["figures"]["jobs"]
+        found = list(read(samples.read_text("utf-8").splitlines()))
+    us_each = 1e6 / SAMPLES_PER_SECOND / jobs
+    given.output.write_text(flame_graph(found, us_each), encoding="utf-8")
+    print(
+        f"{given.workload}: {sum(one.times for one in found) * us_each:.1f} us of Python for each of {jobs:,.0f} jobs"
+    )
+    for head, key in (("part", _part), ("function", _own_frame)):
+        print(f"\n{head}")
+        counted: Counter[str] = Counter()
+        for one in found:
+            counted[key(one.stack)] += one.times
+        for name, times in counted.most_common(FUNCTIONS_TOLD):
+            print(f"{times * us_each:8.1f} us  {name}")
+    print(f"\ndrew {given.output}")
+
+
+def read(lines: Iterable[str]) -> Iterator[Sample]:
+    """The samples of py-spy's raw format that belong to the jobs."""
+    for line in lines:
+        stack, _, times = line.rpartition(" ")
+        if not any(mark in stack for mark in LEFT_OUT):
+            yield Sample(tuple(_short(frame) for frame in stack.split(";")), int(times))
+
+
+def flame_graph(samples: list[Sample], us_each: float) -> str:
+    """Outermost calls on top; as wide as the time that is spent in a call and in what it calls."""
+    total = sum(one.times for one in samples)
+    boxes: Counter[tuple[str, ...]] = Counter()
+    for one in samples:
+        for depth in range(1, len(one.stack) + 1):
+            boxes[one.stack[:depth]] += one.times
+    left: dict[tuple[str, ...], float] = {(): 0.0}
+    filled: Counter[tuple[str, ...]] = Counter()
+    parts, deepest = [], 0
+    for path in sorted(boxes, key=lambda path: (len(path), -boxes[path])):
+        parent, width = path[:-1], boxes[path] / total * WIDTH
+        left[path] = left[parent] + filled[parent] / total * WIDTH
+        filled[parent] += boxes[path]
+        if width < SMALLEST:
+            continue
+        deepest = max(deepest, len(path))
+        at, y = left[path], (len(path) - 1) * ROW
+        kind = "ours" if " (lamplighter/" in path[-1] else "other"
+        title = escape(f"{path[-1]}: {boxes[path] * us_each:.1f} us a job")
+        label = escape(path[-1][: int(width / 6.2)]) if width > 30 else ""
+        parts.append(
+            f'<g><title>{title}</title><rect class="{kind}" x="{at:.1f}" y="{y}" width="{width - 0.5:.1f}" '
+            f'height="{ROW - 1}"/><text x="{at + 3:.1f}" y="{y + 12}">{label}</text></g>'
+        )
+    size = f'viewBox="0 0 {WIDTH} {deepest * ROW}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{STYLE}</style>\n{chr(10).join(parts)}\n</svg>\n'
+
+
+def _own_frame(stack: tuple[str, ...]) -> str:
+    """The innermost call of Lamplighter's: what it calls of others, SQLite too, is its own cost."""
+    return next((frame for frame in reversed(stack) if " (lamplighter/" in frame), stack[-1])
+
+
+def _part(stack: tuple[str, ...]) -> str:
+    return _own_frame(stack).partition(" (")[2].partition(":")[0]
+
+
+def _short(frame: str) -> str:
+    return frame.replace(f"{PACKAGE}/bench/", "bench/").replace(f"{PACKAGE}/", "lamplighter/")
+
+
+def _py_spy() -> str:
+    found = shutil.which("py-spy", path=sysconfig.get_path("scripts")) or shutil.which("py-spy")
+    if found is None:
+        raise SystemExit('expected py-spy to be installed; it comes with: pip install -e ".[bench]"')
+    return found
+
+
+if __name__ == "__main__":
+    main()
