@@ -58,7 +58,7 @@ def main() -> None:
             for run in range(given.runs or (1 if given.quick else 3)):
                 for workload in chosen:
                     for system in given.systems:
-                        if takes_part(system, WORKLOADS[workload]):
+                        if takes_part(system, WORKLOADS[workload], quick=given.quick and given.workloads is None):
                             head = {"system": system, "workload": workload, "run": run}
                             found.append({**head, **measured(system, workload, size, given.folder, servers)})
                             print(json.dumps(found[-1]), file=lines, flush=True)
@@ -75,7 +75,7 @@ def main() -> None:
 
 def wanted(workload: Workload, given: argparse.Namespace) -> bool:
     """Whether a run does a workload that was not asked for by name."""
-    return given.full if workload.rare else workload.quick or not given.quick
+    return workload.when in ("always", "ours") or (not given.quick and workload.when == "long") or given.full
 
 
 def measured(system: str, workload: str, size: str, folder: str, servers: Servers) -> dict[str, Any]:

@@ -80,13 +80,12 @@ class Workload:
         run: does it once and gives the figures.
         systems: `all` for each system that can, `lamplighter` for Lamplighter with its events at info only, `both` for
             Lamplighter with and without them.
-        quick: whether a quick run does it too.
-        rare: whether only a run with --full does it.
+        when: `always`; `ours` for one that a quick run does with Lamplighter alone; `long` for one that it leaves out;
+            `rare` for one that only a run with --full does.
     """
 
     id: str
     title: str
     run: Callable[[Bench], Figures]
     systems: str = "lamplighter"
-    quick: bool = True
-    rare: bool = False
+    when: str = "always"

@@ -126,12 +126,12 @@ def schedules(number: int, bench: Bench) -> Figures:
 
 WORKLOADS = (
     Workload(id="backlog-1000", title="a backlog of 1,000 jobs", run=partial(backlog, 1_000)),
-    Workload(id="backlog-1m", title="a backlog of 1,000,000 jobs", run=partial(backlog, 1_000_000), quick=False),
-    Workload(id="backlog-10m", title="a backlog of 10,000,000 jobs", run=partial(backlog, 10_000_000), rare=True),
+    Workload(id="backlog-1m", title="a backlog of 1,000,000 jobs", run=partial(backlog, 1_000_000), when="long"),
+    Workload(id="backlog-10m", title="a backlog of 10,000,000 jobs", run=partial(backlog, 10_000_000), when="rare"),
     Workload(id="payload-100b", title="data of 100 bytes", run=partial(payload, 100)),
     Workload(id="payload-10kb", title="data of 10 kB", run=partial(payload, 10_000)),
     Workload(id="payload-1mb", title="data of 1 MiB", run=partial(payload, 1024 * 1024)),
     Workload(id="schedules-1000", title="1,000 schedules", run=partial(schedules, 1_000)),
-    Workload(id="schedules-10000", title="10,000 schedules", run=partial(schedules, 10_000), quick=False),
-    Workload(id="schedules-100000", title="100,000 schedules", run=partial(schedules, 100_000), quick=False),
+    Workload(id="schedules-10000", title="10,000 schedules", run=partial(schedules, 10_000), when="long"),
+    Workload(id="schedules-100000", title="100,000 schedules", run=partial(schedules, 100_000), when="long"),
 )

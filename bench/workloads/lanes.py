@@ -79,12 +79,13 @@ def chain(bench: Bench) -> Figures:
 
 
 WORKLOADS = (
-    Workload(id="drain-4", title="drain by four lanes", run=partial(drain, four_lanes), systems="both"),
+    Workload(id="drain-4", title="drain by four lanes", run=partial(drain, four_lanes), systems="both", when="ours"),
     Workload(
         id="drain-async-100",
         title="drain by a coroutine, 100 at once",
         run=partial(drain, hundred_tasks),
         systems="both",
+        when="ours",
     ),
     Workload(id="drain-processes", title="drain by two process lanes", run=drain_by_processes),
     Workload(id="chain", title="a chain: each job queues the next", run=chain),

@@ -197,11 +197,13 @@ def one_lane(peer: Peer) -> None:
 
 WORKLOADS = (
     Workload(id="enqueue-1", title="queue one by one, 1 thread", run=partial(enqueue, 1), systems="all"),
-    Workload(id="enqueue-8", title="8 threads", run=partial(enqueue, 8), systems="all"),
-    Workload(id="enqueue-64", title="64 threads", run=partial(enqueue, 64), systems="all"),
-    Workload(id="enqueue-async-64", title="64 asyncio tasks", run=partial(enqueue_in_tasks, 64), systems="all"),
-    Workload(id="bulk-500", title="in batches of 500", run=bulk, systems="all"),
+    Workload(id="enqueue-8", title="8 threads", run=partial(enqueue, 8), systems="all", when="ours"),
+    Workload(id="enqueue-64", title="64 threads", run=partial(enqueue, 64), systems="all", when="ours"),
+    Workload(
+        id="enqueue-async-64", title="64 asyncio tasks", run=partial(enqueue_in_tasks, 64), systems="all", when="ours"
+    ),
+    Workload(id="bulk-500", title="in batches of 500", run=bulk, systems="all", when="ours"),
     Workload(id="drain-1", title="drain, one worker, one job at a time", run=partial(drain, one_lane), systems="all"),
     Workload(id="latency-100", title="queue to start at 100 jobs a second", run=latency, systems="all"),
-    Workload(id="latency-half", title="queue to start at half load", run=latency_at_half_load, systems="lamplighter"),
+    Workload(id="latency-half", title="queue to start at half load", run=latency_at_half_load),
 )
