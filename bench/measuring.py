@@ -49,8 +49,8 @@ class Size:
 
 
 SIZES = {
-    "full": Size(rounds=5, seconds=0.6, jobs=50_000, raw_seconds=0.25),
-    "quick": Size(rounds=3, seconds=0.2, jobs=4_000, raw_seconds=0.06, share=0.1),
+    "full": Size(rounds=20, seconds=0.15, jobs=50_000, raw_seconds=0.05),
+    "quick": Size(rounds=6, seconds=0.1, jobs=4_000, raw_seconds=0.02, share=0.1),
     "tiny": Size(rounds=1, seconds=0.02, jobs=20, raw_seconds=0.01, share=0.001),
 }
 """`full` is what docs/performance.md shows, `quick` a look, `tiny` only shows that a workload runs."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from catalog import SYSTEMS
+from results import number, promises_less
 
 WIDTH, LABELS, RIGHT, TOP, ROW, BOTTOM = 760, 210, 60, 64, 26, 44
 
@@ -19,10 +20,11 @@ THEMES = {
 
 
 class Row(NamedTuple):
-    """One system: its dots, each with a short name that is written above it."""
+    """One system: its dots, each with a short name that is written above it; hollow ones when it promises less."""
 
     label: str
     ours: bool
+    weaker: bool
     dots: Sequence[tuple[str, float]]
 
 
@@ -73,8 +75,8 @@ def _rows(found: list[dict[str, Any]], wanted: list[tuple[str, str, str]]) -> li
             if (system, workload) in figures
         ]
         if dots:
-            title = next(one["title"] for (name, _), one in figures.items() if name == system)
-            rows.append(Row(title, system.startswith("lamplighter"), dots))
+            about = next(one for (name, _), one in figures.items() if name == system)
+            rows.append(Row(about["title"], system.startswith("lamplighter"), promises_less(about), dots))
     return rows
 
 
@@ -98,7 +100,7 @@ def svg(plot: Plot, colours: dict[str, str]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
         f'font-family="system-ui, sans-serif" aria-label="{escape(plot.title)}">',
         text(0, 20, plot.title, "ink", size=15),
-        text(0, 40, f"{plot.unit}, logarithmic", "soft"),
+        text(0, 40, f"{plot.unit}, logarithmic; hollow: a weaker promise", "soft"),
     ]
     bottom = height - BOTTOM
     for power in range(low, high + 1):
@@ -110,13 +112,15 @@ def svg(plot: Plot, colours: dict[str, str]) -> str:
         colour = "ours" if row.ours else "peer"
         parts.append(text(LABELS - 12, middle + 4, row.label, "ink" if row.ours else "soft", "end"))
         ends = [x(value) for _, value in row.dots]
+        paint = colours[colour]
+        look = f'fill="none" stroke="{paint}" stroke-width="2"' if row.weaker else f'fill="{paint}"'
         first = min(ends) if len(ends) > 1 else LABELS
         parts.append(
             f'<line x1="{first:.1f}" y1="{middle:.1f}" x2="{max(ends):.1f}" y2="{middle:.1f}" '
             f'stroke="{colours[colour]}" stroke-width="2" stroke-opacity="0.45"/>'
         )
         for (name, value), at in zip(row.dots, ends, strict=True):
-            parts.append(f'<circle cx="{at:.1f}" cy="{middle:.1f}" r="4.5" fill="{colours[colour]}">')
+            parts.append(f'<circle cx="{at:.1f}" cy="{middle:.1f}" r="4.5" {look}>')
             parts.append(f"<title>{escape(f'{row.label} {name}: {value:,.3g} {plot.unit}')}</title></circle>")
         parts.extend(_names(row, ends, middle, text))
     return "\n".join([*parts, "</svg>"]) + "\n"
@@ -125,7 +129,7 @@ def svg(plot: Plot, colours: dict[str, str]) -> str:
 def _names(row: Row, ends: list[float], middle: float, text: Any) -> list[str]:
     """The dots' names, left out where they would lie on one another; a lone dot has its value beside it."""
     if len(row.dots) == 1:
-        return [text(ends[0] + 9, middle + 4, f"{row.dots[0][1]:,.0f}", "soft", size=11)]
+        return [text(ends[0] + 9, middle + 4, number(row.dots[0][1]), "soft", size=11)]
     parts, last = [], -math.inf
     for at, (name, _) in sorted(zip(ends, row.dots, strict=True)):
         if at - last > 7 * len(name) + 3:

@@ -15,7 +15,7 @@ from typing import Any
 import plots
 from bounds import Measures, verdicts
 from catalog import SYSTEMS, WORKLOADS
-from results import medians
+from results import medians, number, promises_less
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
@@ -39,6 +39,9 @@ NAMES = {
     "dependencies_all": "in all", "per_calibration": "next to a plain loop", "schedules": "schedules",
 }  # fmt: skip
 """Of a figure, as the head of a column."""
+
+
+PROMISES_LESS = "\\* promises less than Lamplighter: see [what each row is worth](#what-each-row-is-worth)."
 
 
 class Page:
@@ -100,7 +103,7 @@ def bounds(measures: Measures) -> str:
     """Each bound: reached, by how much."""
     rows = []
     for one in verdicts(measures):
-        found = "" if one.found is None else _number(one.found)
+        found = "" if one.found is None else number(one.found)
         if one.margin is None:
             told = one.note
         elif one.margin >= 1:
@@ -119,9 +122,11 @@ def peers(found: list[dict[str, Any]], workloads: tuple[str, ...], cell: Callabl
         mine = [by_place.get((system, workload)) for workload in workloads]
         if not any(mine):
             continue
-        title = next((one["title"] for one in mine if one and "title" in one), system)
+        about = next((one for one in mine if one and "title" in one), None)
+        title = system if about is None else about["title"] + (" *" if promises_less(about) else "")
         rows.append((title, *("" if one is None else cell(one) for one in mine)))
-    return _table(("system", *(WORKLOADS[workload].title for workload in workloads)), rows)
+    table = _table(("system", *(WORKLOADS[workload].title for workload in workloads)), rows)
+    return f"{table}\n\n{PROMISES_LESS}"
 
 
 def durability(found: list[dict[str, Any]]) -> str:
@@ -142,7 +147,7 @@ def own(measures: Measures, workloads: Iterable[str]) -> str:
     lines = {workload: measures.line("lamplighter", workload).get("figures", {}) for workload in workloads}
     names = [name for name in NAMES if any(name in figures for figures in lines.values())]
     rows = [
-        (WORKLOADS[workload].title, *(_number(figures[name]) if name in figures else "" for name in names))
+        (WORKLOADS[workload].title, *(number(figures[name]) if name in figures else "" for name in names))
         for workload, figures in lines.items()
         if figures
     ]
@@ -152,7 +157,7 @@ def own(measures: Measures, workloads: Iterable[str]) -> str:
 def _rate(one: dict[str, Any]) -> str:
     if "figures" not in one:
         return _why_not(one)
-    return f"{_number(one['figures']['per_second'])}/s, {_number(one['figures']['ratio'])}x raw"
+    return f"{number(one['figures']['per_second'])}/s, {number(one['figures']['ratio'])}x raw"
 
 
 def _drain_or_latency(one: dict[str, Any]) -> str:
@@ -160,18 +165,12 @@ def _drain_or_latency(one: dict[str, Any]) -> str:
         return _why_not(one)
     figures = one["figures"]
     if "p50_ms" in figures:
-        return f"{_number(figures['p50_ms'])} / {_number(figures['p99_ms'])} ms"
-    return f"{_number(figures['per_second'])}/s"
+        return f"{number(figures['p50_ms'])} / {number(figures['p99_ms'])} ms"
+    return f"{number(figures['per_second'])}/s"
 
 
 def _why_not(one: dict[str, Any]) -> str:
     return str(one.get("skipped", "failed"))
-
-
-def _number(value: float) -> str:
-    if value == int(value) or abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -21,3 +21,15 @@ def medians(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         figures = {name: statistics.median(one["figures"][name] for one in good) for name in good[0]["figures"]}
         raws = [one["raw"] for one in good if one["raw"]]
         yield {**good[0], "figures": figures, "raw": statistics.median(raws) if raws else None, "runs": len(good)}
+
+
+def promises_less(about: dict[str, Any]) -> bool:
+    """Whether a system's figures are those of a weaker promise than Lamplighter's."""
+    return not (about["survives_power"] and about["survives_worker"])
+
+
+def number(value: float) -> str:
+    """Three digits, or whole."""
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

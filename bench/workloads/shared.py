@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -140,7 +139,7 @@ def latency_at_half_load(bench: Bench) -> Figures:
     _warm_up(peer)
     ran.expect(10**9)
     began, queued = time.perf_counter(), 0
-    while time.perf_counter() < began + bench.size.seconds:
+    while time.perf_counter() < began + bench.size.seconds_all / 5:
         peer.queue(queued)
         queued += 1
     capacity = len(ran.at) / (time.perf_counter() - began)
@@ -151,16 +150,16 @@ def latency_at_half_load(bench: Bench) -> Figures:
 
 
 def beside_raw(bench: Bench, peer: Peer, pace: float) -> Figures:
-    """Rounds at a steady pace that take turns with raw SQLite; the medians of their percentiles."""
-    rounds = []
+    """Rounds at a steady pace that take turns with raw SQLite; percentiles of how long each job waited."""
+    waits: list[float] = []
     bench.look_at_raw()
     for _ in range(bench.size.rounds):
-        rounds.append(paced(peer, pace, bench.size.seconds))
+        waits.extend(paced(peer, pace, bench.size.seconds))
         bench.look_at_raw()
-    return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+    return {**percentiles_ms(waits), "jobs": len(waits)}
 
 
-def paced(peer: Peer, pace: float, seconds: float) -> Figures:
+def paced(peer: Peer, pace: float, seconds: float) -> list[float]:
     """Queue at a steady pace, and give how long each job waited."""
     jobs = max(1, int(pace * seconds))
     sent: list[float] = []
@@ -174,7 +173,7 @@ def paced(peer: Peer, pace: float, seconds: float) -> Figures:
         peer.queue(number)
     if not ran.wait(seconds * PATIENCE + 5.0):
         raise RuntimeError(f"expected {jobs} jobs to begin, got: {len(ran.at)}")
-    return percentiles_ms([at - sent[number] for number, at in ran.at])
+    return [at - sent[number] for number, at in ran.at]
 
 
 def _warm_up(peer: Peer) -> None:
