@@ -6,6 +6,7 @@ BIN = $(VENV)/bin
 
 SEEDS ?= 1000
 QUICK ?=
+FULL ?=
 WORKLOAD ?= drain-1
 
 .PHONY: demo test check simulate mutants torture bench profile clean
@@ -33,19 +34,21 @@ torture: $(VENV)/ready
 	LAMPLIGHTER_TORTURE=1 $(BIN)/python -m pytest -q -s --timeout=7200 tests/faults tests/soak tests/test_cron_oracle.py tests/hashbase
 	LAMPLIGHTER_SEEDS=10000 $(BIN)/python -m pytest -q -s --timeout=7200 tests/campaign
 
-# Lamplighter next to what one would use instead: make bench, or make bench QUICK=1 for a look in two minutes.
+# Lamplighter next to what one would use instead, for docs/performance.md. QUICK=1: a look in two minutes; FULL=1: ten
+# million jobs too.
 bench: $(VENV)/peers
-	$(BIN)/python bench/run.py $(if $(QUICK),--quick)
+	$(BIN)/python bench/run.py $(if $(QUICK),--quick) $(if $(FULL),--full)
+	$(if $(QUICK),,$(BIN)/python bench/profiling.py)
+
+# Where the microseconds of one workload go, in bench/profile.svg: make profile WORKLOAD=chain.
+profile: $(VENV)/peers
+	$(BIN)/python bench/profiling.py $(WORKLOAD)
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
 	$(BIN)/python -m pip install -q -e ".[dev]"
 	touch $@
-
-# Where a job's microseconds go: make profile WORKLOAD=enqueue-1 draws bench/profile.svg.
-profile: $(VENV)/peers
-	$(BIN)/python bench/profiling.py $(WORKLOAD)
 
 $(VENV)/peers: $(VENV)/ready
 	$(BIN)/python -m pip install -q -e ".[bench]"

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from catalog import SYSTEMS
+from catalog import SYSTEMS, WORKLOADS
 from results import number, promises_less
 
 WIDTH, LABELS, RIGHT, TOP, ROW, BOTTOM = 760, 210, 60, 64, 26, 44
@@ -61,8 +61,21 @@ def plots(found: list[dict[str, Any]]) -> list[Plot]:
             "latency", "Queue to first statement of the handler, 100 jobs a second", "ms",
             _rows(found, [("p50", "latency-100", "p50_ms"), ("p99", "latency-100", "p99_ms")]),
         ),
+        Plot(
+            "growth", "A claim, a run and an ending, at a growing backlog", "us of the processor",
+            _own_rows(found, ("backlog-1000", "backlog-1m", "backlog-10m"), "claim_cpu_us"),
+        ),
     ]  # fmt: skip
     return [plot for plot in made if plot.rows]
+
+
+def _own_rows(found: list[dict[str, Any]], workloads: tuple[str, ...], figure: str) -> list[Row]:
+    measured = {one["workload"]: one for one in found if one["system"] == "lamplighter" and "figures" in one}
+    return [
+        Row(WORKLOADS[workload].title, True, False, [("", measured[workload]["figures"][figure])])
+        for workload in workloads
+        if workload in measured
+    ]
 
 
 def _rows(found: list[dict[str, Any]], wanted: list[tuple[str, str, str]]) -> list[Row]:

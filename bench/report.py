@@ -111,7 +111,7 @@ def bounds(measures: Measures) -> str:
         else:
             told = f"**missed**, {one.margin:.2f} times"
         rows.append((one.figure, one.bound, found, told))
-    return _table(("figure", "bound", "measured", "by how much"), rows)
+    return table(("figure", "bound", "measured", "by how much"), rows)
 
 
 def peers(found: list[dict[str, Any]], workloads: tuple[str, ...], cell: Callable[[dict[str, Any]], str]) -> str:
@@ -125,8 +125,8 @@ def peers(found: list[dict[str, Any]], workloads: tuple[str, ...], cell: Callabl
         about = next((one for one in mine if one and "title" in one), None)
         title = system if about is None else about["title"] + (" *" if promises_less(about) else "")
         rows.append((title, *("" if one is None else cell(one) for one in mine)))
-    table = _table(("system", *(WORKLOADS[workload].title for workload in workloads)), rows)
-    return f"{table}\n\n{PROMISES_LESS}"
+    head = ("system", *(WORKLOADS[workload].title for workload in workloads))
+    return f"{table(head, rows)}\n\n{PROMISES_LESS}"
 
 
 def durability(found: list[dict[str, Any]]) -> str:
@@ -139,7 +139,7 @@ def durability(found: list[dict[str, Any]]) -> str:
         )
         for one in told.values()
     ]  # fmt: skip
-    return _table(("system", "a queued job survives a power cut", "a taken job comes back by itself", "how"), rows)
+    return table(("system", "a queued job survives a power cut", "a taken job comes back by itself", "how"), rows)
 
 
 def own(measures: Measures, workloads: Iterable[str]) -> str:
@@ -151,7 +151,7 @@ def own(measures: Measures, workloads: Iterable[str]) -> str:
         for workload, figures in lines.items()
         if figures
     ]
-    return _table(("", *(NAMES[name] for name in names)), rows)
+    return table(("", *(NAMES[name] for name in names)), rows)
 
 
 def _rate(one: dict[str, Any]) -> str:
@@ -173,7 +173,8 @@ def _why_not(one: dict[str, Any]) -> str:
     return str(one.get("skipped", "failed"))
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """In Markdown."""
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -117,7 +118,17 @@ def test_the_page_takes_the_tables_of_a_run(tiny: dict[str, dict[str, Any]], tmp
     assert "| Lamplighter, events at info |" in text
     assert (tmp_path / "plots" / "queue-dark.svg").read_text("utf-8").startswith("<svg")
     drawn = {path.name for path in (tmp_path / "plots").iterdir()}
-    assert all(name in text for name in drawn)
+    assert drawn == {name for name in re.findall(r"plots/([\w-]+\.svg)", text) if not name.startswith("profile-")}
+
+
+def test_a_page_that_has_figures_has_its_plots() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    places = re.findall(r"<!-- bench:\w+ -->\n(.*?)<!-- /bench -->", page, re.DOTALL)
+
+    assert places
+    assert len({bool(place.strip()) for place in places}) == 1, "expected all of its tables to be of one run"
+    if any(place.strip() for place in places):
+        assert not [name for name in re.findall(r"plots/[\w-]+\.svg", page) if not (ROOT / "docs" / name).exists()]
 
 
 def line(system: str, workload: str, raw: float | None = 6000.0, *, durable: bool = True, **figures: float) -> Any:
