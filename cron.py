@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple, Protocol, cast, get_args
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,10 @@ from .zones import load_zone
 __all__ = ["DstFold", "DstGap", "Rule", "parse_when"]
 
 WHEN_CHARACTERS_MAX = 256
+
+RULES_KEPT_MAX = 10_000
+"""So many rules are kept. To read an expression takes far longer than to look it up, and schedules that have the same
+one share it."""
 
 _NAMED = {
     "@YEARLY": "0 0 1 1 *",
@@ -120,6 +125,7 @@ def parse_when(when: object, *, timezone: str = "UTC", dst_gap: str = "run_after
     )
 
 
+@lru_cache(maxsize=RULES_KEPT_MAX)
 def _parse_text(text: str, zone: ZoneInfo, dst_gap: DstGap, dst_fold: DstFold) -> Rule:
     if len(text) > WHEN_CHARACTERS_MAX:
         raise UsageError(f"expected when to have at most {WHEN_CHARACTERS_MAX} characters, got {len(text)}")

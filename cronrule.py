@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from .intervals import INSTANT_MAX, INSTANT_MIN
+from .messages.jobs import Instant
 from .messages.slots import Due
 from .walltime import LocalTimes
 from .zones import DAY_SECONDS, Span, spans
@@ -44,6 +45,31 @@ class _Run(NamedTuple):
     note: str | None = None
 
 
+class _Memory:
+    """The last two stretches of time that were found to be without a slot, and the slots that end them.
+
+    Two, because whoever fires a slot asks for it and for the one after it. Any thread may ask: they are replaced
+    together, and one that is lost is found again.
+    """
+
+    __slots__ = ("_stretches",)
+
+    def __init__(self) -> None:
+        self._stretches: tuple[tuple[Instant, Due], ...] = ()
+
+    def after(self, instant: Instant) -> Due | None:
+        """The first slot after this instant, if it is known."""
+        for start, due in self._stretches:
+            if start <= instant < due.slot:
+                return due
+        return None
+
+    def note(self, instant: Instant, due: Due) -> None:
+        """There is no slot between this instant and that one."""
+        others = [stretch for stretch in self._stretches if stretch[1].slot != due.slot]
+        self._stretches = ((instant, due), *others[:1])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronRule:
     """A cron expression in a zone. See `cron.Rule` for what the methods promise.
@@ -55,6 +81,7 @@ class CronRule:
         interval_like: whether it follows the clock on the wall, rather than naming times of a day.
         dst_gap: what becomes of a time of day that a gap leaves out.
         dst_fold: which one is meant of a time of day that happens twice.
+        memory: what has been asked of late. Many schedules share a rule, and ask the same.
     """
 
     text: str
@@ -63,10 +90,17 @@ class CronRule:
     interval_like: bool
     dst_gap: DstGap
     dst_fold: DstFold
+    memory: _Memory = field(default_factory=_Memory, repr=False, compare=False)
 
     def after(self, instant: float) -> Due | None:
         """The first slot strictly after this instant, or None past the end of the calendar."""
-        return next(self.between(instant, INSTANT_MAX), None)
+        known = self.memory.after(instant)
+        if known is not None:
+            return known
+        found = next(self.between(instant, INSTANT_MAX), None)
+        if found is not None:
+            self.memory.note(instant, found)
+        return found
 
     def between(self, start: float, end: float) -> Iterator[Due]:
         """The slots after `start` up to and including `end`, in order."""

@@ -18,6 +18,9 @@ INTERVAL_DAYS_MAX = 36_500
 INSTANT_MAX = 253_370_764_800  # 9999-01-01T00:00:00Z
 INSTANT_MIN = -62_104_060_800  # 0002-01-01T00:00:00Z
 
+ONCE = "@at"
+"""How the text of a single date-time begins."""
+
 _SECOND_US = 1_000_000
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 _EVERY = re.compile(r"@every\s+(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)(?:\.(\d{1,6}))?s)?", re.ASCII | re.IGNORECASE)
@@ -158,7 +161,7 @@ def once_at(moment: datetime) -> Once:
     instant = moment.timestamp()
     if not INSTANT_MIN <= instant <= INSTANT_MAX:
         raise UsageError(f"expected a date-time between the years 2 and 9998, got: {moment!r}")
-    return Once(f"@at {moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z", instant)
+    return Once(f"{ONCE} {moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z", instant)
 
 
 def parse_at(text: str) -> Once:
@@ -167,7 +170,7 @@ def parse_at(text: str) -> Once:
     Raises:
         UsageError: it is no date-time in ISO 8601, or has no offset from UTC.
     """
-    moment = text[len("@at") :].strip().upper()
+    moment = text[len(ONCE) :].strip().upper()
     try:
         return once_at(datetime.fromisoformat(moment))
     except UsageError:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from functools import partial
 from typing import Any
 
 from .actors.base import ActorContext, Post
@@ -24,6 +25,7 @@ from .log import Log, Subscription
 from .messages.jobs import Seconds
 from .messages.mail import (
     ClockJumped,
+    Declare,
     Died,
     Down,
     Drain,
@@ -55,6 +57,9 @@ SETTLE_SECONDS_MAX = 5.0
 STOP_SECONDS_MAX = 5.0
 """How long an actor may take to stop before it is left behind."""
 
+DECLARED_MAX = 1_000
+"""How many schedules one turn stores: others' mail waits for so long."""
+
 LOST_SECONDS = 0.01
 """Between two looks for a broker that is being restarted."""
 
@@ -71,7 +76,7 @@ class Life:
         logger: Any,
         durability: str,
         handlers: Callable[[str], Sequence[Handler]],
-        declared: Callable[[], Sequence[ScheduleRecord]],
+        is_declared: Callable[[str], bool],
         queue: Callable[[str, Any, dict[str, Any], str], Job[Any]],
         subscriptions: Sequence[Subscription],
         failed: Callable[[str], None],
@@ -92,7 +97,7 @@ class Life:
         self.memory = Memory()
         self._durability = durability
         self._handlers = handlers
-        self._declared = declared
+        self._is_declared = is_declared
         self._failed = failed
         self._subscriptions = subscriptions
         self._quiet = environment.event()
@@ -203,12 +208,9 @@ class Life:
 
     def _scheduler_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:
-            return SchedulerActor.start(self._context, incarnation, store=self.store, declared=self._declared_ids)
+            return SchedulerActor.start(self._context, incarnation, store=self.store, is_declared=self._is_declared)
 
         return ChildSpec(id="scheduler", start=start, budget=self._budget())
-
-    def _declared_ids(self) -> set[str]:
-        return {record.id for record in self._declared()}
 
     def _start_supervisor(self, incarnation: int) -> object:
         return Supervisor.start(self._context, incarnation, self._family, self._announce, self._give_up)
@@ -276,6 +278,16 @@ class Life:
                 raise asking.gave_up() from None
             except BrokerLost as lost:
                 asking.lost(lost)
+
+    def declare(self, schedules: Sequence[ScheduleRecord]) -> None:
+        """Have schedules stored, and heeded from now on. Many take several turns, each of which holds for itself.
+
+        Raises:
+            StoreUnavailable, LamplighterError: as `ask`; what is stored by then stays, and may be declared again.
+        """
+        for first in range(0, len(schedules), DECLARED_MAX):
+            some = tuple(schedules[first : first + DECLARED_MAX])
+            self.ask(partial(_declare, some))
 
     async def ask_async(
         self, make: Callable[[Future[Any]], Any], *, job_id: str | None = None, corr: str | None = None
@@ -423,6 +435,10 @@ class Life:
             restarts_in_window=0 if child is None else len(child.spec.budget.recent(child.deaths, now)),
             last_crash=None if child is None else child.last_crash,
         )
+
+
+def _declare(schedules: tuple[ScheduleRecord, ...], reply: Future[Any]) -> Declare:
+    return Declare(schedules=schedules, reply=reply)
 
 
 class Asking:

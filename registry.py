@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .lanes.handler import Handler
 from .messages.schedules import ScheduleRecord
@@ -42,10 +42,10 @@ class Registry:
         """The names that have, or had, a handler."""
         return list(self._handlers)
 
-    def add_schedule(self, schedule: ScheduleRecord) -> None:
-        """Declare a schedule for as long as the runtime lives."""
+    def add_schedules(self, schedules: Iterable[ScheduleRecord]) -> None:
+        """Declare schedules for as long as the runtime lives."""
         with self._lock:
-            self._schedules[schedule.id] = schedule
+            self._schedules.update((schedule.id, schedule) for schedule in schedules)
 
     def remove_schedule(self, schedule_id: str) -> ScheduleRecord | None:
         """The schedule that is gone; None when there was none."""
@@ -59,3 +59,7 @@ class Registry:
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         """One declared schedule."""
         return self._schedules.get(schedule_id)
+
+    def has_schedule(self, schedule_id: str) -> bool:
+        """Whether a schedule is declared."""
+        return schedule_id in self._schedules

@@ -8,8 +8,6 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable, Collection
-from concurrent.futures import Future
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,8 +20,7 @@ from .life import Life
 from .limits import Limits
 from .log import Subscription, check_events, current_corr
 from .messages.jobs import Instant, JobSpec, Seconds
-from .messages.mail import Declare, Queue
-from .messages.schedules import ScheduleRecord
+from .messages.mail import Queue
 from .registry import Registry
 from .scheduler import Scheduler
 from .stores.base import Store
@@ -104,7 +101,7 @@ class Runtime:
                 logger=self._logger,
                 durability=self._durability,
                 handlers=self.registry.handlers,
-                declared=self.registry.schedules,
+                is_declared=self.registry.has_schedule,
                 queue=self._queue_from_job,
                 subscriptions=self._subscriptions,
                 failed=self._failed,
@@ -113,8 +110,7 @@ class Runtime:
             self._life = life
             self._ended.clear()
             try:
-                for schedule in self.registry.schedules():
-                    life.ask(partial(_declare, schedule))
+                life.declare(self.registry.schedules())
             except BaseException:
                 # A start that fails has started nothing: the next one begins anew.
                 self._life = None
@@ -283,10 +279,6 @@ class Runtime:
     def _forked(self) -> None:
         # Another thread of the parent may have held it at the moment of the fork.
         self._lock = threading.RLock()
-
-
-def _declare(schedule: ScheduleRecord, reply: Future[Any]) -> Declare:
-    return Declare(schedule=schedule, reply=reply)
 
 
 def _address(store: Any) -> str:

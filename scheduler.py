@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from .errors import UnknownSchedule, UsageError
 from .job import Job
 from .log import current_corr
 from .messages.jobs import NewJob, Seconds
-from .messages.mail import Declare, Forget, PauseSchedule, Queue, ScheduleChanged
+from .messages.mail import Forget, PauseSchedule, Queue, SchedulesChanged
 from .messages.schedules import ScheduleRecord, SlotEntry
 from .slots import check_catch_up, schedule_id
 
@@ -119,21 +119,20 @@ class Scheduler:
             catch_up_max=catch_up_max, overlap=overlap, dst_gap=dst_gap, dst_fold=dst_fold, jitter=jitter,
             durable=durable,
         )  # fmt: skip
-        if not durable:
-            self._runtime.registry.add_schedule(record)
-            if self._runtime.life is None:
-                return record.id
-        self._runtime.living().ask(lambda reply: Declare(schedule=record, reply=reply))
+        self._declare([record])
         return record.id
 
     def add_many(self, schedules: Iterable[dict[str, Any]]) -> list[str]:
-        """Add several; each is the arguments of `add` as a dict. All are checked before the first is added."""
-        wanted: Sequence[Any] = tuple(schedules)
-        for arguments in wanted:
-            if not isinstance(arguments, dict) or not {"name", "when"} <= arguments.keys():
-                raise UsageError(f"expected a dict with name and when, got: {arguments!r:.200}")
-            self._check(**{"data": None, **_DEFAULTS, **arguments})
-        return [self.add(**arguments) for arguments in wanted]
+        """Add several; each is the arguments of `add` as a dict. All are checked before the first is added.
+
+        Many are stored a thousand at a time: when the store fails in between, the call can be made again.
+
+        Raises:
+            UsageError, NotStarted: as `add`.
+        """
+        records = list(self._check_all(schedules))
+        self._declare(records)
+        return [record.id for record in records]
 
     def list(self, name: str | None = None) -> Sequence[Schedule]:
         """The active schedules of a name, or all: those declared here, and the durable ones of the store."""
@@ -154,7 +153,7 @@ class Scheduler:
         self._runtime.registry.remove_schedule(schedule_id)
         if life is not None:
             life.log.emit("schedule.removed", schedule=schedule_id, job_name=record.name)
-            life.post.tell("scheduler", ScheduleChanged(schedule_id=schedule_id, record=None))
+            life.post.tell("scheduler", SchedulesChanged(gone=(schedule_id,)))
 
     def pause(self, schedule_id: str) -> None:
         """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped."""
@@ -213,10 +212,28 @@ class Scheduler:
         return {**declared, **stored}
 
     def _known(self, schedule_id: str) -> ScheduleRecord:
-        record = self._active().get(schedule_id) if isinstance(schedule_id, str) else None
-        if record is None:
-            raise UnknownSchedule(f"expected the id of an active schedule, as add gave it, got: {schedule_id!r}")
-        return record
+        if isinstance(schedule_id, str):
+            declared, life = self._runtime.registry.schedule(schedule_id), self._runtime.life
+            stored = None if life is None else life.store.schedule(schedule_id)
+            if stored is not None and (stored.durable or declared is not None):
+                return stored
+            if declared is not None:
+                return declared
+        raise UnknownSchedule(f"expected the id of an active schedule, as add gave it, got: {schedule_id!r}")
+
+    def _declare(self, records: Sequence[ScheduleRecord]) -> None:
+        durable = any(record.durable for record in records)
+        # A durable one needs a life. Said before anything is declared.
+        life = self._runtime.living() if durable else self._runtime.life
+        self._runtime.registry.add_schedules(record for record in records if not record.durable)
+        if life is not None:
+            life.declare(records)
+
+    def _check_all(self, schedules: Iterable[dict[str, Any]]) -> Iterator[ScheduleRecord]:
+        for arguments in schedules:
+            if not isinstance(arguments, dict) or not {"name", "when"} <= arguments.keys():
+                raise UsageError(f"expected a dict with name and when, got: {arguments!r:.200}")
+            yield self._check(**{"data": None, **_DEFAULTS, **arguments})
 
     def _picture(self, record: ScheduleRecord) -> Schedule:
         due = _rule(record).after(max(record.accounted_to, self._runtime.now()))

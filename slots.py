@@ -75,6 +75,9 @@ def account(
     check_catch_up(catch_up, catch_up_window, catch_up_max)
     if now <= accounted_to:
         return Accounting(fires=(), skipped=(), accounted_to=accounted_to)
+    first = rule.after(accounted_to)
+    if first is None or first.slot > now:
+        return Accounting(fires=(), skipped=(), accounted_to=now)
     recent_from = max(accounted_to, now - late_seconds)
     recent = [_recent(due, now) for due in rule.between(recent_from, now)]
     if catch_up == "skip":

@@ -44,6 +44,7 @@ from ..messages.mail import (
     Revoke,
     Settled,
     Tick,
+    Ticked,
     Up,
     Wake,
 )
@@ -116,6 +117,7 @@ class JobBroker(RuntimeActor):
         self._presence_due = 0.0
         self._looked_at = 0.0
         self._slots_due = 0.0
+        self._schedules_seen = 0
         self._abroad = False
         self._waiting_since: float | None = None
         self._timers: dict[str, tuple[float, Any]] = {}
@@ -367,6 +369,8 @@ class JobBroker(RuntimeActor):
         self._memory.told = out.did or self._memory.told
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
+        if out.ticked:
+            self.tell("scheduler", Ticked(accounts=tuple(out.ticked)))
         for to, body, speaker in out.tells:
             self.context.post.tell(to, body, speaker=speaker)
         for reply, value, error in out.replies:
@@ -427,7 +431,10 @@ class JobBroker(RuntimeActor):
             self._desk.roll_call = True
         # Their names may have changed, which decides whether a job is parked.
         self._desk.others = [present.get(other.boot, other) for other in others]
-        self.tell("scheduler", Wake(reload=True))
+        change_no = self._store.change_no()
+        if change_no != self._schedules_seen:
+            self.tell("scheduler", Wake(reload=True))
+            self._schedules_seen = change_no
         self._wake_the_ended()
         for name, room in self._desk.rooms.items():
             for key, held in room.held.items():

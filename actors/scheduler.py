@@ -1,24 +1,25 @@
 """Sends a tick for every slot that is due.
 
-Owns: what it knows of each active schedule, and the ticks that are not stored yet. Hears: Wake, Ticked,
-ScheduleChanged, Report. Tells: Tick.
+Owns: what it knows of each active schedule, and which ticks are not answered yet. Hears: Wake, Ticked,
+SchedulesChanged, Report. Tells: Tick.
 
 It decides from the instant up to which slots are accounted for, never from now: so waking early, late or twice, after a
-crash or a step of the clock, changes nothing. The broker stores a tick only if that instant is still the store's.
+crash or a step of the clock, changes nothing. The broker stores a tick only if the schedule is still what it was here.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
-from itertools import count
+import math
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, cast
 
 from ..cron import Rule, parse_when
 from ..errors import StoreUnavailable, UsageError
-from ..messages.jobs import Instant
-from ..messages.mail import Mail, Report, ScheduleChanged, Tick, Ticked, Wake
+from ..messages.jobs import Instant, Seconds
+from ..messages.mail import Mail, Report, SchedulesChanged, Tick, Ticked, Wake
 from ..messages.schedules import ScheduleRecord
 from ..slots import CatchUp, account
 from ..stores.base import Store
@@ -31,168 +32,226 @@ REMEMBERED_SECONDS = 86400.0
 """A schedule that has no slot for so long is accounted for nevertheless, or retention would take it for abandoned."""
 
 RELOAD_SECONDS_MIN = 1.0
-"""Durable schedules are read again at most this often."""
+"""What others have changed is read at most this often."""
+
+RELOADED_MAX = 500
+"""How many changed schedules one look at the store reads."""
+
+STALE_ENTRIES_MIN = 1_000
+"""So many entries of the heap that hold no longer are not worth clearing away."""
+
+AT_ONCE: Instant = 0.0
 
 
 @dataclass(slots=True)
 class Active:
-    """A schedule and its parsed rule.
+    """What must be known of a schedule to tell its slots. There may be very many: no more than that, and shared rules.
 
     Attributes:
-        sent_at: since when a tick of it is on its way.
-        due: when to look at it next.
+        due: when to look at it next; `AT_ONCE` from when it has changed until it is looked at.
     """
 
-    record: ScheduleRecord
     rule: Rule
-    sent_at: float | None = None
-    due: Instant = 0.0
+    catch_up: CatchUp
+    catch_up_window: Seconds
+    catch_up_max: int
+    accounted_to: Instant
+    change_no: int
+    due: Instant = math.inf
 
 
 class SchedulerActor(RuntimeActor):
     """See the module."""
 
     def __init__(
-        self, context: ActorContext, incarnation: int, *, store: Store, declared: Callable[[], Collection[str]]
+        self, context: ActorContext, incarnation: int, *, store: Store, is_declared: Callable[[str], bool]
     ) -> None:
         super().__init__(context, "scheduler", incarnation)
         self._store = store
-        self._declared = declared
+        self._is_declared = is_declared
         self._active: dict[str, Active] = {}
         # A heap, so that a wake costs what is due, not what there is. What `Active.due` contradicts is passed over.
-        self._waiting: list[tuple[Instant, int, str]] = []
-        self._order = count()
+        self._waiting: list[tuple[Instant, str]] = []
+        # The ticks that are on their way, oldest first: since when, by monotonic time.
+        self._sent: dict[str, Seconds] = {}
         self._unusable: dict[str, Any] = {}
-        self._timer: Any = None
+        self._seen = 0
+        self._alarm: tuple[Instant, Any] | None = None
         self._reload_timer: Any = None
         self._reload_due = 0.0
 
     def on_start(self) -> None:
         """Runs on the actor's thread: know again what the predecessor knew."""
         self._reload()
-        self._look(self._active)
+        self._look()
 
     def receive(self, mail: Mail) -> None:
         match mail.body:
             case Wake(reload=False):
-                self._look()
+                self._alarm = None
             case Wake():
-                self._look(self._active if self._reload_soon() else ())
-            case Ticked(schedule_id=schedule_id, accounted_to=accounted_to):
-                active = self._active.get(schedule_id)
-                if active is not None:
-                    active.record = replace(active.record, accounted_to=accounted_to)
-                    active.sent_at = None
-                self._look([schedule_id])
-            case ScheduleChanged(schedule_id=schedule_id, record=record):
-                self._changed(schedule_id, record, self._declared())
-                self._look([schedule_id])
+                self._reload_soon()
+                self._touch_all(self._sent)
+            case Ticked(accounts=accounts):
+                for schedule_id, accounted_to, change_no in accounts:
+                    self._account(schedule_id, accounted_to, change_no)
+            case SchedulesChanged(records=records, gone=gone):
+                for schedule_id in gone:
+                    self._forget(schedule_id)
+                for record in records:
+                    self._know(record)
+                    # Whatever was sent before is answered by this.
+                    self._sent.pop(record.id, None)
+                    self._touch(record.id)
             case Report():
-                for active in self._active.values():
-                    active.sent_at = None
+                sent, self._sent = self._sent, {}
+                self._touch_all(sent)
                 self._reload()
-                self._look(self._active)
             case other:
                 raise TypeError(f"the SchedulerActor does not hear {type(other).__name__}")
+        self._look()
 
-    def _changed(self, schedule_id: str, record: ScheduleRecord | None, declared: Collection[str]) -> None:
-        if record is None or not (record.durable or schedule_id in declared):
-            self._active.pop(schedule_id, None)
+    # --- knowing --------------------------------------------------------------------------------------------
+
+    def _know(self, record: ScheduleRecord) -> None:
+        """Take over what a schedule is, unless what is known of it is newer."""
+        if not (record.durable or self._is_declared(record.id)):
+            self._forget(record.id)
             return
-        known = self._active.get(schedule_id)
-        if known is not None and known.record.definition == record.definition:
-            known.record = record
-            known.sent_at = None
+        known = self._active.get(record.id)
+        if known is not None and known.change_no >= record.change_no:
             return
         try:
             rule = parse_when(record.when, timezone=record.timezone, dst_gap=record.dst_gap, dst_fold=record.dst_fold)
         except UsageError as error:
             # A zone that this system does not know, or a rule of a newer version: it alone rests, and is said once.
-            self._active.pop(schedule_id, None)
-            if self._unusable.get(schedule_id) != record.definition:
-                self._unusable[schedule_id] = record.definition
-                self.say("schedule.unusable", schedule=schedule_id, job_name=record.name, reason=str(error))
+            self._forget(record.id)
+            if self._unusable.get(record.id) != record.definition:
+                self._unusable[record.id] = record.definition
+                self.say("schedule.unusable", schedule=record.id, job_name=record.name, reason=str(error))
             return
-        self._active[schedule_id] = Active(record, rule)
+        self._active[record.id] = Active(
+            rule=rule,
+            catch_up=cast(CatchUp, sys.intern(record.catch_up)),
+            catch_up_window=record.catch_up_window,
+            catch_up_max=record.catch_up_max,
+            accounted_to=record.accounted_to,
+            change_no=record.change_no,
+        )
+        self._sent.pop(record.id, None)
+        self._touch(record.id)
 
-    def _reload_soon(self) -> bool:
-        """Read the schedules again, now or a little later. Whether it was now."""
+    def _account(self, schedule_id: str, accounted_to: Instant, change_no: int) -> None:
+        active = self._active.get(schedule_id)
+        # Older news is of a tick that was sent before something else changed the schedule.
+        if active is not None and change_no > active.change_no:
+            active.accounted_to, active.change_no = accounted_to, change_no
+            self._sent.pop(schedule_id, None)
+            self._touch(schedule_id)
+
+    def _forget(self, schedule_id: str) -> None:
+        self._active.pop(schedule_id, None)
+        self._sent.pop(schedule_id, None)
+
+    def _reload_soon(self) -> None:
+        """Read what others have changed, now or a little later."""
         wait = self._reload_due - self.context.clock.monotonic()
         if wait <= 0.0:
             self._reload()
-            return True
-        if self._reload_timer is None:
+        elif self._reload_timer is None:
             self._reload_timer = self.context.clock.after(wait, lambda: self._tell_self(Wake(reload=True)))
-        return False
 
     def _reload(self) -> None:
+        """Read what has changed since the last time. What was removed is noticed when its next tick is refused."""
         self._reload_timer = None
         self._reload_due = self.context.clock.monotonic() + RELOAD_SECONDS_MIN
         try:
-            stored = {record.id: record for record in self._store.schedules()}
+            while changed := self._store.schedules_changed(self._seen, RELOADED_MAX):
+                for record in changed:
+                    self._know(record)
+                self._seen = changed[-1].change_no
         except StoreUnavailable:
             self._reload_timer = self.context.clock.after(
                 RELOAD_SECONDS_MIN, lambda: self._tell_self(Wake(reload=True))
             )
-            return
-        declared = self._declared()
-        for schedule_id in dict.fromkeys([*self._active, *stored]):
+
+    # --- looking --------------------------------------------------------------------------------------------
+
+    def _touch(self, schedule_id: str) -> None:
+        """Look at a schedule at once."""
+        active = self._active.get(schedule_id)
+        if active is not None and active.due != AT_ONCE:
+            self._look_at(schedule_id, active, AT_ONCE)
+
+    def _touch_all(self, ids: Iterable[str]) -> None:
+        for schedule_id in ids:
+            self._touch(schedule_id)
+
+    def _look_at(self, schedule_id: str, active: Active, due: Instant) -> None:
+        active.due = due
+        heapq.heappush(self._waiting, (due, schedule_id))
+
+    def _look(self) -> None:
+        """Send what is due, as far as the broker can take it, and be woken for the next."""
+        now, age = self.context.clock.now(), self.context.clock.monotonic()
+        while self._waiting and self._waiting[0][0] <= now and self._may_send(age):
+            due, schedule_id = heapq.heappop(self._waiting)
             active = self._active.get(schedule_id)
-            if active is None or active.sent_at is None:
-                self._changed(schedule_id, stored.get(schedule_id), declared)
+            if active is not None and active.due == due:
+                self._look_at(schedule_id, active, self._consider(schedule_id, active, now, age))
+        self._clear_stale()
+        self._set_alarm(now)
 
-    def _look(self, changed: Iterable[str] = ()) -> None:
-        """Send what is due, among what has changed and what time has come for, and be woken for the next."""
-        for schedule_id in changed:
-            if schedule_id in self._active:
-                self._consider(schedule_id, self._active[schedule_id])
-        now = self.context.clock.now()
-        while self._waiting and self._waiting[0][0] <= now:
-            entry = heapq.heappop(self._waiting)
-            if self._is_current(entry):
-                # So that it comes back, whatever the clock says by now.
-                self._active[entry[2]].due = 0.0
-                self._consider(entry[2], self._active[entry[2]])
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None
-        while self._waiting and not self._is_current(self._waiting[0]):
-            heapq.heappop(self._waiting)
-        if self._waiting:
-            self._timer = self.context.clock.at(self._waiting[0][0], lambda: self._tell_self(Wake()))
+    def _may_send(self, age: Seconds) -> bool:
+        """Whether the broker has answered most of what it was told. What it has refused is not waited for for ever."""
+        while self._sent and age - next(iter(self._sent.values())) >= TICK_SECONDS_MAX:
+            del self._sent[next(iter(self._sent))]
+        return len(self._sent) < self.context.limits.turn_messages_max
 
-    def _is_current(self, entry: tuple[Instant, int, str]) -> bool:
-        active = self._active.get(entry[2])
-        return active is not None and active.due == entry[0]
-
-    def _consider(self, schedule_id: str, active: Active) -> None:
-        """Send a tick if there is something to account for, and know when to look again."""
-        due = self._next_look(active)
-        if due != active.due:
-            active.due = due
-            heapq.heappush(self._waiting, (due, next(self._order), schedule_id))
-
-    def _next_look(self, active: Active) -> Instant:
-        now, ages, record = self.context.clock.now(), self.context.clock.monotonic(), active.record
-        if active.sent_at is not None and ages - active.sent_at < TICK_SECONDS_MAX:
+    def _consider(self, schedule_id: str, active: Active, now: Instant, age: Seconds) -> Instant:
+        """Send a tick if there is something to account for. When to look again."""
+        if schedule_id in self._sent:
             return now + TICK_SECONDS_MAX
         accounting = account(
             active.rule,
-            accounted_to=record.accounted_to,
+            accounted_to=active.accounted_to,
             now=now,
-            catch_up=cast(CatchUp, record.catch_up),
-            catch_up_window=record.catch_up_window,
-            catch_up_max=record.catch_up_max,
+            catch_up=active.catch_up,
+            catch_up_window=active.catch_up_window,
+            catch_up_max=active.catch_up_max,
             late_seconds=self.context.limits.late_seconds,
         )
         # Without a slot for a day, say so all the same: what is not accounted for long enough is forgotten.
-        remember_at = record.accounted_to + REMEMBERED_SECONDS
+        remember_at = active.accounted_to + REMEMBERED_SECONDS
         if accounting.fires or accounting.skipped or remember_at < now:
-            active.sent_at = ages
-            self.tell("broker", Tick(schedule=record, since=record.accounted_to, accounting=accounting))
+            self._sent[schedule_id] = age
+            self.tell("broker", Tick(schedule_id=schedule_id, change_no=active.change_no, accounting=accounting))
             return now + TICK_SECONDS_MAX
-        due = active.rule.after(max(now, record.accounted_to))
+        due = active.rule.after(max(now, active.accounted_to))
         return remember_at + 1.0 if due is None else min(due.slot, remember_at + 1.0)
+
+    def _clear_stale(self) -> None:
+        """Drop entries that hold no longer: those at the top, and all of them once they are the most."""
+        if len(self._waiting) > 2 * len(self._active) + STALE_ENTRIES_MIN:
+            self._waiting = [(active.due, schedule_id) for schedule_id, active in self._active.items()]
+            heapq.heapify(self._waiting)
+        while self._waiting:
+            due, schedule_id = self._waiting[0]
+            active = self._active.get(schedule_id)
+            if active is not None and active.due == due:
+                return
+            heapq.heappop(self._waiting)
+
+    def _set_alarm(self, now: Instant) -> None:
+        """Be woken for the next slot, or to go on when the broker does not answer."""
+        due = self._waiting[0][0] if self._waiting else None
+        if due is not None and due <= now:
+            due = now + TICK_SECONDS_MAX
+        if self._alarm is not None:
+            if self._alarm[0] == due:
+                return
+            self._alarm[1].cancel()
+        self._alarm = None if due is None else (due, self.context.clock.at(due, lambda: self._tell_self(Wake())))
 
     def _tell_self(self, body: Any) -> None:
         self.context.post.tell(self.name, body)

@@ -107,10 +107,10 @@ class Expect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declare:
-    """Store what a schedule is, so that its memory outlives the runtime. Answered with the stored record."""
+    """Store what schedules are, so that their memory outlives the runtime."""
 
-    schedule: ScheduleRecord
-    reply: Reply | None
+    schedules: tuple[ScheduleRecord, ...]
+    reply: Reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,34 +327,33 @@ class Interrupt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """Slots of a schedule are due: account for them, from `since` to `accounting.accounted_to`."""
+    """Slots of a schedule are due: account for them, if the schedule has not changed since `change_no`."""
 
-    schedule: ScheduleRecord
-    since: Instant
+    schedule_id: str
+    change_no: int
     accounting: Accounting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticked:
-    """The slots of a schedule are stored up to `accounted_to`."""
+    """The slots of schedules are stored; of each, its id, up to when, and its new `change_no`."""
 
-    schedule_id: str
-    accounted_to: Instant
+    accounts: tuple[tuple[str, Instant, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wake:
-    """A slot may be due; with `reload`, another process may have changed the durable schedules."""
+    """A slot may be due; with `reload`, another process may have changed schedules."""
 
     reload: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleChanged:
-    """A schedule was declared, paused, resumed, accounted for elsewhere, or removed (None)."""
+class SchedulesChanged:
+    """Schedules were declared, or accounted for elsewhere (`records`), or removed (`gone`, their ids)."""
 
-    schedule_id: str
-    record: ScheduleRecord | None
+    records: tuple[ScheduleRecord, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 # --- the supervisor -----------------------------------------------------------------------------------------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .jobs import Instant, Seconds
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleRecord:
+class ScheduleRecord(NamedTuple):
     """A schedule as the store keeps it; the fields are the columns of its table, in order.
 
     Attributes:
@@ -18,6 +18,8 @@ class ScheduleRecord:
         accounted_to: every slot up to this instant is accounted for.
         changed_at: since when it is what it is; earlier slots are not its own.
         last_slot: the newest slot that fired.
+        change_no: the number of its last change, by which it became what it is or more of its slots were accounted
+            for. All schedules of a store share one count, which only rises.
     """
 
     id: str
@@ -37,6 +39,7 @@ class ScheduleRecord:
     accounted_to: Instant
     changed_at: Instant
     last_slot: Instant | None
+    change_no: int = 0
 
     @property
     def definition(self) -> tuple[object, ...]:

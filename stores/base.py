@@ -133,8 +133,11 @@ class Turn(Protocol):
     def pull_forward(self) -> int:
         """The clock stepped back: make due what was queued without a delay in what is now the future."""
 
-    def declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
-        """Insert, or replace when its definition changed, and say which (`added`, `changed`, None)."""
+    def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
+        """Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of each, in order.
+
+        What is new or has changed counts from now and has a new `change_no`.
+        """
 
     def forget_schedule(self, schedule_id: str) -> bool:
         """Remove a schedule. False when there is none."""
@@ -157,8 +160,8 @@ class Turn(Protocol):
         False when a row is there already.
         """
 
-    def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> None:
-        """Every slot of the schedule up to this instant is accounted for."""
+    def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:
+        """Every slot of the schedule up to this instant is accounted for. Gives the schedule's new `change_no`."""
 
     def register(self, boot: BootRecord) -> None:
         """Make a boot known to the others."""
@@ -261,6 +264,15 @@ class Store(Protocol):
 
     def schedules(self) -> Sequence[ScheduleRecord]:
         """Every schedule that the store remembers."""
+
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        """One schedule."""
+
+    def change_no(self) -> int:
+        """The number of the last change of any schedule; it only rises."""
+
+    def schedules_changed(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
+        """The schedules whose `change_no` is above `since`, in its order, at most so many. One removed is not told."""
 
     def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
         """What became of the slots in [start, end), in order."""

@@ -56,9 +56,10 @@ JOB_COLUMNS = """
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
         """create table lamplighter_store (
-          one integer primary key check (one = 1), schema_version integer not null, rev integer not null
+          one integer primary key check (one = 1), schema_version integer not null, rev integer not null,
+          change_no integer not null
         ) strict""",
-        "insert into lamplighter_store values (1, 0, 0)",
+        "insert into lamplighter_store values (1, 0, 0, 0)",
         f"create table lamplighter_jobs ({JOB_COLUMNS}) strict",
         # What a lane takes next: one range read a priority.
         """create index lamplighter_jobs_due on lamplighter_jobs (name, priority desc, run_at, no)
@@ -90,8 +91,11 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
           id text primary key, name text not null, "when" text not null, data text not null, timezone text not null,
           dst_gap text not null, dst_fold text not null, catch_up text not null, catch_up_window real not null,
           catch_up_max integer not null, overlap text not null, jitter real not null, durable integer not null,
-          paused integer not null, accounted_to real not null, changed_at real not null, last_slot real
+          paused integer not null, accounted_to real not null, changed_at real not null, last_slot real,
+          change_no integer not null
         ) strict""",
+        # What has changed since somebody looked: one range read, however many there are.
+        "create index lamplighter_schedules_changes on lamplighter_schedules (change_no)",
         # A slot fires once: its row and its job are inserted in one transaction, under this key.
         """create table lamplighter_slots (
           schedule_id text not null, slot real not null, last real not null, count integer not null,

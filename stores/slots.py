@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import astuple, replace
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..messages.jobs import Instant, JobRecord, NewJob
@@ -14,7 +14,10 @@ from .base import Deed
 SLOT_SECONDS_KEPT_MIN = 7 * 24 * 3600.0
 """Slots are remembered for seven days, or for the catch-up window if that is longer."""
 
-REPLACE_SCHEDULE = f"insert or replace into lamplighter_schedules values ({', '.join('?' * 17)})"
+REPLACE_SCHEDULE = f"insert or replace into lamplighter_schedules values ({', '.join('?' * 18)})"
+
+KNOWN_IDS_MAX = 500
+"""How many schedules one statement looks up: SQLite may take no more than 999 parameters."""
 
 
 class SlotTurn:
@@ -28,24 +31,41 @@ class SlotTurn:
         def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
             """See `SqliteTurn`."""
 
-    def declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
-        known = self.schedule(schedule.id)
-        if known is not None and known.definition == schedule.definition:
-            return known, None
-        # A new or changed schedule counts from the change; a pause survives it.
-        stored = replace(
-            schedule,
-            accounted_to=self.now,
-            changed_at=self.now,
-            paused=known.paused if known is not None else 0,
-            last_slot=known.last_slot if known is not None else None,
-        )
-        self._connection.execute(REPLACE_SCHEDULE, astuple(stored))
-        return stored, "added" if known is None else "changed"
+    def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
+        known = {record.id: record for record in self._known(schedule.id for schedule in schedules)}
+        told: list[tuple[ScheduleRecord, str | None]] = []
+        changed: list[ScheduleRecord] = []
+        change_no = self._connection.execute("select change_no from lamplighter_store").fetchone()[0]
+        for schedule in schedules:
+            before = known.get(schedule.id)
+            if before is not None and before.definition == schedule.definition:
+                told.append((before, None))
+                continue
+            # A new or changed schedule counts from the change; a pause survives it.
+            stored = known[schedule.id] = schedule._replace(
+                accounted_to=self.now,
+                changed_at=self.now,
+                paused=0 if before is None else before.paused,
+                last_slot=None if before is None else before.last_slot,
+                change_no=change_no + len(changed) + 1,
+            )
+            changed.append(stored)
+            told.append((stored, "added" if before is None else "changed"))
+        if changed:
+            self._connection.executemany(REPLACE_SCHEDULE, changed)
+            self._connection.execute("update lamplighter_store set change_no = change_no + ?", (len(changed),))
+        return told
+
+    def _known(self, ids: Iterable[str]) -> Iterator[ScheduleRecord]:
+        asked = list(dict.fromkeys(ids))
+        for first in range(0, len(asked), KNOWN_IDS_MAX):
+            some = asked[first : first + KNOWN_IDS_MAX]
+            query = f"select * from lamplighter_schedules where id in ({', '.join('?' * len(some))})"
+            yield from map(ScheduleRecord._make, self._connection.execute(query, some))
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         row = self._connection.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
-        return None if row is None else ScheduleRecord(*row)
+        return None if row is None else ScheduleRecord._make(row)
 
     def forget_schedule(self, schedule_id: str) -> bool:
         return self._connection.execute("delete from lamplighter_schedules where id = ?", (schedule_id,)).rowcount == 1
@@ -93,12 +113,17 @@ class SlotTurn:
             )
         )  # fmt: skip
 
-    def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> None:
+    def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:
+        (change_no,) = self._connection.execute(
+            "update lamplighter_store set change_no = change_no + 1 returning change_no"
+        ).fetchone()
         self._connection.execute(
             """update lamplighter_schedules
-               set accounted_to = max(accounted_to, ?), last_slot = coalesce(?, last_slot) where id = ?""",
-            (accounted_to, last_slot, schedule_id),
+               set accounted_to = max(accounted_to, ?), last_slot = coalesce(?, last_slot), change_no = ?
+               where id = ?""",
+            (accounted_to, last_slot, change_no, schedule_id),
         )
+        return int(change_no)
 
     def prune_slots(self, before: Instant, batch: int) -> int:
         """Remove slots that no schedule needs any more, and schedules that nobody has declared for as long."""
@@ -118,6 +143,7 @@ class SlotTurn:
 
     def _insert_slot(self, entry: SlotEntry) -> bool:
         done = self._connection.execute(
-            "insert or ignore into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?)", astuple(entry)
+            "insert or ignore into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?)",
+            (entry.schedule_id, entry.slot, entry.last, entry.count, entry.outcome, entry.reason, entry.job_id),
         )
         return done.rowcount == 1

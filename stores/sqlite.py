@@ -363,7 +363,20 @@ class SqliteStore:
 
     def schedules(self) -> Sequence[ScheduleRecord]:
         with self._reading() as reader:
-            return [ScheduleRecord(*row) for row in reader.execute("select * from lamplighter_schedules order by id")]
+            return list(map(ScheduleRecord._make, reader.execute("select * from lamplighter_schedules order by id")))
+
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        with self._reading() as reader:
+            row = reader.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
+        return None if row is None else ScheduleRecord._make(row)
+
+    def change_no(self) -> int:
+        return int(self._one("select change_no from lamplighter_store"))
+
+    def schedules_changed(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
+        query = "select * from lamplighter_schedules where change_no > ? order by change_no limit ?"
+        with self._reading() as reader:
+            return list(map(ScheduleRecord._make, reader.execute(query, (since, limit))))
 
     def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
         query = """select * from lamplighter_slots

@@ -21,22 +21,24 @@ class SchedulePromises(StoreCase):
     # --- schedules ------------------------------------------------------------------------------------------
 
     def test_declare_says_whether_a_schedule_is_new_or_another(self, store: Store) -> None:
-        """Turn.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`, None)."""
+        """Turn.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of
+        each, in order."""
         with store.turn("b", NOW) as turn:
-            news = [turn.declare(a_schedule(when=when))[1] for when in ("@daily", "@daily", "@hourly")]
+            news = [turn.declare([a_schedule(when=when)])[0][1] for when in ("@daily", "@daily", "@hourly")]
 
         assert news == ["added", None, "changed"]
         assert [schedule.when for schedule in store.schedules()] == ["@hourly"]
 
     def test_declare_keeps_a_pause_and_the_last_slot_and_counts_from_a_change(self, store: Store) -> None:
-        """Turn.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`, None)."""
+        """Turn.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of
+        each, in order."""
         with store.turn("b", NOW) as turn:
-            turn.declare(a_schedule())
+            turn.declare([a_schedule()])
             turn.pause_schedule("s", paused=True)
             turn.account("s", NOW + 60, NOW + 60)
         with store.turn("b", NOW + 100) as turn:
-            same, nothing = turn.declare(a_schedule())
-            changed, news = turn.declare(a_schedule(when="0 * * * *"))
+            ((same, nothing),) = turn.declare([a_schedule()])
+            ((changed, news),) = turn.declare([a_schedule(when="0 * * * *")])
 
         assert (same.accounted_to, nothing) == (NOW + 60, None)
         assert (changed.accounted_to, changed.paused, changed.last_slot, news) == (NOW + 100, 1, NOW + 60, "changed")
@@ -44,7 +46,7 @@ class SchedulePromises(StoreCase):
     def test_a_schedule_is_forgotten_once(self, store: Store) -> None:
         """Turn.forget_schedule: Remove a schedule. False when there is none."""
         with store.turn("b", NOW) as turn:
-            turn.declare(a_schedule())
+            turn.declare([a_schedule()])
             gone = [turn.forget_schedule("s"), turn.forget_schedule("s")]
 
         assert (gone, list(store.schedules())) == ([True, False], [])
@@ -52,7 +54,7 @@ class SchedulePromises(StoreCase):
     def test_a_schedule_is_paused_and_resumed(self, store: Store) -> None:
         """Turn.pause_schedule: Pause or resume a schedule. None when there is none."""
         with store.turn("b", NOW) as turn:
-            turn.declare(a_schedule())
+            turn.declare([a_schedule()])
             paused = turn.pause_schedule("s", paused=True)
             resumed = turn.pause_schedule("s", paused=False)
             unknown = turn.pause_schedule("t", paused=True)
@@ -64,7 +66,7 @@ class SchedulePromises(StoreCase):
     def test_a_turn_sees_its_own_schedules(self, store: Store) -> None:
         """Turn.schedule: The schedule as this turn sees it."""
         with store.turn("b", NOW) as turn:
-            stored, _ = turn.declare(a_schedule())
+            ((stored, _),) = turn.declare([a_schedule()])
             seen, unknown = turn.schedule("s"), turn.schedule("t")
 
         assert (seen, unknown) == (stored, None)
@@ -72,9 +74,57 @@ class SchedulePromises(StoreCase):
     def test_every_schedule_is_remembered(self, store: Store) -> None:
         """Store.schedules: Every schedule that the store remembers."""
         with store.turn("b", NOW) as turn:
-            stored = [turn.declare(a_schedule(id=name, durable=durable))[0] for name, durable in (("a", 0), ("b", 1))]
+            declared = turn.declare([a_schedule(id=name, durable=durable) for name, durable in (("a", 0), ("b", 1))])
+            stored = [record for record, _ in declared]
 
         assert sorted(store.schedules(), key=lambda schedule: schedule.id) == stored
+
+    def test_one_schedule_is_found_by_its_id(self, store: Store) -> None:
+        """Store.schedule: One schedule."""
+        with store.turn("b", NOW) as turn:
+            stored = turn.declare([a_schedule(id=name) for name in ("a", "b")])
+
+        assert [store.schedule("b"), store.schedule("c")] == [stored[1][0], None]
+
+    def test_one_declaration_may_name_a_schedule_twice(self, store: Store) -> None:
+        """Turn.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of
+        each, in order."""
+        with store.turn("b", NOW) as turn:
+            declared = turn.declare([a_schedule(when=when) for when in ("@daily", "@daily", "@hourly")])
+
+        assert [news for _, news in declared] == ["added", None, "changed"]
+        assert list(store.schedules()) == [declared[2][0]]
+
+    def test_changes_are_numbered_over_all_schedules_and_a_number_never_comes_back(self, store: Store) -> None:
+        """Store.change_no: The number of the last change of any schedule; it only rises."""
+        numbers = [store.change_no()]
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule(id=name) for name in ("a", "b")])
+        numbers.append(store.change_no())
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule(id="b")])
+            turn.forget_schedule("b")
+        numbers.append(store.change_no())
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule(id="b")])
+            account = turn.account("a", NOW + 1, None)
+        numbers.append(store.change_no())
+
+        assert numbers == [0, 2, 2, 4]
+        assert [account, *(schedule.change_no for schedule in store.schedules())] == [4, 4, 3]
+
+    def test_who_has_seen_some_changes_is_told_the_others_only(self, store: Store) -> None:
+        """Store.schedules_changed: The schedules whose `change_no` is above `since`, in its order, at most so many."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule(id=name) for name in ("a", "b", "c", "d")])
+            turn.account("a", NOW + 1, None)
+            turn.pause_schedule("b", paused=True)
+            turn.forget_schedule("c")
+
+        def changed(since: int, limit: int) -> list[str]:
+            return [schedule.id for schedule in store.schedules_changed(since, limit)]
+
+        assert (changed(0, 9), changed(0, 2), changed(4, 9), changed(5, 9)) == (["b", "d", "a"], ["b", "d"], ["a"], [])
 
     def test_the_unfinished_jobs_of_a_schedule_are_known(self, store: Store) -> None:
         """Turn.unfinished_of: (id, state) of the queued and running jobs of a schedule."""
@@ -91,13 +141,13 @@ class SchedulePromises(StoreCase):
     def test_accounting_only_goes_forward(self, store: Store) -> None:
         """Turn.account: Every slot of the schedule up to this instant is accounted for."""
         with store.turn("b", NOW) as turn:
-            turn.declare(a_schedule())
+            turn.declare([a_schedule()])
             turn.account("s", NOW + 60, NOW + 60)
-            turn.account("s", NOW + 30, None)
+            last = turn.account("s", NOW + 30, None)
             seen = turn.schedule("s")
 
         assert seen is not None
-        assert (seen.accounted_to, seen.last_slot) == (NOW + 60, NOW + 60)
+        assert (seen.accounted_to, seen.last_slot, seen.change_no) == (NOW + 60, NOW + 60, last)
 
     # --- slots ----------------------------------------------------------------------------------------------
 
@@ -141,7 +191,7 @@ class SchedulePromises(StoreCase):
     def test_old_slots_are_pruned_and_counted_with_the_rest(self, store: Store) -> None:
         """Turn.prune: Remove at most a batch of ended jobs and, unless None, of slots; say how many."""
         with store.turn("b", NOW) as turn:
-            turn.declare(a_schedule(catch_up_window=0.0))
+            turn.declare([a_schedule(catch_up_window=0.0)])
             for slot in (NOW, NOW + 60, NOW + WEEK):
                 turn.fire(entry(slot, f"s-{slot}"), new(f"s-{slot}", run_at=NOW + 2 * WEEK))
 

@@ -73,7 +73,7 @@ def is_idle(runtime: Runtime) -> bool:
     if not isinstance(scheduler, SchedulerActor):
         return False
     actors = [life.post.find(name) for name in life.post.names()]
-    return all(active.sent_at is None for active in list(scheduler._active.values())) and not any(
+    return not scheduler._sent and not any(
         len(actor.mailbox) or actor.busy_since is not None for actor in actors if actor is not None
     )
 

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..cron import parse_when
 from ..errors import UnknownSchedule
-from ..intervals import Once
+from ..intervals import ONCE, parse_at
 from ..messages.jobs import Instant, JobState, NewJob
-from ..messages.mail import Declare, Forget, PauseSchedule, ScheduleChanged, Tick, Ticked
+from ..messages.mail import Declare, Forget, PauseSchedule, SchedulesChanged, Tick
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import Fire, SlotRange
 from ..slots import jitter_of
 from .step import Step
 
 
-def declare(step: Step, body: Declare) -> ScheduleRecord:
-    """Store what a schedule is. One that is new or has changed counts from now."""
-    stored, news = step.turn.declare(body.schedule)
-    if news is not None:
+def declare(step: Step, body: Declare) -> None:
+    """Store what schedules are. One that is new or has changed counts from now."""
+    declared = step.turn.declare(body.schedules)
+    for stored, news in declared:
+        if news is None:
+            continue
         step.say(
             f"schedule.{news}", schedule=stored.id, job_name=stored.name, when=stored.when,
             timezone=stored.timezone, dst_gap=stored.dst_gap, dst_fold=stored.dst_fold, durable=bool(stored.durable),
         )  # fmt: skip
         step.out.hint = True
         _skip_if_passed(step, stored)
-    step.tell("scheduler", ScheduleChanged(schedule_id=stored.id, record=stored))
-    return stored
+    step.tell("scheduler", SchedulesChanged(records=tuple(stored for stored, _ in declared)))
 
 
 def forget(step: Step, body: Forget) -> None:
@@ -34,34 +34,37 @@ def forget(step: Step, body: Forget) -> None:
     record = _known(step, body.schedule_id)
     step.turn.forget_schedule(body.schedule_id)
     step.say("schedule.removed", schedule=record.id, job_name=record.name)
-    step.tell("scheduler", ScheduleChanged(schedule_id=record.id, record=None))
+    step.tell("scheduler", SchedulesChanged(gone=(record.id,)))
     step.out.hint = True
 
 
 def pause(step: Step, body: PauseSchedule) -> None:
-    """Let the slots of a schedule pass, or no longer."""
+    """Let the slots of a schedule pass, or no longer. It is looked up at each slot, so no scheduler needs to know."""
     _known(step, body.schedule_id)
     record = step.turn.pause_schedule(body.schedule_id, paused=body.paused)
     assert record is not None
     step.say("schedule.paused" if body.paused else "schedule.resumed", schedule=record.id, job_name=record.name)
-    step.tell("scheduler", ScheduleChanged(schedule_id=record.id, record=record))
     step.out.hint = True
 
 
 def tick(step: Step, body: Tick) -> None:
-    """Account for due slots, if the store's account still ends where the scheduler's began."""
-    known = step.turn.schedule(body.schedule.id)
-    if known is None or known.definition != body.schedule.definition or known.accounted_to != body.since:
+    """Account for due slots, if the schedule is still what the scheduler took it for."""
+    known = step.turn.schedule(body.schedule_id)
+    if known is None:
+        step.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
+        return
+    if known.change_no != body.change_no:
         # Another runtime was first, or the schedule is another one now: the scheduler thinks again.
-        if known is not None and body.accounting.fires:
+        if body.accounting.fires:
             step.say("slot.taken", schedule=known.id, slot=body.accounting.fires[0].slot, job_name=known.name)
-        step.tell("scheduler", ScheduleChanged(schedule_id=body.schedule.id, record=known))
+        step.tell("scheduler", SchedulesChanged(records=(known,)))
         return
     for gone in body.accounting.skipped:
         _skip(step, known, gone, by=None)
     fired = [fire.slot for fire in body.accounting.fires if _fire(step, known, fire)]
-    step.turn.account(known.id, body.accounting.accounted_to, max(fired, default=None))
-    step.tell("scheduler", Ticked(schedule_id=known.id, accounted_to=body.accounting.accounted_to))
+    accounted_to = body.accounting.accounted_to
+    change_no = step.turn.account(known.id, accounted_to, max(fired, default=None))
+    step.out.ticked.append((known.id, accounted_to, change_no))
 
 
 def _fire(step: Step, schedule: ScheduleRecord, fire: Fire) -> bool:
@@ -120,9 +123,11 @@ def _hold_back(step: Step, schedule: ScheduleRecord) -> tuple[str, str | None] |
 
 def _skip_if_passed(step: Step, schedule: ScheduleRecord) -> None:
     """A date-time that had passed when it was added will never be due: say so now, because nothing else ever will."""
-    rule = parse_when(schedule.when)
-    if isinstance(rule, Once) and rule.instant <= step.turn.now:
-        gone = SlotRange(first=rule.instant, last=rule.instant, count=1, reason="it had passed when it was added")
+    if not schedule.when.startswith(ONCE):
+        return
+    instant = parse_at(schedule.when).instant
+    if instant <= step.turn.now:
+        gone = SlotRange(first=instant, last=instant, count=1, reason="it had passed when it was added")
         _skip(step, schedule, gone, by=None)
 
 

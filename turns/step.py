@@ -135,6 +135,7 @@ class Out:
     after: list[Callable[[], object]] = field(default_factory=list)
     freed: dict[str, set[Key]] = field(default_factory=dict)
     settled: dict[str, list[Key]] = field(default_factory=dict)
+    ticked: list[tuple[str, Instant, int]] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     did: tuple[Deed, ...] = ()
     hint: bool = False
