@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -86,6 +87,7 @@ class SystemClock:
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._cancelled = 0
+        self._waits_until = -math.inf
 
     def now(self) -> Instant:
         return time.time()
@@ -94,10 +96,12 @@ class SystemClock:
         return time.monotonic()
 
     def after(self, seconds: Seconds, call: Callable[[], object]) -> Timer:
-        return self._add(self._monotonic, _Call(time.monotonic() + seconds, call, self._count_cancelled))
+        timed = _Call(time.monotonic() + seconds, call, self._count_cancelled)
+        return self._add(self._monotonic, timed, timed.due)
 
     def at(self, instant: Instant, call: Callable[[], object]) -> Timer:
-        return self._add(self._wall, _Call(instant, call, self._count_cancelled))
+        timed = _Call(instant, call, self._count_cancelled)
+        return self._add(self._wall, timed, time.monotonic() + instant - time.time())
 
     def on_jump(self, call: Callable[[Seconds], object]) -> None:
         self._jumped.append(call)
@@ -113,10 +117,11 @@ class SystemClock:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(STEP_SECONDS_MAX)
 
-    def _add(self, heap: list[tuple[float, int, _Call]], timed: _Call) -> Timer:
+    def _add(self, heap: list[tuple[float, int, _Call]], timed: _Call, monotonic: float) -> Timer:
         with self._changed:
             heapq.heappush(heap, (timed.due, next(self._order), timed))
-            if heap[0][2] is timed:
+            # Only what comes before the end of its wait: most timers do not, and each wake-up costs.
+            if monotonic < self._waits_until:
                 self._changed.notify()
         return timed
 
@@ -138,7 +143,10 @@ class SystemClock:
                     return
                 due = self._take_due()
                 if not due:
-                    self._changed.wait(self._step())
+                    step = self._step()
+                    self._waits_until = time.monotonic() + step
+                    self._changed.wait(step)
+                    self._waits_until = -math.inf
                     due = self._take_due()
             moved = time.time() - time.monotonic() - offset
             if abs(moved) > JUMP_SECONDS_MIN:

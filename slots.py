@@ -78,6 +78,11 @@ def account(
     first = rule.after(accounted_to)
     if first is None or first.slot > now:
         return Accounting(fires=(), skipped=(), accounted_to=now)
+    if first.slot > now - late_seconds:
+        second = rule.after(first.slot)
+        if second is None or second.slot > now:
+            # By far the most: one slot, and no policy has a say.
+            return Accounting(fires=(_recent(first, now),), skipped=(), accounted_to=now)
     recent_from = max(accounted_to, now - late_seconds)
     recent = [_recent(due, now) for due in rule.between(recent_from, now)]
     if catch_up == "skip":
@@ -115,6 +120,8 @@ def jitter_of(schedule_id: str, slot: float, jitter: float) -> float:
 
     It depends on nothing but its arguments, so that every process computes the same, and again after a restart.
     """
+    if not jitter:
+        return 0.0
     digest = blake2b(f"{schedule_id}\n{float(slot)!r}".encode(), digest_size=_FRACTION_BITS // 8).digest()
     return int.from_bytes(digest, "big") / (1 << _FRACTION_BITS) * jitter
 

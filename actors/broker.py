@@ -15,6 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..errors import LamplighterError, StoreError, StoreUnavailable
@@ -118,6 +119,8 @@ class JobBroker(RuntimeActor):
         self._looked_at = 0.0
         self._slots_due = 0.0
         self._schedules_seen = 0
+        self._polls = False
+        self._polling = 0
         self._abroad = False
         self._waiting_since: float | None = None
         self._timers: dict[str, tuple[float, Any]] = {}
@@ -470,8 +473,21 @@ class JobBroker(RuntimeActor):
         until = min((due for due, _, _ in desk.deferred.values()), default=float("inf"))
         if until != float("inf"):
             self._again("deferred", max(0.0, until - desk.age()), Look())
-        if desk.others:
-            self._again("poll", POLL_SECONDS, Look(foreign=True), keep=True)
+        if bool(desk.others) != self._polls:
+            self._polls = bool(desk.others)
+            self._polling += 1
+            if self._polls:
+                self.context.clock.after(POLL_SECONDS, partial(self._poll, self._polling))
+
+    def _poll(self, polling: int) -> None:
+        """Runs on the clock's thread, once in a while until the broker is alone or dead.
+
+        Set again here and not in a turn, so that the clock knows of the next one before it waits: an idle second has
+        two wake-ups, one of the clock and one of the broker.
+        """
+        if polling == self._polling and not self.actor_stopped.is_set():
+            self.context.clock.after(POLL_SECONDS, partial(self._poll, polling))
+            self._tell_self(Look(foreign=True))
 
     def _look_for_expected(self, now: Instant) -> None:
         for job_id, expect in list(self._memory.expected.items()):
@@ -483,11 +499,9 @@ class JobBroker(RuntimeActor):
             self._again("expect", self._expect_wait, Look())
             self._expect_wait = min(EXPECT_SECONDS_MAX, self._expect_wait * 1.2)
 
-    def _again(self, key: str, seconds: float, body: Any, *, keep: bool = False) -> None:
+    def _again(self, key: str, seconds: float, body: Any) -> None:
         due = self.context.clock.monotonic() + seconds
         known = self._timers.get(key)
-        if keep and known is not None and known[0] > self.context.clock.monotonic():
-            return
         if known is not None:
             known[1].cancel()
         self._timers[key] = (due, self.context.clock.after(seconds, lambda: self._tell_self(body)))

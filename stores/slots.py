@@ -27,6 +27,7 @@ class SlotTurn:
         now: Instant
         _connection: sqlite3.Connection
         _skipped: list[Deed]
+        _change_no: int
 
         def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
             """See `SqliteTurn`."""
@@ -35,7 +36,6 @@ class SlotTurn:
         known = {record.id: record for record in self._known(schedule.id for schedule in schedules)}
         told: list[tuple[ScheduleRecord, str | None]] = []
         changed: list[ScheduleRecord] = []
-        change_no = self._connection.execute("select change_no from lamplighter_store").fetchone()[0]
         for schedule in schedules:
             before = known.get(schedule.id)
             if before is not None and before.definition == schedule.definition:
@@ -47,13 +47,12 @@ class SlotTurn:
                 changed_at=self.now,
                 paused=0 if before is None else before.paused,
                 last_slot=None if before is None else before.last_slot,
-                change_no=change_no + len(changed) + 1,
+                change_no=self._next_change(),
             )
             changed.append(stored)
             told.append((stored, "added" if before is None else "changed"))
         if changed:
             self._connection.executemany(REPLACE_SCHEDULE, changed)
-            self._connection.execute("update lamplighter_store set change_no = change_no + ?", (len(changed),))
         return told
 
     def _known(self, ids: Iterable[str]) -> Iterator[ScheduleRecord]:
@@ -114,16 +113,14 @@ class SlotTurn:
         )  # fmt: skip
 
     def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:
-        (change_no,) = self._connection.execute(
-            "update lamplighter_store set change_no = change_no + 1 returning change_no"
-        ).fetchone()
+        change_no = self._next_change()
         self._connection.execute(
             """update lamplighter_schedules
                set accounted_to = max(accounted_to, ?), last_slot = coalesce(?, last_slot), change_no = ?
                where id = ?""",
             (accounted_to, last_slot, change_no, schedule_id),
         )
-        return int(change_no)
+        return change_no
 
     def prune_slots(self, before: Instant, batch: int) -> int:
         """Remove slots that no schedule needs any more, and schedules that nobody has declared for as long."""
@@ -140,6 +137,10 @@ class SlotTurn:
             (before, SLOT_SECONDS_KEPT_MIN),
         )
         return gone
+
+    def _next_change(self) -> int:
+        self._change_no += 1
+        return self._change_no
 
     def _insert_slot(self, entry: SlotEntry) -> bool:
         done = self._connection.execute(

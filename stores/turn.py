@@ -41,7 +41,7 @@ INSERT_JOB = """
 """
 
 OVERVIEW = """
-  select rev,
+  select rev, change_no,
     exists (select 1 from lamplighter_pauses),
     exists (select 1 from lamplighter_jobs where rev is null),
     (select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null)
@@ -116,13 +116,18 @@ class SqliteTurn(SlotTurn, BootTurn):
         self._boot = boot
         # SQLite's number holds for one connection only; another one may begin with the same.
         self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
-        self._rev, self._has_pauses, self._has_untold, self.expiry = connection.execute(OVERVIEW).fetchone()
+        (
+            self._rev, self._change_no, self._has_pauses, self._has_untold, self.expiry
+        ) = connection.execute(OVERVIEW).fetchone()  # fmt: skip
+        self._changes_before = self._change_no
 
     def seal(self) -> None:
-        """Write what the whole turn did: the revision counter, and the boot's memory of its last turn."""
+        """Write what the whole turn did: both counters, and the boot's memory of its last turn."""
         self.did = (*self.untold, *self._skipped, *map(_deed, self.transitions))
         if self.transitions:
             self._connection.execute("update lamplighter_store set rev = ?", (self._rev,))
+        if self._change_no > self._changes_before:
+            self._connection.execute("update lamplighter_store set change_no = ?", (self._change_no,))
         if self.did:
             did = json.dumps(self.did)
             self._connection.execute("update lamplighter_boots set turn = ? where boot = ?", (did, self._boot))
