@@ -30,6 +30,9 @@ RULES_KEPT_MAX = 10_000
 """So many rules are kept. To read an expression takes far longer than to look it up, and schedules that have the same
 one share it."""
 
+DAYS_KEPT_MAX = 1_000
+"""The same of the days that expressions mean."""
+
 _NAMED = {
     "@YEARLY": "0 0 1 1 *",
     "@ANNUALLY": "0 0 1 1 *",
@@ -162,7 +165,7 @@ def _parse_cron(fields: list[str], zone: ZoneInfo, dst_gap: DstGap, dst_fold: Ds
         _check_field(kind, field, text)
     expanded, nth_weekdays = _expand(kinds, fields)
     named = dict(zip((kind.name for kind in kinds), fields, strict=True))
-    days = _days(named["day-of-month"], named["day-of-week"], expanded, nth_weekdays)
+    days = _one_for_all(_days(named["day-of-month"], named["day-of-week"], expanded, nth_weekdays))
     if not days.ever_match():
         raise UsageError(f"expected a date that comes, got: {text!r}, which no calendar has")
     times = Times(
@@ -266,6 +269,12 @@ def _days(day_of_month: str, day_of_week: str, expanded: _Expanded, nth_weekdays
             sorted((day, LAST if nth == "l" else int(nth)) for day, numbers in nth_weekdays.items() for nth in numbers)
         ),
     )
+
+
+@lru_cache(maxsize=DAYS_KEPT_MAX)
+def _one_for_all(days: Days) -> Days:
+    """The first that was equal: most expressions differ in their times of day alone, and there may be very many."""
+    return days
 
 
 def _values(expanded: list[int | str], all_values: range) -> tuple[int, ...]:

@@ -75,7 +75,7 @@ def test_a_tick_of_a_runtime_that_was_not_first_changes_nothing(runtime, recorde
     (record,) = [one for one in rt.life.store.schedules() if one.id == schedule_id]
     skipped = (SlotRange(first=1.0, last=3.0, count=3, reason="a test"),)
     accounting = Accounting(fires=(), skipped=skipped, accounted_to=record.accounted_to + 1.0)
-    tick = Tick(schedule=record, since=record.accounted_to, accounting=accounting)
+    tick = Tick(schedule_id=schedule_id, change_no=record.change_no, accounting=accounting)
 
     rt.life.post.tell("broker", tick)
     recorder.wait_for("slot.skipped", schedule=schedule_id)
