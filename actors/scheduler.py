@@ -100,9 +100,6 @@ class SchedulerActor(RuntimeActor):
                     self._forget(schedule_id)
                 for record in records:
                     self._know(record)
-                    # Whatever was sent before is answered by this.
-                    self._sent.pop(record.id, None)
-                    self._touch(record.id)
             case Report():
                 sent, self._sent = self._sent, {}
                 self._touch_all(sent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import math
 import sqlite3
 import threading
 import tracemalloc
@@ -14,7 +15,7 @@ import pytest
 from lamplighter import NotStarted
 from lamplighter.clock import SystemClock
 from lamplighter.environment import Environment, Mailbox
-from lamplighter.messages.mail import Mail, Tick, Ticked
+from lamplighter.messages.mail import Mail, SchedulesChanged, Tick, Ticked
 from lamplighter.stores.sqlite import SqliteStore
 from lamplighter.testing import Simulation
 from lamplighter.testing.clock import ManualTime
@@ -255,12 +256,16 @@ def test_the_clock_is_not_woken_for_what_comes_after_its_wait():
             clock.at(clock.now() + 3600, print)
         far = clock._changed.notified
         made.clear()
-        clock.at(clock.now() + 0.001, made.set)
+        while clock._waits_until == -math.inf:
+            threading.Event().wait(0.001)
+        clock.after(0, made.set)
+        near = clock._changed.notified
         assert made.wait(10)
     finally:
         clock.stop()
 
     assert far <= 1
+    assert near == far + 1
 
 
 def test_the_scheduler_sets_its_alarm_only_when_the_next_slot_is_another(scheduled, time, recorder):
@@ -396,6 +401,24 @@ def test_a_slot_that_a_neighbour_has_fired_is_not_tried_here(scheduled, time, re
 
     assert len(recorder.of("slot.fired", schedule=schedule)) == 1
     assert recorder.of("slot.taken") == []
+
+
+def test_old_news_of_a_schedule_changes_nothing(scheduled, time, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("work", "30 * * * *", key="k")
+    (old,) = rt.life.store.schedules()
+    rt.scheduler.add("work", "0 * * * *", key="k")
+    settle(rt, recorder)
+
+    rt.life.post.tell("scheduler", Ticked(accounts=((schedule, NOON + 3600, old.change_no),)))
+    rt.life.post.tell("scheduler", SchedulesChanged(records=(old,)))
+    settle(rt, recorder)
+    advance_to(time, NOON - 1799)
+    settle(rt, recorder)
+    advance_to(time, NOON + 1)
+    fired = recorder.wait_for("slot.fired", schedule=schedule)
+
+    assert (fired["slot"], recorder.of("slot.taken")) == (NOON, [])
 
 
 # --- firing --------------------------------------------------------------------------------------------------
