@@ -12,6 +12,8 @@ from typing import Any
 
 from .errors import UsageError
 
+_encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
 DEPTH_MAX = 100
 """How deep data may nest; a cycle is found by it too."""
 
@@ -31,7 +33,7 @@ def encode(value: Any, *, what: str, bytes_max: int) -> str:
         return "null"
     _check(value, what, 0)
     try:
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+        text = _encoder.encode(value)
     except ValueError as error:
         # An int of thousands of digits: Python writes none (sys.set_int_max_str_digits), and could not read it back.
         raise UsageError(f"expected {what} that JSON can carry, got: {error}") from None

@@ -18,7 +18,7 @@ from .errors import JobFailed, StaleClaim, UnknownHandler, UnknownJob, UsageErro
 from .job import Job
 from .lanes.handler import Handler
 from .log import current_corr
-from .messages.jobs import Attempt, JobRecord, JobSpec, JobState, NewJob, Seconds
+from .messages.jobs import ENDED, Attempt, JobRecord, JobSpec, JobState, NewJob, Seconds
 from .messages.mail import Attach, Cancel, Detach, Expect, MarkDone, Pause, Queue, Requeue
 from .messages.outcomes import Backoff, Policy
 from .payload import payload_type
@@ -384,7 +384,10 @@ class Jobs:
         return self._life(), self.check(spec, current_corr())
 
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Life, tuple[NewJob, ...]]:
-        return self._life(), tuple(self._new(one if isinstance(one, JobSpec) else _spec(one, {}))[1] for one in jobs)
+        life, corr = self._life(), current_corr()
+        now, new_id, limits = life.clock.now(), life.environment.new_id, life.limits
+        specs = (one if isinstance(one, JobSpec) else _spec(one, {}) for one in jobs)
+        return life, tuple(check_job(spec, now=now, new_id=new_id(), corr=corr, limits=limits) for spec in specs)
 
     def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Life, Callable[[Future[Any]], Requeue]]:
         life, job_id = self._life(), _id(job)
@@ -422,7 +425,7 @@ class Jobs:
         record = life.store.get(job_id)
         if record is None:
             raise UnknownJob(f"expected the id of a stored job, got: {job_id!r}")
-        return record if JobState(record.state).ended else None
+        return record if record.state in ENDED else None
 
     def _warn_if_blocking(self, call: str) -> None:
         if self._warned or asyncio._get_running_loop() is None:

@@ -42,6 +42,10 @@ class Speaker(NamedTuple):
     corr: str | None = None
     mail_seconds: float | None = None
 
+    def about(self, corr: str) -> Speaker:
+        """The same, about something that has another root."""
+        return Speaker(self.actor, self.incarnation, self.msg, self.cause, corr, self.mail_seconds)
+
     def add_to(self, line: dict[str, Any]) -> None:
         """Those that apply."""
         for name, value in zip(self._fields, self, strict=True):
@@ -78,10 +82,15 @@ class Log:
 
     def emit(self, event: str, speaker: Speaker = NOBODY, /, **fields: Any) -> None:
         """Say that something happened. Fields that are None are left out."""
+        self.emit_made(event, speaker, lambda: fields)
+
+    def emit_made(self, event: str, speaker: Speaker, make: Callable[[], dict[str, Any]]) -> None:
+        """`emit`, with fields that are made only if somebody listens."""
         if not self._outlet.hears(EVENTS[event].level) and not self._listening(event):
             # It is counted all the same. Nobody waits here for the thread that is writing a line.
             next(self._numbers)
             return
+        fields = make()
         # Numbered and written under one lock, so that the lines of a boot lie in the file in the order of `seq`.
         with self._lock:
             if self.dropped:

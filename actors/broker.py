@@ -20,7 +20,7 @@ from typing import Any
 
 from ..errors import LamplighterError, StoreError, StoreUnavailable
 from ..log import Speaker
-from ..messages.jobs import Instant, JobRecord, JobState
+from ..messages.jobs import ENDED, Instant, JobRecord, JobState, Transition
 from ..messages.mail import (
     Cancel,
     ClockJumped,
@@ -55,7 +55,7 @@ from ..stores.base import CommitUnknown, Store
 from ..stores.hints import Hints
 from ..stores.presence import Presence
 from ..turns import boots, claims, hosts, slots
-from ..turns.step import Desk, Memory, Out, Step
+from ..turns.step import Desk, Memory, Out, Step, line_of
 from .base import ActorContext, RuntimeActor
 
 RETRY_SECONDS = 0.1
@@ -367,8 +367,11 @@ class JobBroker(RuntimeActor):
                     room.held.pop(key, None)
         for after in out.after:
             after()
-        for event, speaker, fields in out.lines:
-            self.context.log.emit(event, speaker, **fields)
+        for event, speaker, said in out.lines:
+            if isinstance(said, Transition):
+                self.context.log.emit_made(event, speaker, partial(line_of, said))
+            else:
+                self.context.log.emit(event, speaker, **said)
         self._memory.told = out.did or self._memory.told
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
@@ -378,7 +381,7 @@ class JobBroker(RuntimeActor):
             self.context.post.tell(to, body, speaker=speaker)
         for reply, value, error in out.replies:
             answer(reply, value, error)
-        ended = [step.job for step in out.transitions if JobState(step.job.state).ended]
+        ended = [step.job for step in out.transitions if step.job.state in ENDED]
         for job in ended:
             self._desk.deferred.pop(job.key, None)
         if ended:
@@ -450,7 +453,7 @@ class JobBroker(RuntimeActor):
     def _wake_the_ended(self) -> None:
         """Tell those who wait for jobs that ended where this broker did not see it."""
         awaited = (self._store.get(job_id) for job_id in self._awaited())
-        ended = [job for job in awaited if job is not None and JobState(job.state).ended and job.rev is not None]
+        ended = [job for job in awaited if job is not None and job.state in ENDED and job.rev is not None]
         if ended:
             self._wake_waiters(ended)
 

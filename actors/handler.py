@@ -143,11 +143,13 @@ class HandlerActor(RuntimeActor):
                 self._waiting.clear()
             case other:
                 raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
-        self._recover_from_halt()
-        self._fill()
-        self._offer()
-        if self.is_quiet:
-            self._quiet()
+        if self.mailbox.empty():
+            # What a burst of mail comes to is looked at once.
+            self._recover_from_halt()
+            self._fill()
+            self._offer()
+            if self.is_quiet:
+                self._quiet()
 
     # --- what it can take -----------------------------------------------------------------------------------
 
@@ -224,7 +226,7 @@ class HandlerActor(RuntimeActor):
         self._running[lane.id] = lane
         job = claim.job
         self.context.log.emit(
-            "job.started", self.speaker._replace(corr=job.corr), **lane.fields(), handler=handler.id, lane=lane.id,
+            "job.started", self.speaker.about(job.corr), **lane.fields(), handler=handler.id, lane=lane.id,
             waited=round(lane.started_at - (job.claimed_at or lane.started_at), 6),
         )  # fmt: skip
         if lane.timeout is not None:
@@ -277,7 +279,7 @@ class HandlerActor(RuntimeActor):
         # It had been given up, or belonged to an earlier incarnation: the fence decides, and says so.
         job = ended.claim.job
         self.context.log.emit(
-            "lane.returned", self.speaker._replace(corr=job.corr), job_id=job.id, job_name=job.name,
+            "lane.returned", self.speaker.about(job.corr), job_id=job.id, job_name=job.name,
             claim_no=job.claim_no, attempt=job.attempt + 1, lane=ended.lane_id, after=round(ended.seconds, 3),
         )  # fmt: skip
         handlers = self._handlers()
@@ -292,7 +294,7 @@ class HandlerActor(RuntimeActor):
         )  # fmt: skip
         if not late:
             self._unsettled[claim.key] = ended
-        self.context.post.tell("broker", ended, speaker=self.speaker._replace(corr=claim.job.corr))
+        self.context.post.tell("broker", ended, speaker=self.speaker.about(claim.job.corr))
 
     def _forget_deadline(self, lane_id: int) -> None:
         # Left in the clock's heap, a deadline of an hour would outlive its job by that.
@@ -348,7 +350,7 @@ class HandlerActor(RuntimeActor):
         if not lane.told_abandoned:
             lane.told_abandoned = True
             self.context.log.emit(
-                "lane.abandoned", self.speaker._replace(corr=lane.claim.job.corr), **lane.fields(), lane=lane.id,
+                "lane.abandoned", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id,
                 why=lane.abandoned_because, stack=lane.stack(), abandoned=len(self._lanes.abandoned()),
             )  # fmt: skip
 

@@ -24,10 +24,9 @@ class JobState(StrEnum):
     DEAD = "dead"
     CANCELLED = "cancelled"
 
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen to the job unless somebody requeues it."""
-        return self in (JobState.DONE, JobState.DEAD, JobState.CANCELLED)
+
+ENDED = frozenset({JobState.DONE, JobState.DEAD, JobState.CANCELLED})
+"""The states in which nothing more happens to a job unless somebody requeues it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,34 +107,34 @@ class JobRecord(NamedTuple):
     run_at: Instant
     queued_at: Instant
     corr: str
-    attempt: int
-    claim_no: int
-    settled_no: int
-    max_attempts: int | None
-    timeout: Seconds | None
-    expires_at: Instant | None
-    unique_key: str | None
-    schedule: str | None
-    slot: Instant | None
-    solo: int
-    boot: str | None
-    incarnation: int | None
-    begun: int
-    deferred: int
-    claimed_at: Instant | None
-    interruptions: int
-    interruptions_max: int | None
-    suspect_until: Instant | None
-    wary: int
-    result: str | None
-    reason: str | None
-    error: str | None
-    traceback: str | None
-    progress: str | None
-    ended_at: Instant | None
-    rev: int | None
-    told: str | None
-    trail: str
+    attempt: int = 0
+    claim_no: int = 0
+    settled_no: int = 0
+    max_attempts: int | None = None
+    timeout: Seconds | None = None
+    expires_at: Instant | None = None
+    unique_key: str | None = None
+    schedule: str | None = None
+    slot: Instant | None = None
+    solo: int = 0
+    boot: str | None = None
+    incarnation: int | None = None
+    begun: int = 0
+    deferred: int = 0
+    claimed_at: Instant | None = None
+    interruptions: int = 0
+    interruptions_max: int | None = None
+    suspect_until: Instant | None = None
+    wary: int = 0
+    result: str | None = None
+    reason: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+    progress: str | None = None
+    ended_at: Instant | None = None
+    rev: int | None = None
+    told: str | None = None
+    trail: str = ""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -146,8 +145,7 @@ class JobRecord(NamedTuple):
         return self.no, self.claim_no
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A broker's grant of one job to one lane of one HandlerActor."""
 
     job: JobRecord
@@ -179,8 +177,7 @@ class Attempt:
     traceback: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transition:
+class Transition(NamedTuple):
     """One change of a job's state, with the revision that the store gave it.
 
     Attributes:

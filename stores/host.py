@@ -8,11 +8,11 @@ from __future__ import annotations
 import inspect
 import os
 import sqlite3
-from typing import Any
+from typing import Any, cast
 
 from ..errors import UsageError
 from ..messages.jobs import Instant, JobRecord, NewJob
-from .turn import INSERT_JOB, job_values, stored_twin
+from .turn import INSERT_JOB, born, job_values, stored_twin
 
 FINISH_JOB = """
   update lamplighter_jobs
@@ -48,10 +48,9 @@ def queue_on(connection: sqlite3.Connection, job: NewJob) -> tuple[JobRecord, bo
     # The host may have a row factory of its own; ours are plain tuples.
     cursor = connection.cursor()
     cursor.row_factory = None
-    row = cursor.execute(INSERT_JOB, job_values(job, None)).fetchone()
-    if row is None:
+    if cursor.execute(INSERT_JOB, job_values(job, None)).rowcount != 1:
         return stored_twin(cursor, job), False
-    return JobRecord._make(row), True
+    return born(job, cast(int, cursor.lastrowid), None), True
 
 
 def finish_on(

@@ -35,6 +35,9 @@ READERS_MAX = 8
 FREEZE_SECONDS_MAX = 10.0
 """How long a fork waits for the turn and the reads that are under way."""
 
+STATEMENTS_MAX = 512
+"""Prepared statements that a connection keeps: an update names just the columns that it changes."""
+
 WAL_TRIES_MAX, WAL_RETRY_SECONDS = 500, 0.01
 """How often the switch to WAL is tried, and the wait between. It does not heed the busy timeout, and workers that start
 together on a new file all want it."""
@@ -414,12 +417,12 @@ class SqliteStore:
 def connect_to_file(address: str) -> sqlite3.Connection:
     """Open a file that is there already."""
     uri = f"file:{quote(os.path.abspath(address))}?mode=rw"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_MAX)
 
 
 def connect_in_memory(address: str) -> sqlite3.Connection:
     """Open a new database in memory."""
-    return sqlite3.connect(address, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(address, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_MAX)
 
 
 def _into_wal(connection: sqlite3.Connection) -> str:

@@ -6,10 +6,12 @@ takes a revision only if a row has changed. So revisions are gapless, and a stal
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
-from typing import Any
+from functools import cache
+from typing import Any, cast
+
+import msgspec
 
 from ..errors import KeyTaken
 from ..lifecycle import MOVES
@@ -31,19 +33,22 @@ ATTEMPTS_KEPT_MAX = 100
 SUMMING = frozenset(MOVES) - {"job.queued", "job.claimed", "job.released"}
 """Transitions whose line stands at info or above and sums up the quieter ones before it."""
 
+RESTLESS = frozenset({"deferred", "progress", "rev"})
+"""Columns that may change while state and `claim_no` stay, so that the caller's picture of them may be old."""
+
 INSERT_JOB = """
   insert into lamplighter_jobs
     (id, name, data, state, priority, run_at, queued_at, corr, max_attempts, timeout, expires_at, unique_key,
      schedule, slot, solo, rev, told, trail)
   values (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   on conflict do nothing
-  returning *
 """
 
 OVERVIEW = """
   select rev, change_no,
     exists (select 1 from lamplighter_pauses),
     exists (select 1 from lamplighter_jobs where rev is null),
+    exists (select 1 from lamplighter_jobs where state = 'queued' and suspect_until is not null),
     (select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null)
   from lamplighter_store
 """
@@ -72,10 +77,20 @@ DUE_SUSPECT = """
 
 def job_values(job: NewJob, rev: int | None) -> tuple[Any, ...]:
     """The parameters of `INSERT_JOB`. Without a revision the job is untold: the next turn gives it one."""
-    told, trail = (None, "") if rev is None else ("queued", _mark(rev, job.queued_at))
+    told, trail = _first_mark(job, rev)
     return (
         job.id, job.name, job.data, job.priority, job.run_at, job.queued_at, job.corr, job.max_attempts, job.timeout,
         job.expires_at, job.unique_key, job.schedule, job.slot, int(job.solo), rev, told, trail,
+    )  # fmt: skip
+
+
+def born(job: NewJob, no: int, rev: int | None) -> JobRecord:
+    """What `INSERT_JOB` has stored, without reading it back."""
+    told, trail = _first_mark(job, rev)
+    return JobRecord(
+        no, job.id, job.name, job.data, "queued", job.priority, job.run_at, job.queued_at, job.corr,
+        max_attempts=job.max_attempts, timeout=job.timeout, expires_at=job.expires_at, unique_key=job.unique_key,
+        schedule=job.schedule, slot=job.slot, solo=int(job.solo), rev=rev, told=told, trail=trail,
     )  # fmt: skip
 
 
@@ -117,7 +132,7 @@ class SqliteTurn(SlotTurn, BootTurn):
         # SQLite's number holds for one connection only; another one may begin with the same.
         self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
         (
-            self._rev, self._change_no, self._has_pauses, self._has_untold, self.expiry
+            self._rev, self._change_no, self._has_pauses, self._has_untold, self._has_suspects, self.expiry
         ) = connection.execute(OVERVIEW).fetchone()  # fmt: skip
         self._changes_before = self._change_no
 
@@ -129,17 +144,18 @@ class SqliteTurn(SlotTurn, BootTurn):
         if self._change_no > self._changes_before:
             self._connection.execute("update lamplighter_store set change_no = ?", (self._change_no,))
         if self.did:
-            did = json.dumps(self.did)
+            did = msgspec.json.encode(self.did).decode()
             self._connection.execute("update lamplighter_boots set turn = ? where boot = ?", (did, self._boot))
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-        row = self._connection.execute(INSERT_JOB, job_values(job, self._rev + 1)).fetchone()
-        if row is None:
+        rev = self._rev + 1
+        inserted = self._connection.execute(INSERT_JOB, job_values(job, rev))
+        if inserted.rowcount != 1:
             return stored_twin(self._connection, job), False
-        self._rev += 1
-        stored = JobRecord._make(row)
+        self._rev = rev
+        stored = born(job, cast(int, inserted.lastrowid), rev)
         self._note_expiry(stored)
-        self.transitions.append(Transition(event="job.queued", job=stored, before=None, rev=self._rev, fields={}))
+        self.transitions.append(Transition("job.queued", stored, None, rev, {}))
         return stored, True
 
     def job(self, job_id: str) -> JobRecord | None:
@@ -201,7 +217,7 @@ class SqliteTurn(SlotTurn, BootTurn):
             rows.extend(JobRecord._make(row) for row in due)
             if len(rows) >= limit:
                 break
-        if want.suspect:
+        if want.suspect and self._has_suspects:
             suspect = self._connection.execute(DUE_SUSPECT, (want.name, self.now, self.now, self.now)).fetchone()
             if suspect is not None:
                 rows.append(JobRecord._make(suspect))
@@ -361,8 +377,8 @@ class SqliteTurn(SlotTurn, BootTurn):
         if job.told is None:
             self._rev += 1
             trail = _joined(trail, _mark(self._rev, job.queued_at))
-            born = job._replace(state="queued", rev=self._rev, told="queued", trail=trail, result=None, ended_at=None)
-            self.transitions.append(Transition(event="job.queued", job=born, before=None, rev=self._rev, fields={}))
+            first = job._replace(state="queued", rev=self._rev, told="queued", trail=trail, result=None, ended_at=None)
+            self.transitions.append(Transition("job.queued", first, None, self._rev, {}))
         told = job._replace(rev=self._rev, told=job.state, trail=trail)
         if job.state == "done":
             self._rev += 1
@@ -370,7 +386,7 @@ class SqliteTurn(SlotTurn, BootTurn):
             told = told._replace(rev=self._rev, trail="")
             fields = {"reason": "marked in a host's transaction", **_sums(trail)}
             before = job.told or "queued"
-            self.transitions.append(Transition(event="job.done", job=told, before=before, rev=self._rev, fields=fields))
+            self.transitions.append(Transition("job.done", told, before, self._rev, fields))
         self._connection.execute(
             "update lamplighter_jobs set rev = ?, told = ?, trail = ? where id = ?",
             (told.rev, told.told, told.trail, told.id),
@@ -424,19 +440,17 @@ class SqliteTurn(SlotTurn, BootTurn):
         state = MOVES[event][1].value
         trail = _joined(before.trail, _mark(rev, self.now))
         summing = event in SUMMING
-        changes = {"state": state, "rev": rev, "told": state, "trail": "" if summing else trail, **changes}
-        row = self._connection.execute(
-            f"""update lamplighter_jobs set {", ".join(f"{column} = ?" for column in changes)}
-                where no = ? and claim_no = ? and state = ? returning *""",
-            (*changes.values(), *before.key, before.state),
-        ).fetchone()
-        if row is None:
+        changes.update(state=state, rev=rev, told=state, trail="" if summing else trail)
+        # An index whose columns are not named need not be touched.
+        changes = {c: value for c, value in changes.items() if c in RESTLESS or value != getattr(before, c)}
+        done = self._connection.execute(_fenced_update(tuple(changes)), (*changes.values(), *before.key, before.state))
+        if done.rowcount != 1:
             return None
         self._rev = rev
-        moved = JobRecord._make(row)
+        moved = before._replace(**changes)
         self._note_expiry(moved)
-        told = {**fields, **(_sums(trail) if summing else {})}
-        self.transitions.append(Transition(event=event, job=moved, before=before.state, rev=rev, fields=told))
+        told = {**fields, **_sums(trail)} if summing else fields
+        self.transitions.append(Transition(event, moved, before.state, rev, told))
         return moved
 
     def _note_expiry(self, job: JobRecord) -> None:
@@ -448,9 +462,20 @@ class SqliteTurn(SlotTurn, BootTurn):
         return None if row is None else row[0]
 
 
+@cache
+def _fenced_update(columns: tuple[str, ...]) -> str:
+    settings = ", ".join(f"{column} = ?" for column in columns)
+    return f"update lamplighter_jobs set {settings} where no = ? and claim_no = ? and state = ?"
+
+
 def _deed(step: Transition) -> Deed:
     revs = step.fields.get("revs")
     return (step.rev, step.event, step.job.id) if revs is None else (step.rev, step.event, step.job.id, tuple(revs))
+
+
+def _first_mark(job: NewJob, rev: int | None) -> tuple[str | None, str]:
+    """`told` and `trail` of a new job."""
+    return (None, "") if rev is None else ("queued", _mark(rev, job.queued_at))
 
 
 def _mark(rev: int, at: Instant) -> str:

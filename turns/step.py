@@ -126,10 +126,11 @@ class Out:
     """What a turn lets out after its commit, in order, and not at all if it is rolled back.
 
     Attributes:
+        lines: the event, who says it, and its fields; of a transition they are made if somebody listens.
         did: what the boot remembers of the turn.
     """
 
-    lines: list[tuple[str, Speaker, dict[str, Any]]] = field(default_factory=list)
+    lines: list[tuple[str, Speaker, dict[str, Any] | Transition]] = field(default_factory=list)
     replies: list[tuple[Reply, Any, BaseException | None]] = field(default_factory=list)
     tells: list[tuple[str, Any, Speaker]] = field(default_factory=list)
     after: list[Callable[[], object]] = field(default_factory=list)
@@ -153,7 +154,7 @@ class Step:
     def say(self, event: str, *, corr: str | None = None, **fields: Any) -> None:
         """Log after the commit, after the transitions so far."""
         self.collect()
-        self.out.lines.append((event, self.speaker if corr is None else self.speaker._replace(corr=corr), fields))
+        self.out.lines.append((event, self.speaker if corr is None else self.speaker.about(corr), fields))
 
     def tell(self, to: str, body: Any) -> None:
         """Send after the commit."""
@@ -162,7 +163,7 @@ class Step:
     def collect(self) -> None:
         """Put the transitions since the last call into the order of what is said."""
         for step in self.turn.transitions[len(self.out.transitions) :]:
-            self.out.lines.append((step.event, self.speaker._replace(corr=step.job.corr), line_of(step)))
+            self.out.lines.append((step.event, self.speaker, step))
             self.out.transitions.append(step)
 
     def known(self, job_id: str) -> JobRecord:
@@ -191,7 +192,7 @@ class Step:
                 **attempt, "outcome": outcome.kind.value, "reason": outcome.reason, "error": outcome.error,
                 "traceback": outcome.traceback, "boot_was": job.boot,
             }  # fmt: skip
-            self.out.lines.append(("job.failed", self.speaker._replace(corr=job.corr), line))
+            self.out.lines.append(("job.failed", self.speaker.about(job.corr), line))
         self.collect()
         return settled
 
@@ -217,7 +218,7 @@ def names_job(job: JobRecord) -> dict[str, Any]:
 def line_of(step: Transition) -> dict[str, Any]:
     """What the line of a transition carries."""
     job = step.job
-    line = {**names_job(job), "from": step.before, "to": job.state, "rev": step.rev, **step.fields}
+    line = {"corr": job.corr, **names_job(job), "from": step.before, "to": job.state, "rev": step.rev, **step.fields}
     match step.event:
         case "job.queued":
             line |= {
