@@ -230,8 +230,11 @@ class Life:
         self.log.emit("runtime.failed", reason=reason)
         self.environment.spawn(lambda: self._failed(reason), "failure")
 
-    def _lane_ended(self, lane: Lane, outcome: Outcome, seconds: Seconds) -> None:
-        ended = LaneEnded(lane_id=lane.id, claim=lane.claim, outcome=outcome, seconds=seconds)
+    def _lane_ended(self, lane: Lane, outcome: Outcome, seconds: Seconds, following: Lane | None) -> None:
+        ended = LaneEnded(
+            lane_id=lane.id, claim=lane.claim, outcome=outcome, seconds=seconds,
+            following=None if following is None else following.id,
+        )  # fmt: skip
         self.post.tell(f"handler:{lane.handler.name}", ended, corr=lane.claim.job.corr)
 
     def _progressed(self, key: tuple[int, int], progress: str) -> None:

@@ -9,14 +9,16 @@ settled: a restarted broker is told again.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..clock import Timer
 from ..lanes.handler import Handler
 from ..lanes.lane import Lane
+from ..lanes.line import Line
 from ..lanes.registry import Lanes
 from ..messages.jobs import Claim
 from ..messages.mail import (
@@ -46,14 +48,6 @@ MEMORY = 0.2
 Key = tuple[int, int]
 
 
-@dataclass(slots=True)
-class Waiting:
-    """A claim that has no lane yet."""
-
-    claim: Claim
-    since: float
-
-
 class HandlerActor(RuntimeActor):
     """See the module."""
 
@@ -72,7 +66,7 @@ class HandlerActor(RuntimeActor):
         self._handlers = handlers
         self._lanes = lanes
         self._quiet = quiet
-        self._waiting: deque[Waiting] = deque()
+        self._line = Line()
         self._running: dict[int, Lane] = {}
         self._held_back: dict[int, Claim] = {}
         self._unsettled: dict[Key, Ended] = {}
@@ -87,7 +81,7 @@ class HandlerActor(RuntimeActor):
     @property
     def is_quiet(self) -> bool:
         """Whether it holds nothing: what `stop` waits for."""
-        return not (self._waiting or self._running or self._held_back or self._unsettled)
+        return not (len(self._line) or self._running or self._held_back or self._unsettled)
 
     def current(self) -> list[str]:
         """The ids of the jobs that it runs now."""
@@ -103,15 +97,15 @@ class HandlerActor(RuntimeActor):
 
     def on_down(self) -> None:
         """Lanes cannot die with their actor: they are told that what they do counts no longer."""
-        for lane in self._running.values():
+        self._line.close()
+        for lane in list(self._running.values()):
             self._forget_deadline(lane.id)
             lane.signal("its HandlerActor died")
 
     def receive(self, mail: Mail) -> None:
         match mail.body:
             case Run(claims=claims):
-                now = self.context.clock.monotonic()
-                self._waiting.extend(Waiting(claim, now) for claim in claims)
+                self._line.add(claims, self.context.clock.monotonic())
             case LaneEnded():
                 self._lane_ended(mail.body)
             case Settled(keys=keys):
@@ -139,8 +133,7 @@ class HandlerActor(RuntimeActor):
             case Interrupt(handler_id=handler_id, reason=reason):
                 self._interrupt(handler_id, reason)
             case Drain():
-                self._give_back([waiting.claim for waiting in self._waiting])
-                self._waiting.clear()
+                self._give_back(self._line.clear())
             case other:
                 raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
         if self.mailbox.empty():
@@ -157,7 +150,7 @@ class HandlerActor(RuntimeActor):
         """Say what it can take, when that has changed."""
         handlers = self._handlers()
         known = {handler.id for handler in handlers}
-        leaving = sum(lane.handler.id not in known for lane in self._running.values())
+        leaving = sum(lane.handler.id not in known for lane in list(self._running.values()))
         lanes = 0 if self._halted else sum(handler.concurrency for handler in handlers) + leaving
         totals = [handler.concurrency_total for handler in handlers if handler.concurrency_total is not None]
         up = Up(
@@ -176,8 +169,8 @@ class HandlerActor(RuntimeActor):
 
     def _held(self) -> list[Key]:
         return [
-            *(waiting.claim.key for waiting in self._waiting),
-            *(lane.claim.key for lane in self._running.values()),
+            *self._line.keys(),
+            *(lane.claim.key for lane in list(self._running.values())),
             *(claim.key for claim in self._held_back.values()),
             *self._unsettled,
         ]
@@ -194,18 +187,16 @@ class HandlerActor(RuntimeActor):
 
     def _fill(self) -> None:
         """Start what waits on what is free."""
-        if self._waiting:
-            busy = Counter(lane.handler.id for lane in self._running.values())
+        if len(self._line):
+            busy = Counter(lane.handler.id for lane in list(self._running.values()))
             handlers = self._handlers()
             if not handlers:
                 # The last one was removed while these claims were on their way.
-                self._give_back([waiting.claim for waiting in self._waiting])
-                self._waiting.clear()
-            while self._waiting:
-                free = [handler for handler in handlers if busy[handler.id] < handler.concurrency]
-                if not free:
+                self._give_back(self._line.clear())
+            while free := [handler for handler in handlers if busy[handler.id] < handler.concurrency]:
+                claim = self._line.take()
+                if claim is None:
                     break
-                claim = self._waiting.popleft().claim
                 old = self._lanes.of_job(claim.job.id)
                 if old is not None:
                     self._hold_back(claim, old)
@@ -213,24 +204,39 @@ class HandlerActor(RuntimeActor):
                 handler = min(free, key=lambda one: busy[one.id] / one.concurrency)
                 busy[handler.id] += 1
                 self._start(handler, claim)
-        if self._waiting and self._unstarted_timer is None:
+        if len(self._line) and self._unstarted_timer is None:
             self._unstarted_timer = self._later(self.context.limits.unstarted_seconds, Unstarted())
 
     def _start(self, handler: Handler, claim: Claim) -> None:
         try:
-            lane = self._lanes.start(handler, claim)
+            lane = self._lanes.start(handler, claim, self._heir_of)
         except (OSError, RuntimeError) as error:
             # No more threads. The job is not to blame and waits for its back-off; an attempt is used, so it ends.
             self._end(claim, handler, Outcome(kind=OutcomeKind.FAILED, error=f"no lane could be had: {error}"))
             return
         self._running[lane.id] = lane
-        job = claim.job
+        self._started(lane)
+
+    def _heir_of(self, ended: Lane) -> Lane | None:
+        """The next claim gets the place of a lane that has ended. Runs on that lane's thread: none need wake up for it."""
+        return self._line.serve(partial(self._succeed, ended.handler))
+
+    def _succeed(self, handler: Handler, claim: Claim) -> Lane | None:
+        if all(handler.id != one.id for one in self._handlers()) or self._lanes.of_job(claim.job.id) is not None:
+            return None
+        lane = self._lanes.open_lane(handler, claim, self._heir_of)
+        self._running[lane.id] = lane
+        return lane
+
+    def _started(self, lane: Lane) -> None:
+        job = lane.claim.job
         self.context.log.emit(
-            "job.started", self.speaker.about(job.corr), **lane.fields(), handler=handler.id, lane=lane.id,
+            "job.started", self.speaker.about(job.corr), **lane.fields(), handler=lane.handler.id, lane=lane.id,
             waited=round(lane.started_at - (job.claimed_at or lane.started_at), 6),
         )  # fmt: skip
-        if lane.timeout is not None:
-            self._deadlines[lane.id] = self._later(lane.timeout, DeadlinePassed(lane_id=lane.id))
+        if lane.timeout is not None and not lane.ended:
+            left = lane.started_monotonic + lane.timeout - self.context.clock.monotonic()
+            self._deadlines[lane.id] = self._later(max(0.0, left), DeadlinePassed(lane_id=lane.id))
 
     def _hold_back(self, claim: Claim, old: Lane) -> None:
         """Its old lane still runs: wait until it has ended, or has had its time."""
@@ -249,10 +255,7 @@ class HandlerActor(RuntimeActor):
     def _give_back_unstarted(self) -> None:
         """Claims that were taken in advance and have waited too long go back; a begun one keeps its place here."""
         now, old = self.context.clock.monotonic(), self.context.limits.unstarted_seconds
-        late = [w for w in self._waiting if not w.claim.job.begun and now - w.since >= old]
-        if late:
-            self._waiting = deque(w for w in self._waiting if w not in late)
-            self._give_back([waiting.claim for waiting in late])
+        self._give_back(self._line.remove(lambda one: not one.claim.job.begun and now - one.since >= old))
 
     def _give_back(self, claims: Sequence[Claim]) -> None:
         if claims:
@@ -261,6 +264,9 @@ class HandlerActor(RuntimeActor):
     # --- ending ---------------------------------------------------------------------------------------------
 
     def _lane_ended(self, ended: LaneEnded) -> None:
+        following = None if ended.following is None else self._running.get(ended.following)
+        if following is not None:
+            self._started(following)
         lane = self._running.get(ended.lane_id)
         self._forget_deadline(ended.lane_id)
         if lane is not None:
@@ -312,11 +318,11 @@ class HandlerActor(RuntimeActor):
 
     def _give_up(self, lane: Lane, why: str, outcome: Outcome) -> None:
         """End the claim now; the lane may still run, but nothing that it does counts, and another takes its place."""
+        if not lane.abandon(why):
+            return
         self._forget_deadline(lane.id)
         self._end(lane.claim, lane.handler, outcome)
         self._running.pop(lane.id, None)
-        lane.signal(why)
-        lane.abandon(why)
         self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
         limits = self.context.limits
         abandoned = len(self._lanes.abandoned())
@@ -337,14 +343,14 @@ class HandlerActor(RuntimeActor):
     def _grace_over(self, lane_id: int) -> None:
         lane = next((lane for lane in self._lanes.open() if lane.id == lane_id), None)
         if lane is not None:
-            if lane.abandoned_because is None:
-                lane.abandon(lane.reason or "its HandlerActor died")
+            if lane.abandoned_because is None and lane.abandon(lane.reason or "its HandlerActor died"):
                 self._running.pop(lane_id, None)
                 self._give_back([lane.claim])
-            self._tell_abandoned(lane)
+            if lane.abandoned_because is not None:
+                self._tell_abandoned(lane)
         claim = self._held_back.pop(lane_id, None)
         if claim is not None:
-            self._waiting.appendleft(Waiting(claim, self.context.clock.monotonic()))
+            self._line.put_first(claim, self.context.clock.monotonic())
 
     def _tell_abandoned(self, lane: Lane) -> None:
         if not lane.told_abandoned:
@@ -355,8 +361,7 @@ class HandlerActor(RuntimeActor):
             )  # fmt: skip
 
     def _revoke(self, key: Key, reason: str) -> None:
-        dropped = [waiting.claim for waiting in self._waiting if waiting.claim.key == key]
-        self._waiting = deque(waiting for waiting in self._waiting if waiting.claim.key != key)
+        dropped = self._line.remove(lambda waiting: waiting.claim.key == key)
         for lane_id, claim in list(self._held_back.items()):
             if claim.key == key:
                 dropped.append(self._held_back.pop(lane_id))
@@ -370,17 +375,17 @@ class HandlerActor(RuntimeActor):
         if drain is not None:
             self._later(drain, Interrupt(handler_id=handler_id, reason="its handler was removed"))
         if not self._handlers():
-            self._give_back([waiting.claim for waiting in self._waiting])
-            self._waiting.clear()
+            self._give_back(self._line.clear())
         self._lanes.close(handler_id)
 
     def _interrupt(self, handler_id: str | None, reason: str) -> None:
+        if handler_id is None:
+            self._line.close()
         for lane in list(self._running.values()):
             if handler_id is None or lane.handler.id == handler_id:
                 self._give_up(lane, reason, Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason))
         if handler_id is None:
-            self._give_back([waiting.claim for waiting in self._waiting] + list(self._held_back.values()))
-            self._waiting.clear()
+            self._give_back(self._line.clear() + list(self._held_back.values()))
             self._held_back.clear()
 
     def _later(self, seconds: float, body: Any) -> Any:

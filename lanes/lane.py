@@ -26,7 +26,8 @@ class LaneContext:
     """What the runtime lends to every lane.
 
     Attributes:
-        ended: told once that a lane has ended, with the outcome and the seconds it took. Any thread calls it.
+        ended: told once that a lane has ended: the outcome, how long it took, and the lane that has got its place. Any
+            thread calls it.
         progressed: told how far a job is.
         queue: queues a job that descends from another.
         bound: a logger of the host's with the given fields bound.
@@ -35,7 +36,7 @@ class LaneContext:
     clock: Clock
     limits: Limits
     environment: Environment
-    ended: Callable[[Lane, Outcome, Seconds], None]
+    ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]
     progressed: Callable[[tuple[int, int], str], None]
     queue: Callable[[str, Any, dict[str, Any], str], Job[Any]]
     bound: Callable[..., Any]
@@ -44,11 +45,14 @@ class LaneContext:
 class Lane:
     """One run of one job. Runners start it; its HandlerActor signals and abandons it; it ends once."""
 
-    def __init__(self, lane_id: int, handler: Handler, claim: Claim, context: LaneContext) -> None:
+    def __init__(
+        self, lane_id: int, handler: Handler, claim: Claim, context: LaneContext, heir: Callable[[Lane], Lane | None]
+    ) -> None:
         self.id = lane_id
         self.handler = handler
         self.claim = claim
         self.context = context
+        self._heir = heir
         self.started_at = context.clock.now()
         self.started_monotonic = context.clock.monotonic()
         self.reason: str | None = None
@@ -88,21 +92,39 @@ class Lane:
         self._signalled.set()
         self.interrupt()
 
-    def abandon(self, why: str) -> None:
-        """Give the lane up: whatever it still does changes nothing, and its thread is not used again."""
-        self.abandoned_because = why
+    def abandon(self, why: str) -> bool:
+        """Give the lane up: whatever it still does changes nothing, and its thread is not used again.
+
+        False when it has ended, which its HandlerActor is about to hear.
+        """
+        with self._lock:
+            if self.ended:
+                return False
+            self.abandoned_because = why
+        if not self.cancelled:
+            self.signal(why)
         self.kill()
+        return True
 
     def finish(self, outcome: Outcome) -> None:
         """The function has returned or raised (or never will). Only the first call counts."""
+        self._end(outcome, lambda: None)
+
+    def pass_on(self, outcome: Outcome) -> Lane | None:
+        """`finish`, and give the place to the next claim that waits, if one does: the caller runs the lane it gets."""
+        return self._end(outcome, lambda: self._heir(self))
+
+    def _end(self, outcome: Outcome, heir: Callable[[], Lane | None]) -> Lane | None:
         with self._lock:
             if self.ended:
-                return
+                return None
             self.ended = True
             then, self._then = self._then, []
-        self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic)
+        following = heir() if self.abandoned_because is None else None
+        self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
         for call in then:
             call()
+        return following
 
     def when_ended(self, call: Callable[[], object]) -> None:
         """Call once the lane has ended; at once if it has."""

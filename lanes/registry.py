@@ -5,6 +5,7 @@ here what still runs, and health what was abandoned.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Protocol
 
 from ..messages.jobs import Claim
@@ -41,15 +42,20 @@ class Lanes:
         self._runners: dict[str, Runner] = {}
         self._open: dict[int, Lane] = {}
 
-    def start(self, handler: Handler, claim: Claim) -> Lane:
+    def open_lane(self, handler: Handler, claim: Claim, heir: Callable[[Lane], Lane | None]) -> Lane:
+        """A lane that the caller runs. `heir` is asked who gets its place when it has ended."""
+        lane = Lane(next(self._ids), handler, claim, self._context, heir)
+        self._open[lane.id] = lane
+        lane.when_ended(lambda: self._open.pop(lane.id, None))
+        return lane
+
+    def start(self, handler: Handler, claim: Claim, heir: Callable[[Lane], Lane | None]) -> Lane:
         """Run a claim. Its end is told through `LaneContext.ended`.
 
         Raises:
             OSError, RuntimeError: the system gives no more threads or processes.
         """
-        lane = Lane(next(self._ids), handler, claim, self._context)
-        self._open[lane.id] = lane
-        lane.when_ended(lambda: self._open.pop(lane.id, None))
+        lane = self.open_lane(handler, claim, heir)
         runner = self._runners.get(handler.id)
         if runner is None:
             make = self._context.environment.runners.get(handler.kind, RUNNERS[handler.kind])

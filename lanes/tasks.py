@@ -88,7 +88,10 @@ class _Loop:
                 )
         finally:
             self._lanes.pop(lane.id, None)
-            lane.finish(ending.outcome)
+            following = lane.pass_on(ending.outcome)
+            if following is not None:
+                self._lanes[following.id] = following
+                self._create(following)
             self._close_when_idle(asked=False)
 
     def _cancel(self, task: asyncio.Task[None]) -> None:

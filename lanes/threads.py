@@ -44,13 +44,14 @@ class _Worker:
         self._idle = idle
 
     def work(self) -> None:
+        lane: Lane | None
         while (lane := self.lanes.get()) is not None:
-            outcome = _Call(lane, self.thread).run()
-            # A thread whose lane was abandoned has been replaced already.
-            keep = lane.abandoned_because is None and self._idle.keep(self)
-            lane.finish(outcome)
-            del lane
-            if not keep:
+            while lane is not None:
+                following = lane.pass_on(_Call(lane, self.thread).run())
+                # A thread whose lane was abandoned has been replaced already.
+                gone = lane.abandoned_because is not None
+                lane = following
+            if gone or not self._idle.keep(self):
                 return
 
 

@@ -274,12 +274,17 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneEnded:
-    """A lane's function has returned or raised."""
+    """A lane's function has returned or raised.
+
+    Attributes:
+        following: the lane that has got its place already.
+    """
 
     lane_id: int
     claim: Claim
     outcome: Outcome
     seconds: Seconds
+    following: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

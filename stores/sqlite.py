@@ -417,12 +417,18 @@ class SqliteStore:
 def connect_to_file(address: str) -> sqlite3.Connection:
     """Open a file that is there already."""
     uri = f"file:{quote(os.path.abspath(address))}?mode=rw"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_MAX)
+    return _connected(uri, uri=True)
 
 
 def connect_in_memory(address: str) -> sqlite3.Connection:
     """Open a new database in memory."""
-    return sqlite3.connect(address, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_MAX)
+    return _connected(address)
+
+
+def _connected(address: str, *, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(
+        address, uri=uri, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_MAX
+    )
 
 
 def _into_wal(connection: sqlite3.Connection) -> str:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, cast
 
-import msgspec
-
+from ..codec import encode_own
 from ..errors import KeyTaken
 from ..lifecycle import MOVES
 from ..messages.jobs import Claim, Instant, JobRecord, JobState, NewJob, Seconds, Transition
@@ -144,7 +143,7 @@ class SqliteTurn(SlotTurn, BootTurn):
         if self._change_no > self._changes_before:
             self._connection.execute("update lamplighter_store set change_no = ?", (self._change_no,))
         if self.did:
-            did = msgspec.json.encode(self.did).decode()
+            did = encode_own(self.did)
             self._connection.execute("update lamplighter_boots set turn = ? where boot = ?", (did, self._boot))
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:

@@ -318,6 +318,7 @@ class _Cursor:
     def __init__(self, connection: apsw.Connection, inner: apsw.Cursor) -> None:
         self._inner = inner
         self.rowcount = connection.changes()
+        self.lastrowid = connection.last_insert_rowid()
 
     def fetchone(self) -> Any:
         return next(self, None)

@@ -56,8 +56,8 @@ FENCE, RECOVERY, TURN, SLOTS, LOG, ROAD, LIMITS, SUPERVISION = (
 
 MUTANTS = (
     Mutant(FENCE, "an ending is stored by its job alone", "stores/turn.py",
-           "where no = ? and claim_no = ? and state = ? returning *",
-           "where no = ? and ? is not null and ? is not null returning *"),
+           "where no = ? and claim_no = ? and state = ?\"",
+           "where no = ? and ? is not null and ? is not null\""),
     Mutant(FENCE, "a claim does not raise the fence", "stores/turn.py",
            "claim_no=job.claim_no + 1,", "claim_no=max(1, job.claim_no),"),
     Mutant(FENCE, "a requeue sets the fence back", "stores/turn.py",
