@@ -298,8 +298,8 @@ class JobBroker(RuntimeActor):
                 return claims.up(step, body)
             case GiveBack():
                 return claims.give_back(step, body)
-            case Progressed(key=key, progress=progress):
-                return step.turn.note_progress(key, progress)
+            case Progressed():
+                return claims.progressed(step, body)
             case Tick():
                 return slots.tick(step, body)
             case MarkDone():

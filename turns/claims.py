@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..messages.jobs import Claim, Instant, JobRecord, JobState, Seconds
-from ..messages.mail import Down, Ended, GiveBack, Revoke, Run, Up
+from ..messages.mail import Down, Ended, GiveBack, Progressed, Revoke, Run, Up
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.base import Want
 from .step import Key, Room, Step, is_current
@@ -60,7 +60,8 @@ def _note_due(step: Step, name: str) -> None:
 
 def ended(step: Step, body: Ended) -> None:
     """A lane has ended, or was given up. A stale ending changes nothing, and is said."""
-    job, key = body.claim.job, body.claim.key
+    key, room = body.claim.key, step.desk.rooms.get(body.name)
+    job = body.claim.job if room is None else room.held.get(key, body.claim.job)
     step.out.freed.setdefault(body.name, set()).add(key)
     step.out.settled.setdefault(body.name, []).append(key)
     if body.outcome.kind is OutcomeKind.DEFERRED:
@@ -77,6 +78,14 @@ def ended(step: Step, body: Ended) -> None:
     settled = current is not None and (current.no, current.settled_no) == job.key
     if current is not None and (not settled or body.late or overruled):
         step.fenced(current, job.claim_no, body.outcome.kind.value)
+
+
+def progressed(step: Step, body: Progressed) -> None:
+    """A job says how far it is. Whoever waits for its end is told it too, from what its room holds."""
+    step.turn.note_progress(body.key, body.progress)
+    for room in step.desk.rooms.values():
+        if body.key in room.held:
+            room.held[body.key] = room.held[body.key]._replace(progress=body.progress)
 
 
 def give_back(step: Step, body: GiveBack) -> None:

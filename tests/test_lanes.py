@@ -1,0 +1,126 @@
+"""How lanes hand their places on, without a thread between them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from lamplighter.environment import Environment
+from lamplighter.lanes.lane import Lane
+from lamplighter.lanes.line import Line
+from lamplighter.limits import Limits
+from lamplighter.messages.jobs import Claim, JobRecord
+from lamplighter.messages.outcomes import Outcome, OutcomeKind
+
+DONE = Outcome(kind=OutcomeKind.SUCCEEDED)
+
+
+def claim(no):
+    return Claim(JobRecord(no, f"job {no}", "x", "null", "running", 0, 0.0, 0.0, f"job {no}", claim_no=1))
+
+
+class House:
+    """A line, and lanes that take their heirs from it."""
+
+    def __init__(self):
+        self.line = Line()
+        self.told = []
+        self.context = SimpleNamespace(
+            clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0),
+            environment=Environment(),
+            limits=Limits(),
+            ended=lambda lane, outcome, seconds, following: self.told.append((lane.id, following and following.id)),
+        )
+
+    def lane(self, claim):
+        return Lane(claim.job.no, SimpleNamespace(name="x"), claim, self.context, self.heir_of)
+
+    def heir_of(self, _):
+        return self.line.serve(self.lane)
+
+
+@pytest.fixture
+def house():
+    return House()
+
+
+def test_the_first_that_waits_gets_the_place_of_a_lane_that_ends(house):
+    house.line.add([claim(2), claim(3)], 0.0)
+
+    following = house.lane(claim(1)).pass_on(DONE)
+
+    assert following.claim == claim(2)
+    assert house.told == [(1, 2)]
+    assert house.line.keys() == [(3, 1)]
+
+
+def test_a_lane_ends_once_and_gives_its_place_once(house):
+    house.line.add([claim(2), claim(3)], 0.0)
+    lane = house.lane(claim(1))
+    lane.pass_on(DONE)
+
+    assert lane.pass_on(DONE) is None
+    assert house.told == [(1, 2)]
+
+
+def test_a_lane_that_was_given_up_has_no_place_to_give(house):
+    house.line.add([claim(2)], 0.0)
+    lane = house.lane(claim(1))
+
+    assert lane.abandon("timed out")
+    assert lane.pass_on(DONE) is None
+    assert house.told == [(1, None)]
+    assert house.line.keys() == [(2, 1)]
+
+
+def test_a_lane_that_has_ended_cannot_be_given_up(house):
+    """It may have given its place away already; giving it up too would make two of one."""
+    lane = house.lane(claim(1))
+    lane.pass_on(DONE)
+
+    assert not lane.abandon("timed out")
+    assert lane.abandoned_because is None
+
+
+def test_a_lane_that_is_given_up_is_signalled(house):
+    lane = house.lane(claim(1))
+    lane.abandon("timed out")
+
+    assert lane.cancelled
+    assert lane.reason == "timed out"
+
+
+def test_no_lane_takes_from_the_line_of_a_dead_actor(house):
+    house.line.add([claim(2)], 0.0)
+    house.line.close()
+
+    assert house.lane(claim(1)).pass_on(DONE) is None
+    assert house.line.keys() == [(2, 1)]
+
+
+def test_a_claim_that_gets_no_lane_stays_where_it_is():
+    line = Line()
+    line.add([claim(2), claim(3)], 0.0)
+
+    assert line.serve(lambda _: None) is None
+    assert line.keys() == [(2, 1), (3, 1)]
+
+
+def test_a_claim_is_in_line_until_its_lane_is_there():
+    line, seen = Line(), []
+    line.add([claim(2)], 0.0)
+    line.serve(lambda first: seen.append((first, len(line))))
+
+    assert seen == [(claim(2), 1)]
+
+
+def test_those_that_must_go_leave_and_the_rest_keeps_its_order():
+    line = Line()
+    line.add([claim(1), claim(2), claim(3)], 0.0)
+    line.put_first(claim(4), 1.0)
+
+    assert line.remove(lambda one: one.claim.job.no in (1, 3)) == [claim(1), claim(3)]
+    assert line.keys() == [(4, 1), (2, 1)]
+    assert line.clear() == [claim(4), claim(2)]
+    assert line.take() is None
