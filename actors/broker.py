@@ -14,7 +14,6 @@ import contextlib
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -226,7 +225,7 @@ class JobBroker(RuntimeActor):
             self._again("retention", self._retention_step(), Housekeep())
         if isinstance(mail.body, Ended) and mail.body.outcome.reason != UNSTORABLE:
             failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
-            return mail._replace(body=replace(mail.body, outcome=failed))
+            return mail._replace(body=mail.body._replace(outcome=failed))
         return None
 
     def _commit(self, batch: list[Mail]) -> Out:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -165,7 +164,7 @@ class HandlerActor(RuntimeActor):
         )
         if up != self._last_up:
             self._last_up = up
-            self.tell("broker", replace(up, held=tuple(self._held())))
+            self.tell("broker", up._replace(held=tuple(self._held())))
 
     def _held(self) -> list[Key]:
         return [
@@ -218,7 +217,7 @@ class HandlerActor(RuntimeActor):
         self._started(lane)
 
     def _heir_of(self, ended: Lane) -> Lane | None:
-        """The next claim gets the place of a lane that has ended. Runs on that lane's thread: none need wake up for it."""
+        """The next claim gets the place of a lane that has ended. Runs on that lane's thread, so none need wake up."""
         return self._line.serve(partial(self._succeed, ended.handler))
 
     def _succeed(self, handler: Handler, claim: Claim) -> Lane | None:
@@ -274,7 +273,7 @@ class HandlerActor(RuntimeActor):
             self._mean = new if self._mean is None else (1 - MEMORY) * self._mean + MEMORY * new
             outcome = ended.outcome
             if outcome.kind is OutcomeKind.DEFERRED:
-                outcome = replace(outcome, seconds=lane.timeout or 0.0)
+                outcome = outcome._replace(seconds=lane.timeout or 0.0)
             self._end(ended.claim, lane.handler, outcome, seconds=new)
             # Not before: in between it would hold nothing, and `stop`, which looks from another thread, would go on.
             del self._running[ended.lane_id]

@@ -15,7 +15,6 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -122,7 +121,7 @@ def main() -> None:
                 auto_done=order["auto_done"],
                 result_bytes_max=order["result_bytes_max"],
             )
-        parent.say({"ended": asdict(ending.outcome)})
+        parent.say({"ended": ending.outcome._asdict()})
 
 
 def _call(parent: Parent, order: dict[str, Any]) -> Any:

@@ -59,6 +59,7 @@ class Lane:
         self.abandoned_because: str | None = None
         self.told_abandoned = False
         self.ended = False
+        self._told = False
         self.stack: Callable[[], str] = lambda: ""
         self.interrupt: Callable[[], None] = lambda: None
         """How a runner passes the signal on: cancels a task, tells a child."""
@@ -106,30 +107,34 @@ class Lane:
         self.kill()
         return True
 
-    def finish(self, outcome: Outcome) -> None:
-        """The function has returned or raised (or never will). Only the first call counts."""
-        self._end(outcome, lambda: None)
-
-    def pass_on(self, outcome: Outcome) -> Lane | None:
-        """`finish`, and give the place to the next claim that waits, if one does: the caller runs the lane it gets."""
-        return self._end(outcome, lambda: self._heir(self))
-
-    def _end(self, outcome: Outcome, heir: Callable[[], Lane | None]) -> Lane | None:
+    def close(self) -> bool:
+        """It cannot be given up any more. True for the one caller who then finishes it."""
         with self._lock:
-            if self.ended:
-                return None
-            self.ended = True
+            first, self.ended = not self.ended, True
+        return first
+
+    def pass_on(self) -> Lane | None:
+        """The function has returned or raised: close the lane, and give its place to the next claim that waits.
+
+        The caller finishes this lane, and runs the one that it gets.
+        """
+        return self._heir(self) if self.close() and self.abandoned_because is None else None
+
+    def finish(self, outcome: Outcome, following: Lane | None = None) -> None:
+        """Tell how it has ended, and who has its place. Only the first call counts."""
+        with self._lock:
+            if self._told:
+                return
+            self._told = self.ended = True
             then, self._then = self._then, []
-        following = heir() if self.abandoned_because is None else None
         self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
         for call in then:
             call()
-        return following
 
     def when_ended(self, call: Callable[[], object]) -> None:
-        """Call once the lane has ended; at once if it has."""
+        """Call once it is told that the lane has ended; at once if it is."""
         with self._lock:
-            if not self.ended:
+            if not self._told:
                 self._then.append(call)
                 return
         call()

@@ -88,7 +88,8 @@ class _Loop:
                 )
         finally:
             self._lanes.pop(lane.id, None)
-            following = lane.pass_on(ending.outcome)
+            following = lane.pass_on()
+            lane.finish(ending.outcome, following)
             if following is not None:
                 self._lanes[following.id] = following
                 self._create(following)
@@ -113,7 +114,7 @@ class _Loop:
         self.blocked = True
         reason = f"job {culprit.claim.job.id} blocks their event loop"
         for lane in list(self._lanes.values()):
-            if lane is not culprit:
+            if lane is not culprit and lane.close():
                 # Cancelled for the moment at which the loop unblocks: what they still do then counts no longer.
                 lane.signal(reason)
                 lane.finish(Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason))

@@ -44,15 +44,15 @@ class _Worker:
         self._idle = idle
 
     def work(self) -> None:
-        lane: Lane | None
-        while (lane := self.lanes.get()) is not None:
+        stays = True
+        while stays and (lane := self.lanes.get()) is not None:
             while lane is not None:
-                following = lane.pass_on(_Call(lane, self.thread).run())
+                outcome = _Call(lane, self.thread).run()
+                following = lane.pass_on()
                 # A thread whose lane was abandoned has been replaced already.
-                gone = lane.abandoned_because is not None
+                stays = following is not None or (lane.abandoned_because is None and self._idle.keep(self))
+                lane.finish(outcome, following)
                 lane = following
-            if gone or not self._idle.keep(self):
-                return
 
 
 class _Call:

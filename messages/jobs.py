@@ -58,8 +58,7 @@ class JobSpec:
     timeout: Seconds | timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
+class NewJob(NamedTuple):
     """A checked job on its way into the store. `data` is JSON text."""
 
     id: str

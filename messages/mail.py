@@ -5,7 +5,6 @@ Every message travels in a `Mail`, which carries the ids that the log is stitche
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from .jobs import Claim, Instant, NewJob, Seconds
@@ -47,16 +46,14 @@ class Mail(NamedTuple):
 # --- a host to the JobBroker; each is answered through `reply` ----------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
+class Queue(NamedTuple):
     """Store these jobs, all or none. Answered with a list of (record, fresh)."""
 
     jobs: tuple[NewJob, ...]
     reply: Reply | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requeue:
+class Requeue(NamedTuple):
     """Put a job at the back of the queue with its attempts reset."""
 
     job_id: str
@@ -64,8 +61,7 @@ class Requeue:
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarkDone:
+class MarkDone(NamedTuple):
     """End a job as done. Without `claim_no` it must be queued; without `no` only a token is known."""
 
     job_id: str
@@ -75,16 +71,14 @@ class MarkDone:
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel:
+class Cancel(NamedTuple):
     """End a queued or running job as cancelled."""
 
     job_id: str
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
+class Pause(NamedTuple):
     """Start no job of this name, on any runtime of the store, until it is resumed."""
 
     name: str
@@ -92,8 +86,7 @@ class Pause:
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expect:
+class Expect(NamedTuple):
     """A host's own transaction holds this job: look for it until it appears or `give_up_at` has passed.
 
     Attributes:
@@ -105,24 +98,21 @@ class Expect:
     give_up_at: Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declare:
+class Declare(NamedTuple):
     """Store what schedules are, so that their memory outlives the runtime."""
 
     schedules: tuple[ScheduleRecord, ...]
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forget:
+class Forget(NamedTuple):
     """Remove a durable schedule."""
 
     schedule_id: str
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseSchedule:
+class PauseSchedule(NamedTuple):
     """Let the slots of a schedule pass, or no longer."""
 
     schedule_id: str
@@ -133,8 +123,7 @@ class PauseSchedule:
 # --- the clock, the hint socket and the supervisor to the JobBroker ------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """Time may have made something due, or another process may have changed the file.
 
     Attributes:
@@ -144,18 +133,15 @@ class Look:
     foreign: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Housekeep:
+class Housekeep(NamedTuple):
     """Remove a batch of what retention no longer keeps."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClockJumped:
+class ClockJumped(NamedTuple):
     """Wall time moved against monotonic time; the broker's memory knows by how much."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Down:
+class Down(NamedTuple):
     """A child is dead. Sent by the supervisor before it starts the next incarnation."""
 
     child: str
@@ -163,13 +149,11 @@ class Down:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(NamedTuple):
     """The runtime is stopping: claim nothing more, and give back what has not been started."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Farewell:
+class Farewell(NamedTuple):
     """The boot ends: interrupt whatever it still holds."""
 
     reply: Reply
@@ -178,8 +162,7 @@ class Farewell:
 # --- a HandlerActor to the JobBroker ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Up:
+class Up(NamedTuple):
     """What a HandlerActor can take, what it holds and what it waits to hear settled. Sent whenever the first changes.
 
     Attributes:
@@ -200,8 +183,7 @@ class Up:
     answers: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(NamedTuple):
     """A claim has ended. Kept by its HandlerActor until the broker says `Settled`.
 
     Attributes:
@@ -217,16 +199,14 @@ class Ended:
     seconds: Seconds = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GiveBack:
+class GiveBack(NamedTuple):
     """These claims were not started: put the jobs back where they were, if the claims still count."""
 
     name: str
     claims: tuple[Claim, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progressed:
+class Progressed(NamedTuple):
     """How far a running job says it is, as JSON text."""
 
     key: tuple[int, int]
@@ -236,30 +216,26 @@ class Progressed:
 # --- the JobBroker to a HandlerActor ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(NamedTuple):
     """Run these claims."""
 
     claims: tuple[Claim, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(NamedTuple):
     """These endings are recorded (or refused for good): forget them."""
 
     keys: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revoke:
+class Revoke(NamedTuple):
     """The job was cancelled, requeued or ended elsewhere: signal the lane."""
 
     key: tuple[int, int]
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """Say `Up`, and say again every ending that is not settled: the broker is new, or has lost count.
 
     Attributes:
@@ -272,8 +248,7 @@ class Report:
 # --- a lane, the clock and a host to a HandlerActor ---------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneEnded:
+class LaneEnded(NamedTuple):
     """A lane's function has returned or raised.
 
     Attributes:
@@ -287,40 +262,34 @@ class LaneEnded:
     following: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadlinePassed:
+class DeadlinePassed(NamedTuple):
     """A lane is still at work when its time is up."""
 
     lane_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraceOver:
+class GraceOver(NamedTuple):
     """An old lane has had its time to heed the signal, or has ended."""
 
     lane_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unstarted:
+class Unstarted(NamedTuple):
     """Prefetched claims have waited long enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attach:
+class Attach(NamedTuple):
     """The handlers of this name have changed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detach:
+class Detach(NamedTuple):
     """A handler was removed; its running jobs finish, or are given back after `drain` seconds."""
 
     handler_id: str
     drain: Seconds | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interrupt:
+class Interrupt(NamedTuple):
     """End what still runs, as interrupted and unblamed. None means every handler of the name."""
 
     handler_id: str | None
@@ -330,8 +299,7 @@ class Interrupt:
 # --- the SchedulerActor -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
+class Tick(NamedTuple):
     """Slots of a schedule are due: account for them, if the schedule has not changed since `change_no`."""
 
     schedule_id: str
@@ -339,22 +307,19 @@ class Tick:
     accounting: Accounting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticked:
+class Ticked(NamedTuple):
     """The slots of schedules are stored; of each, its id, up to when, and its new `change_no`."""
 
     accounts: tuple[tuple[str, Instant, int], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wake:
+class Wake(NamedTuple):
     """A slot may be due; with `reload`, another process may have changed schedules."""
 
     reload: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchedulesChanged:
+class SchedulesChanged(NamedTuple):
     """Schedules were declared, or accounted for elsewhere (`records`), or removed (`gone`, their ids)."""
 
     records: tuple[ScheduleRecord, ...] = ()
@@ -364,8 +329,7 @@ class SchedulesChanged:
 # --- the supervisor -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Died:
+class Died(NamedTuple):
     """An actor's loop has ended. Sent from the `finally` around it, on its own thread.
 
     Attributes:
@@ -379,22 +343,19 @@ class Died:
     over: Mail | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartChild:
+class StartChild(NamedTuple):
     """Start a child of the family, unless it lives already."""
 
     child: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopChild:
+class StopChild(NamedTuple):
     """Stop a child for good."""
 
     child: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartNow:
+class StartNow(NamedTuple):
     """The back-off of a child is over."""
 
     child: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from .jobs import Instant, JobState, Seconds
 
@@ -22,8 +23,7 @@ class OutcomeKind(StrEnum):
     DEFERRED = "deferred"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a claim ended.
 
     Attributes:
@@ -60,8 +60,7 @@ class Backoff:
     jitter: float = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(NamedTuple):
     """What `judge` needs to know of the handler that ran the claim."""
 
     max_attempts: int = 20
@@ -69,8 +68,7 @@ class Policy:
     interruptions_max: int = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What becomes of a job after a claim on it has ended.
 
     Attributes:

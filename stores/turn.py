@@ -353,6 +353,8 @@ class SqliteTurn(SlotTurn, BootTurn):
                 claimed.claimed_at or self.now, self.now, outcome.error or outcome.reason, outcome.traceback,
             ),
         )  # fmt: skip
+        if claimed.claim_no <= ATTEMPTS_KEPT_MAX:
+            return
         self._connection.execute(
             """delete from lamplighter_attempts where job_id = ? and claim_no <=
                (select claim_no from lamplighter_attempts where job_id = ? order by claim_no desc limit 1 offset ?)""",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..stores.base import Store
 from .conformance_kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, new, put, take, want
@@ -75,7 +73,7 @@ class ClaimPromises(StoreCase):
     def test_at_most_one_suspect(self, store: Store) -> None:
         """Turn.claim: at most one suspect."""
         put(store, new("a"), new("b"), new("c"))
-        suspect = dataclasses.replace(RETRY, suspect_until=NOW + 60)
+        suspect = RETRY._replace(suspect_until=NOW + 60)
         with store.turn("b", NOW) as turn:
             for claim in turn.claim(want(begun=2)):
                 turn.settle(claim.job, FAILED, suspect)
@@ -95,7 +93,7 @@ class ClaimPromises(StoreCase):
         put(store, new("a"))
         (claimed,) = take(store)
         with store.turn("b", NOW) as turn:
-            turn.settle(claimed, FAILED, dataclasses.replace(RETRY, wary=True))
+            turn.settle(claimed, FAILED, RETRY._replace(wary=True))
 
         assert take(store, begun=0, prefetched=5) == []
         assert [job.begun for job in take(store, begun=1)] == [1]
@@ -118,7 +116,7 @@ class ClaimPromises(StoreCase):
         """Turn.settle: Record how a claim ended: running to the verdict's state"""
         put(store, new("a"), new("b"))
         (first, second) = take(store, begun=2)
-        later = dataclasses.replace(RETRY, run_at=NOW + 60)
+        later = RETRY._replace(run_at=NOW + 60)
 
         with store.turn("b", NOW) as turn:
             done = turn.settle(first, SUCCEEDED, DONE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-
 from lamplighter.environment import Environment
 from lamplighter.lanes.lane import Lane
 from lamplighter.lanes.line import Line
@@ -48,7 +47,9 @@ def house():
 def test_the_first_that_waits_gets_the_place_of_a_lane_that_ends(house):
     house.line.add([claim(2), claim(3)], 0.0)
 
-    following = house.lane(claim(1)).pass_on(DONE)
+    lane = house.lane(claim(1))
+    following = lane.pass_on()
+    lane.finish(DONE, following)
 
     assert following.claim == claim(2)
     assert house.told == [(1, 2)]
@@ -58,10 +59,11 @@ def test_the_first_that_waits_gets_the_place_of_a_lane_that_ends(house):
 def test_a_lane_ends_once_and_gives_its_place_once(house):
     house.line.add([claim(2), claim(3)], 0.0)
     lane = house.lane(claim(1))
-    lane.pass_on(DONE)
+    lane.finish(DONE, lane.pass_on())
+    lane.finish(DONE, lane.pass_on())
 
-    assert lane.pass_on(DONE) is None
     assert house.told == [(1, 2)]
+    assert house.line.keys() == [(3, 1)]
 
 
 def test_a_lane_that_was_given_up_has_no_place_to_give(house):
@@ -69,18 +71,25 @@ def test_a_lane_that_was_given_up_has_no_place_to_give(house):
     lane = house.lane(claim(1))
 
     assert lane.abandon("timed out")
-    assert lane.pass_on(DONE) is None
-    assert house.told == [(1, None)]
+    assert lane.pass_on() is None
     assert house.line.keys() == [(2, 1)]
 
 
 def test_a_lane_that_has_ended_cannot_be_given_up(house):
     """It may have given its place away already; giving it up too would make two of one."""
     lane = house.lane(claim(1))
-    lane.pass_on(DONE)
+    lane.pass_on()
 
     assert not lane.abandon("timed out")
     assert lane.abandoned_because is None
+
+
+def test_one_caller_alone_closes_a_lane_and_so_finishes_it(house):
+    lane = house.lane(claim(1))
+
+    assert lane.close()
+    assert not lane.close()
+    assert lane.pass_on() is None
 
 
 def test_a_lane_that_is_given_up_is_signalled(house):
@@ -95,7 +104,7 @@ def test_no_lane_takes_from_the_line_of_a_dead_actor(house):
     house.line.add([claim(2)], 0.0)
     house.line.close()
 
-    assert house.lane(claim(1)).pass_on(DONE) is None
+    assert house.lane(claim(1)).pass_on() is None
     assert house.line.keys() == [(2, 1)]
 
 

@@ -180,7 +180,7 @@ class Step:
     def settle(self, job: JobRecord, outcome: Outcome, policy: Policy) -> JobRecord | None:
         """The one road: judge how a claim ended, and record it if the claim still counts. None if it does not."""
         earlier = 0
-        if outcome.kind is OutcomeKind.INTERRUPTED:
+        if outcome.kind is OutcomeKind.INTERRUPTED and job.claim_no > 1:
             earlier = self.turn.recent_interruptions(job.id, self.turn.now - INTERRUPTION_WINDOW_SECONDS)
         chance = self.desk.chance.random()
         verdict = judge(job, outcome, policy, self.turn.now, earlier_interruptions=earlier, chance=chance)
