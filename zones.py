@@ -8,6 +8,8 @@ that a schedule needs to know of a zone, and it is as true for thirty minutes, t
 from __future__ import annotations
 
 import difflib
+import io
+import struct
 import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +25,12 @@ PROBE_SECONDS = DAY_SECONDS
 
 _ZERO = timedelta(0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+UTC_ZONE = zoneinfo.ZoneInfo.from_file(
+    io.BytesIO(b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 0, 0, 0) + b"UTC\0"),
+    key="UTC",
+)
+"""The zone of schedules that name none: it needs no tz database. One type of local time, in the format of RFC 8536."""
 
 # These name whatever this machine is set to, or count leap seconds, so that two processes would not agree on a slot.
 _UNFIT_KEYS = ("localtime", "posixrules", "posix/", "right/")
@@ -69,6 +77,8 @@ def load_zone(timezone: object) -> zoneinfo.ZoneInfo:
             f'expected timezone to be the name of a place such as "Europe/Berlin", got: {timezone!r:.100}, which other '
             "machines may understand differently"
         )
+    if timezone == "UTC":
+        return UTC_ZONE
     try:
         return zoneinfo.ZoneInfo(timezone)
     except (KeyError, ValueError, OSError):  # unknown, not a relative path, or a folder such as "Europe"
@@ -79,6 +89,8 @@ def load_zone(timezone: object) -> zoneinfo.ZoneInfo:
 
 def _suggestion(timezone: str) -> str:
     known = sorted(key for key in zoneinfo.available_timezones() if not key.startswith(_UNFIT_KEYS))
+    if not known:
+        return "; this machine has no tz database: pip install lamplighter[tzdata]"
     close = difflib.get_close_matches(timezone[:100], known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ' (for example "Europe/Berlin" or "UTC")'
 

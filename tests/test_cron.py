@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import zoneinfo
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -217,6 +218,18 @@ def test_a_zone_that_is_not_known_is_refused(timezone: object, said: str) -> Non
         parse_when("@daily", timezone=timezone)  # type: ignore[arg-type]
 
     assert said in str(caught.value)
+
+
+def test_a_machine_without_a_tz_database_knows_utc_and_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(key: str) -> ZoneInfo:
+        raise zoneinfo.ZoneInfoNotFoundError(key)
+
+    monkeypatch.setattr(zoneinfo, "ZoneInfo", nothing)
+    monkeypatch.setattr(zoneinfo, "available_timezones", set)
+
+    assert next(parse_when("@daily", timezone="UTC").between(1.0, 1e5)).slot == 86_400.0
+    with pytest.raises(UsageError, match=r"lamplighter\[tzdata\]"):
+        parse_when("@daily", timezone="Europe/Berlin")
 
 
 def test_the_zone_and_the_policies_are_checked_even_where_they_say_nothing() -> None:
