@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from ..errors import UsageError
 from ..messages.jobs import Instant, JobRecord, NewJob
-from .turn import INSERT_JOB, born, job_values, stored_twin
+from .rows import INSERT_JOB, born, job_values, stored_twin
 
 FINISH_JOB = """
   update lamplighter_jobs

@@ -24,7 +24,8 @@ from ..messages.schedules import ScheduleRecord, SlotEntry
 from . import host, schema
 from .base import BootRecord, CommitUnknown
 from .boots import read_boots
-from .turn import SqliteTurn, priorities
+from .rows import priorities
+from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
 """What `durability` means as `pragma synchronous`."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, cast
 
 from ..codec import encode_own
@@ -18,6 +17,19 @@ from ..messages.jobs import Claim, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from .base import Deed, Want
 from .boots import BootTurn
+from .rows import (
+    INSERT_JOB,
+    PLACES,
+    RESTLESS,
+    born,
+    fenced_update,
+    job_values,
+    joined,
+    mark,
+    priorities,
+    stored_twin,
+    sums,
+)  # fmt: skip
 from .slots import SlotTurn
 
 UNTOLD_JOBS_MAX = 2_000
@@ -31,17 +43,6 @@ ATTEMPTS_KEPT_MAX = 100
 
 SUMMING = frozenset(MOVES) - {"job.queued", "job.claimed", "job.released"}
 """Transitions whose line stands at info or above and sums up the quieter ones before it."""
-
-RESTLESS = frozenset({"deferred", "progress", "rev"})
-"""Columns that may change while state and `claim_no` stay, so that the caller's picture of them may be old."""
-
-INSERT_JOB = """
-  insert into lamplighter_jobs
-    (id, name, data, state, priority, run_at, queued_at, corr, max_attempts, timeout, expires_at, unique_key,
-     schedule, slot, solo, rev, told, trail)
-  values (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-  on conflict do nothing
-"""
 
 OVERVIEW = """
   select rev, change_no,
@@ -72,49 +73,6 @@ DUE_SUSPECT = """
     and (expires_at is null or expires_at > ?)
   order by priority desc, run_at, no limit 1
 """
-
-
-def job_values(job: NewJob, rev: int | None) -> tuple[Any, ...]:
-    """The parameters of `INSERT_JOB`. Without a revision the job is untold: the next turn gives it one."""
-    told, trail = _first_mark(job, rev)
-    return (
-        job.id, job.name, job.data, job.priority, job.run_at, job.queued_at, job.corr, job.max_attempts, job.timeout,
-        job.expires_at, job.unique_key, job.schedule, job.slot, int(job.solo), rev, told, trail,
-    )  # fmt: skip
-
-
-def born(job: NewJob, no: int, rev: int | None) -> JobRecord:
-    """What `INSERT_JOB` has stored, without reading it back."""
-    told, trail = _first_mark(job, rev)
-    return JobRecord(
-        no, job.id, job.name, job.data, "queued", job.priority, job.run_at, job.queued_at, job.corr,
-        max_attempts=job.max_attempts, timeout=job.timeout, expires_at=job.expires_at, unique_key=job.unique_key,
-        schedule=job.schedule, slot=job.slot, solo=int(job.solo), rev=rev, told=told, trail=trail,
-    )  # fmt: skip
-
-
-def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) -> JobRecord:
-    """The job that stands in the way of inserting this one: the same id, or the same unfinished key."""
-    row = connection.execute("select * from lamplighter_jobs where id = ?", (job.id,)).fetchone()
-    if row is None:
-        row = connection.execute(
-            """select * from lamplighter_jobs
-               where name = ? and unique_key = ? and state in ('queued', 'running')""",
-            (job.name, job.unique_key),
-        ).fetchone()
-    return JobRecord._make(row)
-
-
-def priorities(connection: sqlite3.Connection, name: str) -> Iterator[int]:
-    """The priorities of a name's queued jobs, highest first.
-
-    One index seek a priority, so that a far future full of delayed jobs is never read through.
-    """
-    head = "select max(priority) from lamplighter_jobs where state = 'queued' and name = ?"
-    found = connection.execute(head, (name,)).fetchone()[0]
-    while found is not None:
-        yield found
-        found = connection.execute(head + " and priority < ?", (name, found)).fetchone()[0]
 
 
 class SqliteTurn(SlotTurn, BootTurn):
@@ -377,15 +335,15 @@ class SqliteTurn(SlotTurn, BootTurn):
         trail = job.trail
         if job.told is None:
             self._rev += 1
-            trail = _joined(trail, _mark(self._rev, job.queued_at))
+            trail = joined(trail, mark(self._rev, job.queued_at))
             first = job._replace(state="queued", rev=self._rev, told="queued", trail=trail, result=None, ended_at=None)
             self.transitions.append(Transition("job.queued", first, None, self._rev, {}))
         told = job._replace(rev=self._rev, told=job.state, trail=trail)
         if job.state == "done":
             self._rev += 1
-            trail = _joined(trail, _mark(self._rev, job.ended_at or self.now))
+            trail = joined(trail, mark(self._rev, job.ended_at or self.now))
             told = told._replace(rev=self._rev, trail="")
-            fields = {"reason": "marked in a host's transaction", **_sums(trail)}
+            fields = {"reason": "marked in a host's transaction", **sums(trail)}
             before = job.told or "queued"
             self.transitions.append(Transition("job.done", told, before, self._rev, fields))
         self._connection.execute(
@@ -439,18 +397,24 @@ class SqliteTurn(SlotTurn, BootTurn):
         """Change a job's state if it is still as the caller saw it; None if it is not."""
         rev = self._rev + 1
         state = MOVES[event][1].value
-        trail = _joined(before.trail, _mark(rev, self.now))
+        trail = joined(before.trail, mark(rev, self.now))
         summing = event in SUMMING
         changes.update(state=state, rev=rev, told=state, trail="" if summing else trail)
-        # An index whose columns are not named need not be touched.
-        changes = {c: value for c, value in changes.items() if c in RESTLESS or value != getattr(before, c)}
-        done = self._connection.execute(_fenced_update(tuple(changes)), (*changes.values(), *before.key, before.state))
+        record, columns, values = list(before), [], []
+        for column, value in changes.items():
+            place = PLACES[column]
+            # An index whose columns are not named need not be touched.
+            if value != record[place] or column in RESTLESS:
+                record[place] = value
+                columns.append(column)
+                values.append(value)
+        done = self._connection.execute(fenced_update(tuple(columns)), (*values, *before.key, before.state))
         if done.rowcount != 1:
             return None
         self._rev = rev
-        moved = before._replace(**changes)
+        moved = JobRecord._make(record)
         self._note_expiry(moved)
-        told = {**fields, **_sums(trail)} if summing else fields
+        told = {**fields, **sums(trail)} if summing else fields
         self.transitions.append(Transition(event, moved, before.state, rev, told))
         return moved
 
@@ -463,30 +427,6 @@ class SqliteTurn(SlotTurn, BootTurn):
         return None if row is None else row[0]
 
 
-@cache
-def _fenced_update(columns: tuple[str, ...]) -> str:
-    settings = ", ".join(f"{column} = ?" for column in columns)
-    return f"update lamplighter_jobs set {settings} where no = ? and claim_no = ? and state = ?"
-
-
 def _deed(step: Transition) -> Deed:
     revs = step.fields.get("revs")
     return (step.rev, step.event, step.job.id) if revs is None else (step.rev, step.event, step.job.id, tuple(revs))
-
-
-def _first_mark(job: NewJob, rev: int | None) -> tuple[str | None, str]:
-    """`told` and `trail` of a new job."""
-    return (None, "") if rev is None else ("queued", _mark(rev, job.queued_at))
-
-
-def _mark(rev: int, at: Instant) -> str:
-    return f"{rev}@{at:.6f}"
-
-
-def _joined(trail: str, mark: str) -> str:
-    return f"{trail},{mark}" if trail else mark
-
-
-def _sums(trail: str) -> dict[str, Any]:
-    steps = [step.partition("@") for step in trail.split(",")]
-    return {"revs": [int(rev) for rev, _, _ in steps], "times": [float(at) for _, _, at in steps]}

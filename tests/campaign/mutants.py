@@ -55,7 +55,7 @@ FENCE, RECOVERY, TURN, SLOTS, LOG, ROAD, LIMITS, SUPERVISION = (
 )  # fmt: skip
 
 MUTANTS = (
-    Mutant(FENCE, "an ending is stored by its job alone", "stores/turn.py",
+    Mutant(FENCE, "an ending is stored by its job alone", "stores/rows.py",
            "where no = ? and claim_no = ? and state = ?\"",
            "where no = ? and ? is not null and ? is not null\""),
     Mutant(FENCE, "a claim does not raise the fence", "stores/turn.py",

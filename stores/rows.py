@@ -1,0 +1,95 @@
+"""Rows of `lamplighter_jobs`: how a job becomes one, and a change of it an update that is fenced."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from ..messages.jobs import Instant, JobRecord, NewJob
+
+PLACES = {column: place for place, column in enumerate(JobRecord._fields)}
+"""Where a column stands in a record."""
+
+RESTLESS = frozenset({"deferred", "progress", "rev"})
+"""Columns that may change while state and `claim_no` stay, so that the caller's picture of them may be old."""
+
+INSERT_JOB = """
+  insert into lamplighter_jobs
+    (id, name, data, state, priority, run_at, queued_at, corr, max_attempts, timeout, expires_at, unique_key,
+     schedule, slot, solo, rev, told, trail)
+  values (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  on conflict do nothing
+"""
+
+
+def job_values(job: NewJob, rev: int | None) -> tuple[Any, ...]:
+    """The parameters of `INSERT_JOB`. Without a revision the job is untold: the next turn gives it one."""
+    told, trail = _first_mark(job, rev)
+    return (
+        job.id, job.name, job.data, job.priority, job.run_at, job.queued_at, job.corr, job.max_attempts, job.timeout,
+        job.expires_at, job.unique_key, job.schedule, job.slot, int(job.solo), rev, told, trail,
+    )  # fmt: skip
+
+
+def born(job: NewJob, no: int, rev: int | None) -> JobRecord:
+    """What `INSERT_JOB` has stored, without reading it back."""
+    told, trail = _first_mark(job, rev)
+    return JobRecord(
+        no, job.id, job.name, job.data, "queued", job.priority, job.run_at, job.queued_at, job.corr,
+        max_attempts=job.max_attempts, timeout=job.timeout, expires_at=job.expires_at, unique_key=job.unique_key,
+        schedule=job.schedule, slot=job.slot, solo=int(job.solo), rev=rev, told=told, trail=trail,
+    )  # fmt: skip
+
+
+def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) -> JobRecord:
+    """The job that stands in the way of inserting this one: the same id, or the same unfinished key."""
+    row = connection.execute("select * from lamplighter_jobs where id = ?", (job.id,)).fetchone()
+    if row is None:
+        row = connection.execute(
+            """select * from lamplighter_jobs
+               where name = ? and unique_key = ? and state in ('queued', 'running')""",
+            (job.name, job.unique_key),
+        ).fetchone()
+    return JobRecord._make(row)
+
+
+def priorities(connection: sqlite3.Connection, name: str) -> Iterator[int]:
+    """The priorities of a name's queued jobs, highest first.
+
+    One index seek a priority, so that a far future full of delayed jobs is never read through.
+    """
+    head = "select max(priority) from lamplighter_jobs where state = 'queued' and name = ?"
+    found = connection.execute(head, (name,)).fetchone()[0]
+    while found is not None:
+        yield found
+        found = connection.execute(head + " and priority < ?", (name, found)).fetchone()[0]
+
+
+@cache
+def fenced_update(columns: tuple[str, ...]) -> str:
+    """The update of these columns where `no`, `claim_no` and `state` are still as the caller saw them."""
+    settings = ", ".join(f"{column} = ?" for column in columns)
+    return f"update lamplighter_jobs set {settings} where no = ? and claim_no = ? and state = ?"
+
+
+def _first_mark(job: NewJob, rev: int | None) -> tuple[str | None, str]:
+    """`told` and `trail` of a new job."""
+    return (None, "") if rev is None else ("queued", mark(rev, job.queued_at))
+
+
+def mark(rev: int, at: Instant) -> str:
+    """One transition in a trail."""
+    return f"{rev}@{at:.6f}"
+
+
+def joined(trail: str, mark: str) -> str:
+    """A trail with one more transition."""
+    return f"{trail},{mark}" if trail else mark
+
+
+def sums(trail: str) -> dict[str, Any]:
+    """What the event that ends a trail says of its transitions: `revs` and `times`."""
+    steps = [step.partition("@") for step in trail.split(",")]
+    return {"revs": [int(rev) for rev, _, _ in steps], "times": [float(at) for _, _, at in steps]}
