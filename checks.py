@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .codec import encode
-from .errors import UsageError
+from .errors import NotSupported, UsageError
 from .limits import NAME_CHARACTERS_MAX, Limits
 from .messages.jobs import Instant, JobSpec, NewJob, Seconds
 from .messages.outcomes import Backoff
@@ -18,6 +18,29 @@ PRIORITY_MAX = 1_000_000
 
 SECONDS_MAX = 100 * 365 * 86400.0
 """No duration may be longer: a century."""
+
+INSTEAD = {
+    "connection": "a job cannot join the host's own transaction: queue it after the commit, with an id of its own, or "
+    "keep an outbox table that a job on SQLite empties",
+    "get": "a job cannot be looked at by its id: join it in the runtime that queued it, or read the log (lamplighter "
+    "trace)",
+    "history": "attempts that failed are not kept: read the log (lamplighter trace)",
+    "limit": "concurrency_total cannot be kept over several hosts: give the name's handler to one host with "
+    "concurrency, or let handlers take a lock of their own",
+    "list": 'only dead jobs can be listed (state="dead"): for the others look at counts, or read the log',
+    "overlap": 'overlap must be "allow": have the handler end at once when its predecessor still runs',
+    "remove": "only a job that runs in this very runtime, or a dead one, can be found by its id: give the job "
+    "expires=, or have its handler look whether it is still wanted",
+    "requeue": "this attempt has lost its connection, so the job may be elsewhere already: let it end",
+    "unique": "there are no unique keys: give the job an id that says what it is, and have its handler look whether "
+    "that is done",
+}
+"""What a store that lacks a capability says to do instead."""
+
+
+def not_supported(capability: str) -> NotSupported:
+    """The error for what a store of messages cannot do."""
+    return NotSupported(f"RabbitMQ keeps queues, no table of jobs: {INSTEAD[capability]}")
 
 
 def check_name(value: Any, what: str = "name") -> str:

@@ -12,7 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .checks import check_backoff, check_job, check_name, check_one_of, check_seconds, check_whole
+from .checks import check_backoff, check_job, check_name, check_one_of, check_seconds, check_whole, not_supported
 from .codec import encode
 from .errors import JobFailed, StaleClaim, UnknownHandler, UnknownJob, UsageError
 from .job import Job
@@ -378,7 +378,10 @@ class Jobs:
             UsageError: something in it cannot be.
         """
         life = self._life()
-        return check_job(spec, now=life.clock.now(), new_id=life.environment.new_id(), corr=corr, limits=life.limits)
+        job = check_job(spec, now=life.clock.now(), new_id=life.environment.new_id(), corr=corr, limits=life.limits)
+        if job.unique_key is not None and "unique" in life.store.cannot:
+            raise not_supported("unique")
+        return job
 
     def _new(self, spec: JobSpec) -> tuple[Life, NewJob]:
         return self._life(), self.check(spec, current_corr())
@@ -405,9 +408,9 @@ class Jobs:
         # A host may give its jobs ids such as "order:7", which look like tokens.
         if not (job_id and number.isdecimal()):
             return life, check_name(job, "job"), None, None, text
-        if life.store.get(job) is None:
+        if life.store.known(job) is None:
             return life, job_id, None, int(number), text
-        if life.store.get(job_id) is not None:
+        if life.store.known(job_id) is not None:
             raise UsageError(f"expected a token or an id, got: {job!r}, which is both here; pass the Job itself")
         return life, job, None, None, text
 
@@ -422,9 +425,10 @@ class Jobs:
         life.post.tell("broker", expect, corr=job_id)
 
     def _ended(self, life: Life, job_id: str) -> JobRecord | None:
-        record = life.store.get(job_id)
+        record = life.store.known(job_id)
         if record is None:
-            raise UnknownJob(f"expected the id of a stored job, got: {job_id!r}")
+            where = " that this runtime has queued" if life.store.is_server else ""
+            raise UnknownJob(f"expected the id of a stored job{where}, got: {job_id!r}")
         return record if record.state in ENDED else None
 
     def _warn_if_blocking(self, call: str) -> None:
@@ -447,6 +451,8 @@ class Jobs:
         if options["isolation"] == "process":
             _check_importable(fn, is_task=is_task)
         total, timeout, most = options["concurrency_total"], options["timeout"], options["interruptions_max"]
+        if total is not None and "limit" in self._runtime.cannot:
+            raise not_supported("limit")
         if not isinstance(options["auto_done"], bool):
             raise UsageError(f"expected auto_done to be True or False, got: {options['auto_done']!r}")
         limits = self._runtime.limits

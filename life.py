@@ -121,7 +121,7 @@ class Life:
         """Open the store, be alive, start the actors."""
         self.store.open()
         try:
-            if not self.store.in_memory and (kind := network_filesystem(self.store.address)):
+            if not (self.store.in_memory or self.store.is_server) and (kind := network_filesystem(self.store.address)):
                 self.log.emit("store.on_network", store=self.store.address, filesystem=kind)
             self._presence.enter(self.boot)
             self._hints.listen(self._heard, self.environment.spawn)
@@ -200,11 +200,15 @@ class Life:
         def start(incarnation: int) -> object:
             return JobBroker.start(
                 self._context, incarnation, store=self.store, presence=self._presence, hints=self._hints,
-                has_handler=lambda name: bool(self._handlers(name)), wake_waiters=self.waiters.wake,
+                has_handler=self._has_handler, wake_waiters=self.waiters.wake,
                 awaited=self.waiters.awaited, memory=self.memory, store_is_down=self._note_store,
             )  # fmt: skip
 
         return ChildSpec(id="broker", start=start, budget=self._budget())
+
+    def _has_handler(self, name: str) -> bool:
+        # A server does not tell which names other hosts handle, so nothing is said to be parked.
+        return bool(self._handlers(name)) or self.store.is_server
 
     def _scheduler_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:
@@ -490,7 +494,9 @@ class Asking:
         """The error for the caller."""
         cause = self._life.store_trouble
         likely = (
-            f"{cause}. Is a write transaction open on the file? If it is this process's own, pass connection="
+            cause
+            if cause is not None and self._life.store.is_server
+            else f"{cause}. Is a write transaction open on the file? If it is this process's own, pass connection="
             if cause is not None
             else "the broker is busy or being restarted"
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from .checks import check_instant, check_name, check_one_of, check_seconds
+from .checks import check_instant, check_name, check_one_of, check_seconds, not_supported
 from .codec import decode, encode
 from .cron import Rule, parse_when
 from .errors import UnknownSchedule, UsageError
@@ -256,6 +256,8 @@ class Scheduler:
         check_catch_up(options["catch_up"], window, options["catch_up_max"])
         if not isinstance(options["durable"], bool):
             raise UsageError(f"expected durable to be True or False, got: {options['durable']!r}")
+        if options["overlap"] != "allow" and "overlap" in self._runtime.cannot:
+            raise not_supported("overlap")
         now = self._runtime.now()
         return ScheduleRecord(
             id=schedule_id(None if key is None else check_name(key, "key"), name, rule.text, options["timezone"], text),

@@ -121,6 +121,7 @@ class JobBroker(RuntimeActor):
         self._polls = False
         self._polling = 0
         self._abroad = False
+        self._leads = True
         self._waiting_since: float | None = None
         self._timers: dict[str, tuple[float, Any]] = {}
 
@@ -249,6 +250,10 @@ class JobBroker(RuntimeActor):
             turn.expire()
             claims.claim(itself)
         out.did, self._desk.expiry = turn.did, turn.expiry
+        out.lines += [(event, itself.speaker, fields) for event, fields in turn.news]
+        if turn.leads and not self._leads:
+            itself.tell("scheduler", Report(self._desk.question))
+        self._leads = turn.leads
         self._recovered = True
         return out
 
@@ -321,6 +326,7 @@ class JobBroker(RuntimeActor):
                 return boots.farewell(step)
             case Drain():
                 self._desk.draining = True
+                claims.store_names(step)
             case Expect(job_id=job_id):
                 self._memory.expected[job_id] = body
                 self._expect_wait = EXPECT_SECONDS_MIN
@@ -443,7 +449,7 @@ class JobBroker(RuntimeActor):
         self._wake_the_ended()
         for name, room in self._desk.rooms.items():
             for key, held in room.held.items():
-                job = self._store.get(held.id)
+                job = self._store.known(held.id)
                 if job is None:
                     self.tell(f"handler:{name}", Revoke(key=key, reason="it has ended elsewhere"))
                 elif (job.key, job.state) != (key, JobState.RUNNING.value):
@@ -451,7 +457,7 @@ class JobBroker(RuntimeActor):
 
     def _wake_the_ended(self) -> None:
         """Tell those who wait for jobs that ended where this broker did not see it."""
-        awaited = (self._store.get(job_id) for job_id in self._awaited())
+        awaited = (self._store.known(job_id) for job_id in self._awaited())
         ended = [job for job in awaited if job is not None and job.state in ENDED and job.rev is not None]
         if ended:
             self._wake_waiters(ended)
@@ -493,7 +499,7 @@ class JobBroker(RuntimeActor):
 
     def _look_for_expected(self, now: Instant) -> None:
         for job_id, expect in list(self._memory.expected.items()):
-            job = self._store.get(job_id)
+            job = self._store.known(job_id)
             there = job is not None and job.rev is not None and expect.state in (None, job.state)
             if there or expect.give_up_at <= now:
                 del self._memory.expected[job_id]

@@ -5,7 +5,7 @@ A store is the only writer of job state. It is written by one thread, the JobBro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -55,6 +55,8 @@ class Turn(Protocol):
         did: after the commit, what the boot remembers of this turn; empty when nothing was changed.
         version: another one than in the turn before if somebody else has committed since.
         expiry: no queued job expires before this instant; None when none does.
+        leads: whether slots may be accounted for here: always, unless a store has one boot do it for all.
+        news: what the store itself has to say, to be told after the commit: (event, fields).
     """
 
     now: Instant
@@ -63,12 +65,22 @@ class Turn(Protocol):
     did: tuple[Deed, ...]
     version: int
     expiry: Instant | None
+    leads: bool
+    news: list[tuple[str, dict[str, Any]]]
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         """Add a job. A known id, or an unfinished job with its unique key, gives the stored one and False."""
 
     def job(self, job_id: str) -> JobRecord | None:
         """The job as this turn sees it."""
+
+    def find(self, job_id: str) -> JobRecord:
+        """The job that a host names by its id.
+
+        Raises:
+            UnknownJob: there is none.
+            NotSupported: the store cannot look for it.
+        """
 
     def claim(self, want: Want) -> list[Claim]:
         """Move due jobs of one name from queued to running, each with a new `claim_no`.
@@ -205,10 +217,14 @@ class Store(Protocol):
     Attributes:
         address: the file or server, without a password.
         in_memory: whether it lives in this object alone, and nobody else can be on it.
+        is_server: whether it lives in a server, which knows by itself who has gone.
+        cannot: names of `testing.CAPABILITIES` that it does not have.
     """
 
     address: str
     in_memory: bool
+    is_server: bool
+    cannot: Collection[str]
 
     def open(self) -> None:
         """Open for reading and writing; make or migrate the schema.
@@ -240,6 +256,9 @@ class Store(Protocol):
 
     def get(self, job_id: str) -> JobRecord | None:
         """One job."""
+
+    def known(self, job_id: str) -> JobRecord | None:
+        """One job, as far as it concerns this runtime: that it queued it, holds it, or was told of its end."""
 
     def list(self, *, name: str | None, state: str | None, limit: int, before: int | None) -> Sequence[JobRecord]:
         """Jobs, newest first; `before` is the `no` to go on from."""

@@ -91,6 +91,24 @@ class NoHints:
         pass
 
 
+class ServerHints:
+    """For a store in a server, which tells by itself what has come."""
+
+    address: str | None = None
+
+    def __init__(self, listen: Callable[[Callable[[], None] | None], None]) -> None:
+        self._listen = listen
+
+    def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
+        self._listen(heard)
+
+    def send(self, addresses: Iterable[str]) -> None:
+        pass
+
+    def close(self) -> None:
+        self._listen(None)
+
+
 def _short_path(folder: Path, boot: str) -> Path:
     path = folder.absolute() / f"{boot}.sock"
     if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:

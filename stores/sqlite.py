@@ -12,7 +12,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -57,6 +57,9 @@ class SqliteStore:
             makes up. Such a store has one connection too, as `:memory:` has, and nobody beside it.
         failpoints: where a test makes it fail.
     """
+
+    is_server = False
+    cannot: Collection[str] = frozenset()
 
     def __init__(
         self,
@@ -307,6 +310,9 @@ class SqliteStore:
 
     def get(self, job_id: str) -> JobRecord | None:
         return next(iter(self._jobs("select * from lamplighter_jobs where id = ?", job_id)), None)
+
+    def known(self, job_id: str) -> JobRecord | None:
+        return self.get(job_id)
 
     def list(self, *, name: str | None, state: str | None, limit: int, before: int | None) -> list[JobRecord]:
         return self._jobs(

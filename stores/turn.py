@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from ..codec import encode_own
-from ..errors import KeyTaken
+from ..errors import KeyTaken, UnknownJob
 from ..lifecycle import MOVES
 from ..messages.jobs import Claim, Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
@@ -83,6 +83,8 @@ class SqliteTurn(SlotTurn, BootTurn):
         self.transitions: list[Transition] = []
         self.untold: list[Deed] = []
         self.did: tuple[Deed, ...] = ()
+        self.leads = True
+        self.news: list[tuple[str, dict[str, Any]]] = []
         self._skipped: list[Deed] = []
         self._connection = connection
         self._boot = boot
@@ -121,6 +123,14 @@ class SqliteTurn(SlotTurn, BootTurn):
             return None
         job = JobRecord._make(row)
         return self._tell(job) if job.rev is None else job
+
+    def find(self, job_id: str) -> JobRecord:
+        job = self.job(job_id)
+        if job is None:
+            raise UnknownJob(
+                f"expected the id of a stored job, got: {job_id!r}; it never was, or retention removed it"
+            )
+        return job
 
     # --- claims ---------------------------------------------------------------------------------------------
 

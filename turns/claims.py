@@ -111,7 +111,7 @@ def up(step: Step, body: Up) -> None:
         step.out.after.append(lambda: desk.unreconciled.pop(actor, None))
     maximum = body.interruptions_max or desk.limits.interruptions_max
     desk.rooms[body.name] = Room(body.incarnation, body.lanes, body.prefetch, body.total, maximum, held)
-    _store_names(step)
+    store_names(step)
 
 
 def down(step: Step, body: Down) -> None:
@@ -128,7 +128,7 @@ def down(step: Step, body: Down) -> None:
     room = step.desk.rooms.get(name)
     if room is not None and room.incarnation <= body.incarnation:
         del step.desk.rooms[name]
-        _store_names(step)
+        store_names(step)
 
 
 def finish_deferred(step: Step) -> None:
@@ -141,6 +141,14 @@ def finish_deferred(step: Step) -> None:
             outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error="nobody marked it done in time")
             step.settle(job, outcome, policy)
         step.out.after.append(lambda key=key: step.desk.deferred.pop(key, None))  # type: ignore[misc]
+
+
+def store_names(step: Step) -> None:
+    """Let the others know for which names there are lanes here. A turn that is rolled back has stored nothing."""
+    desk, names = step.desk, step.desk.names()
+    if names != desk.stored_names:
+        step.turn.set_names(desk.boot, names)
+        step.out.after.append(lambda: setattr(desk, "stored_names", names))
 
 
 def _reconcile(step: Step, body: Up) -> dict[Key, JobRecord]:
@@ -160,14 +168,6 @@ def _reconcile(step: Step, body: Up) -> dict[Key, JobRecord]:
             # Requeued or ended by another boot, say, while there was no broker to hear of it.
             step.tell(f"handler:{body.name}", Revoke(key=key, reason="its claim was lost"))
     return held
-
-
-def _store_names(step: Step) -> None:
-    """Let the others know for which names there are lanes here. A turn that is rolled back has stored nothing."""
-    desk, names = step.desk, step.desk.names()
-    if names != desk.stored_names:
-        step.turn.set_names(desk.boot, names)
-        step.out.after.append(lambda: setattr(desk, "stored_names", names))
 
 
 def _time_left(job: JobRecord, now: Instant) -> Seconds:

@@ -49,6 +49,9 @@ def pause(step: Step, body: PauseSchedule) -> None:
 
 def tick(step: Step, body: Tick) -> None:
     """Account for due slots, if the schedule is still what the scheduler took it for."""
+    if not step.turn.leads:
+        # Another runtime does it. The scheduler is asked again if this one is to.
+        return
     known = step.turn.schedule(body.schedule_id)
     if known is None:
         step.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..codec import digest
-from ..errors import UnknownJob
 from ..lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
 from ..limits import Limits
 from ..log import Speaker
@@ -80,8 +79,8 @@ class Desk:
     draining: bool = False
 
     def names(self) -> list[str]:
-        """The job names that have lanes here."""
-        return [name for name, room in self.rooms.items() if room.lanes > 0]
+        """The job names that have lanes here, which take more."""
+        return [] if self.draining else [name for name, room in self.rooms.items() if room.lanes > 0]
 
     def free_names(self) -> list[str]:
         """The job names that have a free lane here."""
@@ -171,11 +170,9 @@ class Step:
 
         Raises:
             UnknownJob: there is none.
+            NotSupported: the store cannot look for it.
         """
-        job = self.turn.job(job_id)
-        if job is None:
-            raise UnknownJob(f"expected the id of a stored job, got: {job_id!r}; it never was, or retention removed it")
-        return job
+        return self.turn.find(job_id)
 
     def settle(self, job: JobRecord, outcome: Outcome, policy: Policy) -> JobRecord | None:
         """The one road: judge how a claim ended, and record it if the claim still counts. None if it does not."""
