@@ -25,8 +25,10 @@ from typing import Any, Protocol
 
 from .clock import Clock, SystemClock
 from .failpoints import Failpoints, from_environment
+from .rabbit.address import parse_address
+from .rabbit.store import RabbitStore, Seams
 from .stores.base import Store
-from .stores.hints import Hints, NoHints, SocketHints
+from .stores.hints import Hints, NoHints, ServerHints, SocketHints
 from .stores.presence import FilePresence, Presence, SolePresence
 from .stores.sqlite import SqliteStore
 
@@ -120,11 +122,26 @@ def new_id() -> str:
 
 def open_store(address: str, *, durability: str, busy_seconds_max: float, failpoints: Failpoints) -> Store:
     """The store at an address."""
+    if address.partition("://")[0] in ("amqp", "amqps"):
+        return _open_rabbit(address, failpoints)
     return SqliteStore(address, durability=durability, busy_seconds_max=busy_seconds_max, failpoints=failpoints)
+
+
+def _open_rabbit(url: str, failpoints: Failpoints) -> Store:
+    # Only here, because whoever is on SQLite does not have pika.
+    from .rabbit.pika_link import PikaLink
+
+    address = parse_address(url)
+    name = f"lamplighter {socket.gethostname()} {os.getpid()}"
+    link = PikaLink(address, spawn=spawn, event=threading.Event, chance=random.SystemRandom(), name=name)
+    seams = Seams(clock=SystemClock(), event=threading.Event, future=Future, new_id=new_id)
+    return RabbitStore(str(address), link, seams=seams, results=address.results, failpoints=failpoints)
 
 
 def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
     """How the boots on a store know of one another."""
+    if isinstance(store, RabbitStore):
+        return SolePresence(), ServerHints(store.listen)
     if store.in_memory:
         return SolePresence(), NoHints()
     folder = Path(f"{store.address}-boots")

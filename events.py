@@ -69,7 +69,7 @@ EVENTS: dict[str, EventKind] = {
     "job.deduplicated": EventKind(
         "debug", "A job was already there; nothing was stored.", (*JOB, "asked_id", "unique_key")
     ),
-    "job.claimed": EventKind("debug", "A lane has the job.", (*MOVE, "begun", "waited")),
+    "job.claimed": EventKind("debug", "A lane has the job.", (*MOVE, "begun", "waited", "redeliveries")),
     "job.started": EventKind("debug", "Its function is called.", (*JOB, "handler", "lane", "waited")),
     "job.done": EventKind(
         "info", "It is done.", (*MOVE, *SUMS, "outcome", "reason", "run_at", "took", "schedule", "slot")
@@ -89,6 +89,18 @@ EVENTS: dict[str, EventKind] = {
     ),
     "job.requeued": EventKind("info", "A host put it back into the queue.", (*MOVE, *SUMS, "run_at")),
     "job.cancelled": EventKind("info", "It was cancelled, or expired.", (*MOVE, *SUMS, "outcome", "reason", "run_at")),
+    "job.duplicate": EventKind(
+        "info", "Another copy of a job that this runtime knows was delivered, and dropped.", (*JOB, "reason")
+    ),
+    "claim.kept": EventKind(
+        "info",
+        "The end of an attempt was kept while its delivery was lost; the job has come again, and is settled by it.",
+        (*JOB,),
+    ),
+    "message.unreadable": EventKind(
+        "error", "A message in a queue of jobs is none of ours, or of a newer version; it is left alone.", ("reason",)
+    ),
+    "scheduler.leads": EventKind("info", "From now on this runtime fires the slots of all.", ()),
     "job.fenced": EventKind(
         "warning",
         "An attempt that had lost its claim tried to end the job; nothing changed.",

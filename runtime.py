@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from .checks import check_seconds
 from .environment import Environment
-from .errors import NotStarted, NotSupported, RuntimeFailed, UsageError
+from .errors import NotStarted, RuntimeFailed, UsageError
 from .job import Job
 from .jobs import Jobs
 from .life import Life
@@ -25,6 +25,9 @@ from .registry import Registry
 from .scheduler import Scheduler
 from .stores.base import Store
 from .views import ActorView, Health
+
+STORES = 'a path, "sqlite:///path", ":memory:" or "amqp://user:password@host/vhost"'
+"""What a store may be given as."""
 
 DRAIN_SECONDS = 30.0
 """How long `stop` lets running jobs finish."""
@@ -38,7 +41,7 @@ class Runtime:
     """An embedded job runtime.
 
     Args:
-        store: a path, "sqlite:///path" or ":memory:".
+        store: a path, "sqlite:///path", ":memory:", or the address of a RabbitMQ, "amqp://user:password@host/vhost".
         durability: `full` survives a power cut; `os` a killed process.
         logger: a structlog logger; otherwise the host's structlog if it is configured, otherwise the standard logger
             `lamplighter`.
@@ -68,7 +71,7 @@ class Runtime:
         self._address = _address(store)
         self._durability = durability
         self.environment = environment or Environment()
-        self._store()
+        self.cannot = self._store().cannot
         self.registry = Registry()
         self.jobs = Jobs(self)
         self.scheduler = Scheduler(self)
@@ -284,15 +287,16 @@ class Runtime:
 def _address(store: Any) -> str:
     text = os.fspath(store) if isinstance(store, (str, os.PathLike)) else None
     if not isinstance(text, str) or not text:
-        raise UsageError(f'expected a store: a path, "sqlite:///path" or ":memory:", got: {store!r}')
+        raise UsageError(f"expected a store: {STORES}, got: {store!r}")
     scheme, found, rest = text.partition("://")
     if not found:
         return text
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return rest[1:]
     if scheme in ("amqp", "amqps"):
-        raise NotSupported("this version of Lamplighter stores jobs in SQLite only; give it a path")
-    raise UsageError(f'expected a store: a path, "sqlite:///path" or ":memory:", got: {text!r}')
+        return text
+    # The rest of a URL is not shown: it may hold a password.
+    raise UsageError(f"expected a store: {STORES}, got: {scheme}://...")
 
 
 _forking = threading.local()

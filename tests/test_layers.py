@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("messages", "stores", "lanes", "turns", "actors", "testing", "history", "cli")
+FOLDERS = ("messages", "stores", "rabbit", "lanes", "turns", "actors", "testing", "history", "cli")
 RULES = {
     "errors", "cron", "cronrule", "intervals", "walltime", "zones", "slots", "lifecycle", "events", "limits", "codec",
     "checks", "views", "replies",
@@ -20,7 +20,7 @@ LAYERS = (
     RULES,
     {
         "clock", "failpoints", "jsonline", "outlets", "log", "logfile", "environment", "payload", "job", "waiting",
-        "stores",
+        "stores", "rabbit",
     },
     {"history"},
     {"lanes", "turns"},
@@ -35,6 +35,7 @@ HOMES = {
     "msgspec": {"payload.py", "jsonline.py", "history/", "testing/paper.py"},
     "rich": {"cli/"},
     "sqlite3": {"stores/", "testing/"},
+    "pika": {"rabbit/pika_link.py"},
     "apsw": {"testing/power.py"},
     "greenlet": {"testing/world.py"},
     "hypothesis": {"testing/shrinking.py"},

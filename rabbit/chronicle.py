@@ -1,0 +1,189 @@
+"""What all runtimes on a RabbitMQ must agree on: schedules, what became of slots, pauses, and what may be poison.
+
+It is a log: every change is a record in a stream that everybody reads from the beginning, in the same order. What has
+not been read back from there has not happened, so no two runtimes ever disagree about an order. Old records go when the
+stream is full; whoever leads the scheduler writes the sum of them long before.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field, replace
+from typing import Any
+
+from ..messages.jobs import Instant
+from ..messages.schedules import ScheduleRecord, SlotEntry
+
+Record = dict[str, Any]
+
+SLOTS_KEPT_MAX = 1_000
+"""Of one schedule, the newest."""
+
+MARKS_KEPT_SECONDS = 72 * 3600.0
+SUMMED_BYTES = 4_000_000
+"""After so many bytes of records the leader writes their sum: a quarter of what the stream keeps."""
+
+
+@dataclass(slots=True)
+class Chronicle:
+    """The sum of the records read so far.
+
+    Attributes:
+        marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it.
+        bytes_since_sum: of records, since the last sum.
+        changes: rises with every record that changes what may be claimed.
+        schedule_changes: rises with every record that changes a schedule.
+        next_offset: of the record to be read next.
+    """
+
+    schedules: dict[str, ScheduleRecord] = field(default_factory=dict)
+    slots: dict[str, list[SlotEntry]] = field(default_factory=dict)
+    pauses: set[str] = field(default_factory=set)
+    marks: dict[str, list[Instant]] = field(default_factory=dict)
+    bytes_since_sum: int = 0
+    changes: int = 0
+    schedule_changes: int = 0
+    next_offset: int = 0
+    _is_whole: bool = False
+    _recent: list[tuple[int, Record]] = field(default_factory=list)
+
+    def read(self, offset: int, record: Record, size: int) -> None:
+        """Add the next record, of so many bytes. One of a newer version's kind is passed over."""
+        self.next_offset = offset + 1
+        self.bytes_since_sum += size
+        if offset == 0:
+            self._is_whole = True
+        if record["is"] == "sum":
+            self._read_sum(record)
+            return
+        if not self._is_whole:
+            self._recent.append((offset, record))
+        self._add(record)
+
+    def _add(self, record: Record) -> None:
+        match record["is"]:
+            case "schedule":
+                self._keep_schedule(ScheduleRecord(*record["schedule"]))
+                self.schedule_changes += 1
+            case "schedule gone":
+                self.schedules.pop(record["id"], None)
+                self.schedule_changes += 1
+            case "account":
+                self._account(record["id"], record["to"], record["last"])
+                self.schedule_changes += 1
+            case "slot":
+                self._keep(SlotEntry(**record["slot"]))
+            case "pause":
+                (self.pauses.add if record["paused"] else self.pauses.discard)(record["name"])
+                self.changes += 1
+            case "began":
+                self.marks.setdefault(record["id"], []).append(record["at"])
+                self.changes += 1
+            case "ended":
+                self.marks.pop(record["id"], None)
+
+    def sum(self, now: Instant) -> Record:
+        """A record that stands for all before it."""
+        marks = {job: kept for job, at in self.marks.items() if (kept := [one for one in at if one > _old(now)])}
+        return {
+            "is": "sum",
+            "to": self.next_offset,
+            "schedules": [list(astuple(schedule)) for schedule in self.schedules.values()],
+            "pauses": sorted(self.pauses),
+            "marks": marks,
+        }
+
+    def blamed(self, job_id: str, now: Instant) -> int:
+        """How many attempts of a job began, within 72 hours, of whose end nobody has told."""
+        return sum(at > _old(now) for at in self.marks.get(job_id, ()))
+
+    def find_slot(self, schedule_id: str, slot: Instant) -> SlotEntry | None:
+        """The entry that begins at this slot."""
+        entries = self.slots.get(schedule_id, [])
+        index = bisect_left(entries, slot, key=_slot)
+        return entries[index] if index < len(entries) and entries[index].slot == slot else None
+
+    def slots_between(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
+        """Entries that touch [start, end), in order."""
+        return [one for one in self.slots.get(schedule_id, ()) if one.last >= start and one.slot < end]
+
+    def forget_slots(self, schedule_id: str, before: Instant) -> int:
+        """Drop entries that ended before; how many."""
+        entries = self.slots.get(schedule_id, [])
+        kept = [one for one in entries if one.last >= before]
+        self.slots[schedule_id] = kept
+        return len(entries) - len(kept)
+
+    def _keep_schedule(self, schedule: ScheduleRecord) -> None:
+        """Its writer may not have known yet how far the leader had accounted."""
+        known = self.schedules.get(schedule.id)
+        if known is not None:
+            schedule = replace(
+                schedule,
+                accounted_to=max(schedule.accounted_to, known.accounted_to),
+                last_slot=max((one for one in (schedule.last_slot, known.last_slot) if one is not None), default=None),
+            )
+        self.schedules[schedule.id] = schedule
+
+    def _account(self, schedule_id: str, to: Instant, last: Instant | None) -> None:
+        known = self.schedules.get(schedule_id)
+        if known is not None:
+            self.schedules[schedule_id] = replace(
+                known,
+                accounted_to=max(known.accounted_to, to),
+                last_slot=known.last_slot if last is None else last,
+            )
+
+    def _keep(self, entry: SlotEntry) -> None:
+        entries = self.slots.setdefault(entry.schedule_id, [])
+        if self.find_slot(entry.schedule_id, entry.slot) is not None:
+            return
+        before = bisect_left(entries, entry.slot, key=_slot) - 1
+        if entry.outcome == "skipped" and before >= 0:
+            last = entries[before]
+            if (last.outcome, last.reason) == ("skipped", entry.reason):
+                entries[before] = replace(last, last=max(last.last, entry.last), count=last.count + entry.count)
+                return
+        insort(entries, entry, key=_slot)
+        del entries[:-SLOTS_KEPT_MAX]
+
+    def _read_sum(self, record: Record) -> None:
+        """Whoever has read all before it knows all of it; whoever began later begins with it."""
+        self.bytes_since_sum = 0
+        if self._is_whole:
+            return
+        self.schedules = {one[0]: ScheduleRecord(*one) for one in record["schedules"]}
+        self.pauses = set(record["pauses"])
+        self.marks = {job: list(at) for job, at in record["marks"].items()}
+        # Others may have written between what was summed up and the sum itself.
+        for offset, later in self._recent:
+            if offset >= record["to"]:
+                self._add(later)
+        self._recent.clear()
+        self._is_whole = True
+        self.changes += 1
+        self.schedule_changes += 1
+
+
+def write(record: Record) -> bytes:
+    """A record as a message."""
+    return json.dumps(record, separators=(",", ":")).encode()
+
+
+def parse(body: bytes) -> Record | None:
+    """A message as a record; None if it is none."""
+    try:
+        record = json.loads(body)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "is" in record else None
+
+
+def _slot(entry: SlotEntry) -> Instant:
+    return entry.slot
+
+
+def _old(now: Instant) -> Instant:
+    return now - MARKS_KEPT_SECONDS

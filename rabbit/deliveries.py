@@ -1,0 +1,165 @@
+"""What the server has given to this runtime: jobs that wait here for a lane, and jobs that a lane has.
+
+A delivery is the fence: whoever has it may end its job. It is lost with its session. A job that runs on without one is
+kept as lost: if the server gives it to this runtime again, that delivery takes the old one's place.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..messages.jobs import JobRecord
+from . import wire
+from .link import Arrival, Link
+from .topology import queue_of
+from .window import Window
+
+Key = tuple[int, int]
+Copy = tuple[str, int]
+"""A job's id with the claim number that it waits with: two messages with the same are copies of one another."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delivery:
+    """A job that was delivered. Two are the same if they are one object."""
+
+    arrival: Arrival
+    job: JobRecord
+
+    @property
+    def copy(self) -> Copy:
+        """Which message of which job it is."""
+        return self.job.id, self.job.claim_no
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A job that a lane has, or is about to.
+
+    Attributes:
+        job: as it was claimed.
+        is_lost: whether its session is over.
+        is_marked: whether the chronicle says that it has begun.
+    """
+
+    delivery: Delivery
+    job: JobRecord
+    is_lost: bool = False
+    is_marked: bool = False
+
+
+class Deliveries:
+    """See the module. Everything here is done by the one thread that takes turns.
+
+    Args:
+        new_tag: a consumer's tag that was never used.
+    """
+
+    def __init__(self, link: Link, new_tag: Callable[[], str]) -> None:
+        self._link = link
+        self._new_tag = new_tag
+        self._session = 0
+        self._names: dict[str, str] = {}
+        self.fresh: deque[Delivery] = deque()
+        self.waiting: dict[str, deque[Delivery]] = {}
+        self.held: dict[Key, Held] = {}
+        self.windows: dict[str, Window] = {}
+        self.wishes: dict[str, int] = {}
+
+    # --- sessions -------------------------------------------------------------------------------------------
+
+    def begin(self, session: int) -> None:
+        """A new session: what the old one had delivered is somebody else's to be given, or ours again."""
+        self._session = session
+        self._names.clear()
+        self.fresh.clear()
+        self.waiting.clear()
+        self.windows.clear()
+        for held in self.held.values():
+            held.is_lost = True
+
+    # --- deliveries -----------------------------------------------------------------------------------------
+
+    def arrived(self, arrival: Arrival) -> str | None:
+        """Take a delivery in. Why it cannot be, if it cannot."""
+        name = self._names.get(arrival.consumer)
+        if arrival.session != self._session:
+            return None
+        if name is None:
+            # It was on its way when its consumer was ended.
+            self._link.settle(arrival.session, (), (arrival.tag,))
+            return None
+        self.windows[name].delivered(arrival.consumer)
+        try:
+            job = wire.read(arrival.body)
+        except wire.Unreadable as error:
+            # It stays ours, unsettled: given back it would come at once again.
+            return str(error)
+        self.fresh.append(Delivery(arrival, job))
+        return None
+
+    def wait(self, delivery: Delivery) -> None:
+        """Let it wait for a lane."""
+        self.waiting.setdefault(delivery.job.name, deque()).append(delivery)
+
+    def drop(self, delivery: Delivery) -> None:
+        """It is settled: it waits no more."""
+        for waiting in (self.fresh, self.waiting.get(delivery.job.name)):
+            if waiting is not None and delivery in waiting:
+                waiting.remove(delivery)
+        self.settled(delivery)
+
+    def settled(self, delivery: Delivery) -> None:
+        """Its place in the window is free."""
+        window = self.windows.get(delivery.job.name)
+        if window is not None and delivery.arrival.session == self._session:
+            window.settled(delivery.arrival.consumer)
+
+    def held_of(self, job_id: str) -> Held | None:
+        """The newest claim of a job that is held here."""
+        return next((held for held in reversed(self.held.values()) if held.job.id == job_id), None)
+
+    # --- windows --------------------------------------------------------------------------------------------
+
+    def cancelled(self, session: int, consumer: str) -> None:
+        """The server has ended a consumer."""
+        name = self._names.get(consumer)
+        if session == self._session and name is not None:
+            self.windows[name].cancelled(consumer)
+
+    def wish(self, name: str, size: int) -> None:
+        """Have so many of a name's jobs with this runtime, the held ones included. `adjust` makes it so."""
+        self.wishes[name] = size
+
+    def is_short(self, name: str) -> bool:
+        """Whether fewer can come than are wished for, or nothing is known of the name's wishes yet."""
+        window = self.windows.get(name)
+        return window is None or (window.size < self.wishes.get(name, 1))
+
+    def adjust(self) -> list[Delivery]:
+        """Begin and end consumers as was wished. What came by those that have ended, and has no lane, is given back."""
+        back: list[Delivery] = []
+        for name, size in self.wishes.items():
+            window = self.windows.get(name)
+            if window is None:
+                if size <= 0:
+                    continue
+                window = self.windows[name] = self._window(name)
+            ended = set(window.resize(size))
+            if ended:
+                back += [one for one in self.waiting.get(name, ()) if one.arrival.consumer in ended]
+        for one in back:
+            self.drop(one)
+        self._link.settle(self._session, (), [one.arrival.tag for one in back])
+        return back
+
+    def _window(self, name: str) -> Window:
+        session, queue = self._session, queue_of(name)
+
+        def begin(tag: str, prefetch: int) -> None:
+            self._names[tag] = name
+            self._link.consume(session, queue, tag, prefetch=prefetch)
+
+        return Window(begin, lambda tag: self._link.cancel(session, tag), self._new_tag)

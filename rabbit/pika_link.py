@@ -1,0 +1,522 @@
+"""The connection to a real RabbitMQ: the only place that knows pika.
+
+One thread has the connection and its event loop; every call is handed to it. There are two channels: on one jobs are
+published, delivered and acknowledged, so that losing it loses all of that together; on the other queues are declared,
+because the server closes a channel that asked for something it will not do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from random import Random
+from typing import Any
+
+from ..errors import NotSupported
+from ..replies import answer
+from .address import Address
+from .link import (
+    Arguments,
+    Arrival,
+    Binding,
+    Ears,
+    Exchange,
+    Fetched,
+    LinkLost,
+    Message,
+    QueueSpec,
+    Refused,
+    Sent,
+    Wanted,
+)
+
+try:
+    import pika
+    from pika import exceptions
+    from pika.adapters.select_connection import SelectConnection
+    from pika.channel import Channel
+except ImportError as error:
+    raise NotSupported(
+        "expected the package pika for jobs in RabbitMQ; install it: pip install 'lamplighter[rabbitmq]'"
+    ) from error
+
+BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.2, 5.0
+CONNECT_SECONDS_MAX = 10.0
+CLOSE_SECONDS_MAX = 5.0
+REFUSALS = {403: "access refused", 404: "not found", 406: "precondition failed", 530: "not allowed"}
+"""AMQP's reply codes that do not heal by themselves."""
+
+
+class _Sending:
+    """The messages of one `send` that are not confirmed yet."""
+
+    __slots__ = ("future", "left", "refused", "returned")
+
+    def __init__(self, count: int) -> None:
+        self.future: Future[Sent] = Future()
+        self.left = count
+        self.returned: list[int] = []
+        self.refused: list[int] = []
+
+    def confirmed(self, index: int, *, refused: bool) -> None:
+        if refused:
+            self.refused.append(index)
+        self.left -= 1
+        if self.left == 0:
+            answer(self.future, Sent(tuple(self.returned), tuple(self.refused)), None)
+
+
+class PikaLink:
+    """See `link.Link`.
+
+    Args:
+        spawn: starts a thread.
+        event: makes what a thread waits at.
+        chance: spreads reconnections.
+        name: how the server's own tools call the connection.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        spawn: Callable[[Callable[[], None], str], Any],
+        event: Callable[[], Any],
+        chance: Random,
+        name: str,
+    ) -> None:
+        self._address = address
+        self._spawn = spawn
+        self._stopping = event()
+        self._chance = chance
+        self._name = name
+        self._thread: Any = None
+        self._ears: Ears | None = None
+        self._connection: SelectConnection | None = None
+        self._work: Channel | None = None
+        self._side: Channel | None = None
+        self._session = 0
+        self._number = 0
+        self._unconfirmed: dict[int, tuple[_Sending, int]] = {}
+        self._asked: deque[tuple[Callable[[Channel, Callable[[], None]], None], Future[Any]]] = deque()
+        self._asking: Future[Any] | None = None
+        self._failure: tuple[str, bool] = ("", False)
+
+    # --- connecting: on the link's own thread ---------------------------------------------------------------
+
+    def start(self, ears: Ears) -> None:
+        self._ears = ears
+        self._thread = self._spawn(self._live, "rabbitmq")
+
+    def stop(self) -> None:
+        self._stopping.set()
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.ioloop.add_callback_threadsafe(self._close)
+        if self._thread is not None:
+            self._thread.join(CLOSE_SECONDS_MAX)
+
+    def _close(self) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        if connection.is_open:
+            connection.close()
+        elif not connection.is_closing:
+            connection.ioloop.stop()
+
+    def _live(self) -> None:
+        wait = BACKOFF_SECONDS_MIN
+        hosts = list(self._address.hosts)
+        self._chance.shuffle(hosts)
+        while not self._stopping.is_set():
+            host, port = hosts[0]
+            hosts.append(hosts.pop(0))
+            before = self._session
+            self._run_once(host, port)
+            if self._session != before:
+                wait = BACKOFF_SECONDS_MIN
+            self._end_session()
+            # Jitter spreads the runtimes of a whole fleet, which have all lost the same server at once.
+            self._stopping.wait(wait * self._chance.uniform(0.5, 1.0))
+            wait = min(BACKOFF_SECONDS_MAX, wait * 2.0)
+
+    def _run_once(self, host: str, port: int) -> None:
+        """Connect, and serve the connection until it ends."""
+        self._failure = ("the connection was closed", False)
+        try:
+            connection = SelectConnection(
+                self._parameters(host, port),
+                on_open_callback=self._opened,
+                on_open_error_callback=self._not_opened,
+                on_close_callback=self._closed,
+            )
+            self._connection = connection
+            connection.ioloop.start()
+        except Exception as error:
+            # Whatever went wrong in the client: this connection is over, and the next one begins.
+            self._failure = (f"{type(error).__name__}: {error}"[:300], False)
+        finally:
+            connection = self._connection
+            if connection is not None:
+                with contextlib.suppress(Exception):
+                    connection.ioloop.close()
+
+    def _parameters(self, host: str, port: int) -> pika.ConnectionParameters:
+        address = self._address
+        return pika.ConnectionParameters(
+            host=host,
+            port=port,
+            virtual_host=address.vhost,
+            credentials=pika.PlainCredentials(address.user, address.password),
+            heartbeat=address.heartbeat,
+            socket_timeout=CONNECT_SECONDS_MAX,
+            stack_timeout=CONNECT_SECONDS_MAX,
+            connection_attempts=1,
+            blocked_connection_timeout=None,
+            ssl_options=None if address.tls is None else pika.SSLOptions(address.tls, host),
+            client_properties={"connection_name": self._name},
+            tcp_options={"TCP_KEEPIDLE": 30},
+        )
+
+    def _opened(self, connection: Any) -> None:
+        connection.add_on_connection_blocked_callback(lambda _, frame: self._tell_blocked(frame.method.reason))
+        connection.add_on_connection_unblocked_callback(lambda _, frame: self._tell_blocked(None))
+        connection.channel(on_open_callback=self._work_opened)
+
+    def _work_opened(self, channel: Channel) -> None:
+        self._work = channel
+        channel.add_on_close_callback(self._work_closed)
+        channel.add_on_return_callback(self._returned)
+        channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(frame.method.consumer_tag))
+        channel.confirm_delivery(self._confirmed, callback=lambda _: self._open_side(self._begin_session))
+
+    def _open_side(self, then: Callable[[], None]) -> None:
+        connection = self._connection
+        assert connection is not None
+
+        def opened(channel: Channel) -> None:
+            self._side = channel
+            channel.add_on_close_callback(self._side_closed)
+            then()
+
+        connection.channel(on_open_callback=opened)
+
+    def _begin_session(self) -> None:
+        self._session += 1
+        self._number = 0
+        assert self._ears is not None
+        self._ears.blocked(None)
+        self._ears.connected(self._session)
+
+    def _not_opened(self, connection: Any, error: Any) -> None:
+        self._failure = _why(error, self._address)
+        connection.ioloop.stop()
+
+    def _closed(self, connection: Any, error: BaseException) -> None:
+        self._failure = _why(error, self._address)
+        connection.ioloop.stop()
+
+    def _work_closed(self, channel: Channel, error: BaseException) -> None:
+        connection = self._connection
+        if channel is self._work and connection is not None and connection.is_open:
+            # What was on it is lost together, so the session is over.
+            self._failure = _why(error, self._address)
+            connection.close(200, "the work channel was closed")
+
+    def _end_session(self) -> None:
+        """Everybody who waits is told."""
+        self._connection = self._work = self._side = None
+        reason, refused = self._failure
+        lost = LinkLost(reason)
+        sendings = {id(sending): sending for sending, _ in self._unconfirmed.values()}
+        self._unconfirmed.clear()
+        for sending in sendings.values():
+            answer(sending.future, None, lost)
+        if self._asking is not None:
+            answer(self._asking, None, lost)
+        self._asking = None
+        while self._asked:
+            answer(self._asked.popleft()[1], None, lost)
+        if self._ears is not None and not self._stopping.is_set():
+            self._ears.lost(self._session, reason, refused=refused)
+
+    # --- calls: from any thread, done on the link's -----------------------------------------------------------
+
+    def _do(self, call: Callable[[], None], future: Future[Any] | None = None) -> None:
+        connection = self._connection
+
+        def safely() -> None:
+            if connection is not self._connection or self._work is None or not self._work.is_open:
+                if future is not None:
+                    answer(future, None, LinkLost("the connection was lost"))
+                return
+            call()
+
+        if connection is None:
+            if future is not None:
+                answer(future, None, LinkLost("there is no connection"))
+            return
+        try:
+            connection.ioloop.add_callback_threadsafe(safely)
+        except Exception:
+            # The loop was closed in this very moment.
+            if future is not None:
+                answer(future, None, LinkLost("the connection was lost"))
+
+    def send(self, messages: Sequence[Message]) -> Future[Sent]:
+        sending = _Sending(len(messages))
+        if not messages:
+            answer(sending.future, Sent(), None)
+            return sending.future
+        self._do(lambda: self._send(sending, messages), sending.future)
+        return sending.future
+
+    def _send(self, sending: _Sending, messages: Sequence[Message]) -> None:
+        work = self._work
+        assert work is not None
+        for index, message in enumerate(messages):
+            self._number += 1
+            self._unconfirmed[self._number] = sending, index
+            properties = pika.BasicProperties(
+                content_type="application/json",
+                delivery_mode=2,
+                priority=message.priority or None,
+                reply_to=message.reply_to,
+                message_id=message.message_id,
+                headers=None if message.headers is None else dict(message.headers),
+                correlation_id=str(self._number) if message.mandatory else None,
+                expiration=None if message.lives is None else str(int(message.lives * 1000)),
+            )
+            work.basic_publish(message.exchange, message.key, message.body, properties, message.mandatory)
+
+    def _confirmed(self, frame: Any) -> None:
+        method = frame.method
+        refused = isinstance(method, pika.spec.Basic.Nack)
+        tags: Iterable[int] = (method.delivery_tag,)
+        if method.multiple:
+            # In order, because they were added in order.
+            tags = []
+            for number in self._unconfirmed:
+                if number > method.delivery_tag:
+                    break
+                tags.append(number)
+        for number in tags:
+            found = self._unconfirmed.pop(number, None)
+            if found is not None:
+                found[0].confirmed(found[1], refused=refused)
+
+    def _returned(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        found = self._unconfirmed.get(int(properties.correlation_id or 0))
+        if found is not None:
+            found[0].returned.append(found[1])
+
+    def settle(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
+        def call() -> None:
+            if session == self._session and self._work is not None:
+                for tag in acks:
+                    self._work.basic_ack(tag)
+                for tag in requeue:
+                    self._work.basic_nack(tag, requeue=True)
+
+        if acks or requeue:
+            self._do(call)
+
+    def consume(
+        self, session: int, queue: str, consumer: str, *, prefetch: int, arguments: Arguments | None = None
+    ) -> None:
+        def call() -> None:
+            work = self._work
+            if session == self._session and work is not None:
+                work.basic_qos(prefetch_count=prefetch)
+                work.basic_consume(
+                    queue,
+                    self._deliver,
+                    consumer_tag=consumer,
+                    arguments=None if arguments is None else dict(arguments),
+                )
+
+        self._do(call)
+
+    def cancel(self, session: int, consumer: str) -> None:
+        def call() -> None:
+            if session == self._session and self._work is not None:
+                self._work.basic_cancel(consumer, callback=lambda _: None)
+
+        self._do(call)
+
+    def _deliver(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        headers = properties.headers or {}
+        assert self._ears is not None
+        self._ears.arrived(
+            Arrival(
+                session=self._session,
+                tag=method.delivery_tag,
+                consumer=method.consumer_tag,
+                body=body,
+                redeliveries=int(headers.get("x-delivery-count", int(method.redelivered))),
+                reply_to=properties.reply_to,
+                headers=headers,
+                offset=headers.get("x-stream-offset"),
+            )
+        )
+
+    def _tell_cancelled(self, consumer: str) -> None:
+        assert self._ears is not None
+        self._ears.cancelled(self._session, consumer)
+
+    def _tell_blocked(self, reason: Any) -> None:
+        assert self._ears is not None
+        self._ears.blocked(None if reason is None else str(reason))
+
+    # --- the other channel: one question at a time ------------------------------------------------------------
+
+    def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
+        steps = deque(wanted)
+
+        def step(channel: Channel, done: Callable[[], None]) -> None:
+            if not steps:
+                done()
+                return
+            _declare(channel, steps.popleft(), lambda: step(channel, done))
+
+        future: Future[None] = Future()
+        self._ask(step, future)
+        return future
+
+    def look(self, queue: str) -> Future[tuple[int, int] | None]:
+        future: Future[tuple[int, int] | None] = Future()
+
+        def step(channel: Channel, done: Callable[[], None]) -> None:
+            def seen(frame: Any) -> None:
+                answer(future, (frame.method.message_count, frame.method.consumer_count), None)
+                done()
+
+            channel.queue_declare(queue, passive=True, callback=seen)
+
+        self._ask(step, future)
+        return future
+
+    def fetch(self, queue: str, most: int) -> Future[Fetched]:
+        future: Future[Fetched] = Future()
+
+        def step(channel: Channel, done: Callable[[], None]) -> None:
+            taken: list[tuple[int, bytes]] = []
+
+            def over() -> None:
+                answer(future, Fetched([body for _, body in taken], finish), None)
+
+            def finish(wanted: Sequence[int]) -> None:
+                """Acknowledge those of these indexes; a closed channel gives the others back."""
+
+                def end() -> None:
+                    for index in wanted:
+                        channel.basic_ack(taken[index][0])
+                    channel.close()
+                    done()
+
+                self._do(end)
+
+            def got(_: Channel, method: Any, properties: Any, body: bytes) -> None:
+                taken.append((method.delivery_tag, body))
+                ask()
+
+            def ask() -> None:
+                if len(taken) >= most:
+                    over()
+                    return
+                channel.basic_get(queue, got)
+
+            channel.add_callback(lambda _: over(), [pika.spec.Basic.GetEmpty])
+            ask()
+
+        self._ask(step, future)
+        return future
+
+    def _ask(self, step: Callable[[Channel, Callable[[], None]], None], future: Future[Any]) -> None:
+        def call() -> None:
+            self._asked.append((step, future))
+            self._ask_next()
+
+        self._do(call, future)
+
+    def _ask_next(self) -> None:
+        side = self._side
+        if self._asking is not None or not self._asked or side is None or not side.is_open:
+            return
+        step, self._asking = self._asked.popleft()
+
+        def done() -> None:
+            asked, self._asking = self._asking, None
+            if asked is not None:
+                answer(asked, None, None)
+            self._ask_next()
+
+        step(side, done)
+
+    def _side_closed(self, channel: Channel, error: BaseException) -> None:
+        connection = self._connection
+        if channel is not self._side or connection is None or not connection.is_open:
+            return
+        self._side = None
+        asked, self._asking = self._asking, None
+        if asked is not None and isinstance(error, exceptions.ChannelClosedByBroker):
+            text, _ = _why(error, self._address)
+            answer(asked, None, Refused(text, error.reply_code))
+        elif asked is not None:
+            answer(asked, None, LinkLost(str(error)))
+        self._open_side(self._ask_next)
+
+
+def _declare(channel: Channel, wanted: Wanted, then: Callable[[], None]) -> None:
+    match wanted:
+        case Exchange(name=name, type=kind):
+            channel.exchange_declare(name, kind, durable=True, callback=lambda _: then())
+        case Binding(source=source, target=target, key=key):
+            channel.exchange_bind(target, source, key, callback=lambda _: then())
+        case QueueSpec(name=name, arguments=arguments, bindings=bindings):
+            left = deque(bindings)
+
+            def bind(_: Any) -> None:
+                if not left:
+                    then()
+                    return
+                exchange, key = left.popleft()
+                channel.queue_bind(name, exchange, key, callback=bind)
+
+            channel.queue_declare(name, durable=True, arguments=dict(arguments), callback=bind)
+
+
+def _why(error: Any, address: Address) -> tuple[str, bool]:
+    """An error in words, and whether it heals only when a person changes something. No secret is in them."""
+    cause = error
+    # The client wraps what happened in "the connection workflow failed", "the socket failed", ...
+    for _ in range(10):
+        inner = getattr(cause, "exceptions", None) or getattr(cause, "exception", None)
+        inner = inner[-1] if isinstance(inner, (list, tuple)) else inner
+        if not isinstance(inner, BaseException):
+            break
+        cause = inner
+    if isinstance(cause, exceptions.ProbableAuthenticationError | exceptions.AuthenticationError):
+        return "it refuses the user or the password", True
+    if isinstance(cause, exceptions.ProbableAccessDeniedError):
+        return f"the user may not use the virtual host {address.vhost!r}, or there is no such one", True
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not trusted: {cause.verify_message}", True
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed: {cause.reason or cause}", True
+    if isinstance(cause, exceptions.ConnectionClosedByBroker | exceptions.ChannelClosedByBroker):
+        code, text = cause.reply_code, cause.reply_text
+        if code == 403 and "ACCESS_REFUSED - Login was refused" in text:
+            return "it refuses the user or the password", True
+        if code == 530 or (code == 403 and "vhost" in text):
+            return f"the user may not use the virtual host {address.vhost!r}, or there is no such one", True
+        return f"{REFUSALS.get(code, 'closed')} ({code}): {text}"[:300], code in REFUSALS
+    if isinstance(cause, socket.gaierror):
+        return f"its host name is not known: {cause.strerror}", False
+    return (str(cause) or type(cause).__name__)[:300], False

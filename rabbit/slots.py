@@ -1,0 +1,109 @@
+"""The part of a turn that keeps schedules and slots: as records for the chronicle, which is what all runtimes read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, astuple, replace
+from typing import TYPE_CHECKING
+
+from ..checks import not_supported
+from ..messages.jobs import Instant, JobRecord, NewJob
+from ..messages.schedules import ScheduleRecord, SlotEntry
+from ..messages.slots import SlotRange
+from .chronicle import Chronicle
+
+if TYPE_CHECKING:
+    from .turn import Ops
+
+
+class SlotTurn:
+    """What this turn has changed stands in front of what the chronicle says."""
+
+    if TYPE_CHECKING:
+        now: Instant
+        ops: Ops
+
+        def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
+            """See `RabbitTurn`."""
+
+    def begin_slots(self, chronicle: Chronicle) -> None:
+        """Nothing is changed yet."""
+        self._chronicle = chronicle
+        self._schedules: dict[str, ScheduleRecord | None] = {}
+        self._slots: dict[tuple[str, Instant], SlotEntry] = {}
+
+    def declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
+        if schedule.overlap != "allow":
+            raise not_supported("overlap")
+        known = self.schedule(schedule.id)
+        if known is not None and known.definition == schedule.definition:
+            return known, None
+        # A new or changed schedule counts from the change; a pause survives it.
+        stored = replace(
+            schedule,
+            accounted_to=self.now,
+            changed_at=self.now,
+            paused=known.paused if known is not None else 0,
+            last_slot=known.last_slot if known is not None else None,
+        )
+        self._keep(stored)
+        return stored, "added" if known is None else "changed"
+
+    def _keep(self, schedule: ScheduleRecord) -> None:
+        self._schedules[schedule.id] = schedule
+        self.ops.records.append({"is": "schedule", "schedule": list(astuple(schedule))})
+
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        if schedule_id in self._schedules:
+            return self._schedules[schedule_id]
+        return self._chronicle.schedules.get(schedule_id)
+
+    def forget_schedule(self, schedule_id: str) -> bool:
+        if self.schedule(schedule_id) is None:
+            return False
+        self._schedules[schedule_id] = None
+        self.ops.records.append({"is": "schedule gone", "id": schedule_id})
+        return True
+
+    def pause_schedule(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
+        known = self.schedule(schedule_id)
+        if known is not None:
+            self._keep(replace(known, paused=int(paused)))
+        return self.schedule(schedule_id)
+
+    def unfinished_of(self, schedule_id: str) -> list[tuple[str, str]]:
+        raise not_supported("overlap")
+
+    def fire(self, entry: SlotEntry, job: NewJob) -> JobRecord | None:
+        if self._find(entry.schedule_id, entry.slot) is not None:
+            return None
+        self._note(entry)
+        stored, _ = self.insert(job)
+        return stored
+
+    def skip(self, schedule_id: str, gone: SlotRange) -> bool:
+        if self._find(schedule_id, gone.first) is not None:
+            return False
+        self._note(
+            SlotEntry(
+                schedule_id=schedule_id, slot=gone.first, last=gone.last, count=gone.count,
+                outcome="skipped", reason=gone.reason, job_id=None,
+            )
+        )  # fmt: skip
+        return True
+
+    def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> None:
+        known = self.schedule(schedule_id)
+        if known is not None:
+            self._schedules[schedule_id] = replace(
+                known,
+                accounted_to=max(known.accounted_to, accounted_to),
+                last_slot=known.last_slot if last_slot is None else last_slot,
+            )
+            self.ops.records.append({"is": "account", "id": schedule_id, "to": accounted_to, "last": last_slot})
+
+    def _note(self, entry: SlotEntry) -> None:
+        self._slots[entry.schedule_id, entry.slot] = entry
+        self.ops.records.append({"is": "slot", "slot": asdict(entry)})
+
+    def _find(self, schedule_id: str, slot: Instant) -> SlotEntry | None:
+        return self._slots.get((schedule_id, slot)) or self._chronicle.find_slot(schedule_id, slot)

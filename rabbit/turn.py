@@ -1,0 +1,521 @@
+"""One turn on RabbitMQ: what it will publish, what it will acknowledge, and how to take back what it has claimed.
+
+Nothing leaves before the turn ends: then everything is published in one pipeline, and what it stands for is
+acknowledged once the server has confirmed all of it. So a job is always in a queue, or in two, and never in none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..checks import not_supported
+from ..lifecycle import SUSPECT_INTERRUPTIONS, judge
+from ..messages.jobs import Claim, Instant, JobRecord, JobState, NewJob, Seconds, Transition
+from ..messages.outcomes import Outcome, OutcomeKind, Policy, Verdict
+from ..stores.base import BootRecord, Deed, Want
+from . import wire
+from .chronicle import Record
+from .deliveries import Delivery, Held
+from .link import Message
+from .slots import SlotTurn
+from .steps import born, move
+from .topology import DEAD, queue_of, route
+
+if TYPE_CHECKING:
+    from .store import RabbitStore
+
+DEAD_SECONDS_KEPT = 30 * 86400.0
+"""How long a dead job stays in its queue. The server removes it, so a runtime's own retention does not apply."""
+
+HIGH_PRIORITY = 5
+"""A quorum queue knows two priorities; from this one on it is the higher."""
+
+
+@dataclass(slots=True)
+class Change:
+    """What a turn has done to this runtime's own memory.
+
+    Attributes:
+        undo: takes it back, when the turn fails.
+        redo: does it again, when a turn whose outcome was unknown turns out to hold. A claim is not done again.
+    """
+
+    undo: Callable[[], object]
+    redo: Callable[[], object] | None = None
+
+
+@dataclass(slots=True)
+class Ops:
+    """What a turn will do at its end.
+
+    Attributes:
+        names: job names whose queues must be there.
+        messages: published first, in one pipeline.
+        records: for the chronicle, written once the messages are confirmed.
+        settled: acknowledged last.
+        changes: to this runtime's memory, in order.
+        done: what else is to be done once all of it holds.
+    """
+
+    names: set[str] = field(default_factory=set)
+    messages: list[Message] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    settled: list[Delivery] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    done: list[Callable[[], object]] = field(default_factory=list)
+
+
+class RabbitTurn(SlotTurn):
+    """See `stores.base.Turn`."""
+
+    def __init__(self, store: RabbitStore, boot: str, now: Instant) -> None:
+        self.now = now
+        self.transitions: list[Transition] = []
+        self.untold: list[Deed] = []
+        self.did: tuple[Deed, ...] = ()
+        self.news: list[tuple[str, dict[str, Any]]] = []
+        self.expiry: Instant | None = None
+        self.ops = Ops()
+        self._store = store
+        self._boot = boot
+        self.begin_slots(store.chronicle)
+        self._pauses: dict[str, bool] = {}
+        self.version = store.version
+        self.leads = store.leads
+        self._sort()
+
+    # --- what has come --------------------------------------------------------------------------------------
+
+    def _sort(self) -> None:
+        """Look at what was delivered since the last turn: not all of it may, or must, be run."""
+        deliveries = self._store.deliveries
+        fresh, settled = list(deliveries.fresh), list[Delivery]()
+        deliveries.fresh.clear()
+        # If this turn fails, what it would have settled is looked at again by the next.
+        self._change(lambda: deliveries.fresh.extendleft(reversed(settled)))
+        for delivery in fresh:
+            if self._take_in(delivery):
+                deliveries.wait(delivery)
+            elif not self._is_bound(delivery):
+                settled.append(delivery)
+
+    def _take_in(self, delivery: Delivery) -> bool:
+        """Whether it is to wait for a lane."""
+        store, job = self._store, delivery.job
+        rest = float((delivery.arrival.headers or {}).get(wire.REST, 0.0))
+        twin = store.deliveries.held_of(job.id)
+        if delivery.copy in store.settled:
+            self._drop_copy(delivery, "it has ended here")
+            return False
+        if twin is not None and twin.delivery.copy == delivery.copy:
+            if not twin.is_lost:
+                self._drop_copy(delivery, "another copy runs here")
+                return False
+            self._bind(twin, delivery)
+            return False
+        kept = store.kept.get(delivery.copy)
+        if kept is not None:
+            claimed, outcome, verdict = kept
+            held = Held(delivery, claimed)
+            self.news.append(("claim.kept", {"job_id": job.id, "job_name": job.name, "claim_no": claimed.claim_no}))
+            self._settle_held(held, outcome, verdict)
+            self.ops.done.append(lambda: store.kept.pop(delivery.copy))
+            return False
+        if rest > 0.0:
+            self._publish(job, rest, delivery.arrival.reply_to)
+            self.ops.settled.append(delivery)
+            return False
+        return True
+
+    def _is_bound(self, delivery: Delivery) -> bool:
+        return any(held.delivery is delivery for held in self._store.deliveries.held.values())
+
+    def _drop_copy(self, delivery: Delivery, reason: str) -> None:
+        job = delivery.job
+        self._store.duplicates += 1
+        self.news.append(
+            ("job.duplicate", {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "reason": reason})
+        )  # fmt: skip
+        self.ops.settled.append(delivery)
+
+    def _bind(self, held: Held, delivery: Delivery) -> None:
+        """The server has given back what was lost with the session before."""
+        # It holds whether this turn does or not: nothing is published for it.
+        held.delivery, held.is_lost = delivery, False
+
+    # --- jobs -----------------------------------------------------------------------------------------------
+
+    def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
+        if job.unique_key is not None:
+            raise not_supported("unique")
+        if job.solo:
+            raise not_supported("overlap")
+        store = self._store
+        known = store.queued.get(job.id)
+        if known is not None:
+            untold = store.untold_ids.pop(job.id)
+            if untold is None:
+                return known, False
+            # It was confirmed after the turn that published it had been given up.
+            self._change(lambda: store.untold_ids.put(job.id, True))
+            self.transitions.append(born(known))
+            return known, True
+        record = wire.record_of(job)
+        self._publish(record, job.run_at - self.now, store.results_name)
+        self._remember(record)
+        self.transitions.append(born(record))
+        return record, True
+
+    def _remember(self, record: JobRecord) -> None:
+        queued = self._store.queued
+        queued.put(record.id, record)
+
+        def redo() -> None:
+            queued.put(record.id, record)
+            self._store.untold_ids.put(record.id, True)
+
+        self._change(lambda: queued.pop(record.id), redo)
+
+    def job(self, job_id: str) -> JobRecord | None:
+        held = self._store.deliveries.held_of(job_id)
+        return None if held is None else held.job
+
+    def find(self, job_id: str) -> JobRecord:
+        job = self.job(job_id)
+        if job is not None:
+            return job
+        dead = self._store.find_dead(job_id)
+        if dead is None:
+            raise not_supported("remove")
+        # It goes back unless this turn takes it.
+        self.ops.done.append(lambda: self._store.put_back(job_id))
+        self._change(lambda: self._store.put_back(job_id))
+        return dead
+
+    def first_due(self, name: str) -> Instant | None:
+        return min((one.job.run_at for one in self._store.deliveries.waiting.get(name, ())), default=None)
+
+    # --- claims ---------------------------------------------------------------------------------------------
+
+    def claim(self, want: Want) -> list[Claim]:
+        store, deliveries = self._store, self._store.deliveries
+        if self._is_paused(want.name):
+            deliveries.wish(want.name, 0)
+            return []
+        if want.total is not None:
+            raise not_supported("limit")
+        self.ops.names.add(want.name)
+        mine = sum(held.job.name == want.name and not held.is_lost for held in deliveries.held.values())
+        deliveries.wish(want.name, mine + want.begun + want.prefetched)
+        begun, prefetched, suspect = want.begun, want.prefetched, want.suspect
+        claims: list[Claim] = []
+        for delivery in list(deliveries.waiting.get(want.name, ())):
+            if begun + prefetched <= 0:
+                break
+            blamed = store.chronicle.blamed(delivery.job.id, self.now)
+            if self._is_expired(delivery.job):
+                self._end_unstarted(delivery, want, Outcome(kind=OutcomeKind.CANCELLED, reason="expired"))
+                continue
+            if blamed and blamed >= want.interruptions_max:
+                reason = "its process died while it ran"
+                outcome = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=True)
+                self._end_unstarted(delivery, want, outcome, blamed=blamed)
+                continue
+            is_suspect = blamed >= SUSPECT_INTERRUPTIONS or (delivery.job.suspect_until or 0.0) > self.now
+            # Redelivered: it may be what has killed its process.
+            is_careful = is_suspect or bool(delivery.job.wary) or delivery.arrival.redeliveries > 0
+            if (is_suspect and not suspect) or (is_careful and begun <= 0):
+                continue
+            suspect = suspect and not is_suspect
+            claims.append(Claim(self._grant(delivery, want, begun=begun > 0, blamed=blamed)))
+            begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
+        return claims
+
+    def _is_paused(self, name: str) -> bool:
+        return self._pauses.get(name, name in self._store.chronicle.pauses)
+
+    def _is_expired(self, job: JobRecord) -> bool:
+        return job.expires_at is not None and job.expires_at <= self.now
+
+    def _grant(self, delivery: Delivery, want: Want, *, begun: bool, blamed: int) -> JobRecord:
+        """Give a delivered job to a lane."""
+        deliveries = self._store.deliveries
+        held = self._claim(delivery, want, begun=begun, blamed=blamed)
+        waiting = deliveries.waiting[want.name]
+        waiting.remove(delivery)
+        deliveries.held[held.job.key] = held
+
+        def undo() -> None:
+            del deliveries.held[held.job.key]
+            waiting.appendleft(delivery)
+
+        self._change(undo)
+        if delivery.arrival.redeliveries > 0:
+            held.is_marked = True
+            self.ops.records.append({"is": "began", "id": held.job.id, "at": self.now, "boot": self._boot})
+        return held.job
+
+    def _claim(self, delivery: Delivery, want: Want, *, begun: bool, blamed: int) -> Held:
+        passed = delivery.arrival.redeliveries
+        step = move(
+            delivery.job,
+            "job.claimed",
+            self.now,
+            {"begun": begun, "redeliveries": passed},
+            passed=passed,
+            no=self._store.next_no(),
+            # Claims that were lost with their runtimes have had the numbers between.
+            claim_no=delivery.job.claim_no + passed + 1,
+            boot=want.boot,
+            incarnation=want.incarnation,
+            begun=int(begun),
+            deferred=0,
+            claimed_at=self.now,
+            interruptions=blamed,
+            interruptions_max=want.interruptions_max,
+            progress=None,
+        )
+        self.transitions.append(step)
+        return Held(delivery, step.job)
+
+    def _end_unstarted(self, delivery: Delivery, want: Want, outcome: Outcome, *, blamed: int = 0) -> None:
+        """End a job that was delivered and may not be run."""
+        deliveries = self._store.deliveries
+        waiting = deliveries.waiting[want.name]
+        waiting.remove(delivery)
+        self._change(lambda: waiting.appendleft(delivery))
+        if outcome.kind is OutcomeKind.CANCELLED:
+            fields = {"reason": outcome.reason}
+            step = move(delivery.job, "job.cancelled", self.now, fields, reason=outcome.reason, ended_at=self.now)
+            self._record_end(step, delivery)
+            return
+        held = self._claim(delivery, want, begun=True, blamed=blamed)
+        policy = Policy(interruptions_max=want.interruptions_max)
+        verdict = judge(held.job, outcome, policy, self.now, earlier_interruptions=blamed - 1, chance=0.0)
+        self.ops.records.append({"is": "ended", "id": held.job.id})
+        self._settle_held(held, outcome, verdict)
+
+    def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
+        return [
+            held.job
+            for held in self._store.deliveries.held.values()
+            if held.job.boot == boot
+            and name in (None, held.job.name)
+            and (incarnation_max is None or (held.job.incarnation or 0) <= incarnation_max)
+        ]
+
+    # --- endings --------------------------------------------------------------------------------------------
+
+    def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
+        store, held_by = self._store, self._store.deliveries.held
+        held = held_by.get(claimed.key)
+        if held is None:
+            # Told again, by an actor that does not know that its turn holds after all.
+            return self._tell_again(claimed)
+        del held_by[claimed.key]
+        self._change(lambda: held_by.update({claimed.key: held}), lambda: held_by.pop(claimed.key, None))
+        if held.is_lost:
+            if outcome.kind is not OutcomeKind.INTERRUPTED:
+                store.kept.put(held.delivery.copy, (held.job, outcome, verdict))
+            return None
+        if held.is_marked:
+            self.ops.records.append({"is": "ended", "id": claimed.id})
+        return self._settle_held(held, outcome, verdict)
+
+    def _tell_again(self, claimed: JobRecord) -> JobRecord | None:
+        step = self._store.untold_steps.pop(claimed.key)
+        if step is None:
+            return None
+        self._change(lambda: self._store.untold_steps.put(claimed.key, step))
+        self.transitions.append(step)
+        return step.job
+
+    def _settle_held(self, held: Held, outcome: Outcome, verdict: Verdict) -> JobRecord:
+        claimed = held.job
+        has_ended = verdict.run_at is None
+        step = move(
+            claimed,
+            verdict.event,
+            self.now,
+            {"outcome": outcome.kind.value, "reason": verdict.reason, "run_at": verdict.run_at},
+            settled_no=claimed.claim_no,
+            attempt=verdict.attempt,
+            run_at=claimed.run_at if verdict.run_at is None else verdict.run_at,
+            interruptions=verdict.interruptions,
+            suspect_until=verdict.suspect_until,
+            wary=int(verdict.wary),
+            boot=None,
+            incarnation=None,
+            deferred=0,
+            result=outcome.result,
+            reason=verdict.reason,
+            error=outcome.error,
+            traceback=outcome.traceback,
+            ended_at=self.now if has_ended else None,
+        )
+        if has_ended:
+            self._record_end(step, held.delivery)
+        else:
+            self._record_wait(step, held.delivery, step.job.run_at - self.now)
+        return step.job
+
+    def _record_end(self, step: Transition, delivery: Delivery) -> None:
+        """A job has ended: tell whoever queued it, and keep it if it is dead."""
+        reply_to, body = delivery.arrival.reply_to, None
+        if reply_to is not None and reply_to != self._store.results_name:
+            body = wire.ended(step.job)
+            self.ops.messages.append(Message("", reply_to, body, message_id=step.job.id, mandatory=False))
+        if step.job.state == JobState.DEAD:
+            body = body or wire.ended(step.job)
+            self.ops.messages.append(Message("", DEAD, body, message_id=step.job.id, lives=DEAD_SECONDS_KEPT))
+        if reply_to == self._store.results_name:
+            self.ops.done.append(lambda: self._store.endings.put(step.job))
+        self._record(step, delivery)
+
+    def _record_wait(self, step: Transition, delivery: Delivery, delay: Seconds) -> None:
+        """A job waits again, as a new message."""
+        self._publish(step.job, delay, delivery.arrival.reply_to)
+        self._record(step, delivery)
+
+    def _record(self, step: Transition, delivery: Delivery) -> None:
+        store, claimed_key = self._store, step.job.key
+        self.transitions.append(step)
+        self.ops.settled.append(delivery)
+        self.ops.done.append(lambda: store.settled.put(delivery.copy, True))
+        self._change(lambda: None, lambda: store.untold_steps.put(claimed_key, step))
+
+    def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
+        held = self._let_go(claimed)
+        if held is None or held.is_lost:
+            return None
+        if held.is_marked:
+            self.ops.records.append({"is": "ended", "id": claimed.id})
+        changes: dict[str, Any] = {"boot": None, "incarnation": None, "deferred": 0, "wary": 1}
+        step = move(held.job, "job.released", self.now, {"reason": reason}, **changes)
+        self._record_wait(step, held.delivery, 0.0)
+        return step.job
+
+    def _let_go(self, claimed: JobRecord) -> Held | None:
+        held_by = self._store.deliveries.held
+        held = held_by.pop(claimed.key, None)
+        if held is not None:
+            self._change(lambda: held_by.update({claimed.key: held}), lambda: held_by.pop(claimed.key, None))
+        return held
+
+    def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
+        return self._amend(claimed.key, deferred=1, timeout=timeout)
+
+    def note_progress(self, key: tuple[int, int], progress: str) -> None:
+        self._amend(key, progress=progress)
+
+    def _amend(self, key: tuple[int, int], **changes: Any) -> bool:
+        held = self._store.deliveries.held.get(key)
+        if held is None:
+            return False
+        before, after = held.job, held.job._replace(**changes)
+        held.job = after
+        self._change(lambda: setattr(held, "job", before), lambda: setattr(held, "job", after))
+        return True
+
+    def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
+        fields = {"run_at": run_at}
+        changes: dict[str, Any] = {
+            "run_at": run_at, "attempt": 0, "interruptions": 0, "suspect_until": None, "wary": 0, "boot": None,
+            "incarnation": None, "deferred": 0, "result": None, "reason": None, "error": None, "traceback": None,
+            "progress": None, "ended_at": None,
+        }  # fmt: skip
+        held = self._let_go(job)
+        step = move(job if held is None else held.job, "job.requeued", self.now, fields, **changes)
+        if held is None:
+            self._store.endings.pop(job.id)
+            self._publish(step.job, run_at - self.now, self._store.results_name)
+            self.ops.done.insert(0, lambda: self._store.take_away(job.id))
+            self.transitions.append(step)
+        elif held.is_lost:
+            raise not_supported("requeue")
+        else:
+            if held.is_marked:
+                self.ops.records.append({"is": "ended", "id": job.id})
+            self._record_wait(step, held.delivery, run_at - self.now)
+        return step.job
+
+    def finish(self, job: JobRecord, result: str | None) -> JobRecord:
+        raise not_supported("remove")
+
+    def cancel(self, job: JobRecord, reason: str) -> JobRecord:
+        raise not_supported("remove")
+
+    def recent_interruptions(self, job_id: str, since: Instant) -> int:
+        return self._store.chronicle.blamed(job_id, self.now)
+
+    # --- what is done at the end ----------------------------------------------------------------------------
+
+    def _publish(self, job: JobRecord, delay: Seconds, reply_to: str | None) -> None:
+        self.ops.names.add(job.name)
+        exchange, key, rest = route(queue_of(job.name), delay)
+        self.ops.messages.append(
+            Message(
+                exchange, key, wire.waiting(job), priority=HIGH_PRIORITY if job.priority > 0 else 0,
+                reply_to=reply_to, message_id=job.id, headers={wire.REST: rest} if rest > 0.0 else None,
+            )
+        )  # fmt: skip
+
+    def _change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
+        self.ops.changes.append(Change(undo, redo))
+
+    # --- what the server does by itself, or what only one's own runtime is -----------------------------------
+
+    def expire(self) -> None:
+        """Nothing: a job that has expired is found out when it is delivered."""
+
+    def tell_untold(self) -> None:
+        """Nothing: no host writes here by itself."""
+
+    def pause(self, name: str, *, paused: bool) -> None:
+        self._pauses[name] = paused
+        self.ops.records.append({"is": "pause", "name": name, "paused": paused})
+
+    def newest(self) -> Instant | None:
+        return None
+
+    def pull_forward(self) -> int:
+        """Nothing: no instant is compared with the clock to know whether a job is due."""
+        return 0
+
+    def register(self, boot: BootRecord) -> None:
+        self._store.own_boots[boot.boot] = boot
+
+    def set_names(self, boot: str, names: Sequence[str]) -> None:
+        known = self._store.own_boots.get(boot)
+        if known is not None:
+            self._store.own_boots[boot] = BootRecord(
+                boot=known.boot, pid=known.pid, host=known.host, started_at=known.started_at, hint=known.hint,
+                names=tuple(sorted(names)), turn=(),
+            )  # fmt: skip
+        deliveries = self._store.deliveries
+        for name in deliveries.wishes.keys() - set(names):
+            deliveries.wish(name, 0)
+
+    def forget_boot(self, boot: str) -> bool:
+        return self._store.own_boots.pop(boot, None) is not None
+
+    def boots(self) -> list[BootRecord]:
+        return list(self._store.own_boots.values())
+
+    def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
+        return 0 if slots_before is None else self._store.prune_slots(slots_before, batch)
+
+
+def undo(changes: Sequence[Change]) -> None:
+    """Take back what a turn has done to memory."""
+    for change in reversed(changes):
+        change.undo()
+
+
+def redo(changes: Sequence[Change]) -> None:
+    """Do again what holds of a turn that was given up."""
+    for change in changes:
+        if change.redo is not None:
+            change.redo()

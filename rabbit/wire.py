@@ -1,0 +1,78 @@
+"""Jobs as messages: JSON, so that a job that one version, host or language has queued can be read by any other.
+
+A message is a job as it waits: whoever gets it adds what only a claim has. What is as it is for most jobs is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..messages.jobs import JobRecord, JobState, NewJob
+
+FORMAT = 1
+"""Of the messages. A newer one is left in its queue, for a runtime that can read it."""
+
+DEFAULTS: dict[str, Any] = {
+    "no": 0, "state": JobState.QUEUED.value, "priority": 0, "attempt": 0, "claim_no": 0, "settled_no": 0,
+    "max_attempts": None, "timeout": None, "expires_at": None, "unique_key": None, "schedule": None, "slot": None,
+    "solo": 0, "boot": None, "incarnation": None, "begun": 0, "deferred": 0, "claimed_at": None, "interruptions": 0,
+    "interruptions_max": None, "suspect_until": None, "wary": 0, "result": None, "reason": None, "error": None,
+    "traceback": None, "progress": None, "ended_at": None, "rev": 1, "told": JobState.QUEUED.value, "trail": "",
+}  # fmt: skip
+
+UNREAD = frozenset(("no", "boot", "incarnation", "begun", "deferred", "claimed_at", "told", "progress"))
+"""What belongs to one claim, or to one runtime's bookkeeping, and never travels in a job that waits."""
+
+REST = "lamplighter-rest"
+"""Header: seconds that remain to be waited once the ladder has let go of a message."""
+
+
+class Unreadable(ValueError):
+    """The message is none of ours, or of a newer version."""
+
+
+def record_of(job: NewJob) -> JobRecord:
+    """A new job as it waits in its queue."""
+    return JobRecord(
+        **{
+            **DEFAULTS, "id": job.id, "name": job.name, "data": job.data, "priority": job.priority,
+            "run_at": job.run_at, "queued_at": job.queued_at, "corr": job.corr, "max_attempts": job.max_attempts,
+            "timeout": job.timeout, "expires_at": job.expires_at, "schedule": job.schedule, "slot": job.slot,
+            "trail": f"1@{job.queued_at:.6f}",
+        }
+    )  # fmt: skip
+
+
+def waiting(job: JobRecord) -> bytes:
+    """The message of a job that waits."""
+    return _pack(job, UNREAD)
+
+
+def ended(job: JobRecord) -> bytes:
+    """The message that tells how a job has ended."""
+    return _pack(job, frozenset(("no", "told")))
+
+
+def read(body: bytes) -> JobRecord:
+    """The job of a message.
+
+    Raises:
+        Unreadable: it is none of ours, or of a newer version.
+    """
+    try:
+        fields = json.loads(body)
+        if fields.pop("format") > FORMAT:
+            raise Unreadable("a newer version wrote it")
+        return JobRecord(**{**DEFAULTS, **fields})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unreadable(f"it is no message of a job: {error!r}"[:300]) from error
+
+
+def _pack(job: JobRecord, left_out: frozenset[str]) -> bytes:
+    fields = {
+        name: value
+        for name, value in zip(JobRecord._fields, job, strict=True)
+        if name not in left_out and (name not in DEFAULTS or value != DEFAULTS[name])
+    }
+    return json.dumps({"format": FORMAT, **fields}, separators=(",", ":")).encode()

@@ -1,0 +1,275 @@
+"""RabbitMQ of one's own: one node or several, on free ports of the loopback, in a temporary folder; gone at the end.
+
+Nothing of the machine's own RabbitMQ is touched: node names, ports, the Erlang cookie and the port mapper are our own.
+The scripts are called in the package's own folder, because Debian's wrapper on the PATH drops to a user who cannot
+write here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+SCRIPTS = "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin"
+APT_LINE = "apt-get install rabbitmq-server"
+START_SECONDS_MAX = 90.0
+STOP_SECONDS_MAX = 60.0
+TRIES_MAX = 3
+
+CONFIGURATION = """
+listeners.tcp.1 = 127.0.0.1:{port}
+loopback_users.guest = true
+log.console = false
+log.file.level = info
+vm_memory_high_watermark.relative = 0.6
+disk_free_limit.absolute = 50MB
+cluster_partition_handling = pause_minority
+{more}
+"""
+
+
+class NoServer(Exception):
+    """RabbitMQ is not installed here."""
+
+
+class Server:
+    """A RabbitMQ of one or several nodes.
+
+    Args:
+        folder: an empty one, which it fills.
+        nodes: how many make the cluster.
+        configuration: more lines for `rabbitmq.conf`.
+
+    Raises:
+        NoServer: it is not installed; the message has the line that installs it.
+    """
+
+    def __init__(self, folder: Path, *, nodes: int = 1, configuration: str = "") -> None:
+        self._scripts = _scripts()
+        self.folder = folder
+        self._configuration = configuration
+        self._count = nodes
+        self._cookie = secrets.token_hex(16)
+        self._epmd: subprocess.Popen[bytes] | None = None
+        self._epmd_port = 0
+        self.nodes: list[Node] = []
+
+    def start(self) -> Self:
+        """Start every node, and join them. Another process may take a port first; then it tries with others."""
+        for tries_left in range(TRIES_MAX, 0, -1):
+            try:
+                self._start()
+                return self
+            except RuntimeError:
+                self.stop()
+                if tries_left == 1:
+                    raise
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _start(self) -> None:
+        ports = free_ports(1 + 2 * self._count)
+        self._epmd_port = ports.pop()
+        env = {**os.environ, "ERL_EPMD_PORT": str(self._epmd_port), "ERL_EPMD_ADDRESS": "127.0.0.1"}
+        self._epmd = subprocess.Popen(["epmd"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        attempt = secrets.token_hex(3)
+        self.nodes = [
+            Node(self, f"n{number}-{attempt}", ports[2 * number], ports[2 * number + 1])
+            for number in range(self._count)
+        ]
+        for node in self.nodes:
+            node.launch()
+        for node in self.nodes:
+            node.wait()
+        for node in self.nodes[1:]:
+            node.ctl("stop_app")
+            node.ctl("join_cluster", self.nodes[0].name)
+            node.ctl("start_app")
+
+    @property
+    def url(self) -> str:
+        """Where a runtime finds its first node."""
+        return self.nodes[0].url
+
+    def stop(self) -> None:
+        """Kill whatever still runs. The data is temporary, so nobody waits for a clean end."""
+        for node in self.nodes:
+            node.kill()
+        if self._epmd is not None:
+            self._epmd.kill()
+            self._epmd.wait()
+            self._epmd = None
+
+    def environment(self, node: Node) -> dict[str, str]:
+        """What the scripts of a node need to know."""
+        at = node.folder
+        return {
+            **os.environ,
+            "HOME": str(at),
+            "RABBITMQ_NODENAME": node.name,
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(node.port),
+            "RABBITMQ_DIST_PORT": str(node.dist_port),
+            "RABBITMQ_MNESIA_BASE": str(at / "data"),
+            "RABBITMQ_LOG_BASE": str(at / "log"),
+            "RABBITMQ_CONFIG_FILE": str(at / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(at / "advanced.config"),
+            "RABBITMQ_CONF_ENV_FILE": str(at / "rabbitmq-env.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(at / "enabled_plugins"),
+            "RABBITMQ_PID_FILE": str(at / "pid"),
+            "RABBITMQ_ERLANG_COOKIE": self._cookie,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+
+    def script(self, name: str) -> str:
+        """The path of one of RabbitMQ's scripts."""
+        return str(self._scripts / name)
+
+    def make_folder(self, node: Node) -> None:
+        """Everything that a node finds when it starts."""
+        node.folder.mkdir(parents=True, exist_ok=True)
+        text = CONFIGURATION.format(port=node.port, more=self._configuration)
+        (node.folder / "rabbitmq.conf").write_text(text)
+        cookie = node.folder / ".erlang.cookie"
+        if not cookie.exists():
+            cookie.write_text(self._cookie)
+            cookie.chmod(0o400)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class Node:
+    """One node of a server. It may be killed and started again; what it has stored stays."""
+
+    def __init__(self, server: Server, short: str, port: int, dist_port: int) -> None:
+        self._server = server
+        self.name = f"{short}@localhost"
+        self.port = port
+        self.dist_port = dist_port
+        self.folder = server.folder / short
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where a runtime finds it."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        """Start, and wait until it takes connections."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start, and wait for nothing."""
+        self._server.make_folder(self)
+        with (self.folder / "console").open("ab") as console:
+            self._process = subprocess.Popen(
+                [self._server.script("rabbitmq-server")],
+                env=self._server.environment(self),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                # A group of its own: the script, the virtual machine and its helpers end together.
+                start_new_session=True,
+            )
+
+    def wait(self) -> None:
+        """Wait until it takes connections.
+
+        Raises:
+            RuntimeError: it ended, or did not come up in time.
+        """
+        give_up_at = time.monotonic() + START_SECONDS_MAX
+        while not self._answers():
+            assert self._process is not None
+            if self._process.poll() is not None or time.monotonic() > give_up_at:
+                console = (self.folder / "console").read_text(errors="replace")
+                raise RuntimeError(f"node {self.name} did not start: {console[-3000:]}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as probe:
+                probe.settimeout(5.0)
+                # A wrong header is answered with the right one as soon as the listener works.
+                probe.sendall(b"AMQP\x00\x00\x00\x00")
+                return probe.recv(4) == b"AMQP"
+        except OSError:
+            return False
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the node's whole group."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self.signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def restart(self, *, clean: bool = False) -> None:
+        """End it, by kill -9 unless cleanly, and start it again."""
+        if clean and self._process is not None:
+            self.ctl("shutdown")
+            self._process.wait(STOP_SECONDS_MAX)
+            self._process = None
+        self.kill()
+        self.start()
+
+    def ctl(self, *arguments: str) -> str:
+        """Run rabbitmqctl against it.
+
+        Raises:
+            RuntimeError: it said no.
+        """
+        done = subprocess.run(
+            [self._server.script("rabbitmqctl"), "-q", "-n", self.name, *arguments],
+            env=self._server.environment(self),
+            capture_output=True,
+            text=True,
+            timeout=120.0,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout} {done.stderr}")
+        return done.stdout
+
+
+def _scripts() -> Path:
+    found = sorted(Path("/").glob(SCRIPTS.lstrip("/")))
+    if not found or shutil.which("epmd") is None:
+        raise NoServer(f"RabbitMQ is not installed here; on Debian: {APT_LINE}")
+    return found[-1]
+
+
+def free_ports(count: int) -> list[int]:
+    """So many ports of the loopback that nobody uses at this moment."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+@contextlib.contextmanager
+def private_server(folder: Path, *, nodes: int = 1, configuration: str = "") -> Iterator[Server]:
+    """A server for as long as the block lasts."""
+    with Server(folder, nodes=nodes, configuration=configuration) as server:
+        yield server
