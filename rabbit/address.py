@@ -63,7 +63,7 @@ def parse_address(url: str) -> Address:
         vhost=path or "/",
         user=unquote(user) or "guest",
         password=unquote(password) if secret else "guest",
-        tls=_tls(options) if is_tls else _no_tls(options),
+        tls=_tls(options, is_wanted=is_tls),
         heartbeat=_whole(options.get("heartbeat"), HEARTBEAT_SECONDS),
         results=options.get("results", "yes") != "no",
     )
@@ -88,14 +88,13 @@ def _whole(text: str | None, otherwise: int) -> int:
     return int(text)
 
 
-def _no_tls(options: dict[str, str]) -> None:
-    wanted = [name for name in ("cafile", "certfile", "keyfile") if name in options]
-    if wanted:
-        raise UsageError(f"expected amqps:// for {', '.join(wanted)}, got: amqp://")
-
-
-def _tls(options: dict[str, str]) -> ssl.SSLContext:
+def _tls(options: dict[str, str], *, is_wanted: bool) -> ssl.SSLContext | None:
     """The server's certificate and name are always checked: without `cafile` by what the system trusts."""
+    if not is_wanted:
+        given = [name for name in ("cafile", "certfile", "keyfile") if name in options]
+        if given:
+            raise UsageError(f"expected amqps:// for {', '.join(given)}, got: amqp://")
+        return None
     for name in ("cafile", "certfile", "keyfile"):
         if name in options and not Path(options[name]).is_file():
             raise UsageError(f"expected {name}= to be the path of a PEM file, got: {options[name]!r}")

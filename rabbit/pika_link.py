@@ -39,12 +39,13 @@ try:
     from pika import exceptions
     from pika.adapters.select_connection import SelectConnection
     from pika.channel import Channel
+    from pika.exchange_type import ExchangeType
 except ImportError as error:
     raise NotSupported(
         "expected the package pika for jobs in RabbitMQ; install it: pip install 'lamplighter[rabbitmq]'"
     ) from error
 
-BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.2, 5.0
+BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.2, 3.0
 CONNECT_SECONDS_MAX = 10.0
 CLOSE_SECONDS_MAX = 5.0
 REFUSALS = {403: "access refused", 404: "not found", 406: "precondition failed", 530: "not allowed"}
@@ -162,10 +163,10 @@ class PikaLink:
             # Whatever went wrong in the client: this connection is over, and the next one begins.
             self._failure = (f"{type(error).__name__}: {error}"[:300], False)
         finally:
-            connection = self._connection
-            if connection is not None:
+            over = self._connection
+            if over is not None:
                 with contextlib.suppress(Exception):
-                    connection.ioloop.close()
+                    over.ioloop.close()
 
     def _parameters(self, host: str, port: int) -> pika.ConnectionParameters:
         address = self._address
@@ -179,7 +180,7 @@ class PikaLink:
             stack_timeout=CONNECT_SECONDS_MAX,
             connection_attempts=1,
             blocked_connection_timeout=None,
-            ssl_options=None if address.tls is None else pika.SSLOptions(address.tls, host),
+            ssl_options=None if address.tls is None else pika.SSLOptions(address.tls, host),  # type: ignore[arg-type]
             client_properties={"connection_name": self._name},
             tcp_options={"TCP_KEEPIDLE": 30},
         )
@@ -193,12 +194,14 @@ class PikaLink:
         self._work = channel
         channel.add_on_close_callback(self._work_closed)
         channel.add_on_return_callback(self._returned)
-        channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(frame.method.consumer_tag))
+        channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(str(frame.method.consumer_tag)))
         channel.confirm_delivery(self._confirmed, callback=lambda _: self._open_side(self._begin_session))
 
     def _open_side(self, then: Callable[[], None]) -> None:
         connection = self._connection
-        assert connection is not None
+        if connection is None or not connection.is_open:
+            # It is being closed.
+            return
 
         def opened(channel: Channel) -> None:
             self._side = channel
@@ -293,7 +296,13 @@ class PikaLink:
                 correlation_id=str(self._number) if message.mandatory else None,
                 expiration=None if message.lives is None else str(int(message.lives * 1000)),
             )
-            work.basic_publish(message.exchange, message.key, message.body, properties, message.mandatory)
+            try:
+                work.basic_publish(message.exchange, message.key, message.body, properties, message.mandatory)
+            except (exceptions.UnsupportedAMQPFieldException, exceptions.ShortStringTooLong):
+                # It cannot be written as AMQP, now or later; nothing of it was sent.
+                self._number -= 1
+                del self._unconfirmed[self._number + 1]
+                sending.confirmed(index, refused=True)
 
     def _confirmed(self, frame: Any) -> None:
         method = frame.method
@@ -476,7 +485,7 @@ class PikaLink:
 def _declare(channel: Channel, wanted: Wanted, then: Callable[[], None]) -> None:
     match wanted:
         case Exchange(name=name, type=kind):
-            channel.exchange_declare(name, kind, durable=True, callback=lambda _: then())
+            channel.exchange_declare(name, ExchangeType(kind), durable=True, callback=lambda _: then())
         case Binding(source=source, target=target, key=key):
             channel.exchange_bind(target, source, key, callback=lambda _: then())
         case QueueSpec(name=name, arguments=arguments, bindings=bindings):

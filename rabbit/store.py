@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from ..checks import not_supported
 from ..clock import Clock
 from ..errors import StoreError, StoreUnavailable
 from ..failpoints import Failpoints
-from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob, Seconds
+from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..stores.base import BootRecord, CommitUnknown
@@ -46,8 +46,8 @@ DEAD_FETCHED_MAX = 2_000
 """How many dead jobs are looked through for one."""
 
 CANNOT = frozenset((
-    "atomic", "connection", "counts", "expiry", "forecast", "get", "history", "limit", "list", "overlap", "place",
-    "priority", "recall", "remove", "requeue", "revisions", "unique",
+    "at_once", "atomic", "connection", "counts", "expiry", "forecast", "get", "history", "limit", "list", "overlap",
+    "place", "priority", "recall", "remove", "requeue", "revisions", "unique", "watch",
 ))  # fmt: skip
 """Names of `testing.CAPABILITIES` that no queue has."""
 
@@ -88,7 +88,8 @@ class RabbitStore:
 
     in_memory = False
     is_server = True
-    cannot = CANNOT
+    cannot: Collection[str] = CANNOT
+    make_turn: Callable[[RabbitStore, str, Instant], RabbitTurn] = RabbitTurn
 
     def __init__(
         self, address: str, link: Link, *, seams: Seams, results: bool = True, failpoints: Failpoints | None = None
@@ -130,7 +131,7 @@ class RabbitStore:
         self.kept: Newest[Copy, tuple[JobRecord, Outcome, Verdict]] = Newest()
         self.queued: Newest[str, JobRecord] = Newest()
         self.untold_ids: Newest[str, bool] = Newest()
-        self.untold_steps: Newest[Key, Any] = Newest()
+        self.untold_steps: Newest[Key, Transition] = Newest()
         self.endings = Endings()
         self.duplicates = 0
         self._found_dead: dict[str, tuple[Fetched, int]] = {}
@@ -377,7 +378,7 @@ class RabbitStore:
     def turn(self, boot: str, now: Instant) -> Iterator[RabbitTurn]:
         self._be_ready()
         self._failpoints.at("store.turn.begin")
-        turn = RabbitTurn(self, boot, now)
+        turn = self.make_turn(self, boot, now)
         session = self._session
         try:
             yield turn

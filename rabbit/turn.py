@@ -6,6 +6,7 @@ acknowledged once the server has confirmed all of it. So a job is always in a qu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,7 @@ class RabbitTurn(SlotTurn):
     def _take_in(self, delivery: Delivery) -> bool:
         """Whether it is to wait for a lane."""
         store, job = self._store, delivery.job
-        rest = float((delivery.arrival.headers or {}).get(wire.REST, 0.0))
+        rest = (delivery.arrival.headers or {}).get(wire.REST, 0) / 1000
         twin = store.deliveries.held_of(job.id)
         if delivery.copy in store.settled:
             self._drop_copy(delivery, "it has ended here")
@@ -330,7 +331,8 @@ class RabbitTurn(SlotTurn):
             return None
         self._change(lambda: self._store.untold_steps.put(claimed.key, step))
         self.transitions.append(step)
-        return step.job
+        job: JobRecord = step.job
+        return job
 
     def _settle_held(self, held: Held, outcome: Outcome, verdict: Verdict) -> JobRecord:
         claimed = held.job
@@ -363,13 +365,14 @@ class RabbitTurn(SlotTurn):
 
     def _record_end(self, step: Transition, delivery: Delivery) -> None:
         """A job has ended: tell whoever queued it, and keep it if it is dead."""
-        reply_to, body = delivery.arrival.reply_to, None
-        if reply_to is not None and reply_to != self._store.results_name:
-            body = wire.ended(step.job)
-            self.ops.messages.append(Message("", reply_to, body, message_id=step.job.id, mandatory=False))
-        if step.job.state == JobState.DEAD:
-            body = body or wire.ended(step.job)
-            self.ops.messages.append(Message("", DEAD, body, message_id=step.job.id, lives=DEAD_SECONDS_KEPT))
+        reply_to, job = delivery.arrival.reply_to, step.job
+        is_far = reply_to is not None and reply_to != self._store.results_name
+        body = wire.ended(job) if is_far or job.state == JobState.DEAD else b""
+        label = wire.message_id(job.id)
+        if is_far and reply_to is not None:
+            self.ops.messages.append(Message("", reply_to, body, message_id=label, mandatory=False))
+        if job.state == JobState.DEAD:
+            self.ops.messages.append(Message("", DEAD, body, message_id=label, lives=DEAD_SECONDS_KEPT))
         if reply_to == self._store.results_name:
             self.ops.done.append(lambda: self._store.endings.put(step.job))
         self._record(step, delivery)
@@ -457,10 +460,15 @@ class RabbitTurn(SlotTurn):
         exchange, key, rest = route(queue_of(job.name), delay)
         self.ops.messages.append(
             Message(
-                exchange, key, wire.waiting(job), priority=HIGH_PRIORITY if job.priority > 0 else 0,
-                reply_to=reply_to, message_id=job.id, headers={wire.REST: rest} if rest > 0.0 else None,
+                exchange,
+                key,
+                wire.waiting(job),
+                priority=HIGH_PRIORITY if job.priority > 0 else 0,
+                reply_to=reply_to,
+                message_id=wire.message_id(job.id),
+                headers={wire.REST: math.ceil(rest * 1000)} if rest > 0.0 else None,
             )
-        )  # fmt: skip
+        )
 
     def _change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
         self.ops.changes.append(Change(undo, redo))

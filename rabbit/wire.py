@@ -24,8 +24,12 @@ DEFAULTS: dict[str, Any] = {
 UNREAD = frozenset(("no", "boot", "incarnation", "begun", "deferred", "claimed_at", "told", "progress"))
 """What belongs to one claim, or to one runtime's bookkeeping, and never travels in a job that waits."""
 
-REST = "lamplighter-rest"
-"""Header: seconds that remain to be waited once the ladder has let go of a message."""
+REST = "lamplighter-rest-ms"
+"""Header: how long is to be waited yet once the ladder has let go of a message; whole, because not every client can
+send a float."""
+
+ID_BYTES_MAX = 255
+"""AMQP's short strings are no longer. An id that is goes in the body alone."""
 
 
 class Unreadable(ValueError):
@@ -67,6 +71,11 @@ def read(body: bytes) -> JobRecord:
         return JobRecord(**{**DEFAULTS, **fields})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unreadable(f"it is no message of a job: {error!r}"[:300]) from error
+
+
+def message_id(job_id: str) -> str | None:
+    """How a message is labelled, for people who look into a queue."""
+    return job_id if len(job_id.encode()) <= ID_BYTES_MAX else None
 
 
 def _pack(job: JobRecord, left_out: frozenset[str]) -> bytes:

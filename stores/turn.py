@@ -127,9 +127,7 @@ class SqliteTurn(SlotTurn, BootTurn):
     def find(self, job_id: str) -> JobRecord:
         job = self.job(job_id)
         if job is None:
-            raise UnknownJob(
-                f"expected the id of a stored job, got: {job_id!r}; it never was, or retention removed it"
-            )
+            raise UnknownJob(f"expected the id of a stored job, got: {job_id!r}; it never was, or retention removed it")
         return job
 
     # --- claims ---------------------------------------------------------------------------------------------

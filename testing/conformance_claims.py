@@ -174,6 +174,7 @@ class ClaimPromises(StoreCase):
     def test_release_puts_a_job_at_its_old_place_as_if_it_had_not_been_claimed(self, store: Store) -> None:
         """Turn.release: Running to queued, at its old place, as if it had not been claimed. None when the claim is not
         current."""
+        self.needs("place")
         put(store, new("a"), new("b"))
         (first,) = take(store)
 

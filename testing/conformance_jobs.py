@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ..errors import KeyTaken, UsageError
+from ..errors import KeyTaken, NotSupported, UnknownJob, UsageError
 from ..stores.base import Store
 from .conformance_kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, new, put, take, want
 
@@ -73,6 +73,19 @@ class JobPromises(StoreCase):
 
         assert (seen, unknown) == (claim.job, None)
 
+    def test_a_host_finds_the_job_that_runs_by_its_id_and_is_told_if_there_is_none(self, store: Store) -> None:
+        """Turn.find: The job that a host names by its id. Raises: UnknownJob: there is none. NotSupported: the store
+        cannot look for it."""
+        put(store, new("a"))
+        (claimed,) = take(store)
+
+        with store.turn("b", NOW) as turn:
+            found = turn.find("a")
+            with pytest.raises((UnknownJob, NotSupported)):
+                turn.find("nobody")
+
+        assert found == claimed
+
     # --- looking --------------------------------------------------------------------------------------------
 
     def test_one_job_is_what_was_stored(self, store: Store) -> None:
@@ -82,6 +95,18 @@ class JobPromises(StoreCase):
 
         assert store.get("a") == stored
         assert store.get("b") is None
+
+    def test_a_job_is_known_where_it_was_queued_or_is_held(self, store: Store) -> None:
+        """Store.known: One job, as far as it concerns this runtime: that it queued it, holds it, or was told of its
+        end."""
+        (queued,) = put(store, new("a"))
+        before = store.known("a")
+        (claimed,) = take(store)
+        during = store.known("a")
+        with store.turn("b", NOW) as turn:
+            ended = turn.settle(claimed, SUCCEEDED, DONE)
+
+        assert (before, during, store.known("a"), store.known("b")) == (queued, claimed, ended, None)
 
     def test_jobs_are_listed_newest_first_by_name_and_state_page_by_page(self, store: Store) -> None:
         """Store.list: Jobs, newest first; `before` is the `no` to go on from."""
@@ -106,6 +131,7 @@ class JobPromises(StoreCase):
 
     def test_due_sees_only_what_could_be_claimed(self, store: Store) -> None:
         """Store.due: Whether a queued job of these names is due."""
+        self.needs("forecast")
         put(store, new("later", run_at=NOW + 10))
         early = store.due(["work"], NOW)
         put(store, new("now"))
@@ -118,6 +144,7 @@ class JobPromises(StoreCase):
 
     def test_next_due_is_when_the_first_of_those_that_wait_for_their_time_becomes_due(self, store: Store) -> None:
         """Store.next_due: When the next queued job of this name that is not due yet becomes due."""
+        self.needs("forecast")
         put(store, new("now"), new("b", run_at=NOW + 20), new("a", run_at=NOW + 10), new("c", name="else"))
 
         assert store.next_due("work", NOW) == NOW + 10
@@ -126,6 +153,7 @@ class JobPromises(StoreCase):
 
     def test_first_due_is_the_earliest_of_all_that_are_queued(self, store: Store) -> None:
         """Turn.first_due: From when on the first queued job of a name is due, or was; None when none is queued."""
+        self.needs("forecast")
         put(store, new("a", run_at=NOW + 10), new("b", run_at=NOW - 10, priority=-1))
 
         with store.turn("b", NOW) as turn:

@@ -226,6 +226,7 @@ class SchedulePromises(StoreCase):
     def test_the_clock_stepping_back_makes_due_what_was_queued_without_a_delay(self, store: Store) -> None:
         """Turn.pull_forward: The clock stepped back: make due what was queued without a delay in what is now the
         future."""
+        self.needs("forecast")
         put(store, new("a"), new("delayed", run_at=NOW + 10))
 
         with store.turn("b", NOW - 3600) as turn:

@@ -37,6 +37,7 @@ class TurnPromises(StoreCase):
 
     def test_a_turn_keeps_what_it_changed_in_order(self, store: Store) -> None:
         """Turn.transitions: what changed so far, in order, each with its revision."""
+        self.needs("at_once")
         with store.turn("b", NOW) as turn:
             turn.insert(new("a"))
             (claim,) = turn.claim(want())
@@ -92,6 +93,7 @@ class TurnPromises(StoreCase):
 
     def test_another_stores_commit_is_seen_once_and_its_own_is_not(self, store: Store, tmp_path: Path) -> None:
         """Store.changed: Whether another connection has committed since the last call."""
+        self.needs("watch")
         self.needs("several")
         other = self.make_store(tmp_path)
         other.open()
@@ -106,6 +108,7 @@ class TurnPromises(StoreCase):
 
     def test_the_version_of_a_turn_changes_when_somebody_else_has_committed(self, store: Store, tmp_path: Path) -> None:
         """Turn.version: another one than in the turn before if somebody else has committed since."""
+        self.needs("watch")
         self.needs("several")
         other = self.make_store(tmp_path)
         other.open()
@@ -120,6 +123,7 @@ class TurnPromises(StoreCase):
 
     def test_the_turn_that_a_boot_did_last_is_kept_with_it(self, store: Store) -> None:
         """Turn.did: after the commit, what the boot remembers of this turn; empty when nothing was changed."""
+        self.needs("recall")
         with store.turn("b", NOW) as turn:
             turn.register(a_boot("b"))
         put(store, new("a"))
@@ -134,6 +138,7 @@ class TurnPromises(StoreCase):
 
     def test_what_earlier_turns_left_untold_is_kept_with_the_next(self, store: Store) -> None:
         """Turn.untold: what earlier turns did that the log may not know of: kept by the boot"""
+        self.needs("recall")
         with store.turn("b", NOW) as turn:
             turn.register(a_boot("b"))
         with store.turn("b", NOW) as first:

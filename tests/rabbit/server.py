@@ -19,11 +19,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+import pika
+from lamplighter.rabbit import topology
+
 SCRIPTS = "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin"
 APT_LINE = "apt-get install rabbitmq-server"
 START_SECONDS_MAX = 90.0
 STOP_SECONDS_MAX = 60.0
 TRIES_MAX = 3
+TEST_NAMES = ("work", "else")
 
 CONFIGURATION = """
 listeners.tcp.1 = 127.0.0.1:{port}
@@ -134,6 +138,15 @@ class Server:
     def script(self, name: str) -> str:
         """The path of one of RabbitMQ's scripts."""
         return str(self._scripts / name)
+
+    def make_vhosts(self, names: list[str]) -> None:
+        """Make virtual hosts that guest may use: all in one call, because each starts an Erlang of its own."""
+        binaries = ", ".join(f'<<"{name}">>' for name in names)
+        self.nodes[0].ctl(
+            "eval",
+            'lists:foreach(fun(V) -> rabbit_vhost:add(V, <<"tests">>), rabbit_auth_backend_internal:set_permissions('
+            f'<<"guest">>, V, <<".*">>, <<".*">>, <<".*">>, <<"tests">>) end, [{binaries}]).',
+        )
 
     def make_folder(self, node: Node) -> None:
         """Everything that a node finds when it starts."""
@@ -250,6 +263,21 @@ class Node:
         if done.returncode != 0:
             raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout} {done.stderr}")
         return done.stdout
+
+
+def wipe(url: str) -> None:
+    """Empty a virtual host of all that a runtime may have left there."""
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    channel = connection.channel()
+    for name in (topology.DEAD, topology.CHRONICLE, topology.SCHEDULER, *map(topology.queue_of, TEST_NAMES)):
+        channel.queue_delete(name)
+    for rung in range(topology.RUNGS):
+        try:
+            channel.queue_purge(f"{topology.PREFIX}.delay.{rung}")
+        except pika.exceptions.ChannelClosedByBroker:
+            # The ladder was never made.
+            break
+    connection.close()
 
 
 def _scripts() -> Path:

@@ -1,0 +1,68 @@
+"""A RabbitMQ for these tests: started once, with a virtual host of its own for every test that asks for one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .server import NoServer, Server, wipe
+
+VHOSTS_MADE = 8
+"""At a time: each call of rabbitmqctl takes a second or two."""
+
+
+def no_server(error: NoServer) -> None:
+    """Skip; but where everything must be tested, that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(str(error))
+    pytest.skip(str(error))
+
+
+class Vhosts:
+    """Virtual hosts of a server, each given once."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._made = 0
+        self._free: list[str] = []
+
+    def take(self) -> str:
+        """The URL of an empty one."""
+        if not self._free:
+            self._free = [f"test-{self._made + number}" for number in range(VHOSTS_MADE)]
+            self._made += VHOSTS_MADE
+            self.server.make_vhosts(self._free)
+        return f"{self.server.url}{self._free.pop(0)}"
+
+
+@pytest.fixture(scope="session")
+def vhosts() -> Iterator[Vhosts]:
+    """A running server's."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="lamplighter-rabbit-") as folder, Server(Path(folder)) as server:
+            yield Vhosts(server)
+    except NoServer as error:
+        no_server(error)
+
+
+@pytest.fixture(scope="session")
+def shared_url(vhosts: Vhosts) -> str:
+    """The URL of a virtual host that several tests use, each after having wiped it."""
+    return vhosts.take()
+
+
+@pytest.fixture
+def wiped_url(shared_url: str) -> str:
+    """The URL of a virtual host on a real server that holds nothing; quicker than a new one."""
+    wipe(shared_url)
+    return shared_url
+
+
+@pytest.fixture
+def url(vhosts: Vhosts) -> str:
+    """The URL of an empty virtual host on a real server."""
+    return vhosts.take()

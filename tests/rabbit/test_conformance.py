@@ -1,0 +1,85 @@
+"""The RabbitMQ store keeps the promises of the port, but for what it declares; on the model, and on a real server."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+from concurrent.futures import Future
+
+import pytest
+from lamplighter.clock import SystemClock
+from lamplighter.environment import spawn
+from lamplighter.rabbit.address import parse_address
+from lamplighter.rabbit.pika_link import PikaLink
+from lamplighter.rabbit.store import CANNOT, RabbitStore, Seams
+from lamplighter.rabbit.topology import job_queue
+from lamplighter.rabbit.turn import RabbitTurn
+from lamplighter.testing import StoreConformance
+from lamplighter.testing.rabbit_model import ModelLink, ModelServer
+
+QUIET_SECONDS = 0.03
+"""When nothing has come for so long, after the queue was empty, then nothing will."""
+
+
+def seams() -> Seams:
+    return Seams(
+        clock=SystemClock(), event=threading.Event, future=Future, new_id=lambda: secrets.token_hex(12)
+    )  # fmt: skip
+
+
+class PatientTurn(RabbitTurn):
+    """Claims once everything that waits in the queue has come: the suite claims at once what it has put."""
+
+    def claim(self, want):
+        if not self._is_paused(want.name):
+            self._store.until_come(want, sum(job.name == want.name for job in self.open_claims_of_all()))
+            self._sort()
+        return super().claim(want)
+
+    def open_claims_of_all(self):
+        return [held.job for held in self._store.deliveries.held.values()]
+
+
+class PatientStore(RabbitStore):
+    """Gives patient turns."""
+
+    make_turn = PatientTurn
+
+    def until_come(self, want, held):
+        queue = job_queue(want.name)
+        self._await(self._link.setup([queue]))
+        wanted = want.begun + want.prefetched
+        self.deliveries.wish(want.name, held + wanted)
+        self.deliveries.adjust()
+        clock = self._seams.clock
+        while len(self.deliveries.fresh) + len(self.deliveries.waiting.get(want.name, ())) < wanted:
+            ready, _ = self._await(self._link.look(queue.name))
+            came = self._wait(clock.monotonic() + QUIET_SECONDS)
+            self._drain()
+            if ready == 0 and not came:
+                return
+
+
+class TestOnTheModel(StoreConformance):
+    cannot = CANNOT
+
+    @pytest.fixture(autouse=True)
+    def server(self):
+        self.server = ModelServer()
+
+    def make_store(self, place):
+        return PatientStore("amqp://model", ModelLink(self.server), seams=seams())
+
+
+class TestOnAServer(StoreConformance):
+    cannot = CANNOT
+
+    @pytest.fixture(autouse=True)
+    def address(self, wiped_url):
+        self.url = wiped_url
+
+    def make_store(self, place):
+        address = parse_address(self.url)
+        link = PikaLink(address, spawn=spawn, event=threading.Event, chance=random.Random(), name="conformance")
+        return PatientStore(str(address), link, seams=seams())
