@@ -42,7 +42,7 @@ class Host:
     """A host application in a process of its own, that says in lines what it does and takes lines as orders."""
 
     def __init__(self, script: str, *arguments: object, folder: Path) -> None:
-        self._errors = folder / f"{script}.stderr"
+        self._errors = folder / f"{Path(script).name}.stderr"
         with self._errors.open("ab") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, str(HOSTS / script), *map(str, arguments)],

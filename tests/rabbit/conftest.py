@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,18 @@ def no_server(error: NoServer) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(str(error))
     pytest.skip(str(error))
+
+
+@contextlib.contextmanager
+def own_server(folder: Path, *, nodes: int = 1, configuration: str = "") -> Iterator[Server]:
+    """A server for as long as the block lasts; without RabbitMQ the test is skipped."""
+    try:
+        server = Server(folder, nodes=nodes, configuration=configuration)
+    except NoServer as error:
+        no_server(error)
+        raise
+    with server:
+        yield server
 
 
 class Vhosts:
@@ -42,11 +55,8 @@ class Vhosts:
 @pytest.fixture(scope="session")
 def vhosts() -> Iterator[Vhosts]:
     """A running server's."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="lamplighter-rabbit-") as folder, Server(Path(folder)) as server:
-            yield Vhosts(server)
-    except NoServer as error:
-        no_server(error)
+    with tempfile.TemporaryDirectory(prefix="lamplighter-rabbit-") as folder, own_server(Path(folder)) as server:
+        yield Vhosts(server)
 
 
 @pytest.fixture(scope="session")
