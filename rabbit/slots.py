@@ -9,6 +9,7 @@ from ..checks import not_supported
 from ..messages.jobs import Instant, JobRecord, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
+from ..stores.base import Deed
 from .chronicle import Chronicle
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class SlotTurn:
         self._chronicle = chronicle
         self._schedules: dict[str, ScheduleRecord | None] = {}
         self._slots: dict[tuple[str, Instant], SlotEntry] = {}
+        self.skipped: list[Deed] = []
 
     def declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
         if schedule.overlap != "allow":
@@ -89,6 +91,7 @@ class SlotTurn:
                 outcome="skipped", reason=gone.reason, job_id=None,
             )
         )  # fmt: skip
+        self.skipped.append((None, "slot.skipped", schedule_id, gone.first, gone.last, gone.count, gone.reason))
         return True
 
     def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> None:

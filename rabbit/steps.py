@@ -6,9 +6,16 @@ from typing import Any
 
 from ..lifecycle import MOVES
 from ..messages.jobs import Instant, JobRecord, Transition
+from ..stores.base import Deed
 
 SUMMING = frozenset(MOVES) - {"job.queued", "job.claimed", "job.released"}
 """Transitions whose line stands at info or above and sums up the quieter ones before it."""
+
+
+def deed_of(step: Transition) -> Deed:
+    """What whoever must tell a step instead needs to know of it."""
+    revs = step.fields.get("revs")
+    return (step.rev, step.event, step.job.id) if revs is None else (step.rev, step.event, step.job.id, tuple(revs))
 
 
 def born(job: JobRecord) -> Transition:

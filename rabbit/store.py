@@ -19,14 +19,14 @@ from ..checks import not_supported
 from ..clock import Clock
 from ..errors import StoreError, StoreUnavailable
 from ..failpoints import Failpoints
-from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob, Seconds, Transition
+from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..stores.base import BootRecord, CommitUnknown
 from . import chronicle as records
 from . import topology, wire
 from .chronicle import Chronicle, Record
-from .deliveries import Copy, Deliveries, Delivery, Key
+from .deliveries import Copy, Deliveries, Delivery
 from .link import Arrival, Fetched, Link, LinkLost, Message, Refused, Sent
 from .memory import Endings, Newest
 from .turn import Ops, RabbitTurn, redo, undo
@@ -130,8 +130,6 @@ class RabbitStore:
         self.settled: Newest[Copy, bool] = Newest()
         self.kept: Newest[Copy, tuple[JobRecord, Outcome, Verdict]] = Newest()
         self.queued: Newest[str, JobRecord] = Newest()
-        self.untold_ids: Newest[str, bool] = Newest()
-        self.untold_steps: Newest[Key, Transition] = Newest()
         self.endings = Endings()
         self.duplicates = 0
         self._found_dead: dict[str, tuple[Fetched, int]] = {}
@@ -172,6 +170,10 @@ class RabbitStore:
 
     def thaw(self) -> None:
         """Nothing."""
+
+    def is_on(self, link: Link) -> bool:
+        """Whether this is its link."""
+        return self._link is link
 
     def listen(self, heard: Callable[[], None] | None) -> None:
         """Call this, from any thread, whenever a turn may be worth while."""
@@ -384,6 +386,7 @@ class RabbitStore:
             yield turn
             if self.leads and self.chronicle.bytes_since_sum > records.SUMMED_BYTES:
                 turn.ops.records.append(self.chronicle.sum(now))
+            turn.seal()
             self._failpoints.at("store.turn.commit")
             self._commit(turn.ops, session)
             self._failpoints.at("store.turn.committed")

@@ -6,6 +6,7 @@ acknowledged once the server has confirmed all of it. So a job is always in a qu
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from .chronicle import Record
 from .deliveries import Delivery, Held
 from .link import Message
 from .slots import SlotTurn
-from .steps import born, move
+from .steps import born, deed_of, move
 from .topology import DEAD, queue_of, route
 
 if TYPE_CHECKING:
@@ -86,6 +87,15 @@ class RabbitTurn(SlotTurn):
         self.version = store.version
         self.leads = store.leads
         self._sort()
+
+    def seal(self) -> None:
+        """Remember in this process what the turn did: its broker may die before it has told it."""
+        self.did = (*self.untold, *self.skipped, *map(deed_of, self.transitions))
+        if self.did:
+            did, boot, boots = self.did, self._boot, self._store.own_boots
+            self.ops.done.append(
+                lambda: boot in boots and boots.update({boot: dataclasses.replace(boots[boot], turn=did)})
+            )
 
     # --- what has come --------------------------------------------------------------------------------------
 
@@ -156,13 +166,7 @@ class RabbitTurn(SlotTurn):
         store = self._store
         known = store.queued.get(job.id)
         if known is not None:
-            untold = store.untold_ids.pop(job.id)
-            if untold is None:
-                return known, False
-            # It was confirmed after the turn that published it had been given up.
-            self._change(lambda: store.untold_ids.put(job.id, True))
-            self.transitions.append(born(known))
-            return known, True
+            return known, False
         record = wire.record_of(job)
         self._publish(record, job.run_at - self.now, store.results_name)
         self._remember(record)
@@ -173,11 +177,7 @@ class RabbitTurn(SlotTurn):
         queued = self._store.queued
         queued.put(record.id, record)
 
-        def redo() -> None:
-            queued.put(record.id, record)
-            self._store.untold_ids.put(record.id, True)
-
-        self._change(lambda: queued.pop(record.id), redo)
+        self._change(lambda: queued.pop(record.id), lambda: queued.put(record.id, record))
 
     def job(self, job_id: str) -> JobRecord | None:
         held = self._store.deliveries.held_of(job_id)
@@ -313,8 +313,7 @@ class RabbitTurn(SlotTurn):
         store, held_by = self._store, self._store.deliveries.held
         held = held_by.get(claimed.key)
         if held is None:
-            # Told again, by an actor that does not know that its turn holds after all.
-            return self._tell_again(claimed)
+            return None
         del held_by[claimed.key]
         self._change(lambda: held_by.update({claimed.key: held}), lambda: held_by.pop(claimed.key, None))
         if held.is_lost:
@@ -324,15 +323,6 @@ class RabbitTurn(SlotTurn):
         if held.is_marked:
             self.ops.records.append({"is": "ended", "id": claimed.id})
         return self._settle_held(held, outcome, verdict)
-
-    def _tell_again(self, claimed: JobRecord) -> JobRecord | None:
-        step = self._store.untold_steps.pop(claimed.key)
-        if step is None:
-            return None
-        self._change(lambda: self._store.untold_steps.put(claimed.key, step))
-        self.transitions.append(step)
-        job: JobRecord = step.job
-        return job
 
     def _settle_held(self, held: Held, outcome: Outcome, verdict: Verdict) -> JobRecord:
         claimed = held.job
@@ -383,11 +373,10 @@ class RabbitTurn(SlotTurn):
         self._record(step, delivery)
 
     def _record(self, step: Transition, delivery: Delivery) -> None:
-        store, claimed_key = self._store, step.job.key
+        store = self._store
         self.transitions.append(step)
         self.ops.settled.append(delivery)
         self.ops.done.append(lambda: store.settled.put(delivery.copy, True))
-        self._change(lambda: None, lambda: store.untold_steps.put(claimed_key, step))
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         held = self._let_go(claimed)
@@ -498,10 +487,7 @@ class RabbitTurn(SlotTurn):
     def set_names(self, boot: str, names: Sequence[str]) -> None:
         known = self._store.own_boots.get(boot)
         if known is not None:
-            self._store.own_boots[boot] = BootRecord(
-                boot=known.boot, pid=known.pid, host=known.host, started_at=known.started_at, hint=known.hint,
-                names=tuple(sorted(names)), turn=(),
-            )  # fmt: skip
+            self._store.own_boots[boot] = dataclasses.replace(known, names=tuple(sorted(names)))
         deliveries = self._store.deliveries
         for name in deliveries.wishes.keys() - set(names):
             deliveries.wish(name, 0)

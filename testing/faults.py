@@ -50,6 +50,9 @@ class Faults:
         log_error: a line cannot be written (a full disk under the log).
         slow_log: a line takes seconds to be written.
         lost_hint: a hint to another process never arrives.
+        cut_link: a process loses its connection to the RabbitMQ, also while a turn waits for its confirmations.
+        restart_server: the RabbitMQ goes down, and comes back after some seconds.
+        alarm: the RabbitMQ takes no messages in for some seconds.
     """
 
     crash_actor: float = 0.0
@@ -65,6 +68,9 @@ class Faults:
     log_error: float = 0.0
     slow_log: float = 0.0
     lost_hint: float = 0.0
+    cut_link: float = 0.0
+    restart_server: float = 0.0
+    alarm: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -84,8 +90,8 @@ STRIKES: dict[str, tuple[str, ...]] = {
     "lane.returned": ("crash_handler", "hang", "kill_process", "kill_child"),
     "log.write": ("log_error", "slow_log"),
     "store.read": ("store_error",),
-    "store.turn.begin": ("store_error", "kill_process", "crash_actor"),
-    "store.turn.commit": ("store_error", "kill_process", "power_cut", "crash_actor"),
+    "store.turn.begin": ("store_error", "kill_process", "crash_actor", "cut_link", "alarm"),
+    "store.turn.commit": ("store_error", "kill_process", "power_cut", "crash_actor", "cut_link", "restart_server"),
     "store.turn.committed": ("commit_unknown", "kill_process", "power_cut", "crash_actor"),
 }
 """Which faults may strike at which failpoint."""
@@ -97,6 +103,7 @@ class Strikes(Failpoints):
     Args:
         die: kills the process; with the power too, if asked to.
         step_clock: moves wall time.
+        trouble: what befalls the RabbitMQ, or the process's link to it.
         reached: counts what has struck.
         text: points to arm besides, as `Failpoints` takes them.
     """
@@ -109,6 +116,7 @@ class Strikes(Failpoints):
         *,
         die: Callable[[Process, str], None],
         step_clock: Callable[[float], None],
+        trouble: Callable[[Process, str], None],
         reached: Counter[str],
         text: str = "",
     ) -> None:
@@ -117,6 +125,7 @@ class Strikes(Failpoints):
         self._process = process
         self._die = die
         self._step_clock = step_clock
+        self._befall = trouble
         self._reached = reached
         self._crash_only = faults.crash_only
         self.is_on = False
@@ -183,6 +192,8 @@ class Strikes(Failpoints):
             case "clock_jump":
                 far = self._world.chance.uniform(*JUMP_SECONDS)
                 self._step_clock(far if self._world.chance.random() < 0.5 else -far)
+            case "cut_link" | "restart_server" | "alarm":
+                self._befall(self._process, kind)
             case "log_error":
                 raise OSError(28, "No space left on device")
             case "slow_log":

@@ -96,6 +96,7 @@ class ModelServer:
         self.exchanges: dict[str, list[tuple[str, str, str]]] = {}
         self.queues: dict[str, ModelQueue] = {}
         self.links: list[ModelLink] = []
+        self.last_acks: dict[str, ModelLink] = {}
         self.is_up = True
         self.alarm: str | None = None
 
@@ -246,6 +247,10 @@ class ModelServer:
                 queue.consumers.remove(consumer)
                 queue.consumers.append(consumer)
             consumer.link.deliver(queue, consumer, stored, offset=None)
+
+    def unacked_of(self, queue: ModelQueue) -> int:
+        """How many of a queue's messages are with somebody."""
+        return sum(link.unacked_of(queue) for link in self.links)
 
     def give_back(self, queue: ModelQueue, stored: Stored) -> None:
         """A delivery comes back."""
@@ -427,7 +432,9 @@ class ModelLink:
     def settle(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
         def do() -> None:
             for tag in acks:
-                self._settled(tag)
+                settled = self._settled(tag)
+                if settled is not None:
+                    self._server.last_acks[settled[1].message.message_id or ""] = self
             for tag in requeue:
                 found = self._settled(tag)
                 if found is not None:
@@ -435,6 +442,15 @@ class ModelLink:
 
         if session == self.session and (acks or requeue):
             self._to_server(do)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process that had it was killed."""
+        return not self._is_alive()
+
+    def unacked_of(self, queue: ModelQueue) -> int:
+        """How many of a queue's messages are with it."""
+        return sum(one is queue for one, _, _ in self._unacked.values())
 
     def _settled(self, tag: int) -> tuple[ModelQueue, Stored, ModelConsumer] | None:
         found = self._unacked.pop(tag, None)

@@ -18,10 +18,11 @@ from ..environment import Environment
 from ..errors import RuntimeFailed, StoreError, StoreUnavailable, UsageError
 from ..history.audit import Report
 from ..messages.jobs import Instant, Seconds
+from ..rabbit.store import RabbitStore
 from ..runtime import Runtime
 from ..stores.base import Store
-from ..stores.hints import Hints
-from ..stores.presence import Presence
+from ..stores.hints import Hints, ServerHints
+from ..stores.presence import Presence, SolePresence
 from ..stores.sqlite import SqliteStore
 from .draining import open_jobs
 from .faults import Faults, Strikes
@@ -30,6 +31,8 @@ from .given import check_forward, check_processes, total_of
 from .neighbours import VirtualHints, VirtualPresence
 from .paper import Paper, PaperLogger
 from .processes import VirtualProcessRunner
+from .rabbit_model import ModelServer
+from .rabbit_world import model_store, model_verdict, open_in_model, server_of, trouble_model
 from .seams import (
     VirtualClock,
     VirtualEvent,
@@ -68,7 +71,7 @@ class _Member:
     runtime: Runtime | None = None
     strikes: Strikes | None = None
     is_up: bool = False
-    stores: list[SqliteStore] = field(default_factory=list)
+    stores: list[Store] = field(default_factory=list)
 
 
 class Simulation:
@@ -81,6 +84,7 @@ class Simulation:
         chance: instead of a seed, a source of chance, such as Hypothesis' `randoms(use_true_random=False)`.
         faults: what may go wrong while `run` runs; nothing unless given.
         processes: how many processes share the store.
+        store: "sqlite", or "rabbitmq" for a model of a RabbitMQ.
         start: wall time at the beginning.
         durability, options: as `Runtime` takes them.
         level: the quietest events that the log keeps: debug or info, because `check` judges by it.
@@ -99,6 +103,7 @@ class Simulation:
         chance: random.Random | None = None,
         faults: Faults = Faults(),  # noqa: B008 (frozen)
         processes: int = 1,
+        store: str = "sqlite",
         start: datetime = START,
         durability: str = "full",
         level: str = "debug",
@@ -125,6 +130,7 @@ class Simulation:
         self._troubles: list[Exception] = []
         self._members = [_Member(number) for number in range(1, processes + 1)]
         self._disk: Any = None
+        self.server = server_of(store, self._world, faults)
         self._is_new, self._is_open = True, False
 
     def __repr__(self) -> str:
@@ -166,6 +172,12 @@ class Simulation:
         """The store's file, for handlers and hosts with connections of their own."""
         self._check_open()
         return self._folder / "simulation.db"
+
+    @property
+    def _address(self) -> str | Path:
+        if self.server is not None:
+            return "amqp://model"
+        return "simulation.db" if self._disk is not None else self.path
 
     @property
     def runtime(self) -> Runtime:
@@ -230,6 +242,8 @@ class Simulation:
             Violation: something is not so; it says what, and how to see it again.
         """
         self.settle()
+        if self.server is not None:
+            return self._check_model(self.server)
         if self._disk is not None:
             for name, data in self._disk.files.items():
                 (self._folder / Path(name).name).write_bytes(data)
@@ -237,6 +251,13 @@ class Simulation:
         if self.reached["log_error"]:
             kept_since = kept_since_of(self.runtime.limits, self._world.now, self._stepped)
         report, wrong, said = verdict(self._paper.lines, self.path, accepted=self._accepted, kept_since=kept_since)
+        self.reached += said
+        if wrong:
+            raise Violation(f"with {self._luck}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
+        return report
+
+    def _check_model(self, server: ModelServer) -> Report:
+        report, wrong, said = model_verdict(self._paper.lines, server, self._accepted)
         self.reached += said
         if wrong:
             raise Violation(f"with {self._luck}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
@@ -271,6 +292,8 @@ class Simulation:
 
     def _open(self) -> list[str]:
         """What is due and waits, or runs, as far as somebody handles it and nobody has paused it."""
+        if self.server is not None:
+            return open_in_model(self.server)
         return [job for runtime in self.runtimes for job in open_jobs(runtime)]
 
     def _strike(self, is_on: bool) -> None:
@@ -291,8 +314,8 @@ class Simulation:
     def _begin(self, member: _Member) -> None:
         member.process = process = Process(member.number)
         member.strikes = Strikes(
-            self._world, process, self.faults, die=self._die, step_clock=self._step_clock, reached=self.reached,
-            text=self._failpoints,
+            self._world, process, self.faults, die=self._die, step_clock=self._step_clock,
+            trouble=self._trouble_server, reached=self.reached, text=self._failpoints,
         )  # fmt: skip
         member.strikes.is_on = self._is_striking
         self._world.spawn(lambda: self._live(member, process), "main", process)
@@ -301,7 +324,7 @@ class Simulation:
         """What the main thread of a process does."""
         try:
             runtime = Runtime(
-                "simulation.db" if self._disk is not None else self.path,
+                self._address,
                 durability=self._durability,
                 logger=PaperLogger(self._paper, lambda: process.is_alive),
                 on_failure=lambda failure: self._die(process, "gave_up"),
@@ -336,16 +359,21 @@ class Simulation:
             return self._clocks[-1]
 
         def store(address: str, **options: Any) -> Store:
+            if self.server is not None:
+                member.stores.append(model_store(self.server, environment, process, options["failpoints"]))
+                return member.stores[-1]
             connect = None if self._disk is None else self._disk.connect
             member.stores.append(SqliteStore(address, connect=connect, **options))
             return member.stores[-1]
 
         def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
+            if isinstance(store, RabbitStore):
+                return SolePresence(), ServerHints(store.listen)
             lost = self.faults.lost_hint
             hints = VirtualHints(world, process, boot, self._ears, lost, self.reached)
             return VirtualPresence(self._homes, process), hints
 
-        return Environment(
+        environment = Environment(
             clock=clock,
             chance=lambda: world.chance,
             new_id=lambda: f"{world.chance.getrandbits(96):024x}",
@@ -361,6 +389,12 @@ class Simulation:
             whereabouts=lambda: ("simulation", process.number),
             failpoints=member.strikes,
         )
+        return environment
+
+    def _trouble_server(self, process: Process, kind: str) -> None:
+        """Something befalls the RabbitMQ, or a process's link to it, a moment later: within a turn, it may be."""
+        if self.server is not None:
+            trouble_model(self.server, self._world, self._members[process.number - 1].stores, kind)
 
     def _accept(self, answer: Any) -> None:
         for job in accepted(answer):

@@ -1,4 +1,4 @@
-"""Queues jobs, to be killed at any instant. producer.py URL PREFIX FIRST LAST: says what was accepted, and then `idle`."""
+"""Queues jobs, to be killed at any instant. producer.py URL PREFIX FIRST LAST: says what was accepted, then `idle`."""
 
 from __future__ import annotations
 

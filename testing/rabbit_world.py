@@ -1,0 +1,125 @@
+"""The model of a RabbitMQ inside of a simulation.
+
+Its time is the world's, its troubles are the faults', and it is judged by what hosts were told and what is left in it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..environment import Environment
+from ..errors import UsageError
+from ..failpoints import Failpoints
+from ..history.audit import Report
+from ..history.lines import parse
+from ..messages.jobs import Instant
+from ..rabbit import topology, wire
+from ..rabbit.store import RabbitStore, Seams
+from ..stores.base import Store
+from .faults import Faults
+from .rabbit_model import ModelLink, ModelQueue, ModelServer
+from .world import Process, World
+
+TROUBLE_SECONDS_MAX = 0.01
+"""How long after the point at which it strikes a trouble comes: while a turn waits for its confirmations, it may be."""
+
+DOWN_SECONDS_MAX, ALARM_SECONDS_MAX = 20.0, 30.0
+
+ENDINGS = ("job.done", "job.dead", "job.cancelled")
+
+
+def server_of(store: str, world: World, faults: Faults) -> ModelServer | None:
+    """The model that a simulation needs, if it needs one."""
+    if store not in ("sqlite", "rabbitmq"):
+        raise UsageError(f"expected store to be 'sqlite' or 'rabbitmq', got: {store!r}")
+    files = [name for name in ("store_error", "commit_unknown", "power_cut", "lost_hint") if getattr(faults, name)]
+    links = [name for name in ("cut_link", "restart_server", "alarm") if getattr(faults, name)]
+    wrong = files if store == "rabbitmq" else links
+    if wrong:
+        raise UsageError(f"expected faults that can befall a store of the kind {store!r}, got: {', '.join(wrong)}")
+    return None if store == "sqlite" else ModelServer(world.after, world.chance)
+
+
+def model_store(server: ModelServer, environment: Environment, process: Process, failpoints: Failpoints) -> Store:
+    """A process's store on the model."""
+    link = ModelLink(server, future=environment.future, is_alive=lambda: process.is_alive)
+    seams = Seams(
+        clock=environment.clock(), event=environment.event, future=environment.future, new_id=environment.new_id
+    )  # fmt: skip
+    return RabbitStore("amqp://model", link, seams=seams, failpoints=failpoints)
+
+
+def trouble_model(server: ModelServer, world: World, stores: Sequence[Store], kind: str) -> None:
+    """Have a trouble come, in a moment."""
+
+    def come() -> None:
+        match kind:
+            case "cut_link":
+                for store in stores:
+                    assert isinstance(store, RabbitStore)
+                    for link in list(server.links):
+                        if store.is_on(link):
+                            server.cut(link)
+            case "restart_server":
+                if server.is_up:
+                    server.restart(world.chance.uniform(0.1, DOWN_SECONDS_MAX))
+            case "alarm":
+                if server.alarm is None:
+                    server.set_alarm("low on memory")
+                    world.after(world.chance.uniform(0.1, ALARM_SECONDS_MAX), lambda: server.set_alarm(None))
+
+    world.after(world.chance.uniform(0.0, TROUBLE_SECONDS_MAX), come)
+
+
+def open_in_model(server: ModelServer) -> list[str]:
+    """What waits in the queues of jobs, or is with somebody."""
+    if not server.is_up or server.alarm is not None:
+        return ["the server is away"]
+    prefix = f"{topology.PREFIX}.job."
+    return [
+        f"{queue.spec.name}: {len(queue.ready)} ready, {unacked} unacknowledged"
+        for queue in server.queues.values()
+        if queue.spec.name.startswith(prefix) and ((unacked := server.unacked_of(queue)) or queue.ready)
+    ]
+
+
+def model_verdict(
+    lines: Iterable[bytes], server: ModelServer, accepted: Mapping[str, Instant]
+) -> tuple[Report, Sequence[str], Counter[str]]:
+    """Judge a log: every job that was accepted has ended or is in a queue; what ended or fired twice is counted."""
+    said, endings, fired = Counter[str](), Counter[str](), Counter[tuple[str, float]]()
+    count = 0
+    for raw in lines:
+        line = parse(raw)
+        if line is None:
+            continue
+        count += 1
+        said[line.event] += 1
+        if line.event in ENDINGS and line.job_id is not None:
+            endings[line.job_id] += 1
+        for _, event, job_id, *_ in line.told or ():
+            endings[job_id] += event in ENDINGS
+        if line.event in ("slot.fired", "slot.caught_up"):
+            fired[line.schedule or "", line.slot or 0.0] += 1
+    queued = {job_id for queue in server.queues.values() for job_id in _ids(queue)}
+    # A process that was killed between a commit and its lines has taken those with it.
+    untold = {job_id for job_id, link in server.last_acks.items() if link.is_dead}
+    wrong = [f"accepted and lost: {job_id}" for job_id in accepted if job_id not in endings.keys() | queued | untold]
+    said["ended_twice"] = sum(number - 1 for number in endings.values())
+    said["fired_twice"] = sum(number - 1 for number in fired.values())
+    report = Report(
+        findings=(), more={}, notes=(), lines=count, jobs=len(endings), transitions=0, slots=len(fired), boots=0,
+        crashes=0, unfinished=len(queued),
+    )  # fmt: skip
+    return report, wrong, said
+
+
+def _ids(queue: ModelQueue) -> Iterable[str]:
+    if queue.is_stream:
+        return
+    for stored in queue.ready:
+        try:
+            yield wire.read(stored.message.body).id
+        except wire.Unreadable:
+            continue

@@ -1,0 +1,110 @@
+"""The RabbitMQ store in seeded simulations, on the model: nothing accepted is lost, whatever befalls."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+from lamplighter import Runtime, StoreUnavailable
+from lamplighter.rabbit.store import RabbitStore
+from lamplighter.testing import Faults, Simulation
+from lamplighter.testing.simulation import Violation
+
+from ..faults.kit import count
+
+TROUBLES = {
+    "none": Faults(),
+    "cut links": Faults(cut_link=0.02),
+    "server restarts": Faults(restart_server=0.01),
+    "alarms": Faults(alarm=0.01),
+    "kills": Faults(kill_process=0.001),
+    "crashes": Faults(crash_actor=0.003),
+    "all": Faults(
+        cut_link=0.01, kill_process=0.0005, restart_server=0.005, alarm=0.005, crash_actor=0.002, hang=0.002,
+        crash_handler=0.005, clock_jump=0.0005, slow_log=0.001,
+    ),
+}  # fmt: skip
+MINUTE = 60.0
+
+
+def boot(runtime: Runtime) -> None:
+    @runtime.jobs.handler("work", concurrency=3, backoff=[0.5, 2.0])
+    def work(job):
+        if job.data % 7 == 0 and job.attempt == 1:
+            raise ValueError("once")
+        job.sleep(0.01 * (job.data % 5))
+        return job.data
+
+    runtime.jobs.add_handler("tick", lambda job: None)
+    runtime.scheduler.add("tick", "* * * * *", catch_up="all")
+
+
+def host(runtime: Runtime) -> None:
+    for number in range(30):
+        job_id = runtime.environment.new_id()
+        while True:
+            try:
+                runtime.jobs.queue("work", number, id=job_id, delay=0.0 if number % 3 else 1.5)
+                break
+            except StoreUnavailable:
+                continue
+
+
+def campaign(faults: Faults, seed: int, minutes: int = 5) -> Simulation:
+    with Simulation(boot, host=host, seed=seed, faults=faults, processes=2, store="rabbitmq") as simulation:
+        simulation.run(minutes=minutes)
+        simulation.check()
+    return simulation
+
+
+def minutes_of(log: str) -> Counter[float]:
+    """How often each slot of the schedule was fired, or said to be skipped."""
+    told: Counter[float] = Counter()
+    for line in map(json.loads, log.splitlines()):
+        if line["event"] in ("slot.fired", "slot.caught_up"):
+            told[line["slot"]] += 1
+        elif line["event"] == "slot.skipped":
+            told.update(line["slot"] + MINUTE * number for number in range(line["count"]))
+    return told
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_nothing_accepted_is_lost_and_no_slot_is_forgotten(name: str) -> None:
+    reached: Counter[str] = Counter()
+    for seed in range(count(2, 200)):
+        simulation = campaign(TROUBLES[name], seed)
+        reached += simulation.reached
+        told = minutes_of(simulation.log)
+        if not (reached["kill_process"] or reached["gave_up"]):
+            # What a killed process had fired and not said is in the store alone.
+            gaps = [slot for slot in told if slot + MINUTE not in told and slot < max(told)]
+            assert not gaps, f"seed {seed}: no slot after {gaps}"
+    print(f"\n{name}: {dict(sorted((key, value) for key, value in reached.items() if ' at ' not in key))}")
+    if name == "none":
+        assert (reached["ended_twice"], reached["fired_twice"], reached["job.duplicate"]) == (0, 0, 0)
+    for fault in ("cut_link", "restart_server", "alarm"):
+        assert bool(reached[fault]) == (getattr(TROUBLES[name], fault) > 0.0)
+
+
+def test_the_same_seed_gives_the_same_log_byte_for_byte() -> None:
+    assert campaign(TROUBLES["all"], 7, 2).log == campaign(TROUBLES["all"], 7, 2).log
+
+
+def test_acknowledging_before_the_confirms_loses_jobs_and_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stages(self, ops, session, stages=RabbitStore._stages):
+        for delivery in ops.settled:
+            self._link.settle(session, [delivery.arrival.tag])
+        return stages(self, ops, session)
+
+    monkeypatch.setattr(RabbitStore, "_stages", stages)
+
+    with pytest.raises(Violation, match="accepted and lost"):
+        for seed in range(20):
+            campaign(Faults(cut_link=0.05), seed)
+
+
+def test_a_runtime_that_leads_without_the_token_fires_slots_twice_and_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RabbitStore, "leads", property(lambda self: True))
+
+    assert sum(campaign(Faults(), seed).reached["fired_twice"] for seed in range(10)) > 0
