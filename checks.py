@@ -22,6 +22,7 @@ SECONDS_MAX = 100 * 365 * 86400.0
 INSTEAD = {
     "connection": "a job cannot join the host's own transaction: queue it after the commit, with an id of its own, or "
     "keep an outbox table that a job on SQLite empties",
+    "counts": "only the jobs of one name can be counted, those that are ready in its queue: give the name",
     "get": "a job cannot be looked at by its id: join it in the runtime that queued it, or read the log (lamplighter "
     "trace)",
     "history": "attempts that failed are not kept: read the log (lamplighter trace)",

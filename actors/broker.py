@@ -534,8 +534,9 @@ class JobBroker(RuntimeActor):
         first = self._waiting_since is None
         self._waiting_since = self._waiting_since if self._waiting_since is not None else now
         waited = round(now - self._waiting_since + (self.context.limits.busy_seconds_max if locked else 0.0), 3)
+        # The reason may be another one by now.
+        self._store_is_down(str(error))
         if first:
-            self._store_is_down(str(error))
             event = "store.waiting" if locked else "store.unavailable"
             self.say(event, store=self._store.address, waited=waited, reason=str(error))
         self._pending = [mail for mail in self._pending if not self._given_up(mail)]

@@ -1,8 +1,7 @@
 """What all runtimes on a RabbitMQ must agree on: schedules, what became of slots, pauses, and what may be poison.
 
-It is a log: every change is a record in a stream that everybody reads from the beginning, in the same order. What has
-not been read back from there has not happened, so no two runtimes ever disagree about an order. Old records go when the
-stream is full; whoever leads the scheduler writes the sum of them long before.
+It is the sum of records that everybody adds in the same order: the order in which the leader has read them out of the
+ledger (see there).
 """
 
 from __future__ import annotations
@@ -22,8 +21,6 @@ SLOTS_KEPT_MAX = 1_000
 """Of one schedule, the newest."""
 
 MARKS_KEPT_SECONDS = 72 * 3600.0
-SUMMED_BYTES = 4_000_000
-"""After so many bytes of records the leader writes their sum: a quarter of what the stream keeps."""
 
 
 @dataclass(slots=True)
@@ -32,37 +29,19 @@ class Chronicle:
 
     Attributes:
         marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it.
-        bytes_since_sum: of records, since the last sum.
         changes: rises with every record that changes what may be claimed.
         schedule_changes: rises with every record that changes a schedule.
-        next_offset: of the record to be read next.
     """
 
     schedules: dict[str, ScheduleRecord] = field(default_factory=dict)
     slots: dict[str, list[SlotEntry]] = field(default_factory=dict)
     pauses: set[str] = field(default_factory=set)
     marks: dict[str, list[Instant]] = field(default_factory=dict)
-    bytes_since_sum: int = 0
     changes: int = 0
     schedule_changes: int = 0
-    next_offset: int = 0
-    _is_whole: bool = False
-    _recent: list[tuple[int, Record]] = field(default_factory=list)
 
-    def read(self, offset: int, record: Record, size: int) -> None:
-        """Add the next record, of so many bytes. One of a newer version's kind is passed over."""
-        self.next_offset = offset + 1
-        self.bytes_since_sum += size
-        if offset == 0:
-            self._is_whole = True
-        if record["is"] == "sum":
-            self._read_sum(record)
-            return
-        if not self._is_whole:
-            self._recent.append((offset, record))
-        self._add(record)
-
-    def _add(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
+        """Add the next record. One of a newer version's kind is passed over."""
         match record["is"]:
             case "schedule":
                 self._keep_schedule(ScheduleRecord(*record["schedule"]))
@@ -89,11 +68,18 @@ class Chronicle:
         marks = {job: kept for job, at in self.marks.items() if (kept := [one for one in at if one > _old(now)])}
         return {
             "is": "sum",
-            "to": self.next_offset,
             "schedules": [list(astuple(schedule)) for schedule in self.schedules.values()],
             "pauses": sorted(self.pauses),
             "marks": marks,
         }
+
+    def load(self, record: Record) -> None:
+        """Begin anew with a sum."""
+        self.schedules = {one[0]: ScheduleRecord(*one) for one in record["schedules"]}
+        self.pauses = set(record["pauses"])
+        self.marks = {job: list(at) for job, at in record["marks"].items()}
+        self.changes += 1
+        self.schedule_changes += 1
 
     def blamed(self, job_id: str, now: Instant) -> int:
         """How many attempts of a job began, within 72 hours, of whose end nobody has told."""
@@ -148,23 +134,6 @@ class Chronicle:
                 return
         insort(entries, entry, key=_slot)
         del entries[:-SLOTS_KEPT_MAX]
-
-    def _read_sum(self, record: Record) -> None:
-        """Whoever has read all before it knows all of it; whoever began later begins with it."""
-        self.bytes_since_sum = 0
-        if self._is_whole:
-            return
-        self.schedules = {one[0]: ScheduleRecord(*one) for one in record["schedules"]}
-        self.pauses = set(record["pauses"])
-        self.marks = {job: list(at) for job, at in record["marks"].items()}
-        # Others may have written between what was summed up and the sum itself.
-        for offset, later in self._recent:
-            if offset >= record["to"]:
-                self._add(later)
-        self._recent.clear()
-        self._is_whole = True
-        self.changes += 1
-        self.schedule_changes += 1
 
 
 def write(record: Record) -> bytes:

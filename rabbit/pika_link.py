@@ -523,7 +523,7 @@ def _why(error: Any, address: Address) -> tuple[str, bool]:
         code, text = cause.reply_code, cause.reply_text
         if code == 403 and "ACCESS_REFUSED - Login was refused" in text:
             return "it refuses the user or the password", True
-        if code == 530 or (code == 403 and "vhost" in text):
+        if code == 530 or (isinstance(cause, exceptions.ConnectionClosedByBroker) and code == 403 and "vhost" in text):
             return f"the user may not use the virtual host {address.vhost!r}, or there is no such one", True
         return f"{REFUSALS.get(code, 'closed')} ({code}): {text}"[:300], code in REFUSALS
     if isinstance(cause, socket.gaierror):

@@ -27,12 +27,14 @@ from . import chronicle as records
 from . import topology, wire
 from .chronicle import Chronicle, Record
 from .deliveries import Copy, Deliveries, Delivery
+from .ledger import PREFETCH as LEDGER_PREFETCH
+from .ledger import Ledger, Listener, message
 from .link import Arrival, Fetched, Link, LinkLost, Message, Refused, Sent
 from .memory import Endings, Newest
 from .turn import Ops, RabbitTurn, redo, undo
 
 OPEN_SECONDS_MAX = 5.0
-"""How long `open` waits for the first connection. A turn says what is wrong if there is none."""
+"""How long `open` waits until the first try to connect has succeeded or failed. A turn says what is wrong then."""
 
 COMMIT_SECONDS_MAX = 10.0
 """How long a turn waits for the server's confirmations before its outcome is called unknown."""
@@ -40,7 +42,10 @@ COMMIT_SECONDS_MAX = 10.0
 PUBLISH_TRIES_MAX = 3
 """How often a message is published whose queue was not there, or that was refused."""
 
-CHRONICLE_PREFETCH, LEADER_PREFETCH, RESULTS_PREFETCH = 1_000, 10, 1_000
+NEWS_PREFETCH, RESULTS_PREFETCH = 1_000, 1_000
+
+READ_SECONDS_MAX = 2.0
+"""How long a turn waits until the leader has read what it has written. It is in the ledger, whether read or not."""
 
 DEAD_FETCHED_MAX = 2_000
 """How many dead jobs are looked through for one."""
@@ -112,8 +117,6 @@ class RabbitStore:
         # The session, and how far it is prepared.
         self._session = 0
         self._prepared = 0
-        self._led = 0
-        self._token: Arrival | None = None
         self._declared: set[str] = set()
         self._trouble = "it has not been connected to yet"
         self._is_refused = False
@@ -125,6 +128,8 @@ class RabbitStore:
         # What turns read and change.
         self.results_name: str | None = None
         self.chronicle = Chronicle()
+        self._ledger = Ledger(link, self.chronicle, self._id, self._told, seams.clock.now)
+        self._listener = Listener(self.chronicle, self._told)
         self.deliveries = Deliveries(link, lambda: f"jobs-{next(self._tags)}")
         self.own_boots: dict[str, BootRecord] = {}
         self.settled: Newest[Copy, bool] = Newest()
@@ -137,7 +142,7 @@ class RabbitStore:
     @property
     def leads(self) -> bool:
         """Whether this runtime fires the slots of all."""
-        return self._token is not None and self._led == self._session != 0
+        return self._session != 0 and self._ledger.is_read
 
     @property
     def version(self) -> int:
@@ -154,7 +159,8 @@ class RabbitStore:
         self._is_open = True
         self._link.start(self)
         give_up_at = self._seams.clock.monotonic() + OPEN_SECONDS_MAX
-        while not self._session and not self._is_refused and self._wait(give_up_at):
+        before = self._trouble
+        while not self._session and self._trouble == before and self._wait(give_up_at):
             self._drain()
         if self._is_refused:
             self.close()
@@ -211,6 +217,7 @@ class RabbitStore:
         if not self._inbox and remaining > 0:
             self._stirred.wait(remaining)
         self._stirred.clear()
+        # What came between the look and the clearing is looked at by the caller, whatever this says.
         return bool(self._inbox) or give_up_at > self._seams.clock.monotonic()
 
     def _drain(self) -> None:
@@ -232,13 +239,15 @@ class RabbitStore:
     def _begin_session(self, session: int) -> None:
         self._session = session
         self._declared.clear()
-        self._token = None
         self._trouble, self._is_refused = "", False
         self.deliveries.begin(session)
+        self._ledger.begin(session)
+        self._listener.begin()
         self._has_changed = True
 
     def _end_session(self, reason: str, is_refused: bool) -> None:
-        self._session, self._prepared, self._token = 0, 0, None
+        self._session, self._prepared = 0, 0
+        self._ledger.begin(0)
         self._trouble, self._is_refused = reason, is_refused
         self._blocked = None
         self.deliveries.begin(0)
@@ -250,35 +259,49 @@ class RabbitStore:
         if arrival.session != self._session:
             return
         kind = arrival.consumer.partition("-")[0]
-        if kind == "chronicle":
-            self._read(arrival)
+        if kind == "news":
+            self._hear(arrival)
         elif kind == "results":
             self._link.settle(arrival.session, (arrival.tag,))
             with contextlib.suppress(wire.Unreadable):
                 self.endings.put(wire.read(arrival.body))
             self._has_changed = True
-        elif kind == "leader":
-            if self._token is None:
-                self._token = arrival
-            else:
-                self._link.settle(arrival.session, (arrival.tag,))
+        elif kind == "ledger":
+            self._lead(arrival)
         else:
             self._arrivals += 1
             trouble = self.deliveries.arrived(arrival)
             if trouble is not None:
                 self._news.append(("message.unreadable", {"reason": trouble}))
 
-    def _read(self, arrival: Arrival) -> None:
-        self._link.settle(arrival.session, (arrival.tag,))
+    def _lead(self, arrival: Arrival) -> None:
+        """This runtime is the one that is given the ledger."""
         record = records.parse(arrival.body)
-        if record is None or arrival.offset is None or arrival.offset < self.chronicle.next_offset:
+        if record is None:
+            self._news.append(("message.unreadable", {"reason": "it is no record of the ledger"}))
             return
-        before = self.chronicle.schedule_changes, self.chronicle.changes
-        self.chronicle.read(arrival.offset, record, len(arrival.body))
+        led = self.leads
+        self._ledger.arrived(arrival, record)
+        if self.leads and not led:
+            self._has_changed = True
+            self._news.append(("scheduler.leads", {}))
+
+    def _hear(self, arrival: Arrival) -> None:
+        """The leader tells what it has read."""
+        self._link.settle(arrival.session, (arrival.tag,))
+        told = records.parse(arrival.body)
+        if told is None or told["is"] != "told" or self.leads:
+            return
+        if not self._listener.hear(told):
+            # Something was missed: be told all of it again.
+            self._prepared = 0
+
+    def _told(self, record: Record) -> None:
+        """A record is in the chronicle."""
         own = self._own.pop(record.get("by", ""), None)
         if own is not None:
             own.set_result(None)
-        elif before != (self.chronicle.schedule_changes, self.chronicle.changes):
+        else:
             self._has_changed = True
 
     def _consumer_ended(self, session: int, consumer: str) -> None:
@@ -290,8 +313,8 @@ class RabbitStore:
             self.deliveries.cancelled(session, consumer)
         else:
             self._prepared = 0
-        if consumer.startswith("leader"):
-            self._token = None
+        if consumer.startswith("ledger"):
+            self._ledger.begin(session)
 
     # --- being ready --------------------------------------------------------------------------------------------
 
@@ -313,12 +336,6 @@ class RabbitStore:
         try:
             if self._prepared != self._session:
                 self._prepare()
-            if self._token is not None and not self.leads:
-                # What the leader before has written is read, before anything is decided on.
-                self._write([{"is": "hello"}])
-                self._led = self._session
-                self._has_changed = True
-                self._news.append(("scheduler.leads", {}))
         except LinkLost as error:
             raise StoreUnavailable(f"the store {self.address} is not connected: {error}") from error
         except FutureTimeout:
@@ -327,52 +344,48 @@ class RabbitStore:
             raise StoreUnavailable(f"the store {self.address} cannot be used: {error}") from error
 
     def _prepare(self) -> None:
-        session, results = self._session, topology.results_queue(self._id)
-        self._await(self._link.setup([*topology.foundation(), *([results] if self._wants_results else [])]))
+        """Have everything there, hear the leader or be it, and know what all others know."""
+        session, number = self._session, next(self._tags)
+        results, news = topology.results_queue(self._id), topology.news_queue(f"{self._id}-{number}")
+        wanted = [*topology.foundation(), news, *([results] if self._wants_results else [])]
+        self._await(self._link.setup(wanted))
         self.results_name = results.name if self._wants_results else None
-        number = next(self._tags)
         consume = self._link.consume
-        offset: Any = self.chronicle.next_offset or "first"
-        consume(
-            session, topology.CHRONICLE, f"chronicle-{number}", prefetch=CHRONICLE_PREFETCH,
-            arguments={"x-stream-offset": offset},
-        )  # fmt: skip
+        consume(session, news.name, f"news-{number}", prefetch=NEWS_PREFETCH)
         if self._wants_results:
             consume(session, results.name, f"results-{number}", prefetch=RESULTS_PREFETCH)
-        # Whoever is the single active consumer gets every token, and keeps one: so there always is one.
-        self._await(self._link.send([Message("", topology.SCHEDULER, b"{}")]))
-        consume(session, topology.SCHEDULER, f"leader-{number}", prefetch=LEADER_PREFETCH)
+        hello = f"{self._id}-{next(self._sequence)}"
+        answered: Future[None] = self._seams.future()
+        self._own[hello] = answered
+        self._await(self._link.send([message({"is": "hello", "by": hello, "to": news.name})]))
+        if not self._ledger.is_read:
+            consume(session, topology.LEDGER, f"ledger-{number}", prefetch=LEDGER_PREFETCH)
+        self._await(answered)
         self._prepared = session
-        self._write([{"is": "hello"}])
 
     def _await(self, future: Future[Any], seconds: Seconds = COMMIT_SECONDS_MAX) -> Any:
-        return future.result(seconds)
+        """Wait for an answer, and look at what comes meanwhile: it may be what the answer depends on.
 
-    def _write(self, wanted: Sequence[Record]) -> None:
-        """Write records into the chronicle, and wait until they are read back from it."""
-        for waits_for in self._writing(wanted):
-            if not waits_for.done():
-                self._await_reading(waits_for)
-
-    def _writing(self, wanted: Sequence[Record]) -> Iterator[Future[Any]]:
-        by = f"{self._id}-{next(self._sequence)}"
-        read: Future[None] = self._seams.future()
-        self._own[by] = read
-        messages = [
-            Message("", topology.CHRONICLE, records.write({**record, "by": by if last else ""}))
-            for record, last in zip(wanted, [*[False] * (len(wanted) - 1), True], strict=True)
-        ]
-        yield self._link.send(messages)
-        yield read
-
-    def _await_reading(self, future: Future[Any]) -> None:
-        """Wait for a future that may be set by what this very thread looks at."""
-        give_up_at = self._seams.clock.monotonic() + COMMIT_SECONDS_MAX
+        Raises:
+            FutureTimeout: it has not come in time, or the server has said that it takes nothing in.
+        """
+        future.add_done_callback(lambda _: self._stirred.set())
+        give_up_at = self._seams.clock.monotonic() + seconds
         while not future.done():
-            if not self._wait(give_up_at):
+            if self._blocked is not None or not self._wait(give_up_at):
                 raise FutureTimeout
             self._drain()
-        future.result(0)
+        return future.result(0)
+
+    def _writing(self, wanted: Sequence[Record]) -> Iterator[Future[Any]]:
+        """Write into the ledger; then wait, for a while, until the leader has read it and told."""
+        read: Future[None] = self._seams.future()
+        by = f"{self._id}-{next(self._sequence)}"
+        self._own[by] = read
+        labels = [f"{by}.{index}" for index in range(len(wanted) - 1)] + [by]
+        yield self._link.send([message({**record, "by": label}) for record, label in zip(wanted, labels, strict=True)])
+        with contextlib.suppress(FutureTimeout):
+            self._await(read, READ_SECONDS_MAX)
 
     # --- turns ----------------------------------------------------------------------------------------------
 
@@ -384,8 +397,6 @@ class RabbitStore:
         session = self._session
         try:
             yield turn
-            if self.leads and self.chronicle.bytes_since_sum > records.SUMMED_BYTES:
-                turn.ops.records.append(self.chronicle.sum(now))
             turn.seal()
             self._failpoints.at("store.turn.commit")
             self._commit(turn.ops, session)
@@ -402,7 +413,7 @@ class RabbitStore:
         try:
             for waits_for in stage:
                 try:
-                    self._await_reading_of(waits_for)
+                    self._await(waits_for)
                 except FutureTimeout:
                     self._flight = Flight(ops, stage, waits_for)
                     raise CommitUnknown(
@@ -413,13 +424,6 @@ class RabbitStore:
             raise CommitUnknown(f"the store {self.address} was lost before it had confirmed a turn: {error}") from error
         except Refused as error:
             raise StoreUnavailable(f"the store {self.address} refuses: {error}") from error
-
-    def _await_reading_of(self, future: Future[Any]) -> None:
-        """The link's own futures can be waited at; what is read back comes through the inbox."""
-        if future in self._own.values():
-            self._await_reading(future)
-        else:
-            self._await(future)
 
     def _stages(self, ops: Ops, session: int) -> Iterator[Future[Any]]:
         """The steps of a commit; each yields what must have an answer before the next."""
@@ -517,7 +521,7 @@ class RabbitStore:
         self._drain()
         if self._session == 0 or self._prepared != self._session or self._flight is not None:
             return True
-        if self.deliveries.fresh or (self._token is not None and not self.leads):
+        if self.deliveries.fresh or self._news:
             return True
         unpaused = [name for name in names if name not in self.chronicle.pauses]
         return any(self.deliveries.waiting.get(name) or self.deliveries.is_short(name) for name in unpaused)
@@ -593,7 +597,8 @@ class RabbitStore:
 
     def _answer(self, future: Future[Any]) -> Any:
         try:
-            return self._await(future)
+            # By any thread: what comes meanwhile is not its to look at.
+            return future.result(COMMIT_SECONDS_MAX)
         except Refused as error:
             if error.code == NOT_FOUND:
                 return None

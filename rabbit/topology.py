@@ -3,8 +3,8 @@
     lamplighter.job.NAME       the jobs of a name                     quorum queue
     lamplighter.delay.0 ... N  the ladder: each rung holds a message for UNIT * 2**n seconds     quorum queues
     lamplighter.dead           jobs that have failed for good         quorum queue
-    lamplighter.chronicle      schedules, slots, pauses               stream: everybody reads all of it
-    lamplighter.scheduler      one token; who holds it fires slots    quorum queue with a single active consumer
+    lamplighter.ledger         schedules, slots, pauses     quorum queue with a single active consumer: the leader
+    lamplighter.news.BOOT      what the leader has read in the ledger     classic queue, expires
     lamplighter.results.BOOT   how the jobs that a runtime queued have ended     classic queue, expires
 
 The arguments of a queue never depend on an option of a handler or a runtime: two that differ could not share it.
@@ -33,8 +33,8 @@ KEY_BYTES_MAX = 255 - 2 * RUNGS
 """AMQP's routing keys have 255 bytes at most, and the digits of the ladder come first."""
 
 DEAD = f"{PREFIX}.dead"
-CHRONICLE = f"{PREFIX}.chronicle"
-SCHEDULER = f"{PREFIX}.scheduler"
+LEDGER = f"{PREFIX}.ledger"
+NEWS = f"{PREFIX}.news"
 OUT = f"{PREFIX}.out"
 
 QUORUM: Arguments = {
@@ -45,12 +45,8 @@ QUORUM: Arguments = {
     "x-consumer-timeout": 400 * 86400 * 1000,
 }
 
-CHRONICLE_BYTES_MAX, CHRONICLE_SEGMENT_BYTES = 16_000_000, 2_000_000
-CHRONICLE_ARGUMENTS: Arguments = {
-    "x-queue-type": "stream",
-    "x-max-length-bytes": CHRONICLE_BYTES_MAX,
-    "x-stream-max-segment-size-bytes": CHRONICLE_SEGMENT_BYTES,
-}
+NEWS_SECONDS = 60.0
+"""How long the news of a session outlive it."""
 
 RESULTS_SECONDS = 1800.0
 """How long results wait for a runtime that has lost its connection."""
@@ -78,13 +74,20 @@ def results_queue(boot: str) -> QueueSpec:
     return QueueSpec(name=f"{PREFIX}.results.{boot}", arguments=arguments)
 
 
+def news_queue(session: str) -> QueueSpec:
+    """Where a runtime hears the leader, in one session."""
+    return QueueSpec(
+        name=f"{NEWS}.{session}", arguments={"x-expires": int(NEWS_SECONDS * 1000)}, bindings=((NEWS, "#"),)
+    )
+
+
 def foundation() -> Sequence[Wanted]:
     """What every runtime needs, in an order in which it can be made."""
     wanted: list[Wanted] = [
         Exchange(name=OUT, type="topic"),
         QueueSpec(name=DEAD, arguments=QUORUM),
-        QueueSpec(name=SCHEDULER, arguments={**QUORUM, "x-single-active-consumer": True}),
-        QueueSpec(name=CHRONICLE, arguments=CHRONICLE_ARGUMENTS),
+        Exchange(name=NEWS, type="topic"),
+        QueueSpec(name=LEDGER, arguments={**QUORUM, "x-single-active-consumer": True}),
         *(Exchange(name=_rung(rung), type="topic") for rung in range(RUNGS)),
     ]
     for rung in range(RUNGS):

@@ -54,6 +54,7 @@ def test_a_server_that_is_killed_and_restarted_under_load_loses_nothing(tmp_path
             while producer.accepted < goal:
                 producer.listen(0.2)
             producer.listen(chance.uniform(0.0, 0.5))
+            server.nodes[0].let_sync()
             server.nodes[0].restart(clean=chance.random() < 0.3)
         producer.until_idle(SECONDS_MAX)
         effects.until_all_ended(producer.ids, SECONDS_MAX)
