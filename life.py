@@ -125,7 +125,7 @@ class Life:
                 self.log.emit("store.on_network", store=self.store.address, filesystem=kind)
             self._presence.enter(self.boot)
             self._hints.listen(self._heard, self.environment.spawn)
-            self._register(names)
+            news = self._register(names)
         except BaseException:
             self._hints.close()
             self._presence.leave(self.boot)
@@ -139,6 +139,8 @@ class Life:
         self.log.emit(
             "runtime.started", store=self.store.address, pid=pid, durability=self._durability, host=host,
         )  # fmt: skip
+        for event, fields in news:
+            self.log.emit(event, **fields)
         self._start_supervisor(1)
         self.environment.spawn(self._watchdog.run, "watchdog")
         self._have(self._broker_spec())
@@ -168,7 +170,8 @@ class Life:
         self._family.add(spec)
         self.post.tell("supervisor", StartChild(child=spec.id))
 
-    def _register(self, names: Sequence[str]) -> None:
+    def _register(self, names: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+        """Be known to the others. What the store has to say besides."""
         host, pid = self.environment.whereabouts()
         boot = BootRecord(
             boot=self.boot, pid=pid, host=host, started_at=self.clock.now(),
@@ -176,11 +179,13 @@ class Life:
         )  # fmt: skip
         give_up_at = self.clock.monotonic() + self.limits.reply_seconds_max
         others: Sequence[BootRecord] = ()
+        news: list[tuple[str, dict[str, Any]]] = []
         while True:
             try:
                 with self.store.turn(self.boot, self.clock.now()) as turn:
                     others = turn.boots()
                     turn.register(boot)
+                news = turn.news
                 break
             except StoreUnavailable:
                 if self.clock.monotonic() > give_up_at:
@@ -188,6 +193,7 @@ class Life:
                 self.environment.event().wait(LOST_SECONDS)
         # The others must learn that they are no longer alone on the file.
         self._hints.send([other.hint for other in others if other.hint is not None])
+        return news
 
     def _budget(self) -> RestartBudget:
         return RestartBudget(

@@ -16,6 +16,7 @@ DAY = datetime.timedelta(days=1)
 
 def make_certificates(folder: Path) -> None:
     """A CA (ca), a server's certificate and a client's that it has signed, and a CA that has signed nothing (other)."""
+    folder.mkdir(parents=True)
     ca_key, ca = _signed("ca", None, None)
     _write(folder, "ca", ca, None)
     _write(folder, "other", _signed("other", None, None)[1], None)

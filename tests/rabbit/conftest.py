@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from .server import NoServer, Server, wipe
+from .certificates import make_certificates
+from .server import NoServer, Server, free_ports, wipe
+
+TLS = """
+listeners.ssl.1 = 127.0.0.1:{port}
+ssl_options.cacertfile = {folder}/ca.pem
+ssl_options.certfile = {folder}/server.pem
+ssl_options.keyfile = {folder}/server.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+"""
 
 VHOSTS_MADE = 8
 """At a time: each call of rabbitmqctl takes a second or two."""
@@ -38,8 +48,10 @@ def own_server(folder: Path, *, nodes: int = 1, configuration: str = "") -> Iter
 class Vhosts:
     """Virtual hosts of a server, each given once."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, certificates: Path, tls_port: int) -> None:
         self.server = server
+        self.certificates = certificates
+        self.tls_port = tls_port
         self._made = 0
         self._free: list[str] = []
 
@@ -54,9 +66,13 @@ class Vhosts:
 
 @pytest.fixture(scope="session")
 def vhosts() -> Iterator[Vhosts]:
-    """A running server's."""
-    with tempfile.TemporaryDirectory(prefix="lamplighter-rabbit-") as folder, own_server(Path(folder)) as server:
-        yield Vhosts(server)
+    """A running server's. A test may kill the server, if it starts it again."""
+    with tempfile.TemporaryDirectory(prefix="lamplighter-rabbit-") as folder:
+        certificates, tls_port = Path(folder) / "certificates", free_ports(1)[0]
+        make_certificates(certificates)
+        tls = TLS.format(port=tls_port, folder=certificates)
+        with own_server(Path(folder) / "server", configuration=tls) as server:
+            yield Vhosts(server, certificates, tls_port)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from pathlib import Path
+from collections.abc import Callable
 
 import pika
 import pytest
@@ -13,8 +13,7 @@ from lamplighter.rabbit import topology
 from lamplighter.rabbit.address import parse_address
 
 from ..conftest import Recorder
-from .certificates import make_certificates
-from .conftest import own_server
+from .conftest import Vhosts
 from .server import Server, free_ports
 
 SECRET = "s3cr3t-pw"
@@ -114,7 +113,7 @@ def test_a_queue_with_other_arguments_is_said(url: str) -> None:
     assert topology.DEAD in said
 
 
-def test_nobody_at_the_address_is_unavailable_and_the_runtime_can_be_started_later(tmp_path: Path) -> None:
+def test_nobody_at_the_address_is_unavailable() -> None:
     (port,) = free_ports(1)
 
     said = refused(f"amqp://u:{SECRET}@127.0.0.1:{port}/")
@@ -126,65 +125,47 @@ def test_nobody_at_the_address_is_unavailable_and_the_runtime_can_be_started_lat
 # --- TLS -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CA, a server's certificate and a client's, and another CA that has signed nothing."""
-    folder = tmp_path_factory.mktemp("certificates")
-    make_certificates(folder)
-    return folder
+@pytest.fixture
+def tls(vhosts: Vhosts) -> Callable[..., str]:
+    """Makes the address of the server's TLS port, with these files."""
+
+    def make(*, user: str = "guest:guest", **files: str) -> str:
+        query = "&".join(f"{option}={vhosts.certificates}/{file}" for option, file in files.items())
+        return f"amqps://{user}@127.0.0.1:{vhosts.tls_port}/?{query}"
+
+    return make
 
 
-@pytest.fixture(scope="module")
-def tls_server(certificates: Path, tmp_path_factory: pytest.TempPathFactory):
-    (port,) = free_ports(1)
-    configuration = f"""
-listeners.ssl.1 = 127.0.0.1:{port}
-ssl_options.cacertfile = {certificates}/ca.pem
-ssl_options.certfile = {certificates}/server.pem
-ssl_options.keyfile = {certificates}/server.key
-ssl_options.verify = verify_peer
-ssl_options.fail_if_no_peer_cert = true
-"""
-    with own_server(tmp_path_factory.mktemp("server"), configuration=configuration):
-        yield port
-
-
-def test_jobs_run_over_tls_with_certificates_on_both_sides(tls_server: int, certificates: Path, runtime) -> None:
-    query = f"cafile={certificates}/ca.pem&certfile={certificates}/client.pem&keyfile={certificates}/client.key"
-    one = runtime(f"amqps://guest:guest@127.0.0.1:{tls_server}/?{query}")
+def test_jobs_run_over_tls_with_certificates_on_both_sides(tls: Callable[..., str], runtime) -> None:
+    one = runtime(tls(cafile="ca.pem", certfile="client.pem", keyfile="client.key"))
     one.jobs.add_handler("add", lambda job: sum(job.data))
 
     assert one.jobs.join(one.jobs.queue("add", [1, 2]), timeout=10).result == 3
 
 
-def test_a_certificate_that_is_not_trusted_is_said(tls_server: int, certificates: Path) -> None:
-    query = f"cafile={certificates}/other.pem&certfile={certificates}/client.pem&keyfile={certificates}/client.key"
-
-    said = refused(f"amqps://guest:{SECRET}@127.0.0.1:{tls_server}/?{query}")
+def test_a_certificate_that_is_not_trusted_is_said(tls: Callable[..., str]) -> None:
+    said = refused(tls(user=f"u:{SECRET}", cafile="other.pem", certfile="client.pem", keyfile="client.key"))
 
     assert "its TLS certificate is not trusted" in said
 
 
-def test_a_server_that_wants_a_certificate_and_gets_none_is_said(tls_server: int, certificates: Path) -> None:
-    said = refused(f"amqps://guest:{SECRET}@127.0.0.1:{tls_server}/?cafile={certificates}/ca.pem")
-
-    assert "TLS" in said
+def test_a_server_that_wants_a_certificate_and_gets_none_is_said(tls: Callable[..., str]) -> None:
+    assert "TLS" in refused(tls(user=f"u:{SECRET}", cafile="ca.pem"))
 
 
 # --- troubles while it runs ----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory):
+@pytest.fixture
+def server(vhosts: Vhosts) -> Server:
     """One that may be killed, if it is started again."""
-    with own_server(tmp_path_factory.mktemp("server")) as one:
-        yield one
+    return vhosts.server
 
 
 def test_while_the_server_is_away_the_host_stays_up_and_goes_on_by_itself(
-    server: Server, runtime, recorder: Recorder
+    server: Server, url: str, runtime, recorder: Recorder
 ) -> None:
-    one = runtime(server.url, reply_seconds_max=3.0)
+    one = runtime(url, reply_seconds_max=3.0)
     ran = threading.Event()
     one.jobs.add_handler("work", lambda job: ran.set())
     one.jobs.join(one.jobs.queue("work"), timeout=10)
@@ -209,9 +190,9 @@ def test_while_the_server_is_away_the_host_stays_up_and_goes_on_by_itself(
 
 
 def test_a_job_that_runs_while_the_connection_is_lost_ends_once_if_it_comes_back_here(
-    server: Server, runtime, recorder: Recorder
+    server: Server, url: str, runtime, recorder: Recorder
 ) -> None:
-    one = runtime(server.url)
+    one = runtime(url)
     started, go_on, runs = threading.Event(), threading.Event(), []
 
     def work(job):
@@ -235,8 +216,10 @@ def test_a_job_that_runs_while_the_connection_is_lost_ends_once_if_it_comes_back
     assert recorder.of("job.claimed", job_id=job.id)[1:] == []
 
 
-def test_an_alarm_is_said_and_everything_goes_on_when_it_is_over(server: Server, runtime, recorder: Recorder) -> None:
-    one = runtime(server.url, reply_seconds_max=1.0)
+def test_an_alarm_is_said_and_everything_goes_on_when_it_is_over(
+    server: Server, url: str, runtime, recorder: Recorder
+) -> None:
+    one = runtime(url, reply_seconds_max=1.0)
     one.jobs.add_handler("work", lambda job: None)
     one.jobs.join(one.jobs.queue("work"), timeout=10)
 

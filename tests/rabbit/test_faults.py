@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from ..faults.kit import SECONDS_MAX, count
-from .conftest import own_server
+from ..faults.kit import SECONDS_MAX, Host, count, eventually, now_in
+from .conftest import Vhosts
 from .kit import Effects, Fleet, Producer, left_in
+
+TAKEOVER_SECONDS_MAX = 10.0
+"""The longest that slots wait for another runtime to fire them, once their leader's process is dead."""
 
 
 @pytest.mark.timeout(3600)
@@ -40,27 +44,72 @@ def test_workers_and_a_producer_killed_at_random_instants_lose_nothing(tmp_path:
 
 
 @pytest.mark.timeout(3600)
-def test_a_server_that_is_killed_and_restarted_under_load_loses_nothing(tmp_path: Path) -> None:
+def test_a_server_that_is_killed_and_restarted_under_load_loses_nothing(
+    tmp_path: Path, vhosts: Vhosts, url: str
+) -> None:
     jobs, restarts, seed = count(2_000, 40_000), count(1, 20), random.randrange(2**32)
     chance, effects, began = random.Random(seed), Effects(tmp_path / "effects"), time.monotonic()
-    with (
-        own_server(tmp_path / "server") as server,
-        Fleet(server.url, effects, tmp_path) as fleet,
-        Producer(server.url, jobs, tmp_path) as producer,
-    ):
+    node = vhosts.server.nodes[0]
+    with Fleet(url, effects, tmp_path) as fleet, Producer(url, jobs, tmp_path) as producer:
         fleet.start(2)
         for done in range(restarts):
             goal = jobs * (done + 1) // (restarts + 1)
             while producer.accepted < goal:
                 producer.listen(0.2)
-            producer.listen(chance.uniform(0.0, 0.5))
-            server.nodes[0].let_sync()
-            server.nodes[0].restart(clean=chance.random() < 0.3)
+            node.let_sync()
+            node.restart(clean=chance.random() < 0.3)
         producer.until_idle(SECONDS_MAX)
         effects.until_all_ended(producer.ids, SECONDS_MAX)
         fleet.end()
-        assert left_in(server.url, "work") == 0, f"seed {seed}"
+    assert left_in(url, "work") == 0, f"seed {seed}"
     print(
         f"\n{jobs} jobs, {restarts} restarts of the server: {effects.repeated()} jobs run to their end again, "
         f"{producer.unavailable} calls told StoreUnavailable, {time.monotonic() - began:.1f} s, seed {seed}"
     )
+
+
+@pytest.mark.timeout(3600)
+def test_a_leader_killed_at_random_instants_leaves_no_second_without_a_slot(tmp_path: Path, url: str) -> None:
+    kills, seed = count(3, 50), random.randrange(2**32)
+    chance, effects, takeovers = random.Random(seed), Effects(tmp_path / "effects"), list[float]()
+    with Fleet(url, effects, tmp_path, "--every-second") as fleet:
+        fleet.start(3)
+        leader = the_leader(fleet)
+        for _ in range(kills):
+            slots = len(effects.lines("tick"))
+            eventually(lambda: len(effects.lines("tick")) > slots, what="a slot")  # noqa: B023
+            fleet.hosts[leader].lines_until(now_in(chance.uniform(0.0, 1.5)))
+            began = time.monotonic()
+            fleet.replace(leader)
+            leader = the_leader(fleet)
+            takeovers.append(time.monotonic() - began)
+        slots = len(effects.lines("tick"))
+        eventually(lambda: len(effects.lines("tick")) > slots + 1, what="two slots more")
+        fleet.end()
+    told = Counter(float(slot) for _, slot, _ in effects.lines("tick"))
+    seconds = range(int(min(told)), int(max(told)) + 1)
+    missing = [second for second in seconds if second not in told]
+    print(
+        f"\n{kills} leaders killed: another led after {max(takeovers):.2f} s at most, {len(seconds)} slots, "
+        f"{sum(told.values()) - len(told)} run twice, seed {seed}"
+    )
+    assert not missing, f"seed {seed}: no job for {missing}"
+    assert max(takeovers) < TAKEOVER_SECONDS_MAX
+
+
+def the_leader(fleet: Fleet) -> int:
+    """Which of the hosts says that it leads, as soon as one does."""
+    found: list[int] = []
+
+    def look() -> bool:
+        for which, host in enumerate(fleet.hosts):
+            if "leads" in _said(host):
+                found.append(which)
+        return bool(found)
+
+    eventually(look, what="a leader")
+    return found[-1]
+
+
+def _said(host: Host) -> list[str]:
+    return host.lines_until(now_in(0.0))
