@@ -7,9 +7,9 @@ ledger (see there).
 from __future__ import annotations
 
 import json
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..messages.jobs import Instant
@@ -19,6 +19,9 @@ Record = dict[str, Any]
 
 SLOTS_KEPT_MAX = 1_000
 """Of one schedule, the newest."""
+
+ORDER_MIN = 1_000
+"""So many changes of schedules are remembered in their order, whether another came after or not."""
 
 MARKS_KEPT_SECONDS = 72 * 3600.0
 
@@ -30,7 +33,7 @@ class Chronicle:
     Attributes:
         marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it.
         changes: rises with every record that changes what may be claimed.
-        schedule_changes: rises with every record that changes a schedule.
+        change_no: the number of the last change of any schedule. All runtimes count alike, because all add alike.
     """
 
     schedules: dict[str, ScheduleRecord] = field(default_factory=dict)
@@ -38,20 +41,18 @@ class Chronicle:
     pauses: set[str] = field(default_factory=set)
     marks: dict[str, list[Instant]] = field(default_factory=dict)
     changes: int = 0
-    schedule_changes: int = 0
+    change_no: int = 0
+    _order: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, record: Record) -> None:
         """Add the next record. One of a newer version's kind is passed over."""
         match record["is"]:
             case "schedule":
                 self._keep_schedule(ScheduleRecord(*record["schedule"]))
-                self.schedule_changes += 1
             case "schedule gone":
                 self.schedules.pop(record["id"], None)
-                self.schedule_changes += 1
             case "account":
                 self._account(record["id"], record["to"], record["last"])
-                self.schedule_changes += 1
             case "slot":
                 self._keep(SlotEntry(**record["slot"]))
             case "pause":
@@ -68,7 +69,8 @@ class Chronicle:
         marks = {job: kept for job, at in self.marks.items() if (kept := [one for one in at if one > _old(now)])}
         return {
             "is": "sum",
-            "schedules": [list(astuple(schedule)) for schedule in self.schedules.values()],
+            "schedules": list(self.schedules.values()),
+            "change_no": self.change_no,
             "pauses": sorted(self.pauses),
             "marks": marks,
         }
@@ -76,10 +78,11 @@ class Chronicle:
     def load(self, record: Record) -> None:
         """Begin anew with a sum."""
         self.schedules = {one[0]: ScheduleRecord(*one) for one in record["schedules"]}
+        self.change_no = record["change_no"]
+        self._order = sorted((one.change_no, one.id) for one in self.schedules.values())
         self.pauses = set(record["pauses"])
         self.marks = {job: list(at) for job, at in record["marks"].items()}
         self.changes += 1
-        self.schedule_changes += 1
 
     def blamed(self, job_id: str, now: Instant) -> int:
         """How many attempts of a job began, within 72 hours, of whose end nobody has told."""
@@ -102,25 +105,46 @@ class Chronicle:
         self.slots[schedule_id] = kept
         return len(entries) - len(kept)
 
+    def changed_since(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
+        """Schedules whose `change_no` is above `since`, in its order."""
+        found: list[ScheduleRecord] = []
+        for index in range(bisect_right(self._order, (since, "\U0010ffff")), len(self._order)):
+            number, schedule_id = self._order[index]
+            schedule = self.schedules.get(schedule_id)
+            if schedule is not None and schedule.change_no == number:
+                found.append(schedule)
+                if len(found) == limit:
+                    break
+        return found
+
     def _keep_schedule(self, schedule: ScheduleRecord) -> None:
-        """Its writer may not have known yet how far the leader had accounted."""
         known = self.schedules.get(schedule.id)
-        if known is not None:
-            schedule = replace(
-                schedule,
-                accounted_to=max(schedule.accounted_to, known.accounted_to),
-                last_slot=max((one for one in (schedule.last_slot, known.last_slot) if one is not None), default=None),
-            )
-        self.schedules[schedule.id] = schedule
+        if known is None:
+            self._put(schedule)
+            return
+        # Its writer may not have known yet how far the leader had accounted.
+        slots = [one for one in (schedule.last_slot, known.last_slot) if one is not None]
+        schedule = schedule._replace(
+            accounted_to=max(schedule.accounted_to, known.accounted_to), last_slot=max(slots, default=None)
+        )
+        if schedule.definition == known.definition:
+            # It was paused or resumed.
+            self.schedules[schedule.id] = schedule._replace(change_no=known.change_no)
+            return
+        self._put(schedule)
 
     def _account(self, schedule_id: str, to: Instant, last: Instant | None) -> None:
         known = self.schedules.get(schedule_id)
         if known is not None:
-            self.schedules[schedule_id] = replace(
-                known,
-                accounted_to=max(known.accounted_to, to),
-                last_slot=known.last_slot if last is None else last,
-            )
+            last_slot = known.last_slot if last is None else last
+            self._put(known._replace(accounted_to=max(known.accounted_to, to), last_slot=last_slot))
+
+    def _put(self, schedule: ScheduleRecord) -> None:
+        self.change_no += 1
+        self.schedules[schedule.id] = schedule._replace(change_no=self.change_no)
+        self._order.append((self.change_no, schedule.id))
+        if len(self._order) > ORDER_MIN + 2 * len(self.schedules):
+            self._order = sorted((one.change_no, one.id) for one in self.schedules.values())
 
     def _keep(self, entry: SlotEntry) -> None:
         entries = self.slots.setdefault(entry.schedule_id, [])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..checks import not_supported
@@ -32,27 +33,36 @@ class SlotTurn:
         self._schedules: dict[str, ScheduleRecord | None] = {}
         self._slots: dict[tuple[str, Instant], SlotEntry] = {}
         self.skipped: list[Deed] = []
+        self._changes = 0
 
-    def declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
+    def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
+        return [self._declare(schedule) for schedule in schedules]
+
+    def _declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
         if schedule.overlap != "allow":
             raise not_supported("overlap")
         known = self.schedule(schedule.id)
         if known is not None and known.definition == schedule.definition:
             return known, None
         # A new or changed schedule counts from the change; a pause survives it.
-        stored = replace(
-            schedule,
+        stored = schedule._replace(
             accounted_to=self.now,
             changed_at=self.now,
-            paused=known.paused if known is not None else 0,
-            last_slot=known.last_slot if known is not None else None,
+            paused=0 if known is None else known.paused,
+            last_slot=None if known is None else known.last_slot,
+            change_no=self._next_change(),
         )
         self._keep(stored)
         return stored, "added" if known is None else "changed"
 
+    def _next_change(self) -> int:
+        """The number that a change will have, unless another runtime writes one at the same time."""
+        self._changes += 1
+        return self._chronicle.change_no + self._changes
+
     def _keep(self, schedule: ScheduleRecord) -> None:
         self._schedules[schedule.id] = schedule
-        self.ops.records.append({"is": "schedule", "schedule": list(astuple(schedule))})
+        self.ops.records.append({"is": "schedule", "schedule": list(schedule)})
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         if schedule_id in self._schedules:
@@ -69,7 +79,7 @@ class SlotTurn:
     def pause_schedule(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
         known = self.schedule(schedule_id)
         if known is not None:
-            self._keep(replace(known, paused=int(paused)))
+            self._keep(known._replace(paused=int(paused)))
         return self.schedule(schedule_id)
 
     def unfinished_of(self, schedule_id: str) -> list[tuple[str, str]]:
@@ -94,15 +104,16 @@ class SlotTurn:
         self.skipped.append((None, "slot.skipped", schedule_id, gone.first, gone.last, gone.count, gone.reason))
         return True
 
-    def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> None:
-        known = self.schedule(schedule_id)
+    def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:
+        known, change_no = self.schedule(schedule_id), self._next_change()
         if known is not None:
-            self._schedules[schedule_id] = replace(
-                known,
+            self._schedules[schedule_id] = known._replace(
                 accounted_to=max(known.accounted_to, accounted_to),
                 last_slot=known.last_slot if last_slot is None else last_slot,
+                change_no=change_no,
             )
             self.ops.records.append({"is": "account", "id": schedule_id, "to": accounted_to, "last": last_slot})
+        return change_no
 
     def _note(self, entry: SlotEntry) -> None:
         self._slots[entry.schedule_id, entry.slot] = entry

@@ -540,6 +540,15 @@ class RabbitStore:
             raise StoreUnavailable(f"the store {self.address} is closed")
         return list(self.chronicle.schedules.values())
 
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        return self.chronicle.schedules.get(schedule_id)
+
+    def change_no(self) -> int:
+        return self.chronicle.change_no
+
+    def schedules_changed(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
+        return self.chronicle.changed_since(since, limit)
+
     def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
         return self.chronicle.slots_between(schedule_id, start, end)
 
