@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -100,11 +100,14 @@ def check_backoff(value: Any) -> Backoff | tuple[Seconds, ...]:
     return tuple(check_seconds(wait, "each wait of backoff") for wait in value)
 
 
-def check_job(spec: Any, *, now: Instant, new_id: str, corr: str | None, limits: Limits) -> NewJob:
+def check_job(
+    spec: Any, *, now: Instant, new_id: str, corr: str | None, limits: Limits, cannot: Collection[str] = ()
+) -> NewJob:
     """A job as the store will keep it.
 
     Raises:
         UsageError: something in the spec cannot be; nothing is stored.
+        NotSupported: it is one of the things that the store `cannot`.
     """
     if not isinstance(spec, JobSpec):
         raise UsageError(f"expected a JobSpec or a (name, data) pair, got: {spec!r:.200}")
@@ -120,6 +123,8 @@ def check_job(spec: Any, *, now: Instant, new_id: str, corr: str | None, limits:
         expires_at = check_instant(spec.expires, "expires")
     elif spec.expires is not None:
         expires_at = now + check_seconds(spec.expires, "expires")
+    if spec.unique is not None and "unique" in cannot:
+        raise not_supported("unique")
     job_id = new_id if spec.id is None else check_name(spec.id, "id")
     return NewJob(
         id=job_id,

@@ -378,19 +378,21 @@ class Jobs:
             UsageError: something in it cannot be.
         """
         life = self._life()
-        job = check_job(spec, now=life.clock.now(), new_id=life.environment.new_id(), corr=corr, limits=life.limits)
-        if job.unique_key is not None and "unique" in life.store.cannot:
-            raise not_supported("unique")
-        return job
+        return check_job(
+            spec, now=life.clock.now(), new_id=life.environment.new_id(), corr=corr, limits=life.limits,
+            cannot=life.store.cannot,
+        )  # fmt: skip
 
     def _new(self, spec: JobSpec) -> tuple[Life, NewJob]:
         return self._life(), self.check(spec, current_corr())
 
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Life, tuple[NewJob, ...]]:
         life, corr = self._life(), current_corr()
-        now, new_id, limits = life.clock.now(), life.environment.new_id, life.limits
+        now, new_id, limits, cannot = life.clock.now(), life.environment.new_id, life.limits, life.store.cannot
         specs = (one if isinstance(one, JobSpec) else _spec(one, {}) for one in jobs)
-        return life, tuple(check_job(spec, now=now, new_id=new_id(), corr=corr, limits=limits) for spec in specs)
+        return life, tuple(
+            check_job(spec, now=now, new_id=new_id(), corr=corr, limits=limits, cannot=cannot) for spec in specs
+        )
 
     def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Life, Callable[[Future[Any]], Requeue]]:
         life, job_id = self._life(), _id(job)

@@ -29,7 +29,7 @@ from .chronicle import Chronicle, Record
 from .deliveries import Copy, Deliveries, Delivery
 from .ledger import PREFETCH as LEDGER_PREFETCH
 from .ledger import Ledger, Listener, message
-from .link import Arrival, Fetched, Link, LinkLost, Message, Refused, Sent
+from .link import Arrival, Fetched, Link, LinkLost, Message, QueueSpec, Refused, Sent
 from .memory import Endings, Newest
 from .turn import Ops, RabbitTurn, redo, undo
 
@@ -105,6 +105,7 @@ class RabbitStore:
         self._failpoints = failpoints or Failpoints()
         self._id = seams.new_id()[:12]
         self._wants_results = results
+        self._results_no = 1
         self._is_open = False
         self._inbox: deque[tuple[str, Any]] = deque()
         self._stirred = seams.event()
@@ -346,13 +347,13 @@ class RabbitStore:
     def _prepare(self) -> None:
         """Have everything there, hear the leader or be it, and know what all others know."""
         session, number = self._session, next(self._tags)
-        results, news = topology.results_queue(self._id), topology.news_queue(f"{self._id}-{number}")
-        wanted = [*topology.foundation(), news, *([results] if self._wants_results else [])]
-        self._await(self._link.setup(wanted))
-        self.results_name = results.name if self._wants_results else None
+        news = topology.news_queue(f"{self._id}-{number}")
+        self._await(self._link.setup([*topology.foundation(), news]))
+        results = self._have_results()
+        self.results_name = None if results is None else results.name
         consume = self._link.consume
         consume(session, news.name, f"news-{number}", prefetch=NEWS_PREFETCH)
-        if self._wants_results:
+        if results is not None:
             consume(session, results.name, f"results-{number}", prefetch=RESULTS_PREFETCH)
         hello = f"{self._id}-{next(self._sequence)}"
         answered: Future[None] = self._seams.future()
@@ -362,6 +363,24 @@ class RabbitStore:
             consume(session, topology.LEDGER, f"ledger-{number}", prefetch=LEDGER_PREFETCH)
         self._await(answered)
         self._prepared = session
+
+    def _have_results(self) -> QueueSpec | None:
+        """The queue in which this runtime hears how its jobs have ended; None if it does not want to.
+
+        It lies on one node. When that is away, another takes its place; what was told to the first is not heard then.
+        """
+        if not self._wants_results:
+            return None
+        wanted = topology.results_queue(f"{self._id}-{self._results_no}")
+        try:
+            self._await(self._link.setup([wanted]))
+        except Refused as error:
+            if error.code != NOT_FOUND:
+                raise
+            self._results_no += 1
+            wanted = topology.results_queue(f"{self._id}-{self._results_no}")
+            self._await(self._link.setup([wanted]))
+        return wanted
 
     def _await(self, future: Future[Any], seconds: Seconds = COMMIT_SECONDS_MAX) -> Any:
         """Wait for an answer, and look at what comes meanwhile: it may be what the answer depends on.

@@ -65,6 +65,10 @@ def minutes_of(log: str) -> Counter[float]:
     for line in map(json.loads, log.splitlines()):
         if line["event"] in ("slot.fired", "slot.caught_up"):
             told[line["slot"]] += 1
+        elif line["event"] == "turn.recovered":
+            # A slot's job has the slot in its id.
+            jobs = (job_id for _, event, job_id, *_ in line["told"] if event == "job.queued")
+            told.update(float(job_id.rpartition("-")[2]) for job_id in jobs if "-" in job_id)
         elif line["event"] == "slot.skipped":
             told.update(line["slot"] + MINUTE * number for number in range(line["count"]))
     return told
