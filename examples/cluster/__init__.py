@@ -1,0 +1,1 @@
+"""Jobs on RabbitMQ, on one machine: a server of the demo's own, three worker processes and one host."""
