@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import LamplighterError
-from . import audit, simulate, trace
+from . import audit, migrate, simulate, trace
 
-SUBCOMMANDS = (trace, audit, simulate)
+SUBCOMMANDS = (trace, audit, simulate, migrate)
 
 USAGE_ERROR = 2
 
