@@ -26,7 +26,8 @@ from typing import Any, Protocol
 from .clock import Clock, SystemClock
 from .failpoints import Failpoints, from_environment
 from .rabbit.address import parse_address
-from .rabbit.store import RabbitStore, Seams
+from .rabbit.session import Seams
+from .rabbit.store import RabbitStore
 from .stores.base import Store
 from .stores.hints import Hints, NoHints, ServerHints, SocketHints
 from .stores.presence import FilePresence, Presence, SolePresence

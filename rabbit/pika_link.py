@@ -1,4 +1,4 @@
-"""The connection to a real RabbitMQ: the only place that knows pika.
+"""The connection to a real RabbitMQ: this file, and its two neighbours, alone know pika.
 
 One thread has the connection and its event loop; every call is handed to it. There are two channels: on one jobs are
 published, delivered and acknowledged, so that losing it loses all of that together; on the other queues are declared,
@@ -8,9 +8,6 @@ because the server closes a channel that asked for something it will not do.
 from __future__ import annotations
 
 import contextlib
-import socket
-import ssl
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from random import Random
@@ -22,14 +19,10 @@ from .address import Address
 from .link import (
     Arguments,
     Arrival,
-    Binding,
     Ears,
-    Exchange,
     Fetched,
     LinkLost,
     Message,
-    QueueSpec,
-    Refused,
     Sent,
     Wanted,
 )
@@ -39,7 +32,9 @@ try:
     from pika import exceptions
     from pika.adapters.select_connection import SelectConnection
     from pika.channel import Channel
-    from pika.exchange_type import ExchangeType
+
+    from .pika_reasons import why
+    from .pika_side import Side
 except ImportError as error:
     raise NotSupported(
         "expected the package pika for jobs in RabbitMQ; install it: pip install 'lamplighter[rabbitmq]'"
@@ -48,8 +43,6 @@ except ImportError as error:
 BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.2, 3.0
 CONNECT_SECONDS_MAX = 10.0
 CLOSE_SECONDS_MAX = 5.0
-REFUSALS = {403: "access refused", 404: "not found", 406: "precondition failed", 530: "not allowed"}
-"""AMQP's reply codes that do not heal by themselves."""
 
 
 class _Sending:
@@ -99,12 +92,10 @@ class PikaLink:
         self._ears: Ears | None = None
         self._connection: SelectConnection | None = None
         self._work: Channel | None = None
-        self._side: Channel | None = None
+        self._side = Side(address, self._do)
         self._session = 0
         self._number = 0
         self._unconfirmed: dict[int, tuple[_Sending, int]] = {}
-        self._asked: deque[tuple[Callable[[Channel, Callable[[], None]], None], Future[Any]]] = deque()
-        self._asking: Future[Any] | None = None
         self._failure: tuple[str, bool] = ("", False)
 
     # --- connecting: on the link's own thread ---------------------------------------------------------------
@@ -195,20 +186,9 @@ class PikaLink:
         channel.add_on_close_callback(self._work_closed)
         channel.add_on_return_callback(self._returned)
         channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(str(frame.method.consumer_tag)))
-        channel.confirm_delivery(self._confirmed, callback=lambda _: self._open_side(self._begin_session))
-
-    def _open_side(self, then: Callable[[], None]) -> None:
-        connection = self._connection
-        if connection is None or not connection.is_open:
-            # It is being closed.
-            return
-
-        def opened(channel: Channel) -> None:
-            self._side = channel
-            channel.add_on_close_callback(self._side_closed)
-            then()
-
-        connection.channel(on_open_callback=opened)
+        channel.confirm_delivery(
+            self._confirmed, callback=lambda _: self._side.open(self._connection, self._begin_session)
+        )
 
     def _begin_session(self) -> None:
         self._session += 1
@@ -218,34 +198,30 @@ class PikaLink:
         self._ears.connected(self._session)
 
     def _not_opened(self, connection: Any, error: Any) -> None:
-        self._failure = _why(error, self._address)
+        self._failure = why(error, self._address)
         connection.ioloop.stop()
 
     def _closed(self, connection: Any, error: BaseException) -> None:
-        self._failure = _why(error, self._address)
+        self._failure = why(error, self._address)
         connection.ioloop.stop()
 
     def _work_closed(self, channel: Channel, error: BaseException) -> None:
         connection = self._connection
         if channel is self._work and connection is not None and connection.is_open:
             # What was on it is lost together, so the session is over.
-            self._failure = _why(error, self._address)
+            self._failure = why(error, self._address)
             connection.close(200, "the work channel was closed")
 
     def _end_session(self) -> None:
         """Everybody who waits is told."""
-        self._connection = self._work = self._side = None
+        self._connection = self._work = None
         reason, refused = self._failure
         lost = LinkLost(reason)
         sendings = {id(sending): sending for sending, _ in self._unconfirmed.values()}
         self._unconfirmed.clear()
         for sending in sendings.values():
             answer(sending.future, None, lost)
-        if self._asking is not None:
-            answer(self._asking, None, lost)
-        self._asking = None
-        while self._asked:
-            answer(self._asked.popleft()[1], None, lost)
+        self._side.end(lost)
         if self._ears is not None and not self._stopping.is_set():
             self._ears.lost(self._session, reason, refused=refused)
 
@@ -383,149 +359,13 @@ class PikaLink:
         assert self._ears is not None
         self._ears.blocked(None if reason is None else str(reason))
 
-    # --- the other channel: one question at a time ------------------------------------------------------------
+    # --- what is asked on the other channel -------------------------------------------------------------------
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
-        steps = deque(wanted)
-
-        def step(channel: Channel, done: Callable[[], None]) -> None:
-            if not steps:
-                done()
-                return
-            _declare(channel, steps.popleft(), lambda: step(channel, done))
-
-        future: Future[None] = Future()
-        self._ask(step, future)
-        return future
+        return self._side.setup(wanted)
 
     def look(self, queue: str) -> Future[tuple[int, int] | None]:
-        future: Future[tuple[int, int] | None] = Future()
-
-        def step(channel: Channel, done: Callable[[], None]) -> None:
-            def seen(frame: Any) -> None:
-                answer(future, (frame.method.message_count, frame.method.consumer_count), None)
-                done()
-
-            channel.queue_declare(queue, passive=True, callback=seen)
-
-        self._ask(step, future)
-        return future
+        return self._side.look(queue)
 
     def fetch(self, queue: str, most: int) -> Future[Fetched]:
-        future: Future[Fetched] = Future()
-
-        def step(channel: Channel, done: Callable[[], None]) -> None:
-            taken: list[tuple[int, bytes]] = []
-
-            def over() -> None:
-                answer(future, Fetched([body for _, body in taken], finish), None)
-
-            def finish(wanted: Sequence[int]) -> None:
-                """Acknowledge those of these indexes; a closed channel gives the others back."""
-
-                def end() -> None:
-                    for index in wanted:
-                        channel.basic_ack(taken[index][0])
-                    channel.close()
-                    done()
-
-                self._do(end)
-
-            def got(_: Channel, method: Any, properties: Any, body: bytes) -> None:
-                taken.append((method.delivery_tag, body))
-                ask()
-
-            def ask() -> None:
-                if len(taken) >= most:
-                    over()
-                    return
-                channel.basic_get(queue, got)
-
-            channel.add_callback(lambda _: over(), [pika.spec.Basic.GetEmpty])
-            ask()
-
-        self._ask(step, future)
-        return future
-
-    def _ask(self, step: Callable[[Channel, Callable[[], None]], None], future: Future[Any]) -> None:
-        def call() -> None:
-            self._asked.append((step, future))
-            self._ask_next()
-
-        self._do(call, future)
-
-    def _ask_next(self) -> None:
-        side = self._side
-        if self._asking is not None or not self._asked or side is None or not side.is_open:
-            return
-        step, self._asking = self._asked.popleft()
-
-        def done() -> None:
-            asked, self._asking = self._asking, None
-            if asked is not None:
-                answer(asked, None, None)
-            self._ask_next()
-
-        step(side, done)
-
-    def _side_closed(self, channel: Channel, error: BaseException) -> None:
-        connection = self._connection
-        if channel is not self._side or connection is None or not connection.is_open:
-            return
-        self._side = None
-        asked, self._asking = self._asking, None
-        if asked is not None and isinstance(error, exceptions.ChannelClosedByBroker):
-            text, _ = _why(error, self._address)
-            answer(asked, None, Refused(text, error.reply_code))
-        elif asked is not None:
-            answer(asked, None, LinkLost(str(error)))
-        self._open_side(self._ask_next)
-
-
-def _declare(channel: Channel, wanted: Wanted, then: Callable[[], None]) -> None:
-    match wanted:
-        case Exchange(name=name, type=kind):
-            channel.exchange_declare(name, ExchangeType(kind), durable=True, callback=lambda _: then())
-        case Binding(source=source, target=target, key=key):
-            channel.exchange_bind(target, source, key, callback=lambda _: then())
-        case QueueSpec(name=name, arguments=arguments, bindings=bindings):
-            left = deque(bindings)
-
-            def bind(_: Any) -> None:
-                if not left:
-                    then()
-                    return
-                exchange, key = left.popleft()
-                channel.queue_bind(name, exchange, key, callback=bind)
-
-            channel.queue_declare(name, durable=True, arguments=dict(arguments), callback=bind)
-
-
-def _why(error: Any, address: Address) -> tuple[str, bool]:
-    """An error in words, and whether it heals only when a person changes something. No secret is in them."""
-    cause = error
-    # The client wraps what happened in "the connection workflow failed", "the socket failed", ...
-    for _ in range(10):
-        inner = getattr(cause, "exceptions", None) or getattr(cause, "exception", None)
-        inner = inner[-1] if isinstance(inner, (list, tuple)) else inner
-        if not isinstance(inner, BaseException):
-            break
-        cause = inner
-    if isinstance(cause, exceptions.ProbableAuthenticationError | exceptions.AuthenticationError):
-        return "it refuses the user or the password", True
-    if isinstance(cause, exceptions.ProbableAccessDeniedError):
-        return f"the user may not use the virtual host {address.vhost!r}, or there is no such one", True
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is not trusted: {cause.verify_message}", True
-    if isinstance(cause, ssl.SSLError):
-        return f"TLS failed: {cause.reason or cause}", True
-    if isinstance(cause, exceptions.ConnectionClosedByBroker | exceptions.ChannelClosedByBroker):
-        code, text = cause.reply_code, cause.reply_text
-        if code == 403 and "ACCESS_REFUSED - Login was refused" in text:
-            return "it refuses the user or the password", True
-        if code == 530 or (isinstance(cause, exceptions.ConnectionClosedByBroker) and code == 403 and "vhost" in text):
-            return f"the user may not use the virtual host {address.vhost!r}, or there is no such one", True
-        return f"{REFUSALS.get(code, 'closed')} ({code}): {text}"[:300], code in REFUSALS
-    if isinstance(cause, socket.gaierror):
-        return f"its host name is not known: {cause.strerror}", False
-    return (str(cause) or type(cause).__name__)[:300], False
+        return self._side.fetch(queue, most)

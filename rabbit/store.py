@@ -1,13 +1,8 @@
-"""The RabbitMQ store: the same port as SQLite's, over the durable queues of a server or cluster.
-
-It has no thread of its own. The link tells what has come; it is looked at by whoever takes the next turn. So what this
-runtime knows (deliveries, windows, the chronicle) is changed by one thread only, and others read it.
-"""
+"""The RabbitMQ store: the same port as SQLite's, over the durable queues of a server or cluster."""
 
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -16,33 +11,23 @@ from itertools import count
 from typing import Any
 
 from ..checks import not_supported
-from ..clock import Clock
-from ..errors import StoreError, StoreUnavailable
+from ..errors import StoreUnavailable
 from ..failpoints import Failpoints
-from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob, Seconds
+from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..stores.base import BootRecord, CommitUnknown
-from . import chronicle as records
 from . import topology, wire
-from .chronicle import Chronicle, Record
-from .deliveries import Copy, Deliveries, Delivery
-from .ledger import PREFETCH as LEDGER_PREFETCH
-from .ledger import Ledger, Listener, message
-from .link import Arrival, Fetched, Link, LinkLost, Message, QueueSpec, Refused, Sent
-from .memory import Endings, Newest
+from .chronicle import Record
+from .deliveries import Copy, Delivery
+from .ledger import message
+from .link import Fetched, Link, LinkLost, Message, Refused, Sent
+from .memory import Newest
+from .session import ANSWER_SECONDS_MAX, NOT_FOUND, Seams, Session
 from .turn import Ops, RabbitTurn, redo, undo
-
-OPEN_SECONDS_MAX = 5.0
-"""How long `open` waits until the first try to connect has succeeded or failed. A turn says what is wrong then."""
-
-COMMIT_SECONDS_MAX = 10.0
-"""How long a turn waits for the server's confirmations before its outcome is called unknown."""
 
 PUBLISH_TRIES_MAX = 3
 """How often a message is published whose queue was not there, or that was refused."""
-
-NEWS_PREFETCH, RESULTS_PREFETCH = 1_000, 1_000
 
 READ_SECONDS_MAX = 2.0
 """How long a turn waits until the leader has read what it has written. It is in the ledger, whether read or not."""
@@ -56,22 +41,8 @@ CANNOT = frozenset((
 ))  # fmt: skip
 """Names of `testing.CAPABILITIES` that no queue has."""
 
-
-NOT_FOUND = 404
-"""AMQP's reply code for a queue that is not there."""
-
 SLOT_SECONDS_KEPT_MIN = 7 * 86400.0
 """Slots are remembered for seven days, or for the catch-up window if that is longer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seams:
-    """What the store takes from the environment."""
-
-    clock: Clock
-    event: Callable[[], Any]
-    future: Callable[[], Future[Any]]
-    new_id: Callable[[], str]
 
 
 @dataclass(slots=True)
@@ -83,13 +54,8 @@ class Flight:
     waits_for: Future[Any]
 
 
-class RabbitStore:
-    """See `stores.base.Store`.
-
-    Args:
-        address: how it is shown: without a password.
-        results: whether the ends of jobs are told to the runtime that queued them.
-    """
+class RabbitStore(Session):
+    """See `stores.base.Store`."""
 
     in_memory = False
     is_server = True
@@ -99,312 +65,21 @@ class RabbitStore:
     def __init__(
         self, address: str, link: Link, *, seams: Seams, results: bool = True, failpoints: Failpoints | None = None
     ) -> None:
-        self.address = address
-        self._link = link
-        self._seams = seams
+        super().__init__(address, link, seams=seams, results=results)
         self._failpoints = failpoints or Failpoints()
-        self._id = seams.new_id()[:12]
-        self._wants_results = results
-        self._results_no = 1
-        self._is_open = False
-        self._inbox: deque[tuple[str, Any]] = deque()
-        self._stirred = seams.event()
-        self._heard: Callable[[], None] | None = None
-        self._is_hinted = False
         self._numbers = count(1)
-        self._tags = count(1)
-        self._sequence = count(1)
-        self._own: dict[str, Future[None]] = {}
-        # The session, and how far it is prepared.
-        self._session = 0
-        self._prepared = 0
-        self._declared: set[str] = set()
-        self._trouble = "it has not been connected to yet"
-        self._is_refused = False
-        self._blocked: str | None = None
         self._flight: Flight | None = None
-        self._has_changed = False
-        self._arrivals = 0
-        self._news: list[tuple[str, dict[str, Any]]] = []
+        self._found_dead: dict[str, tuple[Fetched, int]] = {}
         # What turns read and change.
-        self.results_name: str | None = None
-        self.chronicle = Chronicle()
-        self._ledger = Ledger(link, self.chronicle, self._id, self._told, seams.clock.now)
-        self._listener = Listener(self.chronicle, self._told)
-        self.deliveries = Deliveries(link, lambda: f"jobs-{next(self._tags)}")
         self.own_boots: dict[str, BootRecord] = {}
         self.settled: Newest[Copy, bool] = Newest()
         self.kept: Newest[Copy, tuple[JobRecord, Outcome, Verdict]] = Newest()
         self.queued: Newest[str, JobRecord] = Newest()
-        self.endings = Endings()
         self.duplicates = 0
-        self._found_dead: dict[str, tuple[Fetched, int]] = {}
-
-    @property
-    def leads(self) -> bool:
-        """Whether this runtime fires the slots of all."""
-        return self._session != 0 and self._ledger.is_read
-
-    @property
-    def version(self) -> int:
-        """Rises with everything that may change what can be claimed."""
-        return self._arrivals + self.chronicle.changes + self._session
 
     def next_no(self) -> int:
         """A number that no claim of this store object has had."""
         return next(self._numbers)
-
-    # --- opening --------------------------------------------------------------------------------------------
-
-    def open(self) -> None:
-        self._is_open = True
-        self._link.start(self)
-        give_up_at = self._seams.clock.monotonic() + OPEN_SECONDS_MAX
-        before = self._trouble
-        while not self._session and self._trouble == before and self._wait(give_up_at):
-            self._drain()
-        if self._is_refused:
-            self.close()
-            raise StoreError(f"expected {self.address} to let this runtime in, got: {self._trouble}")
-
-    def close(self) -> None:
-        self._is_open = False
-        self._link.stop()
-
-    def freeze(self) -> bool:
-        """Nothing: a child has its own connection, and the parent's is not closed by the child's end."""
-        return False
-
-    def thaw(self) -> None:
-        """Nothing."""
-
-    def is_on(self, link: Link) -> bool:
-        """Whether this is its link."""
-        return self._link is link
-
-    def listen(self, heard: Callable[[], None] | None) -> None:
-        """Call this, from any thread, whenever a turn may be worth while."""
-        self._heard = heard
-
-    # --- what the link tells: from its own thread ------------------------------------------------------------
-
-    def connected(self, session: int) -> None:
-        self._tell("connected", session)
-
-    def lost(self, session: int, reason: str, *, refused: bool) -> None:
-        self._tell("lost", (reason, refused))
-
-    def arrived(self, arrival: Arrival) -> None:
-        self._tell("arrived", arrival)
-
-    def cancelled(self, session: int, consumer: str) -> None:
-        self._tell("cancelled", (session, consumer))
-
-    def blocked(self, reason: str | None) -> None:
-        self._tell("blocked", reason)
-
-    def _tell(self, what: str, value: Any) -> None:
-        self._inbox.append((what, value))
-        self._stirred.set()
-        if not self._is_hinted and self._heard is not None:
-            self._is_hinted = True
-            self._heard()
-
-    # --- what has come: looked at by whoever takes turns -------------------------------------------------------
-
-    def _wait(self, give_up_at: Seconds) -> bool:
-        """Wait until something has come. False when the time is up."""
-        remaining = give_up_at - self._seams.clock.monotonic()
-        if not self._inbox and remaining > 0:
-            self._stirred.wait(remaining)
-        self._stirred.clear()
-        # What came between the look and the clearing is looked at by the caller, whatever this says.
-        return bool(self._inbox) or give_up_at > self._seams.clock.monotonic()
-
-    def _drain(self) -> None:
-        self._is_hinted = False
-        while self._inbox:
-            what, value = self._inbox.popleft()
-            match what:
-                case "connected":
-                    self._begin_session(value)
-                case "lost":
-                    self._end_session(*value)
-                case "arrived":
-                    self._take(value)
-                case "cancelled":
-                    self._consumer_ended(*value)
-                case "blocked":
-                    self._blocked = value
-
-    def _begin_session(self, session: int) -> None:
-        self._session = session
-        self._declared.clear()
-        self._trouble, self._is_refused = "", False
-        self.deliveries.begin(session)
-        self._ledger.begin(session)
-        self._listener.begin()
-        self._has_changed = True
-
-    def _end_session(self, reason: str, is_refused: bool) -> None:
-        self._session, self._prepared = 0, 0
-        self._ledger.begin(0)
-        self._trouble, self._is_refused = reason, is_refused
-        self._blocked = None
-        self.deliveries.begin(0)
-        for future in self._own.values():
-            future.set_exception(LinkLost(reason))
-        self._own.clear()
-
-    def _take(self, arrival: Arrival) -> None:
-        if arrival.session != self._session:
-            return
-        kind = arrival.consumer.partition("-")[0]
-        if kind == "news":
-            self._hear(arrival)
-        elif kind == "results":
-            self._link.settle(arrival.session, (arrival.tag,))
-            with contextlib.suppress(wire.Unreadable):
-                self.endings.put(wire.read(arrival.body))
-            self._has_changed = True
-        elif kind == "ledger":
-            self._lead(arrival)
-        else:
-            self._arrivals += 1
-            trouble = self.deliveries.arrived(arrival)
-            if trouble is not None:
-                self._news.append(("message.unreadable", {"reason": trouble}))
-
-    def _lead(self, arrival: Arrival) -> None:
-        """This runtime is the one that is given the ledger."""
-        record = records.parse(arrival.body)
-        if record is None:
-            self._news.append(("message.unreadable", {"reason": "it is no record of the ledger"}))
-            return
-        led = self.leads
-        self._ledger.arrived(arrival, record)
-        if self.leads and not led:
-            self._has_changed = True
-            self._news.append(("scheduler.leads", {}))
-
-    def _hear(self, arrival: Arrival) -> None:
-        """The leader tells what it has read."""
-        self._link.settle(arrival.session, (arrival.tag,))
-        told = records.parse(arrival.body)
-        if told is None or told["is"] != "told" or self.leads:
-            return
-        if not self._listener.hear(told):
-            # Something was missed: be told all of it again.
-            self._prepared = 0
-
-    def _told(self, record: Record) -> None:
-        """A record is in the chronicle."""
-        own = self._own.pop(record.get("by", ""), None)
-        if own is not None:
-            own.set_result(None)
-        else:
-            self._has_changed = True
-
-    def _consumer_ended(self, session: int, consumer: str) -> None:
-        """The server has ended a consumer: its queue was deleted, or its leader moved."""
-        if session != self._session:
-            return
-        self._declared.clear()
-        if consumer.startswith("jobs"):
-            self.deliveries.cancelled(session, consumer)
-        else:
-            self._prepared = 0
-        if consumer.startswith("ledger"):
-            self._ledger.begin(session)
-
-    # --- being ready --------------------------------------------------------------------------------------------
-
-    def _be_ready(self) -> None:
-        """Have a session in which everything is there, and nothing hangs in the air.
-
-        Raises:
-            StoreUnavailable: it cannot be had now.
-        """
-        if not self._is_open:
-            raise StoreUnavailable(f"the store {self.address} is closed")
-        self._drain()
-        if self._session == 0:
-            raise StoreUnavailable(f"the store {self.address} is not connected: {self._trouble}")
-        if self._blocked is not None:
-            raise StoreUnavailable(f"the store {self.address} takes nothing in now: {self._blocked}")
-        if self._flight is not None:
-            self._land(self._flight)
-        try:
-            if self._prepared != self._session:
-                self._prepare()
-        except LinkLost as error:
-            raise StoreUnavailable(f"the store {self.address} is not connected: {error}") from error
-        except FutureTimeout:
-            raise StoreUnavailable(f"the store {self.address} did not answer in time") from None
-        except Refused as error:
-            raise StoreUnavailable(f"the store {self.address} cannot be used: {error}") from error
-
-    def _prepare(self) -> None:
-        """Have everything there, hear the leader or be it, and know what all others know."""
-        session, number = self._session, next(self._tags)
-        news = topology.news_queue(f"{self._id}-{number}")
-        self._await(self._link.setup([*topology.foundation(), news]))
-        results = self._have_results()
-        self.results_name = None if results is None else results.name
-        consume = self._link.consume
-        consume(session, news.name, f"news-{number}", prefetch=NEWS_PREFETCH)
-        if results is not None:
-            consume(session, results.name, f"results-{number}", prefetch=RESULTS_PREFETCH)
-        hello = f"{self._id}-{next(self._sequence)}"
-        answered: Future[None] = self._seams.future()
-        self._own[hello] = answered
-        self._await(self._link.send([message({"is": "hello", "by": hello, "to": news.name})]))
-        if not self._ledger.is_read:
-            consume(session, topology.LEDGER, f"ledger-{number}", prefetch=LEDGER_PREFETCH)
-        self._await(answered)
-        self._prepared = session
-
-    def _have_results(self) -> QueueSpec | None:
-        """The queue in which this runtime hears how its jobs have ended; None if it does not want to.
-
-        It lies on one node. When that is away, another takes its place; what was told to the first is not heard then.
-        """
-        if not self._wants_results:
-            return None
-        wanted = topology.results_queue(f"{self._id}-{self._results_no}")
-        try:
-            self._await(self._link.setup([wanted]))
-        except Refused as error:
-            if error.code != NOT_FOUND:
-                raise
-            self._results_no += 1
-            wanted = topology.results_queue(f"{self._id}-{self._results_no}")
-            self._await(self._link.setup([wanted]))
-        return wanted
-
-    def _await(self, future: Future[Any], seconds: Seconds = COMMIT_SECONDS_MAX) -> Any:
-        """Wait for an answer, and look at what comes meanwhile: it may be what the answer depends on.
-
-        Raises:
-            FutureTimeout: it has not come in time, or the server has said that it takes nothing in.
-        """
-        future.add_done_callback(lambda _: self._stirred.set())
-        give_up_at = self._seams.clock.monotonic() + seconds
-        while not future.done():
-            if self._blocked is not None or not self._wait(give_up_at):
-                raise FutureTimeout
-            self._drain()
-        return future.result(0)
-
-    def _writing(self, wanted: Sequence[Record]) -> Iterator[Future[Any]]:
-        """Write into the ledger; then wait, for a while, until the leader has read it and told."""
-        read: Future[None] = self._seams.future()
-        by = f"{self._id}-{next(self._sequence)}"
-        self._own[by] = read
-        labels = [f"{by}.{index}" for index in range(len(wanted) - 1)] + [by]
-        yield self._link.send([message({**record, "by": label}) for record, label in zip(wanted, labels, strict=True)])
-        with contextlib.suppress(FutureTimeout):
-            self._await(read, READ_SECONDS_MAX)
 
     # --- turns ----------------------------------------------------------------------------------------------
 
@@ -419,10 +94,11 @@ class RabbitStore:
             turn.seal()
             self._failpoints.at("store.turn.commit")
             self._commit(turn.ops, session)
-            self._failpoints.at("store.turn.committed")
         except BaseException:
             undo(turn.ops.changes)
             raise
+        # It holds: what goes wrong from here on takes nothing back.
+        self._failpoints.at("store.turn.committed")
         turn.news += self._news
         self._news = []
 
@@ -436,7 +112,7 @@ class RabbitStore:
                 except FutureTimeout:
                     self._flight = Flight(ops, stage, waits_for)
                     raise CommitUnknown(
-                        f"the store {self.address} did not confirm a turn within {COMMIT_SECONDS_MAX:g} s: "
+                        f"the store {self.address} did not confirm a turn within {ANSWER_SECONDS_MAX:g} s: "
                         f"{self._blocked or 'it is slow, or has lost the majority of its nodes'}"
                     ) from None
         except LinkLost as error:
@@ -479,12 +155,15 @@ class RabbitStore:
         if session == self._session:
             self.deliveries.adjust()
 
-    def _land(self, flight: Flight) -> None:
+    def _land(self) -> None:
         """Go on with the turn whose outcome was unknown, if it is known by now.
 
         Raises:
             StoreUnavailable: it is not.
         """
+        flight = self._flight
+        if flight is None:
+            return
         try:
             waits_for: Future[Any] | None = flight.waits_for
             while waits_for is not None:
@@ -503,6 +182,16 @@ class RabbitStore:
         self._be_ready()
         changed, self._has_changed = self._has_changed, False
         return changed
+
+    def _writing(self, wanted: Sequence[Record]) -> Iterator[Future[Any]]:
+        """Write into the ledger; then wait, for a while, until the leader has read it and told."""
+        read: Future[None] = self._seams.future()
+        by = f"{self._id}-{next(self._sequence)}"
+        self._own[by] = read
+        labels = [f"{by}.{index}" for index in range(len(wanted) - 1)] + [by]
+        yield self._link.send([message({**record, "by": label}) for record, label in zip(wanted, labels, strict=True)])
+        with contextlib.suppress(FutureTimeout):
+            self._await(read, READ_SECONDS_MAX)
 
     # --- looking --------------------------------------------------------------------------------------------
 
@@ -626,7 +315,7 @@ class RabbitStore:
     def _answer(self, future: Future[Any]) -> Any:
         try:
             # By any thread: what comes meanwhile is not its to look at.
-            return future.result(COMMIT_SECONDS_MAX)
+            return future.result(ANSWER_SECONDS_MAX)
         except Refused as error:
             if error.code == NOT_FOUND:
                 return None

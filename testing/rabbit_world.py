@@ -15,7 +15,8 @@ from ..history.audit import Report
 from ..history.lines import parse
 from ..messages.jobs import Instant
 from ..rabbit import topology, wire
-from ..rabbit.store import RabbitStore, Seams
+from ..rabbit.session import Seams
+from ..rabbit.store import RabbitStore
 from ..stores.base import Store
 from .faults import Faults
 from .rabbit_model import ModelLink, ModelQueue, ModelServer

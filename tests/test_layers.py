@@ -35,7 +35,7 @@ HOMES = {
     "msgspec": {"payload.py", "jsonline.py", "history/", "testing/paper.py"},
     "rich": {"cli/"},
     "sqlite3": {"stores/", "testing/"},
-    "pika": {"rabbit/pika_link.py"},
+    "pika": {"rabbit/pika_link.py", "rabbit/pika_side.py", "rabbit/pika_reasons.py"},
     "apsw": {"testing/power.py"},
     "greenlet": {"testing/world.py"},
     "hypothesis": {"testing/shrinking.py"},

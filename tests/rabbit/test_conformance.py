@@ -12,7 +12,8 @@ from lamplighter.clock import SystemClock
 from lamplighter.environment import spawn
 from lamplighter.rabbit.address import parse_address
 from lamplighter.rabbit.pika_link import PikaLink
-from lamplighter.rabbit.store import CANNOT, RabbitStore, Seams
+from lamplighter.rabbit.session import Seams
+from lamplighter.rabbit.store import CANNOT, RabbitStore
 from lamplighter.rabbit.topology import job_queue
 from lamplighter.rabbit.turn import RabbitTurn
 from lamplighter.testing import StoreConformance
@@ -55,9 +56,10 @@ class PatientStore(RabbitStore):
         clock = self._seams.clock
         while len(self.deliveries.fresh) + len(self.deliveries.waiting.get(want.name, ())) < wanted:
             ready, _ = self._await(self._link.look(queue.name))
-            came = self._wait(clock.monotonic() + QUIET_SECONDS)
-            self._drain()
-            if ready == 0 and not came:
+            give_up_at, before = clock.monotonic() + QUIET_SECONDS, self._arrivals
+            while self._wait(give_up_at):
+                self._drain()
+            if ready == 0 and self._arrivals == before:
                 return
 
 

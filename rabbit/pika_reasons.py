@@ -1,0 +1,44 @@
+"""What went wrong with a connection, in words that hold no secret."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Any
+
+from pika import exceptions
+
+from .address import Address
+
+REFUSALS = {403: "access refused", 404: "not found", 406: "precondition failed", 530: "not allowed"}
+"""AMQP's reply codes that do not heal by themselves."""
+
+
+def why(error: Any, address: Address) -> tuple[str, bool]:
+    """An error in words, and whether it heals only when a person changes something. No secret is in them."""
+    cause = error
+    # The client wraps what happened in "the connection workflow failed", "the socket failed", ...
+    for _ in range(10):
+        inner = getattr(cause, "exceptions", None) or getattr(cause, "exception", None)
+        inner = inner[-1] if isinstance(inner, (list, tuple)) else inner
+        if not isinstance(inner, BaseException):
+            break
+        cause = inner
+    if isinstance(cause, exceptions.ProbableAuthenticationError | exceptions.AuthenticationError):
+        return "it refuses the user or the password", True
+    if isinstance(cause, exceptions.ProbableAccessDeniedError):
+        return f"the user may not use the virtual host {address.vhost!r}, or there is no such one", True
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not trusted: {cause.verify_message}", True
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed: {cause.reason or cause}", True
+    if isinstance(cause, exceptions.ConnectionClosedByBroker | exceptions.ChannelClosedByBroker):
+        code, text = cause.reply_code, cause.reply_text
+        if code == 403 and "ACCESS_REFUSED - Login was refused" in text:
+            return "it refuses the user or the password", True
+        if code == 530 or (isinstance(cause, exceptions.ConnectionClosedByBroker) and code == 403 and "vhost" in text):
+            return f"the user may not use the virtual host {address.vhost!r}, or there is no such one", True
+        return f"{REFUSALS.get(code, 'closed')} ({code}): {text}"[:300], code in REFUSALS
+    if isinstance(cause, socket.gaierror):
+        return f"its host name is not known: {cause.strerror}", False
+    return (str(cause) or type(cause).__name__)[:300], False

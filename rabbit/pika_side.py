@@ -1,0 +1,178 @@
+"""The channel on which a link asks: it declares, looks and fetches, one question after the other.
+
+It is apart from the channel of jobs, because the server closes a channel that asked for something it will not do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import pika
+from pika import exceptions
+from pika.channel import Channel
+from pika.exchange_type import ExchangeType
+
+from ..replies import answer
+from .address import Address
+from .link import Binding, Exchange, Fetched, LinkLost, QueueSpec, Refused, Wanted
+from .pika_reasons import why
+
+Do = Callable[..., None]
+"""Has a call made on the link's thread; or a future told that there is no connection."""
+
+
+class Side:
+    """See the module.
+
+    Args:
+        do: see `Do`.
+    """
+
+    def __init__(self, address: Address, do: Do) -> None:
+        self._address = address
+        self._do = do
+        self._connection: Any = None
+        self._channel: Channel | None = None
+        self._asked: deque[tuple[Callable[[Channel, Callable[[], None]], None], Future[Any]]] = deque()
+        self._asking: Future[Any] | None = None
+
+    def open(self, connection: Any, then: Callable[[], None]) -> None:
+        """Open the channel on a connection."""
+        self._connection = connection
+        if not connection.is_open:
+            # It is being closed.
+            return
+
+        def opened(channel: Channel) -> None:
+            self._channel = channel
+            channel.add_on_close_callback(self._closed)
+            then()
+
+        connection.channel(on_open_callback=opened)
+
+    def end(self, lost: LinkLost) -> None:
+        """The session is over: everybody who waits is told."""
+        self._connection = self._channel = None
+        if self._asking is not None:
+            answer(self._asking, None, lost)
+        self._asking = None
+        while self._asked:
+            answer(self._asked.popleft()[1], None, lost)
+
+    def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
+        steps = deque(wanted)
+
+        def step(channel: Channel, done: Callable[[], None]) -> None:
+            if not steps:
+                done()
+                return
+            _declare(channel, steps.popleft(), lambda: step(channel, done))
+
+        future: Future[None] = Future()
+        self._ask(step, future)
+        return future
+
+    def look(self, queue: str) -> Future[tuple[int, int] | None]:
+        future: Future[tuple[int, int] | None] = Future()
+
+        def step(channel: Channel, done: Callable[[], None]) -> None:
+            def seen(frame: Any) -> None:
+                answer(future, (frame.method.message_count, frame.method.consumer_count), None)
+                done()
+
+            channel.queue_declare(queue, passive=True, callback=seen)
+
+        self._ask(step, future)
+        return future
+
+    def fetch(self, queue: str, most: int) -> Future[Fetched]:
+        future: Future[Fetched] = Future()
+
+        def step(channel: Channel, done: Callable[[], None]) -> None:
+            taken: list[tuple[int, bytes]] = []
+
+            def over() -> None:
+                answer(future, Fetched([body for _, body in taken], finish), None)
+
+            def finish(wanted: Sequence[int]) -> None:
+                """Acknowledge those of these indexes; a closed channel gives the others back."""
+
+                def end() -> None:
+                    for index in wanted:
+                        channel.basic_ack(taken[index][0])
+                    channel.close()
+                    done()
+
+                self._do(end)
+
+            def got(_: Channel, method: Any, properties: Any, body: bytes) -> None:
+                taken.append((method.delivery_tag, body))
+                ask()
+
+            def ask() -> None:
+                if len(taken) >= most:
+                    over()
+                    return
+                channel.basic_get(queue, got)
+
+            channel.add_callback(lambda _: over(), [pika.spec.Basic.GetEmpty])
+            ask()
+
+        self._ask(step, future)
+        return future
+
+    def _ask(self, step: Callable[[Channel, Callable[[], None]], None], future: Future[Any]) -> None:
+        def call() -> None:
+            self._asked.append((step, future))
+            self._ask_next()
+
+        self._do(call, future)
+
+    def _ask_next(self) -> None:
+        side = self._channel
+        if self._asking is not None or not self._asked or side is None or not side.is_open:
+            return
+        step, self._asking = self._asked.popleft()
+
+        def done() -> None:
+            asked, self._asking = self._asking, None
+            if asked is not None:
+                answer(asked, None, None)
+            self._ask_next()
+
+        step(side, done)
+
+    def _closed(self, channel: Channel, error: BaseException) -> None:
+        connection = self._connection
+        if channel is not self._channel or connection is None or not connection.is_open:
+            return
+        self._channel = None
+        asked, self._asking = self._asking, None
+        if asked is not None and isinstance(error, exceptions.ChannelClosedByBroker):
+            text, _ = why(error, self._address)
+            answer(asked, None, Refused(text, error.reply_code))
+        elif asked is not None:
+            answer(asked, None, LinkLost(str(error)))
+        self.open(connection, self._ask_next)
+
+
+def _declare(channel: Channel, wanted: Wanted, then: Callable[[], None]) -> None:
+    match wanted:
+        case Exchange(name=name, type=kind):
+            channel.exchange_declare(name, ExchangeType(kind), durable=True, callback=lambda _: then())
+        case Binding(source=source, target=target, key=key):
+            channel.exchange_bind(target, source, key, callback=lambda _: then())
+        case QueueSpec(name=name, arguments=arguments, bindings=bindings):
+            left = deque(bindings)
+
+            def bind(_: Any) -> None:
+                if not left:
+                    then()
+                    return
+                exchange, key = left.popleft()
+                channel.queue_bind(name, exchange, key, callback=bind)
+
+            channel.queue_declare(name, durable=True, arguments=dict(arguments), callback=bind)
