@@ -43,8 +43,11 @@ class Biography:
     gaps: int
 
 
-def biography(paths: Sequence[str], job_id: str) -> Biography | None:
+def biography(paths: Sequence[str], job_id: str, *, processes: int = 1) -> Biography | None:
     """Tell a job's life; None when no line is about it.
+
+    Args:
+        processes: how many may search a log that is a plain file.
 
     Raises:
         UsageError: a log cannot be read.
@@ -52,7 +55,10 @@ def biography(paths: Sequence[str], job_id: str) -> Biography | None:
     plain = [path for path in paths if is_plain(path)]
     others = [path for path in paths if path not in plain]
     needles = needles_of(job_id)
-    hits = chain(find(plain, needles, hosts_too=True), find(others, [*needles, *CONTEXT], hosts_too=True))
+    hits = chain(
+        find(plain, needles, hosts_too=True, processes=processes),
+        find(others, [*needles, *CONTEXT], hosts_too=True),
+    )
     found = [said for said in hits if said.get("job_id") == job_id or said.get("event") in CONTEXT_EVENTS]
     own = [said for said in found if said.get("job_id") == job_id]
     recoveries = [said for said in found if said.get("event") in RECOVERIES]
@@ -61,7 +67,7 @@ def biography(paths: Sequence[str], job_id: str) -> Biography | None:
         return None
     # What happened around it is looked for only while it lived.
     known = {(said["source"], said["offset"]) for said in found}
-    around = find(plain, CONTEXT, within=_lifetime(in_order(own + told)))
+    around = find(plain, CONTEXT, within=_lifetime(in_order(own + told)), processes=processes)
     found += [said for said in around if (said["source"], said["offset"]) not in known]
     lives = [(store, in_order(lines)) for store, lines in _by_store(paths, own + told, found).items()]
     title = _title(job_id, lives[0][1])

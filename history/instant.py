@@ -2,57 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 
-import msgspec
+from .blocks import Block, blocks_of, each
+from .digest import Digest, Held, Moment, digest
+from .jobs import AFTER, ENDED
+from .lines import is_plain, raw_lines, read
+from .search import DISORDER_SECONDS
 
-from ..events import EVENTS
-from .lines import read_structs
+__all__ = ["ActorState", "Held", "Snapshot", "snapshot"]
 
 SAMPLES_MAX = 20
 """Jobs that are named of each actor."""
 
-
-class Moment(msgspec.Struct, rename={"before": "from"}):
-    """What a line says of the system."""
-
-    event: str
-    boot: str
-    seq: int
-    ts: float = 0.0
-    actor: str | None = None
-    incarnation: int | None = None
-    job_id: str | None = None
-    job_name: str | None = None
-    claim_no: int | None = None
-    before: str | None = None
-    to: str | None = None
-    rev: int | None = None
-    revs: list[int] | None = None
-    times: list[float] | None = None
-    lane: int | None = None
-    child: str | None = None
-    child_incarnation: int | None = None
-    restarts_in_window: int | None = None
-    dead_boot: str | None = None
-    reason: str | None = None
-    pid: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A job in somebody's hand."""
-
-    job_id: str
-    job_name: str
-    claim_no: int
-    since: float
-    boot: str
-    started: bool = False
-    lane: int | None = None
-    incarnation: int | None = None
+STRETCH_LINES = 20_000
+"""Digested at once where a log cannot be entered in its middle."""
 
 
 @dataclass(slots=True)
@@ -87,107 +56,141 @@ class Snapshot:
     actors: dict[tuple[str, str], ActorState] = field(default_factory=dict)
     abandoned: dict[tuple[str, int], Held] = field(default_factory=dict)
     last: float = 0.0
-    open: dict[str, str] = field(default_factory=dict)
-    loud: bool = False
 
-    def hear(self, line: Moment) -> None:
-        """Take in a line of that instant or before."""
-        self.last = max(self.last, line.ts)
-        if line.rev is not None and line.job_id is not None and line.to is not None:
-            self._move(line)
+
+class Folding:
+    """A snapshot in the making."""
+
+    def __init__(self, at: float) -> None:
+        self.seen = Snapshot(at)
+        self.is_loud = False
+        self._open: dict[str, Held | None] = {}
+        self._ended: Counter[str] = Counter()
+        self._later: list[Moment] = []
+
+    def add(self, found: Digest) -> None:
+        """Take in what the next stretch of the log says."""
+        self.is_loud = self.is_loud or found.is_loud
+        self.seen.last = max(self.seen.last, found.last)
+        for job_id, lines in found.started.items():
+            for line in lines:
+                held = self._open.get(job_id)
+                if held is not None:
+                    self._open[job_id] = held.after(line)
+        for job_id in self._open.keys() & found.met:
+            del self._open[job_id]
+            if job_id in found.left:
+                self._ended[found.left[job_id]] += 1
+        self._open.update(found.open)
+        self._ended.update(found.ended)
+        self._later += found.later
+        for line in found.system:
+            self._hear(line)
+
+    def finish(self) -> Snapshot:
+        """What it has come to."""
+        if not self.is_loud:
+            for line in self._later:
+                self._hear_later(line)
+        seen = self.seen
+        held = sorted((held for held in self._open.values() if held is not None), key=lambda held: held.since)
+        seen.held = {held.job_id: held for held in held}
+        queued = len(self._open) - len(seen.held)
+        seen.states = Counter({**self._ended, "running": len(seen.held), "queued": queued})
+        return seen
+
+    def _hear_later(self, line: Moment) -> None:
+        """In a log at info, a line from after that instant sums up what happened before."""
+        job_id, times = line.job_id, line.times or []
+        passed = [at for at in times if at <= self.seen.at]
+        if job_id is None or job_id in self._open:
             return
+        if line.before in ENDED:
+            self._ended[line.before] -= 1
+        if len(passed) == len(times):
+            # A line is written a little after the turn that it tells of.
+            after = AFTER[line.event]
+        else:
+            # Quiet steps take turns, counted back from the state that the line came from.
+            odd = (len(times) - 1 - len(passed)) % 2 == 1
+            after = "running" if (line.before == "running") != odd else "queued"
+        if after in ENDED:
+            self._ended[after] += 1
+            return
+        held = Held(job_id, line.job_name or "?", line.claim_no or 0, passed[-1], line.boot)
+        self._open[job_id] = held if after == "running" else None
+
+    def _hear(self, line: Moment) -> None:
+        """Take in a line about boots, actors and lanes."""
+        seen = self.seen
         match line.event:
             case "runtime.started":
-                self.boots[line.boot] = line.pid
+                seen.boots[line.boot] = line.pid
             case "runtime.stopped" | "runtime.failed":
                 self._gone(line.boot)
             case "runtime.recovered" if line.dead_boot is not None:
                 self._gone(line.dead_boot)
-            case "job.started" if line.job_id in self.held:
-                held = self.held[line.job_id]
-                if held.claim_no == line.claim_no:
-                    self.held[line.job_id] = Held(
-                        held.job_id, held.job_name, held.claim_no, line.ts, line.boot, True, line.lane,
-                        line.incarnation,
-                    )  # fmt: skip
             case "lane.abandoned" if line.lane is not None:
-                self.abandoned[line.boot, line.lane] = Held(
+                seen.abandoned[line.boot, line.lane] = Held(
                     line.job_id or "?", line.job_name or "?", line.claim_no or 0, line.ts, line.boot, True, line.lane
                 )
             case "lane.returned" if line.lane is not None:
-                self.abandoned.pop((line.boot, line.lane), None)
+                seen.abandoned.pop((line.boot, line.lane), None)
         if line.child is not None:
             self._child(line, line.child)
 
-    def hear_later(self, line: Moment) -> None:
-        """Take in a line from after that instant: in a log at info it sums up what happened before."""
-        if line.revs is None or line.times is None or line.job_id is None or line.job_id in self.held:
-            return
-        passed = [at for at in line.times if at <= self.at]
-        if not passed or line.job_id in self.open:
-            return
-        # Quiet steps take turns, counted back from the state that the line came from.
-        odd = (len(line.times) - 1 - len(passed)) % 2 == 1
-        running = (line.before == "running") != odd
-        state = "running" if running else "queued"
-        self._enter(line, state, since=passed[-1])
-
-    def _move(self, line: Moment) -> None:
-        if line.event in ("job.queued", "job.claimed", "job.released"):
-            self.loud = True
-        assert line.to is not None
-        self._enter(line, line.to, since=line.ts)
-
-    def _enter(self, line: Moment, state: str, *, since: float) -> None:
-        job_id = line.job_id or ""
-        known = self.open.pop(job_id, None)
-        if known is None and line.before in ("done", "dead", "cancelled"):
-            known = line.before
-        if known is not None:
-            self.states[known] -= 1
-        self.states[state] += 1
-        self.held.pop(job_id, None)
-        if state in ("queued", "running"):
-            self.open[job_id] = state
-        if state == "running":
-            self.held[job_id] = Held(job_id, line.job_name or "?", line.claim_no or 0, since, line.boot)
-
     def _gone(self, boot: str) -> None:
-        self.boots.pop(boot, None)
-        for key in [key for key in self.actors if key[0] == boot]:
-            del self.actors[key]
-        for lane in [key for key in self.abandoned if key[0] == boot]:
-            del self.abandoned[lane]
+        seen = self.seen
+        seen.boots.pop(boot, None)
+        for key in [key for key in seen.actors if key[0] == boot]:
+            del seen.actors[key]
+        for lane in [key for key in seen.abandoned if key[0] == boot]:
+            del seen.abandoned[lane]
 
     def _child(self, line: Moment, child: str) -> None:
-        self.boots.setdefault(line.boot, None)
+        self.seen.boots.setdefault(line.boot, None)
         status = {
             "actor.started": "up", "actor.restarted": "up", "actor.stopped": "stopped", "actor.crashed": "restarting",
             "actor.quarantined": "quarantined", "supervisor.gave_up": "given up",
         }.get(line.event)  # fmt: skip
         if status is None:
             return
-        known = self.actors.get((line.boot, child))
+        known = self.seen.actors.get((line.boot, child))
         restarts = line.restarts_in_window or (known.restarts_in_window if known and status != "up" else 0)
         number = line.child_incarnation or (known.incarnation if known else 0)
         reason = line.reason or (known.reason if known else None)
-        self.actors[line.boot, child] = ActorState(number, status, line.ts, restarts, reason)
+        self.seen.actors[line.boot, child] = ActorState(number, status, line.ts, restarts, reason)
 
 
-def snapshot(paths: Sequence[str], at: float) -> Snapshot:
-    """Fold all lines up to an instant. After it, only a log at info is read on: its sums tell of before.
+def snapshot(paths: Sequence[str], at: float, *, processes: int = 1) -> Snapshot:
+    """The system as all lines up to an instant tell it.
+
+    After the instant only a log at info is read on: its sums tell of before.
+
+    Args:
+        processes: how many may work on a log that is one plain file.
 
     Raises:
         UsageError: a log cannot be read.
     """
-    seen = Snapshot(at)
-    for line in read_structs(paths, Moment):
-        if line.event not in EVENTS:
-            continue
-        if line.ts <= at:
-            seen.hear(line)
-        elif seen.loud:
-            break
-        else:
-            seen.hear_later(line)
-    return seen
+    folding = Folding(at)
+    with contextlib.closing(_digests(paths, at, processes)) as digests:
+        for found in digests:
+            folding.add(found)
+            if folding.is_loud and found.first is not None and found.first > at + DISORDER_SECONDS:
+                break
+    return folding.finish()
+
+
+def _digests(paths: Sequence[str], at: float, processes: int) -> Generator[Digest]:
+    """Of one stretch of all logs after another."""
+    if len(paths) == 1 and is_plain(paths[0]):
+        yield from each(partial(_digest_block, at=at), blocks_of(paths[0]), processes)
+        return
+    lines = raw_lines(paths[0]) if len(paths) == 1 else (line.raw for line in read(paths))
+    while stretch := list(islice(lines, STRETCH_LINES)):
+        yield digest(stretch, at)
+
+
+def _digest_block(block: Block, at: float) -> Digest:
+    return digest(block.lines(), at)

@@ -11,12 +11,15 @@ import json
 import math
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
 from typing import IO, Any
 
+from .blocks import Block, blocks_of, each
 from .lines import fields_of, host_fields_of, is_plain, open_log, parse
 
-CHUNK_BYTES = 1 << 20
-"""Small enough to stay in the processor's cache while it is searched for each needle."""
+CHUNK_BYTES = 1 << 17
+"""Small enough to stay in the processor's cache while it is searched for each needle, and to be memory used again."""
 
 DISORDER_SECONDS = 60.0
 """How far the clocks of several processes, or one that is set, may put lines out of order."""
@@ -37,29 +40,56 @@ def find(
     *,
     hosts_too: bool = False,
     within: tuple[float, float] | None = None,
+    processes: int = 1,
 ) -> Iterator[Said]:
     """Every line of ours that contains one of the needles, a log after the other.
 
     Args:
         hosts_too: also lines of the host's own that carry a job's fields.
         within: only what lies roughly between two instants is looked at, where a log can be entered in its middle.
+        processes: how many may search one log, where it can be entered in its middle.
 
     Raises:
         UsageError: a log cannot be read.
     """
     for path in paths:
         name = "stdin" if path == "-" else os.path.basename(path)
+        latest = 0.0
+        for said in _found_in(path, needles, hosts_too=hosts_too, within=within, processes=processes):
+            # A host may write its times in any way; its lines lie between ours.
+            latest = said["ts"] = float(said["ts"]) if "seq" in said and "ts" in said else latest
+            said["source"] = name
+            yield said
+
+
+def _found_in(
+    path: str,
+    needles: Sequence[bytes],
+    *,
+    hosts_too: bool,
+    within: tuple[float, float] | None,
+    processes: int,
+) -> Iterator[Said]:
+    if not is_plain(path):
         with contextlib.closing(open_log(path)) as opened:
-            start, end = (0, None) if within is None or not is_plain(path) else _span(opened, *within)
-            latest = 0.0
-            for offset, raw in _matching(opened, needles, start, end):
-                said = fields_of(raw) or (host_fields_of(raw) if hosts_too else None)
-                if said is None:
-                    continue
-                # A host may write its times in any way; its lines lie between ours.
-                latest = said["ts"] = float(said["ts"]) if "seq" in said and "ts" in said else latest
-                said["source"], said["offset"] = name, offset
-                yield said
+            yield from _parsed(_matching(opened, needles, 0, None), hosts_too=hosts_too)
+        return
+    blocks = blocks_of(path, *((0, None) if within is None else _span(path, *within)))
+    look = partial(_found_in_block, needles=needles, hosts_too=hosts_too)
+    yield from chain.from_iterable(each(look, blocks, processes))
+
+
+def _found_in_block(block: Block, needles: Sequence[bytes], *, hosts_too: bool) -> list[Said]:
+    with open_log(block.path) as opened:
+        return list(_parsed(_matching(opened, needles, *block.within(opened)), hosts_too=hosts_too))
+
+
+def _parsed(lines: Iterator[tuple[int, bytes]], *, hosts_too: bool) -> Iterator[Said]:
+    for offset, raw in lines:
+        said = fields_of(raw) or (host_fields_of(raw) if hosts_too else None)
+        if said is not None:
+            said["offset"] = offset
+            yield said
 
 
 def needles_of(text: str) -> list[bytes]:
@@ -99,7 +129,7 @@ def _raise_times(order: list[int], at: list[float], step: float) -> None:
 
 def _matching(opened: IO[bytes], needles: Sequence[bytes], start: int, end: int | None) -> Iterator[tuple[int, bytes]]:
     """(offset, line) of each line that contains a needle, from one offset to another; both begin a line."""
-    if start:
+    if end is not None:
         opened.seek(start)
     carried, offset = b"", start
     while True:
@@ -113,12 +143,12 @@ def _matching(opened: IO[bytes], needles: Sequence[bytes], start: int, end: int 
         carried, offset = chunk[whole:], offset + whole
 
 
-def _span(opened: IO[bytes], first: float, last: float) -> tuple[int, int | None]:
+def _span(path: str, first: float, last: float) -> tuple[int, int | None]:
     """Where lines between two instants lie, with some room on both sides."""
-    size = opened.seek(0, os.SEEK_END)
-    start = _offset_of(opened, first - DISORDER_SECONDS, size)
-    end = None if last == math.inf else _offset_of(opened, last + DISORDER_SECONDS, size)
-    opened.seek(0)
+    with open_log(path) as opened:
+        size = opened.seek(0, os.SEEK_END)
+        start = _offset_of(opened, first - DISORDER_SECONDS, size)
+        end = None if last == math.inf else _offset_of(opened, last + DISORDER_SECONDS, size)
     return start, size if end is None else min(size, end + CHUNK_BYTES)
 
 

@@ -11,13 +11,15 @@ ENDS = frozenset({"job.done", "job.dead", "job.cancelled"})
 ACCOUNTS = frozenset({"slot.fired", "slot.caught_up", "slot.skipped"})
 
 
-def trace_schedule(paths: Sequence[str], schedule: str) -> list[Entry]:
+def trace_schedule(paths: Sequence[str], schedule: str, *, processes: int = 1) -> list[Entry]:
     """Why each slot of a schedule did or did not fire, and what became of its job.
 
     Raises:
         UsageError: a log cannot be read.
     """
-    lines = in_order([said for said in find(paths, needles_of(schedule)) if _is_of(said, schedule)])
+    lines = in_order(
+        [said for said in find(paths, needles_of(schedule), processes=processes) if _is_of(said, schedule)]
+    )
     ends = {said["job_id"]: said for said in lines if said.get("event") in ENDS}
     fired = {said.get("job_id") for said in lines if said.get("event") in ("slot.fired", "slot.caught_up")}
     entries = []
@@ -32,7 +34,7 @@ def trace_schedule(paths: Sequence[str], schedule: str) -> list[Entry]:
     return entries
 
 
-def trace_actor(paths: Sequence[str], name: str) -> list[Entry]:
+def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1) -> list[Entry]:
     """An actor's lives, deaths and restarts, and the lanes that it had to abandon.
 
     Raises:
@@ -45,21 +47,21 @@ def trace_actor(paths: Sequence[str], name: str) -> list[Entry]:
     if kind == "handler":
         keys += [b'"lane.abandoned"', b'"lane.returned"', b'"handler.halted"']
     found = [
-        said for said in find(paths, keys)
+        said for said in find(paths, keys, processes=processes)
         if said.get("child") == name or (name, said["event"]) == ("supervisor", "supervisor.restarted")
         or (kind == "handler" and said.get("job_name") == job_name and "child" not in said)
     ]  # fmt: skip
     return [entry_of(said) for said in in_order(found)]
 
 
-def trace_root(paths: Sequence[str], corr: str) -> list[Entry]:
+def trace_root(paths: Sequence[str], corr: str, *, processes: int = 1) -> list[Entry]:
     """Everything that descends from a host's call or a slot: its jobs, and those that these have queued.
 
     Raises:
         UsageError: a log cannot be read.
     """
     found = [
-        said for said in find(paths, needles_of(corr), hosts_too=True)
+        said for said in find(paths, needles_of(corr), hosts_too=True, processes=processes)
         if corr in (said.get("corr"), said.get("job_id"), said.get("message_corr"))
     ]  # fmt: skip
     entries = []
