@@ -69,9 +69,10 @@ def _clean_run(level: str) -> Run:
                 continue
         rt.jobs.requeue(jobs[0])
         rt.jobs.join(jobs[0], timeout=WAIT_SECONDS_MAX)
+        # Others follow, so that at info its revision is one that no line has told yet.
+        rt.jobs.queue("nobody", delay=3600)
         rt.jobs.cancel(rt.jobs.queue("nobody"))
         rt.jobs.mark_done(rt.jobs.queue("nobody"))
-        rt.jobs.queue("nobody", delay=3600)
         rt.jobs.join(fired.get(timeout=WAIT_SECONDS_MAX)["job_id"], timeout=WAIT_SECONDS_MAX)
     return Run(tuple(json.loads(line) for line in (folder / "log").open()), folder / "jobs.db")
 

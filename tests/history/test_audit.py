@@ -104,6 +104,15 @@ def test_a_gap_names_its_revision_and_shows_the_lines_beside_it():
     assert f'"rev":{rev + 1},' in finding.lines[1]
 
 
+def test_at_info_the_store_disagrees_with_every_other_job_that_a_last_line_is_said_to_be_of():
+    run = clean_run("info")
+    last = {line["job_id"]: index for index, line in enumerate(run.lines) if "rev" in line}
+
+    for index in last.values():
+        report = audited(changed(run.lines, index, job_id="somebody-else"), run.store)
+        assert "disagreement with the store" in kinds(report), run.lines[index]
+
+
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_each_flipped_field_of_a_transition_is_found(data):
