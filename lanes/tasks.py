@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+from collections import deque
 
 from ..log import enter_job
 from ..messages.outcomes import Outcome, OutcomeKind
@@ -39,12 +40,17 @@ class _Loop:
         self._closing = False
         self._loop = first.context.environment.loop()
         self._lanes: dict[int, Lane] = {}
+        self._new: deque[Lane] = deque()
+        self._knows = False
         self._thread = first.context.environment.spawn(self._run, f"loop {first.handler.name}")
 
     def start(self, lane: Lane) -> None:
         self._lanes[lane.id] = lane
         lane.stack = self._thread.stack
-        self._loop.call_soon_threadsafe(self._create, lane)
+        self._new.append(lane)
+        if not self._knows:
+            self._knows = True
+            self._loop.call_soon_threadsafe(self._create_new)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._close_when_idle)
@@ -64,6 +70,12 @@ class _Loop:
         except (SystemExit, KeyboardInterrupt):
             return False
         return True
+
+    def _create_new(self) -> None:
+        # Whoever comes after this line wakes the loop again; all before it are in the queue.
+        self._knows = False
+        while self._new:
+            self._create(self._new.popleft())
 
     def _create(self, lane: Lane) -> None:
         task = self._loop.create_task(self._call(lane))
