@@ -10,6 +10,7 @@ Each measurement has a process of its own. The systems take turns, so that a mac
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -28,7 +29,7 @@ from servers import NoServer, Servers
 from workloads.base import Workload
 
 HERE = Path(__file__).parent
-SECONDS_MAX = {"full": 1800, "quick": 60}
+SECONDS_MAX = {"full": 3600, "quick": 60}
 """What one measurement may take."""
 
 
@@ -45,6 +46,8 @@ def main() -> None:
     )
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="on which disk (default: the temporary one)")
     given = parser.parse_args()
+    # So that a run that is told to end ends its servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     size = "quick" if given.quick else "full"
     whole = not given.quick and given.workloads is None and given.systems == list(SYSTEMS)
     output = given.output or HERE / ("results.jsonl" if whole else "results-quick.jsonl")
@@ -93,9 +96,12 @@ def measured(system: str, workload: str, size: str, folder: str, servers: Server
         try:
             process.wait(SECONDS_MAX[size])
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
             return {"failed": f"it did not end within {SECONDS_MAX[size]} s"}
+        finally:
+            # Its children are of its group: whoever is left when it was too slow, or when the run is broken off.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         if not result.exists():
             return {"failed": errors.read_text("utf-8", errors="replace")[-2000:]}
         found: dict[str, Any] = json.loads(result.read_text("utf-8"))

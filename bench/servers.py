@@ -16,10 +16,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-START_SECONDS_MAX = 60.0
+START_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 20.0
 RABBIT_CONFIGURATION = """
 listeners.tcp.1 = 127.0.0.1:{port}
@@ -33,28 +32,15 @@ REDIS_DATABASES = 10_000
 POSTGRES_PROGRAMS = "/usr/lib/postgresql/*/bin"
 
 
+Processes = list[subprocess.Popen[bytes]]
+"""Each in a group of its own, kept from the moment that it is started, whatever becomes of the start."""
+
+Room = Callable[[], str]
+"""Gives the address of a database, or of whatever else keeps one measurement from the next."""
+
+
 class NoServer(Exception):
     """It is not installed, or did not start; the message says which."""
-
-
-@dataclass
-class Server:
-    """Processes that make a server.
-
-    Attributes:
-        room: gives the address of a database, or whatever keeps one measurement from the next.
-        processes: each in a group of its own.
-    """
-
-    room: Callable[[], str]
-    processes: list[subprocess.Popen[bytes]]
-
-    def kill(self) -> None:
-        """End it. The data is temporary, so nobody waits for a clean end."""
-        for process in self.processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(STOP_SECONDS_MAX)
 
 
 class Servers:
@@ -64,7 +50,8 @@ class Servers:
         self._folder = folder
         # Some of them run as a user of their own, who must get to theirs.
         folder.chmod(0o711)
-        self._running: dict[str, Server | NoServer] = {}
+        self._rooms: dict[str, Room | NoServer] = {}
+        self._processes: Processes = []
 
     def url(self, name: str) -> str:
         """Where a server is reached, with room of its own for one measurement.
@@ -72,38 +59,39 @@ class Servers:
         Raises:
             NoServer: there is none to be had.
         """
-        if name not in self._running:
+        if name not in self._rooms:
             folder = self._folder / name
             folder.mkdir(parents=True)
             try:
-                self._running[name] = STARTERS[name](folder)
+                self._rooms[name] = STARTERS[name](folder, self._processes)
             except NoServer as error:
-                self._running[name] = error
-        found = self._running[name]
+                self._rooms[name] = error
+        found = self._rooms[name]
         if isinstance(found, NoServer):
             raise found
-        return found.room()
+        return found()
 
     def stop(self) -> None:
-        """End all of them."""
-        for server in self._running.values():
-            if isinstance(server, Server):
-                server.kill()
+        """End all of them. The data is temporary, so nobody waits for a clean end."""
+        for process in reversed(self._processes):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(STOP_SECONDS_MAX)
 
 
-def redis(folder: Path) -> Server:
+def redis(folder: Path, processes: Processes) -> Room:
     """Redis that syncs every write before it answers."""
     program, port = _program("redis-server"), _free_port()
     # No pidfile, no snapshot: the append-only file alone is what it is measured with.
     options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "yes"]
     options += ["--databases", str(REDIS_DATABASES)]
-    process = _start([program, *options, "--appendfsync", "always"], folder)
+    process = _start(processes, [program, *options, "--appendfsync", "always"], folder)
     _wait_for_port(port, process)
     numbers = itertools.count()
-    return Server(lambda: f"redis://127.0.0.1:{port}/{next(numbers)}", [process])
+    return lambda: f"redis://127.0.0.1:{port}/{next(numbers)}"
 
 
-def rabbitmq(folder: Path) -> Server:
+def rabbitmq(folder: Path, processes: Processes) -> Room:
     """RabbitMQ with a port mapper, a cookie and a node name of its own."""
     # Debian's wrapper on the PATH drops to a user who cannot write here.
     script = next(iter(sorted(Path("/").glob(f"{RABBIT_SCRIPTS[1:]}/rabbitmq-server"))), None)
@@ -123,19 +111,16 @@ def rabbitmq(folder: Path) -> Server:
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"), "RABBITMQ_CONF_ENV_FILE": str(folder / "env.conf"),
         "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
     }  # fmt: skip
-    mapper = _start([_program("epmd")], folder, epmd_env)
-    node = _start([str(script)], folder, env)
+    mapper = _start(processes, [_program("epmd")], folder, epmd_env)
+    # A node that finds no mapper starts one that outlives it.
+    _wait_for_port(epmd_port, mapper)
+    node = _start(processes, [str(script)], folder, env)
+    _wait_for_port(port, node)
     # Queues have the names of their measurements.
-    server = Server(lambda: f"amqp://guest:guest@127.0.0.1:{port}", [node, mapper])
-    try:
-        _wait_for_port(port, node)
-    except NoServer:
-        server.kill()
-        raise
-    return server
+    return lambda: f"amqp://guest:guest@127.0.0.1:{port}"
 
 
-def postgres(folder: Path) -> Server:
+def postgres(folder: Path, processes: Processes) -> Room:
     """PostgreSQL as it comes, which syncs each commit."""
     programs = next(iter(sorted(Path("/").glob(POSTGRES_PROGRAMS[1:]), reverse=True)), None)
     path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}" if programs else None
@@ -154,7 +139,7 @@ def postgres(folder: Path) -> Server:
     if made.returncode != 0:
         raise NoServer(f"no server: initdb failed: {made.stderr.decode()[-300:]}")
     options = ["-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-    process = _start([*user, program, *options], folder)
+    process = _start(processes, [*user, program, *options], folder)
     _wait_for_port(port, process)
     createdb = [_program("createdb", path), "-h", "127.0.0.1", "-p", str(port), "-U", "bench"]
 
@@ -163,10 +148,10 @@ def postgres(folder: Path) -> Server:
         subprocess.run([*createdb, name], check=True)
         return f"postgresql://bench@127.0.0.1:{port}/{name}"
 
-    return Server(database, [process])
+    return database
 
 
-STARTERS: dict[str, Callable[[Path], Server]] = {"redis": redis, "rabbitmq": rabbitmq, "postgres": postgres}
+STARTERS: dict[str, Callable[[Path, Processes], Room]] = {"redis": redis, "rabbitmq": rabbitmq, "postgres": postgres}
 
 
 def _program(name: str, path: str | None = None) -> str:
@@ -176,13 +161,16 @@ def _program(name: str, path: str | None = None) -> str:
     return found
 
 
-def _start(command: list[str], folder: Path, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    log = (folder / "output.txt").open("ab")
-    with log:
-        return subprocess.Popen(
+def _start(
+    processes: Processes, command: list[str], folder: Path, env: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    with (folder / "output.txt").open("ab") as log:
+        process = subprocess.Popen(
             command, cwd=folder, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=log,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
+    processes.append(process)
+    return process
 
 
 def _free_port() -> int:
