@@ -140,7 +140,7 @@ def read(lines: Iterable[str]) -> Iterator[Sample]:
     """The samples of py-spy's raw format that belong to the jobs."""
     for line in lines:
         stack, _, times = line.rpartition(" ")
-        if not any(mark in stack for mark in LEFT_OUT):
+        if stack and not any(mark in stack for mark in LEFT_OUT):
             yield Sample(tuple(_short(frame) for frame in stack.split(";")), int(times))
 
 

@@ -30,26 +30,34 @@ def enqueue(producers: int, bench: Bench) -> Figures:
         return enqueue_in_tasks(producers, bench, peer)
     peer.queue(next(numbers))
 
-    def produce(until: float, totals: list[int]) -> None:
-        queued = 0
-        while time.perf_counter() < until:
-            peer.queue(next(numbers))
-            queued += 1
-        totals.append(queued)
+    # The threads stay for all rounds, and meet before and after each: starting them is not what is measured.
+    begin, end = threading.Barrier(producers + 1), threading.Barrier(producers + 1)
+    totals, until = [0] * producers, 0.0
+
+    def produce(place: int) -> None:
+        try:
+            while True:
+                begin.wait()
+                queued = 0
+                while time.perf_counter() < until:
+                    peer.queue(next(numbers))
+                    queued += 1
+                totals[place] = queued
+                end.wait()
+        finally:
+            # Only an error leads here; whoever waits for this thread is not to wait for ever.
+            begin.abort()
+            end.abort()
 
     def work(seconds: float) -> int:
-        totals: list[int] = []
+        nonlocal until
         until = time.perf_counter() + seconds
-        if producers == 1:
-            produce(until, totals)
-            return totals[0]
-        threads = [threading.Thread(target=produce, args=(until, totals), daemon=True) for _ in range(producers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        begin.wait()
+        end.wait()
         return sum(totals)
 
+    for place in range(producers):
+        threading.Thread(target=produce, args=(place,), daemon=True).start()
     return closed(peer, bench.rate(work))
 
 
