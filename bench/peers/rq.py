@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import ClassVar
 
 from redis import Redis
-from rq import Queue, SimpleWorker
+from rq import Queue, Retry, SimpleWorker
 from rq.timeouts import TimerDeathPenalty
 from starts import ran
 
 from .base import Peer
 
+RETRY = Retry(max=20)
+
 
 class RQ(Peer):
     title, package = "RQ (Redis)", "rq"
     durability = (
-        "append-only file, appendfsync always: survives a power cut; a job whose worker dies is marked failed, not run"
+        "append-only file, appendfsync always, with retries: survives a power cut; a job whose worker dies is retried "
+        "once its place in the registry has expired"
     )
-    survives_power, survives_worker = True, False
+    survives_power, survives_worker = True, True
     cannot: ClassVar = {"enqueue-async-64": "it has no coroutines"}
 
     def __init__(self, folder: Path, url: str) -> None:
@@ -28,10 +31,10 @@ class RQ(Peer):
         self._queue = Queue(folder.parent.name, connection=self._redis)
 
     def queue(self, number: int) -> None:
-        self._queue.enqueue(nothing, number)
+        self._queue.enqueue(nothing, number, retry=RETRY)
 
     def queue_many(self, numbers: Sequence[int]) -> None:
-        self._queue.enqueue_many([Queue.prepare_data(nothing, (number,)) for number in numbers])
+        self._queue.enqueue_many([Queue.prepare_data(nothing, (number,), retry=RETRY) for number in numbers])
 
     def work(self) -> None:
         worker = _ThreadWorker([self._queue], connection=self._redis)

@@ -14,8 +14,8 @@ from .base import AsyncPeer
 class SAQ(AsyncPeer):
     title, package = "SAQ (Redis)", "saq"
     durability = (
-        "append-only file, appendfsync always: survives a power cut; a job whose worker dies is swept up when its "
-        "heartbeat or timeout is over"
+        "append-only file, appendfsync always, with retries: survives a power cut; a job whose worker dies is swept up "
+        "and retried when its heartbeat or timeout is over"
     )
     survives_power, survives_worker = True, True
     cannot: ClassVar = {"bulk-500": "it has no bulk call"}
@@ -26,7 +26,7 @@ class SAQ(AsyncPeer):
         self.run(self._queue.connect())
 
     async def aqueue(self, number: int) -> None:
-        await self._queue.enqueue("nothing", number=number)
+        await self._queue.enqueue("nothing", number=number, retries=20)
 
     def work(self) -> None:
         self.start(_Worker(self._queue, functions=[nothing], concurrency=1).start())
