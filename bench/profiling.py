@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ SAMPLES_PER_SECOND = 500
 LEFT_OUT = ("_find_and_load ", "RawSqlite.commits_per_second ")
 LINES_TOLD = 30
 PARTS_ON_PAGE = 12
+LIBRARY = re.compile(r"\(/.*/(site-packages|python3\.\d+)/")
 PAGE_WORKLOADS = ("enqueue-1", "bulk-500", "drain-1")
 
 WIDTH, ROW, SMALLEST = 1200, 17, 1.5
@@ -183,7 +185,9 @@ def _part(stack: tuple[str, ...]) -> str:
 
 
 def _short(frame: str) -> str:
-    return frame.replace(f"{PACKAGE}/bench/", "bench/").replace(f"{PACKAGE}/", "lamplighter/")
+    """With the file as a reader on another machine knows it."""
+    frame = frame.replace(f"{PACKAGE}/bench/", "bench/").replace(f"{PACKAGE}/", "lamplighter/")
+    return LIBRARY.sub("(", frame)
 
 
 def _py_spy() -> str:

@@ -150,10 +150,9 @@ def latency_at_half_load(bench: Bench) -> Figures:
     while time.perf_counter() < began + bench.size.seconds_all / 5:
         peer.queue(queued)
         queued += 1
-    capacity = len(ran.at) / (time.perf_counter() - began)
-    # What is left over is done before the pace begins.
     while len(ran.at) < queued:
-        time.sleep(0.005)
+        time.sleep(0.002)
+    capacity = queued / (time.perf_counter() - began)
     return closed(peer, {**beside_raw(bench, peer, capacity / 2), "pace": capacity / 2})
 
 
