@@ -15,7 +15,7 @@ import pytest
 from lamplighter import NotStarted
 from lamplighter.clock import SystemClock
 from lamplighter.environment import Environment, Mailbox
-from lamplighter.messages.mail import Mail, SchedulesChanged, Tick, Ticked
+from lamplighter.messages.mail import Mail, Report, SchedulesChanged, Tick, Ticked
 from lamplighter.stores.sqlite import SqliteStore
 from lamplighter.testing import Simulation
 from lamplighter.testing.clock import ManualTime
@@ -454,6 +454,19 @@ def test_a_turn_answers_all_its_ticks_in_one_message(runtime, time, recorder):
     answers = [len(body.accounts) for body in mail if isinstance(body, Ticked)]
     assert sum(answers) == sum(isinstance(body, Tick) for body in mail) == 100
     assert len(answers) <= statements.count("begin immediate")
+
+
+def test_a_tick_that_a_broker_took_to_its_grave_is_sent_again_at_once(scheduled, time, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("work", "0 * * * *")
+    settle(rt, recorder)
+    rt.life.post.find("scheduler")._sent[schedule] = time.elapsed + 3600
+    advance_to(time, NOON + 1)
+    recorder.until(lambda: not any(len(rt.life.post.find(name).mailbox) for name in ("broker", "scheduler")))
+
+    rt.life.post.tell("scheduler", Report(rt.life.post.new_id()))
+
+    assert recorder.wait_for("slot.fired", schedule=schedule)["slot"] == NOON
 
 
 def test_a_schedule_whose_ticks_are_refused_does_not_hold_up_the_others(scheduled, time, recorder, tmp_path):

@@ -81,6 +81,18 @@ def test_a_slot_ten_seconds_late_is_judged_by_the_policy(
     assert result == Accounting(fires=fires, skipped=skipped, accounted_to=NOON + 10)
 
 
+def test_all_slots_that_are_not_old_fire_each_for_itself() -> None:
+    result = account(
+        parse_when("*/2 * * * * *"), accounted_to=NOON - 1, now=NOON + 4.5, catch_up="skip", catch_up_window=DAY,
+        catch_up_max=1,
+    )  # fmt: skip
+
+    assert [(fire.slot, fire.outcome) for fire in result.fires] == [
+        (NOON, "late"), (NOON + 2, "late"), (NOON + 4, "fired")
+    ]  # fmt: skip
+    assert (result.skipped, result.accounted_to) == ((), NOON + 4.5)
+
+
 def test_nothing_due_is_accounted_for_up_to_now() -> None:
     assert accounted(since=NOON, now=NOON + 299) == Accounting(fires=(), skipped=(), accounted_to=NOON + 299)
 
