@@ -34,6 +34,9 @@ REMEMBERED_SECONDS = 86400.0
 RELOAD_SECONDS_MIN = 1.0
 """What others have changed is read at most this often."""
 
+EARLY_SECONDS = 0.001
+"""So much too early is on time: what a sum of floats rounds away must not put a reload off for ever."""
+
 RELOADED_MAX = 500
 """How many changed schedules one look at the store reads."""
 
@@ -153,7 +156,7 @@ class SchedulerActor(RuntimeActor):
     def _reload_soon(self) -> None:
         """Read what others have changed, now or a little later."""
         wait = self._reload_due - self.context.clock.monotonic()
-        if wait <= 0.0:
+        if wait <= EARLY_SECONDS:
             self._reload()
         elif self._reload_timer is None:
             self._reload_timer = self.context.clock.after(wait, lambda: self._tell_self(Wake(reload=True)))

@@ -15,7 +15,7 @@ import pytest
 from lamplighter import NotStarted
 from lamplighter.clock import SystemClock
 from lamplighter.environment import Environment, Mailbox
-from lamplighter.messages.mail import Mail, Report, SchedulesChanged, Tick, Ticked
+from lamplighter.messages.mail import Mail, Report, SchedulesChanged, Tick, Ticked, Wake
 from lamplighter.stores.sqlite import SqliteStore
 from lamplighter.testing import Simulation
 from lamplighter.testing.clock import ManualTime
@@ -401,6 +401,18 @@ def test_a_slot_that_a_neighbour_has_fired_is_not_tried_here(scheduled, time, re
 
     assert len(recorder.of("slot.fired", schedule=schedule)) == 1
     assert recorder.of("slot.taken") == []
+
+
+def test_a_reload_whose_timer_is_a_rounding_error_early_is_not_put_off_for_ever(scheduled, time, recorder):
+    rt = scheduled()
+    settle(rt, recorder)
+    scheduler, looks = rt.life.post.find("scheduler"), rt.life.store.looks
+    scheduler._reload_due, scheduler._reload_timer = time.elapsed + 1e-9, object()
+
+    rt.life.post.tell("scheduler", Wake(reload=True))
+    settle(rt, recorder)
+
+    assert rt.life.store.looks > looks
 
 
 def test_old_news_of_a_schedule_changes_nothing(scheduled, time, recorder):
