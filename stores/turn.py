@@ -113,7 +113,7 @@ class SqliteTurn(SlotTurn, BootTurn):
             return stored_twin(self._connection, job), False
         self._rev = rev
         stored = born(job, cast(int, inserted.lastrowid), rev)
-        self._note_expiry(stored)
+        self._note(stored)
         self.transitions.append(Transition("job.queued", stored, None, rev, {}))
         return stored, True
 
@@ -421,14 +421,20 @@ class SqliteTurn(SlotTurn, BootTurn):
             return None
         self._rev = rev
         moved = JobRecord._make(record)
-        self._note_expiry(moved)
+        self._note(moved)
         told = {**fields, **sums(trail)} if summing else fields
         self.transitions.append(Transition(event, moved, before.state, rev, told))
         return moved
 
-    def _note_expiry(self, job: JobRecord) -> None:
-        if job.state == JobState.QUEUED and job.expires_at is not None:
+    def _note(self, job: JobRecord) -> None:
+        """What `OVERVIEW` could not know of yet."""
+        if job.state != JobState.QUEUED:
+            return
+        if job.expires_at is not None:
             self.expiry = job.expires_at if self.expiry is None else min(self.expiry, job.expires_at)
+        if job.suspect_until is not None:
+            # No later turn may come.
+            self._has_suspects = True
 
     def _one(self, query: str, *values: Any) -> Any:
         row = self._connection.execute(query, values).fetchone()

@@ -82,6 +82,16 @@ class ClaimPromises(StoreCase):
         assert [job.id for job in take(store, begun=9)] == ["a"]
         assert take(store, begun=9, suspect=False) == []
 
+    def test_a_job_that_has_become_a_suspect_in_a_turn_can_be_claimed_in_it(self, store: Store) -> None:
+        """Turn.claim: at most one suspect."""
+        put(store, new("a"))
+        suspect = RETRY._replace(suspect_until=NOW + 60)
+        with store.turn("b", NOW) as turn:
+            (claim,) = turn.claim(want())
+            turn.settle(claim.job, FAILED, suspect)
+
+            assert [claim.job.claim_no for claim in turn.claim(want())] == [2]
+
     def test_prefetched_claims_are_not_begun(self, store: Store) -> None:
         """Want.begun: how many of each kind, at most."""
         put(store, new("a"), new("b"), new("c"))
