@@ -83,7 +83,8 @@ class _Loop:
         lane.interrupt = lambda: self._cancel(task)
         lane.kill = lambda: self._watch(lane)
         if lane.cancelled:
-            task.cancel()
+            # After its first step: a task that never began would never say that it has ended.
+            self._cancel(task)
 
     async def _call(self, lane: Lane) -> None:
         ending = Ending()

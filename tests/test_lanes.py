@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from types import SimpleNamespace
 
 import pytest
 from lamplighter.environment import Environment
 from lamplighter.lanes.lane import Lane
 from lamplighter.lanes.line import Line
+from lamplighter.lanes.tasks import TaskRunner
 from lamplighter.limits import Limits
 from lamplighter.messages.jobs import Claim, JobRecord
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
@@ -32,8 +35,9 @@ class House:
             ended=lambda lane, outcome, seconds, following: self.told.append((lane.id, following and following.id)),
         )
 
-    def lane(self, claim):
-        return Lane(claim.job.no, SimpleNamespace(name="x"), claim, self.context, self.heir_of)
+    def lane(self, claim, fn=None):
+        handler = SimpleNamespace(name="x", fn=fn, wanted=None, auto_done=True)
+        return Lane(claim.job.no, handler, claim, self.context, lambda lane: self.heir_of(lane))
 
     def heir_of(self, _):
         return self.line.serve(self.lane)
@@ -133,3 +137,21 @@ def test_those_that_must_go_leave_and_the_rest_keeps_its_order():
     assert line.keys() == [(4, 1), (2, 1)]
     assert line.clear() == [claim(4), claim(2)]
     assert line.take() is None
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["the first on its loop", "one that follows another"])
+def test_a_task_that_was_signalled_before_it_began_ends_all_the_same(house, first):
+    """asyncio never enters a coroutine that was cancelled before its first step, so nothing told that its lane had ended."""
+    ended = threading.Event()
+    house.context.ended = lambda lane, *_: ended.set() if lane.claim == claim(1) else None
+    lane = house.lane(claim(1), fn=lambda job: asyncio.sleep(60))
+    lane.signal("cancelled")
+    runner = TaskRunner()
+    if first:
+        runner.start(lane)
+    else:
+        house.heir_of = lambda _: lane
+        runner.start(house.lane(claim(2), fn=lambda job: asyncio.sleep(0)))
+
+    assert ended.wait(30)
+    runner.close()
