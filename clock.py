@@ -79,7 +79,9 @@ class SystemClock:
     """The real clock."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        # Entered itself: a lane's thread may be struck inside of a Condition's `__enter__`, and would keep the lock.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._monotonic: list[tuple[float, int, _Call]] = []
         self._wall: list[tuple[float, int, _Call]] = []
         self._order = itertools.count()
@@ -111,14 +113,14 @@ class SystemClock:
         self._thread.start()
 
     def stop(self) -> None:
-        with self._changed:
+        with self._lock:
             self._stopped = True
             self._changed.notify()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(STEP_SECONDS_MAX)
 
     def _add(self, heap: list[tuple[float, int, _Call]], timed: _Call, monotonic: float) -> Timer:
-        with self._changed:
+        with self._lock:
             heapq.heappush(heap, (timed.due, next(self._order), timed))
             # Only what comes before the end of its wait: most timers do not, and each wake-up costs.
             if monotonic < self._waits_until:
@@ -127,7 +129,7 @@ class SystemClock:
 
     def _count_cancelled(self) -> None:
         """Drop cancelled calls once they are the most: a deadline of an hour would else outlive its job by that."""
-        with self._changed:
+        with self._lock:
             self._cancelled += 1
             if self._cancelled > max(CANCELLED_CALLS_MIN, (len(self._monotonic) + len(self._wall)) // 2):
                 for heap in (self._monotonic, self._wall):
@@ -138,7 +140,7 @@ class SystemClock:
     def _wait(self) -> None:
         offset = time.time() - time.monotonic()
         while True:
-            with self._changed:
+            with self._lock:
                 if self._stopped:
                     return
                 due = self._take_due()

@@ -47,13 +47,18 @@ class Mailbox:
 
     def put(self, envelope: Any) -> None:
         """Add at the end."""
-        self._mail.append(envelope)
-        self._arrived.put(None)
+        try:
+            self._mail.append(envelope)
+        finally:
+            # A lane's thread may be struck in between, and its reader would from then on be one behind.
+            self._arrived.put(None)
 
     def get(self) -> Any:
         """Take the first, waiting for it."""
-        self._arrived.get()
-        return self._mail.popleft()
+        while True:
+            self._arrived.get()
+            if self._mail:
+                return self._mail.popleft()
 
     def empty(self) -> bool:
         """Whether nothing waits."""
@@ -72,7 +77,7 @@ class Mailbox:
             self._arrived.get_nowait()
         except queue.Empty:
             return None
-        return self._mail.popleft()
+        return self._mail.popleft() if self._mail else None
 
     def __len__(self) -> int:
         return len(self._mail)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from types import SimpleNamespace
 
 import pytest
-from lamplighter.environment import Environment
+from lamplighter.environment import Environment, Mailbox
+from lamplighter.lanes.handler import JobTimeout
 from lamplighter.lanes.lane import Lane
 from lamplighter.lanes.line import Line
 from lamplighter.lanes.tasks import TaskRunner
@@ -155,3 +157,20 @@ def test_a_task_that_was_signalled_before_it_began_ends_all_the_same(house, firs
 
     assert ended.wait(30)
     runner.close()
+
+
+def test_a_lane_that_is_struck_as_it_tells_something_leaves_no_mail_unread():
+    """JobTimeout came between the two steps of `put`, and from then on the broker was one message behind."""
+
+    class Struck(deque):
+        def append(self, mail):
+            super().append(mail)
+            raise JobTimeout
+
+    mailbox = Mailbox()
+    mailbox._mail = Struck()
+    with pytest.raises(JobTimeout):
+        mailbox.put("progress")
+
+    assert mailbox.take() == "progress"
+    assert (mailbox.take(), mailbox.empty()) == (None, True)
