@@ -84,7 +84,7 @@ class HandlerActor(RuntimeActor):
 
     def current(self) -> list[str]:
         """The ids of the jobs that it runs now."""
-        return [lane.claim.job.id for lane in list(self._running.values())]
+        return [lane.claim.job.id for lane in list(self._running.values()) if not lane.ended]
 
     def on_start(self) -> None:
         """Runs on the actor's thread: what its predecessor has left running counts no longer, and is told so."""
@@ -189,8 +189,8 @@ class HandlerActor(RuntimeActor):
         if len(self._line):
             busy = Counter(lane.handler.id for lane in list(self._running.values()))
             handlers = self._handlers()
-            if not handlers:
-                # The last one was removed while these claims were on their way.
+            if not handlers or self._line.closed:
+                # The last one was removed, or all was interrupted, while these claims were on their way.
                 self._give_back(self._line.clear())
             while free := [handler for handler in handlers if busy[handler.id] < handler.concurrency]:
                 claim = self._line.take()

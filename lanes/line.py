@@ -19,12 +19,12 @@ class Waiting(NamedTuple):
 
 
 class Line:
-    """Whoever takes a claim has it alone. Once closed, nobody takes any."""
+    """Whoever takes a claim has it alone. Once closed, no lane takes any."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: deque[Waiting] = deque()
-        self._closed = False
+        self.closed = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -47,7 +47,7 @@ class Line:
     def serve(self, open_lane: Callable[[Claim], Lane | None]) -> Lane | None:
         """A lane for the first, which goes only if it gets one: at no moment has it neither place."""
         with self._lock:
-            lane = open_lane(self._waiting[0].claim) if self._waiting and not self._closed else None
+            lane = open_lane(self._waiting[0].claim) if self._waiting and not self.closed else None
             if lane is not None:
                 self._waiting.popleft()
             return lane
@@ -72,4 +72,4 @@ class Line:
     def close(self) -> None:
         """From now on no lane is opened."""
         with self._lock:
-            self._closed = True
+            self.closed = True

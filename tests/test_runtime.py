@@ -18,6 +18,8 @@ import pykka
 import pytest
 import structlog
 from lamplighter import JobFailed, NotStarted, Runtime, RuntimeFailed, StoreUnavailable, UsageError
+from lamplighter.messages.jobs import Claim
+from lamplighter.messages.mail import Interrupt, Run
 
 
 def lamplighter_threads():
@@ -173,6 +175,39 @@ def test_what_does_not_finish_within_the_drain_is_interrupted_and_uses_no_attemp
     other = runtime()
     stored = other.jobs.get(job)
     assert (stored.state, stored.attempt, stored.record.interruptions) == ("queued", 0, 0)
+
+
+def test_a_claim_that_comes_after_all_was_interrupted_is_given_back_and_not_started(runtime, recorder):
+    # The broker was in a turn when a stop without a drain began: what it claimed in it was started, and waited for.
+    rt = runtime()
+    ran = []
+    rt.jobs.add_handler("work", lambda job: ran.append(job.id))
+    record = rt.jobs.queue("work", delay=3600).record._replace(state="running", claim_no=1)
+    recorder.until(lambda: rt.life.post.find("handler:work"), "the HandlerActor to be there")
+    actor = rt.life.post.find("handler:work")
+
+    rt.life.post.tell(actor.name, Interrupt(handler_id=None, reason="the runtime stopped"))
+    rt.life.post.tell(actor.name, Run(claims=(Claim(record),)))
+
+    recorder.until(lambda: actor.mailbox.empty() and actor.busy_since is None and actor.is_quiet, "it to be quiet")
+    assert ran == []
+
+
+def test_a_job_that_has_ended_is_not_among_the_current_ones(runtime, recorder):
+    # Its lane had given its place on, and the actor had not heard of it: with one lane there were two jobs.
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None)
+    recorder.until(lambda: rt.life.post.find("handler:work"), "the HandlerActor to be there")
+    actor, record = rt.life.post.find("handler:work"), rt.jobs.queue("other").record
+    lane = rt.life.lanes.open_lane(rt.registry.handlers("work")[0], Claim(record), lambda lane: None)
+
+    actor._running[lane.id] = lane
+    before = actor.current()
+    lane.close()
+    after = actor.current()
+    actor._running.clear()
+
+    assert (before, after) == ([record.id], [])
 
 
 def test_wait_returns_when_the_runtime_has_stopped(runtime):
