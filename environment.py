@@ -107,7 +107,11 @@ class SystemThread(threading.Thread):
 
     def stack(self) -> str:
         frame = sys._current_frames().get(self.ident or 0)
-        return "" if frame is None else "".join(traceback.format_stack(frame))
+        try:
+            return "" if frame is None else "".join(traceback.format_stack(frame))
+        except Exception as error:
+            # It runs on while its frames are read, and one that has returned need not look like a frame any more.
+            return f"its stack could not be read: {error!r}"
 
     def strike(self, error: type[BaseException] | None) -> None:
         raised = None if error is None else ctypes.py_object(error)

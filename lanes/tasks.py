@@ -140,5 +140,9 @@ class _Loop:
 
     def _stack_of(self, task: asyncio.Task[None]) -> str:
         text = io.StringIO()
-        task.print_stack(file=text)
+        try:
+            task.print_stack(file=text)
+        except Exception as error:
+            # It runs on while its frames are read.
+            text.write(f"its stack could not be read: {error!r}")
         return text.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 from collections import deque
 from types import SimpleNamespace
 
@@ -174,3 +175,19 @@ def test_a_lane_that_is_struck_as_it_tells_something_leaves_no_mail_unread():
 
     assert mailbox.take() == "progress"
     assert (mailbox.take(), mailbox.empty()) == (None, True)
+
+
+def test_a_stack_that_changes_while_it_is_read_harms_nobody(monkeypatch):
+    """The HandlerActor looked at a lane that was just returning, and died of it: a frame had turned into a bool."""
+
+    def unreadable(frame):
+        raise AttributeError("'bool' object has no attribute 'f_lineno'")
+
+    monkeypatch.setattr(traceback, "format_stack", unreadable)
+    ended = threading.Event()
+    thread = Environment().spawn(ended.wait, "lane")
+
+    assert "could not be read" in thread.stack()
+    ended.set()
+    thread.join(30)
+    assert thread.stack() == ""
