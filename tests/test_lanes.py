@@ -144,7 +144,7 @@ def test_those_that_must_go_leave_and_the_rest_keeps_its_order():
 
 @pytest.mark.parametrize("first", [True, False], ids=["the first on its loop", "one that follows another"])
 def test_a_task_that_was_signalled_before_it_began_ends_all_the_same(house, first):
-    """asyncio never enters a coroutine cancelled before its first step, so nothing told that its lane had ended."""
+    """asyncio never enters a coroutine that was cancelled before its first step, so nothing told of the lane's end."""
     ended = threading.Event()
     house.context.ended = lambda lane, *_: ended.set() if lane.claim == claim(1) else None
     lane = house.lane(claim(1), fn=lambda job: asyncio.sleep(60))

@@ -25,6 +25,9 @@ JOBS = 60
 MINUTES = 2.0
 """Virtual time with faults."""
 
+LANES = {"work": 2, "single": 3}
+"""How many jobs of a name may run at once in one boot."""
+
 SETTLE_SECONDS = 4 * 3600.0
 """Within this, without faults, whatever is due must be done; a clock that was stepped back has that far to go again."""
 
@@ -71,20 +74,23 @@ class Host:
         self.seed = seed
         self.claimed: dict[str, str] = {}
         self.overslept: list[str] = []
+        self.running: dict[tuple[str | None, str], dict[str, Job]] = {}
+        self.crowded: list[str] = []
         self.returned: Counter[str] = Counter()
         self.requeued: set[str] = set()
 
     def boot(self, runtime: Runtime) -> None:
         """Add handlers and schedules; runs in every life of every process."""
         jobs = runtime.jobs
-        jobs.add_handler("work", self.work, concurrency=2, timeout=20, max_attempts=4, backoff=[1, 5])
+        jobs.add_handler("work", self.work, concurrency=LANES["work"], timeout=20, max_attempts=4, backoff=[1, 5])
         jobs.add_handler("quick", lambda job: job.data, concurrency=1, max_attempts=50, backoff=[0.5])
         jobs.add_handler("async", self.work_async, concurrency=4, timeout=15, max_attempts=50, backoff=[1])
         jobs.add_handler("child", in_child, concurrency=2, timeout=4, max_attempts=5, backoff=[1], isolation="process")
         jobs.add_handler("later", self.leave_open, timeout=30, auto_done=False, max_attempts=3, backoff=[1])
         jobs.add_handler(
-            "single", self.work, concurrency=3, concurrency_total=1, timeout=20, max_attempts=3, backoff=[1]
-        )
+            "single", self.work, concurrency=LANES["single"], concurrency_total=1,
+            timeout=20, max_attempts=3, backoff=[1],
+        )  # fmt: skip
         scheduler = runtime.scheduler
         scheduler.add("quick", "*/15 * * * * *", "tick", catch_up="all", catch_up_max=5)
         scheduler.add("work", "@every 40s", 3, catch_up="latest", overlap="skip")
@@ -94,8 +100,15 @@ class Host:
     # --- handlers -------------------------------------------------------------------------------------------
 
     def work(self, job: Job) -> object:
-        """As `_work`, and counts the times that it was not told to stop."""
-        result = self._work(job)
+        """As `_work`; counts the times that it was not told to stop, and who runs beside it."""
+        running = self.running.setdefault((job.record.boot, job.name), {})
+        running[job.token] = job
+        if sum(not one.cancelled for one in running.values()) > LANES[job.name]:
+            self.crowded.append(job.token)
+        try:
+            result = self._work(job)
+        finally:
+            del running[job.token]
         self.returned[job.id] += not job.cancelled
         return result
 
@@ -280,6 +293,7 @@ def scenario(seed: int) -> Counter[str]:
         deaths = sum(simulation.reached[kind] for kind in ("kill_process", "power_cut", "kill_child", "gave_up"))
         check_store(simulation.runtime, deaths=deaths)
         assert not host.overslept, f"slept through their timeout: {host.overslept}"
+        assert not host.crowded, f"ran beside too many: {host.crowded}"
         is_kept = simulation.runtime.limits.keep_done_seconds > JOBS * 60
         if faults.crash_only == "broker" and is_kept and not simulation.reached["gave_up"]:
             again = {job_id: times for job_id, times in host.returned.items() if times > 1}
