@@ -326,6 +326,7 @@ class Life:
         """Take no new work, let running jobs finish for `drain` seconds, interrupt the rest, end."""
         self.log.emit("runtime.stopping", drain=drain)
         self.post.tell("supervisor", StopChild(child="scheduler"))
+        self.memory.draining = True
         self.post.tell("broker", Drain())
         handlers = [name for name in self.post.names() if name.startswith("handler:")]
         for name in handlers:

@@ -109,6 +109,7 @@ class JobBroker(RuntimeActor):
             presence=presence,
             has_handler=has_handler,
             age=context.clock.monotonic,
+            draining=memory.draining,
         )
         self._pending: list[Mail] = []
         self._memory = memory

@@ -177,6 +177,29 @@ def test_what_does_not_finish_within_the_drain_is_interrupted_and_uses_no_attemp
     assert (stored.state, stored.attempt, stored.record.interruptions) == ("queued", 0, 0)
 
 
+def test_a_broker_that_is_started_while_the_runtime_stops_claims_nothing(runtime, recorder):
+    # Only the broker that had heard of the stop knew of it; its successor went on handing out work.
+    rt = runtime()
+    release = threading.Event()
+    rt.jobs.add_handler("work", lambda job: release.wait(30), concurrency=2)
+    rt.jobs.queue("work")
+    running = recorder.wait_for("job.started")["job_id"]
+
+    stopping = threading.Thread(target=rt.stop, kwargs={"drain": 30})
+    stopping.start()
+    recorder.wait_for("runtime.stopping")
+    rt.life.post.find("broker").actor_ref.tell("no mail of ours")
+    recorder.wait_for("actor.restarted", child="broker")
+    waiting = rt.jobs.queue("work")
+    recorder.until(lambda: rt.life.post.find("broker")._desk.rooms, "its HandlerActor to answer")
+    rt.jobs.resume("another turn")
+    release.set()
+    stopping.join(30)
+
+    assert [event["job_id"] for event in recorder.of("job.claimed")] == [running]
+    assert waiting.state == "queued"
+
+
 def test_a_claim_that_comes_after_all_was_interrupted_is_given_back_and_not_started(runtime, recorder):
     # The broker was in a turn when a stop without a drain began: what it claimed in it was started, and waited for.
     rt = runtime()

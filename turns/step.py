@@ -103,11 +103,13 @@ class Memory:
         expected: jobs in hosts' own transactions, which are looked for until they appear.
         told: what the boot remembers of the last turn that the log was told of.
         jumped: by how many seconds wall time was stepped since a turn heeded it. The clock's thread adds, a turn takes.
+        draining: whether the runtime is stopping, so that no broker claims anything more.
     """
 
     expected: dict[str, Expect] = field(default_factory=dict)
     told: tuple[Deed, ...] = ()
     jumped: Seconds = 0.0
+    draining: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def jump(self, delta: Seconds) -> None:
