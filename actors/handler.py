@@ -373,8 +373,9 @@ class HandlerActor(RuntimeActor):
     def _detach(self, handler_id: str, drain: float | None) -> None:
         if drain is not None:
             self._later(drain, Interrupt(handler_id=handler_id, reason="its handler was removed"))
-        if not self._handlers():
-            self._give_back(self._line.clear())
+        left = bool(self._handlers())
+        # Asked of the line in any case: a lane of this handler that is just opening is among the running ones then.
+        self._give_back(self._line.remove(lambda _: not left))
         self._lanes.close(handler_id)
 
     def _interrupt(self, handler_id: str | None, reason: str) -> None:

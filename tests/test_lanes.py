@@ -131,6 +131,28 @@ def test_a_claim_is_in_line_until_its_lane_is_there():
     assert seen == [(claim(2), 1)]
 
 
+def test_whoever_takes_claims_out_waits_for_a_lane_that_is_just_opening():
+    """A handler that is removed relies on it: what its last lane has opened is then there, to be interrupted."""
+    line, opening, there, order = Line(), threading.Event(), threading.Event(), []
+    line.add([claim(2)], 0.0)
+
+    def open_lane(_):
+        opening.set()
+        there.wait(30)
+        order.append("opened")
+
+    threads = [threading.Thread(target=line.serve, args=[open_lane])]
+    threads.append(threading.Thread(target=lambda: (line.remove(lambda _: False), order.append("looked"))))
+    threads[0].start()
+    opening.wait(30)
+    threads[1].start()
+    there.set()
+    for thread in threads:
+        thread.join(30)
+
+    assert order == ["opened", "looked"]
+
+
 def test_those_that_must_go_leave_and_the_rest_keeps_its_order():
     line = Line()
     line.add([claim(1), claim(2), claim(3)], 0.0)
