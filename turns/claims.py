@@ -83,6 +83,7 @@ def ended(step: Step, body: Ended) -> None:
 def progressed(step: Step, body: Progressed) -> None:
     """A job says how far it is. Whoever waits for its end is told it too, from what its room holds."""
     step.turn.note_progress(body.key, body.progress)
+    # At once, because its end may come in the same turn. If that is rolled back, this mail is applied again.
     for room in step.desk.rooms.values():
         if body.key in room.held:
             room.held[body.key] = room.held[body.key]._replace(progress=body.progress)
