@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -314,9 +315,14 @@ def test_a_store_address_that_cannot_be_is_refused(store):
         Runtime(store)
 
 
-def test_rabbitmq_is_said_not_to_be_there_yet():
-    with pytest.raises(NotSupported, match="SQLite only"):
+def test_a_missing_pika_is_said_with_the_line_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pika", None)
+    monkeypatch.delitem(sys.modules, "lamplighter.rabbit.pika_link", raising=False)
+
+    with pytest.raises(NotSupported, match=r"pip install 'lamplighter\[rabbitmq\]'") as caught:
         Runtime("amqp://user:secret@host/vhost")
+
+    assert "secret" not in str(caught.value)
 
 
 def test_an_unknown_durability_is_refused():
