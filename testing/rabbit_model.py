@@ -190,6 +190,8 @@ class ModelServer:
                     self._bind(exchange, (key, "queue", name))
 
     def _bind(self, exchange: str, binding: tuple[str, str, str]) -> None:
+        if exchange not in self.exchanges:
+            raise Refused(f"no exchange {exchange}", NOT_FOUND)
         if binding not in self.exchanges[exchange]:
             self.exchanges[exchange].append(binding)
 

@@ -1,0 +1,249 @@
+"""The model of a RabbitMQ does what a real one does: each scenario is played to both, on the level of the link."""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from lamplighter.environment import spawn
+from lamplighter.rabbit import topology
+from lamplighter.rabbit.address import parse_address
+from lamplighter.rabbit.link import Arrival, Link, LinkLost, Message, QueueSpec, Refused
+from lamplighter.rabbit.pika_link import PikaLink
+from lamplighter.testing.rabbit_model import ModelLink, ModelServer
+
+SECONDS_MAX = 15.0
+JOBS = QueueSpec(name="jobs", arguments=topology.QUORUM)
+DELAY_SECONDS = 0.2
+
+
+class Listener:
+    """Ears that a test can wait at."""
+
+    def __init__(self) -> None:
+        self.sessions: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def connected(self, session: int) -> None:
+        self.sessions.put(session)
+
+    def lost(self, session: int, reason: str, *, refused: bool) -> None:
+        pass
+
+    def arrived(self, arrival: Arrival) -> None:
+        self.arrivals.put(arrival)
+
+    def cancelled(self, session: int, consumer: str) -> None:
+        self.ended.put(consumer)
+
+    def blocked(self, reason: str | None) -> None:
+        pass
+
+
+class Player:
+    """A link with its ears, for a scenario to play with."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.ears = Listener()
+        link.start(self.ears)
+        self.session = self.ears.sessions.get(timeout=SECONDS_MAX)
+
+    def have(self, *wanted: Any) -> None:
+        self.link.setup(wanted).result(SECONDS_MAX)
+
+    def publish(self, *bodies: str, **options: Any) -> Any:
+        messages = [Message("", options.pop("key", JOBS.name), body.encode(), **options) for body in bodies]
+        return self.link.send(messages).result(SECONDS_MAX)
+
+    def consume(self, tag: str, prefetch: int, queue: str = JOBS.name) -> None:
+        self.link.consume(self.session, queue, tag, prefetch=prefetch)
+
+    def take(self, count: int) -> list[Arrival]:
+        return [self.ears.arrivals.get(timeout=SECONDS_MAX) for _ in range(count)]
+
+    def has_nothing(self) -> bool:
+        """Nothing more has come once the server has answered another question, and a moment later."""
+        self.link.look(JOBS.name).result(SECONDS_MAX)
+        try:
+            self.ears.arrivals.get(timeout=0.1)
+        except queue.Empty:
+            return True
+        return False
+
+
+@pytest.fixture(params=["model", "server"])
+def player(request: pytest.FixtureRequest) -> Iterator[Callable[[], Player]]:
+    """Makes players on one empty model, or one empty virtual host."""
+    players: list[Player] = []
+    model = ModelServer()
+    url = request.getfixturevalue("url") if request.param == "server" else ""
+
+    def make() -> Player:
+        if request.param == "model":
+            players.append(Player(ModelLink(model)))
+        else:
+            address, chance = parse_address(url), random.Random()
+            link = PikaLink(address, spawn=spawn, event=threading.Event, chance=chance, name="scenario")
+            players.append(Player(link))
+        return players[-1]
+
+    make.model = model if request.param == "model" else None  # type: ignore[attr-defined]
+    yield make
+    for one in players:
+        one.link.stop()
+
+
+def bodies(arrivals: list[Arrival]) -> list[str]:
+    return [arrival.body.decode() for arrival in arrivals]
+
+
+def test_what_is_published_is_confirmed_and_delivered_in_order_up_to_the_prefetch(player) -> None:
+    one = player()
+    one.have(JOBS)
+
+    sent = one.publish("a", "b", "c")
+    one.consume("first", 2)
+    first = one.take(2)
+    only_two = one.has_nothing()
+    one.link.settle(one.session, [first[0].tag])
+
+    assert (tuple(sent.returned), tuple(sent.refused)) == ((), ())
+    assert (bodies(first), only_two, bodies(one.take(1))) == (["a", "b"], True, ["c"])
+
+
+def test_what_reaches_no_queue_is_returned_if_it_must_and_dropped_if_not(player) -> None:
+    one = player()
+    one.have(JOBS)
+
+    sent = one.link.send(
+        [Message("", JOBS.name, b"a"), Message("", "nobody", b"b"), Message("", "nobody", b"c", mandatory=False)]
+    ).result(SECONDS_MAX)
+
+    assert (tuple(sent.returned), tuple(sent.refused)) == ((1,), ())
+
+
+def test_a_link_that_ends_gives_back_what_it_has_and_the_next_knows_how_often(player) -> None:
+    one, other = player(), player()
+    one.have(JOBS)
+    one.publish("a")
+    one.consume("first", 5)
+    fresh = one.take(1)
+
+    one.link.stop()
+    other.consume("second", 5)
+    again = other.take(1)
+
+    assert (bodies(fresh), fresh[0].redeliveries) == (["a"], 0)
+    assert (bodies(again), again[0].redeliveries) == (["a"], 1)
+
+
+def test_what_is_given_back_comes_again_and_is_counted(player) -> None:
+    one = player()
+    one.have(JOBS)
+    one.publish("a")
+    one.consume("first", 1)
+    (fresh,) = one.take(1)
+
+    one.link.settle(one.session, (), (fresh.tag,))
+
+    assert [(one.body, one.redeliveries) for one in one.take(1)] == [(b"a", 1)]
+
+
+def test_a_consumer_that_ended_keeps_what_it_has_and_gets_no_more(player) -> None:
+    one = player()
+    one.have(JOBS)
+    one.publish("a")
+    one.consume("first", 5)
+    (held,) = one.take(1)
+    one.link.cancel(one.session, "first")
+    one.publish("b")
+    nothing = one.has_nothing()
+    one.link.settle(one.session, [held.tag])
+    one.consume("second", 5)
+
+    assert (nothing, bodies(one.take(1))) == (True, ["b"])
+
+
+def test_only_one_consumer_is_active_where_only_one_may_and_the_next_takes_over(player) -> None:
+    one, other = player(), player()
+    ledger = QueueSpec(name="only", arguments={**topology.QUORUM, "x-single-active-consumer": True})
+    one.have(ledger)
+    one.consume("first", 5, "only")
+    one.publish("a", key="only")
+    held = one.take(1)
+    other.consume("second", 5, "only")
+    one.publish("b", key="only")
+    held += one.take(1)
+
+    one.link.stop()
+
+    assert (bodies(held), sorted(bodies(other.take(2)))) == (["a", "b"], ["a", "b"])
+
+
+def test_a_delayed_message_walks_down_the_ladder_and_comes_to_its_queue(player) -> None:
+    one = player()
+    work = topology.job_queue("work")
+    one.have(*topology.foundation(), work, JOBS)
+    exchange, key, rest = topology.route(work.name, DELAY_SECONDS)
+    one.consume("first", 5, work.name)
+
+    sent = one.link.send([Message(exchange, key, b"later", headers={"kept": 1})]).result(SECONDS_MAX)
+    if player.model is not None:
+        assert one.has_nothing()
+        player.model.let_pass(DELAY_SECONDS)
+
+    (arrival,) = one.take(1)
+    assert (tuple(sent.returned), rest) == ((), 0.0)
+    assert (arrival.body, arrival.redeliveries, (arrival.headers or {})["kept"]) == (b"later", 0, 1)
+
+
+def test_a_queue_with_other_arguments_is_refused_and_the_link_lives_on(player) -> None:
+    one = player()
+    one.have(JOBS)
+
+    with pytest.raises(Refused) as caught:
+        one.have(QueueSpec(name=JOBS.name, arguments={"x-queue-type": "quorum"}))
+
+    assert caught.value.code == 406
+    assert one.link.look(JOBS.name).result(SECONDS_MAX) == (0, 0)
+
+
+def test_what_leads_from_an_exchange_that_is_not_there_is_refused(player) -> None:
+    with pytest.raises(Refused) as caught:
+        player().have(topology.job_queue("work"))
+
+    assert caught.value.code == 404
+
+
+def test_a_queue_that_is_not_there_is_said(player) -> None:
+    with pytest.raises(Refused) as caught:
+        player().link.look("nowhere").result(SECONDS_MAX)
+
+    assert caught.value.code == 404
+
+
+def test_what_was_taken_aside_goes_back_but_for_what_is_wanted(player) -> None:
+    one = player()
+    one.have(JOBS)
+    one.publish("a", "b", "c")
+
+    fetched = one.link.fetch(JOBS.name, 10).result(SECONDS_MAX)
+    fetched.done((1,))
+    one.consume("first", 5)
+
+    assert (fetched.bodies, sorted(bodies(one.take(2)))) == ([b"a", b"b", b"c"], ["a", "c"])
+    assert one.has_nothing()
+
+
+def test_a_link_that_was_stopped_says_so(player) -> None:
+    one = player()
+    one.link.stop()
+
+    with pytest.raises(LinkLost):
+        one.publish("a")
