@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import random
+import resource
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lamplighter import Runtime, StoreUnavailable
 
+from ..conftest import Recorder
 from ..faults.kit import SECONDS_MAX, Host, count, eventually, now_in
 from .conftest import Vhosts
 from .kit import Effects, Fleet, Producer, left_in
+
+GROWN_BYTES_MAX = 20_000_000
+"""What a host may grow by while its server is away, however long."""
 
 TAKEOVER_SECONDS_MAX = 10.0
 """The longest that slots wait for another runtime to fire them, once their leader's process is dead."""
@@ -113,3 +120,40 @@ def the_leader(fleet: Fleet) -> int:
 
 def _said(host: Host) -> list[str]:
     return host.lines_until(now_in(0.0))
+
+
+@pytest.mark.timeout(900)
+def test_a_server_that_is_away_for_long_costs_no_memory_and_is_found_again_soon(
+    vhosts: Vhosts, url: str, runtime: Callable[..., Runtime], recorder: Recorder
+) -> None:
+    away_seconds, node = count(3, 300), vhosts.server.nodes[0]
+    one = runtime(url, reply_seconds_max=0.5)
+    one.jobs.add_handler("work", lambda job: job.data)
+    one.jobs.join(one.jobs.queue("work", 0), timeout=SECONDS_MAX)
+    node.let_sync()
+
+    node.kill()
+    recorder.wait_for("store.unavailable")
+    before, until, refused, slowest = resident_bytes(), time.monotonic() + away_seconds, 0, 0.0
+    while time.monotonic() < until:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            one.jobs.queue("work", "x" * 100_000)
+        refused, slowest = refused + 1, max(slowest, time.monotonic() - began)
+    grown = resident_bytes() - before
+    node.start()
+    began = time.monotonic()
+    recorder.wait_for("store.available", timeout=SECONDS_MAX)
+    healed = time.monotonic() - began
+
+    assert one.jobs.join(one.jobs.queue("work", 1), timeout=SECONDS_MAX).result == 1
+    print(
+        f"\naway for {away_seconds} s: {refused} calls refused, the slowest after {slowest:.2f} s, "
+        f"{grown / 1e6:.1f} MB more; working again {healed:.2f} s after the server"
+    )
+    assert grown < GROWN_BYTES_MAX
+
+
+def resident_bytes() -> int:
+    """What this process has in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
