@@ -47,7 +47,7 @@ class Job(Generic[T]):
     it also has a token, a log, and a way to say how far it is.
     """
 
-    __slots__ = ("_claim", "_data", "_lent", "deduplicated", "record")
+    __slots__ = ("_data", "_lent", "deduplicated", "record")
 
     def __init__(
         self, record: JobRecord, *, data: Any = ..., lent: Lent | None = None, deduplicated: bool = False
@@ -57,7 +57,6 @@ class Job(Generic[T]):
         """Whether `queue` found this job there already, by id or unique key, and stored nothing."""
         self._data = data
         self._lent = lent
-        self._claim = Claim(record)
 
     # --- what it is -----------------------------------------------------------------------------------------
 
@@ -98,7 +97,7 @@ class Job(Generic[T]):
         """
         if self.record.state != JobState.RUNNING:
             raise UsageError(f"expected a running job, as its handler gets it, got: job {self.id}, {self.state.value}")
-        return self._claim.token
+        return Claim(self.record).token
 
     @property
     def priority(self) -> int:
