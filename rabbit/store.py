@@ -140,7 +140,8 @@ class RabbitStore(Session):
                 self._declared.clear()
                 yield self._link.setup([*topology.foundation(), *map(topology.job_queue, sorted(ops.names))])
                 self._declared |= ops.names
-            left = [left[index] for index in sorted({*sent.returned, *sent.refused})]
+            # How a job has ended may be for a runtime whose queue is on a node that is away: then it is told to nobody.
+            left = [left[index] for index in sorted({*sent.returned, *sent.refused}) if left[index].mandatory]
         if ops.records:
             yield from self._writing(ops.records)
         by_session: dict[int, list[Delivery]] = {}

@@ -84,6 +84,7 @@ class ClaimPromises(StoreCase):
 
     def test_a_job_that_has_become_a_suspect_in_a_turn_can_be_claimed_in_it(self, store: Store) -> None:
         """Turn.claim: at most one suspect."""
+        self.needs("at_once")
         put(store, new("a"))
         suspect = RETRY._replace(suspect_until=NOW + 60)
         with store.turn("b", NOW) as turn:

@@ -97,6 +97,8 @@ class ModelServer:
         self.queues: dict[str, ModelQueue] = {}
         self.links: list[ModelLink] = []
         self.last_acks: dict[str, ModelLink] = {}
+        self.away: set[str] = set()
+        """Names of queues whose node is away: what is published to them is refused."""
         self.is_up = True
         self.alarm: str | None = None
 
@@ -400,12 +402,13 @@ class ModelLink:
     def send(self, messages: Sequence[Message]) -> Future[Sent]:
         key, future = self._pend()
         returned: list[int] = []
+        refused: list[int] = []
         left = [len(messages)]
 
         def confirm() -> None:
             left[0] -= 1
             if left[0] <= 0:
-                self._tell(key, Sent(tuple(sorted(returned))))
+                self._tell(key, Sent(tuple(sorted(returned)), tuple(sorted(refused))))
 
         def do(index: int, message: Message) -> None:
             if self._server.alarm is not None or self._held_up:
@@ -414,7 +417,9 @@ class ModelLink:
             take(index, message)
 
         def take(index: int, message: Message) -> None:
-            if not self._server.publish(message) and message.mandatory:
+            if message.exchange == "" and message.key in self._server.away:
+                refused.append(index)
+            elif not self._server.publish(message) and message.mandatory:
                 returned.append(index)
             # Each queue confirms when it has stored it, so confirms come in any order.
             session = self.session

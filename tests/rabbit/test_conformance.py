@@ -17,6 +17,7 @@ from lamplighter.rabbit.store import CANNOT, RabbitStore
 from lamplighter.rabbit.topology import job_queue
 from lamplighter.rabbit.turn import RabbitTurn
 from lamplighter.testing import StoreConformance
+from lamplighter.testing.conformance_kit import DONE, NOW, SUCCEEDED, new, put, take
 from lamplighter.testing.rabbit_model import ModelLink, ModelServer
 
 QUIET_SECONDS = 0.03
@@ -85,3 +86,22 @@ class TestOnAServer(StoreConformance):
         address = parse_address(self.url)
         link = PikaLink(address, spawn=spawn, event=threading.Event, chance=random.Random(), name="conformance")
         return PatientStore(str(address), link, seams=seams())
+
+
+def test_an_ending_that_can_be_told_to_nobody_is_recorded_all_the_same():
+    server = ModelServer()
+    store = PatientStore("amqp://model", ModelLink(server), seams=seams())
+    store.open()
+    put(store, new("a"))
+    (claimed,) = take(store)
+    # As if another runtime had queued the job, and its results were on a node that is away.
+    server.away.add(store.results_name)
+    store.results_name = "another's"
+
+    with store.turn("b", NOW) as turn:
+        done = turn.settle(claimed, SUCCEEDED, DONE)
+
+    assert done.state == "done"
+    assert store.deliveries.held == {}
+    assert not server.queues[job_queue("work").name].ready
+    store.close()
