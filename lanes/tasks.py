@@ -53,7 +53,9 @@ class _Loop:
             self._loop.call_soon_threadsafe(self._create_new)
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._close_when_idle)
+        # One that was given up as blocked may have gone on, and ended, since.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._close_when_idle)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

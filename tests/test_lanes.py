@@ -182,6 +182,26 @@ def test_a_task_that_was_signalled_before_it_began_ends_all_the_same(house, firs
     runner.close()
 
 
+def test_a_loop_that_was_given_up_and_has_gone_on_can_be_closed(house):
+    blocks, goes_on = threading.Event(), threading.Event()
+
+    async def block(job):
+        blocks.set()
+        goes_on.wait(30)
+
+    runner = TaskRunner()
+    lane = house.lane(claim(1), fn=block)
+    runner.start(lane)
+    blocks.wait(30)
+    loop = runner._loop
+    loop._give_up(lane)
+    goes_on.set()
+    loop._thread.join(30)
+
+    runner.close()
+    assert house.told == [(1, None)]
+
+
 def test_a_lane_that_is_struck_as_it_tells_something_leaves_no_mail_unread():
     """JobTimeout came between the two steps of `put`, and from then on the broker was one message behind."""
 
