@@ -6,16 +6,7 @@ from typing import Any
 
 from ..lifecycle import MOVES
 from ..messages.jobs import Instant, JobRecord, Transition
-from ..stores.base import Deed
-
-SUMMING = frozenset(MOVES) - {"job.queued", "job.claimed", "job.released"}
-"""Transitions whose line stands at info or above and sums up the quieter ones before it."""
-
-
-def deed_of(step: Transition) -> Deed:
-    """What whoever must tell a step instead needs to know of it."""
-    revs = step.fields.get("revs")
-    return (step.rev, step.event, step.job.id) if revs is None else (step.rev, step.event, step.job.id, tuple(revs))
+from ..stores.moves import SUMMING, joined, mark, sums
 
 
 def born(job: JobRecord) -> Transition:
@@ -32,12 +23,11 @@ def move(
         passed: how many steps it has made that nobody knows any more: claims whose runtime is gone.
     """
     rev = (job.rev or 1) + passed + 1
-    trail = f"{job.trail},{rev}@{now:.6f}" if job.trail else f"{rev}@{now:.6f}"
+    trail = joined(job.trail, mark(rev, now))
     state = MOVES[event][1].value
     told = dict(fields)
     if event in SUMMING:
-        steps = [step.partition("@") for step in trail.split(",")]
-        told |= {"revs": [int(number) for number, _, _ in steps], "times": [float(at) for _, _, at in steps]}
+        told |= sums(trail)
         trail = ""
     moved = job._replace(**{"state": state, "rev": rev, "told": state, "trail": trail, **changes})
     return Transition(event=event, job=moved, before=job.state, rev=rev, fields=told)

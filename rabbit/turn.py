@@ -16,13 +16,14 @@ from ..checks import not_supported
 from ..messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..stores.base import BootRecord, Deed
+from ..stores.moves import deed_of, ending, says_ending
 from . import wire
 from .chronicle import Record
 from .claims import ClaimTurn
 from .deliveries import Delivery, Held
 from .link import Message
 from .slots import SlotTurn
-from .steps import born, deed_of, move
+from .steps import born, move
 from .topology import DEAD, queue_of, route
 
 if TYPE_CHECKING:
@@ -228,28 +229,14 @@ class RabbitTurn(ClaimTurn, SlotTurn):
 
     def _settle_held(self, held: Held, outcome: Outcome, verdict: Verdict) -> JobRecord:
         claimed = held.job
-        has_ended = verdict.run_at is None
         step = move(
             claimed,
             verdict.event,
             self.now,
-            {"outcome": outcome.kind.value, "reason": verdict.reason, "run_at": verdict.run_at},
-            settled_no=claimed.claim_no,
-            attempt=verdict.attempt,
-            run_at=claimed.run_at if verdict.run_at is None else verdict.run_at,
-            interruptions=verdict.interruptions,
-            suspect_until=verdict.suspect_until,
-            wary=int(verdict.wary),
-            boot=None,
-            incarnation=None,
-            deferred=0,
-            result=outcome.result,
-            reason=verdict.reason,
-            error=outcome.error,
-            traceback=outcome.traceback,
-            ended_at=self.now if has_ended else None,
+            says_ending(outcome, verdict),
+            **ending(claimed, outcome, verdict, self.now),
         )
-        if has_ended:
+        if verdict.run_at is None:
             self._record_end(step, held.delivery)
         else:
             self._record_wait(step, held.delivery, step.job.run_at - self.now)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from ..messages.jobs import Instant, JobRecord, NewJob
+from ..messages.jobs import JobRecord, NewJob
+from .moves import mark
 
 PLACES = {column: place for place, column in enumerate(JobRecord._fields)}
 """Where a column stands in a record."""
@@ -77,19 +78,3 @@ def fenced_update(columns: tuple[str, ...]) -> str:
 def _first_mark(job: NewJob, rev: int | None) -> tuple[str | None, str]:
     """`told` and `trail` of a new job."""
     return (None, "") if rev is None else ("queued", mark(rev, job.queued_at))
-
-
-def mark(rev: int, at: Instant) -> str:
-    """One transition in a trail."""
-    return f"{rev}@{at:.6f}"
-
-
-def joined(trail: str, mark: str) -> str:
-    """A trail with one more transition."""
-    return f"{trail},{mark}" if trail else mark
-
-
-def sums(trail: str) -> dict[str, Any]:
-    """What the event that ends a trail says of its transitions: `revs` and `times`."""
-    steps = [step.partition("@") for step in trail.split(",")]
-    return {"revs": [int(rev) for rev, _, _ in steps], "times": [float(at) for _, _, at in steps]}

@@ -17,19 +17,8 @@ from ..messages.jobs import Claim, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from .base import Deed, Want
 from .boots import BootTurn
-from .rows import (
-    INSERT_JOB,
-    PLACES,
-    RESTLESS,
-    born,
-    fenced_update,
-    job_values,
-    joined,
-    mark,
-    priorities,
-    stored_twin,
-    sums,
-)  # fmt: skip
+from .moves import SUMMING, deed_of, ending, joined, mark, says_ending, sums
+from .rows import INSERT_JOB, PLACES, RESTLESS, born, fenced_update, job_values, priorities, stored_twin
 from .slots import SlotTurn
 
 UNTOLD_JOBS_MAX = 2_000
@@ -40,9 +29,6 @@ EXPIRED_JOBS_MAX = 500
 
 ATTEMPTS_KEPT_MAX = 100
 """How many ended claims are kept of one job, the newest."""
-
-SUMMING = frozenset(MOVES) - {"job.queued", "job.claimed", "job.released"}
-"""Transitions whose line stands at info or above and sums up the quieter ones before it."""
 
 OVERVIEW = """
   select rev, change_no,
@@ -97,7 +83,7 @@ class SqliteTurn(SlotTurn, BootTurn):
 
     def seal(self) -> None:
         """Write what the whole turn did: both counters, and the boot's memory of its last turn."""
-        self.did = (*self.untold, *self._skipped, *map(_deed, self.transitions))
+        self.did = (*self.untold, *self._skipped, *map(deed_of, self.transitions))
         if self.transitions:
             self._connection.execute("update lamplighter_store set rev = ?", (self._rev,))
         if self._change_no > self._changes_before:
@@ -203,25 +189,11 @@ class SqliteTurn(SlotTurn, BootTurn):
     # --- endings --------------------------------------------------------------------------------------------
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
-        ended = verdict.run_at is None
         settled = self._move(
             claimed,
             verdict.event,
-            {"outcome": outcome.kind.value, "reason": verdict.reason, "run_at": verdict.run_at},
-            settled_no=claimed.claim_no,
-            attempt=verdict.attempt,
-            run_at=claimed.run_at if verdict.run_at is None else verdict.run_at,
-            interruptions=verdict.interruptions,
-            suspect_until=verdict.suspect_until,
-            wary=int(verdict.wary),
-            boot=None,
-            incarnation=None,
-            deferred=0,
-            result=outcome.result,
-            reason=verdict.reason,
-            error=outcome.error,
-            traceback=outcome.traceback,
-            ended_at=self.now if ended else None,
+            says_ending(outcome, verdict),
+            **ending(claimed, outcome, verdict, self.now),
         )
         if settled is not None and outcome.kind not in (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED):
             self._keep_attempt(claimed, outcome, verdict)
@@ -439,8 +411,3 @@ class SqliteTurn(SlotTurn, BootTurn):
     def _one(self, query: str, *values: Any) -> Any:
         row = self._connection.execute(query, values).fetchone()
         return None if row is None else row[0]
-
-
-def _deed(step: Transition) -> Deed:
-    revs = step.fields.get("revs")
-    return (step.rev, step.event, step.job.id) if revs is None else (step.rev, step.event, step.job.id, tuple(revs))
