@@ -1,0 +1,67 @@
+"""Claims are taken in advance by what was measured, and nobody waits for it. In virtual time, where work takes none."""
+
+from __future__ import annotations
+
+import json
+
+from lamplighter import Runtime
+from lamplighter.testing import Simulation
+
+
+def instants(simulation, event):
+    """By job id, when the event was said of it last."""
+    lines = (json.loads(line) for line in simulation.log.splitlines())
+    return {line["job_id"]: line["ts"] for line in lines if line["event"] == event}
+
+
+def test_a_slow_handler_is_never_made_to_wait_by_fast_ones():
+    def boot(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("fast", lambda job: None, concurrency=4)
+        runtime.jobs.add_handler("slow", lambda job: job.sleep(10))
+
+    with Simulation(boot) as simulation:
+        jobs = simulation.runtime.jobs
+        jobs.queue_many([("fast", None)] * 300)
+        slow = [job.id for job in jobs.queue_many([("slow", None)] * 5)]
+        jobs.queue_many([("fast", None)] * 300)
+        began = instants(simulation, "job.queued")[slow[0]]
+        simulation.run(seconds=60)
+        ended = instants(simulation, "job.done")
+
+    assert [round(ended[job] - began) for job in slow] == [10, 20, 30, 40, 50]
+
+
+def test_fast_jobs_that_were_taken_in_advance_do_not_wait_behind_a_slow_one_of_their_name():
+    def boot(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("work", lambda job: job.sleep(job.data))
+
+    # One lane in each process: what the one with the slow job had taken goes back, and the other takes it.
+    with Simulation(boot, processes=2) as simulation:
+        jobs = simulation.runtime.jobs
+        # So that many are taken in advance.
+        jobs.queue_many([("work", 0.0001)] * 200)
+        simulation.run(seconds=5)
+        first, *rest = [job.id for job in jobs.queue_many([("work", 100.0), *[("work", 0.0001)] * 200])]
+        began = instants(simulation, "job.queued")[first]
+        simulation.run(seconds=50)
+        ended = instants(simulation, "job.done")
+
+    assert first not in ended
+    assert max(ended[job] for job in rest) - began < 1.0
+
+
+def test_a_job_a_second_is_started_at_once():
+    def boot(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("work", lambda job: None)
+
+    def host(runtime: Runtime) -> None:
+        for number in range(20):
+            runtime.jobs.queue("work", id=f"job-{number}")
+            runtime.environment.event().wait(1.0)
+
+    with Simulation(boot, host=host) as simulation:
+        simulation.run(seconds=30)
+        queued, started = instants(simulation, "job.queued"), instants(simulation, "job.started")
+
+    assert len(started) == 20
+    assert max(started[job] - queued[job] for job in started) < 0.001
