@@ -246,7 +246,7 @@ def test_the_clock_is_not_woken_for_what_comes_after_its_wait():
             super().notify(n)
 
     clock, made = SystemClock(), threading.Event()
-    clock._changed = Counted()
+    clock._changed = Counted(clock._lock)
     clock.start()
     try:
         clock.after(0.001, made.set)
