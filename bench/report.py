@@ -89,13 +89,20 @@ def write(lines: list[dict[str, Any]], page_path: Path) -> None:
     plots.draw(found, page_path.parent / "plots")
 
 
+QUICK = (
+    "\n\n**This was a quick look** (`--quick`): one run of each, and small numbers. A thousand jobs were in flight "
+    "where it says 10,000, and what needs many jobs or schedules was not measured."
+)
+
+
 def machine(head: dict[str, Any]) -> str:
     """On what was measured."""
     about = head["machine"]
+    quick = "" if head["size"] == "full" else QUICK
     return (
         f"{about['cores']} cores of {about['processor']}, {about['memory_gb']} GB, {about['system']}, "
         f"{about['file_system']}, Python {about['python']}, SQLite {about['sqlite']}; Lamplighter at commit "
-        f"{about['commit']}; load before the run {about['load_before']}."
+        f"{about['commit']}; load before the run {about['load_before']}.{quick}"
     )
 
 
