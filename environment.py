@@ -21,15 +21,12 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from .clock import Clock, SystemClock
 from .failpoints import Failpoints, from_environment
-from .rabbit.address import parse_address
-from .rabbit.session import Seams
-from .rabbit.store import RabbitStore
 from .stores.base import Store
-from .stores.hints import Hints, NoHints, ServerHints, SocketHints
+from .stores.hints import Hints, NoHints, ServerHints, SocketHints, Teller
 from .stores.presence import FilePresence, Presence, SolePresence
 from .stores.sqlite import SqliteStore
 
@@ -138,8 +135,11 @@ def open_store(address: str, *, durability: str, busy_seconds_max: float, failpo
 
 
 def _open_rabbit(url: str, failpoints: Failpoints) -> Store:
-    # Only here, because whoever is on SQLite does not have pika.
+    # Only here: whoever is on SQLite does not have pika, and starts without the rest.
+    from .rabbit.address import parse_address
     from .rabbit.pika_link import PikaLink
+    from .rabbit.session import Seams
+    from .rabbit.store import RabbitStore
 
     address = parse_address(url)
     name = f"lamplighter {socket.gethostname()} {os.getpid()}"
@@ -150,8 +150,8 @@ def _open_rabbit(url: str, failpoints: Failpoints) -> Store:
 
 def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
     """How the boots on a store know of one another."""
-    if isinstance(store, RabbitStore):
-        return SolePresence(), ServerHints(store.listen)
+    if store.is_server:
+        return SolePresence(), ServerHints(cast(Teller, store))
     if store.in_memory:
         return SolePresence(), NoHints()
     folder = Path(f"{store.address}-boots")

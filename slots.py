@@ -14,17 +14,21 @@ from typing import Literal, cast, get_args
 
 from .cron import Rule
 from .errors import UsageError
+from .messages.jobs import Instant
+from .messages.schedules import ScheduleRecord
 from .messages.slots import Accounting, Due, Fire, SlotRange
 
 __all__ = [
     "CATCH_UP_OFF",
     "OLDER_THAN_WINDOW",
     "OVER_MAX",
+    "SLOT_SECONDS_KEPT_MIN",
     "SUPERSEDED",
     "CatchUp",
     "account",
     "check_catch_up",
     "jitter_of",
+    "recounted",
     "schedule_id",
 ]
 
@@ -38,6 +42,9 @@ OVER_MAX = "more than catch_up_max"
 
 LATE_SECONDS = 10.0
 ON_TIME_SECONDS = 1.0
+
+SLOT_SECONDS_KEPT_MIN = 7 * 24 * 3600.0
+"""Slots are remembered for seven days, or for the catch-up window if that is longer."""
 
 _ID_BYTES = 8
 _FRACTION_BITS = 48
@@ -113,6 +120,17 @@ def check_catch_up(catch_up: object, catch_up_window: object, catch_up_max: obje
         raise UsageError(f"expected catch_up_window to be 0 seconds or more, got: {catch_up_window!r}")
     if isinstance(catch_up_max, bool) or not isinstance(catch_up_max, int) or catch_up_max < 1:
         raise UsageError(f"expected catch_up_max to be a whole number, 1 or more, got: {catch_up_max!r}")
+
+
+def recounted(schedule: ScheduleRecord, before: ScheduleRecord | None, now: Instant, change_no: int) -> ScheduleRecord:
+    """A new or changed schedule as it is stored: it counts from the change; a pause survives it."""
+    return schedule._replace(
+        accounted_to=now,
+        changed_at=now,
+        paused=0 if before is None else before.paused,
+        last_slot=None if before is None else before.last_slot,
+        change_no=change_no,
+    )
 
 
 def jitter_of(schedule_id: str, slot: float, jitter: float) -> float:

@@ -9,6 +9,7 @@ from ..lifecycle import SUSPECT_INTERRUPTIONS, judge
 from ..messages.jobs import Claim, Instant, JobRecord, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Policy, Verdict
 from ..stores.base import Want
+from ..stores.moves import granted
 from .deliveries import Delivery, Held
 from .steps import move
 
@@ -98,16 +99,8 @@ class ClaimTurn:
             {"begun": begun, "redeliveries": passed},
             passed=passed,
             no=self._store.next_no(),
-            # Claims that were lost with their runtimes have had the numbers between.
-            claim_no=delivery.job.claim_no + passed + 1,
-            boot=want.boot,
-            incarnation=want.incarnation,
-            begun=int(begun),
-            deferred=0,
-            claimed_at=self.now,
             interruptions=blamed,
-            interruptions_max=want.interruptions_max,
-            progress=None,
+            **granted(delivery.job, want, self.now, begun=begun, passed=passed),
         )
         self.transitions.append(step)
         return Held(delivery, step.job)

@@ -87,7 +87,6 @@ class Arrival(NamedTuple):
         session, tag: together they say which delivery it is.
         consumer: the tag of the consumer that it came by.
         redeliveries: how often it had been delivered before, as far as the server counts that.
-        offset: its place in a stream, or None.
     """
 
     session: int
@@ -97,7 +96,6 @@ class Arrival(NamedTuple):
     redeliveries: int = 0
     reply_to: str | None = None
     headers: Mapping[str, Any] | None = None
-    offset: int | None = None
 
 
 class Sent(NamedTuple):
@@ -147,9 +145,7 @@ class Link(Protocol):
     def settle(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
         """Acknowledge deliveries, and give others back to their queue."""
 
-    def consume(
-        self, session: int, queue: str, consumer: str, *, prefetch: int, arguments: Arguments | None = None
-    ) -> None:
+    def consume(self, session: int, queue: str, consumer: str, *, prefetch: int) -> None:
         """Have messages delivered, at most `prefetch` of this consumer's unacknowledged at a time."""
 
     def cancel(self, session: int, consumer: str) -> None:

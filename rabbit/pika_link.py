@@ -16,16 +16,7 @@ from typing import Any
 from ..errors import NotSupported
 from ..replies import answer
 from .address import Address
-from .link import (
-    Arguments,
-    Arrival,
-    Ears,
-    Fetched,
-    LinkLost,
-    Message,
-    Sent,
-    Wanted,
-)
+from .link import Arrival, Ears, Fetched, LinkLost, Message, Sent, Wanted
 
 try:
     import pika
@@ -312,19 +303,12 @@ class PikaLink:
         if acks or requeue:
             self._do(call)
 
-    def consume(
-        self, session: int, queue: str, consumer: str, *, prefetch: int, arguments: Arguments | None = None
-    ) -> None:
+    def consume(self, session: int, queue: str, consumer: str, *, prefetch: int) -> None:
         def call() -> None:
             work = self._work
             if session == self._session and work is not None:
                 work.basic_qos(prefetch_count=prefetch)
-                work.basic_consume(
-                    queue,
-                    self._deliver,
-                    consumer_tag=consumer,
-                    arguments=None if arguments is None else dict(arguments),
-                )
+                work.basic_consume(queue, self._deliver, consumer_tag=consumer)
 
         self._do(call)
 
@@ -347,7 +331,6 @@ class PikaLink:
                 redeliveries=int(headers.get("x-delivery-count", int(method.redelivered))),
                 reply_to=properties.reply_to,
                 headers=headers,
-                offset=headers.get("x-stream-offset"),
             )
         )
 

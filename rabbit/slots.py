@@ -10,6 +10,7 @@ from ..checks import not_supported
 from ..messages.jobs import Instant, JobRecord, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
+from ..slots import recounted
 from ..stores.base import Deed
 from .chronicle import Chronicle
 
@@ -44,14 +45,7 @@ class SlotTurn:
         known = self.schedule(schedule.id)
         if known is not None and known.definition == schedule.definition:
             return known, None
-        # A new or changed schedule counts from the change; a pause survives it.
-        stored = schedule._replace(
-            accounted_to=self.now,
-            changed_at=self.now,
-            paused=0 if known is None else known.paused,
-            last_slot=None if known is None else known.last_slot,
-            change_no=self._next_change(),
-        )
+        stored = recounted(schedule, known, self.now, self._next_change())
         self._keep(stored)
         return stored, "added" if known is None else "changed"
 

@@ -9,11 +9,6 @@ from ..messages.jobs import Instant, JobRecord, Transition
 from ..stores.moves import SUMMING, joined, mark, sums
 
 
-def born(job: JobRecord) -> Transition:
-    """A job was queued."""
-    return Transition(event="job.queued", job=job, before=None, rev=job.rev or 1, fields={})
-
-
 def move(
     job: JobRecord, event: str, now: Instant, fields: dict[str, Any], *, passed: int = 0, **changes: Any
 ) -> Transition:

@@ -16,6 +16,7 @@ from ..failpoints import Failpoints
 from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
+from ..slots import SLOT_SECONDS_KEPT_MIN
 from ..stores.base import BootRecord, CommitUnknown
 from . import topology, wire
 from .chronicle import Record
@@ -40,9 +41,6 @@ CANNOT = frozenset((
     "place", "priority", "recall", "remove", "requeue", "revisions", "unique", "watch",
 ))  # fmt: skip
 """Names of `testing.CAPABILITIES` that no queue has."""
-
-SLOT_SECONDS_KEPT_MIN = 7 * 86400.0
-"""Slots are remembered for seven days, or for the catch-up window if that is longer."""
 
 
 @dataclass(slots=True)

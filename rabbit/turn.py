@@ -16,14 +16,14 @@ from ..checks import not_supported
 from ..messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..stores.base import BootRecord, Deed
-from ..stores.moves import deed_of, ending, says_ending
+from ..stores.moves import RELEASED, born, deed_of, ending, requeued, says_ending
 from . import wire
 from .chronicle import Record
 from .claims import ClaimTurn
 from .deliveries import Delivery, Held
 from .link import Message
 from .slots import SlotTurn
-from .steps import born, move
+from .steps import move
 from .topology import DEAD, queue_of, route
 
 if TYPE_CHECKING:
@@ -168,10 +168,10 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         known = store.queued.get(job.id)
         if known is not None:
             return known, False
-        record = wire.record_of(job)
+        record = born(job, no=0, rev=1)
         self._publish(record, job.run_at - self.now, store.results_name)
         self._remember(record)
-        self.transitions.append(born(record))
+        self.transitions.append(Transition("job.queued", record, None, 1, {}))
         return record, True
 
     def _remember(self, record: JobRecord) -> None:
@@ -213,18 +213,14 @@ class RabbitTurn(ClaimTurn, SlotTurn):
     # --- endings --------------------------------------------------------------------------------------------
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
-        store, held_by = self._store, self._store.deliveries.held
-        held = held_by.get(claimed.key)
+        held = self._let_go(claimed)
         if held is None:
             return None
-        del held_by[claimed.key]
-        self._change(lambda: held_by.update({claimed.key: held}), lambda: held_by.pop(claimed.key, None))
         if held.is_lost:
             if outcome.kind is not OutcomeKind.INTERRUPTED:
-                store.kept.put(held.delivery.copy, (held.job, outcome, verdict))
+                self._store.kept.put(held.delivery.copy, (held.job, outcome, verdict))
             return None
-        if held.is_marked:
-            self.ops.records.append({"is": "ended", "id": claimed.id})
+        self._unmark(held)
         return self._settle_held(held, outcome, verdict)
 
     def _settle_held(self, held: Held, outcome: Outcome, verdict: Verdict) -> JobRecord:
@@ -271,10 +267,8 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         held = self._let_go(claimed)
         if held is None or held.is_lost:
             return None
-        if held.is_marked:
-            self.ops.records.append({"is": "ended", "id": claimed.id})
-        changes: dict[str, Any] = {"boot": None, "incarnation": None, "deferred": 0, "wary": 1}
-        step = move(held.job, "job.released", self.now, {"reason": reason}, **changes)
+        self._unmark(held)
+        step = move(held.job, "job.released", self.now, {"reason": reason}, **RELEASED)
         self._record_wait(step, held.delivery, 0.0)
         return step.job
 
@@ -284,6 +278,11 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         if held is not None:
             self._change(lambda: held_by.update({claimed.key: held}), lambda: held_by.pop(claimed.key, None))
         return held
+
+    def _unmark(self, held: Held) -> None:
+        """The attempt is over, and has not taken its process with it."""
+        if held.is_marked:
+            self.ops.records.append({"is": "ended", "id": held.job.id})
 
     def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
         return self._amend(claimed.key, deferred=1, timeout=timeout)
@@ -301,14 +300,8 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         return True
 
     def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
-        fields = {"run_at": run_at}
-        changes: dict[str, Any] = {
-            "run_at": run_at, "attempt": 0, "interruptions": 0, "suspect_until": None, "wary": 0, "boot": None,
-            "incarnation": None, "deferred": 0, "result": None, "reason": None, "error": None, "traceback": None,
-            "progress": None, "ended_at": None,
-        }  # fmt: skip
         held = self._let_go(job)
-        step = move(job if held is None else held.job, "job.requeued", self.now, fields, **changes)
+        step = move(job if held is None else held.job, "job.requeued", self.now, {"run_at": run_at}, **requeued(run_at))
         if held is None:
             self._store.endings.pop(job.id)
             self._publish(step.job, run_at - self.now, self._store.results_name)
@@ -317,8 +310,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         elif held.is_lost:
             raise not_supported("requeue")
         else:
-            if held.is_marked:
-                self.ops.records.append({"is": "ended", "id": job.id})
+            self._unmark(held)
             self._record_wait(step, held.delivery, run_at - self.now)
         return step.job
 

@@ -8,18 +8,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..messages.jobs import JobRecord, JobState, NewJob
+from ..messages.jobs import JobRecord, JobState
 
 FORMAT = 1
 """Of the messages. A newer one is left in its queue, for a runtime that can read it."""
 
 DEFAULTS: dict[str, Any] = {
-    "no": 0, "state": JobState.QUEUED.value, "priority": 0, "attempt": 0, "claim_no": 0, "settled_no": 0,
-    "max_attempts": None, "timeout": None, "expires_at": None, "unique_key": None, "schedule": None, "slot": None,
-    "solo": 0, "boot": None, "incarnation": None, "begun": 0, "deferred": 0, "claimed_at": None, "interruptions": 0,
-    "interruptions_max": None, "suspect_until": None, "wary": 0, "result": None, "reason": None, "error": None,
-    "traceback": None, "progress": None, "ended_at": None, "rev": 1, "told": JobState.QUEUED.value, "trail": "",
+    **JobRecord._field_defaults, "no": 0, "state": JobState.QUEUED.value, "priority": 0, "rev": 1,
+    "told": JobState.QUEUED.value,
 }  # fmt: skip
+"""What a field is that a message leaves out."""
 
 UNREAD = frozenset(("no", "boot", "incarnation", "begun", "deferred", "claimed_at", "told", "progress"))
 """What belongs to one claim, or to one runtime's bookkeeping, and never travels in a job that waits."""
@@ -34,18 +32,6 @@ ID_BYTES_MAX = 255
 
 class Unreadable(ValueError):
     """The message is none of ours, or of a newer version."""
-
-
-def record_of(job: NewJob) -> JobRecord:
-    """A new job as it waits in its queue."""
-    return JobRecord(
-        **{
-            **DEFAULTS, "id": job.id, "name": job.name, "data": job.data, "priority": job.priority,
-            "run_at": job.run_at, "queued_at": job.queued_at, "corr": job.corr, "max_attempts": job.max_attempts,
-            "timeout": job.timeout, "expires_at": job.expires_at, "schedule": job.schedule, "slot": job.slot,
-            "trail": f"1@{job.queued_at:.6f}",
-        }
-    )  # fmt: skip
 
 
 def waiting(job: JobRecord) -> bytes:

@@ -91,22 +91,29 @@ class NoHints:
         pass
 
 
+class Teller(Protocol):
+    """A store in a server, which tells by itself what has come."""
+
+    def listen(self, heard: Callable[[], None] | None) -> None:
+        """Call this, from any thread, whenever a turn may be worth while."""
+
+
 class ServerHints:
-    """For a store in a server, which tells by itself what has come."""
+    """Hints of the store itself."""
 
     address: str | None = None
 
-    def __init__(self, listen: Callable[[Callable[[], None] | None], None]) -> None:
-        self._listen = listen
+    def __init__(self, store: Teller) -> None:
+        self._store = store
 
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
-        self._listen(heard)
+        self._store.listen(heard)
 
     def send(self, addresses: Iterable[str]) -> None:
         pass
 
     def close(self) -> None:
-        self._listen(None)
+        self._store.listen(None)
 
 
 def _short_path(folder: Path, boot: str) -> Path:

@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from ..errors import UsageError
 from ..messages.jobs import Instant, JobRecord, NewJob
-from .rows import INSERT_JOB, born, job_values, stored_twin
+from .moves import born
+from .rows import INSERT_JOB, job_values, stored_twin
 
 FINISH_JOB = """
   update lamplighter_jobs

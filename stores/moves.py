@@ -5,26 +5,77 @@ from __future__ import annotations
 from typing import Any
 
 from ..lifecycle import MOVES
-from ..messages.jobs import Instant, JobRecord, Transition
+from ..messages.jobs import Instant, JobRecord, NewJob, Transition
 from ..messages.outcomes import Outcome, Verdict
-from .base import Deed
+from .base import Deed, Want
 
 SUMMING = frozenset(MOVES) - {"job.queued", "job.claimed", "job.released"}
 """Transitions whose line stands at info or above and sums up the quieter ones before it."""
 
 
+def born(job: NewJob, no: int, rev: int | None) -> JobRecord:
+    """A new job as its store keeps it. Without a revision it is untold."""
+    told, trail = first_mark(job, rev)
+    return JobRecord(
+        no, job.id, job.name, job.data, "queued", job.priority, job.run_at, job.queued_at, job.corr,
+        max_attempts=job.max_attempts, timeout=job.timeout, expires_at=job.expires_at, unique_key=job.unique_key,
+        schedule=job.schedule, slot=job.slot, solo=int(job.solo), rev=rev, told=told, trail=trail,
+    )  # fmt: skip
+
+
+def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: int = 0) -> dict[str, Any]:
+    """What a claim changes.
+
+    Args:
+        passed: how many claims it has had that were lost with their runtimes, and took a number each.
+    """
+    return {
+        "claim_no": job.claim_no + passed + 1,
+        "boot": want.boot,
+        "incarnation": want.incarnation,
+        "begun": int(begun),
+        "deferred": 0,
+        "claimed_at": now,
+        "interruptions_max": want.interruptions_max,
+        "progress": None,
+    }
+
+
+FREE: dict[str, Any] = {"boot": None, "incarnation": None, "deferred": 0}
+"""What the end of any claim changes: nobody holds the job."""
+
+RELEASED: dict[str, Any] = {**FREE, "wary": 1}
+"""What giving a job back changes. Wary: the next claim is begun, so no job can be given back for ever."""
+
+
+def requeued(run_at: Instant) -> dict[str, Any]:
+    """What a requeue changes: all but what the job was queued with, and the numbers of its claims."""
+    return {
+        **FREE,
+        "run_at": run_at,
+        "attempt": 0,
+        "interruptions": 0,
+        "suspect_until": None,
+        "wary": 0,
+        "result": None,
+        "reason": None,
+        "error": None,
+        "traceback": None,
+        "progress": None,
+        "ended_at": None,
+    }
+
+
 def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> dict[str, Any]:
     """What the end of a claim changes."""
     return {
+        **FREE,
         "settled_no": claimed.claim_no,
         "attempt": verdict.attempt,
         "run_at": claimed.run_at if verdict.run_at is None else verdict.run_at,
         "interruptions": verdict.interruptions,
         "suspect_until": verdict.suspect_until,
         "wary": int(verdict.wary),
-        "boot": None,
-        "incarnation": None,
-        "deferred": 0,
         "result": outcome.result,
         "reason": verdict.reason,
         "error": outcome.error,
@@ -41,6 +92,11 @@ def says_ending(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
 def mark(rev: int, at: Instant) -> str:
     """One transition in a trail."""
     return f"{rev}@{at:.6f}"
+
+
+def first_mark(job: NewJob, rev: int | None) -> tuple[str | None, str]:
+    """`told` and `trail` of a new job."""
+    return (None, "") if rev is None else ("queued", mark(rev, job.queued_at))
 
 
 def joined(trail: str, mark: str) -> str:

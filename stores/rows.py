@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from ..messages.jobs import JobRecord, NewJob
-from .moves import mark
+from .moves import first_mark
 
 PLACES = {column: place for place, column in enumerate(JobRecord._fields)}
 """Where a column stands in a record."""
@@ -27,20 +27,10 @@ INSERT_JOB = """
 
 def job_values(job: NewJob, rev: int | None) -> tuple[Any, ...]:
     """The parameters of `INSERT_JOB`. Without a revision the job is untold: the next turn gives it one."""
-    told, trail = _first_mark(job, rev)
+    told, trail = first_mark(job, rev)
     return (
         job.id, job.name, job.data, job.priority, job.run_at, job.queued_at, job.corr, job.max_attempts, job.timeout,
         job.expires_at, job.unique_key, job.schedule, job.slot, int(job.solo), rev, told, trail,
-    )  # fmt: skip
-
-
-def born(job: NewJob, no: int, rev: int | None) -> JobRecord:
-    """What `INSERT_JOB` has stored, without reading it back."""
-    told, trail = _first_mark(job, rev)
-    return JobRecord(
-        no, job.id, job.name, job.data, "queued", job.priority, job.run_at, job.queued_at, job.corr,
-        max_attempts=job.max_attempts, timeout=job.timeout, expires_at=job.expires_at, unique_key=job.unique_key,
-        schedule=job.schedule, slot=job.slot, solo=int(job.solo), rev=rev, told=told, trail=trail,
     )  # fmt: skip
 
 
@@ -73,8 +63,3 @@ def fenced_update(columns: tuple[str, ...]) -> str:
     """The update of these columns where `no`, `claim_no` and `state` are still as the caller saw them."""
     settings = ", ".join(f"{column} = ?" for column in columns)
     return f"update lamplighter_jobs set {settings} where no = ? and claim_no = ? and state = ?"
-
-
-def _first_mark(job: NewJob, rev: int | None) -> tuple[str | None, str]:
-    """`told` and `trail` of a new job."""
-    return (None, "") if rev is None else ("queued", mark(rev, job.queued_at))

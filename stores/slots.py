@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 from ..messages.jobs import Instant, JobRecord, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
+from ..slots import SLOT_SECONDS_KEPT_MIN, recounted
 from .base import Deed
-
-SLOT_SECONDS_KEPT_MIN = 7 * 24 * 3600.0
-"""Slots are remembered for seven days, or for the catch-up window if that is longer."""
 
 REPLACE_SCHEDULE = f"insert or replace into lamplighter_schedules values ({', '.join('?' * 18)})"
 
@@ -41,14 +39,7 @@ class SlotTurn:
             if before is not None and before.definition == schedule.definition:
                 told.append((before, None))
                 continue
-            # A new or changed schedule counts from the change; a pause survives it.
-            stored = known[schedule.id] = schedule._replace(
-                accounted_to=self.now,
-                changed_at=self.now,
-                paused=0 if before is None else before.paused,
-                last_slot=None if before is None else before.last_slot,
-                change_no=self._next_change(),
-            )
+            stored = known[schedule.id] = recounted(schedule, before, self.now, self._next_change())
             changed.append(stored)
             told.append((stored, "added" if before is None else "changed"))
         if changed:

@@ -17,8 +17,20 @@ from ..messages.jobs import Claim, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from .base import Deed, Want
 from .boots import BootTurn
-from .moves import SUMMING, deed_of, ending, joined, mark, says_ending, sums
-from .rows import INSERT_JOB, PLACES, RESTLESS, born, fenced_update, job_values, priorities, stored_twin
+from .moves import (
+    RELEASED,
+    SUMMING,
+    born,
+    deed_of,
+    ending,
+    granted,
+    joined,
+    mark,
+    requeued,
+    says_ending,
+    sums,
+)  # fmt: skip
+from .rows import INSERT_JOB, PLACES, RESTLESS, fenced_update, job_values, priorities, stored_twin
 from .slots import SlotTurn
 
 UNTOLD_JOBS_MAX = 2_000
@@ -147,14 +159,7 @@ class SqliteTurn(SlotTurn, BootTurn):
             job,
             "job.claimed",
             {"begun": begun},
-            claim_no=job.claim_no + 1,
-            boot=want.boot,
-            incarnation=want.incarnation,
-            begun=int(begun),
-            deferred=0,
-            claimed_at=self.now,
-            interruptions_max=want.interruptions_max,
-            progress=None,
+            **granted(job, want, self.now, begun=begun),
         )
         assert claimed is not None, "a row that this transaction has just read cannot have moved"
         return Claim(claimed)
@@ -200,8 +205,7 @@ class SqliteTurn(SlotTurn, BootTurn):
         return settled
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
-        # Wary: the next claim is begun, so no job can be given back for ever.
-        return self._move(claimed, "job.released", {"reason": reason}, boot=None, incarnation=None, deferred=0, wary=1)
+        return self._move(claimed, "job.released", {"reason": reason}, **RELEASED)
 
     def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
         done = self._connection.execute(
@@ -213,25 +217,7 @@ class SqliteTurn(SlotTurn, BootTurn):
 
     def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
         try:
-            moved = self._move(
-                job,
-                "job.requeued",
-                {"run_at": run_at},
-                run_at=run_at,
-                attempt=0,
-                interruptions=0,
-                suspect_until=None,
-                wary=0,
-                boot=None,
-                incarnation=None,
-                deferred=0,
-                result=None,
-                reason=None,
-                error=None,
-                traceback=None,
-                progress=None,
-                ended_at=None,
-            )
+            moved = self._move(job, "job.requeued", {"run_at": run_at}, **requeued(run_at))
         except sqlite3.IntegrityError as error:
             raise KeyTaken(
                 f"job {job.id} cannot be requeued: another unfinished {job.name} job holds its unique key "

@@ -19,7 +19,8 @@ from ..rabbit.session import Seams
 from ..rabbit.store import RabbitStore
 from ..stores.base import Store
 from .faults import Faults
-from .rabbit_model import ModelLink, ModelQueue, ModelServer
+from .rabbit_model import ModelQueue, ModelServer
+from .rabbit_model_link import ModelLink
 from .world import Process, World
 
 TROUBLE_SECONDS_MAX = 0.01
@@ -117,8 +118,6 @@ def model_verdict(
 
 
 def _ids(queue: ModelQueue) -> Iterable[str]:
-    if queue.is_stream:
-        return
     for stored in queue.ready:
         try:
             yield wire.read(stored.message.body).id

@@ -368,7 +368,7 @@ class Simulation:
 
         def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
             if isinstance(store, RabbitStore):
-                return SolePresence(), ServerHints(store.listen)
+                return SolePresence(), ServerHints(store)
             lost = self.faults.lost_hint
             hints = VirtualHints(world, process, boot, self._ears, lost, self.reached)
             return VirtualPresence(self._homes, process), hints

@@ -18,7 +18,8 @@ from lamplighter.rabbit.topology import job_queue
 from lamplighter.rabbit.turn import RabbitTurn
 from lamplighter.testing import StoreConformance
 from lamplighter.testing.conformance_kit import DONE, NOW, SUCCEEDED, new, put, take
-from lamplighter.testing.rabbit_model import ModelLink, ModelServer
+from lamplighter.testing.rabbit_model import ModelServer
+from lamplighter.testing.rabbit_model_link import ModelLink
 
 QUIET_SECONDS = 0.03
 """When nothing has come for so long, after the queue was empty, then nothing will."""

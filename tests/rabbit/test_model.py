@@ -14,7 +14,8 @@ from lamplighter.rabbit import topology
 from lamplighter.rabbit.address import parse_address
 from lamplighter.rabbit.link import Arrival, Link, LinkLost, Message, QueueSpec, Refused
 from lamplighter.rabbit.pika_link import PikaLink
-from lamplighter.testing.rabbit_model import ModelLink, ModelServer
+from lamplighter.testing.rabbit_model import ModelServer
+from lamplighter.testing.rabbit_model_link import ModelLink
 
 SECONDS_MAX = 15.0
 JOBS = QueueSpec(name="jobs", arguments=topology.QUORUM)
