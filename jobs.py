@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import inspect
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
@@ -12,16 +10,15 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .checks import check_backoff, check_job, check_name, check_one_of, check_seconds, check_whole, not_supported
+from .checks import check_job, check_name, check_one_of, check_seconds, check_whole
 from .codec import encode
 from .errors import JobFailed, StaleClaim, UnknownHandler, UnknownJob, UsageError
+from .handlers import check_handler
 from .job import Job
-from .lanes.handler import Handler
 from .log import current_corr
 from .messages.jobs import ENDED, Attempt, JobRecord, JobSpec, JobState, NewJob, Seconds
 from .messages.mail import Attach, Cancel, Detach, Expect, MarkDone, Pause, Queue, Requeue
-from .messages.outcomes import Backoff, Policy
-from .payload import payload_type
+from .messages.outcomes import Backoff
 from .supervisor import RestartBudget
 
 if TYPE_CHECKING:
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
 EXPECT_SECONDS_MAX = 60.0
 """How long a job in a host's own transaction is looked for at once; after that any later turn finds it."""
 
-CONCURRENCY_MAX = 10_000
 LIST_JOBS_MAX = 10_000
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -331,8 +327,10 @@ class Jobs:
         Raises:
             UsageError: something in the call cannot be.
         """
-        handler = self._check_handler(
-            name, fn, concurrency=concurrency, concurrency_total=concurrency_total, timeout=timeout,
+        runtime = self._runtime
+        handler = check_handler(
+            name, fn, new_id=runtime.environment.new_id, limits=runtime.limits, cannot=runtime.cannot,
+            concurrency=concurrency, concurrency_total=concurrency_total, timeout=timeout,
             on_timeout=on_timeout, max_attempts=max_attempts, backoff=backoff, auto_done=auto_done,
             isolation=isolation, interruptions_max=interruptions_max,
         )  # fmt: skip
@@ -377,22 +375,15 @@ class Jobs:
         Raises:
             UsageError: something in it cannot be.
         """
-        life = self._life()
-        return check_job(
-            spec, now=life.clock.now(), new_id=life.environment.new_id(), corr=corr, limits=life.limits,
-            cannot=life.store.cannot,
-        )  # fmt: skip
+        return _checking(self._life(), corr)(spec)
 
     def _new(self, spec: JobSpec) -> tuple[Life, NewJob]:
         return self._life(), self.check(spec, current_corr())
 
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Life, tuple[NewJob, ...]]:
-        life, corr = self._life(), current_corr()
-        now, new_id, limits, cannot = life.clock.now(), life.environment.new_id, life.limits, life.store.cannot
-        specs = (one if isinstance(one, JobSpec) else _spec(one, {}) for one in jobs)
-        return life, tuple(
-            check_job(spec, now=now, new_id=new_id(), corr=corr, limits=limits, cannot=cannot) for spec in specs
-        )
+        life = self._life()
+        check = _checking(life, current_corr())
+        return life, tuple(check(one if isinstance(one, JobSpec) else _spec(one, {})) for one in jobs)
 
     def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Life, Callable[[Future[Any]], Requeue]]:
         life, job_id = self._life(), _id(job)
@@ -443,42 +434,11 @@ class Jobs:
             stacklevel=3,
         )
 
-    def _check_handler(self, name: str, fn: Callable[..., Any], **options: Any) -> Handler:
-        check_name(name)
-        if not callable(fn):
-            raise UsageError(f"expected a callable handler for {name}, got: {fn!r}")
-        check_one_of(options["isolation"], "isolation", ("thread", "process"))
-        check_one_of(options["on_timeout"], "on_timeout", ("signal", "raise"))
-        is_task = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
-        if options["isolation"] == "process":
-            _check_importable(fn, is_task=is_task)
-        total, timeout, most = options["concurrency_total"], options["timeout"], options["interruptions_max"]
-        if total is not None and "limit" in self._runtime.cannot:
-            raise not_supported("limit")
-        if not isinstance(options["auto_done"], bool):
-            raise UsageError(f"expected auto_done to be True or False, got: {options['auto_done']!r}")
-        limits = self._runtime.limits
-        return Handler(
-            id=f"{name}#{self._runtime.environment.new_id()[:8]}",
-            name=name,
-            fn=fn,
-            kind="process" if options["isolation"] == "process" else "task" if is_task else "thread",
-            concurrency=check_whole(options["concurrency"], "concurrency", least=1, most=CONCURRENCY_MAX),
-            concurrency_total=None
-            if total is None
-            else check_whole(total, "concurrency_total", least=1, most=CONCURRENCY_MAX),
-            timeout=None if timeout is None else check_seconds(timeout, "timeout", least=0.001),
-            on_timeout=options["on_timeout"],
-            auto_done=options["auto_done"],
-            policy=Policy(
-                max_attempts=check_whole(options["max_attempts"], "max_attempts", least=1, most=10**9),
-                backoff=check_backoff(options["backoff"]),
-                interruptions_max=limits.interruptions_max
-                if most is None
-                else check_whole(most, "interruptions_max", least=1, most=10**9),
-            ),
-            wanted=payload_type(fn, Job),
-        )
+
+def _checking(life: Life, corr: str | None) -> Callable[[Any], NewJob]:
+    """Checks specs, all of which are queued at this moment."""
+    now, new_id, limits, cannot = life.clock.now(), life.environment.new_id, life.limits, life.store.cannot
+    return lambda spec: check_job(spec, now=now, new_id=new_id(), corr=corr, limits=limits, cannot=cannot)
 
 
 def _spec(job: Any, options: dict[str, Any]) -> JobSpec:
@@ -508,24 +468,3 @@ def _outcome(record: JobRecord) -> Job[Any]:
     if job.state is not JobState.DONE:
         raise JobFailed(f"job {job.id} ({job.name}) is {job.state.value}: {job.error or job.reason}", job)
     return job
-
-
-def _check_importable(fn: Callable[..., Any], *, is_task: bool) -> None:
-    """A child process finds its function by name.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", "<unnamed>")
-    if is_task:
-        raise UsageError(f"expected a plain function for isolation='process', got the coroutine function {name}")
-    found: Any = None
-    if module not in (None, "__main__") and "<" not in name:
-        found = importlib.import_module(str(module))
-        for part in name.split("."):
-            found = getattr(found, part, None)
-    if found is not fn:
-        raise UsageError(
-            f"expected a function that a child process can import for isolation='process', got: {module}.{name}; "
-            "define it at the top level of a module other than __main__"
-        )

@@ -14,6 +14,7 @@ from .actors.base import ActorContext, Post
 from .actors.broker import JobBroker
 from .actors.handler import HandlerActor
 from .actors.scheduler import SchedulerActor
+from .asking import Asking
 from .environment import Environment
 from .errors import LamplighterError, NotStarted, StoreUnavailable
 from .job import Job
@@ -47,9 +48,6 @@ from .turns.boots import leave
 from .turns.step import Memory
 from .views import Abandoned, ActorView, Health
 from .waiting import Waiters
-
-BROKER_DEATHS_MAX = 3
-"""A message that was in the hands of so many dying brokers is not given to another."""
 
 SETTLE_SECONDS_MAX = 5.0
 """How long `stop` waits for the last endings to be stored, after the drain."""
@@ -453,60 +451,3 @@ class Life:
 
 def _declare(schedules: tuple[ScheduleRecord, ...], reply: Future[Any]) -> Declare:
     return Declare(schedules=schedules, reply=reply)
-
-
-class Asking:
-    """One question to the broker: told again to the next incarnation when one dies over it, until its time is up."""
-
-    def __init__(self, life: Life, make: Callable[[Future[Any]], Any], job_id: str | None, corr: str | None) -> None:
-        self._life = life
-        self._make = make
-        self._job_id = job_id
-        self._corr = corr
-        self._deaths = 0
-        self._give_up_at = life.clock.monotonic() + life.limits.reply_seconds_max
-
-    def tell(self) -> Future[Any] | None:
-        """Put the question; None when there is no broker at this moment.
-
-        Raises:
-            StoreUnavailable: the time is up, or the broker is too far behind.
-        """
-        if self.remaining() <= 0:
-            raise self.gave_up()
-        broker = self._life.post.find("broker")
-        if broker is not None and len(broker.mailbox) > self._life.limits.mailbox_messages_max:
-            raise StoreUnavailable(
-                f"the broker is {len(broker.mailbox)} messages behind, more than mailbox_messages_max; try later",
-                self._job_id,
-            )
-        reply: Future[Any] = self._life.environment.future()
-        return reply if self._life.post.tell("broker", self._make(reply), corr=self._corr) else None
-
-    def remaining(self) -> Seconds:
-        """Seconds that are left."""
-        return self._give_up_at - self._life.clock.monotonic()
-
-    def lost(self, lost: BrokerLost) -> None:
-        """A broker died before it answered.
-
-        Raises:
-            StoreUnavailable: it was not the first to die with this question in its hands.
-        """
-        self._deaths += lost.read
-        if self._deaths >= BROKER_DEATHS_MAX:
-            raise StoreUnavailable(f"{self._deaths} brokers died while they handled this", self._job_id)
-
-    def gave_up(self) -> StoreUnavailable:
-        """The error for the caller."""
-        cause = self._life.store_trouble
-        likely = (
-            cause
-            if cause is not None and self._life.store.is_server
-            else f"{cause}. Is a write transaction open on the file? If it is this process's own, pass connection="
-            if cause is not None
-            else "the broker is busy or being restarted"
-        )
-        return StoreUnavailable(
-            f"no answer within reply_seconds_max={self._life.limits.reply_seconds_max:g} s: {likely}", self._job_id
-        )

@@ -84,7 +84,7 @@ class HandlerActor(RuntimeActor):
 
     def current(self) -> list[str]:
         """The ids of the jobs that it runs now."""
-        return [lane.claim.job.id for lane in list(self._running.values()) if not lane.ended]
+        return [lane.claim.job.id for lane in self._lanes_here() if not lane.ended]
 
     def on_start(self) -> None:
         """Runs on the actor's thread: what its predecessor has left running counts no longer, and is told so."""
@@ -97,7 +97,7 @@ class HandlerActor(RuntimeActor):
     def on_down(self) -> None:
         """Lanes cannot die with their actor: they are told that what they do counts no longer."""
         self._line.close()
-        for lane in list(self._running.values()):
+        for lane in self._lanes_here():
             self._forget_deadline(lane.id)
             lane.signal("its HandlerActor died")
 
@@ -149,7 +149,7 @@ class HandlerActor(RuntimeActor):
         """Say what it can take, when that has changed."""
         handlers = self._handlers()
         known = {handler.id for handler in handlers}
-        leaving = sum(lane.handler.id not in known for lane in list(self._running.values()))
+        leaving = sum(lane.handler.id not in known for lane in self._lanes_here())
         lanes = 0 if self._halted else sum(handler.concurrency for handler in handlers) + leaving
         totals = [handler.concurrency_total for handler in handlers if handler.concurrency_total is not None]
         up = Up(
@@ -166,10 +166,14 @@ class HandlerActor(RuntimeActor):
             self._last_up = up
             self.tell("broker", up._replace(held=tuple(self._held())))
 
+    def _lanes_here(self) -> list[Lane]:
+        # A copy: a lane that ends adds its heir, on its own thread.
+        return list(self._running.values())
+
     def _held(self) -> list[Key]:
         return [
             *self._line.keys(),
-            *(lane.claim.key for lane in list(self._running.values())),
+            *(lane.claim.key for lane in self._lanes_here()),
             *(claim.key for claim in self._held_back.values()),
             *self._unsettled,
         ]
@@ -187,7 +191,7 @@ class HandlerActor(RuntimeActor):
     def _fill(self) -> None:
         """Start what waits on what is free."""
         if len(self._line):
-            busy = Counter(lane.handler.id for lane in list(self._running.values()))
+            busy = Counter(lane.handler.id for lane in self._lanes_here())
             handlers = self._handlers()
             if not handlers or self._line.closed:
                 # The last one was removed, or all was interrupted, while these claims were on their way.
@@ -365,7 +369,7 @@ class HandlerActor(RuntimeActor):
             if claim.key == key:
                 dropped.append(self._held_back.pop(lane_id))
         self._give_back(dropped)
-        for lane in list(self._running.values()):
+        for lane in self._lanes_here():
             if lane.claim.key == key and not lane.cancelled:
                 lane.signal(reason)
                 self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
@@ -381,7 +385,7 @@ class HandlerActor(RuntimeActor):
     def _interrupt(self, handler_id: str | None, reason: str) -> None:
         if handler_id is None:
             self._line.close()
-        for lane in list(self._running.values()):
+        for lane in self._lanes_here():
             if handler_id is None or lane.handler.id == handler_id:
                 self._give_up(lane, reason, Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason))
         if handler_id is None:

@@ -25,7 +25,7 @@ LAYERS = (
     {"history"},
     {"lanes", "turns"},
     {"actors", "supervisor"},
-    {"registry", "jobs", "scheduler", "life", "runtime", "__init__"},
+    {"registry", "handlers", "jobs", "scheduler", "asking", "life", "runtime", "__init__"},
     {"testing"},
     {"cli", "__main__"},
 )  # fmt: skip

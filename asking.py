@@ -1,0 +1,71 @@
+"""How the edge asks the broker: again when one dies over it, and not for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from .errors import StoreUnavailable
+from .messages.jobs import Seconds
+from .replies import BrokerLost
+
+if TYPE_CHECKING:
+    from .life import Life
+
+BROKER_DEATHS_MAX = 3
+"""A message that was in the hands of so many dying brokers is not given to another."""
+
+
+class Asking:
+    """One question to the broker: told again to the next incarnation when one dies over it, until its time is up."""
+
+    def __init__(self, life: Life, make: Callable[[Future[Any]], Any], job_id: str | None, corr: str | None) -> None:
+        self._life = life
+        self._make = make
+        self._job_id = job_id
+        self._corr = corr
+        self._deaths = 0
+        self._give_up_at = life.clock.monotonic() + life.limits.reply_seconds_max
+
+    def tell(self) -> Future[Any] | None:
+        """Put the question; None when there is no broker at this moment.
+
+        Raises:
+            StoreUnavailable: the time is up, or the broker is too far behind.
+        """
+        if self.remaining() <= 0:
+            raise self.gave_up()
+        broker = self._life.post.find("broker")
+        if broker is not None and len(broker.mailbox) > self._life.limits.mailbox_messages_max:
+            raise StoreUnavailable(
+                f"the broker is {len(broker.mailbox)} messages behind, more than mailbox_messages_max; try later",
+                self._job_id,
+            )
+        reply: Future[Any] = self._life.environment.future()
+        return reply if self._life.post.tell("broker", self._make(reply), corr=self._corr) else None
+
+    def remaining(self) -> Seconds:
+        """Seconds that are left."""
+        return self._give_up_at - self._life.clock.monotonic()
+
+    def lost(self, lost: BrokerLost) -> None:
+        """A broker died before it answered.
+
+        Raises:
+            StoreUnavailable: it was not the first to die with this question in its hands.
+        """
+        self._deaths += lost.read
+        if self._deaths >= BROKER_DEATHS_MAX:
+            raise StoreUnavailable(f"{self._deaths} brokers died while they handled this", self._job_id)
+
+    def gave_up(self) -> StoreUnavailable:
+        """The error for the caller."""
+        likely = self._life.store_trouble
+        if likely is None:
+            likely = "the broker is busy or being restarted"
+        elif not self._life.store.is_server:
+            likely += ". Is a write transaction open on the file? If it is this process's own, pass connection="
+        return StoreUnavailable(
+            f"no answer within reply_seconds_max={self._life.limits.reply_seconds_max:g} s: {likely}", self._job_id
+        )
