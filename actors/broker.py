@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from ..alarms import Alarms
 from ..errors import LamplighterError, StoreError, StoreUnavailable
 from ..log import Speaker
 from ..messages.jobs import ENDED, Instant, JobRecord, JobState, Transition
@@ -119,19 +120,18 @@ class JobBroker(RuntimeActor):
         self._looked_at = 0.0
         self._slots_due = 0.0
         self._schedules_seen = 0
-        self._polls = False
-        self._polling = 0
         self._abroad = False
         self._leads = True
         self._waiting_since: float | None = None
-        self._timers: dict[str, tuple[float, Any]] = {}
+        # Told by name: when this incarnation is gone, its alarms wake the next.
+        self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
 
     def on_start(self) -> None:
         """Runs on the broker's thread. The first turn is due at once, though nobody may ask for anything: others may
         have died, hosts may have queued."""
         self._ask_the_living()
-        self._tell_self(Look())
-        self._again("retention", self._retention_step(), Housekeep())
+        self.context.post.tell(self.name, Look())
+        self._alarms.after("retention", self._retention_step(), Housekeep())
 
     def _ask_the_living(self) -> None:
         """Ask what they hold. The next turn takes back what the dead held, and says what was not told."""
@@ -224,7 +224,7 @@ class JobBroker(RuntimeActor):
         if reply is not None:
             answer(reply, None, LamplighterError(f"{kind} could not be carried out: {error!r}"))
         if isinstance(mail.body, Housekeep):
-            self._again("retention", self._retention_step(), Housekeep())
+            self._alarms.after("retention", self._retention_step(), Housekeep())
         if isinstance(mail.body, Ended) and mail.body.outcome.reason != UNSTORABLE:
             failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
             return mail._replace(body=mail.body._replace(outcome=failed))
@@ -353,7 +353,7 @@ class JobBroker(RuntimeActor):
         if with_slots and rows < PRUNED_ROWS_MAX:
             step.out.after.append(self._put_slots_off)
         wait = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
-        step.out.after.append(lambda: self._again("retention", wait, Housekeep()))
+        step.out.after.append(lambda: self._alarms.after("retention", wait, Housekeep()))
 
     def _put_slots_off(self) -> None:
         self._slots_due = self.context.clock.monotonic() + SLOTS_SECONDS
@@ -474,29 +474,15 @@ class JobBroker(RuntimeActor):
                 due.append(self._store.next_due(name, now) if known is None else known)
             self._look_for_expected(now)
         except (StoreUnavailable, StoreError):
-            self._again("retry", RETRY_SECONDS, Look())
+            self._alarms.after("retry", RETRY_SECONDS, Look())
             return
         instants = [at for at in due if at is not None and at != float("inf")]
         if instants:
-            self._look_at(min(instants))
+            self._alarms.at(min(instants), Look())
         until = min((due for due, _, _ in desk.deferred.values()), default=float("inf"))
         if until != float("inf"):
-            self._again("deferred", max(0.0, until - desk.age()), Look())
-        if bool(desk.others) != self._polls:
-            self._polls = bool(desk.others)
-            self._polling += 1
-            if self._polls:
-                self.context.clock.after(POLL_SECONDS, partial(self._poll, self._polling))
-
-    def _poll(self, polling: int) -> None:
-        """Runs on the clock's thread, once in a while until the broker is alone or dead.
-
-        Set again here and not in a turn, so that the clock knows of the next one before it waits: an idle second has
-        two wake-ups, one of the clock and one of the broker.
-        """
-        if polling == self._polling and not self.actor_stopped.is_set():
-            self.context.clock.after(POLL_SECONDS, partial(self._poll, polling))
-            self._tell_self(Look(foreign=True))
+            self._alarms.after("deferred", max(0.0, until - desk.age()), Look())
+        self._alarms.poll(POLL_SECONDS, Look(foreign=True), wanted=bool(desk.others))
 
     def _look_for_expected(self, now: Instant) -> None:
         for job_id, expect in list(self._memory.expected.items()):
@@ -505,27 +491,8 @@ class JobBroker(RuntimeActor):
             if there or expect.give_up_at <= now:
                 del self._memory.expected[job_id]
         if self._memory.expected:
-            self._again("expect", self._expect_wait, Look())
+            self._alarms.after("expect", self._expect_wait, Look())
             self._expect_wait = min(EXPECT_SECONDS_MAX, self._expect_wait * 1.2)
-
-    def _again(self, key: str, seconds: float, body: Any) -> None:
-        due = self.context.clock.monotonic() + seconds
-        known = self._timers.get(key)
-        if known is not None:
-            known[1].cancel()
-        self._timers[key] = (due, self.context.clock.after(seconds, lambda: self._tell_self(body)))
-
-    def _look_at(self, instant: Instant) -> None:
-        known = self._timers.get("due")
-        if known is not None and known[0] == instant and instant > self.context.clock.now():
-            return
-        if known is not None:
-            known[1].cancel()
-        self._timers["due"] = (instant, self.context.clock.at(instant, lambda: self._tell_self(Look())))
-
-    def _tell_self(self, body: Any) -> None:
-        # Told by name: when this incarnation is gone, its alarms wake the next.
-        self.context.post.tell("broker", body)
 
     def _wait_for_store(self, error: StoreUnavailable) -> None:
         if isinstance(error, CommitUnknown):
@@ -541,7 +508,7 @@ class JobBroker(RuntimeActor):
             event = "store.waiting" if locked else "store.unavailable"
             self.say(event, store=self._store.address, waited=waited, reason=str(error))
         self._pending = [mail for mail in self._pending if not self._given_up(mail)]
-        self._again("retry", RETRY_SECONDS, Look())
+        self._alarms.after("retry", RETRY_SECONDS, Look())
 
     def _given_up(self, mail: Mail) -> bool:
         reply = reply_of(mail.body)

@@ -19,8 +19,8 @@ LAYERS = (
     {"messages"},
     RULES,
     {
-        "clock", "failpoints", "jsonline", "outlets", "log", "logfile", "environment", "payload", "job", "waiting",
-        "stores", "rabbit",
+        "clock", "alarms", "failpoints", "jsonline", "outlets", "log", "logfile", "environment", "payload", "job",
+        "waiting", "stores", "rabbit",
     },
     {"history"},
     {"lanes", "turns"},
