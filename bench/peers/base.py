@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 
-class Peer:
+class Peer(ABC):
     """One system, open.
 
     Attributes:
@@ -34,25 +35,25 @@ class Peer:
     survives_worker: ClassVar[bool]
     cannot: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str) -> None:  # noqa: B027 (a hook)
         """Open it in an empty folder, on the server at the address if it has one."""
 
+    @abstractmethod
     def queue(self, number: int) -> None:
         """Queue one job; return when it is as durable as it gets."""
-        raise NotImplementedError
 
     def queue_many(self, numbers: Sequence[int]) -> None:
         """Queue several in the way that the system has for it."""
-        raise NotImplementedError
+        raise TypeError(f"expected {self.title} to say in `cannot` that it has no bulk call, or to have one")
 
+    @abstractmethod
     def work(self) -> None:
         """Start one worker that does one job at a time, and return."""
-        raise NotImplementedError
 
-    def finish(self, jobs: int) -> None:
+    def finish(self, jobs: int) -> None:  # noqa: B027 (a hook)
         """Wait until so many jobs are recorded as ended. Most systems cannot say; they end with the last start."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (a hook)
         """End the worker."""
 
 
@@ -64,9 +65,9 @@ class AsyncPeer(Peer):
         self._tasks: set[asyncio.Task[Any]] = set()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
 
+    @abstractmethod
     async def aqueue(self, number: int) -> None:
         """`queue`, as a coroutine."""
-        raise NotImplementedError
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the loop, from another thread, and wait for it."""

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from .certificates import make_certificates
-from .server import NoServer, Server, free_ports, wipe
+from .kit import wipe
+from .server import NoServer, Server, free_ports
 
 TLS = """
 listeners.ssl.1 = 127.0.0.1:{port}

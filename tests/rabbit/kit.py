@@ -6,11 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 import pika
-from lamplighter.rabbit.topology import queue_of
+from lamplighter.rabbit import topology
 
 from ..faults.kit import Host, eventually, now_in
 
 HOSTS = Path(__file__).parent / "hosts"
+TEST_NAMES = ("work", "else")
 
 
 class Effects:
@@ -134,6 +135,21 @@ class Producer:
 def left_in(url: str, name: str) -> int:
     """How many jobs of a name are ready in their queue."""
     connection = pika.BlockingConnection(pika.URLParameters(url))
-    found = connection.channel().queue_declare(queue_of(name), passive=True).method.message_count
+    found = connection.channel().queue_declare(topology.queue_of(name), passive=True).method.message_count
     connection.close()
     return int(found)
+
+
+def wipe(url: str) -> None:
+    """Empty a virtual host of all that a runtime may have left there."""
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    channel = connection.channel()
+    for name in (topology.DEAD, topology.LEDGER, *map(topology.queue_of, TEST_NAMES)):
+        channel.queue_delete(name)
+    for rung in range(topology.RUNGS):
+        try:
+            channel.queue_purge(f"{topology.PREFIX}.delay.{rung}")
+        except pika.exceptions.ChannelClosedByBroker:
+            # The ladder was never made.
+            break
+    connection.close()

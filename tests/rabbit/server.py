@@ -14,20 +14,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
-
-import pika
-from lamplighter.rabbit import topology
 
 SCRIPTS = "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin"
 APT_LINE = "apt-get install rabbitmq-server"
 START_SECONDS_MAX = 90.0
 STOP_SECONDS_MAX = 60.0
 TRIES_MAX = 3
-TEST_NAMES = ("work", "else")
 
 CONFIGURATION = """
 listeners.tcp.1 = 127.0.0.1:{port}
@@ -84,6 +81,8 @@ class Server:
         self._epmd_port = ports.pop()
         env = {**os.environ, "ERL_EPMD_PORT": str(self._epmd_port), "ERL_EPMD_ADDRESS": "127.0.0.1"}
         self._epmd = subprocess.Popen(["epmd"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # A node that finds no port mapper starts one that outlives it.
+        wait_for(lambda: connects(self._epmd_port), lambda: self._epmd is not None and self._epmd.poll() is None)
         attempt = secrets.token_hex(3)
         self.nodes = [
             Node(self, f"n{number}-{attempt}", ports[2 * number], ports[2 * number + 1])
@@ -206,13 +205,9 @@ class Node:
         Raises:
             RuntimeError: it ended, or did not come up in time.
         """
-        give_up_at = time.monotonic() + START_SECONDS_MAX
-        while not self._answers():
-            assert self._process is not None
-            if self._process.poll() is not None or time.monotonic() > give_up_at:
-                console = (self.folder / "console").read_text(errors="replace")
-                raise RuntimeError(f"node {self.name} did not start: {console[-3000:]}")
-            time.sleep(0.05)
+        if not wait_for(self._answers, lambda: self._process is not None and self._process.poll() is None):
+            console = (self.folder / "console").read_text(errors="replace")
+            raise RuntimeError(f"node {self.name} did not start: {console[-3000:]}")
 
     def _answers(self) -> bool:
         try:
@@ -225,12 +220,12 @@ class Node:
             return False
 
     def let_sync(self) -> None:
-        """Wait until what was declared survives a kill -9.
+        """Have what was declared survive a kill -9.
 
         RabbitMQ 4.0 writes the directory of its quorum queues half a second late: one that was declared just before
         its only node is killed is down for ever.
         """
-        time.sleep(1.0)
+        self.ctl("eval", "[ok = dets:sync(Table) || Table <- dets:all()].")
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the node's whole group."""
@@ -273,26 +268,28 @@ class Node:
         return done.stdout
 
 
-def wipe(url: str) -> None:
-    """Empty a virtual host of all that a runtime may have left there."""
-    connection = pika.BlockingConnection(pika.URLParameters(url))
-    channel = connection.channel()
-    for name in (topology.DEAD, topology.LEDGER, *map(topology.queue_of, TEST_NAMES)):
-        channel.queue_delete(name)
-    for rung in range(topology.RUNGS):
-        try:
-            channel.queue_purge(f"{topology.PREFIX}.delay.{rung}")
-        except pika.exceptions.ChannelClosedByBroker:
-            # The ladder was never made.
-            break
-    connection.close()
-
-
 def _scripts() -> Path:
     found = sorted(Path("/").glob(SCRIPTS.lstrip("/")))
     if not found or shutil.which("epmd") is None:
         raise NoServer(f"RabbitMQ is not installed here; on Debian: {APT_LINE}")
     return found[-1]
+
+
+def wait_for(check: Callable[[], bool], is_alive: Callable[[], bool]) -> bool:
+    """Look again and again, as long as it lives and is in time, whether it is so."""
+    pause, give_up_at = threading.Event(), time.monotonic() + START_SECONDS_MAX
+    while not (found := check()) and is_alive() and time.monotonic() < give_up_at:
+        pause.wait(0.05)
+    return found
+
+
+def connects(port: int) -> bool:
+    """Whether somebody listens on a port of the loopback."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def free_ports(count: int) -> list[int]:
@@ -302,10 +299,3 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [int(one.getsockname()[1]) for one in sockets]
-
-
-@contextlib.contextmanager
-def private_server(folder: Path, *, nodes: int = 1, configuration: str = "") -> Iterator[Server]:
-    """A server for as long as the block lasts."""
-    with Server(folder, nodes=nodes, configuration=configuration) as server:
-        yield server
