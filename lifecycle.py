@@ -30,6 +30,9 @@ MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
 }
 """Every legal transition: the event that tells it, the states it may come from, the state it goes to."""
 
+QUIET = frozenset({"job.queued", "job.claimed", "job.released"})
+"""Those whose line stands at debug. The lines of the others stand at info or above, and sum up the quiet ones."""
+
 
 def judge(
     job: JobRecord, outcome: Outcome, policy: Policy, now: Instant, *, earlier_interruptions: int, chance: float

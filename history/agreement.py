@@ -6,9 +6,10 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..messages.jobs import ENDED
 from ..stores.reading import StoredJob
 from .findings import Findings, Kind, many
-from .jobs import ENDED, Job
+from .jobs import Job
 
 if TYPE_CHECKING:
     from .fold import Fold

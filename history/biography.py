@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from ..lifecycle import MOVES
+from ..lifecycle import MOVES, QUIET
+from ..messages.jobs import ENDED
 from .findings import many
-from .jobs import ENDED, QUIET
 from .lines import is_plain
 from .search import Said, find, in_order, needles_of
 from .telling import Entry, entry_of, span, who_says

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from ..events import EVENTS
-from .jobs import AFTER, ENDED, QUIET
+from ..lifecycle import QUIET
+from ..messages.jobs import ENDED
+from .jobs import AFTER
 from .lines import body_of
 
 SYSTEM = frozenset({

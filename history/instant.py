@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
+from ..messages.jobs import ENDED
 from .blocks import Block, blocks_of, each
 from .digest import Digest, Held, Moment, digest
-from .jobs import AFTER, ENDED
+from .jobs import AFTER
 from .lines import is_plain, raw_lines, read
 from .search import DISORDER_SECONDS
 

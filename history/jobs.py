@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import insort
 from collections import OrderedDict
 
-from ..lifecycle import MOVES
+from ..lifecycle import MOVES, QUIET
+from ..messages.jobs import ENDED
 from .findings import Findings, Kind
 from .lines import Line
 from .revisions import Revisions
@@ -20,8 +21,6 @@ ENDED_KEPT_MAX = 20_000
 ONLY_SUMMED_KEPT_MAX = 100_000
 """Revisions of which only a sum is known, remembered while the log seems to be one at debug."""
 
-QUIET = frozenset({"job.queued", "job.claimed", "job.released"})
-ENDED = frozenset({"done", "dead", "cancelled"})
 AFTER = {event: after.value for event, (_, after) in MOVES.items()}
 """The state that each transition leads to."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..lifecycle import MOVES
+from ..lifecycle import MOVES, QUIET
 from ..messages.jobs import Instant, JobRecord, Transition
-from ..stores.moves import SUMMING, joined, mark, sums
+from ..stores.moves import joined, mark, sums
 
 
 def move(
@@ -21,7 +21,7 @@ def move(
     trail = joined(job.trail, mark(rev, now))
     state = MOVES[event][1].value
     told = dict(fields)
-    if event in SUMMING:
+    if event not in QUIET:
         told |= sums(trail)
         trail = ""
     moved = job._replace(**{"state": state, "rev": rev, "told": state, "trail": trail, **changes})

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..lifecycle import MOVES
 from ..messages.jobs import Instant, JobRecord, NewJob, Transition
 from ..messages.outcomes import Outcome, Verdict
 from .base import Deed, Want
-
-SUMMING = frozenset(MOVES) - {"job.queued", "job.claimed", "job.released"}
-"""Transitions whose line stands at info or above and sums up the quieter ones before it."""
 
 
 def born(job: NewJob, no: int, rev: int | None) -> JobRecord:

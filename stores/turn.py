@@ -12,14 +12,13 @@ from typing import Any, cast
 
 from ..codec import encode_own
 from ..errors import KeyTaken, UnknownJob
-from ..lifecycle import MOVES
+from ..lifecycle import MOVES, QUIET
 from ..messages.jobs import Claim, Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from .base import Deed, Want
 from .boots import BootTurn
 from .moves import (
     RELEASED,
-    SUMMING,
     born,
     deed_of,
     ending,
@@ -364,7 +363,7 @@ class SqliteTurn(SlotTurn, BootTurn):
         rev = self._rev + 1
         state = MOVES[event][1].value
         trail = joined(before.trail, mark(rev, self.now))
-        summing = event in SUMMING
+        summing = event not in QUIET
         changes.update(state=state, rev=rev, told=state, trail="" if summing else trail)
         record, columns, values = list(before), [], []
         for column, value in changes.items():

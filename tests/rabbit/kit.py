@@ -132,6 +132,13 @@ class Producer:
         self.host.__exit__()
 
 
+def finish(fleet: Fleet, producer: Producer, effects: Effects, seconds: float) -> None:
+    """Wait until all is accepted and has ended, and end the workers."""
+    producer.until_idle(seconds)
+    effects.until_all_ended(producer.ids, seconds)
+    fleet.end()
+
+
 def left_in(url: str, name: str) -> int:
     """How many jobs of a name are ready in their queue."""
     connection = pika.BlockingConnection(pika.URLParameters(url))

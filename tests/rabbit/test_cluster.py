@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ..faults.kit import SECONDS_MAX, TORTURE, count, eventually
+from ..faults.kit import TORTURE, count, eventually
 from .conftest import own_server
-from .kit import Effects, Fleet, Producer, left_in
+from .kit import Effects, Fleet, Producer, finish, left_in
 from .server import Node, Server
 
 pytestmark = pytest.mark.skipif(not TORTURE, reason="takes three servers and some minutes; set LAMPLIGHTER_TORTURE=1")
@@ -62,9 +62,7 @@ def test_the_node_that_leads_a_queue_is_killed_under_load_and_nothing_confirmed_
             eventually(lambda: len(effects.lines("end")) >= enough, PAUSE_SECONDS_MAX, what="work after the kill")  # noqa: B023
             pauses.append(time.monotonic() - began)
             node.start()
-        producer.until_idle(SECONDS_MAX)
-        effects.until_all_ended(producer.ids, ENDED_SECONDS_MAX)
-        fleet.end()
+        finish(fleet, producer, effects, ENDED_SECONDS_MAX)
     assert left_in(cluster.nodes[0].url, "work") == 0
     print(
         f"\n{jobs} jobs, {kills} leaders of the queue killed: 50 more jobs had ended "
@@ -88,8 +86,6 @@ def test_a_node_that_hangs_is_left_behind_and_nothing_confirmed_is_lost(cluster:
         finally:
             node.signal(signal.SIGCONT)
         pause = time.monotonic() - began
-        producer.until_idle(SECONDS_MAX)
-        effects.until_all_ended(producer.ids, ENDED_SECONDS_MAX)
-        fleet.end()
+        finish(fleet, producer, effects, ENDED_SECONDS_MAX)
     assert left_in(cluster.nodes[0].url, "work") == 0
     print(f"\n{jobs} jobs, one node hung for {pause:.1f} s: {effects.repeated()} jobs run again")

@@ -15,7 +15,7 @@ from lamplighter import Runtime, StoreUnavailable
 from ..conftest import Recorder
 from ..faults.kit import SECONDS_MAX, Host, count, eventually, now_in
 from .conftest import Vhosts
-from .kit import Effects, Fleet, Producer, left_in
+from .kit import Effects, Fleet, Producer, finish, left_in
 
 GROWN_BYTES_MAX = 20_000_000
 """What a host may grow by while its server is away, however long."""
@@ -40,9 +40,7 @@ def test_workers_and_a_producer_killed_at_random_instants_lose_nothing(tmp_path:
                 producer.replace()
             else:
                 fleet.replace(which)
-        producer.until_idle(SECONDS_MAX)
-        effects.until_all_ended(producer.ids, SECONDS_MAX)
-        fleet.end()
+        finish(fleet, producer, effects, SECONDS_MAX)
     assert left_in(url, "work") == 0, f"seed {seed}"
     print(
         f"\n{jobs} jobs, {kills} SIGKILLs over 4 workers and a producer: {effects.repeated()} jobs run to their end "
@@ -65,9 +63,7 @@ def test_a_server_that_is_killed_and_restarted_under_load_loses_nothing(
                 producer.listen(0.2)
             node.let_sync()
             node.restart(clean=chance.random() < 0.3)
-        producer.until_idle(SECONDS_MAX)
-        effects.until_all_ended(producer.ids, SECONDS_MAX)
-        fleet.end()
+        finish(fleet, producer, effects, SECONDS_MAX)
     assert left_in(url, "work") == 0, f"seed {seed}"
     print(
         f"\n{jobs} jobs, {restarts} restarts of the server: {effects.repeated()} jobs run to their end again, "
