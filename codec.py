@@ -10,9 +10,12 @@ import json
 import math
 from typing import Any
 
+import msgspec
+
 from .errors import UsageError
 
 _encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+_own_encoder = msgspec.json.Encoder()
 
 DEPTH_MAX = 100
 """How deep data may nest; a cycle is found by it too."""
@@ -47,7 +50,7 @@ def encode(value: Any, *, what: str, bytes_max: int) -> str:
 
 def encode_own(value: Any) -> str:
     """JSON text of a value that we have made ourselves, and need not check."""
-    return _encoder.encode(value)
+    return _own_encoder.encode(value).decode()
 
 
 def decode(text: str) -> Any:

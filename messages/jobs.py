@@ -185,6 +185,7 @@ class Transition(NamedTuple):
         before: its state before, None for a new job.
         rev: gapless over the store.
         fields: what the event says besides.
+        trail: the transitions that its line sums up, this one included; empty if it is quiet itself.
     """
 
     event: str
@@ -192,3 +193,4 @@ class Transition(NamedTuple):
     before: str | None
     rev: int
     fields: Mapping[str, Any]
+    trail: str = ""

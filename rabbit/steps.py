@@ -6,7 +6,7 @@ from typing import Any
 
 from ..lifecycle import MOVES, QUIET
 from ..messages.jobs import Instant, JobRecord, Transition
-from ..stores.moves import joined, mark, sums
+from ..stores.moves import joined, mark
 
 
 def move(
@@ -20,9 +20,6 @@ def move(
     rev = (job.rev or 1) + passed + 1
     trail = joined(job.trail, mark(rev, now))
     state = MOVES[event][1].value
-    told = dict(fields)
-    if event not in QUIET:
-        told |= sums(trail)
-        trail = ""
-    moved = job._replace(**{"state": state, "rev": rev, "told": state, "trail": trail, **changes})
-    return Transition(event=event, job=moved, before=job.state, rev=rev, fields=told)
+    kept, summed = (trail, "") if event in QUIET else ("", trail)
+    moved = job._replace(**{"state": state, "rev": rev, "told": state, "trail": kept, **changes})
+    return Transition(event, moved, job.state, rev, fields, summed)

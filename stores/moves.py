@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from ..messages.jobs import Instant, JobRecord, NewJob, Transition
@@ -87,7 +88,7 @@ def says_ending(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
 
 def mark(rev: int, at: Instant) -> str:
     """One transition in a trail."""
-    return f"{rev}@{at:.6f}"
+    return f"{rev}@{_written(at)}"
 
 
 def first_mark(job: NewJob, rev: int | None) -> tuple[str | None, str]:
@@ -100,13 +101,23 @@ def joined(trail: str, mark: str) -> str:
     return f"{trail},{mark}" if trail else mark
 
 
+@lru_cache(maxsize=16)
+def _written(at: Instant) -> str:
+    """Most transitions of a turn have the same instant."""
+    return f"{at:.6f}"
+
+
+def revs(trail: str) -> list[int]:
+    """The revisions of the transitions in a trail."""
+    return [int(step.partition("@")[0]) for step in trail.split(",")]
+
+
 def sums(trail: str) -> dict[str, Any]:
     """What the event that ends a trail says of its transitions: `revs` and `times`."""
-    steps = [step.partition("@") for step in trail.split(",")]
-    return {"revs": [int(rev) for rev, _, _ in steps], "times": [float(at) for _, _, at in steps]}
+    return {"revs": revs(trail), "times": [float(step.partition("@")[2]) for step in trail.split(",")]}
 
 
 def deed_of(step: Transition) -> Deed:
     """What whoever must tell a transition instead needs to know of it."""
-    revs = step.fields.get("revs")
-    return (step.rev, step.event, step.job.id) if revs is None else (step.rev, step.event, step.job.id, tuple(revs))
+    deed = (step.rev, step.event, step.job.id)
+    return (*deed, tuple(revs(step.trail))) if step.trail else deed

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from ..messages.jobs import JobRecord, NewJob
 from .moves import first_mark
-
-PLACES = {column: place for place, column in enumerate(JobRecord._fields)}
-"""Where a column stands in a record."""
-
-RESTLESS = frozenset({"deferred", "progress", "rev"})
-"""Columns that may change while state and `claim_no` stay, so that the caller's picture of them may be old."""
 
 INSERT_JOB = """
   insert into lamplighter_jobs
@@ -59,7 +54,12 @@ def priorities(connection: sqlite3.Connection, name: str) -> Iterator[int]:
 
 
 @cache
-def fenced_update(columns: tuple[str, ...]) -> str:
-    """The update of these columns where `no`, `claim_no` and `state` are still as the caller saw them."""
+def fenced_update(columns: tuple[str, ...]) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
+    """The update of these columns where `no`, `claim_no` and `state` are still as the caller saw them.
+
+    With it, what makes the changed record's values of the old ones with the new values behind them.
+    """
     settings = ", ".join(f"{column} = ?" for column in columns)
-    return f"update lamplighter_jobs set {settings} where no = ? and claim_no = ? and state = ?"
+    places = {column: len(JobRecord._fields) + place for place, column in enumerate(columns)}
+    update = f"update lamplighter_jobs set {settings} where no = ? and claim_no = ? and state = ?"
+    return update, itemgetter(*(places.get(column, place) for place, column in enumerate(JobRecord._fields)))

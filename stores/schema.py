@@ -13,12 +13,14 @@ from ..errors import SchemaTooNew
 VERSION = 1
 """The schema that this code reads and writes."""
 
+# For `in` with a list SQLite builds a table of it each time a row is written: 2 us, a third of an update.
 JOB_COLUMNS = """
   no                integer primary key autoincrement,
   id                text not null unique,
   name              text not null,
   data              text not null,
-  state             text not null check (state in ('queued', 'running', 'done', 'dead', 'cancelled')),
+  state             text not null
+    check (state = 'queued' or state = 'running' or state = 'done' or state = 'dead' or state = 'cancelled'),
   priority          integer not null,
   run_at            real not null,
   queued_at         real not null,

@@ -27,9 +27,8 @@ from .moves import (
     mark,
     requeued,
     says_ending,
-    sums,
 )  # fmt: skip
-from .rows import INSERT_JOB, PLACES, RESTLESS, fenced_update, job_values, priorities, stored_twin
+from .rows import INSERT_JOB, fenced_update, job_values, priorities, stored_twin
 from .slots import SlotTurn
 
 UNTOLD_JOBS_MAX = 2_000
@@ -154,12 +153,7 @@ class SqliteTurn(SlotTurn, BootTurn):
         return min((self._one(query, name, priority) for priority in priorities(self._connection, name)), default=None)
 
     def _grant(self, job: JobRecord, want: Want, *, begun: bool) -> Claim:
-        claimed = self._move(
-            job,
-            "job.claimed",
-            {"begun": begun},
-            **granted(job, want, self.now, begun=begun),
-        )
+        claimed = self._move(job, "job.claimed", {"begun": begun}, granted(job, want, self.now, begun=begun))
         assert claimed is not None, "a row that this transaction has just read cannot have moved"
         return Claim(claimed)
 
@@ -193,18 +187,14 @@ class SqliteTurn(SlotTurn, BootTurn):
     # --- endings --------------------------------------------------------------------------------------------
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
-        settled = self._move(
-            claimed,
-            verdict.event,
-            says_ending(outcome, verdict),
-            **ending(claimed, outcome, verdict, self.now),
-        )
+        fields, changes = says_ending(outcome, verdict), ending(claimed, outcome, verdict, self.now)
+        settled = self._move(claimed, verdict.event, fields, changes)
         if settled is not None and outcome.kind not in (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED):
             self._keep_attempt(claimed, outcome, verdict)
         return settled
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
-        return self._move(claimed, "job.released", {"reason": reason}, **RELEASED)
+        return self._move(claimed, "job.released", {"reason": reason}, RELEASED)
 
     def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
         done = self._connection.execute(
@@ -216,7 +206,7 @@ class SqliteTurn(SlotTurn, BootTurn):
 
     def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
         try:
-            moved = self._move(job, "job.requeued", {"run_at": run_at}, **requeued(run_at))
+            moved = self._move(job, "job.requeued", {"run_at": run_at}, requeued(run_at))
         except sqlite3.IntegrityError as error:
             raise KeyTaken(
                 f"job {job.id} cannot be requeued: another unfinished {job.name} job holds its unique key "
@@ -227,14 +217,13 @@ class SqliteTurn(SlotTurn, BootTurn):
 
     def finish(self, job: JobRecord, result: str | None) -> JobRecord:
         # No claim has ended it: an attempt whose ending comes now is a stale one.
-        moved = self._move(
-            job, "job.done", {"reason": "marked"}, settled_no=0, result=result, ended_at=self.now, reason=None
-        )  # fmt: skip
+        changes = {"settled_no": 0, "result": result, "ended_at": self.now, "reason": None}
+        moved = self._move(job, "job.done", {"reason": "marked"}, changes)
         assert moved is not None
         return moved
 
     def cancel(self, job: JobRecord, reason: str) -> JobRecord:
-        moved = self._move(job, "job.cancelled", {"reason": reason}, reason=reason, ended_at=self.now)
+        moved = self._move(job, "job.cancelled", {"reason": reason}, {"reason": reason, "ended_at": self.now})
         assert moved is not None
         return moved
 
@@ -308,9 +297,9 @@ class SqliteTurn(SlotTurn, BootTurn):
             self._rev += 1
             trail = joined(trail, mark(self._rev, job.ended_at or self.now))
             told = told._replace(rev=self._rev, trail="")
-            fields = {"reason": "marked in a host's transaction", **sums(trail)}
+            fields = {"reason": "marked in a host's transaction"}
             before = job.told or "queued"
-            self.transitions.append(Transition("job.done", told, before, self._rev, fields))
+            self.transitions.append(Transition("job.done", told, before, self._rev, fields, trail))
         self._connection.execute(
             "update lamplighter_jobs set rev = ?, told = ?, trail = ? where id = ?",
             (told.rev, told.told, told.trail, told.id),
@@ -358,29 +347,22 @@ class SqliteTurn(SlotTurn, BootTurn):
 
     # --- the one road ---------------------------------------------------------------------------------------
 
-    def _move(self, before: JobRecord, event: str, fields: dict[str, Any], **changes: Any) -> JobRecord | None:
+    def _move(self, before: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord | None:
         """Change a job's state if it is still as the caller saw it; None if it is not."""
         rev = self._rev + 1
         state = MOVES[event][1].value
         trail = joined(before.trail, mark(rev, self.now))
-        summing = event not in QUIET
-        changes.update(state=state, rev=rev, told=state, trail="" if summing else trail)
-        record, columns, values = list(before), [], []
-        for column, value in changes.items():
-            place = PLACES[column]
-            # An index whose columns are not named need not be touched.
-            if value != record[place] or column in RESTLESS:
-                record[place] = value
-                columns.append(column)
-                values.append(value)
-        done = self._connection.execute(fenced_update(tuple(columns)), (*values, *before.key, before.state))
+        kept, summed = (trail, "") if event in QUIET else ("", trail)
+        changes = {**changes, "state": state, "rev": rev, "told": state, "trail": kept}
+        update, changed = fenced_update(tuple(changes))
+        values = changes.values()
+        done = self._connection.execute(update, (*values, before.no, before.claim_no, before.state))
         if done.rowcount != 1:
             return None
         self._rev = rev
-        moved = JobRecord._make(record)
+        moved = JobRecord._make(changed((*before, *values)))
         self._note(moved)
-        told = {**fields, **sums(trail)} if summing else fields
-        self.transitions.append(Transition(event, moved, before.state, rev, told))
+        self.transitions.append(Transition(event, moved, before.state, rev, fields, summed))
         return moved
 
     def _note(self, job: JobRecord) -> None:

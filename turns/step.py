@@ -20,6 +20,7 @@ from ..messages.jobs import Instant, JobRecord, JobState, Seconds, Transition
 from ..messages.mail import Expect, Reply, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.base import BootRecord, Deed, Turn
+from ..stores.moves import sums
 from ..stores.presence import Presence
 
 Key = tuple[int, int]
@@ -218,6 +219,8 @@ def line_of(step: Transition) -> dict[str, Any]:
     """What the line of a transition carries."""
     job = step.job
     line = {"corr": job.corr, **names_job(job), "from": step.before, "to": job.state, "rev": step.rev, **step.fields}
+    if step.trail:
+        line |= sums(step.trail)
     match step.event:
         case "job.queued":
             line |= {
