@@ -109,17 +109,20 @@ class Log:
 
     def _write(self, event: str, speaker: Speaker, fields: dict[str, Any]) -> bool:
         level = EVENTS[event].level
-        line: dict[str, Any] = {"ts": round(self._clock.now(), 6), "boot": self._boot, "seq": next(self._numbers)}
+        line: dict[str, Any] = {
+            "event": event, "level": level, "ts": round(self._clock.now(), 6), "boot": self._boot,
+            "seq": next(self._numbers),
+        }  # fmt: skip
         speaker.add_to(line)
         for name, value in fields.items():
             if value is not None:
                 line[name] = value
         for subscription in self._listening(event):
-            subscription.offer({"event": event, "level": level, **line}, self._waiting_max)
+            subscription.offer(dict(line), self._waiting_max)
         try:
             if self._outlet.hears(level):
                 self._failpoints.at("log.write", event)
-                self._outlet.write(event, level, line)
+                self._outlet.write(line)
         except Exception as error:
             # A full disk, or a host's processor that raises: neither may kill the actor that speaks.
             self.dropped += 1

@@ -38,8 +38,8 @@ class Outlet(Protocol):
     def hears(self, level: str) -> bool:
         """Whether a line of this level goes anywhere. True when that cannot be known. Never raises."""
 
-    def write(self, event: str, level: str, line: dict[str, Any]) -> None:
-        """Write a line. Raises whatever the host's logger raises."""
+    def write(self, line: dict[str, Any]) -> None:
+        """Write a line, whose fields begin with `event` and `level`. Raises whatever the host's logger raises."""
 
     def bound(self, **fields: Any) -> Any:
         """A structlog logger to the same place that carries these fields."""
@@ -63,10 +63,10 @@ class StandardOutlet:
     def hears(self, level: str) -> bool:
         return self._logger.isEnabledFor(LEVELS[level])
 
-    def write(self, event: str, level: str, line: dict[str, Any]) -> None:
+    def write(self, line: dict[str, Any]) -> None:
         logger = self._logger
-        said = Line({"event": event, "level": level, **line}, is_event=True)
-        logger.handle(logger.makeRecord(logger.name, LEVELS[level], "(lamplighter)", 0, said, (), None))
+        said = Line(line, is_event=True)
+        logger.handle(logger.makeRecord(logger.name, LEVELS[line["level"]], "(lamplighter)", 0, said, (), None))
         lost, said.lost = said.lost, None
         if lost is not None:
             raise lost
@@ -95,8 +95,10 @@ class StructlogOutlet:
         except Exception:
             return True
 
-    def write(self, event: str, level: str, line: dict[str, Any]) -> None:
-        getattr(self._logger, level)(event, **line)
+    def write(self, line: dict[str, Any]) -> None:
+        fields = dict(line)
+        event, level = fields.pop("event"), fields.pop("level")
+        getattr(self._logger, level)(event, **fields)
 
     def bound(self, **fields: Any) -> Any:
         return self._logger.bind(**fields)
