@@ -25,6 +25,12 @@ JOBS = 60
 MINUTES = 2.0
 """Virtual time with faults."""
 
+NAMES = ("work", "work", "quick", "async", "child", "later", "single")
+"""What it queues, as often as it stands here."""
+
+BURST_JOBS = 150
+"""The same in a life of bursts."""
+
 LANES = {"work": 2, "single": 3}
 """How many jobs of a name may run at once in one boot."""
 
@@ -39,7 +45,7 @@ REACH = (
     "job.fenced", "job.dead", "job.cancelled", "job.requeued", "job.snoozed", "job.released", "job.parked",
     "lane.abandoned", "lane.returned", "runtime.recovered", "turn.recovered", "actor.crashed", "actor.restarted",
     "supervisor.restarted", "slot.fired", "slot.caught_up", "slot.skipped", "clock.jumped", "store.unavailable",
-    "store.waiting", "log.dropped", "name.paused",
+    "store.waiting", "log.dropped", "name.paused", "prefetched",
 )  # fmt: skip
 """A campaign that never reached one of these has not tested it."""
 
@@ -75,6 +81,8 @@ class Host:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        self.bursts = seed % 16 == 10
+        """Whether it queues many short jobs at a time, so that claims are taken in advance."""
         self.claimed: dict[str, str] = {}
         self.overslept: list[str] = []
         self.running: dict[tuple[str | None, str], dict[str, Job]] = {}
@@ -86,7 +94,7 @@ class Host:
         """Add handlers and schedules; runs in every life of every process."""
         jobs = runtime.jobs
         jobs.add_handler("work", self.work, concurrency=LANES["work"], timeout=20, max_attempts=4, backoff=[1, 5])
-        jobs.add_handler("quick", lambda job: job.data, concurrency=1, max_attempts=50, backoff=[0.5])
+        jobs.add_handler("quick", self.quick, concurrency=1, max_attempts=50, backoff=[0.5])
         jobs.add_handler("async", self.work_async, concurrency=4, timeout=15, max_attempts=50, backoff=[1])
         jobs.add_handler("child", in_child, concurrency=2, timeout=4, max_attempts=5, backoff=[1], isolation="process")
         jobs.add_handler("later", self.leave_open, timeout=30, auto_done=False, max_attempts=3, backoff=[1])
@@ -137,6 +145,12 @@ class Host:
                 self.overslept.append(job.id)
         return number
 
+    def quick(self, job: Job) -> object:
+        """Ends at once; in a life of bursts one is slow now and then, and those behind it have to go back."""
+        if self.bursts and isinstance(job.data, int) and job.data % 20 == 7:
+            job.sleep(3.0)
+        return job.data
+
     async def work_async(self, job: Job) -> object:
         """A coroutine handler."""
         await asyncio.sleep(0.2 + (job.data % 3) * 0.4)
@@ -152,10 +166,11 @@ class Host:
         """Queue, and meddle. The same in every life: ids make that harmless."""
         chance = random.Random(self.seed)
         queued = 0
-        while queued < JOBS:
-            kind = chance.choice(("one", "one", "many", "own transaction"))
+        while queued < (BURST_JOBS if self.bursts else JOBS):
+            kind = "many" if self.bursts else chance.choice(("one", "one", "many", "own transaction"))
+            most = 40 if self.bursts else 9
             batch = [
-                self._spec(chance, queued + index) for index in range(chance.randint(2, 9) if kind == "many" else 1)
+                self._spec(chance, queued + index) for index in range(chance.randint(2, most) if kind == "many" else 1)
             ]
             queued += len(batch)
             if kind == "many":
@@ -174,8 +189,9 @@ class Host:
             self._mark_open_ones(runtime)
 
     def _spec(self, chance: random.Random, number: int) -> dict[str, object]:
+        names = ("work", *("quick",) * 12) if self.bursts else NAMES
         spec: dict[str, object] = {
-            "name": chance.choice(("work", "work", "quick", "async", "child", "later", "single")),
+            "name": chance.choice(names),
             "data": number,
             "id": f"j{number}",
         }
@@ -302,4 +318,5 @@ def scenario(seed: int) -> Counter[str]:
             again = {job_id: times for job_id, times in host.returned.items() if times > 1}
             again = {job_id: times for job_id, times in again.items() if job_id not in host.requeued}
             assert not again, f"ran again though only brokers died: {again}"
+        simulation.reached["prefetched"] += simulation.log.count('"begun":false')
         return simulation.reached
