@@ -81,7 +81,7 @@ def payload(data_bytes: int, bench: Bench) -> Figures:
 
     def work(seconds: float) -> int:
         queued, until = 0, time.perf_counter() + seconds
-        while time.perf_counter() < until:
+        while not queued or time.perf_counter() < until:
             peer.jobs.queue("nothing", text)
             queued += 1
         return queued
