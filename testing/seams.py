@@ -50,7 +50,7 @@ class VirtualEvent(threading.Event):
 class VirtualThread:
     """See `environment.Thread`."""
 
-    def __init__(self, world: World, run: Callable[[], object], name: str, process: Process | None) -> None:
+    def __init__(self, world: World, run: Callable[[], object], name: str, process: Process) -> None:
         self._world = world
         self._ended = VirtualEvent(world)
         self._task = world.spawn(lambda: self._run(run), name, process)

@@ -414,7 +414,7 @@ class Simulation:
     def _end(self, member: _Member, *, with_power: bool = False) -> None:
         """Let nothing of a process run or be stored any more."""
         if member.process is not None:
-            member.process.is_killed = True
+            member.process.die()
         member.is_up = False
         if self._disk is not None:
             self._disk = self._disk.cut() if with_power else self._disk.kill()

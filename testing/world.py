@@ -33,6 +33,12 @@ class Deadlock(Exception):
     """Nothing can happen any more, and the test waits for something."""
 
 
+class WorldOver(GreenletExit):
+    """Unwinds a task at the end of its world. It has no traceback: actors write theirs down, and nobody reads it."""
+
+    __traceback__ = None
+
+
 @dataclass(eq=False)
 class Process:
     """What stands for one life of an operating-system process: its tasks live and die together.
@@ -41,17 +47,25 @@ class Process:
         number: 1, 2, ... as its member of the simulation has it in every life.
         parent: whose death is its own too.
         boots: the runtimes that live in it.
+        is_alive: whether it, and whoever started it, has not been killed.
     """
 
     number: int
     parent: Process | None = None
     boots: set[str] = field(default_factory=set)
-    is_killed: bool = False
+    is_alive: bool = True
+    _children: list[Process] = field(default_factory=list)
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether it, and whoever started it, has not been killed."""
-        return not self.is_killed and (self.parent is None or self.parent.is_alive)
+    def __post_init__(self) -> None:
+        if self.parent is not None:
+            self.is_alive = self.parent.is_alive
+            self.parent._children.append(self)
+
+    def die(self) -> None:
+        """Be killed, and all that it has started with it."""
+        self.is_alive = False
+        for child in self._children:
+            child.die()
 
 
 class Task:
@@ -59,7 +73,7 @@ class Task:
 
     __slots__ = ("error", "greenlet", "is_idle", "is_over", "name", "process", "token", "waiting", "woken")
 
-    def __init__(self, run: Callable[[], object] | None, name: str, process: Process | None, hub: Any) -> None:
+    def __init__(self, run: Callable[[], object] | None, name: str, process: Process, hub: Any) -> None:
         self.name = name
         self.process = process
         self.greenlet = greenlet.getcurrent() if run is None else greenlet(run, hub)
@@ -73,7 +87,7 @@ class Task:
     @property
     def is_dead(self) -> bool:
         """Whether it will never run again."""
-        return self.is_over or (self.process is not None and not self.process.is_alive)
+        return self.is_over or not self.process.is_alive
 
 
 class World:
@@ -96,7 +110,8 @@ class World:
         self._wall: list[tuple[float, int, Callable[[], object]]] = []
         self._order = 0
         self._hub = greenlet(self._run)
-        self._main = Task(None, "the test", None, None)
+        self._beginner: Task | None = None
+        self._main = Task(None, "the test", Process(0), None)
         self.current = self._main
 
     @property
@@ -111,7 +126,7 @@ class World:
 
     # --- tasks ----------------------------------------------------------------------------------------------
 
-    def spawn(self, run: Callable[[], object], name: str, process: Process | None) -> Task:
+    def spawn(self, run: Callable[[], object], name: str, process: Process) -> Task:
         """Have something run beside the others."""
         task = Task(lambda: self._live(task, run), name, process, self._hub)
         self._tasks[task] = None
@@ -173,7 +188,7 @@ class World:
 
         Its greenlets are kept as they are: to unwind them would run code that a killed process never runs.
         """
-        process.is_killed = True
+        process.die()
         self.leave_if_dead()
 
     def leave_if_dead(self) -> None:
@@ -190,7 +205,7 @@ class World:
             if task.is_idle and task.greenlet:
                 self.current = task
                 task.greenlet.parent = self._main.greenlet
-                task.greenlet.throw(GreenletExit)
+                task.greenlet.throw(WorldOver)
             else:
                 _graves.append(task)
         self.current = self._main
@@ -199,12 +214,18 @@ class World:
         if self._is_over:
             if self.is_in_test:
                 raise UsageError("expected this call within the `with` of its simulation, got it after its end")
-            raise GreenletExit
+            raise WorldOver
         # asyncio knows one running loop a thread, and here all loops share one.
         loop = asyncio._get_running_loop()
         if loop is not None:
             asyncio._set_running_loop(None)
-        self._hub.switch()
+        following = self._next()
+        if following is None or not following.greenlet:
+            # Greenlets begin in the hub alone: begun in one another, they would lie ever deeper on the one stack.
+            self._beginner = following
+            self._hub.switch()
+        elif following is not task:
+            following.greenlet.switch()
         if loop is not None:
             asyncio._set_running_loop(loop)
         if task.error is not None:
@@ -231,18 +252,25 @@ class World:
         heapq.heappush(self._timed, (due, self._order, what, token))
 
     def _run(self) -> None:
-        """The hub: whoever waits switches here, and it switches to whoever is next."""
-        ready, pick = self._ready, self.chance.random
+        """The hub: lets time pass where nobody can run, makes the calls that are due, and begins new tasks."""
         while True:
-            if (self._timed and self._timed[0][0] <= self.elapsed) or (self._wall and self._wall[0][0] <= self.now):
-                self._make_due_calls()
-            if not ready:
-                if not self._jump():
-                    self._main.error = Deadlock
-                    self._main.waiting = False
-                    ready.append(self._main)
+            task, self._beginner = self._beginner or self._next(), None
+            if task is not None:
+                task.greenlet.switch()
                 continue
-            index = int(pick() * len(ready)) if len(ready) > 1 else 0
+            self._make_due_calls()
+            if not self._ready and not self._jump():
+                self._main.error = Deadlock
+                self._main.waiting = False
+                self._ready.append(self._main)
+
+    def _next(self) -> Task | None:
+        """Whoever runs next, which chance decides. None if something is due before, or nobody can run."""
+        ready, timed, wall = self._ready, self._timed, self._wall
+        if (timed and timed[0][0] <= self.elapsed) or (wall and wall[0][0] <= self.now):
+            return None
+        while ready:
+            index = int(self.chance.random() * len(ready)) if len(ready) > 1 else 0
             task, ready[index] = ready[index], ready[-1]
             ready.pop()
             if task.is_dead:
@@ -250,7 +278,8 @@ class World:
             self.elapsed += STEP_SECONDS
             self.steps += 1
             self.current = task
-            task.greenlet.switch()
+            return task
+        return None
 
     def _jump(self) -> bool:
         """Let time pass until the next thing that is due. False when there is none."""
