@@ -1,10 +1,14 @@
-"""Where the store of a simulation lies."""
+"""Where the store of a simulation lies, and what it is when nobody has opened it yet."""
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
 import tempfile
 from pathlib import Path
+
+from ..stores.sqlite import SqliteStore
 
 
 def make_folder() -> Path:
@@ -12,3 +16,17 @@ def make_folder() -> Path:
     memory = "/dev/shm"
     is_there = os.path.isdir(memory) and os.access(memory, os.W_OK)
     return Path(tempfile.mkdtemp(prefix="lamplighter-", dir=memory if is_there else None))
+
+
+@functools.cache
+def new_store() -> bytes:
+    """The file of a store that has been opened once: to copy it takes a tenth of the time that making the tables does."""
+    folder = make_folder()
+    try:
+        path = folder / "new.db"
+        store = SqliteStore(str(path))
+        store.open()
+        store.close()
+        return path.read_bytes()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -38,11 +39,16 @@ def kept_since_of(limits: Limits, now: Instant, stepped: Seconds) -> Instant:
 
 
 def verdict(
-    lines: Iterable[bytes], store: Path, *, accepted: Mapping[str, Instant], kept_since: Instant | None
+    lines: Iterable[bytes],
+    store: Path | sqlite3.Connection,
+    *,
+    accepted: Mapping[str, Instant],
+    kept_since: Instant | None,
 ) -> tuple[Report, Sequence[str], Counter[str]]:
     """Audit a log against its store.
 
     Args:
+        store: its file, or a connection to it.
         accepted: the ids of the jobs that hosts were told are stored, and when they were.
         kept_since: given if lines were lost on purpose: what such a loss makes is then no finding. A job that was known
             at this time or later must be in the store all the same, because retention cannot have removed it since.
@@ -63,7 +69,7 @@ def verdict(
             if line.rev is not None:
                 known[line.job_id] = max(line.ts, known.get(line.job_id, line.ts))
         told.update(deed[2] for deed in line.told or ())
-    view = StoreView(str(store))
+    view = StoreView(store)
     with contextlib.closing(view.read()) as stored:
         ids = {job.id for job in stored.jobs()}
     report = audit.finish(view)
