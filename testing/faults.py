@@ -145,9 +145,11 @@ class Strikes(Failpoints):
         if self._world.is_in_test:
             # What the test itself asks, between two steps of the world, is answered.
             return
-        super().at(point, about)
-        if self.is_on and point in self._odds:
-            self._strike(point, about)
+        if self._armed:
+            self._act(point)
+        odds = self._odds.get(point) if self.is_on else None
+        if odds is not None and (drawn := self._world.chance.random()) < odds[-1][0]:
+            self._strike(point, next(kind for limit, kind in odds if drawn < limit), about)
 
     def do(self, action: Action) -> None:
         """In the simulation's time, and only to its process."""
@@ -160,11 +162,7 @@ class Strikes(Failpoints):
             case _:
                 super().do(action)
 
-    def _strike(self, point: str, about: Any) -> None:
-        odds, drawn = self._odds[point], self._world.chance.random()
-        if drawn >= odds[-1][0]:
-            return
-        kind = next(kind for limit, kind in odds if drawn < limit)
+    def _strike(self, point: str, kind: str, about: Any) -> None:
         if kind == "crash_actor" and not self._may_crash(point, about):
             return
         if kind == "kill_child" and not (isinstance(about, Lane) and about.handler.kind == "process"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import random
 import traceback
 from collections.abc import Callable
@@ -161,7 +162,7 @@ class World:
         task.token += 1
         task.waiting, task.woken = True, False
         if seconds is not None:
-            self._push(self.elapsed + max(0.0, seconds), task, task.token)
+            self._push(seconds, task, task.token)
         self._switch(task)
         return task.woken
 
@@ -215,19 +216,20 @@ class World:
             if self.is_in_test:
                 raise UsageError("expected this call within the `with` of its simulation, got it after its end")
             raise WorldOver
-        # asyncio knows one running loop a thread, and here all loops share one.
-        loop = asyncio._get_running_loop()
-        if loop is not None:
-            asyncio._set_running_loop(None)
         following = self._next()
-        if following is None or not following.greenlet:
-            # Greenlets begin in the hub alone: begun in one another, they would lie ever deeper on the one stack.
-            self._beginner = following
-            self._hub.switch()
-        elif following is not task:
-            following.greenlet.switch()
-        if loop is not None:
-            asyncio._set_running_loop(loop)
+        if following is not task:
+            # asyncio knows one running loop a thread, and here all loops share one.
+            loop = asyncio._get_running_loop()
+            if loop is not None:
+                asyncio._set_running_loop(None)
+            if following is None or not following.greenlet:
+                # Greenlets begin in the hub alone: begun in one another, they would lie ever deeper on the one stack.
+                self._beginner = following
+                self._hub.switch()
+            else:
+                following.greenlet.switch()
+            if loop is not None:
+                asyncio._set_running_loop(loop)
         if task.error is not None:
             error, task.error = task.error, None
             raise error
@@ -236,7 +238,7 @@ class World:
 
     def after(self, seconds: Seconds, call: Callable[[], object]) -> None:
         """Make a short call once so many seconds have passed."""
-        self._push(self.elapsed + max(0.0, seconds), call, 0)
+        self._push(seconds, call, 0)
 
     def at(self, instant: Instant, call: Callable[[], object]) -> None:
         """Make a short call once wall time has reached an instant."""
@@ -247,35 +249,39 @@ class World:
         """Move wall time alone."""
         self.offset += seconds
 
-    def _push(self, due: float, what: Callable[[], object] | Task, token: int) -> None:
+    def _push(self, seconds: Seconds, what: Callable[[], object] | Task, token: int) -> None:
         self._order += 1
+        due = self.elapsed + seconds if seconds > 0.0 else self.elapsed
         heapq.heappush(self._timed, (due, self._order, what, token))
 
     def _run(self) -> None:
         """The hub: lets time pass where nobody can run, makes the calls that are due, and begins new tasks."""
         while True:
-            task, self._beginner = self._beginner or self._next(), None
-            if task is not None:
-                task.greenlet.switch()
-                continue
-            self._make_due_calls()
-            if not self._ready and not self._jump():
-                self._main.error = Deadlock
-                self._main.waiting = False
-                self._ready.append(self._main)
+            task, self._beginner = self._beginner, None
+            while task is None:
+                self._make_due_calls()
+                if not self._ready and not self._jump():
+                    self._main.error = Deadlock
+                    self._main.waiting = False
+                    self._ready.append(self._main)
+                task = self._next()
+            task.greenlet.switch()
 
     def _next(self) -> Task | None:
         """Whoever runs next, which chance decides. None if something is due before, or nobody can run."""
-        ready, timed, wall = self._ready, self._timed, self._wall
-        if (timed and timed[0][0] <= self.elapsed) or (wall and wall[0][0] <= self.now):
+        ready, timed, wall, elapsed = self._ready, self._timed, self._wall, self.elapsed
+        if (timed and timed[0][0] <= elapsed) or (wall and wall[0][0] <= self.offset + elapsed):
             return None
         while ready:
-            index = int(self.chance.random() * len(ready)) if len(ready) > 1 else 0
-            task, ready[index] = ready[index], ready[-1]
-            ready.pop()
-            if task.is_dead:
+            task = ready.pop()
+            if ready:
+                # Drawn from all of them, the last included, which then takes the other's place.
+                index = int(self.chance.random() * (len(ready) + 1))
+                if index < len(ready):
+                    task, ready[index] = ready[index], task
+            if task.is_over or not task.process.is_alive:
                 continue
-            self.elapsed += STEP_SECONDS
+            self.elapsed = elapsed + STEP_SECONDS
             self.steps += 1
             self.current = task
             return task
@@ -283,37 +289,37 @@ class World:
 
     def _jump(self) -> bool:
         """Let time pass until the next thing that is due. False when there is none."""
-        while self._timed and self._is_stale(self._timed[0]):
-            heapq.heappop(self._timed)
-        dues = [self._timed[0][0]] if self._timed else []
-        if self._wall:
-            dues.append(self._wall[0][0] - self.offset)
-        if not dues:
+        timed, wall = self._timed, self._wall
+        while timed and self._is_stale(timed[0]):
+            heapq.heappop(timed)
+        if not timed and not wall:
             return False
-        self.elapsed = max(self.elapsed, min(dues))
-        if self._wall and self._wall[0][0] - self.offset <= self.elapsed and self._wall[0][0] > self.now:
+        due = timed[0][0] if timed else math.inf
+        if wall:
+            due = min(due, wall[0][0] - self.offset)
+        self.elapsed = max(self.elapsed, due)
+        if wall and wall[0][0] - self.offset <= self.elapsed and wall[0][0] > self.now:
             # Sums of floats may fall short by less than can be told.
             self.elapsed += STEP_SECONDS
         return True
 
     def _make_due_calls(self) -> None:
-        while self._timed and self._timed[0][0] <= self.elapsed:
-            entry = heapq.heappop(self._timed)
-            if self._is_stale(entry):
-                continue
+        timed, wall = self._timed, self._wall
+        while timed and timed[0][0] <= self.elapsed:
+            entry = heapq.heappop(timed)
             what = entry[2]
-            if isinstance(what, Task):
+            if not isinstance(what, Task):
+                what()
+            elif not self._is_stale(entry):
                 what.waiting = False
                 self._ready.append(what)
-            else:
-                what()
-        while self._wall and self._wall[0][0] <= self.now:
-            heapq.heappop(self._wall)[2]()
+        while wall and wall[0][0] <= self.now:
+            heapq.heappop(wall)[2]()
 
     @staticmethod
     def _is_stale(entry: tuple[float, int, Callable[[], object] | Task, int]) -> bool:
-        task, token = entry[2], entry[3]
-        return isinstance(task, Task) and (task.is_dead or not task.waiting or task.token != token)
+        task = entry[2]
+        return isinstance(task, Task) and (task.token != entry[3] or not task.waiting or task.is_dead)
 
 
 _graves: list[Task] = []
