@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import structlog
 
@@ -46,7 +46,13 @@ class Outlet(Protocol):
 
 
 def outlet_of(logger: Any) -> Outlet:
-    """The outlet of a standard or structlog logger; of the host's structlog or else standard logging for None."""
+    """The outlet of a standard or structlog logger; of the host's structlog or else standard logging for None.
+
+    A logger that is an outlet itself, as a simulation's is, stays what it is.
+    """
+    if hasattr(type(logger), "hears"):
+        # By the type, because a logger that takes any name would have this one too.
+        return cast(Outlet, logger)
     if logger is None:
         structlogs = structlog.is_configured() and structlog.get_config()["wrapper_class"] is not StandardBoundLogger
         logger = structlog.get_logger("lamplighter") if structlogs else logging.getLogger("lamplighter")

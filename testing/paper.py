@@ -45,19 +45,32 @@ class Paper:
         """Leave this out of every line: where the store lies differs from run to run."""
         self._hidden = text.encode()
 
-    def write(self, event: str, level: str, fields: dict[str, Any]) -> None:
+    def write(self, line: dict[str, Any]) -> None:
         """Add a line."""
-        line = _encode({"event": event, "level": level, **fields})
-        self.lines.append(line.replace(self._hidden, b"") if self._hidden else line)
+        text = _encode(line)
+        self.lines.append(text.replace(self._hidden, b"") if self._hidden else text)
 
 
 class PaperLogger:
-    """A structlog-like logger that writes on a paper while its process lives."""
+    """Writes on a paper while its process lives: an outlet for the events, a structlog-like logger for handlers."""
 
     def __init__(self, paper: Paper, is_alive: Callable[[], bool], bound: dict[str, Any] | None = None) -> None:
         self._paper = paper
         self._is_alive = is_alive
         self._bound = bound or {}
+
+    def hears(self, level: str) -> bool:
+        """See `outlets.Outlet`."""
+        return LEVELS[level] >= self._paper.lowest
+
+    def write(self, line: dict[str, Any]) -> None:
+        """See `outlets.Outlet`."""
+        if self._is_alive():
+            self._paper.write(line)
+
+    def bound(self, **fields: Any) -> PaperLogger:
+        """See `outlets.Outlet`."""
+        return self.bind(**fields)
 
     def bind(self, **fields: Any) -> PaperLogger:
         """The same logger with more fields."""
@@ -92,5 +105,5 @@ class PaperLogger:
         self._write(event, "error", fields)
 
     def _write(self, event: str, level: str, fields: dict[str, Any]) -> None:
-        if LEVELS[level] >= self._paper.lowest and self._is_alive():
-            self._paper.write(event, level, {**self._bound, **fields})
+        if self.hears(level):
+            self.write({"event": event, "level": level, **self._bound, **fields})

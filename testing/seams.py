@@ -109,14 +109,15 @@ class VirtualMailbox(Mailbox):
             self._world.wake(self._reader)
 
     def get(self) -> Any:
-        self._world.pause()
-        while not self._mail:
-            self._reader = task = self._world.current
+        world, mail = self._world, self._mail
+        world.pause()
+        while not mail:
+            self._reader = task = world.current
             task.is_idle = True
-            self._world.park()
+            world.park()
             task.is_idle = False
             self._reader = None
-        return self._mail.popleft()
+        return mail.popleft()
 
     def take(self) -> Any | None:
         return self._mail.popleft() if self._mail else None

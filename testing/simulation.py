@@ -372,8 +372,8 @@ class Simulation:
                 member.stores.append(model_store(self.server, environment, process, options["failpoints"]))
                 return member.stores[-1]
             connect = None if self._disk is None else self._disk.connect
-            if connect is None:
-                # To wait for a disk would be to wait for nothing: only a power cut takes what is not synced.
+            if connect is None and options["durability"] == "full":
+                # Only a power cut takes what is not synced, and there is none.
                 options["durability"] = "os"
             member.stores.append(SqliteStore(address, connect=connect, **options))
             return member.stores[-1]

@@ -66,9 +66,10 @@ def verdict(
         said[line.event] += 1
         if line.job_id is not None:
             told.add(line.job_id)
-            if line.rev is not None:
+            if kept_since is not None and line.rev is not None:
                 known[line.job_id] = max(line.ts, known.get(line.job_id, line.ts))
-        told.update(deed[2] for deed in line.told or ())
+        if line.told:
+            told.update(deed[2] for deed in line.told)
     view = StoreView(store)
     with contextlib.closing(view.read()) as stored:
         ids = {job.id for job in stored.jobs()}
