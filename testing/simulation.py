@@ -259,7 +259,9 @@ class Simulation:
         kept_since = None
         if self.reached["log_error"]:
             kept_since = kept_since_of(self.runtime.limits, self._world.now, self._stepped)
-        report, wrong, said = verdict(self._paper.lines, self._look or self.path, accepted=self._accepted, kept_since=kept_since)
+        report, wrong, said = verdict(
+            self._paper.lines, self._look or self.path, accepted=self._accepted, kept_since=kept_since
+        )
         self.reached += said
         if wrong:
             raise Violation(f"with {self._luck}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
