@@ -7,8 +7,7 @@ did; debug, the rest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -31,8 +30,7 @@ MOVE = (*JOB, "from", "to", "rev")
 SUMS = ("revs", "times")
 
 
-@dataclass(frozen=True, slots=True)
-class EventKind:
+class EventKind(NamedTuple):
     """One kind of event.
 
     Attributes:

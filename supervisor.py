@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .actors.base import ActorContext, RuntimeActor
 from .environment import Mailbox
@@ -50,8 +50,7 @@ class RestartBudget:
         return min(self.backoff_seconds_max, BACKOFF_SECONDS_MIN * 2.0 ** min(streak - 2, 32))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildSpec:
+class ChildSpec(NamedTuple):
     """A child as data.
 
     Attributes:

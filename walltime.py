@@ -11,6 +11,7 @@ from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from .zones import DAY_SECONDS
 
@@ -22,8 +23,7 @@ _CALENDAR_CYCLE = range(2000, 2400)
 LAST = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Days:
+class Days(NamedTuple):
     """Which days match.
 
     When both a day of the month and a day of the week are given, a day matches that fits either, as in every cron.

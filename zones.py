@@ -12,8 +12,8 @@ import io
 import struct
 import zoneinfo
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import NamedTuple
 
 from .errors import UsageError
 
@@ -36,8 +36,7 @@ UTC_ZONE = zoneinfo.ZoneInfo.from_file(
 _UNFIT_KEYS = ("localtime", "posixrules", "posix/", "right/")
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of time during which a zone's offset stays the same.
 
     Attributes:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import traceback
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pykka
 
@@ -67,8 +66,7 @@ class Post:
         return list(self._actors)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActorContext:
+class ActorContext(NamedTuple):
     """What the runtime lends to every actor.
 
     Attributes:

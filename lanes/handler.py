@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..messages.jobs import Seconds
 from ..messages.outcomes import Policy
@@ -12,8 +11,7 @@ from ..messages.outcomes import Policy
 Kind = Literal["thread", "task", "process"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handler:
+class Handler(NamedTuple):
     """One registration of `jobs.add_handler`.
 
     Attributes:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..clock import Clock
 from ..environment import Environment
@@ -21,8 +20,7 @@ PROGRESS_SECONDS_MIN = 0.1
 """Progress reports in quicker succession are merged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneContext:
+class LaneContext(NamedTuple):
     """What the runtime lends to every lane.
 
     Attributes:

@@ -6,15 +6,14 @@ All instants are seconds since the Unix epoch (UTC).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 __all__ = ["Accounting", "Due", "Fire", "FireOutcome", "SlotRange"]
 
 FireOutcome = Literal["fired", "late", "caught_up"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class Due(NamedTuple):
     """An instant at which a schedule is due.
 
     Attributes:
@@ -26,8 +25,7 @@ class Due:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fire:
+class Fire(NamedTuple):
     """A slot that is to be fired now.
 
     Attributes:
@@ -58,8 +56,7 @@ class SlotRange:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accounting:
+class Accounting(NamedTuple):
     """What becomes of every slot up to an instant.
 
     Attributes:

@@ -6,7 +6,6 @@ acknowledged once the server has confirmed all of it. So a job is always in a qu
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -94,9 +93,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self.did = (*self.untold, *self.skipped, *map(deed_of, self.transitions))
         if self.did:
             did, boot, boots = self.did, self._boot, self._store.own_boots
-            self.ops.done.append(
-                lambda: boot in boots and boots.update({boot: dataclasses.replace(boots[boot], turn=did)})
-            )
+            self.ops.done.append(lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=did)}))
 
     # --- what has come --------------------------------------------------------------------------------------
 
@@ -371,7 +368,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
     def set_names(self, boot: str, names: Sequence[str]) -> None:
         known = self._store.own_boots.get(boot)
         if known is not None:
-            self._store.own_boots[boot] = dataclasses.replace(known, names=tuple(sorted(names)))
+            self._store.own_boots[boot] = known._replace(names=tuple(sorted(names)))
         deliveries = self._store.deliveries
         for name in deliveries.wishes.keys() - set(names):
             deliveries.wish(name, 0)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import StoreUnavailable
 from ..messages.jobs import Attempt, Claim, Instant, JobRecord, NewJob, Seconds, Transition
@@ -21,8 +20,7 @@ Deed = tuple[Any, ...]
 up as a fourth; or (None, "slot.skipped", schedule, first, last, count, reason)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BootRecord:
+class BootRecord(NamedTuple):
     """One life of a runtime, as the others on the store see it.
 
     Attributes:
@@ -191,8 +189,7 @@ class Turn(Protocol):
         """Remove at most a batch of ended jobs and, unless None, of slots; say how many."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Want:
+class Want(NamedTuple):
     """What a broker wants to claim for one name.
 
     Attributes:

@@ -79,7 +79,7 @@ def test_a_tick_of_a_runtime_that_was_not_first_changes_nothing(runtime, recorde
 
     rt.life.post.tell("broker", tick)
     recorder.wait_for("slot.skipped", schedule=schedule_id)
-    late = tick._replace(accounting=replace(accounting, skipped=(replace(skipped[0], first=4.0, last=6.0),)))
+    late = tick._replace(accounting=accounting._replace(skipped=(replace(skipped[0], first=4.0, last=6.0),)))
     rt.life.post.tell("broker", late)
     rt.jobs.queue("after")
 

@@ -10,7 +10,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..codec import digest
 from ..lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
@@ -144,8 +144,7 @@ class Out:
     hint: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A message in its turn."""
 
     desk: Desk
