@@ -61,11 +61,8 @@ from .base import ActorContext, RuntimeActor
 RETRY_SECONDS = 0.1
 """Between a turn that the store refused and the next try; BEGIN itself has waited for the lock before."""
 
-POLL_SECONDS = 1.0
-"""How often a lost hint is made up for, while another boot lives."""
-
-PRESENCE_SECONDS = 2.0
-"""How often the others are looked for."""
+POLL_SECONDS = 2.0
+"""How often, while another boot lives, the others are looked for and a lost hint is made up for."""
 
 EXPECT_SECONDS_MIN, EXPECT_SECONDS_MAX = 0.005, 0.25
 """How often a job in a host's open transaction is looked for, backing off from the first to the second."""
@@ -116,11 +113,11 @@ class JobBroker(RuntimeActor):
         self._memory = memory
         self._expect_wait = EXPECT_SECONDS_MIN
         self._recovered = False
-        self._presence_due = 0.0
         self._looked_at = 0.0
         self._slots_due = 0.0
         self._schedules_seen = 0
         self._abroad = False
+        self._polled = False
         self._leads = True
         self._waiting_since: float | None = None
         # Told by name: when this incarnation is gone, its alarms wake the next.
@@ -162,9 +159,11 @@ class JobBroker(RuntimeActor):
     def receive(self, mail: Mail) -> None:
         batch = [*self._pending, mail, *self.take_more(self.context.limits.turn_messages_max)]
         self._pending = batch
+        looks = [m.body for m in batch if isinstance(m.body, Look)]
         # A hint in a mixed batch counts too: under load there is no other.
-        self._abroad = self._abroad or any(isinstance(m.body, Look) and m.body.foreign for m in batch)
-        only_looks = self._recovered and all(isinstance(m.body, Look) for m in batch)
+        self._abroad = self._abroad or any(look.foreign for look in looks)
+        self._polled = self._polled or any(look.poll for look in looks)
+        only_looks = self._recovered and len(looks) == len(batch)
         if self._look_abroad() or not only_looks or self._is_worth_a_turn():
             self._take_turn(batch)
             return
@@ -423,7 +422,7 @@ class JobBroker(RuntimeActor):
         try:
             if self._abroad:
                 self._read_abroad()
-            self._abroad = False
+            self._abroad = self._polled = False
         except (StoreUnavailable, StoreError):
             # Looked for again with the next mail; the turn meets the same trouble, and knows what to do about it.
             return True
@@ -432,10 +431,8 @@ class JobBroker(RuntimeActor):
     def _read_abroad(self) -> None:
         """Who came or died, what ended, which claims of ours count no longer."""
         others = self._desk.others
-        if self._presence_due <= self.context.clock.monotonic():
-            self._presence_due = self.context.clock.monotonic() + PRESENCE_SECONDS
-            if not all(self._desk.presence.is_alive(other.boot) for other in others):
-                self._desk.roll_call = True
+        if self._polled and not all(self._desk.presence.is_alive(other.boot) for other in others):
+            self._desk.roll_call = True
         if not self._store.changed():
             return
         present = {boot.boot: boot for boot in self._store.boots() if boot.boot != self.context.boot}
@@ -482,7 +479,7 @@ class JobBroker(RuntimeActor):
         until = min((due for due, _, _ in desk.deferred.values()), default=float("inf"))
         if until != float("inf"):
             self._alarms.after("deferred", max(0.0, until - desk.age()), Look())
-        self._alarms.poll(POLL_SECONDS, Look(foreign=True), wanted=bool(desk.others))
+        self._alarms.poll(POLL_SECONDS, Look(foreign=True, poll=True), wanted=bool(desk.others))
 
     def _look_for_expected(self, now: Instant) -> None:
         for job_id, expect in list(self._memory.expected.items()):

@@ -128,9 +128,11 @@ class Look(NamedTuple):
 
     Attributes:
         foreign: whether it came from another process (a hint, or the poll that stands in for a lost one).
+        poll: whether it is that poll, which asks too whether the others still live.
     """
 
     foreign: bool = False
+    poll: bool = False
 
 
 class Housekeep(NamedTuple):
