@@ -64,6 +64,10 @@ RETRY_SECONDS = 0.1
 POLL_SECONDS = 2.0
 """How often, while another boot lives, the others are looked for and a lost hint is made up for."""
 
+CHANGES_SECONDS = 0.02
+"""Between two looks at who has come, and at what others have done to schedules and to our claims. Those who wait for a
+job's end are told at once; under load each turn of each neighbour brings a hint, and nothing else is that urgent."""
+
 EXPECT_SECONDS_MIN, EXPECT_SECONDS_MAX = 0.005, 0.25
 """How often a job in a host's open transaction is looked for, backing off from the first to the second."""
 
@@ -118,6 +122,8 @@ class JobBroker(RuntimeActor):
         self._schedules_seen = 0
         self._abroad = False
         self._polled = False
+        self._changed = False
+        self._changes_due = 0.0
         self._leads = True
         self._waiting_since: float | None = None
         # Told by name: when this incarnation is gone, its alarms wake the next.
@@ -429,12 +435,25 @@ class JobBroker(RuntimeActor):
         return self._desk.roll_call
 
     def _read_abroad(self) -> None:
-        """Who came or died, what ended, which claims of ours count no longer."""
-        others = self._desk.others
-        if self._polled and not all(self._desk.presence.is_alive(other.boot) for other in others):
+        """Who died, what ended, and what else has changed."""
+        if self._polled and not all(self._desk.presence.is_alive(other.boot) for other in self._desk.others):
             self._desk.roll_call = True
-        if not self._store.changed():
+        known = self._changed
+        self._changed = self._store.changed() or known
+        if not self._changed:
             return
+        self._wake_the_ended()
+        wait = self._changes_due - self.context.clock.monotonic()
+        if wait <= 0.0:
+            self._read_changes()
+            self._changed = False
+            self._changes_due = self.context.clock.monotonic() + CHANGES_SECONDS
+        elif not known:
+            self._alarms.after("changes", wait, Look(foreign=True))
+
+    def _read_changes(self) -> None:
+        """Who came or went, which claims of ours count no longer, whether the scheduler has to look."""
+        others = self._desk.others
         present = {boot.boot: boot for boot in self._store.boots() if boot.boot != self.context.boot}
         if present.keys() != {other.boot for other in others}:
             self._desk.roll_call = True
@@ -444,7 +463,6 @@ class JobBroker(RuntimeActor):
         if change_no != self._schedules_seen:
             self.tell("scheduler", Wake(reload=True))
             self._schedules_seen = change_no
-        self._wake_the_ended()
         for name, room in self._desk.rooms.items():
             for key, held in room.held.items():
                 job = self._store.known(held.id)
