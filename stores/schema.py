@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from ..errors import SchemaTooNew
+from . import writelock
 
 VERSION = 1
 """The schema that this code reads and writes."""
@@ -109,13 +110,16 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
 """The statements that lead from the version before to each version."""
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def migrate(connection: sqlite3.Connection, busy_ms: int) -> None:
     """Bring the file to `VERSION`, in one transaction.
+
+    Args:
+        busy_ms: how long to wait for it.
 
     Raises:
         SchemaTooNew: a newer Lamplighter wrote the file; nothing is changed.
     """
-    connection.execute("begin immediate")
+    writelock.begin(connection, busy_ms)
     try:
         version = read_version(connection)
         if version > VERSION:

@@ -21,7 +21,7 @@ from ..errors import LamplighterError, StoreCorrupt, StoreUnavailable, UsageErro
 from ..failpoints import Failpoints
 from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
-from . import host, schema
+from . import host, schema, writelock
 from .base import BootRecord, CommitUnknown
 from .boots import read_boots
 from .rows import priorities
@@ -97,7 +97,7 @@ class SqliteStore:
         with self._translated():
             writer = self._writer = self._connect_writer()
             try:
-                schema.migrate(writer)
+                schema.migrate(writer, self._busy_ms)
             except BaseException:
                 self.close()
                 raise
@@ -113,6 +113,7 @@ class SqliteStore:
                 raise UsageError(f"expected {self.address} to be able to use WAL, got journal mode: {mode}")
             writer.execute(f"pragma synchronous = {DURABILITY[self._durability]}")
             writer.execute("pragma journal_size_limit = 16777216")
+            writelock.be_patient(writer, self._busy_ms)
         except BaseException:
             writer.close()
             raise
@@ -200,7 +201,7 @@ class SqliteStore:
             if writer is None:
                 raise StoreUnavailable(f"the store {self.address} is closed")
             self._failpoints.at("store.turn.begin")
-            writer.execute("begin immediate")
+            writelock.begin(writer, self._busy_ms)
             try:
                 turn = SqliteTurn(writer, boot, now, openings=self._openings)
                 yield turn

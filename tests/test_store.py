@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from lamplighter import Runtime, SchemaTooNew, StoreCorrupt, StoreUnavailable, UsageError
-from lamplighter.stores import schema
+from lamplighter.stores import schema, writelock
 from lamplighter.stores.sqlite import SqliteStore
 from lamplighter.testing import StoreConformance
 from lamplighter.testing.conformance_kit import new, put
@@ -228,6 +228,44 @@ def test_a_lock_held_by_another_makes_a_turn_unavailable_and_changes_nothing(pat
 
     assert readable == 0
     assert put(store, new("a"))[0].state == "queued"
+    store.close()
+
+
+def asked_for(path, busy_seconds_max):
+    """How often a turn that never gets the write lock has asked for it."""
+    store = opened(path, busy_seconds_max=busy_seconds_max)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("begin immediate")
+    asked = []
+    store._writer.set_trace_callback(asked.append)
+
+    with pytest.raises(StoreUnavailable, match="locked"):
+        put(store, new("a"))
+    other.execute("rollback")
+    other.close()
+    store.close()
+    return sum(statement.lower() == "begin immediate" for statement in asked)
+
+
+def test_who_waits_long_for_the_write_lock_asks_no_less_often_than_who_has_just_come(path):
+    # With SQLite's own back-off it asked every 100 ms in the end, and one of four neighbours had most of the file.
+    assert asked_for(path, 10 * writelock.ROUND_MS / 1000) == 10
+
+
+def test_the_write_lock_is_asked_for_once_where_nobody_is_to_be_waited_for(path):
+    assert asked_for(path, 0.0) == 1
+
+
+def test_what_is_no_busy_neighbour_is_not_waited_for(path):
+    store = opened(path)
+    store._writer.execute("pragma query_only = 1")
+    asked = []
+    store._writer.set_trace_callback(asked.append)
+
+    with pytest.raises((StoreUnavailable, sqlite3.OperationalError), match="readonly"):
+        put(store, new("a"))
+
+    assert [statement.lower() for statement in asked].count("begin immediate") == 1
     store.close()
 
 

@@ -1,0 +1,80 @@
+"""What runtimes on one file do about one another: how often they look, and how soon they learn, in virtual time."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from lamplighter import Runtime
+from lamplighter.stores.sqlite import SqliteStore
+from lamplighter.testing.simulation import Simulation
+
+
+@pytest.fixture
+def looks(monkeypatch) -> Counter[str]:
+    """How often each kind of look at the neighbours reached a store."""
+    counted: Counter[str] = Counter()
+    for what in ("changed", "boots"):
+        original = getattr(SqliteStore, what)
+
+        def counting(store, what=what, original=original):
+            counted[what] += 1
+            return original(store)
+
+        monkeypatch.setattr(SqliteStore, what, counting)
+    return counted
+
+
+def nothing(runtime: Runtime) -> None:
+    """Nobody handles anything."""
+
+
+def test_a_runtime_that_is_alone_on_its_file_polls_nothing(looks):
+    with Simulation(nothing) as simulation:
+        simulation.run(seconds=5)
+        looks.clear()
+        simulation.run(minutes=2)
+
+        assert not looks
+
+
+def test_two_on_a_file_with_nothing_to_do_look_once_in_two_seconds_each(looks):
+    with Simulation(nothing, processes=2) as simulation:
+        simulation.run(seconds=5)
+        looks.clear()
+        simulation.run(minutes=2)
+
+        assert 2 * 58 <= looks["changed"] <= 2 * 61
+        assert looks["boots"] == 0
+
+
+def test_under_load_what_a_neighbour_has_changed_is_read_fifty_times_a_second_at_most(looks):
+    with Simulation(nothing, processes=2) as simulation:
+        _, busy = simulation.runtimes
+        simulation.run(seconds=5)
+        looks.clear()
+        began = simulation.now
+        for _ in range(200):
+            busy.jobs.queue("nobody")
+        simulation.run(seconds=1)
+        lasted = (simulation.now - began).total_seconds()
+
+        assert looks["changed"] > 100, "each hint is heeded"
+        assert looks["boots"] <= lasted * 50 + 1
+
+
+def test_each_claim_that_a_neighbour_ends_is_signalled_at_once_also_when_the_one_before_was_just_now():
+    # Only the first is read of with its hint. What is put off must not wait for the next poll.
+    stopped = []
+
+    with Simulation(nothing, processes=2) as simulation:
+        one, two = simulation.runtimes
+        one.jobs.add_handler("long", lambda job: (job.sleep(1000), stopped.append(job.id)), concurrency=8)
+        jobs = [one.jobs.queue("long").id for _ in range(8)]
+        assert simulation.run(seconds=60, until=lambda: one.jobs.counts("long")["running"] == 8)
+        for job_id in jobs:
+            two.jobs.cancel(job_id)
+            simulation.run(seconds=0.006)
+        simulation.run(seconds=0.05)
+
+        assert sorted(stopped) == sorted(jobs)
