@@ -121,15 +121,18 @@ class RuntimeActor(pykka.ThreadingActor):
     def take_more(self, most: int) -> list[Mail]:
         """Take waiting mail, up to the first thing that is none (a stop)."""
         taken: list[Mail] = []
-        while len(taken) < most:
-            first = self.mailbox.first()
-            if first is None or not isinstance(first.message, Mail):
-                break
+        while len(taken) < most and self.has_mail:
             envelope = self.mailbox.take()
             if envelope is None:
                 break
             taken.append(envelope.message)
         return taken
+
+    @property
+    def has_mail(self) -> bool:
+        """Whether mail is next in line; a stop, or what a stranger has sent, is none."""
+        first = self.mailbox.first()
+        return first is not None and isinstance(first.message, Mail)
 
     @property
     def mailbox(self) -> Mailbox:

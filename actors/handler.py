@@ -135,8 +135,8 @@ class HandlerActor(RuntimeActor):
                 self._give_back(self._line.clear())
             case other:
                 raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
-        if self.mailbox.empty():
-            # What a burst of mail comes to is looked at once.
+        if not self.has_mail:
+            # What a burst of mail comes to is looked at once. Behind it may be what never reaches this line.
             self._recover_from_halt()
             self._fill()
             self._offer()

@@ -131,6 +131,26 @@ def test_a_job_that_waits_for_its_schedules_earlier_one_blocks_no_other_job_of_i
     assert (counts["running"], counts["queued"]) == (1, 1)
 
 
+def test_a_strangers_question_behind_a_claim_does_not_keep_the_job_from_starting(runtime, recorder, monkeypatch):
+    # A HandlerActor starts jobs once its mail is read, and took the question for mail; refused, it never got there.
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: "done")
+    recorder.until(lambda: is_idle(rt), "the runtime to be idle")
+    actor = rt.life.post.find("handler:work")
+    arrived, go = threading.Event(), threading.Event()
+    receive = actor.receive
+    monkeypatch.setattr(actor, "receive", lambda mail: (arrived.set(), go.wait(10), receive(mail)))
+
+    job = rt.jobs.queue("work")
+    assert arrived.wait(10)
+    refused = actor.actor_ref.ask("no mail", block=False)
+    go.set()
+
+    assert rt.jobs.join(job, timeout=10).result == "done"
+    with pytest.raises(TypeError):
+        refused.get(10)
+
+
 # --- neighbours, links and folders ---------------------------------------------------------------------------
 
 
