@@ -93,7 +93,11 @@ class Thread(Protocol):
         """Where it is now, as a traceback reads; empty when it has ended."""
 
     def strike(self, error: type[BaseException] | None) -> None:
-        """Raise an error inside of it at its next step; None takes back one that was not raised yet."""
+        """Raise an error inside of it at its next step; None, from itself, takes back one that was not raised yet."""
+
+
+class _Recalled(BaseException):
+    """Takes the place of an error that is not wanted any more."""
 
 
 class SystemThread(threading.Thread):
@@ -111,8 +115,17 @@ class SystemThread(threading.Thread):
             return f"its stack could not be read: {error!r}"
 
     def strike(self, error: type[BaseException] | None) -> None:
-        raised = None if error is None else ctypes.py_object(error)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident or 0), raised)
+        if error is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident or 0), ctypes.py_object(error))
+            return
+        # CPython 3.11 and 3.12 slow the whole process down from an error that is set, or taken back, until one is
+        # raised, and hang when it is traced meanwhile. So another takes its place, and is raised here and now.
+        try:
+            self.strike(_Recalled)
+            while True:
+                pass
+        except _Recalled:
+            pass
 
 
 def spawn(run: Callable[[], None], name: str) -> Thread:

@@ -20,7 +20,7 @@ from .errors import LamplighterError, NotStarted, StoreUnavailable
 from .job import Job
 from .lanes.handler import Handler
 from .lanes.lane import Lane, LaneContext
-from .lanes.registry import Lanes
+from .lanes.registry import LaneEnded, Lanes
 from .limits import Limits
 from .log import Log, Subscription
 from .messages.jobs import Seconds
@@ -32,7 +32,7 @@ from .messages.mail import (
     Drain,
     Farewell,
     Interrupt,
-    LaneEnded,
+    LanesEnded,
     Look,
     Progressed,
     StartChild,
@@ -239,11 +239,8 @@ class Life:
         self.environment.spawn(lambda: self._failed(reason), "failure")
 
     def _lane_ended(self, lane: Lane, outcome: Outcome, seconds: Seconds, following: Lane | None) -> None:
-        ended = LaneEnded(
-            lane_id=lane.id, claim=lane.claim, outcome=outcome, seconds=seconds,
-            following=None if following is None else following.id,
-        )  # fmt: skip
-        self.post.tell(f"handler:{lane.handler.name}", ended, corr=lane.claim.job.corr)
+        if self.lanes.ended(LaneEnded(lane, outcome, seconds, following)):
+            self.post.tell(f"handler:{lane.handler.name}", LanesEnded(), corr=lane.claim.job.corr)
 
     def _progressed(self, key: tuple[int, int], progress: str) -> None:
         self.post.tell("broker", Progressed(key=key, progress=progress))

@@ -42,7 +42,7 @@ class Speaker(NamedTuple):
     corr: str | None = None
     mail_seconds: float | None = None
 
-    def about(self, corr: str) -> Speaker:
+    def about(self, corr: str | None) -> Speaker:
         """The same, about something that has another root."""
         return Speaker(self.actor, self.incarnation, self.msg, self.cause, corr, self.mail_seconds)
 

@@ -201,7 +201,7 @@ class JobBroker(RuntimeActor):
 
     def _one_by_one(self, batch: list[Mail]) -> None:
         """The turn failed and was rolled back. Only the message that fails alone is refused."""
-        waiting = deque(batch)
+        waiting = deque(one for mail in batch for one in claims.one_by_one(mail))
         while waiting:
             try:
                 out = self._commit([waiting[0]])
@@ -230,9 +230,10 @@ class JobBroker(RuntimeActor):
             answer(reply, None, LamplighterError(f"{kind} could not be carried out: {error!r}"))
         if isinstance(mail.body, Housekeep):
             self._alarms.after("retention", self._retention_step(), Housekeep())
-        if isinstance(mail.body, Ended) and mail.body.outcome.reason != UNSTORABLE:
+        if isinstance(mail.body, Ended) and mail.body.endings[0].outcome.reason != UNSTORABLE:
             failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
-            return mail._replace(body=mail.body._replace(outcome=failed))
+            ending = mail.body.endings[0]._replace(outcome=failed)
+            return mail._replace(body=mail.body._replace(endings=(ending,)))
         return None
 
     def _commit(self, batch: list[Mail]) -> Out:

@@ -1,6 +1,6 @@
 """Runs the jobs of one name on the lanes of its handlers.
 
-Owns: claims that have not ended, and endings that are not settled. Hears: Run, Settled, Revoke, Report, LaneEnded,
+Owns: claims that have not ended, and endings that are not settled. Hears: Run, Settled, Revoke, Report, LanesEnded,
 DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells: Up, Ended, GiveBack.
 
 It runs none of the host's code itself, so no job can kill it. An ending is kept until the broker has said that it is
@@ -18,7 +18,7 @@ from ..clock import Timer
 from ..lanes.handler import Handler
 from ..lanes.lane import Lane
 from ..lanes.line import Line
-from ..lanes.registry import Lanes
+from ..lanes.registry import LaneEnded, Lanes
 from ..messages.jobs import Claim
 from ..messages.mail import (
     Attach,
@@ -26,10 +26,11 @@ from ..messages.mail import (
     Detach,
     Drain,
     Ended,
+    Ending,
     GiveBack,
     GraceOver,
     Interrupt,
-    LaneEnded,
+    LanesEnded,
     Mail,
     Report,
     Revoke,
@@ -68,7 +69,7 @@ class HandlerActor(RuntimeActor):
         self._line = Line()
         self._running: dict[int, Lane] = {}
         self._held_back: dict[int, Claim] = {}
-        self._unsettled: dict[Key, Ended] = {}
+        self._unsettled: dict[Key, Ending] = {}
         self._mean: float | None = None
         self._last_up: Up | None = None
         self._answers = 0
@@ -92,6 +93,8 @@ class HandlerActor(RuntimeActor):
             if lane.abandoned_because is None and not lane.cancelled:
                 lane.signal("its HandlerActor died")
             self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
+        # Of what ended meanwhile, its predecessor may have been told, and not have read it.
+        self._lanes_ended()
         self._offer()
 
     def on_down(self) -> None:
@@ -105,8 +108,8 @@ class HandlerActor(RuntimeActor):
         match mail.body:
             case Run(claims=claims):
                 self._line.add(claims, self.context.clock.monotonic())
-            case LaneEnded():
-                self._lane_ended(mail.body)
+            case LanesEnded():
+                self._lanes_ended()
             case Settled(keys=keys):
                 for key in keys:
                     self._unsettled.pop(key, None)
@@ -123,8 +126,7 @@ class HandlerActor(RuntimeActor):
                 self._answers = question
                 self._last_up = None
                 self._offer()
-                for ended in self._unsettled.values():
-                    self.tell("broker", ended)
+                self._tell_ended(*self._unsettled.values())
             case Attach():
                 self._halt_timer = None
             case Detach(handler_id=handler_id, drain=drain):
@@ -215,7 +217,8 @@ class HandlerActor(RuntimeActor):
             lane = self._lanes.start(handler, claim, self._heir_of)
         except (OSError, RuntimeError) as error:
             # No more threads. The job is not to blame and waits for its back-off; an attempt is used, so it ends.
-            self._end(claim, handler, Outcome(kind=OutcomeKind.FAILED, error=f"no lane could be had: {error}"))
+            outcome = Outcome(kind=OutcomeKind.FAILED, error=f"no lane could be had: {error}")
+            self._tell_ended(self._keep(Ending(claim, outcome, handler.policy)))
             return
         self._running[lane.id] = lane
         self._started(lane)
@@ -266,44 +269,45 @@ class HandlerActor(RuntimeActor):
 
     # --- ending ---------------------------------------------------------------------------------------------
 
-    def _lane_ended(self, ended: LaneEnded) -> None:
-        following = None if ended.following is None else self._running.get(ended.following)
-        if following is not None:
+    def _lanes_ended(self) -> None:
+        """Tell the broker in one message of all that have ended by now, however many: that is one step of a turn."""
+        endings = [self._lane_ended(ended) for ended in self._lanes.take_ended(self.job_name)]
+        self._tell_ended(*(ending for ending in endings if ending is not None))
+
+    def _lane_ended(self, ended: LaneEnded) -> Ending | None:
+        lane, outcome, seconds, following = ended
+        if following is not None and following.id in self._running:
             self._started(following)
-        lane = self._running.get(ended.lane_id)
-        self._forget_deadline(ended.lane_id)
-        if lane is not None:
-            new = ended.seconds
-            self._mean = new if self._mean is None else (1 - MEMORY) * self._mean + MEMORY * new
-            outcome = ended.outcome
+        self._forget_deadline(lane.id)
+        if lane.id in self._running:
+            self._mean = seconds if self._mean is None else (1 - MEMORY) * self._mean + MEMORY * seconds
             if outcome.kind is OutcomeKind.DEFERRED:
                 outcome = outcome._replace(seconds=lane.timeout or 0.0)
-            self._end(ended.claim, lane.handler, outcome, seconds=new)
+            ending = self._keep(Ending(lane.claim, outcome, lane.handler.policy, seconds=seconds))
             # Not before: in between it would hold nothing, and `stop`, which looks from another thread, would go on.
-            del self._running[ended.lane_id]
-            return
-        if ended.outcome.kind is OutcomeKind.INTERRUPTED:
+            del self._running[lane.id]
+            return ending
+        if outcome.kind is OutcomeKind.INTERRUPTED:
             # It was killed after it had been given up, and has no ending of its own to tell.
-            return
+            return None
         # It had been given up, or belonged to an earlier incarnation: the fence decides, and says so.
-        job = ended.claim.job
         self.context.log.emit(
-            "lane.returned", self.speaker.about(job.corr), job_id=job.id, job_name=job.name,
-            claim_no=job.claim_no, attempt=job.attempt + 1, lane=ended.lane_id, after=round(ended.seconds, 3),
+            "lane.returned", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id,
+            after=round(seconds, 3),
         )  # fmt: skip
         handlers = self._handlers()
-        if handlers:
-            self._end(ended.claim, handlers[0], ended.outcome, late=True)
+        return Ending(lane.claim, outcome, handlers[0].policy, late=True) if handlers else None
 
-    def _end(
-        self, claim: Claim, handler: Handler, outcome: Outcome, *, late: bool = False, seconds: float = 0.0
-    ) -> None:
-        ended = Ended(
-            name=self.job_name, claim=claim, outcome=outcome, policy=handler.policy, late=late, seconds=seconds
-        )  # fmt: skip
-        if not late:
-            self._unsettled[claim.key] = ended
-        self.context.post.tell("broker", ended, speaker=self.speaker.about(claim.job.corr))
+    def _keep(self, ending: Ending) -> Ending:
+        """Until the broker has said that it is settled."""
+        self._unsettled[ending.claim.key] = ending
+        return ending
+
+    def _tell_ended(self, *endings: Ending) -> None:
+        if endings:
+            # Of several, none is the root of the message.
+            speaker = self.speaker.about(endings[0].claim.job.corr if len(endings) == 1 else None)
+            self.context.post.tell("broker", Ended(self.job_name, endings), speaker=speaker)
 
     def _forget_deadline(self, lane_id: int) -> None:
         # Left in the clock's heap, a deadline of an hour would outlive its job by that.
@@ -324,7 +328,7 @@ class HandlerActor(RuntimeActor):
         if not lane.abandon(why):
             return
         self._forget_deadline(lane.id)
-        self._end(lane.claim, lane.handler, outcome)
+        self._tell_ended(self._keep(Ending(lane.claim, outcome, lane.handler.policy)))
         self._running.pop(lane.id, None)
         self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
         limits = self.context.limits

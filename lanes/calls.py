@@ -5,10 +5,8 @@ Nothing escapes: SystemExit, KeyboardInterrupt, MemoryError, RecursionError end 
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import traceback as tracebacks
-from collections.abc import Iterator
 from typing import Any
 
 from ..codec import encode
@@ -17,6 +15,9 @@ from ..log import enter_job
 from ..messages.outcomes import Outcome, OutcomeKind
 from .lane import Lane
 
+UNENDED = Outcome(kind=OutcomeKind.FAILED, error="it did not end")
+"""Of a lane that was given up before anything else could be said."""
+
 
 def call(lane: Lane) -> Outcome:
     """Call a lane's plain function on this thread. No context variable that it sets is seen by the next job's."""
@@ -24,33 +25,24 @@ def call(lane: Lane) -> Outcome:
 
 
 def _call(lane: Lane) -> Outcome:
-    context, handler, ending = lane.context, lane.handler, Ending()
-    with caught(ending, error_characters_max=context.limits.error_characters_max):
-        enter_job(lane.claim.job.corr, **lane.fields())
-        context.environment.failpoints.at("lane.call", lane)
-        result = handler.fn(lane.job())
-        context.environment.failpoints.at("lane.returned", lane)
-        ending.outcome = success(result, auto_done=handler.auto_done, result_bytes_max=context.limits.result_bytes_max)
-    return ending.outcome
-
-
-class Ending:
-    """Where `caught` puts the outcome."""
-
-    outcome: Outcome = Outcome(kind=OutcomeKind.FAILED, error="it did not end")
-
-
-@contextlib.contextmanager
-def caught(ending: Ending, *, error_characters_max: int) -> Iterator[None]:
-    """Turn whatever the block raises into an outcome."""
+    handler, limits, failpoints = lane.handler, lane.context.limits, lane.context.environment.failpoints
     try:
-        yield
-    except Discard as discard:
-        ending.outcome = Outcome(kind=OutcomeKind.DISCARDED, reason=discard.reason, error=f"Discard: {discard.reason}")
-    except Snooze as snooze:
-        ending.outcome = Outcome(kind=OutcomeKind.SNOOZED, seconds=snooze.seconds)
+        enter_job(lane.claim.job.corr, **lane.fields())
+        failpoints.at("lane.call", lane)
+        result = handler.fn(lane.job())
+        failpoints.at("lane.returned", lane)
+        return success(result, auto_done=handler.auto_done, result_bytes_max=limits.result_bytes_max)
     except BaseException as error:
-        ending.outcome = failure(error, error_characters_max)
+        return raised(error, limits.error_characters_max)
+
+
+def raised(error: BaseException, characters_max: int) -> Outcome:
+    """What an error means that came out of a job's call, whatever it is."""
+    if isinstance(error, Discard):
+        return Outcome(kind=OutcomeKind.DISCARDED, reason=error.reason, error=f"Discard: {error.reason}")
+    if isinstance(error, Snooze):
+        return Outcome(kind=OutcomeKind.SNOOZED, seconds=error.seconds)
+    return failure(error, characters_max)
 
 
 def success(result: Any, *, auto_done: bool, result_bytes_max: int) -> Outcome:

@@ -23,7 +23,7 @@ from ..job import Job
 from ..log import enter_job
 from ..messages.jobs import JobRecord
 from ..payload import fit, payload_type
-from .calls import Ending, caught, success
+from .calls import raised, success
 
 
 class Parent:
@@ -114,14 +114,15 @@ def main() -> None:
     threading.Thread(target=parent.listen, name="lamplighter parent", daemon=True).start()
     while True:
         order = parent.runs.get()
-        ending = Ending()
-        with caught(ending, error_characters_max=order["error_characters_max"]):
-            ending.outcome = success(
+        try:
+            outcome = success(
                 contextvars.copy_context().run(_call, parent, order),
                 auto_done=order["auto_done"],
                 result_bytes_max=order["result_bytes_max"],
             )
-        parent.say({"ended": ending.outcome._asdict()})
+        except BaseException as error:
+            outcome = raised(error, order["error_characters_max"])
+        parent.say({"ended": outcome._asdict()})
 
 
 def _call(parent: Parent, order: dict[str, Any]) -> Any:

@@ -40,8 +40,30 @@ class LaneContext(NamedTuple):
     bound: Callable[..., Any]
 
 
+class Grip:
+    """How a runner reaches what runs on its lanes. This one, which a lane begins with, reaches nothing."""
+
+    def stack(self, lane: Lane) -> str:
+        """Where the lane's function is, as a traceback reads; empty when it does not run."""
+        return ""
+
+    def interrupt(self, lane: Lane) -> None:
+        """Pass the signal on: cancel a task, tell a child."""
+
+    def kill(self, lane: Lane) -> None:
+        """Take the lane away for good, where that can be done."""
+
+
+NO_GRIP = Grip()
+
+
 class Lane:
     """One run of one job. Runners start it; its HandlerActor signals and abandons it; it ends once."""
+
+    __slots__ = (
+        "_heir", "_lock", "_progress", "_progress_due", "_signal", "_then", "_told", "abandoned_because", "claim",
+        "context", "ended", "grip", "handler", "id", "reason", "started_at", "started_monotonic", "told_abandoned",
+    )  # fmt: skip
 
     def __init__(
         self, lane_id: int, handler: Handler, claim: Claim, context: LaneContext, heir: Callable[[Lane], Lane | None]
@@ -58,14 +80,11 @@ class Lane:
         self.told_abandoned = False
         self.ended = False
         self._told = False
-        self.stack: Callable[[], str] = lambda: ""
-        self.interrupt: Callable[[], None] = lambda: None
-        """How a runner passes the signal on: cancels a task, tells a child."""
-        self.kill: Callable[[], None] = lambda: None
-        """How a runner takes the lane away for good, where it can."""
-        self._signalled = context.environment.event()
+        self.grip = NO_GRIP
+        self._signal: threading.Event | None = None
+        """What `sleep` waits at. Most jobs never do, and an event is among the dearest things of a short one."""
         self._lock = threading.Lock()
-        self._then: list[Callable[[], object]] = []
+        self._then: tuple[Callable[[], object], ...] = ()
         self._progress: str | None = None
         self._progress_due = 0.0
 
@@ -87,9 +106,11 @@ class Lane:
 
     def signal(self, reason: str) -> None:
         """Ask the function to end: it sees `job.cancelled`, and `job.sleep` returns."""
-        self.reason = reason
-        self._signalled.set()
-        self.interrupt()
+        with self._lock:
+            self.reason, signal = reason, self._signal
+        if signal is not None:
+            signal.set()
+        self.grip.interrupt(self)
 
     def abandon(self, why: str) -> bool:
         """Give the lane up: whatever it still does changes nothing, and its thread is not used again.
@@ -102,7 +123,7 @@ class Lane:
             self.abandoned_because = why
         if not self.cancelled:
             self.signal(why)
-        self.kill()
+        self.grip.kill(self)
         return True
 
     def close(self) -> bool:
@@ -124,7 +145,7 @@ class Lane:
             if self._told:
                 return
             self._told = self.ended = True
-            then, self._then = self._then, []
+            then, self._then = self._then, ()
         self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
         for call in then:
             call()
@@ -133,9 +154,13 @@ class Lane:
         """Call once it is told that the lane has ended; at once if it is."""
         with self._lock:
             if not self._told:
-                self._then.append(call)
+                self._then = (*self._then, call)
                 return
         call()
+
+    def stack(self) -> str:
+        """Where the function is, as a traceback reads; empty when it does not run."""
+        return self.grip.stack(self)
 
     def fields(self) -> dict[str, Any]:
         """What log lines about this run carry."""
@@ -146,7 +171,7 @@ class Lane:
 
     @property
     def cancelled(self) -> bool:
-        return self._signalled.is_set()
+        return self.reason is not None
 
     @property
     def deadline(self) -> datetime | None:
@@ -158,7 +183,9 @@ class Lane:
         return self.context.bound(**self.fields(), corr=self.claim.job.corr)
 
     def sleep(self, seconds: Seconds) -> bool:
-        return not self._signalled.wait(seconds)
+        with self._lock:
+            signal = self._signal = self._signal or self.context.environment.event()
+        return not (self.cancelled or signal.wait(seconds))
 
     def report(self, progress: str) -> None:
         with self._lock:

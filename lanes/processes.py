@@ -21,7 +21,7 @@ from typing import Any
 from ..messages.outcomes import Outcome, OutcomeKind
 from .calls import failure
 from .idle import Idle
-from .lane import Lane
+from .lane import NO_GRIP, Grip, Lane
 
 
 class ProcessRunner:
@@ -61,7 +61,7 @@ class _Keeper:
                 self._discard()
                 outcome = failure(error, lane.context.limits.error_characters_max)
             # The child may soon run another job, which a late signal for this one must not strike.
-            lane.kill = lane.interrupt = _nothing
+            lane.grip = NO_GRIP
             keep = lane.abandoned_because is None and self._idle.keep(self)
             lane.finish(outcome)
             if not keep:
@@ -72,10 +72,9 @@ class _Keeper:
         if self._child is not None and not self._child.is_alive():
             self._bury()
         child = self._child = self._child or _Child(lane.context.environment.spawn)
-        lane.kill = child.kill
-        lane.interrupt = lambda: child.say({"signal": lane.reason})
+        lane.grip = child
         if lane.abandoned_because is not None:
-            child.kill()
+            child.kill(lane)
         handler = lane.handler
         child.say(
             {
@@ -88,7 +87,7 @@ class _Keeper:
             }
         )
         if lane.cancelled:
-            lane.interrupt()
+            child.interrupt(lane)
         while (heard := child.hear()) is not None:
             if "ended" in heard:
                 return Outcome(**{**heard["ended"], "kind": OutcomeKind(heard["ended"]["kind"])})
@@ -119,7 +118,7 @@ class _Keeper:
 
     def _discard(self) -> None:
         if self._child is not None:
-            self._child.kill()
+            self._child.end()
         self._bury()
 
     def _bury(self) -> int | None:
@@ -127,7 +126,7 @@ class _Keeper:
         return None if child is None else child.bury()
 
 
-class _Child:
+class _Child(Grip):
     """One child process and the socket to it."""
 
     def __init__(self, spawn: Callable[[Callable[[], None], str], object]) -> None:
@@ -163,7 +162,13 @@ class _Child:
             return None
         return dict(json.loads(line)) if line.endswith("\n") else None
 
-    def kill(self) -> None:
+    def interrupt(self, lane: Lane) -> None:
+        self.say({"signal": lane.reason})
+
+    def kill(self, lane: Lane) -> None:
+        self.end()
+
+    def end(self) -> None:
         """SIGKILL the child and whatever it has started: they are one process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -174,7 +179,7 @@ class _Child:
         self._socket.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1.0)
-        self.kill()
+        self.end()
         return self._process.wait()
 
     def _await_exit(self) -> None:
@@ -182,10 +187,6 @@ class _Child:
         self._process.wait()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-
-
-def _nothing() -> None:
-    pass
 
 
 def describe_exit(code: int | None) -> str:

@@ -1,14 +1,16 @@
 """All lanes of one boot. They cannot die with their actor, so they are kept outside of it: the next incarnation finds
-here what still runs, and health what was abandoned.
+here what still runs and what has ended unread, and health what was abandoned.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from ..messages.jobs import Claim
+from ..messages.jobs import Claim, Seconds
+from ..messages.outcomes import Outcome
 from .handler import Handler, Kind
 from .lane import Lane, LaneContext
 from .processes import ProcessRunner
@@ -33,20 +35,35 @@ RUNNERS: dict[Kind, type[ThreadRunner | TaskRunner | ProcessRunner]] = {
 }
 
 
+class LaneEnded(NamedTuple):
+    """A lane's function has returned or raised, or its process has died.
+
+    Attributes:
+        following: the lane that has got its place already.
+    """
+
+    lane: Lane
+    outcome: Outcome
+    seconds: Seconds
+    following: Lane | None
+
+
 class Lanes:
-    """Every lane that has not ended, and the runners that they run on."""
+    """Every lane that has not ended, how others have that no HandlerActor has read, and the runners they run on."""
 
     def __init__(self, context: LaneContext) -> None:
         self._context = context
         self._ids = itertools.count(1)
         self._runners: dict[str, Runner] = {}
         self._open: dict[int, Lane] = {}
+        self._newest: dict[str, Lane] = {}
+        self._unread: dict[str, deque[LaneEnded]] = {}
+        self._told: set[str] = set()
 
     def open_lane(self, handler: Handler, claim: Claim, heir: Callable[[Lane], Lane | None]) -> Lane:
         """A lane that the caller runs. `heir` is asked who gets its place when it has ended."""
         lane = Lane(next(self._ids), handler, claim, self._context, heir)
-        self._open[lane.id] = lane
-        lane.when_ended(lambda: self._open.pop(lane.id, None))
+        self._open[lane.id] = self._newest[claim.job.id] = lane
         return lane
 
     def start(self, handler: Handler, claim: Claim, heir: Callable[[Lane], Lane | None]) -> Lane:
@@ -63,9 +80,26 @@ class Lanes:
         try:
             runner.start(lane)
         except BaseException:
-            self._open.pop(lane.id, None)
+            self._forget(lane)
             raise
         return lane
+
+    def ended(self, ended: LaneEnded) -> bool:
+        """A lane has ended. True if its HandlerActor must be told that endings wait for it: it does not know of any."""
+        name = ended.lane.handler.name
+        self._unread.setdefault(name, deque()).append(ended)
+        self._forget(ended.lane)
+        if name in self._told:
+            return False
+        self._told.add(name)
+        return True
+
+    def take_ended(self, name: str) -> list[LaneEnded]:
+        """What has ended since the last call, in order."""
+        # Whoever comes after this line tells again; all before it are in the queue.
+        self._told.discard(name)
+        unread = self._unread.get(name, ())
+        return [self._unread[name].popleft() for _ in range(len(unread))]
 
     def close(self, handler_id: str) -> None:
         """The handler is gone: let go of its idle threads, loop and children."""
@@ -84,9 +118,15 @@ class Lanes:
 
     def of_job(self, job_id: str) -> Lane | None:
         """An open lane of a job, its newest, unless it was abandoned."""
-        lanes = [lane for lane in self.open() if lane.claim.job.id == job_id and lane.abandoned_because is None]
-        return lanes[-1] if lanes else None
+        # One that is older has ended or was abandoned, or this one would not have been opened.
+        lane = self._newest.get(job_id)
+        return lane if lane is not None and lane.abandoned_because is None else None
 
     def abandoned(self) -> list[Lane]:
         """Lanes that were given up and still run."""
         return [lane for lane in self.open() if lane.abandoned_because is not None]
+
+    def _forget(self, lane: Lane) -> None:
+        self._open.pop(lane.id, None)
+        if self._newest.get(lane.claim.job.id) is lane:
+            del self._newest[lane.claim.job.id]

@@ -9,8 +9,8 @@ from collections import deque
 
 from ..log import enter_job
 from ..messages.outcomes import Outcome, OutcomeKind
-from .calls import Ending, caught, success
-from .lane import Lane
+from .calls import raised, success
+from .lane import Grip, Lane
 
 
 class TaskRunner:
@@ -32,7 +32,7 @@ class TaskRunner:
             self._loop = None
 
 
-class _Loop:
+class _Loop(Grip):
     """An event loop on its own thread."""
 
     def __init__(self, first: Lane) -> None:
@@ -40,13 +40,14 @@ class _Loop:
         self._closing = False
         self._loop = first.context.environment.loop()
         self._lanes: dict[int, Lane] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._new: deque[Lane] = deque()
         self._knows = False
         self._thread = first.context.environment.spawn(self._run, f"loop {first.handler.name}")
 
     def start(self, lane: Lane) -> None:
         self._lanes[lane.id] = lane
-        lane.stack = self._thread.stack
+        lane.grip = self
         self._new.append(lane)
         if not self._knows:
             self._knows = True
@@ -80,42 +81,40 @@ class _Loop:
             self._create(self._new.popleft())
 
     def _create(self, lane: Lane) -> None:
-        task = self._loop.create_task(self._call(lane))
-        lane.stack = lambda: self._stack_of(task)
-        lane.interrupt = lambda: self._cancel(task)
-        lane.kill = lambda: self._watch(lane)
+        self._tasks[lane.id] = self._loop.create_task(self._call(lane))
         if lane.cancelled:
             # After its first step: a task that never began would never say that it has ended.
-            self._cancel(task)
+            self.interrupt(lane)
 
     async def _call(self, lane: Lane) -> None:
-        ending = Ending()
-        limits, failpoints = lane.context.limits, lane.context.environment.failpoints
+        handler, limits, failpoints = lane.handler, lane.context.limits, lane.context.environment.failpoints
         try:
-            with caught(ending, error_characters_max=limits.error_characters_max):
-                # A task has a context of its own.
-                enter_job(lane.claim.job.corr, **lane.fields())
-                failpoints.at("lane.call", lane)
-                result = await lane.handler.fn(lane.job())
-                failpoints.at("lane.returned", lane)
-                ending.outcome = success(
-                    result, auto_done=lane.handler.auto_done, result_bytes_max=limits.result_bytes_max
-                )
-        finally:
-            self._lanes.pop(lane.id, None)
-            following = lane.pass_on()
-            lane.finish(ending.outcome, following)
-            if following is not None:
-                self._lanes[following.id] = following
-                self._create(following)
-            self._close_when_idle(asked=False)
+            # A task has a context of its own.
+            enter_job(lane.claim.job.corr, **lane.fields())
+            failpoints.at("lane.call", lane)
+            result = await handler.fn(lane.job())
+            failpoints.at("lane.returned", lane)
+            outcome = success(result, auto_done=handler.auto_done, result_bytes_max=limits.result_bytes_max)
+        except BaseException as error:
+            outcome = raised(error, limits.error_characters_max)
+        self._lanes.pop(lane.id, None)
+        self._tasks.pop(lane.id, None)
+        following = lane.pass_on()
+        lane.finish(outcome, following)
+        if following is not None:
+            self._lanes[following.id] = following
+            following.grip = self
+            self._create(following)
+        self._close_when_idle(asked=False)
 
-    def _cancel(self, task: asyncio.Task[None]) -> None:
-        # A loop that has just been closed has no task left to cancel.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(task.cancel)
+    def interrupt(self, lane: Lane) -> None:
+        task = self._tasks.get(lane.id)
+        if task is not None:
+            # A loop that has just been closed has no task left to cancel.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(task.cancel)
 
-    def _watch(self, lane: Lane) -> None:
+    def kill(self, lane: Lane) -> None:
         """The lane was abandoned: if the loop does not answer either, something on it blocks, and all on it is lost."""
         answered = lane.context.environment.event()
         try:
@@ -140,7 +139,11 @@ class _Loop:
         if self._closing and not self._lanes:
             self._loop.stop()
 
-    def _stack_of(self, task: asyncio.Task[None]) -> str:
+    def stack(self, lane: Lane) -> str:
+        task = self._tasks.get(lane.id)
+        if task is None:
+            # If it has not ended, it waits to be begun, behind whatever the loop does.
+            return self._thread.stack() if lane.id in self._lanes else ""
         text = io.StringIO()
         try:
             task.print_stack(file=text)

@@ -6,10 +6,10 @@ import threading
 
 from ..environment import Environment, Thread
 from ..messages.outcomes import Outcome
-from .calls import Ending, call
+from .calls import UNENDED, call
 from .handler import JobTimeout
 from .idle import Idle
-from .lane import Lane
+from .lane import Grip, Lane
 
 
 class ThreadRunner:
@@ -36,53 +36,49 @@ class ThreadRunner:
             worker.lanes.put(None)
 
 
-class _Worker:
+class _Worker(Grip):
+    """A thread that runs one lane after another, and which others may look at or raise an error in."""
+
     thread: Thread
 
     def __init__(self, idle: Idle[_Worker], environment: Environment) -> None:
         self.lanes = environment.mailbox()
         self._idle = idle
+        self._lock = threading.Lock()
+        self._calling: Lane | None = None
+        self._struck = False
 
     def work(self) -> None:
         stays = True
         while stays and (lane := self.lanes.get()) is not None:
             while lane is not None:
-                outcome = _Call(lane, self.thread).run()
+                outcome = self._run(lane)
                 following = lane.pass_on()
                 # A thread whose lane was abandoned has been replaced already.
                 stays = following is not None or (lane.abandoned_because is None and self._idle.keep(self))
                 lane.finish(outcome, following)
                 lane = following
 
+    def stack(self, lane: Lane) -> str:
+        return self.thread.stack() if self._calling is lane else ""
 
-class _Call:
-    """One call of a function on this thread, which another thread may look at or raise an error in."""
-
-    def __init__(self, lane: Lane, thread: Thread) -> None:
-        self._lane = lane
-        self._thread = thread
-        self._lock = threading.Lock()
-        self._calling = True
-        lane.stack = self._stack
+    def kill(self, lane: Lane) -> None:
         if lane.handler.on_timeout == "raise":
-            lane.kill = self._raise
-
-    def run(self) -> Outcome:
-        outcome = Ending.outcome
-        try:
-            outcome = call(self._lane)
             with self._lock:
-                self._calling = False
-            # An error that was raised here but not delivered yet must not strike the next job on this thread.
-            self._thread.strike(None)
+                if self._calling is lane:
+                    self._struck = True
+                    self.thread.strike(JobTimeout)
+
+    def _run(self, lane: Lane) -> Outcome:
+        self._calling, lane.grip = lane, self
+        outcome = UNENDED
+        try:
+            outcome = call(lane)
+            with self._lock:
+                self._calling = None
+            if self._struck:
+                # An error that was raised here but not delivered yet must not strike when the lane's end is told.
+                self.thread.strike(None)
         except JobTimeout:
-            self._calling = False
+            self._calling = None
         return outcome
-
-    def _stack(self) -> str:
-        return self._thread.stack() if self._calling else ""
-
-    def _raise(self) -> None:
-        with self._lock:
-            if self._calling:
-                self._thread.strike(JobTimeout)

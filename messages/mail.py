@@ -185,20 +185,26 @@ class Up(NamedTuple):
     answers: int
 
 
-class Ended(NamedTuple):
-    """A claim has ended. Kept by its HandlerActor until the broker says `Settled`.
+class Ending(NamedTuple):
+    """How a claim has ended. Kept by its HandlerActor until the broker says `Settled`.
 
     Attributes:
         late: whether the lane had been given up before it ended.
         seconds: how long the lane ran.
     """
 
-    name: str
     claim: Claim
     outcome: Outcome
     policy: Policy
     late: bool = False
     seconds: Seconds = 0.0
+
+
+class Ended(NamedTuple):
+    """Claims on jobs of this name have ended: all that did before their HandlerActor looked, in order."""
+
+    name: str
+    endings: tuple[Ending, ...]
 
 
 class GiveBack(NamedTuple):
@@ -250,18 +256,8 @@ class Report(NamedTuple):
 # --- a lane, the clock and a host to a HandlerActor ---------------------------------------------------------
 
 
-class LaneEnded(NamedTuple):
-    """A lane's function has returned or raised.
-
-    Attributes:
-        following: the lane that has got its place already.
-    """
-
-    lane_id: int
-    claim: Claim
-    outcome: Outcome
-    seconds: Seconds
-    following: int | None = None
+class LanesEnded(NamedTuple):
+    """Lanes have ended, and maybe more by the time this is read: `lanes.registry.Lanes` has how."""
 
 
 class DeadlinePassed(NamedTuple):

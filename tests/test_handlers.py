@@ -13,6 +13,8 @@ import pytest
 import structlog
 from lamplighter import Backoff, Discard, Job, JobFailed, JobTimeout, RestartBudget, Snooze, UnknownHandler, UsageError
 from lamplighter.environment import Environment
+from lamplighter.messages.mail import Ended, Ending
+from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.testing.clock import ManualTime
 
 
@@ -664,3 +666,24 @@ def test_a_restart_budget_may_be_given_for_a_name(runtime):
 
     assert finish(rt, "work").result == "ran"
     assert rt.life._family.children["handler:work"].spec.budget == budget
+
+
+def test_an_ending_that_cannot_be_stored_costs_those_told_with_it_nothing(runtime, recorder):
+    rt = runtime()
+    release = threading.Event()
+    rt.jobs.add_handler("work", lambda job: release.wait(30), concurrency=2, max_attempts=1)
+    good, bad = rt.jobs.queue_many([("work", "good"), ("work", "bad")])
+    recorder.wait_for("job.started", count=2)
+    lanes = {lane.claim.job.id: lane for lane in rt.life.lanes.open("work")}
+    endings = tuple(
+        Ending(lanes[job.id].claim, Outcome(OutcomeKind.SUCCEEDED, result=result), Policy(max_attempts=1))
+        for job, result in ((bad, object()), (good, '"kept"'))
+    )
+
+    rt.life.post.tell("broker", Ended("work", endings))
+
+    assert rt.jobs.join(good, timeout=10).result == "kept"
+    with pytest.raises(JobFailed, match="its ending could not be stored"):
+        rt.jobs.join(bad, timeout=10)
+    assert len(recorder.of("message.refused", message="Ended")) == 1
+    release.set()

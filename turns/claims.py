@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..messages.jobs import Claim, Instant, JobRecord, JobState, Seconds
-from ..messages.mail import Down, Ended, GiveBack, Progressed, Revoke, Run, Up
+from ..messages.mail import Down, Ended, Ending, GiveBack, Mail, Progressed, Revoke, Run, Up
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.base import Want
 from .step import Key, Room, Step, is_current
@@ -15,10 +17,9 @@ def claim(step: Step) -> None:
     _note_queued(step)
     # One that ends in this very turn makes room for the next: no later turn may come.
     suspect_held = any(
-        _is_suspect(job, now)
+        job.suspect_until is not None and _is_suspect(job, now) and key not in freed.get(name, ())
         for name, room in desk.rooms.items()
         for key, job in room.held.items()
-        if key not in freed.get(name, ())
     )
     for name, room in desk.rooms.items():
         held = len(room.held.keys() - freed.get(name, set()))
@@ -59,25 +60,47 @@ def _note_due(step: Step, name: str) -> None:
 
 
 def ended(step: Step, body: Ended) -> None:
-    """A lane has ended, or was given up. A stale ending changes nothing, and is said."""
-    key, room = body.claim.key, step.desk.rooms.get(body.name)
-    job = body.claim.job if room is None else room.held.get(key, body.claim.job)
-    step.out.freed.setdefault(body.name, set()).add(key)
-    step.out.settled.setdefault(body.name, []).append(key)
-    if body.outcome.kind is OutcomeKind.DEFERRED:
-        timeout = body.outcome.seconds or None
-        if step.turn.defer(job, timeout):
-            due = float("inf") if timeout is None else step.desk.age() + timeout - body.seconds
-            step.out.after.append(lambda: step.desk.deferred.update({key: (due, body.policy, job.id)}))
+    """Lanes have ended, or were given up. A stale ending changes nothing, and is said."""
+    room = step.desk.rooms.get(body.name)
+    held = {} if room is None else room.held
+    freed = step.out.freed.setdefault(body.name, set())
+    settled = step.out.settled.setdefault(body.name, [])
+    for ending in body.endings:
+        key = ending.claim.key
+        freed.add(key)
+        settled.append(key)
+        job = held.get(key, ending.claim.job)
+        if ending.outcome.kind is OutcomeKind.DEFERRED:
+            _defer(step, job, ending)
+        elif step.settle(job, ending.outcome, ending.policy) is None:
+            _refuse(step, job, ending)
+
+
+def one_by_one(mail: Mail) -> Iterator[Mail]:
+    """The message, or one for each of its endings: a turn that fails over one of them must not cost the others."""
+    if not isinstance(mail.body, Ended):
+        yield mail
         return
-    if step.settle(job, body.outcome, body.policy) is not None:
-        return
+    for ending in mail.body.endings:
+        yield mail._replace(body=mail.body._replace(endings=(ending,)))
+
+
+def _defer(step: Step, job: JobRecord, ending: Ending) -> None:
+    timeout = ending.outcome.seconds or None
+    if step.turn.defer(job, timeout):
+        due = float("inf") if timeout is None else step.desk.age() + timeout - ending.seconds
+        step.out.after.append(lambda: step.desk.deferred.update({job.key: (due, ending.policy, job.id)}))
+
+
+def _refuse(step: Step, job: JobRecord, ending: Ending) -> None:
+    """The claim had been ended before. An ending that is told twice is no news; one that comes after another is."""
     current = step.turn.job(job.id)
-    # An ending that is told twice is no news; one that comes after another had been recorded is.
-    overruled = current is not None and current.state == JobState.CANCELLED
-    settled = current is not None and (current.no, current.settled_no) == job.key
-    if current is not None and (not settled or body.late or overruled):
-        step.fenced(current, job.claim_no, body.outcome.kind.value)
+    if current is None:
+        return
+    overruled = current.state == JobState.CANCELLED
+    settled = (current.no, current.settled_no) == job.key
+    if not settled or ending.late or overruled:
+        step.fenced(current, job.claim_no, ending.outcome.kind.value)
 
 
 def progressed(step: Step, body: Progressed) -> None:

@@ -72,8 +72,9 @@ MUTANTS = (
     Mutant(RECOVERY, "claims that were on their way when a broker died are believed delivered", "turns/claims.py",
            '            step.interrupt(job, "it was not delivered")', "            held[key] = job"),
     Mutant(RECOVERY, "an outcome is dropped when the broker dies", "actors/handler.py",
-           "                for ended in self._unsettled.values():\n                    self.tell(\"broker\", ended)",
-           "                self._unsettled.clear()"),
+           "                self._tell_ended(*self._unsettled.values())", "                self._unsettled.clear()"),
+    Mutant(RECOVERY, "what a dead HandlerActor was told of and had not read is waited for", "actors/handler.py",
+           "        self._lanes_ended()\n        self._offer()", "        self._offer()"),
     Mutant(RECOVERY, "a HandlerActor that died with the broker's question in hand is waited for", "turns/claims.py",
            "    if desk.unreconciled.get(actor) == body.incarnation and body.answers != desk.question:",
            "    if actor in desk.unreconciled and body.answers != desk.question:"),
@@ -142,7 +143,8 @@ MUTANTS = (
     Mutant(ROAD, "a deadline passes and nothing happens", "actors/handler.py",
            '        self._give_up(lane, "timed out", outcome)', "        return"),
     Mutant(ROAD, "a job that was started by the lane before it has no deadline", "actors/handler.py",
-           "        if following is not None:\n            self._started(following)\n", ""),
+           "        if following is not None and following.id in self._running:\n"
+           "            self._started(following)\n", ""),
     Mutant(ROAD, "a claim stays in line though it has its lane", "lanes/line.py",
            "            if lane is not None:\n                self._waiting.popleft()\n            return lane",
            "            return lane"),
@@ -171,8 +173,8 @@ MUTANTS = (
     Mutant(SUPERVISION, "a dead supervisor has no successor", "supervisor.py",
            "                self._start(self.incarnation)", "                pass"),
     Mutant(SUPERVISION, "a BaseException of a handler's comes out of its lane", "lanes/calls.py",
-           "    except BaseException as error:\n        ending.outcome",
-           "    except Exception as error:\n        ending.outcome"),
+           "    except BaseException as error:\n        return raised",
+           "    except Exception as error:\n        return raised"),
 )  # fmt: skip
 
 
