@@ -157,7 +157,7 @@ class Life:
             id=f"handler:{name}",
             start=lambda incarnation: HandlerActor.start(
                 self._context, name, incarnation,
-                handlers=lambda: self._handlers(name), lanes=self.lanes, quiet=self._quiet.set,
+                handlers=partial(self._handlers, name), lanes=self.lanes, quiet=self._quiet.set,
             ),
             budget=budget or self._budget(),
             when_spent="quarantine",

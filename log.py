@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple
@@ -196,13 +196,20 @@ def check_events(events: Collection[str] | None) -> frozenset[str] | None:
 
 _job: ContextVar[dict[str, Any] | None] = ContextVar("lamplighter_job", default=None)
 
+_BOUND = {
+    name: token.var
+    for name, token in copy_context().run(structlog.contextvars.bind_contextvars, **dict.fromkeys(JOB_FIELDS)).items()
+}
+"""Structlog's own variables for the fields of a job, which are set anew with each."""
+
 
 def enter_job(corr: str, **fields: Any) -> None:
     """From here on, in this context, the host's lines carry the job's fields. The caller gives the job a context of its
     own, with which all that it binds ends."""
     job = {**fields, "corr": corr}
     _job.set(job)
-    structlog.contextvars.bind_contextvars(**job)
+    for name, value in job.items():
+        _BOUND[name].set(value)
 
 
 def current_corr() -> str | None:

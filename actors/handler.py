@@ -150,8 +150,7 @@ class HandlerActor(RuntimeActor):
     def _offer(self) -> None:
         """Say what it can take, when that has changed."""
         handlers = self._handlers()
-        known = {handler.id for handler in handlers}
-        leaving = sum(lane.handler.id not in known for lane in self._lanes_here())
+        leaving = sum(lane.handler not in handlers for lane in self._lanes_here())
         lanes = 0 if self._halted else sum(handler.concurrency for handler in handlers) + leaving
         totals = [handler.concurrency_total for handler in handlers if handler.concurrency_total is not None]
         up = Up(
@@ -228,18 +227,14 @@ class HandlerActor(RuntimeActor):
         return self._line.serve(partial(self._succeed, ended.handler))
 
     def _succeed(self, handler: Handler, claim: Claim) -> Lane | None:
-        if all(handler.id != one.id for one in self._handlers()) or self._lanes.of_job(claim.job.id) is not None:
+        if handler not in self._handlers() or self._lanes.of_job(claim.job.id) is not None:
             return None
         lane = self._lanes.open_lane(handler, claim, self._heir_of)
         self._running[lane.id] = lane
         return lane
 
     def _started(self, lane: Lane) -> None:
-        job = lane.claim.job
-        self.context.log.emit(
-            "job.started", self.speaker.about(job.corr), **lane.fields(), handler=lane.handler.id, lane=lane.id,
-            waited=round(lane.started_at - (job.claimed_at or lane.started_at), 6),
-        )  # fmt: skip
+        self.context.log.emit_made("job.started", self.speaker, partial(_start_of, lane))
         if lane.timeout is not None and not lane.ended:
             left = lane.started_monotonic + lane.timeout - self.context.clock.monotonic()
             self._deadlines[lane.id] = self._later(max(0.0, left), DeadlinePassed(lane_id=lane.id))
@@ -401,3 +396,10 @@ class HandlerActor(RuntimeActor):
 
     def _tell_self(self, body: Any) -> None:
         self.context.post.tell(self.name, body)
+
+
+def _start_of(lane: Lane) -> dict[str, Any]:
+    """What the line of a start carries."""
+    job = lane.claim.job
+    waited = round(lane.started_at - (job.claimed_at or lane.started_at), 6)
+    return {"corr": job.corr, **lane.fields(), "handler": lane.handler.id, "lane": lane.id, "waited": waited}

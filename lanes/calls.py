@@ -53,7 +53,7 @@ def success(result: Any, *, auto_done: bool, result_bytes_max: int) -> Outcome:
         text = encode(result, what="result", bytes_max=result_bytes_max)
     except UsageError as error:
         return Outcome(kind=OutcomeKind.DISCARDED, reason=str(error), error=f"UsageError: {error}")
-    return Outcome(kind=OutcomeKind.SUCCEEDED, result=text)
+    return Outcome(OutcomeKind.SUCCEEDED, text)
 
 
 def failure(error: BaseException, characters_max: int) -> Outcome:

@@ -152,7 +152,7 @@ class Claim(NamedTuple):
     @property
     def key(self) -> tuple[int, int]:
         """What fences it."""
-        return self.job.key
+        return self.job.no, self.job.claim_no
 
     @property
     def token(self) -> str:
