@@ -181,11 +181,15 @@ class Step(NamedTuple):
         earlier = 0
         if outcome.kind is OutcomeKind.INTERRUPTED and job.claim_no > 1:
             earlier = self.turn.recent_interruptions(job.id, self.turn.now - INTERRUPTION_WINDOW_SECONDS)
-        chance = self.desk.chance.random()
+        is_quiet = outcome.kind in QUIET_ENDINGS
+        chance = 0.0 if is_quiet else self.desk.chance.random()
         verdict = judge(job, outcome, policy, self.turn.now, earlier_interruptions=earlier, chance=chance)
+        if is_quiet:
+            # Only the transition is said, and in its order anyhow.
+            return self.turn.settle(job, outcome, verdict)
         self.collect()
         settled = self.turn.settle(job, outcome, verdict)
-        if settled is not None and outcome.kind not in QUIET_ENDINGS:
+        if settled is not None:
             attempt = {**names_job(job), "attempt": job.attempt + 1}
             line = {
                 **attempt, "outcome": outcome.kind.value, "reason": outcome.reason, "error": outcome.error,
