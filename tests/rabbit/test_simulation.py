@@ -17,7 +17,7 @@ from ..faults.kit import count
 TROUBLES = {
     "none": Faults(),
     "cut links": Faults(cut_link=0.02),
-    "server restarts": Faults(restart_server=0.01),
+    "server restarts": Faults(restart_server=0.02),
     "alarms": Faults(alarm=0.01),
     "kills": Faults(kill_process=0.001),
     "crashes": Faults(crash_actor=0.003),
