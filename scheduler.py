@@ -171,8 +171,8 @@ class Scheduler:
         life = self._runtime.living()
         job_id, now = life.environment.new_id(), life.clock.now()
         job = NewJob(
-            id=job_id, name=record.name, data=record.data, queued_at=now, run_at=now, corr=current_corr() or job_id,
-            schedule=record.id,
+            id=job_id, name=record.name, data=record.data, priority=0, run_at=now, queued_at=now,
+            corr=current_corr() or job_id, schedule=record.id,
         )  # fmt: skip
         ((stored, _),) = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job_id, corr=job.corr)
         return Job(stored)

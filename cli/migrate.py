@@ -84,8 +84,7 @@ def _move_jobs(environment: Environment, source: Store, target: Store, *, drop_u
         if not drop_unique and any(job.unique_key is not None for job in jobs):
             raise not_supported("unique")
         with target.turn(BOOT, clock.now()) as turn:
-            for job in reversed(jobs):
-                turn.insert(_new(job))
+            turn.insert_many([_new(job) for job in reversed(jobs)])
         with source.turn(BOOT, clock.now()) as turn:
             for job in jobs:
                 turn.cancel(job, f"moved to {target.address}")

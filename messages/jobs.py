@@ -59,22 +59,25 @@ class JobSpec:
 
 
 class NewJob(NamedTuple):
-    """A checked job on its way into the store. `data` is JSON text."""
+    """A checked job on its way into the store. `data` is JSON text.
+
+    The fields are those of a JobRecord that a new job may have, in the same order.
+    """
 
     id: str
     name: str
     data: str
-    queued_at: Instant
+    priority: int
     run_at: Instant
+    queued_at: Instant
     corr: str
-    priority: int = 0
     max_attempts: int | None = None
     timeout: Seconds | None = None
     expires_at: Instant | None = None
     unique_key: str | None = None
     schedule: str | None = None
     slot: Instant | None = None
-    solo: bool = False
+    solo: int = 0
 
 
 class JobRecord(NamedTuple):

@@ -15,7 +15,7 @@ from ..checks import not_supported
 from ..messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..stores.base import BootRecord, Deed
-from ..stores.moves import RELEASED, born, deed_of, ending, requeued, says_ending
+from ..stores.moves import RELEASED, born, deed_of, ending, first_mark, requeued, says_ending
 from . import wire
 from .chronicle import Record
 from .claims import ClaimTurn
@@ -165,11 +165,14 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         known = store.queued.get(job.id)
         if known is not None:
             return known, False
-        record = born(job, no=0, rev=1)
+        record = born(job, 0, first_mark(job, 1))
         self._publish(record, job.run_at - self.now, store.results_name)
         self._remember(record)
         self.transitions.append(Transition("job.queued", record, None, 1, {}))
         return record, True
+
+    def insert_many(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        return [self.insert(job) for job in jobs]
 
     def _remember(self, record: JobRecord) -> None:
         queued = self._store.queued

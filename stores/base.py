@@ -69,6 +69,9 @@ class Turn(Protocol):
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         """Add a job. A known id, or an unfinished job with its unique key, gives the stored one and False."""
 
+    def insert_many(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        """`insert` each, in order. One may be the twin of another that comes before it."""
+
     def job(self, job_id: str) -> JobRecord | None:
         """The job as this turn sees it."""
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import inspect
 import os
 import sqlite3
-from typing import Any, cast
+from typing import Any
 
 from ..errors import UsageError
 from ..messages.jobs import Instant, JobRecord, NewJob
-from .moves import born
-from .rows import INSERT_JOB, job_values, stored_twin
+from .moves import UNTOLD, born
+from .rows import insert_unless_known, stored_twin
 
 FINISH_JOB = """
   update lamplighter_jobs
@@ -49,9 +49,8 @@ def queue_on(connection: sqlite3.Connection, job: NewJob) -> tuple[JobRecord, bo
     # The host may have a row factory of its own; ours are plain tuples.
     cursor = connection.cursor()
     cursor.row_factory = None
-    if cursor.execute(INSERT_JOB, job_values(job, None)).rowcount != 1:
-        return stored_twin(cursor, job), False
-    return born(job, cast(int, cursor.lastrowid), None), True
+    no = insert_unless_known(cursor, job, UNTOLD)
+    return (stored_twin(cursor, job), False) if no is None else (born(job, no, UNTOLD), True)
 
 
 def finish_on(

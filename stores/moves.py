@@ -10,14 +10,17 @@ from ..messages.outcomes import Outcome, Verdict
 from .base import Deed, Want
 
 
-def born(job: NewJob, no: int, rev: int | None) -> JobRecord:
-    """A new job as its store keeps it. Without a revision it is untold."""
-    told, trail = first_mark(job, rev)
-    return JobRecord(
-        no, job.id, job.name, job.data, "queued", job.priority, job.run_at, job.queued_at, job.corr,
-        max_attempts=job.max_attempts, timeout=job.timeout, expires_at=job.expires_at, unique_key=job.unique_key,
-        schedule=job.schedule, slot=job.slot, solo=int(job.solo), rev=rev, told=told, trail=trail,
-    )  # fmt: skip
+FirstMark = tuple[int | None, str | None, str]
+"""`rev`, `told` and `trail` of a new job, which end a record."""
+
+_BLANK = tuple(JobRecord._field_defaults.values())
+# Between its place and its first mark, a new job brings along what a NewJob may leave out.
+_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[3 + len(NewJob._field_defaults) : -3]
+
+
+def born(job: NewJob, no: int, first: FirstMark) -> JobRecord:
+    """A new job as its store keeps it."""
+    return JobRecord._make((no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:], *_UNHELD, *first))
 
 
 def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: int = 0) -> dict[str, Any]:
@@ -91,9 +94,13 @@ def mark(rev: int, at: Instant) -> str:
     return f"{rev}@{_written(at)}"
 
 
-def first_mark(job: NewJob, rev: int | None) -> tuple[str | None, str]:
-    """`told` and `trail` of a new job."""
-    return (None, "") if rev is None else ("queued", mark(rev, job.queued_at))
+def first_mark(job: NewJob, rev: int) -> FirstMark:
+    """What a new job has got its first revision for."""
+    return rev, "queued", mark(rev, job.queued_at)
+
+
+UNTOLD: FirstMark = (None, None, "")
+"""What it has as long as it has none: the next turn gives it one."""
 
 
 def joined(trail: str, mark: str) -> str:

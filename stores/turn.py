@@ -7,7 +7,7 @@ takes a revision only if a row has changed. So revisions are gapless, and a stal
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from ..codec import encode_own
@@ -19,17 +19,22 @@ from .base import Deed, Want
 from .boots import BootTurn
 from .moves import (
     RELEASED,
+    FirstMark,
     born,
     deed_of,
     ending,
+    first_mark,
     granted,
     joined,
     mark,
     requeued,
     says_ending,
 )  # fmt: skip
-from .rows import INSERT_JOB, fenced_update, job_values, priorities, stored_twin
+from .rows import fenced_update, insert_unless_known, insertion, priorities, stored_twin
 from .slots import SlotTurn
+
+INSERTED_ROWS_MAX = 25
+"""Rows of one insert. More are not faster, and each number of rows is a statement of its own."""
 
 UNTOLD_JOBS_MAX = 2_000
 """How many jobs from hosts' own transactions one turn gives revisions to."""
@@ -103,15 +108,36 @@ class SqliteTurn(SlotTurn, BootTurn):
             self._connection.execute("update lamplighter_boots set turn = ? where boot = ?", (did, self._boot))
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-        rev = self._rev + 1
-        inserted = self._connection.execute(INSERT_JOB, job_values(job, rev))
-        if inserted.rowcount != 1:
+        first = first_mark(job, self._rev + 1)
+        no = insert_unless_known(self._connection, job, first)
+        if no is None:
             return stored_twin(self._connection, job), False
-        self._rev = rev
-        stored = born(job, cast(int, inserted.lastrowid), rev)
+        return self._add(job, no, first), True
+
+    def insert_many(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        stored: list[tuple[JobRecord, bool]] = []
+        for start in range(0, len(jobs), INSERTED_ROWS_MAX):
+            stored += self._insert_together(jobs[start : start + INSERTED_ROWS_MAX])
+        return stored
+
+    def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        """In one statement, unless one of them is there already."""
+        firsts = [first_mark(job, rev) for rev, job in enumerate(jobs, self._rev + 1)]
+        try:
+            inserted = self._connection.execute(*insertion(jobs, firsts))
+        except sqlite3.IntegrityError:
+            # Nothing of it holds. Who has a twin, and which, is found one by one.
+            return [self.insert(job) for job in jobs]
+        no = cast(int, inserted.lastrowid) - len(jobs) + 1
+        return [(self._add(*one), True) for one in zip(jobs, range(no, no + len(jobs)), firsts, strict=True)]
+
+    def _add(self, job: NewJob, no: int, first: FirstMark) -> JobRecord:
+        """Note that a job was inserted, with the next revision."""
+        self._rev += 1
+        stored = born(job, no, first)
         self._note(stored)
-        self.transitions.append(Transition("job.queued", stored, None, rev, {}))
-        return stored, True
+        self.transitions.append(Transition("job.queued", stored, None, self._rev, {}))
+        return stored
 
     def job(self, job_id: str) -> JobRecord | None:
         row = self._connection.execute("select * from lamplighter_jobs where id = ?", (job_id,)).fetchone()

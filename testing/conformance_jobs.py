@@ -63,6 +63,36 @@ class JobPromises(StoreCase):
 
         assert (while_running, afterwards) == (False, True)
 
+    def test_many_jobs_are_added_in_order(self, store: Store) -> None:
+        """Turn.insert_many: `insert` each, in order."""
+        jobs = [new(f"j{n}", data=f"{n}", timeout=2.0 if n % 40 == 7 else None) for n in range(60)]
+
+        with store.turn("b", NOW) as turn:
+            stored = turn.insert_many(jobs)
+            changed = [step.job for step in turn.transitions]
+
+        assert [(job.id, job.data, job.timeout) for job, _ in stored] == [(j.id, j.data, j.timeout) for j in jobs]
+        assert changed == [job for job, fresh in stored if fresh]
+        assert [store.known(job.id) for job in jobs] == changed
+        assert [job.id for job in take(store, begun=60)] == [job.id for job in jobs]
+
+    def test_of_many_jobs_those_that_are_there_already_leave_no_gap(self, store: Store) -> None:
+        """Turn.insert_many: `insert` each, in order. One may be the twin of another that comes before it."""
+        self.needs("get")
+        self.needs("unique")
+        self.needs("revisions")
+        put(store, new("a"), new("b", unique_key="k"))
+
+        with store.turn("b", NOW) as turn:
+            stored = turn.insert_many([new("c"), new("a"), new("d", unique_key="k"), new("c"), new("e")])
+            after = turn.insert(new("f"))
+
+        assert [(job.id, fresh) for job, fresh in stored] == [
+            ("c", True), ("a", False), ("b", False), ("c", False), ("e", True),
+        ]  # fmt: skip
+        assert [job.rev for job, fresh in [*stored, after] if fresh] == [3, 4, 5]
+        assert [store.get(job.id) for job, _ in stored] == [job for job, _ in stored]
+
     def test_a_turn_sees_its_own_changes(self, store: Store) -> None:
         """Turn.job: The job as this turn sees it."""
         self.needs("get")

@@ -51,8 +51,8 @@ CAPABILITIES = {
 
 def new(id: str = "j", **changes: Any) -> NewJob:
     """A job that is due at once."""
-    fields = {"id": id, "name": "work", "data": "null", "queued_at": NOW, "run_at": NOW, "corr": id, **changes}
-    return NewJob(**fields)
+    fields = {"id": id, "name": "work", "data": "null", "priority": 0, "run_at": NOW, "queued_at": NOW, "corr": id}
+    return NewJob(**{**fields, **changes})
 
 
 def want(begun: int = 1, prefetched: int = 0, **changes: Any) -> Want:

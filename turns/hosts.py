@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import StaleClaim
-from ..messages.jobs import JobRecord, JobState, NewJob
+from ..messages.jobs import JobRecord, JobState
 from ..messages.mail import Cancel, MarkDone, Pause, Queue, Requeue, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from .step import Step, is_current, names_job
@@ -11,7 +11,14 @@ from .step import Step, is_current, names_job
 
 def queue(step: Step, body: Queue) -> list[tuple[JobRecord, bool]]:
     """Store jobs, all in this turn or none."""
-    return [_insert(step, job) for job in body.jobs]
+    stored = step.turn.insert_many(body.jobs)
+    unhandled = [name for name in dict.fromkeys(job.name for job in body.jobs) if not step.desk.is_handled(name)]
+    for asked, (job, fresh) in zip(body.jobs, stored, strict=True):
+        if not fresh:
+            step.say("job.deduplicated", **names_job(job), asked_id=asked.id, unique_key=asked.unique_key)
+        elif job.name in unhandled:
+            step.say("job.parked", corr=job.corr, **names_job(job))
+    return stored
 
 
 def requeue(step: Step, body: Requeue) -> JobRecord:
@@ -70,15 +77,6 @@ def pause(step: Step, body: Pause) -> None:
     step.desk.forget_dues()
     step.say("name.paused" if body.paused else "name.resumed", job_name=body.name)
     step.out.hint = True
-
-
-def _insert(step: Step, job: NewJob) -> tuple[JobRecord, bool]:
-    record, fresh = step.turn.insert(job)
-    if not fresh:
-        step.say("job.deduplicated", **names_job(record), asked_id=job.id, unique_key=job.unique_key)
-    elif not step.desk.is_handled(job.name):
-        step.say("job.parked", corr=record.corr, **names_job(record))
-    return record, fresh
 
 
 def _revoke(step: Step, job: JobRecord, reason: str) -> None:

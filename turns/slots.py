@@ -100,12 +100,13 @@ def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
         id=job_id,
         name=schedule.name,
         data=schedule.data,
-        queued_at=now,
+        priority=0,
         run_at=slot + jitter_of(schedule.id, slot, schedule.jitter),
+        queued_at=now,
         corr=job_id,
         schedule=schedule.id,
         slot=slot,
-        solo=schedule.overlap == "queue_one",
+        solo=int(schedule.overlap == "queue_one"),
     )
 
 
