@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,7 +50,8 @@ def check_name(value: Any, what: str = "name") -> str:
         got = repr(value)[:80] if not isinstance(value, str) else f"{len(value)} characters"
         raise UsageError(f"expected {what} to be a str of 1 to {NAME_CHARACTERS_MAX} characters, got: {got}")
     try:
-        value.encode()
+        if not value.isascii():
+            value.encode()
     except UnicodeEncodeError:
         raise UsageError(f"expected {what} to be valid Unicode, got: {value!r}") from None
     return value
@@ -100,44 +101,75 @@ def check_backoff(value: Any) -> Backoff | tuple[Seconds, ...]:
     return tuple(check_seconds(wait, "each wait of backoff") for wait in value)
 
 
-def check_job(
-    spec: Any, *, now: Instant, new_id: str, corr: str | None, limits: Limits, cannot: Collection[str] = ()
-) -> NewJob:
-    """A job as the store will keep it.
+NOBODY = object()
+"""What no host can give as a name."""
 
-    Raises:
-        UsageError: something in the spec cannot be; nothing is stored.
-        NotSupported: it is one of the things that the store `cannot`.
+
+class JobChecks:
+    """Makes of what a host says jobs as the store will keep them, all of them queued at one moment.
+
+    Args:
+        now: that moment.
+        new_id: makes the id of a job that is given none.
+        corr: the root they descend from; each is its own if there is none.
+        cannot: what the store cannot do.
     """
-    if not isinstance(spec, JobSpec):
-        raise UsageError(f"expected a JobSpec or a (name, data) pair, got: {spec!r:.200}")
-    if spec.delay is not None and spec.at is not None:
-        raise UsageError("expected delay or at, got both")
-    run_at = now
-    if spec.delay is not None:
-        run_at = now + check_seconds(spec.delay, "delay")
-    elif spec.at is not None:
-        run_at = check_instant(spec.at, "at")
-    expires_at = None
-    if isinstance(spec.expires, datetime):
-        expires_at = check_instant(spec.expires, "expires")
-    elif spec.expires is not None:
-        expires_at = now + check_seconds(spec.expires, "expires")
-    if spec.unique is not None and "unique" in cannot:
-        raise not_supported("unique")
-    job_id = new_id if spec.id is None else check_name(spec.id, "id")
-    return NewJob(
-        id=job_id,
-        name=check_name(spec.name),
-        data=encode(spec.data, what="data", bytes_max=limits.data_bytes_max),
-        queued_at=now,
-        run_at=run_at,
-        corr=corr or job_id,
-        priority=check_whole(spec.priority, "priority", least=-PRIORITY_MAX, most=PRIORITY_MAX),
-        max_attempts=None
-        if spec.max_attempts is None
-        else check_whole(spec.max_attempts, "max_attempts", least=1, most=10**9),
-        timeout=None if spec.timeout is None else check_seconds(spec.timeout, "timeout", least=0.001),
-        expires_at=expires_at,
-        unique_key=None if spec.unique is None else check_name(spec.unique, "unique"),
-    )
+
+    def __init__(
+        self, *, now: Instant, new_id: Callable[[], str], corr: str | None, limits: Limits, cannot: Collection[str]
+    ) -> None:
+        self._now = now
+        self._new_id = new_id
+        self._corr = corr
+        self._bytes_max = limits.data_bytes_max
+        self._cannot = cannot
+        self._name: object = NOBODY
+
+    def pair(self, name: Any, data: Any) -> NewJob:
+        """A job without options.
+
+        Raises:
+            UsageError: something in it cannot be.
+        """
+        # Of many jobs, most have one name.
+        if name is not self._name:
+            self._name = check_name(name)
+        text, job_id, now = encode(data, what="data", bytes_max=self._bytes_max), self._new_id(), self._now
+        return NewJob(job_id, name, text, 0, now, now, self._corr or job_id)
+
+    def spec(self, spec: JobSpec) -> NewJob:
+        """A job with options.
+
+        Raises:
+            UsageError: something in it cannot be.
+            NotSupported: it is one of the things that the store cannot do.
+        """
+        if spec.delay is not None and spec.at is not None:
+            raise UsageError("expected delay or at, got both")
+        now = self._now
+        run_at = now
+        if spec.delay is not None:
+            run_at = now + check_seconds(spec.delay, "delay")
+        elif spec.at is not None:
+            run_at = check_instant(spec.at, "at")
+        expires_at = None
+        if isinstance(spec.expires, datetime):
+            expires_at = check_instant(spec.expires, "expires")
+        elif spec.expires is not None:
+            expires_at = now + check_seconds(spec.expires, "expires")
+        if spec.unique is not None and "unique" in self._cannot:
+            raise not_supported("unique")
+        plain = self.pair(spec.name, spec.data)
+        job_id = plain.id if spec.id is None else check_name(spec.id, "id")
+        return plain._replace(
+            id=job_id,
+            corr=self._corr or job_id,
+            priority=check_whole(spec.priority, "priority", least=-PRIORITY_MAX, most=PRIORITY_MAX),
+            run_at=run_at,
+            max_attempts=None
+            if spec.max_attempts is None
+            else check_whole(spec.max_attempts, "max_attempts", least=1, most=10**9),
+            timeout=None if spec.timeout is None else check_seconds(spec.timeout, "timeout", least=0.001),
+            expires_at=expires_at,
+            unique_key=None if spec.unique is None else check_name(spec.unique, "unique"),
+        )

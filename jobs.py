@@ -10,7 +10,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .checks import check_job, check_name, check_one_of, check_seconds, check_whole
+from .checks import JobChecks, check_name, check_one_of, check_seconds, check_whole
 from .codec import encode
 from .errors import JobFailed, StaleClaim, UnknownHandler, UnknownJob, UsageError
 from .handlers import check_handler
@@ -95,7 +95,7 @@ class Jobs:
 
     async def aqueue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
         """`queue` for asyncio hosts; takes the same options but `connection`."""
-        life, job = self._new(_spec((name, data), options))
+        life, job = self._new(_spec(name, data, options))
         stored = await life.ask_async(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job.id, corr=job.corr)
         return _stored(stored)[0]
 
@@ -375,15 +375,15 @@ class Jobs:
         Raises:
             UsageError: something in it cannot be.
         """
-        return _checking(self._life(), corr)(spec)
+        return _checks(self._life(), corr).spec(spec)
 
     def _new(self, spec: JobSpec) -> tuple[Life, NewJob]:
         return self._life(), self.check(spec, current_corr())
 
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Life, tuple[NewJob, ...]]:
         life = self._life()
-        check = _checking(life, current_corr())
-        return life, tuple(check(one if isinstance(one, JobSpec) else _spec(one, {})) for one in jobs)
+        checks = _checks(life, current_corr())
+        return life, tuple([checks.spec(one) if isinstance(one, JobSpec) else checks.pair(*_pair(one)) for one in jobs])
 
     def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Life, Callable[[Future[Any]], Requeue]]:
         life, job_id = self._life(), _id(job)
@@ -435,17 +435,21 @@ class Jobs:
         )
 
 
-def _checking(life: Life, corr: str | None) -> Callable[[Any], NewJob]:
-    """Checks specs, all of which are queued at this moment."""
-    now, new_id, limits, cannot = life.clock.now(), life.environment.new_id, life.limits, life.store.cannot
-    return lambda spec: check_job(spec, now=now, new_id=new_id(), corr=corr, limits=limits, cannot=cannot)
+def _checks(life: Life, corr: str | None) -> JobChecks:
+    """Checks jobs, all of which are queued at this moment."""
+    now, cannot = life.clock.now(), life.store.cannot
+    return JobChecks(now=now, new_id=life.job_ids, corr=corr, limits=life.limits, cannot=cannot)
 
 
-def _spec(job: Any, options: dict[str, Any]) -> JobSpec:
+def _pair(job: Any) -> tuple[Any, Any]:
     if not (isinstance(job, tuple) and len(job) == 2):
         raise UsageError(f"expected a JobSpec or a (name, data) pair, got: {job!r:.200}")
+    return job
+
+
+def _spec(name: str, data: Any, options: dict[str, Any]) -> JobSpec:
     try:
-        return JobSpec(name=job[0], data=job[1], **options)
+        return JobSpec(name=name, data=data, **options)
     except TypeError:
         unknown = sorted(options.keys() - set(JobSpec.__slots__))
         raise UsageError(f"expected the options of jobs.queue, got: {', '.join(unknown)}") from None

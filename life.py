@@ -15,7 +15,7 @@ from .actors.broker import JobBroker
 from .actors.handler import HandlerActor
 from .actors.scheduler import SchedulerActor
 from .asking import Asking
-from .environment import Environment
+from .environment import Environment, JobIds
 from .errors import LamplighterError, NotStarted, StoreUnavailable
 from .job import Job
 from .lanes.handler import Handler
@@ -85,6 +85,7 @@ class Life:
         self.limits = limits
         self.environment = environment
         self.clock = environment.clock()
+        self.job_ids = JobIds(environment.new_id)
         self.log = Log(
             logger, self.boot, self.clock, waiting_max=limits.subscriber_events_max, lock=environment.lock(),
             failpoints=environment.failpoints,

@@ -169,7 +169,7 @@ class Scheduler:
         """Queue one of its jobs now, beside its slots."""
         record = self._known(schedule_id)
         life = self._runtime.living()
-        job_id, now = life.environment.new_id(), life.clock.now()
+        job_id, now = life.job_ids(), life.clock.now()
         job = NewJob(
             id=job_id, name=record.name, data=record.data, priority=0, run_at=now, queued_at=now,
             corr=current_corr() or job_id, schedule=record.id,

@@ -9,7 +9,6 @@ from ..messages.jobs import Instant, JobRecord, NewJob, Transition
 from ..messages.outcomes import Outcome, Verdict
 from .base import Deed, Want
 
-
 FirstMark = tuple[int | None, str | None, str]
 """`rev`, `told` and `trail` of a new job, which end a record."""
 

@@ -125,7 +125,9 @@ class Campaign:
             for job in range(chance.randint(0, 3)):
                 data = f'"{"x" * chance.choice((10, 10, 3_000))}"'
                 job_id = f"{number}.{job}"
-                turn.insert(NewJob(id=job_id, name="work", data=data, priority=0, run_at=NOW, queued_at=NOW, corr=job_id))
+                turn.insert(
+                    NewJob(id=job_id, name="work", data=data, priority=0, run_at=NOW, queued_at=NOW, corr=job_id)
+                )
             for claimed in running:
                 outcome, verdict = (SUCCEEDED, DONE) if chance.random() < 0.8 else (FAILED, RETRIED)
                 assert turn.settle(claimed, outcome, verdict) is not None
