@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from .errors import StoreUnavailable
 from .messages.jobs import Seconds
+from .messages.mail import Reply
 from .replies import BrokerLost
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ BROKER_DEATHS_MAX = 3
 class Asking:
     """One question to the broker: told again to the next incarnation when one dies over it, until its time is up."""
 
-    def __init__(self, life: Life, make: Callable[[Future[Any]], Any], job_id: str | None, corr: str | None) -> None:
+    def __init__(self, life: Life, make: Callable[[Reply], Any], job_id: str | None, corr: str | None) -> None:
         self._life = life
         self._make = make
         self._job_id = job_id
@@ -28,8 +28,8 @@ class Asking:
         self._deaths = 0
         self._give_up_at = life.clock.monotonic() + life.limits.reply_seconds_max
 
-    def tell(self) -> Future[Any] | None:
-        """Put the question; None when there is no broker at this moment.
+    def tell(self, reply: Reply) -> bool:
+        """Put the question, to be answered there; False when there is no broker at this moment.
 
         Raises:
             StoreUnavailable: the time is up, or the broker is too far behind.
@@ -42,8 +42,7 @@ class Asking:
                 f"the broker is {len(broker.mailbox)} messages behind, more than mailbox_messages_max; try later",
                 self._job_id,
             )
-        reply: Future[Any] = self._life.environment.future()
-        return reply if self._life.post.tell("broker", self._make(reply), corr=self._corr) else None
+        return self._life.post.tell("broker", self._make(reply), corr=self._corr)
 
     def remaining(self) -> Seconds:
         """Seconds that are left."""

@@ -159,13 +159,16 @@ class JobChecks:
             expires_at = now + check_seconds(spec.expires, "expires")
         if spec.unique is not None and "unique" in self._cannot:
             raise not_supported("unique")
-        plain = self.pair(spec.name, spec.data)
-        job_id = plain.id if spec.id is None else check_name(spec.id, "id")
-        return plain._replace(
-            id=job_id,
-            corr=self._corr or job_id,
-            priority=check_whole(spec.priority, "priority", least=-PRIORITY_MAX, most=PRIORITY_MAX),
-            run_at=run_at,
+        name = check_name(spec.name)
+        job_id = self._new_id() if spec.id is None else check_name(spec.id, "id")
+        return NewJob(
+            job_id,
+            name,
+            encode(spec.data, what="data", bytes_max=self._bytes_max),
+            check_whole(spec.priority, "priority", least=-PRIORITY_MAX, most=PRIORITY_MAX),
+            run_at,
+            now,
+            self._corr or job_id,
             max_attempts=None
             if spec.max_attempts is None
             else check_whole(spec.max_attempts, "max_attempts", least=1, most=10**9),

@@ -26,6 +26,7 @@ from typing import Any, Protocol, cast
 
 from .clock import Clock, SystemClock
 from .failpoints import Failpoints, from_environment
+from .replies import LoopReply, ThreadReply
 from .stores.base import Store
 from .stores.hints import Hints, NoHints, ServerHints, SocketHints, Teller
 from .stores.presence import FilePresence, Presence, SolePresence
@@ -136,6 +137,11 @@ def spawn(run: Callable[[], None], name: str) -> Thread:
     return thread
 
 
+def thread_reply() -> ThreadReply:
+    """What a host's thread waits at."""
+    return ThreadReply(threading.Lock())
+
+
 def new_id() -> str:
     """An id that no other process will make: 96 random bits in hex."""
     return secrets.token_hex(12)
@@ -209,7 +215,8 @@ class Environment:
         lock: what guards a few steps that must not be taken by two threads at once.
         event: what a sleeping job waits at.
         mailbox: an actor's inbox, and whatever else hands things to a thread.
-        future: what a host's thread waits at.
+        reply: what a host's thread waits at for an answer.
+        loop_reply: what a task of a host's event loop waits at.
         loop: an event loop for coroutine handlers.
         runners: by kind of lane, what runs it instead of what lanes/ has.
         store: the store at an address.
@@ -225,7 +232,8 @@ class Environment:
     lock: Callable[[], AbstractContextManager[Any]] = threading.Lock
     event: Callable[[], threading.Event] = threading.Event
     mailbox: Callable[[], Mailbox] = Mailbox
-    future: Callable[[], Future[Any]] = Future
+    reply: Callable[[], ThreadReply] = thread_reply
+    loop_reply: Callable[[], LoopReply] = LoopReply
     loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     runners: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     store: Callable[..., Store] = open_store

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +15,7 @@ from .handlers import check_handler
 from .job import Job
 from .log import current_corr
 from .messages.jobs import ENDED, Attempt, JobRecord, JobSpec, JobState, NewJob, Seconds
-from .messages.mail import Attach, Cancel, Detach, Expect, MarkDone, Pause, Queue, Requeue
+from .messages.mail import Attach, Cancel, Detach, Expect, MarkDone, Pause, Queue, Reply, Requeue
 from .messages.outcomes import Backoff
 from .supervisor import RestartBudget
 
@@ -253,27 +251,27 @@ class Jobs:
         """
         self._warn_if_blocking("join")
         life, job_id, seconds = self._life(), _id(job), _timeout(timeout)
-        future = life.waiters.add(job_id)
+        reply = life.waiters.add(job_id, life.environment.reply())
         try:
             found = self._ended(life, job_id)
-            record: JobRecord = future.result(seconds) if found is None else found
-        except (FutureTimeout, CancelledError):
+            record: JobRecord = reply.wait(seconds) if found is None else found
+        except TimeoutError:
             raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
         finally:
-            life.waiters.drop(job_id, future)
+            life.waiters.drop(job_id, reply)
         return _outcome(record)
 
     async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """`join` for asyncio hosts."""
         life, job_id, seconds = self._life(), _id(job), _timeout(timeout)
-        future = life.waiters.add(job_id)
+        reply = life.waiters.add(job_id, life.environment.loop_reply())
         try:
             found = await asyncio.to_thread(self._ended, life, job_id)
-            record: JobRecord = await asyncio.wait_for(asyncio.wrap_future(future), seconds) if found is None else found
+            record: JobRecord = await reply.wait(seconds) if found is None else found
         except TimeoutError:
             raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
         finally:
-            life.waiters.drop(job_id, future)
+            life.waiters.drop(job_id, reply)
         return _outcome(record)
 
     # --- handlers -------------------------------------------------------------------------------------------
@@ -369,23 +367,16 @@ class Jobs:
     def _life(self) -> Life:
         return self._runtime.living()
 
-    def check(self, spec: JobSpec, corr: str | None) -> NewJob:
-        """A spec as the store will keep it.
-
-        Raises:
-            UsageError: something in it cannot be.
-        """
-        return _checks(self._life(), corr).spec(spec)
-
     def _new(self, spec: JobSpec) -> tuple[Life, NewJob]:
-        return self._life(), self.check(spec, current_corr())
+        life = self._life()
+        return life, job_checks(life, current_corr()).spec(spec)
 
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Life, tuple[NewJob, ...]]:
         life = self._life()
-        checks = _checks(life, current_corr())
+        checks = job_checks(life, current_corr())
         return life, tuple([checks.spec(one) if isinstance(one, JobSpec) else checks.pair(*_pair(one)) for one in jobs])
 
-    def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Life, Callable[[Future[Any]], Requeue]]:
+    def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Life, Callable[[Reply], Requeue]]:
         life, job_id = self._life(), _id(job)
         run_at = life.clock.now() + (0.0 if delay is None else check_seconds(delay, "delay"))
         return life, lambda reply: Requeue(job_id=job_id, run_at=run_at, reply=reply)
@@ -435,7 +426,7 @@ class Jobs:
         )
 
 
-def _checks(life: Life, corr: str | None) -> JobChecks:
+def job_checks(life: Life, corr: str | None) -> JobChecks:
     """Checks jobs, all of which are queued at this moment."""
     now, cannot = life.clock.now(), life.store.cannot
     return JobChecks(now=now, new_id=life.job_ids, corr=corr, limits=life.limits, cannot=cannot)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from functools import partial
 from typing import Any
 
@@ -35,6 +33,7 @@ from .messages.mail import (
     LanesEnded,
     Look,
     Progressed,
+    Reply,
     StartChild,
     StopChild,
 )
@@ -91,7 +90,7 @@ class Life:
             failpoints=environment.failpoints,
         )  # fmt: skip
         self.post = Post(self.clock)
-        self.waiters = Waiters(environment.future)
+        self.waiters = Waiters()
         self.store_trouble: str | None = None
         self.memory = Memory()
         self._durability = durability
@@ -267,7 +266,7 @@ class Life:
 
     # --- asking, at the edge --------------------------------------------------------------------------------
 
-    def ask(self, make: Callable[[Future[Any]], Any], *, job_id: str | None = None, corr: str | None = None) -> Any:
+    def ask(self, make: Callable[[Reply], Any], *, job_id: str | None = None, corr: str | None = None) -> Any:
         """Tell the broker and wait for its answer.
 
         Raises:
@@ -276,14 +275,13 @@ class Life:
         """
         asking = Asking(self, make, job_id, corr)
         while True:
-            reply = asking.tell()
-            if reply is None:
+            reply = self.environment.reply()
+            if not asking.tell(reply):
                 self.environment.event().wait(LOST_SECONDS)
                 continue
             try:
-                return reply.result(asking.remaining())
-            except (FutureTimeout, CancelledError):
-                reply.cancel()
+                return reply.wait(asking.remaining())
+            except TimeoutError:
                 raise asking.gave_up() from None
             except BrokerLost as lost:
                 asking.lost(lost)
@@ -299,19 +297,18 @@ class Life:
             self.ask(partial(_declare, some))
 
     async def ask_async(
-        self, make: Callable[[Future[Any]], Any], *, job_id: str | None = None, corr: str | None = None
+        self, make: Callable[[Reply], Any], *, job_id: str | None = None, corr: str | None = None
     ) -> Any:
         """The same, without blocking the event loop."""
         asking = Asking(self, make, job_id, corr)
         while True:
-            reply = asking.tell()
-            if reply is None:
+            reply = self.environment.loop_reply()
+            if not asking.tell(reply):
                 await asyncio.sleep(LOST_SECONDS)
                 continue
             try:
-                return await asyncio.wait_for(asyncio.wrap_future(reply), asking.remaining())
+                return await reply.wait(asking.remaining())
             except TimeoutError:
-                reply.cancel()
                 raise asking.gave_up() from None
             except BrokerLost as lost:
                 asking.lost(lost)
@@ -447,5 +444,5 @@ class Life:
         )
 
 
-def _declare(schedules: tuple[ScheduleRecord, ...], reply: Future[Any]) -> Declare:
+def _declare(schedules: tuple[ScheduleRecord, ...], reply: Reply) -> Declare:
     return Declare(schedules=schedules, reply=reply)

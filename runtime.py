@@ -15,7 +15,7 @@ from .checks import check_seconds
 from .environment import Environment
 from .errors import NotStarted, RuntimeFailed, UsageError
 from .job import Job
-from .jobs import Jobs
+from .jobs import Jobs, job_checks
 from .life import Life
 from .limits import Limits
 from .log import Subscription, check_events, current_corr
@@ -237,10 +237,10 @@ class Runtime:
         Raises:
             NotStarted: none does.
         """
-        inherited = self._life is not None and self._life.pid != os.getpid()
-        life = self.life
+        known, life = self._life, self.life
         if life is not None:
             return life
+        inherited = known is not None and known.pid != os.getpid()
         if self._failure is not None:
             raise NotStarted(f"the runtime has failed: {self._failure}; see health()")
         if inherited or any(left.store.address == self._address for left in _left_behind):
@@ -263,7 +263,7 @@ class Runtime:
 
     def _queue_from_job(self, name: str, data: Any, options: dict[str, Any], corr: str) -> Job[Any]:
         life = self.living()
-        job = self.jobs.check(JobSpec(name=name, data=data, **options), corr)
+        job = job_checks(life, corr).spec(JobSpec(name=name, data=data, **options))
         ((record, fresh),) = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job.id, corr=corr)
         return Job(record, deduplicated=not fresh)
 

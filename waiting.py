@@ -3,54 +3,53 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from typing import Any
+from collections.abc import Iterable
+from typing import TypeVar
 
 from .messages.jobs import JobRecord
-from .replies import answer
+from .messages.mail import Reply
+from .replies import answer_all
+
+R = TypeVar("R", bound=Reply)
 
 
 class Waiters:
-    """Futures by job id."""
+    """Replies by job id."""
 
-    def __init__(self, future: Callable[[], Future[Any]]) -> None:
-        self._future = future
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._futures: dict[str, list[Future[Any]]] = {}
+        self._replies: dict[str, list[Reply]] = {}
 
-    def add(self, job_id: str) -> Future[Any]:
-        """A future that gets the job's record once it has ended."""
-        future = self._future()
+    def add(self, job_id: str, reply: R) -> R:
+        """Answer with the job's record once it has ended."""
         with self._lock:
-            self._futures.setdefault(job_id, []).append(future)
-        return future
+            self._replies.setdefault(job_id, []).append(reply)
+        return reply
 
-    def drop(self, job_id: str, future: Future[Any]) -> None:
-        """Wait no longer."""
+    def drop(self, job_id: str, reply: Reply) -> None:
+        """Answer no longer."""
         with self._lock:
-            futures = self._futures.get(job_id, [])
-            if future in futures:
-                futures.remove(future)
-            if not futures:
-                self._futures.pop(job_id, None)
+            replies = self._replies.get(job_id, [])
+            if reply in replies:
+                replies.remove(reply)
+            if not replies:
+                self._replies.pop(job_id, None)
 
     def awaited(self) -> list[str]:
         """The ids of the jobs that somebody waits for."""
-        return list(self._futures)
+        return list(self._replies)
 
     def wake(self, ended: Iterable[JobRecord]) -> None:
         """Tell those who wait for these jobs."""
-        for job in ended if self._futures else ():
-            with self._lock:
-                futures = self._futures.pop(job.id, [])
-            for future in futures:
-                answer(future, job, None)
+        if not self._replies:
+            return
+        with self._lock:
+            waiting = [(job, self._replies.pop(job.id, [])) for job in ended]
+        answer_all((reply, job, None) for job, replies in waiting for reply in replies)
 
     def fail(self, error: BaseException) -> None:
         """Tell everybody that nothing will come."""
         with self._lock:
-            futures = [future for futures in self._futures.values() for future in futures]
-            self._futures.clear()
-        for future in futures:
-            answer(future, None, error)
+            waiting = list(self._replies.values())
+            self._replies.clear()
+        answer_all((reply, None, error) for replies in waiting for reply in replies)

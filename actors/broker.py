@@ -50,7 +50,7 @@ from ..messages.mail import (
     Wake,
 )
 from ..messages.outcomes import Outcome, OutcomeKind
-from ..replies import BrokerLost, answer, reply_of
+from ..replies import BrokerLost, answer, answer_all, reply_of
 from ..stores.base import CommitUnknown, Store
 from ..stores.hints import Hints
 from ..stores.presence import Presence
@@ -391,8 +391,7 @@ class JobBroker(RuntimeActor):
             self.tell("scheduler", Ticked(accounts=tuple(out.ticked)))
         for to, body, speaker in out.tells:
             self.context.post.tell(to, body, speaker=speaker)
-        for reply, value, error in out.replies:
-            answer(reply, value, error)
+        answer_all(out.replies)
         ended = [step.job for step in out.transitions if step.job.state in ENDED]
         for job in ended:
             self._desk.deferred.pop(job.key, None)

@@ -14,7 +14,7 @@ from .slots import Accounting
 
 
 class Reply(Protocol):
-    """Where an answer goes: a future whose other end a host's thread waits at."""
+    """Where an answer goes: a host's thread or task waits at its other end."""
 
     def cancelled(self) -> bool:
         """Whether the caller has given up; its mail is then skipped."""

@@ -6,7 +6,9 @@ Its time is the world's, its troubles are the faults', and it is judged by what 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
 
 from ..environment import Environment
 from ..errors import UsageError
@@ -43,12 +45,16 @@ def server_of(store: str, world: World, faults: Faults) -> ModelServer | None:
     return None if store == "sqlite" else ModelServer(world.after, world.chance)
 
 
-def model_store(server: ModelServer, environment: Environment, process: Process, failpoints: Failpoints) -> Store:
+def model_store(
+    server: ModelServer,
+    environment: Environment,
+    process: Process,
+    failpoints: Failpoints,
+    future: Callable[[], Future[Any]],
+) -> Store:
     """A process's store on the model."""
-    link = ModelLink(server, future=environment.future, is_alive=lambda: process.is_alive)
-    seams = Seams(
-        clock=environment.clock(), event=environment.event, future=environment.future, new_id=environment.new_id
-    )  # fmt: skip
+    link = ModelLink(server, future=future, is_alive=lambda: process.is_alive)
+    seams = Seams(clock=environment.clock(), event=environment.event, future=future, new_id=environment.new_id)
     return RabbitStore("amqp://model", link, seams=seams, failpoints=failpoints)
 
 

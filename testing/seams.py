@@ -17,6 +17,7 @@ from typing import Any
 
 from ..environment import Mailbox
 from ..messages.jobs import Instant, JobRecord, Seconds
+from ..replies import LoopReply, ThreadReply
 from .world import Process, Task, World
 
 
@@ -124,12 +125,11 @@ class VirtualMailbox(Mailbox):
 
 
 class VirtualFuture(Future[Any]):
-    """A future that tasks wait at. `answered` is told of every result."""
+    """A future that tasks wait at."""
 
-    def __init__(self, world: World, answered: Callable[[Any], None]) -> None:
+    def __init__(self, world: World) -> None:
         super().__init__()
         self._world = world
-        self._answered = answered
         self._asker: Task | None = None
 
     def result(self, timeout: float | None = None) -> Any:
@@ -142,12 +142,57 @@ class VirtualFuture(Future[Any]):
 
     def set_result(self, result: Any) -> None:
         super().set_result(result)
-        self._answered(result)
         self._world.wake(self._asker)
 
     def set_exception(self, exception: BaseException | None) -> None:
         super().set_exception(exception)
         self._world.wake(self._asker)
+
+
+class VirtualGate:
+    """See `replies.Gate`: for one task that waits."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._is_free = True
+        self._waiter: Task | None = None
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        if not self._is_free:
+            self._waiter = self._world.current
+            self._world.park(None if timeout < 0 else timeout)
+        was_free, self._is_free = self._is_free, False
+        return was_free
+
+    def release(self) -> None:
+        self._is_free = True
+        self._world.wake(self._waiter)
+
+
+class VirtualReply(ThreadReply):
+    """A reply that a task waits at. `answered` is told of every answer that is waited for."""
+
+    def __init__(self, world: World, answered: Callable[[Any], None]) -> None:
+        super().__init__(VirtualGate(world))
+        self._answered = answered
+
+    def set_result(self, result: Any, /) -> None:
+        if not self.cancelled():
+            self._answered(result)
+        super().set_result(result)
+
+
+class VirtualLoopReply(LoopReply):
+    """A reply that a task of a VirtualLoop waits at. `answered` is told of every answer that is waited for."""
+
+    def __init__(self, answered: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._answered = answered
+
+    def keep(self, value: Any, error: BaseException | None) -> None:
+        if error is None and not self.cancelled():
+            self._answered(value)
+        super().keep(value, error)
 
 
 class VirtualCall:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,7 +40,9 @@ from .seams import (
     VirtualFuture,
     VirtualLock,
     VirtualLoop,
+    VirtualLoopReply,
     VirtualMailbox,
+    VirtualReply,
     VirtualThread,
     accepted,
 )
@@ -371,7 +374,8 @@ class Simulation:
 
         def store(address: str, **options: Any) -> Store:
             if self.server is not None:
-                member.stores.append(model_store(self.server, environment, process, options["failpoints"]))
+                future = partial(VirtualFuture, world)
+                member.stores.append(model_store(self.server, environment, process, options["failpoints"], future))
                 return member.stores[-1]
             connect = None if self._disk is None else self._disk.connect
             if connect is None and options["durability"] == "full":
@@ -395,7 +399,8 @@ class Simulation:
             lock=lambda: VirtualLock(world),
             event=lambda: VirtualEvent(world),
             mailbox=lambda: VirtualMailbox(world),
-            future=lambda: VirtualFuture(world, self._accept),
+            reply=lambda: VirtualReply(world, self._accept),
+            loop_reply=lambda: VirtualLoopReply(self._accept),
             loop=lambda: VirtualLoop(world, spawn),
             runners={"process": lambda: VirtualProcessRunner(world, process)},
             store=store,

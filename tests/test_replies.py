@@ -1,0 +1,146 @@
+"""Where hosts' threads and tasks wait for an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from lamplighter.environment import thread_reply
+from lamplighter.errors import UnknownJob
+from lamplighter.replies import LoopReply, answer, answer_all
+
+SECONDS_MAX = 30.0
+
+
+def test_a_thread_gets_the_answer_that_another_gives():
+    reply = thread_reply()
+    threading.Thread(target=answer, args=(reply, 7, None)).start()
+
+    assert reply.wait(SECONDS_MAX) == 7
+
+
+def test_an_answer_that_was_there_before_is_not_waited_for():
+    reply = thread_reply()
+
+    answer(reply, None, None)
+
+    assert reply.wait(0.0) is None
+
+
+def test_a_refusal_is_raised_where_the_answer_is_waited_for():
+    reply = thread_reply()
+
+    answer(reply, None, UnknownJob("no such job"))
+
+    with pytest.raises(UnknownJob, match="no such job"):
+        reply.wait(SECONDS_MAX)
+
+
+def test_only_the_first_answer_counts():
+    reply = thread_reply()
+
+    answer(reply, "first", None)
+    answer(reply, None, UnknownJob("second"))
+
+    assert reply.wait(0.0) == "first"
+
+
+def test_who_has_waited_long_enough_is_no_longer_answered():
+    reply = thread_reply()
+    waited_for = not reply.cancelled()
+
+    with pytest.raises(TimeoutError):
+        reply.wait(0.0)
+    answer(reply, "late", None)
+
+    assert (waited_for, reply.cancelled()) == (True, True)
+
+
+class CountingLoop(asyncio.SelectorEventLoop):
+    """Counts how often another thread calls it."""
+
+    calls = 0
+
+    def call_soon_threadsafe(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls += 1
+        return super().call_soon_threadsafe(*args, **kwargs)
+
+
+def run(main: Any) -> int:
+    """Run a coroutine function; how often its loop was called from outside."""
+    loop = CountingLoop()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+    return loop.calls
+
+
+def test_the_tasks_of_one_loop_are_answered_by_one_call():
+    async def main() -> None:
+        replies = [LoopReply() for _ in range(64)]
+        waiting = [asyncio.ensure_future(reply.wait(SECONDS_MAX)) for reply in replies]
+        answers = [(reply, number, None) for number, reply in enumerate(replies)]
+        threading.Thread(target=answer_all, args=(answers,)).start()
+
+        assert await asyncio.gather(*waiting) == list(range(64))
+
+    assert run(main) == 1
+
+
+def test_threads_and_tasks_are_answered_side_by_side_each_with_its_own():
+    async def main() -> None:
+        thread, kept, refused = thread_reply(), LoopReply(), LoopReply()
+
+        answer_all([(kept, 1, None), (thread, 2, None), (refused, None, UnknownJob("no such job"))])
+
+        assert (thread.wait(0.0), await kept.wait(SECONDS_MAX)) == (2, 1)
+        with pytest.raises(UnknownJob, match="no such job"):
+            await refused.wait(SECONDS_MAX)
+
+    run(main)
+
+
+def test_a_task_that_is_cancelled_waits_no_longer_and_its_answer_harms_nobody():
+    async def main() -> None:
+        reply = LoopReply()
+        task = asyncio.ensure_future(reply.wait(SECONDS_MAX))
+        await asyncio.sleep(0)
+
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        given_up = reply.cancelled()
+        answer(reply, "late", None)
+        await asyncio.sleep(0)
+
+        assert given_up
+
+    run(main)
+
+
+def test_a_task_that_has_waited_long_enough_is_told_so():
+    async def main() -> None:
+        reply = LoopReply()
+
+        with pytest.raises(TimeoutError):
+            await reply.wait(0.0)
+        answer(reply, "late", None)
+        await asyncio.sleep(0)
+
+        assert reply.cancelled()
+
+    run(main)
+
+
+def test_an_answer_to_a_loop_that_is_closed_is_dropped():
+    kept: list[LoopReply] = []
+
+    async def main() -> None:
+        kept.append(LoopReply())
+
+    run(main)
+
+    answer_all([(kept[0], 1, None)])
