@@ -10,11 +10,11 @@ of mail does in a turn stands in turns/.
 
 from __future__ import annotations
 
-import contextlib
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from ..alarms import Alarms
@@ -55,7 +55,7 @@ from ..stores.base import CommitUnknown, Store
 from ..stores.hints import Hints
 from ..stores.presence import Presence
 from ..turns import boots, claims, hosts, slots
-from ..turns.step import Desk, Memory, Out, Step, line_of
+from ..turns.step import Desk, Memory, Out, Step, line_of, names_job
 from .base import ActorContext, RuntimeActor
 
 RETRY_SECONDS = 0.1
@@ -239,39 +239,46 @@ class JobBroker(RuntimeActor):
     def _commit(self, batch: list[Mail]) -> Out:
         out = Out()
         self._looked_at = self.context.clock.now()
-        with self._dues_kept(), self._store.turn(self.context.boot, self._looked_at) as turn:
-            if turn.version != self._desk.version:
-                self._desk.forget_dues()
-                self._desk.version = turn.version
-            itself = Step(self._desk, turn, out, Speaker(self.name, self.incarnation))
-            self._heed_jump(itself)
-            turn.tell_untold()
-            if not self._recovered:
-                boots.recover(itself, self._memory.told)
-            elif self._desk.roll_call:
-                boots.bury_dead(itself)
-            itself.collect()
-            for mail in batch:
-                self._apply(Step(self._desk, turn, out, self.speaker_of(mail)), mail.body)
-            claims.finish_deferred(itself)
-            turn.expire()
-            claims.claim(itself)
+        itself = Speaker(self.name, self.incarnation)
+        try:
+            with self._store.turn(self.context.boot, self._looked_at) as turn:
+                step = Step(self._desk, turn, out, itself)
+                self._work(step, batch)
+        except BaseException:
+            # What a turn learned of when to look again holds only if the turn does.
+            self._desk.forget_dues()
+            raise
         out.did, self._desk.expiry = turn.did, turn.expiry
-        out.lines += [(event, itself.speaker, fields) for event, fields in turn.news]
+        out.lines += [(event, itself, fields) for event, fields in turn.news]
         if turn.leads and not self._leads:
-            itself.tell("scheduler", Report(self._desk.question))
+            step.tell("scheduler", Report(self._desk.question))
         self._leads = turn.leads
         self._recovered = True
         return out
 
-    @contextlib.contextmanager
-    def _dues_kept(self) -> Iterator[None]:
-        """What a turn learned of when to look again holds only if the turn does."""
-        try:
-            yield
-        except BaseException:
-            self._desk.forget_dues()
-            raise
+    def _work(self, itself: Step, batch: list[Mail]) -> None:
+        """All that a turn does to the store."""
+        turn, desk = itself.turn, self._desk
+        if turn.version != desk.version:
+            desk.forget_dues()
+            desk.version = turn.version
+        self._heed_jump(itself)
+        turn.tell_untold()
+        if not self._recovered:
+            boots.recover(itself, self._memory.told)
+        elif desk.roll_call:
+            boots.bury_dead(itself)
+        itself.collect()
+        for kind, mails in groupby(batch, lambda mail: type(mail.body)):
+            steps = [(Step(desk, turn, itself.out, self.speaker_of(mail)), mail.body) for mail in mails]
+            if kind is Queue and len(steps) > 1:
+                hosts.queue_together([(step, body) for step, body in steps if not _given_up(body)])
+                continue
+            for step, body in steps:
+                self._apply(step, body)
+        claims.finish_deferred(itself)
+        turn.expire()
+        claims.claim(itself)
 
     def _heed_jump(self, step: Step) -> None:
         """Wall time was stepped. The mail that says so is a hint: it may have died with a broker."""
@@ -285,9 +292,9 @@ class JobBroker(RuntimeActor):
         step.out.after.append(lambda: self._memory.heeded(delta))
 
     def _apply(self, step: Step, body: Any) -> None:
-        reply = reply_of(body)
-        if reply is not None and reply.cancelled():
+        if _given_up(body):
             return
+        reply = reply_of(body)
         try:
             value = self._handle(step, body)
         except LamplighterError as refusal:
@@ -379,11 +386,7 @@ class JobBroker(RuntimeActor):
                     room.held.pop(key, None)
         for after in out.after:
             after()
-        for event, speaker, said in out.lines:
-            if isinstance(said, Transition):
-                self.context.log.emit_made(event, speaker, partial(line_of, said))
-            else:
-                self.context.log.emit(event, speaker, **said)
+        self._log(out)
         self._memory.told = out.did or self._memory.told
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
@@ -399,6 +402,17 @@ class JobBroker(RuntimeActor):
             self._wake_waiters(ended)
         if self._desk.others and (out.hint or self._concerns_others(out)):
             self._hints.send([boot.hint for boot in self._desk.others if boot.hint is not None])
+
+    def _log(self, out: Out) -> None:
+        emit, emit_made = self.context.log.emit, self.context.log.emit_made
+        for event, speaker, said in out.lines:
+            match said:
+                case Transition():
+                    emit_made(event, speaker, partial(line_of, said))
+                case JobRecord():
+                    emit_made(event, speaker, partial(names_job, said))
+                case fields:
+                    emit(event, speaker, **fields)
 
     def _concerns_others(self, out: Out) -> bool:
         claimed = {step.job.id for step in out.transitions if step.event == "job.claimed"}
@@ -522,12 +536,8 @@ class JobBroker(RuntimeActor):
         if first:
             event = "store.waiting" if locked else "store.unavailable"
             self.say(event, store=self._store.address, waited=waited, reason=str(error))
-        self._pending = [mail for mail in self._pending if not self._given_up(mail)]
+        self._pending = [m for m in self._pending if not (_given_up(m.body) or isinstance(m.body, Look))]
         self._alarms.after("retry", RETRY_SECONDS, Look())
-
-    def _given_up(self, mail: Mail) -> bool:
-        reply = reply_of(mail.body)
-        return (reply is not None and reply.cancelled()) or isinstance(mail.body, Look)
 
     def _store_is_back(self) -> None:
         if self._waiting_since is not None and not self._pending:
@@ -535,3 +545,9 @@ class JobBroker(RuntimeActor):
             self._waiting_since = None
             self._store_is_down(None)
             self.say("store.available", store=self._store.address, waited=waited)
+
+
+def _given_up(body: object) -> bool:
+    """Whether the sender of a message waits for its answer no longer; the message is then skipped."""
+    reply = reply_of(body)
+    return reply is not None and reply.cancelled()

@@ -196,23 +196,27 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[SqliteTurn]:
-        with self._lock, self._translated():
-            writer = self._reopened()
-            if writer is None:
-                raise StoreUnavailable(f"the store {self.address} is closed")
-            self._failpoints.at("store.turn.begin")
-            writelock.begin(writer, self._busy_ms)
+        # `_translated` written out: a turn has few microseconds to spend on it.
+        with self._lock:
             try:
-                turn = SqliteTurn(writer, boot, now, openings=self._openings)
-                yield turn
-                turn.seal()
-                self._failpoints.at("store.turn.commit")
-                self._commit(writer)
-            except BaseException:
-                # A failed commit may have rolled back by itself; what is left open must not outlive the turn.
-                if writer.in_transaction:
-                    writer.execute("rollback")
-                raise
+                writer = self._reopened()
+                if writer is None:
+                    raise StoreUnavailable(f"the store {self.address} is closed")
+                self._failpoints.at("store.turn.begin")
+                writelock.begin(writer, self._busy_ms)
+                try:
+                    turn = SqliteTurn(writer, boot, now, openings=self._openings)
+                    yield turn
+                    turn.seal()
+                    self._failpoints.at("store.turn.commit")
+                    self._commit(writer)
+                except BaseException:
+                    # A failed commit may have rolled back by itself; what is left open must not outlive the turn.
+                    if writer.in_transaction:
+                        writer.execute("rollback")
+                    raise
+            except sqlite3.Error as error:
+                raise self._explain(error) from error
 
     def _commit(self, writer: sqlite3.Connection) -> None:
         """Commit.

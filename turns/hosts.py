@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
+
 from ..errors import StaleClaim
 from ..messages.jobs import JobRecord, JobState
 from ..messages.mail import Cancel, MarkDone, Pause, Queue, Requeue, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from .step import Step, is_current, names_job
 
+Stored = list[tuple[JobRecord, bool]]
+"""Of each job that was asked for, the one that is stored, and whether it is new."""
 
-def queue(step: Step, body: Queue) -> list[tuple[JobRecord, bool]]:
+
+def queue(step: Step, body: Queue) -> Stored:
     """Store jobs, all in this turn or none."""
-    stored = step.turn.insert_many(body.jobs)
-    unhandled = [name for name in dict.fromkeys(job.name for job in body.jobs) if not step.desk.is_handled(name)]
-    for asked, (job, fresh) in zip(body.jobs, stored, strict=True):
-        if not fresh:
-            step.say("job.deduplicated", **names_job(job), asked_id=asked.id, unique_key=asked.unique_key)
-        elif job.name in unhandled:
-            step.say("job.parked", corr=job.corr, **names_job(job))
+    (stored,) = _queue([(step, body)])
     return stored
+
+
+def queue_together(asked: Sequence[tuple[Step, Queue]]) -> None:
+    """`queue` for several who ask one after the other, and their answers: it is the statements that cost.
+
+    A refusal of any of them is raised, and fails the turn; each is then asked for alone.
+    """
+    for (step, body), stored in zip(asked, _queue(asked), strict=True):
+        if body.reply is not None:
+            step.out.replies.append((body.reply, stored, None))
+
+
+def _queue(asked: Sequence[tuple[Step, Queue]]) -> list[Stored]:
+    if not asked:
+        return []
+    inserted = iter(asked[0][0].turn.insert_many([job for _, body in asked for job in body.jobs]))
+    parts = [list(islice(inserted, len(body.jobs))) for _, body in asked]
+    for (step, body), stored in zip(asked, parts, strict=True):
+        step.collect(sum(fresh for _, fresh in stored))
+        unhandled = [name for name in dict.fromkeys(job.name for job in body.jobs) if not step.desk.is_handled(name)]
+        for job, (record, fresh) in zip(body.jobs, stored, strict=True):
+            if not fresh:
+                line = {**names_job(record), "asked_id": job.id, "unique_key": job.unique_key}
+                step.out.lines.append(("job.deduplicated", step.speaker, line))
+            elif record.name in unhandled:
+                step.out.lines.append(("job.parked", step.speaker.about(record.corr), record))
+    return parts
 
 
 def requeue(step: Step, body: Requeue) -> JobRecord:

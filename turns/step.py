@@ -128,11 +128,12 @@ class Out:
     """What a turn lets out after its commit, in order, and not at all if it is rolled back.
 
     Attributes:
-        lines: the event, who says it, and its fields; of a transition they are made if somebody listens.
+        lines: the event, who says it, and its fields; of a transition, or of a job that is only named, they are made
+            if somebody listens.
         did: what the boot remembers of the turn.
     """
 
-    lines: list[tuple[str, Speaker, dict[str, Any] | Transition]] = field(default_factory=list)
+    lines: list[tuple[str, Speaker, dict[str, Any] | Transition | JobRecord]] = field(default_factory=list)
     replies: list[tuple[Reply, Any, BaseException | None]] = field(default_factory=list)
     tells: list[tuple[str, Any, Speaker]] = field(default_factory=list)
     after: list[Callable[[], object]] = field(default_factory=list)
@@ -161,11 +162,14 @@ class Step(NamedTuple):
         """Send after the commit."""
         self.out.tells.append((to, body, self.speaker))
 
-    def collect(self) -> None:
-        """Put the transitions since the last call into the order of what is said."""
-        for step in self.turn.transitions[len(self.out.transitions) :]:
-            self.out.lines.append((step.event, self.speaker, step))
-            self.out.transitions.append(step)
+    def collect(self, most: int | None = None) -> None:
+        """Put the transitions since the last call, or so many of them, into the order of what is said."""
+        first = len(self.out.transitions)
+        if first == len(self.turn.transitions):
+            return
+        new = self.turn.transitions[first : None if most is None else first + most]
+        self.out.lines += [(step.event, self.speaker, step) for step in new]
+        self.out.transitions += new
 
     def known(self, job_id: str) -> JobRecord:
         """The job.

@@ -91,11 +91,13 @@ MUTANTS = (
            "                step.out.replies.append((reply, value, None))",
            "                answer(reply, value, None)"),
     Mutant(TURN, "messages go out before the commit", "actors/broker.py",
-           "            claims.claim(itself)\n",
-           "            claims.claim(itself)\n            for to, body, speaker in out.tells:\n"
-           "                self.context.post.tell(to, body, speaker=speaker)\n            out.tells.clear()\n"),
+           "                self._work(step, batch)\n",
+           "                self._work(step, batch)\n                for to, body, speaker in out.tells:\n"
+           "                    self.context.post.tell(to, body, speaker=speaker)\n"
+           "                out.tells.clear()\n"),
     Mutant(TURN, "a turn that fails is not rolled back", "stores/sqlite.py",
-           'writer.execute("rollback")\n                raise', 'writer.execute("commit")\n                raise'),
+           'writer.execute("rollback")\n                    raise',
+           'writer.execute("commit")\n                    raise'),
     Mutant(TURN, "a revision is taken twice when a turn changes nothing else", "stores/turn.py",
            "        if self.transitions:\n            self._connection.execute(\"update lamplighter_store",
            "        if len(self.transitions) > 1:\n            self._connection.execute(\"update lamplighter_store"),
@@ -115,9 +117,9 @@ MUTANTS = (
     Mutant(SLOTS, "slots that did not fire are not recorded", "turns/slots.py",
            "    for gone in body.accounting.skipped:", "    for gone in body.accounting.skipped[:0]:"),
     Mutant(LOG, "lines are told before the commit", "actors/broker.py",
-           "            claims.claim(itself)\n",
-           "            claims.claim(itself)\n            for event, speaker, fields in out.lines:\n"
-           "                self.context.log.emit(event, speaker, **fields)\n            out.lines.clear()\n"),
+           "                self._work(step, batch)\n",
+           "                self._work(step, batch)\n"
+           "                self._log(out)\n                out.lines.clear()\n"),
     Mutant(LOG, "a line of a transition is forgotten", "turns/claims.py",
            '        step.turn.release(given.job, "not started")',
            '        step.turn.release(given.job, "not started")\n'
@@ -166,8 +168,8 @@ MUTANTS = (
            "select no from lamplighter_jobs where state in (?, 'queued') and coalesce(ended_at, queued_at) < ? "
            "and rev is not null"),
     Mutant(LIMITS, "what a name's next job is due at is remembered over a lost turn", "actors/broker.py",
-           "        except BaseException:\n            self._desk.forget_dues()\n            raise",
-           "        except BaseException:\n            raise"),
+           "            # What a turn learned of when to look again holds only if the turn does.\n"
+           "            self._desk.forget_dues()\n", ""),
     Mutant(SUPERVISION, "a dead actor is not started again", "supervisor.py",
            "        if wait == 0.0:\n            self._start(child)\n            return", "        return"),
     Mutant(SUPERVISION, "a dead supervisor has no successor", "supervisor.py",
