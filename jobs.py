@@ -81,7 +81,8 @@ class Jobs:
             name=name, data=data, id=id, delay=delay, at=at, priority=priority, unique=unique, expires=expires,
             max_attempts=max_attempts, timeout=timeout,
         )  # fmt: skip
-        life, job = self._new(spec)
+        life = self._life()
+        job = job_checks(life, current_corr()).spec(spec)
         if connection is not None:
             record, fresh = life.store.queue_on(connection, job)
             if fresh:
@@ -93,7 +94,9 @@ class Jobs:
 
     async def aqueue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
         """`queue` for asyncio hosts; takes the same options but `connection`."""
-        life, job = self._new(_spec(name, data, options))
+        life = self._life()
+        checks = job_checks(life, current_corr())
+        job = checks.spec(_spec(name, data, options)) if options else checks.pair(name, data)
         stored = await life.ask_async(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job.id, corr=job.corr)
         return _stored(stored)[0]
 
@@ -366,10 +369,6 @@ class Jobs:
 
     def _life(self) -> Life:
         return self._runtime.living()
-
-    def _new(self, spec: JobSpec) -> tuple[Life, NewJob]:
-        life = self._life()
-        return life, job_checks(life, current_corr()).spec(spec)
 
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Life, tuple[NewJob, ...]]:
         life = self._life()

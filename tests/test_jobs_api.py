@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import warnings
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -884,3 +885,38 @@ def test_a_stale_completion_in_a_transaction_is_refused(runtime, recorder, host_
     rt.jobs.mark_done(tokens[1], "own", connection=host_db)
     host_db.commit()
     assert rt.jobs.join(job, timeout=10).result == "own"
+
+
+def test_what_many_queue_in_one_turn_is_answered_and_told_each_by_itself(runtime, recorder, tmp_path):
+    rt = runtime()
+    host = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+
+    async def main() -> list[Any]:
+        # Whatever comes while the file is locked waits for one turn.
+        host.execute("begin immediate")
+        options = [{"id": f"j{n}"} for n in range(40)]
+        options += [{"id": "j7"}, {"id": "twin", "unique": "key"}, {"id": "other", "unique": "key"}]
+        asked = [asyncio.ensure_future(rt.jobs.aqueue("work", n, **some)) for n, some in enumerate(options)]
+        left = asyncio.ensure_future(rt.jobs.aqueue("work", id="left"))
+        await asyncio.sleep(0)
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+        host.execute("rollback")
+        return await asyncio.gather(*asked)
+
+    stored = asyncio.run(main())
+
+    assert [(job.id, job.data, job.deduplicated) for job in stored] == [
+        *((f"j{n}", n, False) for n in range(40)), ("j7", 7, True), ("twin", 41, False), ("twin", 41, True),
+    ]  # fmt: skip
+    recorder.wait_for("job.deduplicated", count=2)
+    queued = recorder.of("job.queued")
+    assert [(line["job_id"], line["corr"], line["rev"]) for line in queued] == [
+        *((f"j{n}", f"j{n}", n + 1) for n in range(40)), ("twin", "twin", 41),
+    ]  # fmt: skip
+    assert len({line["msg"] for line in queued}) == 41
+    assert [(line["job_id"], line["asked_id"]) for line in recorder.of("job.deduplicated")] == [
+        ("j7", "j7"), ("twin", "other"),
+    ]  # fmt: skip
+    with pytest.raises(UnknownJob):
+        rt.jobs.get("left")

@@ -34,11 +34,12 @@ def queue_together(asked: Sequence[tuple[Step, Queue]]) -> None:
 def _queue(asked: Sequence[tuple[Step, Queue]]) -> list[Stored]:
     if not asked:
         return []
-    inserted = iter(asked[0][0].turn.insert_many([job for _, body in asked for job in body.jobs]))
+    jobs, (first, _) = [job for _, body in asked for job in body.jobs], asked[0]
+    unhandled = {name for name in dict.fromkeys(job.name for job in jobs) if not first.desk.is_handled(name)}
+    inserted = iter(first.turn.insert_many(jobs))
     parts = [list(islice(inserted, len(body.jobs))) for _, body in asked]
     for (step, body), stored in zip(asked, parts, strict=True):
         step.collect(sum(fresh for _, fresh in stored))
-        unhandled = [name for name in dict.fromkeys(job.name for job in body.jobs) if not step.desk.is_handled(name)]
         for job, (record, fresh) in zip(body.jobs, stored, strict=True):
             if not fresh:
                 line = {**names_job(record), "asked_id": job.id, "unique_key": job.unique_key}
