@@ -1,0 +1,66 @@
+"""Data as JSON text: what comes out is what went in."""
+
+from __future__ import annotations
+
+import json
+from enum import IntEnum
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lamplighter.codec import DEPTH_MAX, encode
+from lamplighter.environment import JobIds, new_id
+from lamplighter.errors import UsageError
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(VALUES)
+def test_whatever_json_can_carry_comes_out_as_it_went_in(value: Any) -> None:
+    text = encode(value, what="data", bytes_max=10**9)
+
+    assert text.isascii()
+    assert json.loads(text) == value
+
+
+class Colour(IntEnum):
+    RED = 1
+
+
+@pytest.mark.parametrize(("value", "text"), [(Colour.RED, "1"), ((1, (2,)), "[1,[2]]"), ("\ud800", '"\\ud800"')])
+def test_what_is_unusual_and_can_be_carried_is(value: Any, text: str) -> None:
+    assert encode(value, what="data", bytes_max=100) == text
+
+
+@pytest.mark.parametrize("inner", [7, [], "x"])
+def test_data_may_nest_just_so_deep(inner: Any) -> None:
+    def nested(depth: int) -> Any:
+        return inner if depth == 0 else [nested(depth - 1)]
+
+    deepest = encode(nested(DEPTH_MAX), what="data", bytes_max=1000)
+
+    assert deepest.count("[") >= DEPTH_MAX
+    with pytest.raises(UsageError, match="nested"):
+        encode(nested(DEPTH_MAX + 1), what="data", bytes_max=1000)
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")], {1: 2}, {"a": {None: 1}}, {1}, b"x", [10**5000]])
+def test_what_json_cannot_carry_is_refused(value: Any) -> None:
+    with pytest.raises(UsageError):
+        encode(value, what="data", bytes_max=10**9)
+
+
+def test_the_ids_of_a_lifes_jobs_rise_and_two_lives_have_none_in_common() -> None:
+    one, other = JobIds(new_id), JobIds(new_id)
+
+    ids, others = [one() for _ in range(1000)], [other() for _ in range(1000)]
+
+    assert ids == sorted(set(ids))
+    assert not set(ids) & set(others)
+    assert {len(one) for one in ids} == {24}
+    # Nobody who knows some of them knows the next.
+    assert len({one[-8:] for one in ids}) > 990
