@@ -8,9 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from lamplighter import Runtime
 from lamplighter.events import ENVELOPE, EVENTS
+
+# A machine that others use too may be slow at any moment.
+hypothesis.settings.register_profile("lamplighter", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("lamplighter")
 
 WAIT_SECONDS_MAX = 15.0
 """No test waits longer for one thing."""

@@ -88,7 +88,7 @@ def test_every_slot_around_every_transition_is_as_the_rules_say(zone: str) -> No
     place=st.integers(0, 10_000),
     policy=st.sampled_from(POLICIES),
 )
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_random_expressions_agree_with_the_oracle_around_transitions(
     when: str, zone: str, place: int, policy: tuple[str, str]
 ) -> None:
@@ -157,7 +157,7 @@ def test_every_minute_of_ten_years_agrees_with_the_oracle(zone: str) -> None:
 
 @pytest.mark.timeout(1200)
 @given(when=expressions(), year=st.integers(1995, 2035))
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_the_naive_local_times_are_those_of_croniter(when: str, year: int) -> None:
     rule = parse_when(when)
     start = oracle.instant(year)

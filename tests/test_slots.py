@@ -201,7 +201,7 @@ def test_the_clock_stepping_back_fires_nothing_twice_and_nothing_is_forgotten() 
     window=st.sampled_from([0.0, 5.0, 600.0, DAY]),
     limit=st.integers(1, 120),
 )
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @example(every=1, backlog=60.0, offset=0.5, catch_up="all", window=600.0, limit=5)
 def test_every_slot_is_accounted_for_once_in_order_and_there_is_no_flood(
     every: int, backlog: float, offset: float, catch_up: CatchUp, window: float, limit: int
@@ -225,7 +225,7 @@ def test_every_slot_is_accounted_for_once_in_order_and_there_is_no_flood(
 
 
 @given(cuts=st.lists(st.floats(0, DAY), max_size=6))
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_accounting_in_pieces_tells_of_each_slot_once_whenever_the_runtime_stopped(cuts: list[float]) -> None:
     rule = parse_when("*/7 * * * *", timezone="Europe/Berlin")
     told, reached = 0, NOON

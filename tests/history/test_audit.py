@@ -113,7 +113,7 @@ def test_at_info_the_store_disagrees_with_every_other_job_that_a_last_line_is_sa
         assert "disagreement with the store" in kinds(report), run.lines[index]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_each_flipped_field_of_a_transition_is_found(data):
     run = clean_run()
@@ -142,7 +142,7 @@ def test_each_flipped_field_of_a_transition_is_found(data):
     assert report.findings
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_each_flipped_slot_is_found(data):
     run = clean_run()
@@ -186,7 +186,7 @@ def test_each_illegal_move_is_found():
             assert "illegal transition" in kinds(audited(changed(run.lines, index, **{"from": state})))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_whatever_is_spoiled_the_audit_says_what_it_can(data):
     lines = list(clean_run().lines)

@@ -262,7 +262,8 @@ for processes in (1, 3):
 
 
 def test_several_processes_find_what_one_does(logs):
-    at = lines_of([logs[0]])[-1]["ts"] - 0.2
+    lines = lines_of([logs[0]])
+    at = lines[len(lines) * 3 // 4]["ts"]
 
     done = subprocess.run(
         [sys.executable, "-c", PARALLEL, str(logs[0]), str(at)], capture_output=True, text=True, check=True
@@ -270,4 +271,4 @@ def test_several_processes_find_what_one_does(logs):
 
     snapshot_by_one, found_by_one, snapshot_by_three, found_by_three = done.stdout.splitlines()
     assert (snapshot_by_three, found_by_three) == (snapshot_by_one, found_by_one)
-    assert len(found_by_one) > 100
+    assert found_by_one.count("(") > 1

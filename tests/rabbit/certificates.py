@@ -45,10 +45,20 @@ def _signed(
             x509.AuthorityKeyIdentifier.from_issuer_public_key((issuer_key or key).public_key()), critical=False
         )
     )
-    if issuer is not None:
+    if issuer is None:
+        # From Python 3.13 on, a CA that does not say that it may sign is not trusted.
+        builder = builder.add_extension(_may_sign(), critical=True)
+    else:
         places = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
         builder = builder.add_extension(x509.SubjectAlternativeName(places), critical=False)
     return key, builder.sign(issuer_key or key, hashes.SHA256())
+
+
+def _may_sign() -> x509.KeyUsage:
+    others = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    return x509.KeyUsage(
+        **dict.fromkeys(others, False), key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False
+    )
 
 
 def _write(folder: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey | None) -> None:
