@@ -90,11 +90,12 @@ class ThreadReply:
 class LoopReply:
     """Where a task of the running event loop waits for one answer."""
 
-    __slots__ = ("_error", "_future", "_value", "loop")
+    __slots__ = ("_error", "_future", "_is_kept", "_value", "loop")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[Any] = self.loop.create_future()
+        self._future: asyncio.Future[None] = self.loop.create_future()
+        self._is_kept = False
         self._value: Any = None
         self._error: BaseException | None = None
 
@@ -106,10 +107,14 @@ class LoopReply:
         """
         timer = None if seconds is None else self.loop.call_later(seconds, self._give_up)
         try:
-            return await self._future
+            await self._future
         finally:
             if timer is not None:
                 timer.cancel()
+        # Not the future's own: asyncio complains of an error that nobody takes from one.
+        if self._error is not None:
+            raise self._error
+        return self._value
 
     def _give_up(self) -> None:
         if not self._future.done():
@@ -130,17 +135,14 @@ class LoopReply:
         _deliver(self.loop, [self])
 
     def keep(self, value: Any, error: BaseException | None) -> None:
-        """Have the answer, and have `_deliver` give it to the task. Any thread calls it."""
-        self._value, self._error = value, error
+        """Have the answer, if it is the first, and have `_deliver` tell the task. Any thread calls it."""
+        if not self._is_kept:
+            self._is_kept, self._value, self._error = True, value, error
 
     def give(self) -> None:
-        """Give the answer to the task. The loop calls it."""
-        if self._future.done():
-            return
-        if self._error is not None:
-            self._future.set_exception(self._error)
-        else:
-            self._future.set_result(self._value)
+        """Let the task have the answer. The loop calls it."""
+        if not self._future.done():
+            self._future.set_result(None)
 
 
 def answer(reply: Reply, value: Any, error: BaseException | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from typing import Any
 
@@ -146,3 +147,35 @@ def test_an_answer_to_a_loop_that_is_closed_is_dropped():
     run(main)
 
     answer_all([(kept[0], 1, None)])
+
+
+def test_only_the_first_answer_counts_for_a_task_too_though_its_loop_has_not_given_it_yet():
+    # A broker that has answered, and then dies over the rest of that turn, says of all of it that it is lost.
+    async def main() -> None:
+        alone, among_others = LoopReply(), LoopReply()
+
+        answer(alone, "first", None)
+        answer(alone, None, UnknownJob("second"))
+        answer_all([(among_others, "first", None)])
+        answer_all([(among_others, None, UnknownJob("second"))])
+
+        assert [await alone.wait(SECONDS_MAX), await among_others.wait(SECONDS_MAX)] == ["first", "first"]
+
+    run(main)
+
+
+def test_a_refusal_that_nobody_came_to_hear_is_no_error_of_the_hosts_loop():
+    # Who joins a job may find it in the store while the runtime stops.
+    complaints: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+        reply = LoopReply()
+        answer(reply, None, UnknownJob("no such job"))
+        await asyncio.sleep(0)
+        del reply
+        gc.collect()
+
+    run(main)
+
+    assert complaints == []
