@@ -67,6 +67,7 @@ class HandlerActor(RuntimeActor):
         self._lanes = lanes
         self._quiet = quiet
         self._line = Line()
+        self._filling = False
         self._running: dict[int, Lane] = {}
         self._held_back: dict[int, Claim] = {}
         self._unsettled: dict[Key, Ending] = {}
@@ -81,7 +82,8 @@ class HandlerActor(RuntimeActor):
     @property
     def is_quiet(self) -> bool:
         """Whether it holds nothing: what `stop` waits for."""
-        return not (len(self._line) or self._running or self._held_back or self._unsettled)
+        # In this order: a claim goes from the line, while lanes are filled, to the running or the held back.
+        return not (len(self._line) or self._filling or self._running or self._held_back or self._unsettled)
 
     def current(self) -> list[str]:
         """The ids of the jobs that it runs now."""
@@ -134,6 +136,8 @@ class HandlerActor(RuntimeActor):
             case Interrupt(handler_id=handler_id, reason=reason):
                 self._interrupt(handler_id, reason)
             case Drain():
+                # A turn that was under way may still bring claims; the stop would not wait for what they start.
+                self._line.close()
                 self._give_back(self._line.clear())
             case other:
                 raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
@@ -195,21 +199,28 @@ class HandlerActor(RuntimeActor):
             busy = Counter(lane.handler.id for lane in self._lanes_here())
             handlers = self._handlers()
             if not handlers or self._line.closed:
-                # The last one was removed, or all was interrupted, while these claims were on their way.
+                # The last one was removed, or the runtime stops, and these claims were on their way.
                 self._give_back(self._line.clear())
-            while free := [handler for handler in handlers if busy[handler.id] < handler.concurrency]:
-                claim = self._line.take()
-                if claim is None:
-                    break
-                old = self._lanes.of_job(claim.job.id)
-                if old is not None:
-                    self._hold_back(claim, old)
-                    continue
-                handler = free[0] if len(free) == 1 else min(free, key=lambda one: busy[one.id] / one.concurrency)
-                busy[handler.id] += 1
-                self._start(handler, claim)
+            self._filling = True
+            try:
+                self._take_places(handlers, busy)
+            finally:
+                self._filling = False
         if len(self._line) and self._unstarted_timer is None:
             self._unstarted_timer = self._later(self.context.limits.unstarted_seconds, Unstarted())
+
+    def _take_places(self, handlers: Sequence[Handler], busy: Counter[str]) -> None:
+        while free := [handler for handler in handlers if busy[handler.id] < handler.concurrency]:
+            claim = self._line.take()
+            if claim is None:
+                break
+            old = self._lanes.of_job(claim.job.id)
+            if old is not None:
+                self._hold_back(claim, old)
+                continue
+            handler = free[0] if len(free) == 1 else min(free, key=lambda one: busy[one.id] / one.concurrency)
+            busy[handler.id] += 1
+            self._start(handler, claim)
 
     def _start(self, handler: Handler, claim: Claim) -> None:
         try:

@@ -18,8 +18,9 @@ import pykka
 import pytest
 import structlog
 from lamplighter import JobFailed, NotStarted, Runtime, RuntimeFailed, StoreUnavailable, UsageError
-from lamplighter.messages.jobs import Claim
-from lamplighter.messages.mail import Interrupt, Run
+from lamplighter.messages.jobs import Claim, NewJob
+from lamplighter.messages.mail import Interrupt, Queue, Run
+from lamplighter.testing.draining import is_idle
 
 
 def lamplighter_threads():
@@ -36,6 +37,17 @@ def locked(path):
     finally:
         other.execute("rollback")
         other.close()
+
+
+def is_empty(actor):
+    """Whether an actor has handled all its mail."""
+    return actor.mailbox.empty() and actor.busy_since is None
+
+
+def new_job(job_id):
+    """A job named "work" as the broker gets it."""
+    now = time.time()
+    return NewJob(job_id, "work", "null", 0, now, now, job_id)
 
 
 # --- lives ---------------------------------------------------------------------------------------------------
@@ -214,6 +226,51 @@ def test_a_claim_that_comes_after_all_was_interrupted_is_given_back_and_not_star
 
     recorder.until(lambda: actor.mailbox.empty() and actor.busy_since is None and actor.is_quiet, "it to be quiet")
     assert ran == []
+
+
+def test_a_claim_that_a_turn_took_while_the_stop_began_is_not_started_only_to_be_interrupted(
+    runtime, recorder, monkeypatch
+):
+    # It came behind the Drain, at a HandlerActor that the stop had found quiet: the farewell ended it as it ran.
+    rt = runtime()
+    release = threading.Event()
+    rt.jobs.add_handler("work", lambda job: release.wait(30))
+    recorder.until(lambda: is_idle(rt), "the runtime to be idle")
+    broker, actor = rt.life.post.find("broker"), rt.life.post.find("handler:work")
+    committed, go, let_out = threading.Event(), threading.Event(), broker._let_out
+    monkeypatch.setattr(broker, "_let_out", lambda out: (committed.set(), go.wait(30), let_out(out)))
+    rt.life.post.tell("broker", Queue(jobs=(new_job("late"),), reply=None))
+    assert committed.wait(10)
+
+    stopping = threading.Thread(target=rt.stop, kwargs={"drain": 30})
+    stopping.start()
+    recorder.until(lambda: len(broker.mailbox) == 2, "the Drain and the Farewell to wait for the turn's end")
+    recorder.until(lambda: is_empty(actor), "the HandlerActor to have read its Drain")
+    go.set()
+    stopping.join(30)
+    release.set()
+
+    assert recorder.of("job.claimed", job_id="late")
+    assert recorder.of("job.started", job_id="late") == []
+
+
+def test_a_stop_finds_a_claim_that_is_just_being_given_its_lane(runtime, recorder, monkeypatch):
+    # It was out of the line and not among the running yet while its thread was made: the stop saw nothing to wait for.
+    rt = runtime()
+    starting, go, ended = threading.Event(), threading.Event(), threading.Event()
+    rt.jobs.add_handler("work", lambda job: (ended.wait(30), "done")[1])
+    start = rt.life.lanes.start
+    monkeypatch.setattr(rt.life.lanes, "start", lambda *given: (starting.set(), go.wait(30), start(*given))[2])
+    job = rt.jobs.queue("work")
+    assert starting.wait(10)
+
+    quiet = rt.life.post.find("handler:work").is_quiet
+    go.set()
+    recorder.wait_for("job.started", job_id=job.id)
+    ended.set()
+
+    assert not quiet
+    assert rt.jobs.join(job, timeout=10).result == "done"
 
 
 def test_a_job_that_has_ended_is_not_among_the_current_ones(runtime, recorder):
