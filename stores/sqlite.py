@@ -40,8 +40,8 @@ STATEMENTS_MAX = 512
 """Prepared statements that a connection keeps: an update names just the columns that it changes."""
 
 WAL_TRIES_MAX, WAL_RETRY_SECONDS = 500, 0.01
-"""How often the switch to WAL is tried, and the wait between. It does not heed the busy timeout, and workers that start
-together on a new file all want it."""
+"""How often the switch to WAL is tried, and the wait between. It heeds the busy timeout only at times, and workers that
+start together on a new file all want it."""
 
 Connect = Callable[[str], sqlite3.Connection]
 """Opens a connection to an address, in autocommit mode and for any thread; what it gives need only behave like one."""
@@ -445,6 +445,8 @@ def _connected(address: str, *, uri: bool = False) -> sqlite3.Connection:
 
 def _into_wal(connection: sqlite3.Connection) -> str:
     """Switch to WAL, and give the journal mode that the file has then."""
+    # Else it would be waited for in each try, where it is heeded.
+    connection.execute("pragma busy_timeout = 0")
     for tries_left in range(WAL_TRIES_MAX, 0, -1):
         try:
             return str(connection.execute("pragma journal_mode = wal").fetchone()[0])

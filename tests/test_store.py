@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from lamplighter import Runtime, SchemaTooNew, StoreCorrupt, StoreUnavailable, UsageError
-from lamplighter.stores import schema, writelock
+from lamplighter.stores import schema, sqlite, writelock
 from lamplighter.stores.sqlite import SqliteStore
 from lamplighter.testing import StoreConformance
 from lamplighter.testing.conformance_kit import new, put
@@ -92,6 +92,31 @@ def test_the_file_is_in_wal_mode_and_synced_fully_by_default(path):
         assert store._writer.execute("pragma synchronous").fetchone() == (level,)
         assert store._writer.execute("pragma journal_mode").fetchone() == ("wal",)
         store.close()
+
+
+def test_a_file_that_another_has_for_itself_alone_is_asked_for_a_few_seconds_whatever_the_busy_timeout(
+    path, monkeypatch
+):
+    # Each of the five hundred tries waited for the busy timeout: with that at a second, a start took nine minutes.
+    opened(path).close()
+    host = sqlite3.connect(path, isolation_level=None)
+    host.execute("pragma locking_mode = exclusive")
+    host.execute("begin immediate")
+    host.execute("commit")
+    monkeypatch.setattr(sqlite, "WAL_TRIES_MAX", 2)
+    raised = []
+
+    def open_it():
+        with pytest.raises(StoreUnavailable, match="locked") as caught:
+            opened(path, busy_seconds_max=300)
+        raised.append(caught.value)
+
+    opening = threading.Thread(target=open_it, daemon=True)
+    opening.start()
+    opening.join(30)
+    host.close()
+
+    assert len(raised) == 1
 
 
 def test_what_was_stored_is_there_after_a_reopening(path):
