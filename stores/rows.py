@@ -51,7 +51,11 @@ def insert_unless_known(connection: sqlite3.Connection | sqlite3.Cursor, job: Ne
 
 
 def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) -> JobRecord:
-    """The job that stands in the way of inserting this one: the same id, or the same unfinished key."""
+    """The job that stands in the way of inserting this one: the same id, or the same unfinished key.
+
+    Raises:
+        sqlite3.IntegrityError: there is none, so something else does.
+    """
     row = connection.execute("select * from lamplighter_jobs where id = ?", (job.id,)).fetchone()
     if row is None:
         row = connection.execute(
@@ -59,7 +63,14 @@ def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) ->
                where name = ? and unique_key = ? and state in ('queued', 'running')""",
             (job.name, job.unique_key),
         ).fetchone()
+    if row is None:
+        raise kept_out(1)
     return JobRecord._make(row)
+
+
+def kept_out(jobs: int) -> sqlite3.IntegrityError:
+    """What it means that so many jobs were not inserted, and no twin was there."""
+    return sqlite3.IntegrityError(f"a trigger on lamplighter_jobs, which is not ours, has kept {jobs} jobs out")
 
 
 def priorities(connection: sqlite3.Connection, name: str) -> Iterator[int]:

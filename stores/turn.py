@@ -30,7 +30,7 @@ from .moves import (
     requeued,
     says_ending,
 )  # fmt: skip
-from .rows import fenced_update, insert_unless_known, insertion, priorities, stored_twin
+from .rows import fenced_update, insert_unless_known, insertion, kept_out, priorities, stored_twin
 from .slots import SlotTurn
 
 INSERTED_ROWS_MAX = 25
@@ -128,6 +128,8 @@ class SqliteTurn(SlotTurn, BootTurn):
         except sqlite3.IntegrityError:
             # Nothing of it holds. Who has a twin, and which, is found one by one.
             return [self.insert(job) for job in jobs]
+        if inserted.rowcount != len(jobs):
+            raise kept_out(len(jobs) - inserted.rowcount)
         no = cast(int, inserted.lastrowid) - len(jobs) + 1
         return [(self._add(*one), True) for one in zip(jobs, range(no, no + len(jobs)), firsts, strict=True)]
 

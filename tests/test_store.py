@@ -119,6 +119,27 @@ def test_a_file_that_another_has_for_itself_alone_is_asked_for_a_few_seconds_wha
     assert len(raised) == 1
 
 
+@pytest.mark.parametrize("others", [(), ("before",), ("before", "between")])
+def test_a_job_that_a_hosts_trigger_keeps_out_is_not_said_to_be_stored(path, others):
+    # It was answered as queued, and those inserted with it were given each other's places.
+    store = opened(path)
+    with sqlite3.connect(path) as host:
+        host.execute(
+            """create trigger of_the_hosts before insert on lamplighter_jobs when new.id = 'kept out'
+               begin select raise(ignore); end"""
+        )
+    host.close()
+    jobs = [*map(new, others), new("kept out")]
+
+    with pytest.raises(sqlite3.IntegrityError, match="a trigger on lamplighter_jobs"), store.turn("boot", 1.0) as turn:
+        turn.insert_many(jobs)
+
+    with pytest.raises(sqlite3.IntegrityError, match="a trigger on lamplighter_jobs"), store.turn("boot", 1.0) as turn:
+        turn.insert(jobs[-1])
+    assert store.known("kept out") is None
+    store.close()
+
+
 def test_what_was_stored_is_there_after_a_reopening(path):
     store = opened(path)
     put(store, new("a", data="[1]"))
