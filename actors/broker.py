@@ -444,7 +444,9 @@ class JobBroker(RuntimeActor):
                 self._read_abroad()
             self._abroad = self._polled = False
         except (StoreUnavailable, StoreError):
-            # Looked for again with the next mail; the turn meets the same trouble, and knows what to do about it.
+            # Looked for again with the next mail; the turn meets the same trouble, and knows what to do about it. If it
+            # does not, there may be no mail before the next poll.
+            self._alarms.after("changes", RETRY_SECONDS, Look(foreign=True))
             return True
         return self._desk.roll_call
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from lamplighter import Runtime
+from lamplighter import Runtime, StoreUnavailable
 from lamplighter.stores.sqlite import SqliteStore
 from lamplighter.testing.simulation import Simulation
 
@@ -78,3 +78,28 @@ def test_each_claim_that_a_neighbour_ends_is_signalled_at_once_also_when_the_one
         simulation.run(seconds=0.05)
 
         assert sorted(stopped) == sorted(jobs)
+
+
+def test_a_look_abroad_that_fails_is_taken_again_soon_though_nobody_writes(monkeypatch):
+    # It waited for the next mail, which on a quiet runtime was the poll.
+    stopped = []
+
+    with Simulation(nothing, processes=2) as simulation:
+        one, two = simulation.runtimes
+        one.jobs.add_handler("long", lambda job: (job.sleep(1000), stopped.append(job.id)))
+        job = one.jobs.queue("long")
+        assert simulation.run(seconds=60, until=lambda: one.jobs.counts("long")["running"] == 1)
+        simulation.run(seconds=5)
+        failures = [StoreUnavailable("disk I/O error")]
+        changed = one.life.store.changed
+
+        def failing_once():
+            if failures:
+                raise failures.pop()
+            return changed()
+
+        monkeypatch.setattr(one.life.store, "changed", failing_once)
+        two.jobs.cancel(job)
+        simulation.run(seconds=0.2)
+
+        assert (failures, stopped) == ([], [job.id])
