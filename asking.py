@@ -32,7 +32,7 @@ class Asking:
         """Put the question, to be answered there; False when there is no broker at this moment.
 
         Raises:
-            StoreUnavailable: the time is up, or the broker is too far behind.
+            StoreUnavailable: the time is up, the broker is too far behind, or the runtime has been stopped.
         """
         if self.remaining() <= 0:
             raise self.gave_up()
@@ -42,7 +42,10 @@ class Asking:
                 f"the broker is {len(broker.mailbox)} messages behind, more than mailbox_messages_max; try later",
                 self._job_id,
             )
-        return self._life.post.tell("broker", self._make(reply), corr=self._corr)
+        told = self._life.post.tell("broker", self._make(reply), corr=self._corr)
+        if not told and self._life.is_over:
+            raise StoreUnavailable("the runtime was stopped before this was answered", self._job_id)
+        return told
 
     def remaining(self) -> Seconds:
         """Seconds that are left."""

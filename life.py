@@ -92,6 +92,7 @@ class Life:
         self.post = Post(self.clock)
         self.waiters = Waiters()
         self.store_trouble: str | None = None
+        self.is_over = False
         self.memory = Memory()
         self._durability = durability
         self._handlers = handlers
@@ -339,6 +340,7 @@ class Life:
 
     def end(self, interrupted: int) -> None:
         """Stop every actor, in reverse order, and let go of the store."""
+        self.is_over = True
         self._watchdog.close()
         for name in reversed(["supervisor", *self._family.children]):
             actor = self.post.find(name)

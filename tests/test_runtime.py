@@ -273,6 +273,20 @@ def test_a_stop_finds_a_claim_that_is_just_being_given_its_lane(runtime, recorde
     assert rt.jobs.join(job, timeout=10).result == "done"
 
 
+def test_who_asks_as_the_runtime_stops_is_told_so_and_not_kept_waiting(runtime):
+    # Nobody would ever answer, and the caller was held for all of reply_seconds_max to be told of a busy broker.
+    rt = runtime(reply_seconds_max=0.2)
+    life = rt.life
+    rt.stop()
+
+    with pytest.raises(StoreUnavailable, match="the runtime was stopped") as by_thread:
+        life.ask(lambda reply: Queue(jobs=(new_job("late"),), reply=reply), job_id="late")
+    with pytest.raises(StoreUnavailable, match="the runtime was stopped"):
+        asyncio.run(life.ask_async(lambda reply: Queue(jobs=(new_job("late"),), reply=reply), job_id="late"))
+
+    assert by_thread.value.job_id == "late"
+
+
 def test_a_job_that_has_ended_is_not_among_the_current_ones(runtime, recorder):
     # Its lane had given its place on, and the actor had not heard of it: with one lane there were two jobs.
     rt = runtime()
