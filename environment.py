@@ -159,11 +159,11 @@ class JobIds:
 
     def __init__(self, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
-        self._begin = new_id()[:8]
+        self._begin = new_id()[:12]
         self._numbers = count()
 
     def __call__(self) -> str:
-        """The next id: 32 bits of this life, 32 that count, 32 random ones."""
+        """The next id: 48 bits of this life, 32 that count, 32 random ones."""
         return f"{self._begin}{next(self._numbers):08x}{self._new_id()[:8]}"
 
 

@@ -61,6 +61,6 @@ def test_the_ids_of_a_lifes_jobs_rise_and_two_lives_have_none_in_common() -> Non
 
     assert ids == sorted(set(ids))
     assert not set(ids) & set(others)
-    assert {len(one) for one in ids} == {24}
+    assert {len(one) for one in ids} == {28}
     # Nobody who knows some of them knows the next.
     assert len({one[-8:] for one in ids}) > 990
