@@ -55,6 +55,7 @@ from ..stores.base import CommitUnknown, Store
 from ..stores.hints import Hints
 from ..stores.presence import Presence
 from ..turns import boots, claims, hosts, slots
+from ..turns.retention import Retention
 from ..turns.step import Desk, Memory, Out, Step, line_of, names_job
 from .base import ActorContext, RuntimeActor
 
@@ -73,12 +74,6 @@ EXPECT_SECONDS_MIN, EXPECT_SECONDS_MAX = 0.005, 0.25
 
 UNSTORABLE = "its ending could not be stored"
 """Why a job fails whose own ending made the turn fail. A failure that cannot be stored either is not tried again."""
-
-SLOTS_SECONDS = 3600.0
-"""How often slots are looked through for those that nobody needs any more: they are kept for days."""
-
-PRUNED_ROWS_MAX = 500
-"""Rows of one pruning turn."""
 
 
 class JobBroker(RuntimeActor):
@@ -118,7 +113,6 @@ class JobBroker(RuntimeActor):
         self._expect_wait = EXPECT_SECONDS_MIN
         self._recovered = False
         self._looked_at = 0.0
-        self._slots_due = 0.0
         self._schedules_seen = 0
         self._abroad = False
         self._polled = False
@@ -128,13 +122,14 @@ class JobBroker(RuntimeActor):
         self._waiting_since: float | None = None
         # Told by name: when this incarnation is gone, its alarms wake the next.
         self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
+        self._retention = Retention(self._desk, self._alarms)
 
     def on_start(self) -> None:
         """Runs on the broker's thread. The first turn is due at once, though nobody may ask for anything: others may
         have died, hosts may have queued."""
         self._ask_the_living()
         self.context.post.tell(self.name, Look())
-        self._alarms.after("retention", self._retention_step(), Housekeep())
+        self._retention.put_off()
 
     def _ask_the_living(self) -> None:
         """Ask what they hold. The next turn takes back what the dead held, and says what was not told."""
@@ -229,7 +224,7 @@ class JobBroker(RuntimeActor):
         if reply is not None:
             answer(reply, None, LamplighterError(f"{kind} could not be carried out: {error!r}"))
         if isinstance(mail.body, Housekeep):
-            self._alarms.after("retention", self._retention_step(), Housekeep())
+            self._retention.put_off()
         if isinstance(mail.body, Ended) and mail.body.endings[0].outcome.reason != UNSTORABLE:
             failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
             ending = mail.body.endings[0]._replace(outcome=failed)
@@ -345,35 +340,12 @@ class JobBroker(RuntimeActor):
                 self._memory.expected[job_id] = body
                 self._expect_wait = EXPECT_SECONDS_MIN
             case Housekeep():
-                self._prune(step)
+                self._retention.prune(step)
             case Look() | ClockJumped():
                 pass
             case other:
                 raise TypeError(f"the JobBroker does not hear {type(other).__name__}")
         return None
-
-    def _prune(self, step: Step) -> None:
-        limits, now = self.context.limits, step.turn.now
-        with_slots = self._slots_due <= self.context.clock.monotonic()
-        rows = step.turn.prune(
-            done_before=now - limits.keep_done_seconds,
-            dead_before=now - limits.keep_dead_seconds,
-            slots_before=now if with_slots else None,
-            batch=PRUNED_ROWS_MAX,
-        )
-        if rows:
-            step.say("retention.pruned", rows=rows)
-        if with_slots and rows < PRUNED_ROWS_MAX:
-            step.out.after.append(self._put_slots_off)
-        wait = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
-        step.out.after.append(lambda: self._alarms.after("retention", wait, Housekeep()))
-
-    def _put_slots_off(self) -> None:
-        self._slots_due = self.context.clock.monotonic() + SLOTS_SECONDS
-
-    def _retention_step(self) -> float:
-        limits = self.context.limits
-        return max(1.0, min(300.0, limits.keep_done_seconds / 4, limits.keep_dead_seconds / 4))
 
     # --- after the commit -----------------------------------------------------------------------------------
 
