@@ -20,7 +20,7 @@ from typing import Any
 from ..alarms import Alarms
 from ..errors import LamplighterError, StoreError, StoreUnavailable
 from ..log import Speaker
-from ..messages.jobs import ENDED, Instant, JobRecord, JobState, Transition
+from ..messages.jobs import ENDED, Instant, JobRecord, Transition
 from ..messages.mail import (
     Cancel,
     ClockJumped,
@@ -42,7 +42,6 @@ from ..messages.mail import (
     Queue,
     Report,
     Requeue,
-    Revoke,
     Settled,
     Tick,
     Ticked,
@@ -50,6 +49,7 @@ from ..messages.mail import (
     Wake,
 )
 from ..messages.outcomes import Outcome, OutcomeKind
+from ..neighbours import Neighbours
 from ..replies import BrokerLost, answer, answer_all, reply_of
 from ..stores.base import CommitUnknown, Store
 from ..stores.hints import Hints
@@ -61,13 +61,6 @@ from .base import ActorContext, RuntimeActor
 
 RETRY_SECONDS = 0.1
 """Between a turn that the store refused and the next try; BEGIN itself has waited for the lock before."""
-
-POLL_SECONDS = 2.0
-"""How often, while another boot lives, the others are looked for and a lost hint is made up for."""
-
-CHANGES_SECONDS = 0.02
-"""Between two looks at who has come, and at what others have done to schedules and to our claims. Those who wait for a
-job's end are told at once; under load each turn of each neighbour brings a hint, and nothing else is that urgent."""
 
 EXPECT_SECONDS_MIN, EXPECT_SECONDS_MAX = 0.005, 0.25
 """How often a job in a host's open transaction is looked for, backing off from the first to the second."""
@@ -95,7 +88,6 @@ class JobBroker(RuntimeActor):
     ) -> None:
         super().__init__(context, "broker", incarnation)
         self._store = store
-        self._hints = hints
         self._wake_waiters = wake_waiters
         self._awaited = awaited
         self._store_is_down = store_is_down
@@ -113,16 +105,14 @@ class JobBroker(RuntimeActor):
         self._expect_wait = EXPECT_SECONDS_MIN
         self._recovered = False
         self._looked_at = 0.0
-        self._schedules_seen = 0
-        self._abroad = False
-        self._polled = False
-        self._changed = False
-        self._changes_due = 0.0
         self._leads = True
         self._waiting_since: float | None = None
         # Told by name: when this incarnation is gone, its alarms wake the next.
         self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
         self._retention = Retention(self._desk, self._alarms)
+        self._neighbours = Neighbours(
+            self._desk, store, hints, self._alarms, tell=self.tell, wake_the_ended=self._wake_the_ended
+        )
 
     def on_start(self) -> None:
         """Runs on the broker's thread. The first turn is due at once, though nobody may ask for anything: others may
@@ -162,10 +152,9 @@ class JobBroker(RuntimeActor):
         self._pending = batch
         looks = [m.body for m in batch if isinstance(m.body, Look)]
         # A hint in a mixed batch counts too: under load there is no other.
-        self._abroad = self._abroad or any(look.foreign for look in looks)
-        self._polled = self._polled or any(look.poll for look in looks)
+        self._neighbours.heed(looks)
         only_looks = self._recovered and len(looks) == len(batch)
-        if self._look_abroad() or not only_looks or self._is_worth_a_turn():
+        if self._neighbours.look() or not only_looks or self._is_worth_a_turn():
             self._take_turn(batch)
             return
         self._pending = []
@@ -372,8 +361,7 @@ class JobBroker(RuntimeActor):
             self._desk.deferred.pop(job.key, None)
         if ended:
             self._wake_waiters(ended)
-        if self._desk.others and (out.hint or self._concerns_others(out)):
-            self._hints.send([boot.hint for boot in self._desk.others if boot.hint is not None])
+        self._neighbours.hint(out)
 
     def _log(self, out: Out) -> None:
         emit, emit_made = self.context.log.emit, self.context.log.emit_made
@@ -385,10 +373,6 @@ class JobBroker(RuntimeActor):
                     emit_made(event, speaker, partial(names_job, said))
                 case fields:
                     emit(event, speaker, **fields)
-
-    def _concerns_others(self, out: Out) -> bool:
-        claimed = {step.job.id for step in out.transitions if step.event == "job.claimed"}
-        return any(step.event != "job.claimed" and step.job.id not in claimed for step in out.transitions)
 
     # --- waiting --------------------------------------------------------------------------------------------
 
@@ -408,56 +392,6 @@ class JobBroker(RuntimeActor):
             return True
         self._looked_at = now
         return worth
-
-    def _look_abroad(self) -> bool:
-        """If told to, see what other processes have done. True when one has come or died, which takes a turn."""
-        try:
-            if self._abroad:
-                self._read_abroad()
-            self._abroad = self._polled = False
-        except (StoreUnavailable, StoreError):
-            # Looked for again with the next mail; the turn meets the same trouble, and knows what to do about it. If it
-            # does not, there may be no mail before the next poll.
-            self._alarms.after("changes", RETRY_SECONDS, Look(foreign=True))
-            return True
-        return self._desk.roll_call
-
-    def _read_abroad(self) -> None:
-        """Who died, what ended, and what else has changed."""
-        if self._polled and not all(self._desk.presence.is_alive(other.boot) for other in self._desk.others):
-            self._desk.roll_call = True
-        known = self._changed
-        self._changed = self._store.changed() or known
-        if not self._changed:
-            return
-        self._wake_the_ended()
-        wait = self._changes_due - self.context.clock.monotonic()
-        if wait <= 0.0:
-            self._read_changes()
-            self._changed = False
-            self._changes_due = self.context.clock.monotonic() + CHANGES_SECONDS
-        elif not known:
-            self._alarms.after("changes", wait, Look(foreign=True))
-
-    def _read_changes(self) -> None:
-        """Who came or went, which claims of ours count no longer, whether the scheduler has to look."""
-        others = self._desk.others
-        present = {boot.boot: boot for boot in self._store.boots() if boot.boot != self.context.boot}
-        if present.keys() != {other.boot for other in others}:
-            self._desk.roll_call = True
-        # Their names may have changed, which decides whether a job is parked.
-        self._desk.others = [present.get(other.boot, other) for other in others]
-        change_no = self._store.change_no()
-        if change_no != self._schedules_seen:
-            self.tell("scheduler", Wake(reload=True))
-            self._schedules_seen = change_no
-        for name, room in self._desk.rooms.items():
-            for key, held in room.held.items():
-                job = self._store.known(held.id)
-                if job is None:
-                    self.tell(f"handler:{name}", Revoke(key=key, reason="it has ended elsewhere"))
-                elif (job.key, job.state) != (key, JobState.RUNNING.value):
-                    self.tell(f"handler:{name}", Revoke(key=key, reason=job.reason or f"it is {job.state}"))
 
     def _wake_the_ended(self) -> None:
         """Tell those who wait for jobs that ended where this broker did not see it."""
@@ -485,7 +419,7 @@ class JobBroker(RuntimeActor):
         until = min((due for due, _, _ in desk.deferred.values()), default=float("inf"))
         if until != float("inf"):
             self._alarms.after("deferred", max(0.0, until - desk.age()), Look())
-        self._alarms.poll(POLL_SECONDS, Look(foreign=True, poll=True), wanted=bool(desk.others))
+        self._neighbours.poll()
 
     def _look_for_expected(self, now: Instant) -> None:
         for job_id, expect in list(self._memory.expected.items()):

@@ -23,7 +23,7 @@ LAYERS = (
         "waiting", "stores", "rabbit",
     },
     {"history"},
-    {"lanes", "turns"},
+    {"lanes", "turns", "neighbours"},
     {"actors", "supervisor"},
     {"registry", "handlers", "jobs", "scheduler", "asking", "life", "runtime", "__init__"},
     {"testing"},
