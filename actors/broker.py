@@ -19,8 +19,9 @@ from typing import Any
 
 from ..alarms import Alarms
 from ..errors import LamplighterError, StoreError, StoreUnavailable
+from ..expected import ExpectedJobs
 from ..log import Speaker
-from ..messages.jobs import ENDED, Instant, JobRecord, Transition
+from ..messages.jobs import ENDED, JobRecord, Transition
 from ..messages.mail import (
     Cancel,
     ClockJumped,
@@ -62,9 +63,6 @@ from .base import ActorContext, RuntimeActor
 RETRY_SECONDS = 0.1
 """Between a turn that the store refused and the next try; BEGIN itself has waited for the lock before."""
 
-EXPECT_SECONDS_MIN, EXPECT_SECONDS_MAX = 0.005, 0.25
-"""How often a job in a host's open transaction is looked for, backing off from the first to the second."""
-
 UNSTORABLE = "its ending could not be stored"
 """Why a job fails whose own ending made the turn fail. A failure that cannot be stored either is not tried again."""
 
@@ -102,7 +100,6 @@ class JobBroker(RuntimeActor):
         )
         self._pending: list[Mail] = []
         self._memory = memory
-        self._expect_wait = EXPECT_SECONDS_MIN
         self._recovered = False
         self._looked_at = 0.0
         self._leads = True
@@ -110,6 +107,7 @@ class JobBroker(RuntimeActor):
         # Told by name: when this incarnation is gone, its alarms wake the next.
         self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
         self._retention = Retention(self._desk, self._alarms)
+        self._expected = ExpectedJobs(memory.expected, store, self._alarms)
         self._neighbours = Neighbours(
             self._desk, store, hints, self._alarms, tell=self.tell, wake_the_ended=self._wake_the_ended
         )
@@ -325,9 +323,8 @@ class JobBroker(RuntimeActor):
             case Drain():
                 self._desk.draining = True
                 claims.store_names(step)
-            case Expect(job_id=job_id):
-                self._memory.expected[job_id] = body
-                self._expect_wait = EXPECT_SECONDS_MIN
+            case Expect():
+                self._expected.add(body)
             case Housekeep():
                 self._retention.prune(step)
             case Look() | ClockJumped():
@@ -409,7 +406,7 @@ class JobBroker(RuntimeActor):
             for name in desk.free_names():
                 known = desk.dues.get(name)
                 due.append(self._store.next_due(name, now) if known is None else known)
-            self._look_for_expected(now)
+            self._expected.look(now)
         except (StoreUnavailable, StoreError):
             self._alarms.after("retry", RETRY_SECONDS, Look())
             return
@@ -420,16 +417,6 @@ class JobBroker(RuntimeActor):
         if until != float("inf"):
             self._alarms.after("deferred", max(0.0, until - desk.age()), Look())
         self._neighbours.poll()
-
-    def _look_for_expected(self, now: Instant) -> None:
-        for job_id, expect in list(self._memory.expected.items()):
-            job = self._store.known(job_id)
-            there = job is not None and job.rev is not None and expect.state in (None, job.state)
-            if there or expect.give_up_at <= now:
-                del self._memory.expected[job_id]
-        if self._memory.expected:
-            self._alarms.after("expect", self._expect_wait, Look())
-            self._expect_wait = min(EXPECT_SECONDS_MAX, self._expect_wait * 1.2)
 
     def _wait_for_store(self, error: StoreUnavailable) -> None:
         if isinstance(error, CommitUnknown):

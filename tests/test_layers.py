@@ -20,7 +20,7 @@ LAYERS = (
     RULES,
     {
         "clock", "alarms", "failpoints", "jsonline", "outlets", "log", "logfile", "environment", "payload", "job",
-        "waiting", "stores", "rabbit",
+        "waiting", "expected", "stores", "rabbit",
     },
     {"history"},
     {"lanes", "turns", "neighbours"},
