@@ -282,13 +282,13 @@ class HandlerActor(RuntimeActor):
 
     def _lane_ended(self, ended: LaneEnded) -> Ending | None:
         lane, outcome, seconds, following = ended
+        if outcome.kind is OutcomeKind.DEFERRED:
+            outcome = outcome._replace(seconds=lane.timeout or 0.0)
         if following is not None and following.id in self._running:
             self._started(following)
         self._forget_deadline(lane.id)
         if lane.id in self._running:
             self._mean = seconds if self._mean is None else (1 - MEMORY) * self._mean + MEMORY * seconds
-            if outcome.kind is OutcomeKind.DEFERRED:
-                outcome = outcome._replace(seconds=lane.timeout or 0.0)
             ending = self._keep(Ending(lane.claim, outcome, lane.handler.policy, seconds=seconds))
             # Not before: in between it would hold nothing, and `stop`, which looks from another thread, would go on.
             del self._running[lane.id]
@@ -302,7 +302,7 @@ class HandlerActor(RuntimeActor):
             after=round(seconds, 3),
         )  # fmt: skip
         handlers = self._handlers()
-        return Ending(lane.claim, outcome, handlers[0].policy, late=True) if handlers else None
+        return Ending(lane.claim, outcome, handlers[0].policy, late=True, seconds=seconds) if handlers else None
 
     def _keep(self, ending: Ending) -> Ending:
         """Until the broker has said that it is settled."""
