@@ -14,6 +14,7 @@ import secrets
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -31,6 +32,9 @@ from .stores.base import Store
 from .stores.hints import Hints, NoHints, ServerHints, SocketHints, Teller
 from .stores.presence import FilePresence, Presence, SolePresence
 from .stores.sqlite import SqliteStore
+
+YIELDS_MAX = 4
+"""How often the reader of a mailbox lets others have the interpreter first: one that is busy keeps it for 5 ms."""
 
 
 class Mailbox:
@@ -77,6 +81,17 @@ class Mailbox:
         except queue.Empty:
             return None
         return self._mail.popleft() if self._mail else None
+
+    def gather(self, expected: int) -> None:
+        """Let others write who are about to, until so much waits or nobody does. Called by the reader alone."""
+        for _ in range(YIELDS_MAX):
+            known = len(self._mail)
+            if known >= expected:
+                return
+            # Lets others have the interpreter. They must want it now: nobody is waited for.
+            time.sleep(0)
+            if len(self._mail) == known:
+                return
 
     def __len__(self) -> int:
         return len(self._mail)

@@ -104,6 +104,7 @@ class JobBroker(RuntimeActor):
         self._looked_at = 0.0
         self._leads = True
         self._waiting_since: float | None = None
+        self._askers = 0
         # Told by name: when this incarnation is gone, its alarms wake the next.
         self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
         self._retention = Retention(self._desk, self._alarms)
@@ -146,6 +147,8 @@ class JobBroker(RuntimeActor):
             answer(reply, None, BrokerLost("the broker died before it answered", read=read))
 
     def receive(self, mail: Mail) -> None:
+        # Hosts that were answered together ask again together, and one turn for all costs little more than for one.
+        self.mailbox.gather(self._askers - 1)
         batch = [*self._pending, mail, *self.take_more(self.context.limits.turn_messages_max)]
         self._pending = batch
         looks = [m.body for m in batch if isinstance(m.body, Look)]
@@ -352,6 +355,7 @@ class JobBroker(RuntimeActor):
             self.tell("scheduler", Ticked(accounts=tuple(out.ticked)))
         for to, body, speaker in out.tells:
             self.context.post.tell(to, body, speaker=speaker)
+        self._askers = len(self.mailbox) + len(out.replies) if out.replies else 0
         answer_all(out.replies)
         ended = [step.job for step in out.transitions if step.job.state in ENDED]
         for job in ended:

@@ -123,6 +123,9 @@ class VirtualMailbox(Mailbox):
     def take(self) -> Any | None:
         return self._mail.popleft() if self._mail else None
 
+    def gather(self, expected: int) -> None:
+        """Nothing: who writes before a turn, and who after, is decided at the pauses."""
+
 
 class VirtualFuture(Future[Any]):
     """A future that tasks wait at."""
