@@ -18,7 +18,8 @@ def check_log(text: str) -> None:
     singles: set[str] = set()
     for move in moves_of(text):
         job_id, to = move["job_id"], move["to"]
-        name = name_of.setdefault(job_id, move.get("job_name", ""))
+        # A recovery tells of moves without the name.
+        name = name_of[job_id] = move.get("job_name") or name_of.get(job_id, "")
         if name == "single":
             (singles.add if to == "running" else singles.discard)(job_id)
             assert len(singles) <= 1, f"{singles} run at once, and only one may: {move}"
