@@ -26,6 +26,7 @@ SYSTEMS = {
     "persist-queue": System("peers.persist_queue:PersistQueue"),
     "apscheduler": System("peers.apscheduler:APScheduler"),
     "dbos": System("peers.dbos:Dbos"),
+    "lamplighter-rabbit": System("peers.lamplighter_rabbit:LamplighterOnRabbit", "rabbitmq"),
     "dramatiq": System("peers.dramatiq:Dramatiq", "rabbitmq"),
     "celery": System("peers.celery:CeleryOnRabbit", "rabbitmq"),
     "rq": System("peers.rq:RQ", "redis"),

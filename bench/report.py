@@ -26,6 +26,7 @@ PAYLOADS = ("payload-100b", "payload-10kb", "payload-1mb")
 SCHEDULES = ("schedules-1000", "schedules-10000", "schedules-100000")
 BACKLOGS = ("backlog-1000", "backlog-1m", "backlog-10m")
 PROCESSES = ("processes-1", "processes-2", "processes-4")
+ON_RABBITMQ = ("lamplighter-rabbit", "dramatiq", "celery")
 ALONE = ("recovery", "idle", "idle-2", "import", "simulation")
 
 NAMES = {
@@ -79,6 +80,7 @@ def write(lines: list[dict[str, Any]], page_path: Path) -> None:
     page.put("bounds", bounds(measures))
     page.put("queue", peers(found, QUEUE, _rate))
     page.put("drain", peers(found, ("drain-1", "latency-100"), _drain_or_latency))
+    page.put("rabbitmq", on_rabbitmq(found))
     page.put("durability", durability(found))
     for name, workloads in (
         ("lanes", LANES), ("payloads", PAYLOADS), ("schedules", SCHEDULES), ("backlogs", BACKLOGS),
@@ -123,17 +125,30 @@ def bounds(measures: Measures) -> str:
 
 def peers(found: list[dict[str, Any]], workloads: tuple[str, ...], cell: Callable[[dict[str, Any]], str]) -> str:
     """Systems down, workloads across."""
+    return f"{_across(found, SYSTEMS, workloads, cell)}\n\n{PROMISES_LESS}"
+
+
+def on_rabbitmq(found: list[dict[str, Any]]) -> str:
+    """Those that queue there, next to one another."""
+    return _across(found, ON_RABBITMQ, ("enqueue-1", "enqueue-8", "bulk-500", "drain-1"), _per_second)
+
+
+def _across(
+    found: list[dict[str, Any]],
+    systems: Iterable[str],
+    workloads: tuple[str, ...],
+    cell: Callable[[dict[str, Any]], str],
+) -> str:
     by_place = {(one["system"], one["workload"]): one for one in found}
     rows = []
-    for system in SYSTEMS:
+    for system in systems:
         mine = [by_place.get((system, workload)) for workload in workloads]
         if not any(mine):
             continue
         about = next((one for one in mine if one and "title" in one), None)
         title = system if about is None else about["title"] + (" *" if promises_less(about) else "")
         rows.append((title, *("" if one is None else cell(one) for one in mine)))
-    head = ("system", *(WORKLOADS[workload].title for workload in workloads))
-    return f"{table(head, rows)}\n\n{PROMISES_LESS}"
+    return table(("system", *(WORKLOADS[workload].title for workload in workloads)), rows)
 
 
 def durability(found: list[dict[str, Any]]) -> str:
@@ -165,6 +180,10 @@ def _rate(one: dict[str, Any]) -> str:
     if "figures" not in one:
         return _why_not(one)
     return f"{number(one['figures']['per_second'])}/s, {number(one['figures']['ratio'])}x raw"
+
+
+def _per_second(one: dict[str, Any]) -> str:
+    return f"{number(one['figures']['per_second'])}/s" if "figures" in one else _why_not(one)
 
 
 def _drain_or_latency(one: dict[str, Any]) -> str:
