@@ -43,7 +43,7 @@ class ClaimTurn:
         if want.total is not None:
             raise not_supported("limit")
         self.ops.names.add(want.name)
-        mine = sum(held.job.name == want.name and not held.is_lost for held in deliveries.held.values())
+        mine = sum(held.job.name == want.name and not held.is_lost for held in deliveries.held)
         deliveries.wish(want.name, mine + want.begun + want.prefetched)
         begun, prefetched, suspect = want.begun, want.prefetched, want.suspect
         claims: list[Claim] = []
@@ -78,10 +78,10 @@ class ClaimTurn:
         held = self._claim(delivery, want, begun=begun, blamed=blamed)
         waiting = deliveries.waiting[want.name]
         waiting.remove(delivery)
-        deliveries.held[held.job.key] = held
+        deliveries.held.put(held)
 
         def undo() -> None:
-            del deliveries.held[held.job.key]
+            deliveries.held.pop(held.job.key)
             waiting.appendleft(delivery)
 
         self._change(undo)

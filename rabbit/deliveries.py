@@ -7,7 +7,7 @@ kept as lost: if the server gives it to this runtime again, that delivery takes 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..messages.jobs import JobRecord
@@ -50,6 +50,45 @@ class Held:
     is_marked: bool = False
 
 
+class HeldJobs:
+    """By key, and by the job's id: the newest claim of each."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[Key, Held] = {}
+        self._keys: dict[str, list[Key]] = {}
+
+    def put(self, held: Held) -> None:
+        """A lane has it."""
+        self._by_key[held.job.key] = held
+        self._keys.setdefault(held.job.id, []).append(held.job.key)
+
+    def pop(self, key: Key) -> Held | None:
+        """No lane has it any more."""
+        held = self._by_key.pop(key, None)
+        if held is not None:
+            keys = self._keys[held.job.id]
+            keys.remove(key)
+            if not keys:
+                del self._keys[held.job.id]
+        return held
+
+    def get(self, key: Key) -> Held | None:
+        """By its claim."""
+        return self._by_key.get(key)
+
+    def newest(self, job_id: str) -> Held | None:
+        """The newest claim of a job."""
+        keys = self._keys.get(job_id)
+        return self._by_key[keys[-1]] if keys else None
+
+    def __iter__(self) -> Iterator[Held]:
+        """In the order in which they were given to lanes. Another thread may look, too."""
+        return iter(list(self._by_key.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+
 class Deliveries:
     """See the module. Everything here is done by the one thread that takes turns.
 
@@ -64,7 +103,7 @@ class Deliveries:
         self._names: dict[str, str] = {}
         self.fresh: deque[Delivery] = deque()
         self.waiting: dict[str, deque[Delivery]] = {}
-        self.held: dict[Key, Held] = {}
+        self.held = HeldJobs()
         self.windows: dict[str, Window] = {}
         self.wishes: dict[str, int] = {}
 
@@ -77,7 +116,7 @@ class Deliveries:
         self.fresh.clear()
         self.waiting.clear()
         self.windows.clear()
-        for held in self.held.values():
+        for held in self.held:
             held.is_lost = True
 
     # --- deliveries -----------------------------------------------------------------------------------------
@@ -119,7 +158,7 @@ class Deliveries:
 
     def held_of(self, job_id: str) -> Held | None:
         """The newest claim of a job that is held here."""
-        return next((held for held in reversed(self.held.values()) if held.job.id == job_id), None)
+        return self.held.newest(job_id)
 
     # --- windows --------------------------------------------------------------------------------------------
 

@@ -218,7 +218,7 @@ class RabbitStore(Session):
         )
         found = {state.value: 0 for state in JobState}
         found["queued"] = (0 if seen is None else seen[0]) + waiting
-        found["running"] = sum(held.job.name == name for held in list(self.deliveries.held.values()))
+        found["running"] = sum(held.job.name == name for held in self.deliveries.held)
         return found
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ..messages.jobs import Seconds
 from .link import Arguments, Binding, Exchange, QueueSpec, Wanted
@@ -59,6 +60,7 @@ def job_queue(name: str) -> QueueSpec:
     return QueueSpec(name=queue, arguments=QUORUM, bindings=((OUT, f"#.{queue}"),))
 
 
+@lru_cache(maxsize=1024)
 def queue_of(name: str) -> str:
     """How the queue of a job name is called: by the name itself where AMQP and the ladder can carry that."""
     readable = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_:") else "_" for letter in name)

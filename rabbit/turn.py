@@ -139,7 +139,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         return True
 
     def _is_bound(self, delivery: Delivery) -> bool:
-        return any(held.delivery is delivery for held in self._store.deliveries.held.values())
+        return any(held.delivery is delivery for held in self._store.deliveries.held)
 
     def _drop_copy(self, delivery: Delivery, reason: str) -> None:
         job = delivery.job
@@ -204,7 +204,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         return [
             held.job
-            for held in self._store.deliveries.held.values()
+            for held in self._store.deliveries.held
             if held.job.boot == boot
             and name in (None, held.job.name)
             and (incarnation_max is None or (held.job.incarnation or 0) <= incarnation_max)
@@ -274,9 +274,9 @@ class RabbitTurn(ClaimTurn, SlotTurn):
 
     def _let_go(self, claimed: JobRecord) -> Held | None:
         held_by = self._store.deliveries.held
-        held = held_by.pop(claimed.key, None)
+        held = held_by.pop(claimed.key)
         if held is not None:
-            self._change(lambda: held_by.update({claimed.key: held}), lambda: held_by.pop(claimed.key, None))
+            self._change(lambda: held_by.put(held), lambda: held_by.pop(claimed.key))
         return held
 
     def _unmark(self, held: Held) -> None:

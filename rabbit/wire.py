@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
+
 from ..messages.jobs import JobRecord, JobState
 
 FORMAT = 1
@@ -30,18 +32,24 @@ ID_BYTES_MAX = 255
 """AMQP's short strings are no longer. An id that is goes in the body alone."""
 
 
+_BLANK = [DEFAULTS.get(name) for name in JobRecord._fields]
+_PLACES = {name: place for place, name in enumerate(JobRecord._fields)}
+_NEEDED = frozenset(_PLACES) - frozenset(DEFAULTS)
+_encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder()
+
+
 class Unreadable(ValueError):
     """The message is none of ours, or of a newer version."""
 
 
 def waiting(job: JobRecord) -> bytes:
     """The message of a job that waits."""
-    return _pack(job, UNREAD)
+    return _pack(job, _OF_WAITING)
 
 
 def ended(job: JobRecord) -> bytes:
     """The message that tells how a job has ended."""
-    return _pack(job, frozenset(("no", "told")))
+    return _pack(job, _OF_ENDED)
 
 
 def read(body: bytes) -> JobRecord:
@@ -51,10 +59,15 @@ def read(body: bytes) -> JobRecord:
         Unreadable: it is none of ours, or of a newer version.
     """
     try:
-        fields = json.loads(body)
+        fields = _parse(body)
         if fields.pop("format") > FORMAT:
             raise Unreadable("a newer version wrote it")
-        return JobRecord(**{**DEFAULTS, **fields})
+        if not fields.keys() >= _NEEDED:
+            raise Unreadable(f"it lacks {sorted(_NEEDED - fields.keys())}")
+        values = _BLANK.copy()
+        for name, value in fields.items():
+            values[_PLACES[name]] = value
+        return JobRecord._make(values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unreadable(f"it is no message of a job: {error!r}"[:300]) from error
 
@@ -64,10 +77,31 @@ def message_id(job_id: str) -> str | None:
     return job_id if len(job_id.encode()) <= ID_BYTES_MAX else None
 
 
-def _pack(job: JobRecord, left_out: frozenset[str]) -> bytes:
-    fields = {
-        name: value
-        for name, value in zip(JobRecord._fields, job, strict=True)
-        if name not in left_out and (name not in DEFAULTS or value != DEFAULTS[name])
-    }
-    return json.dumps({"format": FORMAT, **fields}, separators=(",", ":")).encode()
+def _said(*, without: frozenset[str]) -> list[tuple[int, str, Any]]:
+    """The place, the name and the default of each field that a message has."""
+    nothing = object()
+    return [(place, name, DEFAULTS.get(name, nothing)) for name, place in _PLACES.items() if name not in without]
+
+
+_OF_WAITING = _said(without=UNREAD)
+_OF_ENDED = _said(without=frozenset(("no", "told")))
+
+
+def _pack(job: JobRecord, said: list[tuple[int, str, Any]]) -> bytes:
+    fields: dict[str, Any] = {"format": FORMAT}
+    for place, name, default in said:
+        value = job[place]
+        if value is not default and value != default:
+            fields[name] = value
+    try:
+        return _encoder.encode(fields)
+    except UnicodeEncodeError:
+        # Half a surrogate pair, in an error's text say, that only escapes can carry.
+        return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return _decoder.decode(body)
+    except msgspec.DecodeError:
+        return json.loads(body)

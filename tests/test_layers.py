@@ -32,7 +32,7 @@ LAYERS = (
 HOMES = {
     "croniter": {"cron.py"},
     "structlog": {"log.py", "outlets.py", "logfile.py"},
-    "msgspec": {"codec.py", "payload.py", "jsonline.py", "history/", "testing/paper.py"},
+    "msgspec": {"codec.py", "payload.py", "jsonline.py", "history/", "rabbit/wire.py", "testing/paper.py"},
     "rich": {"cli/"},
     "sqlite3": {"stores/", "testing/"},
     "pika": {"rabbit/pika_link.py", "rabbit/pika_side.py", "rabbit/pika_reasons.py"},

@@ -41,7 +41,7 @@ class PatientTurn(RabbitTurn):
         return super().claim(want)
 
     def open_claims_of_all(self):
-        return [held.job for held in self._store.deliveries.held.values()]
+        return [held.job for held in self._store.deliveries.held]
 
 
 class PatientStore(RabbitStore):
@@ -103,6 +103,6 @@ def test_an_ending_that_can_be_told_to_nobody_is_recorded_all_the_same():
         done = turn.settle(claimed, SUCCEEDED, DONE)
 
     assert done.state == "done"
-    assert store.deliveries.held == {}
+    assert list(store.deliveries.held) == []
     assert not server.queues[job_queue("work").name].ready
     store.close()
