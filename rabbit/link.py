@@ -145,8 +145,12 @@ class Link(Protocol):
     def settle(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
         """Acknowledge deliveries, and give others back to their queue."""
 
-    def consume(self, session: int, queue: str, consumer: str, *, prefetch: int) -> None:
-        """Have messages delivered, at most `prefetch` of this consumer's unacknowledged at a time."""
+    def consume(self, session: int, queue: str, consumer: str, *, prefetch: int, apart: bool = False) -> None:
+        """Have messages delivered, at most `prefetch` of this consumer's unacknowledged at a time.
+
+        Args:
+            apart: they are not worked off in their order, so that others, who are, should not wait among them.
+        """
 
     def cancel(self, session: int, consumer: str) -> None:
         """Have no more delivered to this consumer. What was delivered stays its own until it is settled."""

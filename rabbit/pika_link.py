@@ -1,8 +1,9 @@
 """The connection to a real RabbitMQ: this file, and its two neighbours, alone know pika.
 
-One thread has the connection and its event loop; every call is handed to it. There are two channels: on one jobs are
-published, delivered and acknowledged, so that losing it loses all of that together; on the other queues are declared,
-because the server closes a channel that asked for something it will not do.
+One thread has the connection and its event loop; every call is handed to it. There are three channels: on one jobs are
+published, delivered and acknowledged; on another is delivered what is not worked off in its order, so that jobs, which
+mostly are, can be acknowledged at one stroke. Losing one of these two loses all of that together. On the third queues
+are declared, because the server closes a channel that asked for something it will not do.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ class PikaLink:
         self._ears: Ears | None = None
         self._connection: SelectConnection | None = None
         self._work: Channel | None = None
+        self._apart: Channel | None = None
+        self._delivered: dict[int, None] = {}
         self._side = Side(address, self._do)
         self._session = 0
         self._number = 0
@@ -177,13 +180,23 @@ class PikaLink:
         channel.add_on_close_callback(self._work_closed)
         channel.add_on_return_callback(self._returned)
         channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(str(frame.method.consumer_tag)))
-        channel.confirm_delivery(
-            self._confirmed, callback=lambda _: self._side.open(self._connection, self._begin_session)
-        )
+        channel.confirm_delivery(self._confirmed, callback=lambda _: self._open_apart())
+
+    def _open_apart(self) -> None:
+        connection = self._connection
+        if connection is not None and connection.is_open:
+            connection.channel(on_open_callback=self._apart_opened)
+
+    def _apart_opened(self, channel: Channel) -> None:
+        self._apart = channel
+        channel.add_on_close_callback(self._work_closed)
+        channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(str(frame.method.consumer_tag)))
+        self._side.open(self._connection, self._begin_session)
 
     def _begin_session(self) -> None:
         self._session += 1
         self._number = 0
+        self._delivered.clear()
         assert self._ears is not None
         self._ears.blocked(None)
         self._ears.connected(self._session)
@@ -198,14 +211,14 @@ class PikaLink:
 
     def _work_closed(self, channel: Channel, error: BaseException) -> None:
         connection = self._connection
-        if channel is self._work and connection is not None and connection.is_open:
-            # What was on it is lost together, so the session is over.
+        if channel in (self._work, self._apart) and connection is not None and connection.is_open:
+            # What was on them is lost together, so the session is over.
             self._failure = why(error, self._address)
-            connection.close(200, "the work channel was closed")
+            connection.close(200, "a channel was closed")
 
     def _end_session(self) -> None:
         """Everybody who waits is told."""
-        self._connection = self._work = None
+        self._connection = self._work = self._apart = None
         reason, refused = self._failure
         lost = LinkLost(reason)
         sendings = {id(sending): sending for sending, _ in self._unconfirmed.values()}
@@ -294,21 +307,49 @@ class PikaLink:
 
     def settle(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
         def call() -> None:
-            if session == self._session and self._work is not None:
-                for tag in acks:
-                    self._work.basic_ack(tag)
-                for tag in requeue:
-                    self._work.basic_nack(tag, requeue=True)
+            if session == self._session:
+                self._acknowledge(acks)
+                self._give_back(requeue)
 
         if acks or requeue:
             self._do(call)
 
-    def consume(self, session: int, queue: str, consumer: str, *, prefetch: int) -> None:
+    def _acknowledge(self, tags: Sequence[int]) -> None:
+        """In as few frames as can be: one for all up to the first delivery that is not settled."""
+        work, apart = self._work, self._apart
+        assert work is not None and apart is not None
+        wanted = {tag for tag in tags if tag > 0}
+        upto = 0
+        for tag in self._delivered:
+            if tag not in wanted:
+                break
+            upto = tag
+        if upto:
+            work.basic_ack(upto, multiple=True)
+        for tag in tags:
+            if tag < 0:
+                apart.basic_ack(-tag)
+                continue
+            self._delivered.pop(tag, None)
+            if tag > upto:
+                work.basic_ack(tag)
+
+    def _give_back(self, tags: Sequence[int]) -> None:
+        work, apart = self._work, self._apart
+        assert work is not None and apart is not None
+        for tag in tags:
+            self._delivered.pop(tag, None)
+            if tag > 0:
+                work.basic_nack(tag, requeue=True)
+            else:
+                apart.basic_nack(-tag, requeue=True)
+
+    def consume(self, session: int, queue: str, consumer: str, *, prefetch: int, apart: bool = False) -> None:
         def call() -> None:
-            work = self._work
-            if session == self._session and work is not None:
-                work.basic_qos(prefetch_count=prefetch)
-                work.basic_consume(queue, self._deliver, consumer_tag=consumer)
+            channel = self._apart if apart else self._work
+            if session == self._session and channel is not None:
+                channel.basic_qos(prefetch_count=prefetch)
+                channel.basic_consume(queue, self._deliver, consumer_tag=consumer)
 
         self._do(call)
 
@@ -322,10 +363,16 @@ class PikaLink:
     def _deliver(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
         headers = properties.headers or {}
         assert self._ears is not None
+        tag = method.delivery_tag
+        if channel is self._apart:
+            # Each channel counts from 1.
+            tag = -tag
+        else:
+            self._delivered[tag] = None
         self._ears.arrived(
             Arrival(
                 session=self._session,
-                tag=method.delivery_tag,
+                tag=tag,
                 consumer=method.consumer_tag,
                 body=body,
                 redeliveries=int(headers.get("x-delivery-count", int(method.redelivered))),

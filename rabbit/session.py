@@ -295,15 +295,15 @@ class Session:
         results = self._have_results()
         self.results_name = None if results is None else results.name
         consume = self._link.consume
-        consume(session, news.name, f"news-{number}", prefetch=NEWS_PREFETCH)
+        consume(session, news.name, f"news-{number}", prefetch=NEWS_PREFETCH, apart=True)
         if results is not None:
-            consume(session, results.name, f"results-{number}", prefetch=RESULTS_PREFETCH)
+            consume(session, results.name, f"results-{number}", prefetch=RESULTS_PREFETCH, apart=True)
         hello = f"{self._id}-{next(self._sequence)}"
         answered: Future[None] = self._seams.future()
         self._own[hello] = answered
         self._await(self._link.send([message({"is": "hello", "by": hello, "to": news.name})]))
         if not self._ledger.is_read:
-            consume(session, topology.LEDGER, f"ledger-{number}", prefetch=LEDGER_PREFETCH)
+            consume(session, topology.LEDGER, f"ledger-{number}", prefetch=LEDGER_PREFETCH, apart=True)
         self._await(answered)
         self._prepared = session
 

@@ -215,7 +215,7 @@ class ModelLink:
             self._server.soon(lambda: self._server.pump(found[0]))
         return found
 
-    def consume(self, session: int, queue: str, consumer: str, *, prefetch: int) -> None:
+    def consume(self, session: int, queue: str, consumer: str, *, prefetch: int, apart: bool = False) -> None:
         def do() -> None:
             found = self._server.queues.get(queue)
             if found is None:

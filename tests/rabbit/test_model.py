@@ -59,11 +59,12 @@ class Player:
         self.link.setup(wanted).result(SECONDS_MAX)
 
     def publish(self, *bodies: str, **options: Any) -> Any:
-        messages = [Message("", options.pop("key", JOBS.name), body.encode(), **options) for body in bodies]
+        key = options.pop("key", JOBS.name)
+        messages = [Message("", key, body.encode(), **options) for body in bodies]
         return self.link.send(messages).result(SECONDS_MAX)
 
-    def consume(self, tag: str, prefetch: int, queue: str = JOBS.name) -> None:
-        self.link.consume(self.session, queue, tag, prefetch=prefetch)
+    def consume(self, tag: str, prefetch: int, queue: str = JOBS.name, *, apart: bool = False) -> None:
+        self.link.consume(self.session, queue, tag, prefetch=prefetch, apart=apart)
 
     def take(self, count: int) -> list[Arrival]:
         return [self.ears.arrivals.get(timeout=SECONDS_MAX) for _ in range(count)]
@@ -169,6 +170,56 @@ def test_a_consumer_that_ended_keeps_what_it_has_and_gets_no_more(player) -> Non
     one.consume("second", 5)
 
     assert (nothing, bodies(one.take(1))) == (True, ["b"])
+
+
+def test_what_is_settled_out_of_its_order_leaves_the_others_as_they_were(player) -> None:
+    one, other = player(), player()
+    one.have(JOBS)
+    one.publish("a", "b", "c", "d")
+    one.consume("first", 4)
+    a, _, c, _ = one.take(4)
+
+    one.link.settle(one.session, [c.tag])
+    one.link.settle(one.session, [a.tag])
+    one.link.stop()
+    other.consume("second", 5)
+
+    assert (sorted(bodies(other.take(2))), other.has_nothing()) == (["b", "d"], True)
+
+
+def test_what_was_given_back_keeps_nobody_from_settling_what_came_after_it(player) -> None:
+    one, other = player(), player()
+    one.have(JOBS)
+    one.publish("a", "b", "c", "d")
+    one.consume("first", 4)
+    a, b, c, _ = one.take(4)
+
+    one.link.cancel(one.session, "first")
+    one.link.settle(one.session, [], [a.tag])
+    one.link.settle(one.session, [b.tag, c.tag])
+    one.link.stop()
+    other.consume("second", 5)
+
+    assert (sorted(bodies(other.take(2))), other.has_nothing()) == (["a", "d"], True)
+
+
+def test_what_is_held_apart_is_settled_apart(player) -> None:
+    one, other = player(), player()
+    apart = QueueSpec(name="apart", arguments=topology.QUORUM)
+    one.have(JOBS, apart)
+    one.publish("kept", "gone", key="apart")
+    one.publish("a", "b", "c")
+    one.consume("apart", 5, "apart", apart=True)
+    _, gone = one.take(2)
+    one.consume("first", 5)
+    a, b, _ = one.take(3)
+
+    one.link.settle(one.session, [a.tag, b.tag, gone.tag])
+    one.link.stop()
+    other.consume("second", 5, "apart")
+    other.consume("third", 5)
+
+    assert (sorted(bodies(other.take(2))), other.has_nothing()) == (["c", "kept"], True)
 
 
 def test_only_one_consumer_is_active_where_only_one_may_and_the_next_takes_over(player) -> None:
