@@ -90,6 +90,8 @@ class PikaLink:
         self._session = 0
         self._number = 0
         self._unconfirmed: dict[int, tuple[_Sending, int]] = {}
+        # Handed over, and not begun yet: a loop that ends begins nothing more.
+        self._handed: dict[Future[Any], None] = {}
         self._failure: tuple[str, bool] = ("", False)
 
     # --- connecting: on the link's own thread ---------------------------------------------------------------
@@ -226,31 +228,42 @@ class PikaLink:
         for sending in sendings.values():
             answer(sending.future, None, lost)
         self._side.end(lost)
+        for future in list(self._handed):
+            self._drop(future, lost)
         if self._ears is not None and not self._stopping.is_set():
             self._ears.lost(self._session, reason, refused=refused)
 
     # --- calls: from any thread, done on the link's -----------------------------------------------------------
 
     def _do(self, call: Callable[[], None], future: Future[Any] | None = None) -> None:
-        connection = self._connection
+        connection, lost = self._connection, LinkLost("the connection was lost")
 
         def safely() -> None:
             if connection is not self._connection or self._work is None or not self._work.is_open:
-                if future is not None:
-                    answer(future, None, LinkLost("the connection was lost"))
+                self._drop(future, lost)
                 return
+            if future is not None:
+                self._handed.pop(future, None)
             call()
 
         if connection is None:
-            if future is not None:
-                answer(future, None, LinkLost("there is no connection"))
+            self._drop(future, LinkLost("there is no connection"))
             return
+        if future is not None:
+            self._handed[future] = None
         try:
             connection.ioloop.add_callback_threadsafe(safely)
         except Exception:
             # The loop was closed in this very moment.
-            if future is not None:
-                answer(future, None, LinkLost("the connection was lost"))
+            self._drop(future, lost)
+        if self._connection is not connection:
+            # The session has ended meanwhile, and may have told those who wait before this one was among them.
+            self._drop(future, lost)
+
+    def _drop(self, future: Future[Any] | None, lost: LinkLost) -> None:
+        if future is not None:
+            self._handed.pop(future, None)
+            answer(future, None, lost)
 
     def send(self, messages: Sequence[Message]) -> Future[Sent]:
         sending = _Sending(len(messages))
