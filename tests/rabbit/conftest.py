@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from .certificates import make_certificates
 from .kit import wipe
+from .network import Place
 from .server import NoServer, Server, free_ports
 
 TLS = """
@@ -35,10 +36,12 @@ def no_server(error: NoServer) -> None:
 
 
 @contextlib.contextmanager
-def own_server(folder: Path, *, nodes: int = 1, configuration: str = "") -> Iterator[Server]:
+def own_server(
+    folder: Path, *, nodes: int = 1, configuration: str = "", places: Sequence[Place] | None = None
+) -> Iterator[Server]:
     """A server for as long as the block lasts; without RabbitMQ the test is skipped."""
     try:
-        server = Server(folder, nodes=nodes, configuration=configuration)
+        server = Server(folder, nodes=nodes, configuration=configuration, places=places)
     except NoServer as error:
         no_server(error)
         raise

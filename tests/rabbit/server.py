@@ -16,9 +16,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 SCRIPTS = "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin"
 APT_LINE = "apt-get install rabbitmq-server"
@@ -27,8 +27,8 @@ STOP_SECONDS_MAX = 60.0
 TRIES_MAX = 3
 
 CONFIGURATION = """
-listeners.tcp.1 = 127.0.0.1:{port}
-loopback_users.guest = true
+listeners.tcp.1 = {address}:{port}
+loopback_users.guest = {is_loopback}
 log.console = false
 log.file.level = info
 vm_memory_high_watermark.relative = 0.6
@@ -49,18 +49,22 @@ class Server:
         folder: an empty one, which it fills.
         nodes: how many make the cluster.
         configuration: more lines for `rabbitmq.conf`.
+        places: of a network, one for each node; the loopback unless given.
 
     Raises:
         NoServer: it is not installed; the message has the line that installs it.
     """
 
-    def __init__(self, folder: Path, *, nodes: int = 1, configuration: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, nodes: int = 1, configuration: str = "", places: Sequence[Any] | None = None
+    ) -> None:
         self._scripts = _scripts()
         self.folder = folder
         self._configuration = configuration
-        self._count = nodes
+        self._places = [("127.0.0.1", ())] * nodes if places is None else places
+        self._is_loopback = places is None
         self._cookie = secrets.token_hex(16)
-        self._epmd: subprocess.Popen[bytes] | None = None
+        self._epmds: list[subprocess.Popen[bytes]] = []
         self._epmd_port = 0
         self.nodes: list[Node] = []
 
@@ -77,16 +81,14 @@ class Server:
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _start(self) -> None:
-        ports = free_ports(1 + 2 * self._count)
+        ports = free_ports(1 + 2 * len(self._places))
         self._epmd_port = ports.pop()
-        env = {**os.environ, "ERL_EPMD_PORT": str(self._epmd_port), "ERL_EPMD_ADDRESS": "127.0.0.1"}
-        self._epmd = subprocess.Popen(["epmd"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        # A node that finds no port mapper starts one that outlives it.
-        wait_for(lambda: connects(self._epmd_port), lambda: self._epmd is not None and self._epmd.poll() is None)
+        for address, command in dict.fromkeys(map(tuple, self._places)):
+            self._start_epmd(address, command)
         attempt = secrets.token_hex(3)
         self.nodes = [
-            Node(self, f"n{number}-{attempt}", ports[2 * number], ports[2 * number + 1])
-            for number in range(self._count)
+            Node(self, f"n{number}-{attempt}", address, command, ports[2 * number], ports[2 * number + 1])
+            for number, (address, command) in enumerate(self._places)
         ]
         for node in self.nodes:
             node.launch()
@@ -97,6 +99,13 @@ class Server:
             node.ctl("join_cluster", self.nodes[0].name)
             node.ctl("start_app")
 
+    def _start_epmd(self, address: str, command: tuple[str, ...]) -> None:
+        """The port mapper of a place. A node that finds none starts one that outlives it."""
+        env = {**os.environ, "ERL_EPMD_PORT": str(self._epmd_port), "ERL_EPMD_ADDRESS": address}
+        epmd = subprocess.Popen([*command, "epmd"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._epmds.append(epmd)
+        wait_for(lambda: connects(self._epmd_port, address), lambda: epmd.poll() is None)
+
     @property
     def url(self) -> str:
         """Where a runtime finds its first node."""
@@ -106,10 +115,10 @@ class Server:
         """Kill whatever still runs. The data is temporary, so nobody waits for a clean end."""
         for node in self.nodes:
             node.kill()
-        if self._epmd is not None:
-            self._epmd.kill()
-            self._epmd.wait()
-            self._epmd = None
+        while self._epmds:
+            epmd = self._epmds.pop()
+            epmd.kill()
+            epmd.wait()
 
     def environment(self, node: Node) -> dict[str, str]:
         """What the scripts of a node need to know."""
@@ -118,7 +127,8 @@ class Server:
             **os.environ,
             "HOME": str(at),
             "RABBITMQ_NODENAME": node.name,
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_USE_LONGNAME": "false" if self._is_loopback else "true",
+            "RABBITMQ_NODE_IP_ADDRESS": node.address,
             "RABBITMQ_NODE_PORT": str(node.port),
             "RABBITMQ_DIST_PORT": str(node.dist_port),
             "RABBITMQ_MNESIA_BASE": str(at / "data"),
@@ -131,7 +141,7 @@ class Server:
             "RABBITMQ_ERLANG_COOKIE": self._cookie,
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
             "ERL_EPMD_PORT": str(self._epmd_port),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_ADDRESS": node.address,
         }
 
     def script(self, name: str) -> str:
@@ -150,7 +160,9 @@ class Server:
     def make_folder(self, node: Node) -> None:
         """Everything that a node finds when it starts."""
         node.folder.mkdir(parents=True, exist_ok=True)
-        text = CONFIGURATION.format(port=node.port, more=self._configuration)
+        text = CONFIGURATION.format(
+            address=node.address, port=node.port, is_loopback=str(self._is_loopback).lower(), more=self._configuration
+        )
         (node.folder / "rabbitmq.conf").write_text(text)
         cookie = node.folder / ".erlang.cookie"
         if not cookie.exists():
@@ -167,9 +179,13 @@ class Server:
 class Node:
     """One node of a server. It may be killed and started again; what it has stored stays."""
 
-    def __init__(self, server: Server, short: str, port: int, dist_port: int) -> None:
+    def __init__(
+        self, server: Server, short: str, address: str, command: tuple[str, ...], port: int, dist_port: int
+    ) -> None:
         self._server = server
-        self.name = f"{short}@localhost"
+        self.name = f"{short}@{address if command else 'localhost'}"
+        self.address = address
+        self._command = command
         self.port = port
         self.dist_port = dist_port
         self.folder = server.folder / short
@@ -178,7 +194,7 @@ class Node:
     @property
     def url(self) -> str:
         """Where a runtime finds it."""
-        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+        return f"amqp://guest:guest@{self.address}:{self.port}/"
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
@@ -190,7 +206,7 @@ class Node:
         self._server.make_folder(self)
         with (self.folder / "console").open("ab") as console:
             self._process = subprocess.Popen(
-                [self._server.script("rabbitmq-server")],
+                [*self._command, self._server.script("rabbitmq-server")],
                 env=self._server.environment(self),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -211,7 +227,7 @@ class Node:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as probe:
+            with socket.create_connection((self.address, self.port), timeout=1.0) as probe:
                 probe.settimeout(5.0)
                 # A wrong header is answered with the right one as soon as the listener works.
                 probe.sendall(b"AMQP\x00\x00\x00\x00")
@@ -256,7 +272,7 @@ class Node:
             RuntimeError: it said no.
         """
         done = subprocess.run(
-            [self._server.script("rabbitmqctl"), "-q", "-n", self.name, *arguments],
+            [*self._command, self._server.script("rabbitmqctl"), "-q", "-n", self.name, *arguments],
             env=self._server.environment(self),
             capture_output=True,
             text=True,
@@ -283,10 +299,10 @@ def wait_for(check: Callable[[], bool], is_alive: Callable[[], bool]) -> bool:
     return found
 
 
-def connects(port: int) -> bool:
-    """Whether somebody listens on a port of the loopback."""
+def connects(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether somebody listens on a port."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+        socket.create_connection((address, port), timeout=1.0).close()
     except OSError:
         return False
     return True

@@ -1,7 +1,8 @@
-"""Three nodes: the one that leads a queue is killed under load; one is cut off and comes back."""
+"""Three nodes: one that leads a queue is killed under load, hangs, or is cut off from the others, and comes back."""
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import time
@@ -13,12 +14,16 @@ import pytest
 from ..faults.kit import TORTURE, count, eventually
 from .conftest import own_server
 from .kit import Effects, Fleet, Producer, finish, left_in
+from .network import Network, NoNetwork
 from .server import Node, Server
 
 pytestmark = pytest.mark.skipif(not TORTURE, reason="takes three servers and some minutes; set LAMPLIGHTER_TORTURE=1")
 
 PAUSE_SECONDS_MAX = ENDED_SECONDS_MAX = 400.0
 """Retries that were on their way down the ladder when a node died have been seen to come more than a minute late."""
+
+CUT_JOBS, CUTS = 10_000, 2
+"""How many jobs are on their way while nodes are cut off, and how often one is: each cut may take minutes."""
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +34,23 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def parted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Network]]:
+    """Three nodes, each in a network namespace of its own."""
+    with contextlib.ExitStack() as stack:
+        try:
+            network = stack.enter_context(Network(3))
+        except NoNetwork as error:
+            pytest.skip(str(error))
+        folder = tmp_path_factory.mktemp("parted")
+        server = own_server(folder, nodes=3, configuration="net_ticktime = 5", places=network.places)
+        yield stack.enter_context(server), network
+
+
 def url_of(server: Server) -> str:
     """All nodes: a runtime takes any of them."""
-    return f"amqp://guest:guest@{','.join(f'127.0.0.1:{node.port}' for node in server.nodes)}/?heartbeat=5"
+    nodes = ",".join(f"{node.address}:{node.port}" for node in server.nodes)
+    return f"amqp://guest:guest@{nodes}/?heartbeat=5"
 
 
 def leader_of(server: Server, queue: str) -> Node:
@@ -89,3 +108,51 @@ def test_a_node_that_hangs_is_left_behind_and_nothing_confirmed_is_lost(cluster:
         finish(fleet, producer, effects, ENDED_SECONDS_MAX)
     assert left_in(cluster.nodes[0].url, "work") == 0
     print(f"\n{jobs} jobs, one node hung for {pause:.1f} s: {effects.repeated()} jobs run again")
+
+
+@pytest.mark.timeout(1800)
+def test_the_node_that_leads_a_queue_is_cut_off_from_its_peers_under_load_and_nothing_confirmed_is_lost(
+    parted: tuple[Server, Network], tmp_path: Path
+) -> None:
+    cluster, network = parted
+    effects, pauses, others = Effects(tmp_path / "effects"), list[float](), list[float]()
+    with Fleet(url_of(cluster), effects, tmp_path) as fleet, Producer(url_of(cluster), CUT_JOBS, tmp_path) as producer:
+        fleet.start(2)
+        for done in range(CUTS):
+            while producer.accepted < CUT_JOBS * (done + 1) // (CUTS + 2):
+                producer.listen(0.2)
+            number = cluster.nodes.index(leader_of(cluster, "lamplighter.job.work"))
+            # What it has accepted while nobody listened was accepted before.
+            producer.listen(0.2)
+            before, accepted, began = len(effects.lines("end")), producer.accepted, time.monotonic()
+            network.part(number)
+            try:
+                enough = min(before + 50, CUT_JOBS)
+                eventually(lambda: len(effects.lines("end")) >= enough, PAUSE_SECONDS_MAX, what="work beside the cut")  # noqa: B023
+                pauses.append(time.monotonic() - began)
+                while producer.accepted == accepted and producer.accepted < CUT_JOBS:
+                    producer.listen(0.2)
+                others.append(time.monotonic() - began)
+                # Long enough for the others to have noticed, and for what was cut off to have stopped.
+                eventually(lambda: len(running(cluster, 1 if number == 0 else 0)) == 2, what="two nodes")  # noqa: B023
+            finally:
+                network.unite(number)
+            eventually(lambda: len(running(cluster, number)) == 3, PAUSE_SECONDS_MAX, what="a whole cluster")  # noqa: B023
+        finish(fleet, producer, effects, ENDED_SECONDS_MAX)
+    assert left_in(cluster.nodes[0].url, "work") == 0
+    print(
+        f"\n{CUT_JOBS} jobs, {CUTS} leaders of the queue cut off from their peers: 50 more jobs had ended "
+        f"{', '.join(f'{pause:.1f}' for pause in pauses)} s after each, another was accepted after "
+        f"{', '.join(f'{pause:.1f}' for pause in others)} s; {effects.repeated()} jobs run again"
+    )
+
+
+RUNNING = 'io:format("~s", [lists:join(" ", [atom_to_list(Node) || Node <- rabbit_nodes:list_running()])]).'
+
+
+def running(server: Server, number: int) -> list[str]:
+    """The nodes that one of them sees; none while it is stopped itself."""
+    try:
+        return server.nodes[number].ctl("eval", RUNNING).splitlines()[0].split()
+    except RuntimeError:
+        return []
