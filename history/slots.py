@@ -32,6 +32,9 @@ NAMED_SLOTS_MAX = 100
 TOLD_KEPT_MAX = 1_000
 """Slots that only recoveries tell, the newest."""
 
+ENDINGS = ("job.done", "job.dead")
+"""They name a job's slot too, but in another order than that of the slots."""
+
 SLOT = re.compile(r"\d+(\.\d+)?")
 """What the id of a slot's job ends with."""
 
@@ -144,16 +147,18 @@ class SlotFold:
             self._findings.say("slot without an account", says, other[1], line)
             return
         earlier = known.fired.get(slot)
-        if earlier is not None:
-            if earlier[0] != job_id:
-                says = f"slot {slot} of schedule {line.schedule} fired for job {earlier[0]} and for job {job_id}"
-                self._findings.say("fired twice", says, earlier[1], line)
+        if earlier is not None and earlier[0] != job_id:
+            says = f"slot {slot} of schedule {line.schedule} fired for job {earlier[0]} and for job {job_id}"
+            self._findings.say("fired twice", says, earlier[1], line)
+            return
+        # Another host may have ended a job before the one that fired it has said so.
+        if earlier is not None and (line.event in ENDINGS or earlier[1].event not in ENDINGS):
             return
         known.fired[slot], known.slot_of[job_id] = (job_id, line), (slot, line)
-        self.accounted += 1
+        self.accounted += earlier is None
         if len(known.fired) > FIRED_KEPT_MAX:
             known.slot_of.pop(known.fired.popitem(last=False)[1][0], None)
-        if line.event not in ("job.done", "job.dead"):
+        if line.event not in ENDINGS:
             self._check_is_slot(known, line, slot)
             self._account(known, slot, slot, line)
 

@@ -384,6 +384,19 @@ def test_a_slot_that_passed_unmentioned_is_found():
     assert "slot 1020.0 of schedule s neither fired nor was skipped" in finding.says
 
 
+def test_a_slot_whose_job_another_host_has_ended_before_the_first_says_that_it_fired_is_accounted_for():
+    story = fired(fired(fired(added(), 1010.0), 1020.0), 1030.0)
+    other = Story("b2", 3).move("job.claimed", "queued", 1, 0, "s-1020")
+    other.move("job.done", "running", 1, 1, "s-1020", revs=[2, 4, 5], schedule="s", slot=1020.0)
+    other.said("runtime.stopped", interrupted=0)
+    fired_late = index_of(story.lines, "job.queued", job_id="s-1020")
+
+    report = audited([*story.lines[:fired_late], *other.lines, *story.lines[fired_late:]])
+
+    assert report.ok, report.findings
+    assert report.slots == 3
+
+
 def test_a_range_of_skipped_slots_accounts_for_all_of_them():
     story = fired(added(), 1010.0)
     story.said("slot.skipped", schedule="s", slot=1020.0, last=1090.0, count=8, job_name="n", reason="paused")
