@@ -1,9 +1,10 @@
 """The connection to a real RabbitMQ: this file, and its two neighbours, alone know pika.
 
-One thread has the connection and its event loop; every call is handed to it. There are three channels: on one jobs are
+One thread has the connection and its event loop; every call is handed to it. There are four channels: on one jobs are
 published, delivered and acknowledged; on another is delivered what is not worked off in its order, so that jobs, which
-mostly are, can be acknowledged at one stroke. Losing one of these two loses all of that together. On the third queues
-are declared, because the server closes a channel that asked for something it will not do.
+mostly are, can be acknowledged at one stroke. Losing one of these two loses all of that together. On the other two is
+asked, because the server closes a channel that asked for something it will not do: queues are declared on one, and
+messages are taken aside on the other, where the next question waits until it is known what becomes of them.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class PikaLink:
         self._work: Channel | None = None
         self._apart: Channel | None = None
         self._delivered: dict[int, None] = {}
-        self._side = Side(address, self._do)
+        self._side, self._aside = Side(address, self._do), Side(address, self._do)
         self._session = 0
         self._number = 0
         self._unconfirmed: dict[int, tuple[_Sending, int]] = {}
@@ -193,7 +194,8 @@ class PikaLink:
         self._apart = channel
         channel.add_on_close_callback(self._work_closed)
         channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(str(frame.method.consumer_tag)))
-        self._side.open(self._connection, self._begin_session)
+        connection = self._connection
+        self._side.open(connection, lambda: self._aside.open(connection, self._begin_session))
 
     def _begin_session(self) -> None:
         self._session += 1
@@ -227,7 +229,8 @@ class PikaLink:
         self._unconfirmed.clear()
         for sending in sendings.values():
             answer(sending.future, None, lost)
-        self._side.end(lost)
+        for side in (self._side, self._aside):
+            side.end(lost)
         for future in list(self._handed):
             self._drop(future, lost)
         if self._ears is not None and not self._stopping.is_set():
@@ -402,7 +405,7 @@ class PikaLink:
         assert self._ears is not None
         self._ears.blocked(None if reason is None else str(reason))
 
-    # --- what is asked on the other channel -------------------------------------------------------------------
+    # --- what is asked on the other channels ------------------------------------------------------------------
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
         return self._side.setup(wanted)
@@ -411,4 +414,4 @@ class PikaLink:
         return self._side.look(queue)
 
     def fetch(self, queue: str, most: int) -> Future[Fetched]:
-        return self._side.fetch(queue, most)
+        return self._aside.fetch(queue, most)

@@ -1,4 +1,4 @@
-"""The channel on which a link asks: it declares, looks and fetches, one question after the other.
+"""A channel on which a link asks: it declares, looks or fetches, one question after the other.
 
 It is apart from the channel of jobs, because the server closes a channel that asked for something it will not do.
 """
@@ -101,6 +101,9 @@ class Side:
                 """Acknowledge those of these indexes; a closed channel gives the others back."""
 
                 def end() -> None:
+                    if channel is not self._channel:
+                        # Its session is over, and with it all of them were given back.
+                        return
                     for index in wanted:
                         channel.basic_ack(taken[index][0])
                     channel.close()

@@ -174,7 +174,8 @@ class RabbitStore(Session):
             redo(flight.ops.changes)
         except (LinkLost, Refused):
             # What was published may be there or not; what is asked for again is published again.
-            pass
+            for job_id in list(self._found_dead):
+                self.put_back(job_id)
         self._flight = None
 
     def changed(self) -> bool:
@@ -297,6 +298,11 @@ class RabbitStore(Session):
         found = self._found_dead.pop(job_id, None)
         if found is not None:
             found[0].done(())
+
+    def give_up(self, job_id: str) -> None:
+        """The turn that has found a dead job is given up. One whose outcome is unknown decides when it is known."""
+        if self._flight is None:
+            self.put_back(job_id)
 
     def prune_slots(self, before: Instant, batch: int) -> int:
         """Drop what is remembered of old slots."""

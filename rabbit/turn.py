@@ -176,9 +176,13 @@ class RabbitTurn(ClaimTurn, SlotTurn):
 
     def _remember(self, record: JobRecord) -> None:
         queued = self._store.queued
+        before = queued.get(record.id)
         queued.put(record.id, record)
 
-        self._change(lambda: queued.pop(record.id), lambda: queued.put(record.id, record))
+        def undo() -> None:
+            queued.pop(record.id) if before is None else queued.put(record.id, before)
+
+        self._change(undo, lambda: queued.put(record.id, record))
 
     def job(self, job_id: str) -> JobRecord | None:
         held = self._store.deliveries.held_of(job_id)
@@ -193,7 +197,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             raise not_supported("remove")
         # It goes back unless this turn takes it.
         self.ops.done.append(lambda: self._store.put_back(job_id))
-        self._change(lambda: self._store.put_back(job_id))
+        self._change(lambda: self._store.give_up(job_id))
         return dead
 
     def first_due(self, name: str) -> Instant | None:
@@ -305,6 +309,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         if held is None:
             self._store.endings.pop(job.id)
             self._publish(step.job, run_at - self.now, self._store.results_name)
+            self._remember(step.job)
             self.ops.done.insert(0, lambda: self._store.take_away(job.id))
             self.transitions.append(step)
         elif held.is_lost:

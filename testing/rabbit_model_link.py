@@ -40,6 +40,7 @@ class ModelLink:
         self.session = 0
         self._tags = count(1)
         self._unacked: dict[int, tuple[ModelQueue, Stored, ModelConsumer]] = {}
+        self._aside: dict[int, tuple[ModelQueue, list[Stored]]] = {}
         self._pending: dict[int, Future[Any]] = {}
         self._held_up: deque[Callable[[], object]] = deque()
         self._out: deque[Callable[[], object]] = deque()
@@ -90,6 +91,8 @@ class ModelLink:
         for queue, stored, _ in self._unacked.values():
             self._server.give_back(queue, stored)
         self._unacked.clear()
+        for key in list(self._aside):
+            self._give_back_aside(key)
         pending, self._pending = self._pending, {}
         for future in pending.values() if self._is_alive() else ():
             answer(future, None, LinkLost(reason))
@@ -256,16 +259,22 @@ class ModelLink:
                 self._to_client(lambda: self._tell(key, None, Refused(f"no queue {queue}", NOT_FOUND)))
                 return
             taken = [found.ready.popleft() for _ in range(min(most, len(found.ready)))]
+            self._aside[key] = found, taken
 
             def done(indexes: Sequence[int]) -> None:
-                for index, stored in enumerate(taken):
-                    if index not in indexes:
-                        self._server.give_back(found, stored)
+                self._give_back_aside(key, indexes)
 
             self._to_client(lambda: self._tell(key, Fetched([one.message.body for one in taken], done)))
 
         self._to_server(do)
         return future
+
+    def _give_back_aside(self, key: int, wanted: Sequence[int] = ()) -> None:
+        """Give back what was taken aside, but for what is wanted; a session's end has given back all of it."""
+        queue, taken = self._aside.pop(key, (None, ()))
+        for index, stored in enumerate(taken):
+            if queue is not None and index not in wanted:
+                self._server.give_back(queue, stored)
 
     # --- what the server tells ------------------------------------------------------------------------------
 

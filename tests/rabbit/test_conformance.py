@@ -14,10 +14,11 @@ from lamplighter.rabbit.address import parse_address
 from lamplighter.rabbit.pika_link import PikaLink
 from lamplighter.rabbit.session import Seams
 from lamplighter.rabbit.store import CANNOT, RabbitStore
-from lamplighter.rabbit.topology import job_queue
+from lamplighter.rabbit.topology import DEAD, job_queue
 from lamplighter.rabbit.turn import RabbitTurn
+from lamplighter.stores.base import CommitUnknown
 from lamplighter.testing import StoreConformance
-from lamplighter.testing.conformance_kit import DONE, NOW, SUCCEEDED, new, put, take
+from lamplighter.testing.conformance_kit import DONE, FAILED, NOW, SUCCEEDED, new, put, take
 from lamplighter.testing.rabbit_model import ModelServer
 from lamplighter.testing.rabbit_model_link import ModelLink
 
@@ -105,4 +106,34 @@ def test_an_ending_that_can_be_told_to_nobody_is_recorded_all_the_same():
     assert done.state == "done"
     assert list(store.deliveries.held) == []
     assert not server.queues[job_queue("work").name].ready
+    store.close()
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+def test_a_revival_that_is_not_confirmed_in_time_holds_once_it_is_and_leaves_the_job_dead_if_it_never_is(is_confirmed):
+    """The next turn crashed: the doubtful one had let go of the dead job that it was to take away."""
+    server = ModelServer()
+    link = ModelLink(server)
+    store = PatientStore("amqp://model", link, seams=seams())
+    store.open()
+    put(store, new("a"))
+    (claimed,) = take(store)
+    with store.turn("b", NOW) as turn:
+        turn.settle(claimed, FAILED, DONE._replace(state="dead", event="job.dead"))
+
+    with pytest.raises(CommitUnknown), store.turn("b", NOW) as turn:
+        turn.requeue(turn.find("a"), NOW)
+        server.set_alarm("low on memory")
+    if not is_confirmed:
+        link.lose("the connection was cut")
+        server.let_pass(1.0)
+    server.set_alarm(None)
+    with store.turn("b", NOW):
+        """What was in doubt is decided."""
+
+    assert [one.id for one in store.list(name=None, state="dead", limit=9, before=None)] == (
+        [] if is_confirmed else ["a"]
+    )
+    assert len(server.queues[DEAD].ready) == (not is_confirmed)
+    assert [one.claim_no for one in take(store)] == ([2] if is_confirmed else [])
     store.close()

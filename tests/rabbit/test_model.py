@@ -293,6 +293,39 @@ def test_what_was_taken_aside_goes_back_but_for_what_is_wanted(player) -> None:
     assert one.has_nothing()
 
 
+def test_queues_can_be_declared_while_messages_are_taken_aside(player) -> None:
+    """A runtime that revived a dead job, of a name that it had never declared, waited for itself."""
+    one = player()
+    one.have(JOBS)
+    one.publish("a")
+    fetched = one.link.fetch(JOBS.name, 10).result(SECONDS_MAX)
+
+    one.have(QueueSpec(name="another", arguments=topology.QUORUM))
+
+    fetched.done((0,))
+    assert one.link.look("another").result(SECONDS_MAX) == (0, 0)
+    assert one.link.fetch(JOBS.name, 10).result(SECONDS_MAX).bodies == []
+
+
+def test_what_was_taken_aside_goes_back_with_its_session_and_what_is_said_of_it_later_changes_nothing(player) -> None:
+    one = player()
+    one.have(JOBS)
+    one.publish("a")
+    fetched = one.link.fetch(JOBS.name, 10).result(SECONDS_MAX)
+    one.link.consume(one.session, "nowhere", "lost", prefetch=1)
+    if player.model is not None:
+        player.model.let_pass(1.0)
+    session = one.ears.sessions.get(timeout=SECONDS_MAX)
+
+    fetched.done((0,))
+    again = one.link.fetch(JOBS.name, 10).result(SECONDS_MAX)
+
+    assert again.bodies == [b"a"]
+    again.done((0,))
+    assert one.link.fetch(JOBS.name, 10).result(SECONDS_MAX).bodies == []
+    assert (session, one.ears.sessions.empty()) == (one.session + 1, True)
+
+
 def test_a_link_that_was_stopped_says_so(player) -> None:
     one = player()
     one.link.stop()
