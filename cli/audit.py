@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from ..errors import UsageError
 from ..history.findings import Finding, Report
 from ..history.parting import audit_logs
 from ..history.store import StoreView
@@ -32,6 +33,13 @@ def add_to(subparsers: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     """Audit; the exit code."""
     paths = log_paths(given.logs)
+    scheme, is_url, _ = (given.store or "").partition("://")
+    if is_url:
+        # The rest of it is not shown: it may hold a password.
+        raise UsageError(
+            f"expected the path of a store's file, got: {scheme}://...; a RabbitMQ keeps no table that a log could be "
+            "compared with: audit its logs without --store"
+        )
     store = StoreView(given.store) if given.store else None
     report = audit_logs(paths, store)
     code = 0 if report.ok and report.lines else 1

@@ -212,6 +212,15 @@ def test_a_mistake_exits_with_2_and_says_what_was_expected(log, tmp_path, capsys
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("scheme", ["amqp", "amqps", "ampq"])
+def test_an_audit_does_not_show_the_password_of_a_server_that_it_is_to_compare_with(log, capsys, scheme):
+    assert main(["audit", log, "--store", f"{scheme}://ada:s3cr3t@host/v"]) == 2
+
+    said = capsys.readouterr()
+    assert f"got: {scheme}://...; a RabbitMQ keeps no table" in said.err
+    assert "s3cr3t" not in said.out + said.err
+
+
 @pytest.mark.parametrize("arguments", [[], ["conjure"], ["trace", "--actor", "a", "--corr", "b", "log"]])
 def test_arguments_that_make_no_sense_exit_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
