@@ -15,6 +15,7 @@ from .fold import Fold
 from .homes import Homes
 from .judgement import judge_end
 from .lines import Line, line_of
+from .queues import QueueFold
 
 if TYPE_CHECKING:
     from .store import StoreView
@@ -65,29 +66,36 @@ class Audit:
     def finish(self, store: StoreView | None = None) -> Report:
         """Say what was found. With a store, also whether it agrees with the log; feed nothing more."""
         self._homes.settle_all()
-        folds = list(self._homes.folds.values()) or [Fold(self._findings)]
+        folds: list[Fold | QueueFold] = list(self._homes.folds.values()) or [Fold(self._findings)]
         for fold in folds:
             fold.flush()
-        compared = None if store is None else self._of_store(store, folds)
+        files = [fold for fold in folds if isinstance(fold, Fold)]
+        compared = None if store is None or not files else self._of_store(store, files)
         notes: list[str] = []
         for fold in folds:
-            notes += judge_end(fold, self._findings, store if fold is compared else None)
+            if isinstance(fold, QueueFold):
+                notes += fold.judge_end()
+            else:
+                notes += judge_end(fold, self._findings, store if fold is compared else None)
         return Report(
             findings=tuple(self._findings.kept),
             more=self._findings.more,
             notes=tuple(notes),
             lines=self.lines,
-            jobs=sum(fold.jobs.born for fold in folds),
+            jobs=sum(fold.born for fold in folds),
             transitions=sum(fold.transitions for fold in folds),
             slots=sum(fold.slots.accounted for fold in folds),
             boots=len(self._homes.fold_by_boot),
             crashes=sum(fold.crashes for fold in folds),
-            unfinished=sum(len(fold.jobs.open) for fold in folds),
+            unfinished=sum(fold.unfinished for fold in folds),
         )
+
+    def _name_of(self, fold: Fold) -> str:
+        return next((name for name, one in self._homes.folds.items() if one is fold), "")
 
     def _of_store(self, store: StoreView, folds: list[Fold]) -> Fold:
         """Of several stores' logs, the one whose runtimes named this store, or that knows most of its jobs."""
-        named = [fold for name, fold in self._homes.folds.items() if store.is_named(name)]
+        named = [fold for fold in folds if store.is_named(self._name_of(fold))]
         if len(named) == 1 or len(folds) == 1:
             return (named or folds)[0]
         stored = store.read()

@@ -19,27 +19,16 @@ JUMPS_KEPT_MAX = 1_000
 """Gaps of revisions whose neighbours are kept."""
 
 
-class Fold:
-    """What the log of one store comes to."""
+class Voices:
+    """Whose log it is, and how much of it they tell; whatever kind of store they are on."""
 
     def __init__(self, findings: Findings) -> None:
-        self.jobs = JobFold(findings)
         self.slots = SlotFold(findings)
         self.boots: dict[str, Boot] = {}
         self.transitions = 0
         self.crashes = 0
         self.copies = 0
-        # Boots that have told steps of jobs, and nothing below warning: how jobs end, they do not tell.
-        self.hushed: set[str] = set()
-        # Revisions that only a recovery has told: (event, job id) by revision.
-        self.only_told: dict[int, tuple[str, str]] = {}
-        self.jumps: list[tuple[int, int, Line | None, Line]] = []
         self._findings = findings
-        self._waiting: list[tuple[int, int, Line]] = []
-        self._next = 1
-        self._latest: Line | None = None
-        # The newest transitions, each at the place that its revision gives it.
-        self._recent: list[Line | None] = [None] * UNORDERED_MAX
 
     @property
     def is_loud(self) -> bool:
@@ -47,13 +36,41 @@ class Fold:
         return bool(self.boots) and all(boot.loud for boot in self.boots.values())
 
     @property
-    def _is_audible(self) -> bool:
-        return any(boot.audible for boot in self.boots.values())
-
-    @property
     def silences(self) -> list[Silence]:
         """Where boots that log at debug did not."""
         return [silence for boot in self.boots.values() for silence in boot.silences]
+
+
+class Fold(Voices):
+    """What the log of one store comes to."""
+
+    def __init__(self, findings: Findings) -> None:
+        super().__init__(findings)
+        self.jobs = JobFold(findings)
+        # Boots that have told steps of jobs, and nothing below warning: how jobs end, they do not tell.
+        self.hushed: set[str] = set()
+        # Revisions that only a recovery has told: (event, job id) by revision.
+        self.only_told: dict[int, tuple[str, str]] = {}
+        self.jumps: list[tuple[int, int, Line | None, Line]] = []
+        self._waiting: list[tuple[int, int, Line]] = []
+        self._next = 1
+        self._latest: Line | None = None
+        # The newest transitions, each at the place that its revision gives it.
+        self._recent: list[Line | None] = [None] * UNORDERED_MAX
+
+    @property
+    def born(self) -> int:
+        """Jobs that were seen to be queued, or first seen later."""
+        return self.jobs.born
+
+    @property
+    def unfinished(self) -> int:
+        """Jobs that had not ended when the log did."""
+        return len(self.jobs.open)
+
+    @property
+    def _is_audible(self) -> bool:
+        return any(boot.audible for boot in self.boots.values())
 
     def might_follow(self, rev: int, near: int) -> bool:
         """Whether a revision could be the next one, or nearly, of this store."""
@@ -191,7 +208,7 @@ class Fold:
                 case [int() as rev, str() as event, str() as job_id, *sums] if rev > 0 and event in MOVES:
                     self._told_step(line, holder, rev, event, job_id, sums)
                 case [None, "slot.skipped", str() as schedule, int() | float() as first, int() | float() as last, *_]:
-                    said = _stand_in(line, "slot.skipped", holder)
+                    said = stand_in(line, "slot.skipped", holder)
                     said.schedule, said.slot, said.last = schedule, first, last
                     self.slots.hear_told_skip(said)
                 case _:
@@ -200,7 +217,7 @@ class Fold:
     def _told_step(self, line: Line, holder: str, rev: int, event: str, job_id: str, sums: list[Any]) -> None:
         if not self._is_news(line, rev, event, job_id):
             return
-        said = _stand_in(line, event, holder)
+        said = stand_in(line, event, holder)
         said.job_id, said.rev, said.before = job_id, rev, UNKNOWN
         said.revs = [one for one in sums[0] if isinstance(one, int)] if sums and isinstance(sums[0], list) else None
         self._enter(said)
@@ -221,7 +238,7 @@ class Fold:
         return False
 
 
-def _stand_in(line: Line, event: str, boot: str) -> Line:
+def stand_in(line: Line, event: str, boot: str) -> Line:
     """For a line that a boot has not written, what a recovery tells in its place."""
     said = Line(event=event, boot=boot, seq=0)
     said.raw, said.source, said.number = line.raw, line.source, line.number

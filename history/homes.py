@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from .findings import Findings
 from .fold import Fold
 from .lines import Line
+from .queues import QueueFold
 
 UNSETTLED_LINES_MAX = 1_000
 """Lines of a boot that wait until its first transition says which store it is on."""
@@ -18,13 +19,20 @@ UNSETTLED_LINES_MAX = 1_000
 NEAR_REVISIONS = 500
 """How far two processes on one file may be apart in their logs when the second one comes."""
 
+SERVER = "server:"
+"""What the name of a store begins with that is a RabbitMQ."""
+
+
+def _is_server(store: str) -> bool:
+    return store.partition("://")[0] in ("amqp", "amqps")
+
 
 class Homes:
     """Finds each boot its fold."""
 
     def __init__(self, findings: Findings, given: Mapping[str, str]) -> None:
-        self.folds: dict[str, Fold] = {}
-        self.fold_by_boot: dict[str, Fold] = {}
+        self.folds: dict[str, Fold | QueueFold] = {}
+        self.fold_by_boot: dict[str, Fold | QueueFold] = {}
         self._findings = findings
         self._given = given
         self._unsettled: dict[str, tuple[str, Fold, list[Line]]] = {}
@@ -33,9 +41,7 @@ class Homes:
         """Take in a line of a boot that has no fold yet."""
         given = self._given.get(line.boot)
         if given is not None:
-            fold = self.folds.setdefault(given, Fold(self._findings))
-            self.fold_by_boot[line.boot] = fold
-            fold.hear(line)
+            self._fold_of(line.boot, given).hear(line)
             return
         waiting = self._unsettled.get(line.boot)
         if waiting is not None:
@@ -60,22 +66,32 @@ class Homes:
         if line.event != "runtime.started" or not line.store:
             # A log that begins in the middle of a boot does not say which store it is on.
             return next(iter(self.folds), "")
+        if _is_server(line.store):
+            # Whichever of its nodes a runtime names, and from whichever host: the virtual host is the store.
+            return f"{SERVER}{line.store.rpartition('/')[2]}"
         name = f"{line.host or ''}:{line.store}"
         return f"{name}#{line.boot}" if line.store == ":memory:" else name
 
     def _rival_of(self, name: str) -> Fold | None:
         """The fold of the same path on another host, if this one is not known."""
-        if name in self.folds or "" in self.folds or "#" in name:
+        if name in self.folds or "" in self.folds or "#" in name or name.startswith(SERVER):
             return None
         path = name.partition(":")[2]
-        return next((fold for known, fold in self.folds.items() if known.partition(":")[2] == path), None)
+        return next(
+            (fold for known, fold in self.folds.items() if isinstance(fold, Fold) and known.partition(":")[2] == path),
+            None,
+        )
 
-    def _enter(self, boot: str, name: str) -> Fold:
-        if name and "" in self.folds:
+    def _enter(self, boot: str, name: str) -> Fold | QueueFold:
+        if name and "" in self.folds and not name.startswith(SERVER):
             self.folds.setdefault(name, self.folds.pop(""))
+        return self._fold_of(boot, name)
+
+    def _fold_of(self, boot: str, name: str) -> Fold | QueueFold:
         fold = self.folds.get(name)
         if fold is None:
-            fold = self.folds[name] = Fold(self._findings)
+            kind = QueueFold if name.startswith(SERVER) else Fold
+            fold = self.folds[name] = kind(self._findings)
         self.fold_by_boot[boot] = fold
         return fold
 
@@ -87,7 +103,7 @@ class Homes:
             same = last.rev is None or rival.might_follow(last.rev, NEAR_REVISIONS)
         self._move_in(boot, rival if same else self._enter(boot, name), lines)
 
-    def _move_in(self, boot: str, fold: Fold, lines: list[Line]) -> None:
+    def _move_in(self, boot: str, fold: Fold | QueueFold, lines: list[Line]) -> None:
         del self._unsettled[boot]
         self.fold_by_boot[boot] = fold
         for line in lines:

@@ -182,7 +182,7 @@ class JobFold:
         if line.claim_no != claim_no:
             kind: Kind = "fence going back" if line.claim_no < claim_no else "illegal transition"
             return kind, f"expected {line.event} by claim {claim_no}, got: claim {line.claim_no}"
-        attempt = _attempt_after(job.attempt, line)
+        attempt = attempt_after(job.attempt, line)
         if line.attempt is not None and line.attempt != attempt:
             return "illegal transition", f"expected {line.event} to say attempt {attempt}, got: {line.attempt}"
         return None
@@ -259,7 +259,7 @@ class JobFold:
         Quiet steps take turns, so whether their number is odd says if the first of them was the birth. If it was not,
         there may have been claims before, and of these no more than one attempt each.
         """
-        steps, counted = len(line.revs or ()) - 1, _attempt_after(0, line)
+        steps, counted = len(line.revs or ()) - 1, attempt_after(0, line)
         if line.before not in ("queued", "running") or line.claim_no is None or line.attempt is None or steps < 0:
             return
         state, claims = walk(None, steps)
@@ -290,7 +290,8 @@ def walk(state: str | None, steps: int) -> tuple[str | None, int]:
     return state, claims
 
 
-def _attempt_after(attempt: int, line: Line) -> int:
+def attempt_after(attempt: int, line: Line) -> int:
+    """The attempts that a line must tell, after so many."""
     match line.event:
         case "job.requeued":
             return 0

@@ -13,7 +13,7 @@ from .lines import Line
 from .revisions import Revisions
 
 if TYPE_CHECKING:
-    from .fold import Fold
+    from .fold import Fold, Voices
     from .store import StoreView
 
 
@@ -42,8 +42,8 @@ def judge_end(fold: Fold, findings: Findings, store: StoreView | None) -> list[s
     elif untold:
         ends = fold.jobs.told_endings
         notes.append(f"{many(untold, 'revision')} may belong to {many(ends, 'job')} whose end only a recovery has told")
-    _tell_missing_lines(fold, findings, gaps, budget)
-    _tell_passed_slots(fold, findings, store)
+    tell_missing_lines(fold, findings, gaps, budget)
+    tell_passed_slots(fold, findings, store)
     if store is None and not fold.hushed:
         _tell_lost(fold, findings)
     return notes
@@ -109,7 +109,7 @@ def _tell_gap(fold: Fold, findings: Findings, first: int, last: int, budget: int
     return budget - number if excused else budget
 
 
-def _tell_missing_lines(fold: Fold, findings: Findings, gaps: list[tuple[int, int]], budget: int) -> None:
+def tell_missing_lines(fold: Voices, findings: Findings, gaps: list[tuple[int, int]], budget: int) -> None:
     """Lines of a boot that tells everything, which are not there though none of their revisions is missing."""
     for boot in fold.boots.values():
         if not boot.loud:
@@ -128,7 +128,8 @@ def _tell_missing_lines(fold: Fold, findings: Findings, gaps: list[tuple[int, in
             findings.say("missing lines", says, gap.before, gap.after, excused=excused)
 
 
-def _tell_passed_slots(fold: Fold, findings: Findings, store: StoreView | None) -> None:
+def tell_passed_slots(fold: Voices, findings: Findings, store: StoreView | None) -> None:
+    """Slots between two accounts that nothing accounts for."""
     if not fold.is_loud:
         # Fired slots are told at debug; at info they are known only once their jobs have ended.
         return
@@ -139,7 +140,7 @@ def _tell_passed_slots(fold: Fold, findings: Findings, store: StoreView | None) 
         slots = tuple(slot for slot in passed.slots if not fold.slots.is_told_late(passed.schedule, slot))
         if store is not None:
             slots = tuple(slot for slot in slots if not store.accounts_for(passed.schedule, slot))
-        elif any(_is_silent(boot, passed.after) for boot in fold.boots.values()):
+        elif any(is_silent(boot, passed.after) for boot in fold.boots.values()):
             # It may be dead, and only its burial will tell what its last turn has skipped.
             continue
         if slots:
@@ -148,7 +149,8 @@ def _tell_passed_slots(fold: Fold, findings: Findings, store: StoreView | None) 
             findings.say("slot without an account", says, passed.before, passed.after)
 
 
-def _is_silent(boot: Boot, since: Line) -> bool:
+def is_silent(boot: Boot, since: Line) -> bool:
+    """Whether a boot that has not said that it stopped says nothing any more when a line is written."""
     return boot.ended is None and boot.line is not None and boot.name != since.boot and boot.line.ts < since.ts
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from .audit import Audit
 from .findings import Report
+from .homes import SERVER
 from .jobs import walk
 from .lines import Line, read
 from .revisions import Revisions
@@ -89,6 +90,9 @@ def _parted(paths: Sequence[str], home_by_boot: Mapping[str, str]) -> tuple[dict
             told.setdefault(line.boot, Told(line.boot)).hear(line, place)
     homes, notes = dict(home_by_boot), []
     for home in sorted(set(home_by_boot.values())):
+        if home.startswith(SERVER):
+            # Each of its jobs has revisions of its own.
+            continue
         parts = _parts([one for boot, one in told.items() if home_by_boot[boot] == home])
         for number, part in enumerate(parts):
             for one in part:
