@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import random
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,12 +13,16 @@ import pytest
 from lamplighter import JobFailed, Runtime
 from lamplighter.history.audit import Audit
 from lamplighter.history.findings import Report
+from lamplighter.history.parting import audit_logs
 from lamplighter.rabbit.turn import RabbitTurn
 
+from ..faults.kit import Host
 from ..history.kit import Said, audited, changed, kinds, logger_to, without
+from .kit import HOSTS
 from .test_simulation import TROUBLES, campaign
 
 WAIT_SECONDS = 20.0
+KILLS = 4
 LEVELS = ("debug", "info")
 UNJUDGED = "each job counts its own revisions"
 
@@ -157,6 +164,37 @@ def test_an_ending_by_an_older_claim_is_found(logs: Logs) -> None:
     index = next(index for index in transitions(lines, "job.dead") if lines[index]["claim_no"] > 1)
 
     assert "fence going back" in kinds(audited(changed(lines, index, claim_no=0)))
+
+
+# --- processes that are killed -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_after_kills_at_random_instants_nothing_is_found(url: str, tmp_path: Path, level: str) -> None:
+    chance = random.Random(level)
+    logs = [tmp_path / f"{number}.log" for number in range(2)]
+    lives = itertools.count(1)
+
+    def start(log: Path) -> Host:
+        host = Host(str(HOSTS / "talker.py"), url, log, level, f"p{next(lives)}", folder=tmp_path)
+        host.expect("started")
+        return host
+
+    with contextlib.ExitStack() as stack:
+        hosts = [stack.enter_context(start(log)) for log in logs]
+        for _ in range(KILLS):
+            which = chance.randrange(len(hosts))
+            for _ in range(chance.randrange(1, 6)):
+                hosts[which].expect("queued")
+            hosts[which].kill()
+            hosts[which] = stack.enter_context(start(logs[which]))
+        for host in hosts:
+            host.expect("queued")
+            assert host.end() == 0, host.errors()[-3000:]
+    report = audit_logs([str(log) for log in logs], None)
+
+    assert report.ok, report.findings[:10]
+    assert report.boots == KILLS + 2
 
 
 # --- simulations -------------------------------------------------------------------------------------------------
