@@ -140,6 +140,8 @@ class RabbitStore(Session):
                 self._declared |= ops.names
             # How a job has ended may be for a runtime whose queue is on a node that is away: then it is told to nobody.
             left = [left[index] for index in sorted({*sent.returned, *sent.refused}) if left[index].mandatory]
+        if ops.tidings:
+            yield self._link.send(ops.tidings)
         if ops.records:
             yield from self._writing(ops.records)
         by_session: dict[int, list[Delivery]] = {}

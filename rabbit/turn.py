@@ -55,6 +55,7 @@ class Ops:
     Attributes:
         names: job names whose queues must be there.
         messages: published first, in one pipeline.
+        tidings: published once the messages are confirmed: whoever hears of them finds what they tell of.
         records: for the chronicle, written once the messages are confirmed.
         settled: acknowledged last.
         changes: to this runtime's memory, in order.
@@ -63,6 +64,7 @@ class Ops:
 
     names: set[str] = field(default_factory=set)
     messages: list[Message] = field(default_factory=list)
+    tidings: list[Message] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     settled: list[Delivery] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
@@ -249,7 +251,9 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         body = wire.ended(job) if is_far or job.state == JobState.DEAD else b""
         label = wire.message_id(job.id)
         if is_far and reply_to is not None:
-            self.ops.messages.append(Message("", reply_to, body, message_id=label, mandatory=False))
+            # A dead job can be revived by whoever hears of it, so it is among the dead by then.
+            into = self.ops.tidings if job.state == JobState.DEAD else self.ops.messages
+            into.append(Message("", reply_to, body, message_id=label, mandatory=False))
         if job.state == JobState.DEAD:
             self.ops.messages.append(Message("", DEAD, body, message_id=label, lives=DEAD_SECONDS_KEPT))
         if reply_to == self._store.results_name:

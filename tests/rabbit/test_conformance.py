@@ -137,3 +137,24 @@ def test_a_revival_that_is_not_confirmed_in_time_holds_once_it_is_and_leaves_the
     assert len(server.queues[DEAD].ready) == (not is_confirmed)
     assert [one.claim_no for one in take(store)] == ([2] if is_confirmed else [])
     store.close()
+
+
+def test_that_a_job_is_dead_is_told_only_once_it_can_be_found_among_the_dead():
+    """Whoever had joined the job and then revived it was told that there was no such job."""
+    server = ModelServer()
+    link = ModelLink(server)
+    store = PatientStore("amqp://model", link, seams=seams())
+    store.open()
+    put(store, new("a"))
+    (claimed,) = take(store)
+    # As if another runtime had queued the job.
+    others, store.results_name = store.results_name, "another's"
+    sent = []
+    send = link.send
+    link.send = lambda messages: (sent.append([one.key for one in messages]), send(messages))[1]
+
+    with store.turn("b", NOW) as turn:
+        turn.settle(claimed, FAILED, DONE._replace(state="dead", event="job.dead"))
+
+    assert sent == [[DEAD], [others]]
+    store.close()
