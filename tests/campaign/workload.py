@@ -55,6 +55,9 @@ def faults_of(seed: int, chance: random.Random) -> Faults:
     if seed % 16 == 12:
         # A process that dies again and again: some jobs are interrupted three times, and poison.
         return Faults(kill_process=0.01)
+    if seed % 16 == 3:
+        # Only the disk is in a bad way: each lost turn must be as if it had not been.
+        return Faults(store_error=0.1)
     kinds = {
         "crash_actor": 0.01, "crash_handler": 0.03, "hang": 0.03, "store_error": 0.01, "commit_unknown": 0.02,
         "kill_process": 0.0005, "power_cut": 0.001, "clock_jump": 0.002, "log_error": 0.01, "slow_log": 0.002,
