@@ -302,7 +302,7 @@ class Simulation:
             raise self._troubles.pop(0)
 
     def _is_settled(self) -> bool:
-        return all(map(_is_up, self._members)) and not self._open()
+        return all(member.is_up for member in self._members) and not self._open()
 
     def _open(self) -> list[str]:
         """What is due and waits, or runs, as far as somebody handles it and nobody has paused it."""
@@ -317,7 +317,7 @@ class Simulation:
                 member.strikes.is_on = is_on
 
     def _runtime_of(self, member: _Member) -> Runtime:
-        while not _is_up(member):
+        while not member.is_up:
             self._raise_troubles()
             self._world.park(0.1)
         assert member.runtime is not None
@@ -449,9 +449,3 @@ class Simulation:
         for clock in self._clocks:
             clock.jumped(seconds)
         self._clocks = [clock for clock in self._clocks if clock.is_going]
-
-
-def _is_up(member: _Member) -> bool:
-    """Whether it has a runtime. One that has failed is about to die with its process."""
-    runtime = member.runtime
-    return member.is_up and runtime is not None and (runtime.life is not None or runtime.health().status != "red")

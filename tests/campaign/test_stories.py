@@ -19,7 +19,6 @@ FOUND = {
     837: "a claim whose handler had returned lived for hours after the clock was stepped back",
     104262: "a runtime could not be stopped after an event loop that it had given up went on and ended",
     120496: "a claim whose handler had returned as its HandlerActor died had lost its timeout, and lived for ever",
-    200053: "a simulation asked a runtime that had failed and whose process had not died yet",
 }
 """Seeds that have found something once."""
 

@@ -274,6 +274,9 @@ def pause(runtime: Runtime, seconds: float) -> None:
 
 def mend(simulation: Simulation) -> None:
     """What an operator does for a name whose HandlerActor has died too often: has it started again."""
+    while any(runtime.life is None for runtime in simulation.runtimes):
+        # Its supervisor has given up, and its process is about to be started again.
+        simulation.run(minutes=0.01)
     for runtime in simulation.runtimes:
         for name in runtime.registry.names():
             runtime.living().start_handler(name)

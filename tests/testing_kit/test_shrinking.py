@@ -38,8 +38,8 @@ def test_a_handler_that_is_not_idempotent_is_found_and_the_run_shrinks_to_one_fa
     paid: Counter[str] = Counter()
     seen: list[Simulation] = []
 
-    @given(simulations(paying(paid), faults=Faults(crash_handler=0.05)))
-    @hypothesis.settings(settings, max_examples=50)
+    @given(simulations(paying(paid), faults=Faults(crash_handler=0.1)))
+    @hypothesis.settings(settings, max_examples=200)
     def each_order_is_paid_once(sim: Simulation) -> None:
         paid.clear()
         seen.append(sim)
