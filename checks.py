@@ -101,10 +101,6 @@ def check_backoff(value: Any) -> Backoff | tuple[Seconds, ...]:
     return tuple(check_seconds(wait, "each wait of backoff") for wait in value)
 
 
-NOBODY = object()
-"""What no host can give as a name."""
-
-
 class JobChecks:
     """Makes of what a host says jobs as the store will keep them, all of them queued at one moment.
 
@@ -123,7 +119,6 @@ class JobChecks:
         self._corr = corr
         self._bytes_max = limits.data_bytes_max
         self._cannot = cannot
-        self._name: object = NOBODY
 
     def pair(self, name: Any, data: Any) -> NewJob:
         """A job without options.
@@ -131,9 +126,7 @@ class JobChecks:
         Raises:
             UsageError: something in it cannot be.
         """
-        # Of many jobs, most have one name.
-        if name is not self._name:
-            self._name = check_name(name)
+        check_name(name)
         text, job_id, now = encode(data, what="data", bytes_max=self._bytes_max), self._new_id(), self._now
         return NewJob(job_id, name, text, 0, now, now, self._corr or job_id)
 

@@ -218,7 +218,7 @@ class HandlerActor(RuntimeActor):
             if old is not None:
                 self._hold_back(claim, old)
                 continue
-            handler = free[0] if len(free) == 1 else min(free, key=lambda one: busy[one.id] / one.concurrency)
+            handler = min(free, key=lambda one: busy[one.id] / one.concurrency)
             busy[handler.id] += 1
             self._start(handler, claim)
 

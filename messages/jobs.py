@@ -155,7 +155,7 @@ class Claim(NamedTuple):
     @property
     def key(self) -> tuple[int, int]:
         """What fences it."""
-        return self.job.no, self.job.claim_no
+        return self.job.key
 
     @property
     def token(self) -> str:

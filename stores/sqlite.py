@@ -37,7 +37,7 @@ FREEZE_SECONDS_MAX = 10.0
 """How long a fork waits for the turn and the reads that are under way."""
 
 STATEMENTS_MAX = 512
-"""Prepared statements that a connection keeps: an update names just the columns that it changes."""
+"""Prepared statements that a connection keeps: each number of rows that are inserted together has one of its own."""
 
 WAL_TRIES_MAX, WAL_RETRY_SECONDS = 500, 0.01
 """How often the switch to WAL is tried, and the wait between. It heeds the busy timeout only at times, and workers that
@@ -196,27 +196,23 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[SqliteTurn]:
-        # `_translated` written out: a turn has few microseconds to spend on it.
-        with self._lock:
+        with self._lock, self._translated():
+            writer = self._reopened()
+            if writer is None:
+                raise StoreUnavailable(f"the store {self.address} is closed")
+            self._failpoints.at("store.turn.begin")
+            writelock.begin(writer, self._busy_ms)
             try:
-                writer = self._reopened()
-                if writer is None:
-                    raise StoreUnavailable(f"the store {self.address} is closed")
-                self._failpoints.at("store.turn.begin")
-                writelock.begin(writer, self._busy_ms)
-                try:
-                    turn = SqliteTurn(writer, boot, now, openings=self._openings)
-                    yield turn
-                    turn.seal()
-                    self._failpoints.at("store.turn.commit")
-                    self._commit(writer)
-                except BaseException:
-                    # A failed commit may have rolled back by itself; what is left open must not outlive the turn.
-                    if writer.in_transaction:
-                        writer.execute("rollback")
-                    raise
-            except sqlite3.Error as error:
-                raise self._explain(error) from error
+                turn = SqliteTurn(writer, boot, now, openings=self._openings)
+                yield turn
+                turn.seal()
+                self._failpoints.at("store.turn.commit")
+                self._commit(writer)
+            except BaseException:
+                # A failed commit may have rolled back by itself; what is left open must not outlive the turn.
+                if writer.in_transaction:
+                    writer.execute("rollback")
+                raise
 
     def _commit(self, writer: sqlite3.Connection) -> None:
         """Commit.

@@ -17,7 +17,7 @@ def claim(step: Step) -> None:
     _note_queued(step)
     # One that ends in this very turn makes room for the next: no later turn may come.
     suspect_held = any(
-        job.suspect_until is not None and _is_suspect(job, now) and key not in freed.get(name, ())
+        _is_suspect(job, now) and key not in freed.get(name, ())
         for name, room in desk.rooms.items()
         for key, job in room.held.items()
     )
