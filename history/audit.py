@@ -90,12 +90,11 @@ class Audit:
             unfinished=sum(fold.unfinished for fold in folds),
         )
 
-    def _name_of(self, fold: Fold) -> str:
-        return next((name for name, one in self._homes.folds.items() if one is fold), "")
-
     def _of_store(self, store: StoreView, folds: list[Fold]) -> Fold:
         """Of several stores' logs, the one whose runtimes named this store, or that knows most of its jobs."""
-        named = [fold for fold in folds if store.is_named(self._name_of(fold))]
+        named = [
+            fold for name, fold in self._homes.folds.items() if isinstance(fold, Fold) and store.is_named(name)
+        ]  # fmt: skip
         if len(named) == 1 or len(folds) == 1:
             return (named or folds)[0]
         stored = store.read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from typing import Any
 
 from ..lifecycle import MOVES
@@ -19,7 +20,7 @@ JUMPS_KEPT_MAX = 1_000
 """Gaps of revisions whose neighbours are kept."""
 
 
-class Voices:
+class Voices(ABC):
     """Whose log it is, and how much of it they tell; whatever kind of store they are on."""
 
     def __init__(self, findings: Findings) -> None:
@@ -39,6 +40,35 @@ class Voices:
     def silences(self) -> list[Silence]:
         """Where boots that log at debug did not."""
         return [silence for boot in self.boots.values() for silence in boot.silences]
+
+    def _is_transition(self, line: Line) -> bool:
+        """Whether a line with a revision tells what can be; another one is a finding."""
+        if line.event in MOVES and line.job_id is not None and (line.rev or 0) >= 1:
+            return True
+        self._findings.say("illegal transition", f"{line.event} with revision {line.rev} is no transition", line)
+        return False
+
+    def _check_move(self, line: Line) -> None:
+        if line.before not in MOVES[line.event][0] or line.to != AFTER[line.event]:
+            says = f"job {line.job_id}: {line.event} from {line.before or 'nothing'} to {line.to}"
+            self._findings.say("illegal transition", says, line)
+
+    def _hear_deeds(self, line: Line, holder: str) -> None:
+        """What a recovery tells in the place of a boot."""
+        for deed in line.told or ():
+            match deed:
+                case [int() as rev, str() as event, str() as job_id, *sums] if rev > 0 and event in MOVES:
+                    self._told_step(line, holder, rev, event, job_id, sums)
+                case [None, "slot.skipped", str() as schedule, int() | float() as first, int() | float() as last, *_]:
+                    said = stand_in(line, "slot.skipped", holder)
+                    said.schedule, said.slot, said.last = schedule, first, last
+                    self.slots.hear_told_skip(said)
+                case _:
+                    self._findings.say("illegal transition", f"a recovery told what no turn can do: {deed}", line)
+
+    @abstractmethod
+    def _told_step(self, line: Line, holder: str, rev: int, event: str, job_id: str, sums: list[Any]) -> None:
+        """A recovery tells a step of a job."""
 
 
 class Fold(Voices):
@@ -136,11 +166,9 @@ class Fold(Voices):
     # --- transitions ----------------------------------------------------------------------------------------
 
     def _transition(self, line: Line) -> None:
-        rev, jobs = line.rev, self.jobs
-        assert rev is not None
-        if line.event not in MOVES or line.job_id is None or rev < 1:
-            self._findings.say("illegal transition", f"{line.event} with revision {rev} is no transition", line)
+        if not self._is_transition(line):
             return
+        rev, jobs = line.rev or 0, self.jobs
         if not jobs.seen.add(rev) and not self._is_first_telling(line):
             return
         self.transitions += 1
@@ -166,11 +194,6 @@ class Fold(Voices):
     def _told_by(self, rev: int) -> Line | None:
         line = self._recent[rev % UNORDERED_MAX]
         return line if line is not None and line.rev == rev else None
-
-    def _check_move(self, line: Line) -> None:
-        if line.before not in MOVES[line.event][0] or line.to != AFTER[line.event]:
-            says = f"job {line.job_id}: {line.event} from {line.before or 'nothing'} to {line.to}"
-            self._findings.say("illegal transition", says, line)
 
     def _enter(self, line: Line) -> None:
         rev = line.rev or 0
@@ -203,16 +226,7 @@ class Fold(Voices):
         if line.dead_boot is not None:
             self.crashes += 1
             self.boots.setdefault(holder, Boot(holder, loud=self.boots[line.boot].loud)).ended = "recovered"
-        for deed in line.told or ():
-            match deed:
-                case [int() as rev, str() as event, str() as job_id, *sums] if rev > 0 and event in MOVES:
-                    self._told_step(line, holder, rev, event, job_id, sums)
-                case [None, "slot.skipped", str() as schedule, int() | float() as first, int() | float() as last, *_]:
-                    said = stand_in(line, "slot.skipped", holder)
-                    said.schedule, said.slot, said.last = schedule, first, last
-                    self.slots.hear_told_skip(said)
-                case _:
-                    self._findings.say("illegal transition", f"a recovery told what no turn can do: {deed}", line)
+        self._hear_deeds(line, holder)
 
     def _told_step(self, line: Line, holder: str, rev: int, event: str, job_id: str, sums: list[Any]) -> None:
         if not self._is_news(line, rev, event, job_id):

@@ -11,8 +11,9 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
-from ..lifecycle import MOVES, QUIET
+from ..lifecycle import QUIET
 from ..messages.jobs import ENDED
 from .boots import Boot
 from .findings import Findings, Kind, many
@@ -127,14 +128,11 @@ class QueueFold(Voices):
     # --- hearing ----------------------------------------------------------------------------------------------
 
     def _transition(self, line: Line) -> None:
-        if line.event not in MOVES or line.job_id is None or (line.rev or 0) < 1:
-            says = f"{line.event} with revision {line.rev} is no transition"
-            self._findings.say("illegal transition", says, line)
+        if not self._is_transition(line):
             return
+        assert line.job_id is not None
         self.transitions += 1
-        if line.before not in MOVES[line.event][0] or line.to != AFTER[line.event]:
-            says = f"job {line.job_id}: {line.event} from {line.before or 'nothing'} to {line.to}"
-            self._findings.say("illegal transition", says, line)
+        self._check_move(line)
         if line.event == "job.queued" and (line.claim_no or 0, line.attempt or 0, line.rev) != (0, 0, 1):
             says = f"expected a new job with claim 0, attempt 0 and revision 1, got: {line.claim_no}, {line.attempt}"
             self._findings.say("illegal transition", f"job {line.job_id}: {says} and {line.rev}", line)
@@ -159,23 +157,17 @@ class QueueFold(Voices):
     def _recovered(self, line: Line) -> None:
         """A broker died in its process; the next one tells what may not have been said."""
         self.is_troubled = True
-        for deed in line.told or ():
-            match deed:
-                case [int() as rev, str() as event, str() as job_id, *_] if event in MOVES:
-                    if not any(one.event == event for one in self._told(job_id, rev)):
-                        said = stand_in(line, event, line.boot)
-                        said.job_id, said.rev, said.to = job_id, rev, AFTER[event]
-                        self.transitions += 1
-                        self._enter(job_id, said)
-                        if event == "job.queued":
-                            self.slots.hear_told(job_id, said)
-                    self._life(job_id).is_vague = True
-                case [None, "slot.skipped", str() as schedule, int() | float() as first, int() | float() as last, *_]:
-                    said = stand_in(line, "slot.skipped", line.boot)
-                    said.schedule, said.slot, said.last = schedule, first, last
-                    self.slots.hear_told_skip(said)
-                case _:
-                    self._findings.say("illegal transition", f"a recovery told what no turn can do: {deed}", line)
+        self._hear_deeds(line, line.boot)
+
+    def _told_step(self, line: Line, holder: str, rev: int, event: str, job_id: str, sums: list[Any]) -> None:
+        if not any(one.event == event for one in self._told(job_id, rev)):
+            said = stand_in(line, event, holder)
+            said.job_id, said.rev, said.to = job_id, rev, AFTER[event]
+            self.transitions += 1
+            self._enter(job_id, said)
+            if event == "job.queued":
+                self.slots.hear_told(job_id, said)
+        self._life(job_id).is_vague = True
 
     def _life(self, job_id: str) -> Life:
         return self.open.get(job_id) or self._ended[job_id]
