@@ -28,7 +28,7 @@ from typing import Any, Protocol, cast
 from .clock import Clock, SystemClock
 from .failpoints import Failpoints, from_environment
 from .replies import LoopReply, ThreadReply
-from .stores.base import Store
+from .stores.base import SERVER_SCHEMES, Store
 from .stores.hints import Hints, NoHints, ServerHints, SocketHints, Teller
 from .stores.presence import FilePresence, Presence, SolePresence
 from .stores.sqlite import SqliteStore
@@ -184,7 +184,7 @@ class JobIds:
 
 def open_store(address: str, *, durability: str, busy_seconds_max: float, failpoints: Failpoints) -> Store:
     """The store at an address."""
-    if address.partition("://")[0] in ("amqp", "amqps"):
+    if address.partition("://")[0] in SERVER_SCHEMES:
         return _open_rabbit(address, failpoints)
     return SqliteStore(address, durability=durability, busy_seconds_max=busy_seconds_max, failpoints=failpoints)
 

@@ -23,7 +23,7 @@ from .messages.jobs import Instant, JobSpec, Seconds
 from .messages.mail import Queue
 from .registry import Registry
 from .scheduler import Scheduler
-from .stores.base import Store
+from .stores.base import SERVER_SCHEMES, Store
 from .views import ActorView, Health
 
 STORES = 'a path, "sqlite:///path", ":memory:" or "amqp://user:password@host/vhost"'
@@ -293,7 +293,7 @@ def _address(store: Any) -> str:
         return text
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return rest[1:]
-    if scheme in ("amqp", "amqps"):
+    if scheme in SERVER_SCHEMES:
         return text
     # The rest of a URL is not shown: it may hold a password.
     raise UsageError(f"expected a store: {STORES}, got: {scheme}://...")

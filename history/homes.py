@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..stores.base import SERVER_SCHEMES
 from .findings import Findings
 from .fold import Fold
 from .lines import Line
@@ -21,10 +22,6 @@ NEAR_REVISIONS = 500
 
 SERVER = "server:"
 """What the name of a store begins with that is a RabbitMQ."""
-
-
-def _is_server(store: str) -> bool:
-    return store.partition("://")[0] in ("amqp", "amqps")
 
 
 class Homes:
@@ -66,7 +63,7 @@ class Homes:
         if line.event != "runtime.started" or not line.store:
             # A log that begins in the middle of a boot does not say which store it is on.
             return next(iter(self.folds), "")
-        if _is_server(line.store):
+        if line.store.partition("://")[0] in SERVER_SCHEMES:
             # Whichever of its nodes a runtime names, and from whichever host: the virtual host is the store.
             return f"{SERVER}{line.store.rpartition('/')[2]}"
         name = f"{line.host or ''}:{line.store}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..errors import UsageError
+from ..stores.base import SERVER_SCHEMES
 
 PORT, TLS_PORT = 5672, 5671
 EXPECTED = '"amqp://user:password@host:5672/vhost", or amqps:// with ?cafile=...&certfile=...&keyfile=...'
@@ -50,7 +51,7 @@ def parse_address(url: str) -> Address:
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(options.keys() - set(OPTIONS))
-    if parts.scheme not in ("amqp", "amqps") or parts.fragment or unknown:
+    if parts.scheme not in SERVER_SCHEMES or parts.fragment or unknown:
         what = f" with the unknown options {', '.join(unknown)}" if unknown else ""
         raise UsageError(f"expected the address of a RabbitMQ, {EXPECTED}; got another URL{what}")
     secret, _, places = parts.netloc.rpartition("@")

@@ -15,6 +15,9 @@ from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
 
+SERVER_SCHEMES = ("amqp", "amqps")
+"""What the address of a store in a server begins with; of a file it is a path."""
+
 Deed = tuple[Any, ...]
 """What a turn did, for whoever must tell it instead: (rev, event, job id), with the revisions that a summing event sums
 up as a fourth; or (None, "slot.skipped", schedule, first, last, count, reason)."""
