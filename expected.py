@@ -7,7 +7,7 @@ from .messages.jobs import Instant
 from .messages.mail import Expect, Look
 from .stores.base import Store
 
-EXPECT_SECONDS_MIN, EXPECT_SECONDS_MAX = 0.005, 0.25
+LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.005, 0.25
 """How often a job in a host's open transaction is looked for, backing off from the first to the second."""
 
 
@@ -22,12 +22,12 @@ class ExpectedJobs:
         self._jobs = jobs
         self._store = store
         self._alarms = alarms
-        self._wait = EXPECT_SECONDS_MIN
+        self._wait = LOOK_SECONDS_MIN
 
     def add(self, expect: Expect) -> None:
         """One more, for which it pays to look often again."""
         self._jobs[expect.job_id] = expect
-        self._wait = EXPECT_SECONDS_MIN
+        self._wait = LOOK_SECONDS_MIN
 
     def look(self, now: Instant) -> None:
         """Look for them, and be woken to do so again while one is missing.
@@ -42,4 +42,4 @@ class ExpectedJobs:
                 del self._jobs[job_id]
         if self._jobs:
             self._alarms.after("expect", self._wait, Look())
-            self._wait = min(EXPECT_SECONDS_MAX, self._wait * 1.2)
+            self._wait = min(LOOK_SECONDS_MAX, self._wait * 1.2)

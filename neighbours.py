@@ -20,7 +20,6 @@ CHANGES_SECONDS = 0.02
 """Between two looks at who has come, and at what others have done to schedules and to our claims. Those who wait for a
 job's end are told at once; under load each turn of each neighbour brings a hint, and nothing else is that urgent."""
 
-
 AGAIN_SECONDS = 0.1
 """After a look that failed."""
 

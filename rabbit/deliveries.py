@@ -156,10 +156,6 @@ class Deliveries:
         if window is not None and delivery.arrival.session == self._session:
             window.settled(delivery.arrival.consumer)
 
-    def held_of(self, job_id: str) -> Held | None:
-        """The newest claim of a job that is held here."""
-        return self.held.newest(job_id)
-
     # --- windows --------------------------------------------------------------------------------------------
 
     def cancelled(self, session: int, consumer: str) -> None:

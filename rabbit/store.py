@@ -198,7 +198,7 @@ class RabbitStore(Session):
     # --- looking --------------------------------------------------------------------------------------------
 
     def known(self, job_id: str) -> JobRecord | None:
-        held = self.deliveries.held_of(job_id)
+        held = self.deliveries.held.newest(job_id)
         return held.job if held is not None else self.endings.get(job_id) or self.queued.get(job_id)
 
     def get(self, job_id: str) -> JobRecord | None:

@@ -116,7 +116,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         """Whether it is to wait for a lane."""
         store, job = self._store, delivery.job
         rest = (delivery.arrival.headers or {}).get(wire.REST, 0) / 1000
-        twin = store.deliveries.held_of(job.id)
+        twin = store.deliveries.held.newest(job.id)
         if delivery.copy in store.settled:
             self._drop_copy(delivery, "it has ended here")
             return False
@@ -187,7 +187,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._change(undo, lambda: queued.put(record.id, record))
 
     def job(self, job_id: str) -> JobRecord | None:
-        held = self._store.deliveries.held_of(job_id)
+        held = self._store.deliveries.held.newest(job_id)
         return None if held is None else held.job
 
     def find(self, job_id: str) -> JobRecord:

@@ -11,7 +11,7 @@ from typing import Any
 from ..messages.jobs import JobRecord, NewJob
 from .moves import FirstMark
 
-PLAIN = ("id", "name", "data", "priority", "run_at", "queued_at", "corr")
+PLAIN = NewJob._fields[: -len(NewJob._field_defaults)]
 """What every new job has. What a job lacks need not be bound: that is a quarter of what an insert costs."""
 
 NOTHING_MORE = tuple(NewJob._field_defaults.values())

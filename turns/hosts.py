@@ -34,7 +34,8 @@ def queue_together(asked: Sequence[tuple[Step, Queue]]) -> None:
 def _queue(asked: Sequence[tuple[Step, Queue]]) -> list[Stored]:
     if not asked:
         return []
-    jobs, (first, _) = [job for _, body in asked for job in body.jobs], asked[0]
+    first = asked[0][0]
+    jobs = [job for _, body in asked for job in body.jobs]
     unhandled = {name for name in dict.fromkeys(job.name for job in jobs) if not first.desk.is_handled(name)}
     inserted = iter(first.turn.insert_many(jobs))
     parts = [list(islice(inserted, len(body.jobs))) for _, body in asked]
