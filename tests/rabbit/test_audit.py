@@ -17,8 +17,7 @@ from lamplighter.history.parting import audit_logs
 from lamplighter.rabbit.turn import RabbitTurn
 
 from ..faults.kit import Host
-from ..history.kit import Said, audited, changed, kinds, logger_to, without
-from .kit import HOSTS
+from ..history.kit import HOST, Said, audited, changed, kinds, logger_to, without
 from .test_simulation import TROUBLES, campaign
 
 WAIT_SECONDS = 20.0
@@ -176,7 +175,7 @@ def test_after_kills_at_random_instants_nothing_is_found(url: str, tmp_path: Pat
     lives = itertools.count(1)
 
     def start(log: Path) -> Host:
-        host = Host(str(HOSTS / "talker.py"), url, log, level, f"p{next(lives)}", folder=tmp_path)
+        host = Host(str(HOST), url, log, level, f"p{next(lives)}", folder=tmp_path)
         host.expect("started")
         return host
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 import pytest
 from lamplighter.clock import SystemClock
 from lamplighter.environment import spawn
+from lamplighter.messages.jobs import JobRecord
 from lamplighter.rabbit.address import parse_address
 from lamplighter.rabbit.pika_link import PikaLink
 from lamplighter.rabbit.session import Seams
@@ -90,12 +91,19 @@ class TestOnAServer(StoreConformance):
         return PatientStore(str(address), link, seams=seams())
 
 
-def test_an_ending_that_can_be_told_to_nobody_is_recorded_all_the_same():
+def with_a_claim() -> tuple[ModelServer, ModelLink, PatientStore, JobRecord]:
+    """A model, and on it a store that has claimed the job `a`."""
     server = ModelServer()
-    store = PatientStore("amqp://model", ModelLink(server), seams=seams())
+    link = ModelLink(server)
+    store = PatientStore("amqp://model", link, seams=seams())
     store.open()
     put(store, new("a"))
     (claimed,) = take(store)
+    return server, link, store, claimed
+
+
+def test_an_ending_that_can_be_told_to_nobody_is_recorded_all_the_same():
+    server, _, store, claimed = with_a_claim()
     # As if another runtime had queued the job, and its results were on a node that is away.
     server.away.add(store.results_name)
     store.results_name = "another's"
@@ -112,12 +120,7 @@ def test_an_ending_that_can_be_told_to_nobody_is_recorded_all_the_same():
 @pytest.mark.parametrize("is_confirmed", [True, False])
 def test_a_revival_that_is_not_confirmed_in_time_holds_once_it_is_and_leaves_the_job_dead_if_it_never_is(is_confirmed):
     """The next turn crashed: the doubtful one had let go of the dead job that it was to take away."""
-    server = ModelServer()
-    link = ModelLink(server)
-    store = PatientStore("amqp://model", link, seams=seams())
-    store.open()
-    put(store, new("a"))
-    (claimed,) = take(store)
+    server, link, store, claimed = with_a_claim()
     with store.turn("b", NOW) as turn:
         turn.settle(claimed, FAILED, DONE._replace(state="dead", event="job.dead"))
 
@@ -141,12 +144,7 @@ def test_a_revival_that_is_not_confirmed_in_time_holds_once_it_is_and_leaves_the
 
 def test_that_a_job_is_dead_is_told_only_once_it_can_be_found_among_the_dead():
     """Whoever had joined the job and then revived it was told that there was no such job."""
-    server = ModelServer()
-    link = ModelLink(server)
-    store = PatientStore("amqp://model", link, seams=seams())
-    store.open()
-    put(store, new("a"))
-    (claimed,) = take(store)
+    _, link, store, claimed = with_a_claim()
     # As if another runtime had queued the job.
     others, store.results_name = store.results_name, "another's"
     sent = []

@@ -172,12 +172,17 @@ def test_a_consumer_that_ended_keeps_what_it_has_and_gets_no_more(player) -> Non
     assert (nothing, bodies(one.take(1))) == (True, ["b"])
 
 
-def test_what_is_settled_out_of_its_order_leaves_the_others_as_they_were(player) -> None:
-    one, other = player(), player()
+def four_jobs(one: Player) -> list[Arrival]:
+    """The jobs `a` to `d`, delivered to the consumer `first`."""
     one.have(JOBS)
     one.publish("a", "b", "c", "d")
     one.consume("first", 4)
-    a, _, c, _ = one.take(4)
+    return one.take(4)
+
+
+def test_what_is_settled_out_of_its_order_leaves_the_others_as_they_were(player) -> None:
+    one, other = player(), player()
+    a, _, c, _ = four_jobs(one)
 
     one.link.settle(one.session, [c.tag])
     one.link.settle(one.session, [a.tag])
@@ -189,10 +194,7 @@ def test_what_is_settled_out_of_its_order_leaves_the_others_as_they_were(player)
 
 def test_what_was_given_back_keeps_nobody_from_settling_what_came_after_it(player) -> None:
     one, other = player(), player()
-    one.have(JOBS)
-    one.publish("a", "b", "c", "d")
-    one.consume("first", 4)
-    a, b, c, _ = one.take(4)
+    a, b, c, _ = four_jobs(one)
 
     one.link.cancel(one.session, "first")
     one.link.settle(one.session, [], [a.tag])
