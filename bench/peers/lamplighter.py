@@ -20,6 +20,7 @@ class Lamplighter(Peer):
     durability = "SQLite WAL, synchronous=FULL: survives a power cut; a job is claimed, run, and recorded as done"
     survives_power, survives_worker = True, True
     level = "full"
+    name = "nothing"
 
     def __init__(self, folder: Path, url: str = "") -> None:
         self.runtime = Runtime(folder / "jobs.db", durability=self.level, logger=self._logger(folder)).start()
@@ -30,19 +31,19 @@ class Lamplighter(Peer):
         return logging.getLogger("lamplighter")
 
     def queue(self, number: int) -> None:
-        self.jobs.queue("nothing", number)
+        self.jobs.queue(self.name, number)
 
     async def aqueue(self, number: int) -> None:
-        await self.jobs.aqueue("nothing", number)
+        await self.jobs.aqueue(self.name, number)
 
     def queue_many(self, numbers: Sequence[int]) -> None:
-        self.jobs.queue_many([("nothing", number) for number in numbers])
+        self.jobs.queue_many([(self.name, number) for number in numbers])
 
     def work(self) -> None:
-        self.jobs.add_handler("nothing", nothing)
+        self.jobs.add_handler(self.name, nothing)
 
     def finish(self, jobs: int) -> None:
-        while self.jobs.counts("nothing")["done"] < jobs:
+        while self.jobs.counts(self.name)["done"] < jobs:
             time.sleep(POLL_SECONDS)
 
     def close(self) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lamplighter import Job, Runtime
-from starts import ran
+from lamplighter import Runtime
 
 from .lamplighter import Lamplighter
 
@@ -27,24 +26,10 @@ class LamplighterOnRabbit(Lamplighter):
         self.jobs = self.runtime.jobs
         self._last: str | None = None
 
-    def queue(self, number: int) -> None:
-        self.jobs.queue(self.name, number)
-
-    async def aqueue(self, number: int) -> None:
-        await self.jobs.aqueue(self.name, number)
-
     def queue_many(self, numbers: Sequence[int]) -> None:
         self._last = self.jobs.queue_many([(self.name, number) for number in numbers])[-1].id
-
-    def work(self) -> None:
-        self.jobs.add_handler(self.name, nothing)
 
     def finish(self, jobs: int) -> None:
         assert self._last is not None, "a drain is filled with queue_many"
         # One lane ends them in their order.
         self.jobs.join(self._last, timeout=JOIN_SECONDS_MAX)
-
-
-def nothing(job: Job) -> None:
-    """A job that does nothing."""
-    ran(job.data)
