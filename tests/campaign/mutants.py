@@ -96,8 +96,8 @@ MUTANTS = (
            "                    self.context.post.tell(to, body, speaker=speaker)\n"
            "                out.tells.clear()\n"),
     Mutant(TURN, "a turn that fails is not rolled back", "stores/sqlite.py",
-           'writer.execute("rollback")\n                    raise',
-           'writer.execute("commit")\n                    raise'),
+           'writer.execute("rollback")\n                raise',
+           'writer.execute("commit")\n                raise'),
     Mutant(TURN, "a revision is taken twice when a turn changes nothing else", "stores/turn.py",
            "        if self.transitions:\n            self._connection.execute(\"update lamplighter_store",
            "        if len(self.transitions) > 1:\n            self._connection.execute(\"update lamplighter_store"),
