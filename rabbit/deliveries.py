@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ..messages.jobs import JobRecord
+from ..messages.jobs import JobRecord, Seconds
 from . import wire
 from .link import Arrival, Link
 from .topology import queue_of
-from .window import Window
+from .window import LAG_SECONDS, Window
 
 Key = tuple[int, int]
 Copy = tuple[str, int]
@@ -93,12 +93,18 @@ class Deliveries:
     """See the module. Everything here is done by the one thread that takes turns.
 
     Args:
+        monotonic: the time.
         new_tag: a consumer's tag that was never used.
+        stir: called when `adjust` has something to do that time has brought.
     """
 
-    def __init__(self, link: Link, new_tag: Callable[[], str]) -> None:
+    def __init__(
+        self, link: Link, monotonic: Callable[[], Seconds], new_tag: Callable[[], str], stir: Callable[[], None]
+    ) -> None:
         self._link = link
+        self._monotonic = monotonic
         self._new_tag = new_tag
+        self._stir = stir
         self._session = 0
         self._names: dict[str, str] = {}
         self.fresh: deque[Delivery] = deque()
@@ -173,16 +179,26 @@ class Deliveries:
         window = self.windows.get(name)
         return window is None or (window.size < self.wishes.get(name, 1))
 
+    @property
+    def is_surplus(self) -> bool:
+        """Whether fewer of some name's jobs should be here by now."""
+        now = self._monotonic()
+        return any(window.shrinks_at is not None and window.shrinks_at <= now for window in self.windows.values())
+
     def adjust(self) -> list[Delivery]:
         """Begin and end consumers as was wished. What came by those that have ended, and has no lane, is given back."""
         back: list[Delivery] = []
+        now = self._monotonic()
         for name, size in self.wishes.items():
             window = self.windows.get(name)
             if window is None:
                 if size <= 0:
                     continue
                 window = self.windows[name] = self._window(name)
-            ended = set(window.resize(size))
+            was_to_shrink = window.shrinks_at is not None
+            ended = set(window.resize(size, now))
+            if window.shrinks_at is not None and not was_to_shrink:
+                self._link.after(LAG_SECONDS, self._stir)
             if ended:
                 back += [one for one in self.waiting.get(name, ()) if one.arrival.consumer in ended]
         for one in back:

@@ -6,14 +6,18 @@ old one (an acknowledgement, say) is dropped without a word, because the server 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import LamplighterError
+from ..messages.jobs import Seconds
 
 Arguments = Mapping[str, Any]
+
+PULSE_SECONDS = 10.0
+"""How often a link has its session looked after."""
 
 
 class LinkLost(LamplighterError):
@@ -123,6 +127,13 @@ class Ears(Protocol):
     def blocked(self, reason: str | None) -> None:
         """The server takes no messages until further notice (an alarm); None: it does again."""
 
+    def pulse(self, oldest: int | None) -> None:
+        """The session has lasted for `PULSE_SECONDS` more.
+
+        Args:
+            oldest: which of all that is not answered was asked first.
+        """
+
 
 class Link(Protocol):
     """See the module. Each call returns at once; what it asks for is done in the order of the calls."""
@@ -132,6 +143,12 @@ class Link(Protocol):
 
     def stop(self) -> None:
         """Close, and connect no more."""
+
+    def give_up(self, session: int, reason: str) -> None:
+        """End a session as if its connection had been lost. The next may be with another node."""
+
+    def after(self, seconds: Seconds, call: Callable[[], object]) -> None:
+        """Make a short call once so many seconds have passed, if the session lasts as long."""
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
         """Have these be there. The future raises `Refused` or `LinkLost`."""

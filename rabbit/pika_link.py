@@ -16,9 +16,10 @@ from random import Random
 from typing import Any
 
 from ..errors import NotSupported
+from ..messages.jobs import Seconds
 from ..replies import answer
 from .address import Address
-from .link import Arrival, Ears, Fetched, LinkLost, Message, Sent, Wanted
+from .link import PULSE_SECONDS, Arrival, Ears, Fetched, LinkLost, Message, Sent, Wanted
 
 try:
     import pika
@@ -36,6 +37,14 @@ except ImportError as error:
 BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.2, 3.0
 CONNECT_SECONDS_MAX = 10.0
 CLOSE_SECONDS_MAX = 5.0
+
+
+class _Connection(SelectConnection):
+    """A connection that can be ended without the server's consent."""
+
+    def drop(self, reason: str) -> None:
+        """End it now: a server that answers nothing else would not answer a polite close either."""
+        self._terminate_stream(exceptions.StreamLostError(reason))
 
 
 class _Sending:
@@ -83,7 +92,7 @@ class PikaLink:
         self._name = name
         self._thread: Any = None
         self._ears: Ears | None = None
-        self._connection: SelectConnection | None = None
+        self._connection: _Connection | None = None
         self._work: Channel | None = None
         self._apart: Channel | None = None
         self._delivered: dict[int, None] = {}
@@ -109,6 +118,18 @@ class PikaLink:
                 connection.ioloop.add_callback_threadsafe(self._close)
         if self._thread is not None:
             self._thread.join(CLOSE_SECONDS_MAX)
+
+    def give_up(self, session: int, reason: str) -> None:
+        def call() -> None:
+            if session == self._session and self._connection is not None:
+                self._connection.drop(reason)
+
+        self._do(call)
+
+    def after(self, seconds: Seconds, call: Callable[[], object]) -> None:
+        connection = self._connection
+        if connection is not None:
+            self._do(lambda: connection.ioloop.call_later(seconds, call))
 
     def _close(self) -> None:
         connection = self._connection
@@ -139,7 +160,7 @@ class PikaLink:
         """Connect, and serve the connection until it ends."""
         self._failure = ("the connection was closed", False)
         try:
-            connection = SelectConnection(
+            connection = _Connection(
                 self._parameters(host, port),
                 on_open_callback=self._opened,
                 on_open_error_callback=self._not_opened,
@@ -204,6 +225,18 @@ class PikaLink:
         assert self._ears is not None
         self._ears.blocked(None)
         self._ears.connected(self._session)
+        self._await_pulse()
+
+    def _await_pulse(self) -> None:
+        connection = self._connection
+        assert connection is not None
+
+        def pulse() -> None:
+            assert self._ears is not None
+            self._ears.pulse(next(iter(self._unconfirmed), None))
+            self._await_pulse()
+
+        connection.ioloop.call_later(PULSE_SECONDS, pulse)
 
     def _not_opened(self, connection: Any, error: Any) -> None:
         self._failure = why(error, self._address)

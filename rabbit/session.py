@@ -26,12 +26,20 @@ from .ledger import PREFETCH as LEDGER_PREFETCH
 from .ledger import Ledger, Listener, message
 from .link import Arrival, Link, LinkLost, QueueSpec, Refused
 from .memory import Endings
+from .silence import SILENCE_SECONDS_MAX, Silence
 
 OPEN_SECONDS_MAX = 5.0
 """How long `open` waits until the first try to connect has succeeded or failed. A turn says what is wrong then."""
 
 ANSWER_SECONDS_MAX = 10.0
 """How long an answer of the server is waited for: of confirmations, until a turn's outcome is called unknown."""
+
+READYING, CONFIRMING, READING = (
+    "to make all ready",
+    "to confirm what it was sent",
+    "to give back a record of the ledger",
+)
+"""What a session that falls silent was asked."""
 
 NEWS_PREFETCH, RESULTS_PREFETCH = 1_000, 1_000
 
@@ -78,6 +86,7 @@ class Session:
         self._trouble = "it has not been connected to yet"
         self._is_refused = False
         self._blocked: str | None = None
+        self._silence = Silence(seams.clock.monotonic)
         self._has_changed = False
         self._arrivals = 0
         self._news: list[tuple[str, dict[str, Any]]] = []
@@ -85,7 +94,7 @@ class Session:
         self.chronicle = Chronicle()
         self._ledger = Ledger(link, self.chronicle, self._id, self._told, seams.clock.now)
         self._listener = Listener(self.chronicle, self._told)
-        self.deliveries = Deliveries(link, lambda: f"jobs-{next(self._tags)}")
+        self.deliveries = Deliveries(link, seams.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir)
         self.endings = Endings()
 
     @property
@@ -147,8 +156,15 @@ class Session:
     def blocked(self, reason: str | None) -> None:
         self._tell("blocked", reason)
 
+    def pulse(self, oldest: int | None) -> None:
+        self._tell("pulse", oldest)
+
     def _tell(self, what: str, value: Any) -> None:
         self._inbox.append((what, value))
+        self._stir()
+
+    def _stir(self) -> None:
+        """There is something to look at."""
         self._stirred.set()
         if not self._is_hinted and self._heard is not None:
             self._is_hinted = True
@@ -180,11 +196,16 @@ class Session:
                     self._consumer_ended(*value)
                 case "blocked":
                     self._blocked = value
+                    # It says itself why it does not answer.
+                    self._silence.begin()
+                case "pulse":
+                    self._look_after(value)
 
     def _begin_session(self, session: int) -> None:
         self._session = session
         self._declared.clear()
         self._trouble, self._is_refused = "", False
+        self._silence.begin()
         self.deliveries.begin(session)
         self._ledger.begin(session)
         self._listener.begin()
@@ -245,6 +266,7 @@ class Session:
         """A record is in the chronicle."""
         own = self._own.pop(record.get("by", ""), None)
         if own is not None:
+            self._silence.answers(READING)
             own.set_result(None)
         else:
             self._has_changed = True
@@ -280,12 +302,39 @@ class Session:
         try:
             if self._prepared != self._session:
                 self._prepare()
+                self._silence.answers(READYING)
         except LinkLost as error:
             raise StoreUnavailable(f"the store {self.address} is not connected: {error}") from error
         except FutureTimeout:
+            self._silence.asks(READYING)
             raise StoreUnavailable(f"the store {self.address} did not answer in time") from None
         except Refused as error:
             raise StoreUnavailable(f"the store {self.address} cannot be used: {error}") from error
+
+    def _look_after(self, oldest: int | None) -> None:
+        """Give the session up if it has fallen silent. If not, ask for something: who only waits would not notice."""
+        if self._session == 0 or self._blocked is not None:
+            return
+        if oldest is None:
+            self._silence.answers(CONFIRMING)
+        else:
+            self._silence.asks(CONFIRMING, oldest)
+        if not self.leads:
+            self._silence.answers(READING)
+        silent = self._silence.too_long()
+        if silent is not None:
+            reason = f"asked {silent}, it has said nothing for {SILENCE_SECONDS_MAX:g} s"
+            self._link.give_up(self._session, reason)
+        elif self._prepared == self._session:
+            self._probe()
+
+    def _probe(self) -> None:
+        """Write something into the ledger that changes nothing."""
+        by = f"{self._id}-{next(self._sequence)}"
+        if self.leads:
+            self._own[by] = self._seams.future()
+            self._silence.asks(READING)
+        self._link.send([message({"is": "hello", "by": by})])
 
     def _prepare(self) -> None:
         """Have everything there, hear the leader or be it, and know what all others know."""

@@ -2,13 +2,19 @@
 
 AMQP fixes a consumer's prefetch when it begins. So a queue has a stack of consumers here: to take more, one is added
 with the difference; to take fewer, the newest are ended. What an ended consumer was given still counts until it is
-settled. Nothing is ever delivered beyond what was wanted, and a runtime at peace changes nothing.
+settled. And what it was given and has no lane is given back, which the server counts as a delivery that failed: so
+a window becomes smaller only once less has been wanted for a while, and one that breathes with the load does not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from ..messages.jobs import Seconds
+
+LAG_SECONDS = 1.0
+"""For so long less must have been wanted before less is."""
 
 
 @dataclass(slots=True)
@@ -42,6 +48,8 @@ class Window:
         self._name = name
         self._stack: list[Consumer] = []
         self._by_tag: dict[str, Consumer] = {}
+        self._peak = 0
+        self.shrinks_at: Seconds | None = None
 
     @property
     def size(self) -> int:
@@ -78,8 +86,20 @@ class Window:
             self._stack.remove(one)
             self._over(one)
 
-    def resize(self, wanted: int) -> list[str]:
-        """Let so many be delivered. The tags of the consumers that were ended for it, newest first."""
+    def resize(self, wanted: int, now: Seconds) -> list[str]:
+        """Let so many be delivered: more, or none, at once, and fewer from `shrinks_at` on.
+
+        Returns:
+            The tags of the consumers that were ended for it, newest first.
+        """
+        if 0 < wanted < self.size:
+            self._peak = max(self._peak, wanted)
+            if self.shrinks_at is None:
+                self.shrinks_at = now + LAG_SECONDS
+            if now < self.shrinks_at:
+                return []
+            wanted = self._peak
+        self._peak, self.shrinks_at = 0, None
         ended: list[str] = []
         while self._stack and self.size > wanted:
             one = self._stack.pop()

@@ -51,6 +51,7 @@ class Faults:
         slow_log: a line takes seconds to be written.
         lost_hint: a hint to another process never arrives.
         cut_link: a process loses its connection to the RabbitMQ, also while a turn waits for its confirmations.
+        hush_link: a process is answered nothing any more by the RabbitMQ, and keeps its connection to it.
         restart_server: the RabbitMQ goes down, and comes back after some seconds.
         alarm: the RabbitMQ takes no messages in for some seconds.
     """
@@ -69,6 +70,7 @@ class Faults:
     slow_log: float = 0.0
     lost_hint: float = 0.0
     cut_link: float = 0.0
+    hush_link: float = 0.0
     restart_server: float = 0.0
     alarm: float = 0.0
 
@@ -91,7 +93,15 @@ STRIKES: dict[str, tuple[str, ...]] = {
     "log.write": ("log_error", "slow_log"),
     "store.read": ("store_error",),
     "store.turn.begin": ("store_error", "kill_process", "crash_actor", "cut_link", "alarm"),
-    "store.turn.commit": ("store_error", "kill_process", "power_cut", "crash_actor", "cut_link", "restart_server"),
+    "store.turn.commit": (
+        "store_error",
+        "kill_process",
+        "power_cut",
+        "crash_actor",
+        "cut_link",
+        "hush_link",
+        "restart_server",
+    ),
     "store.turn.committed": ("commit_unknown", "kill_process", "power_cut", "crash_actor"),
 }
 """Which faults may strike at which failpoint."""
@@ -190,7 +200,7 @@ class Strikes(Failpoints):
             case "clock_jump":
                 far = self._world.chance.uniform(*JUMP_SECONDS)
                 self._step_clock(far if self._world.chance.random() < 0.5 else -far)
-            case "cut_link" | "restart_server" | "alarm":
+            case "cut_link" | "hush_link" | "restart_server" | "alarm":
                 self._befall(self._process, kind)
             case "log_error":
                 raise OSError(28, "No space left on device")

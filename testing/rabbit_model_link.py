@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from ..messages.jobs import Seconds
-from ..rabbit.link import Arrival, Ears, Fetched, LinkLost, Message, Refused, Sent, Wanted
+from ..rabbit.link import PULSE_SECONDS, Arrival, Ears, Fetched, LinkLost, Message, Refused, Sent, Wanted
 from ..replies import answer
 from .rabbit_model import NOT_FOUND, ModelConsumer, ModelQueue, ModelServer, Stored
 
@@ -37,7 +37,7 @@ class ModelLink:
         self._ears: Ears | None = None
         self._is_going = False
         self._sessions = 0
-        self.session = 0
+        self.session = self._hushed = 0
         self._tags = count(1)
         self._unacked: dict[int, tuple[ModelQueue, Stored, ModelConsumer]] = {}
         self._aside: dict[int, tuple[ModelQueue, list[Stored]]] = {}
@@ -72,6 +72,26 @@ class ModelLink:
         assert self._ears is not None
         self._ears.connected(self.session)
         self.tell_alarm()
+        self._await_pulse()
+
+    def _await_pulse(self) -> None:
+        def pulse() -> None:
+            assert self._ears is not None
+            self._ears.pulse(next(iter(self._pending), None))
+            self._await_pulse()
+
+        self.after(PULSE_SECONDS, pulse)
+
+    def give_up(self, session: int, reason: str) -> None:
+        self._server.soon(lambda: self.lose(reason) if session == self.session else None)
+
+    def after(self, seconds: Seconds, call: Callable[[], object]) -> None:
+        session = self.session
+        self._server.later(seconds, lambda: call() if session == self.session and self._is_alive() else None)
+
+    def hush(self) -> None:
+        """Let nothing more reach the client of what the server says, until this session ends."""
+        self._hushed = self.session
 
     def lose(self, reason: str) -> None:
         """The connection is cut."""
@@ -82,7 +102,7 @@ class ModelLink:
             self._server.later(self._retry, self._connect)
 
     def _end(self, reason: str) -> None:
-        self.session = 0
+        self.session = self._hushed = 0
         self._out.clear()
         self._in.clear()
         self._held_up.clear()
@@ -112,6 +132,8 @@ class ModelLink:
         self._server.soon(arrive)
 
     def _to_client(self, call: Callable[[], object]) -> None:
+        if self._hushed:
+            return
         self._in.append(call)
         session = self.session
 

@@ -37,7 +37,7 @@ LANES = {"work": 2, "single": 3}
 SETTLE_SECONDS = 4 * 3600.0
 """Within this, without faults, whatever is due must be done; a clock that was stepped back has that far to go again."""
 
-OF_A_SERVER = {"cut_link", "restart_server", "alarm"}
+OF_A_SERVER = {"cut_link", "hush_link", "restart_server", "alarm"}
 """Faults that a file does not know: tests/rabbit has them."""
 
 REACH = (

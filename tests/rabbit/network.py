@@ -77,6 +77,14 @@ class Network:
         for peer in self._peers(number):
             _ip("-n", self._spaces[number], "route", "delete", "blackhole", f"{peer}/32")
 
+    def isolate(self, number: int) -> None:
+        """Nobody reaches it, and it nobody."""
+        _ip("link", "set", self._end(number), "down")
+
+    def connect(self, number: int) -> None:
+        """Take that back."""
+        _ip("link", "set", self._end(number), "up")
+
     def _peers(self, number: int) -> Sequence[str]:
         return [place.address for place in self.places if place != self.places[number]]
 

@@ -111,10 +111,12 @@ def test_a_node_that_hangs_is_left_behind_and_nothing_confirmed_is_lost(cluster:
 
 
 @pytest.mark.timeout(1800)
-def test_the_node_that_leads_a_queue_is_cut_off_from_its_peers_under_load_and_nothing_confirmed_is_lost(
-    parted: tuple[Server, Network], tmp_path: Path
+@pytest.mark.parametrize("whom", ["its peers", "everybody"])
+def test_the_node_that_leads_a_queue_is_cut_off_under_load_and_nothing_confirmed_is_lost(
+    parted: tuple[Server, Network], whom: str, tmp_path: Path
 ) -> None:
     cluster, network = parted
+    cut, mend = (network.part, network.unite) if whom == "its peers" else (network.isolate, network.connect)
     effects, pauses, others = Effects(tmp_path / "effects"), list[float](), list[float]()
     with Fleet(url_of(cluster), effects, tmp_path) as fleet, Producer(url_of(cluster), CUT_JOBS, tmp_path) as producer:
         fleet.start(2)
@@ -125,7 +127,7 @@ def test_the_node_that_leads_a_queue_is_cut_off_from_its_peers_under_load_and_no
             # What it has accepted while nobody listened was accepted before.
             producer.listen(0.2)
             before, accepted, began = len(effects.lines("end")), producer.accepted, time.monotonic()
-            network.part(number)
+            cut(number)
             try:
                 enough = min(before + 50, CUT_JOBS)
                 eventually(lambda: len(effects.lines("end")) >= enough, PAUSE_SECONDS_MAX, what="work beside the cut")  # noqa: B023
@@ -136,12 +138,12 @@ def test_the_node_that_leads_a_queue_is_cut_off_from_its_peers_under_load_and_no
                 # Long enough for the others to have noticed, and for what was cut off to have stopped.
                 eventually(lambda: len(running(cluster, 1 if number == 0 else 0)) == 2, what="two nodes")  # noqa: B023
             finally:
-                network.unite(number)
+                mend(number)
             eventually(lambda: len(running(cluster, number)) == 3, PAUSE_SECONDS_MAX, what="a whole cluster")  # noqa: B023
         finish(fleet, producer, effects, ENDED_SECONDS_MAX)
     assert left_in(cluster.nodes[0].url, "work") == 0
     print(
-        f"\n{CUT_JOBS} jobs, {CUTS} leaders of the queue cut off from their peers: 50 more jobs had ended "
+        f"\n{CUT_JOBS} jobs, {CUTS} leaders of the queue cut off from {whom}: 50 more jobs had ended "
         f"{', '.join(f'{pause:.1f}' for pause in pauses)} s after each, another was accepted after "
         f"{', '.join(f'{pause:.1f}' for pause in others)} s; {effects.repeated()} jobs run again"
     )

@@ -45,6 +45,9 @@ class Listener:
     def blocked(self, reason: str | None) -> None:
         pass
 
+    def pulse(self, oldest: int | None) -> None:
+        pass
+
 
 class Player:
     """A link with its ears, for a scenario to play with."""
@@ -143,6 +146,25 @@ def test_a_link_that_ends_gives_back_what_it_has_and_the_next_knows_how_often(pl
 
     assert (bodies(fresh), fresh[0].redeliveries) == (["a"], 0)
     assert (bodies(again), again[0].redeliveries) == (["a"], 1)
+
+
+def test_a_session_that_is_given_up_gives_back_what_it_has_and_another_begins(player) -> None:
+    one = player()
+    one.have(JOBS)
+    one.publish("a")
+    one.consume("first", 5)
+    one.take(1)
+
+    one.link.give_up(one.session, "it says nothing any more")
+    if player.model is not None:
+        player.model.let_pass(1.0)
+    over, one.session = one.session, one.ears.sessions.get(timeout=SECONDS_MAX)
+    one.link.give_up(over, "it is over already")
+    one.consume("second", 5)
+    again = one.take(1)
+
+    assert (bodies(again), again[0].redeliveries, again[0].session) == (["a"], 1, one.session)
+    assert (one.session, one.ears.sessions.empty()) == (over + 1, True)
 
 
 def test_what_is_given_back_comes_again_and_is_counted(player) -> None:

@@ -17,13 +17,14 @@ from ..faults.kit import count
 TROUBLES = {
     "none": Faults(),
     "cut links": Faults(cut_link=0.02),
+    "links that fall silent": Faults(hush_link=0.01),
     "server restarts": Faults(restart_server=0.02),
     "alarms": Faults(alarm=0.01),
     "kills": Faults(kill_process=0.001),
     "crashes": Faults(crash_actor=0.003),
     "all": Faults(
-        cut_link=0.01, kill_process=0.0005, restart_server=0.005, alarm=0.005, crash_actor=0.002, hang=0.002,
-        crash_handler=0.005, clock_jump=0.0005, slow_log=0.001,
+        cut_link=0.01, hush_link=0.005, kill_process=0.0005, restart_server=0.005, alarm=0.005, crash_actor=0.002,
+        hang=0.002, crash_handler=0.005, clock_jump=0.0005, slow_log=0.001,
     ),
 }  # fmt: skip
 MINUTE = 60.0
@@ -74,6 +75,13 @@ def minutes_of(log: str) -> Counter[float]:
     return told
 
 
+def slots_run(log: str) -> set[float]:
+    """The slots whose job was done."""
+    return {
+        line["slot"] for line in map(json.loads, log.splitlines()) if line["event"] == "job.done" and "slot" in line
+    }
+
+
 @pytest.mark.parametrize("name", TROUBLES)
 def test_nothing_accepted_is_lost_and_no_slot_is_forgotten(name: str) -> None:
     reached: Counter[str] = Counter()
@@ -82,14 +90,36 @@ def test_nothing_accepted_is_lost_and_no_slot_is_forgotten(name: str) -> None:
         reached += simulation.reached
         told = minutes_of(simulation.log)
         if not (reached["kill_process"] or reached["gave_up"]):
-            # What a killed process had fired and not said is in the store alone.
-            gaps = [slot for slot in told if slot + MINUTE not in told and slot < max(told)]
+            # What a killed process had fired and not said is in the store alone; so is what was never confirmed, until
+            # its job says whose it is.
+            known = told.keys() | slots_run(simulation.log)
+            gaps = [slot for slot in known if slot + MINUTE not in known and slot < max(known)]
             assert not gaps, f"seed {seed}: no slot after {gaps}"
     print(f"\n{name}: {dict(sorted((key, value) for key, value in reached.items() if ' at ' not in key))}")
     if name == "none":
         assert (reached["ended_twice"], reached["fired_twice"], reached["job.duplicate"]) == (0, 0, 0)
-    for fault in ("cut_link", "restart_server", "alarm") if name != "all" else ():
+    for fault in ("cut_link", "hush_link", "restart_server", "alarm") if name != "all" else ():
         assert bool(reached[fault]) == (getattr(TROUBLES[name], fault) > 0.0)
+
+
+def test_while_nothing_goes_wrong_no_job_is_delivered_twice() -> None:
+    """What was delivered and is given back looks as if its process had died, and is written down before it runs."""
+    jobs = 300
+
+    def uneven(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("work", lambda job: job.sleep(0.001 if job.data // 16 % 2 else 0.02), concurrency=4)
+
+    def queue(runtime: Runtime) -> None:
+        runtime.jobs.queue_many([("work", number) for number in range(jobs)])
+
+    def done() -> bool:
+        return simulation.log.count('"job.done"') >= 2 * jobs
+
+    with Simulation(uneven, host=queue, processes=2, store="rabbitmq") as simulation:
+        assert simulation.run(minutes=1, until=done)
+    claimed = [line for line in map(json.loads, simulation.log.splitlines()) if line["event"] == "job.claimed"]
+
+    assert Counter(line["redeliveries"] for line in claimed) == {0: len(claimed)}
 
 
 def test_the_same_seed_gives_the_same_log_byte_for_byte() -> None:
@@ -107,6 +137,15 @@ def test_acknowledging_before_the_confirms_loses_jobs_and_is_found(monkeypatch: 
     with pytest.raises(Violation, match="accepted and lost"):
         for seed in range(20):
             campaign(Faults(cut_link=0.05), seed)
+
+
+def test_a_server_that_never_answers_again_would_stop_everything_and_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RabbitStore, "_look_after", lambda self, oldest: None)
+
+    with Simulation(boot, host=host, faults=Faults(hush_link=0.2), processes=2, store="rabbitmq") as simulation:
+        simulation.run(minutes=1)
+        with pytest.raises(Violation, match="not done"):
+            simulation.settle(seconds=60)
 
 
 def test_a_runtime_that_fires_though_it_does_not_lead_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
