@@ -25,6 +25,9 @@ from .outlets import LEVELS, PROCESSORS, Line, StandardBoundLogger, formatted
 LOOK_SECONDS_MAX = 1.0
 """A file that was moved away is noticed by the first line that is so much younger than the last look."""
 
+TALKATIVE = "pika"
+"""RabbitMQ's client: at debug, ten lines and more for each message, and none of them about a job."""
+
 STANDARD = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"])
 """What every record has; anything else was given with `extra=`, or by a filter."""
 
@@ -38,7 +41,8 @@ def configure_logging(
 
     The host's own structlog and standard lines and Lamplighter's events go to the same places with the same fields;
     those of a handler's function carry its job's. Call it again to change it: that replaces its own sinks and
-    nobody else's handlers. Levels of single loggers are set with `logging.getLogger(name).setLevel(...)`.
+    nobody else's handlers. Levels of single loggers are set with `logging.getLogger(name).setLevel(...)`; that of
+    `pika`, RabbitMQ's client, becomes `warning` if it is not set.
 
     Args:
         path: a file for JSON lines. It is appended to, one write a line, so several processes may share it; created
@@ -65,6 +69,8 @@ def configure_logging(
         # At one stroke, so that no line of another thread finds neither or both.
         root.handlers = [handler for handler in root.handlers if handler not in before] + sinks
         root.setLevel(LEVELS[level])
+        if logging.getLogger(TALKATIVE).level == logging.NOTSET:
+            logging.getLogger(TALKATIVE).setLevel(logging.WARNING)
         structlog.configure(
             processors=list(PROCESSORS),
             wrapper_class=StandardBoundLogger,

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import lamplighter.logfile
@@ -155,6 +156,19 @@ def test_the_level_of_a_single_logger_counts_for_its_structlog_lines_too(tmp_pat
     logging.getLogger("app.loud").setLevel(logging.NOTSET)
 
     assert [line["event"] for line in lines()] == ["heard"]
+
+
+@pytest.mark.parametrize(("own", "heard"), [(logging.NOTSET, ["b"]), (logging.DEBUG, ["a", "b"])])
+def test_the_client_of_rabbitmq_is_quiet_unless_the_host_wants_to_hear_it(request, tmp_path, lines, own, heard):
+    client = logging.getLogger("pika")
+    request.addfinalizer(partial(client.setLevel, client.level))
+    client.setLevel(own)
+    configure_logging(tmp_path / "app.log", console=False, level="debug")
+
+    logging.getLogger("pika.connection").debug("a")
+    logging.getLogger("pika.connection").warning("b")
+
+    assert [line["event"] for line in lines()] == heard
 
 
 def test_calling_it_twice_replaces_its_own_sinks_and_nobody_elses(tmp_path):
