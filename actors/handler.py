@@ -72,6 +72,7 @@ class HandlerActor(RuntimeActor):
         self._held_back: dict[int, Claim] = {}
         self._unsettled: dict[Key, Ending] = {}
         self._mean: float | None = None
+        self._is_stuck = False
         self._last_up: Up | None = None
         self._answers = 0
         self._halted = False
@@ -186,7 +187,7 @@ class HandlerActor(RuntimeActor):
     def _prefetch(self, lanes: int) -> int:
         """A few more claims than lanes, never more than a few milliseconds of recent work; in powers of two."""
         limits = self.context.limits
-        if self._mean is None or lanes == 0:
+        if self._mean is None or lanes == 0 or self._is_stuck:
             return 0
         most = min(limits.prefetch_claims_max, int(lanes * limits.prefetch_seconds / max(self._mean, 1e-6)))
         return 0 if most == 0 else 1 << (most.bit_length() - 1)
@@ -267,7 +268,10 @@ class HandlerActor(RuntimeActor):
     def _give_back_unstarted(self) -> None:
         """Claims that were taken in advance and have waited too long go back; a begun one keeps its place here."""
         now, old = self.context.clock.monotonic(), self.context.limits.unstarted_seconds
-        self._give_back(self._line.remove(lambda one: not one.claim.job.begun and now - one.since >= old))
+        unstarted = self._line.remove(lambda one: not one.claim.job.begun and now - one.since >= old)
+        # The durations of jobs that have ended say nothing of those that fill the lanes now.
+        self._is_stuck = self._is_stuck or bool(unstarted)
+        self._give_back(unstarted)
 
     def _give_back(self, claims: Sequence[Claim]) -> None:
         if claims:
@@ -288,6 +292,7 @@ class HandlerActor(RuntimeActor):
             self._started(following)
         self._forget_deadline(lane.id)
         if lane.id in self._running:
+            self._is_stuck = False
             self._mean = seconds if self._mean is None else (1 - MEMORY) * self._mean + MEMORY * seconds
             ending = self._keep(Ending(lane.claim, outcome, lane.handler.policy, seconds=seconds))
             # Not before: in between it would hold nothing, and `stop`, which looks from another thread, would go on.

@@ -43,7 +43,9 @@ class ClaimTurn:
         if want.total is not None:
             raise not_supported("limit")
         self.ops.names.add(want.name)
-        mine = sum(held.job.name == want.name and not held.is_lost for held in deliveries.held)
+        is_full = want.begun + want.prefetched == 0
+        # Of a lost one whose lane is still taken another copy may come, and is then bound to it.
+        mine = sum(held.job.name == want.name and (is_full or not held.is_lost) for held in deliveries.held)
         deliveries.wish(want.name, mine + want.begun + want.prefetched)
         begun, prefetched, suspect = want.begun, want.prefetched, want.suspect
         claims: list[Claim] = []

@@ -25,7 +25,7 @@ def claim(step: Step) -> None:
         held = len(room.held.keys() - freed.get(name, set()))
         begun = max(0, room.lanes - held)
         prefetched = max(0, room.lanes + room.prefetch - held) - begun
-        if desk.draining or room.lanes == 0 or begun + prefetched == 0 or desk.dues.get(name, now) > now:
+        if desk.draining or room.lanes == 0 or desk.dues.get(name, now) > now:
             continue
         want = Want(
             name=name, boot=desk.boot, incarnation=room.incarnation, begun=begun, prefetched=prefetched,
