@@ -14,7 +14,7 @@ from ..messages.jobs import JobRecord, Seconds
 from . import wire
 from .link import Arrival, Link
 from .topology import queue_of
-from .window import LAG_SECONDS, Window
+from .window import Window
 
 Key = tuple[int, int]
 Copy = tuple[str, int]
@@ -95,7 +95,7 @@ class Deliveries:
     Args:
         monotonic: the time.
         new_tag: a consumer's tag that was never used.
-        stir: called when `adjust` has something to do that time has brought.
+        stir: called when there may be something to `adjust` that time has brought.
     """
 
     def __init__(
@@ -105,6 +105,7 @@ class Deliveries:
         self._monotonic = monotonic
         self._new_tag = new_tag
         self._stir = stir
+        self._stirs_at = 0.0
         self._session = 0
         self._names: dict[str, str] = {}
         self.fresh: deque[Delivery] = deque()
@@ -117,7 +118,7 @@ class Deliveries:
 
     def begin(self, session: int) -> None:
         """A new session: what the old one had delivered is somebody else's to be given, or ours again."""
-        self._session = session
+        self._session, self._stirs_at = session, 0.0
         self._names.clear()
         self.fresh.clear()
         self.waiting.clear()
@@ -179,11 +180,16 @@ class Deliveries:
         window = self.windows.get(name)
         return window is None or (window.size < self.wishes.get(name, 1))
 
-    @property
     def is_surplus(self) -> bool:
-        """Whether fewer of some name's jobs should be here by now."""
-        now = self._monotonic()
-        return any(window.shrinks_at is not None and window.shrinks_at <= now for window in self.windows.values())
+        """Whether fewer of some name's jobs should be here by now. If later, it is stirred then."""
+        due = [window.shrinks_at for window in self.windows.values() if window.shrinks_at is not None]
+        if not due:
+            return False
+        now, first = self._monotonic(), min(due)
+        if now < first and self._stirs_at <= now:
+            self._stirs_at = first
+            self._link.after(first - now, self._stir)
+        return first <= now
 
     def adjust(self) -> list[Delivery]:
         """Begin and end consumers as was wished. What came by those that have ended, and has no lane, is given back."""
@@ -195,15 +201,13 @@ class Deliveries:
                 if size <= 0:
                     continue
                 window = self.windows[name] = self._window(name)
-            was_to_shrink = window.shrinks_at is not None
             ended = set(window.resize(size, now))
-            if window.shrinks_at is not None and not was_to_shrink:
-                self._link.after(LAG_SECONDS, self._stir)
             if ended:
                 back += [one for one in self.waiting.get(name, ()) if one.arrival.consumer in ended]
         for one in back:
             self.drop(one)
         self._link.settle(self._session, (), [one.arrival.tag for one in back])
+        self.is_surplus()
         return back
 
     def _window(self, name: str) -> Window:
@@ -213,4 +217,8 @@ class Deliveries:
             self._names[tag] = name
             self._link.consume(session, queue, tag, prefetch=prefetch)
 
-        return Window(begin, lambda tag: self._link.cancel(session, tag), self._new_tag)
+        def end(tag: str) -> None:
+            del self._names[tag]
+            self._link.cancel(session, tag)
+
+        return Window(begin, end, self._new_tag)

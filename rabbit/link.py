@@ -127,11 +127,12 @@ class Ears(Protocol):
     def blocked(self, reason: str | None) -> None:
         """The server takes no messages until further notice (an alarm); None: it does again."""
 
-    def pulse(self, oldest: int | None) -> None:
+    def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
         """The session has lasted for `PULSE_SECONDS` more.
 
         Args:
-            oldest: which of all that is not answered was asked first.
+            unconfirmed: which of the messages that are not confirmed was sent first.
+            unanswered: which of the other questions is not answered.
         """
 
 
@@ -147,7 +148,7 @@ class Link(Protocol):
     def give_up(self, session: int, reason: str) -> None:
         """End a session as if its connection had been lost. The next may be with another node."""
 
-    def after(self, seconds: Seconds, call: Callable[[], object]) -> None:
+    def after(self, seconds: Seconds, call: Callable[[], None]) -> None:
         """Make a short call once so many seconds have passed, if the session lasts as long."""
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:

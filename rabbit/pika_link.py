@@ -40,11 +40,18 @@ CLOSE_SECONDS_MAX = 5.0
 
 
 class _Connection(SelectConnection):
-    """A connection that can be ended without the server's consent."""
+    """A connection that can be ended without the server's consent, by means that pika keeps to itself."""
 
     def drop(self, reason: str) -> None:
         """End it now: a server that answers nothing else would not answer a polite close either."""
-        self._terminate_stream(exceptions.StreamLostError(reason))
+        connection: Any = self
+        connection._terminate_stream(exceptions.StreamLostError(reason))
+
+    def sever(self) -> None:
+        """Close its socket, if that is still open: the server would go on delivering into it."""
+        connection: Any = self
+        if connection._transport is not None:
+            connection._transport._close_and_finalize()
 
 
 class _Sending:
@@ -98,6 +105,8 @@ class PikaLink:
         self._delivered: dict[int, None] = {}
         self._side, self._aside = Side(address, self._do), Side(address, self._do)
         self._session = 0
+        # The same while it lasts, and 0 between two.
+        self._current = 0
         self._number = 0
         self._unconfirmed: dict[int, tuple[_Sending, int]] = {}
         # Handed over, and not begun yet: a loop that ends begins nothing more.
@@ -120,16 +129,26 @@ class PikaLink:
             self._thread.join(CLOSE_SECONDS_MAX)
 
     def give_up(self, session: int, reason: str) -> None:
-        def call() -> None:
-            if session == self._session and self._connection is not None:
-                self._connection.drop(reason)
-
-        self._do(call)
-
-    def after(self, seconds: Seconds, call: Callable[[], object]) -> None:
         connection = self._connection
+
+        def call() -> None:
+            if connection is not None and connection is self._connection and session == self._current:
+                connection.drop(reason)
+
         if connection is not None:
-            self._do(lambda: connection.ioloop.call_later(seconds, call))
+            # Not `_do`: a channel may have been closed, and the server not answer that the rest may be, too.
+            with contextlib.suppress(Exception):
+                connection.ioloop.add_callback_threadsafe(call)
+
+    def after(self, seconds: Seconds, call: Callable[[], None]) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+
+        def begin() -> None:
+            connection.ioloop.call_later(seconds, call)
+
+        self._do(begin)
 
     def _close(self) -> None:
         connection = self._connection
@@ -174,6 +193,8 @@ class PikaLink:
         finally:
             over = self._connection
             if over is not None:
+                with contextlib.suppress(Exception):
+                    over.sever()
                 with contextlib.suppress(Exception):
                     over.ioloop.close()
 
@@ -220,6 +241,7 @@ class PikaLink:
 
     def _begin_session(self) -> None:
         self._session += 1
+        self._current = self._session
         self._number = 0
         self._delivered.clear()
         assert self._ears is not None
@@ -233,7 +255,7 @@ class PikaLink:
 
         def pulse() -> None:
             assert self._ears is not None
-            self._ears.pulse(next(iter(self._unconfirmed), None))
+            self._ears.pulse(next(iter(self._unconfirmed), None), self._side.waits_for)
             self._await_pulse()
 
         connection.ioloop.call_later(PULSE_SECONDS, pulse)
@@ -256,6 +278,7 @@ class PikaLink:
     def _end_session(self) -> None:
         """Everybody who waits is told."""
         self._connection = self._work = self._apart = None
+        self._current = 0
         reason, refused = self._failure
         lost = LinkLost(reason)
         sendings = {id(sending): sending for sending, _ in self._unconfirmed.values()}

@@ -38,6 +38,12 @@ class Side:
         self._channel: Channel | None = None
         self._asked: deque[tuple[Callable[[Channel, Callable[[], None]], None], Future[Any]]] = deque()
         self._asking: Future[Any] | None = None
+        self._questions = 0
+
+    @property
+    def waits_for(self) -> int | None:
+        """The number of the question that the server has not answered."""
+        return None if self._asking is None else self._questions
 
     def open(self, connection: Any, then: Callable[[], None]) -> None:
         """Open the channel on a connection."""
@@ -69,6 +75,7 @@ class Side:
             if not steps:
                 done()
                 return
+            self._questions += 1
             _declare(channel, steps.popleft(), lambda: step(channel, done))
 
         future: Future[None] = Future()
@@ -83,6 +90,7 @@ class Side:
                 answer(future, (frame.method.message_count, frame.method.consumer_count), None)
                 done()
 
+            self._questions += 1
             channel.queue_declare(queue, passive=True, callback=seen)
 
         self._ask(step, future)

@@ -26,20 +26,13 @@ from .ledger import PREFETCH as LEDGER_PREFETCH
 from .ledger import Ledger, Listener, message
 from .link import Arrival, Link, LinkLost, QueueSpec, Refused
 from .memory import Endings
-from .silence import SILENCE_SECONDS_MAX, Silence
+from .silence import CONFIRMING, DECLARING, HEARING, READING, Silence
 
 OPEN_SECONDS_MAX = 5.0
 """How long `open` waits until the first try to connect has succeeded or failed. A turn says what is wrong then."""
 
 ANSWER_SECONDS_MAX = 10.0
 """How long an answer of the server is waited for: of confirmations, until a turn's outcome is called unknown."""
-
-READYING, CONFIRMING, READING = (
-    "to make all ready",
-    "to confirm what it was sent",
-    "to give back a record of the ledger",
-)
-"""What a session that falls silent was asked."""
 
 NEWS_PREFETCH, RESULTS_PREFETCH = 1_000, 1_000
 
@@ -156,8 +149,8 @@ class Session:
     def blocked(self, reason: str | None) -> None:
         self._tell("blocked", reason)
 
-    def pulse(self, oldest: int | None) -> None:
-        self._tell("pulse", oldest)
+    def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
+        self._tell("pulse", (unconfirmed, unanswered))
 
     def _tell(self, what: str, value: Any) -> None:
         self._inbox.append((what, value))
@@ -199,7 +192,7 @@ class Session:
                     # It says itself why it does not answer.
                     self._silence.begin()
                 case "pulse":
-                    self._look_after(value)
+                    self._look_after(*value)
 
     def _begin_session(self, session: int) -> None:
         self._session = session
@@ -302,29 +295,27 @@ class Session:
         try:
             if self._prepared != self._session:
                 self._prepare()
-                self._silence.answers(READYING)
         except LinkLost as error:
             raise StoreUnavailable(f"the store {self.address} is not connected: {error}") from error
         except FutureTimeout:
-            self._silence.asks(READYING)
             raise StoreUnavailable(f"the store {self.address} did not answer in time") from None
         except Refused as error:
             raise StoreUnavailable(f"the store {self.address} cannot be used: {error}") from error
 
-    def _look_after(self, oldest: int | None) -> None:
+    def _look_after(self, unconfirmed: int | None, unanswered: int | None) -> None:
         """Give the session up if it has fallen silent. If not, ask for something: who only waits would not notice."""
         if self._session == 0 or self._blocked is not None:
             return
-        if oldest is None:
-            self._silence.answers(CONFIRMING)
-        else:
-            self._silence.asks(CONFIRMING, oldest)
+        for what, which in ((CONFIRMING, unconfirmed), (DECLARING, unanswered)):
+            if which is None:
+                self._silence.answers(what)
+            else:
+                self._silence.asks(what, which)
         if not self.leads:
             self._silence.answers(READING)
-        silent = self._silence.too_long()
+        silent = self._silence.look()
         if silent is not None:
-            reason = f"asked {silent}, it has said nothing for {SILENCE_SECONDS_MAX:g} s"
-            self._link.give_up(self._session, reason)
+            self._link.give_up(self._session, silent)
         elif self._prepared == self._session:
             self._probe()
 
@@ -353,7 +344,12 @@ class Session:
         self._await(self._link.send([message({"is": "hello", "by": hello, "to": news.name})]))
         if not self._ledger.is_read:
             consume(session, topology.LEDGER, f"ledger-{number}", prefetch=LEDGER_PREFETCH, apart=True)
-        self._await(answered)
+        try:
+            self._await(answered)
+        except FutureTimeout:
+            self._silence.asks(HEARING)
+            raise
+        self._silence.answers(HEARING)
         self._prepared = session
 
     def _have_results(self) -> QueueSpec | None:

@@ -92,6 +92,7 @@ class Window:
         Returns:
             The tags of the consumers that were ended for it, newest first.
         """
+        least = wanted
         if 0 < wanted < self.size:
             self._peak = max(self._peak, wanted)
             if self.shrinks_at is None:
@@ -112,6 +113,9 @@ class Window:
             self._stack.append(one)
             self._by_tag[one.tag] = one
             self._begin(one.tag, one.prefetch)
+        if self._stack and self.size > least:
+            # It was the most that was wanted; nobody may come again to say that less still is.
+            self._peak, self.shrinks_at = least, now + LAG_SECONDS
         return ended
 
     def _over(self, one: Consumer) -> None:

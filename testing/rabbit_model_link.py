@@ -77,7 +77,7 @@ class ModelLink:
     def _await_pulse(self) -> None:
         def pulse() -> None:
             assert self._ears is not None
-            self._ears.pulse(next(iter(self._pending), None))
+            self._ears.pulse(next(iter(self._pending), None), None)
             self._await_pulse()
 
         self.after(PULSE_SECONDS, pulse)
@@ -85,7 +85,7 @@ class ModelLink:
     def give_up(self, session: int, reason: str) -> None:
         self._server.soon(lambda: self.lose(reason) if session == self.session else None)
 
-    def after(self, seconds: Seconds, call: Callable[[], object]) -> None:
+    def after(self, seconds: Seconds, call: Callable[[], None]) -> None:
         session = self.session
         self._server.later(seconds, lambda: call() if session == self.session and self._is_alive() else None)
 

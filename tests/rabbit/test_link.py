@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 import pytest
@@ -16,7 +17,7 @@ from lamplighter.rabbit.pika_link import PikaLink
 from pika.adapters.select_connection import IOLoop
 
 from .conftest import Vhosts
-from .test_model import JOBS, SECONDS_MAX, Player
+from .test_model import JOBS, SECONDS_MAX, Player, bodies
 
 CALLS: dict[str, Callable[[PikaLink], Future]] = {
     "send": lambda link: link.send([Message("", JOBS.name, b"a")]),
@@ -24,6 +25,50 @@ CALLS: dict[str, Callable[[PikaLink], Future]] = {
     "look": lambda link: link.look(JOBS.name),
     "fetch": lambda link: link.fetch(JOBS.name, 1),
 }
+
+
+@pytest.fixture
+def player(url: str) -> Iterator[Player]:
+    link = PikaLink(parse_address(url), spawn=spawn, event=threading.Event, chance=random.Random(), name="link")
+    yield Player(link)
+    link.stop()
+
+
+def test_what_goes_wrong_in_the_links_own_thread_ends_the_connection_for_the_server_too(player: Player) -> None:
+    player.have(JOBS)
+    player.publish("a")
+    player.consume("first", 1)
+    player.take(1)
+
+    def fail() -> None:
+        raise ZeroDivisionError("in a callback")
+
+    # Kept, as by a traceback that somebody looks at: Python closes the socket of what nobody knows any more.
+    connection = player.link._connection  # type: ignore[attr-defined]
+    connection.ioloop.add_callback_threadsafe(fail)
+
+    player.session = player.ears.sessions.get(timeout=SECONDS_MAX)
+    player.consume("second", 1)
+    again = player.take(1)
+
+    assert (bodies(again), again[0].redeliveries) == (["a"], 1)
+    assert "in a callback" in player.ears.losses.get_nowait()
+    assert connection is not player.link._connection  # type: ignore[attr-defined]
+
+
+def test_a_session_is_given_up_though_the_server_does_not_answer_that_its_connection_may_close(
+    vhosts: Vhosts, player: Player
+) -> None:
+    link, node = player.link, vhosts.server.nodes[0]
+    node.signal(signal.SIGSTOP)
+    try:
+        connection = link._connection  # type: ignore[attr-defined]
+        connection.ioloop.add_callback_threadsafe(connection.close)
+        link.give_up(player.session, "it says nothing any more")
+
+        assert player.ears.losses.get(timeout=SECONDS_MAX) == "it says nothing any more"
+    finally:
+        node.signal(signal.SIGCONT)
 
 
 @pytest.mark.parametrize("name", CALLS)

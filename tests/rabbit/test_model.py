@@ -29,12 +29,13 @@ class Listener:
         self.sessions: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.losses: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def connected(self, session: int) -> None:
         self.sessions.put(session)
 
     def lost(self, session: int, reason: str, *, refused: bool) -> None:
-        pass
+        self.losses.put(reason)
 
     def arrived(self, arrival: Arrival) -> None:
         self.arrivals.put(arrival)
@@ -45,7 +46,7 @@ class Listener:
     def blocked(self, reason: str | None) -> None:
         pass
 
-    def pulse(self, oldest: int | None) -> None:
+    def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
         pass
 
 

@@ -122,6 +122,29 @@ def test_while_nothing_goes_wrong_no_job_is_delivered_twice() -> None:
     assert Counter(line["redeliveries"] for line in claimed) == {0: len(claimed)}
 
 
+def test_no_lane_is_idle_while_a_job_waits_where_all_lanes_are_busy() -> None:
+    """Short jobs make each of two processes take many in advance; of the long ones behind them each can run four."""
+    long, queued = 8, list[int]()
+
+    def uneven(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("work", lambda job: job.sleep(job.data), concurrency=long // 2)
+
+    def queue(runtime: Runtime) -> None:
+        if not queued:
+            queued.append(1)
+            runtime.jobs.queue_many([("work", 0.001)] * 400 + [("work", 600.0)] * long)
+
+    with Simulation(uneven, host=queue, processes=2, store="rabbitmq") as simulation:
+        simulation.run(minutes=1)
+    open_claims = Counter[str]()
+    for line in map(json.loads, simulation.log.splitlines()):
+        open_claims["job.claimed" if line["event"] == "job.claimed" else "over"] += line["event"] in (
+            "job.claimed", "job.released", "job.done",
+        )  # fmt: skip
+
+    assert open_claims["job.claimed"] - open_claims["over"] == long
+
+
 def test_the_same_seed_gives_the_same_log_byte_for_byte() -> None:
     assert campaign(TROUBLES["all"], 7, 2).log == campaign(TROUBLES["all"], 7, 2).log
 
@@ -140,7 +163,7 @@ def test_acknowledging_before_the_confirms_loses_jobs_and_is_found(monkeypatch: 
 
 
 def test_a_server_that_never_answers_again_would_stop_everything_and_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RabbitStore, "_look_after", lambda self, oldest: None)
+    monkeypatch.setattr(RabbitStore, "_look_after", lambda self, *waits_for: None)
 
     with Simulation(boot, host=host, faults=Faults(hush_link=0.2), processes=2, store="rabbitmq") as simulation:
         simulation.run(minutes=1)

@@ -50,7 +50,21 @@ def test_a_window_for_which_less_is_wanted_for_long_shrinks_to_the_most_that_was
     late = server.window.resize(4, LAG_SECONDS * 1.5)
 
     assert (early, due, late) == ([[], [], []], LAG_SECONDS * 1.5, ["2"])
-    assert (server.total, server.window.shrinks_at) == (12, None)
+    assert (server.total, server.window.shrinks_at) == (12, LAG_SECONDS * 2.5)
+
+
+def test_a_window_shrinks_to_what_is_wanted_though_nobody_says_so_again(server: Server) -> None:
+    server.window.resize(1, 0.0)
+    server.window.resize(5, 0.0)
+    server.window.resize(9, 0.0)
+    server.window.resize(5, 0.0)
+    server.window.resize(1, LAG_SECONDS / 2)
+    sizes = []
+    while server.window.shrinks_at is not None:
+        server.window.resize(1, server.window.shrinks_at)
+        sizes.append(server.total)
+
+    assert sizes == [5, 1]
 
 
 def test_a_window_for_which_nothing_is_wanted_closes_at_once(server: Server) -> None:
