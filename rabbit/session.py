@@ -368,6 +368,13 @@ class Session:
             self._results_no += 1
             wanted = topology.results_queue(f"{self._id}-{self._results_no}")
             self._await(self._link.setup([wanted]))
+        except FutureTimeout:
+            if self._blocked is None:
+                # A server asks for a node that is away for a minute (seen with 4.0.5), and meanwhile answers nothing
+                # else that is asked in this session.
+                self._results_no += 1
+                self._link.give_up(self._session, f"it does not find the node of the queue {wanted.name}")
+            raise
         return wanted
 
     def _await(self, future: Future[Any], seconds: Seconds = ANSWER_SECONDS_MAX) -> Any:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 NOT_FOUND, PRECONDITION_FAILED = 404, 406
 
+AWAY_SECONDS = 60.0
+"""How long a server looks for a queue whose node is away (RabbitMQ 4.0.5)."""
+
 After = Callable[[Seconds, Callable[[], object]], object]
 
 
@@ -80,7 +83,7 @@ class ModelServer:
         self.links: list[ModelLink] = []
         self.last_acks: dict[str, ModelLink] = {}
         self.away: set[str] = set()
-        """Names of queues whose node is away: what is published to them is refused."""
+        """Names of queues whose node is away: what is published to them is refused, and they are looked for in vain."""
         self.is_up = True
         self.alarm: str | None = None
 

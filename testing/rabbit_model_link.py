@@ -9,9 +9,9 @@ from itertools import count
 from typing import Any
 
 from ..messages.jobs import Seconds
-from ..rabbit.link import PULSE_SECONDS, Arrival, Ears, Fetched, LinkLost, Message, Refused, Sent, Wanted
+from ..rabbit.link import PULSE_SECONDS, Arrival, Ears, Fetched, LinkLost, Message, QueueSpec, Refused, Sent, Wanted
 from ..replies import answer
-from .rabbit_model import NOT_FOUND, ModelConsumer, ModelQueue, ModelServer, Stored
+from .rabbit_model import AWAY_SECONDS, NOT_FOUND, ModelConsumer, ModelQueue, ModelServer, Stored
 
 
 class ModelLink:
@@ -43,6 +43,7 @@ class ModelLink:
         self._aside: dict[int, tuple[ModelQueue, list[Stored]]] = {}
         self._pending: dict[int, Future[Any]] = {}
         self._held_up: deque[Callable[[], object]] = deque()
+        self._asked_later: list[Callable[[], object]] | None = None
         self._out: deque[Callable[[], object]] = deque()
         self._in: deque[Callable[[], object]] = deque()
 
@@ -106,6 +107,7 @@ class ModelLink:
         self._out.clear()
         self._in.clear()
         self._held_up.clear()
+        self._asked_later = None
         for queue in self._server.queues.values():
             queue.consumers[:] = [one for one in queue.consumers if one.link is not self]
         for queue, stored, _ in self._unacked.values():
@@ -162,6 +164,9 @@ class ModelLink:
         key, future = self._pend()
 
         def do() -> None:
+            if any(one.name in self._server.away for one in wanted if isinstance(one, QueueSpec)):
+                self._search_for_its_node(key)
+                return
             error: Refused | None = None
             try:
                 for one in wanted:
@@ -170,8 +175,26 @@ class ModelLink:
                 error = refused
             self._to_client(lambda: self._tell(key, None, error))
 
-        self._to_server(do)
+        self._to_server(lambda: self._ask(do))
         return future
+
+    def _ask(self, do: Callable[[], object]) -> None:
+        """One thing is asked after the other."""
+        if self._asked_later is None:
+            do()
+        else:
+            self._asked_later.append(do)
+
+    def _search_for_its_node(self, key: int) -> None:
+        self._asked_later = []
+
+        def over() -> None:
+            self._to_client(lambda: self._tell(key, None, Refused("its node is away", NOT_FOUND)))
+            later, self._asked_later = self._asked_later or [], None
+            for do in later:
+                self._ask(do)
+
+        self.after(AWAY_SECONDS, over)
 
     def send(self, messages: Sequence[Message]) -> Future[Sent]:
         key, future = self._pend()
@@ -269,7 +292,7 @@ class ModelLink:
             error = Refused(f"no queue {queue}", NOT_FOUND) if found is None else None
             self._to_client(lambda: self._tell(key, seen, error))
 
-        self._to_server(do)
+        self._to_server(lambda: self._ask(do))
         return future
 
     def fetch(self, queue: str, most: int) -> Future[Fetched]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lamplighter import Runtime
 
 from ..faults.kit import TORTURE, count, eventually
 from .conftest import own_server
@@ -21,6 +22,9 @@ pytestmark = pytest.mark.skipif(not TORTURE, reason="takes three servers and som
 
 PAUSE_SECONDS_MAX = ENDED_SECONDS_MAX = 400.0
 """Retries that were on their way down the ladder when a node died have been seen to come more than a minute late."""
+
+ANOTHER_SECONDS_MAX = 60.0
+"""A runtime looks for the node of its results for ten seconds, and for whatever else is slow on a busy machine."""
 
 CUT_JOBS, CUTS = 10_000, 2
 """How many jobs are on their way while nodes are cut off, and how often one is: each cut may take minutes."""
@@ -87,6 +91,23 @@ def test_the_node_that_leads_a_queue_is_killed_under_load_and_nothing_confirmed_
         f"\n{jobs} jobs, {kills} leaders of the queue killed: 50 more jobs had ended "
         f"{', '.join(f'{pause:.1f}' for pause in pauses)} s after each, {effects.repeated()} jobs run again"
     )
+
+
+@pytest.mark.timeout(300)
+def test_a_runtime_whose_own_node_is_killed_goes_on_with_another_though_that_one_stays_away(cluster: Server) -> None:
+    with Runtime(url_of(cluster), reply_seconds_max=ANOTHER_SECONDS_MAX) as runtime:
+        runtime.jobs.add_handler("own", lambda job: job.data)
+        before = runtime.jobs.join(runtime.jobs.queue("own", 1), timeout=ANOTHER_SECONDS_MAX)
+        (node,) = {node for node in cluster.nodes if node.name in cluster.nodes[0].ctl("list_connections", "pid")}
+        node.kill()
+        began = time.monotonic()
+        try:
+            after = runtime.jobs.join(runtime.jobs.queue("own", 2), timeout=ANOTHER_SECONDS_MAX)
+            pause = time.monotonic() - began
+        finally:
+            node.start()
+    print(f"\nthe node that had the connection killed: another job had ended {pause:.1f} s later")
+    assert (before.result, after.result) == (1, 2)
 
 
 @pytest.mark.timeout(1800)

@@ -122,6 +122,18 @@ def test_while_nothing_goes_wrong_no_job_is_delivered_twice() -> None:
     assert Counter(line["redeliveries"] for line in claimed) == {0: len(claimed)}
 
 
+def test_a_runtime_whose_results_lie_on_a_node_that_is_away_goes_on_with_another_queue_for_them() -> None:
+    with Simulation(boot, store="rabbitmq") as simulation:
+        simulation.run(seconds=5)
+        server = simulation.server
+        server.away |= {name for name in server.queues if "results" in name}
+        server.cut(server.links[0])
+        simulation.run(seconds=15)
+        job = simulation.runtime.jobs.queue("work", 1)
+
+        assert simulation.runtime.jobs.join(job, timeout=5).result == 1
+
+
 def test_no_lane_is_idle_while_a_job_waits_where_all_lanes_are_busy() -> None:
     """Short jobs make each of two processes take many in advance; of the long ones behind them each can run four."""
     long, queued = 8, list[int]()
