@@ -1,0 +1,151 @@
+"""When a session is given up, and when it is not: on the model, in time that passes while somebody waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import count
+
+import pytest
+from lamplighter import StoreUnavailable
+from lamplighter.rabbit.deliveries import Deliveries
+from lamplighter.rabbit.link import PULSE_SECONDS
+from lamplighter.rabbit.session import Seams
+from lamplighter.rabbit.silence import HEARING, SECONDS_MAX, SILENCE_SECONDS_MAX
+from lamplighter.rabbit.store import RabbitStore
+from lamplighter.rabbit.window import LAG_SECONDS
+from lamplighter.testing.rabbit_model import ModelServer
+from lamplighter.testing.rabbit_model_link import ModelLink
+
+STEP_SECONDS = 1.0
+
+
+class World:
+    """A model, its time, and the stores on it. It is the clock, and what they wait at."""
+
+    def __init__(self) -> None:
+        self.server = ModelServer()
+        self.elapsed = 0.0
+        self.given_up: list[tuple[float, str]] = []
+        self._ids = count(1)
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    now = monotonic
+
+    def set(self) -> None:
+        """Whoever waits looks by itself."""
+
+    clear = set
+
+    def wait(self, seconds: float) -> None:
+        self.elapsed += min(seconds, STEP_SECONDS)
+        self.server.let_pass(min(seconds, STEP_SECONDS))
+
+    def store(self) -> RabbitStore:
+        link = ModelLink(self.server)
+        end = link.give_up
+
+        def give_up(session: int, reason: str) -> None:
+            self.given_up.append((self.elapsed, reason))
+            end(session, reason)
+
+        link.give_up = give_up  # type: ignore[method-assign]
+        seams = Seams(
+            clock=self, event=lambda: self, future=Future, new_id=lambda: f"{next(self._ids):024}"  # type: ignore[arg-type]
+        )  # fmt: skip
+        store = RabbitStore("amqp://model", link, seams=seams)
+        store.open()
+        return store
+
+    def turn(self, store: RabbitStore) -> bool:
+        """Whether a turn can be had."""
+        try:
+            with store.turn("boot", self.elapsed):
+                return True
+        except StoreUnavailable:
+            self.wait(STEP_SECONDS)
+            return False
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_leader_that_hangs_does_not_end_the_sessions_of_those_who_follow_it(world: World) -> None:
+    leader = world.store()
+    assert world.turn(leader)
+    follower = world.store()
+    # The leader takes no turn from here on.
+    while not world.given_up:
+        assert not world.turn(follower)
+
+    ((after, reason),) = world.given_up
+    assert (after > SECONDS_MAX[HEARING], HEARING in reason) == (True, True)
+
+
+Pulses = Callable[[int], tuple[int | None, int | None]]
+
+
+@pytest.mark.parametrize(
+    ("pulses", "is_silent"),
+    [
+        (lambda number: (7, None), True),
+        (lambda number: (None, 7), True),
+        (lambda number: (number, None), False),
+        (lambda number: (None, number), False),
+        (lambda number: (None, None), False),
+    ],
+    ids=["nothing is confirmed", "nothing is declared", "slow confirms", "slow declares", "all is answered"],
+)
+def test_a_session_is_given_up_if_the_same_question_stays_open(world: World, pulses: Pulses, is_silent: bool) -> None:
+    store = world.store()
+    assert world.turn(store)
+
+    for number in range(int(SILENCE_SECONDS_MAX / PULSE_SECONDS) + 2):
+        world.elapsed += PULSE_SECONDS
+        store.pulse(*pulses(number))
+        store.due((), world.elapsed)
+
+    assert bool(world.given_up) == is_silent
+
+
+def test_a_server_that_has_said_that_it_takes_nothing_in_is_not_given_up(world: World) -> None:
+    store = world.store()
+    assert world.turn(store)
+    store.blocked("low on memory")
+
+    for _ in range(10):
+        world.elapsed += PULSE_SECONDS
+        store.pulse(7, 7)
+        store.due((), world.elapsed)
+
+    assert world.given_up == []
+
+
+class Notes:
+    """A link that notes when it is to be woken."""
+
+    def __init__(self) -> None:
+        self.wakes: list[float] = []
+
+    def after(self, seconds: float, call: Callable[[], None]) -> None:
+        self.wakes.append(seconds)
+
+    def consume(self, *_: object, **__: object) -> None:
+        pass
+
+    cancel = settle = consume
+
+
+def test_a_window_that_breathes_has_one_timer(world: World) -> None:
+    link, tags = Notes(), count(1)
+    deliveries = Deliveries(link, world.monotonic, lambda: f"jobs-{next(tags)}", lambda: None)  # type: ignore[arg-type]
+    for step in range(100):
+        world.elapsed = 1.0 + LAG_SECONDS * step / 100
+        deliveries.wish("work", 20 if step % 2 == 0 else 4)
+        deliveries.adjust()
+
+    assert len(link.wakes) == 1
