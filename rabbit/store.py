@@ -316,7 +316,13 @@ class RabbitStore(Session):
         return gone
 
     def _fetch(self, most: int) -> Fetched:
-        fetched: Fetched = self._answer(self._link.fetch(topology.DEAD, most))
+        asked = self._link.fetch(topology.DEAD, most)
+        try:
+            fetched: Fetched = self._answer(asked)
+        except StoreUnavailable:
+            # Nobody waits any more for what may come yet, and the next one to ask must not wait for it.
+            asked.add_done_callback(_put_all_back)
+            raise
         return fetched
 
     def _answer(self, future: Future[Any]) -> Any:
@@ -329,3 +335,8 @@ class RabbitStore(Session):
             raise StoreUnavailable(f"the store {self.address} refuses: {error}") from error
         except (LinkLost, FutureTimeout) as error:
             raise StoreUnavailable(f"the store {self.address} did not answer: {error}") from error
+
+
+def _put_all_back(asked: Future[Fetched]) -> None:
+    if asked.exception() is None:
+        asked.result().done(())

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from itertools import count
 
 import pytest
 from lamplighter import StoreUnavailable
+from lamplighter.rabbit import store as store_module
 from lamplighter.rabbit.deliveries import Deliveries
-from lamplighter.rabbit.link import PULSE_SECONDS
+from lamplighter.rabbit.link import PULSE_SECONDS, Fetched
 from lamplighter.rabbit.session import Seams
 from lamplighter.rabbit.silence import HEARING, SECONDS_MAX, SILENCE_SECONDS_MAX
 from lamplighter.rabbit.store import RabbitStore
@@ -123,6 +124,18 @@ def test_a_server_that_has_said_that_it_takes_nothing_in_is_not_given_up(world: 
         store.due((), world.elapsed)
 
     assert world.given_up == []
+
+
+def test_dead_jobs_that_come_too_late_go_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, late, back = world.store(), Future[Fetched](), list[Sequence[int]]()
+    monkeypatch.setattr(store_module, "ANSWER_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(store._link, "fetch", lambda queue, most: late)
+
+    with pytest.raises(StoreUnavailable):
+        store.list(name=None, state="dead", limit=10, before=None)
+    late.set_result(Fetched([b"{}"], back.append))
+
+    assert back == [()]
 
 
 class Notes:
