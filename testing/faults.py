@@ -83,6 +83,9 @@ class Faults:
                 raise UsageError(f"expected {field.name} to be a chance from 0 to 1, got: {value!r}")
 
 
+OF_A_SERVER = ("cut_link", "hush_link", "restart_server", "alarm")
+"""Faults that befall a RabbitMQ, or a link to it; a store in a file does not know them."""
+
 STRIKES: dict[str, tuple[str, ...]] = {
     "actor.start": ("crash_actor",),
     "actor.receive": ("crash_actor", "kill_process", "power_cut", "clock_jump"),
@@ -94,16 +97,10 @@ STRIKES: dict[str, tuple[str, ...]] = {
     "store.read": ("store_error",),
     "store.turn.begin": ("store_error", "kill_process", "crash_actor", "cut_link", "alarm"),
     "store.turn.commit": (
-        "store_error",
-        "kill_process",
-        "power_cut",
-        "crash_actor",
-        "cut_link",
-        "hush_link",
-        "restart_server",
+        "store_error", "kill_process", "power_cut", "crash_actor", "cut_link", "hush_link", "restart_server",
     ),
     "store.turn.committed": ("commit_unknown", "kill_process", "power_cut", "crash_actor"),
-}
+}  # fmt: skip
 """Which faults may strike at which failpoint."""
 
 
@@ -200,7 +197,7 @@ class Strikes(Failpoints):
             case "clock_jump":
                 far = self._world.chance.uniform(*JUMP_SECONDS)
                 self._step_clock(far if self._world.chance.random() < 0.5 else -far)
-            case "cut_link" | "hush_link" | "restart_server" | "alarm":
+            case _ if kind in OF_A_SERVER:
                 self._befall(self._process, kind)
             case "log_error":
                 raise OSError(28, "No space left on device")

@@ -20,7 +20,7 @@ from ..rabbit import topology, wire
 from ..rabbit.session import Seams
 from ..rabbit.store import RabbitStore
 from ..stores.base import Store
-from .faults import Faults
+from .faults import OF_A_SERVER, Faults
 from .rabbit_model import ModelQueue, ModelServer
 from .rabbit_model_link import ModelLink
 from .world import Process, World
@@ -38,7 +38,7 @@ def server_of(store: str, world: World, faults: Faults) -> ModelServer | None:
     if store not in ("sqlite", "rabbitmq"):
         raise UsageError(f"expected store to be 'sqlite' or 'rabbitmq', got: {store!r}")
     files = [name for name in ("store_error", "commit_unknown", "power_cut", "lost_hint") if getattr(faults, name)]
-    links = [name for name in ("cut_link", "hush_link", "restart_server", "alarm") if getattr(faults, name)]
+    links = [name for name in OF_A_SERVER if getattr(faults, name)]
     wrong = files if store == "rabbitmq" else links
     if wrong:
         raise UsageError(f"expected faults that can befall a store of the kind {store!r}, got: {', '.join(wrong)}")
@@ -64,10 +64,11 @@ def trouble_model(server: ModelServer, world: World, stores: Sequence[Store], ki
     def come() -> None:
         match kind:
             case "cut_link" | "hush_link":
+                trouble = server.cut if kind == "cut_link" else ModelLink.hush
                 for store in stores:
                     assert isinstance(store, RabbitStore)
                     for link in [link for link in server.links if store.is_on(link)]:
-                        server.cut(link) if kind == "cut_link" else link.hush()
+                        trouble(link)
             case "restart_server":
                 if server.is_up:
                     server.restart(world.chance.uniform(0.1, DOWN_SECONDS_MAX))

@@ -10,6 +10,7 @@ from lamplighter import Runtime, StoreUnavailable
 from lamplighter.rabbit.store import RabbitStore
 from lamplighter.rabbit.turn import RabbitTurn
 from lamplighter.testing import Faults, Simulation
+from lamplighter.testing.faults import OF_A_SERVER
 from lamplighter.testing.simulation import Violation
 
 from ..faults.kit import count
@@ -98,7 +99,7 @@ def test_nothing_accepted_is_lost_and_no_slot_is_forgotten(name: str) -> None:
     print(f"\n{name}: {dict(sorted((key, value) for key, value in reached.items() if ' at ' not in key))}")
     if name == "none":
         assert (reached["ended_twice"], reached["fired_twice"], reached["job.duplicate"]) == (0, 0, 0)
-    for fault in ("cut_link", "hush_link", "restart_server", "alarm") if name != "all" else ():
+    for fault in OF_A_SERVER if name != "all" else ():
         assert bool(reached[fault]) == (getattr(TROUBLES[name], fault) > 0.0)
 
 
