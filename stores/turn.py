@@ -158,6 +158,8 @@ class SqliteTurn(SlotTurn, BootTurn):
 
     def claim(self, want: Want) -> list[Claim]:
         begun, prefetched = want.begun, want.prefetched
+        if begun + prefetched == 0:
+            return []
         if self._has_pauses and self._one("select 1 from lamplighter_pauses where name = ?", want.name) is not None:
             return []
         if want.total is not None:
