@@ -180,8 +180,8 @@ class Deliveries:
         window = self.windows.get(name)
         return window is None or (window.size < self.wishes.get(name, 1))
 
-    def is_surplus(self) -> bool:
-        """Whether fewer of some name's jobs should be here by now. If later, it is stirred then."""
+    def notice_surplus(self) -> bool:
+        """Whether fewer of some name's jobs should be here by now. If they should later, have it looked at then."""
         due = [window.shrinks_at for window in self.windows.values() if window.shrinks_at is not None]
         if not due:
             return False
@@ -207,7 +207,7 @@ class Deliveries:
         for one in back:
             self.drop(one)
         self._link.settle(self._session, (), [one.arrival.tag for one in back])
-        self.is_surplus()
+        self.notice_surplus()
         return back
 
     def _window(self, name: str) -> Window:

@@ -231,7 +231,7 @@ class RabbitStore(Session):
         self._drain()
         if self._session == 0 or self._prepared != self._session or self._flight is not None:
             return True
-        if self.deliveries.fresh or self.deliveries.is_surplus() or self._news:
+        if self.deliveries.fresh or self.deliveries.notice_surplus() or self._news:
             return True
         unpaused = [name for name in names if name not in self.chronicle.pauses]
         return any(self.deliveries.waiting.get(name) or self.deliveries.is_short(name) for name in unpaused)

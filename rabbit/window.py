@@ -92,30 +92,28 @@ class Window:
         Returns:
             The tags of the consumers that were ended for it, newest first.
         """
-        least = wanted
+        target = wanted
         if 0 < wanted < self.size:
-            self._peak = max(self._peak, wanted)
             if self.shrinks_at is None:
-                self.shrinks_at = now + LAG_SECONDS
+                self._peak, self.shrinks_at = 0, now + LAG_SECONDS
+            self._peak = max(self._peak, wanted)
             if now < self.shrinks_at:
                 return []
-            wanted = self._peak
-        self._peak, self.shrinks_at = 0, None
+            target = self._peak
+        # Less than the most that was wanted may be wanted now, and nobody come again to say so.
+        self._peak, self.shrinks_at = wanted, now + LAG_SECONDS if target > wanted else None
         ended: list[str] = []
-        while self._stack and self.size > wanted:
+        while self._stack and self.size > target:
             one = self._stack.pop()
             self._end(one.tag)
             self._over(one)
             ended.append(one.tag)
-        more = wanted - self.size
+        more = target - self.size
         if more > 0:
             one = Consumer(self._name(), more)
             self._stack.append(one)
             self._by_tag[one.tag] = one
             self._begin(one.tag, one.prefetch)
-        if self._stack and self.size > least:
-            # It was the most that was wanted; nobody may come again to say that less still is.
-            self._peak, self.shrinks_at = least, now + LAG_SECONDS
         return ended
 
     def _over(self, one: Consumer) -> None:
