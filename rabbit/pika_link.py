@@ -1,4 +1,4 @@
-"""The connection to a real RabbitMQ: this file, and its two neighbours, alone know pika.
+"""The connection to a real RabbitMQ: this file, and its three neighbours, alone know pika.
 
 One thread has the connection and its event loop; every call is handed to it. There are four channels: on one jobs are
 published, delivered and acknowledged; on another is delivered what is not worked off in its order, so that jobs, which
@@ -24,9 +24,9 @@ from .link import PULSE_SECONDS, Arrival, Ears, Fetched, LinkLost, Message, Sent
 try:
     import pika
     from pika import exceptions
-    from pika.adapters.select_connection import SelectConnection
     from pika.channel import Channel
 
+    from .pika_connection import Connection, parameters
     from .pika_reasons import why
     from .pika_side import Side
 except ImportError as error:
@@ -35,23 +35,7 @@ except ImportError as error:
     ) from error
 
 BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.2, 3.0
-CONNECT_SECONDS_MAX = 10.0
 CLOSE_SECONDS_MAX = 5.0
-
-
-class _Connection(SelectConnection):
-    """A connection that can be ended without the server's consent, by means that pika keeps to itself."""
-
-    def drop(self, reason: str) -> None:
-        """End it now: a server that answers nothing else would not answer a polite close either."""
-        connection: Any = self
-        connection._terminate_stream(exceptions.StreamLostError(reason))
-
-    def sever(self) -> None:
-        """Close its socket, if that is still open: the server would go on delivering into it."""
-        connection: Any = self
-        if connection._transport is not None:
-            connection._transport._close_and_finalize()
 
 
 class _Sending:
@@ -99,14 +83,12 @@ class PikaLink:
         self._name = name
         self._thread: Any = None
         self._ears: Ears | None = None
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._work: Channel | None = None
         self._apart: Channel | None = None
         self._delivered: dict[int, None] = {}
         self._side, self._aside = Side(address, self._do), Side(address, self._do)
         self._session = 0
-        # The same while it lasts, and 0 between two.
-        self._current = 0
         self._number = 0
         self._unconfirmed: dict[int, tuple[_Sending, int]] = {}
         # Handed over, and not begun yet: a loop that ends begins nothing more.
@@ -130,15 +112,16 @@ class PikaLink:
 
     def give_up(self, session: int, reason: str) -> None:
         connection = self._connection
+        if connection is None:
+            return
 
         def call() -> None:
-            if connection is not None and connection is self._connection and session == self._current:
+            if connection is self._connection and connection.session == session:
                 connection.drop(reason)
 
-        if connection is not None:
-            # Not `_do`: a channel may have been closed, and the server not answer that the rest may be, too.
-            with contextlib.suppress(Exception):
-                connection.ioloop.add_callback_threadsafe(call)
+        # Not `_do`: a channel may have been closed, and the server not answer that the rest may be, too.
+        with contextlib.suppress(Exception):
+            connection.ioloop.add_callback_threadsafe(call)
 
     def after(self, seconds: Seconds, call: Callable[[], None]) -> None:
         connection = self._connection
@@ -179,8 +162,8 @@ class PikaLink:
         """Connect, and serve the connection until it ends."""
         self._failure = ("the connection was closed", False)
         try:
-            connection = _Connection(
-                self._parameters(host, port),
+            connection = Connection(
+                parameters(self._address, host, port, self._name),
                 on_open_callback=self._opened,
                 on_open_error_callback=self._not_opened,
                 on_close_callback=self._closed,
@@ -197,23 +180,6 @@ class PikaLink:
                     over.sever()
                 with contextlib.suppress(Exception):
                     over.ioloop.close()
-
-    def _parameters(self, host: str, port: int) -> pika.ConnectionParameters:
-        address = self._address
-        return pika.ConnectionParameters(
-            host=host,
-            port=port,
-            virtual_host=address.vhost,
-            credentials=pika.PlainCredentials(address.user, address.password),
-            heartbeat=address.heartbeat,
-            socket_timeout=CONNECT_SECONDS_MAX,
-            stack_timeout=CONNECT_SECONDS_MAX,
-            connection_attempts=1,
-            blocked_connection_timeout=None,
-            ssl_options=None if address.tls is None else pika.SSLOptions(address.tls, host),  # type: ignore[arg-type]
-            client_properties={"connection_name": self._name},
-            tcp_options={"TCP_KEEPIDLE": 30},
-        )
 
     def _opened(self, connection: Any) -> None:
         connection.add_on_connection_blocked_callback(lambda _, frame: self._tell_blocked(frame.method.reason))
@@ -240,8 +206,9 @@ class PikaLink:
         self._side.open(connection, lambda: self._aside.open(connection, self._begin_session))
 
     def _begin_session(self) -> None:
+        assert self._connection is not None
         self._session += 1
-        self._current = self._session
+        self._connection.session = self._session
         self._number = 0
         self._delivered.clear()
         assert self._ears is not None
@@ -278,7 +245,6 @@ class PikaLink:
     def _end_session(self) -> None:
         """Everybody who waits is told."""
         self._connection = self._work = self._apart = None
-        self._current = 0
         reason, refused = self._failure
         lost = LinkLost(reason)
         sendings = {id(sending): sending for sending, _ in self._unconfirmed.values()}

@@ -35,7 +35,7 @@ HOMES = {
     "msgspec": {"codec.py", "payload.py", "jsonline.py", "history/", "rabbit/wire.py", "testing/paper.py"},
     "rich": {"cli/"},
     "sqlite3": {"stores/", "testing/"},
-    "pika": {"rabbit/pika_link.py", "rabbit/pika_side.py", "rabbit/pika_reasons.py"},
+    "pika": {"rabbit/pika_link.py", "rabbit/pika_connection.py", "rabbit/pika_side.py", "rabbit/pika_reasons.py"},
     "apsw": {"testing/power.py"},
     "greenlet": {"testing/world.py"},
     "hypothesis": {"testing/shrinking.py"},
