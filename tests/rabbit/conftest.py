@@ -7,12 +7,13 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from .certificates import make_certificates
 from .kit import wipe
-from .network import Place
+from .network import NoNetwork, Place
 from .server import NoServer, Server, free_ports
 
 TLS = """
@@ -28,7 +29,7 @@ VHOSTS_MADE = 8
 """At a time: each call of rabbitmqctl takes a second or two."""
 
 
-def no_server(error: NoServer) -> None:
+def skip_or_fail(error: NoServer | NoNetwork) -> NoReturn:
     """Skip; but where everything must be tested, that is a failure."""
     if os.environ.get("CI") == "true":
         pytest.fail(str(error))
@@ -43,8 +44,7 @@ def own_server(
     try:
         server = Server(folder, nodes=nodes, configuration=configuration, places=places)
     except NoServer as error:
-        no_server(error)
-        raise
+        skip_or_fail(error)
     with server:
         yield server
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from collections import Counter
 from pathlib import Path
 
 import pika
+from lamplighter.environment import spawn
 from lamplighter.rabbit import topology
+from lamplighter.rabbit.address import parse_address
+from lamplighter.rabbit.pika_link import PikaLink
 
 from ..faults.kit import Host, eventually, now_in
 
@@ -137,6 +142,11 @@ def finish(fleet: Fleet, producer: Producer, effects: Effects, seconds: float) -
     producer.until_idle(seconds)
     effects.until_all_ended(producer.ids, seconds)
     fleet.end()
+
+
+def link_to(url: str) -> PikaLink:
+    """A link that is not started yet."""
+    return PikaLink(parse_address(url), spawn=spawn, event=threading.Event, chance=random.Random(), name="a test's")
 
 
 def left_in(url: str, name: str) -> int:

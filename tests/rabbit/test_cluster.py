@@ -13,7 +13,7 @@ import pytest
 from lamplighter import Runtime
 
 from ..faults.kit import TORTURE, count, eventually
-from .conftest import own_server
+from .conftest import own_server, skip_or_fail
 from .kit import Effects, Fleet, Producer, finish, left_in
 from .network import Network, NoNetwork
 from .server import Node, Server
@@ -45,7 +45,7 @@ def parted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, N
         try:
             network = stack.enter_context(Network(3))
         except NoNetwork as error:
-            pytest.skip(str(error))
+            skip_or_fail(error)
         folder = tmp_path_factory.mktemp("parted")
         server = own_server(folder, nodes=3, configuration="net_ticktime = 5", places=network.places)
         yield stack.enter_context(server), network

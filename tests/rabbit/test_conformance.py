@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 import threading
 from concurrent.futures import Future
 
 import pytest
 from lamplighter.clock import SystemClock
-from lamplighter.environment import spawn
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rabbit.address import parse_address
-from lamplighter.rabbit.pika_link import PikaLink
 from lamplighter.rabbit.session import Seams
 from lamplighter.rabbit.store import CANNOT, RabbitStore
 from lamplighter.rabbit.topology import DEAD, job_queue
@@ -22,6 +19,8 @@ from lamplighter.testing import StoreConformance
 from lamplighter.testing.conformance_kit import DONE, FAILED, NOW, SUCCEEDED, new, put, take
 from lamplighter.testing.rabbit_model import ModelServer
 from lamplighter.testing.rabbit_model_link import ModelLink
+
+from .kit import link_to
 
 QUIET_SECONDS = 0.03
 """When nothing has come for so long, after the queue was empty, then nothing will."""
@@ -86,9 +85,7 @@ class TestOnAServer(StoreConformance):
         self.url = wiped_url
 
     def make_store(self, place):
-        address = parse_address(self.url)
-        link = PikaLink(address, spawn=spawn, event=threading.Event, chance=random.Random(), name="conformance")
-        return PatientStore(str(address), link, seams=seams())
+        return PatientStore(str(parse_address(self.url)), link_to(self.url), seams=seams())
 
 
 def with_a_claim() -> tuple[ModelServer, ModelLink, PatientStore, JobRecord]:

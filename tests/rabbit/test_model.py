@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import queue
-import random
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from lamplighter.environment import spawn
 from lamplighter.rabbit import topology
-from lamplighter.rabbit.address import parse_address
 from lamplighter.rabbit.link import Arrival, Link, LinkLost, Message, QueueSpec, Refused
-from lamplighter.rabbit.pika_link import PikaLink
 from lamplighter.testing.rabbit_model import ModelServer
 from lamplighter.testing.rabbit_model_link import ModelLink
+
+from .kit import link_to
 
 SECONDS_MAX = 15.0
 JOBS = QueueSpec(name="jobs", arguments=topology.QUORUM)
@@ -94,9 +91,7 @@ def player(request: pytest.FixtureRequest) -> Iterator[Callable[[], Player]]:
         if request.param == "model":
             players.append(Player(ModelLink(model)))
         else:
-            address, chance = parse_address(url), random.Random()
-            link = PikaLink(address, spawn=spawn, event=threading.Event, chance=chance, name="scenario")
-            players.append(Player(link))
+            players.append(Player(link_to(url)))
         return players[-1]
 
     make.model = model if request.param == "model" else None  # type: ignore[attr-defined]
