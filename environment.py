@@ -182,14 +182,18 @@ class JobIds:
         return f"{self._begin}{next(self._numbers):08x}{self._new_id()[:8]}"
 
 
-def open_store(address: str, *, durability: str, busy_seconds_max: float, failpoints: Failpoints) -> Store:
+def open_store(
+    address: str, *, durability: str, busy_seconds_max: float, failpoints: Failpoints, new_id: Callable[[], str]
+) -> Store:
     """The store at an address."""
     if address.partition("://")[0] in SERVER_SCHEMES:
-        return _open_rabbit(address, failpoints)
-    return SqliteStore(address, durability=durability, busy_seconds_max=busy_seconds_max, failpoints=failpoints)
+        return _open_rabbit(address, failpoints, new_id)
+    return SqliteStore(
+        address, durability=durability, busy_seconds_max=busy_seconds_max, failpoints=failpoints, new_id=new_id
+    )
 
 
-def _open_rabbit(url: str, failpoints: Failpoints) -> Store:
+def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str]) -> Store:
     # Only here: whoever is on SQLite does not have pika, and starts without the rest.
     from .rabbit.address import parse_address
     from .rabbit.pika_link import PikaLink

@@ -45,7 +45,9 @@ class EventKind(NamedTuple):
 
 
 EVENTS: dict[str, EventKind] = {
-    "runtime.started": EventKind("info", "A runtime runs.", ("store", "pid", "durability", "host", "version")),
+    "runtime.started": EventKind(
+        "info", "A runtime runs.", ("store", "store_id", "pid", "durability", "host", "version")
+    ),
     "runtime.stopping": EventKind("info", "It takes no new work and lets running jobs finish.", ("drain",)),
     "runtime.stopped": EventKind(
         "info", "It has stopped; `interrupted` jobs did not finish in time.", ("interrupted",)

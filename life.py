@@ -136,7 +136,8 @@ class Life:
         for subscription in self._subscriptions:
             self.listen(subscription)
         self.log.emit(
-            "runtime.started", store=self.store.address, pid=pid, durability=self._durability, host=host,
+            "runtime.started", store=self.store.address, store_id=self.store.store_id, pid=pid,
+            durability=self._durability, host=host,
         )  # fmt: skip
         for event, fields in news:
             self.log.emit(event, **fields)

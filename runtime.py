@@ -258,7 +258,7 @@ class Runtime:
     def _store(self) -> Store:
         return self.environment.store(
             self._address, durability=self._durability, busy_seconds_max=self.limits.busy_seconds_max,
-            failpoints=self.environment.failpoints,
+            failpoints=self.environment.failpoints, new_id=self.environment.new_id,
         )  # fmt: skip
 
     def _queue_from_job(self, name: str, data: Any, options: dict[str, Any], corr: str) -> Job[Any]:

@@ -57,7 +57,10 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _open(environment: Environment, address: str) -> Store:
-    return environment.store(address, durability="full", busy_seconds_max=10.0, failpoints=environment.failpoints)
+    return environment.store(
+        address, durability="full", busy_seconds_max=10.0,
+        failpoints=environment.failpoints, new_id=environment.new_id,
+    )  # fmt: skip
 
 
 def _check_idle(source: Store) -> None:

@@ -55,6 +55,7 @@ class Flight:
 class RabbitStore(Session):
     """See `stores.base.Store`."""
 
+    store_id: str | None = None
     in_memory = False
     is_server = True
     cannot: Collection[str] = CANNOT

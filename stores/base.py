@@ -219,12 +219,15 @@ class Store(Protocol):
 
     Attributes:
         address: the file or server, without a password.
+        store_id: tells it from every other store, also from one that was at its address before; known once it is open.
+            None where a store has none.
         in_memory: whether it lives in this object alone, and nobody else can be on it.
         is_server: whether it lives in a server, which knows by itself who has gone.
         cannot: names of `testing.CAPABILITIES` that it does not have.
     """
 
     address: str
+    store_id: str | None
     in_memory: bool
     is_server: bool
     cannot: Collection[str]

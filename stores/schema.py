@@ -7,11 +7,12 @@ be the host's own database.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from ..errors import SchemaTooNew
 from . import writelock
 
-VERSION = 1
+VERSION = 2
 """The schema that this code reads and writes."""
 
 # For `in` with a list SQLite builds a table of it each time a row is written: 2 us, a third of an update.
@@ -106,15 +107,20 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
           primary key (schedule_id, slot)
         ) strict, without rowid""",
     ),
+    2: ("alter table lamplighter_store add column store_id text",),
 }
 """The statements that lead from the version before to each version."""
 
 
-def migrate(connection: sqlite3.Connection, busy_ms: int) -> None:
+def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], str] | None = None) -> str:
     """Bring the file to `VERSION`, in one transaction.
 
     Args:
         busy_ms: how long to wait for it.
+        new_id: makes the id of a store that has none yet; SQLite does unless it is given.
+
+    Returns:
+        The store's id.
 
     Raises:
         SchemaTooNew: a newer Lamplighter wrote the file; nothing is changed.
@@ -131,10 +137,20 @@ def migrate(connection: sqlite3.Connection, busy_ms: int) -> None:
             for statement in MIGRATIONS[step]:
                 connection.execute(statement)
             connection.execute("update lamplighter_store set schema_version = ?", (step,))
+        store_id = _identity(connection, new_id)
         connection.execute("commit")
+        return store_id
     except BaseException:
         connection.execute("rollback")
         raise
+
+
+def _identity(connection: sqlite3.Connection, new_id: Callable[[], str] | None) -> str:
+    """The id of the store: a file that is made anew at the same path is another store, and a log can tell."""
+    if new_id is not None:
+        connection.execute("update lamplighter_store set store_id = ? where store_id is null", (new_id(),))
+    connection.execute("update lamplighter_store set store_id = lower(hex(randomblob(12))) where store_id is null")
+    return str(connection.execute("select store_id from lamplighter_store").fetchone()[0])
 
 
 def read_version(connection: sqlite3.Connection) -> int:

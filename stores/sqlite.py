@@ -56,6 +56,7 @@ class SqliteStore:
         connect: how the address is reached when it is no file of the operating system's, as on a disk that a test
             makes up. Such a store has one connection too, as `:memory:` has, and nobody beside it.
         failpoints: where a test makes it fail.
+        new_id: where the id of a new store comes from; from SQLite unless given.
     """
 
     is_server = False
@@ -69,14 +70,17 @@ class SqliteStore:
         busy_seconds_max: float = 1.0,
         connect: Connect | None = None,
         failpoints: Failpoints | None = None,
+        new_id: Callable[[], str] | None = None,
     ) -> None:
         if durability not in DURABILITY:
             raise UsageError(f"expected durability to be 'full' or 'os', got: {durability!r}")
         self.in_memory = path == ":memory:" or connect is not None
         # One file has one name here: through a link, or after the host has changed its folder, it is still the same.
         self.address = path if self.in_memory else os.path.realpath(path)
+        self.store_id: str | None = None
         self._connect_to = connect or (connect_in_memory if self.in_memory else connect_to_file)
         self._failpoints = failpoints or Failpoints()
+        self._new_id = new_id
         self._durability = durability
         self._busy_ms = int(busy_seconds_max * 1000)
         self._writer: sqlite3.Connection | None = None
@@ -97,7 +101,7 @@ class SqliteStore:
         with self._translated():
             writer = self._writer = self._connect_writer()
             try:
-                schema.migrate(writer, self._busy_ms)
+                self.store_id = schema.migrate(writer, self._busy_ms, self._new_id)
             except BaseException:
                 self.close()
                 raise

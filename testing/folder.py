@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
+import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -27,6 +29,10 @@ def new_store() -> bytes:
         store = SqliteStore(str(path))
         store.open()
         store.close()
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            # Each simulation gives its store an id by its own chance.
+            connection.execute("update lamplighter_store set store_id = null")
+            connection.execute("pragma wal_checkpoint(truncate)")
         return path.read_bytes()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
