@@ -1,13 +1,15 @@
-"""Bugs that would break a promise, planted one at a time; and how many seeds of the campaign it takes to notice.
+"""Bugs that would break a promise, planted one at a time; and how many seeds of a campaign, or which test, notice.
 
     python mutants.py            every mutant; writes docs/mutants.md
     python mutants.py WORD...    those whose name has one of the words; writes nothing
 
-Each is planted in a copy of the package. A mutant that 500 seeds do not catch fails the run: its promise is not tested.
+Each is planted in a copy of the package. A mutant that neither 500 seeds nor its test catch fails the run: its promise
+is not tested.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -20,12 +22,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 PAGE = ROOT / "docs" / "mutants.md"
 
 SEEDS_MAX = 500
 SEED_SECONDS_MAX = 120
 """A seed that takes longer has caught its mutant too: something turns in circles."""
+
+TEST_SECONDS_MAX = 300
+"""The same for a test."""
+
+TESTS_FAILED = 1
+"""pytest's exit code for tests that ran, and of which some failed."""
+
+FILE, RABBITMQ = "workload:scenario", "rabbit_workload:scenario"
+"""The campaigns: hosts on a SQLite file, hosts on the model of a RabbitMQ."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class Mutant:
 
     Attributes:
         also: (file, old, new) of what would else make up for it.
+        scenario: the campaign whose seeds look for it, as `lamplighter simulate` takes it.
+        test: for a bug that no seed can show, the node id of the test that notices; or several, with spaces between.
     """
 
     promise: str
@@ -42,6 +56,8 @@ class Mutant:
     old: str
     new: str
     also: tuple[tuple[str, str, str], ...] = ()
+    scenario: str = FILE
+    test: str = ""
 
     @property
     def changes(self) -> list[tuple[str, str, str]]:
@@ -182,10 +198,10 @@ MUTANTS = (
 
 @dataclass(frozen=True)
 class Caught:
-    """What became of a mutant: the seed that caught it, how many had passed before, and what it said."""
+    """What became of a mutant: how many seeds (or which test) it took, None if it survived; and what was said."""
 
     mutant: Mutant
-    seed: int | None
+    by: str | None
     says: str
 
 
@@ -214,24 +230,47 @@ def tracked() -> list[Path]:
 
 
 def hunt(mutant: Mutant) -> Caught:
-    """Run seeds against a planted copy until one notices."""
+    """Run seeds, or the test, against a planted copy."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        home = plant(mutant, Path(folder))
-        ran = subprocess.run(
-            [sys.executable, "-P", __file__, "--seeds"],
-            env={**os.environ, "PYTHONPATH": f"{home}{os.pathsep}{Path(__file__).parent}"},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        environ = {**os.environ, "PYTHONPATH": str(plant(mutant, Path(folder)))}
+        return hunt_by_test(mutant, environ) if mutant.test else hunt_by_seeds(mutant, environ)
+
+
+def hunt_by_seeds(mutant: Mutant, environ: dict[str, str]) -> Caught:
+    """Run seeds until one notices."""
+    ran = subprocess.run(
+        [sys.executable, "-P", __file__, "--seeds", mutant.scenario],
+        env={**environ, "PYTHONPATH": f"{environ['PYTHONPATH']}{os.pathsep}{HERE}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     found = re.search(r"^CAUGHT (\d+) (.*)$", ran.stdout, re.MULTILINE)
     if found is None:
         return Caught(mutant, None, ran.stdout[-300:] + ran.stderr[-300:])
-    return Caught(mutant, int(found[1]), found[2])
+    seeds = int(found[1]) + 1
+    on = " on RabbitMQ" if mutant.scenario == RABBITMQ else ""
+    return Caught(mutant, f"{seeds} seed{'s' * (seeds > 1)}{on}", found[2])
 
 
-def run_seeds() -> None:
+def hunt_by_test(mutant: Mutant, environ: dict[str, str]) -> Caught:
+    """Run the test, which is to fail; one that cannot be run has noticed nothing."""
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=line"]
+    try:
+        ran = subprocess.run(
+            [*command, *mutant.test.split()], cwd=ROOT, env=environ, capture_output=True, text=True, check=False,
+            timeout=TEST_SECONDS_MAX,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return Caught(mutant, "a test", f"{mutant.test} did not end")
+    failed = re.search(r"^FAILED (\S+)", ran.stdout, re.MULTILINE)
+    if ran.returncode != TESTS_FAILED:
+        return Caught(mutant, None, f"pytest's exit code is {ran.returncode}: {ran.stdout[-600:]}{ran.stderr[-300:]}")
+    return Caught(mutant, "a test", failed[1] if failed is not None else mutant.test)
+
+
+def run_seeds(scenario_name: str) -> None:
     """In a process of its own, on the planted copy: say which seed notices first, and what."""
-    import workload
-
+    module, _, function = scenario_name.partition(":")
+    scenario = getattr(importlib.import_module(module), function)
     seed = 0
 
     def give_up(*_: object) -> None:
@@ -243,7 +282,7 @@ def run_seeds() -> None:
     for seed in range(SEEDS_MAX):
         signal.alarm(SEED_SECONDS_MAX)
         try:
-            workload.scenario(seed)
+            scenario(seed)
         except BaseException as error:
             says = " ".join(f"{type(error).__name__}: {error}".split())
             print(f"CAUGHT {seed} {says[:400]}", flush=True)
@@ -260,19 +299,22 @@ def page(caught: list[Caught]) -> str:
         "<!-- Generated by `make mutants` (tests/campaign/mutants.py). Do not edit. -->",
         "",
         "Each row is a bug that would break a promise, planted alone in a copy of the package. The campaign of",
-        "`make simulate` then runs, seed after seed, until one of them notices. *Seeds* is how many that took.",
+        "`make simulate`, or its like on RabbitMQ, then runs, seed after seed, until one of them notices: *caught by*",
+        "says how many that took. What no seed can show has a test, which must fail.",
         "",
-        "| promise | the planted bug | seeds | what noticed |",
+        "| promise | the planted bug | caught by | what noticed |",
         "| --- | --- | --- | --- |",
     ]
     for one in caught:
-        seeds = "never" if one.seed is None else str(one.seed + 1)
-        lines.append(f"| {one.mutant.promise} | {one.mutant.name} | {seeds} | {noticed(one.says)} |")
+        lines.append(f"| {one.mutant.promise} | {one.mutant.name} | {one.by or 'nothing'} | {noticed(one)} |")
     return "\n".join(lines) + "\n"
 
 
-def noticed(says: str) -> str:
+def noticed(one: Caught) -> str:
     """What caught a mutant, in a few words."""
+    says = one.says
+    if one.mutant.test:
+        return f"`{says.partition(' ')[0].removeprefix('tests/')}`"
     finding = re.search(r"kind='([^']+)'", says)
     if finding is not None:
         return f"audit: {finding[1]}"
@@ -297,18 +339,18 @@ def main(words: list[str]) -> int:
     caught: list[Caught] = []
     for one in hunted(mutants):
         caught.append(one)
-        seeds = "SURVIVED" if one.seed is None else f"{one.seed + 1:>4} seeds"
-        print(f"{len(caught):>3}/{len(mutants)}  {seeds}  {one.mutant.name}: {noticed(one.says)}", flush=True)
+        by = "SURVIVED" if one.by is None else f"{one.by:>10}"
+        print(f"{len(caught):>3}/{len(mutants)}  {by}  {one.mutant.name}: {noticed(one)}", flush=True)
     if not words:
         PAGE.write_text(page(caught), "utf-8")
-    survivors = [one for one in caught if one.seed is None]
+    survivors = [one for one in caught if one.by is None]
     for one in survivors:
         print(f"SURVIVED {one.mutant.name}\n{one.says}")
-    print(f"{len(caught) - len(survivors)} of {len(caught)} mutants caught within {SEEDS_MAX} seeds each")
+    print(f"{len(caught) - len(survivors)} of {len(caught)} mutants caught, within {SEEDS_MAX} seeds or by a test")
     return 1 if survivors else 0
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--seeds"]:
-        run_seeds()
+    if sys.argv[1:2] == ["--seeds"]:
+        run_seeds(sys.argv[2])
     sys.exit(main(sys.argv[1:]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from lamplighter.testing.campaign import campaign
-from mutants import MUTANTS, PAGE, ROOT, SEEDS_MAX, hunt
+from mutants import MUTANTS, PAGE, ROOT, SEEDS_MAX, Mutant, hunt
 from workload import REACH, scenario
 
 HERE = Path(__file__).parent
@@ -18,6 +18,8 @@ SEEDS = int(os.environ.get("LAMPLIGHTER_SEEDS", "40"))
 """How many seeds `make test` runs; `make simulate SEEDS=n` runs more, and also looks at what they reach."""
 
 SOON_REACHED = ("kill_process", "crash_actor", "commit_unknown", "job.fenced", "runtime.recovered", "turn.recovered")
+
+LAST_ATTEMPT = "if attempt >= attempts_max"
 
 ONE_LOG = """
 import hashlib, sys
@@ -64,14 +66,30 @@ def test_a_mutant_still_finds_the_place_where_it_is_planted(mutant):
 
 def test_the_page_of_mutants_tells_of_each_that_it_was_caught():
     rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| ([^|]+) \|", PAGE.read_text("utf-8"), re.MULTILINE)[2:]
+    by = dict(rows)
 
-    assert {name for name, _ in rows} == {mutant.name for mutant in MUTANTS}
-    assert all(int(seeds) <= SEEDS_MAX for _, seeds in rows)
+    assert by.keys() == {mutant.name for mutant in MUTANTS}
+    assert {mutant.name for mutant in MUTANTS if mutant.test} == {name for name in by if by[name] == "a test"}
+    assert all(int(seeds.split()[0]) <= SEEDS_MAX for seeds in by.values() if seeds != "a test")
+
+
+@pytest.mark.parametrize(
+    ("new", "test", "by"),
+    [
+        (LAST_ATTEMPT + " + 1", "test_the_last_failure_is_fatal_and_the_jobs_own_limit_wins", "a test"),
+        (LAST_ATTEMPT, "test_the_last_failure_is_fatal_and_the_jobs_own_limit_wins", None),
+        (LAST_ATTEMPT + " + 1", "test_that_nobody_has_written", None),
+    ],
+)
+def test_a_mutant_is_caught_by_its_test_if_that_runs_and_fails(new, test, by):
+    mutant = Mutant("", "", "lifecycle.py", LAST_ATTEMPT, new, test=f"tests/test_lifecycle.py::{test}")
+
+    assert hunt(mutant).by == by
 
 
 @pytest.mark.timeout(300)
 def test_a_bug_that_is_planted_in_the_fence_is_caught():
     caught = hunt(MUTANTS[0])
 
-    assert caught.seed is not None
+    assert caught.by is not None
     assert "finished twice" in caught.says
