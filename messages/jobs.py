@@ -93,6 +93,7 @@ class JobRecord(NamedTuple):
         boot: the runtime that holds the claim, with the incarnation of the HandlerActor it was given to.
         begun: whether the claim was taken for an idle lane (an interruption is then blamed on the job).
         deferred: whether its handler has returned without ending it (auto_done=False).
+        interruptions: those blamed on it since it was queued or requeued, as many as counted at the last of them.
         suspect_until: until then it runs alone among suspects; set after two blamed interruptions.
         wary: whether its next claim must be a begun one.
         rev: the revision of its last transition; None while that transition is untold.

@@ -183,8 +183,10 @@ class Step(NamedTuple):
     def settle(self, job: JobRecord, outcome: Outcome, policy: Policy) -> JobRecord | None:
         """The one road: judge how a claim ended, and record it if the claim still counts. None if it does not."""
         earlier = 0
-        if outcome.kind is OutcomeKind.INTERRUPTED and job.claim_no > 1:
-            earlier = self.turn.recent_interruptions(job.id, self.turn.now - INTERRUPTION_WINDOW_SECONDS)
+        if outcome.kind is OutcomeKind.INTERRUPTED and job.interruptions > 0:
+            recent = self.turn.recent_interruptions(job.id, self.turn.now - INTERRUPTION_WINDOW_SECONDS)
+            # The history of a job outlives a requeue, which begins to count anew.
+            earlier = min(recent, job.interruptions)
         is_quiet = outcome.kind in QUIET_ENDINGS
         chance = 0.0 if is_quiet else self.desk.chance.random()
         verdict = judge(job, outcome, policy, self.turn.now, earlier_interruptions=earlier, chance=chance)
