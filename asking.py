@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import StoreUnavailable
@@ -20,10 +20,10 @@ BROKER_DEATHS_MAX = 3
 class Asking:
     """One question to the broker: told again to the next incarnation when one dies over it, until its time is up."""
 
-    def __init__(self, life: Life, make: Callable[[Reply], Any], job_id: str | None, corr: str | None) -> None:
+    def __init__(self, life: Life, make: Callable[[Reply], Any], job_ids: Sequence[str], corr: str | None) -> None:
         self._life = life
         self._make = make
-        self._job_id = job_id
+        self._job_ids = job_ids
         self._corr = corr
         self._deaths = 0
         self._give_up_at = life.clock.monotonic() + life.limits.reply_seconds_max
@@ -40,11 +40,11 @@ class Asking:
         if broker is not None and len(broker.mailbox) > self._life.limits.mailbox_messages_max:
             raise StoreUnavailable(
                 f"the broker is {len(broker.mailbox)} messages behind, more than mailbox_messages_max; try later",
-                self._job_id,
+                self._job_ids,
             )
         told = self._life.post.tell("broker", self._make(reply), corr=self._corr)
         if not told and self._life.is_over:
-            raise StoreUnavailable("the runtime was stopped before this was answered", self._job_id)
+            raise StoreUnavailable("the runtime was stopped before this was answered", self._job_ids)
         return told
 
     def remaining(self) -> Seconds:
@@ -59,7 +59,7 @@ class Asking:
         """
         self._deaths += lost.read
         if self._deaths >= BROKER_DEATHS_MAX:
-            raise StoreUnavailable(f"{self._deaths} brokers died while they handled this", self._job_id)
+            raise StoreUnavailable(f"{self._deaths} brokers died while they handled this", self._job_ids)
 
     def gave_up(self) -> StoreUnavailable:
         """The error for the caller."""
@@ -69,5 +69,5 @@ class Asking:
         elif not self._life.store.is_server:
             likely += ". Is a write transaction open on the file? If it is this process's own, pass connection="
         return StoreUnavailable(
-            f"no answer within reply_seconds_max={self._life.limits.reply_seconds_max:g} s: {likely}", self._job_id
+            f"no answer within reply_seconds_max={self._life.limits.reply_seconds_max:g} s: {likely}", self._job_ids
         )

@@ -7,6 +7,7 @@ and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -75,16 +76,21 @@ class SchemaTooNew(StoreError):
 
 
 class StoreUnavailable(LamplighterError):
-    """The store did not answer in time: locked, full, or away. It heals by itself; call again with the same id.
+    """The store did not answer in time: locked, full, or away. It heals by itself; call again with the same ids.
 
     Attributes:
-        job_id: the id of the job that was to be queued, if there was one. The job may still have been stored:
-            queue again with `id=error.job_id`, which changes nothing the second time.
+        job_ids: the ids of the jobs that were to be queued, in the order of the call; empty if it queued none. They may
+            still have been stored: queue again with these ids, which changes nothing the second time.
     """
 
-    def __init__(self, message: str, job_id: str | None = None) -> None:
+    def __init__(self, message: str, job_ids: Sequence[str] | None = None) -> None:
         super().__init__(message)
-        self.job_id = job_id
+        self.job_ids = tuple(job_ids or ())
+
+    @property
+    def job_id(self) -> str | None:
+        """The id of the job that was to be queued, if it was one: queue again with `id=error.job_id`."""
+        return self.job_ids[0] if len(self.job_ids) == 1 else None
 
 
 class Discard(Exception):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .checks import JobChecks, check_name, check_one_of, check_seconds, check_whole
 from .codec import encode
-from .errors import JobFailed, StaleClaim, UnknownHandler, UnknownJob, UsageError
+from .errors import JobFailed, StaleClaim, StoreUnavailable, UnknownHandler, UnknownJob, UsageError
 from .handlers import check_handler
 from .job import Job
 from .log import current_corr
@@ -84,12 +84,15 @@ class Jobs:
         life = self._life()
         job = job_checks(life, current_corr()).spec(spec)
         if connection is not None:
-            record, fresh = life.store.queue_on(connection, job)
+            try:
+                record, fresh = life.store.queue_on(connection, job)
+            except StoreUnavailable as error:
+                raise StoreUnavailable(str(error), (job.id,)) from error
             if fresh:
                 self._expect(life, job.id, None)
             return Job(record, deduplicated=not fresh)
         self._warn_if_blocking("queue")
-        stored = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job.id, corr=job.corr)
+        stored = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=job.corr)
         return _stored(stored)[0]
 
     async def aqueue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
@@ -97,7 +100,7 @@ class Jobs:
         life = self._life()
         checks = job_checks(life, current_corr())
         job = checks.spec(_spec(name, data, options)) if options else checks.pair(name, data)
-        stored = await life.ask_async(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job.id, corr=job.corr)
+        stored = await life.ask_async(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=job.corr)
         return _stored(stored)[0]
 
     def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
@@ -108,15 +111,19 @@ class Jobs:
 
         Raises:
             UsageError: one of them cannot be; none is stored.
+            NotStarted: the runtime does not run.
+            StoreUnavailable: no answer in time; queue them again, each with its id of `error.job_ids`.
         """
         self._warn_if_blocking("queue_many")
         life, new = self._new_many(jobs)
-        return _stored(life.ask(lambda reply: Queue(jobs=new, reply=reply))) if new else []
+        return _stored(life.ask(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new))) if new else []
 
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         """`queue_many` for asyncio hosts."""
         life, new = self._new_many(jobs)
-        return _stored(await life.ask_async(lambda reply: Queue(jobs=new, reply=reply))) if new else []
+        if not new:
+            return []
+        return _stored(await life.ask_async(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new)))
 
     # --- acting ---------------------------------------------------------------------------------------------
 
@@ -429,6 +436,10 @@ def job_checks(life: Life, corr: str | None) -> JobChecks:
     """Checks jobs, all of which are queued at this moment."""
     now, cannot = life.clock.now(), life.store.cannot
     return JobChecks(now=now, new_id=life.job_ids, corr=corr, limits=life.limits, cannot=cannot)
+
+
+def _ids(jobs: Sequence[NewJob]) -> Sequence[str]:
+    return [job.id for job in jobs]
 
 
 def _pair(job: Any) -> tuple[Any, Any]:

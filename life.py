@@ -268,14 +268,17 @@ class Life:
 
     # --- asking, at the edge --------------------------------------------------------------------------------
 
-    def ask(self, make: Callable[[Reply], Any], *, job_id: str | None = None, corr: str | None = None) -> Any:
+    def ask(self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None) -> Any:
         """Tell the broker and wait for its answer.
+
+        Args:
+            job_ids: of the jobs that are to be stored, for whoever must ask again.
 
         Raises:
             StoreUnavailable: no answer within `reply_seconds_max`.
             LamplighterError: the broker refused.
         """
-        asking = Asking(self, make, job_id, corr)
+        asking = Asking(self, make, job_ids, corr)
         while True:
             reply = self.environment.reply()
             if not asking.tell(reply):
@@ -299,10 +302,10 @@ class Life:
             self.ask(partial(_declare, some))
 
     async def ask_async(
-        self, make: Callable[[Reply], Any], *, job_id: str | None = None, corr: str | None = None
+        self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None
     ) -> Any:
         """The same, without blocking the event loop."""
-        asking = Asking(self, make, job_id, corr)
+        asking = Asking(self, make, job_ids, corr)
         while True:
             reply = self.environment.loop_reply()
             if not asking.tell(reply):

@@ -264,7 +264,7 @@ class Runtime:
     def _queue_from_job(self, name: str, data: Any, options: dict[str, Any], corr: str) -> Job[Any]:
         life = self.living()
         job = job_checks(life, corr).spec(JobSpec(name=name, data=data, **options))
-        ((record, fresh),) = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job.id, corr=corr)
+        ((record, fresh),) = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=corr)
         return Job(record, deduplicated=not fresh)
 
     def _failed(self, reason: str) -> None:

@@ -174,7 +174,7 @@ class Scheduler:
             id=job_id, name=record.name, data=record.data, priority=0, run_at=now, queued_at=now,
             corr=current_corr() or job_id, schedule=record.id,
         )  # fmt: skip
-        ((stored, _),) = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_id=job_id, corr=job.corr)
+        ((stored, _),) = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job_id,), corr=job.corr)
         return Job(stored)
 
     def explain(self, schedule_id: str, start: datetime, end: datetime) -> Sequence[SlotStory]:

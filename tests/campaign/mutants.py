@@ -193,6 +193,16 @@ MUTANTS = (
     Mutant(SUPERVISION, "a BaseException of a handler's comes out of its lane", "lanes/calls.py",
            "    except BaseException as error:\n        return raised",
            "    except Exception as error:\n        return raised"),
+    Mutant(LIMITS, "interruptions before a requeue still count", "turns/step.py",
+           "            earlier = min(recent, job.interruptions)", "            earlier = recent",
+           (("turns/step.py", "OutcomeKind.INTERRUPTED and job.interruptions > 0:",
+             "OutcomeKind.INTERRUPTED:"),),
+           test="tests/test_interruptions.py::test_a_requeue_forgets_interruptions_and_keeps_their_history"),
+    Mutant(FENCE, "who is not answered in time is not told the ids of many jobs", "jobs.py",
+           "return _stored(life.ask(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new))) if new else []",
+           "return _stored(life.ask(lambda reply: Queue(jobs=new, reply=reply))) if new else []",
+           test="tests/test_unavailable.py::"
+           "test_queue_many_again_with_the_ids_of_the_error_stores_every_job_once"),
 )  # fmt: skip
 
 

@@ -1,0 +1,100 @@
+"""A store that does not answer in time: what the caller is told, and how the same call is made again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from dataclasses import replace
+
+import pytest
+from lamplighter import JobSpec, StoreUnavailable
+from lamplighter.environment import Environment
+from lamplighter.failpoints import Failpoints
+
+SPECS = [JobSpec(name="mail", data=n) for n in range(3)]
+
+AGAIN_MAX = 100
+"""No test asks more often."""
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Hold SQLite's write lock as a host with an open transaction does."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        yield other
+
+
+@pytest.fixture
+def points():
+    return Failpoints()
+
+
+@pytest.fixture
+def hurried(runtime, points):
+    """A runtime whose callers wait for a moment only."""
+    return runtime(reply_seconds_max=0.05, environment=Environment(failpoints=points))
+
+
+def until_stored(queue, specs, ids):
+    """Queue again and again, with the same ids, until the store has answered."""
+    for _ in range(AGAIN_MAX):
+        with contextlib.suppress(StoreUnavailable):
+            return queue(replace(spec, id=job_id) for spec, job_id in zip(specs, ids, strict=True))
+    return pytest.fail(f"expected an answer to one of {AGAIN_MAX} calls")
+
+
+def test_queue_many_again_with_the_ids_of_the_error_stores_every_job_once(hurried, points):
+    points.arm("broker.let_out", "1*sleep(0.5)")
+
+    with pytest.raises(StoreUnavailable) as caught:
+        hurried.jobs.queue_many(SPECS)
+    again = until_stored(hurried.jobs.queue_many, SPECS, caught.value.job_ids)
+
+    stored = {job.id: job.data for job in hurried.jobs.list()}
+    assert stored == dict(zip(caught.value.job_ids, range(3), strict=True))
+    assert [job.id for job in again] == list(caught.value.job_ids)
+    assert caught.value.job_id is None
+
+
+def test_aqueue_many_says_the_ids_as_well(hurried, points):
+    points.arm("broker.let_out", "1*sleep(0.5)")
+
+    async def host():
+        with pytest.raises(StoreUnavailable) as caught:
+            await hurried.jobs.aqueue_many([("mail", n) for n in range(3)])
+        return caught.value.job_ids
+
+    ids = asyncio.run(host())
+    until_stored(hurried.jobs.queue_many, SPECS, ids)
+
+    assert {job.id: job.data for job in hurried.jobs.list()} == dict(zip(ids, range(3), strict=True))
+
+
+def test_the_id_of_one_job_is_the_only_one_of_its_ids(hurried, tmp_path):
+    with locked(tmp_path / "jobs.db"), pytest.raises(StoreUnavailable) as caught:
+        hurried.jobs.queue("mail", id="mine")
+
+    assert (caught.value.job_id, caught.value.job_ids) == ("mine", ("mine",))
+
+
+def test_what_queues_no_job_has_no_ids(hurried, tmp_path):
+    with locked(tmp_path / "jobs.db"), pytest.raises(StoreUnavailable) as caught:
+        hurried.jobs.pause("mail")
+
+    assert (caught.value.job_id, caught.value.job_ids) == (None, ())
+
+
+def test_a_locked_file_in_the_hosts_own_transaction_says_the_id(runtime, tmp_path):
+    rt = runtime()
+
+    with (
+        locked(tmp_path / "jobs.db"),
+        contextlib.closing(sqlite3.connect(tmp_path / "jobs.db", timeout=0.01)) as host,
+        pytest.raises(StoreUnavailable, match="locked") as caught,
+    ):
+        rt.jobs.queue("mail", connection=host)
+
+    assert caught.value.job_id
+    assert caught.value.job_ids == (caught.value.job_id,)
