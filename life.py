@@ -36,6 +36,7 @@ from .messages.mail import (
     Reply,
     StartChild,
     StopChild,
+    Wake,
 )
 from .messages.outcomes import Outcome
 from .messages.schedules import ScheduleRecord
@@ -93,6 +94,7 @@ class Life:
         self.waiters = Waiters()
         self.store_trouble: str | None = None
         self.is_over = False
+        self._has_declared = False
         self.memory = Memory()
         self._durability = durability
         self._handlers = handlers
@@ -147,6 +149,16 @@ class Life:
         self._have(self._scheduler_spec())
         for name in names:
             self.start_handler(name, budgets.get(name))
+
+    def begin_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
+        """Have the host's schedules stored, and only then tick: what is stored may be what an older host declared.
+
+        Raises:
+            StoreUnavailable, LamplighterError: as `declare`.
+        """
+        self.declare(schedules)
+        self._has_declared = True
+        self.post.tell("scheduler", Wake(reload=True))
 
     def listen(self, subscription: Subscription) -> None:
         """Give events to a subscriber from now on."""
@@ -218,7 +230,10 @@ class Life:
 
     def _scheduler_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:
-            return SchedulerActor.start(self._context, incarnation, store=self.store, is_declared=self._is_declared)
+            return SchedulerActor.start(
+                self._context, incarnation, store=self.store, is_declared=self._is_declared,
+                may_tick=lambda: self._has_declared,
+            )  # fmt: skip
 
         return ChildSpec(id="scheduler", start=start, budget=self._budget())
 

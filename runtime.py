@@ -113,7 +113,7 @@ class Runtime:
             self._life = life
             self._ended.clear()
             try:
-                life.declare(self.registry.schedules())
+                life.begin_schedules(self.registry.schedules())
             except BaseException:
                 # A start that fails has started nothing: the next one begins anew.
                 self._life = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from .errors import UnknownSchedule, UsageError
 from .job import Job
 from .log import current_corr
 from .messages.jobs import NewJob, Seconds
-from .messages.mail import Forget, PauseSchedule, Queue, SchedulesChanged
+from .messages.mail import Forget, PauseSchedule, Queue, Retire
 from .messages.schedules import ScheduleRecord, SlotEntry
 from .slots import check_catch_up, schedule_id
 
@@ -142,18 +143,26 @@ class Scheduler:
     def remove(self, schedule_id: str) -> None:
         """Remove a schedule: a declared one from this runtime, a durable one from the store.
 
+        Added again, it is a new one, which counts from then; unless another runtime has declared it all the while.
+
         Raises:
             UnknownSchedule: there is none with this id.
+            StoreUnavailable: it is not removed.
         """
         record = self._known(schedule_id)
-        life = self._runtime.life
+        life, registry = self._runtime.life, self._runtime.registry
         if record.durable:
             self._runtime.living().ask(lambda reply: Forget(schedule_id=schedule_id, reply=reply))
             return
-        self._runtime.registry.remove_schedule(schedule_id)
-        if life is not None:
-            life.log.emit("schedule.removed", schedule=schedule_id, job_name=record.name)
-            life.post.tell("scheduler", SchedulesChanged(gone=(schedule_id,)))
+        # Before the store is asked: a tick that comes in between must find that nobody declares it.
+        declared = registry.remove_schedule(schedule_id)
+        if life is None or declared is None:
+            return
+        try:
+            life.ask(lambda reply: Retire(schedule_id=schedule_id, job_name=record.name, reply=reply))
+        except BaseException:
+            registry.add_schedules([declared])
+            raise
 
     def pause(self, schedule_id: str) -> None:
         """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped."""
@@ -186,12 +195,16 @@ class Scheduler:
         record = self._known(schedule_id)
         first, last = check_instant(start, "start"), check_instant(end, "end")
         life = self._runtime.living()
-        stored = self._runtime.living().store.slots(schedule_id, first, last)
+        stored = life.store.slots(schedule_id, first, last)
         stories = [_told(entry) for entry in stored]
-        accounted = max(record.accounted_to, max((entry.last for entry in stored), default=first))
-        for due in _rule(record).between(max(accounted, first - 1e-6), last):
+        accounted = max(record.accounted_to, math.nextafter(first, -math.inf))
+        # Stored since the schedule was read, or in a future that the clock has come back from.
+        ahead = [entry for entry in stored if entry.last > accounted]
+        for due in _rule(record).between(accounted, last):
             if due.slot >= last or len(stories) >= EXPLAINED_SLOTS_MAX:
                 break
+            if any(entry.slot <= due.slot <= entry.last for entry in ahead):
+                continue
             reason = due.note or ("it is being accounted for" if due.slot <= life.clock.now() else None)
             stories.append(
                 SlotStory(
@@ -199,7 +212,7 @@ class Scheduler:
                     last=_time(due.slot), count=1,
                 )
             )  # fmt: skip
-        return stories[:EXPLAINED_SLOTS_MAX]
+        return sorted(stories, key=lambda story: story.slot)[:EXPLAINED_SLOTS_MAX]
 
     # --- inside ---------------------------------------------------------------------------------------------
 

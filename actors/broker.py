@@ -43,6 +43,7 @@ from ..messages.mail import (
     Queue,
     Report,
     Requeue,
+    Retire,
     Settled,
     Tick,
     Ticked,
@@ -317,6 +318,8 @@ class JobBroker(RuntimeActor):
                 return slots.declare(step, body)
             case Forget():
                 return slots.forget(step, body)
+            case Retire():
+                return slots.retire(step, body)
             case PauseSchedule():
                 return slots.pause(step, body)
             case Down():

@@ -67,11 +67,18 @@ class SchedulerActor(RuntimeActor):
     """See the module."""
 
     def __init__(
-        self, context: ActorContext, incarnation: int, *, store: Store, is_declared: Callable[[str], bool]
+        self,
+        context: ActorContext,
+        incarnation: int,
+        *,
+        store: Store,
+        is_declared: Callable[[str], bool],
+        may_tick: Callable[[], bool],
     ) -> None:
         super().__init__(context, "scheduler", incarnation)
         self._store = store
         self._is_declared = is_declared
+        self._may_tick = may_tick
         self._active: dict[str, Active] = {}
         # A heap, so that a wake costs what is due, not what there is. What `Active.due` contradicts is passed over.
         self._waiting: list[tuple[Instant, str]] = []
@@ -85,10 +92,14 @@ class SchedulerActor(RuntimeActor):
 
     def on_start(self) -> None:
         """Runs on the actor's thread: know again what the predecessor knew."""
-        self._reload()
-        self._look()
+        if self._may_tick():
+            self._reload()
+            self._look()
 
     def receive(self, mail: Mail) -> None:
+        if not self._may_tick():
+            # What is stored may be what an older host has declared, until this one's is; a Wake says when.
+            return
         match mail.body:
             case Wake(reload=False):
                 self._alarm = None

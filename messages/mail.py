@@ -105,6 +105,14 @@ class Declare(NamedTuple):
     reply: Reply
 
 
+class Retire(NamedTuple):
+    """A host has removed one of the schedules that it had declared."""
+
+    schedule_id: str
+    job_name: str
+    reply: Reply
+
+
 class Forget(NamedTuple):
     """Remove a durable schedule."""
 

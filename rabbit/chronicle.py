@@ -34,6 +34,7 @@ class Chronicle:
         marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it.
         changes: rises with every record that changes what may be claimed.
         change_no: the number of the last change of any schedule. All runtimes count alike, because all add alike.
+        retired: which schedules this runtime has removed, by the change that was their last then. It is told nobody.
     """
 
     schedules: dict[str, ScheduleRecord] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Chronicle:
     marks: dict[str, list[Instant]] = field(default_factory=dict)
     changes: int = 0
     change_no: int = 0
+    retired: dict[str, int] = field(default_factory=dict)
     _order: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, record: Record) -> None:

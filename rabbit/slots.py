@@ -43,11 +43,14 @@ class SlotTurn:
         if schedule.overlap != "allow":
             raise not_supported("overlap")
         known = self.schedule(schedule.id)
+        is_new = known is None or self._chronicle.retired.get(schedule.id) == known.change_no
         if known is not None and known.definition == schedule.definition:
-            return known, None
+            if is_new:
+                self.account(schedule.id, self.now, None)
+            return self._schedules.get(schedule.id) or known, "added" if is_new else None
         stored = recounted(schedule, known, self.now, self._next_change())
         self._keep(stored)
-        return stored, "added" if known is None else "changed"
+        return stored, "added" if is_new else "changed"
 
     def _next_change(self) -> int:
         """The number that a change will have, unless another runtime writes one at the same time."""
@@ -69,6 +72,12 @@ class SlotTurn:
         self._schedules[schedule_id] = None
         self.ops.records.append({"is": "schedule gone", "id": schedule_id})
         return True
+
+    def retire_schedule(self, schedule_id: str) -> None:
+        known = self.schedule(schedule_id)
+        if known is not None:
+            retired, change_no = self._chronicle.retired, known.change_no
+            self.ops.done.append(lambda: retired.update({schedule_id: change_no}))
 
     def pause_schedule(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
         known = self.schedule(schedule_id)

@@ -158,6 +158,10 @@ class Turn(Protocol):
     def forget_schedule(self, schedule_id: str) -> bool:
         """Remove a schedule. False when there is none."""
 
+    def retire_schedule(self, schedule_id: str) -> None:
+        """One boot declares a schedule no longer. Unless another accounts for slots of it meanwhile, it counts as new
+        when it is declared again."""
+
     def pause_schedule(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
         """Pause or resume a schedule. None when there is none."""
 

@@ -107,7 +107,13 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
           primary key (schedule_id, slot)
         ) strict, without rowid""",
     ),
-    2: ("alter table lamplighter_store add column store_id text",),
+    2: (
+        "alter table lamplighter_store add column store_id text",
+        # A schedule that is still at this change has been removed; one that is not has been used by somebody since.
+        """create table lamplighter_retired (
+          schedule_id text primary key, change_no integer not null
+        ) strict, without rowid""",
+    ),
 }
 """The statements that lead from the version before to each version."""
 

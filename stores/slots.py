@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..messages.jobs import Instant, JobRecord, NewJob
@@ -31,27 +31,37 @@ class SlotTurn:
             """See `SqliteTurn`."""
 
     def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
-        known = {record.id: record for record in self._known(schedule.id for schedule in schedules)}
+        known, retired = self._known(schedule.id for schedule in schedules)
         told: list[tuple[ScheduleRecord, str | None]] = []
         changed: list[ScheduleRecord] = []
         for schedule in schedules:
-            before = known.get(schedule.id)
-            if before is not None and before.definition == schedule.definition:
+            before, is_new = known.get(schedule.id), schedule.id in retired or schedule.id not in known
+            if before is not None and before.definition == schedule.definition and not is_new:
                 told.append((before, None))
                 continue
             stored = known[schedule.id] = recounted(schedule, before, self.now, self._next_change())
+            retired.discard(schedule.id)
             changed.append(stored)
-            told.append((stored, "added" if before is None else "changed"))
+            told.append((stored, "added" if is_new else "changed"))
         if changed:
             self._connection.executemany(REPLACE_SCHEDULE, changed)
         return told
 
-    def _known(self, ids: Iterable[str]) -> Iterator[ScheduleRecord]:
+    def _known(self, ids: Iterable[str]) -> tuple[dict[str, ScheduleRecord], set[str]]:
+        """Those of these schedules that are stored; and which of them have been removed."""
+        known: dict[str, ScheduleRecord] = {}
+        retired: set[str] = set()
         asked = list(dict.fromkeys(ids))
         for first in range(0, len(asked), KNOWN_IDS_MAX):
             some = asked[first : first + KNOWN_IDS_MAX]
-            query = f"select * from lamplighter_schedules where id in ({', '.join('?' * len(some))})"
-            yield from map(ScheduleRecord._make, self._connection.execute(query, some))
+            query = f"""select s.*, r.change_no is s.change_no from lamplighter_schedules s
+                        left join lamplighter_retired r on r.schedule_id = s.id
+                        where s.id in ({", ".join("?" * len(some))})"""
+            for *fields, is_retired in self._connection.execute(query, some):
+                record = known[fields[0]] = ScheduleRecord._make(fields)
+                if is_retired:
+                    retired.add(record.id)
+        return known, retired
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         row = self._connection.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
@@ -59,6 +69,14 @@ class SlotTurn:
 
     def forget_schedule(self, schedule_id: str) -> bool:
         return self._connection.execute("delete from lamplighter_schedules where id = ?", (schedule_id,)).rowcount == 1
+
+    def retire_schedule(self, schedule_id: str) -> None:
+        # A change, so that whoever else declares it, and was about to account for slots, looks at it again.
+        change_no = self._next_change()
+        self._connection.execute(
+            "update lamplighter_schedules set change_no = ? where id = ?", (change_no, schedule_id)
+        )
+        self._connection.execute("insert or replace into lamplighter_retired values (?, ?)", (schedule_id, change_no))
 
     def pause_schedule(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
         self._connection.execute("update lamplighter_schedules set paused = ? where id = ?", (int(paused), schedule_id))
@@ -126,6 +144,9 @@ class SlotTurn:
             """delete from lamplighter_schedules
                where not durable and accounted_to < ? - max(catch_up_window, ?)""",
             (before, SLOT_SECONDS_KEPT_MIN),
+        )
+        self._connection.execute(
+            "delete from lamplighter_retired where schedule_id not in (select id from lamplighter_schedules)"
         )
         return gone
 

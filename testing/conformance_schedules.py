@@ -51,6 +51,34 @@ class SchedulePromises(StoreCase):
 
         assert (gone, list(store.schedules())) == ([True, False], [])
 
+    def test_a_retired_schedule_counts_as_new_when_it_is_declared_again(self, store: Store) -> None:
+        """Turn.retire_schedule: One boot declares a schedule no longer."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule()])
+        with store.turn("b", NOW + 10) as turn:
+            turn.retire_schedule("s")
+        with store.turn("b", NOW + 100) as turn:
+            ((again, news),) = turn.declare([a_schedule()])
+        with store.turn("b", NOW + 200) as turn:
+            ((same, nothing),) = turn.declare([a_schedule()])
+
+        assert (again.accounted_to, news) == (NOW + 100, "added")
+        assert (same, nothing) == (again, None)
+
+    def test_a_schedule_that_another_boot_uses_is_not_retired(self, store: Store) -> None:
+        """Turn.retire_schedule: Unless another accounts for slots of it meanwhile, it counts as new when it is declared
+        again."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule()])
+        with store.turn("b", NOW + 10) as turn:
+            turn.retire_schedule("s")
+        with store.turn("c", NOW + 60) as turn:
+            turn.account("s", NOW + 60, None)
+        with store.turn("b", NOW + 100) as turn:
+            ((same, nothing),) = turn.declare([a_schedule()])
+
+        assert (same.accounted_to, nothing) == (NOW + 60, None)
+
     def test_a_schedule_is_paused_and_resumed(self, store: Store) -> None:
         """Turn.pause_schedule: Pause or resume a schedule. None when there is none."""
         with store.turn("b", NOW) as turn:

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import UnknownSchedule
 from ..intervals import ONCE, parse_at
 from ..messages.jobs import Instant, JobState, NewJob
-from ..messages.mail import Declare, Forget, PauseSchedule, SchedulesChanged, Tick
+from ..messages.mail import Declare, Forget, PauseSchedule, Retire, SchedulesChanged, Tick
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import Fire, SlotRange
 from ..slots import jitter_of
@@ -36,6 +36,13 @@ def forget(step: Step, body: Forget) -> None:
     step.say("schedule.removed", schedule=record.id, job_name=record.name)
     step.tell("scheduler", SchedulesChanged(gone=(record.id,)))
     step.out.hint = True
+
+
+def retire(step: Step, body: Retire) -> None:
+    """This runtime declares a schedule no longer. Others may: their next look at it says so."""
+    step.turn.retire_schedule(body.schedule_id)
+    step.say("schedule.removed", schedule=body.schedule_id, job_name=body.job_name)
+    step.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
 
 
 def pause(step: Step, body: PauseSchedule) -> None:
