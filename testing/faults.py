@@ -31,6 +31,10 @@ class Crash(Exception):
     """An actor was made to crash."""
 
 
+class NoThread(RuntimeError):
+    """A thread could not be started, as `threading.Thread.start` says it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
     """How likely each fault is, from 0 (never) to 1 (always), each time it could strike.
@@ -50,6 +54,8 @@ class Faults:
         log_error: a line cannot be written (a full disk under the log).
         slow_log: a line takes seconds to be written.
         lost_hint: a hint to another process never arrives.
+        deafen: no hint arrives at a process any more, as long as it lives: its socket was removed, say.
+        fail_start: a runtime's start fails midway, because no thread is to be had. Its host tries again.
         cut_link: a process loses its connection to the RabbitMQ, also while a turn waits for its confirmations.
         hush_link: a process is answered nothing any more by the RabbitMQ, and keeps its connection to it.
         restart_server: the RabbitMQ goes down, and comes back after some seconds.
@@ -69,6 +75,8 @@ class Faults:
     log_error: float = 0.0
     slow_log: float = 0.0
     lost_hint: float = 0.0
+    deafen: float = 0.0
+    fail_start: float = 0.0
     cut_link: float = 0.0
     hush_link: float = 0.0
     restart_server: float = 0.0
@@ -93,6 +101,7 @@ STRIKES: dict[str, tuple[str, ...]] = {
     "broker.let_out": ("crash_actor", "kill_process", "power_cut"),
     "lane.call": ("crash_handler", "hang", "kill_process", "kill_child"),
     "lane.returned": ("crash_handler", "hang", "kill_process", "kill_child"),
+    "thread.start": ("fail_start",),
     "log.write": ("log_error", "slow_log"),
     "store.read": ("store_error",),
     "store.turn.begin": ("store_error", "kill_process", "crash_actor", "cut_link", "alarm"),
@@ -183,6 +192,8 @@ class Strikes(Failpoints):
                 # In the middle of a turn an Exception is refused with its message; only a BaseException kills.
                 is_mild = self._world.chance.random() < MILD_SHARE and not point.startswith("store.")
                 raise Crash("made to crash") if is_mild else SystemExit("made to")
+            case "fail_start":
+                raise NoThread("can't start new thread")
             case "hang":
                 self._world.sleep(self._world.chance.uniform(*HANG_SECONDS))
             case "store_error":

@@ -24,7 +24,18 @@ def total_of(days: float, hours: float, minutes: float, seconds: Seconds, *, may
     return check_forward(days * 86400.0 + hours * 3600.0 + minutes * 60.0 + seconds, "what passes", may_last=may_last)
 
 
-def check_processes(processes: int, *, with_power_cuts: bool) -> int:
+def check_process(number: int, most: int) -> int:
+    """Which of the processes that share a store.
+
+    Raises:
+        UsageError: there is none of this number.
+    """
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
+        raise UsageError(f"expected the number of a process, from 1 to {most}, got: {number!r}")
+    return number
+
+
+def check_processes(processes: int, producers: int, *, with_power_cuts: bool) -> int:
     """How many processes share a store.
 
     Raises:
@@ -32,6 +43,8 @@ def check_processes(processes: int, *, with_power_cuts: bool) -> int:
     """
     if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
         raise UsageError(f"expected processes to be 1 or more, got: {processes!r}")
-    if with_power_cuts and processes != 1:
-        raise UsageError(f"expected one process when the power may be cut, got: processes={processes}")
+    if isinstance(producers, bool) or not isinstance(producers, int) or producers < 0:
+        raise UsageError(f"expected producers to be 0 or more, got: {producers!r}")
+    if with_power_cuts and processes + producers != 1:
+        raise UsageError(f"expected one process when the power may be cut, got: {processes + producers}")
     return processes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from .faults import Faults
 from .world import Process, World
 
 HINT_SECONDS_MAX = 0.005
@@ -42,14 +43,14 @@ class VirtualHints:
         process: Process,
         boot: str,
         ears: dict[str, tuple[Process, Callable[[], None]]],
-        lost: float,
+        faults: Faults,
         reached: Counter[str],
     ) -> None:
         self.address: str | None = boot
         self._world = world
         self._process = process
         self._ears = ears
-        self._lost = lost
+        self._faults = faults
         self._reached = reached
 
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
@@ -58,13 +59,22 @@ class VirtualHints:
 
     def send(self, addresses: Iterable[str]) -> None:
         for address in addresses:
-            if self._lost and self._world.chance.random() < self._lost:
-                self._reached["lost_hint"] += 1
+            if self._strikes("lost_hint"):
+                continue
+            if self._strikes("deafen"):
+                self._ears.pop(address, None)
                 continue
             self._world.after(self._world.chance.uniform(0.0, HINT_SECONDS_MAX), lambda to=address: self._hear(to))  # type: ignore[misc]
 
     def close(self) -> None:
         self._ears.pop(self.address or "", None)
+
+    def _strikes(self, fault: str) -> bool:
+        odds = getattr(self._faults, fault)
+        if not odds or self._world.chance.random() >= odds:
+            return False
+        self._reached[fault] += 1
+        return True
 
     def _hear(self, address: str) -> None:
         process, heard = self._ears.get(address, (None, None))

@@ -7,45 +7,26 @@ import random
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ..environment import Environment
 from ..errors import RuntimeFailed, StoreError, StoreUnavailable, UsageError
 from ..history.audit import Report
-from ..messages.jobs import Instant, Seconds
-from ..rabbit.store import RabbitStore
+from ..messages.jobs import Seconds
 from ..runtime import Runtime
 from ..stores.base import Store
-from ..stores.hints import Hints, ServerHints
-from ..stores.presence import Presence, SolePresence
-from ..stores.sqlite import SqliteStore
 from .draining import open_jobs
-from .faults import Faults, Strikes
+from .faults import Faults, NoThread, Strikes
 from .folder import make_folder, new_store
-from .given import check_forward, check_processes, total_of
-from .neighbours import VirtualHints, VirtualPresence
+from .given import check_forward, check_process, check_processes, total_of
 from .paper import Paper, PaperLogger
-from .processes import VirtualProcessRunner
 from .rabbit_model import ModelServer
-from .rabbit_world import model_store, model_verdict, open_in_model, server_of, trouble_model
-from .seams import (
-    VirtualClock,
-    VirtualEvent,
-    VirtualFuture,
-    VirtualLock,
-    VirtualLoop,
-    VirtualLoopReply,
-    VirtualMailbox,
-    VirtualReply,
-    VirtualThread,
-    accepted,
-)
+from .rabbit_world import model_verdict, open_in_model, server_of, trouble_model
+from .surroundings import MAIN, Surroundings
 from .verdict import Violation, kept_since_of, verdict
 from .world import Process, World
 
@@ -70,6 +51,7 @@ class _Member:
     """One of the processes, over all its lives."""
 
     number: int
+    is_producer: bool = False
     process: Process | None = None
     runtime: Runtime | None = None
     strikes: Strikes | None = None
@@ -87,6 +69,7 @@ class Simulation:
         chance: instead of a seed, a source of chance, such as Hypothesis' `randoms(use_true_random=False)`.
         faults: what may go wrong while `run` runs; nothing unless given.
         processes: how many processes share the store.
+        producers: how many more do without `boot`: they add no handlers and declare nothing. Their hosts only queue.
         store: "sqlite", or "rabbitmq" for a model of a RabbitMQ.
         start: wall time at the beginning.
         durability, options: as `Runtime` takes them.
@@ -106,6 +89,7 @@ class Simulation:
         chance: random.Random | None = None,
         faults: Faults = Faults(),  # noqa: B008 (frozen)
         processes: int = 1,
+        producers: int = 0,
         store: str = "sqlite",
         start: datetime = START,
         durability: str = "full",
@@ -113,7 +97,7 @@ class Simulation:
         failpoints: str = "",
         **options: Any,
     ) -> None:
-        check_processes(processes, with_power_cuts=bool(faults.power_cut))
+        check_processes(processes, producers, with_power_cuts=bool(faults.power_cut))
         self.reached: Counter[str] = Counter()
         self._boot = boot
         self._host = host
@@ -124,19 +108,16 @@ class Simulation:
         self._options = {"busy_seconds_max": 0.0, **options}
         self._world = World(chance or random.Random(seed), start.timestamp())
         self._paper = Paper(level)
-        self._homes: dict[str, Process] = {}
-        self._ears: dict[str, tuple[Process, Callable[[], None]]] = {}
-        self._clocks: list[VirtualClock] = []
-        self._accepted: dict[str, Instant] = {}
         self._stepped = 0.0
         self._is_striking = False
         self._troubles: list[Exception] = []
-        self._members = [_Member(number) for number in range(1, processes + 1)]
-        self._disk: Any = None
+        numbers = range(1, processes + producers + 1)
+        self._members = [_Member(number, is_producer=number > processes) for number in numbers]
         # Open for as long as the simulation is. The last connection that is closed would copy the whole of the
         # write-ahead log into the file, which the death of a process does not.
         self._look: sqlite3.Connection | None = None
         self.server = server_of(store, self._world, faults)
+        self._around = Surroundings(self._world, faults, self.server, self.reached)
         self._is_new, self._is_open = True, False
 
     def __repr__(self) -> str:
@@ -153,7 +134,7 @@ class Simulation:
         if self.faults.power_cut:
             from .power import Disk
 
-            self._disk = Disk(self._world.chance)
+            self._around.disk = Disk(self._world.chance)
         elif self.server is None:
             self.path.write_bytes(new_store())
             self._look = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, isolation_level=None)
@@ -189,7 +170,7 @@ class Simulation:
     def _address(self) -> str | Path:
         if self.server is not None:
             return "amqp://model"
-        return "simulation.db" if self._disk is not None else self.path
+        return "simulation.db" if self._around.disk is not None else self.path
 
     @property
     def runtime(self) -> Runtime:
@@ -254,28 +235,34 @@ class Simulation:
             Violation: something is not so; it says what, and how to see it again.
         """
         self.settle()
-        if self.server is not None:
-            return self._check_model(self.server)
-        if self._disk is not None:
-            for name, data in self._disk.files.items():
-                (self._folder / Path(name).name).write_bytes(data)
-        kept_since = None
-        if self.reached["log_error"]:
-            kept_since = kept_since_of(self.runtime.limits, self._world.now, self._stepped)
-        report, wrong, said = verdict(
-            self._paper.lines, self._look or self.path, accepted=self._accepted, kept_since=kept_since
-        )
+        report, wrong, said = self._verdict() if self.server is None else self._verdict_of_model(self.server)
         self.reached += said
         if wrong:
             raise Violation(f"with {self._luck}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
         return report
 
-    def _check_model(self, server: ModelServer) -> Report:
-        report, wrong, said = model_verdict(self._paper.lines, server, self._accepted)
-        self.reached += said
-        if wrong:
-            raise Violation(f"with {self._luck}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
-        return report
+    def kill(self, process: int = 1) -> None:
+        """SIGKILL of a process, by its number, now. It is started again a moment later."""
+        self._check_open()
+        member = self._members[check_process(process, len(self._members)) - 1]
+        self._runtime_of(member)
+        assert member.process is not None
+        self.reached["kill_process"] += 1
+        self._die(member.process, "kill_process")
+
+    def _verdict(self) -> tuple[Report, Sequence[str], Counter[str]]:
+        if self._around.disk is not None:
+            for name, data in self._around.disk.files.items():
+                (self._folder / Path(name).name).write_bytes(data)
+        kept_since = None
+        if self.reached["log_error"]:
+            kept_since = kept_since_of(self.runtime.limits, self._world.now, self._stepped)
+        return verdict(
+            self._paper.lines, self._look or self.path, accepted=self._around.accepted, kept_since=kept_since
+        )
+
+    def _verdict_of_model(self, server: ModelServer) -> tuple[Report, Sequence[str], Counter[str]]:
+        return model_verdict(self._paper.lines, server, self._around.accepted)
 
     # --- inside ---------------------------------------------------------------------------------------------
 
@@ -332,7 +319,7 @@ class Simulation:
             trouble=self._trouble_server, reached=self.reached, text=self._failpoints,
         )  # fmt: skip
         member.strikes.is_on = self._is_striking
-        self._world.spawn(lambda: self._live(member, process), "main", process)
+        self._world.spawn(lambda: self._live(member, process), MAIN, process)
 
     def _live(self, member: _Member, process: Process) -> None:
         """What the main thread of a process does."""
@@ -342,10 +329,13 @@ class Simulation:
                 durability=self._durability,
                 logger=PaperLogger(self._paper, lambda: process.is_alive),
                 on_failure=lambda failure: self._die(process, "gave_up"),
-                environment=self._environment(member, process),
+                environment=self._around.environment(
+                    process, member.strikes, member.stores, is_starting=lambda: not member.is_up
+                ),
                 **self._options,
             )
-            self._boot(runtime)
+            if not member.is_producer:
+                self._boot(runtime)
             while not self._has_started(runtime):
                 self._world.sleep(self._world.chance.uniform(0.0, 1.0))
             member.runtime, member.is_up = runtime, True
@@ -357,67 +347,14 @@ class Simulation:
     def _has_started(self, runtime: Runtime) -> bool:
         try:
             runtime.start()
-        except (StoreUnavailable, StoreError, RuntimeFailed):
+        except (StoreUnavailable, StoreError, RuntimeFailed, NoThread):
             return False
         return True
-
-    def _environment(self, member: _Member, process: Process) -> Environment:
-        world = self._world
-        assert member.strikes is not None
-
-        def spawn(run: Callable[[], object], name: str) -> VirtualThread:
-            return VirtualThread(world, run, name, process)
-
-        def clock() -> VirtualClock:
-            self._clocks.append(VirtualClock(world, process))
-            return self._clocks[-1]
-
-        def store(address: str, **options: Any) -> Store:
-            if self.server is not None:
-                future = partial(VirtualFuture, world)
-                member.stores.append(model_store(self.server, environment, process, options["failpoints"], future))
-                return member.stores[-1]
-            connect = None if self._disk is None else self._disk.connect
-            if connect is None and options["durability"] == "full":
-                # Only a power cut takes what is not synced, and there is none.
-                options["durability"] = "os"
-            member.stores.append(SqliteStore(address, connect=connect, **options))
-            return member.stores[-1]
-
-        def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
-            if isinstance(store, RabbitStore):
-                return SolePresence(), ServerHints(store)
-            lost = self.faults.lost_hint
-            hints = VirtualHints(world, process, boot, self._ears, lost, self.reached)
-            return VirtualPresence(self._homes, process), hints
-
-        environment = Environment(
-            clock=clock,
-            chance=lambda: world.chance,
-            new_id=lambda: f"{world.chance.getrandbits(96):024x}",
-            spawn=spawn,
-            lock=lambda: VirtualLock(world),
-            event=lambda: VirtualEvent(world),
-            mailbox=lambda: VirtualMailbox(world),
-            reply=lambda: VirtualReply(world, self._accept),
-            loop_reply=lambda: VirtualLoopReply(self._accept),
-            loop=lambda: VirtualLoop(world, spawn),
-            runners={"process": lambda: VirtualProcessRunner(world, process)},
-            store=store,
-            neighbours=neighbours,
-            whereabouts=lambda: ("simulation", process.number),
-            failpoints=member.strikes,
-        )
-        return environment
 
     def _trouble_server(self, process: Process, kind: str) -> None:
         """Something befalls the RabbitMQ, or a process's link to it, a moment later: within a turn, it may be."""
         if self.server is not None:
             trouble_model(self.server, self._world, self._members[process.number - 1].stores, kind)
-
-    def _accept(self, answer: Any) -> None:
-        for job in accepted(answer):
-            self._accepted[job.id] = self._world.now
 
     def _die(self, process: Process, why: str) -> None:
         """Kill a process, and start its next life a moment later."""
@@ -435,8 +372,8 @@ class Simulation:
         if member.process is not None:
             member.process.die()
         member.is_up = False
-        if self._disk is not None:
-            self._disk = self._disk.cut() if with_power else self._disk.kill()
+        if self._around.disk is not None:
+            self._around.disk = self._around.disk.cut() if with_power else self._around.disk.kill()
         # Closing rolls back what was not committed, as the death of its process does.
         for store in member.stores:
             with contextlib.suppress(sqlite3.Error):
@@ -445,7 +382,4 @@ class Simulation:
 
     def _step_clock(self, seconds: Seconds) -> None:
         self._stepped += abs(seconds)
-        self._world.step_clock(seconds)
-        for clock in self._clocks:
-            clock.jumped(seconds)
-        self._clocks = [clock for clock in self._clocks if clock.is_going]
+        self._around.step_clock(seconds)

@@ -1,0 +1,127 @@
+"""What the processes of a simulation find around them: time, threads, chance, the store, and one another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ..environment import Environment
+from ..messages.jobs import Instant, Seconds
+from ..rabbit.store import RabbitStore
+from ..stores.base import Store
+from ..stores.hints import Hints, ServerHints
+from ..stores.presence import Presence, SolePresence
+from ..stores.sqlite import SqliteStore
+from .faults import Faults, Strikes
+from .neighbours import VirtualHints, VirtualPresence
+from .processes import VirtualProcessRunner
+from .rabbit_model import ModelServer
+from .rabbit_world import model_store
+from .seams import (
+    VirtualClock,
+    VirtualEvent,
+    VirtualFuture,
+    VirtualLock,
+    VirtualLoop,
+    VirtualLoopReply,
+    VirtualMailbox,
+    VirtualReply,
+    VirtualThread,
+    accepted,
+)
+from .world import Process, World
+
+MAIN = "main"
+"""The name of a process's main thread."""
+
+
+class Surroundings:
+    """See the module.
+
+    Attributes:
+        disk: below the store, if its power can be cut.
+        accepted: the jobs that hosts were told are stored, and when they were.
+    """
+
+    def __init__(self, world: World, faults: Faults, server: ModelServer | None, reached: Counter[str]) -> None:
+        self.disk: Any = None
+        self.accepted: dict[str, Instant] = {}
+        self._world = world
+        self._faults = faults
+        self._server = server
+        self._reached = reached
+        self._homes: dict[str, Process] = {}
+        self._ears: dict[str, tuple[Process, Callable[[], None]]] = {}
+        self._clocks: list[VirtualClock] = []
+
+    def environment(
+        self, process: Process, strikes: Strikes, stores: list[Store], *, is_starting: Callable[[], bool]
+    ) -> Environment:
+        """One process's, for one life.
+
+        Args:
+            stores: takes every store that is opened.
+            is_starting: whether its runtime has not started yet.
+        """
+        world = self._world
+
+        def spawn(run: Callable[[], object], name: str) -> VirtualThread:
+            if world.current.name == MAIN and is_starting():
+                strikes.at("thread.start")
+            return VirtualThread(world, run, name, process)
+
+        def clock() -> VirtualClock:
+            self._clocks.append(VirtualClock(world, process))
+            return self._clocks[-1]
+
+        def store(address: str, **options: Any) -> Store:
+            stores.append(self._store(environment, process, address, options))
+            return stores[-1]
+
+        def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
+            if isinstance(store, RabbitStore):
+                return SolePresence(), ServerHints(store)
+            hints = VirtualHints(world, process, boot, self._ears, self._faults, self._reached)
+            return VirtualPresence(self._homes, process), hints
+
+        environment = Environment(
+            clock=clock,
+            chance=lambda: world.chance,
+            new_id=lambda: f"{world.chance.getrandbits(96):024x}",
+            spawn=spawn,
+            lock=lambda: VirtualLock(world),
+            event=lambda: VirtualEvent(world),
+            mailbox=lambda: VirtualMailbox(world),
+            reply=lambda: VirtualReply(world, self._accept),
+            loop_reply=lambda: VirtualLoopReply(self._accept),
+            loop=lambda: VirtualLoop(world, spawn),
+            runners={"process": lambda: VirtualProcessRunner(world, process)},
+            store=store,
+            neighbours=neighbours,
+            whereabouts=lambda: ("simulation", process.number),
+            failpoints=strikes,
+        )
+        return environment
+
+    def step_clock(self, seconds: Seconds) -> None:
+        """Move wall time alone, and tell every clock."""
+        self._world.step_clock(seconds)
+        for clock in self._clocks:
+            clock.jumped(seconds)
+        self._clocks = [clock for clock in self._clocks if clock.is_going]
+
+    def _store(self, environment: Environment, process: Process, address: str, options: dict[str, Any]) -> Store:
+        if self._server is not None:
+            future = partial(VirtualFuture, self._world)
+            return model_store(self._server, environment, process, options["failpoints"], future)
+        connect = None if self.disk is None else self.disk.connect
+        if connect is None and options["durability"] == "full":
+            # Only a power cut takes what is not synced, and there is none.
+            options["durability"] = "os"
+        return SqliteStore(address, connect=connect, **options)
+
+    def _accept(self, answer: Any) -> None:
+        for job in accepted(answer):
+            self.accepted[job.id] = self._world.now

@@ -1,0 +1,67 @@
+"""Lives of a simulation's processes: some only queue, some are killed on purpose, deaf, or slow to start."""
+
+from __future__ import annotations
+
+import pytest
+from lamplighter import Runtime, UsageError
+from lamplighter.testing import Faults, Simulation
+
+
+def boot(runtime: Runtime) -> None:
+    runtime.jobs.add_handler("work", lambda job: job.data)
+
+
+def queue_some(runtime: Runtime) -> None:
+    """What the main thread of each process does."""
+    for number in range(5):
+        runtime.jobs.queue("work", number, id=f"{runtime.environment.whereabouts()[1]}-{number}")
+
+
+def test_a_producer_handles_nothing_and_its_jobs_are_done_by_the_others():
+    with Simulation(boot, host=queue_some, producers=2) as simulation:
+        simulation.run(seconds=10)
+        simulation.check()
+        worker, *producers = simulation.runtimes
+
+        assert [producer.registry.names() for producer in producers] == [[], []]
+        assert worker.jobs.counts()["done"] == 15
+
+
+def test_a_process_that_is_killed_on_purpose_is_started_again():
+    with Simulation(boot, processes=2) as simulation:
+        before = [runtime.living().boot for runtime in simulation.runtimes]
+        simulation.kill(2)
+        after = [runtime.living().boot for runtime in simulation.runtimes]
+
+        assert (after[0] == before[0], after[1] == before[1]) == (True, False)
+        assert simulation.reached["kill_process"] == 1
+
+
+def test_a_process_that_is_deaf_for_good_still_runs_what_another_queues():
+    with Simulation(boot, producers=1, faults=Faults(deafen=1.0)) as simulation:
+        simulation.run(seconds=5)
+        producer = simulation.runtimes[1]
+        job = producer.jobs.queue("work", 1)
+
+        assert producer.jobs.join(job, timeout=30).result == 1
+        assert simulation.reached["deafen"] > 0
+
+
+def test_a_start_that_fails_midway_is_tried_again():
+    with Simulation(boot, processes=3, host=queue_some, faults=Faults(fail_start=0.3, kill_process=0.05)) as simulation:
+        simulation.run(minutes=2)
+        simulation.check()
+
+        assert simulation.reached["fail_start"] > 0
+
+
+@pytest.mark.parametrize(("options", "number"), [({"processes": 2}, 3), ({}, 0), ({}, True)])
+def test_only_a_process_that_there_is_can_be_killed(options, number):
+    with Simulation(boot, **options) as simulation, pytest.raises(UsageError, match="the number of a process"):
+        simulation.kill(number)
+
+
+@pytest.mark.parametrize("producers", [-1, True, 1.0])
+def test_producers_are_counted_from_none(producers):
+    with pytest.raises(UsageError, match="producers"):
+        Simulation(boot, producers=producers)
