@@ -99,6 +99,7 @@ class JobRecord(NamedTuple):
         rev: the revision of its last transition; None while that transition is untold.
         told: the state that the log knows of.
         trail: `rev@instant` of each transition since the last line at info or above.
+        waits: whether it was told to wait, by a delay or a back-off, when it was queued last.
     """
 
     no: int
@@ -138,6 +139,7 @@ class JobRecord(NamedTuple):
     rev: int | None = None
     told: str | None = None
     trail: str = ""
+    waits: int = 0
 
     @property
     def key(self) -> tuple[int, int]:

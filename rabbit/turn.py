@@ -309,7 +309,8 @@ class RabbitTurn(ClaimTurn, SlotTurn):
 
     def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
         held = self._let_go(job)
-        step = move(job if held is None else held.job, "job.requeued", self.now, {"run_at": run_at}, **requeued(run_at))
+        before, changes = job if held is None else held.job, requeued(run_at, self.now)
+        step = move(before, "job.requeued", self.now, {"run_at": run_at}, **changes)
         if held is None:
             self._store.endings.pop(job.id)
             self._publish(step.job, run_at - self.now, self._store.results_name)

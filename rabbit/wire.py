@@ -21,7 +21,7 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 """What a field is that a message leaves out."""
 
-UNREAD = frozenset(("no", "boot", "incarnation", "begun", "deferred", "claimed_at", "told", "progress"))
+UNREAD = frozenset(("no", "boot", "incarnation", "begun", "deferred", "claimed_at", "told", "progress", "waits"))
 """What belongs to one claim, or to one runtime's bookkeeping, and never travels in a job that waits."""
 
 REST = "lamplighter-rest-ms"

@@ -10,16 +10,21 @@ from ..messages.outcomes import Outcome, Verdict
 from .base import Deed, Want
 
 FirstMark = tuple[int | None, str | None, str]
-"""`rev`, `told` and `trail` of a new job, which end a record."""
+"""`rev`, `told` and `trail` of a new job."""
 
 _BLANK = tuple(JobRecord._field_defaults.values())
 # Between its place and its first mark, a new job brings along what a NewJob may leave out.
-_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[3 + len(NewJob._field_defaults) : -3]
+_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[3 + len(NewJob._field_defaults) : -4]
 
 
 def born(job: NewJob, no: int, first: FirstMark) -> JobRecord:
     """A new job as its store keeps it."""
-    return JobRecord._make((no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:], *_UNHELD, *first))
+    return JobRecord._make((no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:], *_UNHELD, *first, is_to_wait(job)))
+
+
+def is_to_wait(job: NewJob) -> int:
+    """The `waits` of a new job."""
+    return int(job.run_at > job.queued_at)
 
 
 def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: int = 0) -> dict[str, Any]:
@@ -47,11 +52,12 @@ RELEASED: dict[str, Any] = {**FREE, "wary": 1}
 """What giving a job back changes. Wary: the next claim is begun, so no job can be given back for ever."""
 
 
-def requeued(run_at: Instant) -> dict[str, Any]:
+def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
     """What a requeue changes: all but what the job was queued with, and the numbers of its claims."""
     return {
         **FREE,
         "run_at": run_at,
+        "waits": int(run_at > now),
         "attempt": 0,
         "interruptions": 0,
         "suspect_until": None,
@@ -67,7 +73,7 @@ def requeued(run_at: Instant) -> dict[str, Any]:
 
 def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> dict[str, Any]:
     """What the end of a claim changes."""
-    return {
+    changes = {
         **FREE,
         "settled_no": claimed.claim_no,
         "attempt": verdict.attempt,
@@ -81,6 +87,9 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
         "traceback": outcome.traceback,
         "ended_at": now if verdict.run_at is None else None,
     }
+    if verdict.run_at is not None:
+        changes["waits"] = int(verdict.run_at > now)
+    return changes
 
 
 def says_ending(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:

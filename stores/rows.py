@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from operator import itemgetter
 from typing import Any
 
 from ..messages.jobs import JobRecord, NewJob
-from .moves import FirstMark
+from .moves import FirstMark, is_to_wait
 
 PLAIN = NewJob._fields[: -len(NewJob._field_defaults)]
 """What every new job has. What a job lacks need not be bound: that is a quarter of what an insert costs."""
@@ -26,15 +26,16 @@ def insertion(jobs: Sequence[NewJob], firsts: Sequence[FirstMark], *, twins: str
         twins: what is to happen when one is there already. It raises `sqlite3.IntegrityError` unless something is said.
     """
     values: list[Any] = []
-    if all(job[len(PLAIN) :] == NOTHING_MORE for job in jobs):
+    if all(job.run_at <= job.queued_at and job[len(PLAIN) :] == NOTHING_MORE for job in jobs):
         for job, first in zip(jobs, firsts, strict=True):
             values += job[: len(PLAIN)]
             values += first
         return _insert(PLAIN, len(jobs), twins), values
     for job, first in zip(jobs, firsts, strict=True):
         values += job
+        values.append(is_to_wait(job))
         values += first
-    return _insert(NewJob._fields, len(jobs), twins), values
+    return _insert((*NewJob._fields, "waits"), len(jobs), twins), values
 
 
 @cache
@@ -71,18 +72,6 @@ def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) ->
 def kept_out(jobs: int) -> sqlite3.IntegrityError:
     """What it means that so many jobs were not inserted, and no twin was there."""
     return sqlite3.IntegrityError(f"a trigger on lamplighter_jobs, which is not ours, has kept {jobs} jobs out")
-
-
-def priorities(connection: sqlite3.Connection, name: str) -> Iterator[int]:
-    """The priorities of a name's queued jobs, highest first.
-
-    One index seek a priority, so that a far future full of delayed jobs is never read through.
-    """
-    head = "select max(priority) from lamplighter_jobs where state = 'queued' and name = ?"
-    found = connection.execute(head, (name,)).fetchone()[0]
-    while found is not None:
-        yield found
-        found = connection.execute(head + " and priority < ?", (name, found)).fetchone()[0]
 
 
 @cache

@@ -113,6 +113,17 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         """create table lamplighter_retired (
           schedule_id text primary key, change_no integer not null
         ) strict, without rowid""",
+        "alter table lamplighter_jobs add column waits integer not null default 0",
+        "update lamplighter_jobs set waits = 1 where state = 'queued' and (run_at > queued_at or attempt > 0)",
+        # What a lane takes next. What waits for its time lies apart: however much that is, nobody looks through it.
+        "drop index lamplighter_jobs_due",
+        """create index lamplighter_jobs_ready on lamplighter_jobs (name, priority desc, run_at, no)
+           where state = 'queued' and waits = 0""",
+        """create index lamplighter_jobs_waiting on lamplighter_jobs (name, priority desc, run_at, no)
+           where state = 'queued' and waits = 1""",
+        # When the next is due, and which are, whatever their priorities.
+        """create index lamplighter_jobs_later on lamplighter_jobs (name, run_at)
+           where state = 'queued' and waits = 1""",
     ),
 }
 """The statements that lead from the version before to each version."""

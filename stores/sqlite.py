@@ -21,10 +21,9 @@ from ..errors import LamplighterError, StoreCorrupt, StoreUnavailable, UsageErro
 from ..failpoints import Failpoints
 from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
-from . import host, schema, writelock
+from . import due, host, schema, writelock
 from .base import BootRecord, CommitUnknown
 from .boots import read_boots
-from .rows import priorities
 from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
@@ -348,25 +347,13 @@ class SqliteStore:
             ]  # fmt: skip
 
     def due(self, names: Sequence[str], now: Instant) -> bool:
-        query = """select 1 from lamplighter_jobs
-                   where state = 'queued' and name = ? and priority = ? and run_at <= ? limit 1"""
         paused = self.paused() if names else ()
         with self._reading() as reader:
-            return any(
-                reader.execute(query, (name, priority, now)).fetchone() is not None
-                for name in names
-                if name not in paused
-                for priority in priorities(reader, name)
-            )
+            return any(due.is_any(reader, name, now) for name in names if name not in paused)
 
     def next_due(self, name: str, now: Instant) -> Instant | None:
-        query = """select min(run_at) from lamplighter_jobs
-                   where state = 'queued' and name = ? and priority = ? and run_at > ?"""
         with self._reading() as reader:
-            found = [
-                reader.execute(query, (name, priority, now)).fetchone()[0] for priority in priorities(reader, name)
-            ]
-        return min((at for at in found if at is not None), default=None)
+            return due.following(reader, name, now)
 
     def next_expiry(self) -> Instant | None:
         query = "select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null"

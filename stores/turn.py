@@ -7,7 +7,7 @@ takes a revision only if a row has changed. So revisions are gapless, and a stal
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from ..codec import encode_own
@@ -15,6 +15,7 @@ from ..errors import KeyTaken, UnknownJob
 from ..lifecycle import MOVES, QUIET
 from ..messages.jobs import Claim, Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
+from . import due
 from .base import Deed, Want
 from .boots import BootTurn
 from .moves import (
@@ -30,7 +31,7 @@ from .moves import (
     requeued,
     says_ending,
 )  # fmt: skip
-from .rows import fenced_update, insert_unless_known, insertion, kept_out, priorities, stored_twin
+from .rows import fenced_update, insert_unless_known, insertion, kept_out, stored_twin
 from .slots import SlotTurn
 
 INSERTED_ROWS_MAX = 25
@@ -54,26 +55,6 @@ OVERVIEW = """
   from lamplighter_store
 """
 """What every turn must know, in one statement."""
-
-DUE_JOBS = """
-  select * from lamplighter_jobs
-  where state = 'queued' and name = ? and priority = ? and run_at <= ?
-    and (expires_at is null or expires_at > ?)
-    and (suspect_until is null or suspect_until <= ?)
-    and told is not null
-    and (not solo or not exists (
-      select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
-  order by run_at, no limit ?
-"""
-
-DUE_SUSPECT = """
-  select * from lamplighter_jobs
-  where state = 'queued' and name = ? and suspect_until > ? and run_at <= ? and told is not null
-    and (not solo or not exists (
-      select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
-    and (expires_at is null or expires_at > ?)
-  order by priority desc, run_at, no limit 1
-"""
 
 
 class SqliteTurn(SlotTurn, BootTurn):
@@ -179,29 +160,20 @@ class SqliteTurn(SlotTurn, BootTurn):
         return claims
 
     def first_due(self, name: str) -> Instant | None:
-        query = "select min(run_at) from lamplighter_jobs where state = 'queued' and name = ? and priority = ?"
-        return min((self._one(query, name, priority) for priority in priorities(self._connection, name)), default=None)
+        return due.first(self._connection, name)
 
     def _grant(self, job: JobRecord, want: Want, *, begun: bool) -> Claim:
         claimed = self._move(job, "job.claimed", {"begun": begun}, granted(job, want, self.now, begun=begun))
         assert claimed is not None, "a row that this transaction has just read cannot have moved"
         return Claim(claimed)
 
-    def _due(self, want: Want, limit: int) -> Iterator[JobRecord]:
-        rows: list[JobRecord] = []
-        for priority in priorities(self._connection, want.name):
-            due = self._connection.execute(
-                DUE_JOBS, (want.name, priority, self.now, self.now, self.now, limit - len(rows))
-            )
-            rows.extend(JobRecord._make(row) for row in due)
-            if len(rows) >= limit:
-                break
+    def _due(self, want: Want, limit: int) -> list[JobRecord]:
+        rows = due.jobs(self._connection, want.name, self.now, limit)
         if want.suspect and self._has_suspects:
-            suspect = self._connection.execute(DUE_SUSPECT, (want.name, self.now, self.now, self.now)).fetchone()
+            suspect = due.suspect(self._connection, want.name, self.now)
             if suspect is not None:
-                rows.append(JobRecord._make(suspect))
-                rows.sort(key=lambda job: (-job.priority, job.run_at, job.no))
-        return iter(rows)
+                rows = sorted([*rows, suspect], key=due.order)
+        return rows
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         # The index holds running jobs alone; without being told, SQLite would read through all there are.
@@ -236,7 +208,7 @@ class SqliteTurn(SlotTurn, BootTurn):
 
     def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
         try:
-            moved = self._move(job, "job.requeued", {"run_at": run_at}, requeued(run_at))
+            moved = self._move(job, "job.requeued", {"run_at": run_at}, requeued(run_at, self.now))
         except sqlite3.IntegrityError as error:
             raise KeyTaken(
                 f"job {job.id} cannot be requeued: another unfinished {job.name} job holds its unique key "

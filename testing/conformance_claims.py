@@ -33,6 +33,18 @@ class ClaimPromises(StoreCase):
 
         assert [job.id for job in take(store, begun=9)] == list("abcdef")
 
+    def test_what_waited_and_what_did_not_is_claimed_in_one_order(self, store: Store) -> None:
+        """Turn.claim: Order: higher priority, then `run_at`, then queue order."""
+        self.needs("at_once", "place", "priority")
+        put(
+            store, new("d", run_at=NOW + 2, priority=1), new("a", priority=2, run_at=NOW + 3), new("c", priority=1),
+            new("e"), new("b", priority=2, run_at=NOW + 4), new("later", priority=9, run_at=NOW + 99),
+        )  # fmt: skip
+
+        order = [take(store, NOW + 5)[0].id for _ in range(3)] + [job.id for job in take(store, NOW + 5, begun=9)]
+
+        assert order == ["a", "b", "c", "d", "e"]
+
     def test_claim_takes_no_job_that_is_paused_or_expired(self, store: Store) -> None:
         """Turn.claim: No job that is paused, expired, or held back by `overlap="queue_one"`"""
         put(store, new("a"), new("old", expires_at=NOW))

@@ -77,8 +77,7 @@ MUTANTS = (
     Mutant(FENCE, "a claim does not raise the fence", "stores/moves.py",
            '"claim_no": job.claim_no + passed + 1,', '"claim_no": max(1, job.claim_no),'),
     Mutant(FENCE, "a requeue sets the fence back", "stores/moves.py",
-           '"run_at": run_at,\n        "attempt": 0,',
-           '"claim_no": 0,\n        "run_at": run_at,\n        "attempt": 0,'),
+           '"run_at": run_at,\n        "waits": ', '"claim_no": 0,\n        "run_at": run_at,\n        "waits": '),
     Mutant(RECOVERY, "a dead boot's jobs are not taken back", "turns/boots.py",
            "    for job in jobs:\n        maximum", "    for job in jobs[:0]:\n        maximum"),
     Mutant(RECOVERY, "the claims of a dead HandlerActor are not given back", "turns/claims.py",
@@ -178,9 +177,11 @@ MUTANTS = (
            "        if due > step.desk.age():\n            continue", "        continue"),
     Mutant(ROAD, "claims that are given back are forgotten", "turns/claims.py",
            '        step.turn.release(given.job, "not started")', "        pass"),
-    Mutant(LIMITS, "a job runs before it is due", "stores/turn.py",
-           "where state = 'queued' and name = ? and priority = ? and run_at <= ?\n    and (expires_at is null",
-           "where state = 'queued' and name = ? and priority = ? and ? is not null\n    and (expires_at is null"),
+    Mutant(LIMITS, "a job runs before it is due", "stores/due.py",
+           "name = :name and priority = :priority and run_at <= :now {CLAIMABLE}",
+           "name = :name and priority = :priority {CLAIMABLE}",
+           (("stores/due.py", "waits = 1 and name = :name and run_at <= :now limit 1",
+             "waits = 1 and name = :name limit 1"),)),
     Mutant(LIMITS, "two unfinished jobs hold one key", "stores/schema.py",
            "create unique index lamplighter_jobs_unique", "create index lamplighter_jobs_unique"),
     Mutant(LIMITS, "a pause is not heeded", "stores/turn.py",
@@ -211,6 +212,9 @@ MUTANTS = (
            "return _stored(life.ask(lambda reply: Queue(jobs=new, reply=reply))) if new else []",
            test="tests/test_unavailable.py::"
            "test_queue_many_again_with_the_ids_of_the_error_stores_every_job_once"),
+    Mutant(LIMITS, "a claim looks at each priority at which something waits", "stores/due.py",
+           "        if tried == PRIORITIES_MAX:", "        if False:",
+           test="tests/test_due.py::test_jobs_that_wait_at_many_priorities_cost_the_others_nothing"),
 )  # fmt: skip
 
 
