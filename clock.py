@@ -109,8 +109,9 @@ class SystemClock:
         self._jumped.append(call)
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._wait, name="lamplighter clock", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._wait, name="lamplighter clock", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def stop(self) -> None:
         with self._lock:

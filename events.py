@@ -182,6 +182,11 @@ EVENTS: dict[str, EventKind] = {
     "store.on_network": EventKind(
         "error", "The file lies on a network file system, whose locks cannot be trusted.", ("store", "filesystem")
     ),
+    "presence.lost": EventKind(
+        "error",
+        "This boot's lock file is gone and cannot be made anew: the others will take it for dead.",
+        ("reason",),
+    ),
     "message.refused": EventKind(
         "error", "A message made its turn fail and was refused alone.", ("message", "reason", "traceback")
     ),

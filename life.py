@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -102,6 +103,10 @@ class Life:
         self._failed = failed
         self._subscriptions = subscriptions
         self._quiet = environment.event()
+        self._begun = ExitStack()
+        self._heard_by: list[Subscription] = []
+        self._has_said_start = False
+        self._interrupted = 0
         self._presence, self._hints = environment.neighbours(store, self.boot)
         self._family = Family()
         self._context = ActorContext(
@@ -119,30 +124,34 @@ class Life:
     # --- beginning ------------------------------------------------------------------------------------------
 
     def start(self, names: Sequence[str], budgets: Mapping[str, RestartBudget]) -> None:
-        """Open the store, be alive, start the actors."""
-        self.store.open()
-        try:
-            if not (self.store.in_memory or self.store.is_server) and (kind := network_filesystem(self.store.address)):
-                self.log.emit("store.on_network", store=self.store.address, filesystem=kind)
-            self._presence.enter(self.boot)
-            self._hints.listen(self._heard, self.environment.spawn)
-            news = self._register(names)
-        except BaseException:
-            self._hints.close()
-            self._presence.leave(self.boot)
-            self.store.close()
-            raise
-        host, pid = self.environment.whereabouts()
-        self.clock.start()
-        self.clock.on_jump(self._jumped)
+        """Open the store, be alive, start the actors. One that fails midway is to be followed by `give_up`."""
+        begun = self._begun
+        begun.callback(self._close_subscriptions)
         for subscription in self._subscriptions:
             self.listen(subscription)
+        begun.callback(self._say_stopped)
+        self.store.open()
+        begun.callback(self.store.close)
+        if not (self.store.in_memory or self.store.is_server) and (kind := network_filesystem(self.store.address)):
+            self.log.emit("store.on_network", store=self.store.address, filesystem=kind)
+        begun.callback(self._presence.leave, self.boot)
+        self._presence.enter(self.boot)
+        begun.callback(self._hints.close)
+        self._hints.listen(self._heard, self.environment.spawn)
+        news = self._register(names)
+        begun.callback(self._leave)
+        begun.callback(self.clock.stop)
+        self.clock.start()
+        self.clock.on_jump(self._jumped)
+        host, pid = self.environment.whereabouts()
         self.log.emit(
             "runtime.started", store=self.store.address, store_id=self.store.store_id, pid=pid,
             durability=self._durability, host=host,
         )  # fmt: skip
+        self._has_said_start = True
         for event, fields in news:
             self.log.emit(event, **fields)
+        begun.callback(self._stop_actors)
         self._start_supervisor(1)
         self.environment.spawn(self._watchdog.run, "watchdog")
         self._have(self._broker_spec())
@@ -164,6 +173,7 @@ class Life:
         """Give events to a subscriber from now on."""
         self.log.subscribe(subscription)
         self.environment.spawn(lambda: subscription.run(self._subscriber_failed), "subscriber")
+        self._heard_by.append(subscription)
 
     def start_handler(self, name: str, budget: RestartBudget | None = None) -> None:
         """Have a HandlerActor for a name."""
@@ -357,11 +367,27 @@ class Life:
             self.log.emit("store.unavailable", store=self.store.address, reason="the boot could not say farewell")
         self.end(interrupted)
 
+    def give_up(self) -> None:
+        """End a life whose start has failed, however far it came."""
+        if self.post.find("broker") is None:
+            self.end(0)
+            return
+        # It may have claimed jobs by now: they go back, and nobody takes them for jobs that killed their process.
+        self.stop(0.0)
+
     def end(self, interrupted: int) -> None:
-        """Stop every actor, in reverse order, and let go of the store."""
+        """End all that has begun, in reverse."""
         self.is_over = True
+        self._interrupted = interrupted
+        try:
+            self._begun.close()
+        finally:
+            self.waiters.fail(NotStarted("the runtime was stopped while this was waited for"))
+
+    def _stop_actors(self) -> None:
         self._watchdog.close()
-        for name in reversed(["supervisor", *self._family.children]):
+        # The supervisor comes last, and again those that it has started until then.
+        for name in [*reversed(["supervisor", *self._family.children]), *reversed(self._family.children)]:
             actor = self.post.find(name)
             if actor is None or actor.thread is None:
                 continue
@@ -372,15 +398,14 @@ class Life:
                 actor.actor_ref.stop(block=False)
             actor.thread.join(STOP_SECONDS_MAX)
         self.lanes.close_all()
-        self._leave()
-        self._hints.close()
-        self.clock.stop()
-        self.store.close()
-        self._presence.leave(self.boot)
-        self.waiters.fail(NotStarted("the runtime was stopped while this was waited for"))
-        self.log.emit("runtime.stopped", interrupted=interrupted)
-        for subscription in self._subscriptions:
+
+    def _close_subscriptions(self) -> None:
+        for subscription in self._heard_by:
             subscription.close()
+
+    def _say_stopped(self) -> None:
+        if self._has_said_start:
+            self.log.emit("runtime.stopped", interrupted=self._interrupted)
 
     def _leave(self) -> None:
         """After the actors, because a broker may die before it has told its last turn."""

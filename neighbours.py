@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .alarms import Alarms
-from .errors import StoreError, StoreUnavailable
+from .errors import StoreError, StoreUnavailable, UsageError
 from .messages.jobs import JobState
 from .messages.mail import Look, Revoke, Wake
 from .stores.base import Store
 from .stores.hints import Hints
 from .turns.step import Desk, Out
 
-POLL_SECONDS = 2.0
-"""How often, while another boot lives, the others are looked for and a lost hint is made up for."""
+POLL_SECONDS = 1.0
+"""How often the others are looked for and a lost hint is made up for, also by one who believes to be alone: of whoever
+comes it may hear in no other way."""
 
 CHANGES_SECONDS = 0.02
 """Between two looks at who has come, and at what others have done to schedules and to our claims. Those who wait for a
@@ -29,6 +30,7 @@ class Neighbours:
 
     Args:
         tell: sends a message to an actor of this boot.
+        say: logs an event.
         wake_the_ended: tells those who wait for jobs that have ended.
     """
 
@@ -40,6 +42,7 @@ class Neighbours:
         alarms: Alarms,
         *,
         tell: Callable[[str, Any], object],
+        say: Callable[..., None],
         wake_the_ended: Callable[[], None],
     ) -> None:
         self._desk = desk
@@ -47,6 +50,8 @@ class Neighbours:
         self._hints = hints
         self._alarms = alarms
         self._tell = tell
+        self._say = say
+        self._unseen = False
         self._wake_the_ended = wake_the_ended
         self._schedules_seen = 0
         self._abroad = False
@@ -74,8 +79,9 @@ class Neighbours:
         return self._desk.roll_call
 
     def poll(self) -> None:
-        """Be woken to look for them again and again, while there are any."""
-        self._alarms.poll(POLL_SECONDS, Look(foreign=True, poll=True), wanted=bool(self._desk.others))
+        """Be woken to look for them again and again, where there may be any."""
+        wanted = not self._desk.presence.is_sole
+        self._alarms.poll(POLL_SECONDS, Look(foreign=True, poll=True), wanted=wanted)
 
     def hint(self, out: Out) -> None:
         """Let them look, if a turn has changed anything that may concern them."""
@@ -84,8 +90,10 @@ class Neighbours:
 
     def _read_abroad(self) -> None:
         """Who died, what ended, and what else has changed."""
-        if self._polled and not all(self._desk.presence.is_alive(other.boot) for other in self._desk.others):
-            self._desk.roll_call = True
+        if self._polled:
+            self._keep_up()
+            if not all(self._desk.presence.is_alive(other.boot) for other in self._desk.others):
+                self._desk.roll_call = True
         known = self._changed
         self._changed = self._store.changed() or known
         if not self._changed:
@@ -98,6 +106,17 @@ class Neighbours:
             self._changes_due = self._desk.age() + CHANGES_SECONDS
         elif not known:
             self._alarms.after("changes", wait, Look(foreign=True))
+
+    def _keep_up(self) -> None:
+        """Somebody may have cleaned away what the others know this boot by."""
+        try:
+            self._desk.presence.keep(self._desk.boot)
+            self._unseen = False
+        except (StoreUnavailable, UsageError) as error:
+            if not self._unseen:
+                self._unseen = True
+                self._say("presence.lost", reason=str(error))
+        self._hints.keep()
 
     def _read_changes(self) -> None:
         """Who came or went, which claims of ours count no longer, whether the scheduler has to look."""

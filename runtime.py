@@ -109,16 +109,16 @@ class Runtime:
                 subscriptions=self._subscriptions,
                 failed=self._failed,
             )
-            life.start(self.registry.names(), self.registry.budgets)
-            self._life = life
-            self._ended.clear()
             try:
+                life.start(self.registry.names(), self.registry.budgets)
+                self._life = life
+                self._ended.clear()
                 life.begin_schedules(self.registry.schedules())
             except BaseException:
                 # A start that fails has started nothing: the next one begins anew.
                 self._life = None
                 self._ended.set()
-                life.stop(0.0)
+                life.give_up()
                 raise
             return self
 

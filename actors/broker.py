@@ -111,8 +111,9 @@ class JobBroker(RuntimeActor):
         self._retention = Retention(self._desk, self._alarms)
         self._expected = ExpectedJobs(memory.expected, store, self._alarms)
         self._neighbours = Neighbours(
-            self._desk, store, hints, self._alarms, tell=self.tell, wake_the_ended=self._wake_the_ended
-        )
+            self._desk, store, hints, self._alarms,
+            tell=self.tell, say=self.say, wake_the_ended=self._wake_the_ended,
+        )  # fmt: skip
 
     def on_start(self) -> None:
         """Runs on the broker's thread. The first turn is due at once, though nobody may ask for anything: others may

@@ -6,9 +6,9 @@ Unix datagram sockets beside the store, because they need no port and go with th
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import socket
+import stat
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,6 +17,9 @@ from typing import Protocol
 SOCKET_PATH_BYTES_MAX = 100
 """Linux takes 107, macOS 103 (unix(7))."""
 
+EAR_PREFIX = "lamplighter-"
+"""What the name of a folder in the system's temporary folder begins with that is there for one socket."""
+
 
 class Hints(Protocol):
     """Injected: the simulation delivers, delays or loses them."""
@@ -24,7 +27,10 @@ class Hints(Protocol):
     address: str | None
 
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
-        """Call `heard` for every hint, on a thread of its own."""
+        """Call `heard` for every hint, on a thread of its own. `address` is known from then on."""
+
+    def keep(self) -> None:
+        """See to it that hints can arrive. To be called often: it costs next to nothing."""
 
     def send(self, addresses: Iterable[str]) -> None:
         """Give a hint to others."""
@@ -34,46 +40,101 @@ class Hints(Protocol):
 
 
 class SocketHints:
-    """Hints over a Unix datagram socket."""
+    """Hints over a Unix datagram socket. Where none can be had, nothing is heard, and the polls must do."""
 
     def __init__(self, folder: Path, boot: str) -> None:
-        self.address: str | None = str(_short_path(folder, boot))
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._sender.setblocking(False)
-        self._closed = False
+        self.address: str | None = None
+        self._folder = folder
+        self._boot = boot
+        self._ear: socket.socket | None = None
+        self._sender: socket.socket | None = None
+        self._lend_ear: Callable[[socket.socket], object] = lambda ear: None
 
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
-        assert self.address is not None
-        Path(self.address).parent.mkdir(mode=0o700, exist_ok=True)
-        self._socket.bind(self.address)
-        os.chmod(self.address, 0o600)
-        spawn(lambda: self._hear(heard), "hints")
+        self._lend_ear = lambda ear: spawn(lambda: self._hear(ear, heard), "hints")
+        # No descriptor, no folder for a path that is short enough, or a file system that has no sockets.
+        with contextlib.suppress(OSError):
+            self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._sender.setblocking(False)
+            self.address = str(self._place() / f"{self._boot}.sock")
+            self._open_ear(self.address)
+
+    def keep(self) -> None:
+        if self.address is not None and not os.path.exists(self.address):
+            self._close_ear()
+            with contextlib.suppress(OSError):
+                Path(self.address).parent.mkdir(mode=0o700, exist_ok=True)
+                self._open_ear(self.address)
 
     def send(self, addresses: Iterable[str]) -> None:
+        if self._sender is None:
+            return
         for address in addresses:
             # A full buffer means that hints are waiting there already; a missing socket, that nobody listens.
             with contextlib.suppress(OSError):
                 self._sender.sendto(b"!", address)
 
     def close(self) -> None:
-        self._closed = True
-        assert self.address is not None
-        # Wakes the listening thread; closing a socket under a waiting recv does not.
-        self.send([self.address])
-        Path(self.address).unlink(missing_ok=True)
-        self._sender.close()
+        if self.address is not None:
+            self._close_ear()
+            remove_ear(self.address, self._boot)
+        if self._sender is not None:
+            self._sender.close()
+            self._sender = None
 
-    def _hear(self, heard: Callable[[], None]) -> None:
-        with self._socket:
+    def _open_ear(self, address: str) -> None:
+        ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            ear.bind(address)
+            os.chmod(address, 0o600)
+            self._ear = ear
+            self._lend_ear(ear)
+        except BaseException:
+            self._ear = None
+            ear.close()
+            raise
+
+    def _close_ear(self) -> None:
+        """Have its thread end, which closes it."""
+        ear, self._ear = self._ear, None
+        if ear is None or self.address is None:
+            return
+        # Wakes the thread; closing a socket under a waiting recv does not.
+        self.send([self.address])
+        # So does this, on Linux, also when the file of the socket is gone.
+        with contextlib.suppress(OSError):
+            ear.shutdown(socket.SHUT_RDWR)
+
+    def _hear(self, ear: socket.socket, heard: Callable[[], None]) -> None:
+        with ear:
             while True:
                 try:
-                    self._socket.recv(1)
+                    ear.recv(1)
                 except OSError:
                     return
-                if self._closed:
+                if self._ear is not ear:
                     return
                 heard()
+
+    def _place(self) -> Path:
+        """The folder of the socket: beside the store, or one of its own where that path would be too long."""
+        if len(os.fsencode(self._folder.absolute() / f"{self._boot}.sock")) <= SOCKET_PATH_BYTES_MAX:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            return self._folder.absolute()
+        # New, and so nobody else's: a name that can be foretold could be taken by any user of the machine.
+        return Path(tempfile.mkdtemp(prefix=EAR_PREFIX))
+
+
+def remove_ear(address: str, boot: str) -> None:
+    """Remove the socket at which a boot heard hints, and the folder that it alone was in."""
+    path = Path(address)
+    with contextlib.suppress(OSError):
+        # The address comes from the store's file, which may have been given to us: nothing else is removed for it.
+        if path.name == f"{boot}.sock" and stat.S_ISSOCK(path.lstat().st_mode):
+            path.unlink()
+    with contextlib.suppress(OSError):
+        if path.parent.name.startswith(EAR_PREFIX):
+            path.parent.rmdir()
 
 
 class NoHints:
@@ -82,6 +143,9 @@ class NoHints:
     address: str | None = None
 
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
+        pass
+
+    def keep(self) -> None:
         pass
 
     def send(self, addresses: Iterable[str]) -> None:
@@ -109,16 +173,11 @@ class ServerHints:
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
         self._store.listen(heard)
 
+    def keep(self) -> None:
+        pass
+
     def send(self, addresses: Iterable[str]) -> None:
         pass
 
     def close(self) -> None:
         self._store.listen(None)
-
-
-def _short_path(folder: Path, boot: str) -> Path:
-    path = folder.absolute() / f"{boot}.sock"
-    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
-        return path
-    digest = hashlib.blake2b(os.fsencode(folder.absolute()), digest_size=4).hexdigest()
-    return Path(tempfile.gettempdir()) / f"lamplighter-{os.getuid()}-{digest}" / f"{boot}.sock"

@@ -1,97 +1,223 @@
 """Who is alive: a boot is, for as long as its process holds a lock on a file of its own beside the store.
 
-A POSIX record lock goes with its process, is not inherited by a fork, and cannot be mistaken for another's: so a
-stopped or slow process is never robbed, and a reused pid never trusted. One trap is kept away from: closing *any*
-descriptor of the file drops the lock (https://man7.org/linux/man-pages/man2/fcntl_locking.2.html), so the file of a
-boot of this very process is never opened a second time.
+The lock goes with its process, so a stopped or slow process is never robbed, and a reused pid never trusted. The file
+may go before that, when somebody cleans the folder. Then nothing tells whether the boot lives. It makes its file anew
+as soon as it looks, and the others wait for that before they take it for dead.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
+import errno
 import os
+import threading
+from collections.abc import Collection
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+from ..errors import StoreUnavailable, UsageError
+from . import locks
+from .base import BootRecord
+from .hints import remove_ear
 
 
 class Presence(Protocol):
-    """Injected, as time is: the simulation decides who is alive."""
+    """Injected, as time is: the simulation decides who is alive.
+
+    Attributes:
+        is_sole: whether nobody else can be on the store, so that nobody need be looked for.
+    """
+
+    is_sole: bool
 
     def enter(self, boot: str) -> None:
-        """Be alive as this boot from now on."""
+        """Be alive as this boot from now on.
+
+        Raises:
+            UsageError: the place where the boots of the store meet may not be used.
+            StoreUnavailable: it cannot be used now.
+        """
+
+    def keep(self, boot: str) -> None:
+        """See to it that the others can tell that this boot lives. To be called often: it costs next to nothing.
+
+        Raises:
+            UsageError, StoreUnavailable: as `enter`.
+        """
 
     def leave(self, boot: str) -> None:
         """Be no longer."""
 
-    def is_alive(self, boot: str) -> bool:
-        """Whether a boot lives."""
+    def is_alive(self, boot: str) -> bool | None:
+        """Whether a boot lives; None when nothing tells."""
 
-    def bury(self, boot: str) -> None:
+    def bury(self, boot: BootRecord) -> None:
         """Remove what a dead boot has left."""
 
+    def tidy(self, known: Collection[str]) -> None:
+        """Remove what boots have left that are not known any more: whoever buried them was killed before it had."""
 
-OWN: dict[tuple[int, str], int] = {}
-"""(pid, lock file) to descriptor, of every boot of this process. A forked child finds none of its own here."""
+
+LEFT = (".lock", ".sock")
+"""What a boot has in the folder."""
+
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+"""Errors that a person must mend."""
+
+
+class _Held(NamedTuple):
+    """An open lock file of this process."""
+
+    descriptor: int
+    file: os.stat_result
+
+    def is_open(self) -> bool:
+        """Whether the descriptor is ours still: a host that becomes a daemon may have closed all there were."""
+        try:
+            return os.path.samestat(os.fstat(self.descriptor), self.file)
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Let go of the lock, unless somebody else's file has the number by now."""
+        if self.is_open():
+            os.close(self.descriptor)
+
+
+_own: dict[str, _Held] = {}
+"""The lock files of this process, by path."""
+
+_own_lock = threading.RLock()
+"""Held from the opening of a descriptor until it is among those that a forked child closes."""
+
+
+def _let_go_in_child() -> None:
+    """A child that outlives its parent must not keep the parent's boots alive. The parent's locks stay."""
+    for held in _own.values():
+        held.close()
+    _own.clear()
+    _own_lock.release()
+
+
+os.register_at_fork(before=_own_lock.acquire, after_in_parent=_own_lock.release, after_in_child=_let_go_in_child)
 
 
 class FilePresence:
     """Lock files in a folder beside the store."""
 
+    is_sole = False
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def enter(self, boot: str) -> None:
-        self._folder.mkdir(mode=0o700, exist_ok=True)
         path = self._path(boot)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        OWN[os.getpid(), str(path)] = descriptor
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            with _own_lock:
+                self._make(path)
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def keep(self, boot: str) -> None:
+        held = _own.get(str(self._path(boot)))
+        try:
+            found = os.stat(self._path(boot))
+        except OSError:
+            found = None
+        if held is None or found is None or not (os.path.samestat(found, held.file) and held.is_open()):
+            self.enter(boot)
 
     def leave(self, boot: str) -> None:
-        descriptor = OWN.pop((os.getpid(), str(self._path(boot))), None)
-        if descriptor is not None:
-            self.bury(boot)
-            os.close(descriptor)
+        with _own_lock:
+            held = _own.pop(str(self._path(boot)), None)
+        if held is not None:
+            _remove(self._path(boot))
+            held.close()
 
-    def is_alive(self, boot: str) -> bool:
-        path = self._path(boot)
-        if (os.getpid(), str(path)) in OWN:
-            return True
+    def is_alive(self, boot: str) -> bool | None:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(self._path(boot), os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            return False
+            return None
         except OSError:
             # No descriptor to be had, say. A mistake must never rob the living.
             return True
         try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return locks.is_taken(descriptor)
         except OSError:
             return True
         finally:
             os.close(descriptor)
-        return False
 
-    def bury(self, boot: str) -> None:
-        self._path(boot).unlink(missing_ok=True)
+    def bury(self, boot: BootRecord) -> None:
+        _remove(self._path(boot.boot))
+        if boot.hint is not None:
+            remove_ear(boot.hint, boot.boot)
+
+    def tidy(self, known: Collection[str]) -> None:
+        with contextlib.suppress(OSError):
+            for path in list(self._folder.iterdir()):
+                # One that is just entering is not known yet, and holds its lock.
+                if path.suffix in LEFT and path.stem not in known and not self.is_alive(path.stem):
+                    _remove(path)
+
+    def _make(self, path: Path) -> None:
+        """Put a file there that is locked already: one that is not yet would look like that of a dead boot."""
+        making = path.with_suffix(".new")
+        descriptor = os.open(making, os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            if not locks.take(descriptor):
+                raise BlockingIOError(errno.EWOULDBLOCK, "somebody has locked it", str(making))
+            held = _Held(descriptor, os.fstat(descriptor))
+            os.rename(making, path)
+        except BaseException:
+            os.close(descriptor)
+            _remove(making)
+            raise
+        replaced = _own.get(str(path))
+        _own[str(path)] = held
+        if replaced is not None:
+            replaced.close()
 
     def _path(self, boot: str) -> Path:
         return self._folder / f"{boot}.lock"
+
+    def _refusal(self, error: OSError) -> UsageError | StoreUnavailable:
+        says = (
+            f"expected {self._folder} to be a folder in which each runtime on the store keeps a file, got: {error}; "
+            "run all of them as one user, who may write there"
+        )
+        return UsageError(says) if error.errno in FORBIDDEN else StoreUnavailable(says)
+
+
+def _remove(path: Path) -> None:
+    # What cannot be removed harms nobody: the boot is gone from the store.
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 class SolePresence:
     """For a store in memory: nobody else can be on it."""
 
+    is_sole = True
+
     def enter(self, boot: str) -> None:
         self._boot = boot
+
+    def keep(self, boot: str) -> None:
+        pass
 
     def leave(self, boot: str) -> None:
         self._boot = ""
 
-    def is_alive(self, boot: str) -> bool:
+    def is_alive(self, boot: str) -> bool | None:
         return boot == self._boot
 
-    def bury(self, boot: str) -> None:
+    def bury(self, boot: BootRecord) -> None:
+        pass
+
+    def tidy(self, known: Collection[str]) -> None:
         pass
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
+from ..stores.base import BootRecord
 from .faults import Faults
 from .world import Process, World
 
@@ -13,9 +14,15 @@ HINT_SECONDS_MAX = 0.005
 
 
 class VirtualPresence:
-    """See `stores.presence.Presence`."""
+    """See `stores.presence.Presence`.
 
-    def __init__(self, homes: dict[str, Process], process: Process) -> None:
+    Args:
+        homes: the processes that boots live in. A boot whose entry is taken away has lost its lock file.
+        is_sole: whether there are no others.
+    """
+
+    def __init__(self, homes: dict[str, Process], process: Process, *, is_sole: bool) -> None:
+        self.is_sole = is_sole
         self._homes = homes
         self._process = process
 
@@ -23,14 +30,21 @@ class VirtualPresence:
         self._homes[boot] = self._process
         self._process.boots.add(boot)
 
+    def keep(self, boot: str) -> None:
+        if boot not in self._homes:
+            self.enter(boot)
+
     def leave(self, boot: str) -> None:
         self._process.boots.discard(boot)
 
-    def is_alive(self, boot: str) -> bool:
+    def is_alive(self, boot: str) -> bool | None:
         home = self._homes.get(boot)
-        return home is not None and home.is_alive and boot in home.boots
+        return None if home is None else home.is_alive and boot in home.boots
 
-    def bury(self, boot: str) -> None:
+    def bury(self, boot: BootRecord) -> None:
+        self._homes.pop(boot.boot, None)
+
+    def tidy(self, known: Collection[str]) -> None:
         pass
 
 
@@ -56,6 +70,9 @@ class VirtualHints:
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
         assert self.address is not None
         self._ears[self.address] = (self._process, heard)
+
+    def keep(self) -> None:
+        pass
 
     def send(self, addresses: Iterable[str]) -> None:
         for address in addresses:

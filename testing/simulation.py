@@ -117,7 +117,7 @@ class Simulation:
         # write-ahead log into the file, which the death of a process does not.
         self._look: sqlite3.Connection | None = None
         self.server = server_of(store, self._world, faults)
-        self._around = Surroundings(self._world, faults, self.server, self.reached)
+        self._around = Surroundings(self._world, faults, self.server, self.reached, is_sole=processes + producers == 1)
         self._is_new, self._is_open = True, False
 
     def __repr__(self) -> str:

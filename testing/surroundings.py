@@ -40,18 +40,24 @@ MAIN = "main"
 class Surroundings:
     """See the module.
 
+    Args:
+        is_sole: whether there is one process alone.
+
     Attributes:
         disk: below the store, if its power can be cut.
         accepted: the jobs that hosts were told are stored, and when they were.
     """
 
-    def __init__(self, world: World, faults: Faults, server: ModelServer | None, reached: Counter[str]) -> None:
+    def __init__(
+        self, world: World, faults: Faults, server: ModelServer | None, reached: Counter[str], *, is_sole: bool
+    ) -> None:
         self.disk: Any = None
         self.accepted: dict[str, Instant] = {}
         self._world = world
         self._faults = faults
         self._server = server
         self._reached = reached
+        self._is_sole = is_sole
         self._homes: dict[str, Process] = {}
         self._ears: dict[str, tuple[Process, Callable[[], None]]] = {}
         self._clocks: list[VirtualClock] = []
@@ -84,7 +90,7 @@ class Surroundings:
             if isinstance(store, RabbitStore):
                 return SolePresence(), ServerHints(store)
             hints = VirtualHints(world, process, boot, self._ears, self._faults, self._reached)
-            return VirtualPresence(self._homes, process), hints
+            return VirtualPresence(self._homes, process, is_sole=self._is_sole), hints
 
         environment = Environment(
             clock=clock,

@@ -18,6 +18,8 @@ def recover(step: Step, told: tuple[Deed, ...]) -> None:
         # The clock was stepped back while nobody lived to hear of it.
         step.turn.pull_forward()
     bury_dead(step)
+    known = {step.desk.boot, *(boot.boot for boot in step.desk.others)}
+    step.out.after.append(lambda: step.desk.presence.tidy(known))
     living = {name.partition(":")[2] for name in step.desk.unreconciled}
     for job in step.turn.open_claims(step.desk.boot):
         if job.name not in living and not job.deferred:
@@ -28,8 +30,9 @@ def bury_dead(step: Step) -> None:
     """Find out who lives, and take back the jobs of those who do not."""
     desk = step.desk
     boots = [boot for boot in step.turn.boots() if boot.boot != desk.boot]
-    living = [boot for boot in boots if desk.presence.is_alive(boot.boot)]
+    living = [boot for boot in boots if desk.lives(boot.boot)]
     desk.others = living
+    desk.untraced = {boot.boot: desk.untraced[boot.boot] for boot in living if boot.boot in desk.untraced}
     step.out.after.append(lambda: setattr(desk, "roll_call", False))
     for dead in boots:
         # Whoever removes the row does the work; the transaction lets only one do it.
@@ -66,4 +69,4 @@ def _bury(step: Step, dead: BootRecord) -> None:
         # A claim whose handler has returned had no lane: its process's death cannot be its doing.
         outcome = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=not job.deferred)
         step.settle(job, outcome, Policy(interruptions_max=maximum))
-    step.out.after.append(lambda: step.desk.presence.bury(dead.boot))
+    step.out.after.append(lambda: step.desk.presence.bury(dead))

@@ -25,6 +25,9 @@ from ..stores.presence import Presence
 
 Key = tuple[int, int]
 
+UNTRACED_SECONDS_MAX = 6.0
+"""A boot of which nothing has told for so long is dead: one that lives makes its lock file anew when it next looks."""
+
 QUIET_ENDINGS = (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED)
 """Endings that are no failure of an attempt."""
 
@@ -58,6 +61,7 @@ class Desk:
         dues: by job name, from when on it pays to look for a job to claim, where that is known; never too late.
         version: the store's, for which they hold.
         expiry: no queued job expires before then, as far as is known.
+        untraced: boots of which nothing tells whether they live, and since when by `age`.
         roll_call: whether somebody has come or died, so that the next turn must look who lives.
     """
 
@@ -76,6 +80,7 @@ class Desk:
     dues: dict[str, Instant] = field(default_factory=dict)
     version: int = 0
     expiry: Instant | None = None
+    untraced: dict[str, Seconds] = field(default_factory=dict)
     roll_call: bool = False
     draining: bool = False
 
@@ -90,6 +95,14 @@ class Desk:
     def forget_dues(self) -> None:
         """Look for every name again: what was known of them may no longer hold."""
         self.dues.clear()
+
+    def lives(self, boot: str) -> bool:
+        """Whether another boot counts as alive. One that has lost its lock file has some time to make it anew."""
+        alive = self.presence.is_alive(boot)
+        if alive is not None:
+            self.untraced.pop(boot, None)
+            return alive
+        return self.age() - self.untraced.setdefault(boot, self.age()) < UNTRACED_SECONDS_MAX
 
     def is_handled(self, name: str) -> bool:
         """Whether any living boot has a handler for the name."""

@@ -1,0 +1,53 @@
+"""A lock on a whole open file that goes with its last descriptor, and asking whether somebody has it.
+
+Open-file-description locks (https://man7.org/linux/man-pages/man2/fcntl_locking.2.html): unlike a POSIX record lock,
+one is not dropped when anybody in the process closes another descriptor of the file, as a backup of its folder does.
+`flock` stands in where a system has none. Both are inherited by a fork, through the descriptor.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import struct
+
+_FLOCK = "hhqqi0q"
+"""`struct flock`: l_type, l_whence, l_start, l_len (0: to the end), l_pid (0, as these locks want it)."""
+
+
+def take(descriptor: int) -> bool:
+    """Have the lock for as long as any copy of this descriptor is open. False when somebody else has it."""
+    try:
+        if _ask("F_OFD_SETLK", descriptor) is None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def is_taken(descriptor: int) -> bool:
+    """Whether somebody has the lock, through another descriptor than this."""
+    found = _ask("F_OFD_GETLK", descriptor)
+    if found is not None:
+        return found != fcntl.F_UNLCK
+    try:
+        # Shared, so that two who ask do not take one another for the one who has it.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _ask(command: str, descriptor: int) -> int | None:
+    """The type of lock that the answer names; None where there are no such locks."""
+    number = getattr(fcntl, command, None)
+    if number is None:
+        return None
+    try:
+        answer = fcntl.fcntl(descriptor, number, struct.pack(_FLOCK, fcntl.F_WRLCK, 0, 0, 0, 0))
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None
+        raise
+    return int(struct.unpack(_FLOCK, answer)[0])
