@@ -12,6 +12,7 @@ from ..history.biography import biography
 from ..history.blocks import processes_here
 from ..history.findings import many
 from ..history.instant import SAMPLES_MAX, Held, Snapshot, snapshot
+from ..history.lines import check_readable
 from ..history.telling import Entry, clock, span
 from ..history.traces import trace_actor, trace_root, trace_schedule
 from .logs import add_logs, log_paths
@@ -45,20 +46,28 @@ def add_to(subparsers: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     """Trace; the exit code."""
     if given.at is not None:
-        seen = snapshot(log_paths(given.logs), _instant(given.at), processes=processes_here())
+        at, paths = _instant(given.at), log_paths(given.logs)
+        seen = snapshot(paths, at, processes=processes_here())
+        if not seen.last:
+            check_readable(paths)
         return _show_instant(seen, as_json=given.json)
     for name, way in WAYS.items():
         wanted = getattr(given, name)
         if wanted is not None:
-            entries = way(log_paths(given.logs), wanted, processes=processes_here())
+            paths = log_paths(given.logs)
+            entries = way(paths, wanted, processes=processes_here())
+            if not entries:
+                check_readable(paths)
             return _show(f"{name} {wanted}", entries, as_json=given.json, missing=f"{name} {wanted}")
     if not given.logs:
         raise UsageError("expected JOB_ID LOG..., or one of --schedule, --actor, --corr and --at, got nothing")
     job_id, *logs = given.logs
     if not logs:
         raise UsageError(f"expected a LOG after the job's id, got only: {job_id!r}")
-    life = biography(log_paths(logs), job_id, processes=processes_here())
+    paths = log_paths(logs)
+    life = biography(paths, job_id, processes=processes_here())
     if life is None:
+        check_readable(paths)
         return _show("", [], as_json=given.json, missing=f"job {job_id}")
     return _show(life.title, list(life.entries), as_json=given.json, missing="")
 

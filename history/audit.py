@@ -5,12 +5,13 @@ A line at a time, in the order in which the logs were written. Memory follows th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..events import EVENTS
-from .findings import Finding, Findings, Report
+from .findings import Finding, Findings, Report, many
 from .fold import Fold
 from .homes import Homes
 from .judgement import judge_end
@@ -25,6 +26,9 @@ __all__ = ["Audit", "Finding", "Report"]
 SAMPLE_JOBS_MAX = 1_000
 """Stored jobs that say which of several stores a log is of."""
 
+NEWER_NAMED_MAX = 10
+"""Kinds of events that this version does not know, and that are named."""
+
 
 class Audit:
     """Audits the logs of any number of boots and stores at once.
@@ -38,6 +42,7 @@ class Audit:
         self.lines = 0
         self._findings = Findings()
         self._homes = Homes(self._findings, homes or {})
+        self._newer: Counter[str] = Counter()
 
     @property
     def collides(self) -> bool:
@@ -54,9 +59,9 @@ class Audit:
         """Take the next line in."""
         if isinstance(line, dict):
             line = line_of(line)
-        if line.event not in EVENTS:
-            return
         self.lines += 1
+        if line.event not in EVENTS:
+            self._newer[line.event] += 1
         fold = self._homes.fold_by_boot.get(line.boot)
         if fold is not None:
             fold.hear(line)
@@ -71,7 +76,7 @@ class Audit:
             fold.flush()
         files = [fold for fold in folds if isinstance(fold, Fold)]
         compared = None if store is None or not files else self._of_store(store, files)
-        notes: list[str] = []
+        notes = [*self._notes_on_newer()]
         for fold in folds:
             if isinstance(fold, QueueFold):
                 notes += fold.judge_end()
@@ -89,6 +94,14 @@ class Audit:
             crashes=sum(fold.crashes for fold in folds),
             unfinished=sum(fold.unfinished for fold in folds),
         )
+
+    def _notes_on_newer(self) -> Iterator[str]:
+        if self._newer:
+            kinds = ", ".join(sorted(self._newer)[:NEWER_NAMED_MAX])
+            yield (
+                f"{many(self._newer.total(), 'line')} of a kind that this version does not know ({kinds}): they count "
+                "as told, and a newer version can check them"
+            )
 
     def _of_store(self, store: StoreView, folds: list[Fold]) -> Fold:
         """Of several stores' logs, the one whose runtimes named this store, or that knows most of its jobs."""

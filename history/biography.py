@@ -6,12 +6,15 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
+from ..events import EVENTS
 from ..lifecycle import MOVES, QUIET
 from ..messages.jobs import ENDED
+from .files import is_plain
 from .findings import many
-from .lines import is_plain
+from .jobs import UNKNOWN
 from .search import Said, find, in_order, needles_of
 from .telling import Entry, entry_of, span, who_says
 
@@ -132,7 +135,7 @@ def _touching(found: list[Said], lines: list[Said], job_id: str) -> list[Said]:
     boots = {said.get("boot") for said in lines}
     touching = []
     for said in found:
-        event, within = said.get("event"), first <= (said.get("ts") or 0.0) <= last
+        event, within = said.get("event"), first <= said.get("ts", first) <= last
         if event == "actor.crashed" and said.get("boot") in boots:
             ours = said.get("child") in names or said.get("child") == "broker"
             if (ours and within) or said.get("message_corr") in corrs:
@@ -154,7 +157,10 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
     queued_at: float | None = None
     for said in lines:
         event = said.get("event")
-        if "seq" in said and event in MOVES and "rev" in said and "child" not in said:
+        if "seq" in said and "rev" in said and event not in EVENTS:
+            # A step of a newer version: it stands where it says.
+            state, trail, rev = said.get("to", UNKNOWN), [*trail, said["rev"]], said["rev"]
+        elif "seq" in said and event in MOVES and "rev" in said and "child" not in said:
             hidden = _hidden(said, trail)
             entries = _placed(entries, hidden)
             if hidden:
@@ -163,7 +169,12 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
                 says = "a new life: the job had been removed, and its id was free again"
                 entries.append(Entry(at=None, who="", says=says, tone="quiet"))
                 state, trail = None, []
-            if not said.get("untold") and said.get("from") != state and (rev or event != "job.queued"):
+            if (
+                not said.get("untold")
+                and said.get("from") != state
+                and state != UNKNOWN
+                and (rev or event != "job.queued")
+            ):
                 if rev:
                     gaps += 1
                     entries.append(_missing(state, said, rev))
@@ -185,7 +196,7 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
 
 def _in_queue_since(said: Said, queued_at: float | None) -> Said:
     """A claim whose wait is no longer than the job was in the queue: one that was interrupted keeps when it was due."""
-    if said.get("event") != "job.claimed" or queued_at is None or "waited" not in said:
+    if said.get("event") != "job.claimed" or queued_at is None or not {"waited", "ts"} <= said.keys():
         return said
     return {**said, "waited": min(said["waited"], max(0.0, said["ts"] - queued_at))}
 
@@ -195,7 +206,14 @@ def _placed(entries: list[Entry], hidden: list[Entry]) -> list[Entry]:
     at = len(entries)
     while hidden and at and "to" not in entries[at - 1].said:
         at -= 1
-    return [*entries[:at], *sorted([*hidden, *entries[at:]], key=lambda entry: entry.at or 0.0)]
+    timed = []
+    for group in (hidden, entries[at:]):
+        latest = 0.0
+        for entry in group:
+            # What says no time stays behind what it stands behind.
+            latest = entry.at or latest
+            timed.append((latest, entry))
+    return [*entries[:at], *(entry for _, entry in sorted(timed, key=itemgetter(0)))]
 
 
 def _timed(entries: list[Entry]) -> list[Entry]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO, TypeVar
 
-from .lines import READ_BYTES, open_log
+from .files import open_plain
+from .frames import READ_BYTES
 
 BLOCK_BYTES = 8 << 20
 """Large enough that most jobs begin and end within one, small enough that several are held at once."""
@@ -40,7 +41,7 @@ class Block:
         Raises:
             UsageError: the log cannot be read.
         """
-        with open_log(self.path) as opened:
+        with open_plain(self.path) as opened:
             start, end = self.within(opened)
             opened.seek(start)
             yield from chain.from_iterable(_chunks(opened, end - start))

@@ -81,7 +81,7 @@ class Boot:
             if self.quiet:
                 self.quiet, self._silent_gaps = False, SILENT_GAPS_MIN
                 self.seqs.fill(0, line.seq - 1)
-        if not self.audible and line.event not in ALARMS:
+        if not self.audible and line.event in EVENTS and line.event not in ALARMS:
             self.audible = True
         if self.quiet:
             return True

@@ -6,6 +6,7 @@ import heapq
 from abc import ABC, abstractmethod
 from typing import Any
 
+from ..events import EVENTS
 from ..lifecycle import MOVES
 from .boots import Boot, Silence
 from .findings import Findings
@@ -148,6 +149,13 @@ class Fold(Voices):
                 says = f"job {line.job_id}: claim {line.claim_no} was refused, and the store knows {line.claim_no_now}"
                 self._findings.say("fence going back", says, line)
 
+    def _hear_newer(self, line: Line) -> None:
+        """Take in a line whose event is not known here: it has its revision, and that of what it sums up."""
+        for rev in line.revs or ():
+            self.jobs.seen.add(rev)
+        if line.rev is not None and (self.jobs.seen.add(line.rev) or line.revs):
+            self._enter(line)
+
     def _is_copy(self, line: Line, *, is_new: bool) -> bool:
         """Whether the log has this very line already: its host may write events into it again."""
         if line.rev is None:
@@ -166,6 +174,9 @@ class Fold(Voices):
     # --- transitions ----------------------------------------------------------------------------------------
 
     def _transition(self, line: Line) -> None:
+        if line.event not in MOVES and line.event not in EVENTS:
+            self._hear_newer(line)
+            return
         if not self._is_transition(line):
             return
         rev, jobs = line.rev or 0, self.jobs
@@ -214,7 +225,10 @@ class Fold(Voices):
         if rev > self._next and complete and len(self.jumps) < JUMPS_KEPT_MAX:
             self.jumps.append((self._next, rev - 1, self._latest, line))
         self._next = max(self._next, rev + 1)
-        self.jobs.fold(line, complete=complete or bool(self.hushed))
+        if line.event in MOVES:
+            self.jobs.fold(line, complete=complete or bool(self.hushed))
+        else:
+            self.jobs.fold_newer(line)
         self._latest = line
 
     # --- recovery -------------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from itertools import islice
 from ..messages.jobs import ENDED
 from .blocks import Block, blocks_of, each
 from .digest import Digest, Held, Moment, digest
+from .files import is_plain, raw_lines
 from .jobs import AFTER
-from .lines import is_plain, raw_lines, read
+from .lines import read
 from .search import DISORDER_SECONDS
 
 __all__ = ["ActorState", "Held", "Snapshot", "snapshot"]

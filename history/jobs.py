@@ -86,6 +86,15 @@ class JobFold:
             self._step(job, line, complete=complete)
         self._put(job, line)
 
+    def fold_newer(self, line: Line) -> None:
+        """Take in a step whose event is not known here: it is believed, and where its job stands may be unknown."""
+        if line.job_id is None:
+            return
+        job = self.open.pop(line.job_id, None) or self.ended.pop(line.job_id, None) or Job()
+        job.state, job.rev, job.line, job.vague = line.to or UNKNOWN, line.rev or 0, line, True
+        job.trail, job.doubted = [], [*job.doubted, *job.trail, job.rev]
+        (self.ended if job.state in ENDED else self.open)[line.job_id] = job
+
     @property
     def may_be_pruned(self) -> bool:
         """Whether retention has removed jobs, or may have."""
@@ -142,7 +151,7 @@ class JobFold:
         if line.event == "job.claimed":
             claims += 1
         wrong = self._wrong(job, line, state, job.claim_no + claims)
-        if wrong is None and odd is None:
+        if (wrong is None and odd is None) or job.state == UNKNOWN:
             return
         if complete and self.seen.has_gap(job.rev + 1, line.rev - 1):
             # A line is missing, perhaps of this very job: begin anew here.

@@ -1,35 +1,26 @@
 """Lamplighter's lines among whatever else a log holds.
 
 A log may be rotated, compressed, written by several processes and shared with other programs; a line may have a
-prefix, be wrapped into the JSON of another logger, or be torn. What is not a line of ours is passed over.
+prefix, be written by another logger, or be torn. What is not a line of ours is passed over.
 """
 
 from __future__ import annotations
 
-import contextlib
-import gzip
 import heapq
-import io
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from typing import IO, Any, cast
+from itertools import chain
+from typing import Any, NoReturn
 
 import msgspec
 
 from ..errors import UsageError
+from .fields import Said, typed
+from .files import raw_lines
+from .unwrapping import as_json, event_in, host_line_in, is_like_ours
 
-LINE_BYTES_MAX = 4 * 1024 * 1024
-"""A longer line is none of ours: job data is not logged."""
-
-READ_BYTES = 1 << 18
-"""Read at once: with Python's own 8 KiB, reading line by line takes twice as long."""
-
-PREFIX_BRACES_MAX = 16
-"""A line is looked for behind so many braces: what is before it is a prefix, not a document."""
-
-WRAPPERS = ("message", "msg", "log", "event", "MESSAGE")
-"""Fields in which other loggers carry a whole line as text."""
+SHOWN_BYTES_MAX = 300
+"""Of a line that cannot be read."""
 
 
 class Line(msgspec.Struct, rename={"before": "from", "raw": "(raw)", "source": "(source)", "number": "(number)"}):
@@ -70,12 +61,11 @@ class Line(msgspec.Struct, rename={"before": "from", "raw": "(raw)", "source": "
     @property
     def text(self) -> str:
         """The line as it stands in the log, after the place where it stands."""
-        said = self.raw.decode(errors="replace").rstrip() if self.raw else _brief(self)
-        return f"{self.source}:{self.number}: {said}" if self.source else said
+        raw = self.raw or _brief(self).encode()
+        return _placed(self.source, self.number, raw) if self.source else raw.decode(errors="replace").rstrip()
 
 
 _decoder = msgspec.json.Decoder(Line)
-_any = msgspec.json.Decoder()
 
 
 def line_of(said: dict[str, Any]) -> Line:
@@ -87,116 +77,101 @@ def line_of(said: dict[str, Any]) -> Line:
 
 def parse(raw: bytes) -> Line | None:
     """Read one line of a log; None if it is none of ours, or torn."""
+    if b"seq" not in raw:
+        # To find that out costs a tenth of what a decoder takes to give up.
+        return None
     if raw[:1] == b"{":
         try:
-            return _decoder.decode(raw)
-        except msgspec.MsgspecError:
+            line = _decoder.decode(raw)
+            if line.ts > 0.0:
+                return line
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             pass
-    body = body_of(raw)
-    if body is None:
-        return None
+    said = event_in(raw)
     try:
-        return _decoder.decode(body)
+        return None if said is None else msgspec.convert(said, Line)
     except msgspec.MsgspecError:
         return None
 
 
 def body_of(raw: bytes) -> bytes | None:
-    """The JSON object within a line that carries one of ours; None if there is none."""
-    if b"seq" not in raw or b"boot" not in raw or len(raw) > LINE_BYTES_MAX:
-        return None
-    start = raw.find(b"{")
-    for _ in range(PREFIX_BRACES_MAX):
-        if start < 0:
-            return None
-        found = _object_at(raw, start)
-        if found is not None:
-            return _ours(found, raw[start : raw.rfind(b"}") + 1])
-        start = raw.find(b"{", start + 1)
-    return None
+    """The line of ours that a line carries, as the runtime would have written it; None if there is none."""
+    said = event_in(raw)
+    return None if said is None else as_json(said)
 
 
-def fields_of(raw: bytes) -> dict[str, Any] | None:
-    """Every field of one of our lines; None if it is none of ours."""
-    body = body_of(raw)
-    return None if body is None else dict(_any.decode(body))
+def fields_of(raw: bytes, *, hosts_too: bool = False) -> Said | None:
+    """Every field of a line of ours, or of one that a host's function has logged in a job; None if it is neither."""
+    said = event_in(raw)
+    if said is None and hosts_too:
+        said = host_line_in(raw)
+    return None if said is None else typed(said)
 
 
-def host_fields_of(raw: bytes) -> dict[str, Any] | None:
-    """Every field of a line that a host wrote inside a job's function; it carries the job's fields."""
-    start, end = raw.find(b"{"), raw.rfind(b"}")
-    if start < 0 or b"job_id" not in raw:
-        return None
-    try:
-        found = _any.decode(raw[start : end + 1])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return found if isinstance(found, dict) and "job_id" in found and "seq" not in found else None
+# --- logs --------------------------------------------------------------------------------------------------
 
 
-def _object_at(raw: bytes, start: int) -> dict[str, Any] | None:
-    try:
-        found = _any.decode(raw[start : raw.rfind(b"}") + 1])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return found if isinstance(found, dict) else None
+class Unread:
+    """Lines that look like ours and cannot be read.
 
-
-def _ours(found: dict[str, Any], body: bytes) -> bytes | None:
-    """The object itself if it is one of our lines, or the one that another logger has wrapped into it as text."""
-    if {"event", "boot", "seq"} <= found.keys():
-        return body
-    for name in WRAPPERS:
-        inner = found.get(name)
-        if isinstance(inner, str) and '"seq"' in inner:
-            return body_of(inner.encode())
-    return None
-
-
-# --- files -------------------------------------------------------------------------------------------------
-
-
-def open_log(path: str) -> IO[bytes]:
-    """Open a log for reading, `-` for standard input; what is compressed is recognised by its first bytes.
-
-    Raises:
-        UsageError: it cannot be opened.
+    Attributes:
+        count: how many there were.
+        first: the first of them, after its place.
+        other: the first line of all that is none of ours.
     """
-    if path == "-":
-        return sys.stdin.buffer
-    try:
-        opened = io.BufferedReader(io.FileIO(path), READ_BYTES)
-    except OSError as error:
-        raise UsageError(f"expected the path of a log that can be read, got: {path!r} ({error.strerror})") from error
-    if opened.peek(2)[:2] == b"\x1f\x8b":
-        return cast(IO[bytes], gzip.open(opened))
-    return opened
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = ""
+        self.other = ""
+
+    @property
+    def note_on_them(self) -> tuple[str, ...]:
+        """What an audit says of them."""
+        if not self.count:
+            return ()
+        look = "line looks" if self.count == 1 else "lines look"
+        return (f"{self.count:,} {look} like Lamplighter's and cannot be read; the first is {self.first}",)
+
+    def refuse(self) -> NoReturn:
+        """Say that there was no line of ours at all.
+
+        Raises:
+            UsageError: always.
+        """
+        first = self.first or self.other
+        got = f"no line that is one; the first is {first}" if first else "no line at all"
+        raise UsageError(f"expected a log of Lamplighter's, in one of the formats of docs/debugging.md, got: {got}")
+
+    def note(self, raw: bytes, source: str, number: int) -> None:
+        """Take in a line that carries no event."""
+        if not self.other and not raw.isspace():
+            self.other = _placed(source, number, raw[:SHOWN_BYTES_MAX])
+        if is_like_ours(raw):
+            self.count += 1
+            self.first = self.first or _placed(source, number, raw[:SHOWN_BYTES_MAX])
 
 
-def is_plain(path: str) -> bool:
-    """Whether a log is a file that can be entered anywhere, and read twice."""
-    if path == "-" or not os.path.isfile(path):
-        return False
-    with contextlib.closing(open_log(path)) as opened:
-        return not isinstance(opened, gzip.GzipFile)
-
-
-def read(paths: Sequence[str]) -> Iterator[Line]:
+def read(paths: Sequence[str], unread: Unread | None = None) -> Iterator[Line]:
     """Our lines in all these logs, as they followed one another.
 
     Each log is in the order in which it was written; among logs, the line whose time is earlier goes first. A time that
     goes back counts as the latest before it, so that a clock that was set does not tear a log apart.
 
+    Args:
+        unread: is told of the lines that are none of ours.
+
     Raises:
         UsageError: one of them cannot be read.
     """
     if len(paths) == 1:
-        yield from read_one(paths[0])
+        yield from read_one(paths[0], unread)
         return
-    yield from (line for _, _, line in heapq.merge(*(_timed(path, index) for index, path in enumerate(paths))))
+    merged = heapq.merge(*(_timed(path, index, unread) for index, path in enumerate(paths)))
+    yield from (line for _, _, line in merged)
 
 
-def read_one(path: str) -> Iterator[Line]:
+def read_one(path: str, unread: Unread | None = None) -> Iterator[Line]:
     """Our lines in one log."""
     name = "stdin" if path == "-" else os.path.basename(path)
     for number, raw in enumerate(raw_lines(path), start=1):
@@ -204,28 +179,31 @@ def read_one(path: str) -> Iterator[Line]:
         if line is not None:
             line.raw, line.source, line.number = raw, name, number
             yield line
+        elif unread is not None and (b"boot" in raw or not unread.other):
+            unread.note(raw, name, number)
 
 
-def raw_lines(path: str) -> Iterator[bytes]:
-    """Every line of one log, whoever wrote it.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
-    with contextlib.closing(open_log(path)) as opened:
-        try:
-            yield from opened
-        except (OSError, EOFError) as error:
-            # A compressed file that is still being written ends in the middle: what was read counts.
-            if not isinstance(error, EOFError):
-                raise UsageError(f"expected a log that can be read to its end, got: {path!r} ({error})") from error
-
-
-def _timed(path: str, index: int) -> Iterator[tuple[float, tuple[int, int], Line]]:
+def _timed(path: str, index: int, unread: Unread | None) -> Iterator[tuple[float, tuple[int, int], Line]]:
     latest = 0.0
-    for line in read_one(path):
+    for line in read_one(path, unread):
         latest = max(latest, line.ts)
         yield latest, (index, line.number), line
+
+
+def check_readable(paths: Sequence[str]) -> None:
+    """Whether any of these logs, of those that can be read again, has a line of ours.
+
+    Raises:
+        UsageError: they have none, or one cannot be read.
+    """
+    unread = Unread()
+    again = [path for path in paths if path != "-"]
+    if len(again) == len(paths) and next(chain.from_iterable(read_one(path, unread) for path in again), None) is None:
+        unread.refuse()
+
+
+def _placed(source: str, number: int, raw: bytes) -> str:
+    return f"{source}:{number}: {raw.decode(errors='replace').rstrip()}"
 
 
 def _brief(line: Line) -> str:

@@ -17,7 +17,7 @@ from .audit import Audit
 from .findings import Report
 from .homes import SERVER
 from .jobs import walk
-from .lines import Line, read
+from .lines import Line, Unread, read
 from .revisions import Revisions
 
 if TYPE_CHECKING:
@@ -64,20 +64,21 @@ def audit_logs(paths: Sequence[str], store: StoreView | None = None) -> Report:
     """Audit logs; if revisions collide, read them again with the boots of different stores apart.
 
     Raises:
-        UsageError: one of them cannot be read.
+        UsageError: one of them cannot be read, or none has a line of ours.
     """
-    audit = _fed(paths, Audit())
-    if "-" in paths or not audit.collides:
-        return audit.finish(store)
-    homes, notes = _parted(paths, audit.home_by_boot)
-    if not notes:
-        return audit.finish(store)
-    report = _fed(paths, Audit(homes)).finish(store)
-    return replace(report, notes=(*notes, *report.notes))
+    unread, notes = Unread(), list[str]()
+    audit = _fed(paths, Audit(), unread)
+    if not audit.lines:
+        unread.refuse()
+    if "-" not in paths and audit.collides:
+        homes, notes = _parted(paths, audit.home_by_boot)
+        audit = _fed(paths, Audit(homes)) if notes else audit
+    report = audit.finish(store)
+    return replace(report, notes=(*unread.note_on_them, *notes, *report.notes))
 
 
-def _fed(paths: Sequence[str], audit: Audit) -> Audit:
-    for line in read(paths):
+def _fed(paths: Sequence[str], audit: Audit, unread: Unread | None = None) -> Audit:
+    for line in read(paths, unread):
         audit.feed(line)
     return audit
 

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..events import EVENTS
 from ..lifecycle import QUIET
 from ..messages.jobs import ENDED
 from .boots import Boot
@@ -77,6 +78,9 @@ class QueueFold(Voices):
         if not boot.hear(line):
             self.copies += 1
             return
+        if line.event not in EVENTS:
+            self._hear_newer(line)
+            return
         if line.schedule is not None:
             self.slots.hear(line)
         match line.event:
@@ -137,6 +141,14 @@ class QueueFold(Voices):
             says = f"expected a new job with claim 0, attempt 0 and revision 1, got: {line.claim_no}, {line.attempt}"
             self._findings.say("illegal transition", f"job {line.job_id}: {says} and {line.rev}", line)
         self._enter(line.job_id, line)
+
+    def _hear_newer(self, line: Line) -> None:
+        """What a line says whose event is not known here is believed; its job cannot be judged any more."""
+        if line.rev is not None and line.job_id is not None:
+            life = self.open.get(line.job_id) or self._ended.get(line.job_id)
+            if life is None:
+                life = self.open[line.job_id] = Life()
+            life.is_vague = True
 
     def _enter(self, job_id: str, line: Line) -> None:
         life = self.open.pop(job_id, None) or self._ended.pop(job_id, None)

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import IO, Any
+from typing import IO, cast
 
 from .blocks import Block, blocks_of, each
-from .lines import fields_of, host_fields_of, is_plain, open_log, parse
+from .fields import Said
+from .files import is_plain, open_log, open_plain
+from .lines import fields_of, parse
+from .unwrapping import is_like_ours
 
 CHUNK_BYTES = 1 << 17
 """Small enough to stay in the processor's cache while it is searched for each needle, and to be memory used again."""
@@ -30,8 +35,17 @@ PROBE_BYTES = 1 << 16
 CLOCK_STEP = 1e-6
 """Between two revisions at the least, as times are written."""
 
-Said = dict[str, Any]
-"""All fields of a line, and where it stands: `source` and `offset` in bytes."""
+QUOTED = re.compile(rb'"boot": ?"')
+"""In a line that is JSON as it stands, also behind a prefix."""
+
+SAMPLE_BYTES = 1 << 18
+"""So much of the beginning and of the end of a log shows how it is written."""
+
+RUN = re.compile(rb"[A-Za-z0-9_.:-]+")
+"""What every logger writes as it is."""
+
+EVERYWHERE = b"e"
+"""In `seq` and in `job_name`: in each line that may matter."""
 
 
 def find(
@@ -56,10 +70,21 @@ def find(
         name = "stdin" if path == "-" else os.path.basename(path)
         latest = 0.0
         for said in _found_in(path, needles, hosts_too=hosts_too, within=within, processes=processes):
-            # A host may write its times in any way; its lines lie between ours.
-            latest = said["ts"] = float(said["ts"]) if "seq" in said and "ts" in said else latest
             said["source"] = name
+            if "ts" in said:
+                if "seq" not in said and said["ts"] < latest <= said["ts"] + _unit_of(said["ts"]):
+                    # Written with few digits: it is not earlier than the line before it.
+                    said["ts"] = latest
+                latest = said["ts"]
+            else:
+                # It lies between those that stand beside it.
+                said["beside"] = latest
             yield said
+
+
+def _unit_of(at: float) -> float:
+    """How exact a time is, by its digits: to a second, a millisecond or better."""
+    return next((unit for unit in (1.0, 0.001) if round(at / unit, 3).is_integer()), 0.0)
 
 
 def _found_in(
@@ -72,21 +97,37 @@ def _found_in(
 ) -> Iterator[Said]:
     if not is_plain(path):
         with contextlib.closing(open_log(path)) as opened:
-            yield from _parsed(_matching(opened, needles, 0, None), hosts_too=hosts_too)
+            fitting = _fitting(needles, cast(io.BufferedReader, opened).peek(SAMPLE_BYTES))
+            yield from _parsed(_matching(opened, fitting, 0, None), hosts_too=hosts_too)
         return
     blocks = blocks_of(path, *((0, None) if within is None else _span(path, *within)))
-    look = partial(_found_in_block, needles=needles, hosts_too=hosts_too)
+    look = partial(_found_in_block, needles=_fitting(needles, _sample(path)), hosts_too=hosts_too)
     yield from chain.from_iterable(each(look, blocks, processes))
 
 
+def _sample(path: str) -> bytes:
+    with open_plain(path) as opened:
+        head = opened.read(SAMPLE_BYTES)
+        opened.seek(max(len(head), opened.seek(0, os.SEEK_END) - SAMPLE_BYTES))
+        return head + b"\n" + opened.read()
+
+
+def _fitting(needles: Sequence[bytes], sample: bytes) -> Sequence[bytes]:
+    """The needles for a log that looks like this: text within JSON is quoted, in other formats it need not be."""
+    ours = [line for line in sample.splitlines() if is_like_ours(line)]
+    if ours and all(QUOTED.search(line) for line in ours):
+        return needles
+    return sorted({max(RUN.findall(needle), key=len, default=EVERYWHERE) for needle in needles})
+
+
 def _found_in_block(block: Block, needles: Sequence[bytes], *, hosts_too: bool) -> list[Said]:
-    with open_log(block.path) as opened:
+    with open_plain(block.path) as opened:
         return list(_parsed(_matching(opened, needles, *block.within(opened)), hosts_too=hosts_too))
 
 
 def _parsed(lines: Iterator[tuple[int, bytes]], *, hosts_too: bool) -> Iterator[Said]:
     for offset, raw in lines:
-        said = fields_of(raw) or (host_fields_of(raw) if hosts_too else None)
+        said = fields_of(raw, hosts_too=hosts_too)
         if said is not None:
             said["offset"] = offset
             yield said
@@ -106,7 +147,7 @@ def in_order(found: list[Said]) -> list[Said]:
     }
     first = {id(one) for one in first_of.values()}
     found = [one for one in found if "seq" not in one or one.get("untold") or id(one) in first]
-    at = [float(said.get("ts") or 0.0) for said in found]
+    at = [said.get("ts", said.get("beside", 0.0)) for said in found]
     # What a host has written has no boot: it comes after what it stands beside.
     boots: dict[str, list[int]] = {str(said.get("boot")): [] for said in found if "boot" in said}
     for index in sorted(range(len(found)), key=lambda i: (found[i].get("seq") or 0, at[i])):
@@ -145,7 +186,7 @@ def _matching(opened: IO[bytes], needles: Sequence[bytes], start: int, end: int 
 
 def _span(path: str, first: float, last: float) -> tuple[int, int | None]:
     """Where lines between two instants lie, with some room on both sides."""
-    with open_log(path) as opened:
+    with open_plain(path) as opened:
         size = opened.seek(0, os.SEEK_END)
         start = _offset_of(opened, first - DISORDER_SECONDS, size)
         end = None if last == math.inf else _offset_of(opened, last + DISORDER_SECONDS, size)

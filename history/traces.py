@@ -8,6 +8,7 @@ from .search import Said, find, in_order, needles_of
 from .telling import Entry, brief, clock, entry_of, span
 
 ENDS = frozenset({"job.done", "job.dead", "job.cancelled"})
+OF_HANDLERS = frozenset({"lane.abandoned", "lane.returned", "handler.halted"})
 ACCOUNTS = frozenset({"slot.fired", "slot.caught_up", "slot.skipped"})
 
 
@@ -45,11 +46,11 @@ def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1) -> list[
         keys.append(b"supervisor.restarted")
     kind, _, job_name = name.partition(":")
     if kind == "handler":
-        keys += [b'"lane.abandoned"', b'"lane.returned"', b'"handler.halted"']
+        keys += [f'"{event}"'.encode() for event in sorted(OF_HANDLERS)]
     found = [
         said for said in find(paths, keys, processes=processes)
         if said.get("child") == name or (name, said["event"]) == ("supervisor", "supervisor.restarted")
-        or (kind == "handler" and said.get("job_name") == job_name and "child" not in said)
+        or (kind == "handler" and said.get("job_name") == job_name and said["event"] in OF_HANDLERS)
     ]  # fmt: skip
     return [entry_of(said) for said in in_order(found)]
 

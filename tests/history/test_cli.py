@@ -65,12 +65,16 @@ def test_an_audit_as_json_is_one_object_a_finding_and_one_that_sums_up(tmp_path,
     assert total["lines"] == len([line for line in lines if "seq" in line]) - 1
 
 
-def test_a_log_without_a_line_of_ours_is_not_well(tmp_path, capsys):
+@pytest.mark.parametrize("text", ["", "\n \n", "nothing of ours\n"])
+def test_a_log_without_a_line_of_ours_is_not_audited(tmp_path, capsys, text):
     log = tmp_path / "app.log"
-    log.write_text("nothing of ours\n")
+    log.write_text(text)
 
-    assert main(["audit", str(log)]) == 1
-    assert "no line that is one" in printed(capsys)[0]
+    assert main(["audit", str(log)]) == 2
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert ("no line that is one; the first is app.log:1: nothing" if text.strip() else "no line at all") in said.err
 
 
 def test_a_pattern_means_each_file_once(tmp_path, capsys):

@@ -1,0 +1,76 @@
+"""What kind of value each field of a line has, wherever somebody reckons with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .instants import LATEST
+
+Said = dict[str, Any]
+
+KINDS: dict[str, Any] = {
+    **dict.fromkeys(
+        (
+            "event", "boot", "actor", "corr", "child", "job_id", "job_name", "from", "to", "outcome", "state",
+            "schedule", "when", "timezone", "dst_gap", "dst_fold", "dead_boot", "store", "store_id", "host",
+            "message_corr", "handler",
+        ),
+        str,
+    ),
+    **dict.fromkeys(
+        (
+            "seq", "incarnation", "msg", "cause", "claim_no", "claim_no_now", "attempt", "rev", "count", "rows", "jobs",
+            "lane", "child_incarnation", "restarts_in_window", "pid", "dead_pid", "mailbox", "bytes", "interrupted",
+            "redeliveries", "priority", "concurrency", "running", "concurrency_total",
+        ),
+        int,
+    ),
+    **dict.fromkeys(
+        ("ts", "slot", "last", "run_at", "late", "took", "waited", "after", "mail_seconds", "delta", "drain"), float
+    ),
+    **dict.fromkeys(("begun", "durable"), bool),
+    "revs": list[int],
+    "times": list[float],
+    "told": list[list[Any]],
+}  # fmt: skip
+"""Another field may hold anything: it is only ever shown."""
+
+INSTANTS = ("ts", "slot", "last", "run_at")
+
+WHOLE_MAX = 1 << 62
+"""No count of anything comes so far."""
+
+
+def typed(said: Said) -> Said:
+    """The fields whose values are what they ought to be; a reader then reckons with them without a second look."""
+    return {name: value for name, value in said.items() if name not in KINDS or _fits(name, value)}
+
+
+def from_text(name: str, value: str) -> Any:
+    """The value that text stands for in a field of this name; the text itself where that makes none."""
+    kind = KINDS.get(name)
+    if kind is None or kind is str:
+        return value
+    try:
+        if kind in (int, float, bool):
+            return msgspec.convert(value, kind, strict=False)
+        return msgspec.json.decode(value.replace("'", '"').replace("None", "null"), type=kind)
+    except msgspec.MsgspecError:
+        return value
+
+
+def _fits(name: str, value: Any) -> bool:
+    try:
+        value = msgspec.convert(value, KINDS[name])
+    except msgspec.MsgspecError:
+        return False
+    match value:
+        case bool() | str():
+            return True
+        case int():
+            return -WHOLE_MAX < value < WHOLE_MAX
+        case float():
+            return -LATEST < value < LATEST and (value >= 0.0 or name not in INSTANTS)
+    return all(not isinstance(one, int | float) or -WHOLE_MAX < one < WHOLE_MAX for one in value)
