@@ -26,6 +26,12 @@ SLOW_LOG_SECONDS = 2.0
 JUMP_SECONDS = (2.0, 7200.0)
 """How far the clock steps, either way; a suspended machine's wakes as far ahead."""
 
+LEAP_SECONDS = 365 * 86400.0
+"""How far it is off when it leaps."""
+
+LEAP_LASTS_SECONDS = (1.0, 10.0)
+"""How long it stays so, if somebody sets it right."""
+
 
 class Crash(Exception):
     """An actor was made to crash."""
@@ -51,6 +57,7 @@ class Faults:
         kill_child: SIGKILL of the child process that a job runs in (isolation="process").
         power_cut: SIGKILL, and whatever was not synced may be gone. Needs apsw, and one process.
         clock_jump: wall time steps, ahead as after a suspend or back.
+        clock_leap: wall time is a year off, ahead or back: for some seconds, or from then on.
         log_error: a line cannot be written (a full disk under the log).
         slow_log: a line takes seconds to be written.
         lost_hint: a hint to another process never arrives.
@@ -60,6 +67,8 @@ class Faults:
         hush_link: a process is answered nothing any more by the RabbitMQ, and keeps its connection to it.
         restart_server: the RabbitMQ goes down, and comes back after some seconds.
         alarm: the RabbitMQ takes no messages in for some seconds.
+        foreign_message: somebody else puts a message into a queue of jobs that is none, or one of a version to come.
+        foreign_record: the same into the ledger of the RabbitMQ.
     """
 
     crash_actor: float = 0.0
@@ -72,6 +81,7 @@ class Faults:
     kill_child: float = 0.0
     power_cut: float = 0.0
     clock_jump: float = 0.0
+    clock_leap: float = 0.0
     log_error: float = 0.0
     slow_log: float = 0.0
     lost_hint: float = 0.0
@@ -81,6 +91,8 @@ class Faults:
     hush_link: float = 0.0
     restart_server: float = 0.0
     alarm: float = 0.0
+    foreign_message: float = 0.0
+    foreign_record: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -91,12 +103,12 @@ class Faults:
                 raise UsageError(f"expected {field.name} to be a chance from 0 to 1, got: {value!r}")
 
 
-OF_A_SERVER = ("cut_link", "hush_link", "restart_server", "alarm")
+OF_A_SERVER = ("cut_link", "hush_link", "restart_server", "alarm", "foreign_message", "foreign_record")
 """Faults that befall a RabbitMQ, or a link to it; a store in a file does not know them."""
 
 STRIKES: dict[str, tuple[str, ...]] = {
     "actor.start": ("crash_actor",),
-    "actor.receive": ("crash_actor", "kill_process", "power_cut", "clock_jump"),
+    "actor.receive": ("crash_actor", "kill_process", "power_cut", "clock_jump", "clock_leap"),
     "actor.received": ("crash_actor", "kill_process"),
     "broker.let_out": ("crash_actor", "kill_process", "power_cut"),
     "lane.call": ("crash_handler", "hang", "kill_process", "kill_child"),
@@ -104,7 +116,9 @@ STRIKES: dict[str, tuple[str, ...]] = {
     "thread.start": ("fail_start",),
     "log.write": ("log_error", "slow_log"),
     "store.read": ("store_error",),
-    "store.turn.begin": ("store_error", "kill_process", "crash_actor", "cut_link", "alarm"),
+    "store.turn.begin": (
+        "store_error", "kill_process", "crash_actor", "cut_link", "alarm", "foreign_message", "foreign_record",
+    ),
     "store.turn.commit": (
         "store_error", "kill_process", "power_cut", "crash_actor", "cut_link", "hush_link", "restart_server",
     ),
@@ -208,6 +222,11 @@ class Strikes(Failpoints):
             case "clock_jump":
                 far = self._world.chance.uniform(*JUMP_SECONDS)
                 self._step_clock(far if self._world.chance.random() < 0.5 else -far)
+            case "clock_leap":
+                far = self._world.chance.choice((LEAP_SECONDS, -LEAP_SECONDS))
+                self._step_clock(far)
+                if self._world.chance.random() < 0.5:
+                    self._world.after(self._world.chance.uniform(*LEAP_LASTS_SECONDS), lambda: self._step_clock(-far))
             case _ if kind in OF_A_SERVER:
                 self._befall(self._process, kind)
             case "log_error":

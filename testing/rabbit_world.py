@@ -17,6 +17,7 @@ from ..history.audit import Report
 from ..history.lines import parse
 from ..messages.jobs import Instant
 from ..rabbit import topology, wire
+from ..rabbit.link import Message
 from ..rabbit.session import Seams
 from ..rabbit.store import RabbitStore
 from ..stores.base import Store
@@ -72,12 +73,35 @@ def trouble_model(server: ModelServer, world: World, stores: Sequence[Store], ki
             case "restart_server":
                 if server.is_up:
                     server.restart(world.chance.uniform(0.1, DOWN_SECONDS_MAX))
+            case "foreign_message":
+                queues = [name for name in server.queues if name.startswith(f"{topology.PREFIX}.job.")]
+                _put_foreign(server, world.chance.choice(queues or [topology.DEAD]), world)
+            case "foreign_record":
+                _put_foreign(server, topology.LEDGER, world)
             case "alarm":
                 if server.alarm is None:
                     server.set_alarm("low on memory")
                     world.after(world.chance.uniform(0.1, ALARM_SECONDS_MAX), lambda: server.set_alarm(None))
 
     world.after(world.chance.uniform(0.0, TROUBLE_SECONDS_MAX), come)
+
+
+def _put_foreign(server: ModelServer, queue: str, world: World) -> None:
+    """What others may have put into a queue of ours: garbage, JSON that is not ours, what a later version writes."""
+    bodies = [
+        b"\x00\xff",
+        b"",
+        b"[]",
+        b"{}",
+        b'{"format": 1}',
+        b'{"format": "one"}',
+        b'{"format": 99, "colour": "red"}',
+    ]
+    known = server.queues.get(queue)
+    if known is not None and known.ready:
+        body = known.ready[-1].message.body
+        bodies += [body[:-1], body.replace(b'"priority":', b'"priority":"high" ,"was":'), body.replace(b'":', b's":')]
+    server.publish(Message(exchange="", key=queue, body=world.chance.choice(bodies)))
 
 
 def open_in_model(server: ModelServer) -> list[str]:

@@ -66,10 +66,12 @@ def check_pauses(text: str) -> None:
                 assert line["job_name"] not in paused, f"a job of a paused name was claimed: {line}"
 
 
-def check_store(runtime: Runtime, *, deaths: int) -> None:
-    """Why the dead are dead. Nobody is poison where no process has died."""
+def check_store(runtime: Runtime, text: str, *, deaths: int) -> None:
+    """Why the dead are dead. Nobody is poison where no process has died, nor for what a requeue has forgiven."""
+    forgiven = {line["job_id"]: line["claim_no"] for line in lines_of(text) if line["event"] == "job.requeued"}
     for job in runtime.jobs.list(state="dead", limit=1000):
-        attempts = runtime.jobs.attempts(job)
+        since = forgiven.get(job.id, 0)
+        attempts = [attempt for attempt in runtime.jobs.attempts(job) if attempt.claim_no > since]
         blamed = sum(attempt.outcome == "interrupted" and attempt.begun for attempt in attempts)
         failed = sum(attempt.outcome in ("failed", "timed_out", "discarded") for attempt in attempts)
         if (job.reason or "").startswith("poison"):

@@ -5,44 +5,38 @@ python -m lamplighter simulate workload:scenario --seeds 1000
 
 from __future__ import annotations
 
-import asyncio
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
-from datetime import timedelta
-from functools import partial
+from dataclasses import replace
 
+from application import JOBS, Host
+from deployments import LAST, DeployedHost
 from inspection import check_log, check_pauses, check_store
-from lamplighter import Discard, Job, JobSpec, KeyTaken, LamplighterError, Runtime, Snooze, StaleClaim, StoreUnavailable
+from lamplighter import Runtime
 from lamplighter.testing.faults import OF_A_SERVER, STRIKES, Faults
-from lamplighter.testing.simulation import Simulation
-
-JOBS = 60
-"""How many jobs the host queues; schedules come on top."""
+from lamplighter.testing.simulation import Simulation, Violation
 
 MINUTES = 2.0
 """Virtual time with faults."""
 
-NAMES = ("work", "work", "quick", "async", "child", "later", "single")
-"""What it queues, as often as it stands here."""
-
-BURST_JOBS = 150
-"""The same in a life of bursts."""
-
-LANES = {"work": 2, "single": 3}
-"""How many jobs of a name may run at once in one boot."""
-
 SETTLE_SECONDS = 4 * 3600.0
 """Within this, without faults, whatever is due must be done; a clock that was stepped back has that far to go again."""
 
+BURIED_SECONDS_MAX = 10.0
+"""Within this, the store knows the boots that live and no others."""
+
+SILENT_SECONDS_MAX = 150.0
+"""Within this, every schedule has fired again: twice the longest interval of all, and some."""
+
 REACH = (
-    *sorted({kind for kinds in STRIKES.values() for kind in kinds}.difference(OF_A_SERVER)), "lost_hint", "gave_up",
+    *sorted({kind for kinds in STRIKES.values() for kind in kinds}.difference(OF_A_SERVER, ("clock_leap",))),
+    "lost_hint", "deafen", "gave_up",
     "job.fenced", "job.dead", "job.cancelled", "job.requeued", "job.snoozed", "job.released", "job.parked",
     "lane.abandoned", "lane.returned", "runtime.recovered", "turn.recovered", "actor.crashed", "actor.restarted",
     "supervisor.restarted", "slot.fired", "slot.caught_up", "slot.skipped", "clock.jumped", "store.unavailable",
-    "store.waiting", "log.dropped", "name.paused", "prefetched",
+    "store.waiting", "log.dropped", "name.paused", "prefetched", "producer",
+    "requeued poison", *(f"release {number}" for number in range(LAST + 1)),
 )  # fmt: skip
 """A campaign that never reached one of these has not tested it."""
 
@@ -70,205 +64,6 @@ def faults_of(seed: int, chance: random.Random) -> Faults:
     return Faults(**rates)
 
 
-def in_child(job: Job) -> str:
-    """A process lane's function: importable, and one that is killed now and then."""
-    job.sleep(8.0 if job.data % 5 == 0 and job.attempt == 1 else 0.2)
-    return "from a child"
-
-
-class Host:
-    """One host application, with a plan that follows from its seed."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.bursts = seed % 16 == 10
-        """Whether it queues many short jobs at a time, so that claims are taken in advance."""
-        self.claimed: dict[str, str] = {}
-        self.overslept: list[str] = []
-        self.running: dict[tuple[str | None, str], dict[str, Job]] = {}
-        self.crowded: list[str] = []
-        self.returned: Counter[str] = Counter()
-        self.requeued: set[str] = set()
-
-    def boot(self, runtime: Runtime) -> None:
-        """Add handlers and schedules; runs in every life of every process."""
-        jobs = runtime.jobs
-        jobs.add_handler("work", self.work, concurrency=LANES["work"], timeout=20, max_attempts=4, backoff=[1, 5])
-        jobs.add_handler("quick", self.quick, concurrency=1, max_attempts=50, backoff=[0.5])
-        jobs.add_handler("async", self.work_async, concurrency=4, timeout=15, max_attempts=50, backoff=[1])
-        jobs.add_handler("child", in_child, concurrency=2, timeout=4, max_attempts=5, backoff=[1], isolation="process")
-        jobs.add_handler("later", self.leave_open, timeout=30, auto_done=False, max_attempts=3, backoff=[1])
-        jobs.add_handler(
-            "single", self.work, concurrency=LANES["single"], concurrency_total=1,
-            timeout=20, max_attempts=3, backoff=[1],
-        )  # fmt: skip
-        scheduler = runtime.scheduler
-        scheduler.add("quick", "*/15 * * * * *", "tick", catch_up="all", catch_up_max=5)
-        scheduler.add("work", "@every 40s", 3, catch_up="latest", overlap="skip")
-        scheduler.add("quick", "0 * * * * *", "minute", catch_up="skip", jitter=5)
-        scheduler.add("work", "@every 30s", 4, key="one waits", overlap="queue_one", timezone="Europe/Berlin")
-
-    # --- handlers -------------------------------------------------------------------------------------------
-
-    def work(self, job: Job) -> object:
-        """As `_work`; counts the times that it was not told to stop, and who runs beside it."""
-        running = self.running.setdefault((job.record.boot, job.name), {})
-        running[job.token] = job
-        if sum(not one.cancelled for one in running.values()) > LANES[job.name]:
-            self.crowded.append(job.token)
-        try:
-            result = self._work(job)
-        finally:
-            del running[job.token]
-        self.returned[job.id] += not job.cancelled
-        return result
-
-    def _work(self, job: Job) -> object:
-        """Succeeds, fails, sleeps, asks for another time, gives up: each job its own way, every time the same."""
-        number = job.data if isinstance(job.data, int) else 0
-        match number % 11:
-            case 1:
-                job.sleep(1.5)
-            case 3 if job.attempt == 1:
-                raise ValueError("the first attempt fails")
-            case 5 if job.token.endswith(":1"):
-                raise Snooze(2)
-            case 7:
-                raise Discard("not wanted")
-            case 8:
-                job.progress(1, 2, "half")
-                job.sleep(0.3)
-                job.queue("quick", number, id=f"{job.id}-child")
-            case 9 if job.attempt < 10:
-                raise RuntimeError("always")
-            case 10 if job.sleep(60):
-                self.overslept.append(job.id)
-        return number
-
-    def quick(self, job: Job) -> object:
-        """Ends at once; in a life of bursts one is slow now and then, and those behind it have to go back."""
-        if self.bursts and isinstance(job.data, int) and job.data % 20 == 7:
-            job.sleep(3.0)
-        return job.data
-
-    async def work_async(self, job: Job) -> object:
-        """A coroutine handler."""
-        await asyncio.sleep(0.2 + (job.data % 3) * 0.4)
-        return job.data
-
-    def leave_open(self, job: Job) -> None:
-        """Returns without ending its job; the host's thread marks it done, or it times out."""
-        self.claimed[job.id] = job.token
-
-    # --- what the host's own thread does --------------------------------------------------------------------
-
-    def live(self, runtime: Runtime) -> None:
-        """Queue, and meddle. The same in every life: ids make that harmless."""
-        chance = random.Random(self.seed)
-        queued = 0
-        while queued < (BURST_JOBS if self.bursts else JOBS):
-            kind = "many" if self.bursts else chance.choice(("one", "one", "many", "own transaction"))
-            most = 40 if self.bursts else 9
-            batch = [
-                self._spec(chance, queued + index) for index in range(chance.randint(2, most) if kind == "many" else 1)
-            ]
-            queued += len(batch)
-            if kind == "many":
-                self._insist(runtime, lambda batch=batch: runtime.jobs.queue_many([spec_of(one) for one in batch]))
-            elif kind == "own transaction":
-                self._in_own_transaction(runtime, batch[0])
-            else:
-                one = batch[0]
-                self._insist(runtime, partial(runtime.jobs.queue, one.pop("name"), one.pop("data"), **one))
-            if chance.random() < 0.3:
-                self._meddle(runtime, chance, queued)
-            if chance.random() < 0.5:
-                pause(runtime, chance.uniform(0.0, 4.0))
-        for _ in range(10):
-            pause(runtime, 5.0)
-            self._mark_open_ones(runtime)
-
-    def _spec(self, chance: random.Random, number: int) -> dict[str, object]:
-        names = ("work", *("quick",) * 12) if self.bursts else NAMES
-        spec: dict[str, object] = {
-            "name": chance.choice(names),
-            "data": number,
-            "id": f"j{number}",
-        }
-        if chance.random() < 0.2:
-            spec["delay"] = chance.uniform(0.0, 60.0)
-        if chance.random() < 0.2:
-            spec["priority"] = chance.randint(-2, 2)
-        if chance.random() < 0.1:
-            spec["unique"] = f"key-{number % 4}"
-        if chance.random() < 0.1:
-            spec["expires"] = timedelta(seconds=chance.uniform(1.0, 90.0))
-        return spec
-
-    def _meddle(self, runtime: Runtime, chance: random.Random, queued: int) -> None:
-        jobs, target = runtime.jobs, f"j{chance.randrange(queued)}"
-        match chance.randrange(6):
-            case 0:
-                self._insist(runtime, partial(jobs.cancel, target))
-            case 1:
-                self.requeued.add(target)
-                self._insist(runtime, partial(jobs.requeue, target))
-            case 2:
-                self._insist(runtime, partial(jobs.mark_done, target, "marked"))
-            case 3:
-                self._insist(runtime, partial(jobs.pause, "quick"))
-                pause(runtime, 2.0)
-                self._insist(runtime, partial(jobs.resume, "quick"))
-            case 4:
-                handler = jobs.add_handler("quick", lambda job: "another", concurrency=2)
-                pause(runtime, 1.0)
-                jobs.remove_handler(handler, drain=1.0)
-            case 5:
-                self._insist(runtime, partial(jobs.queue, "nobody", None, id=f"parked{queued}"))
-
-    def _mark_open_ones(self, runtime: Runtime) -> None:
-        for job_id, token in list(self.claimed.items()):
-            if int(job_id.removeprefix("j")) % 3:
-                self._insist(runtime, partial(runtime.jobs.mark_done, token, "by the host"))
-            self.claimed.pop(job_id, None)
-
-    def _in_own_transaction(self, runtime: Runtime, spec: dict[str, object]) -> None:
-        life = runtime.life
-        if life is None:
-            # The supervisor gave up; the process is about to be started again.
-            return
-        if life.store.in_memory:
-            self._insist(runtime, partial(runtime.jobs.queue, spec.pop("name"), spec.pop("data"), **spec))
-            return
-        with closing(sqlite3.connect(life.store.address, timeout=0)) as connection:
-            try:
-                runtime.jobs.queue(spec.pop("name"), spec.pop("data"), connection=connection, **spec)
-                connection.commit()
-            except (sqlite3.OperationalError, LamplighterError):
-                connection.rollback()
-
-    def _insist(self, runtime: Runtime, call: Callable[[], object]) -> None:
-        """As a careful host does: the same call with the same ids again, until it is answered."""
-        for _ in range(5):
-            try:
-                call()
-                return
-            except StoreUnavailable:
-                pause(runtime, 0.5)
-            except (StaleClaim, KeyTaken, LamplighterError):
-                return
-
-
-def spec_of(options: dict[str, object]) -> object:
-    """As `queue_many` takes it."""
-    return JobSpec(**options)  # type: ignore[arg-type]
-
-
-def pause(runtime: Runtime, seconds: float) -> None:
-    """Sleep in the simulation's time."""
-    runtime.environment.event().wait(seconds)
-
-
 def mend(simulation: Simulation) -> None:
     """What an operator does for a name whose HandlerActor has died too often: has it started again."""
     while any(runtime.life is None for runtime in simulation.runtimes):
@@ -284,40 +79,86 @@ def open_ended(runtime: Runtime) -> list[str]:
     return [job.id for job in runtime.jobs.list(state="running") if job.schedule is None]
 
 
+def host_of(seed: int) -> Host:
+    """Whose code stays as it is, or is deployed anew again and again."""
+    return DeployedHost(seed) if seed % 16 == 5 else Host(seed)
+
+
 def simulation_of(seed: int, host: Host) -> Simulation:
     """A host, and what goes wrong around it: all of it follows from the seed."""
     chance = random.Random(seed)
     faults = faults_of(seed, chance)
     processes = 1 if faults.power_cut else chance.choice((1, 1, 2, 3))
     patient = chance.random() < 0.8
+    # Of their own, so that what else a seed does stays what it was.
+    more = random.Random(f"neighbours of {seed}")
+    producers = 0 if faults.power_cut else int(more.random() < 0.2)
+    if processes + producers > 1:
+        faults = replace(faults, deafen=more.choice((0.0, 0.0, 0.02)), fail_start=more.choice((0.0, 0.2)))
     return Simulation(
-        host.boot, host=host.live, seed=seed, faults=faults, processes=processes,
+        host.boot, host=host.live, seed=seed, faults=faults, processes=processes, producers=producers,
         restarts_max=10_000 if patient else 5, lane_grace_seconds=3.0, abandoned_threads_max=10_000,
         keep_done_seconds=chance.choice((86400.0, 86400.0, 60.0)),
     )  # fmt: skip
 
 
+def check_boots(simulation: Simulation) -> None:
+    """Whoever has died is forgotten, and whoever lives is known."""
+    living = {runtime.living().boot for runtime in simulation.runtimes}
+
+    def wrong() -> set[str]:
+        return {boot.boot for boot in simulation.runtime.living().store.boots()} ^ living
+
+    comes_to_nothing(simulation, wrong, BURIED_SECONDS_MAX, "boots that died and are known, or live and are not")
+
+
+def keep_firing(simulation: Simulation) -> None:
+    """Every schedule goes on, whatever has befallen it."""
+    scheduler, since = simulation.runtime.scheduler, simulation.now
+
+    def silent() -> list[str]:
+        return [str(schedule) for schedule in scheduler.list() if (schedule.last_slot or since) <= since]
+
+    comes_to_nothing(simulation, silent, SILENT_SECONDS_MAX, f"schedules that do not fire after {since}")
+
+
+def comes_to_nothing(simulation: Simulation, wrong: Callable[[], object], seconds: float, what: str) -> None:
+    """Without faults, what is wrong is right again within so many seconds."""
+    try:
+        simulation.settle(until=lambda: not wrong(), seconds=seconds)
+    except Violation as error:
+        raise Violation(f"{what}: {wrong()}") from error
+
+
 def scenario(seed: int) -> Counter[str]:
     """One simulation, checked."""
-    host = Host(seed)
+    host = host_of(seed)
     with simulation_of(seed, host) as simulation:
-        simulation.run(minutes=MINUTES)
+        host.let_pass(simulation, MINUTES)
+        host.finish(simulation)
         mend(simulation)
         simulation.settle(seconds=SETTLE_SECONDS)
         simulation.check()
         # Open-ended claims time out half a minute after their handler has returned.
         simulation.settle(until=lambda: not open_ended(simulation.runtime), seconds=SETTLE_SECONDS)
+        if not (simulation.faults.deafen or simulation.faults.fail_start):
+            check_boots(simulation)
+        if not simulation.reached["clock_jump"]:
+            keep_firing(simulation)
         faults = simulation.faults
         if not faults.log_error:
             check_log(simulation.log)
         if len(simulation.runtimes) == 1 and not (faults.log_error or faults.crash_actor or faults.commit_unknown):
             check_pauses(simulation.log)
         deaths = sum(simulation.reached[kind] for kind in ("kill_process", "power_cut", "kill_child", "gave_up"))
-        check_store(simulation.runtime, deaths=deaths)
+        check_store(simulation.runtime, simulation.log, deaths=deaths)
+        simulation.reached += host.check(simulation)
+        simulation.reached["requeued poison"] += host.forgiven.total()
+        simulation.reached["producer"] += len(simulation.runtimes) > 1 and not simulation.runtimes[-1].registry.names()
         assert not host.overslept, f"slept through their timeout: {host.overslept}"
         assert not host.crowded, f"ran beside too many: {host.crowded}"
         is_kept = simulation.runtime.limits.keep_done_seconds > JOBS * 60
-        if faults.crash_only == "broker" and is_kept and not simulation.reached["gave_up"]:
+        if faults.crash_only == "broker" and is_kept and not deaths:
             again = {job_id: times for job_id, times in host.returned.items() if times > 1}
             again = {job_id: times for job_id, times in again.items() if job_id not in host.requeued}
             assert not again, f"ran again though only brokers died: {again}"

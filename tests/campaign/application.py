@@ -1,0 +1,261 @@
+"""A host application that uses all of the API. What it does follows from its seed, the same in every life."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from functools import partial
+
+from lamplighter import Discard, Job, JobSpec, KeyTaken, LamplighterError, Runtime, Snooze, StaleClaim, StoreUnavailable
+from lamplighter.testing.simulation import Simulation
+
+JOBS = 60
+"""How many jobs the host queues; schedules come on top."""
+
+NAMES = ("work", "work", "quick", "async", "child", "later", "single")
+"""What it queues, as often as it stands here."""
+
+BURST_JOBS = 150
+"""The same in a life of bursts."""
+
+LANES = {"work": 2, "single": 3}
+"""How many jobs of a name may run at once in one boot."""
+
+
+def in_child(job: Job) -> str:
+    """A process lane's function: importable, and one that is killed now and then."""
+    job.sleep(8.0 if job.data % 5 == 0 and job.attempt == 1 else 0.2)
+    return "from a child"
+
+
+class Host:
+    """One host application, with a plan that follows from its seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.bursts = seed % 16 == 10
+        """Whether it queues many short jobs at a time, so that claims are taken in advance."""
+        self.claimed: dict[str, str] = {}
+        self.overslept: list[str] = []
+        self.running: dict[tuple[str | None, str], dict[str, Job]] = {}
+        self.crowded: list[str] = []
+        self.returned: Counter[str] = Counter()
+        self.requeued: set[str] = set()
+        self.forgiven: Counter[str] = Counter()
+        """Poison that was requeued."""
+        self.is_forgiving = seed % 16 == 12
+
+    def boot(self, runtime: Runtime) -> None:
+        """Add handlers and schedules; runs in every life of every process that works."""
+        runtime.jobs.add_handler(
+            "work", self.work, concurrency=LANES["work"], timeout=20, max_attempts=4, backoff=[1, 5]
+        )
+        self._add_others(runtime)
+
+    def _add_others(self, runtime: Runtime, without: str = "") -> None:
+        """What is the same in every release; or nearly, if one does without a handler."""
+        jobs = runtime.jobs
+        jobs.add_handler("quick", self.quick, concurrency=1, max_attempts=50, backoff=[0.5])
+        if without != "async":
+            jobs.add_handler("async", self.work_async, concurrency=4, timeout=15, max_attempts=50, backoff=[1])
+        jobs.add_handler("child", in_child, concurrency=2, timeout=4, max_attempts=5, backoff=[1], isolation="process")
+        jobs.add_handler("later", self.leave_open, timeout=30, auto_done=False, max_attempts=3, backoff=[1])
+        jobs.add_handler(
+            "single", self.work, concurrency=LANES["single"], concurrency_total=1,
+            timeout=20, max_attempts=3, backoff=[1],
+        )  # fmt: skip
+        scheduler = runtime.scheduler
+        scheduler.add("quick", "*/15 * * * * *", "tick", catch_up="all", catch_up_max=5)
+        scheduler.add("work", "@every 40s", 3, catch_up="latest", overlap="skip")
+        scheduler.add("quick", "0 * * * * *", "minute", catch_up="skip", jitter=5)
+        scheduler.add("work", "@every 30s", 4, key="one waits", overlap="queue_one", timezone="Europe/Berlin")
+
+    # --- handlers -------------------------------------------------------------------------------------------
+
+    def work(self, job: Job, most: int | None = None) -> object:
+        """As `_work`; counts the times that it was not told to stop, and who runs beside it."""
+        running = self.running.setdefault((job.record.boot, job.name), {})
+        running[job.token] = job
+        if sum(not one.cancelled for one in running.values()) > (most or LANES[job.name]):
+            self.crowded.append(job.token)
+        try:
+            result = self._work(job)
+        finally:
+            del running[job.token]
+        self.returned[job.id] += not job.cancelled
+        return result
+
+    def _work(self, job: Job) -> object:
+        """Succeeds, fails, sleeps, asks for another time, gives up: each job its own way, every time the same."""
+        number = job.data if isinstance(job.data, int) else 0
+        match number % 11:
+            case 1:
+                job.sleep(1.5)
+            case 3 if job.attempt == 1:
+                raise ValueError("the first attempt fails")
+            case 5 if job.token.endswith(":1"):
+                raise Snooze(2)
+            case 7:
+                raise Discard("not wanted")
+            case 8:
+                job.progress(1, 2, "half")
+                job.sleep(0.3)
+                job.queue("quick", number, id=f"{job.id}-child")
+            case 9 if job.attempt < 10:
+                raise RuntimeError("always")
+            case 10 if job.sleep(60):
+                self.overslept.append(job.id)
+        return number
+
+    def quick(self, job: Job) -> object:
+        """Ends at once; in a life of bursts one is slow now and then, and those behind it have to go back."""
+        if self.bursts and isinstance(job.data, int) and job.data % 20 == 7:
+            job.sleep(3.0)
+        return job.data
+
+    async def work_async(self, job: Job) -> object:
+        """A coroutine handler."""
+        await asyncio.sleep(0.2 + (job.data % 3) * 0.4)
+        return job.data
+
+    def leave_open(self, job: Job) -> None:
+        """Returns without ending its job; the host's thread marks it done, or it times out."""
+        self.claimed[job.id] = job.token
+
+    # --- what the host's own thread does --------------------------------------------------------------------
+
+    def let_pass(self, simulation: Simulation, minutes: float) -> None:
+        """Some of its life, with faults."""
+        simulation.run(minutes=minutes)
+
+    def finish(self, simulation: Simulation) -> None:
+        """What an operator does at the end of it, before all that is due is done."""
+
+    def check(self, simulation: Simulation) -> Counter[str]:
+        """What only this host can know. What it has reached."""
+        return Counter()
+
+    def live(self, runtime: Runtime) -> None:
+        """Queue, and meddle. The same in every life: ids make that harmless."""
+        chance = random.Random(self.seed)
+        queued = 0
+        while queued < (BURST_JOBS if self.bursts else JOBS):
+            kind = "many" if self.bursts else chance.choice(("one", "one", "many", "own transaction"))
+            most = 40 if self.bursts else 9
+            batch = [
+                self._spec(chance, queued + index) for index in range(chance.randint(2, most) if kind == "many" else 1)
+            ]
+            queued += len(batch)
+            if kind == "many":
+                self._insist(runtime, lambda batch=batch: runtime.jobs.queue_many([spec_of(one) for one in batch]))
+            elif kind == "own transaction":
+                self._in_own_transaction(runtime, batch[0])
+            else:
+                one = batch[0]
+                self._insist(runtime, partial(runtime.jobs.queue, one.pop("name"), one.pop("data"), **one))
+            if chance.random() < 0.3:
+                self._meddle(runtime, chance, queued)
+            if chance.random() < 0.5:
+                pause(runtime, chance.uniform(0.0, 4.0))
+        for _ in range(10):
+            pause(runtime, 5.0)
+            self._mark_open_ones(runtime)
+            if self.is_forgiving:
+                self._forgive(runtime)
+
+    def _spec(self, chance: random.Random, number: int) -> dict[str, object]:
+        names = ("work", *("quick",) * 12) if self.bursts else NAMES
+        spec: dict[str, object] = {
+            "name": chance.choice(names),
+            "data": number,
+            "id": f"j{number}",
+        }
+        if chance.random() < 0.2:
+            spec["delay"] = chance.uniform(0.0, 60.0)
+        if chance.random() < 0.2:
+            spec["priority"] = chance.randint(-2, 2)
+        if chance.random() < 0.1:
+            spec["unique"] = f"key-{number % 4}"
+        if chance.random() < 0.1:
+            spec["expires"] = timedelta(seconds=chance.uniform(1.0, 90.0))
+        return spec
+
+    def _meddle(self, runtime: Runtime, chance: random.Random, queued: int) -> None:
+        jobs, target = runtime.jobs, f"j{chance.randrange(queued)}"
+        match chance.randrange(6):
+            case 0:
+                self._insist(runtime, partial(jobs.cancel, target))
+            case 1:
+                self.requeued.add(target)
+                self._insist(runtime, partial(jobs.requeue, target))
+            case 2:
+                self._insist(runtime, partial(jobs.mark_done, target, "marked"))
+            case 3:
+                self._insist(runtime, partial(jobs.pause, "quick"))
+                pause(runtime, 2.0)
+                self._insist(runtime, partial(jobs.resume, "quick"))
+            case 4 if runtime.registry.names():
+                handler = jobs.add_handler("quick", lambda job: "another", concurrency=2)
+                pause(runtime, 1.0)
+                jobs.remove_handler(handler, drain=1.0)
+            case 5:
+                self._insist(runtime, partial(jobs.queue, "nobody", None, id=f"parked{queued}"))
+
+    def _mark_open_ones(self, runtime: Runtime) -> None:
+        for job_id, token in list(self.claimed.items()):
+            if int(job_id.removeprefix("j")) % 3:
+                self._insist(runtime, partial(runtime.jobs.mark_done, token, "by the host"))
+            self.claimed.pop(job_id, None)
+
+    def _forgive(self, runtime: Runtime) -> None:
+        """As an operator who has mended what killed its process: have poison run again."""
+        try:
+            dead = runtime.jobs.list(state="dead")
+        except LamplighterError:
+            return
+        for job in dead:
+            if (job.reason or "").startswith("poison"):
+                self.forgiven[job.id] += 1
+                self.requeued.add(job.id)
+                self._insist(runtime, partial(runtime.jobs.requeue, job.id))
+
+    def _in_own_transaction(self, runtime: Runtime, spec: dict[str, object]) -> None:
+        life = runtime.life
+        if life is None:
+            # The supervisor gave up; the process is about to be started again.
+            return
+        if life.store.in_memory:
+            self._insist(runtime, partial(runtime.jobs.queue, spec.pop("name"), spec.pop("data"), **spec))
+            return
+        with closing(sqlite3.connect(life.store.address, timeout=0)) as connection:
+            try:
+                runtime.jobs.queue(spec.pop("name"), spec.pop("data"), connection=connection, **spec)
+                connection.commit()
+            except (sqlite3.OperationalError, LamplighterError):
+                connection.rollback()
+
+    def _insist(self, runtime: Runtime, call: Callable[[], object]) -> None:
+        """As a careful host does: the same call with the same ids again, until it is answered."""
+        for _ in range(5):
+            try:
+                call()
+                return
+            except StoreUnavailable:
+                pause(runtime, 0.5)
+            except (StaleClaim, KeyTaken, LamplighterError):
+                return
+
+
+def spec_of(options: dict[str, object]) -> object:
+    """As `queue_many` takes it."""
+    return JobSpec(**options)  # type: ignore[arg-type]
+
+
+def pause(runtime: Runtime, seconds: float) -> None:
+    """Sleep in the simulation's time."""
+    runtime.environment.event().wait(seconds)

@@ -1,0 +1,149 @@
+"""The host's code over time: each life of a process runs the newest release, beside lives that still run older ones.
+
+From release to release handlers get other options, another name, or are left out for a while; payloads get another
+shape; schedules change, go, and come back. The last release handles every name that there ever was.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+
+from application import Host
+from inspection import lines_of
+from lamplighter import Job, Runtime
+from lamplighter.testing.simulation import Simulation
+
+LAST = 3
+"""The number of the newest release there will be."""
+
+DEPLOYED = 5
+"""How often somebody has every process of a number started again, while faults are about."""
+
+MOVING = ("0,10,20,30,40,50", "5,25,45", "2,22,42", "7,27,47")
+"""By release, at which seconds a schedule fires that is another one in each. No two have a second in common."""
+
+
+@dataclass
+class Order:
+    """A payload, as the first releases have it."""
+
+    item: str
+
+
+@dataclass
+class CountedOrder:
+    """The same, as the later ones have it. What the first have queued does not fit."""
+
+    item: str
+    count: int
+
+
+class DeployedHost(Host):
+    """See the module."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.release = 0
+        self._deploying = random.Random(f"deployments {seed}")
+        self._release_of: dict[Runtime, int] = {}
+        self._release_by_boot: dict[str, int] = {}
+        self.moving: str = ""
+
+    def boot(self, runtime: Runtime) -> None:
+        """Register what the newest release does; now and then that is a new one."""
+        if self._release_of and self._deploying.random() < 0.5:
+            self.release = min(LAST, self.release + 1)
+        self._register(runtime, self.release)
+
+    def live(self, runtime: Runtime) -> None:
+        """As ever, and what only this release queues."""
+        release = self._release_of.setdefault(runtime, self.release)
+        if runtime.life is not None:
+            self._release_by_boot[runtime.life.boot] = release
+        for number in range(4):
+            name, data = self._queued_by(release, number)
+            self._insist(runtime, partial(runtime.jobs.queue, name, data, id=f"r{release}-{number}"))
+        self._insist(runtime, partial(self._look_after_lasting, runtime, release))
+        super().live(runtime)
+
+    def let_pass(self, simulation: Simulation, minutes: float) -> None:
+        """Faults, and deployments of one process after another."""
+        for _ in range(DEPLOYED):
+            simulation.run(minutes=minutes / (DEPLOYED + 1))
+            simulation.kill(self._deploying.randint(1, len(simulation.runtimes)))
+        simulation.run(minutes=minutes / (DEPLOYED + 1))
+
+    def finish(self, simulation: Simulation) -> None:
+        """The last release everywhere."""
+        self.release = LAST
+        for number, runtime in enumerate(simulation.runtimes, start=1):
+            if self._release_of.get(runtime) != LAST:
+                simulation.kill(number)
+
+    def check(self, simulation: Simulation) -> Counter[str]:
+        """No boot has fired the schedule by a rule that was an older release's than its own.
+
+        A boot that dies while it starts is not known, and one of an older release fires by what a newer one has stored.
+        """
+        reached = Counter({f"release {release}": 1 for release in self._release_of.values()})
+        for line in lines_of(simulation.log):
+            if line["event"] not in ("slot.fired", "slot.caught_up") or line["schedule"] != self.moving:
+                continue
+            release = self._release_by_boot.get(line["boot"], 0)
+            by = _rule_of(line["slot"])
+            assert by >= release, f"fired by the rule of release {by}, though release {release} has another: {line}"
+        return reached
+
+    def _register(self, runtime: Runtime, release: int) -> None:
+        self._release_of[runtime] = release
+        jobs, scheduler = runtime.jobs, runtime.scheduler
+        lanes = (2, 3, 1, 2)[release]
+        jobs.add_handler(
+            "work", partial(self.work, most=lanes), concurrency=lanes, timeout=(20, 25, 15, 20)[release],
+            max_attempts=(4, 5, 4, 6)[release], backoff=[1, 5],
+        )  # fmt: skip
+        self._add_others(runtime, without="async" if release == 1 else "")
+        for name in ((), ("mail",), ("post",), ("post",), ("mail", "post"))[release + 1]:
+            jobs.add_handler(name, self.quick)
+        if release < 2:
+            jobs.add_handler("order", ship)
+        else:
+            jobs.add_handler("order", ship_counted)
+        seconds = MOVING[release]
+        self.moving = scheduler.add("quick", f"{seconds} * * * * *", f"r{release}", key="moving", catch_up="all")
+        if release != 1:
+            scheduler.add("quick", "*/20 * * * * *", "leaving", key="leaving")
+        if release > 0:
+            scheduler.add("quick", "@every 12s", release, key="coming", catch_up="skip")
+
+    def _queued_by(self, release: int, number: int) -> tuple[str, object]:
+        if number % 2:
+            return ("mail" if release == 0 else "post"), number
+        return "order", {"item": "a lamp"} if release < 2 else {"item": "a lamp", "count": number}
+
+    def _look_after_lasting(self, runtime: Runtime, release: int) -> None:
+        """A schedule of the store's: added, changed, removed, and added again."""
+        lasting = {schedule.id for schedule in runtime.scheduler.list() if schedule.durable}
+        if release == 2:
+            for schedule in lasting:
+                runtime.scheduler.remove(schedule)
+            return
+        when = "*/30 * * * * *" if release == 0 else "*/25 * * * * *"
+        runtime.scheduler.add("quick", when, release, key="lasting", durable=True)
+
+
+def ship(job: Job[Order]) -> str:
+    """A handler that wants the first shape."""
+    return job.data.item
+
+
+def ship_counted(job: Job[CountedOrder]) -> int:
+    """A handler that wants the later one."""
+    return job.data.count
+
+
+def _rule_of(slot: float) -> int:
+    return next(release for release, seconds in enumerate(MOVING) if str(round(slot) % 60) in seconds.split(","))
