@@ -141,8 +141,7 @@ def scenario(seed: int) -> Counter[str]:
         simulation.check()
         # Open-ended claims time out half a minute after their handler has returned.
         simulation.settle(until=lambda: not open_ended(simulation.runtime), seconds=SETTLE_SECONDS)
-        if not (simulation.faults.deafen or simulation.faults.fail_start):
-            check_boots(simulation)
+        check_boots(simulation)
         if not simulation.reached["clock_jump"]:
             keep_firing(simulation)
         faults = simulation.faults
