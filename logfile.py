@@ -21,9 +21,13 @@ from .errors import UsageError
 from .jsonline import safe_repr, safe_str, to_json
 from .log import JOB_FIELDS, current_job, is_absent
 from .outlets import LEVELS, PROCESSORS, Line, StandardBoundLogger, formatted
+from .visible import visible
 
 LOOK_SECONDS_MAX = 1.0
 """A file that was moved away is noticed by the first line that is so much younger than the last look."""
+
+BROKEN = frozenset({"event", "exception", "traceback", "stack"})
+"""Fields that the console shows over several lines."""
 
 TALKATIVE = "pika"
 """RabbitMQ's client: at debug, ten lines and more for each message, and none of them about a job."""
@@ -198,7 +202,10 @@ class Console(Sink):
         )
 
     def _put(self, fields: dict[str, Any], now: float) -> None:
-        shown = {name: value if type(value) is str else safe_repr(value) for name, value in fields.items()}
+        shown = {
+            visible(name): visible(value, breaks=name in BROKEN) if type(value) is str else safe_repr(value)
+            for name, value in fields.items()
+        }
         shown.pop("ts", None)
         shown["timestamp"] = datetime.fromtimestamp(now).isoformat(" ", "milliseconds")
         if "traceback" in shown:

@@ -7,11 +7,13 @@ Exit codes: 0, well; 1, something was found, or what was asked for is not there;
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from ..errors import LamplighterError
+from ..visible import visible
 from . import audit, migrate, simulate, trace
 
 SUBCOMMANDS = (trace, audit, simulate, migrate)
@@ -31,11 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for subcommand in SUBCOMMANDS:
         subcommand.add_to(subparsers)
     given = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the terminal's encoding does not have is shown as an escape.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code: int = given.run(given)
         sys.stdout.flush()
     except LamplighterError as error:
-        print(f"lamplighter: {error}", file=sys.stderr)
+        print(f"lamplighter: {visible(str(error))}", file=sys.stderr)
         return USAGE_ERROR
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.

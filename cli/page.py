@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from ..history.telling import Entry, Tone, clock, span
+from ..visible import visible
 
 STYLES: dict[Tone, str] = {"good": "green", "bad": "bold red", "warning": "yellow", "plain": "", "quiet": "dim"}
 
@@ -23,7 +24,8 @@ class Page:
         self._columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else PLAIN_COLUMNS
 
     def line(self, text: str, tone: Tone = "plain", *, cut: bool = False) -> None:
-        """One line, cut to the width of the page if need be."""
+        """One line, cut to the width of the page if need be. What a log holds never moves the terminal's cursor."""
+        text = visible(text)
         if cut and len(text) > self._columns:
             text = text[: self._columns - 1] + "…"
         if self._console is None:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("messages", "stores", "rabbit", "lanes", "turns", "actors", "testing", "history", "cli")
 RULES = {
     "errors", "cron", "cronrule", "intervals", "walltime", "zones", "slots", "lifecycle", "events", "limits", "codec",
-    "checks", "views", "replies",
+    "checks", "views", "replies", "visible",
 }  # fmt: skip
 LAYERS = (
     {"messages"},

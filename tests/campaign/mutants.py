@@ -153,6 +153,12 @@ MUTANTS = (
     Mutant(LOG, "a log that nobody can read is taken for an empty one", "history/lines.py",
            "    if len(again) == len(paths) and next(", "    if False and next(",
            test="tests/history/test_formats.py::test_a_log_in_no_known_format_is_refused_with_its_first_line"),
+    Mutant(LOG, "what a log holds may drive the terminal", "cli/page.py",
+           "        text = visible(text)\n", "",
+           test="tests/test_visible.py::test_no_answer_of_the_command_drives_the_terminal"),
+    Mutant(LOG, "what an error holds may drive the console", "visible.py",
+           '"Cc", "Cf"', '"Cf"',
+           test="tests/test_visible.py::test_the_console_shows_what_is_hostile_as_text"),
     Mutant(LOG, "lines are told before the commit", "actors/broker.py",
            "                self._work(step, batch)\n",
            "                self._work(step, batch)\n"
