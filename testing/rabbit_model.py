@@ -30,9 +30,14 @@ After = Callable[[Seconds, Callable[[], object]], object]
 
 @dataclass(slots=True, eq=False)
 class Stored:
-    """A message in a queue."""
+    """A message in a queue.
+
+    Attributes:
+        number: its place among all that was ever published; what is given back takes that place again.
+    """
 
     message: Message
+    number: int = 0
     redeliveries: int = 0
 
 
@@ -187,7 +192,7 @@ class ModelServer:
         targets = [message.key] if message.exchange == "" else sorted(self._route(message.exchange, message.key))
         found = [self.queues[name] for name in targets if name in self.queues]
         for queue in found:
-            self._put(queue, Stored(message))
+            self._put(queue, Stored(message, next(self._order)))
         return bool(found)
 
     def _route(self, exchange: str, key: str) -> set[str]:
@@ -236,12 +241,17 @@ class ModelServer:
         return sum(link.unacked_of(queue) for link in self.links)
 
     def give_back(self, queue: ModelQueue, stored: Stored) -> None:
-        """A delivery comes back."""
+        """A delivery comes back, and goes on to somebody else."""
+        self.put_back(queue, stored)
+        self.soon(lambda: self.pump(queue))
+
+    def put_back(self, queue: ModelQueue, stored: Stored) -> None:
+        """A delivery comes back to its place."""
         if self.queues.get(queue.spec.name) is not queue:
             return
         stored.redeliveries += 1
-        queue.ready.append(stored)
-        self.soon(lambda: self.pump(queue))
+        behind = next((at for at, one in enumerate(queue.ready) if one.number > stored.number), len(queue.ready))
+        queue.ready.insert(behind, stored)
 
 
 def _matches(pattern: Sequence[str], words: Sequence[str]) -> bool:

@@ -58,6 +58,8 @@ class ModelLink:
         self._is_going = False
         if self in self._server.links:
             self._server.links.remove(self)
+        # Its consumers end first, so that others are given what is ready before what comes back.
+        self._end_consumers()
         self._end("the link was stopped")
 
     def _connect(self) -> None:
@@ -111,7 +113,7 @@ class ModelLink:
         for queue in self._server.queues.values():
             queue.consumers[:] = [one for one in queue.consumers if one.link is not self]
         for queue, stored, _ in self._unacked.values():
-            self._server.give_back(queue, stored)
+            self._server.put_back(queue, stored)
         self._unacked.clear()
         for key in list(self._aside):
             self._give_back_aside(key)
@@ -120,6 +122,12 @@ class ModelLink:
             answer(future, None, LinkLost(reason))
         for queue in self._server.queues.values():
             self._server.soon(lambda queue=queue: self._server.pump(queue))  # type: ignore[misc]
+
+    def _end_consumers(self) -> None:
+        for queue in self._server.queues.values():
+            if any(one.link is self for one in queue.consumers):
+                queue.consumers[:] = [one for one in queue.consumers if one.link is not self]
+                self._server.pump(queue)
 
     # --- the two directions: each in order ------------------------------------------------------------------
 

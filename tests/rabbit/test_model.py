@@ -258,6 +258,22 @@ def test_only_one_consumer_is_active_where_only_one_may_and_the_next_takes_over(
     assert (bodies(held), sorted(bodies(other.take(2)))) == (["a", "b"], ["a", "b"])
 
 
+def test_what_a_lost_session_had_comes_before_what_was_published_later(player) -> None:
+    one, other = player(), player()
+    ledger = QueueSpec(name="ordered", arguments={**topology.QUORUM, "x-single-active-consumer": True})
+    one.have(ledger)
+    one.publish("a", "b", "c", "d", "e", key="ordered")
+    one.consume("first", 3, "ordered")
+    a, *_ = one.take(3)
+    one.link.settle(one.session, [a.tag])
+    one.take(1)
+    other.consume("second", 9, "ordered")
+
+    one.link.give_up(one.session, "it says nothing any more")
+
+    assert bodies(other.take(4)) == ["b", "c", "d", "e"]
+
+
 def test_a_delayed_message_walks_down_the_ladder_and_comes_to_its_queue(player) -> None:
     one = player()
     work = topology.job_queue("work")
