@@ -234,6 +234,9 @@ class Life:
 
         return ChildSpec(id="broker", start=start, budget=self._budget())
 
+    def _is_active(self, schedule_id: str) -> bool:
+        return self._is_declared(schedule_id) or self.store.is_declared(schedule_id)
+
     def _has_handler(self, name: str) -> bool:
         # A server does not tell which names other hosts handle, so nothing is said to be parked.
         return bool(self._handlers(name)) or self.store.is_server
@@ -241,7 +244,7 @@ class Life:
     def _scheduler_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:
             return SchedulerActor.start(
-                self._context, incarnation, store=self.store, is_declared=self._is_declared,
+                self._context, incarnation, store=self.store, is_declared=self._is_active,
                 may_tick=lambda: self._has_declared,
             )  # fmt: skip
 

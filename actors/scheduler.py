@@ -111,7 +111,7 @@ class SchedulerActor(RuntimeActor):
                     self._account(schedule_id, accounted_to, change_no)
             case SchedulesChanged(records=records, gone=gone):
                 for schedule_id in gone:
-                    self._forget(schedule_id)
+                    self._forget_unless_declared(schedule_id)
                 for record in records:
                     self._know(record)
             case Report():
@@ -159,6 +159,13 @@ class SchedulerActor(RuntimeActor):
             active.accounted_to, active.change_no = accounted_to, change_no
             self._sent.pop(schedule_id, None)
             self._touch(schedule_id)
+
+    def _forget_unless_declared(self, schedule_id: str) -> None:
+        """This runtime declares it no more. Another may, and its slots may be fired here."""
+        self._forget(schedule_id)
+        record = self._store.schedule(schedule_id) if self._is_declared(schedule_id) else None
+        if record is not None:
+            self._know(record)
 
     def _forget(self, schedule_id: str) -> None:
         self._active.pop(schedule_id, None)

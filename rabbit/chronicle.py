@@ -1,29 +1,36 @@
-"""What all runtimes on a RabbitMQ must agree on: schedules, what became of slots, pauses, and what may be poison.
+"""What all runtimes on a RabbitMQ must agree on: schedules and who declares them, slots, pauses, what may be poison.
 
 It is the sum of records that everybody adds in the same order: the order in which the leader has read them out of the
-ledger (see there).
+ledger (see there). How the sum itself is written stands in `sums`.
 """
 
 from __future__ import annotations
 
-import json
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from zlib import crc32
 
 from ..messages.jobs import Instant
-from ..messages.schedules import ScheduleRecord, SlotEntry
+from ..messages.schedules import ScheduleRecord
+from ..slots import SLOT_SECONDS_KEPT_MIN
+from . import records
+from .records import NOTHING, NUMBER, TEXT, Record
+from .slotbook import SlotBook
 
-Record = dict[str, Any]
-
-SLOTS_KEPT_MAX = 1_000
-"""Of one schedule, the newest."""
+BUCKETS = 64
+"""Into so many parts all that is known falls, by its ids: a sum is written, and told, part by part."""
 
 ORDER_MIN = 1_000
 """So many changes of schedules are remembered in their order, whether another came after or not."""
 
 MARKS_KEPT_SECONDS = 72 * 3600.0
+
+NEVER: Instant = -1.0
+
+SCHEDULE_BYTES = 400
+"""What a schedule takes in a record besides its texts, at most."""
 
 
 @dataclass(slots=True)
@@ -31,81 +38,88 @@ class Chronicle:
     """The sum of the records read so far.
 
     Attributes:
+        store_id: tells this ledger from every other; None until one is written in it.
+        unknown: by schedule, the fields that a newer version has given it.
+        runtimes: by runtime, the schedules that it declares; those that have ended are not among them.
+        retired: schedules that were removed by the last that declared them: they are new when they are declared again.
         marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it.
+        number: no lower than that of any record that was added, or written here.
         changes: rises with every record that changes what may be claimed.
-        change_no: the number of the last change of any schedule. All runtimes count alike, because all add alike.
-        retired: which schedules this runtime has removed, by the change that was their last then. It is told nobody.
+        change_no: the number of the last change of any schedule. Each runtime counts for itself.
+        touched: the buckets that are another than in the last sum.
+        weights: of each bucket, how many bytes its schedules take in a record.
     """
 
+    store_id: str | None = None
     schedules: dict[str, ScheduleRecord] = field(default_factory=dict)
-    slots: dict[str, list[SlotEntry]] = field(default_factory=dict)
+    unknown: dict[str, Record] = field(default_factory=dict)
+    runtimes: dict[str, dict[str, None]] = field(default_factory=dict)
+    retired: set[str] = field(default_factory=set)
+    slots: SlotBook = field(default_factory=SlotBook)
     pauses: set[str] = field(default_factory=set)
     marks: dict[str, list[Instant]] = field(default_factory=dict)
+    number: int = 0
     changes: int = 0
     change_no: int = 0
-    retired: dict[str, int] = field(default_factory=dict)
+    touched: set[int] = field(default_factory=set)
+    weights: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    _declared: Counter[str] = field(default_factory=Counter)
     _order: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, record: Record) -> None:
-        """Add the next record. One of a newer version's kind is passed over."""
+        """Add the next record. One of a newer version's kind is passed over.
+
+        Raises:
+            Unreadable: it is of a kind that is known, and makes no sense; nothing of it is added.
+        """
         match record["is"]:
+            case "store":
+                self._be(records.field(record, "id", TEXT))
             case "schedule":
-                self._keep_schedule(ScheduleRecord(*record["schedule"]))
+                self._keep_schedule(*records.schedule_of(record.get("schedule")))
             case "schedule gone":
-                self.schedules.pop(record["id"], None)
+                self.drop(records.field(record, "id", TEXT))
+            case "declares":
+                self.declare(records.field(record, "runtime", TEXT), records.texts(record, "ids"))
+            case "retracts":
+                self._retract(records.field(record, "runtime", TEXT), records.texts(record, "ids"))
+            case "runtime gone":
+                self._forget_runtime(records.field(record, "runtime", TEXT))
             case "account":
-                self._account(record["id"], record["to"], record["last"])
+                last = records.field(record, "last", NUMBER + NOTHING)
+                self._account(records.field(record, "id", TEXT), records.field(record, "to", NUMBER), last)
             case "slot":
-                self._keep(SlotEntry(**record["slot"]))
+                entry = records.slot_of(record.get("slot"))
+                self.slots.keep(entry)
+                self._touch(entry.schedule_id)
             case "pause":
-                (self.pauses.add if record["paused"] else self.pauses.discard)(record["name"])
-                self.changes += 1
+                self._pause(records.field(record, "name", TEXT), paused=records.field(record, "paused", (int,)))
             case "began":
-                self.marks.setdefault(record["id"], []).append(record["at"])
-                self.changes += 1
+                self._began(records.field(record, "id", TEXT), records.field(record, "at", NUMBER))
             case "ended":
-                self.marks.pop(record["id"], None)
+                job_id = records.field(record, "id", TEXT)
+                self.marks.pop(job_id, None)
+                self._touch(job_id)
+        self.see(record)
 
-    def sum(self, now: Instant) -> Record:
-        """A record that stands for all before it."""
-        marks = {job: kept for job, at in self.marks.items() if (kept := [one for one in at if one > _old(now)])}
-        return {
-            "is": "sum",
-            "schedules": list(self.schedules.values()),
-            "change_no": self.change_no,
-            "pauses": sorted(self.pauses),
-            "marks": marks,
-        }
+    def see(self, record: Record) -> None:
+        """Whatever is written from now on comes after this."""
+        self.number = max(self.number, records.number_of(record))
 
-    def load(self, record: Record) -> None:
-        """Begin anew with a sum."""
-        self.schedules = {one[0]: ScheduleRecord(*one) for one in record["schedules"]}
-        self.change_no = record["change_no"]
-        self._order = sorted((one.change_no, one.id) for one in self.schedules.values())
-        self.pauses = set(record["pauses"])
-        self.marks = {job: list(at) for job, at in record["marks"].items()}
-        self.changes += 1
+    # --- looking --------------------------------------------------------------------------------------------
+
+    def is_declared(self, schedule_id: str, *, beside: str = "") -> bool:
+        """Whether a living runtime declares a schedule, one of them left aside."""
+        own = schedule_id in self.runtimes.get(beside, ())
+        return self._declared[schedule_id] > own
 
     def blamed(self, job_id: str, now: Instant) -> int:
         """How many attempts of a job began, within 72 hours, of whose end nobody has told."""
-        return sum(at > _old(now) for at in self.marks.get(job_id, ()))
+        return len(self.fresh_marks(job_id, now))
 
-    def find_slot(self, schedule_id: str, slot: Instant) -> SlotEntry | None:
-        """The entry that begins at this slot."""
-        entries = self.slots.get(schedule_id, [])
-        index = bisect_left(entries, slot, key=_slot)
-        return entries[index] if index < len(entries) and entries[index].slot == slot else None
-
-    def slots_between(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
-        """Entries that touch [start, end), in order."""
-        return [one for one in self.slots.get(schedule_id, ()) if one.last >= start and one.slot < end]
-
-    def forget_slots(self, schedule_id: str, before: Instant) -> int:
-        """Drop entries that ended before; how many."""
-        entries = self.slots.get(schedule_id, [])
-        kept = [one for one in entries if one.last >= before]
-        self.slots[schedule_id] = kept
-        return len(entries) - len(kept)
+    def fresh_marks(self, job_id: str, now: Instant) -> list[Instant]:
+        """When they began."""
+        return [at for at in self.marks.get(job_id, ()) if at > now - MARKS_KEPT_SECONDS]
 
     def changed_since(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
         """Schedules whose `change_no` is above `since`, in its order."""
@@ -119,66 +133,159 @@ class Chronicle:
                     break
         return found
 
-    def _keep_schedule(self, schedule: ScheduleRecord) -> None:
+    def abandoned(self, before: Instant) -> list[str]:
+        """Schedules that nobody declares, and of which nothing was accounted for since, nor could be caught up with."""
+        return [
+            one.id
+            for one in self.schedules.values()
+            if not self._is_active(one) and one.accounted_to < before - max(one.catch_up_window, SLOT_SECONDS_KEPT_MIN)
+        ]
+
+    # --- changing -------------------------------------------------------------------------------------------
+
+    def become(self, other: Chronicle) -> None:
+        """Take over what another knows. A schedule that is the same in both has not changed."""
+        before = {one.id: (one, self._is_active(one)) for one in self.schedules.values()}
+        self.store_id = other.store_id or self.store_id
+        for schedule_id in other.schedules:
+            known_to = before[schedule_id][0].accounted_to if schedule_id in before else NEVER
+            self.slots.join(schedule_id, *other.slots.newest(schedule_id), known_to)
+        self.runtimes, self._declared = other.runtimes, other._declared
+        self.retired, self.unknown = other.retired, other.unknown
+        self.pauses, self.marks, self.weights = other.pauses, other.marks, other.weights
+        self.schedules, self._order = {}, []
+        for schedule in other.schedules.values():
+            known, was_active = before.get(schedule.id, (schedule, None))
+            if (schedule._replace(change_no=known.change_no), self._is_active(schedule)) == (known, was_active):
+                self.schedules[schedule.id] = known
+                self._order.append((known.change_no, known.id))
+            else:
+                self._number(schedule)
+        self._order.sort()
+        self.changes += 1
+        self.touched.clear()
+
+    def drop(self, schedule_id: str) -> None:
+        """Know a schedule no more."""
+        known = self.schedules.pop(schedule_id, None)
+        if known is not None:
+            self.weights[bucket_of(schedule_id)] -= weight_of(known)
+            self.unknown.pop(schedule_id, None)
+            self.retired.discard(schedule_id)
+            self._touch(schedule_id)
+
+    def declare(self, runtime: str, ids: Iterable[str]) -> None:
+        """A runtime declares schedules, so that they live as long as it."""
+        declared = self.runtimes.setdefault(runtime, {})
+        for schedule_id in ids:
+            if schedule_id not in declared:
+                declared[schedule_id] = None
+                self._declared[schedule_id] += 1
+                self._heed(schedule_id, if_declared_by=1)
+
+    def _retract(self, runtime: str, ids: Iterable[str]) -> None:
+        """A runtime declares schedules no more, though it lives."""
+        for schedule_id in ids:
+            if self._undeclare(runtime, schedule_id):
+                self._heed(schedule_id, if_declared_by=0)
+            if schedule_id in self.schedules and not self._declared[schedule_id]:
+                self.retired.add(schedule_id)
+                self._touch(schedule_id)
+
+    def _forget_runtime(self, runtime: str) -> None:
+        """A runtime has ended. Up to where its schedules are accounted for is remembered: it may be started again."""
+        for schedule_id in list(self.runtimes.get(runtime, ())):
+            if self._undeclare(runtime, schedule_id):
+                self._heed(schedule_id, if_declared_by=0)
+
+    def _undeclare(self, runtime: str, schedule_id: str) -> bool:
+        """Whether nobody declares it any more, and somebody did."""
+        declared = self.runtimes.get(runtime, {})
+        if schedule_id not in declared:
+            return False
+        del declared[schedule_id]
+        if not declared:
+            del self.runtimes[runtime]
+        self._declared[schedule_id] -= 1
+        self._touch(schedule_id)
+        return self._declared[schedule_id] == 0
+
+    def _heed(self, schedule_id: str, *, if_declared_by: int) -> None:
+        """Whether a schedule is to fire may have changed."""
+        self._touch(schedule_id)
+        known = self.schedules.get(schedule_id)
+        if known is not None and not known.durable and self._declared[schedule_id] == if_declared_by:
+            self._number(known)
+
+    def _be(self, store_id: str) -> None:
+        if self.store_id is None:
+            self.store_id = store_id
+            self._touch("")
+
+    def _keep_schedule(self, schedule: ScheduleRecord, unknown: Record) -> None:
         known = self.schedules.get(schedule.id)
-        if known is None:
-            self._put(schedule)
-            return
-        # Its writer may not have known yet how far the leader had accounted.
-        slots = [one for one in (schedule.last_slot, known.last_slot) if one is not None]
-        schedule = schedule._replace(
-            accounted_to=max(schedule.accounted_to, known.accounted_to), last_slot=max(slots, default=None)
-        )
-        if schedule.definition == known.definition:
-            # It was paused or resumed.
-            self.schedules[schedule.id] = schedule._replace(change_no=known.change_no)
-            return
-        self._put(schedule)
+        same = known is not None and known.definition == schedule.definition
+        if known is not None:
+            # Its writer may not have known yet how far the leader had accounted.
+            slots = [one for one in (schedule.last_slot, known.last_slot) if one is not None]
+            schedule = schedule._replace(
+                accounted_to=max(schedule.accounted_to, known.accounted_to), last_slot=max(slots, default=None),
+                change_no=known.change_no,
+            )  # fmt: skip
+        if same:
+            # Whoever paused or resumed it may not know all of its fields.
+            unknown = {**self.unknown.get(schedule.id, {}), **unknown}
+        self.drop(schedule.id)
+        self.schedules[schedule.id] = schedule
+        self.weights[bucket_of(schedule.id)] += weight_of(schedule)
+        if unknown:
+            self.unknown[schedule.id] = unknown
+        self._touch(schedule.id)
+        if not same or (known is not None and known.accounted_to != schedule.accounted_to):
+            self._number(schedule)
 
     def _account(self, schedule_id: str, to: Instant, last: Instant | None) -> None:
         known = self.schedules.get(schedule_id)
         if known is not None:
             last_slot = known.last_slot if last is None else last
-            self._put(known._replace(accounted_to=max(known.accounted_to, to), last_slot=last_slot))
+            self._number(known._replace(accounted_to=max(known.accounted_to, to), last_slot=last_slot))
+            self.retired.discard(schedule_id)
+            self._touch(schedule_id)
 
-    def _put(self, schedule: ScheduleRecord) -> None:
+    def _pause(self, name: str, *, paused: bool) -> None:
+        (self.pauses.add if paused else self.pauses.discard)(name)
+        self.changes += 1
+        self._touch(name)
+
+    def _began(self, job_id: str, at: Instant) -> None:
+        marks = self.marks.setdefault(job_id, [])
+        if at not in marks:
+            marks.append(at)
+            self.changes += 1
+            self._touch(job_id)
+
+    def _is_active(self, schedule: ScheduleRecord) -> bool:
+        return bool(schedule.durable) or self._declared[schedule.id] > 0
+
+    def _number(self, schedule: ScheduleRecord) -> None:
+        """It has changed."""
         self.change_no += 1
         self.schedules[schedule.id] = schedule._replace(change_no=self.change_no)
         self._order.append((self.change_no, schedule.id))
         if len(self._order) > ORDER_MIN + 2 * len(self.schedules):
             self._order = sorted((one.change_no, one.id) for one in self.schedules.values())
 
-    def _keep(self, entry: SlotEntry) -> None:
-        entries = self.slots.setdefault(entry.schedule_id, [])
-        if self.find_slot(entry.schedule_id, entry.slot) is not None:
-            return
-        before = bisect_left(entries, entry.slot, key=_slot) - 1
-        if entry.outcome == "skipped" and before >= 0:
-            last = entries[before]
-            if (last.outcome, last.reason) == ("skipped", entry.reason):
-                entries[before] = replace(last, last=max(last.last, entry.last), count=last.count + entry.count)
-                return
-        insort(entries, entry, key=_slot)
-        del entries[:-SLOTS_KEPT_MAX]
+    def _touch(self, key: str) -> None:
+        self.touched.add(bucket_of(key))
 
 
-def write(record: Record) -> bytes:
-    """A record as a message."""
-    return json.dumps(record, separators=(",", ":")).encode()
+def bucket_of(key: str) -> int:
+    """Into which part something falls, by its id or name."""
+    return crc32(key.encode("utf-8", "surrogatepass")) % BUCKETS
 
 
-def parse(body: bytes) -> Record | None:
-    """A message as a record; None if it is none."""
-    try:
-        record = json.loads(body)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and "is" in record else None
-
-
-def _slot(entry: SlotEntry) -> Instant:
-    return entry.slot
-
-
-def _old(now: Instant) -> Instant:
-    return now - MARKS_KEPT_SECONDS
+def weight_of(schedule: ScheduleRecord) -> int:
+    """How many bytes a schedule takes in a record, at most; about as many in most cases."""
+    texts = (schedule.name, schedule.when, schedule.data)
+    # A quote needs a second letter, and whatever is not ASCII up to six for each.
+    return SCHEDULE_BYTES + sum(len(text) * (2 if text.isascii() else 6) for text in texts)

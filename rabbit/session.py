@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -18,14 +18,16 @@ from typing import Any
 from ..clock import Clock
 from ..errors import StoreError, StoreUnavailable
 from ..messages.jobs import Seconds
-from . import chronicle as records
-from . import topology, wire
-from .chronicle import Chronicle, Record
+from ..messages.schedules import ScheduleRecord
+from ..slots import recounted
+from . import records, topology, wire
+from .chronicle import Chronicle
 from .deliveries import Deliveries
 from .ledger import PREFETCH as LEDGER_PREFETCH
 from .ledger import Ledger, Listener, message
 from .link import Arrival, Link, LinkLost, QueueSpec, Refused
 from .memory import Endings
+from .records import Record, Unreadable
 from .silence import CONFIRMING, DECLARING, HEARING, READING, Silence
 
 OPEN_SECONDS_MAX = 5.0
@@ -85,10 +87,24 @@ class Session:
         self._news: list[tuple[str, dict[str, Any]]] = []
         self.results_name: str | None = None
         self.chronicle = Chronicle()
-        self._ledger = Ledger(link, self.chronicle, self._id, self._told, seams.clock.now)
-        self._listener = Listener(self.chronicle, self._told)
+        self._ledger = Ledger(
+            link, self.chronicle, self._id,
+            told=self._told, unreadable=self._pass_over, now=seams.clock.now, new_id=seams.new_id,
+        )  # fmt: skip
+        self._listener = Listener(self.chronicle, self._told, self._pass_over)
+        self.declared: dict[str, ScheduleRecord] = {}
         self.deliveries = Deliveries(link, seams.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir)
         self.endings = Endings()
+
+    @property
+    def runtime_id(self) -> str:
+        """How the others in the ledger know this runtime."""
+        return self._id
+
+    @property
+    def store_id(self) -> str | None:
+        """See `stores.base.Store`. It lies in the ledger."""
+        return self.chronicle.store_id
 
     @property
     def leads(self) -> bool:
@@ -235,12 +251,8 @@ class Session:
 
     def _lead(self, arrival: Arrival) -> None:
         """This runtime is the one that is given the ledger."""
-        record = records.parse(arrival.body)
-        if record is None:
-            self._news.append(("message.unreadable", {"reason": "it is no record of the ledger"}))
-            return
         led = self.leads
-        self._ledger.arrived(arrival, record)
+        self._ledger.arrived(arrival)
         if self.leads and not led:
             self._has_changed = True
             self._news.append(("scheduler.leads", {}))
@@ -248,21 +260,33 @@ class Session:
     def _hear(self, arrival: Arrival) -> None:
         """The leader tells what it has read."""
         self._link.settle(arrival.session, (arrival.tag,))
-        told = records.parse(arrival.body)
-        if told is None or told["is"] != "told" or self.leads:
+        if self.leads:
             return
-        if not self._listener.hear(told):
-            # Something was missed: be told all of it again.
+        try:
+            has_missed = not self._listener.hear(records.parse(arrival.body))
+        except Unreadable as error:
+            self._pass_over(str(error))
+            return
+        if has_missed:
+            # Be told all of it again.
             self._prepared = 0
 
     def _told(self, record: Record) -> None:
         """A record is in the chronicle."""
-        own = self._own.pop(record.get("by", ""), None)
+        label = record.get("by")
+        own = self._own.pop(label, None) if isinstance(label, str) else None
         if own is not None:
             self._silence.answers(READING)
             own.set_result(None)
         else:
             self._has_changed = True
+        if record["is"] == "runtime gone" and record.get("runtime") == self._id and self.declared:
+            # It was not heard for long. It lives, and says so.
+            self._prepared = 0
+
+    def _pass_over(self, reason: str) -> None:
+        """Something in the ledger cannot be read. All else can."""
+        self._news.append(("message.unreadable", {"reason": f"{topology.LEDGER}: {reason}"}))
 
     def _consumer_ended(self, session: int, consumer: str) -> None:
         """The server has ended a consumer: its queue was deleted, or its leader moved."""
@@ -317,15 +341,16 @@ class Session:
         if silent is not None:
             self._link.give_up(self._session, silent)
         elif self._prepared == self._session:
+            self._ledger.look_who_lives()
             self._probe()
 
     def _probe(self) -> None:
-        """Write something into the ledger that changes nothing."""
+        """Write something into the ledger that changes nothing, but says that this runtime lives."""
         by = f"{self._id}-{next(self._sequence)}"
         if self.leads:
             self._own[by] = self._seams.future()
             self._silence.asks(READING)
-        self._link.send([message({"is": "hello", "by": by})])
+        self._link.send([message({"is": "hello", "by": by, "from": self._id})])
 
     def _prepare(self) -> None:
         """Have everything there, hear the leader or be it, and know what all others know."""
@@ -341,7 +366,7 @@ class Session:
         hello = f"{self._id}-{next(self._sequence)}"
         answered: Future[None] = self._seams.future()
         self._own[hello] = answered
-        self._await(self._link.send([message({"is": "hello", "by": hello, "to": news.name})]))
+        self._await(self._link.send([message({"is": "hello", "by": hello, "from": self._id, "to": news.name})]))
         if not self._ledger.is_read:
             consume(session, topology.LEDGER, f"ledger-{number}", prefetch=LEDGER_PREFETCH, apart=True)
         try:
@@ -351,6 +376,26 @@ class Session:
             raise
         self._silence.answers(HEARING)
         self._prepared = session
+        self._declare_again()
+
+    def _declare_again(self) -> None:
+        """Others may have taken this runtime for one that has ended, or somebody may have deleted the ledger."""
+        known = self.chronicle.runtimes.get(self._id, {})
+        missing = [one for one in self.declared.values() if one.id not in known]
+        if missing:
+            now = self._seams.clock.now()
+            gone = [one for one in missing if one.id not in self.chronicle.schedules]
+            written = [records.schedule_record(recounted(one, None, now, 0)) for one in gone]
+            written.append(records.declares(self._id, (one.id for one in missing)))
+            self._link.send([message(one) for one in self._labelled(written)])
+
+    def _labelled(self, written: Sequence[Record]) -> list[Record]:
+        """Records with their labels and numbers, in their order."""
+        labelled: list[Record] = []
+        for one in written:
+            self.chronicle.number += 1
+            labelled.append({**one, "by": f"{self._id}-{next(self._sequence)}", "no": self.chronicle.number})
+        return labelled
 
     def _have_results(self) -> QueueSpec | None:
         """The queue in which this runtime hears how its jobs have ended; None if it does not want to.

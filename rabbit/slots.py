@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..checks import not_supported
+from ..errors import UsageError
 from ..messages.jobs import Instant, JobRecord, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
 from ..slots import recounted
 from ..stores.base import Deed
-from .chronicle import Chronicle
+from .chronicle import Chronicle, bucket_of, weight_of
+from .records import declares, schedule_record, slot_row
 
 if TYPE_CHECKING:
+    from .store import RabbitStore
     from .turn import Ops
+
+SCHEDULES_BYTES_MAX = 128_000_000
+"""Of all schedules of all runtimes: each runtime has all of them in its memory, and is told them when it starts."""
+
+PART_BYTES_MAX = 12_000_000
+"""Of those in one part of the sum, which is a message. A server takes 16 MiB, unless told otherwise."""
 
 
 class SlotTurn:
@@ -24,33 +32,66 @@ class SlotTurn:
     if TYPE_CHECKING:
         now: Instant
         ops: Ops
+        leads: bool
+        _store: RabbitStore
 
         def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
             """See `RabbitTurn`."""
 
-    def begin_slots(self, chronicle: Chronicle) -> None:
+    def begin_slots(self, chronicle: Chronicle, runtime: str) -> None:
         """Nothing is changed yet."""
         self._chronicle = chronicle
+        self._runtime = runtime
         self._schedules: dict[str, ScheduleRecord | None] = {}
         self._slots: dict[tuple[str, Instant], SlotEntry] = {}
         self.skipped: list[Deed] = []
         self._changes = 0
 
     def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
+        if any(schedule.overlap != "allow" for schedule in schedules):
+            raise not_supported("overlap")
+        self._check_room(schedules)
+        self._declare_own([schedule for schedule in schedules if not schedule.durable])
         return [self._declare(schedule) for schedule in schedules]
 
+    def _declare_own(self, schedules: Sequence[ScheduleRecord]) -> None:
+        """What is not durable lives as long as a runtime that declares it."""
+        known = self._chronicle.runtimes.get(self._runtime, {})
+        ids = [schedule.id for schedule in schedules if schedule.id not in known]
+        if ids:
+            self.ops.records.append(declares(self._runtime, ids))
+        for schedule_id in ids:
+            stored = self.schedule(schedule_id)
+            if stored is not None and not self._chronicle.is_declared(schedule_id):
+                # Its slots fire again, so it changes.
+                self._schedules[schedule_id] = stored._replace(change_no=self._next_change())
+        self.ops.done.append(lambda: self._store.declared.update((one.id, one) for one in schedules))
+
     def _declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
-        if schedule.overlap != "allow":
-            raise not_supported("overlap")
         known = self.schedule(schedule.id)
-        is_new = known is None or self._chronicle.retired.get(schedule.id) == known.change_no
-        if known is not None and known.definition == schedule.definition:
-            if is_new:
-                self.account(schedule.id, self.now, None)
-            return self._schedules.get(schedule.id) or known, "added" if is_new else None
+        is_new = known is None or schedule.id in self._chronicle.retired
+        if known is not None and not is_new and known.definition == schedule.definition:
+            return known, None
         stored = recounted(schedule, known, self.now, self._next_change())
         self._keep(stored)
         return stored, "added" if is_new else "changed"
+
+    def _check_room(self, schedules: Sequence[ScheduleRecord]) -> None:
+        """All runtimes keep all schedules, and a part of their sum is one message."""
+        weights = list(self._chronicle.weights)
+        for schedule in schedules:
+            known = self.schedule(schedule.id)
+            if known is not None and known.definition == schedule.definition:
+                continue
+            bucket = bucket_of(schedule.id)
+            weights[bucket] += weight_of(schedule) - (0 if known is None else weight_of(known))
+            if weights[bucket] > PART_BYTES_MAX or sum(weights) > SCHEDULES_BYTES_MAX:
+                raise UsageError(
+                    f"expected room for {weight_of(schedule):,} bytes more of schedules on this RabbitMQ, for one of "
+                    f"{schedule.name!r}; all runtimes together have {sum(self._chronicle.weights):,} of the "
+                    f"{SCHEDULES_BYTES_MAX:,} bytes that there may be: give schedules less data, such as an id by "
+                    "which their handler finds the rest, or remove some"
+                )
 
     def _next_change(self) -> int:
         """The number that a change will have, unless another runtime writes one at the same time."""
@@ -59,7 +100,7 @@ class SlotTurn:
 
     def _keep(self, schedule: ScheduleRecord) -> None:
         self._schedules[schedule.id] = schedule
-        self.ops.records.append({"is": "schedule", "schedule": list(schedule)})
+        self.ops.records.append(schedule_record(schedule))
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         if schedule_id in self._schedules:
@@ -74,10 +115,20 @@ class SlotTurn:
         return True
 
     def retire_schedule(self, schedule_id: str) -> None:
-        known = self.schedule(schedule_id)
-        if known is not None:
-            retired, change_no = self._chronicle.retired, known.change_no
-            self.ops.done.append(lambda: retired.update({schedule_id: change_no}))
+        self.ops.records.append({"is": "retracts", "runtime": self._runtime, "ids": [schedule_id]})
+        self.ops.done.append(lambda: self._store.declared.pop(schedule_id, None))
+
+    def forget_runtime(self) -> None:
+        """This runtime ends: what it alone declares rests until it is declared again."""
+        if self._chronicle.runtimes.get(self._runtime):
+            self.ops.records.append({"is": "runtime gone", "runtime": self._runtime})
+            self.ops.done.append(self._store.declared.clear)
+
+    def forget_abandoned(self, before: Instant, batch: int) -> int:
+        """Remove schedules that nobody has declared for long. The leader does."""
+        found = self._chronicle.abandoned(before)[:batch] if self.leads else []
+        self.ops.records += [{"is": "schedule gone", "id": schedule_id} for schedule_id in found]
+        return len(found)
 
     def pause_schedule(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
         known = self.schedule(schedule_id)
@@ -120,7 +171,7 @@ class SlotTurn:
 
     def _note(self, entry: SlotEntry) -> None:
         self._slots[entry.schedule_id, entry.slot] = entry
-        self.ops.records.append({"is": "slot", "slot": asdict(entry)})
+        self.ops.records.append({"is": "slot", "slot": slot_row(entry)})
 
     def _find(self, schedule_id: str, slot: Instant) -> SlotEntry | None:
-        return self._slots.get((schedule_id, slot)) or self._chronicle.find_slot(schedule_id, slot)
+        return self._slots.get((schedule_id, slot)) or self._chronicle.slots.find(schedule_id, slot)

@@ -19,11 +19,11 @@ from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..slots import SLOT_SECONDS_KEPT_MIN
 from ..stores.base import BootRecord, CommitUnknown
 from . import topology, wire
-from .chronicle import Record
 from .deliveries import Copy, Delivery
 from .ledger import message
 from .link import Fetched, Link, LinkLost, Message, Refused, Sent
 from .memory import Newest
+from .records import Record
 from .session import ANSWER_SECONDS_MAX, NOT_FOUND, Seams, Session
 from .turn import Ops, RabbitTurn, redo, undo
 
@@ -55,7 +55,6 @@ class Flight:
 class RabbitStore(Session):
     """See `stores.base.Store`."""
 
-    store_id: str | None = None
     in_memory = False
     is_server = True
     cannot: Collection[str] = CANNOT
@@ -189,10 +188,9 @@ class RabbitStore(Session):
     def _writing(self, wanted: Sequence[Record]) -> Iterator[Future[Any]]:
         """Write into the ledger; then wait, for a while, until the leader has read it and told."""
         read: Future[None] = self._seams.future()
-        by = f"{self._id}-{next(self._sequence)}"
-        self._own[by] = read
-        labels = [f"{by}.{index}" for index in range(len(wanted) - 1)] + [by]
-        yield self._link.send([message({**record, "by": label}) for record, label in zip(wanted, labels, strict=True)])
+        labelled = self._labelled(wanted)
+        self._own[labelled[-1]["by"]] = read
+        yield self._link.send([message(record) for record in labelled])
         with contextlib.suppress(FutureTimeout):
             self._await(read, READ_SECONDS_MAX)
 
@@ -261,7 +259,10 @@ class RabbitStore(Session):
         return self.chronicle.changed_since(since, limit)
 
     def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
-        return self.chronicle.slots_between(schedule_id, start, end)
+        return self.chronicle.slots.between(schedule_id, start, end)
+
+    def is_declared(self, schedule_id: str) -> bool:
+        return self.chronicle.is_declared(schedule_id, beside=self._id)
 
     def boots(self) -> Sequence[BootRecord]:
         return list(self.own_boots.values())
@@ -313,7 +314,7 @@ class RabbitStore(Session):
         for schedule_id in self.chronicle.slots:
             schedule = self.chronicle.schedules.get(schedule_id)
             window = 0.0 if schedule is None else schedule.catch_up_window
-            gone += self.chronicle.forget_slots(schedule_id, before - max(window, SLOT_SECONDS_KEPT_MIN))
+            gone += self.chronicle.slots.forget(schedule_id, before - max(window, SLOT_SECONDS_KEPT_MIN))
         return gone
 
     def _fetch(self, most: int) -> Fetched:

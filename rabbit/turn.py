@@ -17,10 +17,10 @@ from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..stores.base import BootRecord, Deed
 from ..stores.moves import RELEASED, born, deed_of, ending, first_mark, requeued, says_ending
 from . import wire
-from .chronicle import Record
 from .claims import ClaimTurn
 from .deliveries import Delivery, Held
 from .link import Message
+from .records import Record
 from .slots import SlotTurn
 from .steps import move
 from .topology import DEAD, queue_of, route
@@ -84,7 +84,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self.ops = Ops()
         self._store = store
         self._boot = boot
-        self.begin_slots(store.chronicle)
+        self.begin_slots(store.chronicle, store.runtime_id)
         self._pauses: dict[str, bool] = {}
         self.version = store.version
         self.leads = store.leads
@@ -387,13 +387,16 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             deliveries.wish(name, 0)
 
     def forget_boot(self, boot: str) -> bool:
+        self.forget_runtime()
         return self._store.own_boots.pop(boot, None) is not None
 
     def boots(self) -> list[BootRecord]:
         return list(self._store.own_boots.values())
 
     def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
-        return 0 if slots_before is None else self._store.prune_slots(slots_before, batch)
+        if slots_before is None:
+            return 0
+        return self._store.prune_slots(slots_before, batch) + self.forget_abandoned(slots_before, batch)
 
 
 def undo(changes: Sequence[Change]) -> None:

@@ -231,10 +231,13 @@ class Store(Protocol):
     """
 
     address: str
-    store_id: str | None
     in_memory: bool
     is_server: bool
     cannot: Collection[str]
+
+    @property
+    def store_id(self) -> str | None:
+        """See above."""
 
     def open(self) -> None:
         """Open for reading and writing; make or migrate the schema.
@@ -296,6 +299,12 @@ class Store(Protocol):
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         """One schedule."""
+
+    def is_declared(self, schedule_id: str) -> bool:
+        """Whether another runtime that lives has declared a schedule, so that its slots are to fire here too.
+
+        Never on a store where each runtime fires what it has declared itself.
+        """
 
     def change_no(self) -> int:
         """The number of the last change of any schedule; it only rises."""

@@ -372,6 +372,9 @@ class SqliteStore:
             row = reader.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
         return None if row is None else ScheduleRecord._make(row)
 
+    def is_declared(self, schedule_id: str) -> bool:
+        return False
+
     def change_no(self) -> int:
         return int(self._one("select change_no from lamplighter_store"))
 

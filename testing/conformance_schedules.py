@@ -114,6 +114,14 @@ class SchedulePromises(StoreCase):
 
         assert [store.schedule("b"), store.schedule("c")] == [stored[1][0], None]
 
+    def test_what_only_this_runtime_has_declared_is_no_others(self, store: Store) -> None:
+        """Store.is_declared: Whether another runtime that lives has declared a schedule, so that its slots are to fire
+        here too."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule(durable=0)])
+
+        assert [store.is_declared("s"), store.is_declared("t")] == [False, False]
+
     def test_one_declaration_may_name_a_schedule_twice(self, store: Store) -> None:
         """Turn.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of
         each, in order."""

@@ -11,63 +11,10 @@ from lamplighter import StoreUnavailable
 from lamplighter.rabbit import store as store_module
 from lamplighter.rabbit.deliveries import Deliveries
 from lamplighter.rabbit.link import PULSE_SECONDS, Fetched
-from lamplighter.rabbit.session import Seams
 from lamplighter.rabbit.silence import HEARING, SECONDS_MAX, SILENCE_SECONDS_MAX
-from lamplighter.rabbit.store import RabbitStore
 from lamplighter.rabbit.window import LAG_SECONDS
-from lamplighter.testing.rabbit_model import ModelServer
-from lamplighter.testing.rabbit_model_link import ModelLink
 
-STEP_SECONDS = 1.0
-
-
-class World:
-    """A model, its time, and the stores on it. It is the clock, and what they wait at."""
-
-    def __init__(self) -> None:
-        self.server = ModelServer()
-        self.elapsed = 0.0
-        self.given_up: list[tuple[float, str]] = []
-        self._ids = count(1)
-
-    def monotonic(self) -> float:
-        return self.elapsed
-
-    now = monotonic
-
-    def set(self) -> None:
-        """Whoever waits looks by itself."""
-
-    clear = set
-
-    def wait(self, seconds: float) -> None:
-        self.elapsed += min(seconds, STEP_SECONDS)
-        self.server.let_pass(min(seconds, STEP_SECONDS))
-
-    def store(self) -> RabbitStore:
-        link = ModelLink(self.server)
-        end = link.give_up
-
-        def give_up(session: int, reason: str) -> None:
-            self.given_up.append((self.elapsed, reason))
-            end(session, reason)
-
-        link.give_up = give_up  # type: ignore[method-assign]
-        seams = Seams(
-            clock=self, event=lambda: self, future=Future, new_id=lambda: f"{next(self._ids):024}"  # type: ignore[arg-type]
-        )  # fmt: skip
-        store = RabbitStore("amqp://model", link, seams=seams)
-        store.open()
-        return store
-
-    def turn(self, store: RabbitStore) -> bool:
-        """Whether a turn can be had."""
-        try:
-            with store.turn("boot", self.elapsed):
-                return True
-        except StoreUnavailable:
-            self.wait(STEP_SECONDS)
-            return False
+from .model_world import World
 
 
 @pytest.fixture

@@ -1,0 +1,149 @@
+"""Schedules on a RabbitMQ: the leader fires what any living runtime declares, and forgets who has ended."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+
+from lamplighter import Runtime
+from lamplighter.testing import Simulation
+
+MINUTE = 60.0
+
+
+def number_of(runtime: Runtime) -> int:
+    """The number of the simulated process."""
+    return runtime.environment.whereabouts()[1]
+
+
+def declaring(*processes: int, when: str = "* * * * *", catch_up: str = "all") -> Callable[[Runtime], None]:
+    """Have these processes declare the schedule `tick`; all of them handle its jobs."""
+
+    def boot(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("tick", lambda job: None)
+        if number_of(runtime) in processes:
+            runtime.scheduler.add("tick", when, key="tick", catch_up=catch_up)
+
+    return boot
+
+
+def lines_of(simulation: Simulation, *events: str) -> list[dict]:
+    return [line for line in map(json.loads, simulation.log.splitlines()) if line["event"] in events]
+
+
+def fired(simulation: Simulation, name: str = "tick") -> list[float]:
+    """The slots that have fired, in order."""
+    return [line["slot"] for line in lines_of(simulation, "slot.fired", "slot.caught_up") if line["job_name"] == name]
+
+
+def leader_of(simulation: Simulation) -> Runtime:
+    """The runtime that was the last to lead."""
+    boot = lines_of(simulation, "scheduler.leads")[-1]["boot"]
+    return next(runtime for runtime in simulation.runtimes if runtime.living().boot == boot)
+
+
+def other_than(simulation: Simulation, one: Runtime) -> Runtime:
+    return next(runtime for runtime in simulation.runtimes if runtime is not one)
+
+
+def led_by(boot: Callable[[Runtime], None], number: int, **options: object) -> Simulation:
+    """A simulation of two processes in which this one leads."""
+    for seed in range(50):
+        simulation = Simulation(boot, processes=2, store="rabbitmq", seed=seed, **options)  # type: ignore[arg-type]
+        with simulation:
+            simulation.run(seconds=1)
+            leads = number_of(leader_of(simulation)) == number
+        if leads:
+            return Simulation(boot, processes=2, store="rabbitmq", seed=seed, **options)  # type: ignore[arg-type]
+    raise AssertionError(f"process {number} led with none of the seeds")
+
+
+def test_a_leader_that_has_declared_nothing_fires_what_another_declares() -> None:
+    with led_by(declaring(2), 1) as simulation:
+        simulation.run(minutes=5)
+
+        assert len(fired(simulation)) == 5
+
+
+def test_each_schedule_fires_where_two_services_have_one_each() -> None:
+    def boot(runtime: Runtime) -> None:
+        name = f"of-{number_of(runtime)}"
+        runtime.jobs.add_handler(name, lambda job: None)
+        runtime.scheduler.add(name, "* * * * *")
+
+    with Simulation(boot, processes=2, store="rabbitmq") as simulation:
+        simulation.run(minutes=5)
+
+        assert [len(fired(simulation, f"of-{number}")) for number in (1, 2)] == [5, 5]
+
+
+def test_a_schedule_that_is_declared_while_another_runtime_leads_fires_from_then_on() -> None:
+    with led_by(declaring(), 1) as simulation:
+        simulation.run(seconds=90)
+        simulation.runtimes[1].scheduler.add("tick", "* * * * *")
+        simulation.run(minutes=3)
+
+        assert len(fired(simulation)) == 3
+
+
+def test_a_schedule_rests_while_nobody_who_declares_it_lives_and_no_slot_of_it_is_forgotten() -> None:
+    with led_by(declaring(2), 1) as simulation:
+        simulation.run(minutes=2)
+        simulation.runtimes[1].stop()
+        simulation.run(minutes=5)
+        rested = len(fired(simulation))
+        simulation.runtimes[1].start()
+        simulation.run(minutes=2)
+        slots = fired(simulation)
+
+    assert rested == 2
+    assert slots == [slots[0] + MINUTE * number for number in range(9)]
+
+
+def test_what_a_runtime_removes_goes_on_as_long_as_another_declares_it() -> None:
+    with led_by(declaring(1, 2), 1) as simulation:
+        simulation.run(minutes=2)
+        first, second = simulation.runtimes
+        (schedule,) = first.scheduler.list()
+        first.scheduler.remove(schedule.id)
+        simulation.run(minutes=2)
+        went_on = len(fired(simulation))
+        second.scheduler.remove(schedule.id)
+        simulation.run(minutes=2)
+
+        assert (went_on, len(fired(simulation))) == (4, 4)
+
+
+def test_a_change_in_the_code_of_one_of_two_counts_from_when_it_was_declared() -> None:
+    """A rolling deployment: what the old version has declared is what the new one says from then on."""
+    with led_by(declaring(1, 2), 1) as simulation:
+        simulation.run(minutes=2)
+        simulation.runtimes[1].scheduler.add("tick", "*/2 * * * *", key="tick", catch_up="all")
+        simulation.run(minutes=8)
+        slots = fired(simulation)
+
+    assert len(slots) == 2 + 4
+    assert all(slot % (2 * MINUTE) == 0 for slot in slots[2:])
+
+
+def test_the_next_leader_goes_on_with_what_others_declare() -> None:
+    with Simulation(declaring(3), processes=3, store="rabbitmq") as simulation:
+        simulation.run(minutes=2)
+        leader_of(simulation).stop()
+        simulation.run(minutes=3)
+        slots = fired(simulation)
+
+    assert Counter(slots) == Counter(slots[0] + MINUTE * number for number in range(5))
+
+
+def test_explicitly_removed_and_added_again_a_schedule_counts_from_then_on() -> None:
+    with Simulation(declaring(1), store="rabbitmq") as simulation:
+        simulation.run(minutes=2)
+        (schedule,) = simulation.runtime.scheduler.list()
+        simulation.runtime.scheduler.remove(schedule.id)
+        simulation.run(minutes=3)
+        simulation.runtime.scheduler.add("tick", "* * * * *", key="tick", catch_up="all")
+        simulation.run(minutes=1)
+
+        assert len(fired(simulation)) == 3
