@@ -1,19 +1,22 @@
 """`lamplighter migrate`: moves what waits in a SQLite store into a RabbitMQ.
 
-A job is cancelled in the file once the server has confirmed it. A migration that was interrupted is run again: a job
-that it had published and not yet cancelled is then in the server twice, and its handler may be run twice.
+What cannot move is said before anything does. Pauses move first, then schedules, then jobs. A job is cancelled in the
+file once the server has confirmed it. A migration that was interrupted is run again: a job that it had published and
+not yet cancelled is then in the server twice, and its handler may be run twice.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ..checks import not_supported
 from ..environment import Environment, neighbours
 from ..errors import UsageError
 from ..messages.jobs import JobRecord, JobState, NewJob
-from ..stores.base import Store
+from ..messages.schedules import ScheduleRecord
+from ..stores.base import SERVER_SCHEMES, Store
+from ..stores.reading import Reading
 
 JOBS_A_TURN = 500
 BOOT = "migration"
@@ -24,8 +27,8 @@ def add_to(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = subparsers.add_parser(
         "migrate",
         help="move what waits in a SQLite store into a RabbitMQ",
-        description="Moves queued jobs and durable schedules from a SQLite store into a RabbitMQ. Stop every runtime "
-        "on the file first. Ended jobs stay where they are.",
+        description="Moves queued jobs, durable schedules and pauses from a SQLite store into a RabbitMQ. Stop every "
+        "runtime on the file first. Ended jobs stay where they are.",
     )
     parser.add_argument("source", metavar="FILE", help="the SQLite store")
     parser.add_argument("target", metavar="URL", help="amqp://user:password@host/vhost")
@@ -37,23 +40,35 @@ def add_to(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(given: argparse.Namespace) -> int:
     """Migrate; the exit code."""
+    if _is_server(given.source) or not _is_server(given.target):
+        raise UsageError("expected the path of a SQLite store and then an amqp:// URL")
+    # A store that is opened to be written is made where there is none: a path with a typo, say.
+    Reading(given.source).close()
     environment = Environment()
     source, target = _open(environment, given.source), _open(environment, given.target)
-    if source.is_server or not target.is_server:
-        raise UsageError("expected the path of a SQLite store and then an amqp:// URL")
     source.open()
     try:
         _check_idle(source)
+        schedules = [schedule for schedule in source.schedules() if schedule.durable]
+        _check_movable(source, schedules, drop_unique=given.drop_unique)
         target.open()
         try:
-            jobs = _move_jobs(environment, source, target, drop_unique=given.drop_unique)
-            schedules = _move_schedules(environment, source, target)
+            pauses = _move_pauses(environment, source, target)
+            _move_schedules(environment, source, target, schedules)
+            jobs = _move_jobs(environment, source, target)
         finally:
             target.close()
     finally:
         source.close()
-    print(f"moved {jobs} queued jobs and {schedules} durable schedules from {source.address} to {target.address}")
+    print(
+        f"moved {jobs} queued jobs, {len(schedules)} durable schedules and {pauses} pauses from {source.address} to "
+        f"{target.address}"
+    )
     return 0
+
+
+def _is_server(address: str) -> bool:
+    return address.partition("://")[0] in SERVER_SCHEMES
 
 
 def _open(environment: Environment, address: str) -> Store:
@@ -78,37 +93,69 @@ def _check_idle(source: Store) -> None:
         )
 
 
-def _move_jobs(environment: Environment, source: Store, target: Store, *, drop_unique: bool) -> int:
-    clock, moved = environment.clock(), 0
-    while True:
-        jobs = source.list(name=None, state=JobState.QUEUED.value, limit=JOBS_A_TURN, before=None)
-        if not jobs:
-            return moved
-        if not drop_unique and any(job.unique_key is not None for job in jobs):
+def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_unique: bool) -> None:
+    """Refuse what the server cannot keep, while all of it is still in one place.
+
+    Raises:
+        NotSupported: there is such a thing.
+    """
+    if any(schedule.overlap != "allow" for schedule in schedules):
+        raise not_supported("overlap")
+    for job in _queued(source):
+        if job.solo:
+            raise not_supported("overlap")
+        if job.unique_key is not None and not drop_unique:
             raise not_supported("unique")
+
+
+def _queued(source: Store) -> Iterator[JobRecord]:
+    """Every queued job, the newest first."""
+    before: int | None = None
+    while jobs := source.list(name=None, state=JobState.QUEUED.value, limit=JOBS_A_TURN, before=before):
+        yield from jobs
+        before = jobs[-1].no
+
+
+def _move_pauses(environment: Environment, source: Store, target: Store) -> int:
+    """Before the jobs, so that none of them is started that was not to be."""
+    clock, paused = environment.clock(), source.paused()
+    if paused:
+        for store, is_paused in ((target, True), (source, False)):
+            with store.turn(BOOT, clock.now()) as turn:
+                for name in paused:
+                    turn.pause(name, paused=is_paused)
+    return len(paused)
+
+
+def _move_schedules(
+    environment: Environment, source: Store, target: Store, schedules: Sequence[ScheduleRecord]
+) -> None:
+    clock = environment.clock()
+    if not schedules:
+        return
+    with target.turn(BOOT, clock.now()) as turn:
+        for schedule in schedules:
+            # It counts from where the file has accounted for it: what was missed meanwhile is caught up with.
+            turn.now = schedule.accounted_to
+            turn.declare([schedule])
+            turn.account(schedule.id, schedule.accounted_to, schedule.last_slot)
+            if schedule.paused:
+                turn.pause_schedule(schedule.id, paused=True)
+    with source.turn(BOOT, clock.now()) as turn:
+        for schedule in schedules:
+            turn.forget_schedule(schedule.id)
+
+
+def _move_jobs(environment: Environment, source: Store, target: Store) -> int:
+    clock, moved = environment.clock(), 0
+    while jobs := source.list(name=None, state=JobState.QUEUED.value, limit=JOBS_A_TURN, before=None):
         with target.turn(BOOT, clock.now()) as turn:
             turn.insert_many([_new(job) for job in reversed(jobs)])
         with source.turn(BOOT, clock.now()) as turn:
             for job in jobs:
                 turn.cancel(job, f"moved to {target.address}")
         moved += len(jobs)
-
-
-def _move_schedules(environment: Environment, source: Store, target: Store) -> int:
-    clock = environment.clock()
-    durable: Sequence[str] = ()
-    schedules = [schedule for schedule in source.schedules() if schedule.durable]
-    if schedules:
-        with target.turn(BOOT, clock.now()) as turn:
-            turn.declare(schedules)
-            for schedule in schedules:
-                if schedule.paused:
-                    turn.pause_schedule(schedule.id, paused=True)
-        durable = [schedule.id for schedule in schedules]
-        with source.turn(BOOT, clock.now()) as turn:
-            for schedule_id in durable:
-                turn.forget_schedule(schedule_id)
-    return len(durable)
+    return moved
 
 
 def _new(job: JobRecord) -> NewJob:

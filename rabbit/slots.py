@@ -44,6 +44,7 @@ class SlotTurn:
         self._runtime = runtime
         self._schedules: dict[str, ScheduleRecord | None] = {}
         self._slots: dict[tuple[str, Instant], SlotEntry] = {}
+        self._weights = chronicle.weights
         self.skipped: list[Deed] = []
         self._changes = 0
 
@@ -78,7 +79,7 @@ class SlotTurn:
 
     def _check_room(self, schedules: Sequence[ScheduleRecord]) -> None:
         """All runtimes keep all schedules, and a part of their sum is one message."""
-        weights = list(self._chronicle.weights)
+        weights = list(self._weights)
         for schedule in schedules:
             known = self.schedule(schedule.id)
             if known is not None and known.definition == schedule.definition:
@@ -88,10 +89,11 @@ class SlotTurn:
             if weights[bucket] > PART_BYTES_MAX or sum(weights) > SCHEDULES_BYTES_MAX:
                 raise UsageError(
                     f"expected room for {weight_of(schedule):,} bytes more of schedules on this RabbitMQ, for one of "
-                    f"{schedule.name!r}; all runtimes together have {sum(self._chronicle.weights):,} of the "
+                    f"{schedule.name!r}; all runtimes together have {sum(self._weights):,} of the "
                     f"{SCHEDULES_BYTES_MAX:,} bytes that there may be: give schedules less data, such as an id by "
                     "which their handler finds the rest, or remove some"
                 )
+        self._weights = weights
 
     def _next_change(self) -> int:
         """The number that a change will have, unless another runtime writes one at the same time."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -22,7 +24,7 @@ def test_queued_jobs_and_durable_schedules_move_and_run_there(tmp_path: Path, ur
     code = main(["migrate", str(file), url])
 
     assert code == 0
-    assert "moved 4 queued jobs and 1 durable schedules" in capsys.readouterr().out
+    assert "moved 4 queued jobs, 1 durable schedules and 0 pauses" in capsys.readouterr().out
     ran, all_ran = [], threading.Event()
 
     def work(job):
@@ -61,6 +63,67 @@ def test_unique_keys_are_dropped_only_when_told_to(tmp_path: Path, url: str, cap
     assert main(["migrate", str(file), url]) == 2
     assert "there are no unique keys" in capsys.readouterr().err
     assert main(["migrate", "--drop-unique", str(file), url]) == 0
+
+
+def test_a_pause_moves_and_none_of_its_jobs_is_started(tmp_path: Path, url: str) -> None:
+    file, ran, done = tmp_path / "jobs.db", [], threading.Event()
+    with Runtime(file) as old:
+        old.jobs.queue("stopped")
+        old.jobs.queue("open")
+        old.jobs.pause("stopped")
+
+    assert main(["migrate", str(file), url]) == 0
+    with Runtime(url) as new:
+        for name in ("stopped", "open"):
+            new.jobs.add_handler(name, lambda job: (ran.append(job.name), done.set()))
+        assert done.wait(15)
+        assert new.jobs.counts("stopped")["queued"] == 1
+    assert ran == ["open"]
+
+
+def test_a_schedule_goes_on_where_the_file_has_accounted_for_it(tmp_path: Path, url: str) -> None:
+    file = tmp_path / "jobs.db"
+    with Runtime(file) as old:
+        schedule_id = old.scheduler.add("digest", "@yearly", durable=True)
+        before = old.living().store.schedule(schedule_id)
+
+    assert main(["migrate", str(file), url]) == 0
+
+    with Runtime(url) as new:
+        after = new.living().store.schedule(schedule_id)
+        assert after._replace(change_no=0) == before._replace(change_no=0)
+
+
+@pytest.mark.parametrize("what", ["a schedule", "a job of one that has none beside it", "a unique key"])
+def test_what_cannot_move_is_said_before_anything_has_moved(tmp_path: Path, url: str, what: str, capsys) -> None:
+    file = tmp_path / "jobs.db"
+    with Runtime(file) as old:
+        old.jobs.queue("work", unique="k" if what == "a unique key" else None)
+        old.jobs.pause("work")
+        if what == "a schedule":
+            old.scheduler.add("tick", "@yearly", durable=True, overlap="skip")
+    if what == "a job of one that has none beside it":
+        with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute("update lamplighter_jobs set solo = 1")
+
+    assert main(["migrate", str(file), url]) == 2
+
+    assert "RabbitMQ keeps queues" in capsys.readouterr().err
+    with Runtime(file) as old:
+        assert (old.jobs.counts()["queued"], old.living().store.paused()) == (1, ("work",))
+    with Runtime(url) as new:
+        assert (new.scheduler.list(), new.living().store.paused()) == ([], ())
+
+
+def test_a_path_at_which_there_is_no_store_is_said_and_nothing_is_made_there(tmp_path: Path, capsys) -> None:
+    other = tmp_path / "notes.txt"
+    other.write_text("no store")
+
+    codes = [main(["migrate", str(path), "amqp://localhost/"]) for path in (tmp_path / "typo.db", other)]
+
+    assert codes == [2, 2]
+    assert "typo.db" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == [other]
 
 
 @pytest.mark.parametrize("turned", [True, False])
