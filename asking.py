@@ -37,9 +37,11 @@ class Asking:
         if self.remaining() <= 0:
             raise self.gave_up()
         broker = self._life.post.find("broker")
-        if broker is not None and len(broker.mailbox) > self._life.limits.mailbox_messages_max:
+        most = self._life.limits.mailbox_messages_max
+        if broker is not None and broker.behind > most:
+            why = self._life.store_trouble or "the broker is busy"
             raise StoreUnavailable(
-                f"the broker is {len(broker.mailbox)} messages behind, more than mailbox_messages_max; try later",
+                f"{broker.behind} messages wait to be stored, more than mailbox_messages_max={most}: {why}; try later",
                 self._job_ids,
             )
         told = self._life.post.tell("broker", self._make(reply), corr=self._corr)

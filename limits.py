@@ -21,7 +21,7 @@ class Limits:
     Attributes:
         reply_seconds_max: how long a caller waits for the broker before `StoreUnavailable`.
         turn_messages_max: messages of one transaction.
-        mailbox_messages_max: messages waiting for the broker before callers are refused.
+        mailbox_messages_max: messages that wait to be stored before callers are refused at once.
         data_bytes_max: JSON text of a job's data.
         result_bytes_max: JSON text of a job's result.
         error_characters_max: what is kept of a traceback.

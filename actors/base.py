@@ -135,6 +135,11 @@ class RuntimeActor(pykka.ThreadingActor):
         return first is not None and isinstance(first.message, Mail)
 
     @property
+    def behind(self) -> int:
+        """How many messages it has not handled yet."""
+        return len(self.mailbox)
+
+    @property
     def mailbox(self) -> Mailbox:
         """The inbox, as what it is."""
         inbox = self.actor_inbox

@@ -21,7 +21,7 @@ from ..alarms import Alarms
 from ..errors import LamplighterError, StoreError, StoreUnavailable
 from ..expected import ExpectedJobs
 from ..log import Speaker
-from ..messages.jobs import ENDED, JobRecord, Transition
+from ..messages.jobs import ENDED, JobRecord
 from ..messages.mail import (
     Cancel,
     ClockJumped,
@@ -50,22 +50,19 @@ from ..messages.mail import (
     Up,
     Wake,
 )
-from ..messages.outcomes import Outcome, OutcomeKind
 from ..neighbours import Neighbours
 from ..replies import BrokerLost, answer, answer_all, reply_of
 from ..stores.base import CommitUnknown, Store
 from ..stores.hints import Hints
 from ..stores.presence import Presence
 from ..turns import boots, claims, hosts, slots
+from ..turns.kept import given_up, still_wanted
 from ..turns.retention import Retention
-from ..turns.step import Desk, Memory, Out, Step, line_of, names_job
+from ..turns.step import Desk, Memory, Out, Step, log_lines
 from .base import ActorContext, RuntimeActor
 
 RETRY_SECONDS = 0.1
 """Between a turn that the store refused and the next try; BEGIN itself has waited for the lock before."""
-
-UNSTORABLE = "its ending could not be stored"
-"""Why a job fails whose own ending made the turn fail. A failure that cannot be stored either is not tried again."""
 
 
 class JobBroker(RuntimeActor):
@@ -139,8 +136,13 @@ class JobBroker(RuntimeActor):
 
     def on_down(self) -> None:
         """Whoever still waits for an answer asks the next incarnation; ids make that harmless."""
-        for mail in self._pending:
-            self.on_lost(mail, read=True)
+        for place, mail in enumerate(self._pending):
+            self.on_lost(mail, read=place < self.context.limits.turn_messages_max)
+
+    @property
+    def behind(self) -> int:
+        """How many messages wait to be stored."""
+        return len(self._pending) + len(self.mailbox)
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
         """Only what a broker has read may have killed it."""
@@ -151,16 +153,19 @@ class JobBroker(RuntimeActor):
     def receive(self, mail: Mail) -> None:
         # Hosts that were answered together ask again together, and one turn for all costs little more than for one.
         self.mailbox.gather(self._askers - 1)
-        batch = [*self._pending, mail, *self.take_more(self.context.limits.turn_messages_max)]
-        self._pending = batch
-        looks = [m.body for m in batch if isinstance(m.body, Look)]
+        limits = self.context.limits
+        # While the store is away, all is taken in, so that what need not be kept can leave.
+        most = limits.turn_messages_max if self._waiting_since is None else limits.mailbox_messages_max
+        came = [mail, *self.take_more(most)]
         # A hint in a mixed batch counts too: under load there is no other.
-        self._neighbours.heed(looks)
-        only_looks = self._recovered and len(looks) == len(batch)
+        self._neighbours.heed(m.body for m in came if isinstance(m.body, Look))
+        self._pending += came
+        batch = self._pending[: limits.turn_messages_max]
+        only_looks = self._recovered and all(isinstance(m.body, Look) for m in batch)
         if self._neighbours.look() or not only_looks or self._is_worth_a_turn():
             self._take_turn(batch)
             return
-        self._pending = []
+        self._handled(batch)
         self._store_is_back()
         # No turn has seen what others have committed meanwhile, so what was known of them may be old.
         self._desk.forget_dues()
@@ -169,33 +174,34 @@ class JobBroker(RuntimeActor):
     # --- a turn ---------------------------------------------------------------------------------------------
 
     def _take_turn(self, batch: list[Mail]) -> None:
-        first = not self._recovered
+        first, is_back = not self._recovered, True
         try:
             out = self._commit(batch)
         except StoreUnavailable as error:
             self._wait_for_store(error)
             return
         except Exception:
-            self._one_by_one(batch)
+            is_back = self._one_by_one(batch)
         else:
             self._let_out(out)
-            self._pending = []
+            self._handled(batch)
         if first:
             # The predecessor may have died between a commit and telling who waited for it.
             self._wake_the_ended()
-        self._store_is_back()
+        if is_back:
+            self._store_is_back()
         self._set_alarms()
 
-    def _one_by_one(self, batch: list[Mail]) -> None:
-        """The turn failed and was rolled back. Only the message that fails alone is refused."""
-        waiting = deque(one for mail in batch for one in claims.one_by_one(mail))
+    def _one_by_one(self, batch: list[Mail]) -> bool:
+        """The turn failed and was rolled back. Only the message that fails alone is refused. False: the store went."""
+        waiting, rest = deque(one for mail in batch for one in claims.one_by_one(mail)), self._pending[len(batch) :]
         while waiting:
             try:
                 out = self._commit([waiting[0]])
             except StoreUnavailable as error:
-                self._pending = list(waiting)
+                self._pending = [*waiting, *rest]
                 self._wait_for_store(error)
-                return
+                return False
             except Exception as error:
                 instead = self._refuse(waiting.popleft(), error)
                 if instead is not None:
@@ -203,7 +209,8 @@ class JobBroker(RuntimeActor):
             else:
                 self._let_out(out)
                 waiting.popleft()
-        self._pending = []
+        self._handled(batch)
+        return True
 
     def _refuse(self, mail: Mail, error: Exception) -> Mail | None:
         """Say that a message could not be carried out. What is to be tried instead of it, if anything is."""
@@ -217,11 +224,7 @@ class JobBroker(RuntimeActor):
             answer(reply, None, LamplighterError(f"{kind} could not be carried out: {error!r}"))
         if isinstance(mail.body, Housekeep):
             self._retention.put_off()
-        if isinstance(mail.body, Ended) and mail.body.endings[0].outcome.reason != UNSTORABLE:
-            failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
-            ending = mail.body.endings[0]._replace(outcome=failed)
-            return mail._replace(body=mail.body._replace(endings=(ending,)))
-        return None
+        return claims.failed_instead(mail, error)
 
     def _commit(self, batch: list[Mail]) -> Out:
         out = Out()
@@ -259,7 +262,7 @@ class JobBroker(RuntimeActor):
         for kind, mails in groupby(batch, lambda mail: type(mail.body)):
             steps = [(Step(desk, turn, itself.out, self.speaker_of(mail)), mail.body) for mail in mails]
             if kind is Queue and len(steps) > 1:
-                hosts.queue_together([(step, body) for step, body in steps if not _given_up(body)])
+                hosts.queue_together([(step, body) for step, body in steps if not given_up(body)])
                 continue
             for step, body in steps:
                 self._apply(step, body)
@@ -279,7 +282,7 @@ class JobBroker(RuntimeActor):
         step.out.after.append(lambda: self._memory.heeded(delta))
 
     def _apply(self, step: Step, body: Any) -> None:
-        if _given_up(body):
+        if given_up(body):
             return
         reply = reply_of(body)
         try:
@@ -351,7 +354,7 @@ class JobBroker(RuntimeActor):
                     room.held.pop(key, None)
         for after in out.after:
             after()
-        self._log(out)
+        log_lines(self.context.log, out)
         self._memory.told = out.did or self._memory.told
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
@@ -367,17 +370,6 @@ class JobBroker(RuntimeActor):
         if ended:
             self._wake_waiters(ended)
         self._neighbours.hint(out)
-
-    def _log(self, out: Out) -> None:
-        emit, emit_made = self.context.log.emit, self.context.log.emit_made
-        for event, speaker, said in out.lines:
-            match said:
-                case Transition():
-                    emit_made(event, speaker, partial(line_of, said))
-                case JobRecord():
-                    emit_made(event, speaker, partial(names_job, said))
-                case fields:
-                    emit(event, speaker, **fields)
 
     # --- waiting --------------------------------------------------------------------------------------------
 
@@ -439,18 +431,18 @@ class JobBroker(RuntimeActor):
         if first:
             event = "store.waiting" if locked else "store.unavailable"
             self.say(event, store=self._store.address, waited=waited, reason=str(error))
-        self._pending = [m for m in self._pending if not (_given_up(m.body) or isinstance(m.body, Look))]
+        self._pending = still_wanted(self._pending)
         self._alarms.after("retry", RETRY_SECONDS, Look())
 
+    def _handled(self, batch: list[Mail]) -> None:
+        """A batch is done with. What was kept beside it is next."""
+        self._pending = self._pending[len(batch) :]
+        if self._pending:
+            self.tell(self.name, Look())
+
     def _store_is_back(self) -> None:
-        if self._waiting_since is not None and not self._pending:
+        if self._waiting_since is not None:
             waited = round(self.context.clock.monotonic() - self._waiting_since, 3)
             self._waiting_since = None
             self._store_is_down(None)
             self.say("store.available", store=self._store.address, waited=waited)
-
-
-def _given_up(body: object) -> bool:
-    """Whether the sender of a message waits for its answer no longer; the message is then skipped."""
-    reply = reply_of(body)
-    return reply is not None and reply.cancelled()

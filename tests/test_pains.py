@@ -239,6 +239,7 @@ def test_pain_12_all_goes_on_by_itself_when_the_store_is_back(runtime, recorder,
     other.execute("begin immediate")
     with pytest.raises(StoreUnavailable):
         rt.jobs.queue("work")
+    recorder.until(lambda: recorder.of("store.waiting") or recorder.of("store.unavailable"), "the broker to wait")
     other.execute("rollback")
     other.close()
 

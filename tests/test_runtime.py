@@ -280,9 +280,9 @@ def test_who_asks_as_the_runtime_stops_is_told_so_and_not_kept_waiting(runtime):
     rt.stop()
 
     with pytest.raises(StoreUnavailable, match="the runtime was stopped") as by_thread:
-        life.ask(lambda reply: Queue(jobs=(new_job("late"),), reply=reply), job_id="late")
+        life.ask(lambda reply: Queue(jobs=(new_job("late"),), reply=reply), job_ids=["late"])
     with pytest.raises(StoreUnavailable, match="the runtime was stopped"):
-        asyncio.run(life.ask_async(lambda reply: Queue(jobs=(new_job("late"),), reply=reply), job_id="late"))
+        asyncio.run(life.ask_async(lambda reply: Queue(jobs=(new_job("late"),), reply=reply), job_ids=["late"]))
 
     assert by_thread.value.job_id == "late"
 

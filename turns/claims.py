@@ -10,6 +10,9 @@ from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.base import Want
 from .step import Key, Room, Step, is_current
 
+UNSTORABLE = "its ending could not be stored"
+"""Why a job fails whose own ending made the turn fail. A failure that cannot be stored either is not tried again."""
+
 
 def claim(step: Step) -> None:
     """Claim what free lanes can take, and a few more where jobs are short."""
@@ -83,6 +86,15 @@ def one_by_one(mail: Mail) -> Iterator[Mail]:
         return
     for ending in mail.body.endings:
         yield mail._replace(body=mail.body._replace(endings=(ending,)))
+
+
+def failed_instead(mail: Mail, error: Exception) -> Mail | None:
+    """An ending that could not be stored, as the failure of its job; None if it is none, or was tried before."""
+    if not isinstance(mail.body, Ended) or mail.body.endings[0].outcome.reason == UNSTORABLE:
+        return None
+    failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
+    ending = mail.body.endings[0]._replace(outcome=failed)
+    return mail._replace(body=mail.body._replace(endings=(ending,)))
 
 
 def _defer(step: Step, job: JobRecord, ending: Ending) -> None:

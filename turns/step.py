@@ -10,12 +10,13 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..codec import digest
 from ..lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
 from ..limits import Limits
-from ..log import Speaker
+from ..log import Log, Speaker
 from ..messages.jobs import Instant, JobRecord, JobState, Seconds, Transition
 from ..messages.mail import Expect, Reply, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
@@ -230,6 +231,18 @@ class Step(NamedTuple):
         """Say that an attempt which had lost its claim tried to end the job."""
         line = {**names_job(job), "claim_no": claim_no, "outcome": outcome}
         self.say("job.fenced", corr=job.corr, **line, claim_no_now=job.claim_no, state=job.state, why=job.reason)
+
+
+def log_lines(log: Log, out: Out) -> None:
+    """Say what a turn has to say, now that it is committed."""
+    for event, speaker, said in out.lines:
+        match said:
+            case Transition():
+                log.emit_made(event, speaker, partial(line_of, said))
+            case JobRecord():
+                log.emit_made(event, speaker, partial(names_job, said))
+            case fields:
+                log.emit(event, speaker, **fields)
 
 
 def names_job(job: JobRecord) -> dict[str, Any]:

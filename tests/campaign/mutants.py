@@ -235,6 +235,16 @@ MUTANTS = (
     Mutant(LIMITS, "a claim looks at each priority at which something waits", "stores/due.py",
            "        if tried == PRIORITIES_MAX:", "        if False:",
            test="tests/test_due.py::test_jobs_that_wait_at_many_priorities_cost_the_others_nothing"),
+    Mutant(LIMITS, "what waits for a store that is away is not counted", "actors/broker.py",
+           "        return len(self._pending) + len(self.mailbox)", "        return len(self.mailbox)",
+           test="tests/test_kept_mail.py::"
+           "test_while_the_store_is_away_callers_are_refused_at_once_beyond_a_bound"),
+    Mutant(LIMITS, "progress reports are not merged while the store is away", "turns/kept.py",
+           "            return Progressed, body.key", "            return None",
+           test="tests/test_kept_mail.py::test_a_night_of_progress_reports_is_kept_as_the_last_one"),
+    Mutant(TURN, "mail that was kept beside a full turn is dropped", "actors/broker.py",
+           "        self._pending = self._pending[len(batch) :]\n        if", "        self._pending = []\n        if",
+           test="tests/test_kept_mail.py::test_what_was_kept_is_stored_in_turns_of_their_size"),
 )  # fmt: skip
 
 

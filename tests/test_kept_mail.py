@@ -1,0 +1,177 @@
+"""Mail that waits while the store cannot be written: what of it is kept, and how much."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from lamplighter import StoreUnavailable
+from lamplighter.environment import Environment, thread_reply
+from lamplighter.failpoints import Failpoints
+from lamplighter.messages.jobs import Claim, JobRecord
+from lamplighter.messages.mail import ClockJumped, Ended, Ending, Expect, Look, Mail, Pause, Progressed, Queue, Tick, Up
+from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
+from lamplighter.messages.slots import Accounting
+from lamplighter.testing.conformance_kit import new
+from lamplighter.turns.kept import still_wanted
+
+KEPT_MAX = 5
+
+
+def mails(*bodies):
+    return [Mail(n, None, None, 0.0, body) for n, body in enumerate(bodies)]
+
+
+def wanted(*bodies):
+    return [mail.body for mail in still_wanted(mails(*bodies))]
+
+
+def ended(*claim_nos):
+    job = JobRecord(1, "a", "work", "null", "running", 0, 0.0, 0.0, "a")
+    outcome = Outcome(kind=OutcomeKind.SUCCEEDED)
+    return Ended("work", tuple(Ending(Claim(job._replace(claim_no=no)), outcome, Policy()) for no in claim_nos))
+
+
+def up(name, lanes):
+    return Up(name, 1, lanes, 0, None, None, (), 0)
+
+
+def tick(schedule_id, to):
+    return Tick(schedule_id, 1, Accounting((), (), to))
+
+
+def pause(*, given_up):
+    reply = thread_reply()
+    if given_up:
+        with pytest.raises(TimeoutError):
+            reply.wait(0)
+    return Pause("work", True, reply)
+
+
+def test_of_what_only_the_last_word_counts_the_last_is_kept():
+    first = [Progressed((1, 1), "1"), tick("s", 1.0), up("a", 1), Expect("j", None, 1.0), ClockJumped()]
+    last = [Progressed((1, 1), "2"), tick("s", 2.0), up("a", 2), Expect("j", None, 2.0), ClockJumped()]
+    others = [Progressed((1, 2), "1"), tick("t", 1.0), up("b", 1), Expect("k", None, 1.0)]
+
+    assert wanted(*first, *others, *last) == [*others, *last]
+
+
+def test_an_ending_is_kept_once_however_often_it_is_told():
+    assert wanted(ended(1, 2), ended(3), ended(1), ended(2, 3)) == [ended(1), ended(2, 3)]
+
+
+def test_who_has_given_up_is_not_answered_and_looks_are_not_kept():
+    waits = pause(given_up=False)
+
+    assert wanted(pause(given_up=True), Look(), waits, Look(foreign=True)) == [waits]
+
+
+# --- in a runtime --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bounded(runtime):
+    """A runtime that keeps few messages, whose callers wait long."""
+    return runtime(mailbox_messages_max=KEPT_MAX, busy_seconds_max=0.02, reply_seconds_max=30)
+
+
+def broker_of(runtime):
+    """Its broker, once it has answered."""
+    runtime.jobs.resume("nothing")
+    return runtime.life.post.find("broker")
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Hold SQLite's write lock as a host with an open transaction does."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        yield
+
+
+def refusal(call):
+    """What a call is refused with; it must not wait."""
+    with pytest.raises(StoreUnavailable, match=r"mailbox_messages_max=5: .*locked") as caught:
+        call()
+    return caught.value
+
+
+def test_while_the_store_is_away_callers_are_refused_at_once_beyond_a_bound(bounded, recorder, tmp_path):
+    jobs, go, refused = bounded.jobs, threading.Event(), []
+
+    @jobs.handler("work")
+    def work(job):
+        go.wait(30)
+        refused.append(refusal(lambda: job.queue("mail")))
+
+    working = jobs.queue("work")
+    recorder.wait_for("job.started")
+    accepted = {f"j{n}": thread_reply() for n in range(KEPT_MAX + 1)}
+    with locked(tmp_path / "jobs.db"):
+        for job_id, reply in accepted.items():
+            bounded.life.post.tell("broker", Queue((new(job_id, name="mail"),), reply))
+        recorder.until(lambda: bounded.life.store_trouble, "the broker to wait for the store")
+        refused.append(refusal(lambda: jobs.queue("mail")))
+        refused.append(refusal(lambda: jobs.queue_many([("mail", 1)])))
+        refused.append(refusal(lambda: asyncio.run(jobs.aqueue("mail"))))
+        go.set()
+        recorder.until(lambda: len(refused) == 4, "the handler to be refused")
+    stored = [record.id for reply in accepted.values() for record, _ in reply.wait(30)]
+
+    assert stored == list(accepted)
+    assert all(error.job_id for error in refused)
+    jobs.join(working, timeout=10)
+    assert jobs.counts("mail")["queued"] == len(accepted)
+
+
+def test_a_night_of_progress_reports_is_kept_as_the_last_one(bounded, recorder, tmp_path):
+    broker, key = broker_of(bounded), (99, 1)
+
+    with locked(tmp_path / "jobs.db"):
+        for n in range(1_000):
+            bounded.life.post.tell("broker", Progressed(key, str(n)))
+        recorder.until(lambda: broker.behind <= 1, "the reports to be merged")
+
+
+def test_the_mail_of_callers_who_have_given_up_leaves(runtime, recorder, tmp_path):
+    rt = runtime(reply_seconds_max=0.2, busy_seconds_max=0.02)
+    broker = broker_of(rt)
+
+    with locked(tmp_path / "jobs.db"):
+        with ThreadPoolExecutor(20) as pool:
+            calls = [pool.submit(rt.jobs.queue, "mail", n) for n in range(20)]
+        assert all(isinstance(call.exception(), StoreUnavailable) for call in calls)
+        recorder.until(lambda: broker.behind == 0, "their mail to leave")
+
+    recorder.wait_for("store.available")
+    assert rt.jobs.counts("mail")["queued"] == 0
+
+
+class Commits(Failpoints):
+    """Counts the turns that are committed."""
+
+    count = 0
+
+    def at(self, point, about=None):
+        self.count += point == "store.turn.committed"
+
+
+def test_what_was_kept_is_stored_in_turns_of_their_size(runtime, recorder, tmp_path):
+    commits = Commits()
+    rt = runtime(turn_messages_max=3, busy_seconds_max=0.02, environment=Environment(failpoints=commits))
+    broker_of(rt)
+    replies = {f"j{n}": thread_reply() for n in range(30)}
+
+    with locked(tmp_path / "jobs.db"):
+        for job_id, reply in replies.items():
+            rt.life.post.tell("broker", Queue((new(job_id, name="mail"),), reply))
+        recorder.until(lambda: rt.life.store_trouble, "the broker to wait for the store")
+        before = commits.count
+    stored = [record for reply in replies.values() for record, _ in reply.wait(30)]
+
+    assert [record.id for record in stored] == list(replies)
+    assert commits.count - before >= 10
