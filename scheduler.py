@@ -14,7 +14,7 @@ from .cron import Rule, parse_when
 from .errors import UnknownSchedule, UsageError
 from .job import Job
 from .log import current_corr
-from .messages.jobs import NewJob, Seconds
+from .messages.jobs import Instant, NewJob, Seconds
 from .messages.mail import Forget, PauseSchedule, Queue, Retire
 from .messages.schedules import ScheduleRecord, SlotEntry
 from .slots import check_catch_up, schedule_id
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 EXPLAINED_SLOTS_MAX = 10_000
 """How many slots one `explain` tells."""
+
+UNKNOWN = "it was accounted for before what this runtime remembers: the log says what became of it"
+"""Why nothing can be said of a slot."""
 
 When = str | timedelta | datetime
 
@@ -54,8 +57,9 @@ class SlotStory:
     """What became, or will become, of a slot, or of a range of them.
 
     Attributes:
-        outcome: `fired`, `late`, `caught_up`, `skipped`, or `due` for what is still to come.
-        last, count: the end of a range of skipped slots and how many they are.
+        outcome: `fired`, `late`, `caught_up`, `skipped`, `due` for what is still to come, or `unknown` for what was
+            accounted for so long ago that the store does not remember how.
+        last, count: the end of a range of skipped or unknown slots and how many they are.
     """
 
     slot: datetime
@@ -196,7 +200,7 @@ class Scheduler:
         first, last = check_instant(start, "start"), check_instant(end, "end")
         life = self._runtime.living()
         stored = life.store.slots(schedule_id, first, last)
-        stories = [_told(entry) for entry in stored]
+        stories = [*_forgotten(record, stored, first, last, life.store.slots_since(schedule_id)), *map(_told, stored)]
         accounted = max(record.accounted_to, math.nextafter(first, -math.inf))
         # Stored since the schedule was read, or in a future that the clock has come back from.
         ahead = [entry for entry in stored if entry.last > accounted]
@@ -308,6 +312,24 @@ def _told(entry: SlotEntry) -> SlotStory:
         slot=_time(entry.slot), outcome=entry.outcome, reason=entry.reason, job_id=entry.job_id,
         last=_time(entry.last), count=entry.count,
     )  # fmt: skip
+
+
+def _forgotten(
+    record: ScheduleRecord, stored: Sequence[SlotEntry], first: Instant, end: Instant, since: Instant
+) -> Iterator[SlotStory]:
+    """The slots in [first, end) that were accounted for, and of which the store does not remember how."""
+    known_from = min(since, record.accounted_to, *(math.nextafter(at, -math.inf) for at in (end, *_begin(stored))))
+    start, rule = max(record.changed_at, math.nextafter(first, -math.inf)), _rule(record)
+    count = rule.count(start, known_from) if start < known_from else 0
+    if count:
+        slot, last = next(rule.between(start, known_from)).slot, rule.latest(known_from, 1, start)[0].slot
+        yield SlotStory(
+            slot=_time(slot), outcome="unknown", reason=UNKNOWN, job_id=None, last=_time(last), count=count,
+        )  # fmt: skip
+
+
+def _begin(stored: Sequence[SlotEntry]) -> tuple[Instant, ...]:
+    return (stored[0].slot,) if stored else ()
 
 
 def _time(instant: float) -> datetime:

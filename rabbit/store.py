@@ -261,6 +261,9 @@ class RabbitStore(Session):
     def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
         return self.chronicle.slots.between(schedule_id, start, end)
 
+    def slots_since(self, schedule_id: str) -> Instant:
+        return self.chronicle.slots.since(schedule_id)
+
     def is_declared(self, schedule_id: str) -> bool:
         return self.chronicle.is_declared(schedule_id, beside=self._id)
 

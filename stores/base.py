@@ -315,6 +315,9 @@ class Store(Protocol):
     def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
         """What became of the slots in [start, end), in order."""
 
+    def slots_since(self, schedule_id: str) -> Instant:
+        """What became of each later slot is remembered, as far as it is accounted for; of earlier ones, of some."""
+
     def boots(self) -> Sequence[BootRecord]:
         """Every boot on the store, living or not."""
 

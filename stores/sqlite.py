@@ -372,6 +372,9 @@ class SqliteStore:
             row = reader.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
         return None if row is None else ScheduleRecord._make(row)
 
+    def slots_since(self, schedule_id: str) -> Instant:
+        return 0.0
+
     def is_declared(self, schedule_id: str) -> bool:
         return False
 

@@ -224,6 +224,15 @@ class SchedulePromises(StoreCase):
         assert [slot.slot for slot in store.slots("s", NOW, NOW + 120)] == [NOW, NOW + 60]
         assert list(store.slots("t", NOW, NOW + 120)) == []
 
+    def test_what_became_of_slots_is_remembered_since_they_are_the_schedules_own(self, store: Store) -> None:
+        """Store.slots_since: What became of each later slot is remembered, as far as it is accounted for."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule()])
+        with store.turn("b", NOW + 60) as turn:
+            turn.fire(entry(NOW + 60, "s-1"), new("s-1"))
+
+        assert store.slots_since("s") <= NOW
+
     def test_old_slots_are_pruned_and_counted_with_the_rest(self, store: Store) -> None:
         """Turn.prune: Remove at most a batch of ended jobs and, unless None, of slots; say how many."""
         with store.turn("b", NOW) as turn:

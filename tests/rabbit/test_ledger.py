@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from lamplighter import UsageError
-from lamplighter.rabbit import ledger, slots, topology
+from lamplighter.messages.schedules import SlotEntry
+from lamplighter.rabbit import ledger, slots, sums, topology
 from lamplighter.rabbit.ledger import SILENT_LOOKS_MAX
 from lamplighter.rabbit.link import PULSE_SECONDS, Message
 from lamplighter.rabbit.store import RabbitStore
-from lamplighter.testing.conformance_kit import NOW, a_schedule
+from lamplighter.testing.conformance_kit import NOW, a_schedule, new
 
 from .model_world import World
 
@@ -196,6 +197,56 @@ def test_of_a_sum_what_makes_no_sense_is_passed_over_and_the_rest_holds(world: W
 
     assert "good" in ids_of(after)
     assert after.paused() == ("work",)
+
+
+# --- what became of slots -----------------------------------------------------------------------------------
+
+
+def fire(store: RabbitStore, *numbers: int) -> None:
+    """Have slots fire, a second apart."""
+    for number in numbers:
+        slot = NOW + number
+        entry = SlotEntry(schedule_id="s", slot=slot, last=slot, count=1, outcome="fired", reason=None, job_id="j")
+        with store.turn("b", slot) as turn:
+            turn.fire(entry, new(f"s-{number}"))
+            turn.account("s", slot, slot)
+
+
+def slots_of(store: RabbitStore) -> list[float]:
+    return [entry.slot - NOW for entry in store.slots("s", NOW, NOW + 9_999)]
+
+
+def test_what_became_of_slots_is_known_to_those_who_start_later(world: World) -> None:
+    first = started(world)
+    declare(first, a_schedule())
+    fire(first, 1, 2, 3)
+    second = started(world)
+    fire(first, 4)
+    world.let_pass(1.0)
+    died(world, first)
+    died(world, second)
+    third = started(world)
+
+    assert [slots_of(store) for store in (second, third)] == [[1, 2, 3, 4], [1, 2, 3, 4]]
+    assert third.slots_since("s") <= NOW
+
+
+def test_of_many_slots_the_newest_are_told_and_since_when_these_are_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sums, "SLOTS_TOLD_MAX", 5)
+    first = started(world)
+    declare(first, a_schedule())
+    fire(first, *range(1, 9))
+    second = started(world)
+    told = slots_of(second), second.slots_since("s")
+    world.server.cut(world.server.links[0])
+    while not world.turn(first):
+        pass
+
+    assert told == ([4, 5, 6, 7, 8], NOW + 3)
+    # What it remembers is more than what it was told again by the next leader.
+    assert (slots_of(first), first.slots_since("s")) == ([1, 2, 3, 4, 5, 6, 7, 8], 0.0)
 
 
 # --- other versions -----------------------------------------------------------------------------------------

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 
+import pytest
 from lamplighter import Runtime
+from lamplighter.rabbit import sums
 from lamplighter.testing import Simulation
+from lamplighter.testing.simulation import START
 
 MINUTE = 60.0
 
@@ -125,6 +129,29 @@ def test_a_change_in_the_code_of_one_of_two_counts_from_when_it_was_declared() -
 
     assert len(slots) == 2 + 4
     assert all(slot % (2 * MINUTE) == 0 for slot in slots[2:])
+
+
+def test_explain_says_of_no_slot_what_is_not_so_however_little_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums, "SLOTS_TOLD_MAX", 2)
+
+    with Simulation(declaring(1, 2), processes=2, store="rabbitmq") as simulation:
+        simulation.run(minutes=6)
+        begin, now = START + timedelta(minutes=1), simulation.now
+        for runtime in simulation.runtimes:
+            runtime.stop()
+        # Whoever leads anew writes a sum of what it has found.
+        simulation.runtime.start()
+        simulation.run(seconds=1)
+        simulation.runtime.stop()
+        simulation.runtime.start()
+        (schedule,) = simulation.runtime.scheduler.list()
+        stories = simulation.runtime.scheduler.explain(schedule.id, begin, now)
+
+    assert [(one.slot, one.outcome, one.count) for one in stories] == [
+        (begin, "unknown", 4),
+        *((begin + timedelta(minutes=number), "fired", 1) for number in (4, 5)),
+    ]
+    assert stories[0].last == begin + timedelta(minutes=3)
 
 
 def test_the_next_leader_goes_on_with_what_others_declare() -> None:
