@@ -225,7 +225,7 @@ class SchedulePromises(StoreCase):
         assert list(store.slots("t", NOW, NOW + 120)) == []
 
     def test_what_became_of_slots_is_remembered_since_they_are_the_schedules_own(self, store: Store) -> None:
-        """Store.slots_since: What became of each later slot is remembered, as far as it is accounted for."""
+        """Store.slots_since: What became of each later slot is remembered, as far as it is accounted for"""
         with store.turn("b", NOW) as turn:
             turn.declare([a_schedule()])
         with store.turn("b", NOW + 60) as turn:
