@@ -41,7 +41,8 @@ class Runtime:
     """An embedded job runtime.
 
     Args:
-        store: a path, "sqlite:///path", ":memory:", or the address of a RabbitMQ, "amqp://user:password@host/vhost".
+        store: a path, "sqlite:///path", ":memory:", or the address of a RabbitMQ, "amqp://user:password@host/vhost". A
+            relative path, and links on the way, are followed once: now.
         durability: `full` survives a power cut; `os` a killed process.
         logger: a structlog logger; otherwise the host's structlog if it is configured, otherwise the standard logger
             `lamplighter`.
@@ -71,7 +72,11 @@ class Runtime:
         self._address = _address(store)
         self._durability = durability
         self.environment = environment or Environment()
-        self.cannot = self._store().cannot
+        named = self._store()
+        self.cannot = named.cannot
+        if not (named.is_server or named.in_memory):
+            # From now on: the host may change its folder, and where a link leads, before the next start.
+            self._address = named.address
         self.registry = Registry()
         self.jobs = Jobs(self)
         self.scheduler = Scheduler(self)
@@ -79,6 +84,7 @@ class Runtime:
         self._on_failure = on_failure
         self._subscriptions: list[Subscription] = []
         self._life: Life | None = None
+        self._forked_in: int | None = None
         self._failure: RuntimeFailed | None = None
         self._lock = threading.RLock()
         self._ended = self.environment.event()
@@ -96,7 +102,7 @@ class Runtime:
         with self._lock:
             if self.life is not None:
                 return self
-            self._failure = None
+            self._failure = self._forked_in = None
             life = Life(
                 store=self._store(),
                 environment=self.environment,
@@ -228,7 +234,8 @@ class Runtime:
         life = self._life
         if life is not None and life.pid != os.getpid():
             _left_behind.append(life)
-            self._life = life = None
+            self._life, self._forked_in = None, os.getpid()
+            return None
         return life
 
     def living(self) -> Life:
@@ -237,13 +244,12 @@ class Runtime:
         Raises:
             NotStarted: none does.
         """
-        known, life = self._life, self.life
+        life = self.life
         if life is not None:
             return life
-        inherited = known is not None and known.pid != os.getpid()
         if self._failure is not None:
             raise NotStarted(f"the runtime has failed: {self._failure}; see health()")
-        if inherited or any(left.store.address == self._address for left in _left_behind):
+        if self._forked_in == os.getpid():
             raise NotStarted(
                 "this runtime was started in another process, before a fork; "
                 f"call start() in this one (pid {os.getpid()})"

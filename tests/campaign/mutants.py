@@ -245,6 +245,9 @@ MUTANTS = (
     Mutant(TURN, "mail that was kept beside a full turn is dropped", "actors/broker.py",
            "        self._pending = self._pending[len(batch) :]\n        if", "        self._pending = []\n        if",
            test="tests/test_kept_mail.py::test_what_was_kept_is_stored_in_turns_of_their_size"),
+    Mutant(LIMITS, "a relative path is another file in another folder", "runtime.py",
+           "            self._address = named.address\n", "            pass\n",
+           test="tests/test_address.py::test_a_relative_path_is_the_same_file_at_every_start"),
 )  # fmt: skip
 
 
