@@ -409,14 +409,14 @@ class SqliteStore:
     # --- in the host's own transaction ----------------------------------------------------------------------
 
     def queue_on(self, connection: Any, job: NewJob) -> tuple[JobRecord, bool]:
-        with self._translated():
-            return host.queue_on(host.same_file(connection, self.address), job)
+        with self._translated(), host.cursor_of(connection, self.address) as cursor:
+            return host.queue_on(cursor, job)
 
     def finish_on(
         self, connection: Any, job_id: str, no: int | None, claim_no: int | None, result: str | None, now: Instant
     ) -> bool:
-        with self._translated():
-            return host.finish_on(host.same_file(connection, self.address), job_id, no, claim_no, result, now)
+        with self._translated(), host.cursor_of(connection, self.address) as cursor:
+            return host.finish_on(cursor, job_id, no, claim_no, result, now)
 
 
 def connect_to_file(address: str) -> sqlite3.Connection:

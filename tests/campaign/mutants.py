@@ -248,6 +248,12 @@ MUTANTS = (
     Mutant(LIMITS, "a relative path is another file in another folder", "runtime.py",
            "            self._address = named.address\n", "            pass\n",
            test="tests/test_address.py::test_a_relative_path_is_the_same_file_at_every_start"),
+    Mutant(TURN, "a savepoint that may commit by itself is trusted", "stores/host.py",
+           "        _check_savepoint(connection, raw)\n", "",
+           test="tests/test_host_connections.py::test_a_savepoint_that_may_commit_by_itself_is_refused"),
+    Mutant(TURN, "rows of a host's connection are taken as the host has them", "stores/host.py",
+           "    raw.text_factory = str\n", "",
+           test="tests/test_host_connections.py::test_a_job_is_queued_whatever_factories_the_host_has"),
 )  # fmt: skip
 
 

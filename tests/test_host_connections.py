@@ -1,0 +1,128 @@
+"""The host's own connections, as hosts really make them: with factories of their own, with savepoints."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+import sqlalchemy
+from lamplighter import UsageError
+from sqlalchemy.orm import Session
+
+
+def as_dict(cursor, row):
+    """The recipe of the sqlite3 documentation."""
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+class Named(sqlite3.Connection):
+    """A connection whose cursors are the host's own."""
+
+    def cursor(self, factory=sqlite3.Cursor):
+        cursor = super().cursor(factory)
+        cursor.row_factory = as_dict
+        return cursor
+
+
+FACTORIES = {
+    "rows as dicts": {"row_factory": as_dict},
+    "sqlite3.Row": {"row_factory": sqlite3.Row},
+    "text as bytes": {"text_factory": bytes},
+    "both": {"row_factory": as_dict, "text_factory": bytes},
+}
+
+
+@pytest.fixture(params=[*FACTORIES, "a subclass"])
+def host_db(request, tmp_path):
+    with closing(
+        sqlite3.connect(tmp_path / "jobs.db", factory=Named if request.param == "a subclass" else sqlite3.Connection)
+    ) as db:
+        for name, factory in FACTORIES.get(request.param, {}).items():
+            setattr(db, name, factory)
+        yield db
+
+
+def factories(db):
+    return db.row_factory, db.text_factory
+
+
+def test_a_job_is_queued_whatever_factories_the_host_has(runtime, host_db):
+    rt, before = runtime(), factories(host_db)
+
+    with host_db:
+        job = rt.jobs.queue("welcome", "ada", connection=host_db)
+        again = rt.jobs.queue("welcome", "bob", id=job.id, connection=host_db)
+
+    assert (again.id, again.data, again.deduplicated) == (job.id, "ada", True)
+    assert rt.jobs.get(job).data == "ada"
+    assert factories(host_db) == before
+
+
+def test_a_job_is_marked_done_whatever_factories_the_host_has(runtime, host_db):
+    rt, before = runtime(), factories(host_db)
+    job = rt.jobs.queue("welcome")
+
+    with host_db:
+        rt.jobs.mark_done(job.id, "met", connection=host_db)
+
+    assert rt.jobs.join(job, timeout=10).result == "met"
+    assert factories(host_db) == before
+
+
+# --- savepoints ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine(tmp_path):
+    one = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'jobs.db'}")
+    yield one
+    one.dispose()
+
+
+@pytest.fixture
+def beginning(tmp_path):
+    """An engine that emits BEGIN itself, as SQLAlchemy's documentation has it."""
+    one = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'jobs.db'}", connect_args={"isolation_level": None})
+    sqlalchemy.event.listen(one, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    yield one
+    one.dispose()
+
+
+@pytest.mark.parametrize("connect", [Session, lambda engine: engine.connect()], ids=["session", "connection"])
+@pytest.mark.parametrize("end", [False, True], ids=["queue", "mark_done"])
+def test_a_savepoint_that_may_commit_by_itself_is_refused(runtime, engine, connect, end):
+    rt = runtime()
+    job = rt.jobs.queue("welcome", id="stored")
+
+    with connect(engine) as session, session.begin_nested(), pytest.raises(UsageError, match="begin_nested"):
+        if end:
+            rt.jobs.mark_done(job.id, connection=session)
+        else:
+            rt.jobs.queue("welcome", connection=session)
+
+    assert [(job.id, job.state) for job in rt.jobs.list()] == [("stored", "queued")]
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_a_job_in_a_savepoint_follows_the_transaction_around_it(runtime, beginning, commit):
+    rt = runtime()
+
+    with Session(beginning) as session:
+        with session.begin_nested():
+            rt.jobs.queue("welcome", connection=session)
+        session.commit() if commit else session.rollback()
+
+    assert rt.jobs.counts()["queued"] == int(commit)
+
+
+def test_a_job_in_a_savepoint_that_is_rolled_back_never_was(runtime, beginning):
+    rt = runtime()
+
+    with Session(beginning) as session:
+        with session.begin_nested() as savepoint:
+            rt.jobs.queue("welcome", connection=session)
+            savepoint.rollback()
+        session.commit()
+
+    assert rt.jobs.counts()["queued"] == 0
