@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +20,9 @@ PRIORITY_MAX = 1_000_000
 
 SECONDS_MAX = 100 * 365 * 86400.0
 """No duration may be longer: a century."""
+
+SPEC_OPTIONS = tuple(field.name for field in fields(JobSpec) if field.name not in ("name", "data"))
+"""What a job may be queued with besides, by keyword."""
 
 INSTEAD = {
     "connection": "a job cannot join the host's own transaction: queue it after the commit, with an id of its own, or "
@@ -42,6 +47,29 @@ INSTEAD = {
 def not_supported(capability: str) -> NotSupported:
     """The error for what a store of messages cannot do."""
     return NotSupported(f"RabbitMQ keeps queues, no table of jobs: {INSTEAD[capability]}")
+
+
+def unknown_options(unknown: Iterable[str], known: Iterable[str], what: str) -> UsageError:
+    """The error for options that a call does not have."""
+    got, there = ", ".join(sorted(unknown)), ", ".join(known)
+    return UsageError(f"expected the options of {what} ({there}), got: {got}")
+
+
+def options_of(call: Callable[..., Any]) -> list[str]:
+    """The names of what a function takes by keyword alone."""
+    return [name for name, one in inspect.signature(call).parameters.items() if one.kind is one.KEYWORD_ONLY]
+
+
+def spec_of(what: str, name: Any, data: Any, options: Mapping[str, Any]) -> JobSpec:
+    """A job with options that came by keyword.
+
+    Raises:
+        UsageError: there is no such option.
+    """
+    unknown = options.keys() - set(SPEC_OPTIONS)
+    if unknown:
+        raise unknown_options(unknown, SPEC_OPTIONS, what)
+    return JobSpec(name=name, data=data, **options)
 
 
 def check_name(value: Any, what: str = "name") -> str:
@@ -119,6 +147,19 @@ class JobChecks:
         self._corr = corr
         self._bytes_max = limits.data_bytes_max
         self._cannot = cannot
+
+    def one(self, job: Any) -> NewJob:
+        """A job as `queue_many` takes it.
+
+        Raises:
+            UsageError: it is neither a JobSpec nor a pair, or something in it cannot be.
+            NotSupported: it is one of the things that the store cannot do.
+        """
+        if isinstance(job, JobSpec):
+            return self.spec(job)
+        if isinstance(job, tuple) and len(job) == 2:
+            return self.pair(*job)
+        raise UsageError(f"expected a JobSpec or a (name, data) pair, got: {job!r:.200}")
 
     def pair(self, name: Any, data: Any) -> NewJob:
         """A job without options.

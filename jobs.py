@@ -6,9 +6,18 @@ import asyncio
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 
-from .checks import JobChecks, check_name, check_one_of, check_seconds, check_whole
+from .checks import (
+    JobChecks,
+    check_name,
+    check_one_of,
+    check_seconds,
+    check_whole,
+    options_of,
+    spec_of,
+    unknown_options,
+)
 from .codec import encode
 from .errors import JobFailed, StaleClaim, StoreUnavailable, UnknownHandler, UnknownJob, UsageError
 from .handlers import check_handler
@@ -17,6 +26,7 @@ from .log import current_corr
 from .messages.jobs import ENDED, Attempt, JobRecord, JobSpec, JobState, NewJob, Seconds
 from .messages.mail import Attach, Cancel, Detach, Expect, MarkDone, Pause, Queue, Reply, Requeue
 from .messages.outcomes import Backoff
+from .refs import Ref, claim_of, id_of
 from .supervisor import RestartBudget
 
 if TYPE_CHECKING:
@@ -29,7 +39,6 @@ EXPECT_SECONDS_MAX = 60.0
 LIST_JOBS_MAX = 10_000
 
 F = TypeVar("F", bound=Callable[..., Any])
-Ref = Job[Any] | str
 
 
 class Jobs:
@@ -55,6 +64,7 @@ class Jobs:
         max_attempts: int | None = None,
         timeout: Seconds | timedelta | None = None,
         connection: Any = None,
+        **unknown: Never,
     ) -> Job[Any]:
         """Add a one-time job. Returns when it is durable.
 
@@ -77,6 +87,8 @@ class Jobs:
             NotStarted: the runtime does not run.
             StoreUnavailable: no answer in time; queue again with `id=error.job_id`.
         """
+        if unknown:
+            raise unknown_options(unknown, options_of(Jobs.queue), "jobs.queue")
         spec = JobSpec(
             name=name, data=data, id=id, delay=delay, at=at, priority=priority, unique=unique, expires=expires,
             max_attempts=max_attempts, timeout=timeout,
@@ -99,7 +111,7 @@ class Jobs:
         """`queue` for asyncio hosts; takes the same options but `connection`."""
         life = self._life()
         checks = job_checks(life, current_corr())
-        job = checks.spec(_spec(name, data, options)) if options else checks.pair(name, data)
+        job = checks.spec(spec_of("jobs.aqueue", name, data, options)) if options else checks.pair(name, data)
         stored = await life.ask_async(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=job.corr)
         return _stored(stored)[0]
 
@@ -178,12 +190,12 @@ class Jobs:
         One that has ended stays as it is; the returned job says how.
         """
         self._warn_if_blocking("cancel")
-        job_id = _id(job)
+        job_id = id_of(job)
         return Job(self._life().ask(lambda reply: Cancel(job_id=job_id, reply=reply)))
 
     async def acancel(self, job: Ref) -> Job[Any]:
         """`cancel` for asyncio hosts."""
-        job_id = _id(job)
+        job_id = id_of(job)
         return Job(await self._life().ask_async(lambda reply: Cancel(job_id=job_id, reply=reply)))
 
     def pause(self, name: str) -> None:
@@ -210,9 +222,9 @@ class Jobs:
         Raises:
             UnknownJob: it never was, or retention has removed it.
         """
-        record = self._life().store.get(_id(job))
+        record = self._life().store.get(id_of(job))
         if record is None:
-            raise UnknownJob(f"expected the id of a stored job, got: {_id(job)!r}")
+            raise UnknownJob(f"expected the id of a stored job, got: {id_of(job)!r}")
         return Job(record)
 
     async def aget(self, job: Ref) -> Job[Any]:
@@ -249,7 +261,7 @@ class Jobs:
 
     def attempts(self, job: Ref) -> Sequence[Attempt]:
         """Every attempt that failed, timed out or was interrupted: error, traceback, boot and times, oldest first."""
-        return self._life().store.attempts(_id(job))
+        return self._life().store.attempts(id_of(job))
 
     def join(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """Wait until the job has ended, wherever it runs.
@@ -260,7 +272,7 @@ class Jobs:
             UnknownJob: it is not in the store.
         """
         self._warn_if_blocking("join")
-        life, job_id, seconds = self._life(), _id(job), _timeout(timeout)
+        life, job_id, seconds = self._life(), id_of(job), _timeout(timeout)
         reply = life.waiters.add(job_id, life.environment.reply())
         try:
             found = self._ended(life, job_id)
@@ -273,7 +285,7 @@ class Jobs:
 
     async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """`join` for asyncio hosts."""
-        life, job_id, seconds = self._life(), _id(job), _timeout(timeout)
+        life, job_id, seconds = self._life(), id_of(job), _timeout(timeout)
         reply = life.waiters.add(job_id, life.environment.loop_reply())
         try:
             found = await asyncio.to_thread(self._ended, life, job_id)
@@ -310,6 +322,7 @@ class Jobs:
         isolation: str = "thread",
         interruptions_max: int | None = None,
         restart: RestartBudget | None = None,
+        **unknown: Never,
     ) -> str:
         """Have a function do the jobs of a name. Works before `start` too.
 
@@ -335,6 +348,8 @@ class Jobs:
         Raises:
             UsageError: something in the call cannot be.
         """
+        if unknown:
+            raise unknown_options(unknown, options_of(Jobs.add_handler), "jobs.add_handler")
         runtime = self._runtime
         handler = check_handler(
             name, fn, new_id=runtime.environment.new_id, limits=runtime.limits, cannot=runtime.cannot,
@@ -380,10 +395,10 @@ class Jobs:
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Life, tuple[NewJob, ...]]:
         life = self._life()
         checks = job_checks(life, current_corr())
-        return life, tuple([checks.spec(one) if isinstance(one, JobSpec) else checks.pair(*_pair(one)) for one in jobs])
+        return life, tuple([checks.one(job) for job in jobs])
 
     def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Life, Callable[[Reply], Requeue]]:
-        life, job_id = self._life(), _id(job)
+        life, job_id = self._life(), id_of(job)
         run_at = life.clock.now() + (0.0 if delay is None else check_seconds(delay, "delay"))
         return life, lambda reply: Requeue(job_id=job_id, run_at=run_at, reply=reply)
 
@@ -391,18 +406,7 @@ class Jobs:
         """The job's id, its `no` and its claim number, as far as each is known, and the result as JSON text."""
         life = self._life()
         text = encode(result, what="result", bytes_max=life.limits.result_bytes_max)
-        if isinstance(job, Job):
-            no, claim_no = job.record.key
-            return life, job.id, no, claim_no if job.record.state == JobState.RUNNING else None, text
-        job_id, _, number = job.rpartition(":") if isinstance(job, str) else ("", "", "")
-        # A host may give its jobs ids such as "order:7", which look like tokens.
-        if not (job_id and number.isdecimal()):
-            return life, check_name(job, "job"), None, None, text
-        if life.store.known(job) is None:
-            return life, job_id, None, int(number), text
-        if life.store.known(job_id) is not None:
-            raise UsageError(f"expected a token or an id, got: {job!r}, which is both here; pass the Job itself")
-        return life, job, None, None, text
+        return life, *claim_of(life.store, job), text
 
     def _set_paused(self, name: str, *, paused: bool) -> None:
         self._warn_if_blocking("pause" if paused else "resume")
@@ -440,24 +444,6 @@ def job_checks(life: Life, corr: str | None) -> JobChecks:
 
 def _ids(jobs: Sequence[NewJob]) -> Sequence[str]:
     return [job.id for job in jobs]
-
-
-def _pair(job: Any) -> tuple[Any, Any]:
-    if not (isinstance(job, tuple) and len(job) == 2):
-        raise UsageError(f"expected a JobSpec or a (name, data) pair, got: {job!r:.200}")
-    return job
-
-
-def _spec(name: str, data: Any, options: dict[str, Any]) -> JobSpec:
-    try:
-        return JobSpec(name=name, data=data, **options)
-    except TypeError:
-        unknown = sorted(options.keys() - set(JobSpec.__slots__))
-        raise UsageError(f"expected the options of jobs.queue, got: {', '.join(unknown)}") from None
-
-
-def _id(job: Ref) -> str:
-    return job.id if isinstance(job, Job) else check_name(job, "job")
 
 
 def _timeout(value: Seconds | None) -> Seconds | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, Self
 
-from .checks import check_seconds
+from .checks import check_seconds, options_of, spec_of, unknown_options
 from .environment import Environment
 from .errors import NotStarted, RuntimeFailed, UsageError
 from .job import Job
@@ -19,7 +19,7 @@ from .jobs import Jobs, job_checks
 from .life import Life
 from .limits import Limits
 from .log import Subscription, check_events, current_corr
-from .messages.jobs import Instant, JobSpec, Seconds
+from .messages.jobs import Instant, Seconds
 from .messages.mail import Queue
 from .registry import Registry
 from .scheduler import Scheduler
@@ -64,11 +64,9 @@ class Runtime:
         environment: Environment | None = None,
         **limits: Any,
     ) -> None:
-        try:
-            self.limits = Limits(**limits)
-        except TypeError:
-            unknown = ", ".join(sorted(limits.keys() - set(Limits.__slots__)))
-            raise UsageError(f"expected options of Runtime or fields of Limits, got: {unknown}") from None
+        if unknown := limits.keys() - set(Limits.__slots__):
+            raise unknown_options(unknown, [*options_of(Runtime), *Limits.__slots__], "Runtime")
+        self.limits = Limits(**limits)
         self._address = _address(store)
         self._durability = durability
         self.environment = environment or Environment()
@@ -269,7 +267,7 @@ class Runtime:
 
     def _queue_from_job(self, name: str, data: Any, options: dict[str, Any], corr: str) -> Job[Any]:
         life = self.living()
-        job = job_checks(life, corr).spec(JobSpec(name=name, data=data, **options))
+        job = job_checks(life, corr).spec(spec_of("job.queue", name, data, options))
         ((record, fresh),) = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=corr)
         return Job(record, deduplicated=not fresh)
 

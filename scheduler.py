@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
-from .checks import check_instant, check_name, check_one_of, check_seconds, not_supported
+from .checks import check_instant, check_name, check_one_of, check_seconds, not_supported, unknown_options
 from .codec import decode, encode
 from .cron import Rule, parse_when
 from .errors import UnknownSchedule, UsageError
@@ -92,6 +92,7 @@ class Scheduler:
         dst_fold: str = "first",
         jitter: Seconds | timedelta = 0,
         durable: bool = False,
+        **unknown: Never,
     ) -> str:
         """Queue a job whenever a rule is due. The same call at every start-up is idempotent.
 
@@ -122,7 +123,7 @@ class Scheduler:
         record = self._check(
             name, when, data, key=key, timezone=timezone, catch_up=catch_up, catch_up_window=catch_up_window,
             catch_up_max=catch_up_max, overlap=overlap, dst_gap=dst_gap, dst_fold=dst_fold, jitter=jitter,
-            durable=durable,
+            durable=durable, **unknown,
         )  # fmt: skip
         self._declare([record])
         return record.id
@@ -262,9 +263,8 @@ class Scheduler:
         )  # fmt: skip
 
     def _check(self, name: str, when: When, data: Any, **options: Any) -> ScheduleRecord:
-        unknown = sorted(options.keys() - _DEFAULTS.keys())
-        if unknown:
-            raise UsageError(f"expected the options of scheduler.add, got: {', '.join(unknown)}")
+        if unknown := options.keys() - _DEFAULTS.keys():
+            raise unknown_options(unknown, _DEFAULTS, "scheduler.add")
         check_name(name)
         rule = parse_when(when, timezone=options["timezone"], dst_gap=options["dst_gap"], dst_fold=options["dst_fold"])
         key = options["key"]

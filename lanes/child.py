@@ -18,7 +18,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..errors import LamplighterError
+from ..codec import encode
+from ..errors import LamplighterError, UsageError
 from ..job import Job
 from ..log import enter_job
 from ..messages.jobs import JobRecord
@@ -79,10 +80,12 @@ class Borrowed:
         self._parent.say({"progress": progress})
 
     def queue(self, name: str, data: Any, options: dict[str, Any]) -> Job[Any]:
+        # What JSON would change, such as keys that are numbers, is refused here: the parent does not see it any more.
+        encode(data, what="data", bytes_max=sys.maxsize)
         self._parent.say({"queue": [name, data, {key: _plain(value) for key, value in options.items()}]})
         reply = self._parent.replies.get()
         if "refused" in reply:
-            raise LamplighterError(reply["refused"])
+            raise (UsageError if reply["usage"] else LamplighterError)(reply["refused"])
         return Job(JobRecord(*reply["queued"]), deduplicated=reply["deduplicated"])
 
 

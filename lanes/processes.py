@@ -18,6 +18,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from ..errors import UsageError
 from ..messages.outcomes import Outcome, OutcomeKind
 from .calls import failure
 from .idle import Idle
@@ -112,7 +113,9 @@ class _Keeper:
                         options[moment] = datetime.fromisoformat(options[moment])
                 job = lane.queue(name, data, options)
             except Exception as error:
-                child.say({"refused": f"{type(error).__name__}: {error}"})
+                is_usage = isinstance(error, UsageError)
+                says = str(error) if is_usage else f"{type(error).__name__}: {error}"
+                child.say({"refused": says, "usage": is_usage})
                 return
             child.say({"queued": job.record, "deduplicated": job.deduplicated})
 

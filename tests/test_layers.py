@@ -25,7 +25,7 @@ LAYERS = (
     {"history"},
     {"lanes", "turns", "neighbours"},
     {"actors", "supervisor"},
-    {"registry", "handlers", "jobs", "scheduler", "asking", "life", "runtime", "__init__"},
+    {"registry", "handlers", "refs", "jobs", "scheduler", "asking", "life", "runtime", "__init__"},
     {"testing"},
     {"cli", "__main__"},
 )  # fmt: skip

@@ -1,0 +1,84 @@
+"""An option that a call does not have: every face names it, and what there is instead."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+from lamplighter import Runtime, UsageError
+
+CALLS = {
+    "jobs.queue": lambda rt: rt.jobs.queue("mail", colour="red"),
+    "jobs.aqueue": lambda rt: asyncio.run(rt.jobs.aqueue("mail", colour="red")),
+    "jobs.add_handler": lambda rt: rt.jobs.add_handler("mail", print, colour="red"),
+    "jobs.handler": lambda rt: rt.jobs.handler("mail", colour="red")(print),
+    "scheduler.add": lambda rt: rt.scheduler.add("mail", "@daily", colour="red"),
+    "scheduler.add_many": lambda rt: rt.scheduler.add_many([{"name": "mail", "when": "@daily", "colour": "red"}]),
+    "Runtime": lambda rt: Runtime(":memory:", colour="red"),
+}
+KNOWN = {
+    "jobs.queue": "id, delay, .*connection", "jobs.aqueue": "id, delay, .*timeout", "jobs.add_handler": "concurrency",
+    "jobs.handler": "concurrency", "scheduler.add": "key, timezone", "scheduler.add_many": "key, timezone",
+    "Runtime": "durability, .*reply_seconds_max",
+}  # fmt: skip
+
+FUNCTIONS = """
+from lamplighter import UsageError
+
+def queues(job):
+    try:
+        job.queue("mail", **job.data)
+    except UsageError as error:
+        return str(error)
+
+def queues_numbers(job):
+    try:
+        job.queue("mail", {1: "one"})
+    except UsageError as error:
+        return str(error)
+"""
+
+
+@pytest.fixture
+def functions(tmp_path, monkeypatch):
+    (tmp_path / "queueing_functions.py").write_text(FUNCTIONS)
+    monkeypatch.syspath_prepend(tmp_path)
+    import queueing_functions
+
+    yield queueing_functions
+    del sys.modules["queueing_functions"]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_unknown_option_is_named_with_those_that_are_known(runtime, name):
+    rt = runtime(":memory:")
+
+    with pytest.raises(UsageError, match=rf"{KNOWN[name]}.*got: colour"):
+        CALLS[name](rt)
+
+    assert sum(rt.jobs.counts().values()) == 0
+    assert rt.scheduler.list() == []
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_an_unknown_option_inside_a_handler_is_the_callers_fault(runtime, functions, isolation):
+    rt = runtime()
+    rt.jobs.add_handler("work", functions.queues, isolation=isolation)
+
+    said = rt.jobs.join(rt.jobs.queue("work", {"colour": "red"}), timeout=15).result
+
+    assert said.startswith("expected the options of job.queue (id, delay, at, priority,")
+    assert said.endswith("got: colour")
+    assert rt.jobs.counts("mail")["queued"] == 0
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_data_that_json_would_change_is_refused_inside_every_handler(runtime, functions, isolation):
+    rt = runtime()
+    rt.jobs.add_handler("work", functions.queues_numbers, isolation=isolation)
+
+    said = rt.jobs.join(rt.jobs.queue("work"), timeout=15).result
+
+    assert said.startswith("expected only str keys at data, got: 1")
+    assert rt.jobs.counts("mail")["queued"] == 0
