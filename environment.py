@@ -204,7 +204,9 @@ def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str]) ->
     name = f"lamplighter {socket.gethostname()} {os.getpid()}"
     link = PikaLink(address, spawn=spawn, event=threading.Event, chance=random.SystemRandom(), name=name)
     seams = Seams(clock=SystemClock(), event=threading.Event, future=Future, new_id=new_id)
-    return RabbitStore(str(address), link, seams=seams, results=address.results, failpoints=failpoints)
+    return RabbitStore(
+        str(address), link, seams=seams, results=address.results, wait=address.wait, failpoints=failpoints
+    )
 
 
 def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:

@@ -12,7 +12,8 @@ from ..stores.base import SERVER_SCHEMES
 
 PORT, TLS_PORT = 5672, 5671
 EXPECTED = '"amqp://user:password@host:5672/vhost", or amqps:// with ?cafile=...&certfile=...&keyfile=...'
-OPTIONS = ("cafile", "certfile", "keyfile", "heartbeat", "results")
+OPTIONS = ("cafile", "certfile", "keyfile", "heartbeat", "results", "wait")
+YES, NO = ("yes", "true", "1"), ("no", "false", "0")
 HEARTBEAT_SECONDS = 30
 """A peer that says nothing for twice as long is taken for dead. A handler that keeps the GIL for longer is, too."""
 
@@ -27,6 +28,7 @@ class Address:
         tls: how to speak TLS, or None.
         heartbeat: seconds, see `HEARTBEAT_SECONDS`; 0 for none.
         results: whether the end of each job is told to the runtime that queued it, so that it can be joined there.
+        wait: seconds; how long a start waits for a server that does not answer yet.
     """
 
     hosts: tuple[tuple[str, int], ...]
@@ -36,6 +38,7 @@ class Address:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     heartbeat: int = HEARTBEAT_SECONDS
     results: bool = True
+    wait: int = 0
 
     def __str__(self) -> str:
         scheme = "amqp" if self.tls is None else "amqps"
@@ -65,8 +68,9 @@ def parse_address(url: str) -> Address:
         user=unquote(user) or "guest",
         password=unquote(password) if secret else "guest",
         tls=_tls(options, is_wanted=is_tls),
-        heartbeat=_whole(options.get("heartbeat"), HEARTBEAT_SECONDS),
-        results=options.get("results", "yes") != "no",
+        heartbeat=_whole(options, "heartbeat", HEARTBEAT_SECONDS),
+        results=_yes_or_no(options, "results"),
+        wait=_whole(options, "wait", 0),
     )
 
 
@@ -81,12 +85,18 @@ def _host(place: str, port: int) -> tuple[str, int]:
     return parts.hostname, port if found is None else found
 
 
-def _whole(text: str | None, otherwise: int) -> int:
-    if text is None:
-        return otherwise
-    if not text.isdecimal():
-        raise UsageError(f"expected heartbeat= to be a whole number of seconds, got: {text!r}")
+def _whole(options: dict[str, str], name: str, otherwise: int) -> int:
+    text = options.get(name, str(otherwise))
+    if not (text.isascii() and text.isdecimal()):
+        raise UsageError(f"expected {name}= to be a whole number of seconds, got: {text!r}")
     return int(text)
+
+
+def _yes_or_no(options: dict[str, str], name: str) -> bool:
+    text = options.get(name, "yes").lower()
+    if text not in YES + NO:
+        raise UsageError(f"expected {name}= to be yes or no, got: {text!r}")
+    return text in YES
 
 
 def _tls(options: dict[str, str], *, is_wanted: bool) -> ssl.SSLContext | None:

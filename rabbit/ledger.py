@@ -40,8 +40,13 @@ PASSING = frozenset({"hello", "barrier", "part", "summed", "sum"})
 class Entry:
     """A record that is in the ledger."""
 
-    tag: int
+    arrival: Arrival
     record: Record
+
+    @property
+    def tag(self) -> int:
+        """By which it is acknowledged."""
+        return self.arrival.tag
 
 
 @dataclass(slots=True)
@@ -51,6 +56,7 @@ class Written:
     Attributes:
         records: those that no sum includes.
         summing: those that the sum includes which is being written.
+        awaited: the labels of its parts, and of its end, that have not been read back yet.
         parts: of the last sum, by bucket; and, before its end is read, of the one that is being written.
         rest: what is in the ledger and does not count any more, once this leader's first sum is.
         end: of the last sum that this leader has written.
@@ -58,6 +64,7 @@ class Written:
 
     records: list[Entry] = field(default_factory=list)
     summing: list[Entry] | None = None
+    awaited: set[str] = field(default_factory=set)
     parts: dict[int, Entry] = field(default_factory=dict)
     coming: dict[int, Entry] = field(default_factory=dict)
     rest: list[Entry] = field(default_factory=list)
@@ -69,7 +76,8 @@ class Ledger:
 
     Args:
         told: called with each record once the leader has read it.
-        unreadable: called with why something in the ledger cannot be read, and is passed over.
+        unreadable: called with why something in the ledger cannot be read and is passed over; and with its delivery, if
+            it is that as a whole, which is to be settled then.
         now: wall time.
         new_id: an id that nobody else makes.
     """
@@ -81,7 +89,7 @@ class Ledger:
         own_id: str,
         *,
         told: Callable[[Record], None],
-        unreadable: Callable[[str], None],
+        unreadable: Callable[[str, Arrival | None], None],
         now: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
@@ -118,9 +126,9 @@ class Ledger:
         try:
             record = records.parse(arrival.body)
         except Unreadable as error:
-            self._pass_over(arrival.tag, error)
+            self._unreadable(str(error), arrival)
             return
-        entry = Entry(arrival.tag, record)
+        entry = Entry(arrival, record)
         if self.is_read:
             self._read(entry)
             return
@@ -153,7 +161,7 @@ class Ledger:
             self._chronicle.store_id = None
         else:
             for trouble in sums.load(self._chronicle, base):
-                self._unreadable(trouble)
+                self._unreadable(trouble, None)
             for entry in found:
                 self._chronicle.see(entry.record)
         # The server may give back what another leader had in any order. Who wrote a record had seen those before it.
@@ -172,7 +180,7 @@ class Ledger:
         record = entry.record
         self._silent.pop(str(record.get("from")), None)
         match record["is"]:
-            case "part" | "summed" if record.get("epoch") == self.epoch:
+            case "part" | "summed" if str(record.get("by")) in self._written.awaited:
                 self._read_sum(entry)
             case kind if kind in PASSING:
                 # It is there for whoever leads next to know by that he does: not before the first sum is there.
@@ -195,13 +203,9 @@ class Ledger:
             records.field(entry.record, "by", records.TEXT)
             self._chronicle.add(entry.record)
         except Unreadable as error:
-            self._pass_over(entry.tag, error)
+            self._unreadable(str(error), entry.arrival)
             return False
         return True
-
-    def _pass_over(self, tag: int, error: Unreadable) -> None:
-        self._unreadable(str(error))
-        self._link.settle(self._session, [tag])
 
     def look_who_lives(self) -> None:
         """To be called every ten seconds. Whoever was not heard for long lives no more, and declares nothing."""
@@ -247,18 +251,17 @@ class Ledger:
         included = [one.record.get("by", "") for one in (*written.rest, *written.summing)]
         end = {"is": "summed", "parts": len(parts), "included": included, "no": self._chronicle.number}
         of = {"epoch": self.epoch, "term": self._term, "sum": self._sums}
-        self._link.send(
-            [
-                message({**one, **of, "by": f"{self.epoch}-{self._sums}-{index}"})
-                for index, one in enumerate((*parts, end))
-            ]
-        )
+        labels = [f"{self.epoch}-{self._sums}-{index}" for index in range(len(parts) + 1)]
+        written.awaited = set(labels)
+        made = zip((*parts, end), labels, strict=True)
+        self._link.send([message({**one, **of, "by": label}) for one, label in made])
 
     def _read_sum(self, entry: Entry) -> None:
         """A part of the sum is in the ledger, or its end: then what it includes, or takes the place of, need not be."""
         written = self._written
+        written.awaited.discard(entry.record["by"])
         if entry.record["is"] == "part":
-            written.coming[entry.record.get("bucket", 0)] = entry
+            written.coming[entry.record["bucket"]] = entry
             return
         over = [written.parts[bucket] for bucket in written.coming if bucket in written.parts]
         over += chain(written.summing or (), written.rest, () if written.end is None else (written.end,))
@@ -283,7 +286,9 @@ class Listener:
         unreadable: as of `Ledger`.
     """
 
-    def __init__(self, chronicle: Chronicle, told: Callable[[Record], None], unreadable: Callable[[str], None]) -> None:
+    def __init__(
+        self, chronicle: Chronicle, told: Callable[[Record], None], unreadable: Callable[[str, None], None]
+    ) -> None:
         self._chronicle = chronicle
         self._told = told
         self._unreadable = unreadable
@@ -320,7 +325,7 @@ class Listener:
         try:
             self._chronicle.add(record)
         except Unreadable as error:
-            self._unreadable(str(error))
+            self._unreadable(str(error), None)
         self._told(record)
         return True
 
@@ -329,7 +334,7 @@ class Listener:
         if len(parts) != records.field(end, "parts", (int,)):
             return False
         for trouble in sums.load(self._chronicle, parts):
-            self._unreadable(trouble)
+            self._unreadable(trouble, None)
         self._chronicle.see(end)
         self._epoch, self._seq = epoch, seq
         for label in records.texts(end, "answers"):

@@ -173,6 +173,9 @@ class Link(Protocol):
     def cancel(self, session: int, consumer: str) -> None:
         """Have no more delivered to this consumer. What was delivered stays its own until it is settled."""
 
+    def delete(self, session: int, queue: str) -> None:
+        """Have a queue be no more, whatever is in it; before the link ends, if it is stopped right after."""
+
     def look(self, queue: str) -> Future[tuple[int, int] | None]:
         """How many messages are ready in a queue, and how many consumers it has; None when there is no such queue."""
 

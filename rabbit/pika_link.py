@@ -391,6 +391,13 @@ class PikaLink:
 
         self._do(call)
 
+    def delete(self, session: int, queue: str) -> None:
+        def call() -> None:
+            if session == self._session and self._work is not None:
+                self._work.queue_delete(queue)
+
+        self._do(call)
+
     def cancel(self, session: int, consumer: str) -> None:
         def call() -> None:
             if session == self._session and self._work is not None:

@@ -58,14 +58,16 @@ class Session:
     Args:
         address: how it is shown: without a password.
         results: whether the ends of jobs are told to the runtime that queued them.
+        wait: how long `open` waits for a server that does not answer yet.
     """
 
-    def __init__(self, address: str, link: Link, *, seams: Seams, results: bool) -> None:
+    def __init__(self, address: str, link: Link, *, seams: Seams, results: bool, wait: Seconds) -> None:
         self.address = address
         self._link = link
         self._seams = seams
         self._id = seams.new_id()[:12]
         self._wants_results = results
+        self._wait_seconds = wait
         self._results_no = 1
         self._is_open = False
         self._inbox: deque[tuple[str, Any]] = deque()
@@ -121,16 +123,21 @@ class Session:
     def open(self) -> None:
         self._is_open = True
         self._link.start(self)
-        give_up_at = self._seams.clock.monotonic() + OPEN_SECONDS_MAX
+        give_up_at = self._seams.clock.monotonic() + max(OPEN_SECONDS_MAX, self._wait_seconds)
         before = self._trouble
-        while not self._session and self._trouble == before and self._wait(give_up_at):
+        while not (self._session or self._is_refused) and self._wait(give_up_at):
             self._drain()
+            if self._trouble != before and not self._wait_seconds:
+                break
         if self._is_refused:
             self.close()
             raise StoreError(f"expected {self.address} to let this runtime in, got: {self._trouble}")
 
     def close(self) -> None:
         self._is_open = False
+        if self.results_name is not None:
+            # Nobody will hear any more what is told there.
+            self._link.delete(self._session, self.results_name)
         self._link.stop()
 
     def freeze(self) -> bool:
@@ -265,7 +272,7 @@ class Session:
         try:
             has_missed = not self._listener.hear(records.parse(arrival.body))
         except Unreadable as error:
-            self._pass_over(str(error))
+            self._pass_over(str(error), None)
             return
         if has_missed:
             # Be told all of it again.
@@ -284,8 +291,10 @@ class Session:
             # It was not heard for long. It lives, and says so.
             self._prepared = 0
 
-    def _pass_over(self, reason: str) -> None:
-        """Something in the ledger cannot be read. All else can."""
+    def _pass_over(self, reason: str, arrival: Arrival | None) -> None:
+        """Something in the ledger, or in what the leader tells, cannot be read. All else can."""
+        if arrival is not None:
+            self._link.settle(arrival.session, (arrival.tag,))
         self._news.append(("message.unreadable", {"reason": f"{topology.LEDGER}: {reason}"}))
 
     def _consumer_ended(self, session: int, consumer: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from ..checks import not_supported
 from ..errors import StoreUnavailable
 from ..failpoints import Failpoints
-from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
+from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..slots import SLOT_SECONDS_KEPT_MIN
@@ -61,9 +61,16 @@ class RabbitStore(Session):
     make_turn: Callable[[RabbitStore, str, Instant], RabbitTurn] = RabbitTurn
 
     def __init__(
-        self, address: str, link: Link, *, seams: Seams, results: bool = True, failpoints: Failpoints | None = None
+        self,
+        address: str,
+        link: Link,
+        *,
+        seams: Seams,
+        results: bool = True,
+        wait: Seconds = 0.0,
+        failpoints: Failpoints | None = None,
     ) -> None:
-        super().__init__(address, link, seams=seams, results=results)
+        super().__init__(address, link, seams=seams, results=results, wait=wait)
         self._failpoints = failpoints or Failpoints()
         self._numbers = count(1)
         self._flight: Flight | None = None

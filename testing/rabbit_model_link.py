@@ -58,6 +58,9 @@ class ModelLink:
         self._is_going = False
         if self in self._server.links:
             self._server.links.remove(self)
+        # What it has asked for is done before it ends.
+        while self._out and self.session and self._is_alive():
+            self._out.popleft()()
         # Its consumers end first, so that others are given what is ready before what comes back.
         self._end_consumers()
         self._end("the link was stopped")
@@ -290,6 +293,10 @@ class ModelLink:
 
         if session == self.session:
             self._to_server(do)
+
+    def delete(self, session: int, queue: str) -> None:
+        if session == self.session:
+            self._to_server(lambda: self._server.delete(queue) if queue in self._server.queues else None)
 
     def look(self, queue: str) -> Future[tuple[int, int] | None]:
         key, future = self._pend()

@@ -50,7 +50,7 @@ class World:
         while self.elapsed < until:
             self.wait(STEP_SECONDS)
 
-    def store(self) -> RabbitStore:
+    def store(self, *, wait: float = 0.0) -> RabbitStore:
         link = ModelLink(self.server)
         end = link.give_up
 
@@ -62,7 +62,7 @@ class World:
         seams = Seams(
             clock=self, event=lambda: self, future=Future, new_id=lambda: f"{next(self._ids):012}{0:012}"  # type: ignore[arg-type]
         )  # fmt: skip
-        store = RabbitStore("amqp://model", link, seams=seams)
+        store = RabbitStore("amqp://model", link, seams=seams, wait=wait)
         store.open()
         return store
 

@@ -11,6 +11,7 @@ import pytest
 from lamplighter import JobSpec, NotSupported, Runtime, StoreError, StoreUnavailable, UsageError
 from lamplighter.rabbit import topology
 from lamplighter.rabbit.address import parse_address
+from pika.exceptions import ChannelClosedByBroker
 
 from ..conftest import Recorder
 from .conftest import Vhosts
@@ -27,13 +28,21 @@ def with_user(url: str, user: str, password: str) -> str:
 
 
 def test_an_address_is_read_and_shown_without_its_secrets() -> None:
-    address = parse_address(f"amqp://ada:{SECRET}@one:5673,two/my%2Fhost?heartbeat=7&results=no")
+    address = parse_address(f"amqp://ada:{SECRET}@one:5673,two/my%2Fhost?heartbeat=7&results=no&wait=60")
 
     assert (address.hosts, address.vhost, address.user) == ((("one", 5673), ("two", 5672)), "my/host", "ada")
-    assert (address.password, address.heartbeat, address.results) == (SECRET, 7, False)
+    assert (address.password, address.heartbeat, address.results, address.wait) == (SECRET, 7, False, 60)
     assert str(address) == "amqp://one:5673,two:5672/my/host"
     assert SECRET not in repr(address)
     assert "ada" not in repr(address)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("no", False), ("No", False), ("false", False), ("0", False), ("yes", True), ("true", True), ("1", True)],
+)
+def test_results_are_wanted_or_not_however_that_is_written(text: str, wanted: bool) -> None:
+    assert parse_address(f"amqp://host/?results={text}").results is wanted
 
 
 @pytest.mark.parametrize(
@@ -42,6 +51,9 @@ def test_an_address_is_read_and_shown_without_its_secrets() -> None:
         (f"amqp://u:{SECRET}@host:port/", "host or port"),
         (f"amqp://u:{SECRET}@host/?colour=red", "unknown options colour"),
         (f"amqp://u:{SECRET}@host/?heartbeat=soon", "whole number of seconds"),
+        (f"amqp://u:{SECRET}@host/?wait=²", "whole number of seconds"),
+        (f"amqp://u:{SECRET}@host/?results=perhaps", "expected results= to be yes or no, got: 'perhaps'"),
+        (f"amqp://u:{SECRET}@host/?results=", "expected results= to be yes or no"),
         (f"amqp://u:{SECRET}@host/?cafile=ca.pem", "amqps://"),
         (f"amqps://u:{SECRET}@host/?cafile=/nowhere/ca.pem", "PEM file"),
         (f"amqps://u:{SECRET}@host/?keyfile=" + __file__, "certfile="),
@@ -54,6 +66,15 @@ def test_an_address_that_makes_no_sense_is_refused_without_being_shown(url: str,
         Runtime(url)
 
     assert SECRET not in str(caught.value)
+
+
+def test_the_queue_for_results_ends_with_a_clean_stop(url: str) -> None:
+    with Runtime(url) as runtime:
+        name = runtime.living().store.results_name
+
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection, pytest.raises(ChannelClosedByBroker) as caught:
+        connection.channel().queue_declare(name, passive=True)
+    assert caught.value.reply_code == 404
 
 
 # --- refusals ------------------------------------------------------------------------------------------------

@@ -73,6 +73,34 @@ def test_a_server_that_has_said_that_it_takes_nothing_in_is_not_given_up(world: 
     assert world.given_up == []
 
 
+@pytest.mark.parametrize("wait", [0.0, 60.0])
+def test_a_start_waits_for_a_server_that_is_booting_if_it_is_to(world: World, wait: float) -> None:
+    world.server.restart(20.0)
+
+    store = world.store(wait=wait)
+
+    assert (bool(store._session), world.elapsed >= 20.0) == (wait > 0.0, wait > 0.0)
+
+
+def test_a_start_that_waits_does_so_for_so_long_and_no_longer(world: World) -> None:
+    world.server.restart(100.0)
+
+    store = world.store(wait=60.0)
+
+    assert (store._session, world.elapsed) == (0, 60.0)
+
+
+def test_the_queue_for_results_ends_with_a_runtime_that_stops(world: World) -> None:
+    store, other = world.store(), world.store()
+    world.attended.append(store)
+    assert world.turn(store)
+    assert world.turn(other)
+
+    other.close()
+
+    assert [name for name in world.server.queues if ".results." in name] == [store.results_name]
+
+
 def test_dead_jobs_that_come_too_late_go_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     store, late, back = world.store(), Future[Fetched](), list[Sequence[int]]()
     monkeypatch.setattr(store_module, "ANSWER_SECONDS_MAX", 0.0)
