@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .clock import Clock, SystemClock
 from .failpoints import Failpoints, from_environment
@@ -32,6 +32,11 @@ from .stores.base import SERVER_SCHEMES, Store
 from .stores.hints import Hints, NoHints, ServerHints, SocketHints, Teller
 from .stores.presence import FilePresence, Presence, SolePresence
 from .stores.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from .rabbit.address import Address
+    from .rabbit.link import Link
+    from .rabbit.visit import Visit
 
 YIELDS_MAX = 4
 """How often the reader of a mailbox lets others have the interpreter first: one that is busy keeps it for 5 ms."""
@@ -196,17 +201,31 @@ def open_store(
 def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str]) -> Store:
     # Only here: whoever is on SQLite does not have pika, and starts without the rest.
     from .rabbit.address import parse_address
-    from .rabbit.pika_link import PikaLink
     from .rabbit.session import Seams
     from .rabbit.store import RabbitStore
 
     address = parse_address(url)
-    name = f"lamplighter {socket.gethostname()} {os.getpid()}"
-    link = PikaLink(address, spawn=spawn, event=threading.Event, chance=random.SystemRandom(), name=name)
+    link = _link_to(address)
     seams = Seams(clock=SystemClock(), event=threading.Event, future=Future, new_id=new_id)
     return RabbitStore(
         str(address), link, seams=seams, results=address.results, wait=address.wait, failpoints=failpoints
     )
+
+
+def visit(url: str) -> Visit:
+    """A short visit to a RabbitMQ."""
+    from .rabbit.address import parse_address
+    from .rabbit.visit import Visit
+
+    address = parse_address(url)
+    return Visit(str(address), _link_to(address), threading.Event)
+
+
+def _link_to(address: Address) -> Link:
+    from .rabbit.pika_link import PikaLink
+
+    name = f"lamplighter {socket.gethostname()} {os.getpid()}"
+    return PikaLink(address, spawn=spawn, event=threading.Event, chance=random.SystemRandom(), name=name)
 
 
 def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:

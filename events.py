@@ -98,7 +98,15 @@ EVENTS: dict[str, EventKind] = {
         (*JOB,),
     ),
     "message.unreadable": EventKind(
-        "error", "A message in a queue of jobs is none of ours, or of a newer version; it is left alone.", ("reason",)
+        "error",
+        "A message in RabbitMQ can be read by nobody. One that is no record of the ledger is put aside, into "
+        "`lamplighter.unreadable`.",
+        ("queue", "message_id", "reason"),
+    ),
+    "message.newer": EventKind(
+        "info",
+        "A newer version wrote a message; it is given back for a runtime that can read it.",
+        ("queue", "message_id", "reason"),
     ),
     "scheduler.leads": EventKind("info", "From now on this runtime fires the slots of all.", ()),
     "job.fenced": EventKind(

@@ -23,10 +23,11 @@ from .errors import JobFailed, StaleClaim, StoreUnavailable, UnknownHandler, Unk
 from .handlers import check_handler
 from .job import Job
 from .log import current_corr
-from .messages.jobs import ENDED, Attempt, JobRecord, JobSpec, JobState, NewJob, Seconds
+from .messages.jobs import ENDED, Attempt, Instant, JobRecord, JobSpec, JobState, NewJob, Seconds
 from .messages.mail import Attach, Cancel, Detach, Expect, MarkDone, Pause, Queue, Reply, Requeue
 from .messages.outcomes import Backoff
 from .refs import Ref, claim_of, id_of
+from .reviving import off_loop, revive, revive_async
 from .supervisor import RestartBudget
 
 if TYPE_CHECKING:
@@ -150,12 +151,26 @@ class Jobs:
         """
         self._warn_if_blocking("requeue")
         life, make = self._requeue(job, delay)
-        return Job(life.ask(make))
+        with life.store.at_hand(id_of(job)):
+            return Job(life.ask(make))
 
     async def arequeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
         """`requeue` for asyncio hosts."""
         life, make = self._requeue(job, delay)
-        return Job(await life.ask_async(make))
+        async with off_loop(life.store.at_hand(id_of(job))):
+            return Job(await life.ask_async(make))
+
+    def requeue_dead(self, name: str | None = None, *, delay: Seconds | timedelta | None = None) -> int:
+        """`requeue` every dead job of a name, or of all, the oldest first, and say how many.
+
+        One whose unique key another unfinished job holds stays dead, and so does one that dies again meanwhile.
+        """
+        self._warn_if_blocking("requeue_dead")
+        return revive(*self._revival(name, delay))
+
+    async def arequeue_dead(self, name: str | None = None, *, delay: Seconds | timedelta | None = None) -> int:
+        """`requeue_dead` for asyncio hosts."""
+        return await revive_async(*self._revival(name, delay))
 
     def mark_done(self, job: Ref, result: Any = None, *, connection: Any = None) -> None:
         """Remove the job from the queue: it is done.
@@ -243,7 +258,7 @@ class Jobs:
         if before is not None and not isinstance(before, Job):
             raise UsageError(f"expected before to be a Job of the page before, got: {before!r:.200}")
         records = self._life().store.list(
-            name=name, state=state, limit=limit, before=None if before is None else before.record.no
+            name=name, state=state, limit=limit, before=None if before is None else before.record
         )
         return [Job(record) for record in records]
 
@@ -401,6 +416,11 @@ class Jobs:
         life, job_id = self._life(), id_of(job)
         run_at = life.clock.now() + (0.0 if delay is None else check_seconds(delay, "delay"))
         return life, lambda reply: Requeue(job_id=job_id, run_at=run_at, reply=reply)
+
+    def _revival(self, name: str | None, delay: Seconds | timedelta | None) -> tuple[Life, str | None, Instant]:
+        life = self._life()
+        run_at = life.clock.now() + (0.0 if delay is None else check_seconds(delay, "delay"))
+        return life, None if name is None else check_name(name), run_at
 
     def _ending(self, job: Ref, result: Any) -> tuple[Life, str, int | None, int | None, str]:
         """The job's id, its `no` and its claim number, as far as each is known, and the result as JSON text."""

@@ -448,6 +448,8 @@ class Life:
                 yellow.append(f"{child.spec.id} is being restarted: {child.last_crash}")
         if self.store_trouble is not None:
             yellow.append(f"the store is unavailable: {self.store_trouble}")
+        for ailment in self.store.ailments():
+            (red if ailment.status == "red" else yellow).append(ailment.reason)
         lanes = self.lanes.abandoned()
         if len(lanes) > self.limits.abandoned_threads_max:
             red.append(f"{len(lanes)} lanes are abandoned, more than abandoned_threads_max")

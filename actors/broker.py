@@ -43,6 +43,7 @@ from ..messages.mail import (
     Queue,
     Report,
     Requeue,
+    RequeueDead,
     Retire,
     Settled,
     Tick,
@@ -314,6 +315,8 @@ class JobBroker(RuntimeActor):
                 return hosts.mark_done(step, body)
             case Requeue():
                 return hosts.requeue(step, body)
+            case RequeueDead():
+                return hosts.requeue_dead(step, body)
             case Cancel():
                 return hosts.cancel(step, body)
             case Pause():

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from ..errors import LamplighterError
 from ..visible import visible
-from . import audit, migrate, simulate, trace
+from . import audit, migrate, simulate, trace, unreadable
 
-SUBCOMMANDS = (trace, audit, simulate, migrate)
+SUBCOMMANDS = (trace, audit, simulate, migrate, unreadable)
 
 USAGE_ERROR = 2
 

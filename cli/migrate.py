@@ -110,10 +110,10 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
 
 def _queued(source: Store) -> Iterator[JobRecord]:
     """Every queued job, the newest first."""
-    before: int | None = None
+    before: JobRecord | None = None
     while jobs := source.list(name=None, state=JobState.QUEUED.value, limit=JOBS_A_TURN, before=before):
         yield from jobs
-        before = jobs[-1].no
+        before = jobs[-1]
 
 
 def _move_pauses(environment: Environment, source: Store, target: Store) -> int:

@@ -61,6 +61,14 @@ class Requeue(NamedTuple):
     reply: Reply
 
 
+class RequeueDead(NamedTuple):
+    """Put those of these jobs that are dead at the back of the queue; the answer says how many."""
+
+    job_ids: tuple[str, ...]
+    run_at: Instant
+    reply: Reply
+
+
 class MarkDone(NamedTuple):
     """End a job as done. Without `claim_no` it must be queued; without `no` only a token is known."""
 

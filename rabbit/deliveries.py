@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ..messages.jobs import JobRecord, Seconds
 from . import wire
 from .link import Arrival, Link
+from .strays import Stray
 from .topology import queue_of
 from .window import Window
 
 Key = tuple[int, int]
-Copy = tuple[str, int]
-"""A job's id with the claim number that it waits with: two messages with the same are copies of one another."""
+Birth = tuple[Any, ...]
+"""What tells a job from another that somebody has queued under the same id."""
+
+Copy = tuple[str, Birth, int]
+"""A job's id and birth with the claim number that it waits with: messages with the same are copies of one another."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,9 +34,21 @@ class Delivery:
     job: JobRecord
 
     @property
+    def name(self) -> str:
+        """The name in whose window it has a place."""
+        return self.job.name
+
+    @property
     def copy(self) -> Copy:
         """Which message of which job it is."""
-        return self.job.id, self.job.claim_no
+        return self.job.id, birth_of(self.job), self.job.claim_no
+
+
+def birth_of(job: JobRecord) -> Birth:
+    """A slot has one job, whoever has fired it. Any other was queued at its instant, with what it was given."""
+    if job.schedule is not None and job.slot is not None:
+        return job.schedule, job.slot
+    return job.queued_at, job.corr, job.name, hash(job.data)
 
 
 @dataclass(slots=True, eq=False)
@@ -109,6 +126,7 @@ class Deliveries:
         self._session = 0
         self._names: dict[str, str] = {}
         self.fresh: deque[Delivery] = deque()
+        self.strays: deque[Stray] = deque()
         self.waiting: dict[str, deque[Delivery]] = {}
         self.held = HeldJobs()
         self.windows: dict[str, Window] = {}
@@ -121,6 +139,7 @@ class Deliveries:
         self._session, self._stirs_at = session, 0.0
         self._names.clear()
         self.fresh.clear()
+        self.strays.clear()
         self.waiting.clear()
         self.windows.clear()
         for held in self.held:
@@ -128,40 +147,38 @@ class Deliveries:
 
     # --- deliveries -----------------------------------------------------------------------------------------
 
-    def arrived(self, arrival: Arrival) -> str | None:
-        """Take a delivery in. Why it cannot be, if it cannot."""
+    def arrived(self, arrival: Arrival) -> None:
+        """Take a delivery in."""
         name = self._names.get(arrival.consumer)
         if arrival.session != self._session:
-            return None
+            return
         if name is None:
             # It was on its way when its consumer was ended.
             self._link.settle(arrival.session, (), (arrival.tag,))
-            return None
+            return
         self.windows[name].delivered(arrival.consumer)
         try:
             job = wire.read(arrival.body)
+            if job.name != name:
+                raise wire.Unreadable("it is a job of another name")
+            wire.rest_of(arrival.headers)
         except wire.Unreadable as error:
-            # It stays ours, unsettled: given back it would come at once again.
-            return str(error)
-        self.fresh.append(Delivery(arrival, job))
-        return None
+            self.strays.append(Stray(arrival, queue_of(name), name, error))
+        else:
+            self.fresh.append(Delivery(arrival, job))
 
     def wait(self, delivery: Delivery) -> None:
         """Let it wait for a lane."""
         self.waiting.setdefault(delivery.job.name, deque()).append(delivery)
 
-    def drop(self, delivery: Delivery) -> None:
-        """It is settled: it waits no more."""
-        for waiting in (self.fresh, self.waiting.get(delivery.job.name)):
-            if waiting is not None and delivery in waiting:
-                waiting.remove(delivery)
-        self.settled(delivery)
-
-    def settled(self, delivery: Delivery) -> None:
-        """Its place in the window is free."""
-        window = self.windows.get(delivery.job.name)
-        if window is not None and delivery.arrival.session == self._session:
-            window.settled(delivery.arrival.consumer)
+    def drop(self, one: Delivery | Stray) -> None:
+        """It is settled: it waits no more, and its place in the window is free."""
+        for waiting in (self.strays,) if isinstance(one, Stray) else (self.fresh, self.waiting.get(one.name)):
+            if waiting is not None and one in waiting:
+                waiting.remove(one)  # type: ignore[arg-type]
+        window = self.windows.get(one.name or "")
+        if window is not None and one.arrival.session == self._session:
+            window.settled(one.arrival.consumer)
 
     # --- windows --------------------------------------------------------------------------------------------
 

@@ -20,6 +20,13 @@ PULSE_SECONDS = 10.0
 """How often a link has its session looked after."""
 
 
+NOT_FOUND, LOCKED, PRECONDITION_FAILED = 404, 405, 406
+"""AMQP's reply codes: what is asked for is not there, is somebody else's, or is there and another one."""
+
+BROWSED_MAX = 60_000
+"""So many messages of a queue are seen, the first: AMQP counts those that are kept aside with 16 bits."""
+
+
 class LinkLost(LamplighterError):
     """The connection was lost before the server had answered: what was asked for may have been done or not."""
 
@@ -100,6 +107,8 @@ class Arrival(NamedTuple):
     redeliveries: int = 0
     reply_to: str | None = None
     headers: Mapping[str, Any] | None = None
+    priority: int = 0
+    message_id: str | None = None
 
 
 class Sent(NamedTuple):
@@ -179,12 +188,16 @@ class Link(Protocol):
     def look(self, queue: str) -> Future[tuple[int, int] | None]:
         """How many messages are ready in a queue, and how many consumers it has; None when there is no such queue."""
 
-    def fetch(self, queue: str, most: int) -> Future[Fetched]:
-        """Take messages one by one until there are no more."""
+    def browse(self, queue: str, see: Callable[[Arrival], object]) -> Future[Browsed]:
+        """Have every message that is ready in a queue be seen, in order, by `see`: a short call, by any thread.
+
+        All of them are kept aside until the answer's `done` is called, which says by their tags which are acknowledged;
+        the others go back, behind what has come meanwhile. Over all links one at a time browses a queue. The future
+        raises `Refused`, with the code LOCKED while somebody else browses it, or `LinkLost`.
+        """
 
 
-class Fetched(NamedTuple):
-    """Messages that were taken aside. `done` says which are acknowledged; the others go back to their queue."""
+class Browsed(NamedTuple):
+    """Messages that were seen and are kept aside until `done`, whose future is done once the others are back."""
 
-    bodies: Sequence[bytes]
-    done: Any
+    done: Callable[[Sequence[int]], Future[None]]

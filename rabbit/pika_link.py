@@ -1,4 +1,4 @@
-"""The connection to a real RabbitMQ: this file, and its three neighbours, alone know pika.
+"""The connection to a real RabbitMQ: this file, and its neighbours of the same prefix, alone know pika.
 
 One thread has the connection and its event loop; every call is handed to it. There are four channels: on one jobs are
 published, delivered and acknowledged; on another is delivered what is not worked off in its order, so that jobs, which
@@ -19,7 +19,7 @@ from ..errors import NotSupported
 from ..messages.jobs import Seconds
 from ..replies import answer
 from .address import Address
-from .link import PULSE_SECONDS, Arrival, Ears, Fetched, LinkLost, Message, Sent, Wanted
+from .link import PULSE_SECONDS, Arrival, Browsed, Ears, LinkLost, Message, Sent, Wanted
 
 try:
     import pika
@@ -27,7 +27,7 @@ try:
     from pika.channel import Channel
 
     from .pika_connection import Connection, parameters
-    from .pika_reasons import why
+    from .pika_reasons import arrival_of, why
     from .pika_side import Side
 except ImportError as error:
     raise NotSupported(
@@ -406,7 +406,6 @@ class PikaLink:
         self._do(call)
 
     def _deliver(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
-        headers = properties.headers or {}
         assert self._ears is not None
         tag = method.delivery_tag
         if channel is self._apart:
@@ -414,17 +413,7 @@ class PikaLink:
             tag = -tag
         else:
             self._delivered[tag] = None
-        self._ears.arrived(
-            Arrival(
-                session=self._session,
-                tag=tag,
-                consumer=method.consumer_tag,
-                body=body,
-                redeliveries=int(headers.get("x-delivery-count", int(method.redelivered))),
-                reply_to=properties.reply_to,
-                headers=headers,
-            )
-        )
+        self._ears.arrived(arrival_of(method, properties, body, session=self._session, tag=tag))
 
     def _tell_cancelled(self, consumer: str) -> None:
         assert self._ears is not None
@@ -442,5 +431,5 @@ class PikaLink:
     def look(self, queue: str) -> Future[tuple[int, int] | None]:
         return self._side.look(queue)
 
-    def fetch(self, queue: str, most: int) -> Future[Fetched]:
-        return self._aside.fetch(queue, most)
+    def browse(self, queue: str, see: Callable[[Arrival], object]) -> Future[Browsed]:
+        return self._aside.browse(queue, see)

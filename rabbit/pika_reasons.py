@@ -1,4 +1,4 @@
-"""What went wrong with a connection, in words that hold no secret."""
+"""What pika says, in our words: what has come; and what went wrong, with no secret in it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from pika import exceptions
 
 from .address import Address
+from .link import Arrival
 
 REFUSALS = {403: "access refused", 404: "not found", 406: "precondition failed", 530: "not allowed"}
 """AMQP's reply codes that do not heal by themselves."""
@@ -42,3 +43,25 @@ def why(error: Any, address: Address) -> tuple[str, bool]:
     if isinstance(cause, socket.gaierror):
         return f"its host name is not known: {cause.strerror}", False
     return (str(cause) or type(cause).__name__)[:300], False
+
+
+def arrival_of(method: Any, properties: Any, body: bytes, *, session: int, tag: int) -> Arrival:
+    """A delivery. Whoever has published it may have put anything into its properties."""
+    headers = properties.headers or {}
+    count = headers.get("x-delivery-count")
+    return Arrival(
+        session=session,
+        tag=tag,
+        consumer=method.consumer_tag,
+        body=body,
+        redeliveries=count if type(count) is int and count >= 0 else int(method.redelivered),
+        reply_to=_text(properties.reply_to),
+        headers=headers,
+        priority=properties.priority or 0,
+        message_id=_text(properties.message_id),
+    )
+
+
+def _text(value: Any) -> str | None:
+    """What is no text comes as bytes."""
+    return value if isinstance(value, str) else None

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-import pika
 from pika import exceptions
 from pika.channel import Channel
 from pika.exchange_type import ExchangeType
 
 from ..replies import answer
 from .address import Address
-from .link import Binding, Exchange, Fetched, LinkLost, QueueSpec, Refused, Wanted
+from .link import Arrival, Binding, Browsed, Exchange, LinkLost, QueueSpec, Refused, Wanted
+from .pika_browsing import Browsing
 from .pika_reasons import why
 
 Do = Callable[..., None]
@@ -39,6 +39,14 @@ class Side:
         self._asked: deque[tuple[Callable[[Channel, Callable[[], None]], None], Future[Any]]] = deque()
         self._asking: Future[Any] | None = None
         self._questions = 0
+
+    def is_on(self, channel: Channel) -> bool:
+        """Whether it can still ask on this channel."""
+        return channel is self._channel and channel.is_open
+
+    def do(self, call: Callable[[], None]) -> None:
+        """Have a call made on the link's thread."""
+        self._do(call)
 
     @property
     def waits_for(self) -> int | None:
@@ -96,43 +104,9 @@ class Side:
         self._ask(step, future)
         return future
 
-    def fetch(self, queue: str, most: int) -> Future[Fetched]:
-        future: Future[Fetched] = Future()
-
-        def step(channel: Channel, done: Callable[[], None]) -> None:
-            taken: list[tuple[int, bytes]] = []
-
-            def over() -> None:
-                answer(future, Fetched([body for _, body in taken], finish), None)
-
-            def finish(wanted: Sequence[int]) -> None:
-                """Acknowledge those of these indexes; a closed channel gives the others back."""
-
-                def end() -> None:
-                    if channel is not self._channel:
-                        # Its session is over, and with it all of them were given back.
-                        return
-                    for index in wanted:
-                        channel.basic_ack(taken[index][0])
-                    channel.close()
-                    done()
-
-                self._do(end)
-
-            def got(_: Channel, method: Any, properties: Any, body: bytes) -> None:
-                taken.append((method.delivery_tag, body))
-                ask()
-
-            def ask() -> None:
-                if len(taken) >= most:
-                    over()
-                    return
-                channel.basic_get(queue, got)
-
-            channel.add_callback(lambda _: over(), [pika.spec.Basic.GetEmpty])
-            ask()
-
-        self._ask(step, future)
+    def browse(self, queue: str, see: Callable[[Arrival], object]) -> Future[Browsed]:
+        future: Future[Browsed] = Future()
+        self._ask(lambda channel, done: Browsing(self, channel, queue, see, future, done).begin(), future)
         return future
 
     def _ask(self, step: Callable[[Channel, Callable[[], None]], None], future: Future[Any]) -> None:

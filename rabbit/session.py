@@ -6,7 +6,6 @@ runtime knows (deliveries, windows, the chronicle) is changed by one thread only
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -25,10 +24,11 @@ from .chronicle import Chronicle
 from .deliveries import Deliveries
 from .ledger import PREFETCH as LEDGER_PREFETCH
 from .ledger import Ledger, Listener, message
-from .link import Arrival, Link, LinkLost, QueueSpec, Refused
+from .link import NOT_FOUND, Arrival, Link, LinkLost, QueueSpec, Refused
 from .memory import Endings
 from .records import Record, Unreadable
 from .silence import CONFIRMING, DECLARING, HEARING, READING, Silence
+from .strays import Stray, UnreadableCount
 
 OPEN_SECONDS_MAX = 5.0
 """How long `open` waits until the first try to connect has succeeded or failed. A turn says what is wrong then."""
@@ -37,9 +37,6 @@ ANSWER_SECONDS_MAX = 10.0
 """How long an answer of the server is waited for: of confirmations, until a turn's outcome is called unknown."""
 
 NEWS_PREFETCH, RESULTS_PREFETCH = 1_000, 1_000
-
-NOT_FOUND = 404
-"""AMQP's reply code for a queue that is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +85,7 @@ class Session:
         self._arrivals = 0
         self._news: list[tuple[str, dict[str, Any]]] = []
         self.results_name: str | None = None
+        self.unreadable = UnreadableCount(link, self._tell)
         self.chronicle = Chronicle()
         self._ledger = Ledger(
             link, self.chronicle, self._id,
@@ -216,6 +214,10 @@ class Session:
                     self._silence.begin()
                 case "pulse":
                     self._look_after(*value)
+                case "news":
+                    self._news.append(value)
+                case "unreadable":
+                    self.unreadable.number = value
 
     def _begin_session(self, session: int) -> None:
         self._session = session
@@ -244,17 +246,23 @@ class Session:
         if kind == "news":
             self._hear(arrival)
         elif kind == "results":
-            self._link.settle(arrival.session, (arrival.tag,))
-            with contextlib.suppress(wire.Unreadable):
-                self.endings.put(wire.read(arrival.body))
-            self._has_changed = True
+            self._take_result(arrival)
         elif kind == "ledger":
             self._lead(arrival)
         else:
             self._arrivals += 1
-            trouble = self.deliveries.arrived(arrival)
-            if trouble is not None:
-                self._news.append(("message.unreadable", {"reason": trouble}))
+            self.deliveries.arrived(arrival)
+
+    def _take_result(self, arrival: Arrival) -> None:
+        """A job that this runtime has queued has ended."""
+        try:
+            ended = wire.read_ended(arrival.body)
+        except wire.Unreadable as error:
+            self.deliveries.strays.append(Stray(arrival, self.results_name or "", None, error))
+        else:
+            self._link.settle(arrival.session, (arrival.tag,))
+            self.endings.put(ended)
+        self._has_changed = True
 
     def _lead(self, arrival: Arrival) -> None:
         """This runtime is the one that is given the ledger."""
@@ -352,6 +360,7 @@ class Session:
         elif self._prepared == self._session:
             self._ledger.look_who_lives()
             self._probe()
+            self.unreadable.ask()
 
     def _probe(self) -> None:
         """Write something into the ledger that changes nothing, but says that this runtime lives."""
@@ -386,6 +395,7 @@ class Session:
         self._silence.answers(HEARING)
         self._prepared = session
         self._declare_again()
+        self.unreadable.ask()
 
     def _declare_again(self) -> None:
         """Others may have taken this runtime for one that has ended, or somebody may have deleted the ledger."""

@@ -17,14 +17,16 @@ from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob, Secon
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..slots import SLOT_SECONDS_KEPT_MIN
-from ..stores.base import BootRecord, CommitUnknown
-from . import topology, wire
+from ..stores.base import Ailment, BootRecord, CommitUnknown
+from . import topology
+from .dead import Dead, Found
 from .deliveries import Copy, Delivery
 from .ledger import message
-from .link import Fetched, Link, LinkLost, Message, Refused, Sent
+from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, Message, Refused, Sent
 from .memory import Newest
 from .records import Record
-from .session import ANSWER_SECONDS_MAX, NOT_FOUND, Seams, Session
+from .session import ANSWER_SECONDS_MAX, Seams, Session
+from .strays import Stray, put_aside
 from .turn import Ops, RabbitTurn, redo, undo
 
 PUBLISH_TRIES_MAX = 3
@@ -33,8 +35,8 @@ PUBLISH_TRIES_MAX = 3
 READ_SECONDS_MAX = 2.0
 """How long a turn waits until the leader has read what it has written. It is in the ledger, whether read or not."""
 
-DEAD_FETCHED_MAX = 2_000
-"""How many dead jobs are looked through for one."""
+LOCKED_SECONDS = 0.05
+"""Between two looks whether somebody else still browses a queue."""
 
 CANNOT = frozenset((
     "at_once", "atomic", "connection", "counts", "expiry", "forecast", "get", "history", "limit", "list", "overlap",
@@ -74,8 +76,8 @@ class RabbitStore(Session):
         self._failpoints = failpoints or Failpoints()
         self._numbers = count(1)
         self._flight: Flight | None = None
-        self._found_dead: dict[str, tuple[Fetched, int]] = {}
         # What turns read and change.
+        self.dead = Dead(self._browse, self._put_aside)
         self.own_boots: dict[str, BootRecord] = {}
         self.settled: Newest[Copy, bool] = Newest()
         self.kept: Newest[Copy, tuple[JobRecord, Outcome, Verdict]] = Newest()
@@ -151,7 +153,7 @@ class RabbitStore(Session):
             yield self._link.send(ops.tidings)
         if ops.records:
             yield from self._writing(ops.records)
-        by_session: dict[int, list[Delivery]] = {}
+        by_session: dict[int, list[Delivery | Stray]] = {}
         for delivery in ops.settled:
             by_session.setdefault(delivery.arrival.session, []).append(delivery)
         for of, settled in by_session.items():
@@ -183,8 +185,7 @@ class RabbitStore(Session):
             redo(flight.ops.changes)
         except (LinkLost, Refused):
             # What was published may be there or not; what is asked for again is published again.
-            for job_id in list(self._found_dead):
-                self.put_back(job_id)
+            self.dead.end_all()
         self._flight = None
 
     def changed(self) -> bool:
@@ -210,13 +211,10 @@ class RabbitStore(Session):
     def get(self, job_id: str) -> JobRecord | None:
         raise not_supported("get")
 
-    def list(self, *, name: str | None, state: str | None, limit: int, before: int | None) -> Sequence[JobRecord]:
+    def list(self, *, name: str | None, state: str | None, limit: int, before: JobRecord | None) -> Sequence[JobRecord]:
         if state != JobState.DEAD:
             raise not_supported("list")
-        fetched = self._fetch(limit)
-        fetched.done(())
-        jobs = [wire.read(body) for body in fetched.bodies]
-        return [job for job in jobs if name in (None, job.name)]
+        return self.dead.list(name, limit, before)
 
     def counts(self, name: str | None) -> dict[str, int]:
         if name is None:
@@ -227,6 +225,7 @@ class RabbitStore(Session):
         )
         found = {state.value: 0 for state in JobState}
         found["queued"] = (0 if seen is None else seen[0]) + waiting
+        found["dead"] = self.dead.count(name)
         found["running"] = sum(held.job.name == name for held in self.deliveries.held)
         return found
 
@@ -237,7 +236,7 @@ class RabbitStore(Session):
         self._drain()
         if self._session == 0 or self._prepared != self._session or self._flight is not None:
             return True
-        if self.deliveries.fresh or self.deliveries.notice_surplus() or self._news:
+        if self.deliveries.fresh or self.deliveries.strays or self.deliveries.notice_surplus() or self._news:
             return True
         unpaused = [name for name in names if name not in self.chronicle.pauses]
         return any(self.deliveries.waiting.get(name) or self.deliveries.is_short(name) for name in unpaused)
@@ -280,6 +279,9 @@ class RabbitStore(Session):
     def paused(self) -> tuple[str, ...]:
         return tuple(sorted(self.chronicle.pauses))
 
+    def ailments(self) -> Sequence[Ailment]:
+        return self.unreadable.ailments()
+
     def queue_on(self, connection: Any, job: NewJob) -> tuple[JobRecord, bool]:
         raise not_supported("connection")
 
@@ -288,35 +290,25 @@ class RabbitStore(Session):
     ) -> bool:
         raise not_supported("connection")
 
-    # --- the dead ---------------------------------------------------------------------------------------------
+    # --- the dead: see dead.py -------------------------------------------------------------------------------
 
-    def find_dead(self, job_id: str) -> JobRecord | None:
-        """A dead job by its id."""
-        fetched = self._fetch(DEAD_FETCHED_MAX)
-        for index, body in enumerate(fetched.bodies):
-            with contextlib.suppress(wire.Unreadable):
-                job = wire.read(body)
-                if job.id == job_id:
-                    self._found_dead[job_id] = fetched, index
-                    return job
-        fetched.done(())
-        return None
+    @contextlib.contextmanager
+    def at_hand(self, job_id: str) -> Iterator[None]:
+        if self.deliveries.held.newest(job_id) is not None:
+            yield
+            return
+        with self.dead.at_hand(lambda job: job.id == job_id):
+            yield
 
-    def take_away(self, job_id: str) -> None:
-        """Take a dead job that was found out of its queue."""
-        fetched, index = self._found_dead.pop(job_id)
-        fetched.done((index,))
+    @contextlib.contextmanager
+    def dead_at_hand(self, name: str | None, but: Collection[str]) -> Iterator[Sequence[str]]:
+        with self.dead.at_hand(lambda job: name in (None, job.name) and job.id not in but) as ids:
+            yield ids
 
-    def put_back(self, job_id: str) -> None:
-        """Leave a dead job that was found in its queue."""
-        found = self._found_dead.pop(job_id, None)
-        if found is not None:
-            found[0].done(())
-
-    def give_up(self, job_id: str) -> None:
-        """The turn that has found a dead job is given up. One whose outcome is unknown decides when it is known."""
+    def give_up(self, found: Found) -> None:
+        """The turn that has a dead job in hand is given up. One whose outcome is unknown decides when it is known."""
         if self._flight is None:
-            self.put_back(job_id)
+            self.dead.end(found)
 
     def prune_slots(self, before: Instant, batch: int) -> int:
         """Drop what is remembered of old slots."""
@@ -327,15 +319,33 @@ class RabbitStore(Session):
             gone += self.chronicle.slots.forget(schedule_id, before - max(window, SLOT_SECONDS_KEPT_MIN))
         return gone
 
-    def _fetch(self, most: int) -> Fetched:
-        asked = self._link.fetch(topology.DEAD, most)
-        try:
-            fetched: Fetched = self._answer(asked)
-        except StoreUnavailable:
-            # Nobody waits any more for what may come yet, and the next one to ask must not wait for it.
-            asked.add_done_callback(_put_all_back)
-            raise
-        return fetched
+    def _browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
+        """Have a queue seen, once nobody else does. By any thread but the one that takes turns."""
+        give_up_at = self._seams.clock.monotonic() + ANSWER_SECONDS_MAX
+        while True:
+            asked = self._link.browse(queue, see)
+            try:
+                return asked.result(ANSWER_SECONDS_MAX)
+            except Refused as error:
+                if error.code != LOCKED or self._seams.clock.monotonic() > give_up_at:
+                    raise StoreUnavailable(f"the store {self.address} refuses: {error}") from error
+            except (LinkLost, FutureTimeout) as error:
+                # Nobody waits any more for what may come yet, and the next one to ask must not wait for it.
+                asked.add_done_callback(_put_all_back)
+                raise StoreUnavailable(f"the store {self.address} did not answer: {error}") from error
+            self._seams.event().wait(LOCKED_SECONDS)
+
+    def _put_aside(self, strays: Sequence[Stray]) -> Sequence[int]:
+        """Move messages that nobody can read to where they belong; the tags of those that are there now."""
+        if not strays:
+            return ()
+        now = self._seams.clock.now()
+        sent: Sent = self._answer(self._link.send([put_aside(stray, now) for stray in strays]))
+        gone = [stray for index, stray in enumerate(strays) if index not in (*sent.returned, *sent.refused)]
+        for stray in gone:
+            self._tell("news", ("message.unreadable", stray.fields))
+        self.unreadable.ask()
+        return [stray.arrival.tag for stray in gone]
 
     def _answer(self, future: Future[Any]) -> Any:
         try:
@@ -349,6 +359,6 @@ class RabbitStore(Session):
             raise StoreUnavailable(f"the store {self.address} did not answer: {error}") from error
 
 
-def _put_all_back(asked: Future[Fetched]) -> None:
-    if asked.exception() is None:
+def _put_all_back(asked: Future[Browsed]) -> None:
+    if not asked.cancelled() and asked.exception() is None:
         asked.result().done(())

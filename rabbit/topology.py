@@ -3,6 +3,7 @@
     lamplighter.job.NAME       the jobs of a name                     quorum queue
     lamplighter.delay.0 ... N  the ladder: each rung holds a message for UNIT * 2**n seconds     quorum queues
     lamplighter.dead           jobs that have failed for good         quorum queue
+    lamplighter.unreadable     messages that no runtime can read     quorum queue
     lamplighter.ledger         schedules, slots, pauses     quorum queue with a single active consumer: the leader
     lamplighter.news.BOOT      what the leader has read in the ledger     classic queue, expires
     lamplighter.results.BOOT   how the jobs that a runtime queued have ended     classic queue, expires
@@ -34,6 +35,7 @@ KEY_BYTES_MAX = 255 - 2 * RUNGS
 """AMQP's routing keys have 255 bytes at most, and the digits of the ladder come first."""
 
 DEAD = f"{PREFIX}.dead"
+UNREADABLE = f"{PREFIX}.unreadable"
 LEDGER = f"{PREFIX}.ledger"
 NEWS = f"{PREFIX}.news"
 OUT = f"{PREFIX}.out"
@@ -105,7 +107,9 @@ def foundation() -> Sequence[Wanted]:
         }
         wanted.append(QueueSpec(name=_rung(rung), arguments=arguments, bindings=((_rung(rung), f"{before}1.#"),)))
         wanted.append(Binding(source=_rung(rung), target=below, key=f"{before}0.#"))
-    return wanted
+    # What others have put into a rung by its name would stay there for ever, and enough of it would block the rung.
+    astray = tuple((OUT if rung == 0 else _rung(rung - 1), _rung(rung)) for rung in range(RUNGS))
+    return [*wanted, QueueSpec(name=UNREADABLE, arguments=QUORUM, bindings=astray)]
 
 
 def route(queue: str, delay: Seconds) -> tuple[str, str, Seconds]:

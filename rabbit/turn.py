@@ -7,7 +7,7 @@ acknowledged once the server has confirmed all of it. So a job is always in a qu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,13 @@ from ..stores.base import BootRecord, Deed
 from ..stores.moves import RELEASED, born, deed_of, ending, first_mark, requeued, says_ending
 from . import wire
 from .claims import ClaimTurn
+from .dead import Found
 from .deliveries import Delivery, Held
 from .link import Message
 from .records import Record
 from .slots import SlotTurn
 from .steps import move
+from .strays import Stray, given_back, is_for_others, put_aside
 from .topology import DEAD, queue_of, route
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class Ops:
     messages: list[Message] = field(default_factory=list)
     tidings: list[Message] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
-    settled: list[Delivery] = field(default_factory=list)
+    settled: list[Delivery | Stray] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     done: list[Callable[[], object]] = field(default_factory=list)
 
@@ -86,6 +88,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._boot = boot
         self.begin_slots(store.chronicle, store.runtime_id)
         self._pauses: dict[str, bool] = {}
+        self._dead: dict[str, Found] = {}
         self.version = store.version
         self.leads = store.leads
         self._sort()
@@ -111,11 +114,27 @@ class RabbitTurn(ClaimTurn, SlotTurn):
                 deliveries.wait(delivery)
             elif not self._is_bound(delivery):
                 settled.append(delivery)
+        strays = list(deliveries.strays)
+        deliveries.strays.clear()
+        self._change(lambda: deliveries.strays.extendleft(reversed(strays)))
+        for stray in strays:
+            self._send_away(stray)
+
+    def _send_away(self, stray: Stray) -> None:
+        """Have a message that cannot be read here stand in nobody's way."""
+        if is_for_others(stray):
+            self.ops.messages.append(given_back(stray))
+            self.news.append(("message.newer", stray.fields))
+        else:
+            self.ops.messages.append(put_aside(stray, self.now))
+            self.ops.done.append(self._store.unreadable.ask)
+            self.news.append(("message.unreadable", stray.fields))
+        self.ops.settled.append(stray)
 
     def _take_in(self, delivery: Delivery) -> bool:
         """Whether it is to wait for a lane."""
         store, job = self._store, delivery.job
-        rest = (delivery.arrival.headers or {}).get(wire.REST, 0) / 1000
+        rest = wire.rest_of(delivery.arrival.headers)
         twin = store.deliveries.held.newest(job.id)
         if delivery.copy in store.settled:
             self._drop_copy(delivery, "it has ended here")
@@ -135,7 +154,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             self.ops.done.append(lambda: store.kept.pop(delivery.copy))
             return False
         if rest > 0.0:
-            self._publish(job, rest, delivery.arrival.reply_to)
+            self._publish(job, rest, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body))
             self.ops.settled.append(delivery)
             return False
         return True
@@ -194,13 +213,14 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         job = self.job(job_id)
         if job is not None:
             return job
-        dead = self._store.find_dead(job_id)
-        if dead is None:
+        found = self._store.dead.find(job_id)
+        if found is None:
             raise not_supported("remove")
         # It goes back unless this turn takes it.
-        self.ops.done.append(lambda: self._store.put_back(job_id))
-        self._change(lambda: self._store.give_up(job_id))
-        return dead
+        self.ops.done.append(lambda: self._store.dead.end(found))
+        self._change(lambda: self._store.give_up(found))
+        self._dead[job_id] = found
+        return found.job
 
     def first_due(self, name: str) -> Instant | None:
         return min((one.job.run_at for one in self._store.deliveries.waiting.get(name, ())), default=None)
@@ -248,13 +268,14 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         """A job has ended: tell whoever queued it, and keep it if it is dead."""
         reply_to, job = delivery.arrival.reply_to, step.job
         is_far = reply_to is not None and reply_to != self._store.results_name
-        body = wire.ended(job) if is_far or job.state == JobState.DEAD else b""
+        is_dead = job.state == JobState.DEAD
+        body = wire.ended(job, wire.unknown(delivery.arrival.body)) if is_far or is_dead else b""
         label = wire.message_id(job.id)
         if is_far and reply_to is not None:
             # A dead job can be revived by whoever hears of it, so it is among the dead by then.
-            into = self.ops.tidings if job.state == JobState.DEAD else self.ops.messages
+            into = self.ops.tidings if is_dead else self.ops.messages
             into.append(Message("", reply_to, body, message_id=label, mandatory=False))
-        if job.state == JobState.DEAD:
+        if is_dead:
             self.ops.messages.append(Message("", DEAD, body, message_id=label, lives=DEAD_SECONDS_KEPT))
         if reply_to == self._store.results_name:
             self.ops.done.append(lambda: self._store.endings.put(step.job))
@@ -262,7 +283,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
 
     def _record_wait(self, step: Transition, delivery: Delivery, delay: Seconds) -> None:
         """A job waits again, as a new message."""
-        self._publish(step.job, delay, delivery.arrival.reply_to)
+        self._publish(step.job, delay, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body))
         self._record(step, delivery)
 
     def _record(self, step: Transition, delivery: Delivery) -> None:
@@ -315,7 +336,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             self._store.endings.pop(job.id)
             self._publish(step.job, run_at - self.now, self._store.results_name)
             self._remember(step.job)
-            self.ops.done.insert(0, lambda: self._store.take_away(job.id))
+            self.ops.done.insert(0, self._dead[job.id].take)
             self.transitions.append(step)
         elif held.is_lost:
             raise not_supported("requeue")
@@ -335,14 +356,16 @@ class RabbitTurn(ClaimTurn, SlotTurn):
 
     # --- what is done at the end ----------------------------------------------------------------------------
 
-    def _publish(self, job: JobRecord, delay: Seconds, reply_to: str | None) -> None:
+    def _publish(
+        self, job: JobRecord, delay: Seconds, reply_to: str | None, beside: Mapping[str, Any] | None = None
+    ) -> None:
         self.ops.names.add(job.name)
         exchange, key, rest = route(queue_of(job.name), delay)
         self.ops.messages.append(
             Message(
                 exchange,
                 key,
-                wire.waiting(job),
+                wire.waiting(job, beside),
                 priority=HIGH_PRIORITY if job.priority > 0 else 0,
                 reply_to=reply_to,
                 message_id=wire.message_id(job.id),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from ..errors import StoreUnavailable
 from ..messages.jobs import Attempt, Claim, Instant, JobRecord, NewJob, Seconds, Transition
@@ -43,6 +43,17 @@ class BootRecord(NamedTuple):
 
 class CommitUnknown(StoreUnavailable):
     """The commit itself raised: what the turn did may hold or not, and only the store can say."""
+
+
+class Ailment(NamedTuple):
+    """Something that a store suffers from, though turns succeed.
+
+    Attributes:
+        status: `yellow` if it heals by itself or does little harm; `red` when a person must act.
+    """
+
+    status: Literal["yellow", "red"]
+    reason: str
 
 
 class Turn(Protocol):
@@ -273,8 +284,17 @@ class Store(Protocol):
     def known(self, job_id: str) -> JobRecord | None:
         """One job, as far as it concerns this runtime: that it queued it, holds it, or was told of its end."""
 
-    def list(self, *, name: str | None, state: str | None, limit: int, before: int | None) -> Sequence[JobRecord]:
-        """Jobs, newest first; `before` is the `no` to go on from."""
+    def list(self, *, name: str | None, state: str | None, limit: int, before: JobRecord | None) -> Sequence[JobRecord]:
+        """Jobs, newest first; `before` is the last one of the page before."""
+
+    def at_hand(self, job_id: str) -> AbstractContextManager[None]:
+        """While the block lasts, a turn finds the job that a host names, if the store can find it at all."""
+
+    def dead_at_hand(self, name: str | None, but: Collection[str]) -> AbstractContextManager[Sequence[str]]:
+        """The ids of dead jobs, of one name or all, oldest first, `but` for some: all of them, or the first many.
+
+        While the block lasts, a turn finds each.
+        """
 
     def counts(self, name: str | None) -> dict[str, int]:
         """How many jobs are in each state."""
@@ -323,6 +343,9 @@ class Store(Protocol):
 
     def paused(self) -> tuple[str, ...]:
         """The paused names."""
+
+    def ailments(self) -> Sequence[Ailment]:
+        """What it suffers from. Asked by any thread, and answered at once."""
 
     def queue_on(self, connection: Any, job: NewJob) -> tuple[JobRecord, bool]:
         """Insert through the host's own open connection, in its transaction.

@@ -13,6 +13,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +23,7 @@ from ..failpoints import Failpoints
 from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from . import due, host, schema, writelock
-from .base import BootRecord, CommitUnknown
+from .base import Ailment, BootRecord, CommitUnknown
 from .boots import read_boots
 from .turn import SqliteTurn
 
@@ -318,16 +319,28 @@ class SqliteStore:
     def known(self, job_id: str) -> JobRecord | None:
         return self.get(job_id)
 
-    def list(self, *, name: str | None, state: str | None, limit: int, before: int | None) -> list[JobRecord]:
+    def list(self, *, name: str | None, state: str | None, limit: int, before: JobRecord | None) -> list[JobRecord]:
         return self._jobs(
             """select * from lamplighter_jobs
                where (?1 is null or name = ?1) and (?2 is null or state = ?2) and (?3 is null or no < ?3)
                order by no desc limit ?4""",
             name,
             state,
-            before,
+            None if before is None else before.no,
             limit,
         )
+
+    def at_hand(self, job_id: str) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def dead_at_hand(self, name: str | None, but: Collection[str]) -> Iterator[Sequence[str]]:
+        with self._reading() as reader:
+            rows = reader.execute(
+                "select id from lamplighter_jobs where state = 'dead' and (?1 is null or name = ?1) order by no",
+                (name,),
+            ).fetchall()
+        yield [job_id for (job_id,) in rows if job_id not in but]
 
     def counts(self, name: str | None) -> dict[str, int]:
         query = "select state, count(*) from lamplighter_jobs where ?1 is null or name = ?1 group by state"
@@ -405,6 +418,9 @@ class SqliteStore:
     def paused(self) -> tuple[str, ...]:
         with self._reading() as reader:
             return tuple(row[0] for row in reader.execute("select name from lamplighter_pauses order by name"))
+
+    def ailments(self) -> Sequence[Ailment]:
+        return ()
 
     # --- in the host's own transaction ----------------------------------------------------------------------
 

@@ -145,7 +145,7 @@ class JobPromises(StoreCase):
         take(store)
 
         first = store.list(name=None, state=None, limit=4, before=None)
-        rest = store.list(name=None, state=None, limit=4, before=first[-1].no)
+        rest = store.list(name=None, state=None, limit=4, before=first[-1])
 
         assert [job.id for job in [*first, *rest]] == ["5", "4", "3", "2", "1", "0"]
         assert [job.id for job in store.list(name="work", state="queued", limit=9, before=None)] == ["5", "3"]

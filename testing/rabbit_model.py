@@ -15,12 +15,10 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from ..messages.jobs import Seconds
-from ..rabbit.link import Binding, Exchange, Message, QueueSpec, Refused, Wanted
+from ..rabbit.link import NOT_FOUND, PRECONDITION_FAILED, Binding, Exchange, Message, QueueSpec, Refused, Wanted
 
 if TYPE_CHECKING:
     from .rabbit_model_link import ModelLink
-
-NOT_FOUND, PRECONDITION_FAILED = 404, 406
 
 AWAY_SECONDS = 60.0
 """How long a server looks for a queue whose node is away (RabbitMQ 4.0.5)."""

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import count
 from typing import Any
 
 from ..messages.jobs import Seconds
-from ..rabbit.link import PULSE_SECONDS, Arrival, Ears, Fetched, LinkLost, Message, QueueSpec, Refused, Sent, Wanted
+from ..rabbit.link import (
+    LOCKED,
+    NOT_FOUND,
+    PULSE_SECONDS,
+    Arrival,
+    Browsed,
+    Ears,
+    LinkLost,
+    Message,
+    QueueSpec,
+    Refused,
+    Sent,
+    Wanted,
+)
 from ..replies import answer
-from .rabbit_model import AWAY_SECONDS, NOT_FOUND, ModelConsumer, ModelQueue, ModelServer, Stored
+from .rabbit_model import AWAY_SECONDS, ModelConsumer, ModelQueue, ModelServer, Stored
 
 
 class ModelLink:
@@ -40,7 +53,7 @@ class ModelLink:
         self.session = self._hushed = 0
         self._tags = count(1)
         self._unacked: dict[int, tuple[ModelQueue, Stored, ModelConsumer]] = {}
-        self._aside: dict[int, tuple[ModelQueue, list[Stored]]] = {}
+        self._aside: dict[int, tuple[ModelQueue, dict[int, Stored]]] = {}
         self._pending: dict[int, Future[Any]] = {}
         self._held_up: deque[Callable[[], object]] = deque()
         self._asked_later: list[Callable[[], object]] | None = None
@@ -310,7 +323,7 @@ class ModelLink:
         self._to_server(lambda: self._ask(do))
         return future
 
-    def fetch(self, queue: str, most: int) -> Future[Fetched]:
+    def browse(self, queue: str, see: Callable[[Arrival], object]) -> Future[Browsed]:
         key, future = self._pend()
 
         def do() -> None:
@@ -318,36 +331,44 @@ class ModelLink:
             if found is None:
                 self._to_client(lambda: self._tell(key, None, Refused(f"no queue {queue}", NOT_FOUND)))
                 return
-            taken = [found.ready.popleft() for _ in range(min(most, len(found.ready)))]
+            if any(found is aside for link in self._server.links for aside, _ in link._aside.values()):
+                self._to_client(lambda: self._tell(key, None, Refused(f"{queue} is locked", LOCKED)))
+                return
+            taken = {next(self._tags): stored for stored in found.ready}
+            found.ready.clear()
             self._aside[key] = found, taken
-
-            def done(indexes: Sequence[int]) -> None:
-                self._give_back_aside(key, indexes)
-
-            self._to_client(lambda: self._tell(key, Fetched([one.message.body for one in taken], done)))
+            self._to_client(lambda: self._show(key, taken, see))
 
         self._to_server(do)
         return future
 
-    def _give_back_aside(self, key: int, wanted: Sequence[int] = ()) -> None:
+    def _show(self, key: int, taken: Mapping[int, Stored], see: Callable[[Arrival], object]) -> None:
+        for tag, stored in taken.items():
+            see(arrival_of(stored, session=self.session, tag=tag, consumer=""))
+
+        def done(tags: Sequence[int]) -> Future[None]:
+            self._give_back_aside(key, tags)
+            back = self._future()
+            answer(back, None, None)
+            return back
+
+        self._tell(key, Browsed(done))
+
+    def _give_back_aside(self, key: int, wanted: Collection[int] = ()) -> None:
         """Give back what was taken aside, but for what is wanted; a session's end has given back all of it."""
-        queue, taken = self._aside.pop(key, (None, ()))
-        for index, stored in enumerate(taken):
-            if queue is not None and index not in wanted:
-                self._server.give_back(queue, stored)
+        queue, taken = self._aside.pop(key, (None, {}))
+        if queue is not None:
+            queue.ready += [stored for tag, stored in taken.items() if tag not in wanted]
+            self._server.soon(lambda: self._server.pump(queue))
 
     # --- what the server tells ------------------------------------------------------------------------------
 
     def deliver(self, queue: ModelQueue, consumer: ModelConsumer, stored: Stored) -> None:
         """A message is on its way to the client."""
-        tag, message = next(self._tags), stored.message
+        tag = next(self._tags)
         consumer.unacked += 1
         self._unacked[tag] = queue, stored, consumer
-        headers: Mapping[str, Any] = message.headers or {}
-        arrival = Arrival(
-            session=self.session, tag=tag, consumer=consumer.tag, body=message.body, redeliveries=stored.redeliveries,
-            reply_to=message.reply_to, headers=headers,
-        )  # fmt: skip
+        arrival = arrival_of(stored, session=self.session, tag=tag, consumer=consumer.tag)
         assert self._ears is not None
         ears = self._ears
         self._to_client(lambda: ears.arrived(arrival))
@@ -363,3 +384,13 @@ class ModelLink:
         if self._ears is not None and self.session:
             ears, alarm = self._ears, self._server.alarm
             self._to_client(lambda: ears.blocked(alarm))
+
+
+def arrival_of(stored: Stored, *, session: int, tag: int, consumer: str) -> Arrival:
+    """What is delivered of a message."""
+    message = stored.message
+    return Arrival(
+        session=session, tag=tag, consumer=consumer, body=message.body, redeliveries=stored.redeliveries,
+        reply_to=message.reply_to, headers=message.headers or {}, priority=message.priority,
+        message_id=message.message_id,
+    )  # fmt: skip

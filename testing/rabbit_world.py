@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..failpoints import Failpoints
 from ..history.audit import Report
 from ..history.lines import parse
-from ..messages.jobs import Instant
+from ..messages.jobs import Instant, JobState
 from ..rabbit import topology, wire
 from ..rabbit.link import Message
 from ..rabbit.session import Seams
@@ -150,6 +150,6 @@ def model_verdict(
 def _ids(queue: ModelQueue) -> Iterable[str]:
     for stored in queue.ready:
         try:
-            yield wire.read(stored.message.body).id
+            yield wire.read(stored.message.body, frozenset(JobState)).id
         except wire.Unreadable:
             continue

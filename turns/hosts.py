@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from itertools import islice
 
-from ..errors import StaleClaim
+from ..errors import KeyTaken, StaleClaim, UnknownJob
 from ..messages.jobs import JobRecord, JobState
-from ..messages.mail import Cancel, MarkDone, Pause, Queue, Requeue, Revoke
+from ..messages.mail import Cancel, MarkDone, Pause, Queue, Requeue, RequeueDead, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from .step import Step, is_current, names_job
 
@@ -56,6 +57,18 @@ def requeue(step: Step, body: Requeue) -> JobRecord:
     moved = step.turn.requeue(job, body.run_at)
     _revoke(step, job, "requeued")
     return moved
+
+
+def requeue_dead(step: Step, body: RequeueDead) -> int:
+    """`requeue` those of many jobs that are dead still, and whose unique key nobody has taken; how many."""
+    count = 0
+    for job_id in body.job_ids:
+        with contextlib.suppress(UnknownJob, KeyTaken):
+            job = step.known(job_id)
+            if job.state == JobState.DEAD:
+                step.turn.requeue(job, body.run_at)
+                count += 1
+    return count
 
 
 def mark_done(step: Step, body: MarkDone) -> JobRecord:

@@ -121,7 +121,7 @@ def test_a_revival_that_is_not_confirmed_in_time_holds_once_it_is_and_leaves_the
     with store.turn("b", NOW) as turn:
         turn.settle(claimed, FAILED, DONE._replace(state="dead", event="job.dead"))
 
-    with pytest.raises(CommitUnknown), store.turn("b", NOW) as turn:
+    with store.at_hand("a"), pytest.raises(CommitUnknown), store.turn("b", NOW) as turn:
         turn.requeue(turn.find("a"), NOW)
         server.set_alarm("low on memory")
     if not is_confirmed:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from lamplighter.rabbit import topology
-from lamplighter.rabbit.link import Arrival, Link, LinkLost, Message, QueueSpec, Refused
+from lamplighter.rabbit.link import LOCKED, Arrival, Browsed, Link, LinkLost, Message, QueueSpec, Refused
 from lamplighter.testing.rabbit_model import ModelServer
 from lamplighter.testing.rabbit_model_link import ModelLink
 
@@ -66,6 +66,10 @@ class Player:
 
     def consume(self, tag: str, prefetch: int, queue: str = JOBS.name, *, apart: bool = False) -> None:
         self.link.consume(self.session, queue, tag, prefetch=prefetch, apart=apart)
+
+    def browse(self, queue: str = JOBS.name) -> tuple[list[Arrival], Browsed]:
+        seen: list[Arrival] = []
+        return seen, self.link.browse(queue, seen.append).result(SECONDS_MAX)
 
     def take(self, count: int) -> list[Arrival]:
         return [self.ears.arrivals.get(timeout=SECONDS_MAX) for _ in range(count)]
@@ -316,17 +320,48 @@ def test_a_queue_that_is_not_there_is_said(player) -> None:
     assert caught.value.code == 404
 
 
-def test_what_was_taken_aside_goes_back_but_for_what_is_wanted(player) -> None:
+def test_what_was_browsed_goes_back_in_its_order_but_for_what_is_wanted(player) -> None:
     one = player()
     one.have(JOBS)
-    one.publish("a", "b", "c")
+    one.publish("a", "b", "c", "d")
 
-    fetched = one.link.fetch(JOBS.name, 10).result(SECONDS_MAX)
-    fetched.done((1,))
+    seen, hold = one.browse()
+    one.publish("e")
+    hold.done([seen[1].tag])
+    again, hold = one.browse()
+    hold.done(())
     one.consume("first", 5)
 
-    assert (fetched.bodies, sorted(bodies(one.take(2)))) == ([b"a", b"b", b"c"], ["a", "c"])
+    # It is behind what has come meanwhile.
+    assert (bodies(seen), bodies(again), bodies(one.take(4))) == (list("abcd"), list("eacd"), list("eacd"))
     assert one.has_nothing()
+
+
+def test_an_empty_queue_is_browsed_at_once_and_one_that_is_not_there_is_refused(player) -> None:
+    one = player()
+    one.have(JOBS)
+
+    seen, hold = one.browse()
+    hold.done(())
+    with pytest.raises(Refused) as caught:
+        one.browse("nowhere")
+    again, _ = one.browse()
+
+    assert (seen, again, caught.value.code) == ([], [], 404)
+
+
+def test_one_at_a_time_browses_a_queue_and_each_sees_all_of_it(player) -> None:
+    one, other = player(), player()
+    one.have(JOBS)
+    one.publish("a", "b", "c")
+    first, hold = one.browse()
+
+    with pytest.raises(Refused) as caught:
+        other.browse()
+    hold.done(())
+    second, _ = until_unlocked(other)
+
+    assert (caught.value.code, bodies(first), bodies(second)) == (405, list("abc"), list("abc"))
 
 
 def test_queues_can_be_declared_while_messages_are_taken_aside(player) -> None:
@@ -334,32 +369,41 @@ def test_queues_can_be_declared_while_messages_are_taken_aside(player) -> None:
     one = player()
     one.have(JOBS)
     one.publish("a")
-    fetched = one.link.fetch(JOBS.name, 10).result(SECONDS_MAX)
+    seen, hold = one.browse()
 
     one.have(QueueSpec(name="another", arguments=topology.QUORUM))
 
-    fetched.done((0,))
+    hold.done([seen[0].tag])
     assert one.link.look("another").result(SECONDS_MAX) == (0, 0)
-    assert one.link.fetch(JOBS.name, 10).result(SECONDS_MAX).bodies == []
+    assert one.browse()[0] == []
 
 
-def test_what_was_taken_aside_goes_back_with_its_session_and_what_is_said_of_it_later_changes_nothing(player) -> None:
+def test_what_was_browsed_goes_back_with_its_session_and_what_is_said_of_it_later_changes_nothing(player) -> None:
     one = player()
     one.have(JOBS)
     one.publish("a")
-    fetched = one.link.fetch(JOBS.name, 10).result(SECONDS_MAX)
+    seen, hold = one.browse()
     one.link.consume(one.session, "nowhere", "lost", prefetch=1)
     if player.model is not None:
         player.model.let_pass(1.0)
     session = one.ears.sessions.get(timeout=SECONDS_MAX)
 
-    fetched.done((0,))
-    again = one.link.fetch(JOBS.name, 10).result(SECONDS_MAX)
+    hold.done([seen[0].tag])
+    again, hold = until_unlocked(one)
 
-    assert again.bodies == [b"a"]
-    again.done((0,))
-    assert one.link.fetch(JOBS.name, 10).result(SECONDS_MAX).bodies == []
+    assert bodies(again) == ["a"]
+    hold.done([again[0].tag])
+    assert one.browse()[0] == []
     assert (session, one.ears.sessions.empty()) == (one.session + 1, True)
+
+
+def until_unlocked(one: Player) -> tuple[list[Arrival], Browsed]:
+    """Browse once nobody else does."""
+    while True:
+        try:
+            return one.browse()
+        except Refused as error:
+            assert error.code == LOCKED
 
 
 def test_a_link_that_was_stopped_says_so(player) -> None:

@@ -10,7 +10,7 @@ import pytest
 from lamplighter import StoreUnavailable
 from lamplighter.rabbit import store as store_module
 from lamplighter.rabbit.deliveries import Deliveries
-from lamplighter.rabbit.link import PULSE_SECONDS, Fetched
+from lamplighter.rabbit.link import PULSE_SECONDS, Browsed
 from lamplighter.rabbit.silence import HEARING, SECONDS_MAX, SILENCE_SECONDS_MAX
 from lamplighter.rabbit.window import LAG_SECONDS
 
@@ -102,13 +102,13 @@ def test_the_queue_for_results_ends_with_a_runtime_that_stops(world: World) -> N
 
 
 def test_dead_jobs_that_come_too_late_go_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, late, back = world.store(), Future[Fetched](), list[Sequence[int]]()
+    store, late, back = world.store(), Future[Browsed](), list[Sequence[int]]()
     monkeypatch.setattr(store_module, "ANSWER_SECONDS_MAX", 0.0)
-    monkeypatch.setattr(store._link, "fetch", lambda queue, most: late)
+    monkeypatch.setattr(store._link, "browse", lambda queue, see: late)
 
     with pytest.raises(StoreUnavailable):
         store.list(name=None, state="dead", limit=10, before=None)
-    late.set_result(Fetched([b"{}"], back.append))
+    late.set_result(Browsed(lambda tags: (back.append(tags), Future[None]())[1]))
 
     assert back == [()]
 
