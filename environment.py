@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .clock import Clock, SystemClock
-from .failpoints import Failpoints, from_environment
+from .failpoints import Failpoints, unarmed
 from .replies import LoopReply, ThreadReply
 from .stores.base import SERVER_SCHEMES, Store
 from .stores.hints import Hints, NoHints, ServerHints, SocketHints, Teller
@@ -279,4 +279,4 @@ class Environment:
     store: Callable[..., Store] = open_store
     neighbours: Callable[[Store, str], tuple[Presence, Hints]] = neighbours
     whereabouts: Callable[[], tuple[str, int]] = whereabouts
-    failpoints: Failpoints = field(default_factory=from_environment)
+    failpoints: Failpoints = field(default_factory=unarmed)

@@ -187,6 +187,11 @@ EVENTS: dict[str, EventKind] = {
     ),
     "store.unavailable": EventKind("error", "Turns fail; mail is kept and tried again.", ("store", "reason", "waited")),
     "store.available": EventKind("info", "Turns succeed again.", ("store", "waited")),
+    "failpoints.unheeded": EventKind(
+        "warning",
+        "The environment variable arms failpoints, and the host has not asked for it: nothing is armed.",
+        ("variable", "value"),
+    ),
     "store.on_network": EventKind(
         "error", "The file lies on a network file system, whose locks cannot be trusted.", ("store", "filesystem")
     ),

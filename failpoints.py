@@ -20,7 +20,7 @@ from typing import Any
 from .errors import UsageError
 
 VARIABLE = "LAMPLIGHTER_FAILPOINTS"
-"""The environment variable that arms the points of every runtime of a process."""
+"""The environment variable that arms the points of runtimes whose host asks for it with `from_environment`."""
 
 POINTS: dict[str, str] = {
     "actor.start": "an incarnation of an actor begins",
@@ -66,11 +66,15 @@ class Failpoints:
         text: what to arm, in the grammar of the module.
         chance: for actions with a chance.
 
+    Attributes:
+        unheeded: what the environment variable says, if nobody has asked for it.
+
     Raises:
         UsageError: the text cannot be read, or names no point.
     """
 
     def __init__(self, text: str = "", chance: random.Random | None = None) -> None:
+        self.unheeded: str | None = None
         self._chance = chance or random.Random()
         self._armed: dict[str, list[Action]] = {}
         for part in filter(None, (part.strip() for part in text.split(";"))):
@@ -121,8 +125,23 @@ class Failpoints:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+def unarmed() -> Failpoints:
+    """No point is armed, whatever the environment variable says: where a host has not asked for it, it may have come by
+    mistake, and would kill what it has come to. The runtime says that it is not heeded.
+    """
+    points = Failpoints()
+    points.unheeded = os.environ.get(VARIABLE) or None
+    return points
+
+
 def from_environment() -> Failpoints:
-    """The points that the environment variable arms: none, unless somebody has set it."""
+    """The points that the environment variable arms: none, unless somebody has set it.
+
+    For a host that tests are to kill: `Runtime(..., environment=Environment(failpoints=from_environment()))`.
+
+    Raises:
+        UsageError: the variable cannot be read.
+    """
     try:
         return Failpoints(os.environ.get(VARIABLE, ""))
     except UsageError as error:

@@ -16,6 +16,7 @@ from .actors.scheduler import SchedulerActor
 from .asking import Asking
 from .environment import Environment, JobIds
 from .errors import LamplighterError, NotStarted, StoreUnavailable
+from .failpoints import VARIABLE
 from .job import Job
 from .lanes.handler import Handler
 from .lanes.lane import Lane, LaneContext
@@ -149,6 +150,8 @@ class Life:
             durability=self._durability, host=host,
         )  # fmt: skip
         self._has_said_start = True
+        if self.environment.failpoints.unheeded is not None:
+            self.log.emit("failpoints.unheeded", variable=VARIABLE, value=self.environment.failpoints.unheeded)
         for event, fields in news:
             self.log.emit(event, **fields)
         begun.callback(self._stop_actors)

@@ -192,8 +192,12 @@ def test_a_job_is_done_although_a_point_on_its_way_fails_once(
 HOST = """
 import sys
 from lamplighter import Runtime
+from lamplighter.environment import Environment
+from lamplighter.failpoints import from_environment
 
-runtime = Runtime("jobs.db")
+plain = "plain" in sys.argv
+runtime = Runtime("jobs.db", environment=None if plain else Environment(failpoints=from_environment()))
+runtime.subscribe(lambda event: print(event["variable"], event["value"], flush=True), ["failpoints.unheeded"])
 runtime.jobs.add_handler("work", lambda job: print("ran", flush=True))
 with runtime:
     job = runtime.jobs.queue("work", id="order-7")
@@ -202,9 +206,9 @@ with runtime:
 """
 
 
-def run_host(folder: Path, armed: str) -> subprocess.CompletedProcess[str]:
+def run_host(folder: Path, armed: str, *how: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", HOST], cwd=folder, env={**os.environ, VARIABLE: armed}, timeout=60,
+        [sys.executable, "-c", HOST, *how], cwd=folder, env={**os.environ, VARIABLE: armed}, timeout=60,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -227,7 +231,15 @@ def test_a_variable_that_cannot_be_read_stops_a_host_at_once_and_says_why(tmp_pa
     assert not (tmp_path / "jobs.db").exists()
 
 
-def test_nothing_is_armed_unless_the_variable_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("armed", ["lane.returned=kill", "lane.retrned=kill"])
+def test_a_host_that_has_not_asked_for_the_variable_goes_on_and_says_so_once(tmp_path: Path, armed: str) -> None:
+    ran = run_host(tmp_path, armed, "plain")
+
+    assert ran.returncode == 0
+    assert sorted(ran.stdout.splitlines()) == [f"LAMPLIGHTER_FAILPOINTS {armed}", "done", "queued", "ran"]
+
+
+def test_nothing_is_armed_unless_the_variable_is_set_and_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     unset = from_environment()
     monkeypatch.setenv(VARIABLE, "store.read=raise(OSError)")
@@ -235,4 +247,4 @@ def test_nothing_is_armed_unless_the_variable_is_set(monkeypatch: pytest.MonkeyP
 
     assert strikes(unset, "store.read", 1) == [False]
     assert strikes(armed, "store.read", 1) == [True]
-    assert strikes(Environment().failpoints, "store.read", 1) == [True]
+    assert strikes(Environment().failpoints, "store.read", 1) == [False]

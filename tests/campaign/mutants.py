@@ -258,6 +258,12 @@ MUTANTS = (
            "    if unknown:\n        raise unknown_options(unknown, SPEC_OPTIONS, what)\n", "",
            test="tests/test_unknown_options.py::"
            "test_an_unknown_option_inside_a_handler_is_the_callers_fault[thread]"),
+    Mutant(LIMITS, "a variable in the environment kills a host that has not asked for it", "environment.py",
+           "field(default_factory=unarmed)", "field(default_factory=from_environment)",
+           (("environment.py", "from .failpoints import Failpoints, unarmed",
+             "from .failpoints import Failpoints, from_environment"),),
+           test="tests/test_failpoints.py::"
+           "test_a_host_that_has_not_asked_for_the_variable_goes_on_and_says_so_once"),
 )  # fmt: skip
 
 

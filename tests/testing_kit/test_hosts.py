@@ -16,13 +16,15 @@ from lamplighter.testing import Faults, Simulation
 LANES = """
 import sys
 from lamplighter import Runtime
+from lamplighter.environment import Environment
+from lamplighter.failpoints import from_environment
 
 def work(job):
     return 7
 
 if __name__ == "__main__":
     import lanes
-    runtime = Runtime(":memory:")
+    runtime = Runtime(":memory:", environment=Environment(failpoints=from_environment()))
     runtime.jobs.add_handler("work", lanes.work, isolation=sys.argv[1], max_attempts=1)
     with runtime:
         job = runtime.jobs.queue("work")
