@@ -62,6 +62,8 @@ class Faults:
         slow_log: a line takes seconds to be written.
         lost_hint: a hint to another process never arrives.
         deafen: no hint arrives at a process any more, as long as it lives: its socket was removed, say.
+        lose_lock: the file by which the others know that a runtime lives is removed.
+        lose_row: the runtime's row is taken out of the store while it lives, as by somebody who mends by hand.
         fail_start: a runtime's start fails midway, because no thread is to be had. Its host tries again.
         cut_link: a process loses its connection to the RabbitMQ, also while a turn waits for its confirmations.
         hush_link: a process is answered nothing any more by the RabbitMQ, and keeps its connection to it.
@@ -86,6 +88,8 @@ class Faults:
     slow_log: float = 0.0
     lost_hint: float = 0.0
     deafen: float = 0.0
+    lose_lock: float = 0.0
+    lose_row: float = 0.0
     fail_start: float = 0.0
     cut_link: float = 0.0
     hush_link: float = 0.0
@@ -106,6 +110,9 @@ class Faults:
 OF_A_SERVER = ("cut_link", "hush_link", "restart_server", "alarm", "foreign_message", "foreign_record")
 """Faults that befall a RabbitMQ, or a link to it; a store in a file does not know them."""
 
+OF_A_BOOT = ("lose_lock", "lose_row")
+"""Faults that befall what the others know of a runtime on a file."""
+
 STRIKES: dict[str, tuple[str, ...]] = {
     "actor.start": ("crash_actor",),
     "actor.receive": ("crash_actor", "kill_process", "power_cut", "clock_jump", "clock_leap"),
@@ -118,6 +125,7 @@ STRIKES: dict[str, tuple[str, ...]] = {
     "store.read": ("store_error",),
     "store.turn.begin": (
         "store_error", "kill_process", "crash_actor", "cut_link", "alarm", "foreign_message", "foreign_record",
+        "lose_lock", "lose_row",
     ),
     "store.turn.commit": (
         "store_error", "kill_process", "power_cut", "crash_actor", "cut_link", "hush_link", "restart_server",
@@ -133,7 +141,7 @@ class Strikes(Failpoints):
     Args:
         die: kills the process; with the power too, if asked to.
         step_clock: moves wall time.
-        trouble: what befalls the RabbitMQ, or the process's link to it.
+        trouble: what befalls the RabbitMQ, the process's link to it, or what others know of it.
         reached: counts what has struck.
         text: points to arm besides, as `Failpoints` takes them.
     """
@@ -227,7 +235,7 @@ class Strikes(Failpoints):
                 self._step_clock(far)
                 if self._world.chance.random() < 0.5:
                     self._world.after(self._world.chance.uniform(*LEAP_LASTS_SECONDS), lambda: self._step_clock(-far))
-            case _ if kind in OF_A_SERVER:
+            case _ if kind in OF_A_SERVER or kind in OF_A_BOOT:
                 self._befall(self._process, kind)
             case "log_error":
                 raise OSError(28, "No space left on device")

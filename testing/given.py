@@ -19,6 +19,21 @@ def check_forward(seconds: Seconds, what: str, *, may_last: bool = False) -> Sec
     return seconds
 
 
+def check_newer(newer: int, processes: int, store: str) -> int:
+    """How many of the processes are of a version to come; gives back how many there are.
+
+    Raises:
+        UsageError: there are not so many, or nothing that they write to the store is a message.
+    """
+    if isinstance(newer, bool) or not isinstance(newer, int) or not 0 <= newer <= processes:
+        raise UsageError(f"expected newer to be from 0 to {processes}, the number of processes, got: {newer!r}")
+    if newer and store != "rabbitmq":
+        raise UsageError(
+            "expected store='rabbitmq' where processes of several versions share it: a file has one schema"
+        )
+    return processes
+
+
 def total_of(days: float, hours: float, minutes: float, seconds: Seconds, *, may_last: bool = False) -> Seconds:
     """The seconds of a time that is to pass; the errors are those of `check_forward`."""
     return check_forward(days * 86400.0 + hours * 3600.0 + minutes * 60.0 + seconds, "what passes", may_last=may_last)

@@ -5,6 +5,7 @@ Its time is the world's, its troubles are the faults', and it is judged by what 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -17,11 +18,11 @@ from ..history.audit import Report
 from ..history.lines import parse
 from ..messages.jobs import Instant, JobState
 from ..rabbit import topology, wire
-from ..rabbit.link import Message
+from ..rabbit.link import Message, Sent
 from ..rabbit.session import Seams
 from ..rabbit.store import RabbitStore
 from ..stores.base import Store
-from .faults import OF_A_SERVER, Faults
+from .faults import OF_A_BOOT, OF_A_SERVER, Faults
 from .rabbit_model import ModelQueue, ModelServer
 from .rabbit_model_link import ModelLink
 from .world import Process, World
@@ -31,14 +32,39 @@ TROUBLE_SECONDS_MAX = 0.01
 
 DOWN_SECONDS_MAX, ALARM_SECONDS_MAX = 20.0, 30.0
 
+OF_A_FILE = ("store_error", "commit_unknown", "power_cut", "lost_hint", "deafen", *OF_A_BOOT)
+"""Faults that befall a store in a file, and those who share it."""
+
+FOREIGN = (b"", b"\x00\xff", b"null", b"[]", b"{}", b'{"format": "one"}')
+
+FOREIGN_MESSAGES = (*FOREIGN, b'{"format": 1}', b'{"format": 99, "colour": "red"}')
+
+FOREIGN_RECORDS = (
+    *FOREIGN, b'{"is": "weather", "number": 1}', b'{"is": "schedule"}',
+    b'{"is": "pause", "name": "work", "paused": "yes"}',
+    b'{"is": "slot", "slot": {"schedule_id": "a", "slot": 1.0, "last": 1.0, "count": 1, "outcome": "fired",'
+    b' "reason": null, "job_id": "j", "tenant": 1}}',
+)  # fmt: skip
+
 ENDINGS = ("job.done", "job.dead", "job.cancelled")
+
+
+class NewerLink(ModelLink):
+    """The link of a version to come: whatever it writes has a field more."""
+
+    def send(self, messages: Sequence[Message]) -> Future[Sent]:
+        return super().send([one._replace(body=_with_more(one.body)) for one in messages])
+
+
+def _with_more(body: bytes) -> bytes:
+    return json.dumps({**json.loads(body), "colour": "red"}).encode()
 
 
 def server_of(store: str, world: World, faults: Faults) -> ModelServer | None:
     """The model that a simulation needs, if it needs one."""
     if store not in ("sqlite", "rabbitmq"):
         raise UsageError(f"expected store to be 'sqlite' or 'rabbitmq', got: {store!r}")
-    files = [name for name in ("store_error", "commit_unknown", "power_cut", "lost_hint") if getattr(faults, name)]
+    files = [name for name in OF_A_FILE if getattr(faults, name)]
     links = [name for name in OF_A_SERVER if getattr(faults, name)]
     wrong = files if store == "rabbitmq" else links
     if wrong:
@@ -54,7 +80,8 @@ def model_store(
     future: Callable[[], Future[Any]],
 ) -> Store:
     """A process's store on the model."""
-    link = ModelLink(server, future=future, is_alive=lambda: process.is_alive)
+    make = NewerLink if process.is_newer else ModelLink
+    link = make(server, future=future, is_alive=lambda: process.is_alive)
     seams = Seams(clock=environment.clock(), event=environment.event, future=future, new_id=environment.new_id)
     return RabbitStore("amqp://model", link, seams=seams, failpoints=failpoints)
 
@@ -75,9 +102,9 @@ def trouble_model(server: ModelServer, world: World, stores: Sequence[Store], ki
                     server.restart(world.chance.uniform(0.1, DOWN_SECONDS_MAX))
             case "foreign_message":
                 queues = [name for name in server.queues if name.startswith(f"{topology.PREFIX}.job.")]
-                _put_foreign(server, world.chance.choice(queues or [topology.DEAD]), world)
+                _put_foreign(server, world.chance.choice(queues or [topology.DEAD]), FOREIGN_MESSAGES, world)
             case "foreign_record":
-                _put_foreign(server, topology.LEDGER, world)
+                _put_foreign(server, topology.LEDGER, FOREIGN_RECORDS, world)
             case "alarm":
                 if server.alarm is None:
                     server.set_alarm("low on memory")
@@ -86,21 +113,13 @@ def trouble_model(server: ModelServer, world: World, stores: Sequence[Store], ki
     world.after(world.chance.uniform(0.0, TROUBLE_SECONDS_MAX), come)
 
 
-def _put_foreign(server: ModelServer, queue: str, world: World) -> None:
-    """What others may have put into a queue of ours: garbage, JSON that is not ours, what a later version writes."""
-    bodies = [
-        b"\x00\xff",
-        b"",
-        b"[]",
-        b"{}",
-        b'{"format": 1}',
-        b'{"format": "one"}',
-        b'{"format": 99, "colour": "red"}',
-    ]
+def _put_foreign(server: ModelServer, queue: str, bodies: Sequence[bytes], world: World) -> None:
+    """Something of somebody else's in a queue of ours: in none of our formats, or in one that is still to come."""
     known = server.queues.get(queue)
     if known is not None and known.ready:
+        # What is ours but for its end, the name of each field, or the type of some.
         body = known.ready[-1].message.body
-        bodies += [body[:-1], body.replace(b'"priority":', b'"priority":"high" ,"was":'), body.replace(b'":', b's":')]
+        bodies = [*bodies, body[:-1], body.replace(b'":', b's":'), body.replace(b":1,", b':"one",')]
     server.publish(Message(exchange="", key=queue, body=world.chance.choice(bodies)))
 
 

@@ -20,9 +20,9 @@ from ..messages.jobs import Seconds
 from ..runtime import Runtime
 from ..stores.base import Store
 from .draining import open_jobs
-from .faults import Faults, NoThread, Strikes
+from .faults import OF_A_BOOT, Faults, NoThread, Strikes
 from .folder import make_folder, new_store
-from .given import check_forward, check_process, check_processes, total_of
+from .given import check_forward, check_newer, check_process, check_processes, total_of
 from .paper import Paper, PaperLogger
 from .rabbit_model import ModelServer
 from .rabbit_world import model_verdict, open_in_model, server_of, trouble_model
@@ -70,6 +70,7 @@ class Simulation:
         faults: what may go wrong while `run` runs; nothing unless given.
         processes: how many processes share the store.
         producers: how many more do without `boot`: they add no handlers and declare nothing. Their hosts only queue.
+        newer: of how many of them, the last ones, a version to come writes the messages: with more in them.
         store: "sqlite", or "rabbitmq" for a model of a RabbitMQ.
         start: wall time at the beginning.
         durability, options: as `Runtime` takes them.
@@ -90,6 +91,7 @@ class Simulation:
         faults: Faults = Faults(),  # noqa: B008 (frozen)
         processes: int = 1,
         producers: int = 0,
+        newer: int = 0,
         store: str = "sqlite",
         start: datetime = START,
         durability: str = "full",
@@ -100,6 +102,7 @@ class Simulation:
         check_processes(processes, producers, with_power_cuts=bool(faults.power_cut))
         self.reached: Counter[str] = Counter()
         self._boot = boot
+        self._newer = newer
         self._host = host
         self._luck = f"seed={seed}" if chance is None else f"chance={chance!r}"
         self.faults = faults
@@ -111,7 +114,7 @@ class Simulation:
         self._stepped = 0.0
         self._is_striking = False
         self._troubles: list[Exception] = []
-        numbers = range(1, processes + producers + 1)
+        numbers = range(1, check_newer(newer, processes + producers, store) + 1)
         self._members = [_Member(number, is_producer=number > processes) for number in numbers]
         # Open for as long as the simulation is. The last connection that is closed would copy the whole of the
         # write-ahead log into the file, which the death of a process does not.
@@ -313,10 +316,10 @@ class Simulation:
     # --- lives of processes ---------------------------------------------------------------------------------
 
     def _begin(self, member: _Member) -> None:
-        member.process = process = Process(member.number)
+        member.process = process = Process(member.number, is_newer=member.number > len(self._members) - self._newer)
         member.strikes = Strikes(
             self._world, process, self.faults, die=self._die, step_clock=self._step_clock,
-            trouble=self._trouble_server, reached=self.reached, text=self._failpoints,
+            trouble=self._trouble, reached=self.reached, text=self._failpoints,
         )  # fmt: skip
         member.strikes.is_on = self._is_striking
         self._world.spawn(lambda: self._live(member, process), MAIN, process)
@@ -351,9 +354,11 @@ class Simulation:
             return False
         return True
 
-    def _trouble_server(self, process: Process, kind: str) -> None:
-        """Something befalls the RabbitMQ, or a process's link to it, a moment later: within a turn, it may be."""
-        if self.server is not None:
+    def _trouble(self, process: Process, kind: str) -> None:
+        """Something befalls the store, or what a process has of it, a moment later: within a turn, it may be."""
+        if kind in OF_A_BOOT:
+            self._world.after(0.0, lambda: self._around.forget(process, kind, self.path))
+        elif self.server is not None:
             trouble_model(self.server, self._world, self._members[process.number - 1].stores, kind)
 
     def _die(self, process: Process, why: str) -> None:

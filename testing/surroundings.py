@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..environment import Environment
@@ -117,6 +120,16 @@ class Surroundings:
         for clock in self._clocks:
             clock.jumped(seconds)
         self._clocks = [clock for clock in self._clocks if clock.is_going]
+
+    def forget(self, process: Process, what: str, path: Path) -> None:
+        """Somebody takes away what tells the others of a process's runtimes: their locks, or their rows."""
+        for boot in sorted(process.boots):
+            if what == "lose_lock":
+                self._homes.pop(boot, None)
+                continue
+            with closing(sqlite3.connect(path, timeout=0.0)) as connection, suppress(sqlite3.OperationalError):
+                connection.execute("delete from lamplighter_boots where boot = ?", (boot,))
+                connection.commit()
 
     def _store(self, environment: Environment, process: Process, address: str, options: dict[str, Any]) -> Store:
         if self._server is not None:

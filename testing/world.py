@@ -47,12 +47,14 @@ class Process:
     Attributes:
         number: 1, 2, ... as its member of the simulation has it in every life.
         parent: whose death is its own too.
+        is_newer: whether its code is of a version to come.
         boots: the runtimes that live in it.
         is_alive: whether it, and whoever started it, has not been killed.
     """
 
     number: int
     parent: Process | None = None
+    is_newer: bool = False
     boots: set[str] = field(default_factory=set)
     is_alive: bool = True
     _children: list[Process] = field(default_factory=list)

@@ -40,6 +40,8 @@ class Host:
         self.seed = seed
         self.bursts = seed % 16 == 10
         """Whether it queues many short jobs at a time, so that claims are taken in advance."""
+        self.one_waits = ""
+        """A schedule of whose jobs one runs at a time, and one more may wait."""
         self.claimed: dict[str, str] = {}
         self.overslept: list[str] = []
         self.running: dict[tuple[str | None, str], dict[str, Job]] = {}
@@ -73,7 +75,10 @@ class Host:
         scheduler.add("quick", "*/15 * * * * *", "tick", catch_up="all", catch_up_max=5)
         scheduler.add("work", "@every 40s", 3, catch_up="latest", overlap="skip")
         scheduler.add("quick", "0 * * * * *", "minute", catch_up="skip", jitter=5)
-        scheduler.add("work", "@every 30s", 4, key="one waits", overlap="queue_one", timezone="Europe/Berlin")
+        jobs.add_handler("slow", self.slow, concurrency=2)
+        self.one_waits = scheduler.add(
+            "slow", "@every 30s", key="one waits", overlap="queue_one", timezone="Europe/Berlin"
+        )
 
     # --- handlers -------------------------------------------------------------------------------------------
 
@@ -117,6 +122,11 @@ class Host:
         if self.bursts and isinstance(job.data, int) and job.data % 20 == 7:
             job.sleep(3.0)
         return job.data
+
+    def slow(self, job: Job) -> None:
+        """Takes longer than its schedule's interval, every fourth time; so one waits then, and none does later."""
+        if job.slot is not None and job.slot.timestamp() % 120 == 0:
+            job.sleep(40.0)
 
     async def work_async(self, job: Job) -> object:
         """A coroutine handler."""

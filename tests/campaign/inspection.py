@@ -10,8 +10,13 @@ from lamplighter.lifecycle import MOVES
 from lamplighter.messages.jobs import JobRecord
 
 
-def check_log(text: str) -> None:
-    """Limits, keys and times, over the moves of all jobs in the order of their revisions."""
+def check_log(text: str, one_waits: str) -> None:
+    """Limits, keys and times, over the moves of all jobs in the order of their revisions.
+
+    Args:
+        one_waits: a schedule with overlap="queue_one".
+    """
+    slow: dict[str, str] = {}
     keys: dict[tuple[str, str], str] = {}
     key_of: dict[str, tuple[str, str]] = {}
     name_of: dict[str, str] = {}
@@ -23,6 +28,9 @@ def check_log(text: str) -> None:
         if name == "single":
             (singles.add if to == "running" else singles.discard)(job_id)
             assert len(singles) <= 1, f"{singles} run at once, and only one may: {move}"
+        if job_id.startswith(f"{one_waits}-"):
+            slow[job_id] = to
+            assert list(slow.values()).count("running") <= 1, f"two of overlap=queue_one run at once: {move}"
         assert move.get("waited", 0.0) >= 0.0, f"a job was started before it was due: {move}"
         if "unique_key" in move:
             key_of[job_id] = (name, move["unique_key"])

@@ -10,6 +10,7 @@ from collections import Counter
 
 from lamplighter import Runtime, StoreUnavailable
 from lamplighter.testing import Faults, Simulation
+from lamplighter.testing.faults import OF_A_SERVER
 
 TROUBLES = {
     "none": Faults(),
@@ -19,12 +20,19 @@ TROUBLES = {
     "alarms": Faults(alarm=0.01),
     "kills": Faults(kill_process=0.001),
     "crashes": Faults(crash_actor=0.003),
+    "foreign records": Faults(foreign_record=0.02),
     "all": Faults(
         cut_link=0.01, hush_link=0.005, kill_process=0.0005, restart_server=0.005, alarm=0.005, crash_actor=0.002,
-        hang=0.002, crash_handler=0.005, clock_jump=0.0005, slow_log=0.001,
+        hang=0.002, crash_handler=0.005, clock_jump=0.0005, slow_log=0.001, foreign_record=0.002,
     ),
 }  # fmt: skip
 MINUTE = 60.0
+
+REACH = (
+    "crash_actor", "crash_handler", "hang", "kill_process", "clock_jump", "slow_log", "job.duplicate", "claim.kept",
+    "producer", "a producer leads", *(fault for fault in OF_A_SERVER if fault != "foreign_message"),
+)  # fmt: skip
+"""A campaign that never reached one of these has not tested it."""
 
 
 def boot(runtime: Runtime) -> None:
@@ -51,10 +59,34 @@ def host(runtime: Runtime) -> None:
 
 
 def campaign(faults: Faults, seed: int, minutes: int = 5) -> Simulation:
-    with Simulation(boot, host=host, seed=seed, faults=faults, processes=2, store="rabbitmq") as simulation:
+    producers = int(seed % 3 == 1)
+    with Simulation(
+        boot, host=host, seed=seed, faults=faults, processes=2, producers=producers, store="rabbitmq"
+    ) as simulation:
         simulation.run(minutes=minutes)
         simulation.check()
+        if not simulation.reached["clock_jump"]:
+            keep_firing(simulation)
+        simulation.reached["producer"] += producers
+        simulation.reached["a producer leads"] += leads(simulation.log, of=3)
     return simulation
+
+
+def keep_firing(simulation: Simulation) -> None:
+    """The schedule goes on, whoever leads."""
+    scheduler, since = simulation.runtime.scheduler, simulation.now
+    simulation.settle(
+        until=lambda: all((one.last_slot or since) > since for one in scheduler.list()), seconds=3 * MINUTE
+    )
+
+
+def leads(log: str, *, of: int) -> bool:
+    """Whether the process of this number has led the schedules."""
+    lines = [
+        json.loads(line) for line in log.splitlines() if '"runtime.started"' in line or '"scheduler.leads"' in line
+    ]
+    boots = {line["boot"] for line in lines if line.get("pid") == of}
+    return any(line["event"] == "scheduler.leads" and line["boot"] in boots for line in lines)
 
 
 def minutes_of(log: str) -> Counter[float]:

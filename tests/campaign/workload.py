@@ -14,7 +14,7 @@ from application import JOBS, Host
 from deployments import LAST, DeployedHost
 from inspection import check_log, check_pauses, check_store
 from lamplighter import Runtime
-from lamplighter.testing.faults import OF_A_SERVER, STRIKES, Faults
+from lamplighter.testing.faults import OF_A_BOOT, OF_A_SERVER, STRIKES, Faults
 from lamplighter.testing.simulation import Simulation, Violation
 
 MINUTES = 2.0
@@ -26,11 +26,14 @@ SETTLE_SECONDS = 4 * 3600.0
 BURIED_SECONDS_MAX = 10.0
 """Within this, the store knows the boots that live and no others."""
 
+PROMPT_SECONDS_MAX = 5.0
+"""Within this, a job is done that nothing stands in the way of, whoever has queued it."""
+
 SILENT_SECONDS_MAX = 150.0
 """Within this, every schedule has fired again: twice the longest interval of all, and some."""
 
 REACH = (
-    *sorted({kind for kinds in STRIKES.values() for kind in kinds}.difference(OF_A_SERVER, ("clock_leap",))),
+    *sorted({kind for kinds in STRIKES.values() for kind in kinds}.difference(OF_A_SERVER, OF_A_BOOT, ("clock_leap",))),
     "lost_hint", "deafen", "gave_up",
     "job.fenced", "job.dead", "job.cancelled", "job.requeued", "job.snoozed", "job.released", "job.parked",
     "lane.abandoned", "lane.returned", "runtime.recovered", "turn.recovered", "actor.crashed", "actor.restarted",
@@ -94,7 +97,9 @@ def simulation_of(seed: int, host: Host) -> Simulation:
     more = random.Random(f"neighbours of {seed}")
     producers = 0 if faults.power_cut else int(more.random() < 0.2)
     if processes + producers > 1:
-        faults = replace(faults, deafen=more.choice((0.0, 0.0, 0.02)), fail_start=more.choice((0.0, 0.2)))
+        faults = replace(
+            faults, deafen=more.choice((0.0, 0.0, 0.02)), fail_start=more.choice((0.0, 0.2)),
+        )  # fmt: skip
     return Simulation(
         host.boot, host=host.live, seed=seed, faults=faults, processes=processes, producers=producers,
         restarts_max=10_000 if patient else 5, lane_grace_seconds=3.0, abandoned_threads_max=10_000,
@@ -122,6 +127,19 @@ def keep_firing(simulation: Simulation) -> None:
     comes_to_nothing(simulation, silent, SILENT_SECONDS_MAX, f"schedules that do not fire after {since}")
 
 
+def check_prompt(simulation: Simulation) -> None:
+    """What any process queues is done within seconds, though nothing may tell the others of it."""
+    asked = [
+        (runtime, runtime.jobs.queue("work", 2, id=f"last-{number}"))
+        for number, runtime in enumerate(simulation.runtimes)
+    ]
+
+    def undone() -> list[str]:
+        return [f"{job.id} of process {job.id[-1]}" for runtime, job in asked if runtime.jobs.get(job).state != "done"]
+
+    comes_to_nothing(simulation, undone, PROMPT_SECONDS_MAX, "queued, and not done soon")
+
+
 def comes_to_nothing(simulation: Simulation, wrong: Callable[[], object], seconds: float, what: str) -> None:
     """Without faults, what is wrong is right again within so many seconds."""
     try:
@@ -142,11 +160,12 @@ def scenario(seed: int) -> Counter[str]:
         # Open-ended claims time out half a minute after their handler has returned.
         simulation.settle(until=lambda: not open_ended(simulation.runtime), seconds=SETTLE_SECONDS)
         check_boots(simulation)
+        check_prompt(simulation)
         if not simulation.reached["clock_jump"]:
             keep_firing(simulation)
         faults = simulation.faults
         if not faults.log_error:
-            check_log(simulation.log)
+            check_log(simulation.log, host.one_waits)
         if len(simulation.runtimes) == 1 and not (faults.log_error or faults.crash_actor or faults.commit_unknown):
             check_pauses(simulation.log)
         deaths = sum(simulation.reached[kind] for kind in ("kill_process", "power_cut", "kill_child", "gave_up"))
