@@ -115,8 +115,7 @@ def _show_instant(seen: Snapshot, *, as_json: bool) -> int:
         page.line(f"these logs have no line from {clock(seen.at)} or before", "bad")
         return 1
     page.line(f"at {clock(seen.at)} (the last line before is {span(seen.at - seen.last)} older)")
-    boots = ", ".join(f"{boot} (pid {pid})" if pid else boot for boot, pid in seen.boots.items())
-    page.line(f"boots alive: {boots or 'none'}")
+    _show_boots(page, seen)
     page.line("jobs: " + ", ".join(f"{number} {state}" for state, number in sorted(seen.states.items()) if number))
     for (boot, name), actor in sorted(seen.actors.items()):
         mine = _in_hand(seen, boot, name)
@@ -137,6 +136,18 @@ def _show_instant(seen: Snapshot, *, as_json: bool) -> int:
     return 0
 
 
+def _show_boots(page: Page, seen: Snapshot) -> None:
+    def named(boot: str) -> str:
+        pid = f"pid {seen.boots[boot]}, " if seen.boots[boot] else ""
+        return f"{boot} ({pid}last heard of {span(seen.at - seen.spoke.get(boot, 0.0))} before)"
+
+    alive = ", ".join(named(boot) for boot in seen.boots if boot not in seen.bereft)
+    page.line(f"boots alive: {alive or 'none'}")
+    for boot in sorted(seen.bereft):
+        says = "a job that it had was delivered again, and it has said nothing since"
+        page.line(f"dead or without a connection: {named(boot)}: {says}", "warning")
+
+
 def _instant_as_dict(seen: Snapshot) -> dict[str, Any]:
     actors = [
         {
@@ -153,7 +164,8 @@ def _instant_as_dict(seen: Snapshot) -> dict[str, Any]:
     abandoned = [{"boot": boot, "lane": lane, "job_id": held.job_id} for (boot, lane), held in seen.abandoned.items()]
     jobs = {state: number for state, number in seen.states.items() if number}
     return {
-        "at": seen.at, "last": seen.last, "boots": seen.boots, "jobs": jobs, "actors": actors, "running": running,
+        "at": seen.at, "last": seen.last, "boots": seen.boots, "spoke": seen.spoke,
+        "bereft": sorted(seen.bereft), "jobs": jobs, "actors": actors, "running": running,
         "abandoned": abandoned,
     }  # fmt: skip
 

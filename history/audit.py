@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..events import EVENTS
 from .findings import Finding, Findings, Report, many
 from .fold import Fold
-from .homes import Homes
+from .homes import PART, Homes
 from .judgement import judge_end
 from .lines import Line, line_of
 from .queues import QueueFold
@@ -105,8 +105,10 @@ class Audit:
 
     def _of_store(self, store: StoreView, folds: list[Fold]) -> Fold:
         """Of several stores' logs, the one whose runtimes named this store, or that knows most of its jobs."""
+        by_id = self._homes.name_by_id.get(store.store_id or "")
         named = [
-            fold for name, fold in self._homes.folds.items() if isinstance(fold, Fold) and store.is_named(name)
+            fold for name, fold in self._homes.folds.items()
+            if isinstance(fold, Fold) and (store.is_named(name) if by_id is None else _is_part_of(name, by_id))
         ]  # fmt: skip
         if len(named) == 1 or len(folds) == 1:
             return (named or folds)[0]
@@ -114,3 +116,8 @@ class Audit:
         ids = [job.id for job in islice(stored.jobs(), SAMPLE_JOBS_MAX)]
         stored.close()
         return max(named or folds, key=lambda fold: sum(fold.jobs.knows(job_id) for job_id in ids))
+
+
+def _is_part_of(name: str, whole: str) -> bool:
+    """Whether a fold is that of a store, or a part of what was taken for it."""
+    return name == whole or name.startswith(f"{whole}{PART}")

@@ -91,10 +91,16 @@ def _by_store(paths: Sequence[str], lines: list[Said], around: list[Said]) -> di
     if len(boots) < 2:
         return {"": lines}
     store_of: dict[str, str] = {}
+    names: dict[tuple[str, str], str] = {}
     for said in find([path for path in paths if path != "-"], [b"runtime.started"]):
         if said.get("event") == "runtime.started" and "store" in said:
-            alone = f" of boot {said['boot']}" if said["store"] == ":memory:" else ""
-            store_of[said["boot"]] = f"{said['store']}{alone}"
+            store, store_id = said["store"], said.get("store_id")
+            name = f"{store} of boot {said['boot']}" if store == ":memory:" else store
+            if store_id is not None:
+                # The first id goes with what boots without one have named.
+                is_taken = name in names.values()
+                name = names.setdefault((store, store_id), f"{name} (store {store_id})" if is_taken else name)
+            store_of[said["boot"]] = name
     for said in around:
         if "dead_boot" in said and said.get("boot") in store_of:
             store_of.setdefault(said["dead_boot"], store_of[said["boot"]])
@@ -155,6 +161,7 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
     trail: list[int] = []
     rev, gaps = 0, 0
     queued_at: float | None = None
+    holder: Said = {}
     for said in lines:
         event = said.get("event")
         if "seq" in said and "rev" in said and event not in EVENTS:
@@ -169,18 +176,12 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
                 says = "a new life: the job had been removed, and its id was free again"
                 entries.append(Entry(at=None, who="", says=says, tone="quiet"))
                 state, trail = None, []
-            if (
-                not said.get("untold")
-                and said.get("from") != state
-                and state != UNKNOWN
-                and (rev or event != "job.queued")
-            ):
-                if rev:
-                    gaps += 1
-                    entries.append(_missing(state, said, rev))
-                elif said.get("from") is not None:
-                    entries.append(Entry(at=None, who="", says="its life began before these logs", tone="quiet"))
+            between = None if said.get("untold") or said.get("from") == state else _between(state, said, rev, holder)
+            if between is not None:
+                gaps += between.tone == "bad"
+                entries.append(between)
             state, rev = said.get("to"), said["rev"]
+            holder = said if state == "running" else {}
             trail = [*trail, rev] if event in QUIET else []
         entry = entry_of(_in_queue_since(said, queued_at))
         queued_at = said.get("ts") if said.get("to") == "queued" else queued_at
@@ -251,7 +252,23 @@ def _is_birth(said: Said, steps: int) -> bool:
     return quiet % 2 == 1 and said.get("claim_no") == (steps - 1) // 2
 
 
-def _missing(state: str | None, said: Said, rev: int) -> Entry:
+def _delivered_again(holder: Said) -> Entry:
+    says = (
+        f"delivered again by the server: boot {str(holder.get('boot'))[:6]}, which had claim {holder.get('claim_no')}, "
+        "has died or lost its connection"
+    )
+    return Entry(at=None, who="", says=says, tone="warning", said={"boot_was": holder.get("boot")})
+
+
+def _between(state: str | None, said: Said, rev: int, holder: Said) -> Entry | None:
+    """What is to be said where a line does not begin where the last one ended."""
+    if state == UNKNOWN:
+        return None
+    if not rev:
+        says = "its life began before these logs"
+        return None if said.get("from") is None else Entry(at=None, who="", says=says, tone="quiet")
+    if said.get("redeliveries") and state == "running":
+        return _delivered_again(holder)
     says = (
         f"SOMETHING IS MISSING between revisions {rev} and {said['rev']}: "
         f"it was {state}, and the next line says from {said.get('from')}"

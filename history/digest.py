@@ -35,6 +35,7 @@ class Glance(msgspec.Struct, gc=False):
     boot: str
     seq: int
     job_id: str = ""
+    redeliveries: int = 0
 
 
 class Moment(msgspec.Struct, rename={"before": "from"}):
@@ -98,6 +99,8 @@ class Digest:
         system: lines about boots, actors and lanes.
         later: lines from after the instant that sum up steps before it.
         is_loud: whether a boot told more than ends.
+        spoke: when each boot said its last line.
+        bereft: boots of which the server has given a job to another one, and when.
         first: the time of the first line.
         last: the latest time up to the instant.
     """
@@ -110,6 +113,8 @@ class Digest:
     system: list[Moment] = field(default_factory=list)
     later: list[Moment] = field(default_factory=list)
     is_loud: bool = False
+    spoke: dict[str, float] = field(default_factory=dict)
+    bereft: dict[str, float] = field(default_factory=dict)
     first: float | None = None
     last: float = 0.0
 
@@ -118,14 +123,14 @@ _glance = msgspec.json.Decoder(Glance)
 _moment = msgspec.json.Decoder(Moment)
 _times = msgspec.json.Decoder(Times)
 
-QUEUED, BACK, REQUEUED, CLAIMED, STARTED, ENDS, OTHER, SILENT = range(8)
+BORN, QUEUED, BACK, REQUEUED, CLAIMED, STARTED, ENDS, OTHER, SILENT = range(9)
 
 KINDS = {
     **dict.fromkeys(EVENTS, SILENT),
     **dict.fromkeys(SYSTEM, OTHER),
     **{event: ENDS if state in ENDED else BACK for event, state in AFTER.items()},
     **dict.fromkeys(QUIET, QUEUED),
-    "job.claimed": CLAIMED, "job.started": STARTED, "job.requeued": REQUEUED,
+    "job.queued": BORN, "job.claimed": CLAIMED, "job.started": STARTED, "job.requeued": REQUEUED,
 }  # fmt: skip
 """What each event does to what is known of a job, or of the system."""
 
@@ -136,7 +141,8 @@ def digest(lines: Iterable[bytes], at: float) -> Digest:
     # Of each job that has not ended after a step: the lines of its claim and its starts, or none if it is in the queue.
     claims: dict[str, tuple[bytes, ...]] = {}
     strays: dict[str, tuple[bytes, ...]] = {}
-    met, last, is_loud = found.met, 0.0, False
+    born: set[str] = set()
+    met, spoke, last, is_loud = found.met, found.spoke, 0.0, False
     for raw in lines:
         # `find` takes half as long as `in`.
         if raw.find(b"boot") < 0:
@@ -159,6 +165,7 @@ def digest(lines: Iterable[bytes], at: float) -> Digest:
             continue
         if ts > last:
             last = ts
+        spoke[glance.boot] = ts
         if kind == STARTED:
             claim = claims.get(job_id)
             if claim:
@@ -170,9 +177,18 @@ def digest(lines: Iterable[bytes], at: float) -> Digest:
             met.add(job_id)
             found.ended[AFTER[glance.event]] += 1
         elif kind == CLAIMED:
+            if glance.redeliveries:
+                found.bereft.update(_holder_of(claims.get(job_id), ts))
             claims[job_id], is_loud = (body,), True
         elif kind == QUEUED:
             claims[job_id], is_loud = (), True
+        elif kind == BORN:
+            # Whoever claimed it may have said so before it was said that it is stored.
+            is_late = job_id not in born and (job_id in claims or job_id in met)
+            born.add(job_id)
+            is_loud = True
+            if not is_late:
+                claims[job_id] = ()
         elif kind == BACK:
             claims[job_id] = ()
         elif kind == REQUEUED:
@@ -211,6 +227,11 @@ def _times_of(body: bytes) -> list[float]:
         return _times.decode(body).times
     except msgspec.MsgspecError:
         return []
+
+
+def _holder_of(claim: tuple[bytes, ...] | None, ts: float) -> dict[str, float]:
+    """Who had a job that is delivered again."""
+    return {_moment_of(claim[0]).boot: ts} if claim else {}
 
 
 def _leave(found: Digest, job_id: str, before: str | None) -> None:

@@ -43,7 +43,9 @@ class Snapshot:
 
     Attributes:
         at: the instant.
-        boots: living boots, with the pid of each.
+        boots: boots of which nobody has said that they ended, with the pid of each.
+        spoke: when each of them had said its last line.
+        bereft: those of which a server had given a job to another one, and that had said nothing since.
         states: how many jobs were in each state, of those that the log knows.
         held: running jobs.
         actors: by (boot, name).
@@ -53,6 +55,8 @@ class Snapshot:
 
     at: float
     boots: dict[str, int | None] = field(default_factory=dict)
+    spoke: dict[str, float] = field(default_factory=dict)
+    bereft: set[str] = field(default_factory=set)
     states: Counter[str] = field(default_factory=Counter)
     held: dict[str, Held] = field(default_factory=dict)
     actors: dict[tuple[str, str], ActorState] = field(default_factory=dict)
@@ -69,6 +73,7 @@ class Folding:
         self._open: dict[str, Held | None] = {}
         self._ended: Counter[str] = Counter()
         self._later: list[Moment] = []
+        self._bereft: dict[str, float] = {}
 
     def add(self, found: Digest) -> None:
         """Take in what the next stretch of the log says."""
@@ -86,6 +91,9 @@ class Folding:
         self._open.update(found.open)
         self._ended.update(found.ended)
         self._later += found.later
+        self._bereft.update(found.bereft)
+        for boot, at in found.spoke.items():
+            self.seen.spoke[boot] = max(at, self.seen.spoke.get(boot, 0.0))
         for line in found.system:
             self._hear(line)
 
@@ -96,6 +104,8 @@ class Folding:
                 self._hear_later(line)
         seen = self.seen
         held = sorted((held for held in self._open.values() if held is not None), key=lambda held: held.since)
+        seen.spoke = {boot: seen.spoke[boot] for boot in seen.boots if boot in seen.spoke}
+        seen.bereft = {boot for boot, at in seen.spoke.items() if at < self._bereft.get(boot, 0.0)}
         seen.held = {held.job_id: held for held in held}
         queued = len(self._open) - len(seen.held)
         seen.states = Counter({**self._ended, "running": len(seen.held), "queued": queued})

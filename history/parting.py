@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from .audit import Audit
 from .findings import Report
-from .homes import SERVER
+from .homes import PART, SERVER
 from .jobs import walk
 from .lines import Line, Unread, read
 from .revisions import Revisions
@@ -28,9 +28,6 @@ COMMON_MIN = 3
 
 COMMON_SHARE_MIN = 0.8
 """Of the revisions that either of two boots tells in a range, how many both must tell."""
-
-PART = "\0"
-"""Between the name of a store and the number of the part."""
 
 
 @dataclass(slots=True)
@@ -100,7 +97,7 @@ def _parted(paths: Sequence[str], home_by_boot: Mapping[str, str]) -> tuple[dict
                 homes[one.boot] = f"{home}{PART}{number}" if number else home
         if len(parts) > 1:
             said = "; ".join(", ".join(one.boot for one in part) for part in parts)
-            where = f"on {home.partition(':')[2]}" if home else "that do not say where they are"
+            where = f"on {home.partition(PART)[0].partition(':')[2]}" if home else "that do not say where they are"
             notes.append(
                 f"boots {where} tell the same revisions: they are taken for those of {len(parts)} stores: {said}"
             )

@@ -9,6 +9,7 @@ What nothing of the kind excuses is a finding.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,6 +63,10 @@ class QueueFold(Voices):
         self.doubled_slots = 0
         self._ended: OrderedDict[str, Life] = OrderedDict()
         self._leaders: set[str] = set()
+        # Up to when there may have been lines that are not in this log: it, or a boot in it, begins in the middle.
+        self._begins = 0.0
+        # Boots that others were given a job of: when, by the log.
+        self._bereft: dict[str, Line] = {}
 
     @property
     def unfinished(self) -> int:
@@ -74,7 +79,11 @@ class QueueFold(Voices):
 
     def hear(self, line: Line) -> None:
         """Take in a line of a boot on this server."""
-        boot = self.boots.setdefault(line.boot, Boot(line.boot))
+        boot = self.boots.get(line.boot)
+        if boot is None:
+            boot = self.boots[line.boot] = Boot(line.boot)
+            if line.seq > 1 or self._begins == 0.0:
+                self._begins = max(self._begins, line.ts)
         if not boot.hear(line):
             self.copies += 1
             return
@@ -101,6 +110,7 @@ class QueueFold(Voices):
     def flush(self) -> None:
         """Judge all jobs: no further line will come."""
         self.slots.finish()
+        self.crashes += len(self._dead())
         for lives in (self._ended, self.open):
             for job_id, life in lives.items():
                 self._judge(job_id, life)
@@ -123,6 +133,9 @@ class QueueFold(Voices):
             notes.append(f"{many(self.doubled_slots, 'slot')} fired by two leaders, within a takeover")
         if self.is_troubled:
             notes.append("a connection or a broker was lost: what it had done last need not have been told")
+        dead = self._dead()
+        if dead:
+            notes.append(f"boot {', '.join(dead)} died: a job of it was delivered again, and it said nothing more")
         if self.excused:
             notes.append(
                 f"{many(self.excused, 'step')} may belong to boots that were silent by then: they may have been killed"
@@ -140,7 +153,25 @@ class QueueFold(Voices):
         if line.event == "job.queued" and (line.claim_no or 0, line.attempt or 0, line.rev) != (0, 0, 1):
             says = f"expected a new job with claim 0, attempt 0 and revision 1, got: {line.claim_no}, {line.attempt}"
             self._findings.say("illegal transition", f"job {line.job_id}: {says} and {line.rev}", line)
+        if line.event == "job.claimed":
+            self._note_holder(line.job_id, line)
         self._enter(line.job_id, line)
+
+    def _dead(self) -> list[str]:
+        """Boots whose job the server gave to another one, and that have said nothing since: processes that died."""
+        return [
+            boot for boot, line in self._bereft.items()
+            if self.boots[boot].ended is None and is_silent(self.boots[boot], line)
+        ]  # fmt: skip
+
+    def _note_holder(self, job_id: str, line: Line) -> None:
+        """A job that is delivered again was taken from whoever claimed it last."""
+        life = self.open.get(job_id)
+        if life is None or not line.redeliveries:
+            return
+        claims = [one for told in life.quiet.values() for one in told if one.event == "job.claimed"]
+        if claims and claims[-1].boot != line.boot:
+            self._bereft[claims[-1].boot] = line
 
     def _hear_newer(self, line: Line) -> None:
         """What a line says whose event is not known here is believed; its job cannot be judged any more."""
@@ -254,9 +285,11 @@ class QueueFold(Voices):
         """The quiet steps that a line sums up, where they are told: by whom they were claimed, and whether all are."""
         attempt = 0 if parent is None else parent.attempt
         claims: list[Line] = []
+        times = dict(zip(line.revs or (), line.times or (), strict=False))
         for rev in (line.revs or [])[:-1]:
             told = life.quiet.get(rev, [])
-            if not told and self.is_loud and not self._is_excused(line):
+            before = times.get(rev, math.inf) <= self._begins
+            if not told and self.is_loud and not before and not self._is_excused(line):
                 self._findings.say(
                     "missing revisions", f"job {job_id}: revision {rev} is told by no line", parent, line
                 )

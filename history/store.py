@@ -26,6 +26,7 @@ class StoreView:
         self._store = store
         self._slots: dict[str, list[StoredSlots]] | None = None
         with Reading(store) as reading:
+            self.store_id = reading.store_id()
             self.rev_wanted = reading.rev()
             # Their jobs may end, and sum them up, after the log has been read.
             self.open_revs = frozenset(reading.open_revs())

@@ -51,6 +51,14 @@ class Reading:
         """The revision of the last transition."""
         return int(self._connection.execute("select rev from lamplighter_store").fetchone()[0])
 
+    def store_id(self) -> str | None:
+        """What tells this store from any other; None of a file that only older versions have opened."""
+        columns = self._connection.execute("select name from pragma_table_info('lamplighter_store')")
+        if ("store_id",) not in columns.fetchall():
+            return None
+        found: str | None = self._connection.execute("select store_id from lamplighter_store").fetchone()[0]
+        return found
+
     def jobs(self) -> Iterator[StoredJob]:
         """Every job."""
         rows = self._connection.execute("select id, state, claim_no, attempt, rev, told, trail from lamplighter_jobs")
