@@ -69,6 +69,7 @@ FENCE, RECOVERY, TURN, SLOTS, LOG, ROAD, LIMITS, SUPERVISION = (
     "the fence", "recovery", "a turn is a transaction", "slots", "the log", "the one road", "limits and order",
     "supervision",
 )  # fmt: skip
+LEDGER = "the ledger of RabbitMQ"
 
 MUTANTS = (
     Mutant(FENCE, "an ending is stored by its job alone", "stores/rows.py",
@@ -275,6 +276,75 @@ MUTANTS = (
              "from .failpoints import Failpoints, from_environment"),),
            test="tests/test_failpoints.py::"
            "test_a_host_that_has_not_asked_for_the_variable_goes_on_and_says_so_once"),
+    Mutant(LEDGER, "whoever leads fires only what it has declared itself", "rabbit/store.py",
+           "        return self.chronicle.is_declared(schedule_id, beside=self._id)", "        return False",
+           test="tests/rabbit/test_schedules.py::"
+           "test_a_leader_that_has_declared_nothing_fires_what_another_declares"),
+    Mutant(LEDGER, "a sum forgets who declares what", "rabbit/sums.py",
+           'made[bucket]["declared"].setdefault(runtime, []).append(schedule_id)', "pass",
+           test="tests/rabbit/test_ledger.py::"
+           "test_what_a_runtime_declares_is_known_to_the_others_while_it_lives"),
+    Mutant(LEDGER, "a runtime that has died declares for ever", "rabbit/ledger.py",
+           "            if looks > SILENT_LOOKS_MAX:", "            if False:",
+           test="tests/rabbit/test_ledger.py::"
+           "test_a_runtime_that_has_fallen_silent_declares_nothing_any_more_and_its_schedules_are_remembered"),
+    Mutant(LEDGER, "a runtime that says nothing else is taken for dead", "rabbit/ledger.py",
+           '        self._silent.pop(str(record.get("from")), None)\n', "",
+           test="tests/rabbit/test_ledger.py::"
+           "test_a_runtime_that_lives_declares_what_it_did_however_long_it_has_nothing_else_to_say"),
+    Mutant(LEDGER, "who was taken for dead does not say that he lives", "rabbit/session.py",
+           '        if record["is"] == "runtime gone"', '        if False and record["is"] == "runtime gone"',
+           test="tests/rabbit/test_ledger.py::"
+           "test_a_runtime_that_was_taken_for_one_that_has_ended_says_again_what_it_declares"),
+    Mutant(LEDGER, "what its last runtime has removed is caught up with when it is added again", "rabbit/chronicle.py",
+           "                self.retired.add(schedule_id)", "                pass",
+           test="tests/rabbit/test_schedules.py::"
+           "test_explicitly_removed_and_added_again_a_schedule_counts_from_then_on"),
+    Mutant(LEDGER, "a record that makes no sense stops whoever reads it", "rabbit/ledger.py",
+           "            self._unreadable(str(error), entry.arrival)\n            return False", "            raise",
+           test="tests/rabbit/test_ledger.py::test_a_record_that_makes_no_sense_keeps_nobody_from_starting"),
+    Mutant(LEDGER, "a field of a newer version makes a schedule unreadable", "rabbit/records.py",
+           "    return ScheduleRecord(**found), {",
+           "    if row.keys() - _SCHEDULE.keys():\n        raise Unreadable\n    return ScheduleRecord(**found), {",
+           test="tests/rabbit/test_ledger.py::test_kinds_and_fields_of_a_newer_version_are_passed_over"),
+    Mutant(LEDGER, "an older leader rubs out what a newer version has written", "rabbit/sums.py",
+           "            unknown = chronicle.unknown.get(schedule.id)", "            unknown = None",
+           test="tests/rabbit/test_ledger.py::"
+           "test_what_a_newer_version_says_of_a_schedule_outlives_leaders_that_do_not_know_it"),
+    Mutant(LEDGER, "a sum counts though its end was never written", "rabbit/ledger.py",
+           ' for part in of if _whole(part, "sum") <= _whole(end, "sum")}', " for part in of}",
+           test="tests/rabbit/test_ledger.py::test_a_sum_that_was_not_finished_does_not_count"),
+    Mutant(LEDGER, "records are added in the order in which the server gives them back", "rabbit/ledger.py",
+           "        found = sorted(found, key=lambda entry: records.number_of(entry.record))\n", "",
+           test="tests/rabbit/test_ledger.py::"
+           "test_the_order_in_which_a_server_gives_back_what_a_leader_had_changes_nothing"),
+    Mutant(LEDGER, "a sum is one message, however many schedules there are", "rabbit/chronicle.py",
+           "BUCKETS = 64", "BUCKETS = 1",
+           test="tests/rabbit/test_ledger.py::test_the_sum_of_many_schedules_falls_into_parts_that_all_stay_small"),
+    Mutant(LEDGER, "what a sum includes is never acknowledged", "rabbit/ledger.py",
+           "        self._link.settle(self._session, [one.tag for one in over])", "        pass",
+           test="tests/rabbit/test_ledger.py::test_the_ledger_stays_small_however_much_is_written_into_it"),
+    Mutant(LEDGER, "a schedule is added though there is no room", "rabbit/slots.py",
+           "        self._check_room(schedules)\n", "",
+           test="tests/rabbit/test_ledger.py::"
+           "test_a_schedule_for_which_there_is_no_room_is_refused_and_none_is_added"),
+    Mutant(LEDGER, "a store has another id once another was given", "rabbit/chronicle.py",
+           "        if self.store_id is None:", "        if True:",
+           test="tests/rabbit/test_ledger.py::test_of_two_ids_that_were_given_the_first_holds"),
+    Mutant(LEDGER, "a deleted ledger is made again without what was in it", "rabbit/ledger.py",
+           "            self._chronicle.store_id = None", "            sums.load(self._chronicle, ())",
+           test="tests/rabbit/test_ledger.py::"
+           "test_a_ledger_that_is_deleted_is_made_again_with_all_that_was_in_it"),
+    Mutant(LEDGER, "nothing is said of slots that are not remembered", "scheduler.py",
+           "    if count:\n        slot, last", "    if False:\n        slot, last",
+           test="tests/rabbit/test_schedules.py::"
+           "test_explain_says_of_no_slot_what_is_not_so_however_little_is_remembered"),
+    Mutant(LEDGER, "a migration moves jobs before it knows whether all can move", "cli/migrate.py",
+           "        _check_movable(source, schedules, drop_unique=given.drop_unique)\n", "",
+           test="tests/rabbit/test_migrate.py::test_what_cannot_move_is_said_before_anything_has_moved"),
+    Mutant(LEDGER, "a migration leaves pauses behind", "cli/migrate.py",
+           "                for name in paused:", "                for name in paused[:0]:",
+           test="tests/rabbit/test_migrate.py::test_a_pause_moves_and_none_of_its_jobs_is_started"),
 )  # fmt: skip
 
 

@@ -407,15 +407,15 @@ def test_a_schedule_for_which_there_is_no_room_is_refused_and_none_is_added(
 def test_the_order_in_which_a_server_gives_back_what_a_leader_had_changes_nothing(world: World) -> None:
     """A leader that ends by itself has what it had read come after what it had not read yet (RabbitMQ 4.0.5)."""
     store = started(world)
-    for number in range(2 * ledger.SUMMED_RECORDS + 9):
+    records = 2 * ledger.SUMMED_RECORDS + 9
+    for number in range(1, records + 1):
         with store.turn("b", NOW) as turn:
-            turn.pause("work", paused=number % 2 == 0)
-    paused = store.paused()
+            turn.pause("work", paused=number < records)
     died(world, store)
     queue = world.server.queues[topology.LEDGER]
     queue.ready = type(queue.ready)(reversed(queue.ready))
 
-    assert (paused, started(world).paused()) == (("work",), ("work",))
+    assert started(world).paused() == ()
 
 
 # --- the store's id -----------------------------------------------------------------------------------------
