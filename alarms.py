@@ -26,6 +26,7 @@ class Alarms:
         self._instant: Instant | None = None
         self._polling = 0
         self._polls = False
+        self._unheard = False
 
     def after(self, key: str, seconds: Seconds, body: Any) -> None:
         """Go off in so many seconds."""
@@ -41,7 +42,8 @@ class Alarms:
         self._timers["at"] = self._clock.at(instant, partial(self._wake, body))
 
     def poll(self, seconds: Seconds, body: Any, *, wanted: bool) -> None:
-        """Go off again and again, or no longer."""
+        """Go off again and again, or no longer. Call it when that was heard: it does not go off twice before."""
+        self._unheard = False
         if wanted == self._polls:
             return
         self._polls = wanted
@@ -54,7 +56,9 @@ class Alarms:
         # two wake-ups, one of the clock and one of the broker.
         if polling == self._polling and not self._is_over():
             self._clock.after(seconds, partial(self._poll, polling, seconds, body))
-            self._wake(body)
+            if not self._unheard:
+                self._unheard = True
+                self._wake(body)
 
     def _cancel(self, key: str) -> None:
         known = self._timers.get(key)

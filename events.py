@@ -53,6 +53,11 @@ EVENTS: dict[str, EventKind] = {
         "info", "It has stopped; `interrupted` jobs did not finish in time.", ("interrupted",)
     ),
     "runtime.failed": EventKind("error", "The supervisor gave up; the host goes on without the runtime.", ("reason",)),
+    "runtime.renewed": EventKind(
+        "warning",
+        "The store does not know this boot any more: the runtime goes on as another. What this one held is taken back.",
+        ("reason", "next_boot"),
+    ),
     "runtime.recovered": EventKind(
         "warning",
         "A dead boot's jobs were taken back. `told` is what its last turn did and may not have said.",
@@ -191,6 +196,11 @@ EVENTS: dict[str, EventKind] = {
         "warning",
         "The environment variable arms failpoints, and the host has not asked for it: nothing is armed.",
         ("variable", "value"),
+    ),
+    "store.went_back": EventKind(
+        "error",
+        "An older copy was put in the place of the store: what was stored since is gone.",
+        ("store", "rev_was"),
     ),
     "store.on_network": EventKind(
         "error", "The file lies on a network file system, whose locks cannot be trusted.", ("store", "filesystem")

@@ -15,7 +15,7 @@ from .actors.handler import HandlerActor
 from .actors.scheduler import SchedulerActor
 from .asking import Asking
 from .environment import Environment, JobIds
-from .errors import LamplighterError, NotStarted, StoreUnavailable
+from .errors import LamplighterError, NotStarted
 from .failpoints import VARIABLE
 from .job import Job
 from .lanes.handler import Handler
@@ -43,11 +43,11 @@ from .messages.mail import (
 from .messages.outcomes import Outcome
 from .messages.schedules import ScheduleRecord
 from .replies import BrokerLost
-from .stores.base import BootRecord, Store
+from .standing import Standing
+from .stores.base import BootLost, Store
 from .stores.presence import network_filesystem
 from .supervisor import ChildSpec, Family, RestartBudget, Supervisor, Watchdog
-from .turns.boots import leave
-from .turns.step import Memory
+from .turns.step import Memory, Renewal
 from .views import Abandoned, ActorView, Health
 from .waiting import Waiters
 
@@ -76,14 +76,16 @@ class Life:
         logger: Any,
         durability: str,
         handlers: Callable[[str], Sequence[Handler]],
+        names: Callable[[], Sequence[str]],
+        schedules: Callable[[], Sequence[ScheduleRecord]],
         is_declared: Callable[[str], bool],
         queue: Callable[[str, Any, dict[str, Any], str], Job[Any]],
         subscriptions: Sequence[Subscription],
         failed: Callable[[str], None],
     ) -> None:
         self.pid = os.getpid()
-        self.boot = environment.new_id()[:12]
         self.store = store
+        self._standing = Standing(environment, store)
         self.limits = limits
         self.environment = environment
         self.clock = environment.clock()
@@ -100,6 +102,8 @@ class Life:
         self.memory = Memory()
         self._durability = durability
         self._handlers = handlers
+        self._names = names
+        self._schedules = schedules
         self._is_declared = is_declared
         self._failed = failed
         self._subscriptions = subscriptions
@@ -108,10 +112,9 @@ class Life:
         self._heard_by: list[Subscription] = []
         self._has_said_start = False
         self._interrupted = 0
-        self._presence, self._hints = environment.neighbours(store, self.boot)
         self._family = Family()
         self._context = ActorContext(
-            boot=self.boot, environment=environment, clock=self.clock, log=self.log, limits=limits, post=self.post,
+            environment=environment, clock=self.clock, log=self.log, limits=limits, post=self.post,
             died=self._died,
         )  # fmt: skip
         self.lanes = Lanes(
@@ -122,11 +125,16 @@ class Life:
         )  # fmt: skip
         self._watchdog = Watchdog(self._start_supervisor, environment.mailbox())
 
+    @property
+    def boot(self) -> str:
+        """Who this runtime is on its store now."""
+        return self._standing.boot
+
     # --- beginning ------------------------------------------------------------------------------------------
 
-    def start(self, names: Sequence[str], budgets: Mapping[str, RestartBudget]) -> None:
+    def start(self, budgets: Mapping[str, RestartBudget]) -> None:
         """Open the store, be alive, start the actors. One that fails midway is to be followed by `give_up`."""
-        begun = self._begun
+        begun, names = self._begun, self._names()
         begun.callback(self._close_subscriptions)
         for subscription in self._subscriptions:
             self.listen(subscription)
@@ -135,20 +143,14 @@ class Life:
         begun.callback(self.store.close)
         if not (self.store.in_memory or self.store.is_server) and (kind := network_filesystem(self.store.address)):
             self.log.emit("store.on_network", store=self.store.address, filesystem=kind)
-        begun.callback(self._presence.leave, self.boot)
-        self._presence.enter(self.boot)
-        begun.callback(self._hints.close)
-        self._hints.listen(self._heard, self.environment.spawn)
-        news = self._register(names)
+        begun.callback(self._let_go)
+        self._standing.enter(self._heard)
+        news = self._standing.register(names, self.clock, self.limits.reply_seconds_max)
         begun.callback(self._leave)
         begun.callback(self.clock.stop)
         self.clock.start()
         self.clock.on_jump(self._jumped)
-        host, pid = self.environment.whereabouts()
-        self.log.emit(
-            "runtime.started", store=self.store.address, store_id=self.store.store_id, pid=pid,
-            durability=self._durability, host=host,
-        )  # fmt: skip
+        self.log.emit("runtime.started", **self._about())
         self._has_said_start = True
         if self.environment.failpoints.unheeded is not None:
             self.log.emit("failpoints.unheeded", variable=VARIABLE, value=self.environment.failpoints.unheeded)
@@ -162,13 +164,21 @@ class Life:
         for name in names:
             self.start_handler(name, budgets.get(name))
 
-    def begin_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
+    def _about(self) -> dict[str, Any]:
+        """What a start says."""
+        host, pid = self.environment.whereabouts()
+        return {
+            "store": self.store.address, "store_id": self.store.store_id, "pid": pid,
+            "durability": self._durability, "host": host,
+        }  # fmt: skip
+
+    def begin_schedules(self) -> None:
         """Have the host's schedules stored, and only then tick: what is stored may be what an older host declared.
 
         Raises:
             StoreUnavailable, LamplighterError: as `declare`.
         """
-        self.declare(schedules)
+        self.declare(self._schedules())
         self._has_declared = True
         self.post.tell("scheduler", Wake(reload=True))
 
@@ -195,31 +205,6 @@ class Life:
         self._family.add(spec)
         self.post.tell("supervisor", StartChild(child=spec.id))
 
-    def _register(self, names: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-        """Be known to the others. What the store has to say besides."""
-        host, pid = self.environment.whereabouts()
-        boot = BootRecord(
-            boot=self.boot, pid=pid, host=host, started_at=self.clock.now(),
-            hint=self._hints.address, names=tuple(names), turn=(),
-        )  # fmt: skip
-        give_up_at = self.clock.monotonic() + self.limits.reply_seconds_max
-        others: Sequence[BootRecord] = ()
-        news: list[tuple[str, dict[str, Any]]] = []
-        while True:
-            try:
-                with self.store.turn(self.boot, self.clock.now()) as turn:
-                    others = turn.boots()
-                    turn.register(boot)
-                news = turn.news
-                break
-            except StoreUnavailable:
-                if self.clock.monotonic() > give_up_at:
-                    raise
-                self.environment.event().wait(LOST_SECONDS)
-        # The others must learn that they are no longer alone on the file.
-        self._hints.send([other.hint for other in others if other.hint is not None])
-        return news
-
     def _budget(self) -> RestartBudget:
         return RestartBudget(
             restarts_max=self.limits.restarts_max,
@@ -230,7 +215,7 @@ class Life:
     def _broker_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:
             return JobBroker.start(
-                self._context, incarnation, store=self.store, presence=self._presence, hints=self._hints,
+                self._context, incarnation, store=self.store, standing=self._standing, renew=self._renew,
                 has_handler=self._has_handler, wake_waiters=self.waiters.wake,
                 awaited=self.waiters.awaited, memory=self.memory, store_is_down=self._note_store,
             )  # fmt: skip
@@ -287,6 +272,28 @@ class Life:
     def _jumped(self, delta: Seconds) -> None:
         self.memory.jump(delta)
         self.post.tell("broker", ClockJumped())
+
+    def _renew(self, lost: BootLost) -> Standing:
+        """The store does not know this boot any more: be another one. Runs on the broker's thread.
+
+        Raises:
+            UsageError, StoreUnavailable: see `Presence.enter`.
+        """
+        old, new = self._standing, Standing(self.environment, self.store)
+        try:
+            new.enter(self._heard)
+        except BaseException:
+            new.leave()
+            raise
+        if lost.rev_was is not None:
+            self.log.emit("store.went_back", store=self.store.address, rev_was=lost.rev_was)
+        self.log.emit("runtime.renewed", reason=str(lost), next_boot=new.boot)
+        self.log.begin(new.boot)
+        record = new.record(self._names(), self.clock.now())
+        self.memory.renewal = Renewal(record, old.boot, self._schedules(), self._about())
+        self._standing, self.memory.told = new, ()
+        old.leave()
+        return new
 
     def _note_store(self, trouble: str | None) -> None:
         self.store_trouble = trouble
@@ -416,13 +423,13 @@ class Life:
     def _leave(self) -> None:
         """After the actors, because a broker may die before it has told its last turn."""
         try:
-            with self.store.turn(self.boot, self.clock.now()) as turn:
-                others = leave(turn, self.boot, self.memory.told)
+            self._standing.unregister(self.memory.told, self.clock.now())
         except Exception as error:
             # Whatever it is, the rest must end all the same. The next start finds a boot without a process.
             self.log.emit("store.unavailable", store=self.store.address, reason=f"the boot stays registered: {error!r}")
-            return
-        self._hints.send([other.hint for other in others if other.hint is not None])
+
+    def _let_go(self) -> None:
+        self._standing.leave()
 
     def _wait_quiet(self, names: Sequence[str], seconds: Seconds) -> bool:
         give_up_at = self.clock.monotonic() + seconds

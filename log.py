@@ -70,10 +70,9 @@ class Log:
         failpoints: Failpoints,
     ) -> None:
         self._outlet = outlet_of(logger)
-        self._boot = boot
         self._clock = clock
         self._waiting_max = waiting_max
-        self._numbers = count(1)
+        self._life = (boot, count(1))
         self.dropped = 0
         self._drop_reason = ""
         self._lock = lock
@@ -88,7 +87,7 @@ class Log:
         """`emit`, with fields that are made only if somebody listens."""
         if not self._outlet.hears(EVENTS[event].level) and not self._listening(event):
             # It is counted all the same. Nobody waits here for the thread that is writing a line.
-            next(self._numbers)
+            next(self._life[1])
             return
         fields = make()
         # Numbered and written under one lock, so that the lines of a boot lie in the file in the order of `seq`.
@@ -99,6 +98,11 @@ class Log:
                     self.dropped += dropped
             self._write(event, speaker, fields)
 
+    def begin(self, boot: str) -> None:
+        """From now on it is another boot that speaks."""
+        with self._lock:
+            self._life = (boot, count(1))
+
     def subscribe(self, subscription: Subscription) -> None:
         """Give every event from now on to a subscriber too."""
         self._subscriptions.append(subscription)
@@ -108,10 +112,9 @@ class Log:
         return self._outlet.bound(**fields)
 
     def _write(self, event: str, speaker: Speaker, fields: dict[str, Any]) -> bool:
-        level = EVENTS[event].level
+        level, (boot, numbers) = EVENTS[event].level, self._life
         line: dict[str, Any] = {
-            "event": event, "level": level, "ts": round(self._clock.now(), 6), "boot": self._boot,
-            "seq": next(self._numbers),
+            "event": event, "level": level, "ts": round(self._clock.now(), 6), "boot": boot, "seq": next(numbers),
         }  # fmt: skip
         speaker.add_to(line)
         for name, value in fields.items():

@@ -10,7 +10,6 @@ from .errors import StoreError, StoreUnavailable, UsageError
 from .messages.jobs import JobState
 from .messages.mail import Look, Revoke, Wake
 from .stores.base import Store
-from .stores.hints import Hints
 from .turns.step import Desk, Out
 
 POLL_SECONDS = 1.0
@@ -38,7 +37,6 @@ class Neighbours:
         self,
         desk: Desk,
         store: Store,
-        hints: Hints,
         alarms: Alarms,
         *,
         tell: Callable[[str, Any], object],
@@ -47,7 +45,6 @@ class Neighbours:
     ) -> None:
         self._desk = desk
         self._store = store
-        self._hints = hints
         self._alarms = alarms
         self._tell = tell
         self._say = say
@@ -86,7 +83,7 @@ class Neighbours:
     def hint(self, out: Out) -> None:
         """Let them look, if a turn has changed anything that may concern them."""
         if self._desk.others and (out.hint or _concerns_others(out)):
-            self._hints.send([boot.hint for boot in self._desk.others if boot.hint is not None])
+            self._desk.standing.hints.send([boot.hint for boot in self._desk.others if boot.hint is not None])
 
     def _read_abroad(self) -> None:
         """Who died, what ended, and what else has changed."""
@@ -116,13 +113,13 @@ class Neighbours:
             if not self._unseen:
                 self._unseen = True
                 self._say("presence.lost", reason=str(error))
-        self._hints.keep()
+        self._desk.standing.hints.keep()
 
     def _read_changes(self) -> None:
         """Who came or went, which claims of ours count no longer, whether the scheduler has to look."""
         others = self._desk.others
         present = {boot.boot: boot for boot in self._store.boots() if boot.boot != self._desk.boot}
-        if present.keys() != {other.boot for other in others}:
+        if present.keys() != {other.boot for other in others} or not self._store.stands(self._desk.boot):
             self._desk.roll_call = True
         # Their names may have changed, which decides whether a job is parked.
         self._desk.others = [present.get(other.boot, other) for other in others]

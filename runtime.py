@@ -108,16 +108,18 @@ class Runtime:
                 logger=self._logger,
                 durability=self._durability,
                 handlers=self.registry.handlers,
+                names=self.registry.names,
+                schedules=self.registry.schedules,
                 is_declared=self.registry.has_schedule,
                 queue=self._queue_from_job,
                 subscriptions=self._subscriptions,
                 failed=self._failed,
             )
             try:
-                life.start(self.registry.names(), self.registry.budgets)
+                life.start(self.registry.budgets)
                 self._life = life
                 self._ended.clear()
-                life.begin_schedules(self.registry.schedules())
+                life.begin_schedules()
             except BaseException:
                 # A start that fails has started nothing: the next one begins anew.
                 self._life = None

@@ -73,7 +73,6 @@ class ActorContext(NamedTuple):
         died: told when an actor's loop has ended, on its own thread.
     """
 
-    boot: str
     environment: Environment
     clock: Clock
     log: Log

@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import Any
 
 from ..alarms import Alarms
-from ..errors import LamplighterError, StoreError, StoreUnavailable
+from ..errors import LamplighterError, StoreError, StoreUnavailable, UsageError
 from ..expected import ExpectedJobs
 from ..log import Speaker
 from ..messages.jobs import ENDED, JobRecord
@@ -53,9 +53,8 @@ from ..messages.mail import (
 )
 from ..neighbours import Neighbours
 from ..replies import BrokerLost, answer, answer_all, reply_of
-from ..stores.base import CommitUnknown, Store
-from ..stores.hints import Hints
-from ..stores.presence import Presence
+from ..standing import Standing
+from ..stores.base import BootLost, CommitUnknown, Store
 from ..turns import boots, claims, hosts, slots
 from ..turns.kept import given_up, still_wanted
 from ..turns.retention import Retention
@@ -75,8 +74,8 @@ class JobBroker(RuntimeActor):
         incarnation: int,
         *,
         store: Store,
-        presence: Presence,
-        hints: Hints,
+        standing: Standing,
+        renew: Callable[[BootLost], Standing],
         has_handler: Callable[[str], bool],
         wake_waiters: Callable[[Iterable[JobRecord]], None],
         awaited: Callable[[], list[str]],
@@ -85,14 +84,14 @@ class JobBroker(RuntimeActor):
     ) -> None:
         super().__init__(context, "broker", incarnation)
         self._store = store
+        self._renew = renew
         self._wake_waiters = wake_waiters
         self._awaited = awaited
         self._store_is_down = store_is_down
         self._desk = Desk(
-            boot=context.boot,
+            standing=standing,
             limits=context.limits,
             chance=context.environment.chance(),
-            presence=presence,
             has_handler=has_handler,
             age=context.clock.monotonic,
             draining=memory.draining,
@@ -109,7 +108,7 @@ class JobBroker(RuntimeActor):
         self._retention = Retention(self._desk, self._alarms)
         self._expected = ExpectedJobs(memory.expected, store, self._alarms)
         self._neighbours = Neighbours(
-            self._desk, store, hints, self._alarms,
+            self._desk, store, self._alarms,
             tell=self.tell, say=self.say, wake_the_ended=self._wake_the_ended,
         )  # fmt: skip
 
@@ -130,9 +129,9 @@ class JobBroker(RuntimeActor):
         desk.unreconciled = {
             name: incarnation
             for name, incarnation in living.items()
-            if name.startswith("handler:") and self.tell(name, Report(desk.question))
+            if name.startswith("handler:") and self.tell(name, Report(desk.question, desk.boot))
         }
-        self.tell("scheduler", Report(desk.question))
+        self.tell("scheduler", Report(desk.question, desk.boot))
         self._recovered = False
 
     def on_down(self) -> None:
@@ -181,6 +180,9 @@ class JobBroker(RuntimeActor):
         except StoreUnavailable as error:
             self._wait_for_store(error)
             return
+        except BootLost as lost:
+            self._begin_anew(lost)
+            return
         except Exception:
             is_back = self._one_by_one(batch)
         else:
@@ -193,6 +195,16 @@ class JobBroker(RuntimeActor):
             self._store_is_back()
         self._set_alarms()
 
+    def _begin_anew(self, lost: BootLost) -> None:
+        """The store knows this boot no longer. As another one, do what a new broker does; the mail waits for it."""
+        try:
+            self._desk.renew(self._renew(lost))
+        except (StoreUnavailable, UsageError, OSError, RuntimeError) as error:
+            self._wait_for_store(StoreUnavailable(f"{lost}; and the runtime cannot be another boot yet: {error}"))
+            return
+        self._ask_the_living()
+        self.context.post.tell(self.name, Look())
+
     def _one_by_one(self, batch: list[Mail]) -> bool:
         """The turn failed and was rolled back. Only the message that fails alone is refused. False: the store went."""
         waiting, rest = deque(one for mail in batch for one in claims.one_by_one(mail)), self._pending[len(batch) :]
@@ -202,6 +214,10 @@ class JobBroker(RuntimeActor):
             except StoreUnavailable as error:
                 self._pending = [*waiting, *rest]
                 self._wait_for_store(error)
+                return False
+            except BootLost as lost:
+                self._pending = [*waiting, *rest]
+                self._begin_anew(lost)
                 return False
             except Exception as error:
                 instead = self._refuse(waiting.popleft(), error)
@@ -232,7 +248,9 @@ class JobBroker(RuntimeActor):
         self._looked_at = self.context.clock.now()
         itself = Speaker(self.name, self.incarnation)
         try:
-            with self._store.turn(self.context.boot, self._looked_at) as turn:
+            with self._store.turn(self._desk.boot, self._looked_at) as turn:
+                if turn.lost is not None and self._memory.renewal is None:
+                    raise turn.lost
                 step = Step(self._desk, turn, out, itself)
                 self._work(step, batch)
         except BaseException:
@@ -242,7 +260,7 @@ class JobBroker(RuntimeActor):
         out.did, self._desk.expiry = turn.did, turn.expiry
         out.lines += [(event, itself, fields) for event, fields in turn.news]
         if turn.leads and not self._leads:
-            step.tell("scheduler", Report(self._desk.question))
+            step.tell("scheduler", Report(self._desk.question, self._desk.boot))
         self._leads = turn.leads
         self._recovered = True
         return out
@@ -253,6 +271,9 @@ class JobBroker(RuntimeActor):
         if turn.version != desk.version:
             desk.forget_dues()
             desk.version = turn.version
+        if self._memory.renewal is not None:
+            boots.renew(itself, self._memory.renewal)
+            itself.out.after.append(lambda: setattr(self._memory, "renewal", None))
         self._heed_jump(itself)
         turn.tell_untold()
         if not self._recovered:

@@ -75,6 +75,7 @@ class HandlerActor(RuntimeActor):
         self._is_stuck = False
         self._last_up: Up | None = None
         self._answers = 0
+        self._boot: str | None = None
         self._halted = False
         self._unstarted_timer: Any = None
         self._halt_timer: Any = None
@@ -125,7 +126,8 @@ class HandlerActor(RuntimeActor):
                 self._give_back_unstarted()
             case Revoke(key=key, reason=reason):
                 self._revoke(key, reason)
-            case Report(question=question):
+            case Report(question=question, boot=boot):
+                self._disown_others(boot)
                 self._answers = question
                 self._last_up = None
                 self._offer()
@@ -179,7 +181,7 @@ class HandlerActor(RuntimeActor):
     def _held(self) -> list[Key]:
         return [
             *self._line.keys(),
-            *(lane.claim.key for lane in self._lanes_here()),
+            *(lane.claim.key for lane in self._lanes_here() if self._boot in (None, lane.claim.job.boot)),
             *(claim.key for claim in self._held_back.values()),
             *self._unsettled,
         ]
@@ -387,6 +389,17 @@ class HandlerActor(RuntimeActor):
         for lane in self._lanes_here():
             if lane.claim.key == key and not lane.cancelled:
                 lane.signal(reason)
+                self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
+
+    def _disown_others(self, boot: str) -> None:
+        """What this runtime has claimed as another boot is lost: what has not been started never is."""
+        self._boot = boot
+        self._line.remove(lambda waiting: waiting.claim.job.boot != boot)
+        self._held_back = {lane_id: claim for lane_id, claim in self._held_back.items() if claim.job.boot == boot}
+        self._unsettled = {key: one for key, one in self._unsettled.items() if one.claim.job.boot == boot}
+        for lane in self._lanes_here():
+            if lane.claim.job.boot != boot and not lane.cancelled:
+                lane.signal("its claim was lost with its boot")
                 self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
 
     def _detach(self, handler_id: str, drain: float | None) -> None:

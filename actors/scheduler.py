@@ -89,6 +89,7 @@ class SchedulerActor(RuntimeActor):
         self._alarm: tuple[Instant, Any] | None = None
         self._reload_timer: Any = None
         self._reload_due = 0.0
+        self._boot: str | None = None
 
     def on_start(self) -> None:
         """Runs on the actor's thread: know again what the predecessor knew."""
@@ -114,13 +115,22 @@ class SchedulerActor(RuntimeActor):
                     self._forget_unless_declared(schedule_id)
                 for record in records:
                     self._know(record)
-            case Report():
+            case Report(boot=boot):
+                self._be_of(boot)
                 sent, self._sent = self._sent, {}
                 self._touch_all(sent)
                 self._reload()
             case other:
                 raise TypeError(f"the SchedulerActor does not hear {type(other).__name__}")
         self._look()
+
+    def _be_of(self, boot: str) -> None:
+        """For another boot, whose store may be an older one, all must be read anew."""
+        if self._boot not in (None, boot):
+            self._active.clear()
+            self._sent.clear()
+            self._seen = 0
+        self._boot = boot
 
     # --- knowing --------------------------------------------------------------------------------------------
 

@@ -49,6 +49,10 @@ def compare(fold: Fold, findings: Findings, view: StoreView) -> Agreed:
         for job_id, missing in fold.jobs.open.items():
             if job_id not in found and missing.rev <= stored.rev and not _may_have_ended_unheard(fold, missing):
                 findings.say("lost", f"job {job_id} was {missing.state}, and the store has no such job", missing.line)
+        for job_id, boot in stored.orphans():
+            running = fold.jobs.open.get(job_id)
+            says = f"job {job_id} is running for boot {boot}, which is not on the store; the next start takes it back"
+            findings.say("orphan", says, running.line if running else None)
         _compare_ends(fold, findings, ended)
         _compare_rev(fold, findings, stored)
         _compare_slots(fold, findings, stored)

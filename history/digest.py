@@ -21,7 +21,8 @@ from .lines import body_of
 from .unwrapping import event_in
 
 SYSTEM = frozenset({
-    "runtime.started", "runtime.stopped", "runtime.failed", "runtime.recovered", "lane.abandoned", "lane.returned",
+    "runtime.started", "runtime.stopped", "runtime.failed", "runtime.recovered", "runtime.renewed",
+    "lane.abandoned", "lane.returned",
     "actor.started", "actor.restarted", "actor.stopped", "actor.crashed", "actor.quarantined", "supervisor.gave_up",
 })  # fmt: skip
 """Events that say something of boots, actors and lanes."""

@@ -19,6 +19,7 @@ Kind = Literal[
     "missing lines",
     "revision twice",
     "disagreement with the store",
+    "orphan",
 ]
 
 FINDINGS_KEPT_MAX = 1_000

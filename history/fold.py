@@ -129,7 +129,7 @@ class Fold(Voices):
         if line.schedule is not None:
             self.slots.hear(line)
         match line.event:
-            case "runtime.stopped":
+            case "runtime.stopped" | "runtime.renewed":
                 boot.ended = "stopped"
             case "runtime.recovered" | "turn.recovered":
                 self._recovered(line)

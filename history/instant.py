@@ -138,7 +138,7 @@ class Folding:
         match line.event:
             case "runtime.started":
                 seen.boots[line.boot] = line.pid
-            case "runtime.stopped" | "runtime.failed":
+            case "runtime.stopped" | "runtime.failed" | "runtime.renewed":
                 self._gone(line.boot)
             case "runtime.recovered" if line.dead_boot is not None:
                 self._gone(line.dead_boot)

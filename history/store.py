@@ -68,6 +68,10 @@ class Stored:
         """Every remembered slot."""
         return self._reading.slots()
 
+    def orphans(self) -> Iterator[tuple[str, str | None]]:
+        """Running jobs whose boot is not on the store."""
+        return self._reading.orphans()
+
     def close(self) -> None:
         """Let go of the file."""
         self._reading.close()

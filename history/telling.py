@@ -190,6 +190,8 @@ def _about_runtime(event: str, said: dict[str, Any]) -> str:
                 f"boot {said.get('dead_boot')} (pid {said.get('dead_pid')}) is dead; "
                 f"{_held(said.get('jobs'))} taken back"
             )
+        case "runtime.renewed":
+            return f"boot {said['boot']} is none any more and goes on as {said.get('next_boot')}: {said.get('reason')}"
         case "turn.recovered":
             return "what the broker's last turn did and had not said"
         case "runtime.stopped":

@@ -110,7 +110,7 @@ class Declare(NamedTuple):
     """Store what schedules are, so that their memory outlives the runtime."""
 
     schedules: tuple[ScheduleRecord, ...]
-    reply: Reply
+    reply: Reply | None
 
 
 class Retire(NamedTuple):
@@ -263,10 +263,12 @@ class Report(NamedTuple):
     """Say `Up`, and say again every ending that is not settled: the broker is new, or has lost count.
 
     Attributes:
-        question: the number of this question, unique in the boot.
+        question: the number of this question, unique in the runtime's life.
+        boot: who asks. What another boot has claimed counts no longer.
     """
 
     question: int
+    boot: str
 
 
 # --- a lane, the clock and a host to a HandlerActor ---------------------------------------------------------

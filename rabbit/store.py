@@ -39,8 +39,8 @@ LOCKED_SECONDS = 0.05
 """Between two looks whether somebody else still browses a queue."""
 
 CANNOT = frozenset((
-    "at_once", "atomic", "connection", "counts", "expiry", "forecast", "get", "history", "limit", "list", "overlap",
-    "place", "priority", "recall", "remove", "requeue", "revisions", "unique", "watch",
+    "at_once", "atomic", "burial", "connection", "counts", "expiry", "forecast", "get", "history", "limit", "list",
+    "overlap", "place", "priority", "recall", "remove", "requeue", "revisions", "unique", "watch",
 ))  # fmt: skip
 """Names of `testing.CAPABILITIES` that no queue has."""
 
@@ -187,6 +187,9 @@ class RabbitStore(Session):
             # What was published may be there or not; what is asked for again is published again.
             self.dead.end_all()
         self._flight = None
+
+    def stands(self, boot: str) -> bool:
+        return True
 
     def changed(self) -> bool:
         self._be_ready()

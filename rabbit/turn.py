@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..checks import not_supported
 from ..messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
-from ..stores.base import BootRecord, Deed
+from ..stores.base import BootLost, BootRecord, Deed
 from ..stores.moves import RELEASED, born, deed_of, ending, first_mark, requeued, says_ending
 from . import wire
 from .claims import ClaimTurn
@@ -91,6 +91,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._dead: dict[str, Found] = {}
         self.version = store.version
         self.leads = store.leads
+        self.lost: BootLost | None = None
         self._sort()
 
     def seal(self) -> None:
@@ -226,6 +227,10 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         return min((one.job.run_at for one in self._store.deliveries.waiting.get(name, ())), default=None)
 
     # --- claims: see claims.py -----------------------------------------------------------------------------------
+
+    def orphans(self) -> list[JobRecord]:
+        # The server gives back what a lost connection held.
+        return []
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         return [

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, NamedTuple, Protocol
 
-from ..errors import StoreUnavailable
+from ..errors import LamplighterError, StoreUnavailable
 from ..messages.jobs import Attempt, Claim, Instant, JobRecord, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
@@ -56,6 +56,18 @@ class Ailment(NamedTuple):
     reason: str
 
 
+class BootLost(LamplighterError):
+    """The store does not know this boot any more, or has gone back: what it holds counts no longer.
+
+    Attributes:
+        rev_was: the revision that the store had come to before it went back; None if it has not.
+    """
+
+    def __init__(self, message: str, *, rev_was: int | None = None) -> None:
+        super().__init__(message)
+        self.rev_was = rev_was
+
+
 class Turn(Protocol):
     """One transaction of the JobBroker. All of it holds after the commit, or none of it.
 
@@ -68,6 +80,8 @@ class Turn(Protocol):
         version: another one than in the turn before if somebody else has committed since.
         expiry: no queued job expires before this instant; None when none does.
         leads: whether slots may be accounted for here: always, unless a store has one boot do it for all.
+        lost: why the boot of this turn, once registered, is none any more. Nothing that it knows or holds counts then;
+            what the turn may still do is to register another one.
         news: what the store itself has to say, to be told after the commit: (event, fields).
     """
 
@@ -78,6 +92,7 @@ class Turn(Protocol):
     version: int
     expiry: Instant | None
     leads: bool
+    lost: BootLost | None
     news: list[tuple[str, dict[str, Any]]]
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
@@ -144,6 +159,9 @@ class Turn(Protocol):
 
     def note_progress(self, key: tuple[int, int], progress: str) -> None:
         """Keep how far a job is, only if the claim is current."""
+
+    def orphans(self) -> list[JobRecord]:
+        """Running jobs whose boot is not on the store: nobody else will ever take them back."""
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         """Running jobs that a boot holds, those whose handler has returned included."""
@@ -274,6 +292,9 @@ class Store(Protocol):
             StoreUnavailable: the transaction could not begin or commit; nothing of it holds.
             CommitUnknown: it may hold.
         """
+
+    def stands(self, boot: str) -> bool:
+        """Whether a turn of this boot would find it not `lost`."""
 
     def changed(self) -> bool:
         """Whether another connection has committed since the last call."""

@@ -86,6 +86,13 @@ class Reading:
         for (turn,) in self._connection.execute("select turn from lamplighter_boots"):
             yield from ((rev, event, job_id) for rev, event, job_id, *_ in json.loads(turn) if rev is not None)
 
+    def orphans(self) -> Iterator[tuple[str, str | None]]:
+        """Running jobs whose boot is not on the store, as (job id, boot): a start or a neighbour takes them back."""
+        yield from self._connection.execute(
+            """select id, boot from lamplighter_jobs
+               where state = 'running' and (boot is null or boot not in (select boot from lamplighter_boots))"""
+        )
+
     def close(self) -> None:
         """Let go of the file."""
         if self._own:

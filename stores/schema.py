@@ -109,6 +109,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
     ),
     2: (
         "alter table lamplighter_store add column store_id text",
+        # How many turns of the boot have left a trace here: less than it knows of means that the file is an older copy.
+        "alter table lamplighter_boots add column turns integer not null default 0",
         # A schedule that is still at this change has been removed; one that is not has been used by somebody since.
         """create table lamplighter_retired (
           schedule_id text primary key, change_no integer not null

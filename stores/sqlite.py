@@ -24,7 +24,7 @@ from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from . import due, host, schema, writelock
 from .base import Ailment, BootRecord, CommitUnknown
-from .boots import read_boots
+from .boots import Seen, read_boots
 from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
@@ -92,6 +92,7 @@ class SqliteStore:
         self._reopen = False
         self._data_version = 0
         self._openings = 0
+        self._seen: Seen | None = None
 
     # --- opening --------------------------------------------------------------------------------------------
 
@@ -207,11 +208,13 @@ class SqliteStore:
             self._failpoints.at("store.turn.begin")
             writelock.begin(writer, self._busy_ms)
             try:
-                turn = SqliteTurn(writer, boot, now, openings=self._openings)
+                turn = SqliteTurn(writer, boot, now, openings=self._openings, seen=self._seen)
                 yield turn
                 turn.seal()
                 self._failpoints.at("store.turn.commit")
                 self._commit(writer)
+                if turn.seen is not None or (self._seen is not None and self._seen.boot == boot):
+                    self._seen = turn.seen
             except BaseException:
                 # A failed commit may have rolled back by itself; what is left open must not outlive the turn.
                 if writer.in_transaction:
@@ -232,6 +235,14 @@ class SqliteStore:
             if writer.in_transaction or "i/o" not in str(error).lower():
                 raise
             raise CommitUnknown(f"the store {self.address} did not say whether a turn was stored: {error}") from error
+
+    def stands(self, boot: str) -> bool:
+        seen = self._seen
+        if seen is None or seen.boot != boot:
+            return True
+        query = """select (select turns from lamplighter_boots where boot = ?), rev, change_no from lamplighter_store"""
+        with self._reading() as reader:
+            return seen.compare(*reader.execute(query, (boot,)).fetchone()) is None
 
     def changed(self) -> bool:
         with self._lock, self._translated():

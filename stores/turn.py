@@ -17,7 +17,7 @@ from ..messages.jobs import Claim, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from . import due
 from .base import Deed, Want
-from .boots import BootTurn
+from .boots import BootTurn, Seen
 from .moves import (
     RELEASED,
     FirstMark,
@@ -51,7 +51,8 @@ OVERVIEW = """
     exists (select 1 from lamplighter_pauses),
     exists (select 1 from lamplighter_jobs where rev is null),
     exists (select 1 from lamplighter_jobs where state = 'queued' and suspect_until is not null),
-    (select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null)
+    (select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null),
+    (select turns from lamplighter_boots where boot = ?)
   from lamplighter_store
 """
 """What every turn must know, in one statement."""
@@ -60,7 +61,9 @@ OVERVIEW = """
 class SqliteTurn(SlotTurn, BootTurn):
     """See `base.Turn`."""
 
-    def __init__(self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None
+    ) -> None:
         self.now = now
         self.transitions: list[Transition] = []
         self.untold: list[Deed] = []
@@ -73,9 +76,12 @@ class SqliteTurn(SlotTurn, BootTurn):
         # SQLite's number holds for one connection only; another one may begin with the same.
         self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
         (
-            self._rev, self._change_no, self._has_pauses, self._has_untold, self._has_suspects, self.expiry
-        ) = connection.execute(OVERVIEW).fetchone()  # fmt: skip
+            self._rev, self._change_no, self._has_pauses, self._has_untold, self._has_suspects, self.expiry,
+            self._turns,
+        ) = connection.execute(OVERVIEW, (boot,)).fetchone()  # fmt: skip
         self._changes_before = self._change_no
+        self.seen = seen if seen is not None and seen.boot == boot else None
+        self.lost = None if self.seen is None else self.seen.compare(self._turns, self._rev, self._change_no)
 
     def seal(self) -> None:
         """Write what the whole turn did: both counters, and the boot's memory of its last turn."""
@@ -84,9 +90,12 @@ class SqliteTurn(SlotTurn, BootTurn):
             self._connection.execute("update lamplighter_store set rev = ?", (self._rev,))
         if self._change_no > self._changes_before:
             self._connection.execute("update lamplighter_store set change_no = ?", (self._change_no,))
-        if self.did:
-            did = encode_own(self.did)
-            self._connection.execute("update lamplighter_boots set turn = ? where boot = ?", (did, self._boot))
+        if self.did and self._turns is not None:
+            self._turns += 1
+            values = (encode_own(self.did), self._turns, self._boot)
+            self._connection.execute("update lamplighter_boots set turn = ?, turns = ? where boot = ?", values)
+        if self.seen is not None:
+            self.seen = Seen(self._boot, self._turns or 0, self._rev, self._change_no)
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         first = first_mark(job, self._rev + 1)
@@ -185,6 +194,11 @@ class SqliteTurn(SlotTurn, BootTurn):
         if incarnation_max is not None:
             query, values = query + " and incarnation <= ?", [*values, incarnation_max]
         return [JobRecord._make(row) for row in self._connection.execute(query + " order by no", values)]
+
+    def orphans(self) -> list[JobRecord]:
+        query = """select * from lamplighter_jobs indexed by lamplighter_jobs_running
+                   where state = 'running' and boot not in (select boot from lamplighter_boots) order by no"""
+        return [JobRecord._make(row) for row in self._connection.execute(query)]
 
     # --- endings --------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ FAILED = Outcome(kind=OutcomeKind.FAILED, error="E")
 CAPABILITIES = {
     "at_once": "a job that a turn has queued can be claimed in that very turn",
     "atomic": "a turn with several jobs is stored as a whole, or not at all",
+    "burial": "a boot that others have forgotten is told so",
     "connection": "a host's own transaction can hold a job, or its end",
     "counts": "every job can be counted, in every state",
     "durable": "what was stored is there after a reopening",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..messages.schedules import SlotEntry
 from ..messages.slots import SlotRange
-from ..stores.base import Store
+from ..stores.base import BootLost, Store
 from .conformance_kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, new, put, take, want
 
 WEEK = 7 * 86400.0
@@ -320,3 +320,43 @@ class SchedulePromises(StoreCase):
             turn.register(a_boot("x"))
 
             assert [turn.forget_boot("x"), turn.forget_boot("x")] == [True, False]
+
+    def test_a_boot_that_others_have_forgotten_is_told_so_and_another_may_register(self, store: Store) -> None:
+        """Turn.lost: why the boot of this turn, once registered, is none any more."""
+        self.needs("burial")
+        with store.turn("x", NOW) as turn:
+            turn.register(a_boot("x"))
+        with store.turn("x", NOW) as turn:
+            before = turn.lost
+        with store.turn("y", NOW) as turn:
+            turn.forget_boot("x")
+
+        with store.turn("x", NOW) as turn:
+            assert (before, isinstance(turn.lost, BootLost)) == (None, True)
+        with store.turn("z", NOW) as turn:
+            turn.register(a_boot("z"))
+        with store.turn("z", NOW) as turn:
+            assert turn.lost is None
+
+    def test_whether_a_boot_is_forgotten_is_seen_without_a_turn(self, store: Store) -> None:
+        """Store.stands: Whether a turn of this boot would find it not `lost`."""
+        self.needs("burial")
+        with store.turn("x", NOW) as turn:
+            turn.register(a_boot("x"))
+        before = store.stands("x")
+        with store.turn("y", NOW) as turn:
+            turn.forget_boot("x")
+
+        assert (before, store.stands("x")) == (True, False)
+
+    def test_jobs_that_run_for_a_boot_that_is_not_there_are_orphans(self, store: Store) -> None:
+        """Turn.orphans: Running jobs whose boot is not on the store: nobody else will ever take them back."""
+        self.needs("burial")
+        put(store, new("held"), new("orphan"))
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("b"))
+        take(store)
+        take(store, boot="gone")
+
+        with store.turn("b", NOW) as turn:
+            assert [job.id for job in turn.orphans()] == ["orphan"]

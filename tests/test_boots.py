@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import threading
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 from lamplighter import Runtime
 from lamplighter.environment import Environment, spawn
+from lamplighter.history.audit import Audit
+from lamplighter.history.lines import parse
+from lamplighter.history.store import StoreView
 from lamplighter.life import Life
 from lamplighter.stores.hints import NoHints
 from lamplighter.stores.presence import FilePresence
@@ -145,3 +149,184 @@ def test_a_start_that_is_interrupted_at_its_end_runs_no_job(runtime, tmp_path, m
     assert boots == [(alone,)]
     assert ran == []
     assert rt.life is None
+
+
+# --- a boot that its store does not know any more ------------------------------------------------------------
+
+
+def bury(path, boot):
+    """What a neighbour does that takes a boot for dead, or an older copy of the file."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("delete from lamplighter_boots where boot = ?", (boot,))
+
+
+def state_of(path, job_id):
+    ((found,),) = rows(
+        path,
+        f"select state || ' ' || claim_no || ' ' || coalesce(boot, '') from lamplighter_jobs where id = '{job_id}'",
+    )
+    return found.split(" ")
+
+
+def test_a_buried_boot_goes_on_as_another_and_nothing_that_was_asked_of_it_is_lost(runtime, recorder, tmp_path):
+    rt = runtime()
+    was = rt.life.boot
+    rt.jobs.add_handler("work", lambda job: job.data)
+    rt.jobs.join(rt.jobs.queue("work", 1), timeout=15)
+    bury(tmp_path / "jobs.db", was)
+
+    done = rt.jobs.join(rt.jobs.queue("work", 2), timeout=15)
+
+    assert done.result == 2
+    assert rt.life.boot != was
+    assert rows(tmp_path / "jobs.db", "select boot from lamplighter_boots") == [(rt.life.boot,)]
+    (renewed,) = recorder.of("runtime.renewed")
+    assert (renewed["boot"], renewed["next_boot"]) == (was, rt.life.boot)
+    assert [line["boot"] for line in recorder.of("runtime.started")] == [was, rt.life.boot]
+    assert rt.health().boot == rt.life.boot and rt.health().status == "green"
+
+
+def test_what_a_buried_boot_runs_is_taken_back_unblamed_and_its_late_ending_is_fenced(runtime, recorder, tmp_path):
+    rt = runtime()
+    go, runs = threading.Event(), []
+
+    def once(job):
+        runs.append(job.record.boot)
+        if len(runs) == 1:
+            go.wait(15)
+        return len(runs)
+
+    rt.jobs.add_handler("work", once, concurrency=2)
+    was, job = rt.life.boot, rt.jobs.queue("work", id="held")
+    recorder.wait_for("job.started", job_id="held")
+    bury(tmp_path / "jobs.db", was)
+
+    rt.jobs.queue("nobody")
+    failed = recorder.wait_for("job.failed", job_id="held")
+    go.set()
+    done = rt.jobs.join(job, timeout=15)
+
+    assert (failed["outcome"], failed["boot_was"]) == ("interrupted", was)
+    assert (done.result, runs) == (2, [was, rt.life.boot])
+    assert (done.record.claim_no, done.record.interruptions) == (2, 0)
+
+
+def test_an_idle_boot_notices_that_it_was_buried(runtime, recorder, tmp_path):
+    rt = runtime()
+    recorder.wait_for("actor.started", child="scheduler")
+    was = rt.life.boot
+
+    bury(tmp_path / "jobs.db", was)
+
+    assert recorder.wait_for("runtime.renewed")["boot"] == was
+    recorder.until(lambda: rows(tmp_path / "jobs.db", "select boot from lamplighter_boots") == [(rt.life.boot,)])
+
+
+def test_a_store_that_goes_back_is_said_and_its_claims_of_then_run_again(runtime, recorder, tmp_path):
+    path = tmp_path / "jobs.db"
+    rt = runtime()
+    go, runs = threading.Event(), []
+
+    def work(job):
+        runs.append(job.id)
+        if runs == ["held"]:
+            go.wait(15)
+
+    rt.jobs.add_handler("work", work)
+    rt.jobs.queue("work", id="held")
+    recorder.wait_for("job.started", job_id="held")
+    with closing(sqlite3.connect(path)) as db, closing(sqlite3.connect(":memory:")) as copy:
+        db.backup(copy)
+        go.set()
+        rt.jobs.join("held", timeout=15)
+        rt.jobs.join(rt.jobs.queue("work", id="later"), timeout=15)
+        copy.backup(db)
+
+    rt.jobs.join("held", timeout=15)
+
+    recorder.until(lambda: rt.jobs.get("held").state == "done", "the end of what the older copy had running")
+    assert recorder.wait_for("store.went_back")["rev_was"] > 2
+    assert runs == ["held", "later", "held"]
+    assert rt.jobs.list(state="running") == []
+
+
+def test_the_schedules_that_a_host_has_declared_are_in_an_older_copy_of_its_store_too(runtime, recorder, tmp_path):
+    path = tmp_path / "jobs.db"
+    rt = runtime()
+    with closing(sqlite3.connect(path)) as db, closing(sqlite3.connect(":memory:")) as copy:
+        db.backup(copy)
+        schedule = rt.scheduler.add("work", "0 3 * * *")
+        copy.backup(db)
+
+    recorder.wait_for("runtime.renewed")
+    recorder.until(lambda: len(recorder.of("schedule.added")) == 2, "the schedule to be declared anew")
+
+    assert [found.id for found in rt.scheduler.list()] == [schedule]
+
+
+def test_jobs_that_run_for_a_boot_without_a_row_are_taken_back_by_the_next_start(runtime, recorder, tmp_path):
+    path = tmp_path / "jobs.db"
+    first = runtime()
+    first.jobs.queue("work", id="held")
+    first.stop()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "update lamplighter_jobs set state = 'running', claim_no = 1, boot = 'gone', begun = 1, claimed_at = 1.0"
+        )
+
+    second = runtime(start=False)
+    second.jobs.add_handler("work", lambda job: "ran")
+    with second:
+        done = second.jobs.join("held", timeout=15)
+
+    assert (done.result, done.record.interruptions) == ("ran", 0)
+
+
+def test_a_broker_that_dies_before_its_boot_is_registered_has_that_done_by_the_next(runtime, recorder, tmp_path):
+    rt = runtime()
+    rt.environment.failpoints.arm("store.turn.commit", "1*raise(SystemExit)")
+    bury(tmp_path / "jobs.db", rt.life.boot)
+
+    rt.jobs.queue("nobody")
+
+    recorder.wait_for("actor.crashed", child="broker")
+    recorder.until(lambda: rows(tmp_path / "jobs.db", "select boot from lamplighter_boots") == [(rt.life.boot,)])
+
+
+def test_an_audit_names_a_job_that_runs_for_a_boot_without_a_row(runtime, recorder, tmp_path):
+    rt, go = runtime(), threading.Event()
+    rt.jobs.add_handler("work", lambda job: go.wait(15))
+    rt.jobs.queue("work", id="held")
+    recorder.wait_for("job.started", job_id="held")
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db, closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        db.backup(copy)
+    bury(tmp_path / "copy.db", rt.life.boot)
+    go.set()
+
+    reports = []
+    for store in ("jobs.db", "copy.db"):
+        audit = Audit()
+        for event in recorder.events[: recorder.events.index(recorder.of("job.started")[0])]:
+            audit.feed(parse(json.dumps(event).encode()))
+        reports.append([str(one) for one in audit.finish(StoreView(tmp_path / store)).findings if one.kind == "orphan"])
+
+    assert [len(found) for found in reports] == [0, 1]
+    assert "job held is running for boot" in reports[1][0]
+
+
+def test_a_log_in_which_a_runtime_becomes_another_boot_is_well(runtime, recorder, tmp_path):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: job.data)
+    rt.jobs.join(rt.jobs.queue("work", 1), timeout=15)
+    bury(tmp_path / "jobs.db", rt.life.boot)
+    rt.jobs.join(rt.jobs.queue("work", 2), timeout=15)
+    rt.stop()
+    recorder.wait_for("runtime.stopped")
+
+    audit = Audit()
+    for event in recorder.events:
+        audit.feed(parse(json.dumps(event).encode()))
+    report = audit.finish(StoreView(tmp_path / "jobs.db"))
+
+    assert [str(finding) for finding in report.findings] == []
+    assert (report.boots, report.unfinished) == (2, 0)

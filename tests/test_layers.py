@@ -23,7 +23,7 @@ LAYERS = (
         "waiting", "expected", "stores", "rabbit",
     },
     {"history"},
-    {"lanes", "turns", "neighbours"},
+    {"lanes", "turns", "neighbours", "standing"},
     {"actors", "supervisor"},
     {"registry", "handlers", "refs", "jobs", "reviving", "scheduler", "asking", "life", "runtime", "__init__"},
     {"testing"},

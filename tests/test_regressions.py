@@ -191,7 +191,7 @@ def test_a_store_that_is_reached_through_a_link_is_the_same_store_and_nobody_is_
     both = {direct.life.boot, linked.life.boot}
     for rt in (direct, linked):
         assert {boot.boot for boot in rt.life.store.boots()} == both
-        assert all(rt.life._presence.is_alive(boot) for boot in both)
+        assert all(rt.life._standing.presence.is_alive(boot) for boot in both)
     assert (linked.jobs.get(job).state, linked.jobs.get(job).record.claim_no) == ("running", 1)
     go.set()
     assert direct.jobs.join(job, timeout=10).result is True
@@ -617,7 +617,7 @@ def test_a_stop_ends_everything_though_the_store_is_broken(runtime, tmp_path):
     rt.stop(drain=0)
 
     assert rt.life is None
-    assert not life._presence.is_alive(life.boot)
+    assert not life._standing.presence.is_alive(life.boot)
 
 
 def test_a_schedule_that_cannot_be_read_here_is_said_once(scheduled, time, recorder, tmp_path):

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from ..messages.mail import Declare
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.base import BootRecord, Deed, Turn
-from .step import Step
+from . import slots
+from .step import Renewal, Step
+
+
+def renew(step: Step, renewal: Renewal) -> None:
+    """The first turn of a runtime that has become another boot: the store gets to know it, and what its host declares.
+
+    What the boot before it held has no row any more, if it had one: it goes back with all that nobody can take back.
+    """
+    step.turn.forget_boot(renewal.boot_was)
+    step.turn.register(renewal.record)
+    step.say("runtime.started", **renewal.about)
+    slots.declare(step, Declare(schedules=tuple(renewal.schedules), reply=None))
+    step.out.hint = True
 
 
 def recover(step: Step, told: tuple[Deed, ...]) -> None:
@@ -38,6 +52,9 @@ def bury_dead(step: Step) -> None:
         # Whoever removes the row does the work; the transaction lets only one do it.
         if dead not in living and step.turn.forget_boot(dead.boot):
             _bury(step, dead)
+    for job in step.turn.orphans():
+        # Whose process may well live, as that of a boot which was taken for dead: no job is to blame.
+        step.interrupt(job, f"its boot {job.boot} is not on the store any more")
 
 
 def farewell(step: Step) -> None:

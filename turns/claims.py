@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from ..messages.jobs import Claim, Instant, JobRecord, JobState, Seconds
 from ..messages.mail import Down, Ended, Ending, GiveBack, Mail, Progressed, Revoke, Run, Up
@@ -70,8 +71,11 @@ def ended(step: Step, body: Ended) -> None:
     settled = step.out.settled.setdefault(body.name, [])
     for ending in body.endings:
         key = ending.claim.key
-        freed.add(key)
         settled.append(key)
+        if not _is_ours(step, ending.claim):
+            _refuse(step, ending.claim.job, ending)
+            continue
+        freed.add(key)
         job = held.get(key, ending.claim.job)
         if ending.outcome.kind is OutcomeKind.DEFERRED:
             _defer(step, job, ending)
@@ -126,9 +130,14 @@ def progressed(step: Step, body: Progressed) -> None:
 
 def give_back(step: Step, body: GiveBack) -> None:
     """Claims that were not started go back to their old places."""
-    for given in body.claims:
+    for given in filter(partial(_is_ours, step), body.claims):
         step.turn.release(given.job, "not started")
         step.out.freed.setdefault(body.name, set()).add(given.key)
+
+
+def _is_ours(step: Step, claim: Claim) -> bool:
+    """Whether this boot has made a claim. In a store that has gone back, another's may have the same number."""
+    return claim.job.boot == step.desk.boot
 
 
 def up(step: Step, body: Up) -> None:

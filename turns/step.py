@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..codec import digest
 from ..lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
@@ -20,9 +20,13 @@ from ..log import Log, Speaker
 from ..messages.jobs import Instant, JobRecord, JobState, Seconds, Transition
 from ..messages.mail import Expect, Reply, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from ..messages.schedules import ScheduleRecord
 from ..stores.base import BootRecord, Deed, Turn
 from ..stores.moves import sums
 from ..stores.presence import Presence
+
+if TYPE_CHECKING:
+    from ..standing import Standing
 
 Key = tuple[int, int]
 
@@ -45,11 +49,28 @@ class Room:
     held: dict[Key, JobRecord]
 
 
+class Renewal(NamedTuple):
+    """What a turn must store before anything else, because this runtime has become another boot.
+
+    Attributes:
+        record: by which the others will know it.
+        boot_was: which one it has been.
+        schedules: what the host has declared; the store may be an older one.
+        about: what the start of this boot says.
+    """
+
+    record: BootRecord
+    boot_was: str
+    schedules: Sequence[ScheduleRecord]
+    about: dict[str, Any]
+
+
 @dataclass(slots=True, kw_only=True)
 class Desk:
     """What the broker remembers between turns. All of it can be had again from the store and the living actors.
 
     Attributes:
+        standing: who this runtime is on its store.
         has_handler: whether this boot's host has added a handler for a name, whose actor may still be starting.
         rooms: by job name, of HandlerActors that have said `Up`.
         stored_names: the names that the boot's row has.
@@ -66,10 +87,9 @@ class Desk:
         roll_call: whether somebody has come or died, so that the next turn must look who lives.
     """
 
-    boot: str
+    standing: Standing
     limits: Limits
     chance: random.Random
-    presence: Presence
     has_handler: Callable[[str], bool]
     age: Callable[[], Seconds]
     rooms: dict[str, Room] = field(default_factory=dict)
@@ -84,6 +104,25 @@ class Desk:
     untraced: dict[str, Seconds] = field(default_factory=dict)
     roll_call: bool = False
     draining: bool = False
+
+    @property
+    def boot(self) -> str:
+        """Which boot this runtime is."""
+        return self.standing.boot
+
+    @property
+    def presence(self) -> Presence:
+        """Who lives."""
+        return self.standing.presence
+
+    def renew(self, standing: Standing) -> None:
+        """Be another boot from now on, which has claimed nothing and knows nobody."""
+        self.standing = standing
+        self.stored_names = None
+        self.deferred.clear()
+        self.others = []
+        self.untraced.clear()
+        self.forget_dues()
 
     def names(self) -> list[str]:
         """The job names that have lanes here, which take more."""
@@ -119,12 +158,14 @@ class Memory:
         told: what the boot remembers of the last turn that the log was told of.
         jumped: by how many seconds wall time was stepped since a turn heeded it. The clock's thread adds, a turn takes.
         draining: whether the runtime is stopping, so that no broker claims anything more.
+        renewal: given while this runtime is a boot that the store does not know yet.
     """
 
     expected: dict[str, Expect] = field(default_factory=dict)
     told: tuple[Deed, ...] = ()
     jumped: Seconds = 0.0
     draining: bool = False
+    renewal: Renewal | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def jump(self, delta: Seconds) -> None:

@@ -38,13 +38,13 @@ def test_a_runtime_that_is_alone_on_its_file_polls_nothing(looks):
         assert not looks
 
 
-def test_two_on_a_file_with_nothing_to_do_look_once_in_two_seconds_each(looks):
+def test_two_on_a_file_with_nothing_to_do_look_once_a_second_each(looks):
     with Simulation(nothing, processes=2) as simulation:
         simulation.run(seconds=5)
         looks.clear()
         simulation.run(minutes=2)
 
-        assert 2 * 58 <= looks["changed"] <= 2 * 61
+        assert 2 * 118 <= looks["changed"] <= 2 * 121
         assert looks["boots"] == 0
 
 
