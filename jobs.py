@@ -77,7 +77,8 @@ class Jobs:
             at: an aware date-time at which it is due.
             priority: higher runs first; then what is due longer; then what was queued first.
             unique: while a job with this name and key is unfinished, that one is returned, `deduplicated`.
-            expires: an unstarted job is cancelled after it: seconds, a timedelta or an aware date-time.
+            expires: an unstarted job is cancelled after it: seconds, a timedelta or an aware date-time. One that waits
+                for its retry has been started; one that was snoozed has not.
             max_attempts: overrides the handler's.
             timeout: seconds for one attempt; overrides the handler's.
             connection: the host's own open sqlite3 connection, SQLAlchemy Connection or Session on the same file.
@@ -143,7 +144,7 @@ class Jobs:
     def requeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
         """Remove, then re-add at the back of the queue with its attempts reset; also one that has ended.
 
-        An attempt still running loses its right to finish the job.
+        An attempt still running loses its right to finish the job. What it was given as `expires` holds no longer.
 
         Raises:
             UnknownJob: it is not in the store.

@@ -41,7 +41,7 @@ class JobSpec:
         at: an aware date-time before which it is not started.
         priority: higher runs first.
         unique: while a job with this name and key is unfinished, that one is returned.
-        expires: seconds, a timedelta or an aware date-time after which an unstarted job is cancelled.
+        expires: seconds, a timedelta or an aware date-time after which an unstarted job is cancelled; see `jobs.queue`.
         max_attempts: overrides the handler's.
         timeout: seconds for one attempt; overrides the handler's.
     """

@@ -152,7 +152,10 @@ class Turn(Protocol):
         """Queued to cancelled."""
 
     def expire(self) -> None:
-        """Cancel, with the reason `expired`, a batch of queued jobs whose `expires_at` has passed."""
+        """Cancel, with the reason `expired`, a batch of queued jobs whose `expires_at` has passed.
+
+        A job of which an attempt has ended without an end of the job, or which was requeued, has none any more.
+        """
 
     def tell_untold(self) -> None:
         """Give revisions to what hosts changed in their own transactions."""

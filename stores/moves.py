@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..messages.jobs import Instant, JobRecord, NewJob, Transition
-from ..messages.outcomes import Outcome, Verdict
+from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from .base import Deed, Want
 
 FirstMark = tuple[int | None, str | None, str]
@@ -53,11 +53,14 @@ RELEASED: dict[str, Any] = {**FREE, "wary": 1}
 
 
 def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
-    """What a requeue changes: all but what the job was queued with, and the numbers of its claims."""
+    """What a requeue changes: all but what the job was queued with, and the numbers of its claims. It expires no more:
+    whoever queues it again wants it done.
+    """
     return {
         **FREE,
         "run_at": run_at,
         "waits": int(run_at > now),
+        "expires_at": None,
         "attempt": 0,
         "interruptions": 0,
         "suspect_until": None,
@@ -89,6 +92,9 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
     }
     if verdict.run_at is not None:
         changes["waits"] = int(verdict.run_at > now)
+        if outcome.kind is not OutcomeKind.SNOOZED:
+            # It has been started, so it does not expire any more. A snooze takes no attempt, and leaves it unstarted.
+            changes["expires_at"] = None
     return changes
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ..errors import KeyTaken, NotSupported, UnknownJob, UsageError
+from ..messages.outcomes import Outcome, OutcomeKind
 from ..stores.base import Store
 from .conformance_kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, new, put, take, want
 
@@ -224,6 +225,48 @@ class JobPromises(StoreCase):
 
         assert told == [("job.cancelled", "a", "expired")]
         assert sorted(job.id for job in take(store, begun=9)) == ["b", "c"]
+
+    def test_a_job_that_was_started_does_not_expire(self, store: Store) -> None:
+        """Turn.expire: A job of which an attempt has ended without an end of the job, or which was requeued, has none
+        any more."""
+        self.needs("expiry")
+        kinds = (OutcomeKind.FAILED, OutcomeKind.TIMED_OUT, OutcomeKind.INTERRUPTED)
+        put(store, *[new(kind.value, expires_at=NOW + 5) for kind in kinds])
+        claimed = take(store, begun=3)
+
+        with store.turn("b", NOW) as turn:
+            for job, kind in zip(claimed, kinds, strict=True):
+                turn.settle(job, Outcome(kind=kind, error="E"), RETRY)
+        with store.turn("b", NOW + 9) as turn:
+            turn.expire()
+
+        assert store.next_expiry() is None
+        assert len(take(store, NOW + 9, begun=3)) == 3
+
+    def test_a_job_that_was_snoozed_still_expires(self, store: Store) -> None:
+        """Turn.expire: Cancel, with the reason `expired`, a batch of queued jobs whose `expires_at` has passed."""
+        self.needs("expiry")
+        put(store, new("a", expires_at=NOW + 5))
+        (claimed,) = take(store)
+
+        with store.turn("b", NOW) as turn:
+            turn.settle(claimed, Outcome(kind=OutcomeKind.SNOOZED, seconds=99.0), RETRY._replace(run_at=NOW + 99))
+
+        assert store.next_expiry() == NOW + 5
+
+    def test_a_job_that_was_requeued_does_not_expire(self, store: Store) -> None:
+        """Turn.expire: A job of which an attempt has ended without an end of the job, or which was requeued, has none
+        any more."""
+        self.needs("expiry", "requeue")
+        put(store, new("a", expires_at=NOW + 5))
+        with store.turn("b", NOW + 9) as turn:
+            turn.expire()
+
+        with store.turn("b", NOW + 9) as turn:
+            turn.requeue(turn.find("a"), NOW + 9)
+            turn.expire()
+
+        assert [job.id for job in take(store, NOW + 9)] == ["a"]
 
     def test_the_next_expiry_is_that_of_a_queued_job(self, store: Store) -> None:
         """Store.next_expiry: When the next queued job expires."""

@@ -345,6 +345,12 @@ MUTANTS = (
     Mutant(LEDGER, "a migration leaves pauses behind", "cli/migrate.py",
            "                for name in paused:", "                for name in paused[:0]:",
            test="tests/rabbit/test_migrate.py::test_a_pause_moves_and_none_of_its_jobs_is_started"),
+    Mutant(LIMITS, "a job that waits for its retry expires", "stores/moves.py",
+           "        if outcome.kind is not OutcomeKind.SNOOZED:", "        if False:",
+           test="tests/test_store.py::TestStoreInMemory::test_a_job_that_was_started_does_not_expire"),
+    Mutant(LIMITS, "a requeued job expires again", "stores/moves.py",
+           '        "expires_at": None,\n        "attempt": 0,', '        "attempt": 0,',
+           test="tests/test_store.py::TestStoreInMemory::test_a_job_that_was_requeued_does_not_expire"),
 )  # fmt: skip
 
 
