@@ -104,8 +104,7 @@ EVENTS: dict[str, EventKind] = {
     ),
     "message.unreadable": EventKind(
         "error",
-        "A message in RabbitMQ can be read by nobody. One that is no record of the ledger is put aside, into "
-        "`lamplighter.unreadable`.",
+        "A message in RabbitMQ can be read by nobody; it is put aside, into `lamplighter.unreadable`.",
         ("queue", "message_id", "reason"),
     ),
     "message.newer": EventKind(

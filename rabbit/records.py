@@ -79,7 +79,7 @@ def field(record: Any, name: str, kinds: tuple[type, ...]) -> Any:
     value = record.get(name, ...) if isinstance(record, dict) else ...
     if not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise Unreadable(f"expected {name} of a record to be {wanted}, got: {record!r:.200}")
+        raise Unreadable(f"expected {name} of a record to be {wanted}, got: {_kind(value)}")
     return value
 
 
@@ -97,7 +97,7 @@ def texts(record: Record, name: str) -> list[str]:
     """
     found = field(record, name, LISTS)
     if not all(isinstance(one, str) for one in found):
-        raise Unreadable(f"expected {name} of a record to be texts, got: {found!r:.200}")
+        raise Unreadable(f"expected {name} of a record to be a list of str, got: another list")
     return list(found)
 
 
@@ -148,9 +148,14 @@ def slot_of(row: Any) -> SlotEntry:
 
 def _fields(row: Any, kinds: dict[str, tuple[type, ...]], defaults: Record) -> Record:
     if not isinstance(row, dict):
-        raise Unreadable(f"expected fields with their names, got: {row!r:.100}")
+        raise Unreadable(f"expected fields with their names, got: {_kind(row)}")
     full = {**defaults, **row}
     return {name: field(full, name, of) for name, of in kinds.items()}
+
+
+def _kind(value: Any) -> str:
+    """What something is, and not what it holds: that may be nobody's to see."""
+    return "nothing" if value is ... else type(value).__name__
 
 
 def _no_number(name: str) -> None:

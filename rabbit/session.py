@@ -302,8 +302,9 @@ class Session:
     def _pass_over(self, reason: str, arrival: Arrival | None) -> None:
         """Something in the ledger, or in what the leader tells, cannot be read. All else can."""
         if arrival is not None:
-            self._link.settle(arrival.session, (arrival.tag,))
-        self._news.append(("message.unreadable", {"reason": f"{topology.LEDGER}: {reason}"}))
+            self.deliveries.strays.append(Stray(arrival, topology.LEDGER, None, wire.Unreadable(reason)))
+        else:
+            self._news.append(("message.unreadable", {"queue": topology.LEDGER, "message_id": None, "reason": reason}))
 
     def _consumer_ended(self, session: int, consumer: str) -> None:
         """The server has ended a consumer: its queue was deleted, or its leader moved."""

@@ -27,6 +27,8 @@ NEXT_VERSION = Mutant(
         ("rabbit/records.py", '"job_id": TEXT + NOTHING,', '"job_id": TEXT + NOTHING, "tenant": TEXT,'),
         ("rabbit/records.py", '"reason": None, "job_id": None}', '"reason": None, "job_id": None, "tenant": "none"}'),
         ("rabbit/records.py", "    return json.dumps(record,", "    return json.dumps({**record, 'tenant': 'next'},"),
+        ("rabbit/wire.py", '{**(beside or {}), "format": FORMAT}',
+         '{**(beside or {}), "format": FORMAT, "tenant": "next"}'),
         # And a kind of record that this version does not know, which the next writes all the time.
         ("rabbit/slots.py", "        self.ops.records.append(schedule_record(schedule))\n",
          "        self.ops.records.append(schedule_record(schedule))\n"
