@@ -315,31 +315,27 @@ class SqliteStore:
                 else:
                     reader.close()
 
-    def _jobs(self, query: str, *values: Any) -> list[JobRecord]:
-        with self._reading() as reader:
-            return [JobRecord._make(row) for row in reader.execute(query, values)]
-
     def _one(self, query: str, *values: Any) -> Any:
         with self._reading() as reader:
             row = reader.execute(query, values).fetchone()
         return None if row is None else row[0]
 
     def get(self, job_id: str) -> JobRecord | None:
-        return next(iter(self._jobs("select * from lamplighter_jobs where id = ?", job_id)), None)
+        with self._reading() as reader:
+            row = reader.execute("select * from lamplighter_jobs where id = ?", (job_id,)).fetchone()
+        return None if row is None else JobRecord._make(row)
 
     def known(self, job_id: str) -> JobRecord | None:
         return self.get(job_id)
 
     def list(self, *, name: str | None, state: str | None, limit: int, before: JobRecord | None) -> list[JobRecord]:
-        return self._jobs(
-            """select * from lamplighter_jobs
-               where (?1 is null or name = ?1) and (?2 is null or state = ?2) and (?3 is null or no < ?3)
-               order by no desc limit ?4""",
-            name,
-            state,
-            None if before is None else before.no,
-            limit,
-        )
+        query = """select * from lamplighter_jobs
+                   where (:name is null or name = :name) and (:state is null or state = :state)
+                     and (:before is null or no < :before)
+                   order by no desc limit :limit"""
+        values = {"name": name, "state": state, "before": None if before is None else before.no, "limit": limit}
+        with self._reading() as reader:
+            return [JobRecord._make(row) for row in reader.execute(query, values)]
 
     def at_hand(self, job_id: str) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
@@ -348,15 +344,15 @@ class SqliteStore:
     def dead_at_hand(self, name: str | None, but: Collection[str]) -> Iterator[Sequence[str]]:
         with self._reading() as reader:
             rows = reader.execute(
-                "select id from lamplighter_jobs where state = 'dead' and (?1 is null or name = ?1) order by no",
-                (name,),
+                "select id from lamplighter_jobs where state = 'dead' and (:name is null or name = :name) order by no",
+                {"name": name},
             ).fetchall()
         yield [job_id for (job_id,) in rows if job_id not in but]
 
     def counts(self, name: str | None) -> dict[str, int]:
-        query = "select state, count(*) from lamplighter_jobs where ?1 is null or name = ?1 group by state"
+        query = "select state, count(*) from lamplighter_jobs where :name is null or name = :name group by state"
         with self._reading() as reader:
-            found = dict(reader.execute(query, (name,)).fetchall())
+            found = dict(reader.execute(query, {"name": name}).fetchall())
         return {state.value: found.get(state.value, 0) for state in JobState}
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
