@@ -80,13 +80,34 @@ def test_the_audit_notices_every_line_that_is_missing(
     lines = _lines(folder)
     stored = _ended(lines)
     accepted = [job["id"] for job in stored]
-    told = {rev for line in lines if line["event"] == "runtime.recovered" for rev, _, _ in line["told"]}
+    told = {rev for line in lines if line["event"] == "runtime.recovered" for rev, *_ in line["told"]}
 
     assert all(check.holds for check in audit(lines, accepted, stored))
     for index, line in enumerate(lines):
         if "rev" in line and line["rev"] not in told:
             checks = audit(lines[:index] + lines[index + 1 :], accepted, stored)
             assert not all(check.holds for check in checks), line
+
+
+def test_the_audit_reads_what_a_killed_life_had_committed_and_not_said() -> None:
+    step = {"life": 1, "boot": "b1", "job_id": "a", "claim_no": 1, "level": "debug"}
+    lines: list[Line] = [
+        {**step, "seq": 1, "ts": 1.0, "event": "job.queued", "rev": 1, "from": None},
+        {**step, "seq": 2, "ts": 2.0, "event": "job.claimed", "rev": 2, "from": "queued"},
+        {
+            "life": 2, "boot": "b2", "seq": 1, "ts": 9.0, "event": "runtime.recovered", "level": "warning",
+            "told": [
+                [3, "job.done", "a", [1, 2, 3]], [None, "slot.skipped", "s", 60.0, 60.0, 1, "paused"],
+                [4, "job.queued", "b"],
+            ],
+        },
+    ]  # fmt: skip
+    stored = [{"id": "a", "state": "done"}, {"id": "b", "state": "queued"}]
+
+    checks = audit(lines, ["a"], stored)
+
+    assert [check.what for check in checks if not check.holds] == []
+    assert [one.line["event"] for one in biography(lines, "a")] == ["job.queued", "job.claimed", "runtime.recovered"]
 
 
 def test_the_audit_notices_an_ending_of_a_stale_claim(

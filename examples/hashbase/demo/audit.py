@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ def biography(lines: Iterable[Line], job_id: str) -> list[Step]:
 
 
 def _tells_of(line: Line, job_id: str) -> bool:
-    return line["event"] == "runtime.recovered" and any(job_id == told_id for _, _, told_id in line["told"])
+    return any(job_id == move.job_id for _, move in _told(line))
 
 
 def ended(lines: Iterable[Line]) -> set[str]:
@@ -95,12 +95,21 @@ def _moves(lines: Iterable[Line]) -> dict[int, _Move]:
     """Every transition by its revision. What a killed life committed and could not say, the next one has told."""
     moves: dict[int, _Move] = {}
     for line in lines:
-        if line["event"] == "runtime.recovered":
-            for rev, event, job_id in line["told"]:
-                moves.setdefault(rev, _Move(event, job_id, None))
-        elif "rev" in line:
+        for rev, move in _told(line):
+            moves.setdefault(rev, move)
+        if "rev" in line:
             moves[line["rev"]] = _Move(line["event"], line["job_id"], line.get("from"))
     return dict(sorted(moves.items()))
+
+
+def _told(line: Line) -> Iterator[tuple[int, _Move]]:
+    """What a line tells of moves that were committed and not said, with their revisions.
+
+    Of a move that ends several the revisions of all follow its job; a slot that was skipped has no revision at all.
+    """
+    for rev, event, subject, *_ in line.get("told", ()):
+        if rev is not None:
+            yield rev, _Move(event, subject, None)
 
 
 def _each_ended_once(moves: dict[int, _Move], accepted: Sequence[str]) -> Check:
