@@ -122,11 +122,21 @@ class _Recalled(BaseException):
     """Takes the place of an error that is not wanted any more."""
 
 
+THREADS = "/proc/self/task"
+"""Where Linux lists the threads of this process."""
+
+
 class SystemThread(threading.Thread):
     """A thread that never keeps the host's process alive."""
 
     def __init__(self, run: Callable[[], None], name: str) -> None:
         super().__init__(target=run, name=f"lamplighter {name}", daemon=True)
+
+    def is_alive(self) -> bool:
+        if not super().is_alive():
+            return False
+        # One that was ended by C code (`pthread_exit`) never tells Python.
+        return self.native_id is None or not os.path.isdir(THREADS) or os.path.exists(f"{THREADS}/{self.native_id}")
 
     def stack(self) -> str:
         frame = sys._current_frames().get(self.ident or 0)
@@ -262,6 +272,8 @@ class Environment:
         store: the store at an address.
         neighbours: presence and hints between the boots on a store.
         whereabouts: the name of the machine and the number of the process.
+        pid: which process this is. A lane looks before and after a host's function, which may fork.
+        leave: ends a process at once, with an exit code: a forked child that comes out of a host's function.
         failpoints: where tests make it fail.
     """
 
@@ -279,4 +291,6 @@ class Environment:
     store: Callable[..., Store] = open_store
     neighbours: Callable[[Store, str], tuple[Presence, Hints]] = neighbours
     whereabouts: Callable[[], tuple[str, int]] = whereabouts
+    pid: Callable[[], int] = os.getpid
+    leave: Callable[[int], None] = os._exit
     failpoints: Failpoints = field(default_factory=unarmed)

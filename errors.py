@@ -93,10 +93,14 @@ class StoreUnavailable(LamplighterError):
         return self.job_ids[0] if len(self.job_ids) == 1 else None
 
 
+DISCARDED = "discarded by its handler"
+"""The reason of a `Discard` that gives none."""
+
+
 class Discard(Exception):
     """Raise it in a handler: the job is dead at once, with this reason, and is not retried."""
 
-    def __init__(self, reason: str = "discarded by its handler") -> None:
+    def __init__(self, reason: str = DISCARDED) -> None:
         super().__init__(reason)
         self.reason = reason
 
@@ -105,7 +109,16 @@ class Snooze(Exception):
     """Raise it in a handler: the job runs again after `seconds`, and no attempt is used."""
 
     def __init__(self, seconds: Any) -> None:
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
-            raise UsageError(f"expected Snooze(seconds) to be a number of seconds, 0 or more, got: {seconds!r}")
+        self.seconds = check_snooze(seconds)
         super().__init__(f"snoozed for {seconds} s")
-        self.seconds = float(seconds)
+
+
+def check_snooze(seconds: Any) -> float:
+    """How long a job is snoozed.
+
+    Raises:
+        UsageError: that is no time.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
+        raise UsageError(f"expected Snooze(seconds) to be a number of seconds, 0 or more, got: {seconds!r}")
+    return float(seconds)

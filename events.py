@@ -185,6 +185,9 @@ EVENTS: dict[str, EventKind] = {
         "A job's function did not heed its signal; its thread is left behind.",
         (*JOB, "lane", "why", "stack", "abandoned"),
     ),
+    "lane.lost": EventKind(
+        "error", "The thread that ran a job has died without telling how the job ended.", (*JOB, "lane")
+    ),
     "lane.returned": EventKind("info", "An abandoned lane has ended after all.", (*JOB, "lane", "after")),
     "store.waiting": EventKind(
         "warning", "A turn waits: somebody holds a write transaction open on the file.", ("store", "waited", "reason")

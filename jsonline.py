@@ -38,7 +38,7 @@ def safe_repr(value: Any) -> str:
     """`repr`, or the name of the type of a value that has none."""
     try:
         return repr(value)
-    except Exception as error:
+    except BaseException as error:
         return f"<{type(value).__name__}: repr raised {type(error).__name__}>"
 
 
@@ -46,7 +46,7 @@ def safe_str(value: Any) -> str:
     """`str`, or whatever there is of it."""
     try:
         return str(value)
-    except Exception:
+    except BaseException:
         return safe_repr(value)
 
 

@@ -82,6 +82,7 @@ class Life:
         queue: Callable[[str, Any, dict[str, Any], str], Job[Any]],
         subscriptions: Sequence[Subscription],
         failed: Callable[[str], None],
+        left: Lanes | None = None,
     ) -> None:
         self.pid = os.getpid()
         self.store = store
@@ -121,7 +122,8 @@ class Life:
             LaneContext(
                 clock=self.clock, limits=limits, environment=environment,
                 ended=self._lane_ended, progressed=self._progressed, queue=queue, bound=self.log.bound,
-            )
+            ),
+            left,
         )  # fmt: skip
         self._watchdog = Watchdog(self._start_supervisor, environment.mailbox())
 
@@ -257,8 +259,14 @@ class Life:
         self.environment.spawn(lambda: self._failed(reason), "failure")
 
     def _lane_ended(self, lane: Lane, outcome: Outcome, seconds: Seconds, following: Lane | None) -> None:
+        name = lane.handler.name
         if self.lanes.ended(LaneEnded(lane, outcome, seconds, following)):
-            self.post.tell(f"handler:{lane.handler.name}", LanesEnded(), corr=lane.claim.job.corr)
+            try:
+                self.post.tell(f"handler:{name}", LanesEnded(), corr=lane.claim.job.corr)
+            except BaseException:
+                # No memory, say, or the lane's thread was struck: the next to end must tell of both.
+                self.lanes.not_told(name)
+                raise
 
     def _progressed(self, key: tuple[int, int], progress: str) -> None:
         self.post.tell("broker", Progressed(key=key, progress=progress))

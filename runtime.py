@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import queue
 import signal
 import threading
 import weakref
 from collections.abc import Callable, Collection
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from .checks import check_seconds, options_of, spec_of, unknown_options
 from .environment import Environment
 from .errors import NotStarted, RuntimeFailed, UsageError
 from .job import Job
 from .jobs import Jobs, job_checks
+from .lanes.registry import Lanes
 from .life import Life
 from .limits import Limits
-from .log import Subscription, check_events, current_corr
+from .log import Subscription, check_events, current_corr, current_job
 from .messages.jobs import Instant, Seconds
 from .messages.mail import Queue
 from .registry import Registry
@@ -28,6 +31,11 @@ from .views import ActorView, Health
 
 STORES = 'a path, "sqlite:///path", ":memory:" or "amqp://user:password@host/vhost"'
 """What a store may be given as."""
+
+SIGNAL_SECONDS = 0.5
+"""Between two looks of `run` whether the runtime has ended by itself."""
+
+T = TypeVar("T")
 
 DRAIN_SECONDS = 30.0
 """How long `stop` lets running jobs finish."""
@@ -83,6 +91,7 @@ class Runtime:
         self._subscriptions: list[Subscription] = []
         self._life: Life | None = None
         self._forked_in: int | None = None
+        self._left: Lanes | None = None
         self._failure: RuntimeFailed | None = None
         self._lock = threading.RLock()
         self._ended = self.environment.event()
@@ -96,10 +105,22 @@ class Runtime:
 
         Raises:
             UsageError, StoreError, StoreUnavailable: the store cannot be opened; the message says why.
+            UsageError: called from inside a handler that has outlived the `stop` of this runtime.
         """
+        self._start()
+        return self
+
+    def _start(self) -> bool:
+        """Whether it did not run before."""
+        if current_corr() is not None:
+            if self.life is not None:
+                # `stop` may hold the lock, and wait for this very handler.
+                return False
+            if self._left is not None and self._left.runs(current_job()):
+                raise UsageError("expected start() from outside of a handler whose runtime was stopped")
         with self._lock:
             if self.life is not None:
-                return self
+                return False
             self._failure = self._forked_in = None
             life = Life(
                 store=self._store(),
@@ -114,6 +135,7 @@ class Runtime:
                 queue=self._queue_from_job,
                 subscriptions=self._subscriptions,
                 failed=self._failed,
+                left=self._left,
             )
             try:
                 life.start(self.registry.budgets)
@@ -122,11 +144,16 @@ class Runtime:
                 life.begin_schedules()
             except BaseException:
                 # A start that fails has started nothing: the next one begins anew.
-                self._life = None
-                self._ended.set()
+                self._over(life)
                 life.give_up()
                 raise
-            return self
+            return True
+
+    def _over(self, life: Life) -> None:
+        # What still runs is no news to the next life: it starts none of these jobs beside its old thread.
+        self._left = life.lanes if life.lanes.open() else None
+        self._life = None
+        self._ended.set()
 
     def stop(self, drain: Seconds = DRAIN_SECONDS) -> None:
         """Stop. Running jobs may finish for `drain` seconds; what has not is interrupted, which uses no attempt.
@@ -145,8 +172,7 @@ class Runtime:
                 return
             # Handlers that finish during the drain may still queue jobs and mark them done.
             life.stop(seconds)
-            self._life = None
-            self._ended.set()
+            self._over(life)
 
     def wait(self, timeout: Seconds | None = None) -> bool:
         """Wait until the runtime has stopped. False when `timeout` seconds pass before.
@@ -165,19 +191,21 @@ class Runtime:
         Raises:
             RuntimeFailed: the supervisor gave up.
         """
-        asked = threading.Event()
+        # A signal's handler may interrupt another's, and the very wait that it is to end. An Event's lock it might hold
+        # itself; a SimpleQueue can be put to at any point.
+        asked: queue.SimpleQueue[int] = queue.SimpleQueue()
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        for number in before:
-            signal.signal(number, lambda *_: asked.set())
         try:
+            for number in before:
+                signal.signal(number, lambda number, _: asked.put(number))
             self.start()
-            # In steps, because a signal's handler runs between two waits of the main thread.
-            while not asked.wait(0.5) and not self.wait(0):
+            while not (_has_come(asked) or self.wait(0)):
                 pass
             self.stop(drain)
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                # One that was not installed by Python cannot be put back by it.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -188,7 +216,24 @@ class Runtime:
         self.stop()
 
     async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
+        given_up = self.environment.event()
+        starting = asyncio.ensure_future(asyncio.to_thread(self._start_unless, given_up))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread cannot be cancelled. What it has started is stopped again, if not by itself then here.
+            given_up.set()
+            if await _outlast(starting):
+                await _outlast(asyncio.ensure_future(asyncio.to_thread(self.stop, 0.0)))
+            raise
+        return self
+
+    def _start_unless(self, given_up: threading.Event) -> bool:
+        """Start, and stop again if nobody wants that any more. Whether it was started here."""
+        is_new = self._start()
+        if is_new and given_up.is_set():
+            self.stop(0.0)
+        return is_new
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -276,18 +321,35 @@ class Runtime:
     def _failed(self, reason: str) -> None:
         """The supervisor gave up; runs on a thread of its own."""
         with self._lock:
-            life, self._life = self._life, None
+            life = self._life
             if life is None:
                 return
             self._failure = RuntimeFailed(reason)
             life.end(len(life.lanes.open()))
-            self._ended.set()
+            self._over(life)
         if self._on_failure is not None:
             self._on_failure(self._failure)
 
     def _forked(self) -> None:
         # Another thread of the parent may have held it at the moment of the fork.
         self._lock = threading.RLock()
+
+
+def _has_come(asked: queue.SimpleQueue[int]) -> bool:
+    """Whether a signal has come, or comes within a step."""
+    try:
+        asked.get(timeout=SIGNAL_SECONDS)
+    except queue.Empty:
+        return False
+    return True
+
+
+async def _outlast(work: asyncio.Future[T]) -> T | None:
+    """Wait for something to its end, also if this is cancelled meanwhile. None if it failed."""
+    while not work.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([work])
+    return None if work.cancelled() or work.exception() is not None else work.result()
 
 
 def _address(store: Any) -> str:

@@ -58,7 +58,7 @@ from ..stores.base import BootLost, CommitUnknown, Store
 from ..turns import boots, claims, hosts, slots
 from ..turns.kept import given_up, still_wanted
 from ..turns.retention import Retention
-from ..turns.step import Desk, Memory, Out, Step, log_lines
+from ..turns.step import PASSED_ON, Desk, Memory, Out, Step, log_lines
 from .base import ActorContext, RuntimeActor
 
 RETRY_SECONDS = 0.1
@@ -314,7 +314,7 @@ class JobBroker(RuntimeActor):
                 raise
             step.out.replies.append((reply, None, refusal))
         else:
-            if reply is not None:
+            if reply is not None and value is not PASSED_ON:
                 step.out.replies.append((reply, value, None))
         step.collect()
 
@@ -385,7 +385,10 @@ class JobBroker(RuntimeActor):
         if out.ticked:
             self.tell("scheduler", Ticked(accounts=tuple(out.ticked)))
         for to, body, speaker in out.tells:
-            self.context.post.tell(to, body, speaker=speaker)
+            told, reply = self.context.post.tell(to, body, speaker=speaker), reply_of(body)
+            if reply is not None and not told:
+                # Nobody of that name lives, so there is nothing to wait for.
+                answer(reply, None, None)
         self._askers = len(self.mailbox) + len(out.replies) if out.replies else 0
         answer_all(out.replies)
         ended = [step.job for step in out.transitions if step.job.state in ENDED]

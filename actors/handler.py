@@ -1,7 +1,8 @@
 """Runs the jobs of one name on the lanes of its handlers.
 
-Owns: claims that have not ended, and endings that are not settled. Hears: Run, Settled, Revoke, Report, LanesEnded,
-DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells: Up, Ended, GiveBack.
+Owns: claims that have not ended, and endings that are not settled. Hears: Run, Settled, Revoke, Paused, Report,
+LanesEnded, LanesLost, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells: Up, Ended,
+GiveBack.
 
 It runs none of the host's code itself, so no job can kill it. An ending is kept until the broker has said that it is
 settled: a restarted broker is told again.
@@ -18,6 +19,7 @@ from ..clock import Timer
 from ..lanes.handler import Handler
 from ..lanes.lane import Lane
 from ..lanes.line import Line
+from ..lanes.pace import Pace
 from ..lanes.registry import LaneEnded, Lanes
 from ..messages.jobs import Claim
 from ..messages.mail import (
@@ -31,7 +33,9 @@ from ..messages.mail import (
     GraceOver,
     Interrupt,
     LanesEnded,
+    LanesLost,
     Mail,
+    Paused,
     Report,
     Revoke,
     Run,
@@ -40,10 +44,14 @@ from ..messages.mail import (
     Up,
 )
 from ..messages.outcomes import Outcome, OutcomeKind
+from ..replies import answer, reply_of
 from .base import ActorContext, RuntimeActor
 
-MEMORY = 0.2
-"""How much the newest job weighs in the mean duration that prefetching follows."""
+LOST = "the thread that it ran on has died"
+"""Why a job fails whose lane is lost."""
+
+WATCH_SECONDS = 2.0
+"""Between two looks whether what its lanes run on still lives."""
 
 Key = tuple[int, int]
 
@@ -71,14 +79,14 @@ class HandlerActor(RuntimeActor):
         self._running: dict[int, Lane] = {}
         self._held_back: dict[int, Claim] = {}
         self._unsettled: dict[Key, Ending] = {}
-        self._mean: float | None = None
-        self._is_stuck = False
+        self._pace = Pace(context.limits)
         self._last_up: Up | None = None
         self._answers = 0
         self._boot: str | None = None
         self._halted = False
         self._unstarted_timer: Any = None
         self._halt_timer: Any = None
+        self._is_watching = False
         self._deadlines: dict[int, Timer] = {}
 
     @property
@@ -96,7 +104,7 @@ class HandlerActor(RuntimeActor):
         for lane in self._lanes.open(self.job_name):
             if lane.abandoned_because is None and not lane.cancelled:
                 lane.signal("its HandlerActor died")
-            self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
+            self._grace_begins(lane)
         # Of what ended meanwhile, its predecessor may have been told, and not have read it.
         self._lanes_ended()
         self._offer()
@@ -117,6 +125,8 @@ class HandlerActor(RuntimeActor):
             case Settled(keys=keys):
                 for key in keys:
                     self._unsettled.pop(key, None)
+            case LanesLost():
+                self._end_lost_lanes()
             case DeadlinePassed(lane_id=lane_id):
                 self._deadline_passed(lane_id)
             case GraceOver(lane_id=lane_id):
@@ -126,6 +136,9 @@ class HandlerActor(RuntimeActor):
                 self._give_back_unstarted()
             case Revoke(key=key, reason=reason):
                 self._revoke(key, reason)
+            case Paused(reply=reply):
+                self._give_back_all()
+                answer(reply, None, None)
             case Report(question=question, boot=boot):
                 self._disown_others(boot)
                 self._answers = question
@@ -149,22 +162,30 @@ class HandlerActor(RuntimeActor):
             self._recover_from_halt()
             self._fill()
             self._offer()
+            self._watch()
             if self.is_quiet:
                 self._quiet()
+
+    def on_lost(self, mail: Mail, *, read: bool) -> None:
+        """Nothing that a dead HandlerActor holds is started any more, and its successor begins with nothing."""
+        reply = reply_of(mail.body)
+        if reply is not None:
+            answer(reply, None, None)
 
     # --- what it can take -----------------------------------------------------------------------------------
 
     def _offer(self) -> None:
         """Say what it can take, when that has changed."""
         handlers = self._handlers()
-        leaving = sum(lane.handler not in handlers for lane in self._lanes_here())
-        lanes = 0 if self._halted else sum(handler.concurrency for handler in handlers) + leaving
+        # Others need not wait while a claim waits for its job's old lane, nor for lanes whose handler was removed.
+        besides = sum(lane.handler not in handlers for lane in self._lanes_here()) + len(self._held_back)
+        lanes = 0 if self._halted else sum(handler.concurrency for handler in handlers) + besides
         totals = [handler.concurrency_total for handler in handlers if handler.concurrency_total is not None]
         up = Up(
             name=self.job_name,
             incarnation=self.incarnation,
             lanes=lanes if handlers else 0,
-            prefetch=self._prefetch(lanes),
+            prefetch=self._pace.prefetch(lanes),
             total=min(totals, default=None),
             interruptions_max=max((handler.policy.interruptions_max for handler in handlers), default=None),
             held=(),
@@ -185,14 +206,6 @@ class HandlerActor(RuntimeActor):
             *(claim.key for claim in self._held_back.values()),
             *self._unsettled,
         ]
-
-    def _prefetch(self, lanes: int) -> int:
-        """A few more claims than lanes, never more than a few milliseconds of recent work; in powers of two."""
-        limits = self.context.limits
-        if self._mean is None or lanes == 0 or self._is_stuck:
-            return 0
-        most = min(limits.prefetch_claims_max, int(lanes * limits.prefetch_seconds / max(self._mean, 1e-6)))
-        return 0 if most == 0 else 1 << (most.bit_length() - 1)
 
     # --- starting -------------------------------------------------------------------------------------------
 
@@ -259,25 +272,57 @@ class HandlerActor(RuntimeActor):
         if not old.cancelled:
             # There is a newer claim, so the old one is lost, though nobody has said so.
             old.signal("its claim was lost")
+            self._grace_begins(old)
         replaced = self._held_back.get(old.id)
         if replaced is not None:
             self._give_back([replaced])
         self._held_back[old.id] = claim
-        over = GraceOver(lane_id=old.id)
-        old.when_ended(lambda: self._tell_self(over))
-        self._later(self.context.limits.lane_grace_seconds, over)
+        old.when_ended(lambda: self._tell_self(GraceOver(lane_id=old.id)))
 
     def _give_back_unstarted(self) -> None:
         """Claims that were taken in advance and have waited too long go back; a begun one keeps its place here."""
         now, old = self.context.clock.monotonic(), self.context.limits.unstarted_seconds
         unstarted = self._line.remove(lambda one: not one.claim.job.begun and now - one.since >= old)
-        # The durations of jobs that have ended say nothing of those that fill the lanes now.
-        self._is_stuck = self._is_stuck or bool(unstarted)
+        if unstarted:
+            self._pace.note_stuck()
         self._give_back(unstarted)
+
+    def _give_back_all(self) -> None:
+        """Whatever has not been started, also where a lane's thread is just about to."""
+        waiting = [*self._line.clear(), *self._held_back.values()]
+        self._held_back.clear()
+        for lane in self._lanes_here():
+            if lane.take_back("not started"):
+                self._forget_deadline(lane.id)
+                waiting.append(self._running.pop(lane.id).claim)
+        self._give_back(waiting)
 
     def _give_back(self, claims: Sequence[Claim]) -> None:
         if claims:
             self.tell("broker", GiveBack(name=self.job_name, claims=tuple(claims)))
+
+    def _watch(self) -> None:
+        """Look now and then whether what lanes run on still lives, as long as there are any. It runs on any thread."""
+        if not self._is_watching and self._lanes.open(self.job_name):
+            self._is_watching = True
+            self.context.clock.after(WATCH_SECONDS, self._look_for_the_lost)
+
+    def _look_for_the_lost(self) -> None:
+        # No mail while all is well: in a simulation each is an occasion to fail.
+        self._is_watching = False
+        if any(lane.is_lost for lane in self._lanes.open(self.job_name)):
+            self._tell_self(LanesLost())
+        elif not self.actor_stopped.is_set():
+            self._watch()
+
+    def _end_lost_lanes(self) -> None:
+        for lane in self._lanes.open(self.job_name):
+            if lane.is_lost:
+                self.context.log.emit(
+                    "lane.lost", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id
+                )
+                kind = OutcomeKind.FAILED if lane.abandoned_because is None else OutcomeKind.INTERRUPTED
+                lane.finish(Outcome(kind=kind, reason=LOST, error=LOST))
 
     # --- ending ---------------------------------------------------------------------------------------------
 
@@ -294,8 +339,7 @@ class HandlerActor(RuntimeActor):
             self._started(following)
         self._forget_deadline(lane.id)
         if lane.id in self._running:
-            self._is_stuck = False
-            self._mean = seconds if self._mean is None else (1 - MEMORY) * self._mean + MEMORY * seconds
+            self._pace.note(seconds)
             ending = self._keep(Ending(lane.claim, outcome, lane.handler.policy, seconds=seconds))
             # Not before: in between it would hold nothing, and `stop`, which looks from another thread, would go on.
             del self._running[lane.id]
@@ -343,7 +387,7 @@ class HandlerActor(RuntimeActor):
         self._forget_deadline(lane.id)
         self._tell_ended(self._keep(Ending(lane.claim, outcome, lane.handler.policy)))
         self._running.pop(lane.id, None)
-        self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
+        self._grace_begins(lane)
         limits = self.context.limits
         abandoned = len(self._lanes.abandoned())
         if abandoned > limits.abandoned_threads_max and not self._halted:
@@ -360,6 +404,9 @@ class HandlerActor(RuntimeActor):
         elif self._halted and self._halt_timer is None:
             self._halt_timer = self._later(self.context.limits.lane_grace_seconds, Attach())
 
+    def _grace_begins(self, lane: Lane) -> None:
+        self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
+
     def _grace_over(self, lane_id: int) -> None:
         lane = next((lane for lane in self._lanes.open() if lane.id == lane_id), None)
         if lane is not None:
@@ -373,8 +420,8 @@ class HandlerActor(RuntimeActor):
             self._line.put_first(claim, self.context.clock.monotonic())
 
     def _tell_abandoned(self, lane: Lane) -> None:
-        if not lane.told_abandoned:
-            lane.told_abandoned = True
+        if not lane.grace_is_over:
+            lane.grace_is_over = True
             self.context.log.emit(
                 "lane.abandoned", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id,
                 why=lane.abandoned_because, stack=lane.stack(), abandoned=len(self._lanes.abandoned()),
@@ -389,7 +436,7 @@ class HandlerActor(RuntimeActor):
         for lane in self._lanes_here():
             if lane.claim.key == key and not lane.cancelled:
                 lane.signal(reason)
-                self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
+                self._grace_begins(lane)
 
     def _disown_others(self, boot: str) -> None:
         """What this runtime has claimed as another boot is lost: what has not been started never is."""
@@ -400,7 +447,7 @@ class HandlerActor(RuntimeActor):
         for lane in self._lanes_here():
             if lane.claim.job.boot != boot and not lane.cancelled:
                 lane.signal("its claim was lost with its boot")
-                self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
+                self._grace_begins(lane)
 
     def _detach(self, handler_id: str, drain: float | None) -> None:
         if drain is not None:
@@ -417,8 +464,7 @@ class HandlerActor(RuntimeActor):
             if handler_id is None or lane.handler.id == handler_id:
                 self._give_up(lane, reason, Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason))
         if handler_id is None:
-            self._give_back(self._line.clear() + list(self._held_back.values()))
-            self._held_back.clear()
+            self._give_back_all()
 
     def _later(self, seconds: float, body: Any) -> Any:
         return self.context.clock.after(seconds, lambda: self._tell_self(body))

@@ -43,6 +43,10 @@ class LaneContext(NamedTuple):
 class Grip:
     """How a runner reaches what runs on its lanes. This one, which a lane begins with, reaches nothing."""
 
+    def is_alive(self) -> bool:
+        """Whether what the lane runs on still lives."""
+        return True
+
     def stack(self, lane: Lane) -> str:
         """Where the lane's function is, as a traceback reads; empty when it does not run."""
         return ""
@@ -61,8 +65,9 @@ class Lane:
     """One run of one job. Runners start it; its HandlerActor signals and abandons it; it ends once."""
 
     __slots__ = (
-        "_heir", "_lock", "_progress", "_progress_due", "_signal", "_then", "_told", "abandoned_because", "claim",
-        "context", "ended", "grip", "handler", "id", "reason", "started_at", "started_monotonic", "told_abandoned",
+        "_begun", "_heir", "_lock", "_progress", "_progress_due", "_signal", "_then", "_told", "abandoned_because",
+        "claim", "context", "ended", "grace_is_over", "grip", "handler", "id", "reason", "started_at",
+        "started_monotonic",
     )  # fmt: skip
 
     def __init__(
@@ -77,8 +82,10 @@ class Lane:
         self.started_monotonic = context.clock.monotonic()
         self.reason: str | None = None
         self.abandoned_because: str | None = None
-        self.told_abandoned = False
+        self.grace_is_over = False
+        """Whether it was given up, and has had its time to heed the signal: its job need not wait for it any more."""
         self.ended = False
+        self._begun = False
         self._told = False
         self.grip = NO_GRIP
         self._signal: threading.Event | None = None
@@ -120,11 +127,25 @@ class Lane:
         with self._lock:
             if self.ended:
                 return False
+            self._pass_progress()
             self.abandoned_because = why
         if not self.cancelled:
             self.signal(why)
         self.grip.kill(self)
         return True
+
+    def begin(self) -> bool:
+        """The function is about to be called. False when it must not be: the lane was given up, or taken back."""
+        with self._lock:
+            self._begun = self.abandoned_because is None
+        return self._begun
+
+    def take_back(self, why: str) -> bool:
+        """Never call the function. False when it has been called."""
+        with self._lock:
+            if not self._begun and not self.ended:
+                self.abandoned_because = why
+            return not self._begun and not self.ended
 
     def close(self) -> bool:
         """It cannot be given up any more. True for the one caller who then finishes it."""
@@ -137,16 +158,26 @@ class Lane:
 
         The caller finishes this lane, and runs the one that it gets.
         """
-        return self._heir(self) if self.close() and self.abandoned_because is None else None
+        following = self._heir(self) if self.close() and self.abandoned_because is None else None
+        if following is not None:
+            following.grip = self.grip
+        return following
 
     def finish(self, outcome: Outcome, following: Lane | None = None) -> None:
         """Tell how it has ended, and who has its place. Only the first call counts."""
         with self._lock:
             if self._told:
                 return
+            self._pass_progress()
             self._told = self.ended = True
+        try:
+            self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
+        except BaseException:
+            # Nobody has heard of it, so whoever finds that its thread is dead may still tell it.
+            self._told = False
+            raise
+        with self._lock:
             then, self._then = self._then, ()
-        self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
         for call in then:
             call()
 
@@ -157,6 +188,12 @@ class Lane:
                 self._then = (*self._then, call)
                 return
         call()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether what it runs on is dead, and has not told how the lane ended."""
+        # In this order: what is dead tells nothing any more.
+        return not self.grip.is_alive() and not self._told
 
     def stack(self) -> str:
         """Where the function is, as a traceback reads; empty when it does not run."""
@@ -189,21 +226,26 @@ class Lane:
 
     def report(self, progress: str) -> None:
         with self._lock:
+            if self._told or self.abandoned_because is not None:
+                return
             waiting, self._progress = self._progress is not None, progress
-        if waiting:
-            return
-        now = self.context.clock.monotonic()
-        if now >= self._progress_due:
-            self._pass_progress()
-            return
-        self.context.clock.after(self._progress_due - now, self._pass_progress)
+            left = self._progress_due - self.context.clock.monotonic()
+            if left <= 0.0:
+                self._pass_progress()
+            if waiting or left <= 0.0:
+                return
+        self.context.clock.after(left, self._progress_is_due)
 
     def queue(self, name: str, data: Any, options: dict[str, Any]) -> Job[Any]:
         return self.context.queue(name, data, options, self.claim.job.corr)
 
-    def _pass_progress(self) -> None:
+    def _progress_is_due(self) -> None:
         with self._lock:
-            progress, self._progress = self._progress, None
-        self._progress_due = self.context.clock.monotonic() + PROGRESS_SECONDS_MIN
-        if progress is not None and not self.ended:
+            self._pass_progress()
+
+    def _pass_progress(self) -> None:
+        """Tell the last report, if it is not told. The caller holds the lock: what ends the lane must come after it."""
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            self._progress_due = self.context.clock.monotonic() + PROGRESS_SECONDS_MIN
             self.context.progressed(self.claim.key, progress)

@@ -1,7 +1,7 @@
 """Lanes in child processes: the only ones that can really be killed.
 
 A child is a fresh interpreter (never a fork), so nothing of the host's state is copied. It speaks JSON lines over a
-socket with the thread that waits for it, and ends itself when that socket closes, as it does when the parent is gone.
+socket with the thread that waits for it, and ends when that thread has: by that socket, or because the system says so.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from ..environment import Thread
 from ..errors import UsageError
 from ..messages.outcomes import Outcome, OutcomeKind
-from .calls import failure
+from .calls import UNBEGUN, Rules, failure
 from .idle import Idle
-from .lane import NO_GRIP, Grip, Lane
+from .lane import Grip, Lane
+
+CHILD = f"import sys; sys.path[:] = sys.argv[3:]; from {__package__}.child import main; main(*map(int, sys.argv[1:3]))"
+"""What the interpreter of a child runs. It is given a socket, the number of its host, and where to import from."""
 
 
 class ProcessRunner:
@@ -36,7 +40,8 @@ class ProcessRunner:
         keeper = self._idle.take()
         if keeper is None:
             keeper = _Keeper(self._idle)
-            lane.context.environment.spawn(keeper.work, f"process lane {lane.handler.name}")
+            keeper.thread = lane.context.environment.spawn(keeper.work, f"process lane {lane.handler.name}")
+        lane.grip = keeper
         keeper.lanes.put(lane)
 
     def close(self) -> None:
@@ -45,24 +50,29 @@ class ProcessRunner:
             worker.lanes.put(None)
 
 
-class _Keeper:
+class _Keeper(Grip):
     """A thread with a child process: gives it jobs, hears from it, and learns of its death."""
+
+    thread: Thread
 
     def __init__(self, idle: Idle[_Keeper]) -> None:
         self.lanes: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
         self._idle = idle
         self._child: _Child | None = None
 
+    def is_alive(self) -> bool:
+        return self.thread.is_alive()
+
     def work(self) -> None:
         while (lane := self.lanes.get()) is not None:
             try:
-                outcome = self._run(lane)
-            except Exception as error:
+                outcome = self._run(lane) if lane.begin() else UNBEGUN
+            except BaseException as error:
                 # No process to be had, say. It is a failure, so that the back-off applies: at once would be a hot loop.
                 self._discard()
                 outcome = failure(error, lane.context.limits.error_characters_max)
             # The child may soon run another job, which a late signal for this one must not strike.
-            lane.grip = NO_GRIP
+            lane.grip = self
             keep = lane.abandoned_because is None and self._idle.keep(self)
             lane.finish(outcome)
             if not keep:
@@ -70,9 +80,9 @@ class _Keeper:
         self._bury()
 
     def _run(self, lane: Lane) -> Outcome:
-        if self._child is not None and not self._child.is_alive():
+        if self._child is not None and not self._child.is_running():
             self._bury()
-        child = self._child = self._child or _Child(lane.context.environment.spawn)
+        child = self._child = self._child or _Child(self.thread, lane.context.environment.spawn)
         lane.grip = child
         if lane.abandoned_because is not None:
             child.kill(lane)
@@ -80,19 +90,22 @@ class _Keeper:
         child.say(
             {
                 "run": [handler.fn.__module__, handler.fn.__qualname__],
+                "claim": lane.claim.key,
                 "record": lane.claim.job,
                 "deadline": None if lane.deadline is None else lane.deadline.timestamp(),
-                "auto_done": handler.auto_done,
-                "result_bytes_max": lane.context.limits.result_bytes_max,
-                "error_characters_max": lane.context.limits.error_characters_max,
+                "rules": Rules.of(lane),
             }
         )
         if lane.cancelled:
             child.interrupt(lane)
         while (heard := child.hear()) is not None:
-            if "ended" in heard:
+            # What a child has forked holds the socket too, and may speak after its job's end: of a job that was before.
+            if heard["claim"] != list(lane.claim.key):
+                continue
+            if "ended" not in heard:
+                self._serve(child, lane, heard)
+            elif heard["pid"] == child.pid:
                 return Outcome(**{**heard["ended"], "kind": OutcomeKind(heard["ended"]["kind"])})
-            self._serve(child, lane, heard)
         code = self._bury()
         reason = f"its process {describe_exit(code)}"
         return Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=True)
@@ -103,7 +116,7 @@ class _Keeper:
         elif "log" in heard:
             level, event, fields = heard["log"]
             # A host's logger that raises must not cost the job its lane.
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(BaseException):
                 getattr(lane.log, level)(event, **fields)
         elif "queue" in heard:
             name, data, options = heard["queue"]
@@ -132,15 +145,17 @@ class _Keeper:
 class _Child(Grip):
     """One child process and the socket to it."""
 
-    def __init__(self, spawn: Callable[[Callable[[], None], str], object]) -> None:
+    def __init__(self, keeper: Thread, spawn: Callable[[Callable[[], None], str], object]) -> None:
+        self._keeper = keeper
         ours, theirs = socket.socketpair()
+        # What the host could import, in its order, and nothing else: neither its current folder nor PYTHONPATH, which
+        # whatever a handler starts would inherit.
+        paths = [str(path) or os.getcwd() for path in sys.path]
         with theirs:
-            paths = os.pathsep.join(str(path) or os.getcwd() for path in sys.path)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}.child", str(theirs.fileno())],
+                [sys.executable, "-P", "-c", CHILD, str(theirs.fileno()), str(os.getpid()), *paths],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": paths},
                 # A Ctrl-C at the host's terminal is the host's to handle, not its children's.
                 start_new_session=True,
             )
@@ -148,9 +163,17 @@ class _Child(Grip):
         self._lines = ours.makefile("r", encoding="utf-8")
         spawn(self._await_exit, "child exit")
 
-    def is_alive(self) -> bool:
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    def is_running(self) -> bool:
         """Whether it can be given a job."""
         return self._process.poll() is None
+
+    def is_alive(self) -> bool:
+        return self._keeper.is_alive()
 
     def say(self, message: dict[str, Any]) -> None:
         # A child that is gone is noticed by the thread that hears.
@@ -166,7 +189,7 @@ class _Child(Grip):
         return dict(json.loads(line)) if line.endswith("\n") else None
 
     def interrupt(self, lane: Lane) -> None:
-        self.say({"signal": lane.reason})
+        self.say({"signal": lane.reason, "claim": lane.claim.key})
 
     def kill(self, lane: Lane) -> None:
         self.end()
@@ -197,5 +220,6 @@ def describe_exit(code: int | None) -> str:
     if code is None:
         return "is gone"
     if code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
+        known = {number.value: number.name for number in signal.Signals}
+        return f"was killed by {known.get(-code, f'signal {-code}')}"
     return f"exited with code {code}"

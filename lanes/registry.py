@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 from ..messages.jobs import Claim, Seconds
 from ..messages.outcomes import Outcome
@@ -49,21 +50,30 @@ class LaneEnded(NamedTuple):
 
 
 class Lanes:
-    """Every lane that has not ended, how others have that no HandlerActor has read, and the runners they run on."""
+    """Every lane that has not ended, how others have that no HandlerActor has read, and the runners they run on.
 
-    def __init__(self, context: LaneContext) -> None:
+    Args:
+        left: those of the same runtime before it was stopped. Where one still runs, its job is not started beside it.
+    """
+
+    def __init__(self, context: LaneContext, left: Lanes | None = None) -> None:
         self._context = context
-        self._ids = itertools.count(1)
+        self._ids = itertools.count(1) if left is None else left._ids
         self._runners: dict[str, Runner] = {}
         self._open: dict[int, Lane] = {}
         self._newest: dict[str, Lane] = {}
         self._unread: dict[str, deque[LaneEnded]] = {}
         self._told: set[str] = set()
+        for lane in () if left is None else left.open():
+            # In a forked child there are none: its parent's threads are not here.
+            if lane.grip.is_alive():
+                self._note(lane)
+                lane.when_ended(partial(self._forget, lane))
 
     def open_lane(self, handler: Handler, claim: Claim, heir: Callable[[Lane], Lane | None]) -> Lane:
         """A lane that the caller runs. `heir` is asked who gets its place when it has ended."""
         lane = Lane(next(self._ids), handler, claim, self._context, heir)
-        self._open[lane.id] = self._newest[claim.job.id] = lane
+        self._note(lane)
         return lane
 
     def start(self, handler: Handler, claim: Claim, heir: Callable[[Lane], Lane | None]) -> Lane:
@@ -94,6 +104,10 @@ class Lanes:
         self._told.add(name)
         return True
 
+    def not_told(self, name: str) -> None:
+        """The HandlerActor could not be told that endings wait for it."""
+        self._told.discard(name)
+
     def take_ended(self, name: str) -> list[LaneEnded]:
         """What has ended since the last call, in order."""
         # Whoever comes after this line tells again; all before it are in the queue.
@@ -116,15 +130,23 @@ class Lanes:
         """Lanes that have not ended, those of one job name or all, in the order they were started."""
         return [lane for lane in list(self._open.values()) if name is None or lane.handler.name == name]
 
+    def runs(self, job: Mapping[str, Any]) -> bool:
+        """Whether one of them that has not ended is of this job and claim, as a handler's context has them."""
+        mine = (job.get("job_id"), job.get("claim_no"))
+        return any((lane.claim.job.id, lane.claim.job.claim_no) == mine for lane in self.open())
+
     def of_job(self, job_id: str) -> Lane | None:
-        """An open lane of a job, its newest, unless it was abandoned."""
-        # One that is older has ended or was abandoned, or this one would not have been opened.
+        """An open lane of a job, its newest, unless it was given up and has had its time."""
+        # One that is older has ended or has had its time, or this one would not have been opened.
         lane = self._newest.get(job_id)
-        return lane if lane is not None and lane.abandoned_because is None else None
+        return lane if lane is not None and not lane.grace_is_over else None
 
     def abandoned(self) -> list[Lane]:
         """Lanes that were given up and still run."""
         return [lane for lane in self.open() if lane.abandoned_because is not None]
+
+    def _note(self, lane: Lane) -> None:
+        self._open[lane.id] = self._newest[lane.claim.job.id] = lane
 
     def _forget(self, lane: Lane) -> None:
         self._open.pop(lane.id, None)

@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 import io
 from collections import deque
+from functools import partial
 
 from ..log import enter_job
 from ..messages.outcomes import Outcome, OutcomeKind
-from .calls import raised, success
+from .calls import UNBEGUN, Call, raised
 from .lane import Grip, Lane
+
+LOOP_DIED = "its event loop was closed by what ran on it"
+"""Why a job fails whose loop runs no more."""
 
 
 class TaskRunner:
@@ -21,7 +25,7 @@ class TaskRunner:
 
     def start(self, lane: Lane) -> None:
         """Run a lane as a task."""
-        if self._loop is None or self._loop.blocked:
+        if self._loop is None or not self._loop.is_usable:
             self._loop = _Loop(lane)
         self._loop.start(lane)
 
@@ -36,14 +40,20 @@ class _Loop(Grip):
     """An event loop on its own thread."""
 
     def __init__(self, first: Lane) -> None:
-        self.blocked = False
-        self._closing = False
+        self._is_blocked = False
+        self._is_closing = False
+        self._is_over = False
         self._loop = first.context.environment.loop()
         self._lanes: dict[int, Lane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._new: deque[Lane] = deque()
         self._knows = False
         self._thread = first.context.environment.spawn(self._run, f"loop {first.handler.name}")
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether lanes can be started on it."""
+        return not self._is_blocked and not self._is_over and self._thread.is_alive()
 
     def start(self, lane: Lane) -> None:
         self._lanes[lane.id] = lane
@@ -58,21 +68,33 @@ class _Loop(Grip):
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._close_when_idle)
 
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            while not self._run_once():
-                pass
+            # Whatever else stops it is a job's doing, and the others on it need it.
+            while not self._is_over:
+                self._run_until_stopped()
+        except Exception as error:
+            # A job has closed it, say.
+            self._end_lanes(f"{LOOP_DIED}: {error!r}"[:500])
         finally:
+            self._is_over = True
+            self._end_lanes(LOOP_DIED)
             self._loop.close()
 
-    def _run_once(self) -> bool:
-        """Run until stopped (True), or until a task of the host's throws a SystemExit at the loop: it then goes on."""
-        try:
+    def _run_until_stopped(self) -> None:
+        # A task of the host's may throw these two at the loop, which then goes on.
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):
             self._loop.run_forever()
-        except (SystemExit, KeyboardInterrupt):
-            return False
-        return True
+
+    def _end_lanes(self, error: str) -> None:
+        """Nothing on the loop goes on any more."""
+        for lane in list(self._lanes.values()):
+            lane.finish(Outcome(kind=OutcomeKind.FAILED, error=error))
+        self._lanes.clear()
 
     def _create_new(self) -> None:
         # Whoever comes after this line wakes the loop again; all before it are in the queue.
@@ -81,31 +103,52 @@ class _Loop(Grip):
             self._create(self._new.popleft())
 
     def _create(self, lane: Lane) -> None:
-        self._tasks[lane.id] = self._loop.create_task(self._call(lane))
+        try:
+            # Not by the loop's own method, which a job may have made to do something else.
+            task = self._tasks[lane.id] = asyncio.Task(self._call(lane), loop=self._loop)
+            task.add_done_callback(partial(self._is_done, lane))
+        except BaseException as error:
+            # No memory, say.
+            self._end(lane, raised(error, lane.context.limits.error_characters_max))
+            return
         if lane.cancelled:
-            # After its first step: a task that never began would never say that it has ended.
+            # After its first step, so that its function sees it.
             self.interrupt(lane)
 
     async def _call(self, lane: Lane) -> None:
-        handler, limits, failpoints = lane.handler, lane.context.limits, lane.context.environment.failpoints
-        try:
-            # A task has a context of its own.
-            enter_job(lane.claim.job.corr, **lane.fields())
-            failpoints.at("lane.call", lane)
-            result = await handler.fn(lane.job())
-            failpoints.at("lane.returned", lane)
-            outcome = success(result, auto_done=handler.auto_done, result_bytes_max=limits.result_bytes_max)
-        except BaseException as error:
-            outcome = raised(error, limits.error_characters_max)
-        self._lanes.pop(lane.id, None)
+        outcome = UNBEGUN
+        if lane.begin():
+            failpoints = lane.context.environment.failpoints
+            with Call.of(lane) as run:
+                # A task has a context of its own.
+                enter_job(lane.claim.job.corr, **lane.fields())
+                failpoints.at("lane.call", lane)
+                result = await lane.handler.fn(lane.job())
+                failpoints.at("lane.returned", lane)
+                run.returned(result)
+            outcome = run.outcome
+        self._end(lane, outcome)
+
+    def _is_done(self, lane: Lane, task: asyncio.Task[None]) -> None:
+        # A job may cancel all tasks, and asyncio never enters a coroutine that is cancelled before its first step.
+        if lane.id in self._lanes:
+            error = asyncio.CancelledError() if task.cancelled() else task.exception() or asyncio.CancelledError()
+            self._end(lane, raised(error, lane.context.limits.error_characters_max))
+
+    def _end(self, lane: Lane, outcome: Outcome) -> None:
+        """Tell how a lane has ended, and begin the one that has got its place."""
+        if self._lanes.pop(lane.id, None) is None:
+            return
         self._tasks.pop(lane.id, None)
         following = lane.pass_on()
-        lane.finish(outcome, following)
         if following is not None:
             self._lanes[following.id] = following
-            following.grip = self
-            self._create(following)
-        self._close_when_idle(asked=False)
+        try:
+            lane.finish(outcome, following)
+        finally:
+            if following is not None:
+                self._create(following)
+            self._close_when_idle(asked=False)
 
     def interrupt(self, lane: Lane) -> None:
         task = self._tasks.get(lane.id)
@@ -125,18 +168,19 @@ class _Loop(Grip):
         lane.context.clock.after(grace, lambda: None if answered.is_set() else self._give_up(lane))
 
     def _give_up(self, culprit: Lane) -> None:
-        self.blocked = True
+        self._is_blocked = True
         reason = f"job {culprit.claim.job.id} blocks their event loop"
         for lane in list(self._lanes.values()):
             if lane is not culprit and lane.close():
                 # Cancelled for the moment at which the loop unblocks: what they still do then counts no longer.
                 lane.signal(reason)
                 lane.finish(Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason))
-        self._closing = True
+        self._is_closing = True
 
     def _close_when_idle(self, *, asked: bool = True) -> None:
-        self._closing = self._closing or asked
-        if self._closing and not self._lanes:
+        self._is_closing = self._is_closing or asked
+        if self._is_closing and not self._lanes:
+            self._is_over = True
             self._loop.stop()
 
     def stack(self, lane: Lane) -> str:

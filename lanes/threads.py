@@ -6,7 +6,7 @@ import threading
 
 from ..environment import Environment, Thread
 from ..messages.outcomes import Outcome
-from .calls import UNENDED, call
+from .calls import UNENDED, call, raised
 from .handler import JobTimeout
 from .idle import Idle
 from .lane import Grip, Lane
@@ -28,6 +28,7 @@ class ThreadRunner:
         if worker is None:
             worker = _Worker(self._idle, lane.context.environment)
             worker.thread = lane.context.environment.spawn(worker.work, f"lane {lane.handler.name}")
+        lane.grip = worker
         worker.lanes.put(lane)
 
     def close(self) -> None:
@@ -47,17 +48,16 @@ class _Worker(Grip):
         self._lock = threading.Lock()
         self._calling: Lane | None = None
         self._struck = False
+        self._stays = True
 
     def work(self) -> None:
-        stays = True
-        while stays and (lane := self.lanes.get()) is not None:
-            while lane is not None:
-                outcome = self._run(lane)
-                following = lane.pass_on()
-                # A thread whose lane was abandoned has been replaced already.
-                stays = following is not None or (lane.abandoned_because is None and self._idle.keep(self))
-                lane.finish(outcome, following)
-                lane = following
+        while self._stays and (lane := self.lanes.get()) is not None:
+            following = lane
+            while following is not None:
+                following = self._run_and_tell(following)
+
+    def is_alive(self) -> bool:
+        return self.thread.is_alive()
 
     def stack(self, lane: Lane) -> str:
         return self.thread.stack() if self._calling is lane else ""
@@ -69,8 +69,23 @@ class _Worker(Grip):
                     self._struck = True
                     self.thread.strike(JobTimeout)
 
+    def _run_and_tell(self, lane: Lane) -> Lane | None:
+        """Run a lane and tell how it ended. The lane that has got its place."""
+        following = None
+        self._stays = False
+        try:
+            outcome = self._run(lane)
+            following = lane.pass_on()
+            # A thread whose lane was abandoned has been replaced already.
+            self._stays = following is not None or (lane.abandoned_because is None and self._idle.keep(self))
+            lane.finish(outcome, following)
+        except BaseException as error:
+            # What a function has left on this thread may raise here too: a profiler, or an error that comes late.
+            lane.finish(raised(error, lane.context.limits.error_characters_max), following)
+        return following
+
     def _run(self, lane: Lane) -> Outcome:
-        self._calling, lane.grip = lane, self
+        self._calling = lane
         outcome = UNENDED
         try:
             outcome = call(lane)

@@ -259,6 +259,12 @@ class Revoke(NamedTuple):
     reason: str
 
 
+class Paused(NamedTuple):
+    """Its name is paused: give back what has not been started, and then answer the host."""
+
+    reply: Reply
+
+
 class Report(NamedTuple):
     """Say `Up`, and say again every ending that is not settled: the broker is new, or has lost count.
 
@@ -288,6 +294,10 @@ class GraceOver(NamedTuple):
     """An old lane has had its time to heed the signal, or has ended."""
 
     lane_id: int
+
+
+class LanesLost(NamedTuple):
+    """What lanes ran on is dead, and tells nothing any more."""
 
 
 class Unstarted(NamedTuple):

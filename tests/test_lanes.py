@@ -196,18 +196,20 @@ def test_an_ending_that_comes_while_the_actor_looks_is_either_taken_or_told(hous
     assert taken + (lanes.take_ended("x") if told == [True] else []) == [one, two]
 
 
-def test_of_two_lanes_of_a_job_the_newest_counts_unless_it_was_given_up():
+def test_of_two_lanes_of_a_job_the_newest_counts_unless_it_was_given_up_and_has_had_its_time():
     lanes = Lanes(House().context)
     handler = SimpleNamespace(name="x", on_timeout="signal")
     old = lanes.open_lane(handler, claim(1), lambda _: None)
     old.abandon("timed out")
+    given_up = lanes.of_job("job 1")
+    old.grace_is_over = True
     before = lanes.of_job("job 1")
     new = lanes.open_lane(handler, claim(1), lambda _: None)
     lanes.ended(LaneEnded(old, DONE, 0.0, None))
     during = lanes.of_job("job 1")
     lanes.ended(LaneEnded(new, DONE, 0.0, None))
 
-    assert (before, during, lanes.of_job("job 1")) == (None, new, None)
+    assert (given_up, before, during, lanes.of_job("job 1")) == (old, None, new, None)
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["the first on its loop", "one that follows another"])

@@ -122,6 +122,7 @@ WAITING = {
     "failpoints.py": "a sleep that a test asked for",
     "runtime.py": "`run`, which waits for signals in the main thread of a real process",
     "lanes/child.py": "the other side of a real process",
+    "lanes/forks.py": "the end of a forked child, where there is no other thread",
     "lanes/processes.py": "the keeper of a real process",
     "stores/sqlite.py": "forks, and the switch to WAL, of real processes",
 }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from itertools import islice
+from typing import Any
 
 from ..errors import KeyTaken, StaleClaim, UnknownJob
 from ..messages.jobs import JobRecord, JobState
-from ..messages.mail import Cancel, MarkDone, Pause, Queue, Requeue, RequeueDead, Revoke
+from ..messages.mail import Cancel, MarkDone, Pause, Paused, Queue, Requeue, RequeueDead, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
-from .step import Step, is_current, names_job
+from .step import PASSED_ON, Step, is_current, names_job
 
 Stored = list[tuple[JobRecord, bool]]
 """Of each job that was asked for, the one that is stored, and whether it is new."""
@@ -113,12 +114,17 @@ def cancel(step: Step, body: Cancel) -> JobRecord:
             return job
 
 
-def pause(step: Step, body: Pause) -> None:
+def pause(step: Step, body: Pause) -> Any:
     """Start no job of a name, on any runtime of the store, or start them again."""
     step.turn.pause(body.name, paused=body.paused)
     step.desk.forget_dues()
     step.say("name.paused" if body.paused else "name.resumed", job_name=body.name)
     step.out.hint = True
+    if not body.paused:
+        return None
+    # Answered by the HandlerActor: what was claimed in advance must not start any more when the host goes on.
+    step.tell(f"handler:{body.name}", Paused(reply=body.reply))
+    return PASSED_ON
 
 
 def _revoke(step: Step, job: JobRecord, reason: str) -> None:

@@ -33,6 +33,9 @@ Key = tuple[int, int]
 UNTRACED_SECONDS_MAX = 6.0
 """A boot of which nothing has told for so long is dead: one that lives makes its lock file anew when it next looks."""
 
+PASSED_ON = object()
+"""The value of a message whose answer is given by whoever is told of it."""
+
 QUIET_ENDINGS = (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED)
 """Endings that are no failure of an attempt."""
 

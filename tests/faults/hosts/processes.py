@@ -24,7 +24,7 @@ logging.getLogger("lamplighter").addHandler(Said())
 logging.getLogger("lamplighter").setLevel(logging.INFO)
 runtime = Runtime(sys.argv[1], lane_grace_seconds=0.5)
 runtime.jobs.add_handler("segfault", process_handlers.segfault, isolation="process", interruptions_max=2)
-runtime.jobs.add_handler("hang", process_handlers.hang, isolation="process", timeout=1.0, max_attempts=1)
+runtime.jobs.add_handler("hang", process_handlers.hang, isolation="process", timeout=5.0, max_attempts=1)
 runtime.jobs.add_handler("hang-on", process_handlers.hang, isolation="process")
 runtime.jobs.add_handler("descend", process_handlers.descend, isolation="process")
 

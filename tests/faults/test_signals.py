@@ -1,0 +1,83 @@
+"""`run` ends once, cleanly, whatever signals come and however they fall into one another."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .kit import SECONDS_MAX
+
+HOST = """
+import json, logging, os, signal, sys
+from lamplighter import Runtime
+
+
+class Said(logging.Handler):
+    def emit(self, record):
+        event = json.loads(record.getMessage())["event"]
+        if event.startswith("runtime."):
+            os.write(1, f"{event}\\n".encode())
+
+
+logging.getLogger("lamplighter").addHandler(Said())
+logging.getLogger("lamplighter").setLevel(logging.INFO)
+runtime = Runtime(sys.argv[1])
+
+
+def nest(frame, event, arg):
+    # The next signal comes while the handler of the last one is at work.
+    name, file = frame.f_code.co_name, frame.f_code.co_filename
+    nest.heeds = nest.heeds or (name == "<lambda>" and file.endswith("runtime.py"))
+    if event == "call" and nest.heeds and nest.left and name in ("<lambda>", "notify_all"):
+        nest.left -= 1
+        os.kill(os.getpid(), (signal.SIGTERM, signal.SIGINT)[nest.left % 2])
+
+
+nest.left, nest.heeds = int(sys.argv[2]), False
+sys.setprofile(nest if nest.left else None)
+runtime.run(drain=1)
+sys.setprofile(None)
+os.write(1, f"returned {signal.getsignal(signal.SIGINT) is signal.default_int_handler}".encode())
+"""
+
+
+def host_of(folder: Path, nested: int) -> subprocess.Popen[str]:
+    """One that runs until it is told to stop."""
+    command = [sys.executable, "-c", HOST, folder / "jobs.db", str(nested)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_signals_that_fall_into_one_another_stop_a_run_once(tmp_path: Path) -> None:
+    """Each was to set an Event, whose lock the handler before it held: the process then heeded no signal any more."""
+    with host_of(tmp_path, nested=20) as host:
+        assert host.stdout is not None
+        try:
+            assert host.stdout.readline() == "runtime.started\n"
+            host.send_signal(signal.SIGTERM)
+            said, _ = host.communicate(timeout=SECONDS_MAX)
+        finally:
+            host.kill()
+
+    assert said.splitlines() == ["runtime.stopping", "runtime.stopped", "returned True"]
+    assert host.returncode == 0
+
+
+@pytest.mark.parametrize("signals", [1, 400])
+def test_a_burst_of_signals_stops_a_run_once(tmp_path: Path, signals: int) -> None:
+    with host_of(tmp_path, nested=0) as host:
+        assert host.stdout is not None
+        try:
+            assert host.stdout.readline() == "runtime.started\n"
+            for one in range(signals):
+                host.send_signal((signal.SIGTERM, signal.SIGINT)[one % 2])
+            said = host.stdout.read().splitlines()
+        finally:
+            host.kill()
+
+    # What comes when it has returned is the host's own to handle, and may end it before it says that.
+    assert said[:2] == ["runtime.stopping", "runtime.stopped"]
+    assert said.count("runtime.stopped") == 1

@@ -1,0 +1,105 @@
+"""A job is not started beside its own old thread: not before that has ended, or lane_grace_seconds have passed."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from lamplighter import JobFailed
+
+
+class Work:
+    """A handler that heeds no signal until it is let go, and counts who is in it."""
+
+    def __init__(self):
+        self.goes_on = threading.Event()
+        self.is_in = threading.Event()
+        self.inside = self.most = self.starts = 0
+
+    def __call__(self, job):
+        if job.data == "other":
+            return "other"
+        self.starts += 1
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        self.is_in.set()
+        self.goes_on.wait(30)
+        self.inside -= 1
+        return "done"
+
+
+@pytest.fixture
+def work():
+    work = Work()
+    yield work
+    work.goes_on.set()
+
+
+def start_again(rt, work, handler, job):
+    work.is_in.clear()
+    rt.stop(drain=0.0)
+    rt.start()
+
+
+def remove_its_handler(rt, work, handler, job):
+    rt.jobs.remove_handler(handler, drain=0.0)
+    rt.jobs.add_handler("tidy", work)
+
+
+WAYS = {"stop and start": start_again, "remove_handler": remove_its_handler}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_job_that_lost_its_claim_waits_for_its_old_thread(runtime, recorder, work, way):
+    rt = runtime(lane_grace_seconds=600)
+    handler = rt.jobs.add_handler("tidy", work)
+    job = rt.jobs.queue("tidy")
+    assert work.is_in.wait(15)
+
+    WAYS[way](rt, work, handler, job)
+    recorder.wait_for("job.waiting", job_id=job.id)
+    # Others of the name do not wait with it, though one at a time may run.
+    assert rt.jobs.join(rt.jobs.queue("tidy", "other"), timeout=15).result == "other"
+    starts = work.starts
+    work.goes_on.set()
+
+    assert rt.jobs.join(job, timeout=15).result == "done"
+    assert (starts, work.starts, work.most) == (1, 2, 1)
+
+
+def test_a_job_that_has_timed_out_waits_for_its_old_thread(runtime, recorder, work):
+    rt = runtime(lane_grace_seconds=600)
+    rt.jobs.add_handler("tidy", work, timeout=0.05, backoff=[0], max_attempts=20)
+    job = rt.jobs.queue("tidy")
+
+    recorder.wait_for("job.waiting", job_id=job.id)
+    assert work.most == 1
+    work.goes_on.set()
+
+    assert rt.jobs.join(job, timeout=15).result == "done"
+    assert work.most == 1
+
+
+def test_a_job_starts_beside_an_old_thread_that_has_had_its_time(runtime, recorder, work):
+    rt = runtime(lane_grace_seconds=0.1)
+    rt.jobs.add_handler("tidy", work, timeout=0.05, backoff=[0], max_attempts=2)
+    job = rt.jobs.queue("tidy")
+
+    with pytest.raises(JobFailed, match="timed out"):
+        rt.jobs.join(job, timeout=15)
+    assert work.starts == 2
+    recorder.wait_for("lane.abandoned", job_id=job.id)
+
+
+def test_what_a_stopped_runtime_left_running_is_in_the_health_of_its_next_life(runtime, work):
+    rt = runtime(lane_grace_seconds=600)
+    rt.jobs.add_handler("tidy", work)
+    rt.jobs.queue("tidy", id="hangs")
+    assert work.is_in.wait(15)
+
+    start_again(rt, work, None, None)
+
+    assert [lane.job_id for lane in rt.health().abandoned] == ["hangs"]
+    work.goes_on.set()
+    assert rt.jobs.join("hangs", timeout=15).result == "done"
+    assert rt.health().abandoned == ()

@@ -1,0 +1,121 @@
+"""Starts that are given up, and starts from places where one must not wait."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from lamplighter import Runtime, UsageError
+from lamplighter.environment import Environment, open_store
+
+
+class SlowStore:
+    """Opens a store once it is let."""
+
+    def __init__(self):
+        self.opening, self.may_open = threading.Event(), threading.Event()
+
+    def __call__(self, address, **options):
+        store = open_store(address, **options)
+        open_it = store.open
+
+        def open_late():
+            self.opening.set()
+            assert self.may_open.wait(30)
+            open_it()
+
+        store.open = open_late
+        return store
+
+
+def test_a_start_that_is_cancelled_while_it_goes_on_leaves_nothing_running(tmp_path):
+    slow = SlowStore()
+    rt = Runtime(tmp_path / "jobs.db", environment=Environment(store=slow))
+
+    async def enter():
+        async with rt:
+            pytest.fail("it was cancelled before")
+
+    async def main():
+        entering = asyncio.create_task(enter())
+        assert await asyncio.to_thread(slow.opening.wait, 30)
+        entering.cancel()
+        await asyncio.sleep(0)
+        # Impatience changes nothing.
+        entering.cancel()
+        slow.may_open.set()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+
+    asyncio.run(main())
+
+    assert rt.life is None
+    assert rt.wait(0)
+
+
+def test_a_cancelled_entry_does_not_stop_what_ran_before(runtime):
+    rt = runtime()
+
+    async def enter():
+        async with rt:
+            pytest.fail("it was cancelled before")
+
+    async def main():
+        entering = asyncio.create_task(enter())
+        await asyncio.sleep(0)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+
+    asyncio.run(main())
+
+    assert rt.life is not None
+
+
+def test_a_start_inside_a_handler_does_not_wait_for_the_stop_that_waits_for_it(runtime):
+    rt = runtime()
+    inside, stopping, order = threading.Event(), threading.Event(), []
+
+    @rt.jobs.handler("ensures")
+    def ensures(job):
+        inside.set()
+        assert stopping.wait(15)
+        order.append(rt.start() is rt)
+        return "it runs"
+
+    rt.subscribe(lambda event: stopping.set(), events=["runtime.stopping"])
+    job = rt.jobs.queue("ensures")
+    assert inside.wait(15)
+
+    rt.stop(drain=600)
+
+    assert order == [True]
+    assert rt.life is None, "nothing was started behind the back of stop"
+    rt.start()
+    assert rt.jobs.get(job).result == "it runs"
+
+
+def test_a_handler_that_has_outlived_the_stop_cannot_start_its_runtime(runtime):
+    rt = runtime()
+    inside, stopped, said = threading.Event(), threading.Event(), []
+
+    @rt.jobs.handler("outlives")
+    def outlives(job):
+        inside.set()
+        assert stopped.wait(15)
+        with pytest.raises(UsageError, match="whose runtime was stopped") as error:
+            rt.start()
+        said.append(error)
+
+    rt.jobs.queue("outlives")
+    assert inside.wait(15)
+    (lane,) = rt.life.lanes.open()
+    ended = threading.Event()
+    lane.when_ended(ended.set)
+    rt.stop(drain=0.0)
+    stopped.set()
+
+    assert ended.wait(15)
+    assert len(said) == 1
+    assert rt.life is None
