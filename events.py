@@ -120,7 +120,11 @@ EVENTS: dict[str, EventKind] = {
     ),
     "job.parked": EventKind("info", "No living runtime has a handler for it; it waits.", (*JOB,)),
     "job.waiting": EventKind("debug", "It may not start yet because its old lane still runs.", (*JOB, "lane")),
-    "handler.added": EventKind("debug", "A handler was added.", ("job_name", "handler", "concurrency", "isolation")),
+    "handler.added": EventKind(
+        "debug",
+        "A handler takes jobs from now on.",
+        ("job_name", "handler", "concurrency", "concurrency_total", "isolation"),
+    ),
     "handler.removed": EventKind("debug", "A handler was removed.", ("job_name", "handler")),
     "handler.halted": EventKind(
         "error",

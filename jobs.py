@@ -381,9 +381,7 @@ class Jobs:
         registry.add_handler(handler)
         life = self._runtime.life
         if life is not None:
-            life.log.emit(
-                "handler.added", job_name=name, handler=handler.id, concurrency=concurrency, isolation=handler.kind
-            )
+            life.tell_handler(handler)
             life.start_handler(name, registry.budgets.get(name))
             life.post.tell(f"handler:{name}", Attach())
         return handler.id

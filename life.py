@@ -164,6 +164,8 @@ class Life:
         self._have(self._broker_spec())
         self._have(self._scheduler_spec())
         for name in names:
+            for handler in self._handlers(name):
+                self.tell_handler(handler)
             self.start_handler(name, budgets.get(name))
 
     def _about(self) -> dict[str, Any]:
@@ -189,6 +191,13 @@ class Life:
         self.log.subscribe(subscription)
         self.environment.spawn(lambda: subscription.run(self._subscriber_failed), "subscriber")
         self._heard_by.append(subscription)
+
+    def tell_handler(self, handler: Handler) -> None:
+        """Say which handler takes jobs from now on, and how many at once: a log then tells why a job waits."""
+        self.log.emit(
+            "handler.added", job_name=handler.name, handler=handler.id, concurrency=handler.concurrency,
+            concurrency_total=handler.concurrency_total, isolation=handler.kind,
+        )  # fmt: skip
 
     def start_handler(self, name: str, budget: RestartBudget | None = None) -> None:
         """Have a HandlerActor for a name."""

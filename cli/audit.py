@@ -72,7 +72,7 @@ def _print_json(report: Report) -> None:
         print(json.dumps(_as_dict(finding)))
     counts = {
         name: getattr(report, name)
-        for name in ("lines", "jobs", "transitions", "slots", "boots", "crashes", "unfinished", "more")
+        for name in ("lines", "jobs", "transitions", "slots", "boots", "crashes", "unfinished", "is_whole", "more")
     }
     print(json.dumps({"ok": report.ok, "summary": report.summary, **counts, "notes": list(report.notes)}))
 

@@ -12,11 +12,14 @@ from ..history.biography import biography
 from ..history.blocks import processes_here
 from ..history.findings import many
 from ..history.instant import SAMPLES_MAX, Held, Snapshot, snapshot
-from ..history.lines import check_readable
+from ..history.lines import check_readable, is_loud
 from ..history.telling import Entry, clock, span
 from ..history.traces import trace_actor, trace_root, trace_schedule
 from .logs import add_logs, log_paths
 from .page import Page
+
+UNTOLD = "no boot in them logs at debug: a job that waits or runs is not told of until it ends or fails"
+"""Why a job may be missing from a log in which nothing is."""
 
 WAYS = {"schedule": trace_schedule, "actor": trace_actor, "corr": trace_root}
 
@@ -68,7 +71,8 @@ def run(given: argparse.Namespace) -> int:
     life = biography(paths, job_id, processes=processes_here())
     if life is None:
         check_readable(paths)
-        return _show("", [], as_json=given.json, missing=f"job {job_id}")
+        untold = "" if is_loud(paths) else f" ({UNTOLD})"
+        return _show("", [], as_json=given.json, missing=f"job {job_id}{untold}")
     return _show(life.title, list(life.entries), as_json=given.json, missing="")
 
 
@@ -116,7 +120,8 @@ def _show_instant(seen: Snapshot, *, as_json: bool) -> int:
         return 1
     page.line(f"at {clock(seen.at)} (the last line before is {span(seen.at - seen.last)} older)")
     _show_boots(page, seen)
-    page.line("jobs: " + ", ".join(f"{number} {state}" for state, number in sorted(seen.states.items()) if number))
+    jobs = ", ".join(f"{number} {state}" for state, number in sorted(seen.states.items()) if number)
+    page.line(f"jobs: {jobs or 'none'}" + ("" if seen.is_loud else f" ({UNTOLD})"))
     for (boot, name), actor in sorted(seen.actors.items()):
         mine = _in_hand(seen, boot, name)
         restarts = f", {many(actor.restarts_in_window, 'restart')} in its window" if actor.restarts_in_window else ""
@@ -165,7 +170,7 @@ def _instant_as_dict(seen: Snapshot) -> dict[str, Any]:
     jobs = {state: number for state, number in seen.states.items() if number}
     return {
         "at": seen.at, "last": seen.last, "boots": seen.boots, "spoke": seen.spoke,
-        "bereft": sorted(seen.bereft), "jobs": jobs, "actors": actors, "running": running,
+        "bereft": sorted(seen.bereft), "is_loud": seen.is_loud, "jobs": jobs, "actors": actors, "running": running,
         "abandoned": abandoned,
     }  # fmt: skip
 

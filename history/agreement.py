@@ -36,12 +36,13 @@ def compare(fold: Fold, findings: Findings, view: StoreView) -> Agreed:
         if not fold.is_loud:
             explained |= view.open_revs
         found: set[str] = set()
-        ended = 0
+        ended, fold.stored_unfinished = 0, 0
         for row in stored.jobs():
             job = fold.jobs.open.get(row.id) or fold.jobs.ended.get(row.id)
             if row.id in fold.jobs.open:
                 found.add(row.id)
             ended += row.state in ENDED
+            fold.stored_unfinished += row.state not in ENDED
             if not fold.is_loud:
                 # At info, the steps of a job that has not ended are summed up later.
                 explained.update(row.trail)

@@ -93,6 +93,7 @@ class Audit:
             boots=len(self._homes.fold_by_boot),
             crashes=sum(fold.crashes for fold in folds),
             unfinished=sum(fold.unfinished for fold in folds),
+            is_whole=all(fold.is_whole for fold in folds),
         )
 
     def _notes_on_newer(self) -> Iterator[str]:

@@ -17,6 +17,7 @@ from .findings import many
 from .jobs import UNKNOWN
 from .search import Said, find, in_order, needles_of
 from .telling import Entry, entry_of, span, who_says
+from .waiting import why_unfinished
 
 LAST_SEQ = 1 << 62
 """The place of what a boot has not said among its lines: after them."""
@@ -82,6 +83,8 @@ def biography(paths: Sequence[str], job_id: str, *, processes: int = 1) -> Biogr
             entries.append(Entry(at=None, who="", says=says, tone="plain"))
         hops, missing = _chain(in_order(lines + _touching(found, lines, job_id)))
         entries, gaps = [*entries, *hops], gaps + missing
+    if len(lives) == 1:
+        entries += why_unfinished(paths, lives[0][1], processes=processes)
     return Biography(job_id=job_id, title=title, entries=tuple(entries), gaps=gaps)
 
 

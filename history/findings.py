@@ -57,7 +57,8 @@ class Report:
         slots: slots that were accounted for.
         boots: lives of runtimes.
         crashes: deaths of actors and of boots.
-        unfinished: jobs that had not ended when the log did.
+        unfinished: jobs that had not ended when the log did, as far as it tells.
+        is_whole: whether these are all: at info, a job is first told of when it ends or fails.
     """
 
     findings: tuple[Finding, ...]
@@ -70,6 +71,7 @@ class Report:
     boots: int = 0
     crashes: int = 0
     unfinished: int = 0
+    is_whole: bool = True
 
     @property
     def ok(self) -> bool:
@@ -95,7 +97,8 @@ class Report:
             )
         )
         if self.ok:
-            return f"all is well: {seen}; {self.unfinished} unfinished"
+            hidden = "" if self.is_whole else ", or more: only a log at debug, or --store, tells of all"
+            return f"all is well: {seen}; {self.unfinished} unfinished{hidden}"
         kinds = Counter(finding.kind for finding in self.findings)
         said = ", ".join(_counted(number + self.more.get(kind, 0), kind) for kind, number in kinds.items())
         excused = "" if self.unexcused else "; the log itself says that lines were lost"

@@ -78,6 +78,8 @@ class Fold(Voices):
     def __init__(self, findings: Findings) -> None:
         super().__init__(findings)
         self.jobs = JobFold(findings)
+        # Jobs that have not ended in the store, if there is one to ask.
+        self.stored_unfinished: int | None = None
         # Boots that have told steps of jobs, and nothing below warning: how jobs end, they do not tell.
         self.hushed: set[str] = set()
         # Revisions that only a recovery has told: (event, job id) by revision.
@@ -96,8 +98,13 @@ class Fold(Voices):
 
     @property
     def unfinished(self) -> int:
-        """Jobs that had not ended when the log did."""
-        return len(self.jobs.open)
+        """Jobs that had not ended when the log did; at info, only the store knows all of them."""
+        return len(self.jobs.open) if self.stored_unfinished is None or self.is_loud else self.stored_unfinished
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether these are all."""
+        return self.is_loud or self.stored_unfinished is not None
 
     @property
     def _is_audible(self) -> bool:

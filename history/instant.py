@@ -44,6 +44,7 @@ class Snapshot:
     Attributes:
         at: the instant.
         boots: boots of which nobody has said that they ended, with the pid of each.
+        gone: boots that have stopped, failed or were buried.
         spoke: when each of them had said its last line.
         bereft: those of which a server had given a job to another one, and that had said nothing since.
         states: how many jobs were in each state, of those that the log knows.
@@ -51,10 +52,12 @@ class Snapshot:
         actors: by (boot, name).
         abandoned: lanes that still ran though nothing that they did counted.
         last: the time of the last line that was taken in.
+        is_loud: whether a boot logged at debug: otherwise a job is told of when it ends, or fails.
     """
 
     at: float
     boots: dict[str, int | None] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
     spoke: dict[str, float] = field(default_factory=dict)
     bereft: set[str] = field(default_factory=set)
     states: Counter[str] = field(default_factory=Counter)
@@ -62,6 +65,7 @@ class Snapshot:
     actors: dict[tuple[str, str], ActorState] = field(default_factory=dict)
     abandoned: dict[tuple[str, int], Held] = field(default_factory=dict)
     last: float = 0.0
+    is_loud: bool = False
 
 
 class Folding:
@@ -103,6 +107,7 @@ class Folding:
             for line in self._later:
                 self._hear_later(line)
         seen = self.seen
+        seen.is_loud = self.is_loud
         held = sorted((held for held in self._open.values() if held is not None), key=lambda held: held.since)
         seen.spoke = {boot: seen.spoke[boot] for boot in seen.boots if boot in seen.spoke}
         seen.bereft = {boot for boot, at in seen.spoke.items() if at < self._bereft.get(boot, 0.0)}
@@ -153,6 +158,7 @@ class Folding:
 
     def _gone(self, boot: str) -> None:
         seen = self.seen
+        seen.gone.add(boot)
         seen.boots.pop(boot, None)
         for key in [key for key in seen.actors if key[0] == boot]:
             del seen.actors[key]

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from ..errors import UsageError
+from ..events import EVENTS
 from .fields import Said, typed
 from .files import raw_lines
 from .unwrapping import as_json, event_in, host_line_in, is_like_ours
@@ -203,6 +204,13 @@ def check_readable(paths: Sequence[str]) -> None:
     again = [path for path in paths if path != "-"]
     if len(again) == len(paths) and next(chain.from_iterable(read_one(path, unread) for path in again), None) is None:
         unread.refuse()
+
+
+def is_loud(paths: Sequence[str]) -> bool:
+    """Whether any of these logs, of those that can be read again, has a line at debug."""
+    again = [path for path in paths if path != "-"]
+    loud = {name for name, kind in EVENTS.items() if kind.level == "debug"}
+    return len(again) < len(paths) or any(line.event in loud for path in again for line in read_one(path))
 
 
 def _placed(source: str, number: int, raw: bytes) -> str:

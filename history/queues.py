@@ -73,6 +73,11 @@ class QueueFold(Voices):
         """Jobs that had not ended when the log did."""
         return len(self.open)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether these are all: at info, a job is first told of when it ends or fails."""
+        return self.is_loud
+
     def knows(self, job_id: str) -> bool:
         """Whether the log has told of a job, and not too long ago."""
         return job_id in self.open or job_id in self._ended

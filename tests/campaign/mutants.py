@@ -171,6 +171,12 @@ MUTANTS = (
     Mutant(LOG, "a process that a RabbitMQ took a job from is alive for ever", "history/queues.py",
            "            self._bereft[claims[-1].boot] = line\n", "            pass\n",
            test="tests/history/test_stores.py::test_a_redelivery_is_told_as_one_and_a_killed_process_is_counted"),
+    Mutant(LOG, "which jobs hold a limit is not told", "life.py",
+           "concurrency_total=handler.concurrency_total, ", "",
+           test="tests/history/test_waiting.py::test_a_log_at_debug_tells_why_each_job_waits"),
+    Mutant(LOG, "at info nothing seems to be unfinished", "history/fold.py",
+           "        return self.is_loud or self.stored_unfinished is not None", "        return True",
+           test="tests/history/test_waiting.py::test_a_job_that_waits_or_runs_at_info_is_not_said_not_to_be"),
     Mutant(LOG, "lines are told before the commit", "actors/broker.py",
            "                self._work(step, batch)\n",
            "                self._work(step, batch)\n"
