@@ -36,6 +36,8 @@ def busy_host(log: Path, store: str, level: str) -> Iterator[Runtime]:
         jobs.queue("import", id="limited")
         jobs.queue("import", id="delayed", delay=3600)
         jobs.queue("nobody", id="orphan")
+        # When this turn's reply is there, the lines of the turn before are written.
+        jobs.pause("another")
         try:
             yield runtime
         finally:
