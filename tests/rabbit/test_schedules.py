@@ -131,6 +131,26 @@ def test_a_change_in_the_code_of_one_of_two_counts_from_when_it_was_declared() -
     assert all(slot % (2 * MINUTE) == 0 for slot in slots[2:])
 
 
+@pytest.mark.parametrize("leader", [1, 2])
+def test_nothing_of_an_old_rule_fires_after_a_deployment_that_has_changed_it(leader: int) -> None:
+    rule = ["* * * * *"]
+
+    def boot(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("tick", lambda job: None)
+        if number_of(runtime) == 2:
+            runtime.scheduler.add("tick", rule[0], key="tick", catch_up="all")
+
+    with led_by(boot, leader) as simulation:
+        simulation.run(minutes=2)
+        simulation.runtimes[1].stop()
+        simulation.run(minutes=5)
+        rule[0] = "0 0 1 1 *"
+        simulation.kill(2)
+        simulation.run(minutes=3)
+
+        assert len(fired(simulation)) == 2
+
+
 def test_explain_says_of_no_slot_what_is_not_so_however_little_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sums, "SLOTS_TOLD_MAX", 2)
 
