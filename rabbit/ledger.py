@@ -211,6 +211,8 @@ class Ledger:
         """To be called every ten seconds. Whoever was not heard for long lives no more, and declares nothing."""
         if not self.is_read:
             return
+        # Whoever has missed the last that was told learns by this that he has.
+        self._broadcast({"is": "beat"})
         for runtime in list(self._chronicle.runtimes):
             if runtime == self._id:
                 continue

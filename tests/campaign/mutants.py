@@ -341,6 +341,9 @@ MUTANTS = (
            "            self._chronicle.store_id = None", "            sums.load(self._chronicle, ())",
            test="tests/rabbit/test_ledger.py::"
            "test_a_ledger_that_is_deleted_is_made_again_with_all_that_was_in_it"),
+    Mutant(LEDGER, "who has missed the last that was told never learns it", "rabbit/ledger.py",
+           '        self._broadcast({"is": "beat"})\n', "",
+           test="tests/rabbit/test_ledger.py::test_a_runtime_that_has_missed_the_last_that_was_told_asks_for_it"),
     Mutant(LEDGER, "nothing is said of slots that are not remembered", "scheduler.py",
            "    if count:\n        slot, last", "    if False:\n        slot, last",
            test="tests/rabbit/test_schedules.py::"

@@ -459,6 +459,25 @@ def test_of_two_ids_that_were_given_the_first_holds(world: World) -> None:
     assert [store.store_id for store in stores] == ["first", "first"]
 
 
+# --- what is missed -----------------------------------------------------------------------------------------
+
+
+def test_a_runtime_that_has_missed_the_last_that_was_told_asks_for_it(world: World) -> None:
+    leader, other = started(world), started(world)
+    bindings = world.server.exchanges[topology.NEWS]
+    kept = list(bindings)
+    bindings.clear()
+    with leader.turn("b", NOW) as turn:
+        turn.pause("work", paused=True)
+    bindings.extend(kept)
+    missed = other.paused()
+
+    world.let_pass(2 * PULSE_SECONDS)
+    assert world.turn(other)
+
+    assert (missed, other.paused()) == ((), ("work",))
+
+
 # --- the ledger is deleted ----------------------------------------------------------------------------------
 
 
