@@ -211,7 +211,7 @@ def open_store(
 def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str]) -> Store:
     # Only here: whoever is on SQLite does not have pika, and starts without the rest.
     from .rabbit.address import parse_address
-    from .rabbit.session import Seams
+    from .rabbit.inbox import Seams
     from .rabbit.store import RabbitStore
 
     address = parse_address(url)

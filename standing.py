@@ -7,7 +7,7 @@ from typing import Any
 
 from .clock import Clock
 from .environment import Environment
-from .errors import StoreUnavailable
+from .errors import StoreError, StoreUnavailable
 from .messages.jobs import Instant, Seconds
 from .stores.base import BootRecord, Deed, Store
 from .turns.boots import leave
@@ -51,6 +51,7 @@ class Standing:
 
         Raises:
             StoreUnavailable: it has not been possible for so long.
+            StoreError: waiting would not help, because a person must change something.
         """
         give_up_at = clock.monotonic() + seconds_max
         while True:
@@ -59,7 +60,11 @@ class Standing:
                     others = turn.boots()
                     turn.register(self.record(names, clock.now()))
                 break
-            except StoreUnavailable:
+            except StoreUnavailable as error:
+                for ailment in self._store.ailments():
+                    if ailment.status == "red":
+                        reason = f"expected {self._store.address} to be usable, got: {ailment.reason}"
+                        raise StoreError(reason) from error
                 if clock.monotonic() > give_up_at:
                     raise
                 self._environment.event().wait(RETRY_SECONDS)

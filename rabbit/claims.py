@@ -37,7 +37,7 @@ class ClaimTurn:
 
     def claim(self, want: Want) -> list[Claim]:
         store, deliveries = self._store, self._store.deliveries
-        if self._is_paused(want.name):
+        if self._is_paused(want.name) or want.name in store.ailing.stopped:
             deliveries.wish(want.name, 0)
             return []
         if want.total is not None:

@@ -94,6 +94,7 @@ class PikaLink:
         # Handed over, and not begun yet: a loop that ends begins nothing more.
         self._handed: dict[Future[Any], None] = {}
         self._failure: tuple[str, bool] = ("", False)
+        self._channel_failure: tuple[str, bool] | None = None
 
     # --- connecting: on the link's own thread ---------------------------------------------------------------
 
@@ -160,7 +161,7 @@ class PikaLink:
 
     def _run_once(self, host: str, port: int) -> None:
         """Connect, and serve the connection until it ends."""
-        self._failure = ("the connection was closed", False)
+        self._failure, self._channel_failure = ("the connection was closed", False), None
         try:
             connection = Connection(
                 parameters(self._address, host, port, self._name),
@@ -232,14 +233,15 @@ class PikaLink:
         connection.ioloop.stop()
 
     def _closed(self, connection: Any, error: BaseException) -> None:
-        self._failure = why(error, self._address)
+        if self._channel_failure is None:
+            self._failure = why(error, self._address)
         connection.ioloop.stop()
 
     def _work_closed(self, channel: Channel, error: BaseException) -> None:
         connection = self._connection
         if channel in (self._work, self._apart) and connection is not None and connection.is_open:
-            # What was on them is lost together, so the session is over.
-            self._failure = why(error, self._address)
+            # What was on them is lost together, so the session is over, and for this reason.
+            self._failure = self._channel_failure = why(error, self._address)
             connection.close(200, "a channel was closed")
 
     def _end_session(self) -> None:
@@ -265,7 +267,8 @@ class PikaLink:
 
         def safely() -> None:
             if connection is not self._connection or self._work is None or not self._work.is_open:
-                self._drop(future, lost)
+                failure = self._channel_failure
+                self._drop(future, lost if failure is None else LinkLost(failure[0]))
                 return
             if future is not None:
                 self._handed.pop(future, None)

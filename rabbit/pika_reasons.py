@@ -11,8 +11,11 @@ from pika import exceptions
 from .address import Address
 from .link import Arrival
 
-REFUSALS = {403: "access refused", 404: "not found", 406: "precondition failed", 530: "not allowed"}
+REFUSALS = {403: "access refused", 406: "precondition failed", 530: "not allowed"}
 """AMQP's reply codes that do not heal by themselves."""
+
+CODES = {**REFUSALS, 404: "not found", 405: "locked by another"}
+"""In words. What is not found is made when the next session begins."""
 
 
 def why(error: Any, address: Address) -> tuple[str, bool]:
@@ -39,7 +42,7 @@ def why(error: Any, address: Address) -> tuple[str, bool]:
             return "it refuses the user or the password", True
         if code == 530 or (isinstance(cause, exceptions.ConnectionClosedByBroker) and code == 403 and "vhost" in text):
             return f"the user may not use the virtual host {address.vhost!r}, or there is no such one", True
-        return f"{REFUSALS.get(code, 'closed')} ({code}): {text}"[:300], code in REFUSALS
+        return f"{CODES.get(code, 'closed')} ({code}): {text}"[:300], code in REFUSALS
     if isinstance(cause, socket.gaierror):
         return f"its host name is not known: {cause.strerror}", False
     return (str(cause) or type(cause).__name__)[:300], False

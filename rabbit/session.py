@@ -6,29 +6,28 @@ runtime knows (deliveries, windows, the chronicle) is changed by one thread only
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from ..clock import Clock
 from ..errors import StoreError, StoreUnavailable
 from ..messages.jobs import Seconds
 from ..messages.schedules import ScheduleRecord
 from ..slots import recounted
 from . import records, topology, wire
+from .ailing import Ailing
 from .chronicle import Chronicle
 from .deliveries import Deliveries
+from .inbox import Inbox, Seams
 from .ledger import PREFETCH as LEDGER_PREFETCH
 from .ledger import Ledger, Listener, message
 from .link import NOT_FOUND, Arrival, Link, LinkLost, QueueSpec, Refused
 from .memory import Endings
 from .records import Record, Unreadable
 from .silence import CONFIRMING, DECLARING, HEARING, READING, Silence
-from .strays import Stray, UnreadableCount
+from .strays import Stray
 
 OPEN_SECONDS_MAX = 5.0
 """How long `open` waits until the first try to connect has succeeded or failed. A turn says what is wrong then."""
@@ -36,20 +35,13 @@ OPEN_SECONDS_MAX = 5.0
 ANSWER_SECONDS_MAX = 10.0
 """How long an answer of the server is waited for: of confirmations, until a turn's outcome is called unknown."""
 
+MENDED_PULSES, MENDED_NAMES_MAX = 6, 500
+"""How often exchanges and queues are declared again, and for how many names at a time."""
+
 NEWS_PREFETCH, RESULTS_PREFETCH = 1_000, 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seams:
-    """What the store takes from the environment."""
-
-    clock: Clock
-    event: Callable[[], Any]
-    future: Callable[[], Future[Any]]
-    new_id: Callable[[], str]
-
-
-class Session:
+class Session(Inbox):
     """See the module. `RabbitStore` adds the turns.
 
     Args:
@@ -59,18 +51,14 @@ class Session:
     """
 
     def __init__(self, address: str, link: Link, *, seams: Seams, results: bool, wait: Seconds) -> None:
+        super().__init__(seams)
         self.address = address
         self._link = link
-        self._seams = seams
         self._id = seams.new_id()[:12]
         self._wants_results = results
         self._wait_seconds = wait
         self._results_no = 1
         self._is_open = False
-        self._inbox: deque[tuple[str, Any]] = deque()
-        self._stirred = seams.event()
-        self._heard: Callable[[], None] | None = None
-        self._is_hinted = False
         self._tags = count(1)
         self._sequence = count(1)
         self._own: dict[str, Future[None]] = {}
@@ -78,14 +66,13 @@ class Session:
         self._prepared = 0
         self._declared: set[str] = set()
         self._trouble = "it has not been connected to yet"
-        self._is_refused = False
         self._blocked: str | None = None
         self._silence = Silence(seams.clock.monotonic)
         self._has_changed = False
-        self._arrivals = 0
+        self._arrivals = self._pulses = 0
         self._news: list[tuple[str, dict[str, Any]]] = []
         self.results_name: str | None = None
-        self.unreadable = UnreadableCount(link, self._tell)
+        self.ailing = Ailing(address, link, self._tell)
         self.chronicle = Chronicle()
         self._ledger = Ledger(
             link, self.chronicle, self._id,
@@ -123,13 +110,13 @@ class Session:
         self._link.start(self)
         give_up_at = self._seams.clock.monotonic() + max(OPEN_SECONDS_MAX, self._wait_seconds)
         before = self._trouble
-        while not (self._session or self._is_refused) and self._wait(give_up_at):
+        while not (self._session or self.ailing.refusal) and self._wait(give_up_at):
             self._drain()
             if self._trouble != before and not self._wait_seconds:
                 break
-        if self._is_refused:
+        if self.ailing.refusal is not None:
             self.close()
-            raise StoreError(f"expected {self.address} to let this runtime in, got: {self._trouble}")
+            raise StoreError(f"expected {self.address} to let this runtime in, got: {self.ailing.refusal}")
 
     def close(self) -> None:
         self._is_open = False
@@ -148,52 +135,6 @@ class Session:
     def is_on(self, link: Link) -> bool:
         """Whether this is its link."""
         return self._link is link
-
-    def listen(self, heard: Callable[[], None] | None) -> None:
-        """Call this, from any thread, whenever a turn may be worth while."""
-        self._heard = heard
-
-    # --- what the link tells: from its own thread ------------------------------------------------------------
-
-    def connected(self, session: int) -> None:
-        self._tell("connected", session)
-
-    def lost(self, session: int, reason: str, *, refused: bool) -> None:
-        self._tell("lost", (reason, refused))
-
-    def arrived(self, arrival: Arrival) -> None:
-        self._tell("arrived", arrival)
-
-    def cancelled(self, session: int, consumer: str) -> None:
-        self._tell("cancelled", (session, consumer))
-
-    def blocked(self, reason: str | None) -> None:
-        self._tell("blocked", reason)
-
-    def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
-        self._tell("pulse", (unconfirmed, unanswered))
-
-    def _tell(self, what: str, value: Any) -> None:
-        self._inbox.append((what, value))
-        self._stir()
-
-    def _stir(self) -> None:
-        """There is something to look at."""
-        self._stirred.set()
-        if not self._is_hinted and self._heard is not None:
-            self._is_hinted = True
-            self._heard()
-
-    # --- what has come: looked at by whoever takes turns -------------------------------------------------------
-
-    def _wait(self, give_up_at: Seconds) -> bool:
-        """Wait until something has come. False when the time is up."""
-        remaining = give_up_at - self._seams.clock.monotonic()
-        if not self._inbox and remaining > 0:
-            self._stirred.wait(remaining)
-        self._stirred.clear()
-        # What came between the look and the clearing is looked at by the caller, whatever this says.
-        return bool(self._inbox) or give_up_at > self._seams.clock.monotonic()
 
     def _drain(self) -> None:
         self._is_hinted = False
@@ -216,13 +157,15 @@ class Session:
                     self._look_after(*value)
                 case "news":
                     self._news.append(value)
-                case "unreadable":
-                    self.unreadable.number = value
+                case "ailing":
+                    self.ailing.hear(*value)
+                    # Of a queue that can be used again, jobs can be claimed.
+                    self._arrivals += 1
 
     def _begin_session(self, session: int) -> None:
         self._session = session
         self._declared.clear()
-        self._trouble, self._is_refused = "", False
+        self._trouble = ""
         self._silence.begin()
         self.deliveries.begin(session)
         self._ledger.begin(session)
@@ -232,7 +175,9 @@ class Session:
     def _end_session(self, reason: str, is_refused: bool) -> None:
         self._session, self._prepared = 0, 0
         self._ledger.begin(0)
-        self._trouble, self._is_refused = reason, is_refused
+        self._trouble = reason
+        if is_refused:
+            self.ailing.refusal = reason
         self._blocked = None
         self.deliveries.begin(0)
         for future in self._own.values():
@@ -342,6 +287,8 @@ class Session:
         except FutureTimeout:
             raise StoreUnavailable(f"the store {self.address} did not answer in time") from None
         except Refused as error:
+            if error.code != NOT_FOUND:
+                self.ailing.refusal = str(error)
             raise StoreUnavailable(f"the store {self.address} cannot be used: {error}") from error
 
     def _look_after(self, unconfirmed: int | None, unanswered: int | None) -> None:
@@ -361,7 +308,16 @@ class Session:
         elif self._prepared == self._session:
             self._ledger.look_who_lives()
             self._probe()
-            self.unreadable.ask()
+            self.ailing.look()
+            self._mend()
+
+    def _mend(self) -> None:
+        """Have again, once in a while, what somebody may have deleted, and nobody else would miss."""
+        self._pulses += 1
+        if self._pulses % MENDED_PULSES == 0:
+            foundation = topology.foundation() if self.leads else ()
+            names = sorted(self._declared - self.ailing.stopped.keys())[:MENDED_NAMES_MAX]
+            self._link.setup([*foundation, *map(topology.job_queue, names)])
 
     def _probe(self) -> None:
         """Write something into the ledger that changes nothing, but says that this runtime lives."""
@@ -396,7 +352,8 @@ class Session:
         self._silence.answers(HEARING)
         self._prepared = session
         self._declare_again()
-        self.unreadable.ask()
+        self.ailing.refusal = None
+        self.ailing.count_unreadable()
 
     def _declare_again(self) -> None:
         """Others may have taken this runtime for one that has ended, or somebody may have deleted the ledger."""

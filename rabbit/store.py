@@ -21,11 +21,12 @@ from ..stores.base import Ailment, BootRecord, CommitUnknown
 from . import topology
 from .dead import Dead, Found
 from .deliveries import Copy, Delivery
+from .inbox import Seams
 from .ledger import message
 from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, Message, Refused, Sent
 from .memory import Newest
 from .records import Record
-from .session import ANSWER_SECONDS_MAX, Seams, Session
+from .session import ANSWER_SECONDS_MAX, Session
 from .strays import Stray, put_aside
 from .turn import Ops, RabbitTurn, redo, undo
 
@@ -129,10 +130,7 @@ class RabbitStore(Session):
 
     def _stages(self, ops: Ops, session: int) -> Iterator[Future[Any]]:
         """The steps of a commit; each yields what must have an answer before the next."""
-        missing = [topology.job_queue(name) for name in sorted(ops.names - self._declared)]
-        if missing:
-            yield self._link.setup(missing)
-            self._declared |= ops.names
+        yield from self._declaring(ops.names)
         left: Sequence[Message] = ops.messages
         for tries_left in range(PUBLISH_TRIES_MAX, -1, -1):
             if not left:
@@ -145,8 +143,8 @@ class RabbitStore(Session):
             if sent.returned:
                 # Somebody has deleted their queues.
                 self._declared.clear()
-                yield self._link.setup([*topology.foundation(), *map(topology.job_queue, sorted(ops.names))])
-                self._declared |= ops.names
+                yield self._link.setup(topology.foundation())
+                yield from self._declaring(ops.names)
             # How a job has ended may be for a runtime whose queue is on a node that is away: then it is told to nobody.
             left = [left[index] for index in sorted({*sent.returned, *sent.refused}) if left[index].mandatory]
         if ops.tidings:
@@ -164,6 +162,21 @@ class RabbitStore(Session):
             done()
         if session == self._session:
             self.deliveries.adjust()
+
+    def _declaring(self, names: Collection[str]) -> Iterator[Future[Any]]:
+        """Have the queues of these names be there. Where one cannot be, that name alone stops."""
+        missing = sorted(set(names) - self._declared - self.ailing.stopped.keys())
+        asked = [(name, self._link.setup([topology.job_queue(name)])) for name in missing]
+        for name, one in asked:
+            answered: Future[None] = self._seams.future()
+            one.add_done_callback(lambda _, answered=answered: answered.set_result(None))  # type: ignore[misc]
+            yield answered
+            try:
+                one.result(0)
+            except Refused as error:
+                self.ailing.stopped[name] = str(error)
+                raise
+            self._declared.add(name)
 
     def _land(self) -> None:
         """Go on with the turn whose outcome was unknown, if it is known by now.
@@ -241,8 +254,10 @@ class RabbitStore(Session):
             return True
         if self.deliveries.fresh or self.deliveries.strays or self.deliveries.notice_surplus() or self._news:
             return True
-        unpaused = [name for name in names if name not in self.chronicle.pauses]
-        return any(self.deliveries.waiting.get(name) or self.deliveries.is_short(name) for name in unpaused)
+        kept = self.chronicle.pauses | self.ailing.stopped.keys()
+        return any(
+            self.deliveries.waiting.get(name) or self.deliveries.is_short(name) for name in names if name not in kept
+        )
 
     def next_due(self, name: str, now: Instant) -> Instant | None:
         return None
@@ -283,7 +298,7 @@ class RabbitStore(Session):
         return tuple(sorted(self.chronicle.pauses))
 
     def ailments(self) -> Sequence[Ailment]:
-        return self.unreadable.ailments()
+        return self.ailing.ailments()
 
     def queue_on(self, connection: Any, job: NewJob) -> tuple[JobRecord, bool]:
         raise not_supported("connection")
@@ -347,7 +362,7 @@ class RabbitStore(Session):
         gone = [stray for index, stray in enumerate(strays) if index not in (*sent.returned, *sent.refused)]
         for stray in gone:
             self._tell("news", ("message.unreadable", stray.fields))
-        self.unreadable.ask()
+        self.ailing.count_unreadable()
         return [stray.arrival.tag for stray in gone]
 
     def _answer(self, future: Future[Any]) -> Any:

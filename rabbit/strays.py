@@ -7,14 +7,12 @@ reason and where it was in its headers. `lamplighter unreadable` shows them ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..stores.base import Ailment
 from . import topology, wire
-from .link import Arrival, Link, Message
+from .link import Arrival, Message
 
 TRIES = "lamplighter-tries"
 """Header: how often a message of a newer version was given back."""
@@ -72,35 +70,6 @@ def returned(arrival: Arrival) -> Message | None:
     """An unreadable message on its way back to where it was; None if that is not known."""
     queue = (arrival.headers or {}).get(QUEUE)
     return _again(arrival, "", queue, None) if isinstance(queue, str) else None
-
-
-class UnreadableCount:
-    """How many unreadable messages there are, as far as is known.
-
-    Args:
-        tell: called with "unreadable" and the number, by any thread, when the server has said it.
-    """
-
-    def __init__(self, link: Link, tell: Callable[[str, int], object]) -> None:
-        self._link = link
-        self._tell = tell
-        self.number = 0
-
-    def ask(self) -> None:
-        """Have it be known."""
-
-        def counted(answer: Future[tuple[int, int] | None]) -> None:
-            if answer.exception() is None and (seen := answer.result()) is not None:
-                self._tell("unreadable", seen[0])
-
-        self._link.look(topology.UNREADABLE).add_done_callback(counted)
-
-    def ailments(self) -> Sequence[Ailment]:
-        """What is to be said of it."""
-        if self.number == 0:
-            return ()
-        number = f"{self.number} message{'s' * (self.number > 1)}"
-        return (Ailment("yellow", f"{number} in {topology.UNREADABLE} cannot be read: see lamplighter unreadable"),)
 
 
 def _again(arrival: Arrival, exchange: str, key: str, headers: Mapping[str, Any] | None) -> Message:

@@ -128,7 +128,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             self.news.append(("message.newer", stray.fields))
         else:
             self.ops.messages.append(put_aside(stray, self.now))
-            self.ops.done.append(self._store.unreadable.ask)
+            self.ops.done.append(self._store.ailing.count_unreadable)
             self.news.append(("message.unreadable", stray.fields))
         self.ops.settled.append(stray)
 
@@ -184,6 +184,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         if job.solo:
             raise not_supported("overlap")
         store = self._store
+        store.ailing.check(job.name)
         known = store.queued.get(job.id)
         if known is not None:
             return known, False

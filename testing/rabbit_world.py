@@ -18,8 +18,8 @@ from ..history.audit import Report
 from ..history.lines import parse
 from ..messages.jobs import Instant, JobState
 from ..rabbit import topology, wire
+from ..rabbit.inbox import Seams
 from ..rabbit.link import Message, Sent
-from ..rabbit.session import Seams
 from ..rabbit.store import RabbitStore
 from ..stores.base import Store
 from .faults import OF_A_BOOT, OF_A_SERVER, Faults

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from itertools import count
 
 from lamplighter import StoreUnavailable
-from lamplighter.rabbit.session import Seams
+from lamplighter.rabbit.inbox import Seams
 from lamplighter.rabbit.store import RabbitStore
 from lamplighter.testing.rabbit_model import ModelServer
 from lamplighter.testing.rabbit_model_link import ModelLink

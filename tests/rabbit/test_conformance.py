@@ -10,7 +10,7 @@ import pytest
 from lamplighter.clock import SystemClock
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rabbit.address import parse_address
-from lamplighter.rabbit.session import Seams
+from lamplighter.rabbit.inbox import Seams
 from lamplighter.rabbit.store import CANNOT, RabbitStore
 from lamplighter.rabbit.topology import DEAD, job_queue
 from lamplighter.rabbit.turn import RabbitTurn
