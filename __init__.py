@@ -13,6 +13,7 @@ from .errors import (
     StaleClaim,
     StoreCorrupt,
     StoreError,
+    StoreGone,
     StoreUnavailable,
     UnknownHandler,
     UnknownJob,
@@ -31,6 +32,6 @@ from .supervisor import RestartBudget
 __all__ = [
     "Backoff", "Discard", "Job", "JobFailed", "JobFields", "JobSpec", "JobState", "JobTimeout", "KeyTaken",
     "LamplighterError", "NotStarted", "NotSupported", "RestartBudget", "Runtime", "RuntimeFailed", "SchemaTooNew",
-    "Snooze", "StaleClaim", "StoreCorrupt", "StoreError", "StoreUnavailable", "UnknownHandler", "UnknownJob",
-    "UnknownSchedule", "UsageError", "configure_logging",
+    "Snooze", "StaleClaim", "StoreCorrupt", "StoreError", "StoreGone", "StoreUnavailable", "UnknownHandler",
+    "UnknownJob", "UnknownSchedule", "UsageError", "configure_logging",
 ]  # fmt: skip

@@ -75,6 +75,10 @@ class SchemaTooNew(StoreError):
     """The file was written by a newer Lamplighter. Nothing was changed."""
 
 
+class StoreGone(StoreError):
+    """The store's file was deleted, moved or replaced while it was open. Nothing was stored; it is said what helps."""
+
+
 class StoreUnavailable(LamplighterError):
     """The store did not answer in time: locked, full, or away. It heals by itself; call again with the same ids.
 

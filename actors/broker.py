@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import Any
 
 from ..alarms import Alarms
-from ..errors import LamplighterError, StoreError, StoreUnavailable, UsageError
+from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..expected import ExpectedJobs
 from ..log import Speaker
 from ..messages.jobs import ENDED, JobRecord
@@ -177,7 +177,7 @@ class JobBroker(RuntimeActor):
         first, is_back = not self._recovered, True
         try:
             out = self._commit(batch)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreGone) as error:
             self._wait_for_store(error)
             return
         except BootLost as lost:
@@ -211,7 +211,7 @@ class JobBroker(RuntimeActor):
         while waiting:
             try:
                 out = self._commit([waiting[0]])
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StoreGone) as error:
                 self._pending = [*waiting, *rest]
                 self._wait_for_store(error)
                 return False
@@ -445,9 +445,14 @@ class JobBroker(RuntimeActor):
             self._alarms.after("deferred", max(0.0, until - desk.age()), Look())
         self._neighbours.poll()
 
-    def _wait_for_store(self, error: StoreUnavailable) -> None:
-        if isinstance(error, CommitUnknown):
-            self._ask_the_living()
+    def _wait_for_store(self, error: StoreUnavailable | StoreGone) -> None:
+        match error:
+            case CommitUnknown():
+                self._ask_the_living()
+            case StoreGone():
+                # Whoever asks need not wait for a person to come; what has ended is kept for when the file is back.
+                answer_all((reply, None, error) for mail in self._pending if (reply := reply_of(mail.body)) is not None)
+                self._pending = [mail for mail in self._pending if reply_of(mail.body) is None]
         now = self.context.clock.monotonic()
         locked = "locked" in str(error) or "busy" in str(error)
         first = self._waiting_since is None

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ..cron import Rule, parse_when
-from ..errors import StoreUnavailable, UsageError
+from ..errors import StoreError, StoreUnavailable, UsageError
 from ..messages.jobs import Instant, Seconds
 from ..messages.mail import Mail, Report, SchedulesChanged, Tick, Ticked, Wake
 from ..messages.schedules import ScheduleRecord
@@ -198,7 +198,7 @@ class SchedulerActor(RuntimeActor):
                 for record in changed:
                     self._know(record)
                 self._seen = changed[-1].change_no
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreError):
             self._reload_timer = self.context.clock.after(
                 RELOAD_SECONDS_MIN, lambda: self._tell_self(Wake(reload=True))
             )

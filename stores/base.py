@@ -293,6 +293,7 @@ class Store(Protocol):
 
         Raises:
             StoreUnavailable: the transaction could not begin or commit; nothing of it holds.
+            StoreGone: the place was taken away or replaced; nothing of it holds, and a person must act.
             CommitUnknown: it may hold.
         """
 

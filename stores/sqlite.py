@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from ..errors import LamplighterError, StoreCorrupt, StoreUnavailable, UsageError
 from ..failpoints import Failpoints
@@ -25,26 +23,15 @@ from ..messages.schedules import ScheduleRecord, SlotEntry
 from . import due, host, schema, writelock
 from .base import Ailment, BootRecord, CommitUnknown
 from .boots import Seen, read_boots
+from .connecting import Connect, Files, connect_in_memory, connect_to_file, into_wal
+from .readers import Readers
 from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
 """What `durability` means as `pragma synchronous`."""
 
-READERS_MAX = 8
-"""Idle reading connections that are kept."""
-
 FREEZE_SECONDS_MAX = 10.0
 """How long a fork waits for the turn and the reads that are under way."""
-
-STATEMENTS_MAX = 512
-"""Prepared statements that a connection keeps: each number of rows that are inserted together has one of its own."""
-
-WAL_TRIES_MAX, WAL_RETRY_SECONDS = 500, 0.01
-"""How often the switch to WAL is tried, and the wait between. It heeds the busy timeout only at times, and workers that
-start together on a new file all want it."""
-
-Connect = Callable[[str], sqlite3.Connection]
-"""Opens a connection to an address, in autocommit mode and for any thread; what it gives need only behave like one."""
 
 CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
 
@@ -85,10 +72,8 @@ class SqliteStore:
         self._busy_ms = int(busy_seconds_max * 1000)
         self._writer: sqlite3.Connection | None = None
         self._lock = threading.RLock()
-        self._readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
-        self._reading_now = 0
-        self._gate = threading.Condition()
-        self._frozen = False
+        self._files = None if self.in_memory else Files(self.address)
+        self._readers = Readers(self._connect_reader)
         self._reopen = False
         self._data_version = 0
         self._openings = 0
@@ -112,13 +97,17 @@ class SqliteStore:
         writer = self._connect()
         self._openings += 1
         try:
-            mode = _into_wal(writer)
+            mode = into_wal(writer)
             # Some file systems cannot do WAL; SQLite then answers with the mode it kept.
             if mode != "wal" and not self.in_memory:
                 raise UsageError(f"expected {self.address} to be able to use WAL, got journal mode: {mode}")
             writer.execute(f"pragma synchronous = {DURABILITY[self._durability]}")
             writer.execute("pragma journal_size_limit = 16777216")
             writelock.be_patient(writer, self._busy_ms)
+            if self._files is not None:
+                # Reads, so that the files beside it are there.
+                schema.read_version(writer)
+                self._files.opened()
         except BaseException:
             writer.close()
             raise
@@ -133,9 +122,7 @@ class SqliteStore:
         """
         if self.in_memory or not self._lock.acquire(timeout=FREEZE_SECONDS_MAX):
             return False
-        with self._gate:
-            self._frozen = True
-            self._gate.wait_for(lambda: self._reading_now == 0, FREEZE_SECONDS_MAX)
+        self._readers.freeze(FREEZE_SECONDS_MAX)
         was_open = self._writer is not None
         self.close()
         if not was_open:
@@ -163,9 +150,7 @@ class SqliteStore:
         return self._writer
 
     def _thawed(self) -> None:
-        with self._gate:
-            self._frozen = False
-            self._gate.notify_all()
+        self._readers.thaw()
         self._lock.release()
 
     def close(self) -> None:
@@ -173,9 +158,7 @@ class SqliteStore:
             writer, self._writer, self._reopen = self._writer, None, False
             if writer is not None:
                 writer.close()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._readers.get_nowait().close()
+        self._readers.close()
 
     def _make_file(self) -> None:
         path = Path(self.address)
@@ -206,6 +189,8 @@ class SqliteStore:
             if writer is None:
                 raise StoreUnavailable(f"the store {self.address} is closed")
             self._failpoints.at("store.turn.begin")
+            if self._files is not None:
+                self._files.check()
             writelock.begin(writer, self._busy_ms)
             try:
                 turn = SqliteTurn(writer, boot, now, openings=self._openings, seen=self._seen)
@@ -249,6 +234,8 @@ class SqliteStore:
             writer = self._reopened()
             if writer is None:
                 return False
+            if self._files is not None:
+                self._files.check(beside=True)
             version = writer.execute("pragma data_version").fetchone()[0]
         changed, self._data_version = version != self._data_version, version
         return bool(changed)
@@ -285,35 +272,18 @@ class SqliteStore:
                     raise StoreUnavailable(f"the store {self.address} is closed")
                 yield self._writer
             return
-        with self._gate:
-            self._gate.wait_for(lambda: not self._frozen)
-            self._reading_now += 1
-        try:
-            with self._reader() as reader:
-                yield reader
-        finally:
-            with self._gate:
-                self._reading_now -= 1
-                self._gate.notify_all()
-
-    @contextlib.contextmanager
-    def _reader(self) -> Iterator[sqlite3.Connection]:
-        with self._translated():
+        with self._translated(), self._readers.lend() as reader:
             # Not opened again here: the fork that closed it holds the lock until it has tried to.
             if self._writer is None:
                 raise StoreUnavailable(f"the store {self.address} is closed")
-            try:
-                reader = self._readers.get_nowait()
-            except queue.Empty:
-                reader = self._connect()
-                reader.execute("pragma query_only = 1")
-            try:
-                yield reader
-            finally:
-                if self._readers.qsize() < READERS_MAX and self._writer is not None:
-                    self._readers.put(reader)
-                else:
-                    reader.close()
+            yield reader
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        if self._files is not None:
+            self._files.check()
+        reader = self._connect()
+        reader.execute("pragma query_only = 1")
+        return reader
 
     def _one(self, query: str, *values: Any) -> Any:
         with self._reading() as reader:
@@ -427,7 +397,8 @@ class SqliteStore:
             return tuple(row[0] for row in reader.execute("select name from lamplighter_pauses order by name"))
 
     def ailments(self) -> Sequence[Ailment]:
-        return ()
+        trouble = None if self._files is None else self._files.trouble
+        return () if trouble is None else (Ailment("red", trouble),)
 
     # --- in the host's own transaction ----------------------------------------------------------------------
 
@@ -440,34 +411,3 @@ class SqliteStore:
     ) -> bool:
         with self._translated(), host.cursor_of(connection, self.address) as cursor:
             return host.finish_on(cursor, job_id, no, claim_no, result, now)
-
-
-def connect_to_file(address: str) -> sqlite3.Connection:
-    """Open a file that is there already."""
-    uri = f"file:{quote(os.path.abspath(address))}?mode=rw"
-    return _connected(uri, uri=True)
-
-
-def connect_in_memory(address: str) -> sqlite3.Connection:
-    """Open a new database in memory."""
-    return _connected(address)
-
-
-def _connected(address: str, *, uri: bool = False) -> sqlite3.Connection:
-    return sqlite3.connect(
-        address, uri=uri, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_MAX
-    )
-
-
-def _into_wal(connection: sqlite3.Connection) -> str:
-    """Switch to WAL, and give the journal mode that the file has then."""
-    # Else it would be waited for in each try, where it is heeded.
-    connection.execute("pragma busy_timeout = 0")
-    for tries_left in range(WAL_TRIES_MAX, 0, -1):
-        try:
-            return str(connection.execute("pragma journal_mode = wal").fetchone()[0])
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or tries_left == 1:
-                raise
-            threading.Event().wait(WAL_RETRY_SECONDS)
-    raise AssertionError("unreachable: the last try returns or raises")

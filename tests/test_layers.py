@@ -124,7 +124,8 @@ WAITING = {
     "lanes/child.py": "the other side of a real process",
     "lanes/forks.py": "the end of a forked child, where there is no other thread",
     "lanes/processes.py": "the keeper of a real process",
-    "stores/sqlite.py": "forks, and the switch to WAL, of real processes",
+    "stores/connecting.py": "the switch to WAL, of real processes",
+    "stores/readers.py": "threads that read a real file",
 }
 
 

@@ -227,7 +227,11 @@ def test_an_error_of_before_comes_out_of_the_statement_and_nothing_of_it_is_done
 @pytest.mark.parametrize(
     ("statement", "kind", "text"),
     [
-        ("insert into lamplighter_store values (1, 1, 1, 1)", sqlite3.IntegrityError, "UNIQUE constraint failed: "),
+        (
+            "insert into lamplighter_store (one, schema_version, rev, change_no) values (1, 1, 1, 1)",
+            sqlite3.IntegrityError,
+            "UNIQUE constraint failed: ",
+        ),
         ("insert into lamplighter_pauses values ('a', 'b')", sqlite3.IntegrityError, "cannot store TEXT value in REAL"),
         ("select", sqlite3.OperationalError, "incomplete input"),
         ("select * from no_table", sqlite3.OperationalError, "no such table: no_table"),

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from lamplighter import Runtime, SchemaTooNew, StoreCorrupt, StoreUnavailable, UsageError
-from lamplighter.stores import schema, sqlite, writelock
+from lamplighter.stores import connecting, schema, writelock
 from lamplighter.stores.sqlite import SqliteStore
 from lamplighter.testing import StoreConformance
 from lamplighter.testing.conformance_kit import new, put
@@ -103,7 +103,7 @@ def test_a_file_that_another_has_for_itself_alone_is_asked_for_a_few_seconds_wha
     host.execute("pragma locking_mode = exclusive")
     host.execute("begin immediate")
     host.execute("commit")
-    monkeypatch.setattr(sqlite, "WAL_TRIES_MAX", 2)
+    monkeypatch.setattr(connecting, "WAL_TRIES_MAX", 2)
     raised = []
 
     def open_it():

@@ -1,0 +1,201 @@
+"""The file of a store that is open: deleted, moved away, replaced, cleaned of what lies beside it; and many readers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+from lamplighter import Runtime, StoreGone, StoreUnavailable
+from lamplighter.stores import readers
+from lamplighter.stores.readers import READERS_MAX, Readers
+from lamplighter.stores.sqlite import SqliteStore
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "jobs.db"
+
+
+def beside(path, suffix):
+    return path.with_name(path.name + suffix)
+
+
+def remove_all(path):
+    for suffix in ("", "-wal", "-shm"):
+        os.unlink(beside(path, suffix))
+
+
+def replace(path):
+    other = SqliteStore(str(beside(path, ".other")))
+    other.open()
+    other.close()
+    os.replace(beside(path, ".other"), path)
+
+
+def remove_log(path):
+    os.unlink(beside(path, "-wal"))
+
+
+@pytest.mark.parametrize("harm", [remove_all, replace, remove_log], ids=lambda harm: harm.__name__)
+def test_an_idle_runtime_notices_that_its_file_is_gone_and_accepts_nothing_more(runtime, recorder, path, harm):
+    rt = runtime()
+    rt.jobs.queue("mail")
+
+    harm(path)
+
+    said = recorder.wait_for("store.unavailable")
+    recorder.until(lambda: rt.health().status == "red", "health to be red")
+    with pytest.raises(StoreGone, match="start") as refused:
+        rt.jobs.queue("mail")
+    assert str(refused.value) == said["reason"]
+    assert str(refused.value) in rt.health().reasons
+    rt.stop()
+
+
+@pytest.mark.parametrize("harm", [remove_all, replace], ids=lambda harm: harm.__name__)
+def test_nothing_is_acknowledged_into_a_file_that_is_gone(runtime, path, harm):
+    rt = runtime()
+    rt.jobs.queue("mail", id="before")
+
+    harm(path)
+
+    with pytest.raises(StoreGone):
+        rt.jobs.queue("mail", id="after")
+
+
+def test_a_runtime_goes_on_when_its_very_file_is_back_and_nothing_that_ended_meanwhile_is_lost(
+    runtime, recorder, path, tmp_path
+):
+    rt, go = runtime(), threading.Event()
+    rt.jobs.add_handler("mail", lambda job: go.wait(15))
+    job = rt.jobs.queue("mail", id="held")
+    recorder.wait_for("job.started", job_id="held")
+
+    os.rename(path, tmp_path / "away.db")
+    recorder.wait_for("store.unavailable")
+    go.set()
+    os.rename(tmp_path / "away.db", path)
+
+    assert rt.jobs.join(job, timeout=15).result is True
+    recorder.wait_for("store.available")
+    assert rt.health().status == "green"
+
+
+def test_a_runtime_that_is_started_anew_works_on_the_file_that_is_there_now(runtime, recorder, path):
+    rt = runtime()
+    rt.jobs.queue("mail", id="old")
+    was = rt.life.store.store_id
+    replace(path)
+    recorder.wait_for("store.unavailable")
+    rt.stop()
+    # They belong to the old file, and SQLite would apply the one to the new.
+    for suffix in ("-wal", "-shm"):
+        beside(path, suffix).unlink(missing_ok=True)
+
+    rt.start()
+
+    assert rt.life.store.store_id != was
+    assert rt.jobs.queue("mail", id="new").state.value == "queued"
+    assert [job.id for job in rt.jobs.list()] == ["new"]
+
+
+def test_a_scheduler_outlives_its_file(runtime, recorder, path):
+    rt = runtime()
+    rt.scheduler.add("mail", "* * * * * *")
+    recorder.wait_for("slot.fired")
+
+    remove_all(path)
+
+    recorder.wait_for("store.unavailable")
+    recorder.until(lambda: rt.health().status == "red", "health to be red")
+    assert not recorder.of("actor.crashed")
+
+
+def test_a_fork_changes_nothing_of_what_the_file_is_taken_for(runtime, path):
+    rt = runtime()
+
+    for _ in range(3):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+    assert rt.jobs.queue("mail").state.value == "queued"
+    assert rt.health().status == "green"
+
+
+# --- readers -------------------------------------------------------------------------------------------------
+
+MANY = """
+    import logging, resource, sys, threading
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    logging.getLogger("lamplighter").setLevel(100)
+    from lamplighter import Runtime
+    runtime = Runtime(sys.argv[1])
+    errors, together = [], threading.Barrier(200)
+
+    def read():
+        together.wait()
+        try:
+            for _ in range(5):
+                runtime.jobs.get("held")
+                runtime.jobs.counts()
+        except Exception as error:
+            errors.append(error)
+
+    with runtime:
+        runtime.jobs.queue("mail", id="held")
+        threads = [threading.Thread(target=read) for _ in range(200)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(errors, runtime.jobs.get("held").state.value, runtime.health().status)
+"""
+
+
+def test_two_hundred_threads_may_read_where_few_files_may_be_open(path):
+    script = textwrap.dedent(MANY)
+
+    said = subprocess.check_output([sys.executable, "-c", script, str(path)], text=True, timeout=60)
+
+    assert said.strip() == "[] queued green"
+
+
+class Connection:
+    """What `Readers` lends here."""
+
+    def close(self):
+        pass
+
+
+def test_no_more_read_at_once_than_there_may_be_connections(monkeypatch):
+    monkeypatch.setattr(readers, "READ_SECONDS_MAX", 0.01)
+    pool, opened = Readers(lambda: opened.append(Connection()) or opened[-1]), []
+    lent = [pool.lend() for _ in range(READERS_MAX)]
+    for one in lent:
+        one.__enter__()
+
+    with pytest.raises(StoreUnavailable, match=f"{READERS_MAX} threads read"), pool.lend():
+        pass
+
+    lent[0].__exit__(None, None, None)
+    with pool.lend() as connection:
+        assert connection is opened[0]
+    assert len(opened) == READERS_MAX
+
+
+def test_a_copy_of_the_folder_is_a_store_of_its_own(runtime, recorder, path, tmp_path):
+    rt = runtime()
+    rt.jobs.queue("mail", id="held")
+    rt.stop()
+    shutil.copytree(tmp_path, tmp_path.with_name("copy"))
+
+    with Runtime(tmp_path.with_name("copy") / "jobs.db") as copy:
+        assert copy.jobs.get("held").state.value == "queued"
+    shutil.rmtree(tmp_path.with_name("copy"))
