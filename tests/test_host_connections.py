@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 import sqlalchemy
 from lamplighter import UsageError
+from lamplighter.stores import turn
 from sqlalchemy.orm import Session
 
 
@@ -126,3 +127,17 @@ def test_a_job_in_a_savepoint_that_is_rolled_back_never_was(runtime, beginning):
         session.commit()
 
     assert rt.jobs.counts()["queued"] == 0
+
+
+# --- what nobody has told of ---------------------------------------------------------------------------------
+
+
+def test_more_jobs_of_one_transaction_than_a_turn_takes_are_all_told_of(runtime, recorder, tmp_path, monkeypatch):
+    monkeypatch.setattr(turn, "UNTOLD_JOBS_MAX", 2)
+    rt = runtime()
+
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as host, host:
+        queued = [rt.jobs.queue("nobody-handles-it", n, connection=host).id for n in range(5)]
+
+    recorder.wait_for("job.queued", count=len(queued))
+    assert [line["job_id"] for line in recorder.of("job.queued")] == queued

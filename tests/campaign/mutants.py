@@ -360,6 +360,22 @@ MUTANTS = (
     Mutant(LIMITS, "a requeued job expires again", "stores/moves.py",
            '        "expires_at": None,\n        "attempt": 0,', '        "attempt": 0,',
            test="tests/test_store.py::TestStoreInMemory::test_a_job_that_was_requeued_does_not_expire"),
+    Mutant(LIMITS, "pruning does not go on while there is more", "turns/retention.py",
+           "        wait = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()",
+           "        wait = self._retention_step()",
+           test="tests/test_retention.py::"
+           "test_what_is_too_old_is_removed_batch_after_batch_without_a_pause"),
+    Mutant(LIMITS, "every attempt of a job is kept", "stores/turn.py",
+           "        if claimed.claim_no <= ATTEMPTS_KEPT_MAX:", "        if True:",
+           test="tests/test_retention.py::test_of_a_jobs_attempts_the_newest_are_kept"),
+    Mutant(TURN, "what a host's transaction has changed is not worth a turn", "actors/broker.py",
+           "                self._store.untold()\n                or ", "                ",
+           test="tests/test_host_connections.py::"
+           "test_more_jobs_of_one_transaction_than_a_turn_takes_are_all_told_of"),
+    Mutant(RECOVERY, "a boot leaves though its last turn is untold", "turns/boots.py",
+           "    if own is not None and own.turn == told and not", "    if own is not None and not",
+           test="tests/test_leaving.py::"
+           "test_a_boot_that_has_not_told_its_last_turn_stays_for_the_others"),
 )  # fmt: skip
 
 

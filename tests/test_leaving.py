@@ -1,0 +1,54 @@
+"""A boot that leaves the store: the others forget it, unless there is something that only they can put right."""
+
+from __future__ import annotations
+
+import pytest
+from lamplighter.stores.sqlite import SqliteStore
+from lamplighter.testing.conformance_kit import DONE, NOW, SUCCEEDED, a_boot, new, put, take
+from lamplighter.turns.boots import leave
+
+
+@pytest.fixture
+def store():
+    one = SqliteStore(":memory:")
+    one.open()
+    with one.turn("b", NOW) as turn:
+        turn.register(a_boot("b"))
+        turn.register(a_boot("other"))
+    yield one
+    one.close()
+
+
+def boots_after_leaving(store, told):
+    with store.turn("b", NOW) as turn:
+        others = leave(turn, "b", told)
+    assert [boot.boot for boot in others] == ["other"]
+    return [boot.boot for boot in store.boots()]
+
+
+def last_turn_of(store):
+    return next(boot.turn for boot in store.boots() if boot.boot == "b")
+
+
+def test_a_boot_that_has_told_its_last_turn_is_forgotten(store):
+    put(store, new("a"))
+
+    assert boots_after_leaving(store, last_turn_of(store)) == ["other"]
+
+
+def test_a_boot_that_has_not_told_its_last_turn_stays_for_the_others(store):
+    put(store, new("a"))
+    told = last_turn_of(store)
+    put(store, new("b"))
+
+    assert boots_after_leaving(store, told) == ["b", "other"]
+
+
+def test_a_boot_that_still_holds_a_job_stays_for_the_others(store):
+    put(store, new("a"))
+    (claimed,) = take(store)
+    held = boots_after_leaving(store, last_turn_of(store))
+    with store.turn("b", NOW) as turn:
+        turn.settle(claimed, SUCCEEDED, DONE)
+
+    assert (held, boots_after_leaving(store, last_turn_of(store))) == (["b", "other"], ["other"])
