@@ -1,0 +1,65 @@
+"""A signal reaches the job's function, wherever the job is at that moment; and a claim's time goes on whoever dies."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import threading
+
+from lamplighter import Runtime
+from lamplighter.lanes.processes import ProcessRunner
+from lamplighter.testing.simulation import Simulation
+
+from .test_lanes import House, claim
+
+
+def test_a_requeued_job_is_asked_to_end_at_once_though_it_is_to_run_much_later(runtime):
+    rt = runtime()
+    began, heeded = threading.Event(), threading.Event()
+
+    @rt.jobs.handler("long")
+    def long(job):
+        began.set()
+        if not job.sleep(600):
+            heeded.set()
+
+    job = rt.jobs.queue("long")
+    assert began.wait(15)
+
+    rt.jobs.requeue(job, delay=3600)
+
+    assert heeded.wait(15)
+    assert rt.jobs.get(job).state == "queued"
+
+
+def test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on(tmp_path, monkeypatch):
+    (tmp_path / "sleepy.py").write_text("def sleeps(job): return job.sleep(600)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    house, ended, outcomes = House(), threading.Event(), []
+    house.context.ended = lambda lane, outcome, *_: (outcomes.append(outcome), ended.set())
+    lane = house.lane(claim(1), importlib.import_module("sleepy").sleeps)
+    lane.handler.timeout = None
+    lane.signal("cancelled")
+    runner = ProcessRunner()
+
+    runner.start(lane)
+
+    assert ended.wait(30)
+    runner.close()
+    assert json.loads(outcomes[0].result) is False, "it was woken"
+
+
+def test_a_claim_whose_handler_has_returned_has_no_more_time_for_the_broker_that_died():
+    def register(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("asks", lambda job: None, auto_done=False, timeout=100)
+
+    with Simulation(register, seed=1) as simulation:
+        begin = simulation.now.timestamp()
+        job = simulation.runtime.jobs.queue("asks")
+        for seconds in (40, 40):
+            simulation.run(seconds=seconds)
+            simulation.runtime.living().post.find("broker").actor_ref.tell("this is no mail, and kills it")
+        simulation.run(until=lambda: bool(simulation.runtime.jobs.attempts(job)), seconds=600)
+        (attempt,) = simulation.runtime.jobs.attempts(job)
+
+    assert (attempt.outcome, round(attempt.ended_at - begin)) == ("timed_out", 100)
