@@ -8,6 +8,8 @@ SEEDS ?= 1000
 QUICK ?=
 FULL ?=
 WORKLOAD ?= drain-1
+# Most tests wait for other processes and for servers, so more run side by side than there are cores.
+WORKERS ?= 3
 
 .PHONY: demo demo-cluster test check simulate mutants torture bench profile clean
 
@@ -19,7 +21,7 @@ demo-cluster: $(VENV)/ready
 	PYTHONPATH=examples:tests/rabbit $(BIN)/python -P -m cluster.demo
 
 test: check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -21,6 +21,14 @@ WAIT_SECONDS_MAX = 15.0
 """No test waits longer for one thing."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where pytest-xdist runs tests side by side, a file stays whole, and so does the folder that shares a RabbitMQ."""
+    for item in items:
+        file = item.path.relative_to(Path(__file__).parent)
+        item.add_marker(pytest.mark.xdist_group(file.parts[0] if file.parts[0] == "rabbit" else str(file)))
+
+
 class Recorder:
     """A subscriber that keeps every event, and that a test can wait at."""
 

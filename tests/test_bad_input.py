@@ -404,7 +404,7 @@ def test_a_runtime_that_could_not_start_can_be_started_once_it_is_mended(tmp_pat
 # --- results -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("result", [{1}, float("nan"), b"x", object()], ids=repr)
+@pytest.mark.parametrize("result", [{1}, float("nan"), b"x", object()], ids=["set", "nan", "bytes", "object"])
 def test_a_result_that_json_cannot_carry_kills_the_job_with_that_reason(runtime, result):
     rt = runtime()
     rt.jobs.add_handler("work", lambda job: result)
