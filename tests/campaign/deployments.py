@@ -87,10 +87,15 @@ class DeployedHost(Host):
         """No boot has fired the schedule by a rule that was an older release's than its own.
 
         A boot that dies while it starts is not known, and one of an older release fires by what a newer one has stored.
+        One of an older release that is slow to start takes the rule back, for all of them.
         """
         reached = Counter({f"release {release}": 1 for release in self._release_of.values()})
-        for line in lines_of(simulation.log):
-            if line["event"] not in ("slot.fired", "slot.caught_up") or line["schedule"] != self.moving:
+        lines = [line for line in lines_of(simulation.log) if line.get("schedule") == self.moving]
+        stored = [line["when"] for line in lines if line["event"] in ("schedule.added", "schedule.changed")]
+        if stored != sorted(stored, key=_release_of):
+            return reached
+        for line in lines:
+            if line["event"] not in ("slot.fired", "slot.caught_up"):
                 continue
             release = self._release_by_boot.get(line["boot"], 0)
             by = _rule_of(line["slot"])
@@ -143,6 +148,10 @@ def ship(job: Job[Order]) -> str:
 def ship_counted(job: Job[CountedOrder]) -> int:
     """A handler that wants the later one."""
     return job.data.count
+
+
+def _release_of(when: str) -> int:
+    return next(release for release, seconds in enumerate(MOVING) if when.startswith(seconds))
 
 
 def _rule_of(slot: float) -> int:

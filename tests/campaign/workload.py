@@ -14,7 +14,7 @@ from application import JOBS, Host
 from deployments import LAST, DeployedHost
 from inspection import check_log, check_pauses, check_store
 from lamplighter import Runtime
-from lamplighter.testing.faults import OF_A_BOOT, OF_A_SERVER, STRIKES, Faults
+from lamplighter.testing.faults import OF_A_SERVER, STRIKES, Faults
 from lamplighter.testing.simulation import Simulation, Violation
 
 MINUTES = 2.0
@@ -33,7 +33,7 @@ SILENT_SECONDS_MAX = 150.0
 """Within this, every schedule has fired again: twice the longest interval of all, and some."""
 
 REACH = (
-    *sorted({kind for kinds in STRIKES.values() for kind in kinds}.difference(OF_A_SERVER, OF_A_BOOT, ("clock_leap",))),
+    *sorted({kind for kinds in STRIKES.values() for kind in kinds}.difference(OF_A_SERVER, ("clock_leap",))),
     "lost_hint", "deafen", "gave_up",
     "job.fenced", "job.dead", "job.cancelled", "job.requeued", "job.snoozed", "job.released", "job.parked",
     "lane.abandoned", "lane.returned", "runtime.recovered", "turn.recovered", "actor.crashed", "actor.restarted",
@@ -99,6 +99,7 @@ def simulation_of(seed: int, host: Host) -> Simulation:
     if processes + producers > 1:
         faults = replace(
             faults, deafen=more.choice((0.0, 0.0, 0.02)), fail_start=more.choice((0.0, 0.2)),
+            lose_lock=more.choice((0.0, 0.0, 0.01)), lose_row=more.choice((0.0, 0.0, 0.0, 0.005)),
         )  # fmt: skip
     return Simulation(
         host.boot, host=host.live, seed=seed, faults=faults, processes=processes, producers=producers,
@@ -168,7 +169,9 @@ def scenario(seed: int) -> Counter[str]:
             check_log(simulation.log, host.one_waits)
         if len(simulation.runtimes) == 1 and not (faults.log_error or faults.crash_actor or faults.commit_unknown):
             check_pauses(simulation.log)
-        deaths = sum(simulation.reached[kind] for kind in ("kill_process", "power_cut", "kill_child", "gave_up"))
+        # A boot that the others cannot find is dead to them.
+        deadly = ("kill_process", "power_cut", "kill_child", "gave_up", "lose_lock", "lose_row")
+        deaths = sum(simulation.reached[kind] for kind in deadly)
         check_store(simulation.runtime, simulation.log, deaths=deaths)
         simulation.reached += host.check(simulation)
         simulation.reached["requeued poison"] += host.forgiven.total()
