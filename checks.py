@@ -181,16 +181,13 @@ class JobChecks:
         if spec.delay is not None and spec.at is not None:
             raise UsageError("expected delay or at, got both")
         now = self._now
-        run_at = now
-        if spec.delay is not None:
-            run_at = now + check_seconds(spec.delay, "delay")
-        elif spec.at is not None:
-            run_at = check_instant(spec.at, "at")
-        expires_at = None
+        run_at, due_in = _until(now, spec.delay, "delay") if spec.at is None else (check_instant(spec.at, "at"), None)
+        expires_at: Instant | None
+        expires_at, expires_in = None, None
         if isinstance(spec.expires, datetime):
             expires_at = check_instant(spec.expires, "expires")
         elif spec.expires is not None:
-            expires_at = now + check_seconds(spec.expires, "expires")
+            expires_at, expires_in = _until(now, spec.expires, "expires")
         if spec.unique is not None and "unique" in self._cannot:
             raise not_supported("unique")
         name = check_name(spec.name)
@@ -209,4 +206,12 @@ class JobChecks:
             timeout=None if spec.timeout is None else check_seconds(spec.timeout, "timeout", least=0.001),
             expires_at=expires_at,
             unique_key=None if spec.unique is None else check_name(spec.unique, "unique"),
+            due_in=due_in,
+            expires_in=expires_in,
         )
+
+
+def _until(now: Instant, seconds: Any, what: str) -> tuple[Instant, Seconds]:
+    """When so many seconds will have passed, and how many they are."""
+    wait = 0.0 if seconds is None else check_seconds(seconds, what)
+    return now + wait, wait

@@ -1,7 +1,8 @@
 """What time it is, and the one thread that waits for everything that is timed.
 
 Nothing else reads a clock. Waits are monotonic and in bounded steps, and after each step wall time is compared with
-monotonic time: so a suspended laptop or a stepped clock is noticed, said, and acted upon within one step.
+monotonic time: so a suspended laptop or a stepped clock is noticed, said, and acted upon within one step. A reading
+tells the two apart where the system counts the seconds since its start, those of its sleep included.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Protocol
 
+from .messages.clocks import STEP_SECONDS_MIN, Reading
 from .messages.jobs import Instant, Seconds
 
 STEP_SECONDS_MAX = 1.0
@@ -23,8 +26,14 @@ STEP_SECONDS_MAX = 1.0
 CANCELLED_CALLS_MIN = 64
 """So many cancelled calls are not worth clearing away."""
 
-JUMP_SECONDS_MIN = 1.0
-"""Wall time that moves by more than this against monotonic time has jumped."""
+COMPARED_SECONDS_MAX, COMPARISONS_MAX = 0.01, 5
+"""Two clocks that are read further apart than this are read again, so often: a thread may be put off in between."""
+
+SYSTEM = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/time")
+"""Where Linux names the start of the machine, and the offset that a container may have against its count of seconds."""
+
+_count_clock = getattr(time, "CLOCK_BOOTTIME", None)
+_read_count = time.clock_gettime
 
 
 class Timer(Protocol):
@@ -42,6 +51,12 @@ class Clock(Protocol):
 
     def monotonic(self) -> Seconds:
         """Seconds that never go back, from an arbitrary start."""
+
+    def reading(self) -> Reading:
+        """Wall time, and what tells a step of it from time that has passed."""
+
+    def notice(self) -> None:
+        """Look at once whether wall time has jumped, and make the calls of `on_jump` if it has."""
 
     def after(self, seconds: Seconds, call: Callable[[], object]) -> Timer:
         """Call once, so many monotonic seconds from now, on the clock's thread. The call must be short."""
@@ -90,12 +105,28 @@ class SystemClock:
         self._stopped = False
         self._cancelled = 0
         self._waits_until = -math.inf
+        self._offset = _compared(time.monotonic)[1]
 
     def now(self) -> Instant:
         return time.time()
 
     def monotonic(self) -> Seconds:
         return time.monotonic()
+
+    def reading(self) -> Reading:
+        count = _count_name()
+        now, offset = _compared(time.monotonic if count is None else _counted)
+        return Reading(now, count, offset)
+
+    def notice(self) -> None:
+        offset = _compared(time.monotonic)[1]
+        with self._lock:
+            moved = offset - self._offset
+            if abs(moved) <= STEP_SECONDS_MIN:
+                return
+            self._offset = offset
+        for call in self._jumped:
+            _make(_Call(0, partial(call, moved), self._count_cancelled))
 
     def after(self, seconds: Seconds, call: Callable[[], object]) -> Timer:
         timed = _Call(time.monotonic() + seconds, call, self._count_cancelled)
@@ -139,7 +170,6 @@ class SystemClock:
                 self._cancelled = 0
 
     def _wait(self) -> None:
-        offset = time.time() - time.monotonic()
         while True:
             with self._lock:
                 if self._stopped:
@@ -151,10 +181,7 @@ class SystemClock:
                     self._changed.wait(step)
                     self._waits_until = -math.inf
                     due = self._take_due()
-            moved = time.time() - time.monotonic() - offset
-            if abs(moved) > JUMP_SECONDS_MIN:
-                offset += moved
-                due = [*(_Call(0, partial(call, moved), self._count_cancelled) for call in self._jumped), *due]
+            self.notice()
             for timed in due:
                 _make(timed)
 
@@ -174,6 +201,34 @@ class SystemClock:
                 self._cancelled -= timed.call is None and self._cancelled > 0
                 due.append(timed)
         return due
+
+
+@lru_cache(maxsize=1)
+def _count_name() -> str | None:
+    """What names the count of seconds since the machine was started; None where there is none that can be named."""
+    if _count_clock is None:
+        return None
+    try:
+        start, offset = SYSTEM
+        return f"{start.read_text().strip()} {offset.readlink() if offset.exists() else ''}".strip()
+    except OSError:
+        return None
+
+
+def _counted() -> Seconds:
+    """Seconds since the machine was started, those of its sleep included."""
+    assert _count_clock is not None
+    return _read_count(_count_clock)
+
+
+def _compared(count: Callable[[], Seconds]) -> tuple[Instant, Seconds]:
+    """Wall time, and how far it is ahead of a count of seconds."""
+    tries_left = COMPARISONS_MAX
+    while True:
+        before, now = count(), time.time()
+        width, tries_left = count() - before, tries_left - 1
+        if width <= COMPARED_SECONDS_MAX or tries_left == 0:
+            return now, now - before - width / 2
 
 
 def _make(timed: _Call) -> None:

@@ -146,7 +146,11 @@ EVENTS: dict[str, EventKind] = {
     "slot.skipped": EventKind(
         "info", "Slots did not fire, and why.", ("schedule", "slot", "last", "count", "job_name", "reason", "by")
     ),
-    "slot.taken": EventKind("debug", "Another runtime has accounted for the slot.", ("schedule", "slot", "job_name")),
+    "slot.taken": EventKind(
+        "debug",
+        "The slot is accounted for already: by another runtime, or (with its job) before the clock was set back.",
+        ("schedule", "slot", "job_name", "job_id"),
+    ),
     "schedule.added": EventKind(
         "info",
         "A schedule counts from now on.",
@@ -220,7 +224,12 @@ EVENTS: dict[str, EventKind] = {
         "error", "A message made its turn fail and was refused alone.", ("message", "reason", "traceback")
     ),
     "retention.pruned": EventKind("debug", "Ended jobs and old slots were removed.", ("rows",)),
-    "clock.jumped": EventKind("warning", "Wall time moved against monotonic time.", ("delta", "jobs")),
+    "clock.jumped": EventKind(
+        "warning",
+        "Wall time moved against time that passes. So many jobs' waits were set right, and so many schedules that were "
+        "accounted for in what is the future now count from now.",
+        ("delta", "jobs", "schedules"),
+    ),
     "subscriber.failed": EventKind(
         "warning", "A subscriber raised; the event was not given to it again.", ("subscriber", "reason", "failures")
     ),

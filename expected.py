@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .alarms import Alarms
-from .messages.jobs import Instant
+from .messages.jobs import Seconds
 from .messages.mail import Expect, Look
 from .stores.base import Store
 
@@ -29,8 +29,8 @@ class ExpectedJobs:
         self._jobs[expect.job_id] = expect
         self._wait = LOOK_SECONDS_MIN
 
-    def look(self, now: Instant) -> None:
-        """Look for them, and be woken to do so again while one is missing.
+    def look(self, age: Seconds) -> None:
+        """Look for them, by monotonic time, and be woken to do so again while one is missing.
 
         Raises:
             StoreUnavailable, StoreError: see `Store`.
@@ -38,7 +38,7 @@ class ExpectedJobs:
         for job_id, expect in list(self._jobs.items()):
             job = self._store.known(job_id)
             there = job is not None and job.rev is not None and expect.state in (None, job.state)
-            if there or expect.give_up_at <= now:
+            if there or expect.give_up_at <= age:
                 del self._jobs[job_id]
         if self._jobs:
             self._alarms.after("expect", self._wait, Look())

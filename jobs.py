@@ -23,7 +23,7 @@ from .errors import JobFailed, StaleClaim, StoreUnavailable, UnknownHandler, Unk
 from .handlers import check_handler
 from .job import Job
 from .log import current_corr
-from .messages.jobs import ENDED, Attempt, Instant, JobRecord, JobSpec, JobState, NewJob, Seconds
+from .messages.jobs import ENDED, Attempt, JobRecord, JobSpec, JobState, NewJob, Seconds
 from .messages.mail import Attach, Cancel, Detach, Expect, MarkDone, Pause, Queue, Reply, Requeue
 from .messages.outcomes import Backoff
 from .refs import Ref, claim_of, id_of
@@ -413,13 +413,12 @@ class Jobs:
 
     def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Life, Callable[[Reply], Requeue]]:
         life, job_id = self._life(), id_of(job)
-        run_at = life.clock.now() + (0.0 if delay is None else check_seconds(delay, "delay"))
-        return life, lambda reply: Requeue(job_id=job_id, run_at=run_at, reply=reply)
+        seconds = 0.0 if delay is None else check_seconds(delay, "delay")
+        return life, lambda reply: Requeue(job_id=job_id, delay=seconds, reply=reply)
 
-    def _revival(self, name: str | None, delay: Seconds | timedelta | None) -> tuple[Life, str | None, Instant]:
-        life = self._life()
-        run_at = life.clock.now() + (0.0 if delay is None else check_seconds(delay, "delay"))
-        return life, None if name is None else check_name(name), run_at
+    def _revival(self, name: str | None, delay: Seconds | timedelta | None) -> tuple[Life, str | None, Seconds]:
+        seconds = 0.0 if delay is None else check_seconds(delay, "delay")
+        return self._life(), None if name is None else check_name(name), seconds
 
     def _ending(self, job: Ref, result: Any) -> tuple[Life, str, int | None, int | None, str]:
         """The job's id, its `no` and its claim number, as far as each is known, and the result as JSON text."""
@@ -433,7 +432,7 @@ class Jobs:
         self._life().ask(lambda reply: Pause(name=checked, paused=paused, reply=reply))
 
     def _expect(self, life: Life, job_id: str, state: str | None) -> None:
-        give_up_at = life.clock.now() + EXPECT_SECONDS_MAX
+        give_up_at = life.clock.monotonic() + EXPECT_SECONDS_MAX
         expect = life.memory.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
         life.post.tell("broker", expect, corr=job_id)
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from .messages.jobs import Instant
+from .messages.jobs import Seconds
 from .messages.mail import Reply, RequeueDead
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ REVIVED_A_TURN_MAX = 500
 T = TypeVar("T")
 
 
-def revive(life: Life, name: str | None, run_at: Instant) -> int:
+def revive(life: Life, name: str | None, delay: Seconds) -> int:
     """Requeue the dead jobs of a name, or all; how many. One that dies again meanwhile is not revived again."""
     seen: set[str] = set()
     revived = 0
@@ -30,11 +30,11 @@ def revive(life: Life, name: str | None, run_at: Instant) -> int:
             if not ids:
                 return revived
             for some in _batches(ids):
-                revived += life.ask(partial(_requeue, some, run_at))
+                revived += life.ask(partial(_requeue, some, delay))
         seen.update(ids)
 
 
-async def revive_async(life: Life, name: str | None, run_at: Instant) -> int:
+async def revive_async(life: Life, name: str | None, delay: Seconds) -> int:
     """The same, without blocking the event loop."""
     seen: set[str] = set()
     revived = 0
@@ -43,7 +43,7 @@ async def revive_async(life: Life, name: str | None, run_at: Instant) -> int:
             if not ids:
                 return revived
             for some in _batches(ids):
-                revived += await life.ask_async(partial(_requeue, some, run_at))
+                revived += await life.ask_async(partial(_requeue, some, delay))
         seen.update(ids)
 
 
@@ -62,5 +62,5 @@ def _batches(ids: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield tuple(ids[first : first + REVIVED_A_TURN_MAX])
 
 
-def _requeue(ids: tuple[str, ...], run_at: Instant, reply: Reply) -> RequeueDead:
-    return RequeueDead(job_ids=ids, run_at=run_at, reply=reply)
+def _requeue(ids: tuple[str, ...], delay: Seconds, reply: Reply) -> RequeueDead:
+    return RequeueDead(job_ids=ids, delay=delay, reply=reply)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Literal, cast, get_args
 
-from .cron import Rule
+from .cron import Rule, parse_when
 from .errors import UsageError
 from .messages.jobs import Instant
-from .messages.schedules import ScheduleRecord
+from .messages.schedules import ScheduleRecord, SlotEntry
 from .messages.slots import Accounting, Due, Fire, SlotRange
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "CatchUp",
     "account",
     "check_catch_up",
+    "cut",
     "jitter_of",
     "recounted",
     "schedule_id",
@@ -131,6 +133,22 @@ def recounted(schedule: ScheduleRecord, before: ScheduleRecord | None, now: Inst
         last_slot=None if before is None else before.last_slot,
         change_no=change_no,
     )
+
+
+def cut(schedule: ScheduleRecord, skipped: SlotEntry, now: Instant) -> SlotEntry | None:
+    """What is left of a range of slots that did not fire if only those up to `now` have come. None when none has."""
+    if skipped.slot > now:
+        return None
+    try:
+        rule = parse_when(
+            schedule.when, timezone=schedule.timezone, dst_gap=schedule.dst_gap, dst_fold=schedule.dst_fold
+        )
+    except UsageError:
+        # A zone that this system does not know: its slots wait, and all that is certain is the first.
+        return replace(skipped, last=skipped.slot, count=1)
+    before = math.nextafter(skipped.slot, -math.inf)
+    last = max((due.slot for due in rule.latest(now, 1, before)), default=skipped.slot)
+    return replace(skipped, last=last, count=max(1, rule.count(before, now)))
 
 
 def jitter_of(schedule_id: str, slot: float, jitter: float) -> float:

@@ -49,13 +49,12 @@ from ..messages.mail import (
     Tick,
     Ticked,
     Up,
-    Wake,
 )
 from ..neighbours import Neighbours
 from ..replies import BrokerLost, answer, answer_all, reply_of
 from ..standing import Standing
 from ..stores.base import BootLost, CommitUnknown, Store
-from ..turns import boots, claims, hosts, slots
+from ..turns import boots, claims, clocks, hosts, slots
 from ..turns.kept import given_up, still_wanted
 from ..turns.retention import Retention
 from ..turns.step import PASSED_ON, Desk, Memory, Out, Step, log_lines
@@ -245,13 +244,15 @@ class JobBroker(RuntimeActor):
 
     def _commit(self, batch: list[Mail]) -> Out:
         out = Out()
-        self._looked_at = self.context.clock.now()
+        clock = self.context.clock
         itself = Speaker(self.name, self.incarnation)
         try:
-            with self._store.turn(self._desk.boot, self._looked_at) as turn:
+            with self._store.turn(self._desk.boot, clock.now()) as turn:
                 if turn.lost is not None and self._memory.renewal is None:
                     raise turn.lost
                 step = Step(self._desk, turn, out, itself)
+                clocks.keep_time(step, clock, self._memory, self._retention, is_first=not self._recovered)
+                self._looked_at = turn.now
                 self._work(step, batch)
         except BaseException:
             # What a turn learned of when to look again holds only if the turn does.
@@ -274,7 +275,6 @@ class JobBroker(RuntimeActor):
         if self._memory.renewal is not None:
             boots.renew(itself, self._memory.renewal)
             itself.out.after.append(lambda: setattr(self._memory, "renewal", None))
-        self._heed_jump(itself)
         turn.tell_untold()
         if not self._recovered:
             boots.recover(itself, self._memory.told)
@@ -291,17 +291,6 @@ class JobBroker(RuntimeActor):
         claims.finish_deferred(itself)
         turn.expire()
         claims.claim(itself)
-
-    def _heed_jump(self, step: Step) -> None:
-        """Wall time was stepped. The mail that says so is a hint: it may have died with a broker."""
-        delta = self._memory.jumped
-        if delta == 0.0:
-            return
-        jobs = step.turn.pull_forward() if delta < 0 else 0
-        self._desk.forget_dues()
-        step.say("clock.jumped", delta=round(delta, 3), jobs=jobs)
-        step.tell("scheduler", Wake(reload=True))
-        step.out.after.append(lambda: self._memory.heeded(delta))
 
     def _apply(self, step: Step, body: Any) -> None:
         if given_up(body):
@@ -433,7 +422,7 @@ class JobBroker(RuntimeActor):
             for name in desk.free_names():
                 known = desk.dues.get(name)
                 due.append(self._store.next_due(name, now) if known is None else known)
-            self._expected.look(now)
+            self._expected.look(desk.age())
         except (StoreUnavailable, StoreError):
             self._alarms.after("retry", RETRY_SECONDS, Look())
             return

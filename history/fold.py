@@ -145,6 +145,8 @@ class Fold(Voices):
                 self.jobs.untellable = True
             case "store.unavailable":
                 self.jobs.untellable = True
+            case "clock.jumped" if line.schedules:
+                self.slots.recount(line)
             case "log.dropped":
                 boot.dropped += line.count or 0
             case "retention.pruned":

@@ -52,6 +52,7 @@ class Line(msgspec.Struct, rename={"before": "from", "raw": "(raw)", "source": "
     dead_boot: str | None = None
     told: list[list[Any]] | None = None
     rows: int | None = None
+    schedules: int | None = None
     store: str | None = None
     store_id: str | None = None
     redeliveries: int | None = None

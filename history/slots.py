@@ -94,6 +94,8 @@ class SlotFold:
                 self._skipped(known, line)
             case "slot.fired" | "slot.caught_up" if line.slot is not None and line.job_id is not None:
                 self._fired(known, line, line.slot, line.job_id)
+            case "slot.taken" if line.slot is not None and line.job_id is not None:
+                self._account(known, line.slot, line.slot, line)
             case "job.queued" | "job.done" | "job.dead" if line.slot is not None and line.job_id is not None:
                 if line.event != "job.queued" and not self._is_named_after_slot(line, line.job_id):
                     return
@@ -132,6 +134,13 @@ class SlotFold:
     def is_told_late(self, schedule: str, slot: float) -> bool:
         """Whether a recovery accounts for a slot."""
         return any(name == schedule and first <= slot <= last for name, first, last in self.told_late)
+
+    def recount(self, line: Line) -> None:
+        """The clock was set back: what was accounted for in what is the future now counts from now."""
+        for known in self.schedules.values():
+            if known.waiting or (known.to is not None and known.to > line.ts):
+                self._flush(known)
+                known.to, known.line = line.ts if known.to is None else min(known.to, line.ts), line
 
     def finish(self) -> None:
         """Judge what still waits."""

@@ -78,6 +78,8 @@ class NewJob(NamedTuple):
     schedule: str | None = None
     slot: Instant | None = None
     solo: int = 0
+    due_in: Seconds | None = 0.0
+    expires_in: Seconds | None = None
 
 
 class JobRecord(NamedTuple):
@@ -100,6 +102,8 @@ class JobRecord(NamedTuple):
         told: the state that the log knows of.
         trail: `rev@instant` of each transition since the last line at info or above.
         waits: whether it was told to wait, by a delay or a back-off, when it was queued last.
+        due_in: how many seconds it was to wait when `run_at` was set; None if that is an instant that somebody named.
+        expires_in: the same of `expires_at`.
     """
 
     no: int
@@ -140,6 +144,8 @@ class JobRecord(NamedTuple):
     told: str | None = None
     trail: str = ""
     waits: int = 0
+    due_in: Seconds | None = 0.0
+    expires_in: Seconds | None = None
 
     @property
     def key(self) -> tuple[int, int]:

@@ -57,7 +57,7 @@ class Requeue(NamedTuple):
     """Put a job at the back of the queue with its attempts reset."""
 
     job_id: str
-    run_at: Instant
+    delay: Seconds
     reply: Reply
 
 
@@ -65,7 +65,7 @@ class RequeueDead(NamedTuple):
     """Put those of these jobs that are dead at the back of the queue; the answer says how many."""
 
     job_ids: tuple[str, ...]
-    run_at: Instant
+    delay: Seconds
     reply: Reply
 
 
@@ -95,7 +95,7 @@ class Pause(NamedTuple):
 
 
 class Expect(NamedTuple):
-    """A host's own transaction holds this job: look for it until it appears or `give_up_at` has passed.
+    """A host's own transaction holds this job: look for it until it appears, or until monotonic time is `give_up_at`.
 
     Attributes:
         state: what it must be; None for anything.
@@ -103,7 +103,7 @@ class Expect(NamedTuple):
 
     job_id: str
     state: str | None
-    give_up_at: Instant
+    give_up_at: Seconds
 
 
 class Declare(NamedTuple):

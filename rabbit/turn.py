@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..checks import not_supported
+from ..messages.clocks import Reading, Stepped
 from ..messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..stores.base import BootLost, BootRecord, Deed
-from ..stores.moves import RELEASED, born, deed_of, ending, first_mark, requeued, says_ending
+from ..stores.moves import born, deed_of, ending, first_mark, released, requeued, says_ending
 from . import wire
 from .claims import ClaimTurn
 from .dead import Found
@@ -303,7 +304,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         if held is None or held.is_lost:
             return None
         self._unmark(held)
-        step = move(held.job, "job.released", self.now, {"reason": reason}, **RELEASED)
+        step = move(held.job, "job.released", self.now, {"reason": reason}, **released(held.job, self.now))
         self._record_wait(step, held.delivery, 0.0)
         return step.job
 
@@ -397,12 +398,10 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._pauses[name] = paused
         self.ops.records.append({"is": "pause", "name": name, "paused": paused})
 
-    def newest(self) -> Instant | None:
+    def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
+        """Nothing to make good for: no instant is compared with the clock to know whether a job is due."""
+        self.now = reading.now
         return None
-
-    def pull_forward(self) -> int:
-        """Nothing: no instant is compared with the clock to know whether a job is due."""
-        return 0
 
     def register(self, boot: BootRecord) -> None:
         self._store.own_boots[boot.boot] = boot

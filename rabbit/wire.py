@@ -36,7 +36,10 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 """What a field is that a message leaves out."""
 
-UNREAD = frozenset(("no", "boot", "incarnation", "begun", "deferred", "claimed_at", "told", "progress", "waits"))
+WAITS = ("waits", "due_in", "expires_in")
+"""How long it is to wait, and why: here it is the server that lets time pass."""
+
+UNREAD = frozenset(("no", "boot", "incarnation", "begun", "deferred", "claimed_at", "told", "progress", *WAITS))
 """What belongs to one claim, or to one runtime's bookkeeping, and never travels in a job that waits."""
 
 REST = "lamplighter-rest-ms"
@@ -192,7 +195,7 @@ def _said(*, without: frozenset[str]) -> list[tuple[int, str, Any]]:
 
 
 _OF_WAITING = _said(without=UNREAD)
-_OF_ENDED = _said(without=frozenset(("no", "told")))
+_OF_ENDED = _said(without=frozenset(("no", "told", *WAITS)))
 
 
 def _pack(job: JobRecord, said: list[tuple[int, str, Any]], beside: Mapping[str, Any] | None) -> bytes:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Literal, NamedTuple, Protocol
 
 from ..errors import LamplighterError, StoreUnavailable
+from ..messages.clocks import Reading, Stepped
 from ..messages.jobs import Attempt, Claim, Instant, JobRecord, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
@@ -175,11 +176,20 @@ class Turn(Protocol):
     def pause(self, name: str, *, paused: bool) -> None:
         """Start no job of this name, anywhere, or start them again."""
 
-    def newest(self) -> Instant | None:
-        """When the job that was added last was queued."""
+    def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
+        """Compare wall time with what the last turn knew of it, and make good for a step; None where there was none.
 
-    def pull_forward(self) -> int:
-        """The clock stepped back: make due what was queued without a delay in what is now the future."""
+        It is called once, before anything else, and `now` is the reading's from then on.
+
+        A wait of so many seconds, and an expiry in so many, end when so many have passed; one until an instant ends at
+        that instant. Schedules that are accounted for in what is the future count from now, and slots that were skipped
+        there come yet; those that fired do not fire again.
+
+        Where the reading cannot be compared, nothing lasts longer from now than it was to last in all.
+
+        Args:
+            may_have_gone_back: whether that is to be looked for though the reading has no counter.
+        """
 
     def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
         """Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of each, in order.

@@ -13,13 +13,15 @@ FirstMark = tuple[int | None, str | None, str]
 """`rev`, `told` and `trail` of a new job."""
 
 _BLANK = tuple(JobRecord._field_defaults.values())
-# Between its place and its first mark, a new job brings along what a NewJob may leave out.
-_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[3 + len(NewJob._field_defaults) : -4]
+# Between its place and its first mark, a new job brings along what a NewJob may leave out; its last two come last.
+_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[1 + len(NewJob._field_defaults) : -6]
 
 
 def born(job: NewJob, no: int, first: FirstMark) -> JobRecord:
     """A new job as its store keeps it."""
-    return JobRecord._make((no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:], *_UNHELD, *first, is_to_wait(job)))
+    return JobRecord._make(
+        (no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:-2], *_UNHELD, *first, is_to_wait(job), *job[-2:])
+    )
 
 
 def is_to_wait(job: NewJob) -> int:
@@ -48,8 +50,13 @@ def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: in
 FREE: dict[str, Any] = {"boot": None, "incarnation": None, "deferred": 0}
 """What the end of any claim changes: nobody holds the job."""
 
-RELEASED: dict[str, Any] = {**FREE, "wary": 1}
-"""What giving a job back changes. Wary: the next claim is begun, so no job can be given back for ever."""
+
+def released(claimed: JobRecord, now: Instant) -> dict[str, Any]:
+    """What giving a job back changes. It was due, also by a clock that was set back since.
+
+    Wary: the next claim is begun, so no job can be given back for ever.
+    """
+    return {**FREE, "wary": 1, "run_at": min(claimed.run_at, now)}
 
 
 def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
@@ -62,6 +69,7 @@ def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
         "waits": int(run_at > now),
         "expires_at": None,
         "attempt": 0,
+        "due_in": max(0.0, run_at - now),
         "interruptions": 0,
         "suspect_until": None,
         "wary": 0,
@@ -75,7 +83,7 @@ def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
 
 
 def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> dict[str, Any]:
-    """What the end of a claim changes."""
+    """What the end of a claim changes. Whatever it is to wait for now is a number of seconds from now."""
     changes = {
         **FREE,
         "settled_no": claimed.claim_no,
@@ -92,6 +100,7 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
     }
     if verdict.run_at is not None:
         changes["waits"] = int(verdict.run_at > now)
+        changes["due_in"] = max(0.0, verdict.run_at - now)
         if outcome.kind is not OutcomeKind.SNOOZED:
             # It has been started, so it does not expire any more. A snooze takes no attempt, and leaves it unstarted.
             changes["expires_at"] = None

@@ -111,6 +111,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "alter table lamplighter_store add column store_id text",
         # How many turns of the boot have left a trace here: less than it knows of means that the file is an older copy.
         "alter table lamplighter_boots add column turns integer not null default 0",
+        "alter table lamplighter_store add column clock_count text",
+        "alter table lamplighter_store add column clock_offset real",
         # A schedule that is still at this change has been removed; one that is not has been used by somebody since.
         """create table lamplighter_retired (
           schedule_id text primary key, change_no integer not null
@@ -126,6 +128,11 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         # When the next is due, and which are, whatever their priorities.
         """create index lamplighter_jobs_later on lamplighter_jobs (name, run_at)
            where state = 'queued' and waits = 1""",
+        # How many seconds a job was to wait, and in how many it is to expire; null where an instant was named.
+        "alter table lamplighter_jobs add column due_in real default 0.0",
+        "alter table lamplighter_jobs add column expires_in real",
+        # Nobody has kept what an older version's jobs wait for: what lies ahead is taken for an instant.
+        "update lamplighter_jobs set due_in = null where state = 'queued' and run_at > queued_at",
     ),
 }
 """The statements that lead from the version before to each version."""

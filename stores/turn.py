@@ -18,8 +18,8 @@ from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from . import due
 from .base import Deed, Want
 from .boots import BootTurn, Seen
+from .clocks import NEXT_EXPIRY, ClockTurn
 from .moves import (
-    RELEASED,
     FirstMark,
     born,
     deed_of,
@@ -28,6 +28,7 @@ from .moves import (
     granted,
     joined,
     mark,
+    released,
     requeued,
     says_ending,
 )  # fmt: skip
@@ -46,19 +47,20 @@ EXPIRED_JOBS_MAX = 500
 ATTEMPTS_KEPT_MAX = 100
 """How many ended claims are kept of one job, the newest."""
 
-OVERVIEW = """
+OVERVIEW = f"""
   select rev, change_no,
     exists (select 1 from lamplighter_pauses),
     exists (select 1 from lamplighter_jobs where rev is null),
     exists (select 1 from lamplighter_jobs where state = 'queued' and suspect_until is not null),
-    (select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null),
+    ({NEXT_EXPIRY}),
+    clock_count, clock_offset,
     (select turns from lamplighter_boots where boot = ?)
   from lamplighter_store
 """
 """What every turn must know, in one statement."""
 
 
-class SqliteTurn(SlotTurn, BootTurn):
+class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
     """See `base.Turn`."""
 
     def __init__(
@@ -77,8 +79,9 @@ class SqliteTurn(SlotTurn, BootTurn):
         self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
         (
             self._rev, self._change_no, self._has_pauses, self._has_untold, self._has_suspects, self.expiry,
-            self._turns,
+            *clock, self._turns,
         ) = connection.execute(OVERVIEW, (boot,)).fetchone()  # fmt: skip
+        self._clock = clock[0], clock[1]
         self._changes_before = self._change_no
         self.seen = seen if seen is not None and seen.boot == boot else None
         self.lost = None if self.seen is None else self.seen.compare(self._turns, self._rev, self._change_no)
@@ -210,7 +213,7 @@ class SqliteTurn(SlotTurn, BootTurn):
         return settled
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
-        return self._move(claimed, "job.released", {"reason": reason}, RELEASED)
+        return self._move(claimed, "job.released", {"reason": reason}, released(claimed, self.now))
 
     def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
         done = self._connection.execute(
@@ -328,20 +331,6 @@ class SqliteTurn(SlotTurn, BootTurn):
             self._connection.execute("insert or ignore into lamplighter_pauses values (?, ?)", (name, self.now))
             return
         self._connection.execute("delete from lamplighter_pauses where name = ?", (name,))
-
-    def newest(self) -> Instant | None:
-        query = "select queued_at from lamplighter_jobs order by no desc limit 1"
-        found: Instant | None = self._one(query)
-        return found
-
-    def pull_forward(self) -> int:
-        # What was queued without a delay has run_at = queued_at; both now lie in the future.
-        done = self._connection.execute(
-            """update lamplighter_jobs set run_at = ?
-               where state = 'queued' and run_at > ? and run_at <= queued_at and attempt = 0""",
-            (self.now, self.now),
-        )
-        return done.rowcount
 
     def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
         pruned = 0

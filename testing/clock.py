@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from ..messages.clocks import Reading
 from ..messages.jobs import Instant, Seconds
 from .given import check_forward
 
@@ -32,6 +33,8 @@ class ManualTime:
     def __init__(self, now: Instant | datetime = START) -> None:
         self.wall = now.timestamp() if isinstance(now, datetime) else now
         self.elapsed = 0.0
+        self.asleep = 0.0
+        self._count = f"manual {self.wall}"
         self._clocks: list[ManualClock] = []
 
     def clock(self) -> ManualClock:
@@ -56,6 +59,20 @@ class ManualTime:
         self.elapsed += seconds
         for clock in self._clocks:
             clock.make_due_calls()
+
+    @property
+    def reading(self) -> Reading:
+        """Wall time, and what tells a step of it from time that has passed."""
+        return Reading(self.wall, self._count, self.wall - self.elapsed - self.asleep)
+
+    def suspend(self, seconds: Seconds) -> None:
+        """Let the machine sleep: wall time goes on, and monotonic time does not.
+
+        Raises:
+            UsageError: it is less than no time.
+        """
+        self.asleep += check_forward(seconds, "what is slept through")
+        self.step(seconds)
 
     def step(self, seconds: Seconds) -> None:
         """Move wall time only, as an administrator does, and say so."""
@@ -92,6 +109,12 @@ class ManualClock:
 
     def monotonic(self) -> Seconds:
         return self._time.elapsed
+
+    def reading(self) -> Reading:
+        return self._time.reading
+
+    def notice(self) -> None:
+        pass
 
     def after(self, seconds: Seconds, call: Callable[[], object]) -> ManualCall:
         return self._add(self._monotonic, self._time.elapsed + seconds, call)

@@ -303,17 +303,6 @@ class JobPromises(StoreCase):
 
         assert (while_running, released) == (None, NOW + 5)
 
-    def test_the_newest_job_tells_when_it_was_queued(self, store: Store) -> None:
-        """Turn.newest: When the job that was added last was queued."""
-        self.needs("list")
-        with store.turn("b", NOW) as turn:
-            none = turn.newest()
-            turn.insert(new("a"))
-            turn.insert(new("b", queued_at=NOW - 7))
-            last = turn.newest()
-
-        assert (none, last) == (None, NOW - 7)
-
     def test_requeue_resets_the_attempts_and_keeps_id_and_claim_no(self, store: Store) -> None:
         """Turn.requeue: Any state to queued, attempts reset; id and `claim_no` stay."""
         self.needs("requeue")

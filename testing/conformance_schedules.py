@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..messages.clocks import Reading, Stepped
 from ..messages.schedules import SlotEntry
 from ..messages.slots import SlotRange
 from ..stores.base import BootLost, Store
@@ -268,17 +269,89 @@ class SchedulePromises(StoreCase):
 
         assert store.paused() == ("else",)
 
-    def test_the_clock_stepping_back_makes_due_what_was_queued_without_a_delay(self, store: Store) -> None:
-        """Turn.pull_forward: The clock stepped back: make due what was queued without a delay in what is now the
-        future."""
+    def test_after_a_step_ahead_seconds_are_waited_for_as_before_and_instants_as_they_are(self, store: Store) -> None:
+        """Turn.keep_time: A wait of so many seconds, and an expiry in so many, end when so many have passed; one until
+        an instant ends at that instant."""
+        self.check_waits_after(store, step=3600.0)
+
+    def test_after_a_step_back_seconds_are_waited_for_as_before_and_instants_as_they_are(self, store: Store) -> None:
+        """Turn.keep_time: A wait of so many seconds, and an expiry in so many, end when so many have passed; one until
+        an instant ends at that instant."""
+        self.check_waits_after(store, step=-3600.0)
+
+    def check_waits_after(self, store: Store, *, step: float) -> None:
+        """Whatever waits when the clock is stepped ends as it should."""
+        self.needs("forecast", "get")
+        self.keep_time(store, NOW)
+        put(
+            store, new("due"), new("delayed", run_at=NOW + 10, due_in=10.0), new("at", run_at=NOW + 10, due_in=None),
+            new("expiring", expires_at=NOW + 20, expires_in=20.0), new("over", expires_at=NOW + 20),
+        )  # fmt: skip
+
+        stepped = self.keep_time(store, NOW + 4, step=step)
+        again = self.keep_time(store, NOW + 5, step=step)
+
+        jobs = {job_id: store.get(job_id) for job_id in ("due", "delayed", "at", "expiring", "over")}
+        assert (stepped is not None and stepped.seconds, again) == (step, None)
+        assert {job_id: job.run_at for job_id, job in jobs.items() if job and job_id in ("delayed", "at")} == {
+            "delayed": NOW + 10 + step, "at": NOW + 10,
+        }  # fmt: skip
+        assert {job_id: job.expires_at for job_id, job in jobs.items() if job and job.expires_at} == {
+            "expiring": NOW + 20 + step, "over": NOW + 20,
+        }  # fmt: skip
+        assert jobs["due"] is not None
+        assert jobs["due"].run_at <= NOW + 4 + step
+
+    def test_where_readings_cannot_be_compared_nothing_lasts_longer_than_it_was_to_last(self, store: Store) -> None:
+        """Turn.keep_time: Where the reading cannot be compared, nothing lasts longer from now than it was to last in
+        all."""
+        self.needs("forecast", "get")
+        self.keep_time(store, NOW)
+        put(
+            store, new("due"), new("delayed", run_at=NOW + 10, due_in=10.0), new("at", run_at=NOW + 10, due_in=None),
+            new("expiring", expires_at=NOW + 20, expires_in=20.0),
+        )  # fmt: skip
+        back = NOW - 1e6
+
+        with store.turn("b", back) as turn:
+            unasked = turn.keep_time(Reading(back, None, 0.0), may_have_gone_back=False)
+            stepped = turn.keep_time(Reading(back, "another start", 5.0), may_have_gone_back=False)
+
+        jobs = [store.get(job_id) for job_id in ("due", "delayed", "at")]
+        expiring = store.get("expiring")
+        assert (unasked, stepped) == (None, Stepped(None, 3, 0))
+        assert [job and job.run_at for job in jobs] == [back, back + 10, NOW + 10]
+        assert expiring is not None
+        assert expiring.expires_at == back + 20
+
+    def test_schedules_that_are_accounted_for_in_the_future_count_from_now(self, store: Store) -> None:
+        """Turn.keep_time: Schedules that are accounted for in what is the future count from now, and slots that were
+        skipped there come yet; those that fired do not fire again."""
         self.needs("forecast")
-        put(store, new("a"), new("delayed", run_at=NOW + 10))
+        minute, reason = NOW - NOW % 60 + 60, "superseded by a later slot"
+        self.keep_time(store, NOW)
+        self.keep_time(store, NOW, step=3600.0)
+        with store.turn("b", NOW + 3600) as turn:
+            turn.declare([a_schedule()])
+            turn.skip("s", SlotRange(first=minute, last=minute + 49 * 60, count=50, reason=reason))
+            turn.fire(entry(minute + 50 * 60, "s-1"), new("s-1"))
+            turn.skip("s", SlotRange(first=minute + 51 * 60, last=minute + 51 * 60, count=1, reason="paused"))
+            before = turn.account("s", NOW + 3600, minute + 50 * 60)
 
-        with store.turn("b", NOW - 3600) as turn:
-            moved = turn.pull_forward()
+        stepped = self.keep_time(store, NOW + 90)
 
-        assert moved == 1
-        assert [job.id for job in take(store, NOW - 3600, begun=9)] == ["a"]
+        (schedule,) = store.schedules()
+        assert stepped == Stepped(-3600.0, 0, 1)
+        assert (schedule.accounted_to, schedule.last_slot) == (NOW + 90, None)
+        assert schedule.change_no > before
+        assert [(one.slot, one.last, one.count, one.outcome) for one in store.slots("s", NOW, NOW + 3600)] == [
+            (minute, minute + 60, 2, "skipped"), (minute + 50 * 60, minute + 50 * 60, 1, "fired"),
+        ]  # fmt: skip
+
+    def keep_time(self, store: Store, now: float, *, step: float = 0.0) -> Stepped | None:
+        """Have a turn keep time, `now` seconds by a count, and so much later or earlier by wall time."""
+        with store.turn("b", now + step) as turn:
+            return turn.keep_time(Reading(now + step, "one start", step), may_have_gone_back=False)
 
     # --- boots ----------------------------------------------------------------------------------------------
 

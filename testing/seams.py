@@ -16,6 +16,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 from ..environment import Mailbox
+from ..messages.clocks import Reading
 from ..messages.jobs import Instant, JobRecord, Seconds
 from ..replies import LoopReply, ThreadReply
 from .world import Process, Task, World
@@ -233,6 +234,12 @@ class VirtualClock:
 
     def monotonic(self) -> Seconds:
         return self._world.elapsed
+
+    def reading(self) -> Reading:
+        return self._world.reading
+
+    def notice(self) -> None:
+        pass
 
     def after(self, seconds: Seconds, call: Callable[[], object]) -> VirtualCall:
         timed = VirtualCall(self, call)

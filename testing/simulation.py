@@ -220,6 +220,12 @@ class Simulation:
         finally:
             self._strike(False)
 
+    def step_clock(self, seconds: Seconds, *, asleep: bool = False) -> None:
+        """Move wall time alone: somebody sets the clock, or (`asleep`) the machines sleep for so long."""
+        self._check_open()
+        self._stepped += abs(seconds)
+        self._around.step_clock(seconds, asleep=asleep)
+
     def settle(self, *, until: Callable[[], bool] | None = None, seconds: Seconds = SETTLE_SECONDS_MAX) -> None:
         """Without faults, let time pass until nothing that is due waits or runs, or until something else holds.
 
@@ -318,7 +324,7 @@ class Simulation:
     def _begin(self, member: _Member) -> None:
         member.process = process = Process(member.number, is_newer=member.number > len(self._members) - self._newer)
         member.strikes = Strikes(
-            self._world, process, self.faults, die=self._die, step_clock=self._step_clock,
+            self._world, process, self.faults, die=self._die, step_clock=self.step_clock,
             trouble=self._trouble, reached=self.reached, text=self._failpoints,
         )  # fmt: skip
         member.strikes.is_on = self._is_striking
@@ -384,7 +390,3 @@ class Simulation:
             with contextlib.suppress(sqlite3.Error):
                 store.close()
         member.stores.clear()
-
-    def _step_clock(self, seconds: Seconds) -> None:
-        self._stepped += abs(seconds)
-        self._around.step_clock(seconds)

@@ -114,9 +114,9 @@ class Surroundings:
         )
         return environment
 
-    def step_clock(self, seconds: Seconds) -> None:
+    def step_clock(self, seconds: Seconds, *, asleep: bool = False) -> None:
         """Move wall time alone, and tell every clock."""
-        self._world.step_clock(seconds)
+        self._world.step_clock(seconds, asleep=asleep)
         for clock in self._clocks:
             clock.jumped(seconds)
         self._clocks = [clock for clock in self._clocks if clock.is_going]

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UsageError
+from ..messages.clocks import Reading
 from ..messages.jobs import Instant, Seconds
 from .extras import missing
 
@@ -105,6 +106,9 @@ class World:
         self.chance = chance
         self.elapsed = 0.0
         self.offset = start
+        self.asleep = 0.0
+        # Names one start of the machine. With None in its place, a step cannot be told from a sleep.
+        self.count: str | None = "world"
         self.steps = 0
         self._tasks: dict[Task, None] = {}
         self._is_over = False
@@ -247,9 +251,15 @@ class World:
         self._order += 1
         heapq.heappush(self._wall, (instant, self._order, call))
 
-    def step_clock(self, seconds: Seconds) -> None:
-        """Move wall time alone."""
+    @property
+    def reading(self) -> Reading:
+        """Wall time, and what tells a step of it from time that has passed."""
+        return Reading(self.now, self.count, self.offset - self.asleep)
+
+    def step_clock(self, seconds: Seconds, *, asleep: bool = False) -> None:
+        """Move wall time alone: somebody sets it, or the machine sleeps."""
         self.offset += seconds
+        self.asleep += seconds if asleep else 0.0
 
     def _push(self, seconds: Seconds, what: Callable[[], object] | Task, token: int) -> None:
         self._order += 1

@@ -27,10 +27,6 @@ def recover(step: Step, told: tuple[Deed, ...]) -> None:
     if own is not None and own.turn != told:
         step.turn.untold.extend(own.turn)
         step.say("turn.recovered", told=list(own.turn))
-    newest = step.turn.newest()
-    if newest is not None and newest > step.turn.now:
-        # The clock was stepped back while nobody lived to hear of it.
-        step.turn.pull_forward()
     bury_dead(step)
     known = {step.desk.boot, *(boot.boot for boot in step.desk.others)}
     step.out.after.append(lambda: step.desk.presence.tidy(known))

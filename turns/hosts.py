@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any
 
 from ..errors import KeyTaken, StaleClaim, UnknownJob
-from ..messages.jobs import JobRecord, JobState
+from ..messages.clocks import STEP_SECONDS_MIN
+from ..messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.mail import Cancel, MarkDone, Pause, Paused, Queue, Requeue, RequeueDead, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from .step import PASSED_ON, Step, is_current, names_job
@@ -37,7 +38,8 @@ def _queue(asked: Sequence[tuple[Step, Queue]]) -> list[Stored]:
     if not asked:
         return []
     first = asked[0][0]
-    jobs = [job for _, body in asked for job in body.jobs]
+    now, mail_seconds_max = first.turn.now, first.desk.limits.reply_seconds_max
+    jobs = [_in_time(job, now, mail_seconds_max) for _, body in asked for job in body.jobs]
     unhandled = {name for name in dict.fromkeys(job.name for job in jobs) if not first.desk.is_handled(name)}
     inserted = iter(first.turn.insert_many(jobs))
     parts = [list(islice(inserted, len(body.jobs))) for _, body in asked]
@@ -52,10 +54,19 @@ def _queue(asked: Sequence[tuple[Step, Queue]]) -> list[Stored]:
     return parts
 
 
+def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:
+    """Its host has said by its clock when it is due. If that was stepped before the mail was read, seconds count."""
+    if -STEP_SECONDS_MIN <= now - job.queued_at <= mail_seconds_max:
+        return job
+    run_at = job.run_at if job.due_in is None else now + job.due_in
+    expires_at = job.expires_at if job.expires_in is None else now + job.expires_in
+    return job._replace(queued_at=now, run_at=run_at, expires_at=expires_at)
+
+
 def requeue(step: Step, body: Requeue) -> JobRecord:
     """Put a job at the back of the queue. An attempt that still runs loses its claim."""
     job = step.known(body.job_id)
-    moved = step.turn.requeue(job, body.run_at)
+    moved = step.turn.requeue(job, step.turn.now + body.delay)
     _revoke(step, job, "requeued")
     return moved
 
@@ -67,7 +78,7 @@ def requeue_dead(step: Step, body: RequeueDead) -> int:
         with contextlib.suppress(UnknownJob, KeyTaken):
             job = step.known(job_id)
             if job.state == JobState.DEAD:
-                step.turn.requeue(job, body.run_at)
+                step.turn.requeue(job, step.turn.now + body.delay)
                 count += 1
     return count
 

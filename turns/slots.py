@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import UnknownSchedule
 from ..intervals import ONCE, parse_at
+from ..messages.clocks import STEP_SECONDS_MIN
 from ..messages.jobs import Instant, JobState, NewJob
 from ..messages.mail import Declare, Forget, PauseSchedule, Retire, SchedulesChanged, Tick
 from ..messages.schedules import ScheduleRecord, SlotEntry
@@ -69,6 +70,11 @@ def tick(step: Step, body: Tick) -> None:
             step.say("slot.taken", schedule=known.id, slot=body.accounting.fires[0].slot, job_name=known.name)
         step.tell("scheduler", SchedulesChanged(records=(known,)))
         return
+    if body.accounting.accounted_to > step.turn.now + STEP_SECONDS_MIN:
+        # Thought in a future that the clock has come back from since. A change makes the scheduler think again.
+        change_no = step.turn.account(known.id, known.accounted_to, None)
+        step.out.ticked.append((known.id, known.accounted_to, change_no))
+        return
     for gone in body.accounting.skipped:
         _skip(step, known, gone, by=None)
     fired = [fire.slot for fire in body.accounting.fires if _fire(step, known, fire)]
@@ -92,7 +98,7 @@ def _fire(step: Step, schedule: ScheduleRecord, fire: Fire) -> bool:
     fields: dict[str, Any] = {"schedule": schedule.id, "slot": fire.slot, "job_name": schedule.name}
     step.collect()
     if step.turn.fire(entry, job) is None:
-        step.say("slot.taken", **fields)
+        step.say("slot.taken", **fields, job_id=job.id)
         return False
     event = "slot.caught_up" if fire.outcome == "caught_up" else "slot.fired"
     late = round(step.turn.now - fire.slot, 3)
@@ -114,6 +120,7 @@ def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
         schedule=schedule.id,
         slot=slot,
         solo=int(schedule.overlap == "queue_one"),
+        due_in=None,
     )
 
 
