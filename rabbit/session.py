@@ -71,6 +71,7 @@ class Session(Inbox):
         self._has_changed = False
         self._arrivals = self._pulses = 0
         self._news: list[tuple[str, dict[str, Any]]] = []
+        self._news_name = ""
         self.results_name: str | None = None
         self.ailing = Ailing(address, link, self._tell)
         self.chronicle = Chronicle()
@@ -315,7 +316,7 @@ class Session(Inbox):
         """Have again, once in a while, what somebody may have deleted, and nobody else would miss."""
         self._pulses += 1
         if self._pulses % MENDED_PULSES == 0:
-            foundation = topology.foundation() if self.leads else ()
+            foundation = topology.foundation() if self.leads else topology.hearing(self._news_name)
             names = sorted(self._declared - self.ailing.stopped.keys())[:MENDED_NAMES_MAX]
             self._link.setup([*foundation, *map(topology.job_queue, names)])
 
@@ -330,7 +331,8 @@ class Session(Inbox):
     def _prepare(self) -> None:
         """Have everything there, hear the leader or be it, and know what all others know."""
         session, number = self._session, next(self._tags)
-        news = topology.news_queue(f"{self._id}-{number}")
+        self._news_name = f"{self._id}-{number}"
+        news = topology.news_queue(self._news_name)
         self._await(self._link.setup([*topology.foundation(), news]))
         results = self._have_results()
         self.results_name = None if results is None else results.name

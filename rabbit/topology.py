@@ -85,6 +85,11 @@ def news_queue(session: str) -> QueueSpec:
     )
 
 
+def hearing(session: str) -> Sequence[Wanted]:
+    """What a runtime needs to hear the leader."""
+    return Exchange(name=NEWS, type="topic"), news_queue(session)
+
+
 def foundation() -> Sequence[Wanted]:
     """What every runtime needs, in an order in which it can be made."""
     wanted: list[Wanted] = [

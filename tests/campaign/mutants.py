@@ -371,6 +371,10 @@ MUTANTS = (
     Mutant(LEDGER, "who has missed the last that was told never learns it", "rabbit/ledger.py",
            '        self._broadcast({"is": "beat"})\n', "",
            test="tests/rabbit/test_ledger.py::test_a_runtime_that_has_missed_the_last_that_was_told_asks_for_it"),
+    Mutant(LEDGER, "a runtime stays deaf once the exchange of news was deleted", "rabbit/session.py",
+           "topology.foundation() if self.leads else topology.hearing(self._news_name)",
+           "topology.foundation() if self.leads else ()",
+           test="tests/rabbit/test_ledger.py::test_a_runtime_that_nothing_leads_to_any_more_hears_the_leader_again"),
     Mutant(LEDGER, "nothing is said of slots that are not remembered", "scheduler.py",
            "    if count:\n        slot, last", "    if False:\n        slot, last",
            test="tests/rabbit/test_schedules.py::"

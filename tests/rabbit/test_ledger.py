@@ -12,6 +12,7 @@ from lamplighter.messages.schedules import SlotEntry
 from lamplighter.rabbit import ledger, slots, strays, sums, topology
 from lamplighter.rabbit.ledger import SILENT_LOOKS_MAX
 from lamplighter.rabbit.link import PULSE_SECONDS, Message
+from lamplighter.rabbit.session import MENDED_PULSES
 from lamplighter.rabbit.store import RabbitStore
 from lamplighter.testing.conformance_kit import NOW, a_schedule, new
 
@@ -476,6 +477,19 @@ def test_a_runtime_that_has_missed_the_last_that_was_told_asks_for_it(world: Wor
     assert world.turn(other)
 
     assert (missed, other.paused()) == ((), ("work",))
+
+
+def test_a_runtime_that_nothing_leads_to_any_more_hears_the_leader_again(world: World) -> None:
+    """Somebody has deleted the exchange, and the leader has made it again: what was bound to it is not."""
+    leader, other = started(world), started(world)
+    world.server.exchanges[topology.NEWS].clear()
+    with leader.turn("b", NOW) as turn:
+        turn.pause("work", paused=True)
+
+    world.let_pass((MENDED_PULSES + 2) * PULSE_SECONDS)
+    assert world.turn(other)
+
+    assert other.paused() == ("work",)
 
 
 # --- the ledger is deleted ----------------------------------------------------------------------------------
