@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
 from .codec import encode
-from .errors import NotSupported, UsageError
+from .errors import NotSupported, UsageError, shown
+from .intervals import INSTANT_MAX, INSTANT_MIN
 from .limits import NAME_CHARACTERS_MAX, Limits
-from .messages.jobs import Instant, JobSpec, NewJob, Seconds
+from .messages.jobs import SECONDS_MAX, Instant, JobSpec, NewJob, Seconds
 from .messages.outcomes import Backoff
 
 PRIORITY_MAX = 1_000_000
 """Priorities lie between minus and plus this."""
-
-SECONDS_MAX = 100 * 365 * 86400.0
-"""No duration may be longer: a century."""
 
 SPEC_OPTIONS = tuple(field.name for field in fields(JobSpec) if field.name not in ("name", "data"))
 """What a job may be queued with besides, by keyword."""
@@ -89,8 +86,11 @@ def check_seconds(value: Any, what: str, *, least: float = 0.0) -> Seconds:
     """A duration as seconds: a finite number or a timedelta."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if not number or not math.isfinite(seconds) or not least <= seconds <= SECONDS_MAX:
-        raise UsageError(f"expected {what} to be a number of seconds or a timedelta, {least:g} or more, got: {value!r}")
+    if not number or not least <= seconds <= SECONDS_MAX:
+        raise UsageError(
+            f"expected {what} to be a number of seconds or a timedelta, {least:g} or more and at most a century, "
+            f"got: {shown(value)}"
+        )
     return float(seconds)
 
 
@@ -101,10 +101,18 @@ def check_instant(value: Any, what: str) -> Instant:
     return value.timestamp()
 
 
+def check_moment(value: Any, what: str) -> Instant:
+    """An aware date-time that a job can have as an instant: the calendar has it in every zone."""
+    instant = check_instant(value, what)
+    if not INSTANT_MIN <= instant <= INSTANT_MAX:
+        raise UsageError(f"expected {what} to be a date-time between the years 2 and 9998, got: {value!r}")
+    return instant
+
+
 def check_whole(value: Any, what: str, *, least: int, most: int) -> int:
     """A whole number within limits."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise UsageError(f"expected {what} to be a whole number from {least} to {most}, got: {value!r}")
+        raise UsageError(f"expected {what} to be a whole number from {least} to {most}, got: {shown(value)}")
     return value
 
 
@@ -181,11 +189,11 @@ class JobChecks:
         if spec.delay is not None and spec.at is not None:
             raise UsageError("expected delay or at, got both")
         now = self._now
-        run_at, due_in = _until(now, spec.delay, "delay") if spec.at is None else (check_instant(spec.at, "at"), None)
+        run_at, due_in = _until(now, spec.delay, "delay") if spec.at is None else (check_moment(spec.at, "at"), None)
         expires_at: Instant | None
         expires_at, expires_in = None, None
         if isinstance(spec.expires, datetime):
-            expires_at = check_instant(spec.expires, "expires")
+            expires_at = check_moment(spec.expires, "expires")
         elif spec.expires is not None:
             expires_at, expires_in = _until(now, spec.expires, "expires")
         if spec.unique is not None and "unique" in self._cannot:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .messages.jobs import SECONDS_MAX
+
 
 class LamplighterError(Exception):
     """The base of every error that this library raises."""
@@ -123,6 +125,18 @@ def check_snooze(seconds: Any) -> float:
     Raises:
         UsageError: that is no time.
     """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
-        raise UsageError(f"expected Snooze(seconds) to be a number of seconds, 0 or more, got: {seconds!r}")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= SECONDS_MAX:
+        raise UsageError(
+            "expected Snooze(seconds) to be a number of seconds, 0 or more and at most a century, "
+            f"got: {shown(seconds)}"
+        )
     return float(seconds)
+
+
+def shown(value: object) -> str:
+    """A value that is no good, as an error tells it."""
+    try:
+        return repr(value)[:100]
+    except ValueError:
+        # Python does not write an int of thousands of digits.
+        return f"an {type(value).__name__} of too many digits"

@@ -14,6 +14,9 @@ Seconds = float
 Instant = float
 """An instant in seconds since the Unix epoch (UTC)."""
 
+SECONDS_MAX: Seconds = 100 * 365 * 86400.0
+"""No duration may be longer: a century."""
+
 
 class JobState(StrEnum):
     """The five states of a job. Due-ness and parking are comparisons, not states."""

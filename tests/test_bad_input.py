@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from lamplighter import (
@@ -48,6 +48,15 @@ OPTIONS = [
     ({"delay": "1"}, "delay"),
     ({"delay": True}, "delay"),
     ({"delay": timedelta(seconds=-1)}, "delay"),
+    ({"delay": float("inf")}, "delay"),
+    ({"delay": 1e300}, "delay.* at most a century"),
+    ({"delay": 10**400}, "delay.* at most a century"),
+    ({"delay": timedelta.max}, "delay.* at most a century"),
+    ({"at": datetime.max.replace(tzinfo=UTC)}, "at to be a date-time between the years 2 and 9998"),
+    ({"at": datetime.max.replace(tzinfo=timezone(-timedelta(hours=12)))}, "between the years 2 and 9998"),
+    ({"at": datetime.min.replace(tzinfo=timezone(timedelta(hours=12)))}, "between the years 2 and 9998"),
+    ({"expires": 1e300}, "expires.* at most a century"),
+    ({"expires": datetime.max.replace(tzinfo=UTC)}, "expires to be a date-time between the years 2 and 9998"),
     ({"at": datetime(2030, 1, 1)}, "time zone"),
     ({"at": 1.0}, "at"),
     ({"at": "2030-01-01"}, "at"),
@@ -172,6 +181,12 @@ def test_data_that_json_cannot_carry_is_refused(rt, data, says):
 def test_an_option_of_queue_that_cannot_be_is_refused(rt, options, says):
     with pytest.raises(UsageError, match=says):
         rt.jobs.queue("mail", **options)
+
+
+@pytest.mark.parametrize("option", ["delay", "expires", "priority", "timeout"])
+def test_a_number_that_python_does_not_even_write_is_refused(rt, option):
+    with pytest.raises(UsageError, match="got: an int of too many digits"):
+        rt.jobs.queue("mail", **{option: 10**5000})
 
 
 @pytest.mark.parametrize("options", HANDLER_OPTIONS, ids=ids(HANDLER_OPTIONS))

@@ -371,10 +371,23 @@ def test_snooze_runs_the_job_again_and_uses_no_attempt(runtime, recorder):
     assert rt.jobs.attempts(job) == []
 
 
-@pytest.mark.parametrize("seconds", [-1, "1", None, True, float("nan")])
+@pytest.mark.parametrize("seconds", [-1, "1", None, True, float("nan"), float("inf"), 1e300, 10**400])
 def test_a_snooze_that_cannot_be_is_refused(seconds):
     with pytest.raises(UsageError, match="Snooze"):
         Snooze(seconds)
+
+
+def test_a_handler_that_snoozes_for_ever_fails_and_is_told_why(runtime):
+    rt = runtime()
+
+    def work(job):
+        raise Snooze(1e300)
+
+    rt.jobs.add_handler("work", work, max_attempts=2, backoff=[0])
+    dead = ending(rt, "work")
+
+    assert (dead.state, dead.attempt) == ("dead", 2)
+    assert "expected Snooze(seconds) to be a number of seconds, 0 or more and at most a century" in dead.error
 
 
 def test_discard_kills_the_job_at_once_with_its_reason(runtime):
