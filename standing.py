@@ -56,10 +56,7 @@ class Standing:
         give_up_at = clock.monotonic() + seconds_max
         while True:
             try:
-                with self._store.turn(self.boot, clock.now()) as turn:
-                    others = turn.boots()
-                    turn.register(self.record(names, clock.now()))
-                break
+                others, news = self._enroll(self.record(names, clock.now()))
             except StoreUnavailable as error:
                 for ailment in self._store.ailments():
                     if ailment.status == "red":
@@ -68,9 +65,16 @@ class Standing:
                 if clock.monotonic() > give_up_at:
                     raise
                 self._environment.event().wait(RETRY_SECONDS)
-        # The others must learn that they are no longer alone on the file.
-        self._hint(others)
-        return turn.news
+            else:
+                # The others must learn that they are no longer alone on the file.
+                self._hint(others)
+                return news
+
+    def _enroll(self, record: BootRecord) -> tuple[Sequence[BootRecord], list[tuple[str, dict[str, Any]]]]:
+        with self._store.turn(self.boot, record.started_at) as turn:
+            others = turn.boots()
+            turn.register(record)
+        return others, turn.news
 
     def unregister(self, told: tuple[Deed, ...], now: Instant) -> None:
         """Let the others forget this boot.

@@ -250,6 +250,33 @@ def test_a_store_that_goes_back_is_said_and_its_claims_of_then_run_again(runtime
     assert rt.jobs.list(state="running") == []
 
 
+def test_an_attempt_from_before_a_store_went_back_ends_no_claim_of_the_same_number(runtime, recorder, tmp_path):
+    path = tmp_path / "jobs.db"
+    rt = runtime()
+    go, runs = threading.Event(), []
+
+    def work(job):
+        runs.append(job.record.boot)
+        if len(runs) == 1:
+            go.wait(15)
+            return "old"
+        return "new"
+
+    with closing(sqlite3.connect(path)) as db, closing(sqlite3.connect(":memory:")) as copy:
+        rt.jobs.queue("work", id="held")
+        db.backup(copy)
+        rt.jobs.add_handler("work", work, concurrency=2)
+        recorder.wait_for("job.started", job_id="held")
+        copy.backup(db)
+    recorder.wait_for("job.waiting", job_id="held", claim_no=1)
+    go.set()
+
+    done = rt.jobs.join("held", timeout=15)
+
+    assert (done.result, done.record.claim_no, len(set(runs))) == ("new", 1, 2)
+    assert recorder.wait_for("job.fenced", job_id="held")["outcome"] == "succeeded"
+
+
 def test_the_schedules_that_a_host_has_declared_are_in_an_older_copy_of_its_store_too(runtime, recorder, tmp_path):
     path = tmp_path / "jobs.db"
     rt = runtime()
