@@ -235,6 +235,16 @@ MUTANTS = (
            "        step.out.transitions.extend(step.turn.transitions[len(step.out.transitions) :])"),
     Mutant(LOG, "what a dead broker had not told is not told", "turns/boots.py",
            "    if own is not None and own.turn != told:", "    if False and own is not None:"),
+    Mutant(LOG, "the audit forgets a slot that fired after eight others", "history/slots.py",
+           "FIRED_KEPT_MAX = 512", "FIRED_KEPT_MAX = 8",
+           test="tests/history/test_audit.py::"
+                "test_two_jobs_of_one_slot_are_found_though_five_hundred_slots_lie_between_their_lines"),
+    Mutant(LOG, "ranges of revisions that touch are not joined", "history/revisions.py",
+           "        if joins_left and joins_right:", "        if False:",
+           (("history/revisions.py", "        elif joins_left:", "        elif False:"),
+            ("history/revisions.py", "        elif joins_right:", "        elif False:")),
+           test="tests/history/test_lines.py::"
+                "test_revisions_that_come_in_any_order_weigh_as_much_as_they_have_gaps"),
     Mutant(LOG, "what a dead boot had not told is not told", "turns/boots.py",
            "told=list(dead.turn))", "told=[])"),
     Mutant(LOG, "a turn counts as told before it is", "actors/broker.py",

@@ -365,6 +365,16 @@ def test_two_jobs_of_one_slot_are_found():
     assert kinds(audited(story.lines)) == ["fired twice"]
 
 
+def test_two_jobs_of_one_slot_are_found_though_five_hundred_slots_lie_between_their_lines():
+    story = added()
+    for number in range(500):
+        slot = 1010.0 + 10 * number
+        story.move("job.queued", None, 0, 0, f"s-{slot:.0f}", schedule="s", slot=slot)
+    story.move("job.queued", None, 0, 0, "other", schedule="s", slot=1010.0)
+
+    assert kinds(audited(story.lines)) == ["fired twice"]
+
+
 def added(when: str = "@every 10s", timezone: str = "UTC") -> Story:
     return Story().said("schedule.added", schedule="s", job_name="n", when=when, timezone=timezone, durable=False)
 

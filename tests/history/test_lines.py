@@ -149,6 +149,20 @@ def test_revisions_are_a_set_that_knows_its_gaps(numbers):
     assert revisions.has_gap(3, 9) == bool(set(range(3, 10)) - model)
 
 
+@given(st.permutations(range(1, 41)), st.integers(0, 40))
+def test_revisions_that_come_in_any_order_weigh_as_much_as_they_have_gaps(numbers, told):
+    # A log of millions of lines is audited in the room of its gaps.
+    revisions, model = Revisions(), sorted(numbers[:told])
+    for number in numbers[:told]:
+        revisions.add(number)
+    runs = sum(number - 1 not in model for number in model)
+
+    assert revisions.pieces == runs
+    for first, last in list(revisions.gaps(1, 40)):
+        revisions.fill(first, last)
+    assert revisions.pieces == 1
+
+
 @pytest.mark.parametrize("chunk", [64, 1000, 1 << 20])
 def test_a_search_between_two_instants_misses_nothing_that_lies_between_them(tmp_path, monkeypatch, chunk):
     monkeypatch.setattr("lamplighter.history.search.CHUNK_BYTES", chunk)
