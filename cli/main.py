@@ -47,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(getattr(given, "verdict", UNREAD))
+    except OSError as error:
+        print(f"lamplighter: expected files that can be read and written, got: {visible(str(error))}", file=sys.stderr)
+        return USAGE_ERROR
     except KeyboardInterrupt:
         return 130
     return code

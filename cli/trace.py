@@ -12,11 +12,15 @@ from ..history.biography import biography
 from ..history.blocks import processes_here
 from ..history.findings import many
 from ..history.instant import SAMPLES_MAX, Held, Snapshot, snapshot
+from ..history.instants import LATEST
 from ..history.lines import check_readable, is_loud
 from ..history.telling import Entry, clock, span
 from ..history.traces import trace_actor, trace_root, trace_schedule
 from .logs import add_logs, log_paths
 from .page import Page
+
+EARLIEST = -62_135_596_800.0
+"""The beginning of the year 1."""
 
 UNTOLD = "no boot in them logs at debug: a job that waits or runs is not told of until it ends or fails"
 """Why a job may be missing from a log in which nothing is."""
@@ -100,9 +104,15 @@ def _line(entry: Entry) -> dict[str, Any]:
 
 def _instant(text: str) -> float:
     try:
-        return float(text)
+        at = float(text)
     except ValueError:
-        pass
+        at = _of_iso(text)
+    if not EARLIEST <= at < LATEST:
+        raise UsageError(f"expected --at between the years 1 and 9999, got: {text!r}")
+    return at
+
+
+def _of_iso(text: str) -> float:
     try:
         at = datetime.fromisoformat(text)
     except ValueError as error:

@@ -218,15 +218,15 @@ def _moment_of(body: bytes) -> Moment:
     """A line that a glance has fitted; a field whose value is of the wrong kind is left out."""
     try:
         return _moment.decode(body)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         said = {key: value for key, value in typed(event_in(body) or {}).items() if value is not None}
-        return msgspec.convert(said, Moment)
+        return msgspec.convert({"event": "", "boot": "", "seq": 0, **said}, Moment)
 
 
 def _times_of(body: bytes) -> list[float]:
     try:
         return _times.decode(body).times
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return []
 
 

@@ -13,7 +13,7 @@ Said = dict[str, Any]
 KINDS: dict[str, Any] = {
     **dict.fromkeys(
         (
-            "event", "boot", "actor", "corr", "child", "job_id", "job_name", "from", "to", "outcome", "state",
+            "event", "boot", "actor", "corr", "child", "job_id", "job_name", "from", "to", "outcome", "state", "reason",
             "schedule", "when", "timezone", "dst_gap", "dst_fold", "dead_boot", "store", "store_id", "host",
             "message_corr", "handler",
         ),

@@ -21,7 +21,7 @@ def trace_schedule(paths: Sequence[str], schedule: str, *, processes: int = 1) -
     lines = in_order(
         [said for said in find(paths, needles_of(schedule), processes=processes) if _is_of(said, schedule)]
     )
-    ends = {said["job_id"]: said for said in lines if said.get("event") in ENDS}
+    ends = {said.get("job_id"): said for said in lines if said.get("event") in ENDS}
     fired = {said.get("job_id") for said in lines if said.get("event") in ("slot.fired", "slot.caught_up")}
     entries = []
     for said in lines:
@@ -30,8 +30,8 @@ def trace_schedule(paths: Sequence[str], schedule: str, *, processes: int = 1) -
             entries.append(_with_end(entry_of(said), ends.get(said.get("job_id"))))
         elif "slot" in said and said.get("job_id") not in fired and event in ("job.queued", *ENDS):
             # The slot's own line stands at debug: at info, the end of its job is the first that is heard of it.
-            fired.add(said["job_id"])
-            entries.append(_slot_by_job(said, ends.get(said["job_id"])))
+            fired.add(said.get("job_id"))
+            entries.append(_slot_by_job(said, ends.get(said.get("job_id"))))
     return entries
 
 
@@ -82,7 +82,7 @@ def _is_of(said: Said, schedule: str) -> bool:
 
 
 def _with_end(entry: Entry, end: Said | None) -> Entry:
-    if end is None or entry.said.get("event") not in ("slot.fired", "slot.caught_up"):
+    if end is None or "job_id" not in end or entry.said.get("event") not in ("slot.fired", "slot.caught_up"):
         return entry
     return Entry(at=entry.at, who=entry.who, says=f"{entry.says}; {_end(end)}", tone=entry.tone, said=entry.said)
 
@@ -90,7 +90,7 @@ def _with_end(entry: Entry, end: Said | None) -> Entry:
 def _slot_by_job(said: Said, end: Said | None) -> Entry:
     entry = entry_of(said)
     became = _end(end) if end is not None else "it has not ended"
-    says = f"slot {clock(said['slot'])} fired as job {said['job_id']}; {became}"
+    says = f"slot {clock(said['slot'])} fired as job {said.get('job_id')}; {became}"
     return Entry(at=entry.at, who=entry.who, says=says, tone="good" if end is not None else "plain", said=said)
 
 

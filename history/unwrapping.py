@@ -64,9 +64,13 @@ def is_like_ours(raw: bytes) -> bool:
 
 def object_at(raw: bytes, start: int) -> Said | None:
     """The JSON object that begins at an offset and ends with the last brace."""
+    text = raw[start : raw.rfind(b"}") + 1]
     try:
-        found = _any.decode(raw[start : raw.rfind(b"}") + 1])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        found = _any.decode(text)
+    except UnicodeDecodeError:
+        # Bytes that are no text stand in some value; the rest of the line is as good as any.
+        return object_at(text.decode(errors="replace").encode(), 0)
+    except (msgspec.MsgspecError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

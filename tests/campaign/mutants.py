@@ -225,6 +225,9 @@ MUTANTS = (
     Mutant(LOG, "at info nothing seems to be unfinished", "history/fold.py",
            "        return self.is_loud or self.stored_unfinished is not None", "        return True",
            test="tests/history/test_waiting.py::test_a_job_that_waits_or_runs_at_info_is_not_said_not_to_be"),
+    Mutant(LOG, "a value of the wrong kind is reckoned with", "history/fields.py",
+           "if name not in KINDS or _fits(name, value)", "if True",
+           test="tests/history/test_hostile.py::test_no_wrong_value_in_a_field_makes_the_command_fail"),
     Mutant(LOG, "lines are told before the commit", "actors/broker.py",
            "                self._work(step, batch)\n",
            "                self._work(step, batch)\n"
