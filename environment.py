@@ -233,9 +233,12 @@ def visit(url: str) -> Visit:
 
 def _link_to(address: Address) -> Link:
     from .rabbit.pika_link import PikaLink
+    from .rabbit.prefixed import PrefixedLink
+    from .rabbit.topology import PREFIX
 
     name = f"lamplighter {socket.gethostname()} {os.getpid()}"
-    return PikaLink(address, spawn=spawn, event=threading.Event, chance=random.SystemRandom(), name=name)
+    link = PikaLink(address, spawn=spawn, event=threading.Event, chance=random.SystemRandom(), name=name)
+    return link if address.prefix == PREFIX else PrefixedLink(link, address.prefix)
 
 
 def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ..errors import UsageError
 from ..stores.base import SERVER_SCHEMES
+from .topology import PREFIX
 
 PORT, TLS_PORT = 5672, 5671
 EXPECTED = '"amqp://user:password@host:5672/vhost", or amqps:// with ?cafile=...&certfile=...&keyfile=...'
-OPTIONS = ("cafile", "certfile", "keyfile", "heartbeat", "results", "wait")
+OPTIONS = ("cafile", "certfile", "keyfile", "heartbeat", "results", "wait", "prefix")
 YES, NO = ("yes", "true", "1"), ("no", "false", "0")
+PREFIX_CHARACTERS_MAX = 30
+PREFIXES = re.compile(f"[A-Za-z0-9_-]{{1,{PREFIX_CHARACTERS_MAX}}}")
 HEARTBEAT_SECONDS = 30
 """A peer that says nothing for twice as long is taken for dead. A handler that keeps the GIL for longer is, too."""
 
@@ -29,6 +33,7 @@ class Address:
         heartbeat: seconds, see `HEARTBEAT_SECONDS`; 0 for none.
         results: whether the end of each job is told to the runtime that queued it, so that it can be joined there.
         wait: seconds; how long a start waits for a server that does not answer yet.
+        prefix: what the names of all queues and exchanges begin with, so that applications can share a virtual host.
     """
 
     hosts: tuple[tuple[str, int], ...]
@@ -39,10 +44,13 @@ class Address:
     heartbeat: int = HEARTBEAT_SECONDS
     results: bool = True
     wait: int = 0
+    prefix: str = PREFIX
 
     def __str__(self) -> str:
         scheme = "amqp" if self.tls is None else "amqps"
-        return f"{scheme}://{','.join(f'{host}:{port}' for host, port in self.hosts)}/{self.vhost.lstrip('/')}"
+        hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
+        prefix = "" if self.prefix == PREFIX else f"?prefix={self.prefix}"
+        return f"{scheme}://{hosts}/{self.vhost.lstrip('/')}{prefix}"
 
 
 def parse_address(url: str) -> Address:
@@ -51,16 +59,12 @@ def parse_address(url: str) -> Address:
     Raises:
         UsageError: it cannot be read; the message does not show it, for it may hold a password.
     """
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = sorted(options.keys() - set(OPTIONS))
-    if parts.scheme not in SERVER_SCHEMES or parts.fragment or unknown:
-        what = f" with the unknown options {', '.join(unknown)}" if unknown else ""
-        raise UsageError(f"expected the address of a RabbitMQ, {EXPECTED}; got another URL{what}")
+    parts = _parts(url)
     secret, _, places = parts.netloc.rpartition("@")
     user, _, password = secret.partition(":")
     is_tls = parts.scheme == "amqps"
     hosts = tuple(_host(place, TLS_PORT if is_tls else PORT) for place in (places or "localhost").split(","))
+    options = _options(parts.query)
     path = unquote(parts.path[1:])
     return Address(
         hosts=hosts,
@@ -71,7 +75,46 @@ def parse_address(url: str) -> Address:
         heartbeat=_whole(options, "heartbeat", HEARTBEAT_SECONDS),
         results=_yes_or_no(options, "results"),
         wait=_whole(options, "wait", 0),
+        prefix=_prefix(options),
     )
+
+
+def _parts(url: str) -> SplitResult:
+    """What a URL consists of. Nothing of one that makes no sense is shown."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise UsageError(f"expected the address of a RabbitMQ, {EXPECTED}; got a URL that makes no sense") from None
+    if parts.scheme not in SERVER_SCHEMES:
+        raise UsageError(f"expected the address of a RabbitMQ, {EXPECTED}; got another URL")
+    if parts.fragment or "@" in parts.path + parts.query:
+        # What stands there then may be half a password.
+        raise UsageError(
+            f"expected the address of a RabbitMQ, {EXPECTED}; got one in which a character must be escaped: in a user, "
+            "a password or a virtual host write @ as %40, / as %2F, ? as %3F, # as %23 and : as %3A"
+        )
+    return parts
+
+
+def _options(query: str) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    unknown = sorted(options.keys() - set(OPTIONS))
+    if unknown:
+        # Anything but a plain word may be half a password.
+        shown = [name for name in unknown if name.isascii() and name.isalpha() and name.islower()]
+        got = f"the unknown options {', '.join(shown)}" if shown == unknown else "others"
+        raise UsageError(f"expected the options of a RabbitMQ's address, {', '.join(OPTIONS)}; got {got}")
+    return options
+
+
+def _prefix(options: dict[str, str]) -> str:
+    prefix = options.get("prefix", PREFIX)
+    if not PREFIXES.fullmatch(prefix):
+        raise UsageError(
+            f"expected prefix= to be 1 to {PREFIX_CHARACTERS_MAX} letters, digits, - or _, which all names on the "
+            f"server begin with, got: {prefix!r}"
+        )
+    return prefix
 
 
 def _host(place: str, port: int) -> tuple[str, int]:

@@ -24,7 +24,7 @@ from .inbox import Inbox, Seams
 from .ledger import PREFETCH as LEDGER_PREFETCH
 from .ledger import Ledger, Listener, message
 from .link import NOT_FOUND, Arrival, Link, LinkLost, QueueSpec, Refused
-from .memory import Endings
+from .memory import Remembered
 from .records import Record, Unreadable
 from .silence import CONFIRMING, DECLARING, HEARING, READING, Silence
 from .strays import Stray
@@ -82,7 +82,7 @@ class Session(Inbox):
         self._listener = Listener(self.chronicle, self._told, self._pass_over)
         self.declared: dict[str, ScheduleRecord] = {}
         self.deliveries = Deliveries(link, seams.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir)
-        self.endings = Endings()
+        self.memory = Remembered()
 
     @property
     def runtime_id(self) -> str:
@@ -207,7 +207,7 @@ class Session(Inbox):
             self.deliveries.strays.append(Stray(arrival, self.results_name or "", None, error))
         else:
             self._link.settle(arrival.session, (arrival.tag,))
-            self.endings.put(ended)
+            self.memory.end(ended)
         self._has_changed = True
 
     def _lead(self, arrival: Arrival) -> None:

@@ -14,17 +14,15 @@ from ..checks import not_supported
 from ..errors import StoreUnavailable
 from ..failpoints import Failpoints
 from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob, Seconds
-from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..slots import SLOT_SECONDS_KEPT_MIN
 from ..stores.base import Ailment, BootRecord, CommitUnknown
 from . import topology
 from .dead import Dead, Found
-from .deliveries import Copy, Delivery
+from .deliveries import Delivery
 from .inbox import Seams
 from .ledger import message
 from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, Message, Refused, Sent
-from .memory import Newest
 from .records import Record
 from .session import ANSWER_SECONDS_MAX, Session
 from .strays import Stray, put_aside
@@ -80,9 +78,6 @@ class RabbitStore(Session):
         # What turns read and change.
         self.dead = Dead(self._browse, self._put_aside)
         self.own_boots: dict[str, BootRecord] = {}
-        self.settled: Newest[Copy, bool] = Newest()
-        self.kept: Newest[Copy, tuple[JobRecord, Outcome, Verdict]] = Newest()
-        self.queued: Newest[str, JobRecord] = Newest()
         self.duplicates = 0
 
     def next_no(self) -> int:
@@ -222,7 +217,7 @@ class RabbitStore(Session):
 
     def known(self, job_id: str) -> JobRecord | None:
         held = self.deliveries.held.newest(job_id)
-        return held.job if held is not None else self.endings.get(job_id) or self.queued.get(job_id)
+        return held.job if held is not None else self.memory.job(job_id)
 
     def get(self, job_id: str) -> JobRecord | None:
         raise not_supported("get")

@@ -22,6 +22,7 @@ from .claims import ClaimTurn
 from .dead import Found
 from .deliveries import Delivery, Held
 from .link import Message
+from .memory import FORGOTTEN
 from .records import Record
 from .slots import SlotTurn
 from .steps import move
@@ -138,7 +139,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         store, job = self._store, delivery.job
         rest = wire.rest_of(delivery.arrival.headers)
         twin = store.deliveries.held.newest(job.id)
-        if delivery.copy in store.settled:
+        if delivery.copy in store.memory.settled:
             self._drop_copy(delivery, "it has ended here")
             return False
         if twin is not None and twin.delivery.copy == delivery.copy:
@@ -147,13 +148,13 @@ class RabbitTurn(ClaimTurn, SlotTurn):
                 return False
             self._bind(twin, delivery)
             return False
-        kept = store.kept.get(delivery.copy)
+        kept = store.memory.kept.get(delivery.copy)
         if kept is not None:
             claimed, outcome, verdict = kept
             held = Held(delivery, claimed)
             self.news.append(("claim.kept", {"job_id": job.id, "job_name": job.name, "claim_no": claimed.claim_no}))
             self._settle_held(held, outcome, verdict)
-            self.ops.done.append(lambda: store.kept.pop(delivery.copy))
+            self.ops.done.append(lambda: store.memory.kept.pop(delivery.copy))
             return False
         if rest > 0.0:
             self._publish(job, rest, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body))
@@ -186,10 +187,12 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             raise not_supported("overlap")
         store = self._store
         store.ailing.check(job.name)
-        known = store.queued.get(job.id)
+        known = store.memory.queued.get(job.id)
         if known is not None:
-            return known, False
-        record = born(job, 0, first_mark(job, 1))
+            return (known if known.data != FORGOTTEN else known._replace(data=job.data)), False
+        record = store.memory.doubtful.get(job.id)
+        if record is None or (record.name, record.data) != (job.name, job.data):
+            record = born(job, 0, first_mark(job, 1))
         self._publish(record, job.run_at - self.now, store.results_name)
         self._remember(record)
         self.transitions.append(Transition("job.queued", record, None, 1, {}))
@@ -199,14 +202,17 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         return [self.insert(job) for job in jobs]
 
     def _remember(self, record: JobRecord) -> None:
-        queued = self._store.queued
+        queued, doubtful = self._store.memory.queued, self._store.memory.doubtful
         before = queued.get(record.id)
-        queued.put(record.id, record)
+        queued.put(record)
 
         def undo() -> None:
-            queued.pop(record.id) if before is None else queued.put(record.id, before)
+            queued.pop(record.id) if before is None else queued.put(before)
+            if record.claim_no == 0:
+                # It may have been published all the same: who asks again means the same job.
+                doubtful.put(record.id, record)
 
-        self._change(undo, lambda: queued.put(record.id, record))
+        self._change(undo, lambda: queued.put(record))
 
     def job(self, job_id: str) -> JobRecord | None:
         held = self._store.deliveries.held.newest(job_id)
@@ -251,7 +257,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             return None
         if held.is_lost:
             if outcome.kind is not OutcomeKind.INTERRUPTED:
-                self._store.kept.put(held.delivery.copy, (held.job, outcome, verdict))
+                self._store.memory.kept.put(held.delivery.copy, (held.job, outcome, verdict))
             return None
         self._unmark(held)
         return self._settle_held(held, outcome, verdict)
@@ -285,7 +291,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         if is_dead:
             self.ops.messages.append(Message("", DEAD, body, message_id=label, lives=DEAD_SECONDS_KEPT))
         if reply_to == self._store.results_name:
-            self.ops.done.append(lambda: self._store.endings.put(step.job))
+            self.ops.done.append(lambda: self._store.memory.end(step.job))
         self._record(step, delivery)
 
     def _record_wait(self, step: Transition, delivery: Delivery, delay: Seconds) -> None:
@@ -297,7 +303,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         store = self._store
         self.transitions.append(step)
         self.ops.settled.append(delivery)
-        self.ops.done.append(lambda: store.settled.put(delivery.copy, True))
+        self.ops.done.append(lambda: store.memory.settled.put(delivery.copy, True))
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         held = self._let_go(claimed)
@@ -340,7 +346,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         before, changes = job if held is None else held.job, requeued(run_at, self.now)
         step = move(before, "job.requeued", self.now, {"run_at": run_at}, **changes)
         if held is None:
-            self._store.endings.pop(job.id)
+            self._store.memory.endings.pop(job.id)
             self._publish(step.job, run_at - self.now, self._store.results_name)
             self._remember(step.job)
             self.ops.done.insert(0, self._dead[job.id].take)

@@ -59,6 +59,17 @@ def test_results_are_wanted_or_not_however_that_is_written(text: str, wanted: bo
         (f"amqps://u:{SECRET}@host/?keyfile=" + __file__, "certfile="),
         (f"amqps://u:{SECRET}@host/?cafile=" + __file__, "PEM files"),
         (f"ampq://u:{SECRET}@host/", "expected a store"),
+        (f"amqp://u:{SECRET}?x@host/vhost", "must be escaped"),
+        (f"amqp://u:x?{SECRET}@host/vhost", "must be escaped"),
+        (f"amqp://u:x?y=1&{SECRET}@host/vhost", "must be escaped"),
+        (f"amqp://u:12/{SECRET}@host/vhost", "must be escaped"),
+        (f"amqp://u:{SECRET}#x@host/vhost", "must be escaped"),
+        (f"amqp://u:x#{SECRET}@host/vhost", "must be escaped"),
+        (f"amqp://u:x@y/{SECRET}@host/vhost", "must be escaped"),
+        (f"amqp://u:{SECRET}[x@host/vhost", "makes no sense"),
+        (f"amqp://u:{SECRET}\u2100@host/vhost", "makes no sense"),
+        (f"amqp://host/?{SECRET}1=2", "got others"),
+        (f"amqp://u:{SECRET}@host/?prefix=a.b", "expected prefix="),
     ],
 )
 def test_an_address_that_makes_no_sense_is_refused_without_being_shown(url: str, says: str) -> None:

@@ -106,6 +106,36 @@ def test_a_permission_that_is_lost_turns_the_health_red_with_its_reason_and_back
     assert one.jobs.join(one.jobs.queue("work", 2), timeout=JOIN_SECONDS).result == 2
 
 
+def test_two_applications_share_a_virtual_host_by_prefixes_and_neither_may_touch_the_other(
+    user: User, runtime: Callable[..., Runtime]
+) -> None:
+    user.may(r"^app1\..*$", r"^(app1\..*|amq\.default)$", r"^app1\..*$")
+    one, other = runtime(f"{user.url}?prefix=app1"), runtime(f"{user.root_url}?prefix=app2")
+    broken, ran = [True], list[tuple[str, int]]()
+
+    def work(job):
+        ran.append((job.id, job.data))
+        if broken[0] and job.data == 3:
+            raise ValueError("broken")
+        return job.data
+
+    one.jobs.add_handler("work", work, max_attempts=1)
+    one.jobs.add_handler("tick", lambda job: None)
+    one.scheduler.add("tick", "* * * * * *")
+    jobs = [one.jobs.queue("work", 1), one.jobs.queue("work", 2, delay=0.1)]
+    other.jobs.queue("work", 7)
+
+    assert [one.jobs.join(job, timeout=JOIN_SECONDS).result for job in jobs] == [1, 2]
+    dead = one.jobs.queue("work", 3)
+    eventually(lambda: [job.id for job in one.jobs.list(state="dead")] == [dead.id], what="a dead job")
+    broken[0] = False
+    one.jobs.requeue(dead)
+    assert one.jobs.join(dead, timeout=JOIN_SECONDS).result == 3
+    assert (other.jobs.counts("work")["queued"], other.jobs.list(state="dead"), other.scheduler.list()) == (1, [], [])
+    assert 7 not in [data for _, data in ran]
+    assert one.living().store.address.endswith("?prefix=app1")
+
+
 # --- queues and exchanges that others have changed -----------------------------------------------------------
 
 
