@@ -72,6 +72,7 @@ class Session(Inbox):
         self._arrivals = self._pulses = 0
         self._news: list[tuple[str, dict[str, Any]]] = []
         self._news_name = ""
+        self._consumers: dict[str, str] = {}
         self.results_name: str | None = None
         self.ailing = Ailing(address, link, self._tell)
         self.chronicle = Chronicle()
@@ -166,6 +167,7 @@ class Session(Inbox):
     def _begin_session(self, session: int) -> None:
         self._session = session
         self._declared.clear()
+        self._consumers.clear()
         self._trouble = ""
         self._silence.begin()
         self.deliveries.begin(session)
@@ -261,6 +263,7 @@ class Session(Inbox):
             self.deliveries.cancelled(session, consumer)
         else:
             self._prepared = 0
+            self._consumers = {queue: tag for queue, tag in self._consumers.items() if tag != consumer}
         if consumer.startswith("ledger"):
             self._ledger.begin(session)
 
@@ -330,22 +333,20 @@ class Session(Inbox):
 
     def _prepare(self) -> None:
         """Have everything there, hear the leader or be it, and know what all others know."""
-        session, number = self._session, next(self._tags)
-        self._news_name = f"{self._id}-{number}"
+        session = self._session
+        self._news_name = f"{self._id}-{session}"
         news = topology.news_queue(self._news_name)
         self._await(self._link.setup([*topology.foundation(), news]))
         results = self._have_results()
         self.results_name = None if results is None else results.name
-        consume = self._link.consume
-        consume(session, news.name, f"news-{number}", prefetch=NEWS_PREFETCH, apart=True)
+        self._consume(news.name, "news", NEWS_PREFETCH)
         if results is not None:
-            consume(session, results.name, f"results-{number}", prefetch=RESULTS_PREFETCH, apart=True)
+            self._consume(results.name, "results", RESULTS_PREFETCH)
         hello = f"{self._id}-{next(self._sequence)}"
         answered: Future[None] = self._seams.future()
         self._own[hello] = answered
         self._await(self._link.send([message({"is": "hello", "by": hello, "from": self._id, "to": news.name})]))
-        if not self._ledger.is_read:
-            consume(session, topology.LEDGER, f"ledger-{number}", prefetch=LEDGER_PREFETCH, apart=True)
+        self._consume(topology.LEDGER, "ledger", LEDGER_PREFETCH)
         try:
             self._await(answered)
         except FutureTimeout:
@@ -356,6 +357,12 @@ class Session(Inbox):
         self._declare_again()
         self.ailing.refusal = None
         self.ailing.count_unreadable()
+
+    def _consume(self, queue: str, kind: str, prefetch: int) -> None:
+        """Have what comes into a queue delivered: once in a session, however often it has to be made ready."""
+        if queue not in self._consumers:
+            tag = self._consumers[queue] = f"{kind}-{next(self._tags)}"
+            self._link.consume(self._session, queue, tag, prefetch=prefetch, apart=True)
 
     def _declare_again(self) -> None:
         """Others may have taken this runtime for one that has ended, or somebody may have deleted the ledger."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from lamplighter.rabbit.ledger import SILENT_LOOKS_MAX
 from lamplighter.rabbit.link import PULSE_SECONDS, Message
 from lamplighter.rabbit.session import MENDED_PULSES
 from lamplighter.rabbit.store import RabbitStore
+from lamplighter.testing import Simulation
 from lamplighter.testing.conformance_kit import NOW, a_schedule, new
 
 from .model_world import World
@@ -479,6 +481,17 @@ def test_a_runtime_that_has_missed_the_last_that_was_told_asks_for_it(world: Wor
     assert (missed, other.paused()) == ((), ("work",))
 
 
+def test_a_runtime_that_has_to_be_told_again_hears_everything_once_all_the_same(world: World) -> None:
+    leader, other = started(world), started(world)
+    for _ in range(3):
+        other._prepared = 0
+        assert world.turn(other)
+
+    consumers = Counter(len(queue.consumers) for name, queue in world.server.queues.items() if ".news." in name)
+    assert (consumers, len(world.server.queues[topology.LEDGER].consumers)) == (Counter({1: 2}), 2)
+    assert leader.leads
+
+
 def test_a_runtime_that_nothing_leads_to_any_more_hears_the_leader_again(world: World) -> None:
     """Somebody has deleted the exchange, and the leader has made it again: what was bound to it is not."""
     leader, other = started(world), started(world)
@@ -490,6 +503,15 @@ def test_a_runtime_that_nothing_leads_to_any_more_hears_the_leader_again(world: 
     assert world.turn(other)
 
     assert other.paused() == ("work",)
+
+
+def test_every_runtime_says_the_store_s_id_when_it_starts() -> None:
+    with Simulation(lambda runtime: None, processes=2, store="rabbitmq") as simulation:
+        simulation.run(seconds=1)
+    said = [line for line in map(json.loads, simulation.log.splitlines()) if line["event"] == "runtime.started"]
+
+    assert len(said) == 2
+    assert len({line["store_id"] for line in said} - {None}) == 1
 
 
 # --- the ledger is deleted ----------------------------------------------------------------------------------
