@@ -72,14 +72,15 @@ def spec_of(what: str, name: Any, data: Any, options: Mapping[str, Any]) -> JobS
 def check_name(value: Any, what: str = "name") -> str:
     """A job name, id, key: a str of 1 to 200 characters."""
     if not isinstance(value, str) or not 1 <= len(value) <= NAME_CHARACTERS_MAX:
-        got = repr(value)[:80] if not isinstance(value, str) else f"{len(value)} characters"
+        got = f"{len(value)} characters" if isinstance(value, str) else shown(value)
         raise UsageError(f"expected {what} to be a str of 1 to {NAME_CHARACTERS_MAX} characters, got: {got}")
     try:
         if not value.isascii():
             value.encode()
     except UnicodeEncodeError:
-        raise UsageError(f"expected {what} to be valid Unicode, got: {value!r}") from None
-    return value
+        raise UsageError(f"expected {what} to be valid Unicode, got: {shown(value)}") from None
+    # Of an enum's member the text: what is only like a str is not stored, or not as what it says.
+    return value if type(value) is str else str.__str__(value)
 
 
 def check_seconds(value: Any, what: str, *, least: float = 0.0) -> Seconds:
@@ -97,7 +98,7 @@ def check_seconds(value: Any, what: str, *, least: float = 0.0) -> Seconds:
 def check_instant(value: Any, what: str) -> Instant:
     """An aware date-time as an instant."""
     if not isinstance(value, datetime) or value.tzinfo is None or value.utcoffset() is None:
-        raise UsageError(f"expected {what} to be a date-time with a time zone, got: {value!r}; add tzinfo=...")
+        raise UsageError(f"expected {what} to be a date-time with a time zone, got: {shown(value)}; add tzinfo=...")
     return value.timestamp()
 
 
@@ -105,7 +106,7 @@ def check_moment(value: Any, what: str) -> Instant:
     """An aware date-time that a job can have as an instant: the calendar has it in every zone."""
     instant = check_instant(value, what)
     if not INSTANT_MIN <= instant <= INSTANT_MAX:
-        raise UsageError(f"expected {what} to be a date-time between the years 2 and 9998, got: {value!r}")
+        raise UsageError(f"expected {what} to be a date-time between the years 2 and 9998, got: {shown(value)}")
     return instant
 
 
@@ -113,28 +114,50 @@ def check_whole(value: Any, what: str, *, least: int, most: int) -> int:
     """A whole number within limits."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise UsageError(f"expected {what} to be a whole number from {least} to {most}, got: {shown(value)}")
+    return int(value)
+
+
+def check_bool(value: Any, what: str) -> bool:
+    """True or False, and nothing that is only like it."""
+    if not isinstance(value, bool):
+        raise UsageError(f"expected {what} to be True or False, got: {shown(value)}")
     return value
 
 
 def check_one_of(value: Any, what: str, allowed: Sequence[str]) -> Any:
     """One of a few words."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         words = ", ".join(repr(word) for word in allowed)
-        raise UsageError(f"expected {what} to be one of {words}, got: {value!r}")
-    return value
+        raise UsageError(f"expected {what} to be one of {words}, got: {shown(value)}")
+    return str.__str__(value)
+
+
+def check_iterable(value: Any, what: str, of: str) -> Iterable[Any]:
+    """Something that can be gone through. What it raises on the way is its own."""
+    try:
+        return iter(value)
+    except TypeError:
+        raise UsageError(f"expected {what} to be {of}, got: {shown(value)}") from None
 
 
 def check_backoff(value: Any) -> Backoff | tuple[Seconds, ...]:
     """A `Backoff`, or the waits themselves; the last one repeats."""
     if isinstance(value, Backoff):
-        check_seconds(value.first, "backoff.first")
-        check_seconds(value.max, "backoff.max")
-        if not 1.0 <= value.factor <= 1000.0 or not 0.0 <= value.jitter <= 1.0:
-            raise UsageError(f"expected a Backoff with factor 1 to 1000 and jitter 0 to 1, got: {value!r}")
-        return value
-    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence) or not value:
-        raise UsageError(f"expected backoff to be a Backoff or a sequence of seconds, got: {value!r}")
+        return Backoff(
+            first=check_seconds(value.first, "backoff.first"),
+            factor=_check_number(value.factor, "backoff.factor", least=1.0, most=1000.0),
+            max=check_seconds(value.max, "backoff.max"),
+            jitter=_check_number(value.jitter, "backoff.jitter", least=0.0, most=1.0),
+        )
+    if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, Sequence) or not value:
+        raise UsageError(f"expected backoff to be a Backoff or a sequence of seconds, got: {shown(value)}")
     return tuple(check_seconds(wait, "each wait of backoff") for wait in value)
+
+
+def _check_number(value: Any, what: str, *, least: float, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise UsageError(f"expected {what} to be a number from {least:g} to {most:g}, got: {shown(value)}")
+    return float(value)
 
 
 class JobChecks:
@@ -167,7 +190,7 @@ class JobChecks:
             return self.spec(job)
         if isinstance(job, tuple) and len(job) == 2:
             return self.pair(*job)
-        raise UsageError(f"expected a JobSpec or a (name, data) pair, got: {job!r:.200}")
+        raise UsageError(f"expected a JobSpec or a (name, data) pair, got: {shown(job)}")
 
     def pair(self, name: Any, data: Any) -> NewJob:
         """A job without options.
@@ -175,7 +198,7 @@ class JobChecks:
         Raises:
             UsageError: something in it cannot be.
         """
-        check_name(name)
+        name = check_name(name)
         text, job_id, now = encode(data, what="data", bytes_max=self._bytes_max), self._new_id(), self._now
         return NewJob(job_id, name, text, 0, now, now, self._corr or job_id)
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from croniter import CroniterError, croniter
 
 from .cronrule import CronRule, DstFold, DstGap
-from .errors import UsageError
+from .errors import UsageError, shown
 from .intervals import interval_of, once_at, parse_at, parse_every
 from .messages.slots import Due
 from .walltime import LAST, Days, LocalTimes, Times
@@ -111,10 +111,10 @@ def parse_when(when: object, *, timezone: str = "UTC", dst_gap: str = "run_after
         UsageError: something is not as described, or no such date will ever come.
     """
     zone = load_zone(timezone)
-    if dst_gap not in get_args(DstGap):
-        raise UsageError(f'expected dst_gap to be "run_after" or "skip", got: {dst_gap!r:.100}')
-    if dst_fold not in get_args(DstFold):
-        raise UsageError(f'expected dst_fold to be "first", "second" or "both", got: {dst_fold!r:.100}')
+    if not isinstance(dst_gap, str) or dst_gap not in get_args(DstGap):
+        raise UsageError(f'expected dst_gap to be "run_after" or "skip", got: {shown(dst_gap)}')
+    if not isinstance(dst_fold, str) or dst_fold not in get_args(DstFold):
+        raise UsageError(f'expected dst_fold to be "first", "second" or "both", got: {shown(dst_fold)}')
     match when:
         case timedelta():
             return interval_of(when)
@@ -123,7 +123,7 @@ def parse_when(when: object, *, timezone: str = "UTC", dst_gap: str = "run_after
         case str():
             return _parse_text(when, zone, cast(DstGap, dst_gap), cast(DstFold, dst_fold))
     raise UsageError(
-        f"expected when to be a cron expression, a timedelta or a datetime, got {type(when).__name__}: {when!r:.100}; "
+        f"expected when to be a cron expression, a timedelta or a datetime, got {type(when).__name__}: {shown(when)}; "
         'for an interval write timedelta(seconds=30) or "@every 30s"'
     )
 

@@ -12,6 +12,9 @@ from typing import Any
 
 from .messages.jobs import SECONDS_MAX
 
+SHOWN_CHARACTERS_MAX = 200
+"""How much of what came an error shows."""
+
 
 class LamplighterError(Exception):
     """The base of every error that this library raises."""
@@ -134,9 +137,12 @@ def check_snooze(seconds: Any) -> float:
 
 
 def shown(value: object) -> str:
-    """A value that is no good, as an error tells it."""
+    """What came, as an error tells it: not all of it if it is long, and whatever its own `repr` does."""
     try:
-        return repr(value)[:100]
-    except ValueError:
-        # Python does not write an int of thousands of digits.
-        return f"an {type(value).__name__} of too many digits"
+        text = repr(value)
+    except Exception as error:
+        if isinstance(value, int):
+            # Python does not write one of thousands of digits.
+            return f"an {type(value).__name__} of too many digits"
+        return f"a {type(value).__name__} whose repr raises {type(error).__name__}"
+    return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}..."

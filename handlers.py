@@ -7,13 +7,14 @@ import inspect
 from collections.abc import Callable, Collection
 from typing import Any
 
-from .checks import check_backoff, check_name, check_one_of, check_seconds, check_whole, not_supported
-from .errors import UsageError
+from .checks import check_backoff, check_bool, check_name, check_one_of, check_seconds, check_whole, not_supported
+from .errors import UsageError, shown
 from .job import Job
 from .lanes.handler import Handler
 from .limits import Limits
 from .messages.outcomes import Policy
 from .payload import payload_type
+from .supervisor import RestartBudget
 
 CONCURRENCY_MAX = 10_000
 
@@ -33,9 +34,9 @@ def check_handler(
         UsageError: one of them cannot be.
         NotSupported: it is one of the things that the store `cannot`.
     """
-    check_name(name)
+    name = check_name(name)
     if not callable(fn):
-        raise UsageError(f"expected a callable handler for {name}, got: {fn!r}")
+        raise UsageError(f"expected a callable handler for {name}, got: {shown(fn)}")
     check_one_of(options["isolation"], "isolation", ("thread", "process"))
     check_one_of(options["on_timeout"], "on_timeout", ("signal", "raise"))
     is_task = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
@@ -44,8 +45,6 @@ def check_handler(
     total, timeout, most = options["concurrency_total"], options["timeout"], options["interruptions_max"]
     if total is not None and "limit" in cannot:
         raise not_supported("limit")
-    if not isinstance(options["auto_done"], bool):
-        raise UsageError(f"expected auto_done to be True or False, got: {options['auto_done']!r}")
     return Handler(
         id=f"{name}#{new_id()[:8]}",
         name=name,
@@ -57,7 +56,7 @@ def check_handler(
         else check_whole(total, "concurrency_total", least=1, most=CONCURRENCY_MAX),
         timeout=None if timeout is None else check_seconds(timeout, "timeout", least=0.001),
         on_timeout=options["on_timeout"],
-        auto_done=options["auto_done"],
+        auto_done=check_bool(options["auto_done"], "auto_done"),
         policy=Policy(
             max_attempts=check_whole(options["max_attempts"], "max_attempts", least=1, most=10**9),
             backoff=check_backoff(options["backoff"]),
@@ -66,6 +65,21 @@ def check_handler(
             else check_whole(most, "interruptions_max", least=1, most=10**9),
         ),
         wanted=payload_type(fn, Job),
+    )
+
+
+def check_budget(restart: Any) -> RestartBudget:
+    """How often the actor of a name may die.
+
+    Raises:
+        UsageError: it is no budget, or one that cannot be.
+    """
+    if not isinstance(restart, RestartBudget):
+        raise UsageError(f"expected restart to be a RestartBudget, got: {shown(restart)}")
+    return RestartBudget(
+        restarts_max=check_whole(restart.restarts_max, "restart.restarts_max", least=0, most=10**9),
+        window_seconds=check_seconds(restart.window_seconds, "restart.window_seconds"),
+        backoff_seconds_max=check_seconds(restart.backoff_seconds_max, "restart.backoff_seconds_max"),
     )
 
 

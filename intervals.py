@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from .errors import UsageError
+from .errors import UsageError, shown
 from .messages.slots import Due
 
 INTERVAL_SECONDS_MIN = 1
@@ -155,12 +155,12 @@ def once_at(moment: datetime) -> Once:
     """
     if moment.utcoffset() is None:
         raise UsageError(
-            f"expected a date-time that knows its time zone, got a naive one: {moment!r}; "
+            f"expected a date-time that knows its time zone, got a naive one: {shown(moment)}; "
             'add one, as in datetime(2026, 5, 1, 9, tzinfo=ZoneInfo("Europe/Berlin"))'
         )
     instant = moment.timestamp()
     if not INSTANT_MIN <= instant <= INSTANT_MAX:
-        raise UsageError(f"expected a date-time between the years 2 and 9998, got: {moment!r}")
+        raise UsageError(f"expected a date-time between the years 2 and 9998, got: {shown(moment)}")
     return Once(f"{ONCE} {moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z", instant)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 from .checks import (
     JobChecks,
+    check_iterable,
     check_name,
     check_one_of,
     check_seconds,
@@ -19,8 +20,8 @@ from .checks import (
     unknown_options,
 )
 from .codec import encode
-from .errors import JobFailed, StaleClaim, StoreUnavailable, UnknownHandler, UnknownJob, UsageError
-from .handlers import check_handler
+from .errors import JobFailed, StaleClaim, StoreUnavailable, UnknownHandler, UnknownJob, UsageError, shown
+from .handlers import check_budget, check_handler
 from .job import Job
 from .log import current_corr
 from .messages.jobs import ENDED, Attempt, JobRecord, JobSpec, JobState, NewJob, Seconds
@@ -257,7 +258,7 @@ class Jobs:
         if name is not None:
             check_name(name)
         if before is not None and not isinstance(before, Job):
-            raise UsageError(f"expected before to be a Job of the page before, got: {before!r:.200}")
+            raise UsageError(f"expected before to be a Job of the page before, got: {shown(before)}")
         records = self._life().store.list(
             name=name, state=state, limit=limit, before=None if before is None else before.record
         )
@@ -373,11 +374,10 @@ class Jobs:
             on_timeout=on_timeout, max_attempts=max_attempts, backoff=backoff, auto_done=auto_done,
             isolation=isolation, interruptions_max=interruptions_max,
         )  # fmt: skip
-        if restart is not None and not isinstance(restart, RestartBudget):
-            raise UsageError(f"expected restart to be a RestartBudget, got: {restart!r}")
+        budget = None if restart is None else check_budget(restart)
         registry = self._runtime.registry
-        if restart is not None:
-            registry.budgets[name] = restart
+        if budget is not None:
+            registry.budgets[handler.name] = budget
         registry.add_handler(handler)
         life = self._runtime.life
         if life is not None:
@@ -395,7 +395,7 @@ class Jobs:
         seconds = None if drain is None else check_seconds(drain, "drain")
         handler = self._runtime.registry.remove_handler(handler_id)
         if handler is None:
-            raise UnknownHandler(f"expected the id that add_handler gave, got: {handler_id!r}")
+            raise UnknownHandler(f"expected the id that add_handler gave, got: {shown(handler_id)}")
         life = self._runtime.life
         if life is not None:
             life.log.emit("handler.removed", job_name=handler.name, handler=handler_id)
@@ -409,7 +409,8 @@ class Jobs:
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Life, tuple[NewJob, ...]]:
         life = self._life()
         checks = job_checks(life, current_corr())
-        return life, tuple([checks.one(job) for job in jobs])
+        wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
+        return life, tuple([checks.one(job) for job in wanted])
 
     def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Life, Callable[[Reply], Requeue]]:
         life, job_id = self._life(), id_of(job)

@@ -8,7 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .errors import UsageError
+from .errors import UsageError, shown
+from .messages.jobs import SECONDS_MAX
+
+WHOLE_MAX = 10**15
+"""No limit that is a number of things may be higher; it stands for none."""
 
 NAME_CHARACTERS_MAX = 200
 """Longest name of a job, key of a schedule or unique key, in characters."""
@@ -68,6 +72,7 @@ class Limits:
 def _check(name: str, value: Any, *, whole: bool) -> None:
     kinds = (int,) if whole else (int, float)
     lowest = 0 if not whole or name == "abandoned_threads_max" else 1
-    if isinstance(value, bool) or not isinstance(value, kinds) or not lowest <= value < float("inf"):
+    most = WHOLE_MAX if whole else SECONDS_MAX
+    if isinstance(value, bool) or not isinstance(value, kinds) or not lowest <= value <= most:
         kind = "a whole number" if whole else "a number of seconds"
-        raise UsageError(f"expected {name} to be {kind}, {lowest} or more, got: {value!r}")
+        raise UsageError(f"expected {name} to be {kind}, {lowest} or more and at most {most:g}, got: {shown(value)}")

@@ -17,7 +17,7 @@ import structlog
 
 from .clock import Clock
 from .environment import Mailbox
-from .errors import UsageError
+from .errors import UsageError, shown
 from .events import EVENTS
 from .failpoints import Failpoints
 from .jsonline import safe_str
@@ -190,9 +190,11 @@ def check_events(events: Collection[str] | None) -> frozenset[str] | None:
     """
     if events is None:
         return None
-    wanted = frozenset([events] if isinstance(events, str) else events)
-    unknown = sorted(wanted - EVENTS.keys())
-    if unknown:
+    try:
+        wanted = frozenset([events] if isinstance(events, str) else events)
+    except TypeError:
+        raise UsageError(f"expected events= to be names of events, got: {shown(events)}") from None
+    if unknown := sorted(str(name) for name in wanted - EVENTS.keys()):
         raise UsageError(f"expected events= to name events of docs/events.md, got: {', '.join(unknown)}")
     return wanted
 

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from .checks import check_seconds, options_of, spec_of, unknown_options
 from .environment import Environment
-from .errors import NotStarted, RuntimeFailed, UsageError
+from .errors import NotStarted, RuntimeFailed, UsageError, shown
 from .job import Job
 from .jobs import Jobs, job_checks
 from .lanes.registry import Lanes
@@ -77,7 +77,11 @@ class Runtime:
         self.limits = Limits(**limits)
         self._address = _address(store)
         self._durability = durability
-        self.environment = environment or Environment()
+        if not (environment is None or isinstance(environment, Environment)):
+            raise UsageError(f"expected environment to be an Environment, got: {shown(environment)}")
+        if not (on_failure is None or callable(on_failure)):
+            raise UsageError(f"expected on_failure to be callable, got: {shown(on_failure)}")
+        self.environment = Environment() if environment is None else environment
         named = self._store()
         self.cannot = named.cannot
         if not (named.is_server or named.in_memory):
@@ -180,7 +184,7 @@ class Runtime:
         Raises:
             RuntimeFailed: the supervisor gave up.
         """
-        ended = self._ended.wait(timeout)
+        ended = self._ended.wait(None if timeout is None else check_seconds(timeout, "timeout"))
         if self._failure is not None:
             raise self._failure
         return ended
@@ -264,7 +268,7 @@ class Runtime:
             UsageError: a name is no event.
         """
         if not callable(fn):
-            raise UsageError(f"expected a callable subscriber, got: {fn!r}")
+            raise UsageError(f"expected a callable subscriber, got: {shown(fn)}")
         subscription = Subscription(fn, check_events(events), self.environment.mailbox())
         self._subscriptions.append(subscription)
         life = self.life
@@ -352,10 +356,18 @@ async def _outlast(work: asyncio.Future[T]) -> T | None:
     return None if work.cancelled() or work.exception() is not None else work.result()
 
 
+def _is_path(text: str) -> bool:
+    """Whether the operating system could take it."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
 def _address(store: Any) -> str:
     text = os.fspath(store) if isinstance(store, (str, os.PathLike)) else None
-    if not isinstance(text, str) or not text:
-        raise UsageError(f"expected a store: {STORES}, got: {store!r}")
+    if not isinstance(text, str) or not text or not _is_path(text):
+        raise UsageError(f"expected a store: {STORES}, got: {shown(store)}")
     scheme, found, rest = text.partition("://")
     if not found:
         return text

@@ -8,10 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Never
 
-from .checks import check_instant, check_name, check_one_of, check_seconds, not_supported, unknown_options
+from .checks import (
+    check_bool,
+    check_instant,
+    check_iterable,
+    check_name,
+    check_one_of,
+    check_seconds,
+    not_supported,
+    unknown_options,
+)
 from .codec import decode, encode
 from .cron import Rule, parse_when
-from .errors import UnknownSchedule, UsageError
+from .errors import UnknownSchedule, UsageError, shown
 from .job import Job
 from .log import current_corr
 from .messages.jobs import Instant, NewJob, Seconds
@@ -142,6 +151,8 @@ class Scheduler:
 
     def list(self, name: str | None = None) -> Sequence[Schedule]:
         """The active schedules of a name, or all: those declared here, and the durable ones of the store."""
+        if name is not None:
+            check_name(name)
         active = self._active()
         return [self._picture(record) for record in active.values() if name is None or record.name == name]
 
@@ -230,14 +241,15 @@ class Scheduler:
         return {**declared, **stored}
 
     def _known(self, schedule_id: str) -> ScheduleRecord:
-        if isinstance(schedule_id, str):
+        # What is no Unicode the store could not even be asked for.
+        if isinstance(schedule_id, str) and schedule_id.isprintable():
             declared, life = self._runtime.registry.schedule(schedule_id), self._runtime.life
             stored = None if life is None else life.store.schedule(schedule_id)
             if stored is not None and (stored.durable or declared is not None):
                 return stored
             if declared is not None:
                 return declared
-        raise UnknownSchedule(f"expected the id of an active schedule, as add gave it, got: {schedule_id!r}")
+        raise UnknownSchedule(f"expected the id of an active schedule, as add gave it, got: {shown(schedule_id)}")
 
     def _declare(self, records: Sequence[ScheduleRecord]) -> None:
         durable = any(record.durable for record in records)
@@ -248,9 +260,11 @@ class Scheduler:
             life.declare(records)
 
     def _check_all(self, schedules: Iterable[dict[str, Any]]) -> Iterator[ScheduleRecord]:
-        for arguments in schedules:
+        for arguments in check_iterable(schedules, "schedules", "dicts, each with the arguments of add"):
             if not isinstance(arguments, dict) or not {"name", "when"} <= arguments.keys():
-                raise UsageError(f"expected a dict with name and when, got: {arguments!r:.200}")
+                raise UsageError(f"expected a dict with name and when, got: {shown(arguments)}")
+            if strange := [key for key in arguments if not isinstance(key, str)]:
+                raise UsageError(f"expected the arguments of add by their names, got: {shown(strange[0])}")
             yield self._check(**{"data": None, **_DEFAULTS, **arguments})
 
     def _picture(self, record: ScheduleRecord) -> Schedule:
@@ -265,15 +279,14 @@ class Scheduler:
     def _check(self, name: str, when: When, data: Any, **options: Any) -> ScheduleRecord:
         if unknown := options.keys() - _DEFAULTS.keys():
             raise unknown_options(unknown, _DEFAULTS, "scheduler.add")
-        check_name(name)
+        name = check_name(name)
         rule = parse_when(when, timezone=options["timezone"], dst_gap=options["dst_gap"], dst_fold=options["dst_fold"])
         key = options["key"]
         text = encode(data, what="data", bytes_max=self._runtime.limits.data_bytes_max)
         window = check_seconds(options["catch_up_window"], "catch_up_window")
         check_catch_up(options["catch_up"], window, options["catch_up_max"])
-        if not isinstance(options["durable"], bool):
-            raise UsageError(f"expected durable to be True or False, got: {options['durable']!r}")
-        if options["overlap"] != "allow" and "overlap" in self._runtime.cannot:
+        overlap = check_one_of(options["overlap"], "overlap", ("allow", "skip", "queue_one"))
+        if overlap != "allow" and "overlap" in self._runtime.cannot:
             raise not_supported("overlap")
         now = self._runtime.now()
         return ScheduleRecord(
@@ -281,15 +294,15 @@ class Scheduler:
             name=name,
             when=rule.text,
             data=text,
-            timezone=options["timezone"],
-            dst_gap=options["dst_gap"],
-            dst_fold=options["dst_fold"],
-            catch_up=options["catch_up"],
+            timezone=str.__str__(options["timezone"]),
+            dst_gap=str.__str__(options["dst_gap"]),
+            dst_fold=str.__str__(options["dst_fold"]),
+            catch_up=str.__str__(options["catch_up"]),
             catch_up_window=window,
-            catch_up_max=options["catch_up_max"],
-            overlap=check_one_of(options["overlap"], "overlap", ("allow", "skip", "queue_one")),
+            catch_up_max=int(options["catch_up_max"]),
+            overlap=overlap,
             jitter=check_seconds(options["jitter"], "jitter"),
-            durable=int(options["durable"]),
+            durable=int(check_bool(options["durable"], "durable")),
             paused=0,
             accounted_to=now,
             changed_at=now,

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Literal, cast, get_args
 
 from .cron import Rule, parse_when
-from .errors import UsageError
+from .errors import UsageError, shown
 from .messages.jobs import Instant
 from .messages.schedules import ScheduleRecord, SlotEntry
 from .messages.slots import Accounting, Due, Fire, SlotRange
@@ -35,6 +35,9 @@ __all__ = [
 ]
 
 CatchUp = Literal["skip", "latest", "all"]
+
+CAUGHT_UP_MAX = 1_000_000
+"""No schedule may catch up with more slots at once."""
 
 # Why a slot did not fire.
 CATCH_UP_OFF = "catch_up=skip"
@@ -115,13 +118,15 @@ def check_catch_up(catch_up: object, catch_up_window: object, catch_up_max: obje
     Raises:
         UsageError: it says what was expected and what came.
     """
-    if catch_up not in get_args(CatchUp):
-        raise UsageError(f'expected catch_up to be "skip", "latest" or "all", got: {catch_up!r:.100}')
+    if not isinstance(catch_up, str) or catch_up not in get_args(CatchUp):
+        raise UsageError(f'expected catch_up to be "skip", "latest" or "all", got: {shown(catch_up)}')
     number = isinstance(catch_up_window, int | float) and not isinstance(catch_up_window, bool)
     if not (number and 0 <= cast(float, catch_up_window) < math.inf):
-        raise UsageError(f"expected catch_up_window to be 0 seconds or more, got: {catch_up_window!r}")
-    if isinstance(catch_up_max, bool) or not isinstance(catch_up_max, int) or catch_up_max < 1:
-        raise UsageError(f"expected catch_up_max to be a whole number, 1 or more, got: {catch_up_max!r}")
+        raise UsageError(f"expected catch_up_window to be 0 seconds or more, got: {shown(catch_up_window)}")
+    if isinstance(catch_up_max, bool) or not isinstance(catch_up_max, int) or not 1 <= catch_up_max <= CAUGHT_UP_MAX:
+        raise UsageError(
+            f"expected catch_up_max to be a whole number from 1 to {CAUGHT_UP_MAX}, got: {shown(catch_up_max)}"
+        )
 
 
 def recounted(schedule: ScheduleRecord, before: ScheduleRecord | None, now: Instant, change_no: int) -> ScheduleRecord:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from .errors import UsageError
+from .errors import UsageError, shown
 
 DAY_SECONDS = 86_400
 
@@ -70,10 +70,10 @@ def load_zone(timezone: object) -> zoneinfo.ZoneInfo:
         UsageError: it is not a string, or no such zone is known here.
     """
     if not isinstance(timezone, str):
-        raise UsageError(f'expected timezone to be a name such as "Europe/Berlin", got: {timezone!r:.100}')
+        raise UsageError(f'expected timezone to be a name such as "Europe/Berlin", got: {shown(timezone)}')
     if timezone.startswith(_UNFIT_KEYS):
         raise UsageError(
-            f'expected timezone to be the name of a place such as "Europe/Berlin", got: {timezone!r:.100}, which other '
+            f'expected timezone to be the name of a place such as "Europe/Berlin", got: {shown(timezone)}, which other '
             "machines may understand differently"
         )
     if timezone == "UTC":
@@ -82,7 +82,7 @@ def load_zone(timezone: object) -> zoneinfo.ZoneInfo:
         return zoneinfo.ZoneInfo(timezone)
     except (KeyError, ValueError, OSError):  # unknown, not a relative path, or a folder such as "Europe"
         raise UsageError(
-            f"expected timezone to be a name of the IANA tz database, got: {timezone!r:.100}{_suggestion(timezone)}"
+            f"expected timezone to be a name of the IANA tz database, got: {shown(timezone)}{_suggestion(timezone)}"
         ) from None
 
 

@@ -15,8 +15,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from ..checks import SECONDS_MAX
-from ..messages.jobs import ENDED, JobRecord, JobState
+from ..messages.jobs import ENDED, SECONDS_MAX, JobRecord, JobState
 
 FORMAT = 1
 """Of the messages. A newer one is given back, for a runtime that can read it."""

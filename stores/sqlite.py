@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from ..errors import LamplighterError, StoreCorrupt, StoreUnavailable, UsageError
+from ..errors import LamplighterError, StoreCorrupt, StoreUnavailable, UsageError, shown
 from ..failpoints import Failpoints
 from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
@@ -59,8 +59,8 @@ class SqliteStore:
         failpoints: Failpoints | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
-        if durability not in DURABILITY:
-            raise UsageError(f"expected durability to be 'full' or 'os', got: {durability!r}")
+        if not isinstance(durability, str) or durability not in DURABILITY:
+            raise UsageError(f"expected durability to be 'full' or 'os', got: {shown(durability)}")
         self.in_memory = path == ":memory:" or connect is not None
         # One file has one name here: through a link, or after the host has changed its folder, it is still the same.
         self.address = path if self.in_memory else os.path.realpath(path)

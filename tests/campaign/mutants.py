@@ -462,6 +462,10 @@ MUTANTS = (
            "    if own is not None and own.turn == told and not", "    if own is not None and not",
            test="tests/test_leaving.py::"
            "test_a_boot_that_has_not_told_its_last_turn_stays_for_the_others"),
+    Mutant(LIMITS, "what is only like a str is stored as it is", "checks.py",
+           "    return value if type(value) is str else str.__str__(value)", "    return value",
+           test="tests/test_hostile_arguments.py::"
+           "test_what_is_like_a_str_or_an_int_is_stored_as_what_it_says"),
 )  # fmt: skip
 
 
