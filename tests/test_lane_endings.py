@@ -350,6 +350,29 @@ def test_whatever_a_coroutine_does_to_its_loop_all_of_its_jobs_end(runtime, reco
     goes_on(rt, recorder, "looped")
 
 
+def test_a_job_beside_one_that_stops_their_loop_is_done(runtime, recorder):
+    rt = runtime()
+    beside, stopped = threading.Event(), threading.Event()
+
+    async def handle(job):
+        if job.data == "stops":
+            await stops_its_loop(job)
+            stopped.set()
+        elif job.data == "beside":
+            beside.set()
+            while not stopped.is_set():
+                await asyncio.sleep(0.01)
+        return job.data
+
+    rt.jobs.add_handler("stopped", handle, concurrency=2, max_attempts=1)
+    job = rt.jobs.queue("stopped", "beside")
+    assert beside.wait(SECONDS_MAX)
+
+    assert ending(rt, rt.jobs.queue("stopped", "stops")).state == "done"
+    assert ending(rt, job).result == "beside"
+    goes_on(rt, recorder, "stopped")
+
+
 def test_a_loop_that_was_closed_under_its_jobs_is_replaced(runtime, recorder):
     """The loop itself refuses to be closed while it runs, unless it is made to believe that it does not."""
     rt = runtime()

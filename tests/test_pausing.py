@@ -10,34 +10,35 @@ from lamplighter.messages.outcomes import OutcomeKind
 from .test_lanes import House, claim
 
 
-def test_nothing_starts_once_a_pause_has_returned_though_it_was_claimed_in_advance(runtime, recorder):
-    rt = runtime()
-    paused, many = threading.Event(), threading.Event()
-    late, started = [], []
+def test_what_was_claimed_in_advance_does_not_start_once_a_pause_has_returned(runtime, recorder):
+    rt = runtime(unstarted_seconds=600)
+    holds, goes_on, paused = threading.Event(), threading.Event(), threading.Event()
+    late = []
 
     @rt.jobs.handler("quick")
     def quick(job):
-        (late if paused.is_set() else started).append(job.id)
-        if len(started) > 200:
-            many.set()
+        if paused.is_set():
+            late.append(job.id)
+        if job.data == "hold":
+            holds.set()
+            goes_on.wait(30)
 
-    rt.jobs.add_handler("beside", lambda job: None)
-    for _ in range(3):
-        rt.jobs.queue_many([("quick", None)] * 2000)
-        assert many.wait(15)
-        rt.jobs.pause("quick")
-        paused.set()
-        assert rt.jobs.counts("quick")["queued"] > 0, "some were left to start"
-        # Others go on, so that whatever was under way has had its time.
-        assert rt.jobs.join(rt.jobs.queue("beside"), timeout=15).state == "done"
-        assert len(late) <= 1, "the one whose function was just being called may come to its first line now"
-        paused.clear()
-        many.clear()
-        started.clear()
-        late.clear()
-        rt.jobs.resume("quick")
+    # So many that their mean duration says that some may be claimed in advance.
+    rt.jobs.queue_many([("quick", None)] * 300)
+    recorder.until(lambda: rt.jobs.counts("quick")["done"] == 300)
+    rt.jobs.queue_many([("quick", "hold"), *[("quick", None)] * 50])
+    assert holds.wait(15)
+    recorder.until(lambda: rt.jobs.counts("quick")["running"] > 1, "some that are claimed in advance")
 
-    recorder.until(lambda: rt.jobs.counts("quick")["done"] == 6000, "that all ran after the last resume", timeout=60)
+    rt.jobs.pause("quick")
+    paused.set()
+    goes_on.set()
+    recorder.until(lambda: rt.jobs.counts("quick")["running"] == 0)
+
+    assert late == []
+    assert rt.jobs.counts("quick")["queued"] == 50
+    rt.jobs.resume("quick")
+    recorder.until(lambda: rt.jobs.counts("quick")["done"] == 351)
 
 
 def test_a_pause_of_a_name_that_nobody_handles_is_answered(runtime):

@@ -88,7 +88,7 @@ def test_a_start_inside_a_handler_does_not_wait_for_the_stop_that_waits_for_it(r
     job = rt.jobs.queue("ensures")
     assert inside.wait(15)
 
-    rt.stop(drain=600)
+    rt.stop(drain=20)
 
     assert order == [True]
     assert rt.life is None, "nothing was started behind the back of stop"

@@ -32,9 +32,10 @@ def nest(frame, event, arg):
     # The next signal comes while the handler of the last one is at work.
     name, file = frame.f_code.co_name, frame.f_code.co_filename
     nest.heeds = nest.heeds or (name == "<lambda>" and file.endswith("runtime.py"))
-    if event == "call" and nest.heeds and nest.left and name in ("<lambda>", "notify_all"):
+    is_in_it = name == "notify_all" or (name == "<lambda>" and nest.left > 10)
+    if event == "call" and nest.heeds and nest.left and is_in_it:
         nest.left -= 1
-        os.kill(os.getpid(), (signal.SIGTERM, signal.SIGINT)[nest.left % 2])
+        signal.raise_signal((signal.SIGTERM, signal.SIGINT)[nest.left % 2])
 
 
 nest.left, nest.heeds = int(sys.argv[2]), False
