@@ -96,8 +96,9 @@ def _records_of(part: Record) -> Iterator[Record]:
             yield {"is": "slot", "slot": row}
     for name in _section(part, "pauses", LISTS):
         yield {"is": "pause", "name": name, "paused": 1}
-    for job_id, marks in _section(part, "marks", MAPS).items():
-        for at in marks:
+    marks = _section(part, "marks", MAPS)
+    for job_id in marks:
+        for at in records.field(marks, job_id, LISTS):
             yield {"is": "began", "id": job_id, "at": at}
 
 

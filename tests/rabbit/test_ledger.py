@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from lamplighter.rabbit.store import RabbitStore
 from lamplighter.testing import Simulation
 from lamplighter.testing.conformance_kit import NOW, a_schedule, new
 
+from ..faults.kit import count
 from .model_world import World
 
 SILENT_SECONDS = PULSE_SECONDS * (SILENT_LOOKS_MAX + 2)
@@ -255,6 +257,50 @@ def test_of_many_slots_the_newest_are_told_and_since_when_these_are_all(
     assert told == ([4, 5, 6, 7, 8], NOW + 3)
     # What it remembers is more than what it was told again by the next leader.
     assert (slots_of(first), first.slots_since("s")) == ([1, 2, 3, 4, 5, 6, 7, 8], 0.0)
+
+
+JUNK = (None, True, -1, 1e300, "", "x", [], [None], {}, {"is": 1})
+
+
+def spoiled(value: Any, chance: Random) -> Any:
+    """A value in which something, somewhere, is another."""
+    inner = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    if not inner or chance.random() < 0.2:
+        return chance.choice(JUNK)
+    at = chance.choice(inner)
+    copy = value.copy()
+    if chance.random() < 0.2:
+        del copy[at]
+    else:
+        copy[at] = spoiled(copy[at], chance)
+    return copy
+
+
+@pytest.mark.parametrize("seed", range(count(30, 3_000)))
+def test_whatever_is_in_the_ledger_runtimes_start_and_one_leads(world: World, seed: int) -> None:
+    chance = Random(seed)
+    first = started(world)
+    declare(first, a_schedule(), a_schedule(id="t", durable=0))
+    fire(first, 1)
+    with first.turn("b", NOW) as turn:
+        turn.pause("work", paused=True)
+        turn.ops.records.append({"is": "began", "id": "j", "at": NOW})
+    died(world, first)
+    world.let_pass(1.0)
+    # A sum, and then what is in none.
+    found = [*records_in(world), *records_in(world)]
+    died(world, started(world))
+    found += records_in(world)
+    write(world, *(json.dumps(spoiled(record, chance)).encode() for record in found))
+
+    stores = [started(world), started(world)]
+    write(world, *(json.dumps(spoiled(record, chance)).encode() for record in found))
+    world.let_pass(1.0)
+
+    assert [store.leads for store in stores] == [True, False]
+    with stores[1].turn("b", NOW) as turn:
+        turn.pause("else", paused=True)
+    assert all("else" in store.paused() for store in stores)
 
 
 # --- other versions -----------------------------------------------------------------------------------------
