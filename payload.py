@@ -14,7 +14,7 @@ import msgspec.inspect
 
 from .errors import Discard, UsageError
 
-JSON_VALUES = (None, True, 1, 0.5, "", [], {})
+JSON_VALUES: tuple[Any, ...] = (None, True, 1, 0.5, "", [], {})
 """One of each type that data may have."""
 
 WITHOUT_VALUES = re.compile(

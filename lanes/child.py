@@ -109,7 +109,7 @@ class Parent:
 def die_with_parent() -> bool:
     """Have the system end this process when the thread that started it has ended. Whether it will."""
     try:
-        return ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL) == 0
+        return bool(ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL) == 0)
     except (OSError, AttributeError):
         return False
 

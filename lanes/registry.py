@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -58,7 +58,7 @@ class Lanes:
 
     def __init__(self, context: LaneContext, left: Lanes | None = None) -> None:
         self._context = context
-        self._ids = itertools.count(1) if left is None else left._ids
+        self._ids: Iterator[int] = itertools.count(1) if left is None else left._ids
         self._runners: dict[str, Runner] = {}
         self._open: dict[int, Lane] = {}
         self._newest: dict[str, Lane] = {}
