@@ -19,7 +19,7 @@ CALLS: dict[str, Callable[[Link], Future]] = {
     "send": lambda link: link.send([Message("", JOBS.name, b"a")]),
     "setup": lambda link: link.setup([QueueSpec(name="another", arguments=topology.QUORUM)]),
     "look": lambda link: link.look(JOBS.name),
-    "fetch": lambda link: link.fetch(JOBS.name, 1),
+    "browse": lambda link: link.browse(JOBS.name, lambda arrival: None),
 }
 
 
