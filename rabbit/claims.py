@@ -16,8 +16,8 @@ from .steps import move
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .ops import Ops
     from .store import RabbitStore
-    from .turn import Ops
 
 
 class ClaimTurn:

@@ -27,7 +27,7 @@ try:
     from pika.channel import Channel
 
     from .pika_connection import Connection, parameters
-    from .pika_reasons import arrival_of, why
+    from .pika_reasons import arrival_of, bytes_max_of, why
     from .pika_side import Side
 except ImportError as error:
     raise NotSupported(
@@ -76,6 +76,7 @@ class PikaLink:
         chance: Random,
         name: str,
     ) -> None:
+        self.bytes_max: int | None = None
         self._address = address
         self._spawn = spawn
         self._stopping = event()
@@ -242,6 +243,11 @@ class PikaLink:
         if channel in (self._work, self._apart) and connection is not None and connection.is_open:
             # What was on them is lost together, so the session is over, and for this reason.
             self._failure = self._channel_failure = why(error, self._address)
+            most = bytes_max_of(error)
+            if most is not None:
+                # The next session does not try it again.
+                self.bytes_max = most
+                self._failure = self._channel_failure = (self._failure[0], False)
             connection.close(200, "a channel was closed")
 
     def _end_session(self) -> None:

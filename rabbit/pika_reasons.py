@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from typing import Any
@@ -46,6 +47,12 @@ def why(error: Any, address: Address) -> tuple[str, bool]:
     if isinstance(cause, socket.gaierror):
         return f"its host name is not known: {cause.strerror}", False
     return (str(cause) or type(cause).__name__)[:300], False
+
+
+def bytes_max_of(error: Any) -> int | None:
+    """The server's max_message_size, if that is what a channel was closed for."""
+    said = re.search(r"larger than (?:configured )?max size (\d+)", str(getattr(error, "reply_text", "")))
+    return None if said is None else int(said.group(1))
 
 
 def arrival_of(method: Any, properties: Any, body: bytes, *, session: int, tag: int) -> Arrival:

@@ -25,6 +25,14 @@ class PrefixedLink:
         self._link = link
         self._theirs = f"{prefix}."
 
+    @property
+    def bytes_max(self) -> int | None:
+        return self._link.bytes_max
+
+    @bytes_max.setter
+    def bytes_max(self, most: int | None) -> None:
+        self._link.bytes_max = most
+
     def _name(self, ours: str) -> str:
         """The name on the server. A routing key or a pattern has it at its end, after words of the ladder."""
         before, found, name = ours.partition(OURS)

@@ -16,8 +16,8 @@ from .chronicle import Chronicle, bucket_of, weight_of
 from .records import declares, schedule_record, slot_row
 
 if TYPE_CHECKING:
+    from .ops import Ops
     from .store import RabbitStore
-    from .turn import Ops
 
 SCHEDULES_BYTES_MAX = 128_000_000
 """Of all schedules of all runtimes: each runtime has all of them in its memory, and is told them when it starts."""

@@ -23,10 +23,11 @@ from .deliveries import Delivery
 from .inbox import Seams
 from .ledger import message
 from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, Message, Refused, Sent
+from .ops import Ops, redo, undo
 from .records import Record
 from .session import ANSWER_SECONDS_MAX, Session
 from .strays import Stray, put_aside
-from .turn import Ops, RabbitTurn, redo, undo
+from .turn import RabbitTurn
 
 PUBLISH_TRIES_MAX = 3
 """How often a message is published whose queue was not there, or that was refused."""
@@ -79,6 +80,11 @@ class RabbitStore(Session):
         self.dead = Dead(self._browse, self._put_aside)
         self.own_boots: dict[str, BootRecord] = {}
         self.duplicates = 0
+
+    @property
+    def bytes_max(self) -> int | None:
+        """The largest message that the server takes, as far as is known."""
+        return self._link.bytes_max
 
     def next_no(self) -> int:
         """A number that no claim of this store object has had."""

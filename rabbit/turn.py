@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..checks import not_supported
+from ..errors import UsageError
+from ..lifecycle import judge
 from ..messages.clocks import Reading, Stepped
 from ..messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds, Transition
-from ..messages.outcomes import Outcome, OutcomeKind, Verdict
+from ..messages.outcomes import Outcome, OutcomeKind, Policy, Verdict
 from ..stores.base import BootLost, BootRecord, Deed
 from ..stores.moves import born, deed_of, ending, first_mark, released, requeued, says_ending
 from . import wire
@@ -23,7 +24,7 @@ from .dead import Found
 from .deliveries import Delivery, Held
 from .link import Message
 from .memory import FORGOTTEN
-from .records import Record
+from .ops import Change, Ops
 from .slots import SlotTurn
 from .steps import move
 from .strays import Stray, given_back, is_for_others, put_aside
@@ -35,44 +36,11 @@ if TYPE_CHECKING:
 DEAD_SECONDS_KEPT = 30 * 86400.0
 """How long a dead job stays in its queue. The server removes it, so a runtime's own retention does not apply."""
 
+SPARE_SHARE = 1 / 8
+"""Of the server's largest message: what the data of a job leaves for its errors."""
+
 HIGH_PRIORITY = 5
 """A quorum queue knows two priorities; from this one on it is the higher."""
-
-
-@dataclass(slots=True)
-class Change:
-    """What a turn has done to this runtime's own memory.
-
-    Attributes:
-        undo: takes it back, when the turn fails.
-        redo: does it again, when a turn whose outcome was unknown turns out to hold. A claim is not done again.
-    """
-
-    undo: Callable[[], object]
-    redo: Callable[[], object] | None = None
-
-
-@dataclass(slots=True)
-class Ops:
-    """What a turn will do at its end.
-
-    Attributes:
-        names: job names whose queues must be there.
-        messages: published first, in one pipeline.
-        tidings: published once the messages are confirmed: whoever hears of them finds what they tell of.
-        records: for the chronicle, written once the messages are confirmed.
-        settled: acknowledged last.
-        changes: to this runtime's memory, in order.
-        done: what else is to be done once all of it holds.
-    """
-
-    names: set[str] = field(default_factory=set)
-    messages: list[Message] = field(default_factory=list)
-    tidings: list[Message] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
-    settled: list[Delivery | Stray] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    done: list[Callable[[], object]] = field(default_factory=list)
 
 
 class RabbitTurn(ClaimTurn, SlotTurn):
@@ -108,12 +76,14 @@ class RabbitTurn(ClaimTurn, SlotTurn):
     def _sort(self) -> None:
         """Look at what was delivered since the last turn: not all of it may, or must, be run."""
         deliveries = self._store.deliveries
-        fresh, settled = list(deliveries.fresh), list[Delivery]()
-        deliveries.fresh.clear()
+        settled = list[Delivery]()
         # If this turn fails, what it would have settled is looked at again by the next.
         self._change(lambda: deliveries.fresh.extendleft(reversed(settled)))
-        for delivery in fresh:
-            if self._take_in(delivery):
+        for _ in range(len(deliveries.fresh)):
+            delivery = deliveries.fresh[0]
+            is_to_wait = self._take_in(delivery)
+            deliveries.fresh.popleft()
+            if is_to_wait:
                 deliveries.wait(delivery)
             elif not self._is_bound(delivery):
                 settled.append(delivery)
@@ -153,7 +123,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             claimed, outcome, verdict = kept
             held = Held(delivery, claimed)
             self.news.append(("claim.kept", {"job_id": job.id, "job_name": job.name, "claim_no": claimed.claim_no}))
-            self._settle_held(held, outcome, verdict)
+            self._settle_kept(held, outcome, verdict)
             self.ops.done.append(lambda: store.memory.kept.pop(delivery.copy))
             return False
         if rest > 0.0:
@@ -161,6 +131,15 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             self.ops.settled.append(delivery)
             return False
         return True
+
+    def _settle_kept(self, held: Held, outcome: Outcome, verdict: Verdict) -> None:
+        """Record an ending that no lane will be asked for again, so it must not fail."""
+        try:
+            self._settle_held(held, outcome, verdict)
+        except UsageError as error:
+            too_large = Outcome(kind=OutcomeKind.DISCARDED, reason=str(error), error=f"UsageError: {error}")
+            verdict = judge(held.job, too_large, Policy(), self.now, earlier_interruptions=0, chance=0.0)
+            self._settle_held(held, too_large, verdict)
 
     def _is_bound(self, delivery: Delivery) -> bool:
         return any(held.delivery is delivery for held in self._store.deliveries.held)
@@ -193,6 +172,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         record = store.memory.doubtful.get(job.id)
         if record is None or (record.name, record.data) != (job.name, job.data):
             record = born(job, 0, first_mark(job, 1))
+        self._check_size(len(job.data), "data", spare=SPARE_SHARE)
         self._publish(record, job.run_at - self.now, store.results_name)
         self._remember(record)
         self.transitions.append(Transition("job.queued", record, None, 1, {}))
@@ -284,6 +264,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         is_dead = job.state == JobState.DEAD
         body = wire.ended(job, wire.unknown(delivery.arrival.body)) if is_far or is_dead else b""
         label = wire.message_id(job.id)
+        self._check_size(len(body), "a result, together with the job's data,")
         if is_far and reply_to is not None:
             # A dead job can be revived by whoever hears of it, so it is among the dead by then.
             into = self.ops.tidings if is_dead else self.ops.messages
@@ -386,6 +367,19 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             )
         )
 
+    def _check_size(self, size: int, what: str, *, spare: float = 0.0) -> None:
+        """Refuse what the server would refuse, and end the session for it.
+
+        Args:
+            spare: which share of the limit is left for what comes to it until the job has ended.
+        """
+        limit = self._store.bytes_max
+        if limit is not None and size > limit * (1.0 - spare):
+            raise UsageError(
+                f"expected {what} of at most {int(limit * (1.0 - spare))} bytes as JSON, because the server's "
+                f"max_message_size is {limit}, got: {size} bytes; pass a reference"
+            )
+
     def _change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
         self.ops.changes.append(Change(undo, redo))
 
@@ -431,16 +425,3 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         if slots_before is None:
             return 0
         return self._store.prune_slots(slots_before, batch) + self.forget_abandoned(slots_before, batch)
-
-
-def undo(changes: Sequence[Change]) -> None:
-    """Take back what a turn has done to memory."""
-    for change in reversed(changes):
-        change.undo()
-
-
-def redo(changes: Sequence[Change]) -> None:
-    """Do again what holds of a turn that was given up."""
-    for change in changes:
-        if change.redo is not None:
-            change.redo()

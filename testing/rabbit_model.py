@@ -87,6 +87,7 @@ class ModelServer:
         self.last_acks: dict[str, ModelLink] = {}
         self.away: set[str] = set()
         """Names of queues whose node is away: what is published to them is refused, and they are looked for in vain."""
+        self.bytes_max = 16 * 1024 * 1024
         self.is_up = True
         self.alarm: str | None = None
 

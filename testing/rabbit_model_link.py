@@ -43,6 +43,7 @@ class ModelLink:
         is_alive: Callable[[], bool] = lambda: True,
         retry_seconds: Seconds = 0.5,
     ) -> None:
+        self.bytes_max: int | None = None
         self._server = server
         self._future = future
         self._is_alive = is_alive
@@ -238,6 +239,10 @@ class ModelLink:
             take(index, message)
 
         def take(index: int, message: Message) -> None:
+            if len(message.body) > self._server.bytes_max:
+                self.bytes_max = self._server.bytes_max
+                self.lose("precondition failed (406): the message is too large")
+                return
             if message.exchange == "" and message.key in self._server.away:
                 refused.append(index)
             elif not self._server.publish(message) and message.mandatory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from ..errors import UsageError
 from ..messages.jobs import Claim, Instant, JobRecord, JobState, Seconds
 from ..messages.mail import Down, Ended, Ending, GiveBack, Mail, Progressed, Revoke, Run, Up
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
@@ -97,6 +98,9 @@ def failed_instead(mail: Mail, error: Exception) -> Mail | None:
     if not isinstance(mail.body, Ended) or mail.body.endings[0].outcome.reason == UNSTORABLE:
         return None
     failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
+    if isinstance(error, UsageError) and mail.body.endings[0].outcome.kind is OutcomeKind.SUCCEEDED:
+        # Its result is more than the store takes. Another attempt would end like this one.
+        failed = Outcome(kind=OutcomeKind.DISCARDED, reason=str(error)[:500], error=f"UsageError: {error}"[:500])
     ending = mail.body.endings[0]._replace(outcome=failed)
     return mail._replace(body=mail.body._replace(endings=(ending,)))
 
