@@ -69,6 +69,7 @@ FENCE, RECOVERY, TURN, SLOTS, LOG, ROAD, LIMITS, SUPERVISION = (
     "the fence", "recovery", "a turn is a transaction", "slots", "the log", "the one road", "limits and order",
     "supervision",
 )  # fmt: skip
+MESSAGES = "the messages of RabbitMQ"
 LEDGER, LANES = "the ledger of RabbitMQ", "lanes, children, start and stop"
 
 MUTANTS = (
@@ -547,6 +548,62 @@ MUTANTS = (
     Mutant(LANES, "the error of data that does not fit quotes it", "payload.py",
            "{_without_values(error)}", "{error}",
            test="tests/test_payload.py::test_data_that_does_not_fit_is_never_quoted"),
+    Mutant(MESSAGES, "a message that cannot be read keeps its place", "rabbit/turn.py",
+           "        for stray in strays:\n            self._send_away(stray)", "        pass",
+           scenario=RABBITMQ),
+    Mutant(MESSAGES, "a message that cannot be read is dropped", "rabbit/turn.py",
+           "            self.ops.messages.append(put_aside(stray, self.now))\n", "",
+           test="tests/rabbit/test_unreadable.py::test_one_that_a_failed_turn_has_put_aside_is_put_aside_once"),
+    Mutant(MESSAGES, "what a newer version wrote is put aside at once", "rabbit/strays.py",
+           "    return isinstance(stray.error, wire.Newer) and stray.name is not None and", "    return False and",
+           test="tests/rabbit/test_unreadable.py"
+                "::test_what_a_newer_version_wrote_is_done_by_whoever_can_read_it"),
+    Mutant(MESSAGES, "a field that is not known is lost when its job waits again", "rabbit/wire.py",
+           "if name not in _PLACES}", "if name is None}",
+           test="tests/rabbit/test_unreadable.py"
+                "::test_a_field_that_is_not_known_stays_with_the_job_when_it_waits_again"),
+    Mutant(MESSAGES, "a wrong type of a field is believed", "rabbit/wire.py",
+           "            if kind not in _TYPES[name]:", "            if False:",
+           test="tests/rabbit/test_unreadable.py::test_each_kind_leaves_its_place_to_a_job"),
+    Mutant(MESSAGES, "a job is taken for another one with its id", "rabbit/deliveries.py",
+           "        return self.job.id, birth_of(self.job), self.job.claim_no",
+           "        return self.job.id, (), self.job.claim_no",
+           test="tests/rabbit/test_unreadable.py"
+                "::test_two_jobs_with_one_id_both_run_and_two_copies_of_one_do_not"),
+    Mutant(MESSAGES, "a job that is queued again in doubt is another job", "rabbit/turn.py",
+           "                doubtful.put(record.id, record)", "                pass",
+           test="tests/rabbit/test_memory.py"
+                "::test_a_job_that_is_queued_again_because_nobody_knew_whether_it_was_is_the_same_job"),
+    Mutant(MESSAGES, "the data of every queued job is remembered", "rabbit/memory.py",
+           "len(self._kept) > self._most or self._bytes > self._bytes_max:", "len(self._kept) > self._most:",
+           test="tests/rabbit/test_memory.py"
+                "::test_of_the_oldest_queued_jobs_the_data_is_forgotten_and_that_they_were_queued_is_not"),
+    Mutant(MESSAGES, "an ending that is larger than the server takes is tried for ever", "rabbit/turn.py",
+           "            self._settle_kept(held, outcome, verdict)", "            self._settle_held(held, outcome, verdict)",
+           test="tests/rabbit/test_sizes.py"
+                "::test_a_result_and_data_over_the_servers_limit_end_one_job_and_one_call"),
+    Mutant(MESSAGES, "two look at the dead at once, and see half of them each", "rabbit/pika_browsing.py",
+           "            self._channel.queue_declare(self._lock, exclusive=True, callback=lambda _: self._count(self._counted))",
+           "            self._count(self._counted)",
+           test="tests/rabbit/test_model.py::test_one_at_a_time_browses_a_queue_and_each_sees_all_of_it"),
+    Mutant(MESSAGES, "the page of the dead after the first is the first again", "rabbit/dead.py",
+           "(before is None or _place(job) < _place(before))", "True",
+           test="tests/rabbit/test_many_dead.py"
+                "::test_pages_show_each_once_the_newest_first_also_when_one_of_them_is_revived_between"),
+    Mutant(MESSAGES, "why a channel was closed is forgotten", "rabbit/pika_link.py",
+           "        if self._channel_failure is None:\n", "        if True:\n",
+           test="tests/rabbit/test_permissions.py::test_a_start_without_a_permission_fails_at_once_and_says_which"),
+    Mutant(MESSAGES, "the queue of one name that cannot be used stops all names", "rabbit/store.py",
+           "                self.ailing.stopped[name] = str(error)\n", "",
+           test="tests/rabbit/test_permissions.py"
+                "::test_a_queue_with_other_arguments_stops_its_name_alone_until_it_is_gone"),
+    Mutant(MESSAGES, "an exchange that was deleted is not missed", "rabbit/session.py",
+           "            self._mend()\n", "",
+           test="tests/rabbit/test_permissions.py::test_an_exchange_that_was_deleted_is_made_again"),
+    Mutant(MESSAGES, "half a password is shown as an option", "rabbit/address.py",
+           '    if parts.fragment or "@" in parts.path + parts.query:', "    if parts.fragment:",
+           test="tests/rabbit/test_connection.py"
+                "::test_an_address_that_makes_no_sense_is_refused_without_being_shown"),
 )  # fmt: skip
 
 
