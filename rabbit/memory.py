@@ -110,6 +110,7 @@ class Remembered:
         endings: how jobs have ended, for whoever joins them later.
         kept: how attempts have ended whose delivery was lost, by the copy that was delivered.
         settled: the copies that have ended here.
+        last: by job, what became of the last attempt that has ended here; without what host and handler have given.
     """
 
     def __init__(self) -> None:
@@ -118,6 +119,7 @@ class Remembered:
         self.endings: Newest[str, JobRecord] = Newest(_weight)
         self.kept: Newest[Hashable, tuple[JobRecord, Outcome, Verdict]] = Newest(_weight_of_kept)
         self.settled: Newest[Hashable, bool] = Newest()
+        self.last: Newest[str, JobRecord] = Newest()
 
     def job(self, job_id: str) -> JobRecord | None:
         """A job that was queued here or has ended. None for one of which it is not remembered how it has ended."""
@@ -126,6 +128,11 @@ class Remembered:
             return ended
         queued = self.queued.get(job_id)
         return None if queued is None or queued.state in ENDED else queued
+
+    def settle(self, copy: Hashable, job: JobRecord) -> None:
+        """An attempt has ended here, and this is what became of its job."""
+        self.settled.put(copy, True)
+        self.last.put(job.id, job._replace(data=FORGOTTEN, result=None, error=None, traceback=None))
 
     def end(self, job: JobRecord) -> None:
         """A job has ended."""

@@ -204,7 +204,10 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             return job
         found = self._store.dead.find(job_id)
         if found is None:
-            raise not_supported("remove")
+            last = self._store.memory.last.get(job_id)
+            if last is None:
+                raise not_supported("remove")
+            return last
         # It goes back unless this turn takes it.
         self.ops.done.append(lambda: self._store.dead.end(found))
         self._change(lambda: self._store.give_up(found))
@@ -284,7 +287,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         store = self._store
         self.transitions.append(step)
         self.ops.settled.append(delivery)
-        self.ops.done.append(lambda: store.memory.settled.put(delivery.copy, True))
+        self.ops.done.append(lambda: store.memory.settle(delivery.copy, step.job))
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         held = self._let_go(claimed)
@@ -323,14 +326,17 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         return True
 
     def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
-        held = self._let_go(job)
+        held, dead = self._let_go(job), self._dead.get(job.id)
+        if held is None and dead is None:
+            raise not_supported("remove")
         before, changes = job if held is None else held.job, requeued(run_at, self.now)
         step = move(before, "job.requeued", self.now, {"run_at": run_at}, **changes)
         if held is None:
             self._store.memory.endings.pop(job.id)
             self._publish(step.job, run_at - self.now, self._store.results_name)
             self._remember(step.job)
-            self.ops.done.insert(0, self._dead[job.id].take)
+            assert dead is not None
+            self.ops.done.insert(0, dead.take)
             self.transitions.append(step)
         elif held.is_lost:
             raise not_supported("requeue")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future
+from queue import SimpleQueue
 from sys import getsizeof
 
 import pytest
-from lamplighter import StoreUnavailable
+from lamplighter import NotSupported, StaleClaim, StoreUnavailable
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rabbit.link import LinkLost
 from lamplighter.rabbit.memory import FORGOTTEN, Newest, QueuedJobs, Remembered
@@ -18,6 +19,7 @@ from lamplighter.testing.rabbit_model_link import ModelLink
 
 from .test_conformance import PatientStore, seams
 
+JOIN_SECONDS = 15.0
 BIG = "x" * 10_000
 
 
@@ -116,3 +118,32 @@ def test_a_job_that_is_queued_again_because_nobody_knew_whether_it_was_is_the_sa
         ran.append(claimed[0].id)
 
     assert (sorted(ran), store.duplicates) == (["a", "warm"], 1)
+
+
+def test_a_token_that_was_used_is_stale_and_its_own_ending_twice_is_one(url: str, runtime) -> None:
+    web, worker, tokens = runtime(url), runtime(url), SimpleQueue()
+    worker.jobs.add_handler("work", lambda job: tokens.put(job.token), auto_done=False)
+    job = web.jobs.queue("work")
+    token = tokens.get(timeout=JOIN_SECONDS)
+
+    worker.jobs.mark_done(token, 7)
+    worker.jobs.mark_done(token, 7)
+
+    assert web.jobs.join(job, timeout=JOIN_SECONDS).result == 7
+    with pytest.raises(StaleClaim, match="no longer holds it"):
+        worker.jobs.mark_done(f"{job.id}:7")
+    assert worker.jobs.cancel(job).state == "done"
+    with pytest.raises(NotSupported, match="can be found by its id"):
+        worker.jobs.requeue(job)
+
+
+def test_a_token_is_stale_once_its_attempt_has_timed_out_and_another_decides(url: str, runtime) -> None:
+    worker, tokens = runtime(url), SimpleQueue()
+    worker.jobs.add_handler("work", lambda job: tokens.put(job.token), auto_done=False, timeout=0.2, backoff=[0.1])
+    job = worker.jobs.queue("work")
+    first, second = tokens.get(timeout=JOIN_SECONDS), tokens.get(timeout=JOIN_SECONDS)
+
+    with pytest.raises(StaleClaim):
+        worker.jobs.mark_done(first)
+
+    assert (first.partition(":")[0], second.partition(":")[0]) == (job.id, job.id)
