@@ -108,6 +108,25 @@ def test_a_slot_that_fired_in_a_false_future_does_not_fire_again_when_it_comes(s
     recorder.wait_for("slot.taken", slot=fired[0].timestamp())
 
 
+@pytest.mark.parametrize("overlap", ["skip", "queue_one"])
+def test_a_slot_that_fired_in_a_false_future_holds_up_none_that_comes_before_it(start, time, overlap):
+    rt = start()
+    rt.scheduler.add("tick", "* * * * *", overlap=overlap)
+    drain(rt)
+    time.step(YEAR)
+    drain(rt)
+    ahead = slots_of(rt)
+
+    time.step(-YEAR)
+    rt.jobs.add_handler("tick", lambda job: None)
+    drain(rt)
+    pass_minutes(rt, time, 3)
+
+    assert len(ahead) == 1
+    assert slots_of(rt) == [*(NOON + timedelta(minutes=minutes) for minutes in (1, 2, 3)), *ahead]
+    assert rt.jobs.counts("tick")["done"] == 4
+
+
 def test_a_schedule_that_was_left_in_a_false_future_counts_from_the_next_start(start, time, recorder):
     wrong = ManualTime(NOON.timestamp() + YEAR)
     first = start(wrong)

@@ -109,18 +109,20 @@ def _fire(step: Step, schedule: ScheduleRecord, fire: Fire) -> bool:
 def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
     # The id follows from the slot, so that the same slot can never make two jobs.
     job_id = f"{schedule.id}-{slot:.6f}".rstrip("0").rstrip(".")
+    run_at = slot + jitter_of(schedule.id, slot, schedule.jitter)
     return NewJob(
         id=job_id,
         name=schedule.name,
         data=schedule.data,
         priority=0,
-        run_at=slot + jitter_of(schedule.id, slot, schedule.jitter),
+        run_at=run_at,
         queued_at=now,
         corr=job_id,
         schedule=schedule.id,
         slot=slot,
         solo=int(schedule.overlap == "queue_one"),
-        due_in=None,
+        # Once it has fired: a slot in a future that the clock comes back from must not hold up those that come before.
+        due_in=max(0.0, run_at - now),
     )
 
 

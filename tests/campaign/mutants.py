@@ -176,6 +176,10 @@ MUTANTS = (
     Mutant(SLOTS, "what was skipped in a false future does not come", "stores/clocks.py",
            "            self._take_back_skips(schedule)\n", "",
            test="tests/test_clocks.py::test_a_clock_that_was_a_year_ahead_for_a_moment_silences_no_schedule"),
+    Mutant(SLOTS, "the job of a slot in a false future waits until that comes", "turns/slots.py",
+           "        due_in=max(0.0, run_at - now),", "        due_in=None,",
+           test="tests/test_clocks.py::"
+                "test_a_slot_that_fired_in_a_false_future_holds_up_none_that_comes_before_it"),
     Mutant(SLOTS, "a tick that was thought in a false future is stored after it", "turns/slots.py",
            "    if body.accounting.accounted_to > step.turn.now + STEP_SECONDS_MIN:", "    if False:",
            test="tests/test_clocks.py::test_what_was_thought_in_a_false_future_is_not_stored_after_it"),
