@@ -135,9 +135,10 @@ def check_one_of(value: Any, what: str, allowed: Sequence[str]) -> Any:
 def check_iterable(value: Any, what: str, of: str) -> Iterable[Any]:
     """Something that can be gone through. What it raises on the way is its own."""
     try:
-        return iter(value)
+        items: Iterable[Any] = iter(value)
     except TypeError:
         raise UsageError(f"expected {what} to be {of}, got: {shown(value)}") from None
+    return items
 
 
 def check_backoff(value: Any) -> Backoff | tuple[Seconds, ...]:
