@@ -168,7 +168,8 @@ def test_a_snooze_without_seconds_fails_and_says_what_is_missing():
     outcome = raised(NotYet(), 1000)
 
     assert outcome.kind is OutcomeKind.FAILED
-    assert outcome.error == "NotYet: expected Snooze(seconds) to be a number of seconds, 0 or more, got: None"
+    assert outcome.error.startswith("NotYet: expected Snooze(seconds) to be a number of seconds")
+    assert outcome.error.endswith("got: None")
 
 
 def test_an_error_that_cannot_be_looked_at_is_a_failure_all_the_same():
