@@ -12,10 +12,11 @@ from typing import Any
 from ..events import EVENTS
 from ..lifecycle import MOVES, QUIET
 from ..messages.jobs import ENDED
+from .fields import Said
 from .files import is_plain
 from .findings import many
 from .jobs import UNKNOWN
-from .search import Said, find, in_order, needles_of
+from .search import find, in_order, needles_of
 from .telling import Entry, entry_of, span, who_says
 from .waiting import why_unfinished
 

@@ -112,7 +112,7 @@ def _unpacked(path: str, opened: io.BufferedReader) -> IO[bytes] | None:
             )
     if not head.startswith(GZIP):
         return unframed(opened)
-    whole = io.BufferedReader(_Unzipped(opened), READ_BYTES)
+    whole = cast(io.BufferedReader, io.BufferedReader(_Unzipped(opened), READ_BYTES))
     return unframed(whole) or whole
 
 

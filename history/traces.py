@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .search import Said, find, in_order, needles_of
+from .fields import Said
+from .search import find, in_order, needles_of
 from .telling import Entry, brief, clock, entry_of, span
 
 ENDS = frozenset({"job.done", "job.dead", "job.cancelled"})

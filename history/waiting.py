@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from .fields import Said
 from .findings import many
 from .instant import Snapshot, snapshot
-from .search import Said, find, in_order
+from .search import find, in_order
 from .telling import Entry, clock, span
 
 NEEDLES = (b'"name.', b'"handler.', b'"actor.quarantined', b'"actor.restarted')

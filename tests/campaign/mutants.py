@@ -233,6 +233,9 @@ MUTANTS = (
     Mutant(LOG, "a value of the wrong kind is reckoned with", "history/fields.py",
            "if name not in KINDS or _fits(name, value)", "if True",
            test="tests/history/test_hostile.py::test_no_wrong_value_in_a_field_makes_the_command_fail"),
+    Mutant(LOG, "what was before a log of a RabbitMQ is missed", "history/queues.py",
+           "                self._begins = max(self._begins, line.ts)\n", "                pass\n",
+           test="tests/history/test_stores.py::test_what_was_before_any_log_of_a_rabbitmq_is_not_missed"),
     Mutant(LOG, "lines are told before the commit", "actors/broker.py",
            "                self._work(step, batch)\n",
            "                self._work(step, batch)\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lamplighter.cli.main import main
@@ -176,3 +177,42 @@ def test_an_end_that_is_told_before_the_birth_is_an_end(tmp_path, capsys):
     assert at_the_end(write_log(tmp_path / "log", sorted(late, key=lambda line: line["ts"])), capsys)["jobs"] == {
         "done": 2
     }
+
+
+def three_hosts() -> dict[str, list[Said]]:
+    """One host queues jobs, the next claims each and fails, the last one finishes it."""
+    logs: dict[str, list[Said]] = {boot: on_rabbit(None, boot, []) for boot in ("web", "one", "two")}
+
+    def say(
+        boot: str, event: str, at: float, before: str | None, to: str, rev: int, claim_no: int, **more: Any
+    ) -> None:
+        move = {"to": to} if before is None else {"from": before, "to": to}
+        said = {"event": event, "ts": at, "boot": boot, "seq": len(logs[boot]) + 1, "rev": rev, "claim_no": claim_no}
+        logs[boot].append({**said, **move, "job_id": job_id, "job_name": "work", **more})
+
+    for number in range(4):
+        job_id, at = f"job-{number}", 2.0 + number
+        say("web", "job.queued", at, None, "queued", 1, 0, attempt=0)
+        say("one", "job.claimed", at + 0.1, "queued", "running", 2, 1, attempt=0, redeliveries=0)
+        times = [at, at + 0.1, at + 0.2, at + 0.3, at + 0.4]
+        sums: Said = {"revs": [1, 2, 3], "times": times[:3]}
+        say("one", "job.retried", at + 0.2, "running", "queued", 3, 1, attempt=1, outcome="failed", **sums)
+        say("two", "job.claimed", at + 0.3, "queued", "running", 4, 2, attempt=1, redeliveries=0)
+        sums = {"revs": [4, 5], "times": times[3:]}
+        say("two", "job.done", at + 0.4, "running", "done", 5, 2, attempt=2, outcome="succeeded", **sums)
+    return logs
+
+
+@pytest.mark.parametrize("boot", ["web", "one", "two"])
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_what_was_before_any_log_of_a_rabbitmq_is_not_missed(boot, level):
+    quiet = ("job.queued", "job.claimed") if level == "info" else ()
+    logs = {name: [line for line in lines if line["event"] not in quiet] for name, lines in three_hosts().items()}
+    for cut in range(len(logs[boot]) + 1):
+        kept = {**logs, boot: logs[boot][cut:]}
+
+        report = audited(sorted((line for lines in kept.values() for line in lines), key=lambda line: line["ts"]))
+
+        # A host whose log is not there at all, or begins after all others' end, is another matter.
+        if cut < len(logs[boot]):
+            assert report.findings == (), cut
