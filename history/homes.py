@@ -31,6 +31,9 @@ SERVER = "server:"
 PART = "\0"
 """Between the name of a store and what tells it from another one of that name."""
 
+UNNAMED_SERVER = f"{SERVER}{PART}"
+"""Where boots are that have not said on which RabbitMQ: the default virtual host has an empty name."""
+
 SERVER_EVENTS = frozenset({"scheduler.leads", "claim.kept", "job.duplicate", "message.unreadable"})
 """What is only ever said on a RabbitMQ."""
 
@@ -141,7 +144,7 @@ class Homes:
             self._move_in_stray(boot, is_server=bool(is_server))
 
     def _move_in_stray(self, boot: str, *, is_server: bool) -> None:
-        unnamed = SERVER if is_server else ""
+        unnamed = UNNAMED_SERVER if is_server else ""
         name = next((name for name in self.folds if name.startswith(SERVER) == is_server), unnamed)
         fold = self._fold_of(boot, name)
         for line in self._strays.pop(boot):
@@ -150,7 +153,7 @@ class Homes:
     # --- folds ---------------------------------------------------------------------------------------------------
 
     def _enter(self, boot: str, name: str) -> Fold | QueueFold:
-        unnamed = SERVER if name.startswith(SERVER) else ""
+        unnamed = UNNAMED_SERVER if name.startswith(SERVER) else ""
         if unnamed in self.folds:
             self.folds.setdefault(name, self.folds.pop(unnamed))
         return self._fold_of(boot, name)

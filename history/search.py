@@ -147,7 +147,7 @@ def in_order(found: list[Said]) -> list[Said]:
     }
     first = {id(one) for one in first_of.values()}
     found = [one for one in found if "seq" not in one or one.get("untold") or id(one) in first]
-    at = [float(said.get("ts", said.get("beside", 0.0))) for said in found]
+    at: list[float] = [said["ts"] if "ts" in said else said.get("beside", 0.0) for said in found]
     # What a host has written has no boot: it comes after what it stands beside.
     boots: dict[str, list[int]] = {str(said.get("boot")): [] for said in found if "boot" in said}
     for index in sorted(range(len(found)), key=lambda i: (found[i].get("seq") or 0, at[i])):

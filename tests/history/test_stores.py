@@ -23,7 +23,9 @@ def a_run_on(store_id: str, boot: str, *, store: str = "/srv/jobs.db", level: st
     return lines
 
 
-def on_rabbit(store_id: str | None, boot: str, job_ids: Iterable[str], level: str = "debug") -> list[Said]:
+def on_rabbit(
+    store_id: str | None, boot: str, job_ids: Iterable[str], level: str = "debug", vhost: str = "jobs"
+) -> list[Said]:
     """What a boot on a RabbitMQ tells of jobs that it has queued and run, one after another."""
     lines: list[Said] = []
 
@@ -33,7 +35,7 @@ def on_rabbit(store_id: str | None, boot: str, job_ids: Iterable[str], level: st
             lines.append({"event": event, "ts": at, "boot": boot, "seq": len(lines) + 1, **fields})
 
     where = {} if store_id is None else {"store_id": store_id}
-    say("runtime.started", 1.0, store="amqp://localhost:5672/jobs", host="web", **where)
+    say("runtime.started", 1.0, store=f"amqp://localhost:5672/{vhost}", host="web", **where)
     for number, job_id in enumerate(job_ids):
         at = 2.0 + number
         job = {"job_id": job_id, "job_name": "work"}
@@ -57,10 +59,11 @@ def test_a_file_that_was_made_anew_is_another_store(level):
     assert report.jobs == 2 * audited(a_run_on("one", "a", level=level)).jobs
 
 
+@pytest.mark.parametrize("vhost", ["jobs", ""])
 @pytest.mark.parametrize("level", ["debug", "info"])
-def test_two_servers_whose_virtual_hosts_have_one_name_are_two_stores(level):
+def test_two_servers_whose_virtual_hosts_have_one_name_are_two_stores(level, vhost):
     ids = ["import", "other"]
-    apart = [*on_rabbit("eu", "a", ids, level), *on_rabbit("us", "b", ids, level)]
+    apart = [*on_rabbit("eu", "a", ids, level, vhost), *on_rabbit("us", "b", ids, level, vhost)]
 
     report = audited(apart)
 
