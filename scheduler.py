@@ -19,14 +19,14 @@ from .checks import (
     unknown_options,
 )
 from .codec import decode, encode
-from .cron import Rule, parse_when
+from .cron import parse_when
 from .errors import UnknownSchedule, UsageError, shown
 from .job import Job
 from .log import current_corr
 from .messages.jobs import Instant, NewJob, Seconds
 from .messages.mail import Forget, PauseSchedule, Queue, Retire
 from .messages.schedules import ScheduleRecord, SlotEntry
-from .slots import check_catch_up, schedule_id
+from .slots import check_catch_up, rule_of, schedule_id
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -216,7 +216,7 @@ class Scheduler:
         accounted = max(record.accounted_to, math.nextafter(first, -math.inf))
         # Stored since the schedule was read, or in a future that the clock has come back from.
         ahead = [entry for entry in stored if entry.last > accounted]
-        for due in _rule(record).between(accounted, last):
+        for due in rule_of(record).between(accounted, last):
             if due.slot >= last or len(stories) >= EXPLAINED_SLOTS_MAX:
                 break
             if any(entry.slot <= due.slot <= entry.last for entry in ahead):
@@ -268,7 +268,7 @@ class Scheduler:
             yield self._check(**{"data": None, **_DEFAULTS, **arguments})
 
     def _picture(self, record: ScheduleRecord) -> Schedule:
-        due = _rule(record).after(max(record.accounted_to, self._runtime.now()))
+        due = rule_of(record).after(max(record.accounted_to, self._runtime.now()))
         return Schedule(
             id=record.id, name=record.name, when=record.when, data=decode(record.data), timezone=record.timezone,
             next_slot=None if due is None else _time(due.slot),
@@ -316,10 +316,6 @@ _DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _rule(record: ScheduleRecord) -> Rule:
-    return parse_when(record.when, timezone=record.timezone, dst_gap=record.dst_gap, dst_fold=record.dst_fold)
-
-
 def _told(entry: SlotEntry) -> SlotStory:
     return SlotStory(
         slot=_time(entry.slot), outcome=entry.outcome, reason=entry.reason, job_id=entry.job_id,
@@ -332,7 +328,7 @@ def _forgotten(
 ) -> Iterator[SlotStory]:
     """The slots in [first, end) that were accounted for, and of which the store does not remember how."""
     known_from = min(since, record.accounted_to, *(math.nextafter(at, -math.inf) for at in (end, *_begin(stored))))
-    start, rule = max(record.changed_at, math.nextafter(first, -math.inf)), _rule(record)
+    start, rule = max(record.changed_at, math.nextafter(first, -math.inf)), rule_of(record)
     count = rule.count(start, known_from) if start < known_from else 0
     if count:
         slot, last = next(rule.between(start, known_from)).slot, rule.latest(known_from, 1, start)[0].slot

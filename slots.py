@@ -31,6 +31,7 @@ __all__ = [
     "cut",
     "jitter_of",
     "recounted",
+    "rule_of",
     "schedule_id",
 ]
 
@@ -140,14 +141,21 @@ def recounted(schedule: ScheduleRecord, before: ScheduleRecord | None, now: Inst
     )
 
 
+def rule_of(schedule: ScheduleRecord) -> Rule:
+    """When a schedule is due.
+
+    Raises:
+        UsageError: it names a zone that this system does not know, or is a newer version's.
+    """
+    return parse_when(schedule.when, timezone=schedule.timezone, dst_gap=schedule.dst_gap, dst_fold=schedule.dst_fold)
+
+
 def cut(schedule: ScheduleRecord, skipped: SlotEntry, now: Instant) -> SlotEntry | None:
     """What is left of a range of slots that did not fire if only those up to `now` have come. None when none has."""
     if skipped.slot > now:
         return None
     try:
-        rule = parse_when(
-            schedule.when, timezone=schedule.timezone, dst_gap=schedule.dst_gap, dst_fold=schedule.dst_fold
-        )
+        rule = rule_of(schedule)
     except UsageError:
         # A zone that this system does not know: its slots wait, and all that is certain is the first.
         return replace(skipped, last=skipped.slot, count=1)

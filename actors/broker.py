@@ -251,7 +251,7 @@ class JobBroker(RuntimeActor):
                 if turn.lost is not None and self._memory.renewal is None:
                     raise turn.lost
                 step = Step(self._desk, turn, out, itself)
-                clocks.keep_time(step, clock, self._memory, self._retention, is_first=not self._recovered)
+                clocks.keep_time(step, clock, self._memory, is_first=not self._recovered)
                 self._looked_at = turn.now
                 self._work(step, batch)
         except BaseException:

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ..cron import Rule, parse_when
+from ..cron import Rule
 from ..errors import StoreError, StoreUnavailable, UsageError
 from ..messages.jobs import Instant, Seconds
 from ..messages.mail import Mail, Report, SchedulesChanged, Tick, Ticked, Wake
 from ..messages.schedules import ScheduleRecord
-from ..slots import CatchUp, account
+from ..slots import CatchUp, account, rule_of
 from ..stores.base import Store
 from .base import ActorContext, RuntimeActor
 
@@ -143,7 +143,7 @@ class SchedulerActor(RuntimeActor):
         if known is not None and known.change_no >= record.change_no:
             return
         try:
-            rule = parse_when(record.when, timezone=record.timezone, dst_gap=record.dst_gap, dst_fold=record.dst_fold)
+            rule = rule_of(record)
         except UsageError as error:
             # A zone that this system does not know, or a rule of a newer version: it alone rests, and is said once.
             self._forget(record.id)

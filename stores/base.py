@@ -238,7 +238,8 @@ class Turn(Protocol):
         """Every boot on the store, living or not."""
 
     def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
-        """Remove at most a batch of ended jobs and, unless None, of slots; say how many."""
+        """Remove at most a batch of ended jobs and, unless None, of slots; say how many. None while the
+        clock may be far ahead by mistake."""
 
 
 class Want(NamedTuple):

@@ -17,6 +17,10 @@ from ..messages.jobs import Instant, Seconds
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..slots import cut
 
+DOUBTFUL_STEP_SECONDS, DOUBT_SECONDS = 3600.0, 3600.0
+"""After a step ahead of more than the first, or a start of the machine, nothing is removed for the second: a clock that
+is wrong for a moment must not make all that is kept seem old, nor have slots forgotten that would fire again."""
+
 # What is due already stays where it is in its queue.
 SHIFT_WAITS = """
   update lamplighter_jobs set
@@ -50,14 +54,14 @@ class ClockTurn:
         now: Instant
         expiry: Instant | None
         _connection: sqlite3.Connection
-        _clock: tuple[str | None, Seconds]
+        _clock: tuple[str | None, Seconds, Instant | None]
 
         def _next_change(self) -> int:
             """See `SlotTurn`."""
 
     def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
         self.now = reading.now
-        count, offset = self._clock
+        count, offset, stepped = self._clock
         step: Seconds | None = None
         if reading.counter is not None and reading.counter == count:
             step = reading.offset - offset
@@ -75,12 +79,20 @@ class ClockTurn:
             "update lamplighter_jobs set waits = 1 where state = 'queued' and waits = 0 and run_at > ?", (self.now,)
         )
         if reading.counter is not None:
+            # The clock of a machine that was just started may be wrong, and so may one that is far ahead at once.
+            is_doubtful = step > DOUBTFUL_STEP_SECONDS if step is not None else count is not None
+            self._clock = (reading.counter, reading.offset, self.now if is_doubtful else stepped)
             self._connection.execute(
-                "update lamplighter_store set clock_count = ?, clock_offset = ?", (reading.counter, reading.offset)
+                "update lamplighter_store set clock_count = ?, clock_offset = ?, clock_stepped = ?", self._clock
             )
         if jobs:
             self.expiry = self._connection.execute(NEXT_EXPIRY).fetchone()[0]
         return Stepped(step, jobs, self._recount())
+
+    def is_in_doubt(self) -> bool:
+        """Whether the clock has been stepped far ahead so lately that it may yet be set back."""
+        stepped = self._clock[2]
+        return stepped is not None and 0.0 <= self.now - stepped < DOUBT_SECONDS
 
     def _recount(self) -> int:
         """Count schedules from now that are accounted for in what is the future. How many there were."""

@@ -113,6 +113,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "alter table lamplighter_boots add column turns integer not null default 0",
         "alter table lamplighter_store add column clock_count text",
         "alter table lamplighter_store add column clock_offset real",
+        "alter table lamplighter_store add column clock_stepped real",
         # A schedule that is still at this change has been removed; one that is not has been used by somebody since.
         """create table lamplighter_retired (
           schedule_id text primary key, change_no integer not null

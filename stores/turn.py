@@ -53,7 +53,7 @@ OVERVIEW = f"""
     exists (select 1 from lamplighter_jobs where rev is null),
     exists (select 1 from lamplighter_jobs where state = 'queued' and suspect_until is not null),
     ({NEXT_EXPIRY}),
-    clock_count, clock_offset,
+    clock_count, clock_offset, clock_stepped,
     (select turns from lamplighter_boots where boot = ?)
   from lamplighter_store
 """
@@ -81,7 +81,7 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
             self._rev, self._change_no, self._has_pauses, self._has_untold, self._has_suspects, self.expiry,
             *clock, self._turns,
         ) = connection.execute(OVERVIEW, (boot,)).fetchone()  # fmt: skip
-        self._clock = clock[0], clock[1]
+        self._clock = clock[0], clock[1], clock[2]
         self._changes_before = self._change_no
         self.seen = seen if seen is not None and seen.boot == boot else None
         self.lost = None if self.seen is None else self.seen.compare(self._turns, self._rev, self._change_no)
@@ -333,6 +333,8 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
         self._connection.execute("delete from lamplighter_pauses where name = ?", (name,))
 
     def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
+        if self.is_in_doubt():
+            return 0
         pruned = 0
         for states, before in ((("done", "cancelled"), done_before), (("dead",), dead_before)):
             for state in states:

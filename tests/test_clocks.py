@@ -127,6 +127,28 @@ def test_a_slot_that_fired_in_a_false_future_holds_up_none_that_comes_before_it(
     assert rt.jobs.counts("tick")["done"] == 4
 
 
+def test_slots_that_are_missed_behind_one_that_fired_in_a_false_future_are_said(start, time, recorder):
+    rt = start()
+    schedule = rt.scheduler.add("tick", "* * * * *", catch_up="skip")
+    drain(rt)
+    pass_minutes(rt, time, 1)
+    time.step(60)
+    drain(rt)
+    ahead = slots_of(rt)[1:]
+    time.step(-60)
+    drain(rt)
+
+    time.step(600)
+    drain(rt)
+
+    assert ahead == [NOON + timedelta(minutes=2)]
+    told = rt.scheduler.explain(schedule, NOON + timedelta(minutes=2), NOON + timedelta(minutes=12))
+    assert [(story.slot.minute, story.outcome, story.count) for story in told] == [
+        (2, "fired", 1), (3, "skipped", 8), (11, "fired", 1),
+    ]  # fmt: skip
+    assert recorder.wait_for("slot.skipped", slot=(NOON + timedelta(minutes=3)).timestamp())["count"] == 8
+
+
 def test_a_schedule_that_was_left_in_a_false_future_counts_from_the_next_start(start, time, recorder):
     wrong = ManualTime(NOON.timestamp() + YEAR)
     first = start(wrong)

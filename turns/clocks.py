@@ -6,11 +6,10 @@ from ..clock import Clock
 from ..messages.clocks import Stepped
 from ..messages.jobs import Seconds
 from ..messages.mail import Wake
-from .retention import Retention
 from .step import Memory, Step
 
 
-def keep_time(step: Step, clock: Clock, memory: Memory, retention: Retention, *, is_first: bool) -> None:
+def keep_time(step: Step, clock: Clock, memory: Memory, *, is_first: bool) -> None:
     """Make good for a step, and say so. The mail that says so too is a hint: it may have died with a broker.
 
     Args:
@@ -30,7 +29,6 @@ def keep_time(step: Step, clock: Clock, memory: Memory, retention: Retention, *,
         return
     step.say("clock.jumped", delta=_rounded(far), jobs=jobs, schedules=schedules)
     step.desk.forget_dues()
-    retention.rest_after(far or 0.0)
     step.tell("scheduler", Wake(reload=True))
 
 

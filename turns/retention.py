@@ -13,10 +13,6 @@ SLOTS_SECONDS = 3600.0
 PRUNED_ROWS_MAX = 500
 """Rows of one pruning turn."""
 
-STEP_SECONDS_MIN, REST_SECONDS = 3600.0, 3600.0
-"""After the clock was stepped ahead by more than the first, nothing is removed for the second: a clock that is wrong
-for a moment must not make all that is kept seem old."""
-
 
 class Retention:
     """Has `Housekeep` come when it is time. A new broker's first looks through the slots too."""
@@ -25,23 +21,13 @@ class Retention:
         self._desk = desk
         self._alarms = alarms
         self._slots_due = 0.0
-        self._rests_until = 0.0
 
     def put_off(self) -> None:
         """Do the next batch after a while."""
         self._wake_after(self._retention_step())
 
-    def rest_after(self, seconds: Seconds) -> None:
-        """The clock was stepped ahead by so much."""
-        if seconds > STEP_SECONDS_MIN:
-            self._rests_until = self._desk.age() + REST_SECONDS
-
     def prune(self, step: Step) -> None:
         """Remove a batch. While there is more, the next follows at once."""
-        rest = self._rests_until - self._desk.age()
-        if rest > 0.0:
-            step.out.after.append(lambda: self._wake_after(rest))
-            return
         limits, now = self._desk.limits, step.turn.now
         with_slots = self._slots_due <= self._desk.age()
         rows = step.turn.prune(

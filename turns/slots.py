@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..errors import UnknownSchedule
@@ -11,7 +12,7 @@ from ..messages.jobs import Instant, JobState, NewJob
 from ..messages.mail import Declare, Forget, PauseSchedule, Retire, SchedulesChanged, Tick
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import Fire, SlotRange
-from ..slots import jitter_of
+from ..slots import jitter_of, rule_of
 from .step import Step
 
 
@@ -152,11 +153,16 @@ def _skip_if_passed(step: Step, schedule: ScheduleRecord) -> None:
 
 
 def _skip(step: Step, schedule: ScheduleRecord, gone: SlotRange, *, by: str | None) -> None:
-    if step.turn.skip(schedule.id, gone):
-        step.say(
-            "slot.skipped", schedule=schedule.id, slot=gone.first, last=gone.last, count=gone.count,
-            job_name=schedule.name, reason=gone.reason, by=by,
-        )  # fmt: skip
+    while not step.turn.skip(schedule.id, gone):
+        # Its first slot fired in a future that the clock came back from. The others have not, and are to be said.
+        following = rule_of(schedule).after(gone.first)
+        if following is None or following.slot > gone.last:
+            return
+        gone = replace(gone, first=following.slot, count=gone.count - 1)
+    step.say(
+        "slot.skipped", schedule=schedule.id, slot=gone.first, last=gone.last, count=gone.count,
+        job_name=schedule.name, reason=gone.reason, by=by,
+    )  # fmt: skip
 
 
 def _known(step: Step, schedule_id: str) -> ScheduleRecord:

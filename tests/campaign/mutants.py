@@ -180,6 +180,10 @@ MUTANTS = (
            "        due_in=max(0.0, run_at - now),", "        due_in=None,",
            test="tests/test_clocks.py::"
                 "test_a_slot_that_fired_in_a_false_future_holds_up_none_that_comes_before_it"),
+    Mutant(SLOTS, "nothing is said of slots behind one that fired in a false future", "turns/slots.py",
+           "        if following is None or following.slot > gone.last:\n", "        if True:\n",
+           test="tests/test_clocks.py::"
+                "test_slots_that_are_missed_behind_one_that_fired_in_a_false_future_are_said"),
     Mutant(SLOTS, "a tick that was thought in a false future is stored after it", "turns/slots.py",
            "    if body.accounting.accounted_to > step.turn.now + STEP_SECONDS_MIN:", "    if False:",
            test="tests/test_clocks.py::test_what_was_thought_in_a_false_future_is_not_stored_after_it"),
@@ -296,8 +300,8 @@ MUTANTS = (
            "jobs = self._connection.execute(BOUND_WAITS, bounds).rowcount", "jobs = 0 * len(bounds)",
            test="tests/test_clocks.py::"
                 "test_a_wait_that_began_under_a_clock_years_ahead_ends_though_nobody_lived_when_it_was_set_right"),
-    Mutant(LIMITS, "a clock that is wrong for a moment has all history removed", "turns/retention.py",
-           "        if rest > 0.0:\n", "        if False:\n",
+    Mutant(LIMITS, "a clock that is wrong for a moment has all history removed", "stores/turn.py",
+           "        if self.is_in_doubt():\n", "        if False:\n",
            test="tests/test_clocks.py::test_a_clock_that_is_years_ahead_for_a_moment_removes_no_history"),
     Mutant(LIMITS, "a job may snooze for ever", "errors.py",
            "or not 0 <= seconds <= SECONDS_MAX:", "or not 0 <= seconds < float(\"inf\"):",
