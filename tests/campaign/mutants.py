@@ -293,8 +293,8 @@ MUTANTS = (
            test="tests/test_clocks.py::"
                 "test_what_waits_for_so_many_seconds_waits_for_so_many_whatever_the_clock_does"),
     Mutant(LIMITS, "each process on a file makes good for a step", "stores/clocks.py",
-           "        if reading.counter is not None:\n            self._connection",
-           "        if count is None:\n            self._connection",
+           "        if reading.counter is not None:\n            # The clock",
+           "        if count is None:\n            # The clock",
            test="tests/test_clocks.py::test_of_several_processes_one_alone_makes_good_for_a_step"),
     Mutant(LIMITS, "what waits since a false future waits until it comes", "stores/clocks.py",
            "jobs = self._connection.execute(BOUND_WAITS, bounds).rowcount", "jobs = 0 * len(bounds)",
