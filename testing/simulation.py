@@ -16,18 +16,19 @@ from typing import Any, Self
 
 from ..errors import RuntimeFailed, StoreError, StoreUnavailable, UsageError
 from ..history.audit import Report
-from ..messages.jobs import Seconds
+from ..messages.jobs import Instant, Seconds
 from ..runtime import Runtime
 from ..stores.base import Store
 from .draining import open_jobs
 from .faults import OF_A_BOOT, Faults, NoThread, Strikes
-from .folder import make_folder, new_store
+from .folder import make_folder
 from .given import check_forward, check_newer, check_process, check_processes, total_of
 from .paper import Paper, PaperLogger
 from .rabbit_model import ModelServer
 from .rabbit_world import model_verdict, open_in_model, server_of, trouble_model
+from .stored import StoredFile
 from .surroundings import MAIN, Surroundings
-from .verdict import Violation, kept_since_of, verdict
+from .verdict import Violation, kept_since_of, verdict, verdict_since
 from .world import Process, World
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -116,9 +117,8 @@ class Simulation:
         self._troubles: list[Exception] = []
         numbers = range(1, check_newer(newer, processes + producers, store) + 1)
         self._members = [_Member(number, is_producer=number > processes) for number in numbers]
-        # Open for as long as the simulation is. The last connection that is closed would copy the whole of the
-        # write-ahead log into the file, which the death of a process does not.
-        self._look: sqlite3.Connection | None = None
+        self._file: StoredFile | None = None
+        self._replaced_at: Instant | None = None
         self.server = server_of(store, self._world, faults)
         self._around = Surroundings(self._world, faults, self.server, self.reached, is_sole=processes + producers == 1)
         self._is_new, self._is_open = True, False
@@ -139,9 +139,7 @@ class Simulation:
 
             self._around.disk = Disk(self._world.chance)
         elif self.server is None:
-            self.path.write_bytes(new_store())
-            self._look = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, isolation_level=None)
-            self._look.execute("select rev from lamplighter_store").fetchone()
+            self._file = StoredFile(self.path)
         try:
             for member in self._members:
                 self._begin(member)
@@ -159,8 +157,8 @@ class Simulation:
         for member in self._members:
             self._end(member)
         self._world.end()
-        if self._look is not None:
-            self._look.close()
+        if self._file is not None:
+            self._file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
@@ -259,16 +257,37 @@ class Simulation:
         self.reached["kill_process"] += 1
         self._die(member.process, "kill_process")
 
+    def copy_store(self) -> bytes:
+        """The store's file as it is now: a backup, for `replace_store`."""
+        return self._stored().copy()
+
+    def replace_store(self, copy: bytes) -> None:
+        """Put an older copy in the place of the file that all processes have open; `kill` starts them on it.
+
+        What was stored since the copy is lost, so the log proves nothing any more; `check` looks for the jobs that
+        hosts were told are stored since then.
+        """
+        self._stored().replace(copy)
+        self._replaced_at = self._world.now
+        self.reached["replace_store"] += 1
+
+    def _stored(self) -> StoredFile:
+        self._check_open()
+        if self._file is None:
+            raise UsageError("expected a simulation with a store in a file, and whose power is not cut")
+        return self._file
+
     def _verdict(self) -> tuple[Report, Sequence[str], Counter[str]]:
         if self._around.disk is not None:
             for name, data in self._around.disk.files.items():
                 (self._folder / Path(name).name).write_bytes(data)
+        store, accepted = self.path if self._file is None else self._file.look, self._around.accepted
+        if self._replaced_at is not None:
+            return verdict_since(self._paper.lines, store, accepted=accepted, since=self._replaced_at)
         kept_since = None
         if self.reached["log_error"]:
             kept_since = kept_since_of(self.runtime.limits, self._world.now, self._stepped)
-        return verdict(
-            self._paper.lines, self._look or self.path, accepted=self._around.accepted, kept_since=kept_since
-        )
+        return verdict(self._paper.lines, store, accepted=accepted, kept_since=kept_since)
 
     def _verdict_of_model(self, server: ModelServer) -> tuple[Report, Sequence[str], Counter[str]]:
         return model_verdict(self._paper.lines, server, self._around.accepted)

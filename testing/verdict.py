@@ -80,3 +80,14 @@ def verdict(
     findings = [finding for finding in report.unexcused if finding.kind not in SHOWN_BY_LINES]
     gone = [job_id for job_id, at in known.items() if at >= kept_since and job_id not in ids]
     return report, [*map(str, findings), *(f"lost: the store has no job {job_id}" for job_id in gone)], said
+
+
+def verdict_since(
+    lines: Iterable[bytes], store: Path | sqlite3.Connection, *, accepted: Mapping[str, Instant], since: Instant
+) -> tuple[Report, Sequence[str], Counter[str]]:
+    """The same of a store that was set back, which no log can agree with: what was accepted since is in the store."""
+    report, _, said = verdict(lines, store, accepted={}, kept_since=None)
+    with contextlib.closing(StoreView(store).read()) as stored:
+        ids = {job.id for job in stored.jobs()}
+    gone = [job_id for job_id, at in accepted.items() if at > since and job_id not in ids]
+    return report, [f"accepted after the store was set back, and lost: {job_id}" for job_id in gone], said

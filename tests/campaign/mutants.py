@@ -615,6 +615,9 @@ MUTANTS = (
            '    if parts.fragment or "@" in parts.path + parts.query:', "    if parts.fragment:",
            test="tests/rabbit/test_connection.py"
                 "::test_an_address_that_makes_no_sense_is_refused_without_being_shown"),
+    Mutant(LIMITS, "attempts that timed out are not kept", "stores/turn.py",
+           "not in (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED):",
+           "not in (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.TIMED_OUT):"),
 )  # fmt: skip
 
 

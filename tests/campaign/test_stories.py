@@ -17,6 +17,7 @@ FOUND = {
     68: "a claim that reached a new incarnation before the old one's death was noticed ran on, and was never signalled",
     665: "a lane whose claim another boot had taken while no broker heard of it was given up without a signal",
     837: "a claim whose handler had returned lived for hours after the clock was stepped back",
+    33: "a job whose slot had come waited for hours after the clock was stepped back, and silenced its schedule",
     104262: "a runtime could not be stopped after an event loop that it had given up went on and ended",
     120496: "a claim whose handler had returned as its HandlerActor died had lost its timeout, and lived for ever",
 }

@@ -16,6 +16,7 @@ from inspection import check_log, check_pauses, check_store
 from lamplighter import Runtime
 from lamplighter.testing.faults import OF_A_SERVER, STRIKES, Faults
 from lamplighter.testing.simulation import Simulation, Violation
+from restored import RestoredHost
 
 MINUTES = 2.0
 """Virtual time with faults."""
@@ -33,12 +34,12 @@ SILENT_SECONDS_MAX = 150.0
 """Within this, every schedule has fired again: twice the longest interval of all, and some."""
 
 REACH = (
-    *sorted({kind for kinds in STRIKES.values() for kind in kinds}.difference(OF_A_SERVER, ("clock_leap",))),
+    *sorted({kind for kinds in STRIKES.values() for kind in kinds}.difference(OF_A_SERVER)),
     "lost_hint", "deafen", "gave_up",
     "job.fenced", "job.dead", "job.cancelled", "job.requeued", "job.snoozed", "job.released", "job.parked",
     "lane.abandoned", "lane.returned", "runtime.recovered", "turn.recovered", "actor.crashed", "actor.restarted",
     "supervisor.restarted", "slot.fired", "slot.caught_up", "slot.skipped", "clock.jumped", "store.unavailable",
-    "store.waiting", "log.dropped", "name.paused", "prefetched", "producer",
+    "store.waiting", "log.dropped", "name.paused", "prefetched", "producer", "replace_store",
     "requeued poison", *(f"release {number}" for number in range(LAST + 1)),
 )  # fmt: skip
 """A campaign that never reached one of these has not tested it."""
@@ -52,6 +53,9 @@ def faults_of(seed: int, chance: random.Random) -> Faults:
     if seed % 16 == 3:
         # Only the disk is in a bad way: each lost turn must be as if it had not been.
         return Faults(store_error=0.1)
+    if seed % 16 == 7:
+        # A clock that is a year off, for some seconds or for good.
+        return Faults(clock_leap=0.003, clock_jump=0.001, kill_process=0.0005, crash_actor=0.002)
     kinds = {
         "crash_actor": 0.01, "crash_handler": 0.03, "hang": 0.03, "store_error": 0.01, "commit_unknown": 0.02,
         "kill_process": 0.0005, "power_cut": 0.001, "clock_jump": 0.002, "log_error": 0.01, "slow_log": 0.002,
@@ -83,8 +87,14 @@ def open_ended(runtime: Runtime) -> list[str]:
 
 
 def host_of(seed: int) -> Host:
-    """Whose code stays as it is, or is deployed anew again and again."""
-    return DeployedHost(seed) if seed % 16 == 5 else Host(seed)
+    """Whose code stays as it is, or is deployed anew again and again; or whose store is set back under it."""
+    match seed % 16:
+        case 5:
+            return DeployedHost(seed)
+        case 1:
+            return RestoredHost(seed)
+        case _:
+            return Host(seed)
 
 
 def simulation_of(seed: int, host: Host) -> Simulation:
@@ -162,10 +172,9 @@ def scenario(seed: int) -> Counter[str]:
         simulation.settle(until=lambda: not open_ended(simulation.runtime), seconds=SETTLE_SECONDS)
         check_boots(simulation)
         check_prompt(simulation)
-        if not simulation.reached["clock_jump"]:
-            keep_firing(simulation)
+        keep_firing(simulation)
         faults = simulation.faults
-        if not faults.log_error:
+        if not (faults.log_error or simulation.reached["replace_store"]):
             check_log(simulation.log, host.one_waits)
         if len(simulation.runtimes) == 1 and not (faults.log_error or faults.crash_actor or faults.commit_unknown):
             check_pauses(simulation.log)
