@@ -102,11 +102,12 @@ class ClockTurn:
         for schedule in map(ScheduleRecord._make, rows):
             self._take_back_skips(schedule)
             self._connection.execute(
-                """update lamplighter_schedules set accounted_to = ?1, changed_at = min(changed_at, ?1), change_no = ?2,
+                """update lamplighter_schedules
+                   set accounted_to = :now, changed_at = min(changed_at, :now), change_no = :change_no,
                      last_slot = (select max(slot) from lamplighter_slots
-                                  where schedule_id = ?3 and outcome <> 'skipped' and slot <= ?1)
-                   where id = ?3""",
-                (self.now, self._next_change(), schedule.id),
+                                  where schedule_id = :id and outcome <> 'skipped' and slot <= :now)
+                   where id = :id""",
+                {"now": self.now, "change_no": self._next_change(), "id": schedule.id},
             )
         return len(rows)
 

@@ -9,7 +9,7 @@ import pytest
 from ..errors import KeyTaken, NotSupported, UnknownJob, UsageError
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..stores.base import Store
-from .conformance_kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, new, put, take, want
+from .conformance_kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, die, new, put, take, want
 
 
 class JobPromises(StoreCase):
@@ -140,7 +140,7 @@ class JobPromises(StoreCase):
         assert (before, during, store.known("a"), store.known("b")) == (queued, claimed, ended, None)
 
     def test_jobs_are_listed_newest_first_by_name_and_state_page_by_page(self, store: Store) -> None:
-        """Store.list: Jobs, newest first; `before` is the `no` to go on from."""
+        """Store.list: Jobs, newest first; `before` is the last one of the page before."""
         self.needs("list")
         put(store, *(new(str(n), name="work" if n % 2 else "else") for n in range(6)))
         take(store)
@@ -150,6 +150,40 @@ class JobPromises(StoreCase):
 
         assert [job.id for job in [*first, *rest]] == ["5", "4", "3", "2", "1", "0"]
         assert [job.id for job in store.list(name="work", state="queued", limit=9, before=None)] == ["5", "3"]
+
+    def test_a_dead_job_that_a_host_names_is_found(self, store: Store) -> None:
+        """Store.at_hand: While the block lasts, a turn finds the job that a host names, if the store can find it at
+        all."""
+        put(store, new("a"))
+        die(store)
+
+        with store.at_hand("a"), store.turn("b", NOW) as turn:
+            found = turn.find("a")
+
+        assert (found.id, found.state) == ("a", "dead")
+
+    def test_the_dead_are_at_hand_by_name_but_for_some(self, store: Store) -> None:
+        """Store.dead_at_hand: The ids of dead jobs, of one name or all, oldest first, `but` for some: all of them, or
+        the first many."""
+        put(store, new("a"))
+        die(store)
+        put(store, new("b"))
+        die(store)
+
+        with store.dead_at_hand("work", ()) as all_of_them, store.turn("b", NOW) as turn:
+            states = [turn.find(job_id).state for job_id in all_of_them]
+        with store.dead_at_hand(None, ("a",)) as but_a:
+            pass
+        with store.dead_at_hand("else", ()) as none_of_them:
+            pass
+
+        assert (list(all_of_them), states, list(but_a), list(none_of_them)) == (["a", "b"], ["dead"] * 2, ["b"], [])
+
+    def test_a_store_that_is_well_suffers_from_nothing(self, store: Store) -> None:
+        """Store.ailments: What it suffers from. Asked by any thread, and answered at once."""
+        put(store, new("a"))
+
+        assert list(store.ailments()) == []
 
     def test_jobs_are_counted_in_every_state(self, store: Store) -> None:
         """Store.counts: How many jobs are in each state."""

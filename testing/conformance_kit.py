@@ -19,6 +19,7 @@ except ImportError as error:
 
 NOW = 1_000_000.0
 DONE = Verdict(state=JobState.DONE, event="job.done", reason=None, attempt=1)
+DEAD = Verdict(state=JobState.DEAD, event="job.dead", reason="failed", attempt=1)
 RETRY = Verdict(state=JobState.QUEUED, event="job.retried", reason="failed", attempt=1, run_at=NOW)
 SUCCEEDED = Outcome(kind=OutcomeKind.SUCCEEDED, result="7")
 FAILED = Outcome(kind=OutcomeKind.FAILED, error="E")
@@ -88,6 +89,13 @@ def take(store: Store, now: Instant = NOW, **changes: Any) -> list[JobRecord]:
     """Claim jobs in a turn of their own."""
     with store.turn("b", now) as turn:
         return [claim.job for claim in turn.claim(want(**changes))]
+
+
+def die(store: Store) -> None:
+    """Have the next job fail for good."""
+    (claimed,) = take(store)
+    with store.turn("b", NOW) as turn:
+        turn.settle(claimed, FAILED, DEAD)
 
 
 class StoreCase:

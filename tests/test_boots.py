@@ -51,10 +51,12 @@ def test_a_runtime_that_believes_to_be_alone_finds_a_neighbour_that_no_hint_has_
 def test_a_cleaned_folder_buries_nobody_and_is_there_again(runtime, recorder, tmp_path):
     one, other = runtime(), runtime()
     folder = tmp_path / "jobs.db-boots"
-    left = {f"{rt.life.boot}.{suffix}" for rt in (one, other) for suffix in ("lock", "sock")}
+    # A socket lies elsewhere where the path of the folder is too long for one.
+    hints = rows(tmp_path / "jobs.db", "select hint from lamplighter_boots")
+    left = [folder / f"{rt.life.boot}.lock" for rt in (one, other)] + [Path(hint) for (hint,) in hints]
 
     shutil.rmtree(folder)
-    recorder.until(lambda: folder.is_dir() and left <= {path.name for path in folder.iterdir()}, "both to be back")
+    recorder.until(lambda: all(path.exists() for path in left), "both to be back")
 
     boots = {boot for (boot,) in rows(tmp_path / "jobs.db", "select boot from lamplighter_boots")}
     assert boots == {one.life.boot, other.life.boot}
