@@ -342,14 +342,14 @@ class Simulation:
 
     def _begin(self, member: _Member) -> None:
         member.process = process = Process(member.number, is_newer=member.number > len(self._members) - self._newer)
-        member.strikes = Strikes(
+        member.strikes = strikes = Strikes(
             self._world, process, self.faults, die=self._die, step_clock=self.step_clock,
             trouble=self._trouble, reached=self.reached, text=self._failpoints,
         )  # fmt: skip
-        member.strikes.is_on = self._is_striking
-        self._world.spawn(lambda: self._live(member, process), MAIN, process)
+        strikes.is_on = self._is_striking
+        self._world.spawn(lambda: self._live(member, process, strikes), MAIN, process)
 
-    def _live(self, member: _Member, process: Process) -> None:
+    def _live(self, member: _Member, process: Process, strikes: Strikes) -> None:
         """What the main thread of a process does."""
         try:
             runtime = Runtime(
@@ -358,7 +358,7 @@ class Simulation:
                 logger=PaperLogger(self._paper, lambda: process.is_alive),
                 on_failure=lambda failure: self._die(process, "gave_up"),
                 environment=self._around.environment(
-                    process, member.strikes, member.stores, is_starting=lambda: not member.is_up
+                    process, strikes, member.stores, is_starting=lambda: not member.is_up
                 ),
                 **self._options,
             )
