@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from lamplighter.cli.main import main
 from lamplighter.events import ENVELOPE, EVENTS
+from lamplighter.history.fields import KINDS
 
 from .kit import Said, clean_run
 
@@ -131,3 +132,14 @@ def test_what_cannot_be_opened_is_said(tmp_path, capsys, monkeypatch, question):
     monkeypatch.setattr("io.FileIO", refuse)
     assert main([*question, str(log)]) == 2
     assert "expected the path of a log that can be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["x", [[1]], 1e300, {"a": 1}])
+def test_a_wrong_value_in_every_line_is_left_out_of_the_answer(tmp_path, capsys, value):
+    log = tmp_path / "app.log"
+    for field in sorted(KINDS.keys() - {"event", "boot", "seq", "job_id"}):
+        lines = [{**line, field: value} for line in whole_run() if line.get("boot") == "kinds"]
+        log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+        assert main(["trace", "j", str(log)]) == 0, field
+    capsys.readouterr()
