@@ -118,7 +118,9 @@ class DeployedHost(Host):
         else:
             jobs.add_handler("order", ship_counted)
         seconds = MOVING[release]
-        self.moving = scheduler.add("quick", f"{seconds} * * * * *", f"r{release}", key="moving", catch_up="all")
+        self.moving = scheduler.add(
+            "quick", f"{seconds} * * * * *", f"r{release}", key="moving", catch_up="all", catch_up_max=5
+        )
         if release != 1:
             scheduler.add("quick", "*/20 * * * * *", "leaving", key="leaving")
         if release > 0:

@@ -66,7 +66,9 @@ def campaign(faults: Faults, seed: int, minutes: int = 5) -> Simulation:
     ) as simulation:
         simulation.run(minutes=minutes)
         simulation.check()
-        keep_firing(simulation)
+        if not simulation.reached["clock_jump"]:
+            # On RabbitMQ a schedule waits until a clock that was set back has come again to where it had been.
+            keep_firing(simulation)
         simulation.reached["producer"] += producers
         simulation.reached["newer"] += newer
         simulation.reached["a producer leads"] += leads(simulation.log, of=3)
