@@ -121,8 +121,15 @@ def _by_store(paths: Sequence[str], lines: list[Said], around: list[Said]) -> di
 
 def _told(recovery: Said, job_id: str, known: set[Any]) -> Iterator[Said]:
     """What a recovery says of the job that the dead had not said itself."""
-    for rev, event, told_id, *_ in recovery.get("told") or ():
-        if told_id == job_id and rev not in known and event in MOVES:
+    for deed in recovery.get("told") or ():
+        rev, event, told_id = (*deed, None, None, None)[:3]
+        if (
+            told_id == job_id
+            and isinstance(rev, int)
+            and rev not in known
+            and isinstance(event, str)
+            and event in MOVES
+        ):
             boot = recovery.get("dead_boot", recovery["boot"])
             yield {
                 "event": event, "job_id": job_id, "rev": rev, "to": MOVES[event][1].value, "boot": boot,
