@@ -268,6 +268,8 @@ class Simulation:
         hosts were told are stored since then.
         """
         self._stored().replace(copy)
+        # The copy knows boots that have died and were forgotten since.
+        self._around.is_sole = False
         self._replaced_at = self._world.now
         self.reached["replace_store"] += 1
 
@@ -282,12 +284,13 @@ class Simulation:
             for name, data in self._around.disk.files.items():
                 (self._folder / Path(name).name).write_bytes(data)
         store, accepted = self.path if self._file is None else self._file.look, self._around.accepted
+        kept_since = kept_since_of(self.runtime.limits, self._world.now, self._stepped)
         if self._replaced_at is not None:
-            return verdict_since(self._paper.lines, store, accepted=accepted, since=self._replaced_at)
-        kept_since = None
-        if self.reached["log_error"]:
-            kept_since = kept_since_of(self.runtime.limits, self._world.now, self._stepped)
-        return verdict(self._paper.lines, store, accepted=accepted, kept_since=kept_since)
+            # Of the wall time of what was accepted and when, no more is known where the clock was stepped.
+            since = max(self._replaced_at + self._stepped, kept_since)
+            return verdict_since(self._paper.lines, store, accepted=accepted, since=since)
+        lines_are_lost = bool(self.reached["log_error"])
+        return verdict(self._paper.lines, store, accepted=accepted, kept_since=kept_since if lines_are_lost else None)
 
     def _verdict_of_model(self, server: ModelServer) -> tuple[Report, Sequence[str], Counter[str]]:
         return model_verdict(self._paper.lines, server, self._around.accepted)

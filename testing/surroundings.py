@@ -49,6 +49,7 @@ class Surroundings:
     Attributes:
         disk: below the store, if its power can be cut.
         accepted: the jobs that hosts were told are stored, and when they were.
+        is_sole: whether nobody else can be on the store, so that nobody need be looked for.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Surroundings:
         self._faults = faults
         self._server = server
         self._reached = reached
-        self._is_sole = is_sole
+        self.is_sole = is_sole
         self._homes: dict[str, Process] = {}
         self._ears: dict[str, tuple[Process, Callable[[], None]]] = {}
         self._clocks: list[VirtualClock] = []
@@ -93,7 +94,7 @@ class Surroundings:
             if isinstance(store, RabbitStore):
                 return SolePresence(), ServerHints(store)
             hints = VirtualHints(world, process, boot, self._ears, self._faults, self._reached)
-            return VirtualPresence(self._homes, process, is_sole=self._is_sole), hints
+            return VirtualPresence(self._homes, process, is_sole=self.is_sole), hints
 
         environment = Environment(
             clock=clock,
