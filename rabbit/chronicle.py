@@ -29,6 +29,9 @@ MARKS_KEPT_SECONDS = 72 * 3600.0
 
 NEVER: Instant = -1.0
 
+SKEW_SECONDS_MAX = 10.0
+"""So far ahead of the leader's clock a schedule may be accounted for: that of the leader before may have been."""
+
 SCHEDULE_BYTES = 400
 """What a schedule takes in a record besides its texts, at most."""
 
@@ -65,6 +68,7 @@ class Chronicle:
     weights: list[int] = field(default_factory=lambda: [0] * BUCKETS)
     _declared: Counter[str] = field(default_factory=Counter)
     _order: list[tuple[int, str]] = field(default_factory=list)
+    _furthest: Instant = NEVER
 
     def add(self, record: Record) -> None:
         """Add the next record. One of a newer version's kind is passed over.
@@ -88,6 +92,8 @@ class Chronicle:
             case "account":
                 last = records.field(record, "last", NUMBER + NOTHING)
                 self._account(records.field(record, "id", TEXT), records.field(record, "to", NUMBER), last)
+            case "recount":
+                self._recount(records.field(record, "to", NUMBER))
             case "slot":
                 entry = records.slot_of(record.get("slot"))
                 self.slots.keep(entry)
@@ -141,15 +147,26 @@ class Chronicle:
             if not self._is_active(one) and one.accounted_to < before - max(one.catch_up_window, SLOT_SECONDS_KEPT_MIN)
         ]
 
+    def beyond(self, instant: Instant) -> list[ScheduleRecord]:
+        """Schedules that are accounted for so far beyond an instant that this was done by a clock that was wrong."""
+        limit = instant + SKEW_SECONDS_MAX
+        if self._furthest <= limit:
+            return []
+        self._furthest = max((one.accounted_to for one in self.schedules.values()), default=NEVER)
+        return [one for one in self.schedules.values() if one.accounted_to > limit]
+
     # --- changing -------------------------------------------------------------------------------------------
 
     def become(self, other: Chronicle) -> None:
         """Take over what another knows. A schedule that is the same in both has not changed."""
         before = {one.id: (one, self._is_active(one)) for one in self.schedules.values()}
         self.store_id = other.store_id or self.store_id
-        for schedule_id in other.schedules:
+        for schedule_id, schedule in other.schedules.items():
             known_to = before[schedule_id][0].accounted_to if schedule_id in before else NEVER
             self.slots.join(schedule_id, *other.slots.newest(schedule_id), known_to)
+            if schedule.accounted_to < known_to:
+                # Its clock was set right meanwhile.
+                self.slots.take_back(schedule, schedule.accounted_to)
         self.runtimes, self._declared = other.runtimes, other._declared
         self.retired, self.unknown = other.retired, other.unknown
         self.pauses, self.marks, self.weights = other.pauses, other.marks, other.weights
@@ -252,6 +269,13 @@ class Chronicle:
             self.retired.discard(schedule_id)
             self._touch(schedule_id)
 
+    def _recount(self, to: Instant) -> None:
+        """What is accounted for in what is the future by now counts from now."""
+        for schedule in self.beyond(to):
+            last_slot = self.slots.take_back(schedule, to)
+            self._number(schedule._replace(accounted_to=to, last_slot=last_slot))
+            self._touch(schedule.id)
+
     def _pause(self, name: str, *, paused: bool) -> None:
         (self.pauses.add if paused else self.pauses.discard)(name)
         self.changes += 1
@@ -271,6 +295,7 @@ class Chronicle:
         """It has changed."""
         self.change_no += 1
         self.schedules[schedule.id] = schedule._replace(change_no=self.change_no)
+        self._furthest = max(self._furthest, schedule.accounted_to)
         self._order.append((self.change_no, schedule.id))
         if len(self._order) > ORDER_MIN + 2 * len(self.schedules):
             self._order = sorted((one.change_no, one.id) for one in self.schedules.values())

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..messages.jobs import Instant
-from ..messages.schedules import SlotEntry
+from ..messages.schedules import ScheduleRecord, SlotEntry
+from ..slots import cut
 
 SLOTS_KEPT_MAX = 1_000
 """Of one schedule, the newest."""
@@ -61,6 +62,16 @@ class SlotBook:
             self._entries.pop(schedule_id, None)
         return gone
 
+    def take_back(self, schedule: ScheduleRecord, now: Instant) -> Instant | None:
+        """Slots that come yet have not been skipped, but those that have fired have. The last that has and has come."""
+        entries = self._entries.get(schedule.id, [])
+        kept = [one if _is_certain(one, now) else cut(schedule, one, now) for one in entries]
+        entries[:] = [one for one in kept if one is not None]
+        known = [one.slot for one in entries if one.outcome != "skipped" and one.slot <= now]
+        if schedule.last_slot is not None and schedule.last_slot <= now:
+            known.append(schedule.last_slot)
+        return max(known, default=None)
+
     def newest(self, schedule_id: str, most: int = SLOTS_KEPT_MAX) -> tuple[Sequence[SlotEntry], Instant]:
         """The newest entries, and since when these are all."""
         entries = self._entries.get(schedule_id, [])
@@ -86,6 +97,10 @@ class SlotBook:
             entries = self._entries[schedule_id]
             self._since[schedule_id] = max(self.since(schedule_id), entries[count - 1].last)
             del entries[:count]
+
+
+def _is_certain(entry: SlotEntry, now: Instant) -> bool:
+    return entry.outcome != "skipped" or entry.last <= now
 
 
 def _slot(entry: SlotEntry) -> Instant:

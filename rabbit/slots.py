@@ -171,6 +171,15 @@ class SlotTurn:
             self.ops.records.append({"is": "account", "id": schedule_id, "to": accounted_to, "last": last_slot})
         return change_no
 
+    def recount(self) -> int:
+        """Have schedules count from now that a clock which was wrong has accounted for. How many; the leader does."""
+        found = self._chronicle.beyond(self.now) if self.leads else []
+        for schedule in found:
+            self._schedules[schedule.id] = schedule._replace(accounted_to=self.now, change_no=self._next_change())
+        if found:
+            self.ops.records.append({"is": "recount", "to": self.now})
+        return len(found)
+
     def _note(self, entry: SlotEntry) -> None:
         self._slots[entry.schedule_id, entry.slot] = entry
         self.ops.records.append({"is": "slot", "slot": slot_row(entry)})

@@ -255,6 +255,8 @@ class RabbitStore(Session):
             return True
         if self.deliveries.fresh or self.deliveries.strays or self.deliveries.notice_surplus() or self._news:
             return True
+        if self.leads and self.chronicle.beyond(now):
+            return True
         kept = self.chronicle.pauses | self.ailing.stopped.keys()
         return any(
             self.deliveries.waiting.get(name) or self.deliveries.is_short(name) for name in names if name not in kept

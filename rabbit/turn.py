@@ -405,9 +405,10 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self.ops.records.append({"is": "pause", "name": name, "paused": paused})
 
     def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
-        """Nothing to make good for: no instant is compared with the clock to know whether a job is due."""
+        """Make good for what schedules were accounted for in a false future. How long a job waits no clock says."""
         self.now = reading.now
-        return None
+        schedules = self.recount()
+        return Stepped(None, 0, schedules) if schedules else None
 
     def register(self, boot: BootRecord) -> None:
         self._store.own_boots[boot.boot] = boot

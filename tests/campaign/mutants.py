@@ -431,6 +431,16 @@ MUTANTS = (
            "        self._check_room(schedules)\n", "",
            test="tests/rabbit/test_ledger.py::"
            "test_a_schedule_for_which_there_is_no_room_is_refused_and_none_is_added"),
+    Mutant(LEDGER, "a schedule waits until a clock comes to where a wrong one had been", "rabbit/slots.py",
+           "self._chronicle.beyond(self.now) if self.leads else []", "[]", scenario=RABBITMQ),
+    Mutant(LEDGER, "what was skipped in a false future does not fire when it comes", "rabbit/chronicle.py",
+           "last_slot = self.slots.take_back(schedule, to)", "last_slot = schedule.last_slot",
+           test="tests/rabbit/test_clocks.py::"
+           "test_a_slot_that_has_fired_in_a_false_future_does_not_fire_again_and_those_before_it_do"),
+    Mutant(LEDGER, "who has missed that a clock was set right believes the false future", "rabbit/chronicle.py",
+           "            if schedule.accounted_to < known_to:", "            if False:",
+           test="tests/rabbit/test_clocks.py::"
+           "test_a_runtime_that_has_missed_that_a_clock_was_set_right_learns_it_when_it_is_told_everything"),
     Mutant(LEDGER, "a store has another id once another was given", "rabbit/chronicle.py",
            "        if self.store_id is None:", "        if True:",
            test="tests/rabbit/test_ledger.py::test_of_two_ids_that_were_given_the_first_holds"),

@@ -1,0 +1,147 @@
+"""Clocks that were wrong for a while, on RabbitMQ: no schedule falls silent, and no slot fires again."""
+
+from __future__ import annotations
+
+from lamplighter.messages.clocks import Reading, Stepped
+from lamplighter.messages.slots import SlotRange
+from lamplighter.rabbit.chronicle import SKEW_SECONDS_MAX
+from lamplighter.rabbit.store import RabbitStore
+from lamplighter.testing import Simulation
+from lamplighter.testing.conformance_kit import NOW, a_schedule, new
+from lamplighter.testing.conformance_schedules import entry
+from lamplighter.testing.simulation import START
+
+from .model_world import World
+from .test_ledger import declare, died, started, world, write
+from .test_schedules import MINUTE, declaring, fired, lines_of
+
+__all__ = ["world"]
+
+YEAR = 365 * 86400.0
+FIRST = NOW - NOW % MINUTE + MINUTE
+
+
+def keep_time(store: RabbitStore, now: float) -> Stepped | None:
+    with store.turn("b", now) as turn:
+        return turn.keep_time(Reading(now, None, 0.0), may_have_gone_back=False)
+
+
+def in_a_false_future(store: RabbitStore) -> None:
+    """Of fifty-two slots all but one are skipped."""
+    reason = "superseded by a later slot"
+    with store.turn("b", NOW + 3600) as turn:
+        turn.skip("s", SlotRange(first=FIRST, last=FIRST + 49 * MINUTE, count=50, reason=reason))
+        turn.fire(entry(FIRST + 50 * MINUTE, "s-1"), new("s-1"))
+        turn.skip("s", SlotRange(first=FIRST + 51 * MINUTE, last=FIRST + 51 * MINUTE, count=1, reason="paused"))
+        turn.account("s", NOW + 3600, FIRST + 50 * MINUTE)
+
+
+def became(store: RabbitStore) -> list[tuple[float, float, int, str]]:
+    entries = store.slots("s", NOW, NOW + 7200)
+    return [((one.slot - FIRST) / MINUTE, (one.last - FIRST) / MINUTE, one.count, one.outcome) for one in entries]
+
+
+SET_RIGHT = [(0, 1, 2, "skipped"), (50, 50, 1, "fired")]
+"""What has become of slots by the second minute, and by a clock that was wrong."""
+
+
+def test_a_schedule_goes_on_after_a_clock_that_was_a_year_ahead_for_three_seconds() -> None:
+    with Simulation(declaring(1, 2), processes=2, store="rabbitmq") as simulation:
+        simulation.run(minutes=2)
+        simulation.step_clock(YEAR)
+        simulation.run(seconds=3)
+        simulation.step_clock(-YEAR)
+        before = len(fired(simulation))
+        simulation.run(minutes=3)
+        jumped = [line["schedules"] for line in lines_of(simulation, "clock.jumped")]
+        simulation.check()
+
+    assert len(fired(simulation)) - before == 3
+    # Only the leader counts schedules again.
+    assert sorted(jumped) == [0, 0, 0, 1]
+
+
+def test_a_slot_that_has_fired_in_a_false_future_does_not_fire_again_and_those_before_it_do() -> None:
+    with Simulation(declaring(1, 2, catch_up="latest"), processes=2, store="rabbitmq") as simulation:
+        simulation.run(seconds=90)
+        simulation.step_clock(5 * MINUTE)
+        simulation.run(seconds=3)
+        simulation.step_clock(-5 * MINUTE)
+        simulation.run(minutes=8)
+        simulation.check()
+
+    minutes = [(slot - START.timestamp()) / MINUTE for slot in fired(simulation)]
+    assert minutes == [1, 6, 2, 3, 4, 5, 7, 8, 9]
+
+
+def test_whoever_leads_next_sets_right_what_the_clock_of_the_leader_before_did(world: World) -> None:
+    wrong, right = started(world), started(world)
+    declare(wrong, a_schedule(durable=1))
+    in_a_false_future(wrong)
+    world.let_pass(1.0)
+    died(world, wrong)
+    world.let_pass(1.0)
+
+    is_due = right.due((), NOW + 90)
+    stepped, again = keep_time(right, NOW + 90), keep_time(right, NOW + 91)
+    late = started(world)
+
+    assert (is_due, stepped, again) == (True, Stepped(None, 0, 1), None)
+    assert not right.due((), NOW + 91)
+    for store in (right, late):
+        (schedule,) = store.schedules()
+        assert (schedule.accounted_to, schedule.last_slot) == (NOW + 90, None)
+        assert became(store) == SET_RIGHT
+
+
+def test_a_runtime_whose_clock_is_wrong_and_that_does_not_lead_silences_nothing_that_it_declares(world: World) -> None:
+    leader, other = started(world), started(world)
+    with other.turn("b", NOW + YEAR) as turn:
+        turn.declare([a_schedule(), a_schedule(id="t")])
+    before = leader.change_no()
+
+    unasked, stepped = keep_time(other, NOW), keep_time(leader, NOW)
+    world.let_pass(1.0)
+
+    assert (unasked, stepped) == (None, Stepped(None, 0, 2))
+    assert {one.accounted_to for store in (leader, other) for one in store.schedules()} == {NOW}
+    assert len(leader.schedules_changed(before, 10)) == 2
+
+
+def test_clocks_of_hosts_that_differ_by_some_seconds_are_no_step(world: World) -> None:
+    leader = started(world)
+    declare(leader, a_schedule())
+    with leader.turn("b", NOW + SKEW_SECONDS_MAX) as turn:
+        turn.account("s", NOW + SKEW_SECONDS_MAX, None)
+
+    assert keep_time(leader, NOW) is None
+
+
+def test_a_runtime_that_has_missed_that_a_clock_was_set_right_learns_it_when_it_is_told_everything(
+    world: World,
+) -> None:
+    leader, other = started(world), started(world)
+    declare(leader, a_schedule(durable=1))
+    in_a_false_future(leader)
+    world.let_pass(1.0)
+    world.attended.remove(other)
+    world.server.cut(world.server.links[1])
+    keep_time(leader, NOW + 90)
+    while not world.turn(other):
+        pass
+
+    (schedule,) = other.schedules()
+    assert (schedule.accounted_to, became(other)) == (NOW + 90, SET_RIGHT)
+
+
+def test_a_count_from_now_that_comes_late_takes_nothing_back(world: World) -> None:
+    """Whoever led before may have written it when another had gone on already."""
+    leader = started(world)
+    declare(leader, a_schedule())
+    with leader.turn("b", NOW + 5) as turn:
+        turn.account("s", NOW + 5, NOW + 4)
+    write(world, {"is": "recount", "to": NOW, "by": "x"})
+    world.let_pass(1.0)
+
+    (schedule,) = leader.schedules()
+    assert (schedule.accounted_to, schedule.last_slot) == (NOW + 5, NOW + 4)
