@@ -288,6 +288,7 @@ class Store(Protocol):
         Raises:
             UsageError: the place does not exist or may not be written.
             StoreCorrupt, SchemaTooNew, StoreUnavailable: see there.
+            StoreError: it was in use in the parent all the while this process was forked.
         """
 
     def close(self) -> None:

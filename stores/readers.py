@@ -30,8 +30,11 @@ class Readers:
         self._connect = connect
         self._idle: list[sqlite3.Connection] = []
         self._lent = 0
+        self._closings = 0
         self._frozen = False
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._may_read = threading.Condition(self._lock)
+        self._all_back = threading.Condition(self._lock)
 
     @contextlib.contextmanager
     def lend(self) -> Iterator[sqlite3.Connection]:
@@ -40,42 +43,59 @@ class Readers:
         Raises:
             StoreUnavailable: so many read all the while that none was free.
         """
-        with self._changed:
-            if not self._changed.wait_for(self._may_lend, READ_SECONDS_MAX):
+        with self._lock:
+            if not self._may_read.wait_for(self._may_lend, READ_SECONDS_MAX):
                 says = f"no connection to read by was free within {READ_SECONDS_MAX:g} s: {self._lent} threads read"
                 raise StoreUnavailable(says)
             self._lent += 1
+            closings = self._closings
             reader = self._idle.pop() if self._idle else None
-        keep = False
+        sound = False
         try:
             reader = reader or self._connect()
             yield reader
-            keep = True
+            sound = True
         finally:
-            with self._changed:
-                self._lent -= 1
-                if reader is not None and keep and not self._frozen and len(self._idle) < IDLE_MAX:
-                    self._idle.append(reader)
-                    reader = None
-                self._changed.notify()
+            self._take_back(reader, keep=sound, closings=closings)
+
+    def _take_back(self, reader: sqlite3.Connection | None, *, keep: bool, closings: int) -> None:
+        with self._lock:
+            # One that was lent before a closing has outlived it.
+            keep = keep and closings == self._closings and len(self._idle) < IDLE_MAX
+            if reader is not None and keep:
+                self._idle.append(reader)
+                self._is_back()
+                return
+        # It counts as lent until it is closed: a fork that does not wait for that hands the child an open connection.
+        try:
             if reader is not None:
                 reader.close()
+        finally:
+            with self._lock:
+                self._is_back()
 
-    def freeze(self, seconds_max: float) -> None:
-        """Lend none from now on; wait until all are back."""
-        with self._changed:
+    def _is_back(self) -> None:
+        self._lent -= 1
+        self._may_read.notify()
+        if self._lent == 0:
+            self._all_back.notify_all()
+
+    def freeze(self, seconds_max: float) -> bool:
+        """Lend none from now on; wait until all are back. Whether they are."""
+        with self._lock:
             self._frozen = True
-            self._changed.wait_for(lambda: self._lent == 0, seconds_max)
+            return self._all_back.wait_for(lambda: self._lent == 0, seconds_max)
 
     def thaw(self) -> None:
         """Lend again."""
-        with self._changed:
+        with self._lock:
             self._frozen = False
-            self._changed.notify_all()
+            self._may_read.notify_all()
 
     def close(self) -> None:
-        """Close those that nobody reads by."""
-        with self._changed:
+        """Close those that nobody reads by now, and each of the others as soon as it is back."""
+        with self._lock:
+            self._closings += 1
             idle, self._idle = self._idle, []
         for reader in idle:
             reader.close()

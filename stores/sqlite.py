@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from ..errors import LamplighterError, StoreCorrupt, StoreUnavailable, UsageError, shown
+from ..errors import LamplighterError, StoreCorrupt, StoreError, StoreUnavailable, UsageError, shown
 from ..failpoints import Failpoints
 from ..messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
@@ -32,6 +32,10 @@ DURABILITY = {"full": "full", "os": "normal"}
 
 FREEZE_SECONDS_MAX = 10.0
 """How long a fork waits for the turn and the reads that are under way."""
+
+_unfrozen: dict[SqliteStore, int] = {}
+"""Stores that could not be closed for the last fork of their process, with its pid. A child keeps them as they are: to
+close their connections there would hurt the parent."""
 
 CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
 
@@ -83,6 +87,7 @@ class SqliteStore:
 
     def open(self) -> None:
         if not self.in_memory:
+            self._check_inherited()
             self._make_file()
         with self._translated():
             writer = self._writer = self._connect_writer()
@@ -120,9 +125,16 @@ class SqliteStore:
         Its own new connections would then believe in locks that it has not, or wait for ever for one that the parent
         held (https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
         """
-        if self.in_memory or not self._lock.acquire(timeout=FREEZE_SECONDS_MAX):
+        if self.in_memory:
             return False
-        self._readers.freeze(FREEZE_SECONDS_MAX)
+        if not self._lock.acquire(timeout=FREEZE_SECONDS_MAX):
+            _unfrozen[self] = os.getpid()
+            return False
+        if not self._readers.freeze(FREEZE_SECONDS_MAX):
+            _unfrozen[self] = os.getpid()
+            self._thawed()
+            return False
+        _unfrozen.pop(self, None)
         was_open = self._writer is not None
         self.close()
         if not was_open:
@@ -159,6 +171,14 @@ class SqliteStore:
             if writer is not None:
                 writer.close()
         self._readers.close()
+
+    def _check_inherited(self) -> None:
+        if any(store.address == self.address and pid != os.getpid() for store, pid in list(_unfrozen.items())):
+            raise StoreError(
+                f"expected {self.address} to be idle within {FREEZE_SECONDS_MAX:g} s at the fork of this process, but "
+                "its parent was reading or writing all the while, and what SQLite remembers of that here would damage "
+                "the file; fork again, or start the runtime in a new program"
+            )
 
     def _make_file(self) -> None:
         path = Path(self.address)

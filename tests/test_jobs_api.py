@@ -476,6 +476,8 @@ def test_the_same_token_twice_ends_a_job_once(runtime, recorder):
     rt.jobs.mark_done(tokens[0], 2)
 
     assert rt.jobs.get(job).result == 1
+    # Events come on a thread of their own, in their order: after this one's, nothing of the job's is under way.
+    recorder.wait_for("job.queued", job_id=rt.jobs.queue("later").id)
     assert len(recorder.of("job.done", job_id=job.id)) == 1
 
 

@@ -10,9 +10,7 @@ import textwrap
 import threading
 
 import pytest
-from lamplighter import Runtime, StoreGone, StoreUnavailable
-from lamplighter.stores import readers
-from lamplighter.stores.readers import READERS_MAX, Readers
+from lamplighter import Runtime, StoreGone
 from lamplighter.stores.sqlite import SqliteStore
 
 
@@ -165,29 +163,6 @@ def test_two_hundred_threads_may_read_where_few_files_may_be_open(path):
     said = subprocess.check_output([sys.executable, "-c", script, str(path)], text=True, timeout=60)
 
     assert said.strip() == "[] queued green"
-
-
-class Connection:
-    """What `Readers` lends here."""
-
-    def close(self):
-        pass
-
-
-def test_no_more_read_at_once_than_there_may_be_connections(monkeypatch):
-    monkeypatch.setattr(readers, "READ_SECONDS_MAX", 0.01)
-    pool, opened = Readers(lambda: opened.append(Connection()) or opened[-1]), []
-    lent = [pool.lend() for _ in range(READERS_MAX)]
-    for one in lent:
-        one.__enter__()
-
-    with pytest.raises(StoreUnavailable, match=f"{READERS_MAX} threads read"), pool.lend():
-        pass
-
-    lent[0].__exit__(None, None, None)
-    with pool.lend() as connection:
-        assert connection is opened[0]
-    assert len(opened) == READERS_MAX
 
 
 def test_a_copy_of_the_folder_is_a_store_of_its_own(runtime, recorder, path, tmp_path):

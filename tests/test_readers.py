@@ -1,0 +1,138 @@
+"""The connections that a store is read by: how many there are, and that a fork finds none of them open."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+from lamplighter import StoreError, StoreUnavailable
+from lamplighter.stores import readers, sqlite
+from lamplighter.stores.readers import READERS_MAX, Readers
+from lamplighter.stores.sqlite import SqliteStore
+
+
+class Connection:
+    """What `Readers` lends here."""
+
+    is_closed = False
+
+    def close(self):
+        self.is_closed = True
+
+
+def pool_of(connect):
+    """Readers, and the list of the connections that they have opened."""
+    opened = []
+    return Readers(lambda: opened.append(connect()) or opened[-1]), opened
+
+
+def test_no_more_read_at_once_than_there_may_be_connections(monkeypatch):
+    monkeypatch.setattr(readers, "READ_SECONDS_MAX", 0.01)
+    pool, opened = pool_of(Connection)
+    lent = [pool.lend() for _ in range(READERS_MAX)]
+    for one in lent:
+        one.__enter__()
+
+    with pytest.raises(StoreUnavailable, match=f"{READERS_MAX} threads read"), pool.lend():
+        pass
+
+    lent[0].__exit__(None, None, None)
+    with pool.lend() as connection:
+        assert connection is opened[0]
+    assert len(opened) == READERS_MAX
+
+
+def test_a_connection_that_is_being_closed_is_not_back_yet():
+    """A fork in that moment would hand it to the child, whose SQLite would then believe in locks that nobody holds."""
+    frozen = []
+
+    class Closing(Connection):
+        def close(self):
+            frozen.append(pool.freeze(0))
+            super().close()
+
+    pool, opened = pool_of(Closing)
+
+    with pytest.raises(ZeroDivisionError), pool.lend():
+        raise ZeroDivisionError
+
+    assert (frozen, opened[0].is_closed, pool.freeze(0)) == ([False], True, True)
+
+
+def test_a_connection_that_is_lent_over_a_closing_is_closed_when_it_is_back():
+    pool, opened = pool_of(Connection)
+
+    with pool.lend():
+        pool.close()
+        while_lent = opened[0].is_closed
+
+    assert (while_lent, opened[0].is_closed) == (False, True)
+
+
+def test_who_waits_for_all_to_be_back_is_woken_though_others_wait_to_read(monkeypatch):
+    monkeypatch.setattr(readers, "READERS_MAX", 1)
+    pool, _ = pool_of(Connection)
+    waiting, frozen = threading.Semaphore(0), []
+    may_lend = pool._may_lend
+
+    def looked():
+        """Under the lock, which who looks in vain lets go of only by waiting."""
+        answer = may_lend()
+        if not answer:
+            waiting.release()
+        return answer
+
+    def read():
+        with pool.lend():
+            pass
+
+    reading = [threading.Thread(target=read) for _ in range(3)]
+    freezing = threading.Thread(target=lambda: frozen.append(pool.freeze(60)))
+    with pool.lend():
+        monkeypatch.setattr(pool, "_may_lend", looked)
+        for thread in reading:
+            thread.start()
+            assert waiting.acquire(timeout=10)
+        freezing.start()
+        while not pool._frozen:
+            threading.Event().wait(0.001)
+
+    freezing.join(8)
+    assert frozen == [True]
+    pool.thaw()
+    for thread in reading:
+        thread.join(10)
+
+
+def in_child(act):
+    """What a forked child finds: the number that a function gives there."""
+    pid = os.fork()
+    if pid == 0:
+        code = 99
+        try:
+            code = act()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_child_that_was_forked_in_the_middle_of_a_read_may_not_open_the_file(runtime, tmp_path, monkeypatch):
+    rt = runtime()
+    rt.jobs.queue("mail", id="held")
+    store = rt.living().store
+    monkeypatch.setattr(sqlite, "FREEZE_SECONDS_MAX", 0.01)
+
+    def opens():
+        try:
+            SqliteStore(store.address).open()
+        except StoreError as error:
+            return 1 if "fork again" in str(error) else 2
+        return 0
+
+    with store._reading():
+        in_the_middle = in_child(opens)
+    monkeypatch.undo()
+    when_idle = in_child(opens)
+
+    assert (in_the_middle, when_idle, rt.jobs.get("held").state.value) == (1, 0, "queued")
