@@ -237,8 +237,7 @@ class Life:
         return self._is_declared(schedule_id) or self.store.is_declared(schedule_id)
 
     def _has_handler(self, name: str) -> bool:
-        # A server does not tell which names other hosts handle, so nothing is said to be parked.
-        return bool(self._handlers(name)) or self.store.is_server
+        return bool(self._handlers(name)) or self.store.is_handled(name)
 
     def _scheduler_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:

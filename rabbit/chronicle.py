@@ -1,4 +1,4 @@
-"""What all runtimes on a RabbitMQ must agree on: schedules and who declares them, slots, pauses, what may be poison.
+"""What all runtimes on a RabbitMQ must agree on: schedules, slots, pauses, what may be poison; who does what.
 
 It is the sum of records that everybody adds in the same order: the order in which the leader has read them out of the
 ledger (see there). How the sum itself is written stands in `sums`.
@@ -44,6 +44,7 @@ class Chronicle:
         store_id: tells this ledger from every other; None until one is written in it.
         unknown: by schedule, the fields that a newer version has given it.
         runtimes: by runtime, the schedules that it declares; those that have ended are not among them.
+        handled: by runtime, the job names that it has lanes for; those that have ended are not among them.
         retired: schedules that were removed by the last that declared them: they are new when they are declared again.
         marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it.
         number: no lower than that of any record that was added, or written here.
@@ -57,6 +58,7 @@ class Chronicle:
     schedules: dict[str, ScheduleRecord] = field(default_factory=dict)
     unknown: dict[str, Record] = field(default_factory=dict)
     runtimes: dict[str, dict[str, None]] = field(default_factory=dict)
+    handled: dict[str, list[str]] = field(default_factory=dict)
     retired: set[str] = field(default_factory=set)
     slots: SlotBook = field(default_factory=SlotBook)
     pauses: set[str] = field(default_factory=set)
@@ -87,6 +89,8 @@ class Chronicle:
                 self.declare(records.field(record, "runtime", TEXT), records.texts(record, "ids"))
             case "retracts":
                 self._retract(records.field(record, "runtime", TEXT), records.texts(record, "ids"))
+            case "handles":
+                self._handle(records.field(record, "runtime", TEXT), records.texts(record, "names"))
             case "runtime gone":
                 self._forget_runtime(records.field(record, "runtime", TEXT))
             case "account":
@@ -118,6 +122,14 @@ class Chronicle:
         """Whether a living runtime declares a schedule, one of them left aside."""
         own = schedule_id in self.runtimes.get(beside, ())
         return self._declared[schedule_id] > own
+
+    def is_handled(self, name: str) -> bool:
+        """Whether a living runtime has lanes for a job name."""
+        return any(name in names for names in self.handled.values())
+
+    def living(self) -> set[str]:
+        """The runtimes that declare or handle something."""
+        return self.runtimes.keys() | self.handled.keys()
 
     def blamed(self, job_id: str, now: Instant) -> int:
         """How many attempts of a job began, within 72 hours, of whose end nobody has told."""
@@ -168,7 +180,7 @@ class Chronicle:
                 # Its clock was set right meanwhile.
                 self.slots.take_back(schedule, schedule.accounted_to)
         self.runtimes, self._declared = other.runtimes, other._declared
-        self.retired, self.unknown = other.retired, other.unknown
+        self.handled, self.retired, self.unknown = other.handled, other.retired, other.unknown
         self.pauses, self.marks, self.weights = other.pauses, other.marks, other.weights
         self.schedules, self._order = {}, []
         for schedule in other.schedules.values():
@@ -214,6 +226,15 @@ class Chronicle:
         for schedule_id in list(self.runtimes.get(runtime, ())):
             if self._undeclare(runtime, schedule_id):
                 self._heed(schedule_id, if_declared_by=0)
+
+        self._handle(runtime, [])
+
+    def _handle(self, runtime: str, names: list[str]) -> None:
+        if names:
+            self.handled[runtime] = names
+        else:
+            self.handled.pop(runtime, None)
+        self._touch(runtime)
 
     def _undeclare(self, runtime: str, schedule_id: str) -> bool:
         """Whether nobody declares it any more, and somebody did."""

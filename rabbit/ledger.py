@@ -213,7 +213,7 @@ class Ledger:
             return
         # Whoever has missed the last that was told learns by this that he has.
         self._broadcast({"is": "beat"})
-        for runtime in list(self._chronicle.runtimes):
+        for runtime in sorted(self._chronicle.living()):
             if runtime == self._id:
                 continue
             looks = self._silent[runtime] = self._silent.get(runtime, 0) + 1

@@ -8,7 +8,7 @@ is unreadable. Version 0.1.0 wrote a schedule as a list of its fields in their o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -129,6 +129,11 @@ def schedule_record(schedule: ScheduleRecord) -> Record:
 def declares(runtime: str, ids: Iterable[str]) -> Record:
     """Says that a runtime declares schedules."""
     return {"is": "declares", "runtime": runtime, "ids": list(ids)}
+
+
+def handles(runtime: str, names: Sequence[str]) -> Record:
+    """Says for which job names a runtime has lanes; no others."""
+    return {"is": "handles", "runtime": runtime, "names": names}
 
 
 def slot_row(entry: SlotEntry) -> Record:

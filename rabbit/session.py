@@ -82,6 +82,7 @@ class Session(Inbox):
         )  # fmt: skip
         self._listener = Listener(self.chronicle, self._told, self._pass_over)
         self.declared: dict[str, ScheduleRecord] = {}
+        self.handled: list[str] = []
         self.deliveries = Deliveries(link, seams.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir)
         self.memory = Remembered()
 
@@ -243,7 +244,7 @@ class Session(Inbox):
             own.set_result(None)
         else:
             self._has_changed = True
-        if record["is"] == "runtime gone" and record.get("runtime") == self._id and self.declared:
+        if record["is"] == "runtime gone" and record.get("runtime") == self._id and self._says_something:
             # It was not heard for long. It lives, and says so.
             self._prepared = 0
 
@@ -358,6 +359,11 @@ class Session(Inbox):
         self.ailing.refusal = None
         self.ailing.count_unreadable()
 
+    @property
+    def _says_something(self) -> bool:
+        """Whether the others are to know what this runtime does."""
+        return bool(self.declared or self.handled)
+
     def _consume(self, queue: str, kind: str, prefetch: int) -> None:
         """Have what comes into a queue delivered: once in a session, however often it has to be made ready."""
         if queue not in self._consumers:
@@ -368,11 +374,15 @@ class Session(Inbox):
         """Others may have taken this runtime for one that has ended, or somebody may have deleted the ledger."""
         known = self.chronicle.runtimes.get(self._id, {})
         missing = [one for one in self.declared.values() if one.id not in known]
+        written: list[Record] = []
         if missing:
             now = self._seams.clock.now()
             gone = [one for one in missing if one.id not in self.chronicle.schedules]
-            written = [records.schedule_record(recounted(one, None, now, 0)) for one in gone]
+            written += [records.schedule_record(recounted(one, None, now, 0)) for one in gone]
             written.append(records.declares(self._id, (one.id for one in missing)))
+        if self.handled != self.chronicle.handled.get(self._id, []):
+            written.append(records.handles(self._id, self.handled))
+        if written:
             self._link.send([message(one) for one in self._labelled(written)])
 
     def _labelled(self, written: Sequence[Record]) -> list[Record]:

@@ -13,7 +13,7 @@ from ..messages.slots import SlotRange
 from ..slots import recounted
 from ..stores.base import Deed
 from .chronicle import Chronicle, bucket_of, weight_of
-from .records import declares, schedule_record, slot_row
+from .records import declares, handles, schedule_record, slot_row
 
 if TYPE_CHECKING:
     from .ops import Ops
@@ -120,11 +120,17 @@ class SlotTurn:
         self.ops.records.append({"is": "retracts", "runtime": self._runtime, "ids": [schedule_id]})
         self.ops.done.append(lambda: self._store.declared.pop(schedule_id, None))
 
+    def say_handled(self, names: Sequence[str]) -> None:
+        """This runtime has lanes for these job names now."""
+        self.ops.records.append(handles(self._runtime, names))
+        self.ops.done.append(lambda: setattr(self._store, "handled", list(names)))
+
     def forget_runtime(self) -> None:
         """This runtime ends: what it alone declares rests until it is declared again."""
-        if self._chronicle.runtimes.get(self._runtime):
+        if self._runtime in self._chronicle.living():
             self.ops.records.append({"is": "runtime gone", "runtime": self._runtime})
             self.ops.done.append(self._store.declared.clear)
+            self.ops.done.append(self._store.handled.clear)
 
     def forget_abandoned(self, before: Instant, batch: int) -> int:
         """Remove schedules that nobody has declared for long. The leader does."""

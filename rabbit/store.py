@@ -294,6 +294,9 @@ class RabbitStore(Session):
     def is_declared(self, schedule_id: str) -> bool:
         return self.chronicle.is_declared(schedule_id, beside=self._id)
 
+    def is_handled(self, name: str) -> bool:
+        return self.chronicle.is_handled(name)
+
     def boots(self) -> Sequence[BootRecord]:
         return list(self.own_boots.values())
 

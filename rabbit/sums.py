@@ -23,6 +23,7 @@ def parts(chronicle: Chronicle, buckets: Iterable[int], now: Instant) -> list[Re
             "bucket": bucket,
             "schedules": [],
             "declared": {},
+            "handled": {},
             "slots": {},
             "retired": [],
             "pauses": [],
@@ -46,6 +47,9 @@ def parts(chronicle: Chronicle, buckets: Iterable[int], now: Instant) -> list[Re
         for schedule_id in declared:
             if (bucket := bucket_of(schedule_id)) in made:
                 made[bucket]["declared"].setdefault(runtime, []).append(schedule_id)
+    for runtime, names in chronicle.handled.items():
+        if (bucket := bucket_of(runtime)) in made:
+            made[bucket]["handled"][runtime] = names
     for name in sorted(chronicle.pauses):
         if (bucket := bucket_of(name)) in made:
             made[bucket]["pauses"].append(name)
@@ -88,6 +92,8 @@ def _records_of(part: Record) -> Iterator[Record]:
         yield {"is": "store", "id": part["store"]}
     for runtime, ids in _section(part, "declared", MAPS).items():
         yield {"is": "declares", "runtime": runtime, "ids": ids}
+    for runtime, names in _section(part, "handled", MAPS).items():
+        yield records.handles(runtime, names)
     for row in _section(part, "schedules", LISTS):
         yield {"is": "schedule", "schedule": row}
     yield {"is": "retracts", "runtime": "", "ids": _section(part, "retired", LISTS)}

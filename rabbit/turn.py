@@ -417,6 +417,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         known = self._store.own_boots.get(boot)
         if known is not None:
             self._store.own_boots[boot] = known._replace(names=tuple(sorted(names)))
+            self.say_handled(sorted(names))
         deliveries = self._store.deliveries
         for name in deliveries.wishes.keys() - set(names):
             deliveries.wish(name, 0)

@@ -363,6 +363,12 @@ class Store(Protocol):
         Never on a store where each runtime fires what it has declared itself.
         """
 
+    def is_handled(self, name: str) -> bool:
+        """Whether a runtime that lives is known to have handlers for a job name, other than by its boot.
+
+        Never on a store where every boot can be seen.
+        """
+
     def change_no(self) -> int:
         """The number of the last change of any schedule; it only rises."""
 

@@ -388,6 +388,9 @@ class SqliteStore:
     def is_declared(self, schedule_id: str) -> bool:
         return False
 
+    def is_handled(self, name: str) -> bool:
+        return False
+
     def change_no(self) -> int:
         return int(self._one("select change_no from lamplighter_store"))
 

@@ -353,6 +353,15 @@ class SchedulePromises(StoreCase):
         with store.turn("b", now + step) as turn:
             return turn.keep_time(Reading(now + step, "one start", step), may_have_gone_back=False)
 
+    def test_a_job_name_that_nobody_handles_is_handled_by_nobody(self, store: Store) -> None:
+        """Store.is_handled: Whether a runtime that lives is known to have handlers for a job name, other than by its
+        boot."""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("b"))
+            turn.set_names("b", ["work"])
+
+        assert not store.is_handled("else")
+
     # --- boots ----------------------------------------------------------------------------------------------
 
     def test_a_boot_is_known_to_the_others_as_it_registered(self, store: Store) -> None:

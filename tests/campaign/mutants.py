@@ -449,6 +449,18 @@ MUTANTS = (
            "            if schedule.accounted_to < known_to:", "            if False:",
            test="tests/rabbit/test_clocks.py::"
            "test_a_runtime_that_has_missed_that_a_clock_was_set_right_learns_it_when_it_is_told_everything"),
+    Mutant(LEDGER, "what others handle is not known", "rabbit/store.py",
+           "return self.chronicle.is_handled(name)", "return False",
+           test="tests/rabbit/test_handled.py::"
+           "test_a_job_is_said_to_be_parked_if_no_living_runtime_handles_its_name"),
+    Mutant(LEDGER, "a runtime that has died handles its names for ever", "rabbit/chronicle.py",
+           "        self._handle(runtime, [])\n", "",
+           test="tests/rabbit/test_handled.py::"
+           "test_what_a_runtime_that_has_left_or_has_died_handles_nobody_does"),
+    Mutant(LEDGER, "a sum forgets who handles what", "rabbit/sums.py",
+           '            made[bucket]["handled"][runtime] = names', "            pass",
+           test="tests/rabbit/test_handled.py::"
+           "test_what_a_runtime_handles_is_known_to_the_others_and_to_those_who_come_later"),
     Mutant(LEDGER, "a store has another id once another was given", "rabbit/chronicle.py",
            "        if self.store_id is None:", "        if True:",
            test="tests/rabbit/test_ledger.py::test_of_two_ids_that_were_given_the_first_holds"),

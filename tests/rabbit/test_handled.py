@@ -1,0 +1,98 @@
+"""Which job names the runtimes on a RabbitMQ handle: all know it, so a job that nobody handles is said to wait."""
+
+from __future__ import annotations
+
+from lamplighter import Runtime
+from lamplighter.rabbit.ledger import SILENT_LOOKS_MAX
+from lamplighter.rabbit.link import PULSE_SECONDS
+from lamplighter.rabbit.store import RabbitStore
+from lamplighter.testing import Simulation
+from lamplighter.testing.conformance_kit import NOW, a_boot
+
+from .model_world import World
+from .test_ledger import died, started, world
+from .test_schedules import lines_of, number_of
+
+__all__ = ["world"]
+
+SILENT_SECONDS = PULSE_SECONDS * (SILENT_LOOKS_MAX + 2)
+
+
+def handles(store: RabbitStore, *names: str) -> None:
+    with store.turn("b", NOW) as turn:
+        turn.register(a_boot("b"))
+        turn.set_names("b", names)
+
+
+def handled(*stores: RabbitStore) -> list[bool]:
+    return [store.is_handled("work") for store in stores]
+
+
+def test_a_job_is_said_to_be_parked_if_no_living_runtime_handles_its_name() -> None:
+    def boot(runtime: Runtime) -> None:
+        if number_of(runtime) == 2:
+            runtime.jobs.add_handler("work", lambda job: None)
+
+    with Simulation(boot, processes=2, store="rabbitmq") as simulation:
+        simulation.run(seconds=2)
+        for name in ("work", "nobody's"):
+            simulation.runtimes[0].jobs.queue(name)
+        simulation.run(seconds=2)
+
+        assert [line["job_name"] for line in lines_of(simulation, "job.parked")] == ["nobody's"]
+
+
+def test_what_a_runtime_handles_is_known_to_the_others_and_to_those_who_come_later(world: World) -> None:
+    leader, other = started(world), started(world)
+    handles(other, "work")
+    world.let_pass(1.0)
+    late = started(world)
+    known = handled(leader, other, late)
+    handles(other, "else")
+    world.let_pass(1.0)
+
+    assert (known, handled(leader, other, late)) == ([True] * 3, [False] * 3)
+
+
+def test_what_a_runtime_that_has_left_or_has_died_handles_nobody_does(world: World) -> None:
+    leader, leaving, dying = started(world), started(world), started(world)
+    handles(leaving, "work")
+    handles(dying, "else")
+    with leaving.turn("b", NOW) as turn:
+        turn.forget_boot("b")
+    world.let_pass(1.0)
+    died(world, dying)
+    soon = [leader.is_handled(name) for name in ("work", "else")]
+    world.let_pass(SILENT_SECONDS)
+
+    assert soon == [False, True]
+    assert not leader.is_handled("else")
+
+
+def test_a_runtime_that_was_taken_for_one_that_has_ended_says_again_what_it_handles(world: World) -> None:
+    leader, hung = started(world), started(world)
+    handles(hung, "work")
+    world.attended.remove(hung)
+    world.let_pass(SILENT_SECONDS)
+    meanwhile = leader.is_handled("work")
+    world.attended.append(hung)
+    world.let_pass(PULSE_SECONDS)
+    while not world.turn(hung):
+        pass
+    world.let_pass(1.0)
+
+    assert (meanwhile, leader.is_handled("work")) == (False, True)
+
+
+def test_the_next_leader_knows_who_handles_what(world: World) -> None:
+    leader, other, third = started(world), started(world), started(world)
+    handles(other, "work")
+    world.let_pass(1.0)
+    died(world, leader)
+    world.let_pass(5.0)
+    for store in (other, third):
+        while not world.turn(store):
+            pass
+    world.let_pass(1.0)
+
+    assert handled(other, third) == [True, True]
