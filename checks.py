@@ -24,7 +24,6 @@ SPEC_OPTIONS = tuple(field.name for field in fields(JobSpec) if field.name not i
 INSTEAD = {
     "connection": "a job cannot join the host's own transaction: queue it after the commit, with an id of its own, or "
     "keep an outbox table that a job on SQLite empties",
-    "counts": "only the jobs of one name can be counted, those that are ready in its queue: give the name",
     "get": "a job cannot be looked at by its id: join it in the runtime that queued it, or read the log (lamplighter "
     "trace)",
     "history": "attempts that failed are not kept: read the log (lamplighter trace)",

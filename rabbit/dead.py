@@ -99,13 +99,13 @@ class Dead:
         hold.let_go()
         return [job for *_, job in sorted(newest, reverse=True)]
 
-    def count(self, name: str) -> int:
-        """How many dead jobs a name has."""
+    def count(self, name: str | None) -> int:
+        """How many dead jobs a name has, or all have together."""
         count = 0
 
         def see(job: JobRecord, _: int) -> None:
             nonlocal count
-            count += job.name == name
+            count += name in (None, job.name)
 
         hold = self._look(see)
         hold.is_left = True

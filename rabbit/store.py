@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from ..checks import not_supported
@@ -234,17 +234,24 @@ class RabbitStore(Session):
         return self.dead.list(name, limit, before)
 
     def counts(self, name: str | None) -> dict[str, int]:
-        if name is None:
-            raise not_supported("counts")
-        seen = self._answer(self._link.look(topology.queue_of(name)))
-        waiting = len(self.deliveries.waiting.get(name, ())) + sum(
-            one.job.name == name for one in self.deliveries.fresh
-        )
+        names = self._names() if name is None else {name}
+        # On the ladder all names are together.
+        queues = {*map(topology.queue_of, names), *(topology.ladder() if name is None else ())}
+        looks = [self._answer(self._link.look(queue)) for queue in sorted(queues)]
+        here = [*self.deliveries.fresh, *chain.from_iterable(self.deliveries.waiting.get(one, ()) for one in names)]
         found = {state.value: 0 for state in JobState}
-        found["queued"] = (0 if seen is None else seen[0]) + waiting
+        found["queued"] = sum(seen[0] for seen in looks if seen is not None) + sum(
+            one.job.name in names for one in here
+        )
         found["dead"] = self.dead.count(name)
-        found["running"] = sum(held.job.name == name for held in self.deliveries.held)
+        found["running"] = sum(held.job.name in names for held in self.deliveries.held)
         return found
+
+    def _names(self) -> set[str]:
+        """The job names that living runtimes handle, that schedules have, and that this runtime has used."""
+        handled = chain.from_iterable(list(self.chronicle.handled.values()))
+        scheduled = (schedule.name for schedule in list(self.chronicle.schedules.values()))
+        return {*handled, *scheduled, *list(self._declared)}
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         raise not_supported("history")

@@ -129,5 +129,10 @@ def route(queue: str, delay: Seconds) -> tuple[str, str, Seconds]:
     return _rung(units.bit_length() - 1), ".".join([*digits, queue]), max(0.0, delay - DELAY_SECONDS_MAX)
 
 
+def ladder() -> Sequence[str]:
+    """The queues in which delayed jobs wait, of whatever name."""
+    return [_rung(rung) for rung in range(RUNGS)]
+
+
 def _rung(number: int) -> str:
     return f"{PREFIX}.delay.{number}"

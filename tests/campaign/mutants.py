@@ -461,6 +461,9 @@ MUTANTS = (
            '            made[bucket]["handled"][runtime] = names', "            pass",
            test="tests/rabbit/test_handled.py::"
            "test_what_a_runtime_handles_is_known_to_the_others_and_to_those_who_come_later"),
+    Mutant(MESSAGES, "what is delayed is not counted", "rabbit/store.py",
+           "topology.ladder() if name is None else ()", "()",
+           test="tests/rabbit/test_counts.py::test_jobs_of_all_names_are_counted_and_so_are_delayed_ones"),
     Mutant(LEDGER, "a store has another id once another was given", "rabbit/chronicle.py",
            "        if self.store_id is None:", "        if True:",
            test="tests/rabbit/test_ledger.py::test_of_two_ids_that_were_given_the_first_holds"),

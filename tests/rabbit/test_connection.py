@@ -290,7 +290,6 @@ def test_what_a_queue_cannot_is_refused_before_anything_is_published(url: str, r
         lambda: one.jobs.queue("work", connection=object()),
         lambda: one.jobs.get(job),
         one.jobs.list,
-        one.jobs.counts,
         lambda: one.jobs.attempts(job),
         lambda: one.jobs.cancel(job),
         lambda: one.jobs.requeue(job),
