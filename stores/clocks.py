@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from ..lifecycle import INTERRUPTION_WINDOW_SECONDS
 from ..messages.clocks import STEP_SECONDS_MIN, Reading, Stepped
 from ..messages.jobs import Instant, Seconds
-from ..messages.schedules import ScheduleRecord, SlotEntry
+from ..messages.schedules import ScheduleRecord
 from ..slots import cut
+from .slots import slot_entry
 
 DOUBTFUL_STEP_SECONDS, DOUBT_SECONDS = 3600.0, 3600.0
 """After a step ahead of more than the first, or a start of the machine, nothing is removed for the second: a clock that
@@ -118,9 +119,7 @@ class ClockTurn:
             (schedule.id, self.now),
         ).fetchall()
         for row in ahead:
-            entry = SlotEntry(
-                schedule_id=row[0], slot=row[1], last=row[2], count=row[3], outcome=row[4], reason=row[5], job_id=row[6]
-            )
+            entry = slot_entry(row)
             kept = cut(schedule, entry, self.now)
             if kept is None:
                 self._connection.execute(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..messages.jobs import Instant, JobRecord, NewJob
 from ..messages.schedules import ScheduleRecord, SlotEntry
@@ -16,6 +16,14 @@ REPLACE_SCHEDULE = f"insert or replace into lamplighter_schedules values ({', '.
 
 KNOWN_IDS_MAX = 500
 """How many schedules one statement looks up: SQLite may take no more than 999 parameters."""
+
+
+def slot_entry(row: tuple[Any, ...]) -> SlotEntry:
+    """A row of `lamplighter_slots`."""
+    schedule_id, slot, last, count, outcome, reason, job_id = row
+    return SlotEntry(
+        schedule_id=schedule_id, slot=slot, last=last, count=count, outcome=outcome, reason=reason, job_id=job_id
+    )
 
 
 class SlotTurn:

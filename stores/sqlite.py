@@ -23,8 +23,10 @@ from ..messages.schedules import ScheduleRecord, SlotEntry
 from . import due, host, schema, writelock
 from .base import Ailment, BootRecord, CommitUnknown
 from .boots import Seen, read_boots
+from .clocks import NEXT_EXPIRY
 from .connecting import Connect, Files, connect_in_memory, connect_to_file, into_wal
 from .readers import Readers
+from .slots import slot_entry
 from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
@@ -366,8 +368,7 @@ class SqliteStore:
             return due.following(reader, name, now)
 
     def next_expiry(self) -> Instant | None:
-        query = "select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null"
-        found: Instant | None = self._one(query)
+        found: Instant | None = self._one(NEXT_EXPIRY)
         return found
 
     def untold(self) -> bool:
@@ -403,13 +404,7 @@ class SqliteStore:
         query = """select * from lamplighter_slots
                    where schedule_id = ? and last >= ? and slot < ? order by slot"""
         with self._reading() as reader:
-            return [
-                SlotEntry(
-                    schedule_id=row[0], slot=row[1], last=row[2], count=row[3],
-                    outcome=row[4], reason=row[5], job_id=row[6],
-                )
-                for row in reader.execute(query, (schedule_id, start, end))
-            ]  # fmt: skip
+            return list(map(slot_entry, reader.execute(query, (schedule_id, start, end))))
 
     def boots(self) -> Sequence[BootRecord]:
         with self._reading() as reader:
