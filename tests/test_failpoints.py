@@ -198,7 +198,7 @@ from lamplighter.failpoints import from_environment
 plain = "plain" in sys.argv
 runtime = Runtime("jobs.db", environment=None if plain else Environment(failpoints=from_environment()))
 runtime.subscribe(lambda event: print(event["variable"], event["value"], flush=True), ["failpoints.unheeded"])
-runtime.jobs.add_handler("work", lambda job: print("ran", flush=True))
+runtime.jobs.add_handler("work", lambda job: print("ran\n", end="", flush=True))
 with runtime:
     job = runtime.jobs.queue("work", id="order-7")
     print("queued", flush=True)

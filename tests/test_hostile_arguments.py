@@ -59,6 +59,9 @@ HOSTILE = {
     "ellipsis": ..., "spec": JobSpec(name="x"), "error": ValueError("x"), "long interval": f"@every {'9' * 300}s",
 }  # fmt: skip
 
+IDS = [HOSTILE[name] for name in ("NUL", "escape", "enum of str", "text")]
+"""Those that may well be the id of a job."""
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -140,10 +143,11 @@ CALLS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def rt():
     with Runtime(":memory:") as runtime:
-        runtime.jobs.queue("work", id="picture")
+        for job_id in ("picture", *IDS):
+            runtime.jobs.queue("work", id=job_id)
         yield runtime
 
 
