@@ -190,19 +190,23 @@ def test_a_job_is_done_although_a_point_on_its_way_fails_once(
 # --- the environment -----------------------------------------------------------------------------------------
 
 HOST = """
-import sys
+import os, sys
 from lamplighter import Runtime
 from lamplighter.environment import Environment
 from lamplighter.failpoints import from_environment
 
+def say(*words):
+    # A line at a time: several threads say something.
+    os.write(1, (" ".join(words) + os.linesep).encode())
+
 plain = "plain" in sys.argv
 runtime = Runtime("jobs.db", environment=None if plain else Environment(failpoints=from_environment()))
-runtime.subscribe(lambda event: print(event["variable"], event["value"], flush=True), ["failpoints.unheeded"])
-runtime.jobs.add_handler("work", lambda job: print("ran\n", end="", flush=True))
+runtime.subscribe(lambda event: say(event["variable"], event["value"]), ["failpoints.unheeded"])
+runtime.jobs.add_handler("work", lambda job: say("ran"))
 with runtime:
     job = runtime.jobs.queue("work", id="order-7")
-    print("queued", flush=True)
-    print(runtime.jobs.join(job, timeout=15).state.value, flush=True)
+    say("queued")
+    say(runtime.jobs.join(job, timeout=15).state.value)
 """
 
 
