@@ -20,10 +20,10 @@ from .errors import (
     UnknownSchedule,
     UsageError,
 )
+from .handlers.handler import JobTimeout
 from .job import Job
-from .lanes.handler import JobTimeout
-from .log import JobFields
-from .logfile import configure_logging
+from .log.configure import configure_logging
+from .log.emitter import JobFields
 from .messages.jobs import JobSpec, JobState
 from .messages.outcomes import Backoff
 from .runtime import Runtime

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from .codec import decode, encode
 from .errors import UsageError
 from .messages.jobs import Claim, JobRecord, JobState, Seconds
+from .rules.codec import decode, encode
 
 PROGRESS_BYTES_MAX = 4096
 """JSON text of one progress report."""

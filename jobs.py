@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Never, TypeVar
 
-from .checks import (
+from .boot.job_refs import Ref, claim_of, id_of
+from .boot.reviving import off_loop, revive, revive_async
+from .errors import JobFailed, StaleClaim, StoreUnavailable, UnknownHandler, UnknownJob, UsageError, shown
+from .handlers.registration import check_budget, check_handler
+from .job import Job
+from .log.emitter import current_corr
+from .messages.jobs import ENDED, Attempt, JobRecord, JobSpec, JobState, NewJob, Seconds
+from .messages.mail import Attach, Cancel, Detach, Expect, MarkDone, Pause, Queue, Reply, Requeue
+from .messages.outcomes import Backoff
+from .rules.codec import encode
+from .rules.validation import (
     JobChecks,
     check_iterable,
     check_name,
@@ -19,20 +29,10 @@ from .checks import (
     spec_of,
     unknown_options,
 )
-from .codec import encode
-from .errors import JobFailed, StaleClaim, StoreUnavailable, UnknownHandler, UnknownJob, UsageError, shown
-from .handlers import check_budget, check_handler
-from .job import Job
-from .log import current_corr
-from .messages.jobs import ENDED, Attempt, JobRecord, JobSpec, JobState, NewJob, Seconds
-from .messages.mail import Attach, Cancel, Detach, Expect, MarkDone, Pause, Queue, Reply, Requeue
-from .messages.outcomes import Backoff
-from .refs import Ref, claim_of, id_of
-from .reviving import off_loop, revive, revive_async
 from .supervisor import RestartBudget
 
 if TYPE_CHECKING:
-    from .life import Life
+    from .boot.boot import Life
     from .runtime import Runtime
 
 EXPECT_SECONDS_MAX = 60.0

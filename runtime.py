@@ -13,21 +13,21 @@ from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from .checks import check_seconds, options_of, spec_of, unknown_options
-from .environment import Environment
+from .boot.boot import Life
+from .boot.declared import Registry
+from .boot.health import ActorView, Health
+from .environment.environment import Environment
 from .errors import NotStarted, RuntimeFailed, UsageError, shown
+from .handlers.lanes import Lanes
 from .job import Job
 from .jobs import Jobs, job_checks
-from .lanes.registry import Lanes
-from .life import Life
-from .limits import Limits
-from .log import Subscription, check_events, current_corr, current_job
+from .log.emitter import Subscription, check_events, current_corr, current_job
 from .messages.jobs import Instant, Seconds
 from .messages.mail import Queue
-from .registry import Registry
+from .rules.limits import Limits
+from .rules.validation import check_seconds, options_of, spec_of, unknown_options
 from .scheduler import Scheduler
-from .stores.base import SERVER_SCHEMES, Store
-from .views import ActorView, Health
+from .stores.ports import SERVER_SCHEMES, Store
 
 STORES = 'a path, "sqlite:///path", ":memory:" or "amqp://user:password@host/vhost"'
 """What a store may be given as."""

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Never
 
-from .checks import (
+from .cron.catch_up import check_catch_up, rule_of, schedule_id
+from .cron.when import parse_when
+from .errors import UnknownSchedule, UsageError, shown
+from .job import Job
+from .log.emitter import current_corr
+from .messages.jobs import Instant, NewJob, Seconds
+from .messages.mail import Forget, PauseSchedule, Queue, Retire
+from .messages.schedules import ScheduleRecord, SlotEntry
+from .rules.codec import decode, encode
+from .rules.validation import (
     check_bool,
     check_instant,
     check_iterable,
@@ -18,15 +27,6 @@ from .checks import (
     not_supported,
     unknown_options,
 )
-from .codec import decode, encode
-from .cron import parse_when
-from .errors import UnknownSchedule, UsageError, shown
-from .job import Job
-from .log import current_corr
-from .messages.jobs import Instant, NewJob, Seconds
-from .messages.mail import Forget, PauseSchedule, Queue, Retire
-from .messages.schedules import ScheduleRecord, SlotEntry
-from .slots import check_catch_up, rule_of, schedule_id
 
 if TYPE_CHECKING:
     from .runtime import Runtime

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import pykka
 
-from ..clock import Clock
-from ..environment import Environment, Mailbox, Thread
-from ..limits import Limits
-from ..log import NOBODY, Log, Speaker
+from ..environment.clock import Clock
+from ..environment.environment import Environment, Mailbox, Thread
+from ..log.emitter import NOBODY, Log, Speaker
 from ..messages.mail import Died, Mail
+from ..rules.limits import Limits
 
 
 class ActorAborted(Exception):

@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 from ..errors import UsageError
-from ..history.findings import Finding, Report
-from ..history.parting import audit_logs
-from ..history.store import StoreView
+from ..history.audit.report import Finding, Report
+from ..history.audit.same_path_stores import audit_logs
+from ..history.audit.store_view import StoreView
 from .logs import add_logs, log_paths
 from .page import Page
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import LamplighterError
-from ..visible import visible
+from ..rules.printable import visible
 from . import audit, migrate, simulate, trace, unreadable
 
 SUBCOMMANDS = (trace, audit, simulate, migrate, unreadable)

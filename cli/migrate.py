@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
-from ..checks import not_supported
-from ..environment import Environment, neighbours
+from ..environment.environment import Environment, neighbours
 from ..errors import UsageError
 from ..messages.jobs import JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord
-from ..stores.base import SERVER_SCHEMES, Store
-from ..stores.reading import Reading
+from ..rules.validation import not_supported
+from ..stores.ports import SERVER_SCHEMES, Store
+from ..stores.sqlite.read_only import Reading
 
 JOBS_A_TURN = 500
 BOOT = "migration"

@@ -7,8 +7,8 @@ import shutil
 import sys
 from typing import Any
 
-from ..history.telling import Entry, Tone, clock, span
-from ..visible import visible
+from ..history.trace.sentences import Entry, Tone, clock, span
+from ..rules.printable import visible
 
 STYLES: dict[Tone, str] = {"good": "green", "bad": "bold red", "warning": "yellow", "plain": "", "quiet": "dim"}
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from ..testing.campaign import Summary
+    from ..testing.simulation.campaign import Summary
 
 REACHED_SHOWN_MAX = 60
 """How many of the things that were reached are listed."""
@@ -41,7 +41,7 @@ def run(given: argparse.Namespace) -> int:
     scenario, reach = _found(given.scenario)
     if given.seeds < 1 or given.workers < 1:
         raise UsageError("expected --seeds and --workers to be 1 or more")
-    from ..testing.campaign import Summary, campaign
+    from ..testing.simulation.campaign import Summary, campaign
 
     seeds = range(given.first, given.first + given.seeds)
     began, summary = time.perf_counter(), Summary()

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import UsageError
-from ..history.biography import biography
-from ..history.blocks import processes_here
-from ..history.findings import many
-from ..history.instant import SAMPLES_MAX, Held, Snapshot, snapshot
-from ..history.instants import LATEST
-from ..history.lines import check_readable, is_loud
-from ..history.telling import Entry, clock, span
-from ..history.traces import trace_actor, trace_root, trace_schedule
+from ..history.audit.report import many
+from ..history.log_files.blocks import processes_here
+from ..history.log_files.instants import LATEST
+from ..history.log_files.lines import check_readable, is_loud
+from ..history.trace.job import biography
+from ..history.trace.others import trace_actor, trace_root, trace_schedule
+from ..history.trace.sentences import Entry, clock, span
+from ..history.trace.snapshot import SAMPLES_MAX, Held, Snapshot, snapshot
 from .logs import add_logs, log_paths
 from .page import Page
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..checks import check_whole
-from ..environment import visit
+from ..environment.environment import visit
 from ..errors import UsageError
-from ..history.telling import clock
-from ..stores.base import SERVER_SCHEMES
+from ..history.trace.sentences import clock
+from ..rules.validation import check_whole
+from ..stores.ports import SERVER_SCHEMES
 from .page import Page
 
 SHOWN = 100

@@ -17,8 +17,8 @@ from typing import NamedTuple, Protocol
 
 from ..errors import StoreUnavailable, UsageError
 from . import locks
-from .base import BootRecord
 from .hints import remove_ear
+from .ports import BootRecord
 
 
 class Presence(Protocol):

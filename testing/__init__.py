@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .asserts import assert_not_queued, assert_queued
-    from .clock import ManualClock, ManualTime
-    from .conformance import StoreConformance
+    from .conformance.suite import StoreConformance
+    from .disk.disk import Disk
     from .draining import drain
-    from .faults import Faults
     from .inline import Inline
-    from .power import Disk
-    from .scripts import Call, Script, crash, discard, fail, hang, ok, snooze, work
-    from .shrinking import Luck, simulations
-    from .simulation import Simulation
-    from .verdict import Violation
+    from .manual_clock import ManualClock, ManualTime
+    from .scripted_handlers import Call, Script, crash, discard, fail, hang, ok, snooze, work
+    from .simulation.faults import Faults
+    from .simulation.shrinking import Luck, simulations
+    from .simulation.simulation import Simulation
+    from .simulation.verdict import Violation
 
 __all__ = [
     "Call", "Disk", "Faults", "Inline", "Luck", "ManualClock", "ManualTime", "Script", "Simulation",
@@ -29,17 +29,27 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "Disk": "power", "Faults": "faults", "Inline": "inline", "Luck": "shrinking", "ManualClock": "clock",
-    "ManualTime": "clock", "Simulation": "simulation", "StoreConformance": "conformance", "Violation": "verdict",
-    "assert_not_queued": "asserts", "assert_queued": "asserts", "drain": "draining", "simulations": "shrinking",
-}  # fmt: skip
+    "Disk": "disk.disk",
+    "Faults": "simulation.faults",
+    "Inline": "inline",
+    "Luck": "simulation.shrinking",
+    "ManualClock": "manual_clock",
+    "ManualTime": "manual_clock",
+    "Simulation": "simulation.simulation",
+    "StoreConformance": "conformance.suite",
+    "Violation": "simulation.verdict",
+    "assert_not_queued": "asserts",
+    "assert_queued": "asserts",
+    "drain": "draining",
+    "simulations": "simulation.shrinking",
+}
 """Where a name lives, unless it is one of a script's."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOMES.get(name, 'scripts')}", __name__), name)
+    return getattr(importlib.import_module(f".{_HOMES.get(name, 'scripted_handlers')}", __name__), name)
 
 
 def __dir__() -> list[str]:

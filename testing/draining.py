@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from ..actors.scheduler import SchedulerActor
-from ..clock import SystemClock
-from ..life import Life
-from ..log import Subscription
+from ..actors.scheduler_actor import SchedulerActor
+from ..boot.boot import Life
+from ..environment.clock import SystemClock
+from ..log.emitter import Subscription
 from ..messages.jobs import Seconds
 from ..runtime import Runtime
 

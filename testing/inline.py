@@ -14,16 +14,16 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from ..boot.declared import Registry
+from ..handlers.handler import Handler
 from ..job import Job
 from ..jobs import Jobs
-from ..lanes.handler import Handler
-from ..log import current_corr
+from ..log.emitter import current_corr
 from ..messages.jobs import JobSpec, Seconds
 from ..messages.mail import Attach
-from ..registry import Registry
 from ..runtime import Runtime
 from ..scheduler import Scheduler
-from .simulation import SETTLE_SECONDS_MAX, START, Simulation
+from .simulation.simulation import SETTLE_SECONDS_MAX, START, Simulation
 
 HUSH_SECONDS = 0.01
 """So long it takes, in virtual time, until everybody has read what was last told."""

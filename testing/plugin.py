@@ -15,7 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from ..runtime import Runtime
-    from .simulation import Simulation
+    from .simulation.simulation import Simulation
 
 SEEDS = 3
 """How many seeds a test runs with, unless told otherwise: more than one, so that a seed is known to matter."""
@@ -30,11 +30,11 @@ _SIMULATIONS = "_lamplighter_simulations"
 """The attribute of a test that holds what its fixture has made. `pytest.StashKey` is of pytest 7."""
 
 pytest.register_assert_rewrite(
-    "lamplighter.testing.conformance",
-    "lamplighter.testing.conformance_claims",
-    "lamplighter.testing.conformance_jobs",
-    "lamplighter.testing.conformance_schedules",
-    "lamplighter.testing.conformance_turns",
+    "lamplighter.testing.conformance.suite",
+    "lamplighter.testing.conformance.claims",
+    "lamplighter.testing.conformance.jobs",
+    "lamplighter.testing.conformance.schedules",
+    "lamplighter.testing.conformance.turns",
 )
 
 
@@ -76,7 +76,7 @@ def lamplighter_sim(request: pytest.FixtureRequest, lamplighter_seed: int) -> It
     setattr(request.node, _SIMULATIONS, made)
 
     def make(boot: Callable[[Runtime], object], **options: Any) -> Simulation:
-        from .simulation import Simulation
+        from .simulation.simulation import Simulation
 
         made.append(Simulation(boot, **{"seed": lamplighter_seed, **options}).__enter__())
         return made[-1]

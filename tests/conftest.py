@@ -11,7 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 from lamplighter import Runtime
-from lamplighter.events import ENVELOPE, EVENTS
+from lamplighter.log.events import ENVELOPE, EVENTS
 
 # A machine that others use too may be slow at any moment.
 hypothesis.settings.register_profile("lamplighter", parent=hypothesis.settings(), deadline=None)

@@ -332,7 +332,7 @@ def test_a_store_address_that_cannot_be_is_refused(store):
 
 def test_a_missing_pika_is_said_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pika", None)
-    monkeypatch.delitem(sys.modules, "lamplighter.rabbit.pika_link", raising=False)
+    monkeypatch.delitem(sys.modules, "lamplighter.stores.rabbitmq.pika.link", raising=False)
 
     with pytest.raises(NotSupported, match=r"pip install 'lamplighter\[rabbitmq\]'") as caught:
         Runtime("amqp://user:secret@host/vhost")

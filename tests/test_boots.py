@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from lamplighter import Runtime
-from lamplighter.environment import Environment, spawn
-from lamplighter.history.audit import Audit
-from lamplighter.history.lines import parse
-from lamplighter.history.store import StoreView
-from lamplighter.life import Life
+from lamplighter.boot.boot import Life
+from lamplighter.environment.environment import Environment, spawn
+from lamplighter.history.audit.audit import Audit
+from lamplighter.history.audit.store_view import StoreView
+from lamplighter.history.log_files.lines import parse
 from lamplighter.stores.hints import NoHints
 from lamplighter.stores.presence import FilePresence
 

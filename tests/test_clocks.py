@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from lamplighter import Runtime, Snooze
-from lamplighter.clock import SystemClock
 from lamplighter.environment import Environment
-from lamplighter.history.audit import Audit
-from lamplighter.history.store import StoreView
+from lamplighter.environment.clock import SystemClock
+from lamplighter.history.audit.audit import Audit
+from lamplighter.history.audit.store_view import StoreView
 from lamplighter.messages.mail import Tick
 from lamplighter.messages.slots import Accounting, SlotRange
 from lamplighter.testing import Simulation, drain
-from lamplighter.testing.clock import ManualTime
+from lamplighter.testing.manual_clock import ManualTime
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 YEAR = 365 * 86400.0

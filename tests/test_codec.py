@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lamplighter.codec import DEPTH_MAX, encode
-from lamplighter.environment import JobIds, new_id
+from lamplighter.environment.environment import JobIds, new_id
 from lamplighter.errors import UsageError
+from lamplighter.rules.codec import DEPTH_MAX, encode
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from lamplighter.cron import Rule, parse_when
+from lamplighter.cron.when import Rule, parse_when
 from lamplighter.errors import UsageError
 
 from .cron_strategies import EXAMPLES, ZONES, expressions

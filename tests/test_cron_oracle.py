@@ -15,9 +15,9 @@ import pytest
 from croniter import croniter
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lamplighter.cron import parse_when
-from lamplighter.cronrule import CronRule
-from lamplighter.zones import load_zone, spans
+from lamplighter.cron.rule import CronRule
+from lamplighter.cron.when import parse_when
+from lamplighter.cron.zones import load_zone, spans
 
 from . import cron_oracle as oracle
 from .cron_strategies import EXAMPLES, TORTURE, ZONES, expressions

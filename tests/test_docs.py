@@ -12,8 +12,8 @@ from pathlib import Path
 import lamplighter
 import lamplighter.testing
 import pytest
-from lamplighter.failpoints import POINTS
-from lamplighter.limits import Limits
+from lamplighter.environment.failpoints import POINTS
+from lamplighter.rules.limits import Limits
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from lamplighter.stores import due
-from lamplighter.stores.sqlite import SqliteStore
-from lamplighter.testing.conformance_kit import FAILED, NOW, RETRY, new, put, take, want
+from lamplighter.stores.sqlite.store import SqliteStore, due
+from lamplighter.testing.conformance.kit import FAILED, NOW, RETRY, new, put, take, want
 
 STEPS = 100
 """So many steps of SQLite's machine are counted as one."""

@@ -8,9 +8,9 @@ import re
 
 import pytest
 from lamplighter import JobFailed
-from lamplighter.events import ENVELOPE, EVENTS
-from lamplighter.lifecycle import MOVES
-from lamplighter.outlets import LEVELS
+from lamplighter.log.events import ENVELOPE, EVENTS
+from lamplighter.log.outlets import LEVELS
+from lamplighter.rules.lifecycle import MOVES
 
 
 @pytest.mark.parametrize("name", EVENTS)

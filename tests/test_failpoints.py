@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from lamplighter import Runtime, StoreUnavailable, UsageError
 from lamplighter.environment import Environment
-from lamplighter.failpoints import POINTS, VARIABLE, Failpoints, from_environment
+from lamplighter.environment.failpoints import POINTS, VARIABLE, Failpoints, from_environment
 
 from .conftest import Recorder
 
@@ -104,7 +104,7 @@ def test_off_alone_disarms_a_point() -> None:
 
 def test_sleep_waits_so_many_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("lamplighter.failpoints.time.sleep", slept.append)
+    monkeypatch.setattr("lamplighter.environment.failpoints.time.sleep", slept.append)
 
     Failpoints("store.read=sleep(0.25)").at("store.read")
 
@@ -193,7 +193,7 @@ HOST = """
 import os, sys
 from lamplighter import Runtime
 from lamplighter.environment import Environment
-from lamplighter.failpoints import from_environment
+from lamplighter.environment.failpoints import from_environment
 
 def say(*words):
     # A line at a time: several threads say something.

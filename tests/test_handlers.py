@@ -15,7 +15,7 @@ from lamplighter import Backoff, Discard, Job, JobFailed, JobTimeout, RestartBud
 from lamplighter.environment import Environment
 from lamplighter.messages.mail import Ended, Ending
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
-from lamplighter.testing.clock import ManualTime
+from lamplighter.testing.manual_clock import ManualTime
 
 
 @dataclasses.dataclass

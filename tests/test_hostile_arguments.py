@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import pytest
 from lamplighter import Backoff, JobSpec, NotSupported, RestartBudget, Runtime, Snooze, UsageError
-from lamplighter.limits import Limits
 from lamplighter.messages.jobs import SECONDS_MAX
+from lamplighter.rules.limits import Limits
 
 
 class Unshowable:

@@ -22,7 +22,7 @@ from lamplighter import (
     UsageError,
 )
 from lamplighter.environment import Environment
-from lamplighter.testing.clock import ManualTime
+from lamplighter.testing.manual_clock import ManualTime
 from sqlalchemy.orm import Session
 
 

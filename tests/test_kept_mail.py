@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from lamplighter import StoreUnavailable
-from lamplighter.environment import Environment, thread_reply
-from lamplighter.failpoints import Failpoints
+from lamplighter.broker.kept_mail import still_wanted
+from lamplighter.environment.environment import Environment, thread_reply
+from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.jobs import Claim, JobRecord
 from lamplighter.messages.mail import ClockJumped, Ended, Ending, Expect, Look, Mail, Pause, Progressed, Queue, Tick, Up
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.messages.slots import Accounting
-from lamplighter.testing.conformance_kit import new
-from lamplighter.turns.kept import still_wanted
+from lamplighter.testing.conformance.kit import new
 
 KEPT_MAX = 5
 

@@ -12,10 +12,10 @@ import threading
 
 import pytest
 from lamplighter import Discard, JobFailed, Snooze
-from lamplighter.actors import handler as handler_actor
-from lamplighter.actors.handler import LOST
-from lamplighter.lanes.calls import INDESCRIBABLE, raised
-from lamplighter.lanes.tasks import LOOP_DIED
+from lamplighter.actors import handler_actor
+from lamplighter.actors.handler_actor import LOST
+from lamplighter.handlers.calls import INDESCRIBABLE, raised
+from lamplighter.handlers.tasks import LOOP_DIED
 from lamplighter.messages.outcomes import OutcomeKind
 
 SECONDS_MAX = 15.0
@@ -232,7 +232,7 @@ def test_a_thread_that_is_struck_again_and_again_still_ends_its_jobs(runtime, re
 DEATHS = """
 import asyncio, ctypes, logging
 from lamplighter import JobFailed, Runtime
-from lamplighter.actors import handler
+from lamplighter.actors import handler_actor as handler
 
 handler.WATCH_SECONDS = 0.1
 logging.getLogger("lamplighter").setLevel(100)

@@ -10,15 +10,15 @@ from collections import deque
 from types import SimpleNamespace
 
 import pytest
-from lamplighter.environment import Environment, Mailbox
-from lamplighter.lanes.handler import JobTimeout
-from lamplighter.lanes.lane import Lane
-from lamplighter.lanes.line import Line
-from lamplighter.lanes.registry import LaneEnded, Lanes
-from lamplighter.lanes.tasks import TaskRunner
-from lamplighter.limits import Limits
+from lamplighter.environment.environment import Environment, Mailbox
+from lamplighter.handlers.backlog import Line
+from lamplighter.handlers.handler import JobTimeout
+from lamplighter.handlers.lane import Lane
+from lamplighter.handlers.lanes import LaneEnded, Lanes
+from lamplighter.handlers.tasks import TaskRunner
 from lamplighter.messages.jobs import Claim, JobRecord
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
+from lamplighter.rules.limits import Limits
 
 DONE = Outcome(kind=OutcomeKind.SUCCEEDED)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter.stores.sqlite import SqliteStore
-from lamplighter.testing.conformance_kit import DONE, NOW, SUCCEEDED, a_boot, new, put, take
-from lamplighter.turns.boots import leave
+from lamplighter.broker.boots import leave
+from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.testing.conformance.kit import DONE, NOW, SUCCEEDED, a_boot, new, put, take
 
 
 @pytest.fixture

@@ -6,10 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import Backoff, JobState
-from lamplighter.events import EVENTS
-from lamplighter.lifecycle import INTERRUPTION_WINDOW_SECONDS, MOVES, SUSPECT_INTERRUPTIONS, backoff_seconds, judge
+from lamplighter.log.events import EVENTS
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
+from lamplighter.rules.lifecycle import (
+    INTERRUPTION_WINDOW_SECONDS,
+    MOVES,
+    SUSPECT_INTERRUPTIONS,
+    backoff_seconds,
+    judge,
+)
 
 NOW = 1_000_000.0
 ENDINGS = [kind for kind in OutcomeKind if kind is not OutcomeKind.DEFERRED]

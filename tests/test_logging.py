@@ -17,12 +17,12 @@ import threading
 from functools import partial
 from pathlib import Path
 
-import lamplighter.logfile
+import lamplighter.log.configure
 import pytest
 import structlog
 from lamplighter import JobFields, UsageError, configure_logging
-from lamplighter.failpoints import Failpoints
-from lamplighter.log import JOB_FIELDS, Log
+from lamplighter.environment.failpoints import Failpoints
+from lamplighter.log.emitter import JOB_FIELDS, Log
 
 SCRIPT_SECONDS_MAX = 60
 
@@ -34,7 +34,7 @@ def logging_as_before():
     level, our_level = root.level, ours.level
     yield
     for handler in list(root.handlers):
-        if isinstance(handler, lamplighter.logfile.Sink):
+        if isinstance(handler, lamplighter.log.configure.Sink):
             root.removeHandler(handler)
             handler.close()
     root.setLevel(level)
@@ -60,9 +60,9 @@ def alone():
         root.handlers = pytests + root.handlers
 
 
-def sink() -> lamplighter.logfile.Sink:
+def sink() -> lamplighter.log.configure.Sink:
     """The one that configure_logging has just installed."""
-    (found,) = (one for one in logging.getLogger().handlers if isinstance(one, lamplighter.logfile.Sink))
+    (found,) = (one for one in logging.getLogger().handlers if isinstance(one, lamplighter.log.configure.Sink))
     return found
 
 

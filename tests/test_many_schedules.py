@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from lamplighter import NotStarted
-from lamplighter.clock import SystemClock
-from lamplighter.environment import Environment, Mailbox
+from lamplighter.environment.clock import SystemClock
+from lamplighter.environment.environment import Environment, Mailbox
 from lamplighter.messages.mail import Mail, Report, SchedulesChanged, Tick, Ticked, Wake
-from lamplighter.stores.sqlite import SqliteStore
+from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.testing import Simulation
-from lamplighter.testing.clock import ManualTime
 from lamplighter.testing.draining import is_idle
+from lamplighter.testing.manual_clock import ManualTime
 
 START = datetime(2026, 3, 1, 11, tzinfo=UTC)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()

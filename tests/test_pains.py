@@ -20,8 +20,8 @@ import pytest
 import structlog
 from lamplighter import JobFailed, StaleClaim, StoreUnavailable, UnknownJob
 from lamplighter.environment import Environment
-from lamplighter.testing.clock import ManualTime
 from lamplighter.testing.draining import is_idle
+from lamplighter.testing.manual_clock import ManualTime
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

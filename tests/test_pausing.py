@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from lamplighter.lanes.calls import call
+from lamplighter.handlers.calls import call
 from lamplighter.messages.outcomes import OutcomeKind
 
 from .test_lanes import House, claim

@@ -14,7 +14,7 @@ import uuid
 import msgspec
 import pytest
 from lamplighter import Discard, Job, UsageError
-from lamplighter.payload import fit, payload_type
+from lamplighter.handlers.payload import fit, payload_type
 
 SECRET = "4111-1111-1111-1111"
 

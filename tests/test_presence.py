@@ -16,10 +16,10 @@ import threading
 
 import pytest
 from lamplighter import StoreUnavailable, UsageError
-from lamplighter.environment import spawn
+from lamplighter.environment.environment import spawn
 from lamplighter.stores import locks, presence
-from lamplighter.stores.base import BootRecord
 from lamplighter.stores.hints import EAR_PREFIX, SocketHints
+from lamplighter.stores.ports import BootRecord
 from lamplighter.stores.presence import FilePresence
 
 
@@ -184,7 +184,8 @@ def test_a_child_does_not_keep_its_dead_parent_alive(place, tmp_path, has_child)
 FORKS_WHILE_ENTERING = """
     import os, sys, threading
     from pathlib import Path
-    from lamplighter.stores import locks, presence
+    from lamplighter.stores import locks
+    from lamplighter.stores import presence
 
     taking, go, forked, statuses = threading.Event(), threading.Event(), threading.Event(), []
     taken = locks.take

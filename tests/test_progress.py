@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from lamplighter import JobFailed
 from lamplighter.environment import Environment
-from lamplighter.lanes.lane import PROGRESS_SECONDS_MIN, Lane
+from lamplighter.handlers.lane import PROGRESS_SECONDS_MIN, Lane
 from lamplighter.messages.jobs import Claim, JobRecord
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
 

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 from lamplighter import StoreError, StoreUnavailable
-from lamplighter.stores import readers, sqlite
-from lamplighter.stores.readers import READERS_MAX, Readers
-from lamplighter.stores.sqlite import SqliteStore
+from lamplighter.stores.sqlite.readers import READERS_MAX, Readers
+from lamplighter.stores.sqlite.store import SqliteStore, readers
+from lamplighter.stores.sqlite.store import store as sqlite
 
 
 class Connection:

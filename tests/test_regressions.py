@@ -17,14 +17,14 @@ from threading import current_thread
 
 import pytest
 from lamplighter import Job, JobFailed, Snooze, StaleClaim, StoreUnavailable
-from lamplighter.actors.broker import JobBroker
+from lamplighter.actors.job_broker import JobBroker
+from lamplighter.boot.boot import Life
 from lamplighter.environment import Environment
-from lamplighter.failpoints import Failpoints
-from lamplighter.life import Life
+from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.mail import Housekeep, Look, Wake
-from lamplighter.stores.sqlite import SqliteStore
-from lamplighter.testing.clock import ManualTime
+from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.testing.draining import is_idle
+from lamplighter.testing.manual_clock import ManualTime
 
 MARCH = datetime(2026, 3, 2, tzinfo=UTC)
 

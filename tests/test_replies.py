@@ -8,9 +8,9 @@ import threading
 from typing import Any
 
 import pytest
-from lamplighter.environment import thread_reply
+from lamplighter.environment.environment import thread_reply
+from lamplighter.environment.replies import LoopReply, answer, answer_all
 from lamplighter.errors import UnknownJob
-from lamplighter.replies import LoopReply, answer, answer_all
 
 SECONDS_MAX = 30.0
 

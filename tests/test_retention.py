@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from lamplighter.broker.retention import PRUNED_ROWS_MAX
 from lamplighter.environment import Environment
-from lamplighter.stores.sqlite import SqliteStore
-from lamplighter.stores.turn import ATTEMPTS_KEPT_MAX
-from lamplighter.testing.clock import ManualTime
-from lamplighter.testing.conformance_kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, new, put, take
-from lamplighter.turns.retention import PRUNED_ROWS_MAX
+from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.sqlite.turn import ATTEMPTS_KEPT_MAX
+from lamplighter.testing.conformance.kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, new, put, take
+from lamplighter.testing.manual_clock import ManualTime
 
 KEEP_SECONDS = 86_400.0
 HOUSEKEEPING_SECONDS = 301.0

@@ -8,7 +8,7 @@ import pytest
 from lamplighter import Runtime
 from lamplighter.environment import Environment
 from lamplighter.testing import drain
-from lamplighter.testing.clock import ManualTime
+from lamplighter.testing.manual_clock import ManualTime
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

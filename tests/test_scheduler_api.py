@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from lamplighter import JobState, NotStarted, UnknownSchedule
 from lamplighter.environment import Environment
-from lamplighter.testing.clock import ManualTime
 from lamplighter.testing.draining import is_idle
+from lamplighter.testing.manual_clock import ManualTime
 
 START = datetime(2026, 3, 1, 11, 59, 30, tzinfo=UTC)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

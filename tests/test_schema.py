@@ -7,8 +7,7 @@ import sqlite3
 
 import pytest
 from lamplighter import Runtime
-from lamplighter.stores import schema
-from lamplighter.stores.sqlite import SqliteStore
+from lamplighter.stores.sqlite.store import SqliteStore, schema
 from lamplighter.testing import Simulation
 
 STATES = ("queued", "running", "done", "dead", "cancelled")

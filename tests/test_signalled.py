@@ -7,8 +7,8 @@ import json
 import threading
 
 from lamplighter import Runtime
-from lamplighter.lanes.processes import ProcessRunner
-from lamplighter.testing.simulation import Simulation
+from lamplighter.handlers.processes import ProcessRunner
+from lamplighter.testing.simulation.simulation import Simulation
 
 from .test_lanes import House, claim
 

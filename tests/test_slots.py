@@ -8,10 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from lamplighter.cron import parse_when
-from lamplighter.errors import UsageError
-from lamplighter.messages.slots import Accounting, Fire, SlotRange
-from lamplighter.slots import (
+from lamplighter.cron.catch_up import (
     CATCH_UP_OFF,
     OLDER_THAN_WINDOW,
     OVER_MAX,
@@ -22,6 +19,9 @@ from lamplighter.slots import (
     jitter_of,
     schedule_id,
 )
+from lamplighter.cron.when import parse_when
+from lamplighter.errors import UsageError
+from lamplighter.messages.slots import Accounting, Fire, SlotRange
 
 from .cron_strategies import EXAMPLES
 

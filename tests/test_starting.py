@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from lamplighter import Runtime, UsageError
-from lamplighter.environment import Environment, open_store
+from lamplighter.environment.environment import Environment, open_store
 
 
 class SlowStore:

@@ -10,11 +10,12 @@ import threading
 
 import pytest
 from lamplighter import Runtime, SchemaTooNew, StoreCorrupt, StoreUnavailable, UsageError
-from lamplighter.stores import connecting, schema, writelock
-from lamplighter.stores.sqlite import SqliteStore
+from lamplighter.stores.sqlite.store import SqliteStore, schema
+from lamplighter.stores.sqlite.store import connections as connecting
+from lamplighter.stores.sqlite.store import write_lock as writelock
 from lamplighter.testing import StoreConformance
-from lamplighter.testing.conformance_kit import new, put
-from lamplighter.testing.power import Disk
+from lamplighter.testing.conformance.kit import new, put
+from lamplighter.testing.disk.disk import Disk
 
 
 class TestStoreInAFile(StoreConformance):

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 from lamplighter import Runtime, StoreGone
-from lamplighter.stores.sqlite import SqliteStore
+from lamplighter.stores.sqlite.store import SqliteStore
 
 
 @pytest.fixture

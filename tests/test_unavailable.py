@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from lamplighter import JobSpec, StoreUnavailable
 from lamplighter.environment import Environment
-from lamplighter.failpoints import Failpoints
+from lamplighter.environment.failpoints import Failpoints
 
 SPECS = [JobSpec(name="mail", data=n) for n in range(3)]
 

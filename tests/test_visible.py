@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter.cli.main import main
-from lamplighter.logfile import Console
-from lamplighter.outlets import Line
-from lamplighter.visible import visible
+from lamplighter.log.configure import Console
+from lamplighter.log.outlets import Line
+from lamplighter.rules.printable import visible
 
 HOSTILE = [
     "\x1b[2J\x1b[H all is well: 1 job",

@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 
 from lamplighter import Discard, Job, JobSpec, KeyTaken, LamplighterError, Runtime, Snooze, StaleClaim, StoreUnavailable
-from lamplighter.testing.simulation import Simulation
+from lamplighter.testing.simulation.simulation import Simulation
 
 JOBS = 60
 """How many jobs the host queues; schedules come on top."""

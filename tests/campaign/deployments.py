@@ -14,7 +14,7 @@ from functools import partial
 from application import Host
 from inspection import lines_of
 from lamplighter import Job, Runtime
-from lamplighter.testing.simulation import Simulation
+from lamplighter.testing.simulation.simulation import Simulation
 
 LAST = 3
 """The number of the newest release there will be."""

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from lamplighter import Runtime
-from lamplighter.lifecycle import MOVES
 from lamplighter.messages.jobs import JobRecord
+from lamplighter.rules.lifecycle import MOVES
 
 
 def check_log(text: str, one_waits: str) -> None:

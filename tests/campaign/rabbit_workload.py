@@ -11,7 +11,7 @@ from collections import Counter
 from lamplighter import Runtime, StoreUnavailable
 from lamplighter.scheduler import Schedule
 from lamplighter.testing import Faults, Simulation
-from lamplighter.testing.faults import OF_A_SERVER
+from lamplighter.testing.simulation.faults import OF_A_SERVER
 
 TROUBLES = {
     "none": Faults(),

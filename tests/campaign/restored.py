@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from application import Host
-from lamplighter.testing.simulation import Simulation
+from lamplighter.testing.simulation.simulation import Simulation
 
 NOTICED_SECONDS = 5.0
 """After so long somebody has seen that health is red, and starts every process again."""

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from lamplighter.testing.campaign import campaign
+from lamplighter.testing.simulation.campaign import campaign
 from mutants import MUTANTS, PAGE, ROOT, SEEDS_MAX, Mutant, hunt
 from workload import REACH, scenario
 
@@ -82,7 +82,7 @@ def test_the_page_of_mutants_tells_of_each_that_it_was_caught():
     ],
 )
 def test_a_mutant_is_caught_by_its_test_if_that_runs_and_fails(new, test, by):
-    mutant = Mutant("", "", "lifecycle.py", LAST_ATTEMPT, new, test=f"tests/test_lifecycle.py::{test}")
+    mutant = Mutant("", "", "rules/lifecycle.py", LAST_ATTEMPT, new, test=f"tests/test_lifecycle.py::{test}")
 
     assert hunt(mutant).by == by
 

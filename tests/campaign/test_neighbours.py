@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 from lamplighter import Runtime, StoreUnavailable
-from lamplighter.stores.sqlite import SqliteStore
-from lamplighter.testing.simulation import Simulation
+from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.testing.simulation.simulation import Simulation
 
 
 @pytest.fixture

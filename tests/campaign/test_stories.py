@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 from lamplighter import Runtime, StaleClaim
-from lamplighter.testing.faults import Faults
-from lamplighter.testing.simulation import Simulation
+from lamplighter.testing.simulation.faults import Faults
+from lamplighter.testing.simulation.simulation import Simulation
 from workload import scenario
 
 FOUND = {

@@ -14,8 +14,8 @@ from application import JOBS, Host
 from deployments import LAST, DeployedHost
 from inspection import check_log, check_pauses, check_store
 from lamplighter import Runtime
-from lamplighter.testing.faults import OF_A_SERVER, STRIKES, Faults
-from lamplighter.testing.simulation import Simulation, Violation
+from lamplighter.testing.simulation.faults import OF_A_SERVER, STRIKES, Faults
+from lamplighter.testing.simulation.simulation import Simulation, Violation
 from restored import RestoredHost
 
 MINUTES = 2.0

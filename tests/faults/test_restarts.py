@@ -14,9 +14,9 @@ import pykka
 import pytest
 from lamplighter import Job, RestartBudget, Runtime, RuntimeFailed
 from lamplighter.actors.base import RuntimeActor
-from lamplighter.actors.broker import JobBroker
-from lamplighter.actors.handler import HandlerActor
-from lamplighter.actors.scheduler import SchedulerActor
+from lamplighter.actors.handler_actor import HandlerActor
+from lamplighter.actors.job_broker import JobBroker
+from lamplighter.actors.scheduler_actor import SchedulerActor
 from lamplighter.supervisor import Supervisor
 
 from .hosts.common import install_oracle

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import structlog
 from lamplighter import Discard, Job, JobFailed, Runtime, Snooze
-from lamplighter.history.audit import Audit
-from lamplighter.history.findings import Report
-from lamplighter.history.store import StoreView
+from lamplighter.history.audit.audit import Audit
+from lamplighter.history.audit.report import Report
+from lamplighter.history.audit.store_view import StoreView
 
 HOST = Path(__file__).parent / "hosts" / "talker.py"
 WAIT_SECONDS_MAX = 30.0

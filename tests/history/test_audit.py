@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lamplighter.history.audit import Audit
-from lamplighter.history.lines import line_of, parse
-from lamplighter.lifecycle import MOVES
+from lamplighter.history.audit.audit import Audit
+from lamplighter.history.log_files.lines import line_of, parse
+from lamplighter.rules.lifecycle import MOVES
 
 from .kit import Said, audited, changed, clean_run, index_of, kinds, without
 
@@ -476,7 +476,7 @@ def test_the_same_path_seen_from_two_containers_is_one_store_if_their_revisions_
 
 
 def test_memory_follows_the_open_jobs_and_not_the_log(monkeypatch):
-    monkeypatch.setattr("lamplighter.history.jobs.ENDED_KEPT_MAX", 10)
+    monkeypatch.setattr("lamplighter.history.audit.job_replay.ENDED_KEPT_MAX", 10)
     story = Story()
     for number in range(200):
         story.done(f"j{number}")
@@ -592,7 +592,7 @@ def test_a_job_that_differs_in_the_store_is_found(tmp_path, change):
 
 def test_a_job_that_ended_long_ago_and_was_requeued_is_counted_once_in_the_store(monkeypatch):
     run = clean_run()
-    monkeypatch.setattr("lamplighter.history.jobs.ENDED_KEPT_MAX", 3)
+    monkeypatch.setattr("lamplighter.history.audit.job_replay.ENDED_KEPT_MAX", 3)
 
     report = audited(run.lines, run.store)
 

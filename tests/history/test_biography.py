@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from lamplighter.history.biography import Biography, biography
+from lamplighter.history.trace.job import Biography, biography
 
 from .kit import Said, clean_run, index_of, without, write_log
 

@@ -16,9 +16,9 @@ import pytest
 import structlog
 from lamplighter import UsageError
 from lamplighter.cli.main import main
-from lamplighter.history.lines import Unread, fields_of, read
-from lamplighter.logfile import Console
-from lamplighter.outlets import Line, StandardOutlet, StructlogOutlet, outlet_of
+from lamplighter.history.log_files.lines import Unread, fields_of, read
+from lamplighter.log.configure import Console
+from lamplighter.log.outlets import Line, StandardOutlet, StructlogOutlet, outlet_of
 
 from .kit import Said, clean_run, index_of, write_log
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from lamplighter.cli.main import main
-from lamplighter.events import ENVELOPE, EVENTS
-from lamplighter.history.fields import KINDS
+from lamplighter.history.log_files.fields import KINDS
+from lamplighter.log.events import ENVELOPE, EVENTS
 
 from .kit import Said, clean_run
 

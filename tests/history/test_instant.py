@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lamplighter.events import EVENTS
-from lamplighter.history.instant import Snapshot, snapshot
-from lamplighter.history.lines import fields_of, read
+from lamplighter.history.log_files.lines import fields_of, read
+from lamplighter.history.trace.snapshot import Snapshot, snapshot
+from lamplighter.log.events import EVENTS
 
 from .kit import Said, Talker, write_log
 
@@ -153,9 +153,9 @@ def assert_plain(paths: list[Path]) -> None:
 
 @pytest.mark.parametrize("size", [200, 4_000, 60_000, 8 << 20])
 def test_a_log_says_the_same_in_blocks_of_any_size(logs, monkeypatch, size):
-    monkeypatch.setattr("lamplighter.history.blocks.BLOCK_BYTES", size)
+    monkeypatch.setattr("lamplighter.history.log_files.blocks.BLOCK_BYTES", size)
     # Nothing of one process is out of order: reading ends soon after the instant.
-    monkeypatch.setattr("lamplighter.history.instant.DISORDER_SECONDS", 0.0)
+    monkeypatch.setattr("lamplighter.history.trace.snapshot.DISORDER_SECONDS", 0.0)
 
     for log in logs:
         assert_plain([log])
@@ -163,13 +163,13 @@ def test_a_log_says_the_same_in_blocks_of_any_size(logs, monkeypatch, size):
 
 @pytest.mark.parametrize("stretch", [1, 70, 20_000])
 def test_logs_of_several_processes_are_one(logs, monkeypatch, stretch):
-    monkeypatch.setattr("lamplighter.history.instant.STRETCH_LINES", stretch)
+    monkeypatch.setattr("lamplighter.history.trace.snapshot.STRETCH_LINES", stretch)
 
     assert_plain(logs)
 
 
 def test_what_stands_between_and_is_torn_changes_nothing(logs, tmp_path, monkeypatch):
-    monkeypatch.setattr("lamplighter.history.blocks.BLOCK_BYTES", 4_000)
+    monkeypatch.setattr("lamplighter.history.log_files.blocks.BLOCK_BYTES", 4_000)
     log, chance = tmp_path / "app.log", random.Random(5)
     lines = logs[0].read_text().splitlines(keepends=True)
     with log.open("w") as out:
@@ -184,7 +184,7 @@ def test_what_stands_between_and_is_torn_changes_nothing(logs, tmp_path, monkeyp
 
 
 def test_cut_off_lines_are_missing_and_no_more(logs, tmp_path, monkeypatch):
-    monkeypatch.setattr("lamplighter.history.blocks.BLOCK_BYTES", 4_000)
+    monkeypatch.setattr("lamplighter.history.log_files.blocks.BLOCK_BYTES", 4_000)
     chance = random.Random(6)
     cut = [line if chance.random() < 0.9 else line[:-30] + "\n" for line in logs[0].open()]
     log = tmp_path / "app.log"
@@ -242,16 +242,17 @@ def test_a_job_that_comes_back_after_it_had_ended_is_counted_once(tmp_path, monk
         kept = [line for index, line in enumerate(lines) if index != lost]
         log = str(write_log(tmp_path / "log", kept))
         for size in (50, 1 << 20):
-            monkeypatch.setattr("lamplighter.history.blocks.BLOCK_BYTES", size)
+            monkeypatch.setattr("lamplighter.history.log_files.blocks.BLOCK_BYTES", size)
             for at in range(1, 10):
                 assert told(snapshot([log], float(at))) == plainly(kept, float(at)), (lost, size, at)
 
 
 PARALLEL = """
 import sys
-from lamplighter.history import blocks, search
-from lamplighter.history.instant import snapshot
-from lamplighter.history.search import find
+from lamplighter.history.log_files import blocks
+from lamplighter.history.log_files import search
+from lamplighter.history.trace.snapshot import snapshot
+from lamplighter.history.log_files.search import find
 
 blocks.BLOCK_BYTES = 5_000
 path, at = sys.argv[1], float(sys.argv[2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from lamplighter.events import EVENTS
+from lamplighter.log.events import EVENTS
 
 from .kit import Run, audited, clean_run, kinds
 
@@ -47,7 +47,7 @@ def test_what_is_missing_where_a_boot_was_at_debug_is_found_though_it_was_at_inf
 
 
 def test_a_boot_at_info_for_long_that_is_raised_to_debug_is_well(monkeypatch):
-    monkeypatch.setattr("lamplighter.history.boots.SILENT_PIECES_MAX", 4)
+    monkeypatch.setattr("lamplighter.history.audit.boot_replay.SILENT_PIECES_MAX", 4)
     run = clean_run()
 
     for border in range(len(run.lines) // 3, len(run.lines), 5):

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import UsageError
-from lamplighter.history.audit import Audit
-from lamplighter.history.lines import fields_of, parse, read
-from lamplighter.history.revisions import Revisions
-from lamplighter.history.search import find, in_order
+from lamplighter.history.audit.audit import Audit
+from lamplighter.history.audit.number_ranges import Revisions
+from lamplighter.history.log_files.lines import fields_of, parse, read
+from lamplighter.history.log_files.search import find, in_order
 
 from .kit import clean_run, write_log
 
@@ -114,7 +114,7 @@ def test_a_search_finds_lines_across_the_borders_of_its_chunks(tmp_path, monkeyp
     lines = [{**LINE, "seq": number, "job_id": f"j{number}"} for number in range(200)]
     log = write_log(tmp_path / "log", lines)
     for chunk in (64, 100, 333, 4096):
-        monkeypatch.setattr("lamplighter.history.search.CHUNK_BYTES", chunk)
+        monkeypatch.setattr("lamplighter.history.log_files.search.CHUNK_BYTES", chunk)
 
         assert [said["seq"] for said in find([str(log)], [b'"j17"', b'"j170"'])] == [17, 170]
         assert len(list(find([str(log)], [b"job.done"]))) == 200
@@ -165,8 +165,8 @@ def test_revisions_that_come_in_any_order_weigh_as_much_as_they_have_gaps(number
 
 @pytest.mark.parametrize("chunk", [64, 1000, 1 << 20])
 def test_a_search_between_two_instants_misses_nothing_that_lies_between_them(tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr("lamplighter.history.search.CHUNK_BYTES", chunk)
-    monkeypatch.setattr("lamplighter.history.search.PROBE_BYTES", 300)
+    monkeypatch.setattr("lamplighter.history.log_files.search.CHUNK_BYTES", chunk)
+    monkeypatch.setattr("lamplighter.history.log_files.search.PROBE_BYTES", 300)
     lines = [{**LINE, "ts": float(number), "seq": number} for number in range(0, 5000, 10)]
     log = tmp_path / "log"
     log.write_text("".join(f"something else\n{json.dumps(line)}\n" for line in lines))

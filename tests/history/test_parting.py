@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lamplighter.history.findings import Report
-from lamplighter.history.parting import audit_logs
-from lamplighter.history.store import StoreView
+from lamplighter.history.audit.report import Report
+from lamplighter.history.audit.same_path_stores import audit_logs
+from lamplighter.history.audit.store_view import StoreView
 
 from .kit import Said, clean_run, kinds, write_log
 

@@ -7,10 +7,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from lamplighter.history.audit import Audit
-from lamplighter.history.biography import biography
-from lamplighter.history.lines import read
-from lamplighter.history.store import StoreView
+from lamplighter.history.audit.audit import Audit
+from lamplighter.history.audit.store_view import StoreView
+from lamplighter.history.log_files.lines import read
+from lamplighter.history.trace.job import biography
 
 from .kit import Talker
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from lamplighter.cli.main import main
-from lamplighter.history.biography import biography
+from lamplighter.history.trace.job import biography
 
 from .kit import Said, audited, clean_run, write_log
 

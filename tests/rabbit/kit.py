@@ -8,10 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 import pika
-from lamplighter.environment import spawn
-from lamplighter.rabbit import topology
-from lamplighter.rabbit.address import parse_address
-from lamplighter.rabbit.pika_link import PikaLink
+from lamplighter.environment.environment import spawn
+from lamplighter.stores.rabbitmq import topology
+from lamplighter.stores.rabbitmq.address import parse_address
+from lamplighter.stores.rabbitmq.pika.link import PikaLink
 
 from ..faults.kit import Host, eventually, now_in
 

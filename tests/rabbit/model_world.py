@@ -6,10 +6,10 @@ from concurrent.futures import Future
 from itertools import count
 
 from lamplighter import StoreUnavailable
-from lamplighter.rabbit.inbox import Seams
-from lamplighter.rabbit.store import RabbitStore
-from lamplighter.testing.rabbit_model import ModelServer
-from lamplighter.testing.rabbit_model_link import ModelLink
+from lamplighter.stores.rabbitmq.notices import Seams
+from lamplighter.stores.rabbitmq.store import RabbitStore
+from lamplighter.testing.rabbitmq.model import ModelServer
+from lamplighter.testing.rabbitmq.model_link import ModelLink
 
 STEP_SECONDS = 1.0
 

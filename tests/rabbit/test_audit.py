@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from lamplighter import JobFailed, Runtime
-from lamplighter.history.audit import Audit
-from lamplighter.history.findings import Report
-from lamplighter.history.parting import audit_logs
-from lamplighter.rabbit.turn import RabbitTurn
+from lamplighter.history.audit.audit import Audit
+from lamplighter.history.audit.report import Report
+from lamplighter.history.audit.same_path_stores import audit_logs
+from lamplighter.stores.rabbitmq.turn import RabbitTurn
 
 from ..faults.kit import Host
 from ..history.kit import HOST, Said, audited, changed, kinds, logger_to, without

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from lamplighter.messages.clocks import Reading, Stepped
+from lamplighter.messages.clock_steps import Reading, Stepped
 from lamplighter.messages.slots import SlotRange
-from lamplighter.rabbit.chronicle import SKEW_SECONDS_MAX
-from lamplighter.rabbit.store import RabbitStore
+from lamplighter.stores.rabbitmq.shared_state import SKEW_SECONDS_MAX
+from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing import Simulation
-from lamplighter.testing.conformance_kit import NOW, a_schedule, new
-from lamplighter.testing.conformance_schedules import entry
-from lamplighter.testing.simulation import START
+from lamplighter.testing.conformance.kit import NOW, a_schedule, new
+from lamplighter.testing.conformance.schedules import entry
+from lamplighter.testing.simulation.simulation import START
 
 from .model_world import World
 from .test_ledger import declare, died, started, world, write

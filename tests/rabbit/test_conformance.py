@@ -7,18 +7,18 @@ import threading
 from concurrent.futures import Future
 
 import pytest
-from lamplighter.clock import SystemClock
+from lamplighter.environment.clock import SystemClock
 from lamplighter.messages.jobs import JobRecord
-from lamplighter.rabbit.address import parse_address
-from lamplighter.rabbit.inbox import Seams
-from lamplighter.rabbit.store import CANNOT, RabbitStore
-from lamplighter.rabbit.topology import DEAD, job_queue
-from lamplighter.rabbit.turn import RabbitTurn
-from lamplighter.stores.base import CommitUnknown
+from lamplighter.stores.ports import CommitUnknown
+from lamplighter.stores.rabbitmq.address import parse_address
+from lamplighter.stores.rabbitmq.notices import Seams
+from lamplighter.stores.rabbitmq.store import CANNOT, RabbitStore
+from lamplighter.stores.rabbitmq.topology import DEAD, job_queue
+from lamplighter.stores.rabbitmq.turn import RabbitTurn
 from lamplighter.testing import StoreConformance
-from lamplighter.testing.conformance_kit import DONE, FAILED, NOW, SUCCEEDED, new, put, take
-from lamplighter.testing.rabbit_model import ModelServer
-from lamplighter.testing.rabbit_model_link import ModelLink
+from lamplighter.testing.conformance.kit import DONE, FAILED, NOW, SUCCEEDED, new, put, take
+from lamplighter.testing.rabbitmq.model import ModelServer
+from lamplighter.testing.rabbitmq.model_link import ModelLink
 
 from .kit import link_to
 

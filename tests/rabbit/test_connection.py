@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pika
 import pytest
 from lamplighter import JobSpec, NotSupported, Runtime, StoreError, StoreUnavailable, UsageError
-from lamplighter.rabbit import topology
-from lamplighter.rabbit.address import parse_address
+from lamplighter.stores.rabbitmq import topology
+from lamplighter.stores.rabbitmq.address import parse_address
 from pika.exceptions import ChannelClosedByBroker
 
 from ..conftest import Recorder

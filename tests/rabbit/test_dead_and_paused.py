@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from lamplighter import JobFailed, NotSupported, Runtime
-from lamplighter.rabbit import topology
-from lamplighter.rabbit import turn as rabbit_turn
+from lamplighter.stores.rabbitmq import topology
+from lamplighter.stores.rabbitmq import turn as rabbit_turn
 
 from ..conftest import Recorder
 from ..faults.kit import eventually

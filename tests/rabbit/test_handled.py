@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lamplighter import Runtime
-from lamplighter.rabbit.ledger import SILENT_LOOKS_MAX
-from lamplighter.rabbit.link import PULSE_SECONDS
-from lamplighter.rabbit.store import RabbitStore
+from lamplighter.stores.rabbitmq.ledger import SILENT_LOOKS_MAX
+from lamplighter.stores.rabbitmq.link import PULSE_SECONDS
+from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing import Simulation
-from lamplighter.testing.conformance_kit import NOW, a_boot
+from lamplighter.testing.conformance.kit import NOW, a_boot
 
 from .model_world import World
 from .test_ledger import died, started, world

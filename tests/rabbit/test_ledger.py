@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 from lamplighter import UsageError
 from lamplighter.messages.schedules import SlotEntry
-from lamplighter.rabbit import ledger, slots, strays, sums, topology
-from lamplighter.rabbit.ledger import SILENT_LOOKS_MAX
-from lamplighter.rabbit.link import PULSE_SECONDS, Message
-from lamplighter.rabbit.session import MENDED_PULSES
-from lamplighter.rabbit.store import RabbitStore
+from lamplighter.stores.rabbitmq import ledger, topology
+from lamplighter.stores.rabbitmq import ledger_sums as sums
+from lamplighter.stores.rabbitmq import turn_schedules as slots
+from lamplighter.stores.rabbitmq import unreadable as strays
+from lamplighter.stores.rabbitmq.ledger import SILENT_LOOKS_MAX
+from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Message
+from lamplighter.stores.rabbitmq.session import MENDED_PULSES
+from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing import Simulation
-from lamplighter.testing.conformance_kit import NOW, a_schedule, new
+from lamplighter.testing.conformance.kit import NOW, a_schedule, new
 
 from ..faults.kit import count
 from .model_world import World

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 import pytest
-from lamplighter.rabbit import topology
-from lamplighter.rabbit.link import Link, LinkLost, Message, QueueSpec
+from lamplighter.stores.rabbitmq import topology
+from lamplighter.stores.rabbitmq.link import Link, LinkLost, Message, QueueSpec
 from pika.adapters.select_connection import IOLoop
 
 from .conftest import Vhosts

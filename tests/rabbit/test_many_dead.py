@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from lamplighter import JobSpec, Runtime, StoreUnavailable
-from lamplighter.rabbit import topology
+from lamplighter.stores.rabbitmq import topology
 
 from ..faults.kit import count, eventually
 from .test_dead_and_paused import JOIN_SECONDS, Healing, die

@@ -10,12 +10,12 @@ from sys import getsizeof
 import pytest
 from lamplighter import NotSupported, StaleClaim, StoreUnavailable
 from lamplighter.messages.jobs import JobRecord
-from lamplighter.rabbit.link import LinkLost
-from lamplighter.rabbit.memory import FORGOTTEN, Newest, QueuedJobs, Remembered
-from lamplighter.stores.moves import born, first_mark
-from lamplighter.testing.conformance_kit import DONE, NOW, SUCCEEDED, new, put, take
-from lamplighter.testing.rabbit_model import ModelServer
-from lamplighter.testing.rabbit_model_link import ModelLink
+from lamplighter.stores.rabbitmq.link import LinkLost
+from lamplighter.stores.rabbitmq.recent import FORGOTTEN, Newest, QueuedJobs, Remembered
+from lamplighter.stores.transitions import born, first_mark
+from lamplighter.testing.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
+from lamplighter.testing.rabbitmq.model import ModelServer
+from lamplighter.testing.rabbitmq.model_link import ModelLink
 
 from .test_conformance import PatientStore, seams
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from lamplighter.rabbit import topology
-from lamplighter.rabbit.link import LOCKED, Arrival, Browsed, Link, LinkLost, Message, QueueSpec, Refused
-from lamplighter.testing.rabbit_model import ModelServer
-from lamplighter.testing.rabbit_model_link import ModelLink
+from lamplighter.stores.rabbitmq import topology
+from lamplighter.stores.rabbitmq.link import LOCKED, Arrival, Browsed, Link, LinkLost, Message, QueueSpec, Refused
+from lamplighter.testing.rabbitmq.model import ModelServer
+from lamplighter.testing.rabbitmq.model_link import ModelLink
 
 from .kit import link_to
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pika
 import pytest
 from lamplighter import Runtime, StoreError
-from lamplighter.rabbit import session, topology
+from lamplighter.stores.rabbitmq import session, topology
 
 from ..conftest import Recorder
 from ..faults.kit import eventually

@@ -22,18 +22,20 @@ NEXT_VERSION = Mutant(
         # What is one more field of a schedule, of a slot, of a record and of a job.
         ("messages/schedules.py", "    job_id: str | None\n", "    job_id: str | None\n    tenant: str = 'next'\n"),
         ("messages/schedules.py", "self.durable,\n", "self.durable, self.tenant,\n"),
-        ("rabbit/records.py", '"catch_up", "overlap")', '"catch_up", "overlap", "tenant")'),
-        ("rabbit/records.py", '"changed_at": 0.0,', '"changed_at": 0.0, "tenant": "none",'),
-        ("rabbit/records.py", '"job_id": TEXT + NOTHING,', '"job_id": TEXT + NOTHING, "tenant": TEXT,'),
-        ("rabbit/records.py", '"reason": None, "job_id": None}', '"reason": None, "job_id": None, "tenant": "none"}'),
-        ("rabbit/records.py", "    return json.dumps(record,", "    return json.dumps({**record, 'tenant': 'next'},"),
-        ("rabbit/wire.py", '{**(beside or {}), "format": FORMAT}',
+        ("stores/rabbitmq/ledger_records.py", '"catch_up", "overlap")', '"catch_up", "overlap", "tenant")'),
+        ("stores/rabbitmq/ledger_records.py", '"changed_at": 0.0,', '"changed_at": 0.0, "tenant": "none",'),
+        ("stores/rabbitmq/ledger_records.py", '"job_id": TEXT + NOTHING,', '"job_id": TEXT + NOTHING, "tenant": TEXT,'),
+        ("stores/rabbitmq/ledger_records.py", '"reason": None, "job_id": None}',
+         '"reason": None, "job_id": None, "tenant": "none"}'),
+        ("stores/rabbitmq/ledger_records.py", "    return json.dumps(record,",
+         "    return json.dumps({**record, 'tenant': 'next'},"),
+        ("stores/rabbitmq/job_message.py", '{**(beside or {}), "format": FORMAT}',
          '{**(beside or {}), "format": FORMAT, "tenant": "next"}'),
         # And a kind of record that this version does not know, which the next writes all the time.
-        ("rabbit/slots.py", "        self.ops.records.append(schedule_record(schedule))\n",
+        ("stores/rabbitmq/turn_schedules.py", "        self.ops.records.append(schedule_record(schedule))\n",
          "        self.ops.records.append(schedule_record(schedule))\n"
          "        self.ops.records.append({'is': 'weather', 'sun': True})\n"),
-        ("rabbit/slots.py", "            self.ops.records.append({\"is\": \"account\"",
+        ("stores/rabbitmq/turn_schedules.py", "            self.ops.records.append({\"is\": \"account\"",
          "            self.ops.records.append({'is': 'weather', 'sun': True})\n"
          "            self.ops.records.append({\"is\": \"account\""),
     ),

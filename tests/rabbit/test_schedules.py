@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 from lamplighter import Runtime
-from lamplighter.rabbit import sums
+from lamplighter.stores.rabbitmq import ledger_sums as sums
 from lamplighter.testing import Simulation
-from lamplighter.testing.simulation import START
+from lamplighter.testing.simulation.simulation import START
 
 MINUTE = 60.0
 

@@ -8,11 +8,11 @@ from itertools import count
 
 import pytest
 from lamplighter import StoreUnavailable
-from lamplighter.rabbit import store as store_module
-from lamplighter.rabbit.deliveries import Deliveries
-from lamplighter.rabbit.link import PULSE_SECONDS, Browsed
-from lamplighter.rabbit.silence import HEARING, SECONDS_MAX, SILENCE_SECONDS_MAX
-from lamplighter.rabbit.window import LAG_SECONDS
+from lamplighter.stores.rabbitmq import store as store_module
+from lamplighter.stores.rabbitmq.consumers import LAG_SECONDS
+from lamplighter.stores.rabbitmq.deliveries import Deliveries
+from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Browsed
+from lamplighter.stores.rabbitmq.watchdog import HEARING, SECONDS_MAX, SILENCE_SECONDS_MAX
 
 from .model_world import World
 

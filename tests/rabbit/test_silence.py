@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter.rabbit.silence import HEARING, LOOKS_MIN, SECONDS_MAX, SILENCE_SECONDS_MAX, Silence
+from lamplighter.stores.rabbitmq.watchdog import HEARING, LOOKS_MIN, SECONDS_MAX, SILENCE_SECONDS_MAX, Silence
 from lamplighter.testing import ManualTime
 
 

@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 from lamplighter import Runtime
-from lamplighter.rabbit.store import RabbitStore
-from lamplighter.rabbit.turn import RabbitTurn
+from lamplighter.stores.rabbitmq.store import RabbitStore
+from lamplighter.stores.rabbitmq.turn import RabbitTurn
 from lamplighter.testing import Faults, Simulation
-from lamplighter.testing.faults import OF_A_SERVER
-from lamplighter.testing.simulation import Violation
+from lamplighter.testing.simulation.faults import OF_A_SERVER
+from lamplighter.testing.simulation.simulation import Violation
 
 from ..campaign.rabbit_workload import TROUBLES, boot, campaign, checked, host
 from ..faults.kit import count

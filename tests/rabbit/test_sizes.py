@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from lamplighter import JobFailed, LamplighterError, UsageError
-from lamplighter.testing.conformance_kit import NOW, new, put, take
-from lamplighter.testing.rabbit_model import ModelServer
-from lamplighter.testing.rabbit_model_link import ModelLink
+from lamplighter.testing.conformance.kit import NOW, new, put, take
+from lamplighter.testing.rabbitmq.model import ModelServer
+from lamplighter.testing.rabbitmq.model_link import ModelLink
 
 from .conftest import own_server
 from .test_conformance import PatientStore, seams

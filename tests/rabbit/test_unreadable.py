@@ -10,12 +10,14 @@ import pika
 import pytest
 from lamplighter import Runtime
 from lamplighter.cli.main import main
-from lamplighter.rabbit import strays, topology, wire
-from lamplighter.rabbit.link import Message
-from lamplighter.testing.conformance_kit import DONE, NOW, SUCCEEDED, put, take, want
-from lamplighter.testing.conformance_kit import new as new_job
-from lamplighter.testing.rabbit_model import ModelServer
-from lamplighter.testing.rabbit_model_link import ModelLink
+from lamplighter.stores.rabbitmq import job_message as wire
+from lamplighter.stores.rabbitmq import topology
+from lamplighter.stores.rabbitmq import unreadable as strays
+from lamplighter.stores.rabbitmq.link import Message
+from lamplighter.testing.conformance.kit import DONE, NOW, SUCCEEDED, put, take, want
+from lamplighter.testing.conformance.kit import new as new_job
+from lamplighter.testing.rabbitmq.model import ModelServer
+from lamplighter.testing.rabbitmq.model_link import ModelLink
 
 from ..conftest import Recorder
 from ..faults.kit import eventually

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
-from lamplighter.rabbit.window import LAG_SECONDS, Window
+from lamplighter.stores.rabbitmq.consumers import LAG_SECONDS, Window
 
 
 class Server:

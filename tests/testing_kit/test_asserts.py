@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from lamplighter import Runtime, UsageError
 from lamplighter.testing import Inline, Script, Simulation, assert_not_queued, assert_queued, fail, ok, snooze
-from lamplighter.testing.scripts import Step
+from lamplighter.testing.scripted_handlers import Step
 
 
 def nothing(runtime: Runtime) -> None:

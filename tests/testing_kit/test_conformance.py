@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 
-import lamplighter.testing.simulation  # noqa: F401 (in-process runs forget what they are the first to import)
+import lamplighter.testing.simulation.simulation  # noqa: F401 (in-process runs forget what they are the first to import)
 import pytest
-from lamplighter.stores import base
+from lamplighter.stores import ports as base
 from lamplighter.testing import StoreConformance
-from lamplighter.testing.conformance import CAPABILITIES
+from lamplighter.testing.conformance.suite import CAPABILITIES
 
 pytest_plugins = ["pytester"]
 
@@ -18,9 +18,9 @@ PORTS = {"Turn": base.Turn, "Store": base.Store, "Want": base.Want}
 
 OF_SQLITE = """
 import sqlite3
-import lamplighter.testing.simulation
-from lamplighter.stores.sqlite import SqliteStore
-from lamplighter.stores.turn import SqliteTurn
+import lamplighter.testing.simulation.simulation
+from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.sqlite.turn import SqliteTurn
 from lamplighter.testing import StoreConformance
 
 class TestMine(StoreConformance):
@@ -119,7 +119,7 @@ def test_a_capability_that_is_none_is_refused(pytester: pytest.Pytester) -> None
 
 def test_a_suite_without_a_store_says_what_to_override(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
-        "import lamplighter.testing.simulation\nfrom lamplighter.testing import StoreConformance\n"
+        "import lamplighter.testing.simulation.simulation\nfrom lamplighter.testing import StoreConformance\n"
         "class TestMine(StoreConformance):\n    pass\n"
     )
 

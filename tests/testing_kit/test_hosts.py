@@ -17,7 +17,7 @@ LANES = """
 import sys
 from lamplighter import Runtime
 from lamplighter.environment import Environment
-from lamplighter.failpoints import from_environment
+from lamplighter.environment.failpoints import from_environment
 
 def work(job):
     return 7

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from lamplighter import UsageError
-from lamplighter.testing.campaign import CHUNK_SEEDS, Summary, campaign
+from lamplighter.testing.simulation.campaign import CHUNK_SEEDS, Summary, campaign
 
 
 def run(scenario: Any, seeds: Any, **options: Any) -> Summary:

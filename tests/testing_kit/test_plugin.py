@@ -7,7 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-import lamplighter.testing.simulation  # noqa: F401 (in-process runs forget what they are the first to import)
+import lamplighter.testing.simulation.simulation  # noqa: F401 (in-process runs forget what they are the first to import)
 import pytest
 from lamplighter.testing import plugin
 
@@ -256,7 +256,7 @@ def test_without_greenlet_other_tests_run_and_the_fixture_says_what_to_install(p
 
 def test_loading_it_imports_nothing_of_the_kit() -> None:
     # Not greenlet: structlog imports that, where it is installed.
-    heavy = ["hypothesis", "apsw", "lamplighter.testing.world", "lamplighter.testing.conformance"]
+    heavy = ["hypothesis", "apsw", "lamplighter.testing.simulation.world", "lamplighter.testing.conformance.suite"]
     code = f"import sys, lamplighter.testing.plugin; print([name for name in {heavy} if name in sys.modules])"
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import Job, Runtime
-from lamplighter.stores.turn import SqliteTurn
+from lamplighter.stores.sqlite.turn import SqliteTurn
 from lamplighter.testing import Faults, Luck, Simulation, Violation, simulations, work
-from lamplighter.testing.scripts import Script
-from lamplighter.testing.shrinking import PHASES
+from lamplighter.testing.scripted_handlers import Script
+from lamplighter.testing.simulation.shrinking import PHASES
 
 settings = hypothesis.settings(deadline=None, database=None, print_blob=False, derandomize=True, phases=PHASES)
 

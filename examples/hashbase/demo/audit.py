@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lamplighter.lifecycle import MOVES
+from lamplighter.rules.lifecycle import MOVES
 
 from .life import Line
 

@@ -1,0 +1,480 @@
+"""Runs the jobs of one name on the lanes of its handlers.
+
+Owns: claims that have not ended, and endings that are not settled. Hears: Run, Settled, Revoke, Paused, Report,
+LanesEnded, LanesLost, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells: Up, Ended,
+GiveBack.
+
+It runs none of the host's code itself, so no job can kill it. An ending is kept until the broker has said that it is
+settled: a restarted broker is told again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from ..environment.clock import Timer
+from ..environment.replies import answer, reply_of
+from ..handlers.backlog import Line
+from ..handlers.handler import Handler
+from ..handlers.lane import Lane
+from ..handlers.lanes import LaneEnded, Lanes
+from ..handlers.pace import Pace
+from ..messages.jobs import Claim
+from ..messages.mail import (
+    Attach,
+    DeadlinePassed,
+    Detach,
+    Drain,
+    Ended,
+    Ending,
+    GiveBack,
+    GraceOver,
+    Interrupt,
+    LanesEnded,
+    LanesLost,
+    Mail,
+    Paused,
+    Report,
+    Revoke,
+    Run,
+    Settled,
+    Unstarted,
+    Up,
+)
+from ..messages.outcomes import Outcome, OutcomeKind
+from .base import ActorContext, RuntimeActor
+
+LOST = "the thread that it ran on has died"
+"""Why a job fails whose lane is lost."""
+
+WATCH_SECONDS = 2.0
+"""Between two looks whether what its lanes run on still lives."""
+
+Key = tuple[int, int]
+
+
+class HandlerActor(RuntimeActor):
+    """See the module."""
+
+    def __init__(
+        self,
+        context: ActorContext,
+        job_name: str,
+        incarnation: int,
+        *,
+        handlers: Callable[[], Sequence[Handler]],
+        lanes: Lanes,
+        quiet: Callable[[], None],
+    ) -> None:
+        super().__init__(context, f"handler:{job_name}", incarnation)
+        self.job_name = job_name
+        self._handlers = handlers
+        self._lanes = lanes
+        self._quiet = quiet
+        self._line = Line()
+        self._filling = False
+        self._running: dict[int, Lane] = {}
+        self._held_back: dict[int, Claim] = {}
+        self._unsettled: dict[Key, Ending] = {}
+        self._pace = Pace(context.limits)
+        self._last_up: Up | None = None
+        self._answers = 0
+        self._boot: str | None = None
+        self._halted = False
+        self._unstarted_timer: Any = None
+        self._halt_timer: Any = None
+        self._is_watching = False
+        self._deadlines: dict[int, Timer] = {}
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it holds nothing: what `stop` waits for."""
+        # In this order: a claim goes from the line, while lanes are filled, to the running or the held back.
+        return not (len(self._line) or self._filling or self._running or self._held_back or self._unsettled)
+
+    def current(self) -> list[str]:
+        """The ids of the jobs that it runs now."""
+        return [lane.claim.job.id for lane in self._lanes_here() if not lane.ended]
+
+    def on_start(self) -> None:
+        """Runs on the actor's thread: what its predecessor has left running counts no longer, and is told so."""
+        for lane in self._lanes.open(self.job_name):
+            if lane.abandoned_because is None and not lane.cancelled:
+                lane.signal("its HandlerActor died")
+            self._grace_begins(lane)
+        # Of what ended meanwhile, its predecessor may have been told, and not have read it.
+        self._lanes_ended()
+        self._offer()
+
+    def on_down(self) -> None:
+        """Lanes cannot die with their actor: they are told that what they do counts no longer."""
+        self._line.close()
+        for lane in self._lanes_here():
+            self._forget_deadline(lane.id)
+            lane.signal("its HandlerActor died")
+
+    def receive(self, mail: Mail) -> None:
+        match mail.body:
+            case Run(claims=claims):
+                self._line.add(claims, self.context.clock.monotonic())
+            case LanesEnded():
+                self._lanes_ended()
+            case Settled(keys=keys):
+                for key in keys:
+                    self._unsettled.pop(key, None)
+            case LanesLost():
+                self._end_lost_lanes()
+            case DeadlinePassed(lane_id=lane_id):
+                self._deadline_passed(lane_id)
+            case GraceOver(lane_id=lane_id):
+                self._grace_over(lane_id)
+            case Unstarted():
+                self._unstarted_timer = None
+                self._give_back_unstarted()
+            case Revoke(key=key, reason=reason):
+                self._revoke(key, reason)
+            case Paused(reply=reply):
+                self._give_back_all()
+                answer(reply, None, None)
+            case Report(question=question, boot=boot):
+                self._disown_others(boot)
+                self._answers = question
+                self._last_up = None
+                self._offer()
+                self._tell_ended(*self._unsettled.values())
+            case Attach():
+                self._halt_timer = None
+            case Detach(handler_id=handler_id, drain=drain):
+                self._detach(handler_id, drain)
+            case Interrupt(handler_id=handler_id, reason=reason):
+                self._interrupt(handler_id, reason)
+            case Drain():
+                # A turn that was under way may still bring claims; the stop would not wait for what they start.
+                self._line.close()
+                self._give_back(self._line.clear())
+            case other:
+                raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
+        if not self.has_mail:
+            # What a burst of mail comes to is looked at once. Behind it may be what never reaches this line.
+            self._recover_from_halt()
+            self._fill()
+            self._offer()
+            self._watch()
+            if self.is_quiet:
+                self._quiet()
+
+    def on_lost(self, mail: Mail, *, read: bool) -> None:
+        """Nothing that a dead HandlerActor holds is started any more, and its successor begins with nothing."""
+        reply = reply_of(mail.body)
+        if reply is not None:
+            answer(reply, None, None)
+
+    # --- what it can take -----------------------------------------------------------------------------------
+
+    def _offer(self) -> None:
+        """Say what it can take, when that has changed."""
+        handlers = self._handlers()
+        # Others need not wait while a claim waits for its job's old lane, nor for lanes whose handler was removed.
+        besides = sum(lane.handler not in handlers for lane in self._lanes_here()) + len(self._held_back)
+        lanes = 0 if self._halted else sum(handler.concurrency for handler in handlers) + besides
+        totals = [handler.concurrency_total for handler in handlers if handler.concurrency_total is not None]
+        up = Up(
+            name=self.job_name,
+            incarnation=self.incarnation,
+            lanes=lanes if handlers else 0,
+            prefetch=self._pace.prefetch(lanes),
+            total=min(totals, default=None),
+            interruptions_max=max((handler.policy.interruptions_max for handler in handlers), default=None),
+            held=(),
+            answers=self._answers,
+        )
+        if up != self._last_up:
+            self._last_up = up
+            self.tell("broker", up._replace(held=tuple(self._held())))
+
+    def _lanes_here(self) -> list[Lane]:
+        # A copy: a lane that ends adds its heir, on its own thread.
+        return list(self._running.values())
+
+    def _held(self) -> list[Key]:
+        return [
+            *self._line.keys(),
+            *(lane.claim.key for lane in self._lanes_here() if self._boot in (None, lane.claim.job.boot)),
+            *(claim.key for claim in self._held_back.values()),
+            *self._unsettled,
+        ]
+
+    # --- starting -------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Start what waits on what is free."""
+        if len(self._line):
+            busy = Counter(lane.handler.id for lane in self._lanes_here())
+            handlers = self._handlers()
+            if not handlers or self._line.closed:
+                # The last one was removed, or the runtime stops, and these claims were on their way.
+                self._give_back(self._line.clear())
+            self._filling = True
+            try:
+                self._take_places(handlers, busy)
+            finally:
+                self._filling = False
+        if len(self._line) and self._unstarted_timer is None:
+            self._unstarted_timer = self._later(self.context.limits.unstarted_seconds, Unstarted())
+
+    def _take_places(self, handlers: Sequence[Handler], busy: Counter[str]) -> None:
+        while free := [handler for handler in handlers if busy[handler.id] < handler.concurrency]:
+            claim = self._line.take()
+            if claim is None:
+                break
+            old = self._lanes.of_job(claim.job.id)
+            if old is not None:
+                self._hold_back(claim, old)
+                continue
+            handler = min(free, key=lambda one: busy[one.id] / one.concurrency)
+            busy[handler.id] += 1
+            self._start(handler, claim)
+
+    def _start(self, handler: Handler, claim: Claim) -> None:
+        try:
+            lane = self._lanes.start(handler, claim, self._heir_of)
+        except (OSError, RuntimeError) as error:
+            # No more threads. The job is not to blame and waits for its back-off; an attempt is used, so it ends.
+            outcome = Outcome(kind=OutcomeKind.FAILED, error=f"no lane could be had: {error}")
+            self._tell_ended(self._keep(Ending(claim, outcome, handler.policy)))
+            return
+        self._running[lane.id] = lane
+        self._started(lane)
+
+    def _heir_of(self, ended: Lane) -> Lane | None:
+        """The next claim gets the place of a lane that has ended. Runs on that lane's thread, so none need wake up."""
+        return self._line.serve(partial(self._succeed, ended.handler))
+
+    def _succeed(self, handler: Handler, claim: Claim) -> Lane | None:
+        if handler not in self._handlers() or self._lanes.of_job(claim.job.id) is not None:
+            return None
+        lane = self._lanes.open_lane(handler, claim, self._heir_of)
+        self._running[lane.id] = lane
+        return lane
+
+    def _started(self, lane: Lane) -> None:
+        self.context.log.emit_made("job.started", self.speaker, partial(_start_of, lane))
+        if lane.timeout is not None and not lane.ended:
+            left = lane.started_monotonic + lane.timeout - self.context.clock.monotonic()
+            self._deadlines[lane.id] = self._later(max(0.0, left), DeadlinePassed(lane_id=lane.id))
+
+    def _hold_back(self, claim: Claim, old: Lane) -> None:
+        """Its old lane still runs: wait until it has ended, or has had its time."""
+        self.say("job.waiting", job_id=claim.job.id, job_name=claim.job.name, claim_no=claim.job.claim_no, lane=old.id)
+        if not old.cancelled:
+            # There is a newer claim, so the old one is lost, though nobody has said so.
+            old.signal("its claim was lost")
+            self._grace_begins(old)
+        replaced = self._held_back.get(old.id)
+        if replaced is not None:
+            self._give_back([replaced])
+        self._held_back[old.id] = claim
+        old.when_ended(lambda: self._tell_self(GraceOver(lane_id=old.id)))
+
+    def _give_back_unstarted(self) -> None:
+        """Claims that were taken in advance and have waited too long go back; a begun one keeps its place here."""
+        now, old = self.context.clock.monotonic(), self.context.limits.unstarted_seconds
+        unstarted = self._line.remove(lambda one: not one.claim.job.begun and now - one.since >= old)
+        if unstarted:
+            self._pace.note_stuck()
+        self._give_back(unstarted)
+
+    def _give_back_all(self) -> None:
+        """Whatever has not been started, also where a lane's thread is just about to."""
+        waiting = [*self._line.clear(), *self._held_back.values()]
+        self._held_back.clear()
+        for lane in self._lanes_here():
+            if lane.take_back("not started"):
+                self._forget_deadline(lane.id)
+                waiting.append(self._running.pop(lane.id).claim)
+        self._give_back(waiting)
+
+    def _give_back(self, claims: Sequence[Claim]) -> None:
+        if claims:
+            self.tell("broker", GiveBack(name=self.job_name, claims=tuple(claims)))
+
+    def _watch(self) -> None:
+        """Look now and then whether what lanes run on still lives, as long as there are any. It runs on any thread."""
+        if not self._is_watching and self._lanes.open(self.job_name):
+            self._is_watching = True
+            self.context.clock.after(WATCH_SECONDS, self._look_for_the_lost)
+
+    def _look_for_the_lost(self) -> None:
+        # No mail while all is well: in a simulation each is an occasion to fail.
+        self._is_watching = False
+        if any(lane.is_lost for lane in self._lanes.open(self.job_name)):
+            self._tell_self(LanesLost())
+        elif not self.actor_stopped.is_set():
+            self._watch()
+
+    def _end_lost_lanes(self) -> None:
+        for lane in self._lanes.open(self.job_name):
+            if lane.is_lost:
+                self.context.log.emit(
+                    "lane.lost", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id
+                )
+                kind = OutcomeKind.FAILED if lane.abandoned_because is None else OutcomeKind.INTERRUPTED
+                lane.finish(Outcome(kind=kind, reason=LOST, error=LOST))
+
+    # --- ending ---------------------------------------------------------------------------------------------
+
+    def _lanes_ended(self) -> None:
+        """Tell the broker in one message of all that have ended by now, however many: that is one step of a turn."""
+        endings = [self._lane_ended(ended) for ended in self._lanes.take_ended(self.job_name)]
+        self._tell_ended(*(ending for ending in endings if ending is not None))
+
+    def _lane_ended(self, ended: LaneEnded) -> Ending | None:
+        lane, outcome, seconds, following = ended
+        if outcome.kind is OutcomeKind.DEFERRED:
+            outcome = outcome._replace(seconds=lane.timeout or 0.0)
+        if following is not None and following.id in self._running:
+            self._started(following)
+        self._forget_deadline(lane.id)
+        if lane.id in self._running:
+            self._pace.note(seconds)
+            ending = self._keep(Ending(lane.claim, outcome, lane.handler.policy, seconds=seconds))
+            # Not before: in between it would hold nothing, and `stop`, which looks from another thread, would go on.
+            del self._running[lane.id]
+            return ending
+        if outcome.kind is OutcomeKind.INTERRUPTED:
+            # It was killed after it had been given up, and has no ending of its own to tell.
+            return None
+        # It had been given up, or belonged to an earlier incarnation: the fence decides, and says so.
+        self.context.log.emit(
+            "lane.returned", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id,
+            after=round(seconds, 3),
+        )  # fmt: skip
+        handlers = self._handlers()
+        return Ending(lane.claim, outcome, handlers[0].policy, late=True, seconds=seconds) if handlers else None
+
+    def _keep(self, ending: Ending) -> Ending:
+        """Until the broker has said that it is settled."""
+        self._unsettled[ending.claim.key] = ending
+        return ending
+
+    def _tell_ended(self, *endings: Ending) -> None:
+        if endings:
+            # Of several, none is the root of the message.
+            speaker = self.speaker.about(endings[0].claim.job.corr if len(endings) == 1 else None)
+            self.context.post.tell("broker", Ended(self.job_name, endings), speaker=speaker)
+
+    def _forget_deadline(self, lane_id: int) -> None:
+        # Left in the clock's heap, a deadline of an hour would outlive its job by that.
+        timer = self._deadlines.pop(lane_id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _deadline_passed(self, lane_id: int) -> None:
+        lane = self._running.get(lane_id)
+        if lane is None:
+            return
+        error = f"timed out after {lane.timeout:g} s"
+        outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error=error, traceback=lane.stack() or None)
+        self._give_up(lane, "timed out", outcome)
+
+    def _give_up(self, lane: Lane, why: str, outcome: Outcome) -> None:
+        """End the claim now; the lane may still run, but nothing that it does counts, and another takes its place."""
+        if not lane.abandon(why):
+            return
+        self._forget_deadline(lane.id)
+        self._tell_ended(self._keep(Ending(lane.claim, outcome, lane.handler.policy)))
+        self._running.pop(lane.id, None)
+        self._grace_begins(lane)
+        limits = self.context.limits
+        abandoned = len(self._lanes.abandoned())
+        if abandoned > limits.abandoned_threads_max and not self._halted:
+            self._halted = True
+            self.say(
+                "handler.halted", job_name=self.job_name, abandoned=abandoned,
+                abandoned_threads_max=limits.abandoned_threads_max,
+            )  # fmt: skip
+
+    def _recover_from_halt(self) -> None:
+        """Take work again once enough abandoned lanes, of any name, have ended."""
+        if self._halted and len(self._lanes.abandoned()) <= self.context.limits.abandoned_threads_max:
+            self._halted = False
+        elif self._halted and self._halt_timer is None:
+            self._halt_timer = self._later(self.context.limits.lane_grace_seconds, Attach())
+
+    def _grace_begins(self, lane: Lane) -> None:
+        self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
+
+    def _grace_over(self, lane_id: int) -> None:
+        lane = next((lane for lane in self._lanes.open() if lane.id == lane_id), None)
+        if lane is not None:
+            if lane.abandoned_because is None and lane.abandon(lane.reason or "its HandlerActor died"):
+                self._running.pop(lane_id, None)
+                self._give_back([lane.claim])
+            if lane.abandoned_because is not None:
+                self._tell_abandoned(lane)
+        claim = self._held_back.pop(lane_id, None)
+        if claim is not None:
+            self._line.put_first(claim, self.context.clock.monotonic())
+
+    def _tell_abandoned(self, lane: Lane) -> None:
+        if not lane.grace_is_over:
+            lane.grace_is_over = True
+            self.context.log.emit(
+                "lane.abandoned", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id,
+                why=lane.abandoned_because, stack=lane.stack(), abandoned=len(self._lanes.abandoned()),
+            )  # fmt: skip
+
+    def _revoke(self, key: Key, reason: str) -> None:
+        dropped = self._line.remove(lambda waiting: waiting.claim.key == key)
+        for lane_id, claim in list(self._held_back.items()):
+            if claim.key == key:
+                dropped.append(self._held_back.pop(lane_id))
+        self._give_back(dropped)
+        for lane in self._lanes_here():
+            if lane.claim.key == key and not lane.cancelled:
+                lane.signal(reason)
+                self._grace_begins(lane)
+
+    def _disown_others(self, boot: str) -> None:
+        """What this runtime has claimed as another boot is lost: what has not been started never is."""
+        self._boot = boot
+        self._line.remove(lambda waiting: waiting.claim.job.boot != boot)
+        self._held_back = {lane_id: claim for lane_id, claim in self._held_back.items() if claim.job.boot == boot}
+        self._unsettled = {key: one for key, one in self._unsettled.items() if one.claim.job.boot == boot}
+        for lane in self._lanes_here():
+            if lane.claim.job.boot != boot and not lane.cancelled:
+                lane.signal("its claim was lost with its boot")
+                self._grace_begins(lane)
+
+    def _detach(self, handler_id: str, drain: float | None) -> None:
+        if drain is not None:
+            self._later(drain, Interrupt(handler_id=handler_id, reason="its handler was removed"))
+        left = bool(self._handlers())
+        # Asked of the line in any case: a lane of this handler that is just opening is among the running ones then.
+        self._give_back(self._line.remove(lambda _: not left))
+        self._lanes.close(handler_id)
+
+    def _interrupt(self, handler_id: str | None, reason: str) -> None:
+        if handler_id is None:
+            self._line.close()
+        for lane in self._lanes_here():
+            if handler_id is None or lane.handler.id == handler_id:
+                self._give_up(lane, reason, Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason))
+        if handler_id is None:
+            self._give_back_all()
+
+    def _later(self, seconds: float, body: Any) -> Any:
+        return self.context.clock.after(seconds, lambda: self._tell_self(body))
+
+    def _tell_self(self, body: Any) -> None:
+        self.context.post.tell(self.name, body)
+
+
+def _start_of(lane: Lane) -> dict[str, Any]:
+    """What the line of a start carries."""
+    job = lane.claim.job
+    waited = round(lane.started_at - (job.claimed_at or lane.started_at), 6)
+    return {"corr": job.corr, **lane.fields(), "handler": lane.handler.id, "lane": lane.id, "waited": waited}

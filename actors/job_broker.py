@@ -1,0 +1,472 @@
+"""Routes jobs to handlers and records how each claim ended.
+
+Owns: the desk (rooms of living HandlerActors) and the mail of a turn that could not be stored. Hears: what the match in
+`_handle` lists. Tells: Run, Settled, Revoke, Report, Ticked.
+
+A turn is a transaction: it takes what is in the mailbox, applies it to the store, claims what free lanes can take,
+commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived. What each kind
+of mail does in a turn stands in turns/.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from ..broker import boots, claims
+from ..broker import clock_steps as clocks
+from ..broker import jobs as hosts
+from ..broker import schedules as slots
+from ..broker.alarms import Alarms
+from ..broker.host_transactions import ExpectedJobs
+from ..broker.kept_mail import given_up, still_wanted
+from ..broker.membership import Standing
+from ..broker.neighbours import Neighbours
+from ..broker.retention import Retention
+from ..broker.step import PASSED_ON, Desk, Memory, Out, Step, log_lines
+from ..environment.replies import BrokerLost, answer, answer_all, reply_of
+from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
+from ..log.emitter import Speaker
+from ..messages.jobs import ENDED, JobRecord
+from ..messages.mail import (
+    Cancel,
+    ClockJumped,
+    Declare,
+    Down,
+    Drain,
+    Ended,
+    Expect,
+    Farewell,
+    Forget,
+    GiveBack,
+    Housekeep,
+    Look,
+    Mail,
+    MarkDone,
+    Pause,
+    PauseSchedule,
+    Progressed,
+    Queue,
+    Report,
+    Requeue,
+    RequeueDead,
+    Retire,
+    Settled,
+    Tick,
+    Ticked,
+    Up,
+)
+from ..stores.ports import BootLost, CommitUnknown, Store
+from .base import ActorContext, RuntimeActor
+
+RETRY_SECONDS = 0.1
+"""Between a turn that the store refused and the next try; BEGIN itself has waited for the lock before."""
+
+
+class JobBroker(RuntimeActor):
+    """See the module."""
+
+    def __init__(
+        self,
+        context: ActorContext,
+        incarnation: int,
+        *,
+        store: Store,
+        standing: Standing,
+        renew: Callable[[BootLost], Standing],
+        has_handler: Callable[[str], bool],
+        wake_waiters: Callable[[Iterable[JobRecord]], None],
+        awaited: Callable[[], list[str]],
+        memory: Memory,
+        store_is_down: Callable[[str | None], None],
+    ) -> None:
+        super().__init__(context, "broker", incarnation)
+        self._store = store
+        self._renew = renew
+        self._wake_waiters = wake_waiters
+        self._awaited = awaited
+        self._store_is_down = store_is_down
+        self._desk = Desk(
+            standing=standing,
+            limits=context.limits,
+            chance=context.environment.chance(),
+            has_handler=has_handler,
+            age=context.clock.monotonic,
+            draining=memory.draining,
+        )
+        self._pending: list[Mail] = []
+        self._memory = memory
+        self._recovered = False
+        self._looked_at = 0.0
+        self._leads = True
+        self._waiting_since: float | None = None
+        self._askers = 0
+        # Told by name: when this incarnation is gone, its alarms wake the next.
+        self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
+        self._retention = Retention(self._desk, self._alarms)
+        self._expected = ExpectedJobs(memory.expected, store, self._alarms)
+        self._neighbours = Neighbours(
+            self._desk, store, self._alarms,
+            tell=self.tell, say=self.say, wake_the_ended=self._wake_the_ended,
+        )  # fmt: skip
+
+    def on_start(self) -> None:
+        """Runs on the broker's thread. The first turn is due at once, though nobody may ask for anything: others may
+        have died, hosts may have queued."""
+        self._ask_the_living()
+        self.context.post.tell(self.name, Look())
+        self._retention.put_off()
+
+    def _ask_the_living(self) -> None:
+        """Ask what they hold. The next turn takes back what the dead held, and says what was not told."""
+        desk, post = self._desk, self.context.post
+        # Looked up before they are asked: one that is started in between holds nothing, and need not be waited for.
+        living = {name: actor.incarnation for name in post.names() if (actor := post.find(name)) is not None}
+        desk.question = post.new_id()
+        desk.rooms.clear()
+        desk.unreconciled = {
+            name: incarnation
+            for name, incarnation in living.items()
+            if name.startswith("handler:") and self.tell(name, Report(desk.question, desk.boot))
+        }
+        self.tell("scheduler", Report(desk.question, desk.boot))
+        self._recovered = False
+
+    def on_down(self) -> None:
+        """Whoever still waits for an answer asks the next incarnation; ids make that harmless."""
+        for place, mail in enumerate(self._pending):
+            self.on_lost(mail, read=place < self.context.limits.turn_messages_max)
+
+    @property
+    def behind(self) -> int:
+        """How many messages wait to be stored."""
+        return len(self._pending) + len(self.mailbox)
+
+    def on_lost(self, mail: Mail, *, read: bool) -> None:
+        """Only what a broker has read may have killed it."""
+        reply = reply_of(mail.body)
+        if reply is not None:
+            answer(reply, None, BrokerLost("the broker died before it answered", read=read))
+
+    def receive(self, mail: Mail) -> None:
+        # Hosts that were answered together ask again together, and one turn for all costs little more than for one.
+        self.mailbox.gather(self._askers - 1)
+        limits = self.context.limits
+        # While the store is away, all is taken in, so that what need not be kept can leave.
+        most = limits.turn_messages_max if self._waiting_since is None else limits.mailbox_messages_max
+        came = [mail, *self.take_more(most)]
+        # A hint in a mixed batch counts too: under load there is no other.
+        self._neighbours.heed(m.body for m in came if isinstance(m.body, Look))
+        self._pending += came
+        batch = self._pending[: limits.turn_messages_max]
+        only_looks = self._recovered and all(isinstance(m.body, Look) for m in batch)
+        if self._neighbours.look() or not only_looks or self._is_worth_a_turn():
+            self._take_turn(batch)
+            return
+        self._handled(batch)
+        self._store_is_back()
+        # No turn has seen what others have committed meanwhile, so what was known of them may be old.
+        self._desk.forget_dues()
+        self._set_alarms()
+
+    # --- a turn ---------------------------------------------------------------------------------------------
+
+    def _take_turn(self, batch: list[Mail]) -> None:
+        first, is_back = not self._recovered, True
+        try:
+            out = self._commit(batch)
+        except (StoreUnavailable, StoreGone) as error:
+            self._wait_for_store(error)
+            return
+        except BootLost as lost:
+            self._begin_anew(lost)
+            return
+        except Exception:
+            is_back = self._one_by_one(batch)
+        else:
+            self._let_out(out)
+            self._handled(batch)
+        if first:
+            # The predecessor may have died between a commit and telling who waited for it.
+            self._wake_the_ended()
+        if is_back:
+            self._store_is_back()
+        self._set_alarms()
+
+    def _begin_anew(self, lost: BootLost) -> None:
+        """The store knows this boot no longer. As another one, do what a new broker does; the mail waits for it."""
+        try:
+            self._desk.renew(self._renew(lost))
+        except (StoreUnavailable, UsageError, OSError, RuntimeError) as error:
+            self._wait_for_store(StoreUnavailable(f"{lost}; and the runtime cannot be another boot yet: {error}"))
+            return
+        self._ask_the_living()
+        self.context.post.tell(self.name, Look())
+
+    def _one_by_one(self, batch: list[Mail]) -> bool:
+        """The turn failed and was rolled back. Only the message that fails alone is refused. False: the store went."""
+        waiting, rest = deque(one for mail in batch for one in claims.one_by_one(mail)), self._pending[len(batch) :]
+        while waiting:
+            try:
+                out = self._commit([waiting[0]])
+            except (StoreUnavailable, StoreGone) as error:
+                self._pending = [*waiting, *rest]
+                self._wait_for_store(error)
+                return False
+            except BootLost as lost:
+                self._pending = [*waiting, *rest]
+                self._begin_anew(lost)
+                return False
+            except Exception as error:
+                instead = self._refuse(waiting.popleft(), error)
+                if instead is not None:
+                    waiting.appendleft(instead)
+            else:
+                self._let_out(out)
+                waiting.popleft()
+        self._handled(batch)
+        return True
+
+    def _refuse(self, mail: Mail, error: Exception) -> Mail | None:
+        """Say that a message could not be carried out. What is to be tried instead of it, if anything is."""
+        kind = type(mail.body).__name__
+        self.context.log.emit(
+            "message.refused", self.speaker_of(mail),
+            message=kind, reason=repr(error)[:500], traceback=traceback.format_exc(),
+        )  # fmt: skip
+        reply = reply_of(mail.body)
+        if reply is not None:
+            answer(reply, None, LamplighterError(f"{kind} could not be carried out: {error!r}"))
+        if isinstance(mail.body, Housekeep):
+            self._retention.put_off()
+        return claims.failed_instead(mail, error)
+
+    def _commit(self, batch: list[Mail]) -> Out:
+        out = Out()
+        clock = self.context.clock
+        itself = Speaker(self.name, self.incarnation)
+        try:
+            with self._store.turn(self._desk.boot, clock.now()) as turn:
+                if turn.lost is not None and self._memory.renewal is None:
+                    raise turn.lost
+                step = Step(self._desk, turn, out, itself)
+                clocks.keep_time(step, clock, self._memory, is_first=not self._recovered)
+                self._looked_at = turn.now
+                self._work(step, batch)
+        except BaseException:
+            # What a turn learned of when to look again holds only if the turn does.
+            self._desk.forget_dues()
+            raise
+        out.did, self._desk.expiry = turn.did, turn.expiry
+        out.lines += [(event, itself, fields) for event, fields in turn.news]
+        if turn.leads and not self._leads:
+            step.tell("scheduler", Report(self._desk.question, self._desk.boot))
+        self._leads = turn.leads
+        self._recovered = True
+        return out
+
+    def _work(self, itself: Step, batch: list[Mail]) -> None:
+        """All that a turn does to the store."""
+        turn, desk = itself.turn, self._desk
+        if turn.version != desk.version:
+            desk.forget_dues()
+            desk.version = turn.version
+        if self._memory.renewal is not None:
+            boots.renew(itself, self._memory.renewal)
+            itself.out.after.append(lambda: setattr(self._memory, "renewal", None))
+        turn.tell_untold()
+        if not self._recovered:
+            boots.recover(itself, self._memory.told)
+        elif desk.roll_call:
+            boots.bury_dead(itself)
+        itself.collect()
+        for kind, mails in groupby(batch, lambda mail: type(mail.body)):
+            steps = [(Step(desk, turn, itself.out, self.speaker_of(mail)), mail.body) for mail in mails]
+            if kind is Queue and len(steps) > 1:
+                hosts.queue_together([(step, body) for step, body in steps if not given_up(body)])
+                continue
+            for step, body in steps:
+                self._apply(step, body)
+        claims.finish_deferred(itself)
+        turn.expire()
+        claims.claim(itself)
+
+    def _apply(self, step: Step, body: Any) -> None:
+        if given_up(body):
+            return
+        reply = reply_of(body)
+        try:
+            value = self._handle(step, body)
+        except LamplighterError as refusal:
+            if reply is None or isinstance(refusal, StoreUnavailable):
+                raise
+            step.out.replies.append((reply, None, refusal))
+        else:
+            if reply is not None and value is not PASSED_ON:
+                step.out.replies.append((reply, value, None))
+        step.collect()
+
+    def _handle(self, step: Step, body: Any) -> Any:
+        match body:
+            case Queue():
+                return hosts.queue(step, body)
+            case Ended():
+                return claims.ended(step, body)
+            case Up():
+                return claims.up(step, body)
+            case GiveBack():
+                return claims.give_back(step, body)
+            case Progressed():
+                return claims.progressed(step, body)
+            case Tick():
+                return slots.tick(step, body)
+            case MarkDone():
+                return hosts.mark_done(step, body)
+            case Requeue():
+                return hosts.requeue(step, body)
+            case RequeueDead():
+                return hosts.requeue_dead(step, body)
+            case Cancel():
+                return hosts.cancel(step, body)
+            case Pause():
+                return hosts.pause(step, body)
+            case Declare():
+                return slots.declare(step, body)
+            case Forget():
+                return slots.forget(step, body)
+            case Retire():
+                return slots.retire(step, body)
+            case PauseSchedule():
+                return slots.pause(step, body)
+            case Down():
+                return claims.down(step, body)
+            case Farewell():
+                return boots.farewell(step)
+            case Drain():
+                self._desk.draining = True
+                claims.store_names(step)
+            case Expect():
+                self._expected.add(body)
+            case Housekeep():
+                self._retention.prune(step)
+            case Look() | ClockJumped():
+                pass
+            case other:
+                raise TypeError(f"the JobBroker does not hear {type(other).__name__}")
+        return None
+
+    # --- after the commit -----------------------------------------------------------------------------------
+
+    def _let_out(self, out: Out) -> None:
+        self.context.environment.failpoints.at("broker.let_out", self)
+        for name, keys in out.freed.items():
+            room = self._desk.rooms.get(name)
+            if room is not None:
+                for key in keys:
+                    room.held.pop(key, None)
+        for after in out.after:
+            after()
+        log_lines(self.context.log, out)
+        self._memory.told = out.did or self._memory.told
+        for name, settled in out.settled.items():
+            self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
+        if out.ticked:
+            self.tell("scheduler", Ticked(accounts=tuple(out.ticked)))
+        for to, body, speaker in out.tells:
+            told, reply = self.context.post.tell(to, body, speaker=speaker), reply_of(body)
+            if reply is not None and not told:
+                # Nobody of that name lives, so there is nothing to wait for.
+                answer(reply, None, None)
+        self._askers = len(self.mailbox) + len(out.replies) if out.replies else 0
+        answer_all(out.replies)
+        ended = [step.job for step in out.transitions if step.job.state in ENDED]
+        for job in ended:
+            self._desk.deferred.pop(job.key, None)
+        if ended:
+            self._wake_waiters(ended)
+        self._neighbours.hint(out)
+
+    # --- waiting --------------------------------------------------------------------------------------------
+
+    def _is_worth_a_turn(self) -> bool:
+        """Look, without taking the write lock, whether time or another process has changed anything for us."""
+        now = self.context.clock.now()
+        try:
+            expiry = self._desk.expiry = self._store.next_expiry()
+            worth = (
+                self._store.untold()
+                or self._store.due(self._desk.free_names(), now)
+                or (expiry is not None and expiry <= now)
+                or any(due <= self._desk.age() for due, _, _ in self._desk.deferred.values())
+            )
+        except (StoreUnavailable, StoreError):
+            # The turn meets the same trouble, and knows what to do about it.
+            return True
+        self._looked_at = now
+        return worth
+
+    def _wake_the_ended(self) -> None:
+        """Tell those who wait for jobs that ended where this broker did not see it."""
+        awaited = (self._store.known(job_id) for job_id in self._awaited())
+        ended = [job for job in awaited if job is not None and job.state in ENDED and job.rev is not None]
+        if ended:
+            self._wake_waiters(ended)
+
+    def _set_alarms(self) -> None:
+        """Be woken when the next thing becomes due."""
+        # From the instant that was looked at, not from now: what became due in between must wake us too.
+        now, desk = self._looked_at, self._desk
+        try:
+            due = [desk.expiry]
+            for name in desk.free_names():
+                known = desk.dues.get(name)
+                due.append(self._store.next_due(name, now) if known is None else known)
+            self._expected.look(desk.age())
+        except (StoreUnavailable, StoreError):
+            self._alarms.after("retry", RETRY_SECONDS, Look())
+            return
+        instants = [at for at in due if at is not None and at != float("inf")]
+        if instants:
+            self._alarms.at(min(instants), Look())
+        until = min((due for due, _, _ in desk.deferred.values()), default=float("inf"))
+        if until != float("inf"):
+            self._alarms.after("deferred", max(0.0, until - desk.age()), Look())
+        self._neighbours.poll()
+
+    def _wait_for_store(self, error: StoreUnavailable | StoreGone) -> None:
+        match error:
+            case CommitUnknown():
+                self._ask_the_living()
+            case StoreGone():
+                # Whoever asks need not wait for a person to come; what has ended is kept for when the file is back.
+                answer_all((reply, None, error) for mail in self._pending if (reply := reply_of(mail.body)) is not None)
+                self._pending = [mail for mail in self._pending if reply_of(mail.body) is None]
+        now = self.context.clock.monotonic()
+        locked = "locked" in str(error) or "busy" in str(error)
+        first = self._waiting_since is None
+        self._waiting_since = self._waiting_since if self._waiting_since is not None else now
+        waited = round(now - self._waiting_since + (self.context.limits.busy_seconds_max if locked else 0.0), 3)
+        # The reason may be another one by now.
+        self._store_is_down(str(error))
+        if first:
+            event = "store.waiting" if locked else "store.unavailable"
+            self.say(event, store=self._store.address, waited=waited, reason=str(error))
+        self._pending = still_wanted(self._pending)
+        self._alarms.after("retry", RETRY_SECONDS, Look())
+
+    def _handled(self, batch: list[Mail]) -> None:
+        """A batch is done with. What was kept beside it is next."""
+        self._pending = self._pending[len(batch) :]
+        if self._pending:
+            self.tell(self.name, Look())
+
+    def _store_is_back(self) -> None:
+        if self._waiting_since is not None:
+            waited = round(self.context.clock.monotonic() - self._waiting_since, 3)
+            self._waiting_since = None
+            self._store_is_down(None)
+            self.say("store.available", store=self._store.address, waited=waited)

@@ -1,0 +1,285 @@
+"""Sends a tick for every slot that is due.
+
+Owns: what it knows of each active schedule, and which ticks are not answered yet. Hears: Wake, Ticked,
+SchedulesChanged, Report. Tells: Tick.
+
+It decides from the instant up to which slots are accounted for, never from now: so waking early, late or twice, after a
+crash or a step of the clock, changes nothing. The broker stores a tick only if the schedule is still what it was here.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ..cron.catch_up import CatchUp, account, rule_of
+from ..cron.when import Rule
+from ..errors import StoreError, StoreUnavailable, UsageError
+from ..messages.jobs import Instant, Seconds
+from ..messages.mail import Mail, Report, SchedulesChanged, Tick, Ticked, Wake
+from ..messages.schedules import ScheduleRecord
+from ..stores.ports import Store
+from .base import ActorContext, RuntimeActor
+
+TICK_SECONDS_MAX = 10.0
+"""A tick that is not answered by then is sent again; it changes nothing the second time."""
+
+REMEMBERED_SECONDS = 86400.0
+"""A schedule that has no slot for so long is accounted for nevertheless, or retention would take it for abandoned."""
+
+RELOAD_SECONDS_MIN = 1.0
+"""What others have changed is read at most this often."""
+
+EARLY_SECONDS = 0.001
+"""So much too early is on time: what a sum of floats rounds away must not put a reload off for ever."""
+
+RELOADED_MAX = 500
+"""How many changed schedules one look at the store reads."""
+
+STALE_ENTRIES_MIN = 1_000
+"""So many entries of the heap that hold no longer are not worth clearing away."""
+
+AT_ONCE: Instant = 0.0
+
+
+@dataclass(slots=True)
+class Active:
+    """What must be known of a schedule to tell its slots. There may be very many: no more than that, and shared rules.
+
+    Attributes:
+        due: when to look at it next; `AT_ONCE` from when it has changed until it is looked at.
+    """
+
+    rule: Rule
+    catch_up: CatchUp
+    catch_up_window: Seconds
+    catch_up_max: int
+    accounted_to: Instant
+    change_no: int
+    due: Instant = math.inf
+
+
+class SchedulerActor(RuntimeActor):
+    """See the module."""
+
+    def __init__(
+        self,
+        context: ActorContext,
+        incarnation: int,
+        *,
+        store: Store,
+        is_declared: Callable[[str], bool],
+        may_tick: Callable[[], bool],
+    ) -> None:
+        super().__init__(context, "scheduler", incarnation)
+        self._store = store
+        self._is_declared = is_declared
+        self._may_tick = may_tick
+        self._active: dict[str, Active] = {}
+        # A heap, so that a wake costs what is due, not what there is. What `Active.due` contradicts is passed over.
+        self._waiting: list[tuple[Instant, str]] = []
+        # The ticks that are on their way, oldest first: since when, by monotonic time.
+        self._sent: dict[str, Seconds] = {}
+        self._unusable: dict[str, Any] = {}
+        self._seen = 0
+        self._alarm: tuple[Instant, Any] | None = None
+        self._reload_timer: Any = None
+        self._reload_due = 0.0
+        self._boot: str | None = None
+
+    def on_start(self) -> None:
+        """Runs on the actor's thread: know again what the predecessor knew."""
+        if self._may_tick():
+            self._reload()
+            self._look()
+
+    def receive(self, mail: Mail) -> None:
+        if not self._may_tick():
+            # What is stored may be what an older host has declared, until this one's is; a Wake says when.
+            return
+        match mail.body:
+            case Wake(reload=False):
+                self._alarm = None
+            case Wake():
+                self._reload_soon()
+                self._touch_all(self._sent)
+            case Ticked(accounts=accounts):
+                for schedule_id, accounted_to, change_no in accounts:
+                    self._account(schedule_id, accounted_to, change_no)
+            case SchedulesChanged(records=records, gone=gone):
+                for schedule_id in gone:
+                    self._forget_unless_declared(schedule_id)
+                for record in records:
+                    self._know(record)
+            case Report(boot=boot):
+                self._be_of(boot)
+                sent, self._sent = self._sent, {}
+                self._touch_all(sent)
+                self._reload()
+            case other:
+                raise TypeError(f"the SchedulerActor does not hear {type(other).__name__}")
+        self._look()
+
+    def _be_of(self, boot: str) -> None:
+        """For another boot, whose store may be an older one, all must be read anew."""
+        if self._boot not in (None, boot):
+            self._active.clear()
+            self._sent.clear()
+            self._seen = 0
+        self._boot = boot
+
+    # --- knowing --------------------------------------------------------------------------------------------
+
+    def _know(self, record: ScheduleRecord) -> None:
+        """Take over what a schedule is, unless what is known of it is newer."""
+        if not (record.durable or self._is_declared(record.id)):
+            self._forget(record.id)
+            return
+        known = self._active.get(record.id)
+        if known is not None and known.change_no >= record.change_no:
+            return
+        try:
+            rule = rule_of(record)
+        except UsageError as error:
+            # A zone that this system does not know, or a rule of a newer version: it alone rests, and is said once.
+            self._forget(record.id)
+            if self._unusable.get(record.id) != record.definition:
+                self._unusable[record.id] = record.definition
+                self.say("schedule.unusable", schedule=record.id, job_name=record.name, reason=str(error))
+            return
+        self._active[record.id] = Active(
+            rule=rule,
+            catch_up=cast(CatchUp, sys.intern(record.catch_up)),
+            catch_up_window=record.catch_up_window,
+            catch_up_max=record.catch_up_max,
+            accounted_to=record.accounted_to,
+            change_no=record.change_no,
+        )
+        self._sent.pop(record.id, None)
+        self._touch(record.id)
+
+    def _account(self, schedule_id: str, accounted_to: Instant, change_no: int) -> None:
+        active = self._active.get(schedule_id)
+        # Older news is of a tick that was sent before something else changed the schedule.
+        if active is not None and change_no > active.change_no:
+            active.accounted_to, active.change_no = accounted_to, change_no
+            self._sent.pop(schedule_id, None)
+            self._touch(schedule_id)
+
+    def _forget_unless_declared(self, schedule_id: str) -> None:
+        """This runtime declares it no more. Another may, and its slots may be fired here."""
+        self._forget(schedule_id)
+        record = self._store.schedule(schedule_id) if self._is_declared(schedule_id) else None
+        if record is not None:
+            self._know(record)
+
+    def _forget(self, schedule_id: str) -> None:
+        self._active.pop(schedule_id, None)
+        self._sent.pop(schedule_id, None)
+
+    def _reload_soon(self) -> None:
+        """Read what others have changed, now or a little later."""
+        wait = self._reload_due - self.context.clock.monotonic()
+        if wait <= EARLY_SECONDS:
+            self._reload()
+        elif self._reload_timer is None:
+            self._reload_timer = self.context.clock.after(wait, lambda: self._tell_self(Wake(reload=True)))
+
+    def _reload(self) -> None:
+        """Read what has changed since the last time. What was removed is noticed when its next tick is refused."""
+        self._reload_timer = None
+        self._reload_due = self.context.clock.monotonic() + RELOAD_SECONDS_MIN
+        try:
+            while changed := self._store.schedules_changed(self._seen, RELOADED_MAX):
+                for record in changed:
+                    self._know(record)
+                self._seen = changed[-1].change_no
+        except (StoreUnavailable, StoreError):
+            self._reload_timer = self.context.clock.after(
+                RELOAD_SECONDS_MIN, lambda: self._tell_self(Wake(reload=True))
+            )
+
+    # --- looking --------------------------------------------------------------------------------------------
+
+    def _touch(self, schedule_id: str) -> None:
+        """Look at a schedule at once."""
+        active = self._active.get(schedule_id)
+        if active is not None and active.due != AT_ONCE:
+            self._look_at(schedule_id, active, AT_ONCE)
+
+    def _touch_all(self, ids: Iterable[str]) -> None:
+        for schedule_id in ids:
+            self._touch(schedule_id)
+
+    def _look_at(self, schedule_id: str, active: Active, due: Instant) -> None:
+        active.due = due
+        heapq.heappush(self._waiting, (due, schedule_id))
+
+    def _look(self) -> None:
+        """Send what is due, as far as the broker can take it, and be woken for the next."""
+        now, age = self.context.clock.now(), self.context.clock.monotonic()
+        while self._waiting and self._waiting[0][0] <= now and self._may_send(age):
+            due, schedule_id = heapq.heappop(self._waiting)
+            active = self._active.get(schedule_id)
+            if active is not None and active.due == due:
+                self._look_at(schedule_id, active, self._consider(schedule_id, active, now, age))
+        self._clear_stale()
+        self._set_alarm(now)
+
+    def _may_send(self, age: Seconds) -> bool:
+        """Whether the broker has answered most of what it was told. What it has refused is not waited for for ever."""
+        while self._sent and age - next(iter(self._sent.values())) >= TICK_SECONDS_MAX:
+            del self._sent[next(iter(self._sent))]
+        return len(self._sent) < self.context.limits.turn_messages_max
+
+    def _consider(self, schedule_id: str, active: Active, now: Instant, age: Seconds) -> Instant:
+        """Send a tick if there is something to account for. When to look again."""
+        if schedule_id in self._sent:
+            return now + TICK_SECONDS_MAX
+        accounting = account(
+            active.rule,
+            accounted_to=active.accounted_to,
+            now=now,
+            catch_up=active.catch_up,
+            catch_up_window=active.catch_up_window,
+            catch_up_max=active.catch_up_max,
+            late_seconds=self.context.limits.late_seconds,
+        )
+        # Without a slot for a day, say so all the same: what is not accounted for long enough is forgotten.
+        remember_at = active.accounted_to + REMEMBERED_SECONDS
+        if accounting.fires or accounting.skipped or remember_at < now:
+            self._sent[schedule_id] = age
+            self.tell("broker", Tick(schedule_id=schedule_id, change_no=active.change_no, accounting=accounting))
+            return now + TICK_SECONDS_MAX
+        due = active.rule.after(max(now, active.accounted_to))
+        return remember_at + 1.0 if due is None else min(due.slot, remember_at + 1.0)
+
+    def _clear_stale(self) -> None:
+        """Drop entries that hold no longer: those at the top, and all of them once they are the most."""
+        if len(self._waiting) > 2 * len(self._active) + STALE_ENTRIES_MIN:
+            self._waiting = [(active.due, schedule_id) for schedule_id, active in self._active.items()]
+            heapq.heapify(self._waiting)
+        while self._waiting:
+            due, schedule_id = self._waiting[0]
+            active = self._active.get(schedule_id)
+            if active is not None and active.due == due:
+                return
+            heapq.heappop(self._waiting)
+
+    def _set_alarm(self, now: Instant) -> None:
+        """Be woken for the next slot, or to go on when the broker does not answer."""
+        due = self._waiting[0][0] if self._waiting else None
+        if due is not None and due <= now:
+            due = now + TICK_SECONDS_MAX
+        if self._alarm is not None:
+            if self._alarm[0] == due:
+                return
+            self._alarm[1].cancel()
+        self._alarm = None if due is None else (due, self.context.clock.at(due, lambda: self._tell_self(Wake())))
+
+    def _tell_self(self, body: Any) -> None:
+        self.context.post.tell(self.name, body)

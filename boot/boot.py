@@ -1,0 +1,525 @@
+"""One life of a runtime, from `start` to `stop`: everything that a fork or a stop makes useless is made here anew."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from ..actors.base import ActorContext, Post
+from ..actors.handler_actor import HandlerActor
+from ..actors.job_broker import JobBroker
+from ..actors.scheduler_actor import SchedulerActor
+from ..broker.joins import Waiters
+from ..broker.membership import Standing
+from ..broker.step import Memory, Renewal
+from ..environment.environment import Environment, JobIds
+from ..environment.failpoints import VARIABLE
+from ..environment.replies import BrokerLost
+from ..errors import LamplighterError, NotStarted
+from ..handlers.handler import Handler
+from ..handlers.lane import Lane, LaneContext
+from ..handlers.lanes import LaneEnded, Lanes
+from ..job import Job
+from ..log.emitter import Log, Subscription
+from ..messages.jobs import Seconds
+from ..messages.mail import (
+    ClockJumped,
+    Declare,
+    Died,
+    Down,
+    Drain,
+    Farewell,
+    Interrupt,
+    LanesEnded,
+    Look,
+    Progressed,
+    Reply,
+    StartChild,
+    StopChild,
+    Wake,
+)
+from ..messages.outcomes import Outcome
+from ..messages.schedules import ScheduleRecord
+from ..rules.limits import Limits
+from ..stores.ports import BootLost, Store
+from ..stores.presence import network_filesystem
+from ..supervisor import ChildSpec, Family, RestartBudget, Supervisor, Watchdog
+from .health import Abandoned, ActorView, Health
+from .requests import Asking
+
+SETTLE_SECONDS_MAX = 5.0
+"""How long `stop` waits for the last endings to be stored, after the drain."""
+
+STOP_SECONDS_MAX = 5.0
+"""How long an actor may take to stop before it is left behind."""
+
+DECLARED_MAX = 1_000
+"""How many schedules one turn stores: others' mail waits for so long."""
+
+LOST_SECONDS = 0.01
+"""Between two looks for a broker that is being restarted."""
+
+
+class Life:
+    """See the module. Made by `Runtime.start`, ended by `Runtime.stop`, never used again."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        environment: Environment,
+        limits: Limits,
+        logger: Any,
+        durability: str,
+        handlers: Callable[[str], Sequence[Handler]],
+        names: Callable[[], Sequence[str]],
+        schedules: Callable[[], Sequence[ScheduleRecord]],
+        is_declared: Callable[[str], bool],
+        queue: Callable[[str, Any, dict[str, Any], str], Job[Any]],
+        subscriptions: Sequence[Subscription],
+        failed: Callable[[str], None],
+        left: Lanes | None = None,
+    ) -> None:
+        self.pid = os.getpid()
+        self.store = store
+        self._standing = Standing(environment, store)
+        self.limits = limits
+        self.environment = environment
+        self.clock = environment.clock()
+        self.job_ids = JobIds(environment.new_id)
+        self.log = Log(
+            logger, self.boot, self.clock, waiting_max=limits.subscriber_events_max, lock=environment.lock(),
+            failpoints=environment.failpoints,
+        )  # fmt: skip
+        self.post = Post(self.clock)
+        self.waiters = Waiters()
+        self.store_trouble: str | None = None
+        self.is_over = False
+        self._has_declared = False
+        self.memory = Memory()
+        self._durability = durability
+        self._handlers = handlers
+        self._names = names
+        self._schedules = schedules
+        self._is_declared = is_declared
+        self._failed = failed
+        self._subscriptions = subscriptions
+        self._quiet = environment.event()
+        self._begun = ExitStack()
+        self._heard_by: list[Subscription] = []
+        self._has_said_start = False
+        self._interrupted = 0
+        self._family = Family()
+        self._context = ActorContext(
+            environment=environment, clock=self.clock, log=self.log, limits=limits, post=self.post,
+            died=self._died,
+        )  # fmt: skip
+        self.lanes = Lanes(
+            LaneContext(
+                clock=self.clock, limits=limits, environment=environment,
+                ended=self._lane_ended, progressed=self._progressed, queue=queue, bound=self.log.bound,
+            ),
+            left,
+        )  # fmt: skip
+        self._watchdog = Watchdog(self._start_supervisor, environment.mailbox())
+
+    @property
+    def boot(self) -> str:
+        """Who this runtime is on its store now."""
+        return self._standing.boot
+
+    # --- beginning ------------------------------------------------------------------------------------------
+
+    def start(self, budgets: Mapping[str, RestartBudget]) -> None:
+        """Open the store, be alive, start the actors. One that fails midway is to be followed by `give_up`."""
+        begun, names = self._begun, self._names()
+        begun.callback(self._close_subscriptions)
+        for subscription in self._subscriptions:
+            self.listen(subscription)
+        begun.callback(self._say_stopped)
+        self.store.open()
+        begun.callback(self.store.close)
+        if not (self.store.in_memory or self.store.is_server) and (kind := network_filesystem(self.store.address)):
+            self.log.emit("store.on_network", store=self.store.address, filesystem=kind)
+        begun.callback(self._let_go)
+        self._standing.enter(self._heard)
+        news = self._standing.register(names, self.clock, self.limits.reply_seconds_max)
+        begun.callback(self._leave)
+        begun.callback(self.clock.stop)
+        self.clock.start()
+        self.clock.on_jump(self._jumped)
+        self.log.emit("runtime.started", **self._about())
+        self._has_said_start = True
+        if self.environment.failpoints.unheeded is not None:
+            self.log.emit("failpoints.unheeded", variable=VARIABLE, value=self.environment.failpoints.unheeded)
+        for event, fields in news:
+            self.log.emit(event, **fields)
+        begun.callback(self._stop_actors)
+        self._start_supervisor(1)
+        self.environment.spawn(self._watchdog.run, "watchdog")
+        self._have(self._broker_spec())
+        self._have(self._scheduler_spec())
+        for name in names:
+            for handler in self._handlers(name):
+                self.tell_handler(handler)
+            self.start_handler(name, budgets.get(name))
+
+    def _about(self) -> dict[str, Any]:
+        """What a start says."""
+        host, pid = self.environment.whereabouts()
+        return {
+            "store": self.store.address, "store_id": self.store.store_id, "pid": pid,
+            "durability": self._durability, "host": host,
+        }  # fmt: skip
+
+    def begin_schedules(self) -> None:
+        """Have the host's schedules stored, and only then tick: what is stored may be what an older host declared.
+
+        Raises:
+            StoreUnavailable, LamplighterError: as `declare`.
+        """
+        self.declare(self._schedules())
+        self._has_declared = True
+        self.post.tell("scheduler", Wake(reload=True))
+
+    def listen(self, subscription: Subscription) -> None:
+        """Give events to a subscriber from now on."""
+        self.log.subscribe(subscription)
+        self.environment.spawn(lambda: subscription.run(self._subscriber_failed), "subscriber")
+        self._heard_by.append(subscription)
+
+    def tell_handler(self, handler: Handler) -> None:
+        """Say which handler takes jobs from now on, and how many at once: a log then tells why a job waits."""
+        self.log.emit(
+            "handler.added", job_name=handler.name, handler=handler.id, concurrency=handler.concurrency,
+            concurrency_total=handler.concurrency_total, isolation=handler.kind,
+        )  # fmt: skip
+
+    def start_handler(self, name: str, budget: RestartBudget | None = None) -> None:
+        """Have a HandlerActor for a name."""
+        spec = ChildSpec(
+            id=f"handler:{name}",
+            start=lambda incarnation: HandlerActor.start(
+                self._context, name, incarnation,
+                handlers=partial(self._handlers, name), lanes=self.lanes, quiet=self._quiet.set,
+            ),
+            budget=budget or self._budget(),
+            when_spent="quarantine",
+        )  # fmt: skip
+        self._have(spec)
+
+    def _have(self, spec: ChildSpec) -> None:
+        self._family.add(spec)
+        self.post.tell("supervisor", StartChild(child=spec.id))
+
+    def _budget(self) -> RestartBudget:
+        return RestartBudget(
+            restarts_max=self.limits.restarts_max,
+            window_seconds=self.limits.restart_window_seconds,
+            backoff_seconds_max=self.limits.restart_backoff_seconds_max,
+        )
+
+    def _broker_spec(self) -> ChildSpec:
+        def start(incarnation: int) -> object:
+            return JobBroker.start(
+                self._context, incarnation, store=self.store, standing=self._standing, renew=self._renew,
+                has_handler=self._has_handler, wake_waiters=self.waiters.wake,
+                awaited=self.waiters.awaited, memory=self.memory, store_is_down=self._note_store,
+            )  # fmt: skip
+
+        return ChildSpec(id="broker", start=start, budget=self._budget())
+
+    def _is_active(self, schedule_id: str) -> bool:
+        return self._is_declared(schedule_id) or self.store.is_declared(schedule_id)
+
+    def _has_handler(self, name: str) -> bool:
+        return bool(self._handlers(name)) or self.store.is_handled(name)
+
+    def _scheduler_spec(self) -> ChildSpec:
+        def start(incarnation: int) -> object:
+            return SchedulerActor.start(
+                self._context, incarnation, store=self.store, is_declared=self._is_active,
+                may_tick=lambda: self._has_declared,
+            )  # fmt: skip
+
+        return ChildSpec(id="scheduler", start=start, budget=self._budget())
+
+    def _start_supervisor(self, incarnation: int) -> object:
+        return Supervisor.start(self._context, incarnation, self._family, self._announce, self._give_up)
+
+    # --- what the parts tell --------------------------------------------------------------------------------
+
+    def _died(self, death: Died) -> None:
+        if death.child == "supervisor":
+            self._watchdog.died(death)
+            return
+        self.post.tell("supervisor", death)
+
+    def _announce(self, down: Down) -> None:
+        self.post.tell("broker", down)
+
+    def _give_up(self, reason: str) -> None:
+        self.log.emit("runtime.failed", reason=reason)
+        self.environment.spawn(lambda: self._failed(reason), "failure")
+
+    def _lane_ended(self, lane: Lane, outcome: Outcome, seconds: Seconds, following: Lane | None) -> None:
+        name = lane.handler.name
+        if self.lanes.ended(LaneEnded(lane, outcome, seconds, following)):
+            try:
+                self.post.tell(f"handler:{name}", LanesEnded(), corr=lane.claim.job.corr)
+            except BaseException:
+                # No memory, say, or the lane's thread was struck: the next to end must tell of both.
+                self.lanes.not_told(name)
+                raise
+
+    def _progressed(self, key: tuple[int, int], progress: str) -> None:
+        self.post.tell("broker", Progressed(key=key, progress=progress))
+
+    def _heard(self) -> None:
+        # One hint in the mailbox is enough, however many come.
+        broker = self.post.find("broker")
+        if broker is not None and len(broker.mailbox) < self.limits.turn_messages_max:
+            self.post.tell("broker", Look(foreign=True))
+
+    def _jumped(self, delta: Seconds) -> None:
+        self.memory.jump(delta)
+        self.post.tell("broker", ClockJumped())
+
+    def _renew(self, lost: BootLost) -> Standing:
+        """The store does not know this boot any more: be another one. Runs on the broker's thread.
+
+        Raises:
+            UsageError, StoreUnavailable: see `Presence.enter`.
+        """
+        old, new = self._standing, Standing(self.environment, self.store)
+        try:
+            new.enter(self._heard)
+        except BaseException:
+            new.leave()
+            raise
+        if lost.rev_was is not None:
+            self.log.emit("store.went_back", store=self.store.address, rev_was=lost.rev_was)
+        self.log.emit("runtime.renewed", reason=str(lost), next_boot=new.boot)
+        self.log.begin(new.boot)
+        record = new.record(self._names(), self.clock.now())
+        self.memory.renewal = Renewal(record, old.boot, self._schedules(), self._about())
+        self._standing, self.memory.told = new, ()
+        old.leave()
+        return new
+
+    def _note_store(self, trouble: str | None) -> None:
+        self.store_trouble = trouble
+
+    def _subscriber_failed(self, subscription: Subscription, error: BaseException) -> None:
+        self.log.emit(
+            "subscriber.failed", subscriber=repr(subscription.call)[:200], reason=repr(error)[:500],
+            failures=subscription.failures,
+        )  # fmt: skip
+
+    # --- asking, at the edge --------------------------------------------------------------------------------
+
+    def ask(self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None) -> Any:
+        """Tell the broker and wait for its answer.
+
+        Args:
+            job_ids: of the jobs that are to be stored, for whoever must ask again.
+
+        Raises:
+            StoreUnavailable: no answer within `reply_seconds_max`.
+            LamplighterError: the broker refused.
+        """
+        asking = Asking(self, make, job_ids, corr)
+        while True:
+            reply = self.environment.reply()
+            if not asking.tell(reply):
+                self.environment.event().wait(LOST_SECONDS)
+                continue
+            try:
+                return reply.wait(asking.remaining())
+            except TimeoutError:
+                raise asking.gave_up() from None
+            except BrokerLost as lost:
+                asking.lost(lost)
+
+    def declare(self, schedules: Sequence[ScheduleRecord]) -> None:
+        """Have schedules stored, and heeded from now on. Many take several turns, each of which holds for itself.
+
+        Raises:
+            StoreUnavailable, LamplighterError: as `ask`; what is stored by then stays, and may be declared again.
+        """
+        for first in range(0, len(schedules), DECLARED_MAX):
+            some = tuple(schedules[first : first + DECLARED_MAX])
+            self.ask(partial(_declare, some))
+
+    async def ask_async(
+        self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None
+    ) -> Any:
+        """The same, without blocking the event loop."""
+        asking = Asking(self, make, job_ids, corr)
+        while True:
+            reply = self.environment.loop_reply()
+            if not asking.tell(reply):
+                await asyncio.sleep(LOST_SECONDS)
+                continue
+            try:
+                return await reply.wait(asking.remaining())
+            except TimeoutError:
+                raise asking.gave_up() from None
+            except BrokerLost as lost:
+                asking.lost(lost)
+
+    # --- ending ---------------------------------------------------------------------------------------------
+
+    def stop(self, drain: Seconds) -> None:
+        """Take no new work, let running jobs finish for `drain` seconds, interrupt the rest, end."""
+        self.log.emit("runtime.stopping", drain=drain)
+        self.post.tell("supervisor", StopChild(child="scheduler"))
+        self.memory.draining = True
+        self.post.tell("broker", Drain())
+        handlers = [name for name in self.post.names() if name.startswith("handler:")]
+        for name in handlers:
+            self.post.tell(name, Drain())
+        interrupted = 0
+        if not self._wait_quiet(handlers, drain):
+            interrupted = len([lane for lane in self.lanes.open() if lane.abandoned_because is None])
+            for name in handlers:
+                self.post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
+            self._wait_quiet(handlers, SETTLE_SECONDS_MAX)
+        try:
+            self.ask(lambda reply: Farewell(reply=reply))
+        except LamplighterError:
+            # The store is away. The next start finds a boot without a process, and takes back what it held.
+            self.log.emit("store.unavailable", store=self.store.address, reason="the boot could not say farewell")
+        self.end(interrupted)
+
+    def give_up(self) -> None:
+        """End a life whose start has failed, however far it came."""
+        if self.post.find("broker") is None:
+            self.end(0)
+            return
+        # It may have claimed jobs by now: they go back, and nobody takes them for jobs that killed their process.
+        self.stop(0.0)
+
+    def end(self, interrupted: int) -> None:
+        """End all that has begun, in reverse."""
+        self.is_over = True
+        self._interrupted = interrupted
+        try:
+            self._begun.close()
+        finally:
+            self.waiters.fail(NotStarted("the runtime was stopped while this was waited for"))
+
+    def _stop_actors(self) -> None:
+        self._watchdog.close()
+        # The supervisor comes last, and again those that it has started until then.
+        for name in [*reversed(["supervisor", *self._family.children]), *reversed(self._family.children)]:
+            actor = self.post.find(name)
+            if actor is None or actor.thread is None:
+                continue
+            if name != "supervisor":
+                child = self._family.children[name]
+                child.status = "stopping"
+            if not actor.actor_stopped.is_set():
+                actor.actor_ref.stop(block=False)
+            actor.thread.join(STOP_SECONDS_MAX)
+        self.lanes.close_all()
+
+    def _close_subscriptions(self) -> None:
+        for subscription in self._heard_by:
+            subscription.close()
+
+    def _say_stopped(self) -> None:
+        if self._has_said_start:
+            self.log.emit("runtime.stopped", interrupted=self._interrupted)
+
+    def _leave(self) -> None:
+        """After the actors, because a broker may die before it has told its last turn."""
+        try:
+            self._standing.unregister(self.memory.told, self.clock.now())
+        except Exception as error:
+            # Whatever it is, the rest must end all the same. The next start finds a boot without a process.
+            self.log.emit("store.unavailable", store=self.store.address, reason=f"the boot stays registered: {error!r}")
+
+    def _let_go(self) -> None:
+        self._standing.leave()
+
+    def _wait_quiet(self, names: Sequence[str], seconds: Seconds) -> bool:
+        give_up_at = self.clock.monotonic() + seconds
+        while True:
+            self._quiet.clear()
+            actors = [self.post.find(name) for name in names]
+            if all(not isinstance(actor, HandlerActor) or actor.is_quiet for actor in actors):
+                return True
+            remaining = give_up_at - self.clock.monotonic()
+            if remaining <= 0:
+                return False
+            self._quiet.wait(min(remaining, 0.5))
+
+    # --- looking --------------------------------------------------------------------------------------------
+
+    def health(self) -> Health:
+        """See `Runtime.health`."""
+        red: list[str] = []
+        yellow: list[str] = []
+        if self._family.gave_up is not None:
+            red.append(f"the supervisor gave up: {self._family.gave_up}")
+        for child in list(self._family.children.values()):
+            if child.status == "quarantined":
+                red.append(f"{child.spec.id} is quarantined: {child.last_crash}")
+            elif child.status == "waiting":
+                yellow.append(f"{child.spec.id} is being restarted: {child.last_crash}")
+        if self.store_trouble is not None:
+            yellow.append(f"the store is unavailable: {self.store_trouble}")
+        for ailment in self.store.ailments():
+            (red if ailment.status == "red" else yellow).append(ailment.reason)
+        lanes = self.lanes.abandoned()
+        if len(lanes) > self.limits.abandoned_threads_max:
+            red.append(f"{len(lanes)} lanes are abandoned, more than abandoned_threads_max")
+        elif lanes:
+            yellow.append(f"{len(lanes)} lanes are abandoned")
+        now = self.clock.monotonic()
+        return Health(
+            status="red" if red else "yellow" if yellow else "green",
+            reasons=(*red, *yellow),
+            boot=self.boot,
+            abandoned=tuple(
+                Abandoned(
+                    job_id=lane.claim.job.id, job_name=lane.handler.name, lane=lane.id,
+                    why=lane.abandoned_because or "", seconds=now - lane.started_monotonic, stack=lane.stack(),
+                )
+                for lane in lanes
+            ),
+            log_dropped=self.log.dropped,
+            subscriber_dropped=sum(one.dropped for one in self._subscriptions),
+            subscriber_failures=sum(one.failures for one in self._subscriptions),
+        )  # fmt: skip
+
+    def tree(self) -> tuple[ActorView, ...]:
+        """See `Runtime.tree`."""
+        return tuple(self._view(name) for name in ["supervisor", *list(self._family.children)])
+
+    def _view(self, name: str) -> ActorView:
+        actor, child = self.post.find(name), self._family.children.get(name)
+        first = None if actor is None else actor.mailbox.first()
+        sent_at = getattr(getattr(first, "message", None), "sent_at", None)
+        busy_since = None if actor is None else actor.busy_since
+        now = self.clock.monotonic()
+        return ActorView(
+            name=name,
+            incarnation=0 if actor is None else actor.incarnation,
+            status="up" if child is None else child.status,
+            mailbox=0 if actor is None else len(actor.mailbox),
+            oldest_seconds=None if sent_at is None else max(0.0, self.clock.now() - sent_at),
+            busy_seconds=None if busy_since is None else max(0.0, now - busy_since),
+            jobs=tuple(actor.current()) if isinstance(actor, HandlerActor) else (),
+            restarts_in_window=0 if child is None else len(child.spec.budget.recent(child.deaths, now)),
+            last_crash=None if child is None else child.last_crash,
+        )
+
+
+def _declare(schedules: tuple[ScheduleRecord, ...], reply: Reply) -> Declare:
+    return Declare(schedules=schedules, reply=reply)

@@ -1,0 +1,65 @@
+"""What a host has declared: handlers and schedules. It belongs to the runtime, and outlives its lives."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+
+from ..handlers.handler import Handler
+from ..messages.schedules import ScheduleRecord
+from ..supervisor import RestartBudget
+
+
+class Registry:
+    """Handlers by job name and schedules by id, as the host's code has declared them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._handlers: dict[str, tuple[Handler, ...]] = {}
+        self._schedules: dict[str, ScheduleRecord] = {}
+        self.budgets: dict[str, RestartBudget] = {}
+
+    def add_handler(self, handler: Handler) -> None:
+        """One more competing consumer of its name."""
+        with self._lock:
+            self._handlers[handler.name] = (*self._handlers.get(handler.name, ()), handler)
+
+    def remove_handler(self, handler_id: str) -> Handler | None:
+        """The handler that is gone; None when there was none."""
+        with self._lock:
+            for name, handlers in self._handlers.items():
+                for handler in handlers:
+                    if handler.id == handler_id:
+                        self._handlers[name] = tuple(one for one in handlers if one is not handler)
+                        return handler
+        return None
+
+    def handlers(self, name: str) -> Sequence[Handler]:
+        """The handlers of a name."""
+        return self._handlers.get(name, ())
+
+    def names(self) -> list[str]:
+        """The names that have, or had, a handler."""
+        return list(self._handlers)
+
+    def add_schedules(self, schedules: Iterable[ScheduleRecord]) -> None:
+        """Declare schedules for as long as the runtime lives."""
+        with self._lock:
+            self._schedules.update((schedule.id, schedule) for schedule in schedules)
+
+    def remove_schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        """The schedule that is gone; None when there was none."""
+        with self._lock:
+            return self._schedules.pop(schedule_id, None)
+
+    def schedules(self) -> list[ScheduleRecord]:
+        """Every declared schedule."""
+        return list(self._schedules.values())
+
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        """One declared schedule."""
+        return self._schedules.get(schedule_id)
+
+    def has_schedule(self, schedule_id: str) -> bool:
+        """Whether a schedule is declared."""
+        return schedule_id in self._schedules

@@ -1,0 +1,66 @@
+"""Many dead jobs put back into the queue: a batch a turn, each job once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from ..messages.jobs import Seconds
+from ..messages.mail import Reply, RequeueDead
+
+if TYPE_CHECKING:
+    from .boot import Life
+
+REVIVED_A_TURN_MAX = 500
+"""Others' mail waits for so long."""
+
+T = TypeVar("T")
+
+
+def revive(life: Life, name: str | None, delay: Seconds) -> int:
+    """Requeue the dead jobs of a name, or all; how many. One that dies again meanwhile is not revived again."""
+    seen: set[str] = set()
+    revived = 0
+    while True:
+        with life.store.dead_at_hand(name, seen) as ids:
+            if not ids:
+                return revived
+            for some in _batches(ids):
+                revived += life.ask(partial(_requeue, some, delay))
+        seen.update(ids)
+
+
+async def revive_async(life: Life, name: str | None, delay: Seconds) -> int:
+    """The same, without blocking the event loop."""
+    seen: set[str] = set()
+    revived = 0
+    while True:
+        async with off_loop(life.store.dead_at_hand(name, seen)) as ids:
+            if not ids:
+                return revived
+            for some in _batches(ids):
+                revived += await life.ask_async(partial(_requeue, some, delay))
+        seen.update(ids)
+
+
+@contextlib.asynccontextmanager
+async def off_loop(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """A context whose beginning may block, and whose end does not."""
+    value = await asyncio.to_thread(manager.__enter__)
+    try:
+        yield value
+    finally:
+        manager.__exit__(None, None, None)
+
+
+def _batches(ids: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for first in range(0, len(ids), REVIVED_A_TURN_MAX):
+        yield tuple(ids[first : first + REVIVED_A_TURN_MAX])
+
+
+def _requeue(ids: tuple[str, ...], delay: Seconds, reply: Reply) -> RequeueDead:
+    return RequeueDead(job_ids=ids, delay=delay, reply=reply)

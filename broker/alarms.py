@@ -1,0 +1,66 @@
+"""What wakes the broker when time has made something due, each kind of thing once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ..environment.clock import Clock, Timer
+from ..messages.jobs import Instant, Seconds
+
+
+class Alarms:
+    """An alarm that is set anew takes the place of the one of its kind.
+
+    Args:
+        wake: given the message of an alarm that goes off, on the clock's thread.
+        is_over: whether nobody is to be polled for any more.
+    """
+
+    def __init__(self, clock: Clock, wake: Callable[[Any], object], is_over: Callable[[], bool]) -> None:
+        self._clock = clock
+        self._wake = wake
+        self._is_over = is_over
+        self._timers: dict[str, Timer] = {}
+        self._instant: Instant | None = None
+        self._polling = 0
+        self._polls = False
+        self._unheard = False
+
+    def after(self, key: str, seconds: Seconds, body: Any) -> None:
+        """Go off in so many seconds."""
+        self._cancel(key)
+        self._timers[key] = self._clock.after(seconds, partial(self._wake, body))
+
+    def at(self, instant: Instant, body: Any) -> None:
+        """Go off at an instant; there is one alarm of this kind."""
+        if self._instant == instant and instant > self._clock.now():
+            return
+        self._cancel("at")
+        self._instant = instant
+        self._timers["at"] = self._clock.at(instant, partial(self._wake, body))
+
+    def poll(self, seconds: Seconds, body: Any, *, wanted: bool) -> None:
+        """Go off again and again, or no longer. Call it when that was heard: it does not go off twice before."""
+        self._unheard = False
+        if wanted == self._polls:
+            return
+        self._polls = wanted
+        self._polling += 1
+        if wanted:
+            self._clock.after(seconds, partial(self._poll, self._polling, seconds, body))
+
+    def _poll(self, polling: int, seconds: Seconds, body: Any) -> None:
+        # Set again here and not in a turn, so that the clock knows of the next one before it waits: an idle second has
+        # two wake-ups, one of the clock and one of the broker.
+        if polling == self._polling and not self._is_over():
+            self._clock.after(seconds, partial(self._poll, polling, seconds, body))
+            if not self._unheard:
+                self._unheard = True
+                self._wake(body)
+
+    def _cancel(self, key: str) -> None:
+        known = self._timers.get(key)
+        if known is not None:
+            known.cancel()

@@ -1,0 +1,55 @@
+"""Who waits for which job to end, on which runtime's threads. Kept outside of the broker, so that it survives one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import TypeVar
+
+from ..environment.replies import answer_all
+from ..messages.jobs import JobRecord
+from ..messages.mail import Reply
+
+R = TypeVar("R", bound=Reply)
+
+
+class Waiters:
+    """Replies by job id."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._replies: dict[str, list[Reply]] = {}
+
+    def add(self, job_id: str, reply: R) -> R:
+        """Answer with the job's record once it has ended."""
+        with self._lock:
+            self._replies.setdefault(job_id, []).append(reply)
+        return reply
+
+    def drop(self, job_id: str, reply: Reply) -> None:
+        """Answer no longer."""
+        with self._lock:
+            replies = self._replies.get(job_id, [])
+            if reply in replies:
+                replies.remove(reply)
+            if not replies:
+                self._replies.pop(job_id, None)
+
+    def awaited(self) -> list[str]:
+        """The ids of the jobs that somebody waits for."""
+        return list(self._replies)
+
+    def wake(self, ended: Iterable[JobRecord]) -> None:
+        """Tell those who wait for these jobs."""
+        if not self._replies:
+            return
+        with self._lock:
+            waiting = [(job, self._replies.pop(job.id, [])) for job in ended]
+        answer_all((reply, job, None) for job, replies in waiting for reply in replies)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell everybody that nothing will come."""
+        with self._lock:
+            waiting = list(self._replies.values())
+            self._replies.clear()
+        answer_all((reply, None, error) for replies in waiting for reply in replies)

@@ -1,0 +1,57 @@
+"""Mail that is kept because the store cannot be written now: what of it is still wanted.
+
+It may be kept for a whole night. Nothing that was accepted is dropped; of what only the last word counts, only that is
+kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..environment.replies import reply_of
+from ..messages.mail import ClockJumped, Drain, Ended, Expect, Housekeep, Look, Mail, Progressed, Tick, Up
+
+HINTS = (ClockJumped, Drain, Housekeep)
+"""Once is enough."""
+
+
+def still_wanted(mails: Sequence[Mail]) -> list[Mail]:
+    """The mail without what nobody waits for any more, and without what later mail says again."""
+    said: set[Any] = set()
+    kept: list[Mail] = []
+    for mail in reversed(mails):
+        if given_up(mail.body) or isinstance(mail.body, Look):
+            continue
+        if isinstance(mail.body, Ended):
+            endings = tuple(one for one in mail.body.endings if one.claim.key not in said)
+            said.update(one.claim.key for one in endings)
+            if endings:
+                kept.append(mail._replace(body=mail.body._replace(endings=endings)))
+            continue
+        subject = _subject(mail.body)
+        if subject is None or subject not in said:
+            kept.append(mail)
+            said.add(subject)
+    return kept[::-1]
+
+
+def given_up(body: object) -> bool:
+    """Whether the sender of a message waits for its answer no longer; the message is then skipped."""
+    reply = reply_of(body)
+    return reply is not None and reply.cancelled()
+
+
+def _subject(body: object) -> Any:
+    """What a message has the last word on; None if each of its kind counts."""
+    match body:
+        case Progressed():
+            return Progressed, body.key
+        case Tick():
+            return Tick, body.schedule_id
+        case Up():
+            return Up, body.name, body.incarnation
+        case Expect():
+            return Expect, body.job_id
+        case _:
+            return type(body) if isinstance(body, HINTS) else None

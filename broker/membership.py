@@ -1,0 +1,90 @@
+"""Who a runtime is on its store: a boot that has a row there, lives by a lock, and hears hints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..environment.clock import Clock
+from ..environment.environment import Environment
+from ..errors import StoreError, StoreUnavailable
+from ..messages.jobs import Instant, Seconds
+from ..stores.ports import BootRecord, Deed, Store
+from .boots import leave
+
+RETRY_SECONDS = 0.01
+"""Between two tries to be registered."""
+
+
+class Standing:
+    """See the module. A runtime that its store does not know any more takes another one."""
+
+    def __init__(self, environment: Environment, store: Store) -> None:
+        self.boot = environment.new_id()[:12]
+        self.presence, self.hints = environment.neighbours(store, self.boot)
+        self._environment = environment
+        self._store = store
+
+    def enter(self, heard: Callable[[], None]) -> None:
+        """Be alive, and call `heard` for every hint.
+
+        Raises:
+            UsageError, StoreUnavailable: see `Presence.enter`.
+        """
+        self.presence.enter(self.boot)
+        self.hints.listen(heard, self._environment.spawn)
+
+    def leave(self) -> None:
+        """Be alive no longer, however much of it had begun."""
+        self.hints.close()
+        self.presence.leave(self.boot)
+
+    def record(self, names: Sequence[str], now: Instant) -> BootRecord:
+        """The row by which the others know this boot."""
+        host, pid = self._environment.whereabouts()
+        return BootRecord(
+            boot=self.boot, pid=pid, host=host, started_at=now, hint=self.hints.address, names=tuple(names), turn=()
+        )
+
+    def register(self, names: Sequence[str], clock: Clock, seconds_max: Seconds) -> list[tuple[str, dict[str, Any]]]:
+        """Be known to the others. What the store has to say besides.
+
+        Raises:
+            StoreUnavailable: it has not been possible for so long.
+            StoreError: waiting would not help, because a person must change something.
+        """
+        give_up_at = clock.monotonic() + seconds_max
+        while True:
+            try:
+                others, news = self._enroll(self.record(names, clock.now()))
+            except StoreUnavailable as error:
+                for ailment in self._store.ailments():
+                    if ailment.status == "red":
+                        reason = f"expected {self._store.address} to be usable, got: {ailment.reason}"
+                        raise StoreError(reason) from error
+                if clock.monotonic() > give_up_at:
+                    raise
+                self._environment.event().wait(RETRY_SECONDS)
+            else:
+                # The others must learn that they are no longer alone on the file.
+                self._hint(others)
+                return news
+
+    def _enroll(self, record: BootRecord) -> tuple[Sequence[BootRecord], list[tuple[str, dict[str, Any]]]]:
+        with self._store.turn(self.boot, record.started_at) as turn:
+            others = turn.boots()
+            turn.register(record)
+        return others, turn.news
+
+    def unregister(self, told: tuple[Deed, ...], now: Instant) -> None:
+        """Let the others forget this boot.
+
+        Args:
+            told: what was told of its last turn.
+        """
+        with self._store.turn(self.boot, now) as turn:
+            others = leave(turn, self.boot, told)
+        self._hint(others)
+
+    def _hint(self, others: Sequence[BootRecord]) -> None:
+        self.hints.send([other.hint for other in others if other.hint is not None and other.boot != self.boot])

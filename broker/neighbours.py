@@ -1,0 +1,141 @@
+"""The other processes on a store: what they have done is looked at, and what was done here is hinted to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..errors import StoreError, StoreUnavailable, UsageError
+from ..messages.jobs import JobState
+from ..messages.mail import Look, Revoke, Wake
+from ..stores.ports import Store
+from .alarms import Alarms
+from .step import Desk, Out
+
+POLL_SECONDS = 1.0
+"""How often the others are looked for and a lost hint is made up for, also by one who believes to be alone: of whoever
+comes it may hear in no other way."""
+
+CHANGES_SECONDS = 0.02
+"""Between two looks at who has come, and at what others have done to schedules and to our claims. Those who wait for a
+job's end are told at once; under load each turn of each neighbour brings a hint, and nothing else is that urgent."""
+
+AGAIN_SECONDS = 0.1
+"""After a look that failed."""
+
+
+class Neighbours:
+    """What a broker knows of them between turns. It is called on the broker's thread.
+
+    Args:
+        tell: sends a message to an actor of this boot.
+        say: logs an event.
+        wake_the_ended: tells those who wait for jobs that have ended.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        store: Store,
+        alarms: Alarms,
+        *,
+        tell: Callable[[str, Any], object],
+        say: Callable[..., None],
+        wake_the_ended: Callable[[], None],
+    ) -> None:
+        self._desk = desk
+        self._store = store
+        self._alarms = alarms
+        self._tell = tell
+        self._say = say
+        self._unseen = False
+        self._wake_the_ended = wake_the_ended
+        self._schedules_seen = 0
+        self._abroad = False
+        self._polled = False
+        self._changed = False
+        self._changes_due = 0.0
+
+    def heed(self, looks: Iterable[Look]) -> None:
+        """Remember that hints and polls have come, until they are looked into."""
+        for look in looks:
+            self._abroad = self._abroad or look.foreign
+            self._polled = self._polled or look.poll
+
+    def look(self) -> bool:
+        """If told to, see what other processes have done. True when one has come or died, which takes a turn."""
+        try:
+            if self._abroad:
+                self._read_abroad()
+            self._abroad = self._polled = False
+        except (StoreUnavailable, StoreError):
+            # Looked for again with the next mail; the turn meets the same trouble, and knows what to do about it. If it
+            # does not, there may be no mail before the next poll.
+            self._alarms.after("changes", AGAIN_SECONDS, Look(foreign=True))
+            return True
+        return self._desk.roll_call
+
+    def poll(self) -> None:
+        """Be woken to look for them again and again, where there may be any."""
+        wanted = not self._desk.presence.is_sole
+        self._alarms.poll(POLL_SECONDS, Look(foreign=True, poll=True), wanted=wanted)
+
+    def hint(self, out: Out) -> None:
+        """Let them look, if a turn has changed anything that may concern them."""
+        if self._desk.others and (out.hint or _concerns_others(out)):
+            self._desk.standing.hints.send([boot.hint for boot in self._desk.others if boot.hint is not None])
+
+    def _read_abroad(self) -> None:
+        """Who died, what ended, and what else has changed."""
+        if self._polled:
+            self._keep_up()
+            if not all(self._desk.presence.is_alive(other.boot) for other in self._desk.others):
+                self._desk.roll_call = True
+        known = self._changed
+        self._changed = self._store.changed() or known
+        if not self._changed:
+            return
+        self._wake_the_ended()
+        wait = self._changes_due - self._desk.age()
+        if wait <= 0.0:
+            self._read_changes()
+            self._changed = False
+            self._changes_due = self._desk.age() + CHANGES_SECONDS
+        elif not known:
+            self._alarms.after("changes", wait, Look(foreign=True))
+
+    def _keep_up(self) -> None:
+        """Somebody may have cleaned away what the others know this boot by."""
+        try:
+            self._desk.presence.keep(self._desk.boot)
+            self._unseen = False
+        except (StoreUnavailable, UsageError) as error:
+            if not self._unseen:
+                self._unseen = True
+                self._say("presence.lost", reason=str(error))
+        self._desk.standing.hints.keep()
+
+    def _read_changes(self) -> None:
+        """Who came or went, which claims of ours count no longer, whether the scheduler has to look."""
+        others = self._desk.others
+        present = {boot.boot: boot for boot in self._store.boots() if boot.boot != self._desk.boot}
+        if present.keys() != {other.boot for other in others} or not self._store.stands(self._desk.boot):
+            self._desk.roll_call = True
+        # Their names may have changed, which decides whether a job is parked.
+        self._desk.others = [present.get(other.boot, other) for other in others]
+        change_no = self._store.change_no()
+        if change_no != self._schedules_seen:
+            self._tell("scheduler", Wake(reload=True))
+            self._schedules_seen = change_no
+        for name, room in self._desk.rooms.items():
+            for key, held in room.held.items():
+                job = self._store.known(held.id)
+                if job is None:
+                    self._tell(f"handler:{name}", Revoke(key=key, reason="it has ended elsewhere"))
+                elif (job.key, job.state) != (key, JobState.RUNNING.value):
+                    self._tell(f"handler:{name}", Revoke(key=key, reason=job.reason or f"it is {job.state}"))
+
+
+def _concerns_others(out: Out) -> bool:
+    claimed = {step.job.id for step in out.transitions if step.event == "job.claimed"}
+    return any(step.event != "job.claimed" and step.job.id not in claimed for step in out.transitions)

@@ -1,0 +1,172 @@
+"""Schedules and their slots. A slot and its job are stored in one transaction, and each slot once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ..cron.catch_up import jitter_of, rule_of
+from ..cron.interval import ONCE, parse_at
+from ..errors import UnknownSchedule
+from ..messages.clock_steps import STEP_SECONDS_MIN
+from ..messages.jobs import Instant, JobState, NewJob
+from ..messages.mail import Declare, Forget, PauseSchedule, Retire, SchedulesChanged, Tick
+from ..messages.schedules import ScheduleRecord, SlotEntry
+from ..messages.slots import Fire, SlotRange
+from .step import Step
+
+
+def declare(step: Step, body: Declare) -> None:
+    """Store what schedules are. One that is new or has changed counts from now."""
+    declared = step.turn.declare(body.schedules)
+    for stored, news in declared:
+        if news is None:
+            continue
+        step.say(
+            f"schedule.{news}", schedule=stored.id, job_name=stored.name, when=stored.when,
+            timezone=stored.timezone, dst_gap=stored.dst_gap, dst_fold=stored.dst_fold, durable=bool(stored.durable),
+        )  # fmt: skip
+        step.out.hint = True
+        _skip_if_passed(step, stored)
+    step.tell("scheduler", SchedulesChanged(records=tuple(stored for stored, _ in declared)))
+
+
+def forget(step: Step, body: Forget) -> None:
+    """Remove a durable schedule, on every runtime of the store."""
+    record = _known(step, body.schedule_id)
+    step.turn.forget_schedule(body.schedule_id)
+    step.say("schedule.removed", schedule=record.id, job_name=record.name)
+    step.tell("scheduler", SchedulesChanged(gone=(record.id,)))
+    step.out.hint = True
+
+
+def retire(step: Step, body: Retire) -> None:
+    """This runtime declares a schedule no longer. Others may: their next look at it says so."""
+    step.turn.retire_schedule(body.schedule_id)
+    step.say("schedule.removed", schedule=body.schedule_id, job_name=body.job_name)
+    step.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
+
+
+def pause(step: Step, body: PauseSchedule) -> None:
+    """Let the slots of a schedule pass, or no longer. It is looked up at each slot, so no scheduler needs to know."""
+    _known(step, body.schedule_id)
+    record = step.turn.pause_schedule(body.schedule_id, paused=body.paused)
+    assert record is not None
+    step.say("schedule.paused" if body.paused else "schedule.resumed", schedule=record.id, job_name=record.name)
+    step.out.hint = True
+
+
+def tick(step: Step, body: Tick) -> None:
+    """Account for due slots, if the schedule is still what the scheduler took it for."""
+    if not step.turn.leads:
+        # Another runtime does it. The scheduler is asked again if this one is to.
+        return
+    known = step.turn.schedule(body.schedule_id)
+    if known is None:
+        step.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
+        return
+    if known.change_no != body.change_no:
+        # Another runtime was first, or the schedule is another one now: the scheduler thinks again.
+        if body.accounting.fires:
+            step.say("slot.taken", schedule=known.id, slot=body.accounting.fires[0].slot, job_name=known.name)
+        step.tell("scheduler", SchedulesChanged(records=(known,)))
+        return
+    if body.accounting.accounted_to > step.turn.now + STEP_SECONDS_MIN:
+        # Thought in a future that the clock has come back from since. A change makes the scheduler think again.
+        change_no = step.turn.account(known.id, known.accounted_to, None)
+        step.out.ticked.append((known.id, known.accounted_to, change_no))
+        return
+    for gone in body.accounting.skipped:
+        _skip(step, known, gone, by=None)
+    fired = [fire.slot for fire in body.accounting.fires if _fire(step, known, fire)]
+    accounted_to = body.accounting.accounted_to
+    change_no = step.turn.account(known.id, accounted_to, max(fired, default=None))
+    step.out.ticked.append((known.id, accounted_to, change_no))
+
+
+def _fire(step: Step, schedule: ScheduleRecord, fire: Fire) -> bool:
+    """Store a slot with its job, or as skipped. True when it fired."""
+    held_back = _hold_back(step, schedule)
+    if held_back is not None:
+        reason, by = held_back
+        _skip(step, schedule, SlotRange(first=fire.slot, last=fire.slot, count=1, reason=reason), by=by)
+        return False
+    job = _job_of(schedule, fire.slot, step.turn.now)
+    entry = SlotEntry(
+        schedule_id=schedule.id, slot=fire.slot, last=fire.slot, count=1, outcome=fire.outcome, reason=fire.reason,
+        job_id=job.id,
+    )  # fmt: skip
+    fields: dict[str, Any] = {"schedule": schedule.id, "slot": fire.slot, "job_name": schedule.name}
+    step.collect()
+    if step.turn.fire(entry, job) is None:
+        step.say("slot.taken", **fields, job_id=job.id)
+        return False
+    event = "slot.caught_up" if fire.outcome == "caught_up" else "slot.fired"
+    late = round(step.turn.now - fire.slot, 3)
+    step.say(event, corr=job.id, **fields, job_id=job.id, outcome=fire.outcome, reason=fire.reason, late=late)
+    return True
+
+
+def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
+    # The id follows from the slot, so that the same slot can never make two jobs.
+    job_id = f"{schedule.id}-{slot:.6f}".rstrip("0").rstrip(".")
+    run_at = slot + jitter_of(schedule.id, slot, schedule.jitter)
+    return NewJob(
+        id=job_id,
+        name=schedule.name,
+        data=schedule.data,
+        priority=0,
+        run_at=run_at,
+        queued_at=now,
+        corr=job_id,
+        schedule=schedule.id,
+        slot=slot,
+        solo=int(schedule.overlap == "queue_one"),
+        # Once it has fired: a slot in a future that the clock comes back from must not hold up those that come before.
+        due_in=max(0.0, run_at - now),
+    )
+
+
+def _hold_back(step: Step, schedule: ScheduleRecord) -> tuple[str, str | None] | None:
+    """Why a slot may not fire now, and which job is in its way."""
+    if schedule.paused:
+        return "paused", None
+    if schedule.overlap == "allow":
+        return None
+    unfinished = step.turn.unfinished_of(schedule.id)
+    waiting = [job_id for job_id, state in unfinished if state == JobState.QUEUED]
+    if schedule.overlap == "skip" and unfinished:
+        return "overlap=skip: an earlier job is unfinished", unfinished[0][0]
+    if schedule.overlap == "queue_one" and waiting:
+        return "overlap=queue_one: an earlier job still waits", waiting[0]
+    return None
+
+
+def _skip_if_passed(step: Step, schedule: ScheduleRecord) -> None:
+    """A date-time that had passed when it was added will never be due: say so now, because nothing else ever will."""
+    if not schedule.when.startswith(ONCE):
+        return
+    instant = parse_at(schedule.when).instant
+    if instant <= step.turn.now:
+        gone = SlotRange(first=instant, last=instant, count=1, reason="it had passed when it was added")
+        _skip(step, schedule, gone, by=None)
+
+
+def _skip(step: Step, schedule: ScheduleRecord, gone: SlotRange, *, by: str | None) -> None:
+    while not step.turn.skip(schedule.id, gone):
+        # Its first slot fired in a future that the clock came back from. The others have not, and are to be said.
+        following = rule_of(schedule).after(gone.first)
+        if following is None or following.slot > gone.last:
+            return
+        gone = replace(gone, first=following.slot, count=gone.count - 1)
+    step.say(
+        "slot.skipped", schedule=schedule.id, slot=gone.first, last=gone.last, count=gone.count,
+        job_name=schedule.name, reason=gone.reason, by=by,
+    )  # fmt: skip
+
+
+def _known(step: Step, schedule_id: str) -> ScheduleRecord:
+    record = step.turn.schedule(schedule_id)
+    if record is None:
+        raise UnknownSchedule(f"expected the id of an active schedule, got: {schedule_id!r}")
+    return record

@@ -1,0 +1,179 @@
+"""The schedules that need no calendar: every so often, and once."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ..errors import UsageError, shown
+from ..messages.slots import Due
+
+INTERVAL_SECONDS_MIN = 1
+INTERVAL_DAYS_MAX = 36_500
+
+# The last instant that a schedule can be due at: the calendar of Python ends with the year 9999.
+INSTANT_MAX = 253_370_764_800  # 9999-01-01T00:00:00Z
+INSTANT_MIN = -62_104_060_800  # 0002-01-01T00:00:00Z
+
+ONCE = "@at"
+"""How the text of a single date-time begins."""
+
+_SECOND_US = 1_000_000
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
+_EVERY = re.compile(r"@every\s+(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)(?:\.(\d{1,6}))?s)?", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Due at every multiple of an interval since the Unix epoch, so that all processes agree on the slots.
+
+    Attributes:
+        text: the interval, written as `"@every 1h30m"`.
+        interval_us: its length in microseconds.
+    """
+
+    text: str
+    interval_us: int
+
+    def after(self, instant: float) -> Due | None:
+        """The first slot after this instant, or None past the end of the calendar."""
+        return next(self.between(instant, INSTANT_MAX), None)
+
+    def between(self, start: float, end: float) -> Iterator[Due]:
+        """The slots after `start` up to and including `end`, in order."""
+        for number in range(self._number(start) + 1, self._number(end) + 1):
+            yield Due(slot=self._slot(number))
+
+    def count(self, start: float, end: float) -> int:
+        """How many slots there are after `start` up to and including `end`."""
+        return max(self._number(end) - self._number(start), 0)
+
+    def latest(self, end: float, n: int, start: float) -> list[Due]:
+        """The last `n` slots after `start` up to and including `end`, in order."""
+        last = self._number(end)
+        return [Due(slot=self._slot(k)) for k in range(max(self._number(start), last - max(n, 0)) + 1, last + 1)]
+
+    def _slot(self, number: int) -> float:
+        return number * self.interval_us / _SECOND_US
+
+    def _number(self, instant: float) -> int:
+        """The number of the last slot at or before this instant."""
+        bounded = min(max(instant, INSTANT_MIN), INSTANT_MAX)
+        number = math.floor(bounded * _SECOND_US) // self.interval_us
+        # The product is rounded, so the instant of a slot may seem to lie beside it: the slots themselves decide.
+        while self._slot(number) > bounded:
+            number -= 1
+        while self._slot(number + 1) <= bounded:
+            number += 1
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """Due at one instant.
+
+    Attributes:
+        text: the instant, written as `"@at 2026-05-01T07:00:00Z"`.
+        instant: the same, in seconds since the Unix epoch.
+    """
+
+    text: str
+    instant: float
+
+    def after(self, instant: float) -> Due | None:
+        """The slot, if it is after this instant."""
+        return Due(slot=self.instant) if self.instant > instant else None
+
+    def between(self, start: float, end: float) -> Iterator[Due]:
+        """The slot, if it is after `start` and not after `end`."""
+        if start < self.instant <= end:
+            yield Due(slot=self.instant)
+
+    def count(self, start: float, end: float) -> int:
+        """1 if the slot is after `start` and not after `end`, otherwise 0."""
+        return int(start < self.instant <= end)
+
+    def latest(self, end: float, n: int, start: float) -> list[Due]:
+        """The slot, if it is after `start` and not after `end`, and `n` is at least 1."""
+        return list(self.between(start, end)) if n > 0 else []
+
+
+def interval_of(length: timedelta) -> Interval:
+    """The schedule that is due every `length`.
+
+    Raises:
+        UsageError: it is shorter than a second, or longer than a hundred years.
+    """
+    if not timedelta(seconds=INTERVAL_SECONDS_MIN) <= length <= timedelta(days=INTERVAL_DAYS_MAX):
+        raise UsageError(
+            f"expected an interval of {INTERVAL_SECONDS_MIN} second to {INTERVAL_DAYS_MAX} days, got: {length!s}"
+        )
+    rest, microseconds = divmod(length // timedelta(microseconds=1), _SECOND_US)
+    parts = []
+    for unit, seconds in _UNITS:
+        amount, rest = divmod(rest, seconds)
+        parts.append(f"{amount}{unit}" if amount else "")
+    fraction = f".{microseconds:06}".rstrip("0") if microseconds else ""
+    parts.append(f"{rest}{fraction}s" if rest or fraction else "")
+    return Interval("@every " + "".join(parts), length // timedelta(microseconds=1))
+
+
+def parse_every(text: str) -> Interval:
+    """The interval that a text such as `"@every 1h30m"` means.
+
+    Raises:
+        UsageError: it is written in another way, or is too short or too long.
+    """
+    found = _EVERY.fullmatch(text)
+    if found is None or not any(found.groups()):
+        raise UsageError(
+            f'expected an interval such as "@every 30s", "@every 1h30m" or "@every 1d" (units d, h, m, s, in this '
+            f"order, each once), got: {text!r}"
+        )
+    days, hours, minutes, seconds, fraction = found.groups()
+    try:
+        length = timedelta(
+            days=int(days or 0),
+            hours=int(hours or 0),
+            minutes=int(minutes or 0),
+            seconds=int(seconds or 0),
+            microseconds=int((fraction or "").ljust(6, "0")),
+        )
+    except OverflowError:
+        raise UsageError(f"expected an interval of at most {INTERVAL_DAYS_MAX} days, got: {text!r}") from None
+    return interval_of(length)
+
+
+def once_at(moment: datetime) -> Once:
+    """The schedule that is due at this moment only.
+
+    Raises:
+        UsageError: it does not say how far its clock is from UTC, or lies outside the calendar.
+    """
+    if moment.utcoffset() is None:
+        raise UsageError(
+            f"expected a date-time that knows its time zone, got a naive one: {shown(moment)}; "
+            'add one, as in datetime(2026, 5, 1, 9, tzinfo=ZoneInfo("Europe/Berlin"))'
+        )
+    instant = moment.timestamp()
+    if not INSTANT_MIN <= instant <= INSTANT_MAX:
+        raise UsageError(f"expected a date-time between the years 2 and 9998, got: {shown(moment)}")
+    return Once(f"{ONCE} {moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z", instant)
+
+
+def parse_at(text: str) -> Once:
+    """The date-time that a text such as `"@at 2026-05-01T07:00:00Z"` means.
+
+    Raises:
+        UsageError: it is no date-time in ISO 8601, or has no offset from UTC.
+    """
+    moment = text[len(ONCE) :].strip().upper()
+    try:
+        return once_at(datetime.fromisoformat(moment))
+    except UsageError:
+        raise
+    except ValueError:
+        raise UsageError(f'expected a date-time such as "@at 2026-05-01T07:00:00Z", got: {text!r}') from None

@@ -1,0 +1,184 @@
+"""How an answer reaches a waiting thread or task, and what it is told when nobody can answer any more.
+
+A `concurrent.futures.Future` would do for both. It wakes a thread twice, once for the answer and once for the lock that
+guards it, and an event loop once for each task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from concurrent.futures import InvalidStateError
+from typing import Any, Protocol
+
+from ..errors import LamplighterError
+from ..messages.jobs import Seconds
+from ..messages.mail import Reply
+
+
+def reply_of(body: object) -> Reply | None:
+    """Where a message's sender waits for an answer, if it does."""
+    reply: Reply | None = getattr(body, "reply", None)
+    return reply
+
+
+class BrokerLost(LamplighterError):
+    """The broker died before it answered; the edge asks the next incarnation.
+
+    Attributes:
+        read: whether it had taken the question out of its mailbox, and so may have died of it.
+    """
+
+    def __init__(self, message: str, *, read: bool) -> None:
+        super().__init__(message)
+        self.read = read
+
+
+class Gate(Protocol):
+    """A lock that one thread may acquire and another release."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Wait until it is free, so many seconds at most. Whether it was."""
+
+    def release(self) -> None:
+        """Let one who waits go on."""
+
+
+class ThreadReply:
+    """Where a thread waits for one answer."""
+
+    __slots__ = ("_error", "_gate", "_is_over", "_value")
+
+    def __init__(self, gate: Gate) -> None:
+        gate.acquire()
+        self._gate = gate
+        self._is_over = False
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def wait(self, seconds: Seconds | None) -> Any:
+        """The answer. One that is a refusal is raised.
+
+        Raises:
+            TimeoutError: none has come within so many seconds, and none is waited for any more.
+        """
+        if not self._gate.acquire(timeout=-1 if seconds is None else max(0.0, seconds)):
+            self._is_over = True
+            raise TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def cancelled(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._is_over
+
+    def set_result(self, result: Any, /) -> None:
+        """Answer. Only the first answer counts."""
+        self._answer(result, None)
+
+    def set_exception(self, exception: BaseException | None, /) -> None:
+        """Refuse."""
+        self._answer(None, exception)
+
+    def _answer(self, value: Any, error: BaseException | None) -> None:
+        if not self._is_over:
+            self._is_over, self._value, self._error = True, value, error
+            self._gate.release()
+
+
+class LoopReply:
+    """Where a task of the running event loop waits for one answer."""
+
+    __slots__ = ("_error", "_future", "_is_kept", "_value", "loop")
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] = self.loop.create_future()
+        self._is_kept = False
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    async def wait(self, seconds: Seconds | None) -> Any:
+        """The answer. One that is a refusal is raised.
+
+        Raises:
+            TimeoutError: none has come within so many seconds, and none is waited for any more.
+        """
+        timer = None if seconds is None else self.loop.call_later(seconds, self._give_up)
+        try:
+            await self._future
+        finally:
+            if timer is not None:
+                timer.cancel()
+        # Not the future's own: asyncio complains of an error that nobody takes from one.
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def _give_up(self) -> None:
+        if not self._future.done():
+            self._future.set_exception(TimeoutError())
+
+    def cancelled(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._future.done()
+
+    def set_result(self, result: Any, /) -> None:
+        """Answer. Only the first answer counts."""
+        self.keep(result, None)
+        _deliver(self.loop, [self])
+
+    def set_exception(self, exception: BaseException | None, /) -> None:
+        """Refuse."""
+        self.keep(None, exception)
+        _deliver(self.loop, [self])
+
+    def keep(self, value: Any, error: BaseException | None) -> None:
+        """Have the answer, if it is the first, and have `_deliver` tell the task. Any thread calls it."""
+        if not self._is_kept:
+            self._is_kept, self._value, self._error = True, value, error
+
+    def give(self) -> None:
+        """Let the task have the answer. The loop calls it."""
+        if not self._future.done():
+            self._future.set_result(None)
+
+
+def answer(reply: Reply, value: Any, error: BaseException | None) -> None:
+    """Answer, unless the caller has given up in this very moment."""
+    try:
+        if error is not None:
+            reply.set_exception(error)
+        else:
+            reply.set_result(value)
+    except InvalidStateError:
+        # The caller was told that the outcome is unknown, and has the id with which to ask again.
+        return
+
+
+def answer_all(replies: Iterable[tuple[Reply, Any, BaseException | None]]) -> None:
+    """Answer each; the tasks of one event loop together, because it is the call that costs."""
+    loops: dict[asyncio.AbstractEventLoop, list[LoopReply]] = {}
+    for reply, value, error in replies:
+        if isinstance(reply, LoopReply):
+            reply.keep(value, error)
+            loops.setdefault(reply.loop, []).append(reply)
+        else:
+            answer(reply, value, error)
+    for loop, answered in loops.items():
+        _deliver(loop, answered)
+
+
+def _deliver(loop: asyncio.AbstractEventLoop, replies: list[LoopReply]) -> None:
+    try:
+        loop.call_soon_threadsafe(_give, replies)
+    except RuntimeError:
+        # Who waited there has gone with the loop.
+        if not loop.is_closed():
+            raise
+
+
+def _give(replies: list[LoopReply]) -> None:
+    for reply in replies:
+        reply.give()

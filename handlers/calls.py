@@ -1,0 +1,173 @@
+"""Calling a host's function, and making an outcome of whatever comes out of it.
+
+Nothing escapes: SystemExit, KeyboardInterrupt, MemoryError, RecursionError end the job, not the thread they came from.
+Nor does an error that cannot even be looked at.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import traceback as tracebacks
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from ..errors import DISCARDED, Discard, Snooze, UsageError, check_snooze
+from ..log.emitter import enter_job
+from ..log.json_line import safe_str
+from ..messages.outcomes import Outcome, OutcomeKind
+from ..rules.codec import encode
+from .forked import end_fork
+from .lane import Lane
+
+UNENDED = Outcome(kind=OutcomeKind.FAILED, error="it did not end")
+"""Of a lane that was given up before anything else could be said."""
+
+UNBEGUN = Outcome(kind=OutcomeKind.INTERRUPTED, reason="not started")
+"""Of a lane that was given up, or taken back, before its function was called."""
+
+INDESCRIBABLE = Outcome(kind=OutcomeKind.FAILED, error="it raised an error that cannot be described")
+"""Of an error whose class lies about itself, whose attributes raise, or for which there is no memory."""
+
+LINE_CHARACTERS_MAX = 1000
+"""Of a reason, and of the one line that says what an error is."""
+
+
+class Rules(NamedTuple):
+    """What a call needs to know of its handler and of the limits."""
+
+    auto_done: bool
+    result_bytes_max: int
+    error_characters_max: int
+
+    @classmethod
+    def of(cls, lane: Lane) -> Rules:
+        """Those of a lane."""
+        limits = lane.context.limits
+        return cls(lane.handler.auto_done, limits.result_bytes_max, limits.error_characters_max)
+
+
+class Call:
+    """One call of a host's function: `with Call(rules) as call: call.returned(fn(job))`, and then `call.outcome`.
+
+    The block raises nothing. A forked child never leaves it: whatever becomes of the job is for its parent to say.
+
+    Args:
+        pid: which process this is.
+        leave: ends a process at once.
+    """
+
+    __slots__ = ("_leave", "_parent", "_pid", "_rules", "outcome")
+
+    def __init__(
+        self, rules: Rules, *, pid: Callable[[], int] = os.getpid, leave: Callable[[int], None] = os._exit
+    ) -> None:
+        self._rules = rules
+        self._pid = pid
+        self._leave = leave
+        self._parent = pid()
+        self.outcome = UNENDED
+
+    @classmethod
+    def of(cls, lane: Lane) -> Call:
+        """A lane's."""
+        environment = lane.context.environment
+        return cls(Rules.of(lane), pid=environment.pid, leave=environment.leave)
+
+    def returned(self, result: Any) -> None:
+        """The function has returned this."""
+        self._end_if_forked(None)
+        self.outcome = success(result, self._rules)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is not None:
+            self._end_if_forked(error)
+            self.outcome = raised(error, self._rules.error_characters_max)
+        return True
+
+    def _end_if_forked(self, error: BaseException | None) -> None:
+        if self._pid() != self._parent:
+            end_fork(error, self._leave)
+
+
+def call(lane: Lane) -> Outcome:
+    """Call a lane's plain function on this thread. No context variable that it sets is seen by the next job's."""
+    return contextvars.copy_context().run(_call, lane) if lane.begin() else UNBEGUN
+
+
+def _call(lane: Lane) -> Outcome:
+    failpoints = lane.context.environment.failpoints
+    with Call.of(lane) as run:
+        enter_job(lane.claim.job.corr, **lane.fields())
+        failpoints.at("lane.call", lane)
+        result = lane.handler.fn(lane.job())
+        failpoints.at("lane.returned", lane)
+        run.returned(result)
+    return run.outcome
+
+
+def raised(error: BaseException, characters_max: int) -> Outcome:
+    """What an error means that came out of a job's call, whatever it is."""
+    try:
+        if isinstance(error, Discard):
+            return _discarded(error)
+        if isinstance(error, Snooze):
+            return _snoozed(error, characters_max)
+        return failure(error, characters_max)
+    except BaseException:
+        return INDESCRIBABLE
+
+
+def _discarded(error: Discard) -> Outcome:
+    # One that extends Discard need not have called its __init__, and a reason may be anything.
+    reason = getattr(error, "reason", None)
+    text = text_of(reason if reason is not None else safe_str(error) or DISCARDED, LINE_CHARACTERS_MAX)
+    return Outcome(kind=OutcomeKind.DISCARDED, reason=text, error=f"Discard: {text}")
+
+
+def _snoozed(error: Snooze, characters_max: int) -> Outcome:
+    try:
+        return Outcome(kind=OutcomeKind.SNOOZED, seconds=check_snooze(getattr(error, "seconds", None)))
+    except UsageError as wrong:
+        # Of a class of the host's that does not call Snooze.__init__, say. It is a bug there, and fails like one.
+        said = failure(error, characters_max)
+        return said._replace(error=text_of(f"{type(error).__name__}: {wrong}", LINE_CHARACTERS_MAX))
+
+
+def success(result: Any, rules: Rules) -> Outcome:
+    """What a returned value means. One that JSON cannot carry kills the job: trying again would not help."""
+    if not rules.auto_done:
+        return Outcome(kind=OutcomeKind.DEFERRED)
+    try:
+        text = encode(result, what="result", bytes_max=rules.result_bytes_max)
+    except UsageError as error:
+        reason = text_of(error, LINE_CHARACTERS_MAX)
+        return Outcome(kind=OutcomeKind.DISCARDED, reason=reason, error=f"UsageError: {reason}")
+    return Outcome(OutcomeKind.SUCCEEDED, text)
+
+
+def failure(error: BaseException, characters_max: int) -> Outcome:
+    """A raised error as text, at once: an error object would keep every frame of the handler alive."""
+    try:
+        line = "".join(tracebacks.format_exception_only(error)).strip()
+        whole = "".join(tracebacks.format_exception(error))
+    except BaseException:
+        # An error whose own attributes raise, or no memory left to format it in.
+        line = whole = type(error).__name__
+    return Outcome(
+        kind=OutcomeKind.FAILED,
+        error=text_of(line, LINE_CHARACTERS_MAX),
+        traceback=text_of(whole[-characters_max:], characters_max),
+    )
+
+
+def text_of(value: object, characters_max: int) -> str:
+    """A value as text that every store and every log can carry: a lone surrogate (of a file's name, say) is escaped."""
+    text = str.encode(safe_str(value)[:characters_max], errors="backslashreplace").decode()
+    return text[:characters_max]

@@ -1,0 +1,210 @@
+"""The child's side of a process lane.
+
+The main thread runs jobs; another listens, so that a signal is seen while a job runs, and ends the process at once when
+the parent is gone. It is gone too when its end of the socket is reset, or lives on in what the parent has forked: Linux
+then kills the child, elsewhere the child looks now and then.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import ctypes
+import importlib
+import json
+import os
+import queue
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from ..errors import LamplighterError, NotStarted, UsageError
+from ..job import Job
+from ..log.emitter import enter_job
+from ..messages.jobs import JobRecord
+from ..rules.codec import encode
+from .calls import Call, Rules
+from .payload import fit, payload_type
+
+PR_SET_PDEATHSIG = 1
+"""Linux: with which signal a process dies when the thread that started it has ended."""
+
+LOOK_SECONDS = 1.0
+"""Between two looks for the parent, where the system does not end its children."""
+
+Say = Callable[[dict[str, Any]], None]
+
+
+class Parent:
+    """The socket to the parent."""
+
+    def __init__(self, fd: int, pid: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._pid = pid
+        self._own_pid = os.getpid()
+        self._dies_with_parent = die_with_parent()
+        self._lock = threading.Lock()
+        self._claim: list[int] = []
+        self.runs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.replies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.signalled = threading.Event()
+        os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        # Another thread may have held it at the moment of the fork.
+        self._lock = threading.Lock()
+
+    def say(self, claim: list[int], message: dict[str, Any]) -> None:
+        """Tell something of a claim. What a job has forked may still speak when it has ended."""
+        line = json.dumps({**message, "claim": claim, "pid": os.getpid()}).encode() + b"\n"
+        with self._lock:
+            self._socket.sendall(line)
+
+    def ask(self, claim: list[int], message: dict[str, Any]) -> dict[str, Any]:
+        """Tell something, and wait for what the parent says to it.
+
+        Raises:
+            NotStarted: this is a forked child, which no answer would reach.
+        """
+        if os.getpid() != self._own_pid:
+            raise NotStarted(
+                f"expected this in the process that runs the job, {self._own_pid}, not in one it has forked"
+            )
+        self.say(claim, message)
+        return self.replies.get()
+
+    def listen(self) -> None:
+        """Sort what comes in, until the parent has ended; this process ends with it, whatever it does."""
+        try:
+            rest = b""
+            while os.getppid() == self._pid:
+                if not self._dies_with_parent and not select.select([self._socket], [], [], LOOK_SECONDS)[0]:
+                    continue
+                got = self._socket.recv(65536)
+                if not got:
+                    break
+                *lines, rest = (rest + got).split(b"\n")
+                for line in lines:
+                    self._sort(json.loads(line))
+        finally:
+            os._exit(0)
+
+    def _sort(self, message: dict[str, Any]) -> None:
+        if "run" in message:
+            self.signalled.clear()
+            self._claim = message["claim"]
+            self.runs.put(message)
+        elif "signal" in message:
+            if message["claim"] == self._claim:
+                self.signalled.set()
+        else:
+            self.replies.put(message)
+
+
+def die_with_parent() -> bool:
+    """Have the system end this process when the thread that started it has ended. Whether it will."""
+    try:
+        return bool(ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL) == 0)
+    except (OSError, AttributeError):
+        return False
+
+
+class Borrowed:
+    """What the Job in a child borrows: all of it lies with the parent."""
+
+    def __init__(self, parent: Parent, claim: list[int], deadline: float | None) -> None:
+        self._parent = parent
+        self._claim = claim
+        self._deadline = deadline
+        self.log = RemoteLog(partial(parent.say, claim))
+
+    @property
+    def cancelled(self) -> bool:
+        return self._parent.signalled.is_set()
+
+    @property
+    def deadline(self) -> datetime | None:
+        return None if self._deadline is None else datetime.fromtimestamp(self._deadline, UTC)
+
+    def sleep(self, seconds: float) -> bool:
+        return not self._parent.signalled.wait(seconds)
+
+    def report(self, progress: str) -> None:
+        self._parent.say(self._claim, {"progress": progress})
+
+    def queue(self, name: str, data: Any, options: dict[str, Any]) -> Job[Any]:
+        # What JSON would change, such as keys that are numbers, is refused here: the parent does not see it any more.
+        encode(data, what="data", bytes_max=sys.maxsize)
+        asked = [name, data, {key: _plain(value) for key, value in options.items()}]
+        reply = self._parent.ask(self._claim, {"queue": asked})
+        if "refused" in reply:
+            raise (UsageError if reply["usage"] else LamplighterError)(reply["refused"])
+        return Job(JobRecord(*reply["queued"]), deduplicated=reply["deduplicated"])
+
+
+class RemoteLog:
+    """A logger whose lines are written by the parent, with the job's fields."""
+
+    def __init__(self, say: Say, bound: dict[str, Any] | None = None) -> None:
+        self._say = say
+        self._bound = bound or {}
+
+    def bind(self, **fields: Any) -> RemoteLog:
+        """The same logger with more fields."""
+        return RemoteLog(self._say, {**self._bound, **fields})
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        if level not in ("debug", "info", "warning", "error", "critical"):
+            raise AttributeError(f"a process lane's log has debug, info, warning, error and critical, not {level}")
+
+        def write(event: str, **fields: Any) -> None:
+            said = {name: _plain(value) for name, value in {**self._bound, **fields}.items()}
+            self._say({"log": [level, str(event), said]})
+
+        return write
+
+
+def main(fd: int, parent_pid: int) -> None:
+    """Run jobs until the parent closes the socket."""
+    del sys.argv[1:]
+    parent = Parent(fd, parent_pid)
+    threading.Thread(target=parent.listen, name="lamplighter parent", daemon=True).start()
+    try:
+        while True:
+            order = parent.runs.get()
+            with Call(Rules(*order["rules"])) as run:
+                contextvars.copy_context().run(_call, parent, order, run)
+            parent.say(order["claim"], {"ended": run.outcome._asdict()})
+    finally:
+        # A thread of a job's would keep a process alive that answers no more.
+        os._exit(1)
+
+
+def _call(parent: Parent, order: dict[str, Any], run: Call) -> None:
+    module, qualname = order["run"]
+    fn: Any = importlib.import_module(module)
+    for part in qualname.split("."):
+        fn = getattr(fn, part)
+    # A decorated handler is found under its name as what the decorator left there.
+    record, lent = JobRecord(*order["record"]), Borrowed(parent, order["claim"], order["deadline"])
+    wanted = payload_type(fn, Job)
+    job: Job[Any] = Job(record, lent=lent)
+    enter_job(record.corr, job_id=job.id, job_name=job.name, claim_no=record.claim_no, attempt=job.attempt)
+    run.returned(fn(job if wanted is None else Job(record, lent=lent, data=fit(job.data, wanted))))
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case None | bool() | int() | float() | str() | list() | dict():
+            return value
+        case _:
+            return repr(value)

@@ -1,0 +1,251 @@
+"""A lane: one run of one job, and what it lends to the job's function."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from ..environment.clock import Clock
+from ..environment.environment import Environment
+from ..job import Job
+from ..messages.jobs import Claim, Seconds
+from ..messages.outcomes import Outcome
+from ..rules.limits import Limits
+from .handler import Handler
+from .payload import fit
+
+PROGRESS_SECONDS_MIN = 0.1
+"""Progress reports in quicker succession are merged."""
+
+
+class LaneContext(NamedTuple):
+    """What the runtime lends to every lane.
+
+    Attributes:
+        ended: told once that a lane has ended: the outcome, how long it took, and the lane that has got its place. Any
+            thread calls it.
+        progressed: told how far a job is.
+        queue: queues a job that descends from another.
+        bound: a logger of the host's with the given fields bound.
+    """
+
+    clock: Clock
+    limits: Limits
+    environment: Environment
+    ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]
+    progressed: Callable[[tuple[int, int], str], None]
+    queue: Callable[[str, Any, dict[str, Any], str], Job[Any]]
+    bound: Callable[..., Any]
+
+
+class Grip:
+    """How a runner reaches what runs on its lanes. This one, which a lane begins with, reaches nothing."""
+
+    def is_alive(self) -> bool:
+        """Whether what the lane runs on still lives."""
+        return True
+
+    def stack(self, lane: Lane) -> str:
+        """Where the lane's function is, as a traceback reads; empty when it does not run."""
+        return ""
+
+    def interrupt(self, lane: Lane) -> None:
+        """Pass the signal on: cancel a task, tell a child."""
+
+    def kill(self, lane: Lane) -> None:
+        """Take the lane away for good, where that can be done."""
+
+
+NO_GRIP = Grip()
+
+
+class Lane:
+    """One run of one job. Runners start it; its HandlerActor signals and abandons it; it ends once."""
+
+    __slots__ = (
+        "_begun", "_heir", "_lock", "_progress", "_progress_due", "_signal", "_then", "_told", "abandoned_because",
+        "claim", "context", "ended", "grace_is_over", "grip", "handler", "id", "reason", "started_at",
+        "started_monotonic",
+    )  # fmt: skip
+
+    def __init__(
+        self, lane_id: int, handler: Handler, claim: Claim, context: LaneContext, heir: Callable[[Lane], Lane | None]
+    ) -> None:
+        self.id = lane_id
+        self.handler = handler
+        self.claim = claim
+        self.context = context
+        self._heir = heir
+        self.started_at = context.clock.now()
+        self.started_monotonic = context.clock.monotonic()
+        self.reason: str | None = None
+        self.abandoned_because: str | None = None
+        self.grace_is_over = False
+        """Whether it was given up, and has had its time to heed the signal: its job need not wait for it any more."""
+        self.ended = False
+        self._begun = False
+        self._told = False
+        self.grip = NO_GRIP
+        self._signal: threading.Event | None = None
+        """What `sleep` waits at. Most jobs never do, and an event is among the dearest things of a short one."""
+        self._lock = threading.Lock()
+        self._then: tuple[Callable[[], object], ...] = ()
+        self._progress: str | None = None
+        self._progress_due = 0.0
+
+    @property
+    def timeout(self) -> Seconds | None:
+        """The job's own, or its handler's."""
+        return self.claim.job.timeout if self.claim.job.timeout is not None else self.handler.timeout
+
+    def job(self) -> Job[Any]:
+        """The Job to call the function with.
+
+        Raises:
+            Discard: the data does not fit what the handler asks for.
+        """
+        job: Job[Any] = Job(self.claim.job, lent=self)
+        return (
+            job if self.handler.wanted is None else Job(job.record, lent=self, data=fit(job.data, self.handler.wanted))
+        )
+
+    def signal(self, reason: str) -> None:
+        """Ask the function to end: it sees `job.cancelled`, and `job.sleep` returns."""
+        with self._lock:
+            self.reason, signal = reason, self._signal
+        if signal is not None:
+            signal.set()
+        self.grip.interrupt(self)
+
+    def abandon(self, why: str) -> bool:
+        """Give the lane up: whatever it still does changes nothing, and its thread is not used again.
+
+        False when it has ended, which its HandlerActor is about to hear.
+        """
+        with self._lock:
+            if self.ended:
+                return False
+            self._pass_progress()
+            self.abandoned_because = why
+        if not self.cancelled:
+            self.signal(why)
+        self.grip.kill(self)
+        return True
+
+    def begin(self) -> bool:
+        """The function is about to be called. False when it must not be: the lane was given up, or taken back."""
+        with self._lock:
+            self._begun = self.abandoned_because is None
+        return self._begun
+
+    def take_back(self, why: str) -> bool:
+        """Never call the function. False when it has been called."""
+        with self._lock:
+            if not self._begun and not self.ended:
+                self.abandoned_because = why
+            return not self._begun and not self.ended
+
+    def close(self) -> bool:
+        """It cannot be given up any more. True for the one caller who then finishes it."""
+        with self._lock:
+            first, self.ended = not self.ended, True
+        return first
+
+    def pass_on(self) -> Lane | None:
+        """The function has returned or raised: close the lane, and give its place to the next claim that waits.
+
+        The caller finishes this lane, and runs the one that it gets.
+        """
+        following = self._heir(self) if self.close() and self.abandoned_because is None else None
+        if following is not None:
+            following.grip = self.grip
+        return following
+
+    def finish(self, outcome: Outcome, following: Lane | None = None) -> None:
+        """Tell how it has ended, and who has its place. Only the first call counts."""
+        with self._lock:
+            if self._told:
+                return
+            self._pass_progress()
+            self._told = self.ended = True
+        try:
+            self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
+        except BaseException:
+            # Nobody has heard of it, so whoever finds that its thread is dead may still tell it.
+            self._told = False
+            raise
+        with self._lock:
+            then, self._then = self._then, ()
+        for call in then:
+            call()
+
+    def when_ended(self, call: Callable[[], object]) -> None:
+        """Call once it is told that the lane has ended; at once if it is."""
+        with self._lock:
+            if not self._told:
+                self._then = (*self._then, call)
+                return
+        call()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether what it runs on is dead, and has not told how the lane ended."""
+        # In this order: what is dead tells nothing any more.
+        return not self.grip.is_alive() and not self._told
+
+    def stack(self) -> str:
+        """Where the function is, as a traceback reads; empty when it does not run."""
+        return self.grip.stack(self)
+
+    def fields(self) -> dict[str, Any]:
+        """What log lines about this run carry."""
+        job = self.claim.job
+        return {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "attempt": job.attempt + 1}
+
+    # --- what the Job borrows -------------------------------------------------------------------------------
+
+    @property
+    def cancelled(self) -> bool:
+        return self.reason is not None
+
+    @property
+    def deadline(self) -> datetime | None:
+        timeout = self.timeout
+        return None if timeout is None else datetime.fromtimestamp(self.started_at + timeout, UTC)
+
+    @property
+    def log(self) -> Any:
+        return self.context.bound(**self.fields(), corr=self.claim.job.corr)
+
+    def sleep(self, seconds: Seconds) -> bool:
+        with self._lock:
+            signal = self._signal = self._signal or self.context.environment.event()
+        return not (self.cancelled or signal.wait(seconds))
+
+    def report(self, progress: str) -> None:
+        with self._lock:
+            if self._told or self.abandoned_because is not None:
+                return
+            waiting, self._progress = self._progress is not None, progress
+            left = self._progress_due - self.context.clock.monotonic()
+            if left <= 0.0:
+                self._pass_progress()
+            if waiting or left <= 0.0:
+                return
+        self.context.clock.after(left, self._progress_is_due)
+
+    def queue(self, name: str, data: Any, options: dict[str, Any]) -> Job[Any]:
+        return self.context.queue(name, data, options, self.claim.job.corr)
+
+    def _progress_is_due(self) -> None:
+        with self._lock:
+            self._pass_progress()
+
+    def _pass_progress(self) -> None:
+        """Tell the last report, if it is not told. The caller holds the lock: what ends the lane must come after it."""
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            self._progress_due = self.context.clock.monotonic() + PROGRESS_SECONDS_MIN
+            self.context.progressed(self.claim.key, progress)

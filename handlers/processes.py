@@ -1,0 +1,225 @@
+"""Lanes in child processes: the only ones that can really be killed.
+
+A child is a fresh interpreter (never a fork), so nothing of the host's state is copied. It speaks JSON lines over a
+socket with the thread that waits for it, and ends when that thread has: by that socket, or because the system says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from ..environment.environment import Thread
+from ..errors import UsageError
+from ..messages.outcomes import Outcome, OutcomeKind
+from .calls import UNBEGUN, Rules, failure
+from .idle_pool import Idle
+from .lane import Grip, Lane
+
+CHILD = f"import sys; sys.path[:] = sys.argv[3:]; from {__package__}.child import main; main(*map(int, sys.argv[1:3]))"
+"""What the interpreter of a child runs. It is given a socket, the number of its host, and where to import from."""
+
+
+class ProcessRunner:
+    """Runs the lanes of one handler, each in a child that is kept for the next job."""
+
+    def __init__(self) -> None:
+        self._idle: Idle[_Keeper] = Idle()
+
+    def start(self, lane: Lane) -> None:
+        """Run a lane in an idle child, or in a new one."""
+        keeper = self._idle.take()
+        if keeper is None:
+            keeper = _Keeper(self._idle)
+            keeper.thread = lane.context.environment.spawn(keeper.work, f"process lane {lane.handler.name}")
+        lane.grip = keeper
+        keeper.lanes.put(lane)
+
+    def close(self) -> None:
+        """Let idle children end."""
+        for worker in self._idle.close():
+            worker.lanes.put(None)
+
+
+class _Keeper(Grip):
+    """A thread with a child process: gives it jobs, hears from it, and learns of its death."""
+
+    thread: Thread
+
+    def __init__(self, idle: Idle[_Keeper]) -> None:
+        self.lanes: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
+        self._idle = idle
+        self._child: _Child | None = None
+
+    def is_alive(self) -> bool:
+        return self.thread.is_alive()
+
+    def work(self) -> None:
+        while (lane := self.lanes.get()) is not None:
+            try:
+                outcome = self._run(lane) if lane.begin() else UNBEGUN
+            except BaseException as error:
+                # No process to be had, say. It is a failure, so that the back-off applies: at once would be a hot loop.
+                self._discard()
+                outcome = failure(error, lane.context.limits.error_characters_max)
+            # The child may soon run another job, which a late signal for this one must not strike.
+            lane.grip = self
+            keep = lane.abandoned_because is None and self._idle.keep(self)
+            lane.finish(outcome)
+            if not keep:
+                break
+        self._bury()
+
+    def _run(self, lane: Lane) -> Outcome:
+        if self._child is not None and not self._child.is_running():
+            self._bury()
+        child = self._child = self._child or _Child(self.thread, lane.context.environment.spawn)
+        lane.grip = child
+        if lane.abandoned_because is not None:
+            child.kill(lane)
+        handler = lane.handler
+        child.say(
+            {
+                "run": [handler.fn.__module__, handler.fn.__qualname__],
+                "claim": lane.claim.key,
+                "record": lane.claim.job,
+                "deadline": None if lane.deadline is None else lane.deadline.timestamp(),
+                "rules": Rules.of(lane),
+            }
+        )
+        if lane.cancelled:
+            child.interrupt(lane)
+        while (heard := child.hear()) is not None:
+            # What a child has forked holds the socket too, and may speak after its job's end: of a job that was before.
+            if heard["claim"] != list(lane.claim.key):
+                continue
+            if "ended" not in heard:
+                self._serve(child, lane, heard)
+            elif heard["pid"] == child.pid:
+                return Outcome(**{**heard["ended"], "kind": OutcomeKind(heard["ended"]["kind"])})
+        code = self._bury()
+        reason = f"its process {describe_exit(code)}"
+        return Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=True)
+
+    def _serve(self, child: _Child, lane: Lane, heard: dict[str, Any]) -> None:
+        if "progress" in heard:
+            lane.report(heard["progress"])
+        elif "log" in heard:
+            level, event, fields = heard["log"]
+            # A host's logger that raises must not cost the job its lane.
+            with contextlib.suppress(BaseException):
+                getattr(lane.log, level)(event, **fields)
+        elif "queue" in heard:
+            name, data, options = heard["queue"]
+            try:
+                for moment in ("at", "expires"):
+                    if isinstance(options.get(moment), str):
+                        options[moment] = datetime.fromisoformat(options[moment])
+                job = lane.queue(name, data, options)
+            except Exception as error:
+                is_usage = isinstance(error, UsageError)
+                says = str(error) if is_usage else f"{type(error).__name__}: {error}"
+                child.say({"refused": says, "usage": is_usage})
+                return
+            child.say({"queued": job.record, "deduplicated": job.deduplicated})
+
+    def _discard(self) -> None:
+        if self._child is not None:
+            self._child.end()
+        self._bury()
+
+    def _bury(self) -> int | None:
+        child, self._child = self._child, None
+        return None if child is None else child.bury()
+
+
+class _Child(Grip):
+    """One child process and the socket to it."""
+
+    def __init__(self, keeper: Thread, spawn: Callable[[Callable[[], None], str], object]) -> None:
+        self._keeper = keeper
+        ours, theirs = socket.socketpair()
+        # What the host could import, in its order, and nothing else: neither its current folder nor PYTHONPATH, which
+        # whatever a handler starts would inherit.
+        paths = [str(path) or os.getcwd() for path in sys.path]
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", CHILD, str(theirs.fileno()), str(os.getpid()), *paths],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                # A Ctrl-C at the host's terminal is the host's to handle, not its children's.
+                start_new_session=True,
+            )
+        self._socket = ours
+        self._lines = ours.makefile("r", encoding="utf-8")
+        spawn(self._await_exit, "child exit")
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    def is_running(self) -> bool:
+        """Whether it can be given a job."""
+        return self._process.poll() is None
+
+    def is_alive(self) -> bool:
+        return self._keeper.is_alive()
+
+    def say(self, message: dict[str, Any]) -> None:
+        # A child that is gone is noticed by the thread that hears.
+        with contextlib.suppress(OSError):
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def hear(self) -> dict[str, Any] | None:
+        """The next message; None when the child is gone."""
+        try:
+            line = self._lines.readline()
+        except (OSError, ValueError):
+            return None
+        return dict(json.loads(line)) if line.endswith("\n") else None
+
+    def interrupt(self, lane: Lane) -> None:
+        self.say({"signal": lane.reason, "claim": lane.claim.key})
+
+    def kill(self, lane: Lane) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """SIGKILL the child and whatever it has started: they are one process group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def bury(self) -> int:
+        """End the child if it still lives, and give its exit code."""
+        self._lines.close()
+        self._socket.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        self.end()
+        return self._process.wait()
+
+    def _await_exit(self) -> None:
+        """What the child has forked may hold the other end open, so its death is waited for as well."""
+        self._process.wait()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def describe_exit(code: int | None) -> str:
+    """An exit code in words."""
+    if code is None:
+        return "is gone"
+    if code < 0:
+        known = {number.value: number.name for number in signal.Signals}
+        return f"was killed by {known.get(-code, f'signal {-code}')}"
+    return f"exited with code {code}"

@@ -1,0 +1,112 @@
+"""What a host may register: a function with its options, checked at the edge."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Collection
+from typing import Any
+
+from ..errors import UsageError, shown
+from ..job import Job
+from ..messages.outcomes import Policy
+from ..rules.limits import Limits
+from ..rules.validation import (
+    check_backoff,
+    check_bool,
+    check_name,
+    check_one_of,
+    check_seconds,
+    check_whole,
+    not_supported,
+)
+from ..supervisor import RestartBudget
+from .handler import Handler
+from .payload import payload_type
+
+CONCURRENCY_MAX = 10_000
+
+
+def check_handler(
+    name: str,
+    fn: Callable[..., Any],
+    *,
+    new_id: Callable[[], str],
+    limits: Limits,
+    cannot: Collection[str],
+    **options: Any,
+) -> Handler:
+    """A handler as its lanes need it. The options are those of `jobs.add_handler`.
+
+    Raises:
+        UsageError: one of them cannot be.
+        NotSupported: it is one of the things that the store `cannot`.
+    """
+    name = check_name(name)
+    if not callable(fn):
+        raise UsageError(f"expected a callable handler for {name}, got: {shown(fn)}")
+    check_one_of(options["isolation"], "isolation", ("thread", "process"))
+    check_one_of(options["on_timeout"], "on_timeout", ("signal", "raise"))
+    is_task = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
+    if options["isolation"] == "process":
+        _check_importable(fn, is_task=is_task)
+    total, timeout, most = options["concurrency_total"], options["timeout"], options["interruptions_max"]
+    if total is not None and "limit" in cannot:
+        raise not_supported("limit")
+    return Handler(
+        id=f"{name}#{new_id()[:8]}",
+        name=name,
+        fn=fn,
+        kind="process" if options["isolation"] == "process" else "task" if is_task else "thread",
+        concurrency=check_whole(options["concurrency"], "concurrency", least=1, most=CONCURRENCY_MAX),
+        concurrency_total=None
+        if total is None
+        else check_whole(total, "concurrency_total", least=1, most=CONCURRENCY_MAX),
+        timeout=None if timeout is None else check_seconds(timeout, "timeout", least=0.001),
+        on_timeout=options["on_timeout"],
+        auto_done=check_bool(options["auto_done"], "auto_done"),
+        policy=Policy(
+            max_attempts=check_whole(options["max_attempts"], "max_attempts", least=1, most=10**9),
+            backoff=check_backoff(options["backoff"]),
+            interruptions_max=limits.interruptions_max
+            if most is None
+            else check_whole(most, "interruptions_max", least=1, most=10**9),
+        ),
+        wanted=payload_type(fn, Job),
+    )
+
+
+def check_budget(restart: Any) -> RestartBudget:
+    """How often the actor of a name may die.
+
+    Raises:
+        UsageError: it is no budget, or one that cannot be.
+    """
+    if not isinstance(restart, RestartBudget):
+        raise UsageError(f"expected restart to be a RestartBudget, got: {shown(restart)}")
+    return RestartBudget(
+        restarts_max=check_whole(restart.restarts_max, "restart.restarts_max", least=0, most=10**9),
+        window_seconds=check_seconds(restart.window_seconds, "restart.window_seconds"),
+        backoff_seconds_max=check_seconds(restart.backoff_seconds_max, "restart.backoff_seconds_max"),
+    )
+
+
+def _check_importable(fn: Callable[..., Any], *, is_task: bool) -> None:
+    """A child process finds its function by name.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", "<unnamed>")
+    if is_task:
+        raise UsageError(f"expected a plain function for isolation='process', got the coroutine function {name}")
+    found: Any = None
+    if module not in (None, "__main__") and "<" not in name:
+        found = importlib.import_module(str(module))
+        for part in name.split("."):
+            found = getattr(found, part, None)
+    if found is not fn:
+        raise UsageError(
+            f"expected a function that a child process can import for isolation='process', got: {module}.{name}; "
+            "define it at the top level of a module other than __main__"
+        )

@@ -1,0 +1,197 @@
+"""Lanes as asyncio tasks: one event loop a handler, on a thread of its own, so that one that blocks harms no other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+from collections import deque
+from functools import partial
+
+from ..log.emitter import enter_job
+from ..messages.outcomes import Outcome, OutcomeKind
+from .calls import UNBEGUN, Call, raised
+from .lane import Grip, Lane
+
+LOOP_DIED = "its event loop was closed by what ran on it"
+"""Why a job fails whose loop runs no more."""
+
+
+class TaskRunner:
+    """Runs the lanes of one handler."""
+
+    def __init__(self) -> None:
+        self._loop: _Loop | None = None
+
+    def start(self, lane: Lane) -> None:
+        """Run a lane as a task."""
+        if self._loop is None or not self._loop.is_usable:
+            self._loop = _Loop(lane)
+        self._loop.start(lane)
+
+    def close(self) -> None:
+        """End the loop once its tasks have ended."""
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
+
+
+class _Loop(Grip):
+    """An event loop on its own thread."""
+
+    def __init__(self, first: Lane) -> None:
+        self._is_blocked = False
+        self._is_closing = False
+        self._is_over = False
+        self._loop = first.context.environment.loop()
+        self._lanes: dict[int, Lane] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._new: deque[Lane] = deque()
+        self._knows = False
+        self._thread = first.context.environment.spawn(self._run, f"loop {first.handler.name}")
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether lanes can be started on it."""
+        return not self._is_blocked and not self._is_over and self._thread.is_alive()
+
+    def start(self, lane: Lane) -> None:
+        self._lanes[lane.id] = lane
+        lane.grip = self
+        self._new.append(lane)
+        if not self._knows:
+            self._knows = True
+            self._loop.call_soon_threadsafe(self._create_new)
+
+    def close(self) -> None:
+        # One that was given up as blocked may have gone on, and ended, since.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._close_when_idle)
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            # Whatever else stops it is a job's doing, and the others on it need it.
+            while not self._is_over:
+                self._run_until_stopped()
+        except Exception as error:
+            # A job has closed it, say.
+            self._end_lanes(f"{LOOP_DIED}: {error!r}"[:500])
+        finally:
+            self._is_over = True
+            self._end_lanes(LOOP_DIED)
+            self._loop.close()
+
+    def _run_until_stopped(self) -> None:
+        # A task of the host's may throw these two at the loop, which then goes on.
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):
+            self._loop.run_forever()
+
+    def _end_lanes(self, error: str) -> None:
+        """Nothing on the loop goes on any more."""
+        for lane in list(self._lanes.values()):
+            lane.finish(Outcome(kind=OutcomeKind.FAILED, error=error))
+        self._lanes.clear()
+
+    def _create_new(self) -> None:
+        # Whoever comes after this line wakes the loop again; all before it are in the queue.
+        self._knows = False
+        while self._new:
+            self._create(self._new.popleft())
+
+    def _create(self, lane: Lane) -> None:
+        try:
+            # Not by the loop's own method, which a job may have made to do something else.
+            task = self._tasks[lane.id] = asyncio.Task(self._call(lane), loop=self._loop)
+            task.add_done_callback(partial(self._is_done, lane))
+        except BaseException as error:
+            # No memory, say.
+            self._end(lane, raised(error, lane.context.limits.error_characters_max))
+            return
+        if lane.cancelled:
+            # After its first step, so that its function sees it.
+            self.interrupt(lane)
+
+    async def _call(self, lane: Lane) -> None:
+        outcome = UNBEGUN
+        if lane.begin():
+            failpoints = lane.context.environment.failpoints
+            with Call.of(lane) as run:
+                # A task has a context of its own.
+                enter_job(lane.claim.job.corr, **lane.fields())
+                failpoints.at("lane.call", lane)
+                result = await lane.handler.fn(lane.job())
+                failpoints.at("lane.returned", lane)
+                run.returned(result)
+            outcome = run.outcome
+        self._end(lane, outcome)
+
+    def _is_done(self, lane: Lane, task: asyncio.Task[None]) -> None:
+        # A job may cancel all tasks, and asyncio never enters a coroutine that is cancelled before its first step.
+        if lane.id in self._lanes:
+            error = asyncio.CancelledError() if task.cancelled() else task.exception() or asyncio.CancelledError()
+            self._end(lane, raised(error, lane.context.limits.error_characters_max))
+
+    def _end(self, lane: Lane, outcome: Outcome) -> None:
+        """Tell how a lane has ended, and begin the one that has got its place."""
+        if self._lanes.pop(lane.id, None) is None:
+            return
+        self._tasks.pop(lane.id, None)
+        following = lane.pass_on()
+        if following is not None:
+            self._lanes[following.id] = following
+        try:
+            lane.finish(outcome, following)
+        finally:
+            if following is not None:
+                self._create(following)
+            self._close_when_idle(asked=False)
+
+    def interrupt(self, lane: Lane) -> None:
+        task = self._tasks.get(lane.id)
+        if task is not None:
+            # A loop that has just been closed has no task left to cancel.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(task.cancel)
+
+    def kill(self, lane: Lane) -> None:
+        """The lane was abandoned: if the loop does not answer either, something on it blocks, and all on it is lost."""
+        answered = lane.context.environment.event()
+        try:
+            self._loop.call_soon_threadsafe(answered.set)
+        except RuntimeError:
+            return
+        grace = lane.context.limits.lane_grace_seconds
+        lane.context.clock.after(grace, lambda: None if answered.is_set() else self._give_up(lane))
+
+    def _give_up(self, culprit: Lane) -> None:
+        self._is_blocked = True
+        reason = f"job {culprit.claim.job.id} blocks their event loop"
+        for lane in list(self._lanes.values()):
+            if lane is not culprit and lane.close():
+                # Cancelled for the moment at which the loop unblocks: what they still do then counts no longer.
+                lane.signal(reason)
+                lane.finish(Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason))
+        self._is_closing = True
+
+    def _close_when_idle(self, *, asked: bool = True) -> None:
+        self._is_closing = self._is_closing or asked
+        if self._is_closing and not self._lanes:
+            self._is_over = True
+            self._loop.stop()
+
+    def stack(self, lane: Lane) -> str:
+        task = self._tasks.get(lane.id)
+        if task is None:
+            # If it has not ended, it waits to be begun, behind whatever the loop does.
+            return self._thread.stack() if lane.id in self._lanes else ""
+        text = io.StringIO()
+        try:
+            task.print_stack(file=text)
+        except Exception as error:
+            # It runs on while its frames are read.
+            text.write(f"its stack could not be read: {error!r}")
+        return text.getvalue()

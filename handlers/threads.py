@@ -1,0 +1,99 @@
+"""Lanes on threads: one daemon thread a lane, kept for the next job when it has ended in time."""
+
+from __future__ import annotations
+
+import threading
+
+from ..environment.environment import Environment, Thread
+from ..messages.outcomes import Outcome
+from .calls import UNENDED, call, raised
+from .handler import JobTimeout
+from .idle_pool import Idle
+from .lane import Grip, Lane
+
+
+class ThreadRunner:
+    """Runs the lanes of one handler."""
+
+    def __init__(self) -> None:
+        self._idle: Idle[_Worker] = Idle()
+
+    def start(self, lane: Lane) -> None:
+        """Run a lane on an idle thread, or on a new one.
+
+        Raises:
+            RuntimeError: the system gives no more threads.
+        """
+        worker = self._idle.take()
+        if worker is None:
+            worker = _Worker(self._idle, lane.context.environment)
+            worker.thread = lane.context.environment.spawn(worker.work, f"lane {lane.handler.name}")
+        lane.grip = worker
+        worker.lanes.put(lane)
+
+    def close(self) -> None:
+        """Let idle threads end."""
+        for worker in self._idle.close():
+            worker.lanes.put(None)
+
+
+class _Worker(Grip):
+    """A thread that runs one lane after another, and which others may look at or raise an error in."""
+
+    thread: Thread
+
+    def __init__(self, idle: Idle[_Worker], environment: Environment) -> None:
+        self.lanes = environment.mailbox()
+        self._idle = idle
+        self._lock = threading.Lock()
+        self._calling: Lane | None = None
+        self._struck = False
+        self._stays = True
+
+    def work(self) -> None:
+        while self._stays and (lane := self.lanes.get()) is not None:
+            following = lane
+            while following is not None:
+                following = self._run_and_tell(following)
+
+    def is_alive(self) -> bool:
+        return self.thread.is_alive()
+
+    def stack(self, lane: Lane) -> str:
+        return self.thread.stack() if self._calling is lane else ""
+
+    def kill(self, lane: Lane) -> None:
+        if lane.handler.on_timeout == "raise":
+            with self._lock:
+                if self._calling is lane:
+                    self._struck = True
+                    self.thread.strike(JobTimeout)
+
+    def _run_and_tell(self, lane: Lane) -> Lane | None:
+        """Run a lane and tell how it ended. The lane that has got its place."""
+        following = None
+        self._stays = False
+        try:
+            outcome = self._run(lane)
+            following = lane.pass_on()
+            # A thread whose lane was abandoned has been replaced already.
+            self._stays = following is not None or (lane.abandoned_because is None and self._idle.keep(self))
+            lane.finish(outcome, following)
+        except BaseException as error:
+            # What a function has left on this thread may raise here too: a profiler, or an error that comes late.
+            lane.finish(raised(error, lane.context.limits.error_characters_max), following)
+        return following
+
+    def _run(self, lane: Lane) -> Outcome:
+        self._calling = lane
+        outcome = UNENDED
+        try:
+            outcome = call(lane)
+            with self._lock:
+                self._calling = None
+            if self._struck:
+                # An error that was raised here but not delivered yet must not strike when the lane's end is told.
+                self.thread.strike(None)
+        except JobTimeout:
+            self._calling = None
+        return outcome

@@ -1,0 +1,1 @@
+"""WAS ANYTHING LOST? A log is replayed, and what cannot have happened is named."""

@@ -1,0 +1,1 @@
+"""WHICH LINES ARE OURS? Logs of any size and make, as lines."""

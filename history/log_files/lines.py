@@ -1,0 +1,222 @@
+"""Lamplighter's lines among whatever else a log holds.
+
+A log may be rotated, compressed, written by several processes and shared with other programs; a line may have a
+prefix, be written by another logger, or be torn. What is not a line of ours is passed over.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, NoReturn
+
+import msgspec
+
+from ...errors import UsageError
+from ...log.events import EVENTS
+from .fields import Said, typed
+from .files import raw_lines
+from .unwrapping import as_json, event_in, host_line_in, is_like_ours
+
+SHOWN_BYTES_MAX = 300
+"""Of a line that cannot be read."""
+
+
+class Line(msgspec.Struct, rename={"before": "from", "raw": "(raw)", "source": "(source)", "number": "(number)"}):
+    """What the audit reads of a line, and where the line stands."""
+
+    event: str
+    boot: str
+    seq: int
+    ts: float = 0.0
+    job_id: str | None = None
+    job_name: str | None = None
+    claim_no: int | None = None
+    attempt: int | None = None
+    before: str | None = None
+    to: str | None = None
+    rev: int | None = None
+    revs: list[int] | None = None
+    times: list[float] | None = None
+    outcome: str | None = None
+    schedule: str | None = None
+    slot: float | None = None
+    last: float | None = None
+    count: int | None = None
+    when: str | None = None
+    timezone: str | None = None
+    dst_gap: str | None = None
+    dst_fold: str | None = None
+    dead_boot: str | None = None
+    told: list[list[Any]] | None = None
+    rows: int | None = None
+    schedules: int | None = None
+    store: str | None = None
+    store_id: str | None = None
+    redeliveries: int | None = None
+    host: str | None = None
+    reason: str | None = None
+    claim_no_now: int | None = None
+    raw: bytes = b""
+    source: str = ""
+    number: int = 0
+
+    @property
+    def text(self) -> str:
+        """The line as it stands in the log, after the place where it stands."""
+        raw = self.raw or _brief(self).encode()
+        return _placed(self.source, self.number, raw) if self.source else raw.decode(errors="replace").rstrip()
+
+
+_decoder = msgspec.json.Decoder(Line)
+
+
+def line_of(said: dict[str, Any]) -> Line:
+    """The line that an event given as a dict would have made."""
+    line = msgspec.convert({key: value for key, value in said.items() if value is not None}, Line, strict=False)
+    line.raw = msgspec.json.encode(said, enc_hook=repr)
+    return line
+
+
+def parse(raw: bytes) -> Line | None:
+    """Read one line of a log; None if it is none of ours, or torn."""
+    if b"seq" not in raw:
+        # To find that out costs a tenth of what a decoder takes to give up.
+        return None
+    if raw[:1] == b"{":
+        try:
+            line = _decoder.decode(raw)
+            if line.ts > 0.0:
+                return line
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            pass
+    said = event_in(raw)
+    try:
+        return None if said is None else msgspec.convert(said, Line)
+    except msgspec.MsgspecError:
+        return None
+
+
+def body_of(raw: bytes) -> bytes | None:
+    """The line of ours that a line carries, as the runtime would have written it; None if there is none."""
+    said = event_in(raw)
+    return None if said is None else as_json(said)
+
+
+def fields_of(raw: bytes, *, hosts_too: bool = False) -> Said | None:
+    """Every field of a line of ours, or of one that a host's function has logged in a job; None if it is neither."""
+    said = event_in(raw)
+    if said is None and hosts_too:
+        said = host_line_in(raw)
+    return None if said is None else typed(said)
+
+
+# --- logs --------------------------------------------------------------------------------------------------
+
+
+class Unread:
+    """Lines that look like ours and cannot be read.
+
+    Attributes:
+        count: how many there were.
+        first: the first of them, after its place.
+        other: the first line of all that is none of ours.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = ""
+        self.other = ""
+
+    @property
+    def note_on_them(self) -> tuple[str, ...]:
+        """What an audit says of them."""
+        if not self.count:
+            return ()
+        look = "line looks" if self.count == 1 else "lines look"
+        return (f"{self.count:,} {look} like Lamplighter's and cannot be read; the first is {self.first}",)
+
+    def refuse(self) -> NoReturn:
+        """Say that there was no line of ours at all.
+
+        Raises:
+            UsageError: always.
+        """
+        first = self.first or self.other
+        got = f"no line that is one; the first is {first}" if first else "no line at all"
+        raise UsageError(f"expected a log of Lamplighter's, in one of the formats of docs/debugging.md, got: {got}")
+
+    def note(self, raw: bytes, source: str, number: int) -> None:
+        """Take in a line that carries no event."""
+        if not self.other and not raw.isspace():
+            self.other = _placed(source, number, raw[:SHOWN_BYTES_MAX])
+        if is_like_ours(raw):
+            self.count += 1
+            self.first = self.first or _placed(source, number, raw[:SHOWN_BYTES_MAX])
+
+
+def read(paths: Sequence[str], unread: Unread | None = None) -> Iterator[Line]:
+    """Our lines in all these logs, as they followed one another.
+
+    Each log is in the order in which it was written; among logs, the line whose time is earlier goes first. A time that
+    goes back counts as the latest before it, so that a clock that was set does not tear a log apart.
+
+    Args:
+        unread: is told of the lines that are none of ours.
+
+    Raises:
+        UsageError: one of them cannot be read.
+    """
+    if len(paths) == 1:
+        yield from read_one(paths[0], unread)
+        return
+    merged = heapq.merge(*(_timed(path, index, unread) for index, path in enumerate(paths)))
+    yield from (line for _, _, line in merged)
+
+
+def read_one(path: str, unread: Unread | None = None) -> Iterator[Line]:
+    """Our lines in one log."""
+    name = "stdin" if path == "-" else os.path.basename(path)
+    for number, raw in enumerate(raw_lines(path), start=1):
+        line = parse(raw)
+        if line is not None:
+            line.raw, line.source, line.number = raw, name, number
+            yield line
+        elif unread is not None and (b"boot" in raw or not unread.other):
+            unread.note(raw, name, number)
+
+
+def _timed(path: str, index: int, unread: Unread | None) -> Iterator[tuple[float, tuple[int, int], Line]]:
+    latest = 0.0
+    for line in read_one(path, unread):
+        latest = max(latest, line.ts)
+        yield latest, (index, line.number), line
+
+
+def check_readable(paths: Sequence[str]) -> None:
+    """Whether any of these logs, of those that can be read again, has a line of ours.
+
+    Raises:
+        UsageError: they have none, or one cannot be read.
+    """
+    unread = Unread()
+    again = [path for path in paths if path != "-"]
+    if len(again) == len(paths) and next(chain.from_iterable(read_one(path, unread) for path in again), None) is None:
+        unread.refuse()
+
+
+def is_loud(paths: Sequence[str]) -> bool:
+    """Whether any of these logs, of those that can be read again, has a line at debug."""
+    again = [path for path in paths if path != "-"]
+    loud = {name for name, kind in EVENTS.items() if kind.level == "debug"}
+    return len(again) < len(paths) or any(line.event in loud for path in again for line in read_one(path))
+
+
+def _placed(source: str, number: int, raw: bytes) -> str:
+    return f"{source}:{number}: {raw.decode(errors='replace').rstrip()}"
+
+
+def _brief(line: Line) -> str:
+    return f"{line.event} boot={line.boot} seq={line.seq} job_id={line.job_id} rev={line.rev}"

@@ -1,0 +1,102 @@
+"""Other ways into a log than a job: a schedule's slots, an actor's lives, all that descends from one root."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..log_files.fields import Said
+from ..log_files.search import find, in_order, needles_of
+from .sentences import Entry, brief, clock, entry_of, span
+
+ENDS = frozenset({"job.done", "job.dead", "job.cancelled"})
+OF_HANDLERS = frozenset({"lane.abandoned", "lane.returned", "handler.halted"})
+ACCOUNTS = frozenset({"slot.fired", "slot.caught_up", "slot.skipped"})
+
+
+def trace_schedule(paths: Sequence[str], schedule: str, *, processes: int = 1) -> list[Entry]:
+    """Why each slot of a schedule did or did not fire, and what became of its job.
+
+    Raises:
+        UsageError: a log cannot be read.
+    """
+    lines = in_order(
+        [said for said in find(paths, needles_of(schedule), processes=processes) if _is_of(said, schedule)]
+    )
+    ends = {said.get("job_id"): said for said in lines if said.get("event") in ENDS}
+    fired = {said.get("job_id") for said in lines if said.get("event") in ("slot.fired", "slot.caught_up")}
+    entries = []
+    for said in lines:
+        event = str(said.get("event"))
+        if event.startswith("schedule.") or event in ACCOUNTS or event == "slot.taken":
+            entries.append(_with_end(entry_of(said), ends.get(said.get("job_id"))))
+        elif "slot" in said and said.get("job_id") not in fired and event in ("job.queued", *ENDS):
+            # The slot's own line stands at debug: at info, the end of its job is the first that is heard of it.
+            fired.add(said.get("job_id"))
+            entries.append(_slot_by_job(said, ends.get(said.get("job_id"))))
+    return entries
+
+
+def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1) -> list[Entry]:
+    """An actor's lives, deaths and restarts, and the lanes that it had to abandon.
+
+    Raises:
+        UsageError: a log cannot be read.
+    """
+    keys = [f'"child":{space}"{name}"'.encode() for space in ("", " ")]
+    if name == "supervisor":
+        keys.append(b"supervisor.restarted")
+    kind, _, job_name = name.partition(":")
+    if kind == "handler":
+        keys += [f'"{event}"'.encode() for event in sorted(OF_HANDLERS)]
+    found = [
+        said for said in find(paths, keys, processes=processes)
+        if said.get("child") == name or (name, said["event"]) == ("supervisor", "supervisor.restarted")
+        or (kind == "handler" and said.get("job_name") == job_name and said["event"] in OF_HANDLERS)
+    ]  # fmt: skip
+    return [entry_of(said) for said in in_order(found)]
+
+
+def trace_root(paths: Sequence[str], corr: str, *, processes: int = 1) -> list[Entry]:
+    """Everything that descends from a host's call or a slot: its jobs, and those that these have queued.
+
+    Raises:
+        UsageError: a log cannot be read.
+    """
+    found = [
+        said for said in find(paths, needles_of(corr), hosts_too=True, processes=processes)
+        if corr in (said.get("corr"), said.get("job_id"), said.get("message_corr"))
+    ]  # fmt: skip
+    entries = []
+    for said in in_order(found):
+        entry = entry_of(said)
+        job = said.get("job_id")
+        about = "" if job is None else f"[{said.get('job_name', '')} {job}] "
+        entries.append(Entry(at=entry.at, who=entry.who, says=about + entry.says, tone=entry.tone, said=said))
+    return entries
+
+
+def _is_of(said: Said, schedule: str) -> bool:
+    # What only its job says carries the schedule in the id that its slot gave it.
+    return said.get("schedule") == schedule or (
+        said.get("event") in ENDS and str(said.get("job_id")).rpartition("-")[0] == schedule
+    )
+
+
+def _with_end(entry: Entry, end: Said | None) -> Entry:
+    if end is None or "job_id" not in end or entry.said.get("event") not in ("slot.fired", "slot.caught_up"):
+        return entry
+    return Entry(at=entry.at, who=entry.who, says=f"{entry.says}; {_end(end)}", tone=entry.tone, said=entry.said)
+
+
+def _slot_by_job(said: Said, end: Said | None) -> Entry:
+    entry = entry_of(said)
+    became = _end(end) if end is not None else "it has not ended"
+    says = f"slot {clock(said['slot'])} fired as job {said.get('job_id')}; {became}"
+    return Entry(at=entry.at, who=entry.who, says=says, tone="good" if end is not None else "plain", said=said)
+
+
+def _end(end: Said) -> str:
+    times: Sequence[float] = end.get("times") or ()
+    took = f" {span(times[-1] - times[0])} after it was queued" if len(times) > 1 else ""
+    reason = brief(end.get("reason") or "")
+    return f"the job is {end.get('to')}{took}" + (f" ({reason})" if reason else "")

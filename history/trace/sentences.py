@@ -1,0 +1,235 @@
+"""What an event says, as a sentence for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from ...log.events import EVENTS
+from ..audit.report import many
+
+Tone = Literal["good", "bad", "warning", "plain", "quiet"]
+
+REASON_CHARACTERS_MAX = 160
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that happened, as it is shown.
+
+    Attributes:
+        at: when, in seconds since the Unix epoch; None if nobody said.
+        who: the actor and its incarnation, and the boot; or the host.
+        says: one sentence.
+        said: the fields of the line behind it.
+    """
+
+    at: float | None
+    who: str
+    says: str
+    tone: Tone = "plain"
+    said: dict[str, Any] = field(default_factory=dict)
+
+
+def entry_of(said: dict[str, Any]) -> Entry:
+    """A line as an entry."""
+    ts = said.get("ts")
+    at = float(ts) if isinstance(ts, int | float) else None
+    return Entry(at=at, who=who_says(said), says=sentence(said), tone=tone_of(said), said=said)
+
+
+def who_says(said: dict[str, Any]) -> str:
+    """Which actor in which incarnation, of which boot."""
+    if "seq" not in said:
+        return "the host"
+    actor = said.get("actor")
+    who = f"{actor}/{said.get('incarnation', '?')}" if actor else "runtime"
+    return f"{who} · {str(said['boot'])[:6]}"
+
+
+def tone_of(said: dict[str, Any]) -> Tone:
+    """How it should look."""
+    event = said.get("event", "")
+    if event in ("job.done", "slot.fired", "slot.caught_up"):
+        return "good"
+    kind = EVENTS.get(event)
+    level = kind.level if kind is not None and "seq" in said else "info"
+    tones: dict[str, Tone] = {"error": "bad", "warning": "warning", "info": "plain", "debug": "quiet"}
+    return tones[level]
+
+
+def sentence(said: dict[str, Any]) -> str:
+    """What a line says, in words."""
+    event = said.get("event")
+    if "seq" not in said:
+        message = said.get("message", event)
+        return f"says: {message}"
+    parts = [_about(str(event), said)]
+    mail = said.get("mail_seconds")
+    if isinstance(mail, int | float) and mail >= 0.001:
+        parts.append(f"its message had waited {span(mail)} in the mailbox")
+    return "; ".join(part for part in parts if part)
+
+
+def _about(event: str, said: dict[str, Any]) -> str:
+    noun = event.partition(".")[0]
+    match noun:
+        case "job":
+            return _about_job(event, said)
+        case "lane":
+            return _about_lane(event, said)
+        case "slot":
+            return _about_slot(event, said)
+        case "schedule" if "when" in said:
+            what = event.partition(".")[2]
+            return f"schedule {what}: {said['when']} ({said.get('timezone')}), for {said.get('job_name')}"
+        case "actor" | "supervisor":
+            return _about_actor(event, said)
+        case "runtime" | "turn":
+            return _about_runtime(event, said)
+    kind = EVENTS.get(event)
+    own = {name: said[name] for name in (kind.fields if kind else ()) if name in said and name != "traceback"}
+    return f"{event}: {'; '.join(f'{name} {value}' for name, value in own.items())}"
+
+
+def _about_job(event: str, said: dict[str, Any]) -> str:
+    claim, attempt = said.get("claim_no"), said.get("attempt")
+    reason = brief(said.get("reason") or said.get("error") or said.get("outcome") or "")
+    match event:
+        case "job.queued":
+            due = _due(said)
+            slot = f" for slot {clock(said['slot'])}" if "slot" in said else ""
+            return f"queued{slot}, {many(said.get('bytes', '?'), 'byte')} of data{due}"
+        case "job.claimed":
+            early = "" if said.get("begun", True) else ", in advance of a free lane"
+            waited = said.get("waited")
+            since = "" if waited is None else f" after {span(waited)} in the queue"
+            return f"claim {claim} taken{since}{early}"
+        case "job.started":
+            waited = f", {span(said['waited'])} after its claim" if "waited" in said else ""
+            return f"attempt {attempt} starts on lane {said.get('lane')} of {said.get('handler')}{waited}"
+        case "job.done":
+            took = f" after {span(said['took'])}" if "took" in said else ""
+            return f"done{took}" + (f" ({reason})" if reason and reason != "succeeded" else "")
+        case "job.failed":
+            return f"attempt {attempt} {_outcome(said)}: {brief(said.get('error') or said.get('reason') or '')}"
+        case "job.retried" | "job.snoozed" | "job.requeued":
+            return f"{event.partition('.')[2]}, queued again{_due(said)}" + (f": {reason}" if reason else "")
+        case "job.fenced":
+            return (
+                f"REFUSED: claim {claim} wanted to end it ({said.get('outcome')}), but had lost it: "
+                f"claim {said.get('claim_no_now')} is the last one, and the job is {said.get('state')}"
+            )
+        case "job.waiting":
+            return f"claim {claim} waits: lane {said.get('lane')} still runs an earlier attempt"
+        case "job.deduplicated":
+            return f"asked for again (as {said.get('asked_id')}); nothing was stored"
+        case "job.parked":
+            return "parked: no living runtime has a handler for its name"
+    return f"{event.partition('.')[2]}" + (f": {reason}" if reason else "")
+
+
+def _outcome(said: dict[str, Any]) -> str:
+    return str(said.get("outcome", "failed")).replace("_", " ")
+
+
+def _due(said: dict[str, Any]) -> str:
+    run_at, at = said.get("run_at"), said.get("ts")
+    if isinstance(run_at, int | float) and isinstance(at, int | float) and run_at - at > 0.001:
+        return f", due in {span(run_at - at)}"
+    return ""
+
+
+def _about_lane(event: str, said: dict[str, Any]) -> str:
+    if event == "lane.abandoned":
+        return f"lane {said.get('lane')} ABANDONED: {said.get('why')}; the function still runs, and counts no longer"
+    return f"abandoned lane {said.get('lane')} has ended after {span(said.get('after', 0.0))}"
+
+
+def _about_slot(event: str, said: dict[str, Any]) -> str:
+    slot, reason = clock(said.get("slot")), brief(said.get("reason") or "")
+    match event:
+        case "slot.skipped":
+            count = said.get("count", 1)
+            which = f"slot {slot}" if count == 1 else f"{count} slots from {slot} to {clock(said.get('last'))}"
+            by = f" ({said['by']})" if "by" in said else ""
+            return f"{which} did not fire: {reason}{by}"
+        case "slot.taken":
+            return f"slot {slot}: another runtime had accounted for it"
+    late = said.get("late", 0.0)
+    how = f", {span(late)} late" if isinstance(late, int | float) and late >= 1.0 else ""
+    return f"slot {slot} fired{how} as job {said.get('job_id')}" + (f": {reason}" if reason else "")
+
+
+def _about_actor(event: str, said: dict[str, Any]) -> str:
+    child = f"{said.get('child', 'supervisor')}/{said.get('child_incarnation', '?')}"
+    match event:
+        case "actor.crashed":
+            over = ""
+            if "message" in said:
+                over = f" over {said['message']} {said.get('message_id', '')}".rstrip()
+                over += f" of {said['message_corr']}" if "message_corr" in said else ""
+            mail = f"; {many(said['mailbox'], 'message')} waited" if said.get("mailbox") else ""
+            return f"{child} DIED{over}: {brief(said.get('reason', ''))}{mail}"
+        case "actor.quarantined" | "supervisor.gave_up":
+            return (
+                f"{child} is not restarted any more after {many(said.get('restarts_in_window'), 'restart')}: "
+                + brief(said.get("reason", ""))
+            )
+    window = f", restart {said['restarts_in_window']} in its window" if "restarts_in_window" in said else ""
+    return f"{child} {event.partition('.')[2]}{window}"
+
+
+def _about_runtime(event: str, said: dict[str, Any]) -> str:
+    match event:
+        case "runtime.started":
+            return f"boot {said['boot']} runs (pid {said.get('pid')} on {said.get('host')}, store {said.get('store')})"
+        case "runtime.recovered":
+            return (
+                f"boot {said.get('dead_boot')} (pid {said.get('dead_pid')}) is dead; "
+                f"{_held(said.get('jobs'))} taken back"
+            )
+        case "runtime.renewed":
+            return f"boot {said['boot']} is none any more and goes on as {said.get('next_boot')}: {said.get('reason')}"
+        case "turn.recovered":
+            return "what the broker's last turn did and had not said"
+        case "runtime.stopped":
+            return f"boot {said['boot']} has stopped; {_many_were(said.get('interrupted', 0))} interrupted"
+    reason = brief(said.get("reason") or "")
+    return f"{event}" + (f": {reason}" if reason else "")
+
+
+def _held(jobs: Any) -> str:
+    return f"{many(jobs, 'job')} that it held {'is' if jobs == 1 else 'are'}"
+
+
+def _many_were(jobs: Any) -> str:
+    return f"{many(jobs, 'job')} {'was' if jobs == 1 else 'were'}"
+
+
+def span(seconds: float) -> str:
+    """A duration with its unit, three digits."""
+    if seconds < 0.0009995:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 120.0:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def clock(instant: Any) -> str:
+    """An instant in UTC."""
+    if not isinstance(instant, int | float):
+        return "?"
+    text = datetime.fromtimestamp(instant, UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
+    return text.rstrip("0").rstrip(".") + "Z"
+
+
+def brief(text: Any) -> str:
+    """The first line, not too long."""
+    first = (str(text).strip().splitlines() or [""])[0]
+    return first if len(first) <= REASON_CHARACTERS_MAX else first[: REASON_CHARACTERS_MAX - 1] + "…"

@@ -1,0 +1,96 @@
+"""Why a job has not ended, as far as a log tells: it is paused, delayed, nobody's, or others hold all places."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from ..audit.report import many
+from ..log_files.fields import Said
+from ..log_files.search import find, in_order
+from .sentences import Entry, clock, span
+from .snapshot import Snapshot, snapshot
+
+NEEDLES = (b'"name.', b'"handler.', b'"actor.quarantined', b'"actor.restarted')
+
+EVENTS_OF_NAMES = frozenset({"name.paused", "name.resumed", "handler.added", "handler.removed", "handler.halted"})
+"""What says how the jobs of a name fare."""
+
+FATES = frozenset({"actor.quarantined", "actor.restarted", "handler.halted"})
+"""What says whether the handlers of a name take jobs; the last one counts."""
+
+SILENT_SECONDS_MIN = 1.0
+"""A boot that has said nothing for so long, when others have, is worth a look."""
+
+NAMED_MAX = 10
+"""Jobs that are named of those that hold a limit."""
+
+
+def why_unfinished(paths: Sequence[str], lines: Sequence[Said], *, processes: int = 1) -> list[Entry]:
+    """What is to be said of a job that waits or runs when its log ends.
+
+    Args:
+        lines: the job's own, in order.
+
+    Raises:
+        UsageError: a log cannot be read.
+    """
+    again = [path for path in paths if path != "-"]
+    moves = [said for said in lines if "to" in said]
+    if not again or not moves or moves[-1]["to"] not in ("queued", "running"):
+        return []
+    seen = snapshot(again, math.inf, processes=processes)
+    name = next((said["job_name"] for said in lines if "job_name" in said), None)
+    child = f"handler:{name}"
+    about = [
+        said for said in in_order(list(find(again, NEEDLES, processes=processes)))
+        if (said.get("job_name") == name and said.get("event") in EVENTS_OF_NAMES) or said.get("child") == child
+    ]  # fmt: skip
+    reasons = _running(seen, moves[-1]) if moves[-1]["to"] == "running" else _queued(seen, lines, about)
+    return [Entry(at=None, who="", says=f"when these logs end, {says}", tone="warning") for says in reasons]
+
+
+def _running(seen: Snapshot, last: Said) -> Iterator[str]:
+    boot = str(last.get("boot"))
+    since = max(0.0, seen.last - seen.spoke.get(boot, seen.last))
+    if boot in seen.bereft:
+        yield f"it belongs to boot {boot[:6]}, which lost another job to a redelivery and has said nothing since"
+    elif boot in seen.boots:
+        silent = f", which has said nothing for {span(since)}" if since >= SILENT_SECONDS_MIN else ""
+        yield f"it runs on boot {boot[:6]} (pid {seen.boots[boot]}){silent}"
+    elif boot in seen.gone:
+        yield f"it runs on boot {boot[:6]}, which has ended and has not given it back"
+
+
+def _queued(seen: Snapshot, lines: Sequence[Said], about: Sequence[Said]) -> Iterator[str]:
+    name = next((said["job_name"] for said in lines if "job_name" in said), "?")
+    paused = next((said for said in reversed(about) if said["event"] in ("name.paused", "name.resumed")), None)
+    if paused is not None and paused["event"] == "name.paused":
+        yield f"{name} is paused since {clock(paused.get('ts'))}"
+    run_at = next((said["run_at"] for said in reversed(lines) if "run_at" in said), 0.0)
+    if run_at > seen.last:
+        yield f"it is not due for {span(run_at - seen.last)}"
+        return
+    handlers = {
+        (said.get("boot"), said.get("handler")): said for said in about
+        if said["event"] == "handler.added" and said.get("boot") in seen.boots
+    }  # fmt: skip
+    if not handlers and any(said["event"] in ("handler.added", "job.parked") for said in (*about, *lines)):
+        yield f"no runtime that lives has a handler for {name}"
+    fates = {said.get("boot"): said for said in about if said["event"] in FATES and said.get("boot") in seen.boots}
+    for boot, said in fates.items():
+        if said["event"] != "actor.restarted":
+            yield f"the handlers of {name} on boot {str(boot)[:6]} are {said['event'].partition('.')[2]}"
+    yield from _full(seen, name, list(handlers.values()))
+
+
+def _full(seen: Snapshot, name: str, handlers: Sequence[Said]) -> Iterator[str]:
+    """Which jobs hold all places that there are."""
+    held = [held.job_id for held in seen.held.values() if held.job_name == name]
+    total = min((said["concurrency_total"] for said in handlers if "concurrency_total" in said), default=math.inf)
+    places = sum(said.get("concurrency", 1) for said in handlers)
+    if not held or len(held) < min(total, places):
+        return
+    jobs = ", ".join(held[:NAMED_MAX]) + (f" and {len(held) - NAMED_MAX} more" if len(held) > NAMED_MAX else "")
+    limit = f"concurrency_total={total}" if total <= places else f"{many(places, 'lane')} in all"
+    yield f"{name} has {limit}, held by {'job' if len(held) == 1 else 'jobs'} {jobs}"

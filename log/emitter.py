@@ -1,0 +1,257 @@
+"""Where events go: the host's structlog or logging, and subscribers. Nothing here ever raises into an actor.
+
+The host's configuration is used, never changed: no `structlog.configure`, no handler on any logger.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, NamedTuple
+
+import structlog
+
+from ..environment.clock import Clock
+from ..environment.environment import Mailbox
+from ..environment.failpoints import Failpoints
+from ..errors import UsageError, shown
+from .events import EVENTS
+from .json_line import safe_str
+from .outlets import Line, outlet_of
+
+Subscriber = Callable[[dict[str, Any]], None]
+
+JOB_FIELDS = ("job_id", "job_name", "claim_no", "attempt", "corr")
+"""What the host's own lines inside a handler carry."""
+
+ABSENT = "-"
+"""What a record has in their place outside of a handler, so that a format never fails."""
+
+
+class Speaker(NamedTuple):
+    """Who speaks, and about which message: what every line of theirs carries."""
+
+    actor: str | None = None
+    incarnation: int | None = None
+    msg: int | None = None
+    cause: int | None = None
+    corr: str | None = None
+    mail_seconds: float | None = None
+
+    def about(self, corr: str | None) -> Speaker:
+        """The same, about something that has another root."""
+        return Speaker(self.actor, self.incarnation, self.msg, self.cause, corr, self.mail_seconds)
+
+    def add_to(self, line: dict[str, Any]) -> None:
+        """Those that apply."""
+        for name, value in zip(self._fields, self, strict=True):
+            if value is not None:
+                line[name] = value
+
+
+NOBODY = Speaker()
+
+
+class Log:
+    """The log of one boot."""
+
+    def __init__(
+        self,
+        logger: Any,
+        boot: str,
+        clock: Clock,
+        *,
+        waiting_max: int,
+        lock: AbstractContextManager[Any],
+        failpoints: Failpoints,
+    ) -> None:
+        self._outlet = outlet_of(logger)
+        self._clock = clock
+        self._waiting_max = waiting_max
+        self._life = (boot, count(1))
+        self.dropped = 0
+        self._drop_reason = ""
+        self._lock = lock
+        self._failpoints = failpoints
+        self._subscriptions: list[Subscription] = []
+
+    def emit(self, event: str, speaker: Speaker = NOBODY, /, **fields: Any) -> None:
+        """Say that something happened. Fields that are None are left out."""
+        self.emit_made(event, speaker, lambda: fields)
+
+    def emit_made(self, event: str, speaker: Speaker, make: Callable[[], dict[str, Any]]) -> None:
+        """`emit`, with fields that are made only if somebody listens."""
+        if not self._outlet.hears(EVENTS[event].level) and not self._listening(event):
+            # It is counted all the same. Nobody waits here for the thread that is writing a line.
+            next(self._life[1])
+            return
+        fields = make()
+        # Numbered and written under one lock, so that the lines of a boot lie in the file in the order of `seq`.
+        with self._lock:
+            if self.dropped:
+                dropped, self.dropped = self.dropped, 0
+                if not self._write("log.dropped", NOBODY, {"count": dropped, "reason": self._drop_reason}):
+                    self.dropped += dropped
+            self._write(event, speaker, fields)
+
+    def begin(self, boot: str) -> None:
+        """From now on it is another boot that speaks."""
+        with self._lock:
+            self._life = (boot, count(1))
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Give every event from now on to a subscriber too."""
+        self._subscriptions.append(subscription)
+
+    def bound(self, **fields: Any) -> Any:
+        """A logger of the host's own for a handler to write to."""
+        return self._outlet.bound(**fields)
+
+    def _write(self, event: str, speaker: Speaker, fields: dict[str, Any]) -> bool:
+        level, (boot, numbers) = EVENTS[event].level, self._life
+        line: dict[str, Any] = {
+            "event": event, "level": level, "ts": round(self._clock.now(), 6), "boot": boot, "seq": next(numbers),
+        }  # fmt: skip
+        speaker.add_to(line)
+        for name, value in fields.items():
+            if value is not None:
+                line[name] = value
+        for subscription in self._listening(event):
+            subscription.offer(dict(line), self._waiting_max)
+        try:
+            if self._outlet.hears(level):
+                self._failpoints.at("log.write", event)
+                self._outlet.write(line)
+        except Exception as error:
+            # A full disk, or a host's processor that raises: neither may kill the actor that speaks.
+            self.dropped += 1
+            self._drop_reason = f"{type(error).__name__}: {safe_str(error)}"[:200]
+            return False
+        return True
+
+    def _listening(self, event: str) -> list[Subscription]:
+        return [subscription for subscription in self._subscriptions if subscription.wants(event)]
+
+
+@dataclass(eq=False)
+class Subscription:
+    """A host's function that is called after the commit, on a thread of its own.
+
+    Attributes:
+        call: gets each event as a dict.
+        events: which names; None for all.
+        waiting: what it has not been given yet; None ends it.
+        failures: how often it raised.
+        dropped: how many events it was too slow for.
+    """
+
+    call: Subscriber
+    events: frozenset[str] | None
+    waiting: Mailbox
+    failures: int = 0
+    dropped: int = 0
+
+    def wants(self, event: str) -> bool:
+        """Whether it asked for events of this name."""
+        return self.events is None or event in self.events
+
+    def offer(self, event: dict[str, Any], waiting_max: int) -> None:
+        """Put an event in line, or count it as dropped when the subscriber is that far behind."""
+        if len(self.waiting) >= waiting_max:
+            self.dropped += 1
+            return
+        self.waiting.put(event)
+
+    def close(self) -> None:
+        """Let `run` return once it has given out what waits."""
+        self.waiting.put(None)
+
+    def run(self, failed: Callable[[Subscription, BaseException], None]) -> None:
+        """Give out events until closed; runs on the subscription's own thread."""
+        while (event := self.waiting.get()) is not None:
+            try:
+                self.call(event)
+            except BaseException as error:
+                self.failures += 1
+                # Its own failure is not news to it: that would be a loop.
+                if event["event"] != "subscriber.failed":
+                    failed(self, error)
+
+
+def check_events(events: Collection[str] | None) -> frozenset[str] | None:
+    """The names a subscriber asked for.
+
+    Raises:
+        UsageError: one of them is no event.
+    """
+    if events is None:
+        return None
+    try:
+        wanted = frozenset([events] if isinstance(events, str) else events)
+    except TypeError:
+        raise UsageError(f"expected events= to be names of events, got: {shown(events)}") from None
+    if unknown := sorted(str(name) for name in wanted - EVENTS.keys()):
+        raise UsageError(f"expected events= to name events of docs/events.md, got: {', '.join(unknown)}")
+    return wanted
+
+
+_job: ContextVar[dict[str, Any] | None] = ContextVar("lamplighter_job", default=None)
+
+_BOUND = {
+    name: token.var
+    for name, token in copy_context().run(structlog.contextvars.bind_contextvars, **dict.fromkeys(JOB_FIELDS)).items()
+}
+"""Structlog's own variables for the fields of a job, which are set anew with each."""
+
+
+def enter_job(corr: str, **fields: Any) -> None:
+    """From here on, in this context, the host's lines carry the job's fields. The caller gives the job a context of its
+    own, with which all that it binds ends."""
+    job = {**fields, "corr": corr}
+    _job.set(job)
+    for name, value in job.items():
+        _BOUND[name].set(value)
+
+
+def current_corr() -> str | None:
+    """The root of the job that this thread or task runs; None outside of a handler."""
+    corr: str | None = current_job().get("corr")
+    return corr
+
+
+def current_job() -> Mapping[str, Any]:
+    """`JOB_FIELDS` of the job that this thread or task runs; nothing outside of a handler."""
+    return _job.get() or {}
+
+
+class JobFields(logging.Filter):
+    """Gives the records of a handler's own lines the fields of its job, for formats such as `%(job_id)s`.
+
+    Add it to handlers or loggers of the standard library. It lets every record pass and sets `job_id`, `job_name`,
+    `claim_no`, `attempt` and `corr`, unless the record has them already.
+
+    Args:
+        outside: their value outside of a handler.
+    """
+
+    def __init__(self, outside: str | None = ABSENT) -> None:
+        super().__init__()
+        self.outside = outside
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Runs on the thread or task that logs."""
+        about = record.msg.fields if isinstance(record.msg, Line) and record.msg.is_event else current_job()
+        for name in JOB_FIELDS:
+            # What the host has given with `extra=` stays; what another JobFields has set outside of a handler need not.
+            if is_absent(getattr(record, name, None)):
+                setattr(record, name, about.get(name, self.outside))
+        return True
+
+
+def is_absent(value: Any) -> bool:
+    """Whether a record's field says that there is no job."""
+    return value is None or (isinstance(value, str) and value == ABSENT)

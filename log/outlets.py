@@ -1,0 +1,140 @@
+"""Where a line goes: to the host's standard logging or to its structlog, each as it is configured at that moment."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol, cast
+
+import structlog
+
+from .json_line import safe_repr, safe_str, to_json
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Line:
+    """The message of a record of the standard library: fields, and JSON text as soon as somebody asks for it.
+
+    Attributes:
+        fields: begins with `event` and `level`. Nobody changes it.
+        is_event: an event of Lamplighter's, which says itself which job it is about.
+        lost: why a sink of ours could not write it.
+    """
+
+    __slots__ = ("fields", "is_event", "lost")
+
+    def __init__(self, fields: dict[str, Any], *, is_event: bool = False) -> None:
+        self.fields = fields
+        self.is_event = is_event
+        self.lost: Exception | None = None
+
+    def __str__(self) -> str:
+        return to_json(self.fields).decode()
+
+
+class Outlet(Protocol):
+    """What a Log writes to."""
+
+    def hears(self, level: str) -> bool:
+        """Whether a line of this level goes anywhere. True when that cannot be known. Never raises."""
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Write a line, whose fields begin with `event` and `level`. Raises whatever the host's logger raises."""
+
+    def bound(self, **fields: Any) -> Any:
+        """A structlog logger to the same place that carries these fields."""
+
+
+def outlet_of(logger: Any) -> Outlet:
+    """The outlet of a standard or structlog logger; of the host's structlog or else standard logging for None.
+
+    A logger that is an outlet itself, as a simulation's is, stays what it is.
+    """
+    if hasattr(type(logger), "hears"):
+        # By the type, because a logger that takes any name would have this one too.
+        return cast(Outlet, logger)
+    if logger is None:
+        structlogs = structlog.is_configured() and structlog.get_config()["wrapper_class"] is not StandardBoundLogger
+        logger = structlog.get_logger("lamplighter") if structlogs else logging.getLogger("lamplighter")
+    return StandardOutlet(logger) if isinstance(logger, logging.Logger) else StructlogOutlet(logger)
+
+
+class StandardOutlet:
+    """A logger of the standard library. Records are handed over directly, which is several times cheaper."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._bindable: Any = structlog.wrap_logger(logger, PROCESSORS, StandardBoundLogger)
+
+    def hears(self, level: str) -> bool:
+        return self._logger.isEnabledFor(LEVELS[level])
+
+    def write(self, line: dict[str, Any]) -> None:
+        logger = self._logger
+        said = Line(line, is_event=True)
+        logger.handle(logger.makeRecord(logger.name, LEVELS[line["level"]], "(lamplighter)", 0, said, (), None))
+        lost, said.lost = said.lost, None
+        if lost is not None:
+            raise lost
+
+    def bound(self, **fields: Any) -> Any:
+        return self._bindable.bind(**fields)
+
+
+class StructlogOutlet:
+    """A structlog logger of the host's, or the proxy of one that follows `structlog.configure`."""
+
+    def __init__(self, logger: Any) -> None:
+        self._logger = logger
+
+    def hears(self, level: str) -> bool:
+        # Asked anew for each line: a host changes its levels, its processors and its whole configuration as it runs.
+        try:
+            logger = self._logger.bind() if isinstance(self._logger, _PROXY) else self._logger
+            if isinstance(logger, structlog.stdlib.BoundLogger):
+                # Its processors see every line, unless the first of them asks the level.
+                first = next(iter(logger._processors), None)
+                return first is not structlog.stdlib.filter_by_level or logger.isEnabledFor(LEVELS[level])
+            # By the type, because a plain BoundLogger takes any name for a level's and would log the question.
+            asks = getattr(type(logger), "is_enabled_for", None)
+            return asks is None or bool(asks(logger, LEVELS[level]))
+        except Exception:
+            return True
+
+    def write(self, line: dict[str, Any]) -> None:
+        fields = dict(line)
+        event, level = fields.pop("event"), fields.pop("level")
+        getattr(self._logger, level)(event, **fields)
+
+    def bound(self, **fields: Any) -> Any:
+        return self._logger.bind(**fields)
+
+
+class StandardBoundLogger(structlog.stdlib.BoundLogger):
+    """The structlog logger of those who have configured none: its lines become records with a Line."""
+
+
+def as_record(logger: Any, method: str, said: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The last processor of a StandardBoundLogger: the arguments of the standard logger's method."""
+    passed = {name: said.pop(name) for name in ("exc_info", "stack_info") if name in said}
+    event = formatted(said.pop("event", None), said.pop("positional_args", ()))
+    level = {"warn": "warning", "exception": "error"}.get(method, method)
+    return (Line({"event": event, "level": level, **said}),), passed
+
+
+def formatted(template: Any, args: Any) -> str:
+    """`template % args`; both, as they are, when they do not fit together."""
+    if not args:
+        return safe_str(template)
+    try:
+        # As standard logging and structlog do: one dict alone is for named fields.
+        single = isinstance(args, tuple) and len(args) == 1 and isinstance(args[0], dict) and args[0]
+        return str(template % (args[0] if single else args))
+    except Exception as error:
+        return f"{safe_str(template)} % {safe_repr(args)} ({type(error).__name__})"
+
+
+PROCESSORS: list[Any] = [structlog.stdlib.filter_by_level, structlog.contextvars.merge_contextvars, as_record]
+"""Those of a StandardBoundLogger."""
+
+_PROXY = type(structlog.get_logger())

@@ -1,0 +1,122 @@
+"""What becomes of a job: the one road that every ending takes.
+
+`judge` is pure: it decides, and the store records its verdict in one fenced statement. The table of legal moves is
+here too, because both the store and whoever reads the log must agree on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..messages.jobs import Instant, JobRecord, JobState, Seconds
+from ..messages.outcomes import Backoff, Outcome, OutcomeKind, Policy, Verdict
+
+INTERRUPTION_WINDOW_SECONDS = 72 * 3600.0
+"""Only interruptions within this window are held against a job."""
+
+SUSPECT_INTERRUPTIONS = 2
+"""From this many blamed interruptions on, a job is a suspect: a runtime runs one suspect at a time."""
+
+MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
+    "job.queued": (frozenset({None}), JobState.QUEUED),
+    "job.claimed": (frozenset({"queued"}), JobState.RUNNING),
+    "job.done": (frozenset({"running", "queued"}), JobState.DONE),
+    "job.retried": (frozenset({"running"}), JobState.QUEUED),
+    "job.snoozed": (frozenset({"running"}), JobState.QUEUED),
+    "job.released": (frozenset({"running"}), JobState.QUEUED),
+    "job.dead": (frozenset({"running"}), JobState.DEAD),
+    "job.cancelled": (frozenset({"queued", "running"}), JobState.CANCELLED),
+    "job.requeued": (frozenset({"queued", "running", "done", "dead", "cancelled"}), JobState.QUEUED),
+}
+"""Every legal transition: the event that tells it, the states it may come from, the state it goes to."""
+
+QUIET = frozenset({"job.queued", "job.claimed", "job.released"})
+"""Those whose line stands at debug. The lines of the others stand at info or above, and sum up the quiet ones."""
+
+
+def judge(
+    job: JobRecord, outcome: Outcome, policy: Policy, now: Instant, *, earlier_interruptions: int, chance: float
+) -> Verdict:
+    """Say what becomes of a job whose claim has ended.
+
+    Args:
+        job: the job as it was claimed.
+        outcome: how the claim ended.
+        policy: the handler's; the job's own `max_attempts` wins over it.
+        now: the wall time of the turn.
+        earlier_interruptions: blamed interruptions of this job within `INTERRUPTION_WINDOW_SECONDS` before this one.
+        chance: a random number in [0, 1), for the jitter of the back-off.
+    """
+    match outcome.kind:
+        case OutcomeKind.SUCCEEDED:
+            return Verdict(state=JobState.DONE, event="job.done", reason=outcome.reason, attempt=job.attempt + 1)
+        case OutcomeKind.DISCARDED:
+            return Verdict(state=JobState.DEAD, event="job.dead", reason=outcome.reason, attempt=job.attempt + 1)
+        case OutcomeKind.CANCELLED:
+            return Verdict(state=JobState.CANCELLED, event="job.cancelled", reason=outcome.reason, attempt=job.attempt)
+        case OutcomeKind.SNOOZED:
+            return Verdict(
+                state=JobState.QUEUED,
+                event="job.snoozed",
+                reason=outcome.reason or f"snoozed for {outcome.seconds:g} s",
+                attempt=job.attempt,
+                run_at=now + outcome.seconds,
+                interruptions=job.interruptions,
+            )
+        case OutcomeKind.FAILED | OutcomeKind.TIMED_OUT:
+            return _judge_failure(job, outcome, policy, now, chance)
+        case OutcomeKind.INTERRUPTED:
+            return _judge_interruption(job, outcome, policy, now, earlier_interruptions)
+        case OutcomeKind.DEFERRED:
+            raise ValueError("a deferred claim has not ended; there is nothing to judge")
+
+
+def backoff_seconds(backoff: Backoff | Sequence[Seconds], attempt: int, chance: float) -> Seconds:
+    """Seconds to wait after the failed attempt number `attempt` (1 is the first)."""
+    if not isinstance(backoff, Backoff):
+        return float(backoff[min(attempt, len(backoff)) - 1])
+    # The exponent is bounded because 2.0**1024 overflows, and a job may have any number of attempts.
+    wait = min(backoff.max, backoff.first * backoff.factor ** min(attempt - 1, 64))
+    return wait * (1.0 - backoff.jitter * chance)
+
+
+def _judge_failure(job: JobRecord, outcome: Outcome, policy: Policy, now: Instant, chance: float) -> Verdict:
+    attempt = job.attempt + 1
+    attempts_max = job.max_attempts if job.max_attempts is not None else policy.max_attempts
+    how = "timed out" if outcome.kind is OutcomeKind.TIMED_OUT else "failed"
+    if attempt >= attempts_max:
+        reason = f"{how} in attempt {attempt} of {attempts_max}"
+        return Verdict(state=JobState.DEAD, event="job.dead", reason=reason, attempt=attempt)
+    return Verdict(
+        state=JobState.QUEUED,
+        event="job.retried",
+        reason=how,
+        attempt=attempt,
+        run_at=now + backoff_seconds(policy.backoff, attempt, chance),
+        interruptions=job.interruptions,
+        suspect_until=job.suspect_until,
+        wary=bool(job.wary),
+    )
+
+
+def _judge_interruption(job: JobRecord, outcome: Outcome, policy: Policy, now: Instant, earlier: int) -> Verdict:
+    blamed = outcome.blamed and bool(job.begun)
+    interruptions = earlier + blamed
+    if blamed and interruptions >= policy.interruptions_max:
+        hours = INTERRUPTION_WINDOW_SECONDS / 3600
+        reason = f"poison: interrupted {interruptions} times within {hours:g} h; last: {outcome.reason}"
+        return Verdict(
+            state=JobState.DEAD, event="job.dead", reason=reason, attempt=job.attempt, interruptions=interruptions
+        )
+    suspect = blamed and interruptions >= SUSPECT_INTERRUPTIONS
+    return Verdict(
+        state=JobState.QUEUED,
+        event="job.retried",
+        reason=f"interrupted: {outcome.reason}",
+        attempt=job.attempt,
+        run_at=min(job.run_at, now),
+        interruptions=interruptions,
+        suspect_until=now + INTERRUPTION_WINDOW_SECONDS if suspect else job.suspect_until,
+        # Even a prefetched job may have been started when its process died; only a begun claim can be blamed next time.
+        wary=bool(job.wary) or outcome.blamed,
+    )

@@ -1,0 +1,78 @@
+"""Every limit of a runtime that a host may set, with its unit in its name.
+
+One frozen value: a runtime is configured once, by keyword arguments, and never from a global.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..errors import UsageError, shown
+from ..messages.jobs import SECONDS_MAX
+
+WHOLE_MAX = 10**15
+"""No limit that is a number of things may be higher; it stands for none."""
+
+NAME_CHARACTERS_MAX = 200
+"""Longest name of a job, key of a schedule or unique key, in characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The limits of one runtime.
+
+    Attributes:
+        reply_seconds_max: how long a caller waits for the broker before `StoreUnavailable`.
+        turn_messages_max: messages of one transaction.
+        mailbox_messages_max: messages that wait to be stored before callers are refused at once.
+        data_bytes_max: JSON text of a job's data.
+        result_bytes_max: JSON text of a job's result.
+        error_characters_max: what is kept of a traceback.
+        interruptions_max: blamed interruptions within 72 hours that make a job dead as poison.
+        abandoned_threads_max: hung lanes of one runtime before their handlers are paused.
+        lane_grace_seconds: how long an old lane may take to heed a signal before it is abandoned.
+        late_seconds: a slot less late than this fires whatever the catch-up policy.
+        restarts_max: restarts of one child within `restart_window_seconds` before its budget is spent.
+        restart_backoff_seconds_max: the longest wait before a restart.
+        keep_done_seconds, keep_dead_seconds: retention. Cancelled jobs are kept like done ones.
+        busy_seconds_max: how long a turn waits for SQLite's write lock before the log says so.
+        prefetch_seconds: how much recent work a HandlerActor may hold beyond its lanes.
+        prefetch_claims_max: the same in claims.
+        unstarted_seconds: a prefetched claim that is not started by then is given back.
+        subscriber_events_max: events waiting for a subscriber before they are dropped and counted.
+    """
+
+    reply_seconds_max: float = 10.0
+    turn_messages_max: int = 500
+    mailbox_messages_max: int = 20_000
+    data_bytes_max: int = 1024 * 1024
+    result_bytes_max: int = 1024 * 1024
+    error_characters_max: int = 20_000
+    interruptions_max: int = 3
+    abandoned_threads_max: int = 16
+    lane_grace_seconds: float = 5.0
+    late_seconds: float = 10.0
+    restarts_max: int = 5
+    restart_window_seconds: float = 30.0
+    restart_backoff_seconds_max: float = 30.0
+    keep_done_seconds: float = 24 * 3600.0
+    keep_dead_seconds: float = 30 * 24 * 3600.0
+    busy_seconds_max: float = 1.0
+    prefetch_seconds: float = 0.020
+    prefetch_claims_max: int = 64
+    unstarted_seconds: float = 0.050
+    subscriber_events_max: int = 10_000
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _check(field.name, getattr(self, field.name), whole=field.type == "int")
+
+
+def _check(name: str, value: Any, *, whole: bool) -> None:
+    kinds = (int,) if whole else (int, float)
+    lowest = 0 if not whole or name == "abandoned_threads_max" else 1
+    most = WHOLE_MAX if whole else SECONDS_MAX
+    if isinstance(value, bool) or not isinstance(value, kinds) or not lowest <= value <= most:
+        kind = "a whole number" if whole else "a number of seconds"
+        raise UsageError(f"expected {name} to be {kind}, {lowest} or more and at most {most:g}, got: {shown(value)}")

@@ -1,0 +1,82 @@
+"""What a runtime's place on a RabbitMQ suffers from, beyond what the next try heals: for its health.
+
+Refusals stay until a person has changed something: of the server as a whole, or of the queue of one job name, which
+stops that name alone. Whether they have been is looked for by asking again. And unreadable messages are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from ...errors import StoreError
+from ..ports import Ailment
+from . import topology
+from .link import Link
+
+Tell = Callable[[str, Any], object]
+
+
+class Ailing:
+    """See the module. Everything is done by the one thread that takes turns, but for `ailments`.
+
+    Args:
+        tell: called by any thread with what the server has answered; it comes back to `hear`.
+
+    Attributes:
+        refusal: why the server refuses this runtime.
+        stopped: by job name, why its queue cannot be used.
+        unreadable: how many messages cannot be read, as far as is known.
+    """
+
+    def __init__(self, address: str, link: Link, tell: Tell) -> None:
+        self._address = address
+        self._link = link
+        self._tell = tell
+        self.refusal: str | None = None
+        self.stopped: dict[str, str] = {}
+        self.unreadable = 0
+
+    def ailments(self) -> Sequence[Ailment]:
+        """See `stores.base.Store`."""
+        found = [] if self.refusal is None else [Ailment("red", f"the store refuses this runtime: {self.refusal}")]
+        found += [Ailment("red", f"{name} has stopped: {reason}") for name, reason in sorted(self.stopped.items())]
+        if self.unreadable:
+            number = f"{self.unreadable} message{'s' * (self.unreadable > 1)}"
+            says = f"{number} in {topology.UNREADABLE} cannot be read: see lamplighter unreadable"
+            found.append(Ailment("yellow", says))
+        return found
+
+    def check(self, name: str) -> None:
+        """Raise a StoreError if the queue of a name cannot be used."""
+        reason = self.stopped.get(name)
+        if reason is not None:
+            raise StoreError(f"expected the queue of {name} on {self._address} to be usable, got: {reason}")
+
+    def look(self) -> None:
+        """Ask again: of unreadable messages, and of the queues that could not be used."""
+        self.count_unreadable()
+        for name in self.stopped:
+            asked = self._link.setup([topology.job_queue(name)])
+            asked.add_done_callback(partial(self._usable, name))
+
+    def count_unreadable(self) -> None:
+        """Have their number be known."""
+        self._link.look(topology.UNREADABLE).add_done_callback(self._counted)
+
+    def _counted(self, answer: Future[tuple[int, int] | None]) -> None:
+        if answer.exception() is None and (seen := answer.result()) is not None:
+            self._tell("ailing", ("unreadable", seen[0]))
+
+    def _usable(self, name: str, answer: Future[None]) -> None:
+        if answer.exception() is None:
+            self._tell("ailing", ("usable", name))
+
+    def hear(self, what: str, value: Any) -> None:
+        """What was told by `tell`."""
+        if what == "unreadable":
+            self.unreadable = value
+        else:
+            self.stopped.pop(value, None)

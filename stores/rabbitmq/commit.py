@@ -1,0 +1,60 @@
+"""What a turn on RabbitMQ will do at its end, and how what it has done to memory is taken back, or done again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .deliveries import Delivery
+from .ledger_records import Record
+from .link import Message
+from .unreadable import Stray
+
+
+@dataclass(slots=True)
+class Change:
+    """What a turn has done to this runtime's own memory.
+
+    Attributes:
+        undo: takes it back, when the turn fails.
+        redo: does it again, when a turn whose outcome was unknown turns out to hold. A claim is not done again.
+    """
+
+    undo: Callable[[], object]
+    redo: Callable[[], object] | None = None
+
+
+@dataclass(slots=True)
+class Ops:
+    """What a turn will do at its end.
+
+    Attributes:
+        names: job names whose queues must be there.
+        messages: published first, in one pipeline.
+        tidings: published once the messages are confirmed: whoever hears of them finds what they tell of.
+        records: for the chronicle, written once the messages are confirmed.
+        settled: acknowledged last.
+        changes: to this runtime's memory, in order.
+        done: what else is to be done once all of it holds.
+    """
+
+    names: set[str] = field(default_factory=set)
+    messages: list[Message] = field(default_factory=list)
+    tidings: list[Message] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    settled: list[Delivery | Stray] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    done: list[Callable[[], object]] = field(default_factory=list)
+
+
+def undo(changes: Sequence[Change]) -> None:
+    """Take back what a turn has done to memory."""
+    for change in reversed(changes):
+        change.undo()
+
+
+def redo(changes: Sequence[Change]) -> None:
+    """Do again what holds of a turn that was given up."""
+    for change in changes:
+        if change.redo is not None:
+            change.redo()

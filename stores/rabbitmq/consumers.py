@@ -1,0 +1,122 @@
+"""How many of a queue's messages may be with this runtime: as many as its lanes can take, and the adaptive few.
+
+AMQP fixes a consumer's prefetch when it begins. So a queue has a stack of consumers here: to take more, one is added
+with the difference; to take fewer, the newest are ended. What an ended consumer was given still counts until it is
+settled. And what it was given and has no lane is given back, which the server counts as a delivery that failed: so
+a window becomes smaller only once less has been wanted for a while, and one that breathes with the load does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...messages.jobs import Seconds
+
+LAG_SECONDS = 1.0
+"""For so long less must have been wanted before less is."""
+
+
+@dataclass(slots=True)
+class Consumer:
+    """One consumer of the stack.
+
+    Attributes:
+        held: how many deliveries it has that are not settled.
+    """
+
+    tag: str
+    prefetch: int
+    held: int = 0
+    is_over: bool = False
+
+
+class Window:
+    """The consumers of one queue in one session.
+
+    Args:
+        begin: called with a tag and a prefetch: begin a consumer.
+        end: called with a tag: end one.
+        name: a tag that no consumer has had yet.
+    """
+
+    def __init__(
+        self, begin: Callable[[str, int], object], end: Callable[[str], object], name: Callable[[], str]
+    ) -> None:
+        self._begin = begin
+        self._end = end
+        self._name = name
+        self._stack: list[Consumer] = []
+        self._by_tag: dict[str, Consumer] = {}
+        self._peak = 0
+        self.shrinks_at: Seconds | None = None
+
+    @property
+    def size(self) -> int:
+        """How many unsettled deliveries there can be."""
+        return sum(one.held if one.is_over else one.prefetch for one in self._by_tag.values())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything may be delivered."""
+        return bool(self._stack)
+
+    def tags(self) -> list[str]:
+        """The tags of all consumers, also of those that have ended and still hold something."""
+        return list(self._by_tag)
+
+    def delivered(self, tag: str) -> None:
+        """A consumer was given something."""
+        if tag in self._by_tag:
+            self._by_tag[tag].held += 1
+
+    def settled(self, tag: str) -> None:
+        """Something that it was given is acknowledged, or given back."""
+        one = self._by_tag.get(tag)
+        if one is None:
+            return
+        one.held -= 1
+        if one.is_over and one.held <= 0:
+            del self._by_tag[tag]
+
+    def cancelled(self, tag: str) -> None:
+        """The server has ended a consumer."""
+        one = self._by_tag.get(tag)
+        if one is not None and not one.is_over:
+            self._stack.remove(one)
+            self._over(one)
+
+    def resize(self, wanted: int, now: Seconds) -> list[str]:
+        """Let so many be delivered: more, or none, at once, and fewer from `shrinks_at` on.
+
+        Returns:
+            The tags of the consumers that were ended for it, newest first.
+        """
+        target = wanted
+        if 0 < wanted < self.size:
+            if self.shrinks_at is None:
+                self._peak, self.shrinks_at = 0, now + LAG_SECONDS
+            self._peak = max(self._peak, wanted)
+            if now < self.shrinks_at:
+                return []
+            target = self._peak
+        # Less than the most that was wanted may be wanted now, and nobody come again to say so.
+        self._peak, self.shrinks_at = wanted, now + LAG_SECONDS if target > wanted else None
+        ended: list[str] = []
+        while self._stack and self.size > target:
+            one = self._stack.pop()
+            self._end(one.tag)
+            self._over(one)
+            ended.append(one.tag)
+        more = target - self.size
+        if more > 0:
+            one = Consumer(self._name(), more)
+            self._stack.append(one)
+            self._by_tag[one.tag] = one
+            self._begin(one.tag, one.prefetch)
+        return ended
+
+    def _over(self, one: Consumer) -> None:
+        one.is_over = True
+        if one.held <= 0:
+            del self._by_tag[one.tag]

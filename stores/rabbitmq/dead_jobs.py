@@ -1,0 +1,186 @@
+"""The jobs that have failed for good: listed whole and in order, and at hand for turns that revive them.
+
+To look for them takes a while, so it is never done within a turn: whoever asks has them at hand first, and keeps them
+until a turn has taken them or not. All of this runs on the threads of those who ask, but for what turns do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ...messages.jobs import JobRecord
+from . import job_message as wire
+from . import topology
+from .link import Arrival, Browsed
+from .unreadable import Stray
+
+REVIVED_MAX, REVIVED_BYTES_MAX = 5_000, 16_000_000
+"""So many dead jobs are at hand at a time, at most."""
+
+Browse = Callable[[str, Callable[[Arrival], object]], Browsed]
+
+
+@dataclass(eq=False, slots=True)
+class Hold:
+    """What was found in one look at the dead, all of whom are kept aside until it is let go of.
+
+    Attributes:
+        taken: tags of those that turns have taken away.
+        in_turns: how many of them turns have in hand.
+        is_left: whether nobody will ask a turn for any of them any more.
+    """
+
+    browsed: Browsed | None
+    taken: list[int] = field(default_factory=list)
+    in_turns: int = 0
+    is_left: bool = False
+
+    def let_go(self) -> None:
+        """Give back all but what was taken, if nobody needs any of it."""
+        if self.is_left and self.in_turns == 0:
+            browsed, self.browsed = self.browsed, None
+            if browsed is not None:
+                browsed.done(self.taken)
+
+
+@dataclass(eq=False, slots=True)
+class Found:
+    """A dead job that is at hand."""
+
+    job: JobRecord
+    tag: int
+    hold: Hold
+    is_in_turn: bool = False
+
+    def begin(self) -> None:
+        """A turn has it in hand."""
+        self.is_in_turn = True
+        self.hold.in_turns += 1
+
+    def take(self) -> None:
+        """It is dead no more."""
+        self.hold.taken.append(self.tag)
+
+    def end(self) -> None:
+        """The turn is over, and has taken it or not."""
+        if self.is_in_turn:
+            self.is_in_turn = False
+            self.hold.in_turns -= 1
+            self.hold.let_go()
+
+
+class Dead:
+    """See the module.
+
+    Args:
+        browse: has a queue seen, see `link.Link.browse`.
+        put_aside: has messages that nobody can read moved to where they belong; the tags of those that are there.
+    """
+
+    def __init__(self, browse: Browse, put_aside: Callable[[Sequence[Stray]], Sequence[int]]) -> None:
+        self._browse = browse
+        self._put_aside = put_aside
+        self._at_hand: dict[str, Found] = {}
+
+    # --- for those who ask ------------------------------------------------------------------------------------
+
+    def list(self, name: str | None, limit: int, before: JobRecord | None) -> Sequence[JobRecord]:
+        """Dead jobs, those first that died last; `before` is the last one of the page before."""
+        newest: list[tuple[float, str, int, JobRecord]] = []
+
+        def see(job: JobRecord, tag: int) -> None:
+            if name in (None, job.name) and (before is None or _place(job) < _place(before)):
+                (heapq.heappush if len(newest) < limit else heapq.heappushpop)(newest, (*_place(job), tag, job))
+
+        hold = self._look(see)
+        hold.is_left = True
+        hold.let_go()
+        return [job for *_, job in sorted(newest, reverse=True)]
+
+    def count(self, name: str | None) -> int:
+        """How many dead jobs a name has, or all have together."""
+        count = 0
+
+        def see(job: JobRecord, _: int) -> None:
+            nonlocal count
+            count += name in (None, job.name)
+
+        hold = self._look(see)
+        hold.is_left = True
+        hold.let_go()
+        return count
+
+    @contextlib.contextmanager
+    def at_hand(self, wanted: Callable[[JobRecord], bool]) -> Iterator[Sequence[str]]:
+        """Have those that are wanted at hand for turns, the oldest first; their ids. If they are many, not all."""
+        found: dict[str, tuple[JobRecord, int]] = {}
+        size = 0
+
+        def see(job: JobRecord, tag: int) -> None:
+            nonlocal size
+            if len(found) < REVIVED_MAX and size < REVIVED_BYTES_MAX and job.id not in found and wanted(job):
+                found[job.id] = job, tag
+                size += len(job.data)
+
+        hold = self._look(see)
+        mine = {job_id: Found(job, tag, hold) for job_id, (job, tag) in found.items()}
+        self._at_hand.update(mine)
+        try:
+            yield sorted(mine, key=lambda job_id: _place(mine[job_id].job))
+        finally:
+            for job_id, one in mine.items():
+                if self._at_hand.get(job_id) is one and not one.is_in_turn:
+                    del self._at_hand[job_id]
+            hold.is_left = True
+            hold.let_go()
+
+    def _look(self, see: Callable[[JobRecord, int], object]) -> Hold:
+        """See every dead job. What nobody can read is moved away; what is of a newer version stays."""
+        strays: list[Stray] = []
+
+        def arrived(arrival: Arrival) -> None:
+            try:
+                job = wire.read_ended(arrival.body)
+            except wire.Newer:
+                return
+            except wire.Unreadable as error:
+                strays.append(Stray(arrival, topology.DEAD, None, error))
+                return
+            see(job, arrival.tag)
+
+        hold = Hold(self._browse(topology.DEAD, arrived))
+        try:
+            hold.taken += self._put_aside(strays)
+        except BaseException:
+            hold.is_left = True
+            hold.let_go()
+            raise
+        return hold
+
+    # --- for turns -------------------------------------------------------------------------------------------
+
+    def find(self, job_id: str) -> Found | None:
+        """One that is at hand. The turn says when it is over."""
+        found = self._at_hand.get(job_id)
+        if found is not None and not found.is_in_turn:
+            found.begin()
+        return found
+
+    def end(self, found: Found) -> None:
+        """A turn is over that had one in hand."""
+        if found.hold.is_left and self._at_hand.get(found.job.id) is found:
+            del self._at_hand[found.job.id]
+        found.end()
+
+    def end_all(self) -> None:
+        """No turn has any in hand: of one whose outcome was unknown it is known by now that it does not hold."""
+        for found in list(self._at_hand.values()):
+            self.end(found)
+
+
+def _place(job: JobRecord) -> tuple[float, str]:
+    """Their order in the queue changes with every look, so it is by when they died: by the clock of whoever says so."""
+    return job.ended_at or 0.0, job.id

@@ -1,0 +1,241 @@
+"""What the server has given to this runtime: jobs that wait here for a lane, and jobs that a lane has.
+
+A delivery is the fence: whoever has it may end its job. It is lost with its session. A job that runs on without one is
+kept as lost: if the server gives it to this runtime again, that delivery takes the old one's place.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ...messages.jobs import JobRecord, Seconds
+from . import job_message as wire
+from .consumers import Window
+from .link import Arrival, Link
+from .topology import queue_of
+from .unreadable import Stray
+
+Key = tuple[int, int]
+Birth = tuple[Any, ...]
+"""What tells a job from another that somebody has queued under the same id."""
+
+Copy = tuple[str, Birth, int]
+"""A job's id and birth with the claim number that it waits with: messages with the same are copies of one another."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delivery:
+    """A job that was delivered. Two are the same if they are one object."""
+
+    arrival: Arrival
+    job: JobRecord
+
+    @property
+    def name(self) -> str:
+        """The name in whose window it has a place."""
+        return self.job.name
+
+    @property
+    def copy(self) -> Copy:
+        """Which message of which job it is."""
+        return self.job.id, birth_of(self.job), self.job.claim_no
+
+
+def birth_of(job: JobRecord) -> Birth:
+    """A slot has one job, whoever has fired it. Any other was queued at its instant, with what it was given."""
+    if job.schedule is not None and job.slot is not None:
+        return job.schedule, job.slot
+    return job.queued_at, job.corr, job.name, hash(job.data)
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A job that a lane has, or is about to.
+
+    Attributes:
+        job: as it was claimed.
+        is_lost: whether its session is over.
+        is_marked: whether the chronicle says that it has begun.
+    """
+
+    delivery: Delivery
+    job: JobRecord
+    is_lost: bool = False
+    is_marked: bool = False
+
+
+class HeldJobs:
+    """By key, and by the job's id: the newest claim of each."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[Key, Held] = {}
+        self._keys: dict[str, list[Key]] = {}
+
+    def put(self, held: Held) -> None:
+        """A lane has it."""
+        self._by_key[held.job.key] = held
+        self._keys.setdefault(held.job.id, []).append(held.job.key)
+
+    def pop(self, key: Key) -> Held | None:
+        """No lane has it any more."""
+        held = self._by_key.pop(key, None)
+        if held is not None:
+            keys = self._keys[held.job.id]
+            keys.remove(key)
+            if not keys:
+                del self._keys[held.job.id]
+        return held
+
+    def get(self, key: Key) -> Held | None:
+        """By its claim."""
+        return self._by_key.get(key)
+
+    def newest(self, job_id: str) -> Held | None:
+        """The newest claim of a job."""
+        keys = self._keys.get(job_id)
+        return self._by_key[keys[-1]] if keys else None
+
+    def __iter__(self) -> Iterator[Held]:
+        """In the order in which they were given to lanes. Another thread may look, too."""
+        return iter(list(self._by_key.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+
+class Deliveries:
+    """See the module. Everything here is done by the one thread that takes turns.
+
+    Args:
+        monotonic: the time.
+        new_tag: a consumer's tag that was never used.
+        stir: called when there may be something to `adjust` that time has brought.
+    """
+
+    def __init__(
+        self, link: Link, monotonic: Callable[[], Seconds], new_tag: Callable[[], str], stir: Callable[[], None]
+    ) -> None:
+        self._link = link
+        self._monotonic = monotonic
+        self._new_tag = new_tag
+        self._stir = stir
+        self._stirs_at = 0.0
+        self._session = 0
+        self._names: dict[str, str] = {}
+        self.fresh: deque[Delivery] = deque()
+        self.strays: deque[Stray] = deque()
+        self.waiting: dict[str, deque[Delivery]] = {}
+        self.held = HeldJobs()
+        self.windows: dict[str, Window] = {}
+        self.wishes: dict[str, int] = {}
+
+    # --- sessions -------------------------------------------------------------------------------------------
+
+    def begin(self, session: int) -> None:
+        """A new session: what the old one had delivered is somebody else's to be given, or ours again."""
+        self._session, self._stirs_at = session, 0.0
+        self._names.clear()
+        self.fresh.clear()
+        self.strays.clear()
+        self.waiting.clear()
+        self.windows.clear()
+        for held in self.held:
+            held.is_lost = True
+
+    # --- deliveries -----------------------------------------------------------------------------------------
+
+    def arrived(self, arrival: Arrival) -> None:
+        """Take a delivery in."""
+        name = self._names.get(arrival.consumer)
+        if arrival.session != self._session:
+            return
+        if name is None:
+            # It was on its way when its consumer was ended.
+            self._link.settle(arrival.session, (), (arrival.tag,))
+            return
+        self.windows[name].delivered(arrival.consumer)
+        try:
+            job = wire.read(arrival.body)
+            if job.name != name:
+                raise wire.Unreadable("it is a job of another name")
+            wire.rest_of(arrival.headers)
+        except wire.Unreadable as error:
+            self.strays.append(Stray(arrival, queue_of(name), name, error))
+        else:
+            self.fresh.append(Delivery(arrival, job))
+
+    def wait(self, delivery: Delivery) -> None:
+        """Let it wait for a lane."""
+        self.waiting.setdefault(delivery.job.name, deque()).append(delivery)
+
+    def drop(self, one: Delivery | Stray) -> None:
+        """It is settled: it waits no more, and its place in the window is free."""
+        for waiting in (self.strays,) if isinstance(one, Stray) else (self.fresh, self.waiting.get(one.name)):
+            if waiting is not None and one in waiting:
+                waiting.remove(one)  # type: ignore[arg-type]
+        window = self.windows.get(one.name or "")
+        if window is not None and one.arrival.session == self._session:
+            window.settled(one.arrival.consumer)
+
+    # --- windows --------------------------------------------------------------------------------------------
+
+    def cancelled(self, session: int, consumer: str) -> None:
+        """The server has ended a consumer."""
+        name = self._names.get(consumer)
+        if session == self._session and name is not None:
+            self.windows[name].cancelled(consumer)
+
+    def wish(self, name: str, size: int) -> None:
+        """Have so many of a name's jobs with this runtime, the held ones included. `adjust` makes it so."""
+        self.wishes[name] = size
+
+    def is_short(self, name: str) -> bool:
+        """Whether fewer can come than are wished for, or nothing is known of the name's wishes yet."""
+        window = self.windows.get(name)
+        return window is None or (window.size < self.wishes.get(name, 1))
+
+    def notice_surplus(self) -> bool:
+        """Whether fewer of some name's jobs should be here by now. If they should later, have it looked at then."""
+        due = [window.shrinks_at for window in self.windows.values() if window.shrinks_at is not None]
+        if not due:
+            return False
+        now, first = self._monotonic(), min(due)
+        if now < first and self._stirs_at <= now:
+            self._stirs_at = first
+            self._link.after(first - now, self._stir)
+        return first <= now
+
+    def adjust(self) -> list[Delivery]:
+        """Begin and end consumers as was wished. What came by those that have ended, and has no lane, is given back."""
+        back: list[Delivery] = []
+        now = self._monotonic()
+        for name, size in self.wishes.items():
+            window = self.windows.get(name)
+            if window is None:
+                if size <= 0:
+                    continue
+                window = self.windows[name] = self._window(name)
+            ended = set(window.resize(size, now))
+            if ended:
+                back += [one for one in self.waiting.get(name, ()) if one.arrival.consumer in ended]
+        for one in back:
+            self.drop(one)
+        self._link.settle(self._session, (), [one.arrival.tag for one in back])
+        self.notice_surplus()
+        return back
+
+    def _window(self, name: str) -> Window:
+        session, queue = self._session, queue_of(name)
+
+        def begin(tag: str, prefetch: int) -> None:
+            self._names[tag] = name
+            self._link.consume(session, queue, tag, prefetch=prefetch)
+
+        def end(tag: str) -> None:
+            del self._names[tag]
+            self._link.cancel(session, tag)
+
+        return Window(begin, end, self._new_tag)

@@ -1,0 +1,217 @@
+"""Jobs as messages: JSON, so that a job that one version, host or language has queued can be read by any other.
+
+A message is a job as it waits: whoever gets it adds what only a claim has. What is as it is for most jobs is left out.
+
+Versions N and N+1 run side by side: a field that is not known is passed over, and kept when the job waits again; one
+that is missing has its default. What makes old readers wrong gets a new `FORMAT`, and they give it back for the others.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+
+from ...messages.jobs import ENDED, SECONDS_MAX, JobRecord, JobState
+
+FORMAT = 1
+"""Of the messages. A newer one is given back, for a runtime that can read it."""
+
+INSTANT_MAX = 253_402_300_799.0
+"""The end of the year 9999, after which Python has no dates."""
+
+WHOLE_MAX = 1 << 62
+"""Of whole numbers, in both directions."""
+
+WAITING = frozenset((JobState.QUEUED.value,))
+"""In which state the job of a message in a queue of jobs is."""
+
+DEFAULTS: dict[str, Any] = {
+    **JobRecord._field_defaults, "no": 0, "state": JobState.QUEUED.value, "priority": 0, "rev": 1,
+    "told": JobState.QUEUED.value,
+}  # fmt: skip
+"""What a field is that a message leaves out."""
+
+WAITS = ("waits", "due_in", "expires_in")
+"""How long it is to wait, and why: here it is the server that lets time pass."""
+
+UNREAD = frozenset(("no", "boot", "incarnation", "begun", "deferred", "claimed_at", "told", "progress", *WAITS))
+"""What belongs to one claim, or to one runtime's bookkeeping, and never travels in a job that waits."""
+
+REST = "lamplighter-rest-ms"
+"""Header: how long is to be waited yet once the ladder has let go of a message; whole, because not every client can
+send a float."""
+
+ID_BYTES_MAX = 255
+"""AMQP's short strings are no longer. An id that is goes in the body alone."""
+
+
+_BLANK = [DEFAULTS.get(name) for name in JobRecord._fields]
+_PLACES = {name: place for place, name in enumerate(JobRecord._fields)}
+_USUAL = frozenset(_PLACES) - frozenset(DEFAULTS)
+_TYPES = {
+    name: frozenset((*(get_args(kind) or (kind,)), *((int,) if float in (kind, *get_args(kind)) else ())))
+    for name, kind in get_type_hints(JobRecord).items()
+}
+"""What a field may be in JSON, which writes a whole number of seconds as it likes."""
+
+_TRAIL = re.compile(r"(?:\d{1,18}@-?\d{1,15}\.\d{1,9}(?:,(?!$)|$))*", re.ASCII)
+_MOST: dict[str, float] = {
+    name: SECONDS_MAX if name == "timeout" else INSTANT_MAX if float in kinds else WHOLE_MAX
+    for name, kinds in _TYPES.items()
+    if int in kinds
+}
+_encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder()
+
+
+class Unreadable(ValueError):
+    """The message is none that can be read, and why; what it holds is not said."""
+
+
+class Newer(Unreadable):
+    """A newer version wrote the message."""
+
+
+def waiting(job: JobRecord, beside: Mapping[str, Any] | None = None) -> bytes:
+    """The message of a job that waits.
+
+    Args:
+        beside: what the message that it came by said that is not known here, see `unknown`.
+    """
+    return _pack(job, _OF_WAITING, beside)
+
+
+def ended(job: JobRecord, beside: Mapping[str, Any] | None = None) -> bytes:
+    """The message that tells how a job has ended."""
+    return _pack(job, _OF_ENDED, beside)
+
+
+def read(body: bytes, states: Collection[str] = WAITING) -> JobRecord:
+    """The job of a message.
+
+    Args:
+        states: in which states it may be.
+
+    Raises:
+        Newer: a newer version wrote it.
+        Unreadable: it is no message of a job.
+    """
+    fields = _fields(body)
+    if not fields.keys() >= _USUAL:
+        fields = _completed(fields)
+    values: list[Any] = _BLANK.copy()
+    for name, value in fields.items():
+        place = _PLACES.get(name)
+        if place is not None:
+            kind = type(value)
+            if kind not in _TYPES[name]:
+                raise Unreadable(f"its {name} is of the wrong type, {kind.__name__}")
+            if kind is not str and value is not None and not -_MOST[name] <= value <= _MOST[name]:
+                raise Unreadable(f"its {name} is out of range")
+            values[place] = value
+    job = JobRecord._make(values)
+    if job.state not in states:
+        raise Unreadable(f"its state is none of {', '.join(sorted(states))}")
+    _check_texts(job)
+    return job
+
+
+def read_ended(body: bytes) -> JobRecord:
+    """The job of a message that tells how it has ended. Raises as `read`."""
+    return read(body, ENDED)
+
+
+def unknown(body: bytes) -> dict[str, Any]:
+    """The fields of a readable message that this version does not know: they stay with the job."""
+    return {name: value for name, value in _fields(body).items() if name not in _PLACES}
+
+
+def id_of(body: bytes) -> str | None:
+    """The id in a message that cannot be read otherwise, if one can be found."""
+    try:
+        found = _parse(body)["id"]
+    except Exception:
+        return None
+    return found if isinstance(found, str) and len(found) <= ID_BYTES_MAX else None
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    try:
+        fields = _parse(body)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable("it is no JSON") from error
+    if type(fields) is not dict or type(fields.get("format")) is not int:
+        raise Unreadable("it is no message of a job")
+    if fields.pop("format") > FORMAT:
+        raise Newer("a newer version wrote it")
+    return fields
+
+
+def _completed(fields: dict[str, Any]) -> dict[str, Any]:
+    """With defaults for what our own messages never leave out."""
+    if not fields.keys() >= {"id", "name"}:
+        raise Unreadable("it lacks an id or a name")
+    at = fields.get("queued_at", fields.get("run_at", 0.0))
+    return {"data": "null", "corr": fields["id"], "queued_at": at, "run_at": at, **fields}
+
+
+def _check_texts(job: JobRecord) -> None:
+    """What has the right type may still be nothing that a turn can work with."""
+    try:
+        (job.id + job.name).encode()
+    except UnicodeEncodeError:
+        raise Unreadable("its id or its name is no valid Unicode") from None
+    if not job.id or not job.name:
+        raise Unreadable("its id or its name is empty")
+    if not _TRAIL.fullmatch(job.trail):
+        raise Unreadable("its trail makes no sense")
+
+
+def rest_of(headers: Mapping[str, Any] | None) -> float:
+    """How many seconds are to be waited yet.
+
+    Raises:
+        Unreadable: what the header says makes no sense.
+    """
+    rest = (headers or {}).get(REST, 0)
+    if type(rest) is not int or not 0 <= rest <= SECONDS_MAX * 1000:
+        raise Unreadable(f"its header {REST} makes no sense")
+    return rest / 1000
+
+
+def message_id(job_id: str) -> str | None:
+    """How a message is labelled, for people who look into a queue."""
+    return job_id if len(job_id.encode()) <= ID_BYTES_MAX else None
+
+
+def _said(*, without: frozenset[str]) -> list[tuple[int, str, Any]]:
+    """The place, the name and the default of each field that a message has."""
+    nothing = object()
+    return [(place, name, DEFAULTS.get(name, nothing)) for name, place in _PLACES.items() if name not in without]
+
+
+_OF_WAITING = _said(without=UNREAD)
+_OF_ENDED = _said(without=frozenset(("no", "told", *WAITS)))
+
+
+def _pack(job: JobRecord, said: list[tuple[int, str, Any]], beside: Mapping[str, Any] | None) -> bytes:
+    fields: dict[str, Any] = {**(beside or {}), "format": FORMAT}
+    for place, name, default in said:
+        value = job[place]
+        if value is not default and value != default:
+            fields[name] = value
+    try:
+        return _encoder.encode(fields)
+    except UnicodeEncodeError:
+        # Half a surrogate pair, in an error's text say, that only escapes can carry.
+        return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return _decoder.decode(body)
+    except msgspec.DecodeError:
+        return json.loads(body)

@@ -1,0 +1,389 @@
+"""The ledger: a queue of records with a single active consumer, who leads. One reads, and tells all others the order.
+
+Whoever wants something written publishes it into the ledger. The leader reads it, adds it to its chronicle and
+broadcasts it, numbered. It acknowledges nothing that is not in a sum: when it dies, the server gives the next leader
+the last sum and everything after.
+
+A sum is written in parts, and only those that are another than in the sum before; its end, the record `summed`, names
+the records that it includes, because others may have been published before it and read after it was made. A new leader
+writes all parts anew. What is not followed by its end, or was written by a leader before the last, does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from . import ledger_records as records
+from . import ledger_sums as sums
+from .ledger_records import Record, Unreadable
+from .link import Arrival, Link, Message
+from .shared_state import Chronicle
+from .topology import LEDGER, NEWS
+
+SUMMED_RECORDS = 500
+"""After so many records the leader writes their sum, or after an eighth of the schedules, if these are more: a sum of
+very many costs what they are."""
+SUMMED_RECORDS_MAX = 20_000
+
+PREFETCH = 65_535
+"""Of the ledger: a leader must be able to hold all that is in no sum yet. It is as many as AMQP lets one have."""
+
+SILENT_LOOKS_MAX = 6
+"""A runtime that has written nothing while the leader looked so often, every ten seconds, has ended."""
+
+PASSING = frozenset({"hello", "barrier", "part", "summed", "sum"})
+"""Kinds that are no news by themselves."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A record that is in the ledger."""
+
+    arrival: Arrival
+    record: Record
+
+    @property
+    def tag(self) -> int:
+        """By which it is acknowledged."""
+        return self.arrival.tag
+
+
+@dataclass(slots=True)
+class Written:
+    """What is in the ledger, as far as the leader has read it.
+
+    Attributes:
+        records: those that no sum includes.
+        summing: those that the sum includes which is being written.
+        awaited: the labels of its parts, and of its end, that have not been read back yet.
+        parts: of the last sum, by bucket; and, before its end is read, of the one that is being written.
+        rest: what is in the ledger and does not count any more, once this leader's first sum is.
+        end: of the last sum that this leader has written.
+    """
+
+    records: list[Entry] = field(default_factory=list)
+    summing: list[Entry] | None = None
+    awaited: set[str] = field(default_factory=set)
+    parts: dict[int, Entry] = field(default_factory=dict)
+    coming: dict[int, Entry] = field(default_factory=dict)
+    rest: list[Entry] = field(default_factory=list)
+    end: Entry | None = None
+
+
+class Ledger:
+    """The leader's side. In a runtime that does not lead it holds nothing.
+
+    Args:
+        told: called with each record once the leader has read it.
+        unreadable: called with why something in the ledger cannot be read and is passed over; and with its delivery, if
+            it is that as a whole, which is to be settled then.
+        now: wall time.
+        new_id: an id that nobody else makes.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        chronicle: Chronicle,
+        own_id: str,
+        *,
+        told: Callable[[Record], None],
+        unreadable: Callable[[str, Arrival | None], None],
+        now: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._link = link
+        self._chronicle = chronicle
+        self._id = own_id
+        self._told = told
+        self._unreadable = unreadable
+        self._now = now
+        self._new_id = new_id
+        self._session = 0
+        self._written = Written()
+        self._silent: dict[str, int] = {}
+        self._marker = ""
+        self._seq = self._sums = self._term = 0
+        self.is_read = False
+        self.epoch = ""
+
+    def begin(self, session: int) -> None:
+        """A new session, or none (0): whoever led does so no more."""
+        self._session = session
+        self._written = Written()
+        self._silent.clear()
+        self._marker = ""
+        self.is_read = False
+
+    # --- becoming the leader ----------------------------------------------------------------------------------
+
+    def arrived(self, arrival: Arrival) -> None:
+        """The server gives this runtime the ledger to read, so it leads once it has read to the end."""
+        if not self._marker:
+            self.epoch = f"{self._id}-{self._session}"
+            self._mark({"is": "barrier"})
+        try:
+            record = records.parse(arrival.body)
+        except Unreadable as error:
+            self._unreadable(str(error), arrival)
+            return
+        entry = Entry(arrival, record)
+        if self.is_read:
+            self._read(entry)
+            return
+        self._written.records.append(entry)
+        if record.get("by") == self._marker:
+            self._come_to_the_end()
+
+    def _mark(self, record: Record) -> None:
+        """Write what is read last of all that others have left."""
+        self._marker = f"{self.epoch}-{record['is']}"
+        self._publish({**record, "by": self._marker})
+
+    def _come_to_the_end(self) -> None:
+        """All that others have left is read. The first leader gives the store its id, before anybody can say it."""
+        found = self._written.records
+        if any(one.record["is"] == "store" or "store" in one.record for one in found):
+            self._read_all()
+        else:
+            self._mark({"is": "store", "id": self._chronicle.store_id or self._new_id()})
+
+    def _read_all(self) -> None:
+        """From now on this runtime leads."""
+        self.is_read = True
+        found = self._written.records
+        base, included = _last_sum([entry.record for entry in found])
+        self._term = 1 + max(_whole(entry.record, "term") for entry in found)
+        if base is None:
+            # Somebody has deleted the ledger, or nobody had written into it yet. What was known here holds, but for
+            # the id, which another may have given it meanwhile.
+            self._chronicle.store_id = None
+        else:
+            for trouble in sums.load(self._chronicle, base):
+                self._unreadable(trouble, None)
+            for entry in found:
+                self._chronicle.see(entry.record)
+        # The server may give back what another leader had in any order. Who wrote a record had seen those before it.
+        found = sorted(found, key=lambda entry: records.number_of(entry.record))
+        found = [entry for entry in found if _is_passing(entry.record, included) or self._add(entry)]
+        self._seq = 0
+        self._tell_all(NEWS, "all", [entry.record["by"] for entry in found if _asks(entry.record)])
+        for entry in found:
+            self._told(entry.record)
+        self._written.rest, self._written.records = found, []
+        self._write_sum(sums.all_parts(self._chronicle, self._now()))
+
+    # --- leading ------------------------------------------------------------------------------------------------
+
+    def _read(self, entry: Entry) -> None:
+        record = entry.record
+        self._silent.pop(str(record.get("from")), None)
+        match record["is"]:
+            case "part" | "summed" if str(record.get("by")) in self._written.awaited:
+                self._read_sum(entry)
+            case kind if kind in PASSING:
+                # It is there for whoever leads next to know by that he does: not before the first sum is there.
+                self._keep_or_acknowledge(entry)
+                if _asks(record):
+                    self._tell_all("", record["to"], [record["by"]])
+            case _:
+                if not self._add(entry):
+                    return
+                self._written.records.append(entry)
+                self._broadcast(record)
+        self._told(record)
+        if len(self._written.records) > self._summed_records() and self._written.summing is None:
+            chronicle = self._chronicle
+            self._write_sum(sums.parts(chronicle, chronicle.touched, self._now()))
+
+    def _add(self, entry: Entry) -> bool:
+        """Add a record to the chronicle, if it can be read."""
+        try:
+            records.field(entry.record, "by", records.TEXT)
+            self._chronicle.add(entry.record)
+        except Unreadable as error:
+            self._unreadable(str(error), entry.arrival)
+            return False
+        return True
+
+    def look_who_lives(self) -> None:
+        """To be called every ten seconds. Whoever was not heard for long lives no more, and declares nothing."""
+        if not self.is_read:
+            return
+        # Whoever has missed the last that was told learns by this that he has.
+        self._broadcast({"is": "beat"})
+        for runtime in sorted(self._chronicle.living()):
+            if runtime == self._id:
+                continue
+            looks = self._silent[runtime] = self._silent.get(runtime, 0) + 1
+            if looks > SILENT_LOOKS_MAX:
+                del self._silent[runtime]
+                self._chronicle.number += 1
+                gone = {"is": "runtime gone", "runtime": runtime, "no": self._chronicle.number}
+                self._publish({**gone, "by": f"{self.epoch}-gone-{self._chronicle.number}"})
+
+    # --- telling ------------------------------------------------------------------------------------------------
+
+    def _broadcast(self, record: Record) -> None:
+        self._seq += 1
+        self._link.send([self._numbered(NEWS, "all", record)])
+
+    def _tell_all(self, exchange: str, key: str, asked_by: Sequence[str]) -> None:
+        """Tell everything, before the next record."""
+        parts = sums.all_parts(self._chronicle, self._now())
+        end = {"is": "summed", "parts": len(parts), "answers": list(asked_by), "no": self._chronicle.number}
+        self._link.send([self._numbered(exchange, key, one) for one in (*parts, end)])
+
+    def _numbered(self, exchange: str, key: str, record: Record) -> Message:
+        told = {"is": "told", "epoch": self.epoch, "seq": self._seq, "record": record}
+        return Message(exchange, key, records.write(told), mandatory=False)
+
+    # --- sums -------------------------------------------------------------------------------------------------------
+
+    def _summed_records(self) -> int:
+        return max(SUMMED_RECORDS, min(len(self._chronicle.schedules) // 8, SUMMED_RECORDS_MAX))
+
+    def _write_sum(self, parts: Sequence[Record]) -> None:
+        """Have these parts in the ledger; the records that they include are acknowledged once all of them are."""
+        written = self._written
+        self._chronicle.touched.clear()
+        self._sums += 1
+        written.summing, written.records = written.records, []
+        included = [one.record.get("by", "") for one in (*written.rest, *written.summing)]
+        end = {"is": "summed", "parts": len(parts), "included": included, "no": self._chronicle.number}
+        of = {"epoch": self.epoch, "term": self._term, "sum": self._sums}
+        labels = [f"{self.epoch}-{self._sums}-{index}" for index in range(len(parts) + 1)]
+        written.awaited = set(labels)
+        made = zip((*parts, end), labels, strict=True)
+        self._link.send([message({**one, **of, "by": label}) for one, label in made])
+
+    def _read_sum(self, entry: Entry) -> None:
+        """A part of the sum is in the ledger, or its end: then what it includes, or takes the place of, need not be."""
+        written = self._written
+        written.awaited.discard(entry.record["by"])
+        if entry.record["is"] == "part":
+            written.coming[entry.record["bucket"]] = entry
+            return
+        over = [written.parts[bucket] for bucket in written.coming if bucket in written.parts]
+        over += chain(written.summing or (), written.rest, () if written.end is None else (written.end,))
+        written.parts.update(written.coming)
+        written.coming, written.summing, written.rest, written.end = {}, None, [], entry
+        self._link.settle(self._session, [one.tag for one in over])
+
+    def _keep_or_acknowledge(self, entry: Entry) -> None:
+        if self._written.end is None:
+            self._written.rest.append(entry)
+        else:
+            self._link.settle(self._session, [entry.tag])
+
+    def _publish(self, record: Record) -> None:
+        self._link.send([message(record)])
+
+
+class Listener:
+    """The side of those who do not lead: they add what they are told, in the leader's order.
+
+    Args:
+        unreadable: as of `Ledger`.
+    """
+
+    def __init__(
+        self, chronicle: Chronicle, told: Callable[[Record], None], unreadable: Callable[[str, None], None]
+    ) -> None:
+        self._chronicle = chronicle
+        self._told = told
+        self._unreadable = unreadable
+        self._epoch = ""
+        self._seq = 0
+        self._parts: list[Record] = []
+
+    def begin(self) -> None:
+        """A new session: what is missed in between is told in a sum."""
+        self._epoch = ""
+        self._parts = []
+
+    def hear(self, told: Record) -> bool:
+        """Add what the leader tells. False when something before it was missed.
+
+        Raises:
+            Unreadable: it makes no sense.
+        """
+        record: Record = records.field(told, "record", records.MAPS)
+        epoch, seq = records.field(told, "epoch", records.TEXT), records.field(told, "seq", (int,))
+        match records.field(record, "is", records.TEXT):
+            case "part":
+                self._parts.append(record)
+                return True
+            case "summed":
+                return self._hear_all(record, epoch, seq)
+        self._parts = []
+        if not self._epoch or (epoch == self._epoch and seq <= self._seq):
+            # It is in the sum that this runtime has, or has asked for.
+            return True
+        if epoch != self._epoch or seq != self._seq + 1:
+            return False
+        self._seq = seq
+        try:
+            self._chronicle.add(record)
+        except Unreadable as error:
+            self._unreadable(str(error), None)
+        self._told(record)
+        return True
+
+    def _hear_all(self, end: Record, epoch: str, seq: int) -> bool:
+        parts, self._parts = self._parts, []
+        if len(parts) != records.field(end, "parts", (int,)):
+            return False
+        for trouble in sums.load(self._chronicle, parts):
+            self._unreadable(trouble, None)
+        self._chronicle.see(end)
+        self._epoch, self._seq = epoch, seq
+        for label in records.texts(end, "answers"):
+            self._told({"is": "hello", "by": label})
+        return True
+
+
+def message(record: Record) -> Message:
+    """A record on its way into the ledger."""
+    return Message("", LEDGER, records.write(record))
+
+
+def _asks(record: Record) -> bool:
+    """Whether somebody is new, and wants to be told everything."""
+    return record["is"] == "hello" and isinstance(record.get("to"), str) and isinstance(record.get("by"), str)
+
+
+def _is_passing(record: Record, included: frozenset[str]) -> bool:
+    """Whether there is nothing to be added to the sum that includes these."""
+    label = record.get("by")
+    return record["is"] in PASSING or (isinstance(label, str) and label in included)
+
+
+def _whole(record: Record, name: str) -> int:
+    number = record.get(name)
+    return number if isinstance(number, int) else 0
+
+
+def _last_sum(found: Sequence[Record]) -> tuple[Sequence[Record] | None, frozenset[str]]:
+    """The parts of the last sum, None if there is none; and which records they include."""
+    ends = [record for record in found if record["is"] == "summed"]
+    if not ends:
+        return _old_sum(found)
+    end = max(ends, key=lambda record: (_whole(record, "term"), _whole(record, "sum")))
+    of = [part for part in found if part["is"] == "part" and part.get("epoch") == end.get("epoch")]
+    of.sort(key=lambda part: _whole(part, "sum"))
+    parts = {str(part.get("bucket")): part for part in of if _whole(part, "sum") <= _whole(end, "sum")}
+    return list(parts.values()), _labels(end)
+
+
+def _old_sum(found: Sequence[Record]) -> tuple[Sequence[Record] | None, frozenset[str]]:
+    """As version 0.1.0 wrote it: one record."""
+    old = [record for record in found if record["is"] == "sum"]
+    return (None, frozenset()) if not old else (old[-1:], _labels(old[-1]))
+
+
+def _labels(end: Record) -> frozenset[str]:
+    included = end.get("included")
+    return frozenset(one for one in included if isinstance(one, str)) if isinstance(included, list) else frozenset()

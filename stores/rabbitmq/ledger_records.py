@@ -1,0 +1,167 @@
+"""Records of the ledger: how they are written, and how they are read, whichever version has written them.
+
+A record is JSON with named fields: `is` says its kind, `by` is its label. Versions work side by side, so a field or a
+kind that is not known is passed over, and one that is left out has its default. Only what makes no sense to any version
+is unreadable. Version 0.1.0 wrote a schedule as a list of its fields in their order; that is still read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ...messages.schedules import ScheduleRecord, SlotEntry
+
+Record = dict[str, Any]
+
+SCHEDULE_DEFAULTS: Record = {
+    "data": "null", "timezone": "UTC", "dst_gap": "run_after", "dst_fold": "first", "catch_up": "latest",
+    "catch_up_window": 86400.0, "catch_up_max": 100, "overlap": "allow", "jitter": 0.0, "durable": 0, "paused": 0,
+    "changed_at": 0.0, "last_slot": None, "change_no": 0,
+}  # fmt: skip
+"""What a field of a schedule is that a record leaves out. The others it must have."""
+
+SLOT_DEFAULTS: Record = {"count": 1, "reason": None, "job_id": None}
+
+TEXT: tuple[type, ...] = (str,)
+NUMBER: tuple[type, ...] = (int, float)
+NOTHING: tuple[type, ...] = (type(None),)
+LISTS: tuple[type, ...] = (list,)
+MAPS: tuple[type, ...] = (dict,)
+
+_SCHEDULE: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(
+        ("id", "name", "when", "data", "timezone", "dst_gap", "dst_fold", "catch_up", "overlap"), TEXT,
+    ),
+    **dict.fromkeys(("catch_up_window", "jitter", "accounted_to", "changed_at"), NUMBER),
+    **dict.fromkeys(("catch_up_max", "durable", "paused", "change_no"), (int,)),
+    "last_slot": NUMBER + NOTHING,
+}  # fmt: skip
+_SLOT: dict[str, tuple[type, ...]] = {
+    "schedule_id": TEXT, "slot": NUMBER, "last": NUMBER, "count": (int,), "outcome": TEXT, "reason": TEXT + NOTHING,
+    "job_id": TEXT + NOTHING,
+}  # fmt: skip
+"""What each field may be."""
+
+
+class Unreadable(ValueError):
+    """It is no record, or one that lacks what every version writes."""
+
+
+def write(record: Record) -> bytes:
+    """A record as a message."""
+    return json.dumps(record, separators=(",", ":")).encode()
+
+
+def parse(body: bytes) -> Record:
+    """A message as a record.
+
+    Raises:
+        Unreadable: it is none.
+    """
+    try:
+        record = json.loads(body, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict) or not isinstance(record.get("is"), str):
+        raise Unreadable("it is no record of the ledger")
+    return record
+
+
+def field(record: Any, name: str, kinds: tuple[type, ...]) -> Any:
+    """A field that a record must have, and of one of these types.
+
+    Raises:
+        Unreadable: it has none, or another.
+    """
+    value = record.get(name, ...) if isinstance(record, dict) else ...
+    if not isinstance(value, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise Unreadable(f"expected {name} of a record to be {wanted}, got: {_kind(value)}")
+    return value
+
+
+def number_of(record: Record) -> int:
+    """By its order: whatever its writer had seen, or written, before it has a lower number."""
+    number = record.get("no")
+    return number if isinstance(number, int) else 0
+
+
+def texts(record: Record, name: str) -> list[str]:
+    """A field that is a list of texts.
+
+    Raises:
+        Unreadable: it is not.
+    """
+    found = field(record, name, LISTS)
+    if not all(isinstance(one, str) for one in found):
+        raise Unreadable(f"expected {name} of a record to be a list of str, got: another list")
+    return list(found)
+
+
+def schedule_row(schedule: ScheduleRecord, unknown: Record | None = None) -> Record:
+    """A schedule as it stands in a record, with the fields that a newer version has given it."""
+    row = {**(unknown or {}), **schedule._asdict()}
+    # Every runtime counts changes for itself.
+    del row["change_no"]
+    return row
+
+
+def schedule_of(row: Any) -> tuple[ScheduleRecord, Record]:
+    """The schedule of a record, and what else it says of it.
+
+    Raises:
+        Unreadable: it lacks what makes it a schedule, or a field is of another type.
+    """
+    if isinstance(row, list):
+        row = dict(zip(ScheduleRecord._fields, row, strict=False))
+    found = _fields(row, _SCHEDULE, SCHEDULE_DEFAULTS)
+    return ScheduleRecord(**found), {name: value for name, value in row.items() if name not in _SCHEDULE}
+
+
+def schedule_record(schedule: ScheduleRecord) -> Record:
+    """Says what a schedule is."""
+    return {"is": "schedule", "schedule": schedule_row(schedule)}
+
+
+def declares(runtime: str, ids: Iterable[str]) -> Record:
+    """Says that a runtime declares schedules."""
+    return {"is": "declares", "runtime": runtime, "ids": list(ids)}
+
+
+def handles(runtime: str, names: Sequence[str]) -> Record:
+    """Says for which job names a runtime has lanes; no others."""
+    return {"is": "handles", "runtime": runtime, "names": names}
+
+
+def slot_row(entry: SlotEntry) -> Record:
+    """What became of a slot, as it stands in a record."""
+    return asdict(entry)
+
+
+def slot_of(row: Any) -> SlotEntry:
+    """What a record says of a slot.
+
+    Raises:
+        Unreadable: it lacks what makes it a slot, or a field is of another type.
+    """
+    found = _fields(row, _SLOT, SLOT_DEFAULTS)
+    return SlotEntry(**found)
+
+
+def _fields(row: Any, kinds: dict[str, tuple[type, ...]], defaults: Record) -> Record:
+    if not isinstance(row, dict):
+        raise Unreadable(f"expected fields with their names, got: {_kind(row)}")
+    full = {**defaults, **row}
+    return {name: field(full, name, of) for name, of in kinds.items()}
+
+
+def _kind(value: Any) -> str:
+    """What something is, and not what it holds: that may be nobody's to see."""
+    return "nothing" if value is ... else type(value).__name__
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no instant")

@@ -1,0 +1,123 @@
+"""The sum of a chronicle, in parts: no message grows with the number of schedules, only the number of messages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ...messages.jobs import Instant
+from . import ledger_records as records
+from .ledger_records import LISTS, MAPS, Record, Unreadable
+from .shared_state import BUCKETS, Chronicle, bucket_of
+
+SLOTS_TOLD_MAX = 200
+"""Of each part, shared by the schedules in it: what became of so many slots is known to whoever starts later."""
+
+
+def parts(chronicle: Chronicle, buckets: Iterable[int], now: Instant) -> list[Record]:
+    """These parts of what a chronicle knows."""
+    made: dict[int, Record] = {
+        bucket: {
+            "is": "part",
+            "bucket": bucket,
+            "schedules": [],
+            "declared": {},
+            "handled": {},
+            "slots": {},
+            "retired": [],
+            "pauses": [],
+            "marks": {},
+        }
+        for bucket in sorted(buckets)
+    }
+    sharing = Counter(bucket_of(schedule_id) for schedule_id in chronicle.slots)
+    for schedule in chronicle.schedules.values():
+        bucket = bucket_of(schedule.id)
+        if bucket in made:
+            unknown = chronicle.unknown.get(schedule.id)
+            made[bucket]["schedules"].append(records.schedule_row(schedule, unknown))
+            if schedule.id in chronicle.retired:
+                made[bucket]["retired"].append(schedule.id)
+            entries, since = chronicle.slots.newest(schedule.id, max(1, SLOTS_TOLD_MAX // max(1, sharing[bucket])))
+            if entries or since:
+                rows = [records.slot_row(entry) for entry in entries]
+                made[bucket]["slots"][schedule.id] = {"since": since, "entries": rows}
+    for runtime, declared in chronicle.runtimes.items():
+        for schedule_id in declared:
+            if (bucket := bucket_of(schedule_id)) in made:
+                made[bucket]["declared"].setdefault(runtime, []).append(schedule_id)
+    for runtime, names in chronicle.handled.items():
+        if (bucket := bucket_of(runtime)) in made:
+            made[bucket]["handled"][runtime] = names
+    for name in sorted(chronicle.pauses):
+        if (bucket := bucket_of(name)) in made:
+            made[bucket]["pauses"].append(name)
+    for job_id in chronicle.marks:
+        if (bucket := bucket_of(job_id)) in made and (marks := chronicle.fresh_marks(job_id, now)):
+            made[bucket]["marks"][job_id] = marks
+    if chronicle.store_id is not None and (own := made.get(bucket_of(""))) is not None:
+        own["store"] = chronicle.store_id
+    return list(made.values())
+
+
+def all_parts(chronicle: Chronicle, now: Instant) -> list[Record]:
+    """All that a chronicle knows."""
+    return [part for part in parts(chronicle, range(BUCKETS), now) if any(part[name] for name in part.keys() - _LABELS)]
+
+
+def load(chronicle: Chronicle, told: Iterable[Record]) -> list[str]:
+    """Have a chronicle know what these parts say. Why some of it cannot be read, where it cannot."""
+    fresh, troubles = Chronicle(), list[str]()
+    for part in told:
+        try:
+            for read in _records_of(part):
+                try:
+                    fresh.add(read)
+                except Unreadable as error:
+                    troubles.append(str(error))
+            _take_since(fresh, part)
+        except Unreadable as error:
+            troubles.append(str(error))
+    chronicle.become(fresh)
+    return troubles
+
+
+_LABELS = frozenset(("is", "bucket"))
+
+
+def _records_of(part: Record) -> Iterator[Record]:
+    """A part as the records that would lead to it. The sum that version 0.1.0 wrote is one such part."""
+    if "store" in part:
+        yield {"is": "store", "id": part["store"]}
+    for runtime, ids in _section(part, "declared", MAPS).items():
+        yield {"is": "declares", "runtime": runtime, "ids": ids}
+    for runtime, names in _section(part, "handled", MAPS).items():
+        yield records.handles(runtime, names)
+    for row in _section(part, "schedules", LISTS):
+        yield {"is": "schedule", "schedule": row}
+    yield {"is": "retracts", "runtime": "", "ids": _section(part, "retired", LISTS)}
+    for slots in _section(part, "slots", MAPS).values():
+        for row in records.field(slots, "entries", LISTS):
+            yield {"is": "slot", "slot": row}
+    for name in _section(part, "pauses", LISTS):
+        yield {"is": "pause", "name": name, "paused": 1}
+    marks = _section(part, "marks", MAPS)
+    for job_id in marks:
+        for at in records.field(marks, job_id, LISTS):
+            yield {"is": "began", "id": job_id, "at": at}
+
+
+def _section(part: Record, name: str, kinds: tuple[type, ...]) -> Any:
+    """What a part has under a name, or nothing."""
+    return records.field(part, name, kinds) if name in part else kinds[0]()
+
+
+def _take_since(fresh: Chronicle, part: Record) -> None:
+    """From when on what became of slots is known. Who says nothing of slots knows none."""
+    if "slots" not in part:
+        for schedule in fresh.schedules.values():
+            fresh.slots.know_since(schedule.id, schedule.accounted_to)
+        return
+    for schedule_id, slots in _section(part, "slots", MAPS).items():
+        fresh.slots.know_since(schedule_id, records.field(slots, "since", records.NUMBER))

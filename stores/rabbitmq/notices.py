@@ -1,0 +1,78 @@
+"""What a link tells, from its own thread, kept in its order until whoever takes the next turn looks at it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from ...environment.clock import Clock
+from ...messages.jobs import Seconds
+from .link import Arrival
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seams:
+    """What the store takes from the environment."""
+
+    clock: Clock
+    event: Callable[[], Any]
+    future: Callable[[], Future[Any]]
+    new_id: Callable[[], str]
+
+
+class Inbox:
+    """See the module, and `link.Ears`."""
+
+    def __init__(self, seams: Seams) -> None:
+        self._seams = seams
+        self._inbox: deque[tuple[str, Any]] = deque()
+        self._stirred = seams.event()
+        self._heard: Callable[[], None] | None = None
+        self._is_hinted = False
+
+    def listen(self, heard: Callable[[], None] | None) -> None:
+        """Call this, from any thread, whenever a turn may be worth while."""
+        self._heard = heard
+
+    # --- what has come: looked at by whoever takes turns -------------------------------------------------------
+
+    def connected(self, session: int) -> None:
+        self._tell("connected", session)
+
+    def lost(self, session: int, reason: str, *, refused: bool) -> None:
+        self._tell("lost", (reason, refused))
+
+    def arrived(self, arrival: Arrival) -> None:
+        self._tell("arrived", arrival)
+
+    def cancelled(self, session: int, consumer: str) -> None:
+        self._tell("cancelled", (session, consumer))
+
+    def blocked(self, reason: str | None) -> None:
+        self._tell("blocked", reason)
+
+    def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
+        self._tell("pulse", (unconfirmed, unanswered))
+
+    def _tell(self, what: str, value: Any) -> None:
+        self._inbox.append((what, value))
+        self._stir()
+
+    def _stir(self) -> None:
+        """There is something to look at."""
+        self._stirred.set()
+        if not self._is_hinted and self._heard is not None:
+            self._is_hinted = True
+            self._heard()
+
+    def _wait(self, give_up_at: Seconds) -> bool:
+        """Wait until something has come. False when the time is up."""
+        remaining = give_up_at - self._seams.clock.monotonic()
+        if not self._inbox and remaining > 0:
+            self._stirred.wait(remaining)
+        self._stirred.clear()
+        # What came between the look and the clearing is looked at by the caller, whatever this says.
+        return bool(self._inbox) or give_up_at > self._seams.clock.monotonic()

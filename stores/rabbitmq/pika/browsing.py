@@ -1,0 +1,159 @@
+"""Looking through a queue: all its messages are delivered, seen, and given back, but for those that are wanted.
+
+A queue has no reader that takes nothing. So one at a time browses: whoever does has a queue of its own name that only
+its connection may have, and lets go of it when everything is back. Who dies has let go of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from pika.channel import Channel
+
+from ....environment.replies import answer
+from ....messages.jobs import Seconds
+from ..link import BROWSED_MAX, Arrival, Browsed
+from .errors import arrival_of
+
+if TYPE_CHECKING:
+    from .channel import Side
+
+QUIET_SECONDS = 1.0
+"""When nothing has come for so long, what is missing has expired meanwhile, or was taken by other tools."""
+
+BACK_SECONDS_MAX, BACK_STEP_SECONDS = 2.0, 0.01
+"""How long, and how often, is looked whether what was given back is there again."""
+
+
+class Browsing:
+    """See the module. Everything is done on the link's thread.
+
+    Args:
+        over: the next question may be asked.
+    """
+
+    def __init__(
+        self,
+        side: Side,
+        channel: Channel,
+        queue: str,
+        see: Callable[[Arrival], object],
+        future: Future[Browsed],
+        over: Callable[[], None],
+    ) -> None:
+        self._side = side
+        self._channel = channel
+        self._queue = queue
+        self._lock = f"{queue}.browsed"
+        self._see = see
+        self._future = future
+        self._back: Future[None] = Future()
+        self._over = over
+        self._expected = self._come = 0
+        self._timer: Any = None
+        self._consumer = ""
+
+    def begin(self) -> None:
+        """Be the one who browses, if nobody else is. A refusal closes the channel, and is told by it."""
+
+        def there(_: int) -> None:
+            self._channel.queue_declare(self._lock, exclusive=True, callback=lambda _: self._count(self._counted))
+
+        # First of all, because a queue that is not there closes the channel, and nobody would let go then.
+        self._count(there)
+
+    def _count(self, then: Callable[[int], None]) -> None:
+        self._channel.queue_declare(
+            self._queue, passive=True, callback=lambda frame: then(frame.method.message_count or 0)
+        )  # fmt: skip
+
+    def _counted(self, ready: int) -> None:
+        self._expected = min(ready, BROWSED_MAX)
+        if self._expected == 0:
+            self._seen()
+            return
+        self._channel.basic_qos(prefetch_count=self._expected)
+        self._consumer = self._channel.basic_consume(self._queue, self._arrived)
+        self._wait()
+
+    def _arrived(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        self._come += 1
+        self._see(arrival_of(method, properties, body, session=0, tag=method.delivery_tag))
+        if self._come == self._expected:
+            self._seen()
+
+    def _wait(self) -> None:
+        """Have it end when nothing more comes."""
+        before = self._come
+
+        def look() -> None:
+            if self._future.done() or not self._side.is_on(self._channel):
+                return
+            if self._come == before:
+                self._seen()
+            else:
+                self._wait()
+
+        self._after(QUIET_SECONDS, look)
+
+    def _after(self, seconds: Seconds, call: Callable[[], None]) -> None:
+        connection: Any = self._channel.connection
+        connection.ioloop.call_later(seconds, call)
+
+    def _seen(self) -> None:
+        if not self._future.done():
+            answer(self._future, Browsed(self._done), None)
+
+    def _done(self, wanted: Sequence[int]) -> Future[None]:
+        self._side.do(lambda: self._give_back(wanted))
+        return self._back
+
+    def _is_over(self) -> bool:
+        """Whether the session is, and with it all were given back."""
+        over = not self._side.is_on(self._channel)
+        if over:
+            answer(self._back, None, None)
+        return over
+
+    def _give_back(self, wanted: Sequence[int]) -> None:
+        if self._is_over():
+            return
+        if not self._consumer:
+            self._unlock()
+            return
+
+        def ended(_: Any) -> None:
+            if self._is_over():
+                return
+            for tag in wanted:
+                self._channel.basic_ack(tag)
+            if len(wanted) < self._come:
+                # All that are left, in their order.
+                self._channel.basic_nack(0, multiple=True, requeue=True)
+            self._await_back(self._come - len(wanted), BACK_SECONDS_MAX)
+
+        # First of all: what is given back must not come again.
+        self._channel.basic_cancel(self._consumer, callback=ended)
+
+    def _await_back(self, expected: int, left: Seconds) -> None:
+        """Let nobody else begin before everything is back."""
+
+        def counted(ready: int) -> None:
+            if self._is_over():
+                return
+            if ready >= expected or left <= 0.0:
+                self._unlock()
+                return
+            self._after(BACK_STEP_SECONDS, lambda: self._await_back(expected, left - BACK_STEP_SECONDS))
+
+        if not self._is_over():
+            self._count(counted)
+
+    def _unlock(self) -> None:
+        def unlocked(_: Any) -> None:
+            answer(self._back, None, None)
+            self._over()
+
+        self._channel.queue_delete(self._lock, callback=unlocked)

@@ -1,0 +1,163 @@
+"""A channel on which a link asks: it declares, looks or fetches, one question after the other.
+
+It is apart from the channel of jobs, because the server closes a channel that asked for something it will not do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from pika import exceptions
+from pika.channel import Channel
+from pika.exchange_type import ExchangeType
+
+from ....environment.replies import answer
+from ..address import Address
+from ..link import Arrival, Binding, Browsed, Exchange, LinkLost, QueueSpec, Refused, Wanted
+from .browsing import Browsing
+from .errors import why
+
+Do = Callable[..., None]
+"""Has a call made on the link's thread; or a future told that there is no connection."""
+
+
+class Side:
+    """See the module.
+
+    Args:
+        do: see `Do`.
+    """
+
+    def __init__(self, address: Address, do: Do) -> None:
+        self._address = address
+        self._do = do
+        self._connection: Any = None
+        self._channel: Channel | None = None
+        self._asked: deque[tuple[Callable[[Channel, Callable[[], None]], None], Future[Any]]] = deque()
+        self._asking: Future[Any] | None = None
+        self._questions = 0
+
+    def is_on(self, channel: Channel) -> bool:
+        """Whether it can still ask on this channel."""
+        return channel is self._channel and channel.is_open
+
+    def do(self, call: Callable[[], None]) -> None:
+        """Have a call made on the link's thread."""
+        self._do(call)
+
+    @property
+    def waits_for(self) -> int | None:
+        """The number of the question that the server has not answered."""
+        return None if self._asking is None else self._questions
+
+    def open(self, connection: Any, then: Callable[[], None]) -> None:
+        """Open the channel on a connection."""
+        self._connection = connection
+        if not connection.is_open:
+            # It is being closed.
+            return
+
+        def opened(channel: Channel) -> None:
+            self._channel = channel
+            channel.add_on_close_callback(self._closed)
+            then()
+
+        connection.channel(on_open_callback=opened)
+
+    def end(self, lost: LinkLost) -> None:
+        """The session is over: everybody who waits is told."""
+        self._connection = self._channel = None
+        if self._asking is not None:
+            answer(self._asking, None, lost)
+        self._asking = None
+        while self._asked:
+            answer(self._asked.popleft()[1], None, lost)
+
+    def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
+        steps = deque(wanted)
+
+        def step(channel: Channel, done: Callable[[], None]) -> None:
+            if not steps:
+                done()
+                return
+            self._questions += 1
+            _declare(channel, steps.popleft(), lambda: step(channel, done))
+
+        future: Future[None] = Future()
+        self._ask(step, future)
+        return future
+
+    def look(self, queue: str) -> Future[tuple[int, int] | None]:
+        future: Future[tuple[int, int] | None] = Future()
+
+        def step(channel: Channel, done: Callable[[], None]) -> None:
+            def seen(frame: Any) -> None:
+                answer(future, (frame.method.message_count, frame.method.consumer_count), None)
+                done()
+
+            self._questions += 1
+            channel.queue_declare(queue, passive=True, callback=seen)
+
+        self._ask(step, future)
+        return future
+
+    def browse(self, queue: str, see: Callable[[Arrival], object]) -> Future[Browsed]:
+        future: Future[Browsed] = Future()
+        self._ask(lambda channel, done: Browsing(self, channel, queue, see, future, done).begin(), future)
+        return future
+
+    def _ask(self, step: Callable[[Channel, Callable[[], None]], None], future: Future[Any]) -> None:
+        def call() -> None:
+            self._asked.append((step, future))
+            self._ask_next()
+
+        self._do(call, future)
+
+    def _ask_next(self) -> None:
+        side = self._channel
+        if self._asking is not None or not self._asked or side is None or not side.is_open:
+            return
+        step, self._asking = self._asked.popleft()
+
+        def done() -> None:
+            asked, self._asking = self._asking, None
+            if asked is not None:
+                answer(asked, None, None)
+            self._ask_next()
+
+        step(side, done)
+
+    def _closed(self, channel: Channel, error: BaseException) -> None:
+        connection = self._connection
+        if channel is not self._channel or connection is None or not connection.is_open:
+            return
+        self._channel = None
+        asked, self._asking = self._asking, None
+        if asked is not None and isinstance(error, exceptions.ChannelClosedByBroker):
+            text, _ = why(error, self._address)
+            answer(asked, None, Refused(text, error.reply_code))
+        elif asked is not None:
+            answer(asked, None, LinkLost(str(error)))
+        self.open(connection, self._ask_next)
+
+
+def _declare(channel: Channel, wanted: Wanted, then: Callable[[], None]) -> None:
+    match wanted:
+        case Exchange(name=name, type=kind):
+            channel.exchange_declare(name, ExchangeType(kind), durable=True, callback=lambda _: then())
+        case Binding(source=source, target=target, key=key):
+            channel.exchange_bind(target, source, key, callback=lambda _: then())
+        case QueueSpec(name=name, arguments=arguments, bindings=bindings):
+            left = deque(bindings)
+
+            def bind(_: Any) -> None:
+                if not left:
+                    then()
+                    return
+                exchange, key = left.popleft()
+                channel.queue_bind(name, exchange, key, callback=bind)
+
+            channel.queue_declare(name, durable=True, arguments=dict(arguments), callback=bind)

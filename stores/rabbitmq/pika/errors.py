@@ -1,0 +1,77 @@
+"""What pika says, in our words: what has come; and what went wrong, with no secret in it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from typing import Any
+
+from pika import exceptions
+
+from ..address import Address
+from ..link import Arrival
+
+REFUSALS = {403: "access refused", 406: "precondition failed", 530: "not allowed"}
+"""AMQP's reply codes that do not heal by themselves."""
+
+CODES = {**REFUSALS, 404: "not found", 405: "locked by another"}
+"""In words. What is not found is made when the next session begins."""
+
+
+def why(error: Any, address: Address) -> tuple[str, bool]:
+    """An error in words, and whether it heals only when a person changes something. No secret is in them."""
+    cause = error
+    # The client wraps what happened in "the connection workflow failed", "the socket failed", ...
+    for _ in range(10):
+        inner = getattr(cause, "exceptions", None) or getattr(cause, "exception", None)
+        inner = inner[-1] if isinstance(inner, (list, tuple)) else inner
+        if not isinstance(inner, BaseException):
+            break
+        cause = inner
+    if isinstance(cause, exceptions.ProbableAuthenticationError | exceptions.AuthenticationError):
+        return "it refuses the user or the password", True
+    if isinstance(cause, exceptions.ProbableAccessDeniedError):
+        return f"the user may not use the virtual host {address.vhost!r}, or there is no such one", True
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not trusted: {cause.verify_message}", True
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed: {cause.reason or cause}", True
+    if isinstance(cause, exceptions.ConnectionClosedByBroker | exceptions.ChannelClosedByBroker):
+        code, text = cause.reply_code, cause.reply_text
+        if code == 403 and "ACCESS_REFUSED - Login was refused" in text:
+            return "it refuses the user or the password", True
+        if code == 530 or (isinstance(cause, exceptions.ConnectionClosedByBroker) and code == 403 and "vhost" in text):
+            return f"the user may not use the virtual host {address.vhost!r}, or there is no such one", True
+        return f"{CODES.get(code, 'closed')} ({code}): {text}"[:300], code in REFUSALS
+    if isinstance(cause, socket.gaierror):
+        return f"its host name is not known: {cause.strerror}", False
+    return (str(cause) or type(cause).__name__)[:300], False
+
+
+def bytes_max_of(error: Any) -> int | None:
+    """The server's max_message_size, if that is what a channel was closed for."""
+    said = re.search(r"larger than (?:configured )?max size (\d+)", str(getattr(error, "reply_text", "")))
+    return None if said is None else int(said.group(1))
+
+
+def arrival_of(method: Any, properties: Any, body: bytes, *, session: int, tag: int) -> Arrival:
+    """A delivery. Whoever has published it may have put anything into its properties."""
+    headers = properties.headers or {}
+    count = headers.get("x-delivery-count")
+    return Arrival(
+        session=session,
+        tag=tag,
+        consumer=method.consumer_tag,
+        body=body,
+        redeliveries=count if type(count) is int and count >= 0 else int(method.redelivered),
+        reply_to=_text(properties.reply_to),
+        headers=headers,
+        priority=properties.priority or 0,
+        message_id=_text(properties.message_id),
+    )
+
+
+def _text(value: Any) -> str | None:
+    """What is no text comes as bytes."""
+    return value if isinstance(value, str) else None

@@ -1,0 +1,444 @@
+"""The connection to a real RabbitMQ: this file, and its neighbours of the same prefix, alone know pika.
+
+One thread has the connection and its event loop; every call is handed to it. There are four channels: on one jobs are
+published, delivered and acknowledged; on another is delivered what is not worked off in its order, so that jobs, which
+mostly are, can be acknowledged at one stroke. Losing one of these two loses all of that together. On the other two is
+asked, because the server closes a channel that asked for something it will not do: queues are declared on one, and
+messages are taken aside on the other, where the next question waits until it is known what becomes of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from random import Random
+from typing import Any
+
+from ....environment.replies import answer
+from ....errors import NotSupported
+from ....messages.jobs import Seconds
+from ..address import Address
+from ..link import PULSE_SECONDS, Arrival, Browsed, Ears, LinkLost, Message, Sent, Wanted
+
+try:
+    import pika
+    from pika import exceptions
+    from pika.channel import Channel
+
+    from .channel import Side
+    from .connection import Connection, parameters
+    from .errors import arrival_of, bytes_max_of, why
+except ImportError as error:
+    raise NotSupported(
+        "expected the package pika for jobs in RabbitMQ; install it: pip install 'lamplighter[rabbitmq]'"
+    ) from error
+
+BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.2, 3.0
+CLOSE_SECONDS_MAX = 5.0
+
+
+class _Sending:
+    """The messages of one `send` that are not confirmed yet."""
+
+    __slots__ = ("future", "left", "refused", "returned")
+
+    def __init__(self, count: int) -> None:
+        self.future: Future[Sent] = Future()
+        self.left = count
+        self.returned: list[int] = []
+        self.refused: list[int] = []
+
+    def confirmed(self, index: int, *, refused: bool) -> None:
+        if refused:
+            self.refused.append(index)
+        self.left -= 1
+        if self.left == 0:
+            answer(self.future, Sent(tuple(self.returned), tuple(self.refused)), None)
+
+
+class PikaLink:
+    """See `link.Link`.
+
+    Args:
+        spawn: starts a thread.
+        event: makes what a thread waits at.
+        chance: spreads reconnections.
+        name: how the server's own tools call the connection.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        spawn: Callable[[Callable[[], None], str], Any],
+        event: Callable[[], Any],
+        chance: Random,
+        name: str,
+    ) -> None:
+        self.bytes_max: int | None = None
+        self._address = address
+        self._spawn = spawn
+        self._stopping = event()
+        self._chance = chance
+        self._name = name
+        self._thread: Any = None
+        self._ears: Ears | None = None
+        self._connection: Connection | None = None
+        self._work: Channel | None = None
+        self._apart: Channel | None = None
+        self._delivered: dict[int, None] = {}
+        self._side, self._aside = Side(address, self._do), Side(address, self._do)
+        self._session = 0
+        self._number = 0
+        self._unconfirmed: dict[int, tuple[_Sending, int]] = {}
+        # Handed over, and not begun yet: a loop that ends begins nothing more.
+        self._handed: dict[Future[Any], None] = {}
+        self._failure: tuple[str, bool] = ("", False)
+        self._channel_failure: tuple[str, bool] | None = None
+
+    # --- connecting: on the link's own thread ---------------------------------------------------------------
+
+    def start(self, ears: Ears) -> None:
+        self._ears = ears
+        self._thread = self._spawn(self._live, "rabbitmq")
+
+    def stop(self) -> None:
+        self._stopping.set()
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.ioloop.add_callback_threadsafe(self._close)
+        if self._thread is not None:
+            self._thread.join(CLOSE_SECONDS_MAX)
+
+    def give_up(self, session: int, reason: str) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+
+        def call() -> None:
+            if connection is self._connection and connection.session == session:
+                connection.drop(reason)
+
+        # Not `_do`: a channel may have been closed, and the server not answer that the rest may be, too.
+        with contextlib.suppress(Exception):
+            connection.ioloop.add_callback_threadsafe(call)
+
+    def after(self, seconds: Seconds, call: Callable[[], None]) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+
+        def begin() -> None:
+            connection.ioloop.call_later(seconds, call)
+
+        self._do(begin)
+
+    def _close(self) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        if connection.is_open:
+            connection.close()
+        elif not connection.is_closing:
+            connection.ioloop.stop()
+
+    def _live(self) -> None:
+        wait = BACKOFF_SECONDS_MIN
+        hosts = list(self._address.hosts)
+        self._chance.shuffle(hosts)
+        while not self._stopping.is_set():
+            host, port = hosts[0]
+            hosts.append(hosts.pop(0))
+            before = self._session
+            self._run_once(host, port)
+            if self._session != before:
+                wait = BACKOFF_SECONDS_MIN
+            self._end_session()
+            # Jitter spreads the runtimes of a whole fleet, which have all lost the same server at once.
+            self._stopping.wait(wait * self._chance.uniform(0.5, 1.0))
+            wait = min(BACKOFF_SECONDS_MAX, wait * 2.0)
+
+    def _run_once(self, host: str, port: int) -> None:
+        """Connect, and serve the connection until it ends."""
+        self._failure, self._channel_failure = ("the connection was closed", False), None
+        try:
+            connection = Connection(
+                parameters(self._address, host, port, self._name),
+                on_open_callback=self._opened,
+                on_open_error_callback=self._not_opened,
+                on_close_callback=self._closed,
+            )
+            self._connection = connection
+            connection.ioloop.start()
+        except Exception as error:
+            # Whatever went wrong in the client: this connection is over, and the next one begins.
+            self._failure = (f"{type(error).__name__}: {error}"[:300], False)
+        finally:
+            over = self._connection
+            if over is not None:
+                with contextlib.suppress(Exception):
+                    over.sever()
+                with contextlib.suppress(Exception):
+                    over.ioloop.close()
+
+    def _opened(self, connection: Any) -> None:
+        connection.add_on_connection_blocked_callback(lambda _, frame: self._tell_blocked(frame.method.reason))
+        connection.add_on_connection_unblocked_callback(lambda _, frame: self._tell_blocked(None))
+        connection.channel(on_open_callback=self._work_opened)
+
+    def _work_opened(self, channel: Channel) -> None:
+        self._work = channel
+        channel.add_on_close_callback(self._work_closed)
+        channel.add_on_return_callback(self._returned)
+        channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(str(frame.method.consumer_tag)))
+        channel.confirm_delivery(self._confirmed, callback=lambda _: self._open_apart())
+
+    def _open_apart(self) -> None:
+        connection = self._connection
+        if connection is not None and connection.is_open:
+            connection.channel(on_open_callback=self._apart_opened)
+
+    def _apart_opened(self, channel: Channel) -> None:
+        self._apart = channel
+        channel.add_on_close_callback(self._work_closed)
+        channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(str(frame.method.consumer_tag)))
+        connection = self._connection
+        self._side.open(connection, lambda: self._aside.open(connection, self._begin_session))
+
+    def _begin_session(self) -> None:
+        assert self._connection is not None
+        self._session += 1
+        self._connection.session = self._session
+        self._number = 0
+        self._delivered.clear()
+        assert self._ears is not None
+        self._ears.blocked(None)
+        self._ears.connected(self._session)
+        self._await_pulse()
+
+    def _await_pulse(self) -> None:
+        connection = self._connection
+        assert connection is not None
+
+        def pulse() -> None:
+            assert self._ears is not None
+            self._ears.pulse(next(iter(self._unconfirmed), None), self._side.waits_for)
+            self._await_pulse()
+
+        connection.ioloop.call_later(PULSE_SECONDS, pulse)
+
+    def _not_opened(self, connection: Any, error: Any) -> None:
+        self._failure = why(error, self._address)
+        connection.ioloop.stop()
+
+    def _closed(self, connection: Any, error: BaseException) -> None:
+        if self._channel_failure is None:
+            self._failure = why(error, self._address)
+        connection.ioloop.stop()
+
+    def _work_closed(self, channel: Channel, error: BaseException) -> None:
+        connection = self._connection
+        if channel in (self._work, self._apart) and connection is not None and connection.is_open:
+            # What was on them is lost together, so the session is over, and for this reason.
+            self._failure = self._channel_failure = why(error, self._address)
+            most = bytes_max_of(error)
+            if most is not None:
+                # The next session does not try it again.
+                self.bytes_max = most
+                self._failure = self._channel_failure = (self._failure[0], False)
+            connection.close(200, "a channel was closed")
+
+    def _end_session(self) -> None:
+        """Everybody who waits is told."""
+        self._connection = self._work = self._apart = None
+        reason, refused = self._failure
+        lost = LinkLost(reason)
+        sendings = {id(sending): sending for sending, _ in self._unconfirmed.values()}
+        self._unconfirmed.clear()
+        for sending in sendings.values():
+            answer(sending.future, None, lost)
+        for side in (self._side, self._aside):
+            side.end(lost)
+        for future in list(self._handed):
+            self._drop(future, lost)
+        if self._ears is not None and not self._stopping.is_set():
+            self._ears.lost(self._session, reason, refused=refused)
+
+    # --- calls: from any thread, done on the link's -----------------------------------------------------------
+
+    def _do(self, call: Callable[[], None], future: Future[Any] | None = None) -> None:
+        connection, lost = self._connection, LinkLost("the connection was lost")
+
+        def safely() -> None:
+            if connection is not self._connection or self._work is None or not self._work.is_open:
+                failure = self._channel_failure
+                self._drop(future, lost if failure is None else LinkLost(failure[0]))
+                return
+            if future is not None:
+                self._handed.pop(future, None)
+            call()
+
+        if connection is None:
+            self._drop(future, LinkLost("there is no connection"))
+            return
+        if future is not None:
+            self._handed[future] = None
+        try:
+            connection.ioloop.add_callback_threadsafe(safely)
+        except Exception:
+            # The loop was closed in this very moment.
+            self._drop(future, lost)
+        if self._connection is not connection:
+            # The session has ended meanwhile, and may have told those who wait before this one was among them.
+            self._drop(future, lost)
+
+    def _drop(self, future: Future[Any] | None, lost: LinkLost) -> None:
+        if future is not None:
+            self._handed.pop(future, None)
+            answer(future, None, lost)
+
+    def send(self, messages: Sequence[Message]) -> Future[Sent]:
+        sending = _Sending(len(messages))
+        if not messages:
+            answer(sending.future, Sent(), None)
+            return sending.future
+        self._do(lambda: self._send(sending, messages), sending.future)
+        return sending.future
+
+    def _send(self, sending: _Sending, messages: Sequence[Message]) -> None:
+        work = self._work
+        assert work is not None
+        for index, message in enumerate(messages):
+            self._number += 1
+            self._unconfirmed[self._number] = sending, index
+            properties = pika.BasicProperties(
+                content_type="application/json",
+                delivery_mode=2,
+                priority=message.priority or None,
+                reply_to=message.reply_to,
+                message_id=message.message_id,
+                headers=None if message.headers is None else dict(message.headers),
+                correlation_id=str(self._number) if message.mandatory else None,
+                expiration=None if message.lives is None else str(int(message.lives * 1000)),
+            )
+            try:
+                work.basic_publish(message.exchange, message.key, message.body, properties, message.mandatory)
+            except (exceptions.UnsupportedAMQPFieldException, exceptions.ShortStringTooLong):
+                # It cannot be written as AMQP, now or later; nothing of it was sent.
+                self._number -= 1
+                del self._unconfirmed[self._number + 1]
+                sending.confirmed(index, refused=True)
+
+    def _confirmed(self, frame: Any) -> None:
+        method = frame.method
+        refused = isinstance(method, pika.spec.Basic.Nack)
+        tags: Iterable[int] = (method.delivery_tag,)
+        if method.multiple:
+            # In order, because they were added in order.
+            tags = []
+            for number in self._unconfirmed:
+                if number > method.delivery_tag:
+                    break
+                tags.append(number)
+        for number in tags:
+            found = self._unconfirmed.pop(number, None)
+            if found is not None:
+                found[0].confirmed(found[1], refused=refused)
+
+    def _returned(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        found = self._unconfirmed.get(int(properties.correlation_id or 0))
+        if found is not None:
+            found[0].returned.append(found[1])
+
+    def settle(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
+        def call() -> None:
+            if session == self._session:
+                self._acknowledge(acks)
+                self._give_back(requeue)
+
+        if acks or requeue:
+            self._do(call)
+
+    def _acknowledge(self, tags: Sequence[int]) -> None:
+        """In as few frames as can be: one for all up to the first delivery that is not settled."""
+        work, apart = self._work, self._apart
+        assert work is not None and apart is not None
+        wanted = {tag for tag in tags if tag > 0}
+        upto = 0
+        for tag in self._delivered:
+            if tag not in wanted:
+                break
+            upto = tag
+        if upto:
+            work.basic_ack(upto, multiple=True)
+        for tag in tags:
+            if tag < 0:
+                apart.basic_ack(-tag)
+                continue
+            self._delivered.pop(tag, None)
+            if tag > upto:
+                work.basic_ack(tag)
+
+    def _give_back(self, tags: Sequence[int]) -> None:
+        work, apart = self._work, self._apart
+        assert work is not None and apart is not None
+        for tag in tags:
+            self._delivered.pop(tag, None)
+            if tag > 0:
+                work.basic_nack(tag, requeue=True)
+            else:
+                apart.basic_nack(-tag, requeue=True)
+
+    def consume(self, session: int, queue: str, consumer: str, *, prefetch: int, apart: bool = False) -> None:
+        def call() -> None:
+            channel = self._apart if apart else self._work
+            if session == self._session and channel is not None:
+                channel.basic_qos(prefetch_count=prefetch)
+                channel.basic_consume(queue, self._deliver, consumer_tag=consumer)
+
+        self._do(call)
+
+    def delete(self, session: int, queue: str) -> None:
+        def call() -> None:
+            if session == self._session and self._work is not None:
+                self._work.queue_delete(queue)
+
+        self._do(call)
+
+    def cancel(self, session: int, consumer: str) -> None:
+        def call() -> None:
+            if session == self._session and self._work is not None:
+                self._work.basic_cancel(consumer, callback=lambda _: None)
+
+        self._do(call)
+
+    def _deliver(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        assert self._ears is not None
+        tag = method.delivery_tag
+        if channel is self._apart:
+            # Each channel counts from 1.
+            tag = -tag
+        else:
+            self._delivered[tag] = None
+        self._ears.arrived(arrival_of(method, properties, body, session=self._session, tag=tag))
+
+    def _tell_cancelled(self, consumer: str) -> None:
+        assert self._ears is not None
+        self._ears.cancelled(self._session, consumer)
+
+    def _tell_blocked(self, reason: Any) -> None:
+        assert self._ears is not None
+        self._ears.blocked(None if reason is None else str(reason))
+
+    # --- what is asked on the other channels ------------------------------------------------------------------
+
+    def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
+        return self._side.setup(wanted)
+
+    def look(self, queue: str) -> Future[tuple[int, int] | None]:
+        return self._side.look(queue)
+
+    def browse(self, queue: str, see: Callable[[Arrival], object]) -> Future[Browsed]:
+        return self._aside.browse(queue, see)

@@ -1,0 +1,149 @@
+"""What a runtime remembers of jobs that are in no queue any more, or never were in its own.
+
+All of it is bounded, in number and in bytes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from sys import getsizeof
+from typing import Generic, TypeVar
+
+from ...messages.jobs import ENDED, JobRecord
+from ...messages.outcomes import Outcome, Verdict
+
+REMEMBERED_MAX = 100_000
+"""Jobs of each kind, the newest."""
+
+BYTES_MAX = 64_000_000
+"""Of each kind, of what hosts and handlers have given: data, results, errors."""
+
+FORGOTTEN = ""
+"""In the place of a job's data: no JSON is empty."""
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class Newest(Generic[Key, Value]):
+    """A dict that forgets the oldest.
+
+    Args:
+        weigh: how many bytes a value has.
+    """
+
+    def __init__(
+        self, weigh: Callable[[Value], int] = lambda _: 0, *, most: int = REMEMBERED_MAX, bytes_max: int = BYTES_MAX
+    ) -> None:
+        self._weigh = weigh
+        self._most = most
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._kept: OrderedDict[Key, Value] = OrderedDict()
+
+    def put(self, key: Key, value: Value) -> None:
+        """Keep it as the newest."""
+        self.pop(key)
+        self._kept[key] = value
+        self._bytes += self._weigh(value)
+        while len(self._kept) > self._most or self._bytes > self._bytes_max:
+            self._bytes -= self._weigh(self._kept.popitem(last=False)[1])
+
+    def get(self, key: Key) -> Value | None:
+        """What is kept under a key."""
+        return self._kept.get(key)
+
+    def pop(self, key: Key) -> Value | None:
+        """Keep it no longer."""
+        value = self._kept.pop(key, None)
+        if value is not None:
+            self._bytes -= self._weigh(value)
+        return value
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._kept
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+class QueuedJobs:
+    """The jobs that this runtime has queued. Of many big ones, and of those that have ended, the data is forgotten.
+
+    Whether a job with an id was queued here is remembered longer than what it was given.
+    """
+
+    def __init__(self, *, most: int = REMEMBERED_MAX, bytes_max: int = BYTES_MAX) -> None:
+        self._jobs: Newest[str, JobRecord] = Newest(most=most)
+        self._data: Newest[str, str] = Newest(getsizeof, most=most, bytes_max=bytes_max)
+
+    def put(self, job: JobRecord) -> None:
+        """Remember it as the newest."""
+        self._jobs.put(job.id, job._replace(data=FORGOTTEN))
+        self._data.put(job.id, job.data)
+
+    def get(self, job_id: str) -> JobRecord | None:
+        """The job as it was queued. Its data may be FORGOTTEN, and its state that in which it has ended."""
+        job = self._jobs.get(job_id)
+        return None if job is None else job._replace(data=self._data.get(job_id) or FORGOTTEN)
+
+    def pop(self, job_id: str) -> None:
+        """It was not queued after all."""
+        self._jobs.pop(job_id)
+        self._data.pop(job_id)
+
+    def ended(self, job: JobRecord) -> None:
+        """It has ended: how, is kept elsewhere."""
+        known = self._jobs.get(job.id)
+        if known is not None:
+            self._jobs.put(job.id, known._replace(state=job.state))
+            self._data.pop(job.id)
+
+
+class Remembered:
+    """All of it.
+
+    Attributes:
+        queued: what this runtime has queued.
+        doubtful: what it has tried to queue, and may have: a second try is the same job.
+        endings: how jobs have ended, for whoever joins them later.
+        kept: how attempts have ended whose delivery was lost, by the copy that was delivered.
+        settled: the copies that have ended here.
+        last: by job, what became of the last attempt that has ended here; without what host and handler have given.
+    """
+
+    def __init__(self) -> None:
+        self.queued = QueuedJobs()
+        self.doubtful: Newest[str, JobRecord] = Newest(_weight)
+        self.endings: Newest[str, JobRecord] = Newest(_weight)
+        self.kept: Newest[Hashable, tuple[JobRecord, Outcome, Verdict]] = Newest(_weight_of_kept)
+        self.settled: Newest[Hashable, bool] = Newest()
+        self.last: Newest[str, JobRecord] = Newest()
+
+    def job(self, job_id: str) -> JobRecord | None:
+        """A job that was queued here or has ended. None for one of which it is not remembered how it has ended."""
+        ended = self.endings.get(job_id)
+        if ended is not None:
+            return ended
+        queued = self.queued.get(job_id)
+        return None if queued is None or queued.state in ENDED else queued
+
+    def settle(self, copy: Hashable, job: JobRecord) -> None:
+        """An attempt has ended here, and this is what became of its job."""
+        self.settled.put(copy, True)
+        self.last.put(job.id, job._replace(data=FORGOTTEN, result=None, error=None, traceback=None))
+
+    def end(self, job: JobRecord) -> None:
+        """A job has ended."""
+        self.endings.put(job.id, job)
+        self.queued.ended(job)
+
+
+def _weight(job: JobRecord) -> int:
+    return 1_000 + sum(map(getsizeof, (job.data, job.result, job.error, job.traceback)))
+
+
+def _weight_of_kept(kept: tuple[JobRecord, Outcome, Verdict]) -> int:
+    job, outcome, _ = kept
+    return _weight(job) + sum(map(getsizeof, (outcome.result, outcome.error, outcome.traceback)))

@@ -1,0 +1,438 @@
+"""One runtime's place on a RabbitMQ: what the link tells, by whom it concerns; and what makes it ready for turns.
+
+It has no thread of its own. The link tells what has come; it is looked at by whoever takes the next turn. So what this
+runtime knows (deliveries, windows, the chronicle) is changed by one thread only, and others read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from itertools import count
+from typing import Any
+
+from ...cron.catch_up import recounted
+from ...errors import StoreError, StoreUnavailable
+from ...messages.jobs import Seconds
+from ...messages.schedules import ScheduleRecord
+from . import job_message as wire
+from . import ledger_records as records
+from . import topology
+from .ailments import Ailing
+from .deliveries import Deliveries
+from .ledger import PREFETCH as LEDGER_PREFETCH
+from .ledger import Ledger, Listener, message
+from .ledger_records import Record, Unreadable
+from .link import NOT_FOUND, Arrival, Link, LinkLost, QueueSpec, Refused
+from .notices import Inbox, Seams
+from .recent import Remembered
+from .shared_state import Chronicle
+from .unreadable import Stray
+from .watchdog import CONFIRMING, DECLARING, HEARING, READING, Silence
+
+OPEN_SECONDS_MAX = 5.0
+"""How long `open` waits until the first try to connect has succeeded or failed. A turn says what is wrong then."""
+
+ANSWER_SECONDS_MAX = 10.0
+"""How long an answer of the server is waited for: of confirmations, until a turn's outcome is called unknown."""
+
+MENDED_PULSES, MENDED_NAMES_MAX = 6, 500
+"""How often exchanges and queues are declared again, and for how many names at a time."""
+
+NEWS_PREFETCH, RESULTS_PREFETCH = 1_000, 1_000
+
+
+class Session(Inbox):
+    """See the module. `RabbitStore` adds the turns.
+
+    Args:
+        address: how it is shown: without a password.
+        results: whether the ends of jobs are told to the runtime that queued them.
+        wait: how long `open` waits for a server that does not answer yet.
+    """
+
+    def __init__(self, address: str, link: Link, *, seams: Seams, results: bool, wait: Seconds) -> None:
+        super().__init__(seams)
+        self.address = address
+        self._link = link
+        self._id = seams.new_id()[:12]
+        self._wants_results = results
+        self._wait_seconds = wait
+        self._results_no = 1
+        self._is_open = False
+        self._tags = count(1)
+        self._sequence = count(1)
+        self._own: dict[str, Future[None]] = {}
+        self._session = 0
+        self._prepared = 0
+        self._declared: set[str] = set()
+        self._trouble = "it has not been connected to yet"
+        self._blocked: str | None = None
+        self._silence = Silence(seams.clock.monotonic)
+        self._has_changed = False
+        self._arrivals = self._pulses = 0
+        self._news: list[tuple[str, dict[str, Any]]] = []
+        self._news_name = ""
+        self._consumers: dict[str, str] = {}
+        self.results_name: str | None = None
+        self.ailing = Ailing(address, link, self._tell)
+        self.chronicle = Chronicle()
+        self._ledger = Ledger(
+            link, self.chronicle, self._id,
+            told=self._told, unreadable=self._pass_over, now=seams.clock.now, new_id=seams.new_id,
+        )  # fmt: skip
+        self._listener = Listener(self.chronicle, self._told, self._pass_over)
+        self.declared: dict[str, ScheduleRecord] = {}
+        self.handled: list[str] = []
+        self.deliveries = Deliveries(link, seams.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir)
+        self.memory = Remembered()
+
+    @property
+    def runtime_id(self) -> str:
+        """How the others in the ledger know this runtime."""
+        return self._id
+
+    @property
+    def store_id(self) -> str | None:
+        """See `stores.base.Store`. It lies in the ledger."""
+        return self.chronicle.store_id
+
+    @property
+    def leads(self) -> bool:
+        """Whether this runtime fires the slots of all."""
+        return self._session != 0 and self._ledger.is_read
+
+    @property
+    def version(self) -> int:
+        """Rises with everything that may change what can be claimed."""
+        return self._arrivals + self.chronicle.changes + self._session
+
+    # --- opening --------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        self._is_open = True
+        self._link.start(self)
+        give_up_at = self._seams.clock.monotonic() + max(OPEN_SECONDS_MAX, self._wait_seconds)
+        before = self._trouble
+        while not (self._session or self.ailing.refusal) and self._wait(give_up_at):
+            self._drain()
+            if self._trouble != before and not self._wait_seconds:
+                break
+        if self.ailing.refusal is not None:
+            self.close()
+            raise StoreError(f"expected {self.address} to let this runtime in, got: {self.ailing.refusal}")
+
+    def close(self) -> None:
+        self._is_open = False
+        if self.results_name is not None:
+            # Nobody will hear any more what is told there.
+            self._link.delete(self._session, self.results_name)
+        self._link.stop()
+
+    def freeze(self) -> bool:
+        """Nothing: a child has its own connection, and the parent's is not closed by the child's end."""
+        return False
+
+    def thaw(self) -> None:
+        """Nothing."""
+
+    def is_on(self, link: Link) -> bool:
+        """Whether this is its link."""
+        return self._link is link
+
+    def _drain(self) -> None:
+        self._is_hinted = False
+        while self._inbox:
+            what, value = self._inbox.popleft()
+            match what:
+                case "connected":
+                    self._begin_session(value)
+                case "lost":
+                    self._end_session(*value)
+                case "arrived":
+                    self._take(value)
+                case "cancelled":
+                    self._consumer_ended(*value)
+                case "blocked":
+                    self._blocked = value
+                    # It says itself why it does not answer.
+                    self._silence.begin()
+                case "pulse":
+                    self._look_after(*value)
+                case "news":
+                    self._news.append(value)
+                case "ailing":
+                    self.ailing.hear(*value)
+                    # Of a queue that can be used again, jobs can be claimed.
+                    self._arrivals += 1
+
+    def _begin_session(self, session: int) -> None:
+        self._session = session
+        self._declared.clear()
+        self._consumers.clear()
+        self._trouble = ""
+        self._silence.begin()
+        self.deliveries.begin(session)
+        self._ledger.begin(session)
+        self._listener.begin()
+        self._has_changed = True
+
+    def _end_session(self, reason: str, is_refused: bool) -> None:
+        self._session, self._prepared = 0, 0
+        self._ledger.begin(0)
+        self._trouble = reason
+        if is_refused:
+            self.ailing.refusal = reason
+        self._blocked = None
+        self.deliveries.begin(0)
+        for future in self._own.values():
+            future.set_exception(LinkLost(reason))
+        self._own.clear()
+
+    def _take(self, arrival: Arrival) -> None:
+        if arrival.session != self._session:
+            return
+        kind = arrival.consumer.partition("-")[0]
+        if kind == "news":
+            self._hear(arrival)
+        elif kind == "results":
+            self._take_result(arrival)
+        elif kind == "ledger":
+            self._lead(arrival)
+        else:
+            self._arrivals += 1
+            self.deliveries.arrived(arrival)
+
+    def _take_result(self, arrival: Arrival) -> None:
+        """A job that this runtime has queued has ended."""
+        try:
+            ended = wire.read_ended(arrival.body)
+        except wire.Unreadable as error:
+            self.deliveries.strays.append(Stray(arrival, self.results_name or "", None, error))
+        else:
+            self._link.settle(arrival.session, (arrival.tag,))
+            self.memory.end(ended)
+        self._has_changed = True
+
+    def _lead(self, arrival: Arrival) -> None:
+        """This runtime is the one that is given the ledger."""
+        led = self.leads
+        self._ledger.arrived(arrival)
+        if self.leads and not led:
+            self._has_changed = True
+            self._news.append(("scheduler.leads", {}))
+
+    def _hear(self, arrival: Arrival) -> None:
+        """The leader tells what it has read."""
+        self._link.settle(arrival.session, (arrival.tag,))
+        if self.leads:
+            return
+        try:
+            has_missed = not self._listener.hear(records.parse(arrival.body))
+        except Unreadable as error:
+            self._pass_over(str(error), None)
+            return
+        if has_missed:
+            # Be told all of it again.
+            self._prepared = 0
+
+    def _told(self, record: Record) -> None:
+        """A record is in the chronicle."""
+        label = record.get("by")
+        own = self._own.pop(label, None) if isinstance(label, str) else None
+        if own is not None:
+            self._silence.answers(READING)
+            own.set_result(None)
+        else:
+            self._has_changed = True
+        if record["is"] == "runtime gone" and record.get("runtime") == self._id and self._says_something:
+            # It was not heard for long. It lives, and says so.
+            self._prepared = 0
+
+    def _pass_over(self, reason: str, arrival: Arrival | None) -> None:
+        """Something in the ledger, or in what the leader tells, cannot be read. All else can."""
+        if arrival is not None:
+            self.deliveries.strays.append(Stray(arrival, topology.LEDGER, None, wire.Unreadable(reason)))
+        else:
+            self._news.append(("message.unreadable", {"queue": topology.LEDGER, "message_id": None, "reason": reason}))
+
+    def _consumer_ended(self, session: int, consumer: str) -> None:
+        """The server has ended a consumer: its queue was deleted, or its leader moved."""
+        if session != self._session:
+            return
+        self._declared.clear()
+        if consumer.startswith("jobs"):
+            self.deliveries.cancelled(session, consumer)
+        else:
+            self._prepared = 0
+            self._consumers = {queue: tag for queue, tag in self._consumers.items() if tag != consumer}
+        if consumer.startswith("ledger"):
+            self._ledger.begin(session)
+
+    # --- being ready --------------------------------------------------------------------------------------------
+
+    def _be_ready(self) -> None:
+        """Have a session in which everything is there, and nothing hangs in the air.
+
+        Raises:
+            StoreUnavailable: it cannot be had now.
+        """
+        if not self._is_open:
+            raise StoreUnavailable(f"the store {self.address} is closed")
+        self._drain()
+        if self._session == 0:
+            raise StoreUnavailable(f"the store {self.address} is not connected: {self._trouble}")
+        if self._blocked is not None:
+            raise StoreUnavailable(f"the store {self.address} takes nothing in now: {self._blocked}")
+        self._land()
+        try:
+            if self._prepared != self._session:
+                self._prepare()
+        except LinkLost as error:
+            raise StoreUnavailable(f"the store {self.address} is not connected: {error}") from error
+        except FutureTimeout:
+            raise StoreUnavailable(f"the store {self.address} did not answer in time") from None
+        except Refused as error:
+            if error.code != NOT_FOUND:
+                self.ailing.refusal = str(error)
+            raise StoreUnavailable(f"the store {self.address} cannot be used: {error}") from error
+
+    def _look_after(self, unconfirmed: int | None, unanswered: int | None) -> None:
+        """Give the session up if it has fallen silent. If not, ask for something: who only waits would not notice."""
+        if self._session == 0 or self._blocked is not None:
+            return
+        for what, which in ((CONFIRMING, unconfirmed), (DECLARING, unanswered)):
+            if which is None:
+                self._silence.answers(what)
+            else:
+                self._silence.asks(what, which)
+        if not self.leads:
+            self._silence.answers(READING)
+        silent = self._silence.look()
+        if silent is not None:
+            self._link.give_up(self._session, silent)
+        elif self._prepared == self._session:
+            self._ledger.look_who_lives()
+            self._probe()
+            self.ailing.look()
+            self._mend()
+
+    def _mend(self) -> None:
+        """Have again, once in a while, what somebody may have deleted, and nobody else would miss."""
+        self._pulses += 1
+        if self._pulses % MENDED_PULSES == 0:
+            foundation = topology.foundation() if self.leads else topology.hearing(self._news_name)
+            names = sorted(self._declared - self.ailing.stopped.keys())[:MENDED_NAMES_MAX]
+            self._link.setup([*foundation, *map(topology.job_queue, names)])
+
+    def _probe(self) -> None:
+        """Write something into the ledger that changes nothing, but says that this runtime lives."""
+        by = f"{self._id}-{next(self._sequence)}"
+        if self.leads:
+            self._own[by] = self._seams.future()
+            self._silence.asks(READING)
+        self._link.send([message({"is": "hello", "by": by, "from": self._id})])
+
+    def _prepare(self) -> None:
+        """Have everything there, hear the leader or be it, and know what all others know."""
+        session = self._session
+        self._news_name = f"{self._id}-{session}"
+        news = topology.news_queue(self._news_name)
+        self._await(self._link.setup([*topology.foundation(), news]))
+        results = self._have_results()
+        self.results_name = None if results is None else results.name
+        self._consume(news.name, "news", NEWS_PREFETCH)
+        if results is not None:
+            self._consume(results.name, "results", RESULTS_PREFETCH)
+        hello = f"{self._id}-{next(self._sequence)}"
+        answered: Future[None] = self._seams.future()
+        self._own[hello] = answered
+        self._await(self._link.send([message({"is": "hello", "by": hello, "from": self._id, "to": news.name})]))
+        self._consume(topology.LEDGER, "ledger", LEDGER_PREFETCH)
+        try:
+            self._await(answered)
+        except FutureTimeout:
+            self._silence.asks(HEARING)
+            raise
+        self._silence.answers(HEARING)
+        self._prepared = session
+        self._declare_again()
+        self.ailing.refusal = None
+        self.ailing.count_unreadable()
+
+    @property
+    def _says_something(self) -> bool:
+        """Whether the others are to know what this runtime does."""
+        return bool(self.declared or self.handled)
+
+    def _consume(self, queue: str, kind: str, prefetch: int) -> None:
+        """Have what comes into a queue delivered: once in a session, however often it has to be made ready."""
+        if queue not in self._consumers:
+            tag = self._consumers[queue] = f"{kind}-{next(self._tags)}"
+            self._link.consume(self._session, queue, tag, prefetch=prefetch, apart=True)
+
+    def _declare_again(self) -> None:
+        """Others may have taken this runtime for one that has ended, or somebody may have deleted the ledger."""
+        known = self.chronicle.runtimes.get(self._id, {})
+        missing = [one for one in self.declared.values() if one.id not in known]
+        written: list[Record] = []
+        if missing:
+            now = self._seams.clock.now()
+            gone = [one for one in missing if one.id not in self.chronicle.schedules]
+            written += [records.schedule_record(recounted(one, None, now, 0)) for one in gone]
+            written.append(records.declares(self._id, (one.id for one in missing)))
+        if self.handled != self.chronicle.handled.get(self._id, []):
+            written.append(records.handles(self._id, self.handled))
+        if written:
+            self._link.send([message(one) for one in self._labelled(written)])
+
+    def _labelled(self, written: Sequence[Record]) -> list[Record]:
+        """Records with their labels and numbers, in their order."""
+        labelled: list[Record] = []
+        for one in written:
+            self.chronicle.number += 1
+            labelled.append({**one, "by": f"{self._id}-{next(self._sequence)}", "no": self.chronicle.number})
+        return labelled
+
+    def _have_results(self) -> QueueSpec | None:
+        """The queue in which this runtime hears how its jobs have ended; None if it does not want to.
+
+        It lies on one node. When that is away, another takes its place; what was told to the first is not heard then.
+        """
+        if not self._wants_results:
+            return None
+        wanted = topology.results_queue(f"{self._id}-{self._results_no}")
+        try:
+            self._await(self._link.setup([wanted]))
+        except Refused as error:
+            if error.code != NOT_FOUND:
+                raise
+            self._results_no += 1
+            wanted = topology.results_queue(f"{self._id}-{self._results_no}")
+            self._await(self._link.setup([wanted]))
+        except FutureTimeout:
+            if self._blocked is None:
+                # A server asks for a node that is away for a minute (seen with 4.0.5), and meanwhile answers nothing
+                # else that is asked in this session.
+                self._results_no += 1
+                self._link.give_up(self._session, f"it does not find the node of the queue {wanted.name}")
+            raise
+        return wanted
+
+    def _await(self, future: Future[Any], seconds: Seconds = ANSWER_SECONDS_MAX) -> Any:
+        """Wait for an answer, and look at what comes meanwhile: it may be what the answer depends on.
+
+        Raises:
+            FutureTimeout: it has not come in time, or the server has said that it takes nothing in.
+        """
+        future.add_done_callback(lambda _: self._stirred.set())
+        give_up_at = self._seams.clock.monotonic() + seconds
+        while not future.done():
+            if self._blocked is not None or not self._wait(give_up_at):
+                raise FutureTimeout
+            self._drain()
+        return future.result(0)
+
+    def _land(self) -> None:
+        """Have nothing hang in the air."""

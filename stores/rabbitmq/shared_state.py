@@ -1,0 +1,337 @@
+"""What all runtimes on a RabbitMQ must agree on: schedules, slots, pauses, what may be poison; who does what.
+
+It is the sum of records that everybody adds in the same order: the order in which the leader has read them out of the
+ledger (see there). How the sum itself is written stands in `sums`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from zlib import crc32
+
+from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN
+from ...messages.jobs import Instant
+from ...messages.schedules import ScheduleRecord
+from . import ledger_records as records
+from .ledger_records import NOTHING, NUMBER, TEXT, Record
+from .slot_book import SlotBook
+
+BUCKETS = 64
+"""Into so many parts all that is known falls, by its ids: a sum is written, and told, part by part."""
+
+ORDER_MIN = 1_000
+"""So many changes of schedules are remembered in their order, whether another came after or not."""
+
+MARKS_KEPT_SECONDS = 72 * 3600.0
+
+NEVER: Instant = -1.0
+
+SKEW_SECONDS_MAX = 10.0
+"""So far ahead of the leader's clock a schedule may be accounted for: that of the leader before may have been."""
+
+SCHEDULE_BYTES = 400
+"""What a schedule takes in a record besides its texts, at most."""
+
+
+@dataclass(slots=True)
+class Chronicle:
+    """The sum of the records read so far.
+
+    Attributes:
+        store_id: tells this ledger from every other; None until one is written in it.
+        unknown: by schedule, the fields that a newer version has given it.
+        runtimes: by runtime, the schedules that it declares; those that have ended are not among them.
+        handled: by runtime, the job names that it has lanes for; those that have ended are not among them.
+        retired: schedules that were removed by the last that declared them: they are new when they are declared again.
+        marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it.
+        number: no lower than that of any record that was added, or written here.
+        changes: rises with every record that changes what may be claimed.
+        change_no: the number of the last change of any schedule. Each runtime counts for itself.
+        touched: the buckets that are another than in the last sum.
+        weights: of each bucket, how many bytes its schedules take in a record.
+    """
+
+    store_id: str | None = None
+    schedules: dict[str, ScheduleRecord] = field(default_factory=dict)
+    unknown: dict[str, Record] = field(default_factory=dict)
+    runtimes: dict[str, dict[str, None]] = field(default_factory=dict)
+    handled: dict[str, list[str]] = field(default_factory=dict)
+    retired: set[str] = field(default_factory=set)
+    slots: SlotBook = field(default_factory=SlotBook)
+    pauses: set[str] = field(default_factory=set)
+    marks: dict[str, list[Instant]] = field(default_factory=dict)
+    number: int = 0
+    changes: int = 0
+    change_no: int = 0
+    touched: set[int] = field(default_factory=set)
+    weights: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    _declared: Counter[str] = field(default_factory=Counter)
+    _order: list[tuple[int, str]] = field(default_factory=list)
+    _furthest: Instant = NEVER
+
+    def add(self, record: Record) -> None:
+        """Add the next record. One of a newer version's kind is passed over.
+
+        Raises:
+            Unreadable: it is of a kind that is known, and makes no sense; nothing of it is added.
+        """
+        match record["is"]:
+            case "store":
+                self._be(records.field(record, "id", TEXT))
+            case "schedule":
+                self._keep_schedule(*records.schedule_of(record.get("schedule")))
+            case "schedule gone":
+                self.drop(records.field(record, "id", TEXT))
+            case "declares":
+                self.declare(records.field(record, "runtime", TEXT), records.texts(record, "ids"))
+            case "retracts":
+                self._retract(records.field(record, "runtime", TEXT), records.texts(record, "ids"))
+            case "handles":
+                self._handle(records.field(record, "runtime", TEXT), records.texts(record, "names"))
+            case "runtime gone":
+                self._forget_runtime(records.field(record, "runtime", TEXT))
+            case "account":
+                last = records.field(record, "last", NUMBER + NOTHING)
+                self._account(records.field(record, "id", TEXT), records.field(record, "to", NUMBER), last)
+            case "recount":
+                self._recount(records.field(record, "to", NUMBER))
+            case "slot":
+                entry = records.slot_of(record.get("slot"))
+                self.slots.keep(entry)
+                self._touch(entry.schedule_id)
+            case "pause":
+                self._pause(records.field(record, "name", TEXT), paused=records.field(record, "paused", (int,)))
+            case "began":
+                self._began(records.field(record, "id", TEXT), records.field(record, "at", NUMBER))
+            case "ended":
+                job_id = records.field(record, "id", TEXT)
+                self.marks.pop(job_id, None)
+                self._touch(job_id)
+        self.see(record)
+
+    def see(self, record: Record) -> None:
+        """Whatever is written from now on comes after this."""
+        self.number = max(self.number, records.number_of(record))
+
+    # --- looking --------------------------------------------------------------------------------------------
+
+    def is_declared(self, schedule_id: str, *, beside: str = "") -> bool:
+        """Whether a living runtime declares a schedule, one of them left aside."""
+        own = schedule_id in self.runtimes.get(beside, ())
+        return self._declared[schedule_id] > own
+
+    def is_handled(self, name: str) -> bool:
+        """Whether a living runtime has lanes for a job name."""
+        return any(name in names for names in self.handled.values())
+
+    def living(self) -> set[str]:
+        """The runtimes that declare or handle something."""
+        return self.runtimes.keys() | self.handled.keys()
+
+    def blamed(self, job_id: str, now: Instant) -> int:
+        """How many attempts of a job began, within 72 hours, of whose end nobody has told."""
+        return len(self.fresh_marks(job_id, now))
+
+    def fresh_marks(self, job_id: str, now: Instant) -> list[Instant]:
+        """When they began."""
+        return [at for at in self.marks.get(job_id, ()) if at > now - MARKS_KEPT_SECONDS]
+
+    def changed_since(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
+        """Schedules whose `change_no` is above `since`, in its order."""
+        found: list[ScheduleRecord] = []
+        for index in range(bisect_right(self._order, (since, "\U0010ffff")), len(self._order)):
+            number, schedule_id = self._order[index]
+            schedule = self.schedules.get(schedule_id)
+            if schedule is not None and schedule.change_no == number:
+                found.append(schedule)
+                if len(found) == limit:
+                    break
+        return found
+
+    def abandoned(self, before: Instant) -> list[str]:
+        """Schedules that nobody declares, and of which nothing was accounted for since, nor could be caught up with."""
+        return [
+            one.id
+            for one in self.schedules.values()
+            if not self._is_active(one) and one.accounted_to < before - max(one.catch_up_window, SLOT_SECONDS_KEPT_MIN)
+        ]
+
+    def beyond(self, instant: Instant) -> list[ScheduleRecord]:
+        """Schedules that are accounted for so far beyond an instant that this was done by a clock that was wrong."""
+        limit = instant + SKEW_SECONDS_MAX
+        if self._furthest <= limit:
+            return []
+        self._furthest = max((one.accounted_to for one in self.schedules.values()), default=NEVER)
+        return [one for one in self.schedules.values() if one.accounted_to > limit]
+
+    # --- changing -------------------------------------------------------------------------------------------
+
+    def become(self, other: Chronicle) -> None:
+        """Take over what another knows. A schedule that is the same in both has not changed."""
+        before = {one.id: (one, self._is_active(one)) for one in self.schedules.values()}
+        self.store_id = other.store_id or self.store_id
+        for schedule_id, schedule in other.schedules.items():
+            known_to = before[schedule_id][0].accounted_to if schedule_id in before else NEVER
+            self.slots.join(schedule_id, *other.slots.newest(schedule_id), known_to)
+            if schedule.accounted_to < known_to:
+                # Its clock was set right meanwhile.
+                self.slots.take_back(schedule, schedule.accounted_to)
+        self.runtimes, self._declared = other.runtimes, other._declared
+        self.handled, self.retired, self.unknown = other.handled, other.retired, other.unknown
+        self.pauses, self.marks, self.weights = other.pauses, other.marks, other.weights
+        self.schedules, self._order = {}, []
+        for schedule in other.schedules.values():
+            known, was_active = before.get(schedule.id, (schedule, None))
+            if (schedule._replace(change_no=known.change_no), self._is_active(schedule)) == (known, was_active):
+                self.schedules[schedule.id] = known
+                self._order.append((known.change_no, known.id))
+            else:
+                self._number(schedule)
+        self._order.sort()
+        self.changes += 1
+        self.touched.clear()
+
+    def drop(self, schedule_id: str) -> None:
+        """Know a schedule no more."""
+        known = self.schedules.pop(schedule_id, None)
+        if known is not None:
+            self.weights[bucket_of(schedule_id)] -= weight_of(known)
+            self.unknown.pop(schedule_id, None)
+            self.retired.discard(schedule_id)
+            self._touch(schedule_id)
+
+    def declare(self, runtime: str, ids: Iterable[str]) -> None:
+        """A runtime declares schedules, so that they live as long as it."""
+        declared = self.runtimes.setdefault(runtime, {})
+        for schedule_id in ids:
+            if schedule_id not in declared:
+                declared[schedule_id] = None
+                self._declared[schedule_id] += 1
+                self._heed(schedule_id, if_declared_by=1)
+
+    def _retract(self, runtime: str, ids: Iterable[str]) -> None:
+        """A runtime declares schedules no more, though it lives."""
+        for schedule_id in ids:
+            if self._undeclare(runtime, schedule_id):
+                self._heed(schedule_id, if_declared_by=0)
+            if schedule_id in self.schedules and not self._declared[schedule_id]:
+                self.retired.add(schedule_id)
+                self._touch(schedule_id)
+
+    def _forget_runtime(self, runtime: str) -> None:
+        """A runtime has ended. Up to where its schedules are accounted for is remembered: it may be started again."""
+        for schedule_id in list(self.runtimes.get(runtime, ())):
+            if self._undeclare(runtime, schedule_id):
+                self._heed(schedule_id, if_declared_by=0)
+
+        self._handle(runtime, [])
+
+    def _handle(self, runtime: str, names: list[str]) -> None:
+        if names:
+            self.handled[runtime] = names
+        else:
+            self.handled.pop(runtime, None)
+        self._touch(runtime)
+
+    def _undeclare(self, runtime: str, schedule_id: str) -> bool:
+        """Whether nobody declares it any more, and somebody did."""
+        declared = self.runtimes.get(runtime, {})
+        if schedule_id not in declared:
+            return False
+        del declared[schedule_id]
+        if not declared:
+            del self.runtimes[runtime]
+        self._declared[schedule_id] -= 1
+        self._touch(schedule_id)
+        return self._declared[schedule_id] == 0
+
+    def _heed(self, schedule_id: str, *, if_declared_by: int) -> None:
+        """Whether a schedule is to fire may have changed."""
+        self._touch(schedule_id)
+        known = self.schedules.get(schedule_id)
+        if known is not None and not known.durable and self._declared[schedule_id] == if_declared_by:
+            self._number(known)
+
+    def _be(self, store_id: str) -> None:
+        if self.store_id is None:
+            self.store_id = store_id
+            self._touch("")
+
+    def _keep_schedule(self, schedule: ScheduleRecord, unknown: Record) -> None:
+        known = self.schedules.get(schedule.id)
+        same = known is not None and known.definition == schedule.definition
+        if known is not None:
+            # Its writer may not have known yet how far the leader had accounted.
+            slots = [one for one in (schedule.last_slot, known.last_slot) if one is not None]
+            schedule = schedule._replace(
+                accounted_to=max(schedule.accounted_to, known.accounted_to), last_slot=max(slots, default=None),
+                change_no=known.change_no,
+            )  # fmt: skip
+        if same:
+            # Whoever paused or resumed it may not know all of its fields.
+            unknown = {**self.unknown.get(schedule.id, {}), **unknown}
+        self.drop(schedule.id)
+        self.schedules[schedule.id] = schedule
+        self.weights[bucket_of(schedule.id)] += weight_of(schedule)
+        if unknown:
+            self.unknown[schedule.id] = unknown
+        self._touch(schedule.id)
+        if not same or (known is not None and known.accounted_to != schedule.accounted_to):
+            self._number(schedule)
+
+    def _account(self, schedule_id: str, to: Instant, last: Instant | None) -> None:
+        known = self.schedules.get(schedule_id)
+        if known is not None:
+            last_slot = known.last_slot if last is None else last
+            self._number(known._replace(accounted_to=max(known.accounted_to, to), last_slot=last_slot))
+            self.retired.discard(schedule_id)
+            self._touch(schedule_id)
+
+    def _recount(self, to: Instant) -> None:
+        """What is accounted for in what is the future by now counts from now."""
+        for schedule in self.beyond(to):
+            last_slot = self.slots.take_back(schedule, to)
+            self._number(schedule._replace(accounted_to=to, last_slot=last_slot))
+            self._touch(schedule.id)
+
+    def _pause(self, name: str, *, paused: bool) -> None:
+        (self.pauses.add if paused else self.pauses.discard)(name)
+        self.changes += 1
+        self._touch(name)
+
+    def _began(self, job_id: str, at: Instant) -> None:
+        marks = self.marks.setdefault(job_id, [])
+        if at not in marks:
+            marks.append(at)
+            self.changes += 1
+            self._touch(job_id)
+
+    def _is_active(self, schedule: ScheduleRecord) -> bool:
+        return bool(schedule.durable) or self._declared[schedule.id] > 0
+
+    def _number(self, schedule: ScheduleRecord) -> None:
+        """It has changed."""
+        self.change_no += 1
+        self.schedules[schedule.id] = schedule._replace(change_no=self.change_no)
+        self._furthest = max(self._furthest, schedule.accounted_to)
+        self._order.append((self.change_no, schedule.id))
+        if len(self._order) > ORDER_MIN + 2 * len(self.schedules):
+            self._order = sorted((one.change_no, one.id) for one in self.schedules.values())
+
+    def _touch(self, key: str) -> None:
+        self.touched.add(bucket_of(key))
+
+
+def bucket_of(key: str) -> int:
+    """Into which part something falls, by its id or name."""
+    return crc32(key.encode("utf-8", "surrogatepass")) % BUCKETS
+
+
+def weight_of(schedule: ScheduleRecord) -> int:
+    """How many bytes a schedule takes in a record, at most; about as many in most cases."""
+    texts = (schedule.name, schedule.when, schedule.data)
+    # A quote needs a second letter, and whatever is not ASCII up to six for each.
+    return SCHEDULE_BYTES + sum(len(text) * (2 if text.isascii() else 6) for text in texts)

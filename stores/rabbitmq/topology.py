@@ -1,0 +1,138 @@
+"""What lies in the RabbitMQ: its queues and exchanges, and by which way a delayed job goes.
+
+    lamplighter.job.NAME       the jobs of a name                     quorum queue
+    lamplighter.delay.0 ... N  the ladder: each rung holds a message for UNIT * 2**n seconds     quorum queues
+    lamplighter.dead           jobs that have failed for good         quorum queue
+    lamplighter.unreadable     messages that no runtime can read     quorum queue
+    lamplighter.ledger         schedules, slots, pauses     quorum queue with a single active consumer: the leader
+    lamplighter.news.BOOT      what the leader has read in the ledger     classic queue, expires
+    lamplighter.results.BOOT   how the jobs that a runtime queued have ended     classic queue, expires
+
+The arguments of a queue never depend on an option of a handler or a runtime: two that differ could not share it.
+
+The ladder is the well-known one of topic exchanges: the routing key has a digit for each rung, the highest first, and
+then the target. The exchange of a rung leads a 1 into the rung's queue, a 0 to the exchange of the rung below; a queue
+lets go of its messages, when their time is up, to the exchange of the rung below. No consumer takes part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+from ...messages.jobs import Seconds
+from .link import Arguments, Binding, Exchange, QueueSpec, Wanted
+
+PREFIX = "lamplighter"
+RUNGS = 24
+UNIT_MS = 50
+DELAY_SECONDS_MAX = ((1 << RUNGS) - 1) * UNIT_MS / 1000
+"""The longest walk down the ladder, over nine days; what is to wait longer walks again."""
+
+KEY_BYTES_MAX = 255 - 2 * RUNGS
+"""AMQP's routing keys have 255 bytes at most, and the digits of the ladder come first."""
+
+DEAD = f"{PREFIX}.dead"
+UNREADABLE = f"{PREFIX}.unreadable"
+LEDGER = f"{PREFIX}.ledger"
+NEWS = f"{PREFIX}.news"
+OUT = f"{PREFIX}.out"
+
+QUORUM: Arguments = {
+    "x-queue-type": "quorum",
+    # RabbitMQ 4 drops a message at the 20th redelivery unless told otherwise.
+    "x-delivery-limit": -1,
+    # RabbitMQ ends a consumer that keeps a message for half an hour. A job may take as long as its handler lets it.
+    "x-consumer-timeout": 400 * 86400 * 1000,
+}
+
+NEWS_SECONDS = 60.0
+"""How long the news of a session outlive it."""
+
+RESULTS_SECONDS = 1800.0
+"""How long results wait for a runtime that has lost its connection."""
+RESULTS_BYTES_MAX = 64_000_000
+
+
+def job_queue(name: str) -> QueueSpec:
+    """The queue of a job name."""
+    queue = queue_of(name)
+    return QueueSpec(name=queue, arguments=QUORUM, bindings=((OUT, f"#.{queue}"),))
+
+
+@lru_cache(maxsize=1024)
+def queue_of(name: str) -> str:
+    """How the queue of a job name is called: by the name itself where AMQP and the ladder can carry that."""
+    readable = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_:") else "_" for letter in name)
+    if readable == name and len(name) <= KEY_BYTES_MAX - 40:
+        return f"{PREFIX}.job.{name}"
+    digest = hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+    return f"{PREFIX}.job.{readable[:80]}~{digest}"
+
+
+def results_queue(boot: str) -> QueueSpec:
+    """Where a runtime hears how the jobs that it queued have ended."""
+    arguments = {"x-expires": int(RESULTS_SECONDS * 1000), "x-max-length-bytes": RESULTS_BYTES_MAX}
+    return QueueSpec(name=f"{PREFIX}.results.{boot}", arguments=arguments)
+
+
+def news_queue(session: str) -> QueueSpec:
+    """Where a runtime hears the leader, in one session."""
+    return QueueSpec(
+        name=f"{NEWS}.{session}", arguments={"x-expires": int(NEWS_SECONDS * 1000)}, bindings=((NEWS, "#"),)
+    )
+
+
+def hearing(session: str) -> Sequence[Wanted]:
+    """What a runtime needs to hear the leader."""
+    return Exchange(name=NEWS, type="topic"), news_queue(session)
+
+
+def foundation() -> Sequence[Wanted]:
+    """What every runtime needs, in an order in which it can be made."""
+    wanted: list[Wanted] = [
+        Exchange(name=OUT, type="topic"),
+        QueueSpec(name=DEAD, arguments=QUORUM),
+        Exchange(name=NEWS, type="topic"),
+        QueueSpec(name=LEDGER, arguments={**QUORUM, "x-single-active-consumer": True}),
+        *(Exchange(name=_rung(rung), type="topic") for rung in range(RUNGS)),
+    ]
+    for rung in range(RUNGS):
+        below = OUT if rung == 0 else _rung(rung - 1)
+        before = "*." * (RUNGS - 1 - rung)
+        arguments = {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": -1,
+            "x-message-ttl": UNIT_MS << rung,
+            "x-dead-letter-exchange": below,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        }
+        wanted.append(QueueSpec(name=_rung(rung), arguments=arguments, bindings=((_rung(rung), f"{before}1.#"),)))
+        wanted.append(Binding(source=_rung(rung), target=below, key=f"{before}0.#"))
+    # What others have put into a rung by its name would stay there for ever, and enough of it would block the rung.
+    astray = tuple((OUT if rung == 0 else _rung(rung - 1), _rung(rung)) for rung in range(RUNGS))
+    return [*wanted, QueueSpec(name=UNREADABLE, arguments=QUORUM, bindings=astray)]
+
+
+def route(queue: str, delay: Seconds) -> tuple[str, str, Seconds]:
+    """By which exchange and with which routing key a message comes to a queue after a delay; and what remains to wait.
+
+    At once: through the default exchange, straight into the queue.
+    """
+    units = math.ceil(min(delay, DELAY_SECONDS_MAX) * 1000 / UNIT_MS) if delay > 0 else 0
+    if units == 0:
+        return "", queue, 0.0
+    digits = format(units, f"0{RUNGS}b")
+    return _rung(units.bit_length() - 1), ".".join([*digits, queue]), max(0.0, delay - DELAY_SECONDS_MAX)
+
+
+def ladder() -> Sequence[str]:
+    """The queues in which delayed jobs wait, of whatever name."""
+    return [_rung(rung) for rung in range(RUNGS)]
+
+
+def _rung(number: int) -> str:
+    return f"{PREFIX}.delay.{number}"

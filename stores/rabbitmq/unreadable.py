@@ -1,0 +1,85 @@
+"""Messages that this runtime cannot read: where they go, so that they stand in nobody's way and are lost to nobody.
+
+What a newer version wrote is given back for whoever can read it: down the ladder of delays, because it would come at
+once again. What nobody can read, or nobody has read for a day, goes to the queue of unreadable messages, with the
+reason and where it was in its headers. `lamplighter unreadable` shows them there, and returns them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import job_message as wire
+from . import topology
+from .link import Arrival, Message
+
+TRIES = "lamplighter-tries"
+"""Header: how often a message of a newer version was given back."""
+
+TRIES_MAX = 1_440
+WAIT_SECONDS_MAX = 60.0
+"""Between two tries. All of them take a day: whoever upgrades hosts one by one is done by then."""
+
+QUEUE, REASON, SINCE = "lamplighter-queue", "lamplighter-reason", "lamplighter-since"
+"""Headers of an unreadable message: where it was, why it cannot be read, and since when it is here (Unix seconds)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stray:
+    """A message that was delivered and is nothing that this runtime can read.
+
+    Attributes:
+        queue: where it was.
+        name: the job name in whose window it has a place; None for one that came by another way.
+    """
+
+    arrival: Arrival
+    queue: str
+    name: str | None
+    error: wire.Unreadable
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What an event says of it: never what it holds."""
+        label = self.arrival.message_id or wire.id_of(self.arrival.body)
+        return {"queue": self.queue, "message_id": label, "reason": str(self.error)}
+
+
+def is_for_others(stray: Stray) -> bool:
+    """Whether somebody else may be able to read it."""
+    return isinstance(stray.error, wire.Newer) and stray.name is not None and _tries(stray.arrival) < TRIES_MAX
+
+
+def given_back(stray: Stray) -> Message:
+    """The message on a way on which it comes again after a while, to whoever takes it then."""
+    arrival, tries = stray.arrival, _tries(stray.arrival)
+    exchange, key, _ = topology.route(stray.queue, min(WAIT_SECONDS_MAX, 2.0 ** min(tries, 10)))
+    rest = (arrival.headers or {}).get(wire.REST)
+    kept = {wire.REST: rest} if type(rest) is int else {}
+    return _again(arrival, exchange, key, {**kept, TRIES: tries + 1})
+
+
+def put_aside(stray: Stray, now: float) -> Message:
+    """The message on its way to the queue of unreadable ones."""
+    said = {QUEUE: stray.queue, REASON: str(stray.error), SINCE: int(now)}
+    return _again(stray.arrival, "", topology.UNREADABLE, said)
+
+
+def returned(arrival: Arrival) -> Message | None:
+    """An unreadable message on its way back to where it was; None if that is not known."""
+    queue = (arrival.headers or {}).get(QUEUE)
+    return _again(arrival, "", queue, None) if isinstance(queue, str) else None
+
+
+def _again(arrival: Arrival, exchange: str, key: str, headers: Mapping[str, Any] | None) -> Message:
+    return Message(
+        exchange, key, arrival.body, priority=arrival.priority, reply_to=arrival.reply_to,
+        message_id=arrival.message_id, headers=headers,
+    )  # fmt: skip
+
+
+def _tries(arrival: Arrival) -> int:
+    tries = (arrival.headers or {}).get(TRIES, 0)
+    return tries if type(tries) is int and tries >= 0 else 0

@@ -1,0 +1,139 @@
+"""A short visit to a RabbitMQ by somebody who is no runtime: what nobody can read is looked at there, and returned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError as FutureTimeout
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from ...errors import StoreError, StoreUnavailable
+from . import job_message as wire
+from . import topology
+from . import unreadable as strays
+from .link import NOT_FOUND, Arrival, Browsed, Link, LinkLost, Refused, Sent
+
+ANSWER_SECONDS_MAX = 20.0
+
+
+class Unreadable(NamedTuple):
+    """A message that no runtime could read.
+
+    Attributes:
+        queue: where it was; None if nobody has said so.
+        since: Unix seconds.
+    """
+
+    queue: str | None
+    message_id: str | None
+    reason: str
+    since: float | None
+    bytes: int
+
+
+class Visit:
+    """A connection for as long as the block lasts.
+
+    Args:
+        address: how it is shown: without a password.
+        event: makes what a thread waits at.
+    """
+
+    def __init__(self, address: str, link: Link, event: Callable[[], Any]) -> None:
+        self.address = address
+        self._link = link
+        self._known = event()
+        self._failure: tuple[str, bool] | None = None
+
+    def __enter__(self) -> Self:
+        self._link.start(self)
+        self._known.wait(ANSWER_SECONDS_MAX)
+        if self._failure is not None or not self._known.is_set():
+            self._link.stop()
+            reason, is_refused = self._failure or ("it does not answer", False)
+            kind = StoreError if is_refused else StoreUnavailable
+            raise kind(f"expected {self.address} to let this visitor in, got: {reason}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._link.stop()
+
+    def unreadable(self, limit: int) -> tuple[Sequence[Unreadable], int]:
+        """The first messages that nobody could read, and how many there are."""
+        found: list[Arrival] = []
+        browsed, count = self._browse(found, limit)
+        self._answer(browsed.done(()))
+        return [_described(arrival) for arrival in found], count
+
+    def return_unreadable(self, limit: int) -> tuple[int, int]:
+        """Have the first of them be where they were; how many are, and of how many that cannot be had."""
+        found: list[Arrival] = []
+        browsed, _ = self._browse(found, limit)
+        done: list[int] = []
+        try:
+            ways = [(arrival.tag, message) for arrival in found if (message := strays.returned(arrival)) is not None]
+            sent: Sent = self._answer(self._link.send([message for _, message in ways]))
+            astray = {*sent.returned, *sent.refused}
+            done = [tag for index, (tag, _) in enumerate(ways) if index not in astray]
+        finally:
+            self._answer(browsed.done(done))
+        return len(done), len(found) - len(done)
+
+    def _browse(self, found: list[Arrival], limit: int) -> tuple[Browsed, int]:
+        count = 0
+
+        def see(arrival: Arrival) -> None:
+            nonlocal count
+            count += 1
+            if len(found) < limit:
+                found.append(arrival)
+
+        browsed: Browsed = self._answer(self._link.browse(topology.UNREADABLE, see))
+        return browsed, count
+
+    def _answer(self, future: Any) -> Any:
+        try:
+            return future.result(ANSWER_SECONDS_MAX)
+        except Refused as error:
+            if error.code == NOT_FOUND:
+                raise StoreError(
+                    f"expected a RabbitMQ that runtimes have used at {self.address}, got: {error}"
+                ) from error
+            raise StoreUnavailable(f"{self.address} refuses: {error}") from error
+        except (LinkLost, FutureTimeout) as error:
+            raise StoreUnavailable(f"{self.address} did not answer: {error}") from error
+
+    # --- what the link tells: see link.Ears ---------------------------------------------------------------------
+
+    def connected(self, session: int) -> None:
+        self._known.set()
+
+    def lost(self, session: int, reason: str, *, refused: bool) -> None:
+        self._failure = reason, refused
+        self._known.set()
+
+    def arrived(self, arrival: Arrival) -> None:
+        """Nothing is consumed."""
+
+    def cancelled(self, session: int, consumer: str) -> None:
+        """Nothing is consumed."""
+
+    def blocked(self, reason: str | None) -> None:
+        """Whoever waits waits for as long as it may."""
+
+    def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
+        """It does not last long enough to be looked after."""
+
+
+def _described(arrival: Arrival) -> Unreadable:
+    headers = arrival.headers or {}
+    queue, reason, since = (headers.get(name) for name in (strays.QUEUE, strays.REASON, strays.SINCE))
+    return Unreadable(
+        queue=queue if isinstance(queue, str) else None,
+        message_id=arrival.message_id or wire.id_of(arrival.body),
+        reason=reason if isinstance(reason, str) else "nobody has said why",
+        since=since if isinstance(since, int) else None,
+        bytes=len(arrival.body),
+    )

@@ -1,0 +1,80 @@
+"""How long a session has not answered: one that never will is given up, and another begun.
+
+A server that has died is found by its heartbeat. But nodes of a cluster whose network had been cut have been seen to
+confirm nothing, and to deliver nothing, for minutes and more, on connections that had a heartbeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...messages.jobs import Seconds
+
+CONFIRMING, DECLARING, READING, HEARING = (
+    "to confirm what it was sent",
+    "to have a queue be there",
+    "to give back a record of the ledger",
+    "to let the leader tell what it has read",
+)
+"""What a session that falls silent was asked."""
+
+SECONDS_MAX = {HEARING: 180.0}
+"""How long an answer is waited for. The leader may be to blame for one: it hangs until its own heartbeat tells."""
+
+SILENCE_SECONDS_MAX = 30.0
+"""Of any other."""
+
+LOOKS_MIN = 3
+"""And so often it must have been looked for: a process that stood still itself has read nothing meanwhile."""
+
+
+@dataclass(slots=True)
+class Question:
+    """What was asked, and is not answered yet.
+
+    Attributes:
+        which: of its kind.
+        since: when it was found to have no answer.
+        looks: how often it was looked for.
+    """
+
+    which: int | None
+    since: Seconds
+    looks: int = 0
+
+
+class Silence:
+    """What was asked of a session, and is not answered yet.
+
+    Args:
+        monotonic: the time.
+    """
+
+    def __init__(self, monotonic: Callable[[], Seconds]) -> None:
+        self._monotonic = monotonic
+        self._open: dict[str, Question] = {}
+
+    def asks(self, what: str, which: int | None = None) -> None:
+        """This has no answer yet. A `which` that is not the last time's is another question: that one was answered."""
+        known = self._open.get(what)
+        if known is None or known.which != which:
+            self._open[what] = Question(which, self._monotonic())
+
+    def answers(self, what: str) -> None:
+        """Nothing of this kind waits for an answer."""
+        self._open.pop(what, None)
+
+    def begin(self) -> None:
+        """Nothing was asked."""
+        self._open.clear()
+
+    def look(self) -> str | None:
+        """What should have been answered by now. To be called from time to time."""
+        now = self._monotonic()
+        for what, question in self._open.items():
+            question.looks += 1
+            seconds = SECONDS_MAX.get(what, SILENCE_SECONDS_MAX)
+            if now - question.since > seconds and question.looks >= LOOKS_MIN:
+                return f"for {seconds:g} s it was asked {what}, and did not"
+        return None

@@ -1,0 +1,1 @@
+"""WHAT IS TRUE, IN ONE FILE. The store on SQLite."""

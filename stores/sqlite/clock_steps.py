@@ -1,0 +1,136 @@
+"""The part of a turn that heeds a clock that was stepped.
+
+A wait that somebody asked for in seconds ends when so many have passed, whatever wall time says; one until an instant
+ends at that instant. To tell them apart, a job keeps the seconds. To tell a step from time that has passed, the store
+keeps how far wall time was ahead of a count that nobody can step. So the first turn after a step finds it out and makes
+good for it, in one transaction, and no other process does it again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from ...cron.catch_up import cut
+from ...messages.clock_steps import STEP_SECONDS_MIN, Reading, Stepped
+from ...messages.jobs import Instant, Seconds
+from ...messages.schedules import ScheduleRecord
+from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS
+from .schedules import slot_entry
+
+DOUBTFUL_STEP_SECONDS, DOUBT_SECONDS = 3600.0, 3600.0
+"""After a step ahead of more than the first, or a start of the machine, nothing is removed for the second: a clock that
+is wrong for a moment must not make all that is kept seem old, nor have slots forgotten that would fire again."""
+
+# What is due already stays where it is in its queue.
+SHIFT_WAITS = """
+  update lamplighter_jobs set
+    run_at = case when due_in is not null and run_at > :due then run_at + :step else run_at end,
+    expires_at = case when expires_in is not null then expires_at + :step else expires_at end,
+    suspect_until = suspect_until + :step,
+    claimed_at = case when deferred then claimed_at + :step else claimed_at end
+  where (state = 'queued' or state = 'running')
+    and (deferred or (expires_at is not null and expires_in is not null) or suspect_until is not null
+         or (state = 'queued' and due_in is not null and run_at > :due))
+"""
+"""Wall time was stepped by so much: what lasts a number of seconds ends as much later, or sooner."""
+
+BOUND_WAITS = """
+  update lamplighter_jobs set
+    run_at = case when run_at > :now + due_in then :now + due_in else run_at end,
+    expires_at = case when expires_at > :now + expires_in then :now + expires_in else expires_at end,
+    suspect_until = case when suspect_until > :now + :window then :now + :window else suspect_until end,
+    claimed_at = case when deferred and claimed_at > :now then :now else claimed_at end
+  where (state = 'queued' or state = 'running')
+    and (run_at > :now + due_in or expires_at > :now + expires_in or suspect_until > :now + :window
+         or (deferred and claimed_at > :now))
+"""
+"""Nothing that began before now can last longer than it was to last in all: what does was begun in a false future."""
+
+
+class ClockTurn:
+    """Compares wall time with what the turn before knew of it."""
+
+    if TYPE_CHECKING:
+        now: Instant
+        expiry: Instant | None
+        _connection: sqlite3.Connection
+        _clock: tuple[str | None, Seconds, Instant | None]
+
+        def _next_change(self) -> int:
+            """See `SlotTurn`."""
+
+    def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
+        self.now = reading.now
+        count, offset, stepped = self._clock
+        step: Seconds | None = None
+        if reading.counter is not None and reading.counter == count:
+            step = reading.offset - offset
+            if abs(step) <= STEP_SECONDS_MIN:
+                return None
+            due = min(self.now, self.now - step)
+            jobs = self._connection.execute(SHIFT_WAITS, {"step": step, "due": due}).rowcount
+        elif reading.counter is not None or may_have_gone_back:
+            bounds = {"now": self.now, "window": INTERRUPTION_WINDOW_SECONDS}
+            jobs = self._connection.execute(BOUND_WAITS, bounds).rowcount
+        else:
+            return None
+        # By what queued it they were due, and lie among what is.
+        self._connection.execute(
+            "update lamplighter_jobs set waits = 1 where state = 'queued' and waits = 0 and run_at > ?", (self.now,)
+        )
+        if reading.counter is not None:
+            # The clock of a machine that was just started may be wrong, and so may one that is far ahead at once.
+            is_doubtful = step > DOUBTFUL_STEP_SECONDS if step is not None else count is not None
+            self._clock = (reading.counter, reading.offset, self.now if is_doubtful else stepped)
+            self._connection.execute(
+                "update lamplighter_store set clock_count = ?, clock_offset = ?, clock_stepped = ?", self._clock
+            )
+        if jobs:
+            self.expiry = self._connection.execute(NEXT_EXPIRY).fetchone()[0]
+        return Stepped(step, jobs, self._recount())
+
+    def is_in_doubt(self) -> bool:
+        """Whether the clock has been stepped far ahead so lately that it may yet be set back."""
+        stepped = self._clock[2]
+        return stepped is not None and 0.0 <= self.now - stepped < DOUBT_SECONDS
+
+    def _recount(self) -> int:
+        """Count schedules from now that are accounted for in what is the future. How many there were."""
+        rows = self._connection.execute(
+            "select * from lamplighter_schedules where accounted_to > ?", (self.now + STEP_SECONDS_MIN,)
+        ).fetchall()
+        for schedule in map(ScheduleRecord._make, rows):
+            self._take_back_skips(schedule)
+            self._connection.execute(
+                """update lamplighter_schedules
+                   set accounted_to = :now, changed_at = min(changed_at, :now), change_no = :change_no,
+                     last_slot = (select max(slot) from lamplighter_slots
+                                  where schedule_id = :id and outcome <> 'skipped' and slot <= :now)
+                   where id = :id""",
+                {"now": self.now, "change_no": self._next_change(), "id": schedule.id},
+            )
+        return len(rows)
+
+    def _take_back_skips(self, schedule: ScheduleRecord) -> None:
+        """Slots that come yet have not been skipped. Those that have fired have: their rows stay."""
+        ahead = self._connection.execute(
+            "select * from lamplighter_slots where schedule_id = ? and outcome = 'skipped' and last > ?",
+            (schedule.id, self.now),
+        ).fetchall()
+        for row in ahead:
+            entry = slot_entry(row)
+            kept = cut(schedule, entry, self.now)
+            if kept is None:
+                self._connection.execute(
+                    "delete from lamplighter_slots where schedule_id = ? and slot = ?", (schedule.id, entry.slot)
+                )
+                continue
+            self._connection.execute(
+                "update lamplighter_slots set last = ?, count = ? where schedule_id = ? and slot = ?",
+                (kept.last, kept.count, schedule.id, entry.slot),
+            )
+
+
+NEXT_EXPIRY = "select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null"
+"""When the next queued job expires."""

@@ -1,0 +1,120 @@
+"""How connections to a SQLite file are opened, and whether the file is still the one that they are open on."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from urllib.parse import quote
+
+from ...errors import StoreGone
+
+STATEMENTS_MAX = 512
+"""Prepared statements that a connection keeps: each number of rows that are inserted together has one of its own."""
+
+WAL_TRIES_MAX, WAL_RETRY_SECONDS = 500, 0.01
+"""How often the switch to WAL is tried, and the wait between. It heeds the busy timeout only at times, and workers that
+start together on a new file all want it."""
+
+Connect = Callable[[str], sqlite3.Connection]
+"""Opens a connection to an address, in autocommit mode and for any thread; what it gives need only behave like one."""
+
+
+def connect_to_file(address: str) -> sqlite3.Connection:
+    """Open a file that is there already."""
+    uri = f"file:{quote(os.path.abspath(address))}?mode=rw"
+    return _connected(uri, uri=True)
+
+
+def connect_in_memory(address: str) -> sqlite3.Connection:
+    """Open a new database in memory."""
+    return _connected(address)
+
+
+def _connected(address: str, *, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(
+        address, uri=uri, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_MAX
+    )
+
+
+def into_wal(connection: sqlite3.Connection) -> str:
+    """Switch to WAL, and give the journal mode that the file has then."""
+    # Else it would be waited for in each try, where it is heeded.
+    connection.execute("pragma busy_timeout = 0")
+    for tries_left in range(WAL_TRIES_MAX, 0, -1):
+        try:
+            return str(connection.execute("pragma journal_mode = wal").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or tries_left == 1:
+                raise
+            threading.Event().wait(WAL_RETRY_SECONDS)
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+class Files:
+    """The database file and what SQLite keeps beside it, as connections have them open.
+
+    Unix lets a file be removed, and its name be given to another, while it is open: SQLite goes on, and commits to what
+    nobody will ever find again.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._own: tuple[int, int] | None = None
+        self._beside: dict[str, tuple[int, int] | None] = {}
+        self.trouble: str | None = None
+
+    def opened(self) -> None:
+        """The writing connection was opened, for the first time or again. Only then may the others be new ones.
+
+        Raises:
+            StoreGone: it was opened again on another file.
+        """
+        self._own = self._own or _identity(self._address)
+        self._beside = {path: _identity(path) for path in (f"{self._address}-wal", f"{self._address}-shm")}
+        self.check()
+
+    def check(self, *, beside: bool = False) -> None:
+        """See that the file is still at its path.
+
+        Args:
+            beside: whether to look at what lies beside it too, which costs thrice as much.
+
+        Raises:
+            StoreGone: it is not. What to do is said.
+        """
+        # What was found by the dearer look is gone only when that finds it no more.
+        self.trouble = self._trouble(beside=beside or self.trouble is not None)
+        if self.trouble is not None:
+            raise StoreGone(self.trouble)
+
+    def _trouble(self, *, beside: bool) -> str | None:
+        there = _identity(self._address)
+        if there is None:
+            return (
+                f"the file {self._address} was deleted, moved or mounted over while this runtime has it open, and what "
+                "is stored now would be lost; put that very file back, or stop the runtime and start it anew"
+            )
+        if there != self._own:
+            return (
+                f"another file was put at {self._address} while this runtime has the old one open, and what is stored "
+                "now would be lost; stop every process that works on the store, remove what lies beside it as -wal and "
+                "-shm, which belongs to the old file, and start them anew"
+            )
+        for path, known in self._beside.items() if beside else ():
+            if known is not None and _identity(path) != known:
+                return (
+                    f"the file {path}, in which SQLite keeps what is not in the database yet, was deleted or replaced "
+                    "while this runtime has it open; stop every process that works on the store, then start them anew"
+                )
+        return None
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """The device and inode of what is at a path; None when nothing can be found there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

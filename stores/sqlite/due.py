@@ -1,0 +1,143 @@
+"""Which queued jobs are due, and when the next ones will be.
+
+What was not told to wait is ready and lies in an index of its own, in the order in which it is taken; only after a
+clock was set back is one of them due later. What waits, by a delay or a back-off, lies in two others: by priority, in
+the same order, and by time. So it costs the rest nothing, however much it is, at however many priorities.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from ...messages.jobs import Instant, JobRecord
+
+PRIORITIES_MAX = 32
+"""At how many priorities of what waits one claim looks, one after the other. Where there are more, it goes by time."""
+
+LONGEST_DUE_MAX = 1_000
+"""Of what waited at so many priorities and is due, a claim takes its pick from so many: those that are due longest."""
+
+CLAIMABLE = """
+    and (expires_at is null or expires_at > :now)
+    and (suspect_until is null or suspect_until <= :now)
+    and told is not null
+    and (not solo or not exists (
+      select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
+"""
+
+READY = f"""
+  select * from lamplighter_jobs
+  where state = 'queued' and waits = 0 and name = :name and run_at <= :now {CLAIMABLE}
+  order by priority desc, run_at, no limit :limit
+"""
+
+WAITED = f"""
+  select * from lamplighter_jobs
+  where state = 'queued' and waits = 1 and name = :name and priority = :priority and run_at <= :now {CLAIMABLE}
+  order by run_at, no limit :limit
+"""
+
+WAITED_LONGEST = f"""
+  select * from lamplighter_jobs where no in (
+    select no from lamplighter_jobs indexed by lamplighter_jobs_later
+    where state = 'queued' and waits = 1 and name = :name and run_at <= :now {CLAIMABLE}
+    order by run_at limit {LONGEST_DUE_MAX})
+  order by priority desc, run_at, no limit :limit
+"""
+
+SUSPECT = """
+  select * from lamplighter_jobs
+  where state = 'queued' and name = :name and suspect_until > :now and run_at <= :now and told is not null
+    and (not solo or not exists (
+      select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
+    and (expires_at is null or expires_at > :now)
+  order by priority desc, run_at, no limit 1
+"""
+
+FIRST_READY = """select run_at from lamplighter_jobs indexed by lamplighter_jobs_ready
+                 where state = 'queued' and waits = 0 and name = :name order by priority desc, run_at, no limit 1"""
+
+ANY_READY = """select 1 from lamplighter_jobs indexed by lamplighter_jobs_ready
+               where state = 'queued' and waits = 0 and name = :name and run_at <= :now limit 1"""
+
+ANY_WAITED = """select 1 from lamplighter_jobs indexed by lamplighter_jobs_later
+                where state = 'queued' and waits = 1 and name = :name and run_at <= :now limit 1"""
+
+FIRST_WAITING = """select min(run_at) from lamplighter_jobs indexed by lamplighter_jobs_later
+                   where state = 'queued' and waits = 1 and name = :name"""
+
+HIGHEST_WAITING = """select max(priority) from lamplighter_jobs indexed by lamplighter_jobs_waiting
+                     where state = 'queued' and waits = 1 and name = :name"""
+
+
+def order(job: JobRecord) -> tuple[int, Instant, int]:
+    """What comes first is taken first."""
+    return -job.priority, job.run_at, job.no
+
+
+def jobs(connection: sqlite3.Connection, name: str, now: Instant, limit: int) -> list[JobRecord]:
+    """The jobs of a name that may be claimed now, in order, so many at most. No suspects."""
+    ready = _jobs(connection, READY, name=name, now=now, limit=limit)
+    if _one(connection, ANY_WAITED, name=name, now=now) is None:
+        return ready
+    # Below the last of enough, nothing is of any use.
+    least = ready[-1].priority if len(ready) == limit else None
+    return sorted([*ready, *_waited(connection, name, now, limit, least)], key=order)[:limit]
+
+
+def suspect(connection: sqlite3.Connection, name: str, now: Instant) -> JobRecord | None:
+    """The suspect of a name that is next, if one may be claimed now."""
+    return next(iter(_jobs(connection, SUSPECT, name=name, now=now)), None)
+
+
+def is_any(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
+    """Whether a queued job of a name is due."""
+    return any(_one(connection, query, name=name, now=now) is not None for query in (ANY_READY, ANY_WAITED))
+
+
+def first(connection: sqlite3.Connection, name: str) -> Instant | None:
+    """From when on a queued job of a name is due, or was; None when none is queued."""
+    return _least(_one(connection, FIRST_READY, name=name), _one(connection, FIRST_WAITING, name=name))
+
+
+def following(connection: sqlite3.Connection, name: str, now: Instant) -> Instant | None:
+    """When the next queued job of a name that is not due yet becomes due."""
+    ready = _one(connection, FIRST_READY, name=name)
+    waiting = _one(connection, FIRST_WAITING + " and run_at > :now", name=name, now=now)
+    return _least(ready if ready is not None and ready > now else None, waiting)
+
+
+def _waited(connection: sqlite3.Connection, name: str, now: Instant, limit: int, least: int | None) -> list[JobRecord]:
+    """Of what waited and is due, the first, down to a priority."""
+    found: list[JobRecord] = []
+    for tried, priority in enumerate(_priorities(connection, name)):
+        if len(found) == limit or (least is not None and priority < least):
+            return found
+        if tried == PRIORITIES_MAX:
+            return _jobs(connection, WAITED_LONGEST, name=name, now=now, limit=limit)
+        rest = limit - len(found)
+        found += _jobs(connection, WAITED, name=name, now=now, priority=priority, limit=rest)
+    return found
+
+
+def _priorities(connection: sqlite3.Connection, name: str) -> Iterator[int]:
+    """The priorities of what waits, highest first: one index seek for each."""
+    found = _one(connection, HIGHEST_WAITING, name=name)
+    while found is not None:
+        yield found
+        found = _one(connection, HIGHEST_WAITING + " and priority < :than", name=name, than=found)
+
+
+def _least(*instants: Instant | None) -> Instant | None:
+    return min((at for at in instants if at is not None), default=None)
+
+
+def _jobs(connection: sqlite3.Connection, query: str, **values: Any) -> list[JobRecord]:
+    return [JobRecord._make(row) for row in connection.execute(query, values)]
+
+
+def _one(connection: sqlite3.Connection, query: str, **values: Any) -> Any:
+    row = connection.execute(query, values).fetchone()
+    return None if row is None else row[0]

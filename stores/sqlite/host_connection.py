@@ -1,0 +1,116 @@
+"""What a host writes in its own transaction, on its own connection to the same file.
+
+The rows are left untold (no revision): the broker's next turn gives them one. If the host rolls back, they never were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from ...errors import UsageError
+from ...messages.jobs import Instant, JobRecord, NewJob
+from ..transitions import UNTOLD, born
+from .job_rows import insert_unless_known, stored_twin
+
+LEGACY = -1
+"""`sqlite3.LEGACY_TRANSACTION_CONTROL`, which Python 3.11 does not name: it knows no other."""
+
+FINISH_JOB = """
+  update lamplighter_jobs
+  set state = 'done', settled_no = coalesce(:claim_no, 0), result = :result, ended_at = :now,
+      reason = null, error = null, traceback = null, boot = null, incarnation = null,
+      deferred = 0, attempt = attempt + (state = 'running'), rev = null
+  where id = :id and (:no is null or no = :no)
+    and ((:claim_no is null and state = 'queued') or (claim_no = :claim_no and state = 'running'))
+"""
+
+
+@contextlib.contextmanager
+def cursor_of(connection: Any, address: str) -> Iterator[sqlite3.Cursor]:
+    """A cursor on the sqlite3 connection inside what the host gave, if that is open on the store's file.
+
+    It gives plain rows of str, whatever factories the host has for its own.
+
+    Raises:
+        UsageError: it is something else, open on another file, or in a transaction that cannot be trusted.
+    """
+    raw = _unwrap(connection)
+    if raw is None:
+        raise UsageError(
+            "expected connection= to be an open sqlite3.Connection, or a SQLAlchemy Connection or Session on SQLite, "
+            f"got: {type(connection).__module__}.{type(connection).__qualname__}"
+        )
+    texts = raw.text_factory
+    raw.text_factory = str
+    try:
+        # Made like this it has no row factory, and is not what a subclass of the host's may give.
+        cursor = sqlite3.Cursor(raw)
+        _check_file(cursor, address)
+        _check_savepoint(connection, raw)
+        yield cursor
+    finally:
+        raw.text_factory = texts
+
+
+def queue_on(cursor: sqlite3.Cursor, job: NewJob) -> tuple[JobRecord, bool]:
+    """Insert a job; see `base.Store.queue_on`."""
+    no = insert_unless_known(cursor, job, UNTOLD)
+    return (stored_twin(cursor, job), False) if no is None else (born(job, no, UNTOLD), True)
+
+
+def finish_on(
+    cursor: sqlite3.Cursor,
+    job_id: str,
+    no: int | None,
+    claim_no: int | None,
+    result: str | None,
+    now: Instant,
+) -> bool:
+    """Mark a job done; see `base.Store.finish_on`."""
+    values = {"no": no, "claim_no": claim_no, "result": result, "now": now, "id": job_id}
+    return cursor.execute(FINISH_JOB, values).rowcount == 1
+
+
+def _check_file(cursor: sqlite3.Cursor, address: str) -> None:
+    files = [row[2] for row in cursor.execute("pragma database_list") if row[1] == "main"]
+    if not (files and files[0] and os.path.exists(address) and os.path.samefile(files[0], address)):
+        got = files[0] if files and files[0] else "a database in memory"
+        raise UsageError(f"expected connection= to be open on the store's file {address}, got: {got}")
+
+
+def _check_savepoint(connection: Any, raw: sqlite3.Connection) -> None:
+    """Unless it is told otherwise, sqlite3 emits no BEGIN before a SAVEPOINT: if that comes first in a SQLAlchemy
+    transaction, its release commits, and a rollback of the transaction finds nothing. SQLite does not tell which came
+    first, so neither is taken.
+    """
+    is_nested = getattr(connection, "in_nested_transaction", None)
+    begins_itself = raw.isolation_level is not None and getattr(raw, "autocommit", LEGACY) == LEGACY
+    if begins_itself and callable(is_nested) and is_nested():
+        raise UsageError(
+            "expected connection= to be outside of begin_nested(), or SQLAlchemy to begin transactions itself: sqlite3 "
+            "may have begun none, and then the end of the savepoint commits the job whatever becomes of the "
+            "transaction; see docs/embedding.md, Savepoints"
+        )
+
+
+def _unwrap(connection: Any) -> sqlite3.Connection | None:
+    """Look through SQLAlchemy's Session, Connection and pool proxy, by shape: it is not a dependency."""
+    for _ in range(5):
+        if isinstance(connection, sqlite3.Connection):
+            return connection
+        # A SQLAlchemy Connection begins its transaction at the first statement that it sees, and it sees none of ours:
+        # without this its commit() would do nothing, and the job would be rolled back with the connection.
+        if callable(getattr(connection, "in_transaction", None)) and not connection.in_transaction():
+            connection.begin()
+        inner = getattr(connection, "driver_connection", None)
+        if inner is None:
+            # Of a Session it is a method. A sqlite3.Connection is callable too, and must not be called.
+            inner = getattr(connection, "connection", None)
+            inner = inner() if inspect.ismethod(inner) else inner
+        connection = inner
+    return None

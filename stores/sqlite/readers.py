@@ -1,0 +1,104 @@
+"""Reading connections: each lent to one reader at a time, and never more than a few open."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+
+from ...errors import StoreUnavailable
+
+READERS_MAX = 16
+"""So many read at once; each has two files open. More would be no faster: they share one interpreter."""
+
+IDLE_MAX = 8
+"""Connections that are kept while nobody reads."""
+
+READ_SECONDS_MAX = 10.0
+"""How long a reader waits for those before it."""
+
+
+class Readers:
+    """See the module.
+
+    Args:
+        connect: opens a connection.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._idle: list[sqlite3.Connection] = []
+        self._lent = 0
+        self._closings = 0
+        self._frozen = False
+        self._lock = threading.RLock()
+        self._may_read = threading.Condition(self._lock)
+        self._all_back = threading.Condition(self._lock)
+
+    @contextlib.contextmanager
+    def lend(self) -> Iterator[sqlite3.Connection]:
+        """A connection for as long as the block lasts.
+
+        Raises:
+            StoreUnavailable: so many read all the while that none was free.
+        """
+        with self._lock:
+            if not self._may_read.wait_for(self._may_lend, READ_SECONDS_MAX):
+                says = f"no connection to read by was free within {READ_SECONDS_MAX:g} s: {self._lent} threads read"
+                raise StoreUnavailable(says)
+            self._lent += 1
+            closings = self._closings
+            reader = self._idle.pop() if self._idle else None
+        sound = False
+        try:
+            reader = reader or self._connect()
+            yield reader
+            sound = True
+        finally:
+            self._take_back(reader, keep=sound, closings=closings)
+
+    def _take_back(self, reader: sqlite3.Connection | None, *, keep: bool, closings: int) -> None:
+        with self._lock:
+            # One that was lent before a closing has outlived it.
+            keep = keep and closings == self._closings and len(self._idle) < IDLE_MAX
+            if reader is not None and keep:
+                self._idle.append(reader)
+                self._is_back()
+                return
+        # It counts as lent until it is closed: a fork that does not wait for that hands the child an open connection.
+        try:
+            if reader is not None:
+                reader.close()
+        finally:
+            with self._lock:
+                self._is_back()
+
+    def _is_back(self) -> None:
+        self._lent -= 1
+        self._may_read.notify()
+        if self._lent == 0:
+            self._all_back.notify_all()
+
+    def freeze(self, seconds_max: float) -> bool:
+        """Lend none from now on; wait until all are back. Whether they are."""
+        with self._lock:
+            self._frozen = True
+            return self._all_back.wait_for(lambda: self._lent == 0, seconds_max)
+
+    def thaw(self) -> None:
+        """Lend again."""
+        with self._lock:
+            self._frozen = False
+            self._may_read.notify_all()
+
+    def close(self) -> None:
+        """Close those that nobody reads by now, and each of the others as soon as it is back."""
+        with self._lock:
+            self._closings += 1
+            idle, self._idle = self._idle, []
+        for reader in idle:
+            reader.close()
+
+    def _may_lend(self) -> bool:
+        return not self._frozen and self._lent < READERS_MAX

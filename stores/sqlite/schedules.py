@@ -1,0 +1,170 @@
+"""The part of a turn that keeps schedules, and what became of their slots."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, recounted
+from ...messages.jobs import Instant, JobRecord, NewJob
+from ...messages.schedules import ScheduleRecord, SlotEntry
+from ...messages.slots import SlotRange
+from ..ports import Deed
+
+REPLACE_SCHEDULE = f"insert or replace into lamplighter_schedules values ({', '.join('?' * 18)})"
+
+KNOWN_IDS_MAX = 500
+"""How many schedules one statement looks up: SQLite may take no more than 999 parameters."""
+
+
+def slot_entry(row: tuple[Any, ...]) -> SlotEntry:
+    """A row of `lamplighter_slots`."""
+    schedule_id, slot, last, count, outcome, reason, job_id = row
+    return SlotEntry(
+        schedule_id=schedule_id, slot=slot, last=last, count=count, outcome=outcome, reason=reason, job_id=job_id
+    )
+
+
+class SlotTurn:
+    """Schedules and slots. A slot and its job are inserted in one transaction, or neither is."""
+
+    if TYPE_CHECKING:
+        now: Instant
+        _connection: sqlite3.Connection
+        _skipped: list[Deed]
+        _change_no: int
+
+        def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
+            """See `SqliteTurn`."""
+
+    def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
+        known, retired = self._known(schedule.id for schedule in schedules)
+        told: list[tuple[ScheduleRecord, str | None]] = []
+        changed: list[ScheduleRecord] = []
+        for schedule in schedules:
+            before, is_new = known.get(schedule.id), schedule.id in retired or schedule.id not in known
+            if before is not None and before.definition == schedule.definition and not is_new:
+                told.append((before, None))
+                continue
+            stored = known[schedule.id] = recounted(schedule, before, self.now, self._next_change())
+            retired.discard(schedule.id)
+            changed.append(stored)
+            told.append((stored, "added" if is_new else "changed"))
+        if changed:
+            self._connection.executemany(REPLACE_SCHEDULE, changed)
+        return told
+
+    def _known(self, ids: Iterable[str]) -> tuple[dict[str, ScheduleRecord], set[str]]:
+        """Those of these schedules that are stored; and which of them have been removed."""
+        known: dict[str, ScheduleRecord] = {}
+        retired: set[str] = set()
+        asked = list(dict.fromkeys(ids))
+        for first in range(0, len(asked), KNOWN_IDS_MAX):
+            some = asked[first : first + KNOWN_IDS_MAX]
+            query = f"""select s.*, r.change_no is s.change_no from lamplighter_schedules s
+                        left join lamplighter_retired r on r.schedule_id = s.id
+                        where s.id in ({", ".join("?" * len(some))})"""
+            for *fields, is_retired in self._connection.execute(query, some):
+                record = known[fields[0]] = ScheduleRecord._make(fields)
+                if is_retired:
+                    retired.add(record.id)
+        return known, retired
+
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        row = self._connection.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
+        return None if row is None else ScheduleRecord._make(row)
+
+    def forget_schedule(self, schedule_id: str) -> bool:
+        return self._connection.execute("delete from lamplighter_schedules where id = ?", (schedule_id,)).rowcount == 1
+
+    def retire_schedule(self, schedule_id: str) -> None:
+        # A change, so that whoever else declares it, and was about to account for slots, looks at it again.
+        change_no = self._next_change()
+        self._connection.execute(
+            "update lamplighter_schedules set change_no = ? where id = ?", (change_no, schedule_id)
+        )
+        self._connection.execute("insert or replace into lamplighter_retired values (?, ?)", (schedule_id, change_no))
+
+    def pause_schedule(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
+        self._connection.execute("update lamplighter_schedules set paused = ? where id = ?", (int(paused), schedule_id))
+        return self.schedule(schedule_id)
+
+    def unfinished_of(self, schedule_id: str) -> list[tuple[str, str]]:
+        return self._connection.execute(
+            """select id, state from lamplighter_jobs
+               where schedule = ? and state in ('queued', 'running') order by no""",
+            (schedule_id,),
+        ).fetchall()
+
+    def fire(self, entry: SlotEntry, job: NewJob) -> JobRecord | None:
+        if not self._insert_slot(entry):
+            return None
+        stored, _ = self.insert(job)
+        return stored
+
+    def skip(self, schedule_id: str, gone: SlotRange) -> bool:
+        if not self._skip(schedule_id, gone):
+            return False
+        self._skipped.append((None, "slot.skipped", schedule_id, gone.first, gone.last, gone.count, gone.reason))
+        return True
+
+    def _skip(self, schedule_id: str, gone: SlotRange) -> bool:
+        before = self._connection.execute(
+            """select slot, count, outcome, reason from lamplighter_slots
+               where schedule_id = ? and slot < ? order by slot desc limit 1""",
+            (schedule_id, gone.first),
+        ).fetchone()
+        if before is not None and before[2:] == ("skipped", gone.reason):
+            self._connection.execute(
+                """update lamplighter_slots set last = max(last, ?), count = count + ?
+                   where schedule_id = ? and slot = ? and last < ?""",
+                (gone.last, gone.count, schedule_id, before[0], gone.first),
+            )
+            return True
+        return self._insert_slot(
+            SlotEntry(
+                schedule_id=schedule_id, slot=gone.first, last=gone.last, count=gone.count,
+                outcome="skipped", reason=gone.reason, job_id=None,
+            )
+        )  # fmt: skip
+
+    def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:
+        change_no = self._next_change()
+        self._connection.execute(
+            """update lamplighter_schedules
+               set accounted_to = max(accounted_to, ?), last_slot = coalesce(?, last_slot), change_no = ?
+               where id = ?""",
+            (accounted_to, last_slot, change_no, schedule_id),
+        )
+        return change_no
+
+    def prune_slots(self, before: Instant, batch: int) -> int:
+        """Remove slots that no schedule needs any more, and schedules that nobody has declared for as long."""
+        gone = self._connection.execute(
+            """delete from lamplighter_slots where (schedule_id, slot) in (
+                 select s.schedule_id, s.slot from lamplighter_slots s
+                 left join lamplighter_schedules d on d.id = s.schedule_id
+                 where s.last < ? - max(coalesce(d.catch_up_window, 0), ?) limit ?)""",
+            (before, SLOT_SECONDS_KEPT_MIN, max(batch, 0)),
+        ).rowcount
+        self._connection.execute(
+            """delete from lamplighter_schedules
+               where not durable and accounted_to < ? - max(catch_up_window, ?)""",
+            (before, SLOT_SECONDS_KEPT_MIN),
+        )
+        self._connection.execute(
+            "delete from lamplighter_retired where schedule_id not in (select id from lamplighter_schedules)"
+        )
+        return gone
+
+    def _next_change(self) -> int:
+        self._change_no += 1
+        return self._change_no
+
+    def _insert_slot(self, entry: SlotEntry) -> bool:
+        done = self._connection.execute(
+            "insert or ignore into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?)",
+            (entry.schedule_id, entry.slot, entry.last, entry.count, entry.outcome, entry.reason, entry.job_id),
+        )
+        return done.rowcount == 1

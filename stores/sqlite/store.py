@@ -1,0 +1,433 @@
+"""The SQLite store: one file, one writing connection, readers that never block it.
+
+WAL with `synchronous=FULL`: what a caller was told is durable survives a power cut, at one fsync a turn
+(https://sqlite.org/pragma.html#pragma_synchronous). `durability="os"` gives NORMAL: a power cut may take the last
+turns, a killed process never does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from ...environment.failpoints import Failpoints
+from ...errors import LamplighterError, StoreCorrupt, StoreError, StoreUnavailable, UsageError, shown
+from ...messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
+from ...messages.schedules import ScheduleRecord, SlotEntry
+from ..ports import Ailment, BootRecord, CommitUnknown
+from . import due, schema
+from . import host_connection as host
+from . import write_lock as writelock
+from .boots import Seen, read_boots
+from .clock_steps import NEXT_EXPIRY
+from .connections import Connect, Files, connect_in_memory, connect_to_file, into_wal
+from .readers import Readers
+from .schedules import slot_entry
+from .turn import SqliteTurn
+
+DURABILITY = {"full": "full", "os": "normal"}
+"""What `durability` means as `pragma synchronous`."""
+
+FREEZE_SECONDS_MAX = 10.0
+"""How long a fork waits for the turn and the reads that are under way."""
+
+_unfrozen: dict[SqliteStore, int] = {}
+"""Stores that could not be closed for the last fork of their process, with its pid. A child keeps them as they are: to
+close their connections there would hurt the parent."""
+
+CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
+
+
+class SqliteStore:
+    """See `base.Store`. `:memory:` lives as long as the store object, and is read under the writer's lock.
+
+    Args:
+        connect: how the address is reached when it is no file of the operating system's, as on a disk that a test
+            makes up. Such a store has one connection too, as `:memory:` has, and nobody beside it.
+        failpoints: where a test makes it fail.
+        new_id: where the id of a new store comes from; from SQLite unless given.
+    """
+
+    is_server = False
+    cannot: Collection[str] = frozenset()
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        durability: str = "full",
+        busy_seconds_max: float = 1.0,
+        connect: Connect | None = None,
+        failpoints: Failpoints | None = None,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        if not isinstance(durability, str) or durability not in DURABILITY:
+            raise UsageError(f"expected durability to be 'full' or 'os', got: {shown(durability)}")
+        self.in_memory = path == ":memory:" or connect is not None
+        # One file has one name here: through a link, or after the host has changed its folder, it is still the same.
+        self.address = path if self.in_memory else os.path.realpath(path)
+        self.store_id: str | None = None
+        self._connect_to = connect or (connect_in_memory if self.in_memory else connect_to_file)
+        self._failpoints = failpoints or Failpoints()
+        self._new_id = new_id
+        self._durability = durability
+        self._busy_ms = int(busy_seconds_max * 1000)
+        self._writer: sqlite3.Connection | None = None
+        self._lock = threading.RLock()
+        self._files = None if self.in_memory else Files(self.address)
+        self._readers = Readers(self._connect_reader)
+        self._reopen = False
+        self._data_version = 0
+        self._openings = 0
+        self._seen: Seen | None = None
+
+    # --- opening --------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        if not self.in_memory:
+            self._check_inherited()
+            self._make_file()
+        with self._translated():
+            writer = self._writer = self._connect_writer()
+            try:
+                self.store_id = schema.migrate(writer, self._busy_ms, self._new_id)
+            except BaseException:
+                self.close()
+                raise
+            self.changed()
+
+    def _connect_writer(self) -> sqlite3.Connection:
+        writer = self._connect()
+        self._openings += 1
+        try:
+            mode = into_wal(writer)
+            # Some file systems cannot do WAL; SQLite then answers with the mode it kept.
+            if mode != "wal" and not self.in_memory:
+                raise UsageError(f"expected {self.address} to be able to use WAL, got journal mode: {mode}")
+            writer.execute(f"pragma synchronous = {DURABILITY[self._durability]}")
+            writer.execute("pragma journal_size_limit = 16777216")
+            writelock.be_patient(writer, self._busy_ms)
+            if self._files is not None:
+                # Reads, so that the files beside it are there.
+                schema.read_version(writer)
+                self._files.opened()
+        except BaseException:
+            writer.close()
+            raise
+        return writer
+
+    def freeze(self) -> bool:
+        """Before a fork: wait until nothing is under way, then close every connection; False if that cannot be.
+
+        SQLite keeps in the process's memory which locks it holds, and a child inherits that memory but not the locks.
+        Its own new connections would then believe in locks that it has not, or wait for ever for one that the parent
+        held (https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+        """
+        if self.in_memory:
+            return False
+        if not self._lock.acquire(timeout=FREEZE_SECONDS_MAX):
+            _unfrozen[self] = os.getpid()
+            return False
+        if not self._readers.freeze(FREEZE_SECONDS_MAX):
+            _unfrozen[self] = os.getpid()
+            self._thawed()
+            return False
+        _unfrozen.pop(self, None)
+        was_open = self._writer is not None
+        self.close()
+        if not was_open:
+            self._thawed()
+        return was_open
+
+    def thaw(self) -> None:
+        """After the fork, in the parent: go on. A failure to open again is met by the next turn, like any other."""
+        try:
+            self._reopen = True
+            with contextlib.suppress(sqlite3.Error, LamplighterError):
+                self._reopened()
+        finally:
+            self._thawed()
+
+    def _reopened(self) -> sqlite3.Connection | None:
+        """The writer; None when the store is closed. Opened again if a fork has closed it."""
+        if self._reopen and self._writer is None:
+            with self._lock:
+                if self._reopen and self._writer is None:
+                    self._writer = self._connect_writer()
+                    # Whether others have written in between is not known, so the next look says that they have.
+                    self._data_version = -1
+                    self._reopen = False
+        return self._writer
+
+    def _thawed(self) -> None:
+        self._readers.thaw()
+        self._lock.release()
+
+    def close(self) -> None:
+        with self._lock:
+            writer, self._writer, self._reopen = self._writer, None, False
+            if writer is not None:
+                writer.close()
+        self._readers.close()
+
+    def _check_inherited(self) -> None:
+        if any(store.address == self.address and pid != os.getpid() for store, pid in list(_unfrozen.items())):
+            raise StoreError(
+                f"expected {self.address} to be idle within {FREEZE_SECONDS_MAX:g} s at the fork of this process, but "
+                "its parent was reading or writing all the while, and what SQLite remembers of that here would damage "
+                "the file; fork again, or start the runtime in a new program"
+            )
+
+    def _make_file(self) -> None:
+        path = Path(self.address)
+        if not path.parent.is_dir():
+            raise UsageError(f"expected the folder of the store to exist, got: {path}; make {path.parent} first")
+        if path.is_dir():
+            raise UsageError(f"expected a file for the store, got a folder: {path}")
+        try:
+            # Only a file that we create gets our mode: the host's own database keeps its own.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            if not os.access(path, os.R_OK | os.W_OK):
+                raise UsageError(f"expected a store that may be read and written, got: {path}") from None
+        except OSError as error:
+            raise UsageError(f"expected a folder in which the store may be created, got: {path} ({error})") from None
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = self._connect_to(self.address)
+        connection.execute(f"pragma busy_timeout = {self._busy_ms}")
+        return connection
+
+    # --- writing --------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def turn(self, boot: str, now: Instant) -> Iterator[SqliteTurn]:
+        with self._lock, self._translated():
+            writer = self._reopened()
+            if writer is None:
+                raise StoreUnavailable(f"the store {self.address} is closed")
+            self._failpoints.at("store.turn.begin")
+            if self._files is not None:
+                self._files.check()
+            writelock.begin(writer, self._busy_ms)
+            try:
+                turn = SqliteTurn(writer, boot, now, openings=self._openings, seen=self._seen)
+                yield turn
+                turn.seal()
+                self._failpoints.at("store.turn.commit")
+                self._commit(writer)
+                if turn.seen is not None or (self._seen is not None and self._seen.boot == boot):
+                    self._seen = turn.seen
+            except BaseException:
+                # A failed commit may have rolled back by itself; what is left open must not outlive the turn.
+                if writer.in_transaction:
+                    writer.execute("rollback")
+                raise
+
+    def _commit(self, writer: sqlite3.Connection) -> None:
+        """Commit.
+
+        Raises:
+            CommitUnknown: it failed and has left no transaction to roll back. What was written before a sync failed may
+                be found by whoever reads the log after the next crash (https://sqlite.org/wal.html#recovery).
+        """
+        try:
+            writer.execute("commit")
+            self._failpoints.at("store.turn.committed")
+        except sqlite3.Error as error:
+            if writer.in_transaction or "i/o" not in str(error).lower():
+                raise
+            raise CommitUnknown(f"the store {self.address} did not say whether a turn was stored: {error}") from error
+
+    def stands(self, boot: str) -> bool:
+        seen = self._seen
+        if seen is None or seen.boot != boot:
+            return True
+        query = """select (select turns from lamplighter_boots where boot = ?), rev, change_no from lamplighter_store"""
+        with self._reading() as reader:
+            return seen.compare(*reader.execute(query, (boot,)).fetchone()) is None
+
+    def changed(self) -> bool:
+        with self._lock, self._translated():
+            writer = self._reopened()
+            if writer is None:
+                return False
+            if self._files is not None:
+                self._files.check(beside=True)
+            version = writer.execute("pragma data_version").fetchone()[0]
+        changed, self._data_version = version != self._data_version, version
+        return bool(changed)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except LamplighterError:
+            raise
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: sqlite3.Error) -> Exception:
+        text = str(error).lower()
+        if "not a database" in text or "malformed" in text:
+            return StoreCorrupt(
+                f"expected {self.address} to be a sound SQLite database, got: {error}; "
+                "put back a backup, or give the runtime another file"
+            )
+        if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in CLEAN_FAILURES):
+            return StoreUnavailable(f"the store {self.address} cannot be used now: {error}")
+        return error
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._translated():
+            self._failpoints.at("store.read")
+        if self.in_memory:
+            with self._lock, self._translated():
+                if self._writer is None:
+                    raise StoreUnavailable(f"the store {self.address} is closed")
+                yield self._writer
+            return
+        with self._translated(), self._readers.lend() as reader:
+            # Not opened again here: the fork that closed it holds the lock until it has tried to.
+            if self._writer is None:
+                raise StoreUnavailable(f"the store {self.address} is closed")
+            yield reader
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        if self._files is not None:
+            self._files.check()
+        reader = self._connect()
+        reader.execute("pragma query_only = 1")
+        return reader
+
+    def _one(self, query: str, *values: Any) -> Any:
+        with self._reading() as reader:
+            row = reader.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+    def get(self, job_id: str) -> JobRecord | None:
+        with self._reading() as reader:
+            row = reader.execute("select * from lamplighter_jobs where id = ?", (job_id,)).fetchone()
+        return None if row is None else JobRecord._make(row)
+
+    def known(self, job_id: str) -> JobRecord | None:
+        return self.get(job_id)
+
+    def list(self, *, name: str | None, state: str | None, limit: int, before: JobRecord | None) -> list[JobRecord]:
+        query = """select * from lamplighter_jobs
+                   where (:name is null or name = :name) and (:state is null or state = :state)
+                     and (:before is null or no < :before)
+                   order by no desc limit :limit"""
+        values = {"name": name, "state": state, "before": None if before is None else before.no, "limit": limit}
+        with self._reading() as reader:
+            return [JobRecord._make(row) for row in reader.execute(query, values)]
+
+    def at_hand(self, job_id: str) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def dead_at_hand(self, name: str | None, but: Collection[str]) -> Iterator[Sequence[str]]:
+        with self._reading() as reader:
+            rows = reader.execute(
+                "select id from lamplighter_jobs where state = 'dead' and (:name is null or name = :name) order by no",
+                {"name": name},
+            ).fetchall()
+        yield [job_id for (job_id,) in rows if job_id not in but]
+
+    def counts(self, name: str | None) -> dict[str, int]:
+        query = "select state, count(*) from lamplighter_jobs where :name is null or name = :name group by state"
+        with self._reading() as reader:
+            found = dict(reader.execute(query, {"name": name}).fetchall())
+        return {state.value: found.get(state.value, 0) for state in JobState}
+
+    def attempts(self, job_id: str) -> Sequence[Attempt]:
+        with self._reading() as reader:
+            rows = reader.execute("select * from lamplighter_attempts where job_id = ? order by claim_no", (job_id,))
+            return [
+                Attempt(
+                    job_id=row[0], claim_no=row[1], attempt=row[2], outcome=row[3], boot=row[4], begun=bool(row[5]),
+                    claimed_at=row[6], ended_at=row[7], error=row[8], traceback=row[9],
+                )
+                for row in rows
+            ]  # fmt: skip
+
+    def due(self, names: Sequence[str], now: Instant) -> bool:
+        paused = self.paused() if names else ()
+        with self._reading() as reader:
+            return any(due.is_any(reader, name, now) for name in names if name not in paused)
+
+    def next_due(self, name: str, now: Instant) -> Instant | None:
+        with self._reading() as reader:
+            return due.following(reader, name, now)
+
+    def next_expiry(self) -> Instant | None:
+        found: Instant | None = self._one(NEXT_EXPIRY)
+        return found
+
+    def untold(self) -> bool:
+        return self._one("select 1 from lamplighter_jobs where rev is null limit 1") is not None
+
+    def schedules(self) -> Sequence[ScheduleRecord]:
+        with self._reading() as reader:
+            return list(map(ScheduleRecord._make, reader.execute("select * from lamplighter_schedules order by id")))
+
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        with self._reading() as reader:
+            row = reader.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
+        return None if row is None else ScheduleRecord._make(row)
+
+    def slots_since(self, schedule_id: str) -> Instant:
+        return 0.0
+
+    def is_declared(self, schedule_id: str) -> bool:
+        return False
+
+    def is_handled(self, name: str) -> bool:
+        return False
+
+    def change_no(self) -> int:
+        return int(self._one("select change_no from lamplighter_store"))
+
+    def schedules_changed(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
+        query = "select * from lamplighter_schedules where change_no > ? order by change_no limit ?"
+        with self._reading() as reader:
+            return list(map(ScheduleRecord._make, reader.execute(query, (since, limit))))
+
+    def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
+        query = """select * from lamplighter_slots
+                   where schedule_id = ? and last >= ? and slot < ? order by slot"""
+        with self._reading() as reader:
+            return list(map(slot_entry, reader.execute(query, (schedule_id, start, end))))
+
+    def boots(self) -> Sequence[BootRecord]:
+        with self._reading() as reader:
+            return read_boots(reader)
+
+    def paused(self) -> tuple[str, ...]:
+        with self._reading() as reader:
+            return tuple(row[0] for row in reader.execute("select name from lamplighter_pauses order by name"))
+
+    def ailments(self) -> Sequence[Ailment]:
+        trouble = None if self._files is None else self._files.trouble
+        return () if trouble is None else (Ailment("red", trouble),)
+
+    # --- in the host's own transaction ----------------------------------------------------------------------
+
+    def queue_on(self, connection: Any, job: NewJob) -> tuple[JobRecord, bool]:
+        with self._translated(), host.cursor_of(connection, self.address) as cursor:
+            return host.queue_on(cursor, job)
+
+    def finish_on(
+        self, connection: Any, job_id: str, no: int | None, claim_no: int | None, result: str | None, now: Instant
+    ) -> bool:
+        with self._translated(), host.cursor_of(connection, self.address) as cursor:
+            return host.finish_on(cursor, job_id, no, claim_no, result, now)

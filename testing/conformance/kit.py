@@ -1,0 +1,134 @@
+"""What the parts of the conformance suite share: a store on an empty place, and values to put into it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from ...messages.jobs import Instant, JobRecord, JobState, NewJob
+from ...messages.outcomes import Outcome, OutcomeKind, Verdict
+from ...messages.schedules import ScheduleRecord
+from ...stores.ports import BootRecord, Store, Want
+from ..missing_extra import missing
+
+try:
+    import pytest
+except ImportError as error:
+    raise missing("pytest", "the conformance suite") from error
+
+NOW = 1_000_000.0
+DONE = Verdict(state=JobState.DONE, event="job.done", reason=None, attempt=1)
+DEAD = Verdict(state=JobState.DEAD, event="job.dead", reason="failed", attempt=1)
+RETRY = Verdict(state=JobState.QUEUED, event="job.retried", reason="failed", attempt=1, run_at=NOW)
+SUCCEEDED = Outcome(kind=OutcomeKind.SUCCEEDED, result="7")
+FAILED = Outcome(kind=OutcomeKind.FAILED, error="E")
+
+CAPABILITIES = {
+    "at_once": "a job that a turn has queued can be claimed in that very turn",
+    "atomic": "a turn with several jobs is stored as a whole, or not at all",
+    "burial": "a boot that others have forgotten is told so",
+    "connection": "a host's own transaction can hold a job, or its end",
+    "counts": "every job can be counted, in every state",
+    "durable": "what was stored is there after a reopening",
+    "expiry": "queued jobs can be cancelled when they expire, not only when they are delivered",
+    "forecast": "when a queued job will be due is known before it is",
+    "get": "a job can be looked at by its id",
+    "history": "attempts that failed are kept",
+    "limit": "the running jobs of a name can be limited over the whole store",
+    "list": "jobs can be listed",
+    "overlap": "the jobs of a schedule can wait for one another",
+    "place": "a job that is given back has its old place in the queue",
+    "priority": "there are more than two priorities",
+    "recall": "what the last turn of a boot did is kept for whoever must tell it instead",
+    "remove": "a queued job can be ended by its id",
+    "requeue": "a job can be queued again, whatever its state and whoever runs it",
+    "revisions": "transitions are numbered without gaps, over the whole store",
+    "several": "several stores may be open on one place",
+    "unique": "there are unique keys",
+    "watch": "whatever another store has committed is noticed",
+}
+"""What a store may declare that it cannot, and what that means."""
+
+
+def new(id: str = "j", **changes: Any) -> NewJob:
+    """A job that is due at once."""
+    fields = {"id": id, "name": "work", "data": "null", "priority": 0, "run_at": NOW, "queued_at": NOW, "corr": id}
+    return NewJob(**{**fields, **changes})
+
+
+def want(begun: int = 1, prefetched: int = 0, **changes: Any) -> Want:
+    """What a broker with that many free lanes asks for."""
+    fields = {"name": "work", "boot": "b", "incarnation": 1, "total": None, "interruptions_max": 3, "suspect": True}
+    return Want(begun=begun, prefetched=prefetched, **{**fields, **changes})
+
+
+def a_schedule(**changes: Any) -> ScheduleRecord:
+    """A schedule that is due every minute."""
+    fields = {
+        "id": "s", "name": "work", "when": "* * * * *", "data": "null", "timezone": "UTC", "dst_gap": "run_after",
+        "dst_fold": "first", "catch_up": "latest", "catch_up_window": 86400.0, "catch_up_max": 100, "overlap": "allow",
+        "jitter": 0.0, "durable": 1, "paused": 0, "accounted_to": NOW, "changed_at": NOW, "last_slot": None,
+    }  # fmt: skip
+    return ScheduleRecord(**{**fields, **changes})
+
+
+def a_boot(boot: str, **changes: Any) -> BootRecord:
+    """A boot that has said nothing yet."""
+    fields = {"pid": 1, "host": "h", "started_at": NOW, "hint": None, "names": (), "turn": ()}
+    return BootRecord(boot=boot, **{**fields, **changes})
+
+
+def put(store: Store, *jobs: NewJob) -> list[JobRecord]:
+    """Store jobs in one turn."""
+    with store.turn("b", NOW) as turn:
+        return [turn.insert(job)[0] for job in jobs]
+
+
+def take(store: Store, now: Instant = NOW, **changes: Any) -> list[JobRecord]:
+    """Claim jobs in a turn of their own."""
+    with store.turn("b", now) as turn:
+        return [claim.job for claim in turn.claim(want(**changes))]
+
+
+def die(store: Store) -> None:
+    """Have the next job fail for good."""
+    (claimed,) = take(store)
+    with store.turn("b", NOW) as turn:
+        turn.settle(claimed, FAILED, DEAD)
+
+
+class StoreCase:
+    """A store on an empty place, for each test."""
+
+    cannot: Collection[str] = frozenset()
+
+    def make_store(self, place: Path) -> Store:
+        """A store that is not open yet. With the same place again: another one on what the first has stored.
+
+        Args:
+            place: an empty folder, each test's own.
+        """
+        raise NotImplementedError("expected make_store(place) to be overridden: it gives a store to be tested")
+
+    def connect_host(self, store: Store) -> Any:
+        """The host's own connection to what the store keeps, with a transaction begun; `commit` and `rollback` end it.
+
+        Args:
+            store: an open one.
+        """
+        raise NotImplementedError("expected connect_host(store) to be overridden, or 'connection' in `cannot`")
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[Store]:
+        """An open store."""
+        one = self.make_store(tmp_path)
+        one.open()
+        yield one
+        one.close()
+
+    def needs(self, *capabilities: str) -> None:
+        """Skip this test if the store says that it cannot."""
+        for capability in capabilities:
+            if capability in self.cannot:
+                pytest.skip(f"the store declares that it cannot: {CAPABILITIES[capability]}")

@@ -1,0 +1,444 @@
+"""Promises about schedules and their slots, about pauses and clocks, and about who lives on the store."""
+
+from __future__ import annotations
+
+from ...messages.clock_steps import Reading, Stepped
+from ...messages.schedules import SlotEntry
+from ...messages.slots import SlotRange
+from ...stores.ports import BootLost, Store
+from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, new, put, take, want
+
+WEEK = 7 * 86400.0
+
+
+def entry(slot: float, job_id: str) -> SlotEntry:
+    """A slot that fired."""
+    return SlotEntry(schedule_id="s", slot=slot, last=slot, count=1, outcome="fired", reason=None, job_id=job_id)
+
+
+class SchedulePromises(StoreCase):
+    """See the module. Each docstring quotes the port."""
+
+    # --- schedules ------------------------------------------------------------------------------------------
+
+    def test_declare_says_whether_a_schedule_is_new_or_another(self, store: Store) -> None:
+        """Turn.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of
+        each, in order."""
+        with store.turn("b", NOW) as turn:
+            news = [turn.declare([a_schedule(when=when)])[0][1] for when in ("@daily", "@daily", "@hourly")]
+
+        assert news == ["added", None, "changed"]
+        assert [schedule.when for schedule in store.schedules()] == ["@hourly"]
+
+    def test_declare_keeps_a_pause_and_the_last_slot_and_counts_from_a_change(self, store: Store) -> None:
+        """Turn.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of
+        each, in order."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule()])
+            turn.pause_schedule("s", paused=True)
+            turn.account("s", NOW + 60, NOW + 60)
+        with store.turn("b", NOW + 100) as turn:
+            ((same, nothing),) = turn.declare([a_schedule()])
+            ((changed, news),) = turn.declare([a_schedule(when="0 * * * *")])
+
+        assert (same.accounted_to, nothing) == (NOW + 60, None)
+        assert (changed.accounted_to, changed.paused, changed.last_slot, news) == (NOW + 100, 1, NOW + 60, "changed")
+
+    def test_a_schedule_is_forgotten_once(self, store: Store) -> None:
+        """Turn.forget_schedule: Remove a schedule. False when there is none."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule()])
+            gone = [turn.forget_schedule("s"), turn.forget_schedule("s")]
+
+        assert (gone, list(store.schedules())) == ([True, False], [])
+
+    def test_a_retired_schedule_counts_as_new_when_it_is_declared_again(self, store: Store) -> None:
+        """Turn.retire_schedule: One boot declares a schedule no longer."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule()])
+        with store.turn("b", NOW + 10) as turn:
+            turn.retire_schedule("s")
+        with store.turn("b", NOW + 100) as turn:
+            ((again, news),) = turn.declare([a_schedule()])
+        with store.turn("b", NOW + 200) as turn:
+            ((same, nothing),) = turn.declare([a_schedule()])
+
+        assert (again.accounted_to, news) == (NOW + 100, "added")
+        assert (same, nothing) == (again, None)
+
+    def test_a_schedule_that_another_boot_uses_is_not_retired(self, store: Store) -> None:
+        """Turn.retire_schedule: Unless another accounts for slots of it meanwhile, it counts as new when it is declared
+        again."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule()])
+        with store.turn("b", NOW + 10) as turn:
+            turn.retire_schedule("s")
+        with store.turn("c", NOW + 60) as turn:
+            turn.account("s", NOW + 60, None)
+        with store.turn("b", NOW + 100) as turn:
+            ((same, nothing),) = turn.declare([a_schedule()])
+
+        assert (same.accounted_to, nothing) == (NOW + 60, None)
+
+    def test_a_schedule_is_paused_and_resumed(self, store: Store) -> None:
+        """Turn.pause_schedule: Pause or resume a schedule. None when there is none."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule()])
+            paused = turn.pause_schedule("s", paused=True)
+            resumed = turn.pause_schedule("s", paused=False)
+            unknown = turn.pause_schedule("t", paused=True)
+
+        assert paused is not None
+        assert resumed is not None
+        assert (paused.paused, resumed.paused, unknown) == (1, 0, None)
+
+    def test_a_turn_sees_its_own_schedules(self, store: Store) -> None:
+        """Turn.schedule: The schedule as this turn sees it."""
+        with store.turn("b", NOW) as turn:
+            ((stored, _),) = turn.declare([a_schedule()])
+            seen, unknown = turn.schedule("s"), turn.schedule("t")
+
+        assert (seen, unknown) == (stored, None)
+
+    def test_every_schedule_is_remembered(self, store: Store) -> None:
+        """Store.schedules: Every schedule that the store remembers."""
+        with store.turn("b", NOW) as turn:
+            declared = turn.declare([a_schedule(id=name, durable=durable) for name, durable in (("a", 0), ("b", 1))])
+            stored = [record for record, _ in declared]
+
+        assert sorted(store.schedules(), key=lambda schedule: schedule.id) == stored
+
+    def test_one_schedule_is_found_by_its_id(self, store: Store) -> None:
+        """Store.schedule: One schedule."""
+        with store.turn("b", NOW) as turn:
+            stored = turn.declare([a_schedule(id=name) for name in ("a", "b")])
+
+        assert [store.schedule("b"), store.schedule("c")] == [stored[1][0], None]
+
+    def test_what_only_this_runtime_has_declared_is_no_others(self, store: Store) -> None:
+        """Store.is_declared: Whether another runtime that lives has declared a schedule, so that its slots are to fire
+        here too."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule(durable=0)])
+
+        assert [store.is_declared("s"), store.is_declared("t")] == [False, False]
+
+    def test_one_declaration_may_name_a_schedule_twice(self, store: Store) -> None:
+        """Turn.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of
+        each, in order."""
+        with store.turn("b", NOW) as turn:
+            declared = turn.declare([a_schedule(when=when) for when in ("@daily", "@daily", "@hourly")])
+
+        assert [news for _, news in declared] == ["added", None, "changed"]
+        assert list(store.schedules()) == [declared[2][0]]
+
+    def test_changes_are_numbered_over_all_schedules_and_a_number_never_comes_back(self, store: Store) -> None:
+        """Store.change_no: The number of the last change of any schedule; it only rises."""
+        numbers = [store.change_no()]
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule(id=name) for name in ("a", "b")])
+        numbers.append(store.change_no())
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule(id="b")])
+            turn.forget_schedule("b")
+        numbers.append(store.change_no())
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule(id="b")])
+            account = turn.account("a", NOW + 1, None)
+        numbers.append(store.change_no())
+
+        assert numbers == [0, 2, 2, 4]
+        assert [account, *(schedule.change_no for schedule in store.schedules())] == [4, 4, 3]
+
+    def test_who_has_seen_some_changes_is_told_the_others_only(self, store: Store) -> None:
+        """Store.schedules_changed: The schedules whose `change_no` is above `since`, in its order, at most so many."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule(id=name) for name in ("a", "b", "c", "d")])
+            turn.account("a", NOW + 1, None)
+            turn.pause_schedule("b", paused=True)
+            turn.forget_schedule("c")
+
+        def changed(since: int, limit: int) -> list[str]:
+            return [schedule.id for schedule in store.schedules_changed(since, limit)]
+
+        assert (changed(0, 9), changed(0, 2), changed(4, 9), changed(5, 9)) == (["b", "d", "a"], ["b", "d"], ["a"], [])
+
+    def test_the_unfinished_jobs_of_a_schedule_are_known(self, store: Store) -> None:
+        """Turn.unfinished_of: (id, state) of the queued and running jobs of a schedule."""
+        self.needs("overlap")
+        put(store, new("a", schedule="s"), new("b", schedule="s"), new("c", schedule="s"), new("d", schedule="t"))
+        (first, _) = take(store, begun=2)
+
+        with store.turn("b", NOW) as turn:
+            turn.settle(first, SUCCEEDED, DONE)
+            unfinished = turn.unfinished_of("s")
+
+        assert sorted(unfinished) == [("b", "running"), ("c", "queued")]
+
+    def test_accounting_only_goes_forward(self, store: Store) -> None:
+        """Turn.account: Every slot of the schedule up to this instant is accounted for."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule()])
+            turn.account("s", NOW + 60, NOW + 60)
+            last = turn.account("s", NOW + 30, None)
+            seen = turn.schedule("s")
+
+        assert seen is not None
+        assert (seen.accounted_to, seen.last_slot, seen.change_no) == (NOW + 60, NOW + 60, last)
+
+    # --- slots ----------------------------------------------------------------------------------------------
+
+    def test_a_slot_and_its_job_are_inserted_once(self, store: Store) -> None:
+        """Turn.fire: Insert a slot and its job. None when the slot has its row already: nothing changes."""
+        with store.turn("b", NOW) as turn:
+            first = turn.fire(entry(NOW, "s-1"), new("s-1"))
+            second = turn.fire(entry(NOW, "s-2"), new("s-2"))
+
+        assert first is not None
+        assert (first.id, second) == ("s-1", None)
+        assert [job.id for job in take(store, begun=9)] == ["s-1"]
+        assert list(store.slots("s", NOW, NOW + 1)) == [entry(NOW, "s-1")]
+
+    def test_skipped_slots_join_the_range_before_if_the_reason_is_the_same(self, store: Store) -> None:
+        """Turn.skip: Record that slots did not fire, joining the range before if the reason is the same."""
+        with store.turn("b", NOW) as turn:
+            for first, reason in ((10.0, "paused"), (20.0, "paused"), (30.0, "late")):
+                assert turn.skip("s", SlotRange(first=first, last=first + 5, count=2, reason=reason))
+
+        assert [(slot.slot, slot.last, slot.count, slot.outcome) for slot in store.slots("s", 0.0, 99.0)] == [
+            (10.0, 25.0, 4, "skipped"), (30.0, 35.0, 2, "skipped")
+        ]  # fmt: skip
+
+    def test_a_slot_that_fired_is_not_skipped_as_well(self, store: Store) -> None:
+        """Turn.skip: False when a row is there already."""
+        with store.turn("b", NOW) as turn:
+            turn.fire(entry(NOW, "s-1"), new("s-1"))
+
+            assert not turn.skip("s", SlotRange(first=NOW, last=NOW, count=1, reason="late"))
+
+    def test_slots_are_told_in_order_within_the_asked_range_only(self, store: Store) -> None:
+        """Store.slots: What became of the slots in [start, end), in order."""
+        with store.turn("b", NOW) as turn:
+            for slot in (NOW + 120, NOW, NOW + 60):
+                turn.fire(entry(slot, f"s-{slot}"), new(f"s-{slot}"))
+
+        assert [slot.slot for slot in store.slots("s", NOW, NOW + 120)] == [NOW, NOW + 60]
+        assert list(store.slots("t", NOW, NOW + 120)) == []
+
+    def test_what_became_of_slots_is_remembered_since_they_are_the_schedules_own(self, store: Store) -> None:
+        """Store.slots_since: What became of each later slot is remembered, as far as it is accounted for"""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule()])
+        with store.turn("b", NOW + 60) as turn:
+            turn.fire(entry(NOW + 60, "s-1"), new("s-1"))
+
+        assert store.slots_since("s") <= NOW
+
+    def test_old_slots_are_pruned_and_counted_with_the_rest(self, store: Store) -> None:
+        """Turn.prune: Remove at most a batch of ended jobs and, unless None, of slots; say how many."""
+        with store.turn("b", NOW) as turn:
+            turn.declare([a_schedule(catch_up_window=0.0)])
+            for slot in (NOW, NOW + 60, NOW + WEEK):
+                turn.fire(entry(slot, f"s-{slot}"), new(f"s-{slot}", run_at=NOW + 2 * WEEK))
+
+        with store.turn("b", NOW + WEEK) as turn:
+            removed = turn.prune(done_before=0.0, dead_before=0.0, slots_before=NOW + WEEK + 120, batch=5)
+
+        assert removed == 2
+        assert [slot.slot for slot in store.slots("s", NOW, NOW + 2 * WEEK)] == [NOW + WEEK]
+
+    # --- pauses and clocks ----------------------------------------------------------------------------------
+
+    def test_a_pause_is_stored_and_holds_for_every_boot(self, store: Store) -> None:
+        """Turn.pause: Start no job of this name, anywhere, or start them again."""
+        put(store, new("a"), new("b", name="else"))
+        with store.turn("b", NOW) as turn:
+            turn.pause("work", paused=True)
+
+        with store.turn("other", NOW) as turn:
+            assert turn.claim(want(boot="other")) == []
+            assert len(turn.claim(want(boot="other", name="else"))) == 1
+
+    def test_the_paused_names_are_known(self, store: Store) -> None:
+        """Store.paused: The paused names."""
+        with store.turn("b", NOW) as turn:
+            turn.pause("work", paused=True)
+            turn.pause("else", paused=True)
+            turn.pause("else", paused=True)
+            turn.pause("work", paused=False)
+
+        assert store.paused() == ("else",)
+
+    def test_after_a_step_ahead_seconds_are_waited_for_as_before_and_instants_as_they_are(self, store: Store) -> None:
+        """Turn.keep_time: A wait of so many seconds, and an expiry in so many, end when so many have passed; one until
+        an instant ends at that instant."""
+        self.check_waits_after(store, step=3600.0)
+
+    def test_after_a_step_back_seconds_are_waited_for_as_before_and_instants_as_they_are(self, store: Store) -> None:
+        """Turn.keep_time: A wait of so many seconds, and an expiry in so many, end when so many have passed; one until
+        an instant ends at that instant."""
+        self.check_waits_after(store, step=-3600.0)
+
+    def check_waits_after(self, store: Store, *, step: float) -> None:
+        """Whatever waits when the clock is stepped ends as it should."""
+        self.needs("forecast", "get")
+        self.keep_time(store, NOW)
+        put(
+            store, new("due"), new("delayed", run_at=NOW + 10, due_in=10.0), new("at", run_at=NOW + 10, due_in=None),
+            new("expiring", expires_at=NOW + 20, expires_in=20.0), new("over", expires_at=NOW + 20),
+        )  # fmt: skip
+
+        stepped = self.keep_time(store, NOW + 4, step=step)
+        again = self.keep_time(store, NOW + 5, step=step)
+
+        jobs = {job_id: store.get(job_id) for job_id in ("due", "delayed", "at", "expiring", "over")}
+        assert (stepped is not None and stepped.seconds, again) == (step, None)
+        assert {job_id: job.run_at for job_id, job in jobs.items() if job and job_id in ("delayed", "at")} == {
+            "delayed": NOW + 10 + step, "at": NOW + 10,
+        }  # fmt: skip
+        assert {job_id: job.expires_at for job_id, job in jobs.items() if job and job.expires_at} == {
+            "expiring": NOW + 20 + step, "over": NOW + 20,
+        }  # fmt: skip
+        assert jobs["due"] is not None
+        assert jobs["due"].run_at <= NOW + 4 + step
+
+    def test_where_readings_cannot_be_compared_nothing_lasts_longer_than_it_was_to_last(self, store: Store) -> None:
+        """Turn.keep_time: Where the reading cannot be compared, nothing lasts longer from now than it was to last in
+        all."""
+        self.needs("forecast", "get")
+        self.keep_time(store, NOW)
+        put(
+            store, new("due"), new("delayed", run_at=NOW + 10, due_in=10.0), new("at", run_at=NOW + 10, due_in=None),
+            new("expiring", expires_at=NOW + 20, expires_in=20.0),
+        )  # fmt: skip
+        back = NOW - 1e6
+
+        with store.turn("b", back) as turn:
+            unasked = turn.keep_time(Reading(back, None, 0.0), may_have_gone_back=False)
+            stepped = turn.keep_time(Reading(back, "another start", 5.0), may_have_gone_back=False)
+
+        jobs = [store.get(job_id) for job_id in ("due", "delayed", "at")]
+        expiring = store.get("expiring")
+        assert (unasked, stepped) == (None, Stepped(None, 3, 0))
+        assert [job and job.run_at for job in jobs] == [back, back + 10, NOW + 10]
+        assert expiring is not None
+        assert expiring.expires_at == back + 20
+
+    def test_schedules_that_are_accounted_for_in_the_future_count_from_now(self, store: Store) -> None:
+        """Turn.keep_time: Schedules that are accounted for in what is the future count from now, and slots that were
+        skipped there come yet; those that fired do not fire again."""
+        self.needs("forecast")
+        minute, reason = NOW - NOW % 60 + 60, "superseded by a later slot"
+        self.keep_time(store, NOW)
+        self.keep_time(store, NOW, step=3600.0)
+        with store.turn("b", NOW + 3600) as turn:
+            turn.declare([a_schedule()])
+            turn.skip("s", SlotRange(first=minute, last=minute + 49 * 60, count=50, reason=reason))
+            turn.fire(entry(minute + 50 * 60, "s-1"), new("s-1"))
+            turn.skip("s", SlotRange(first=minute + 51 * 60, last=minute + 51 * 60, count=1, reason="paused"))
+            before = turn.account("s", NOW + 3600, minute + 50 * 60)
+
+        stepped = self.keep_time(store, NOW + 90)
+
+        (schedule,) = store.schedules()
+        assert stepped == Stepped(-3600.0, 0, 1)
+        assert (schedule.accounted_to, schedule.last_slot) == (NOW + 90, None)
+        assert schedule.change_no > before
+        assert [(one.slot, one.last, one.count, one.outcome) for one in store.slots("s", NOW, NOW + 3600)] == [
+            (minute, minute + 60, 2, "skipped"), (minute + 50 * 60, minute + 50 * 60, 1, "fired"),
+        ]  # fmt: skip
+
+    def keep_time(self, store: Store, now: float, *, step: float = 0.0) -> Stepped | None:
+        """Have a turn keep time, `now` seconds by a count, and so much later or earlier by wall time."""
+        with store.turn("b", now + step) as turn:
+            return turn.keep_time(Reading(now + step, "one start", step), may_have_gone_back=False)
+
+    def test_a_job_name_that_nobody_handles_is_handled_by_nobody(self, store: Store) -> None:
+        """Store.is_handled: Whether a runtime that lives is known to have handlers for a job name, other than by its
+        boot."""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("b"))
+            turn.set_names("b", ["work"])
+
+        assert not store.is_handled("else")
+
+    # --- boots ----------------------------------------------------------------------------------------------
+
+    def test_a_boot_is_known_to_the_others_as_it_registered(self, store: Store) -> None:
+        """Turn.register: Make a boot known to the others."""
+        boot = a_boot("x", pid=7, host="h", hint="there", names=("a", "b"))
+        with store.turn("b", NOW) as turn:
+            turn.register(boot)
+
+        assert list(store.boots()) == [boot]
+
+    def test_every_boot_is_listed(self, store: Store) -> None:
+        """Store.boots: Every boot on the store, living or not."""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("x"))
+            turn.register(a_boot("y", started_at=NOW + 1))
+
+        assert sorted(boot.boot for boot in store.boots()) == ["x", "y"]
+
+    def test_a_turn_sees_the_boots_that_it_has_registered_itself(self, store: Store) -> None:
+        """Turn.boots: Every boot on the store, living or not."""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("x"))
+            within = turn.boots()
+
+        assert within == [a_boot("x")]
+
+    def test_a_boot_says_anew_for_which_names_it_has_handlers(self, store: Store) -> None:
+        """Turn.set_names: The job names for which a boot has handlers now."""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("x", names=("a",)))
+            turn.set_names("x", ["c", "b"])
+
+        assert sorted(store.boots()[0].names) == ["b", "c"]
+
+    def test_a_boot_is_forgotten_by_exactly_one(self, store: Store) -> None:
+        """Turn.forget_boot: Remove a boot. False when another has done so."""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("x"))
+
+            assert [turn.forget_boot("x"), turn.forget_boot("x")] == [True, False]
+
+    def test_a_boot_that_others_have_forgotten_is_told_so_and_another_may_register(self, store: Store) -> None:
+        """Turn.lost: why the boot of this turn, once registered, is none any more."""
+        self.needs("burial")
+        with store.turn("x", NOW) as turn:
+            turn.register(a_boot("x"))
+        with store.turn("x", NOW) as turn:
+            before = turn.lost
+        with store.turn("y", NOW) as turn:
+            turn.forget_boot("x")
+
+        with store.turn("x", NOW) as turn:
+            assert (before, isinstance(turn.lost, BootLost)) == (None, True)
+        with store.turn("z", NOW) as turn:
+            turn.register(a_boot("z"))
+        with store.turn("z", NOW) as turn:
+            assert turn.lost is None
+
+    def test_whether_a_boot_is_forgotten_is_seen_without_a_turn(self, store: Store) -> None:
+        """Store.stands: Whether a turn of this boot would find it not `lost`."""
+        self.needs("burial")
+        with store.turn("x", NOW) as turn:
+            turn.register(a_boot("x"))
+        before = store.stands("x")
+        with store.turn("y", NOW) as turn:
+            turn.forget_boot("x")
+
+        assert (before, store.stands("x")) == (True, False)
+
+    def test_jobs_that_run_for_a_boot_that_is_not_there_are_orphans(self, store: Store) -> None:
+        """Turn.orphans: Running jobs whose boot is not on the store: nobody else will ever take them back."""
+        self.needs("burial")
+        put(store, new("held"), new("orphan"))
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("b"))
+        take(store)
+        take(store, boot="gone")
+
+        with store.turn("b", NOW) as turn:
+            assert [job.id for job in turn.orphans()] == ["orphan"]

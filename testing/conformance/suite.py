@@ -1,0 +1,36 @@
+"""What every store promises, as tests that a store of one's own can run.
+
+    from lamplighter.testing import StoreConformance
+
+    class TestMyStore(StoreConformance):
+        cannot = {"connection"}
+
+        def make_store(self, place):
+            return MyStore(str(place / "jobs"))
+
+The port's docstrings (`lamplighter.stores.ports`) are the specification, and each test quotes the sentence that it
+checks. What a store says that it cannot is skipped, and told by pytest.
+"""
+
+from __future__ import annotations
+
+from .claims import ClaimPromises
+from .jobs import JobPromises
+from .kit import CAPABILITIES
+from .schedules import SchedulePromises
+from .turns import TurnPromises
+
+__all__ = ["CAPABILITIES", "StoreConformance"]
+
+
+class StoreConformance(TurnPromises, JobPromises, ClaimPromises, SchedulePromises):
+    """See the module.
+
+    Attributes:
+        cannot: names of `CAPABILITIES` that the store declares not to have.
+
+    Override `make_store`, and `connect_host` unless the store cannot `connection`.
+    """
+
+    def test_what_the_store_cannot_is_declared_by_names_that_are_known(self) -> None:
+        assert set(self.cannot) <= CAPABILITIES.keys(), f"expected names among {sorted(CAPABILITIES)}"

@@ -1,0 +1,150 @@
+"""Promises about turns, and about opening, closing and sharing a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ...errors import StoreUnavailable
+from ...stores.ports import Store
+from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, new, put, take, want
+
+
+class TurnPromises(StoreCase):
+    """See the module. Each docstring quotes the port."""
+
+    def test_a_turn_that_raises_is_as_if_it_had_not_been(self, store: Store) -> None:
+        """Store.turn: One transaction: committed when the block ends, rolled back when it raises."""
+        self.needs("atomic")
+        with pytest.raises(ZeroDivisionError), store.turn("b", NOW) as turn:
+            turn.insert(new("lost"))
+            _ = 1 / 0
+        put(store, new("kept"))
+
+        assert [job.id for job in take(store, begun=9)] == ["kept"]
+
+    def test_revisions_are_gapless_also_over_turns_that_were_rolled_back(self, store: Store) -> None:
+        """Turn.transitions: what changed so far, in order, each with its revision."""
+        self.needs("revisions")
+        first = put(store, new("a"), new("b"))
+        with pytest.raises(ZeroDivisionError), store.turn("b", NOW) as turn:
+            turn.insert(new("lost"))
+            _ = 1 / 0
+        second = put(store, new("c"))
+
+        assert [job.rev for job in first + second] == [1, 2, 3]
+
+    def test_a_turn_keeps_what_it_changed_in_order(self, store: Store) -> None:
+        """Turn.transitions: what changed so far, in order, each with its revision."""
+        self.needs("at_once")
+        with store.turn("b", NOW) as turn:
+            turn.insert(new("a"))
+            (claim,) = turn.claim(want())
+            turn.settle(claim.job, SUCCEEDED, DONE)
+            told = [(step.event, step.before, step.job.state) for step in turn.transitions]
+            revs = [step.rev for step in turn.transitions]
+
+        assert told == [
+            ("job.queued", None, "queued"), ("job.claimed", "queued", "running"), ("job.done", "running", "done"),
+        ]  # fmt: skip
+        assert revs == sorted(set(revs))
+
+    def test_everything_in_a_turn_happens_at_its_time(self, store: Store) -> None:
+        """Turn.now: the wall time that everything in this turn happens at."""
+        put(store, new("a"))
+
+        with store.turn("b", NOW + 7) as turn:
+            (claim,) = turn.claim(want())
+            ended = turn.settle(claim.job, SUCCEEDED, DONE)
+
+        assert ended is not None
+        assert (turn.now, claim.job.claimed_at, ended.ended_at) == (NOW + 7, NOW + 7, NOW + 7)
+
+    def test_what_was_stored_is_there_after_a_reopening(self, store: Store, tmp_path: Path) -> None:
+        """Store.open: Open for reading and writing; make or migrate the schema."""
+        self.needs("durable")
+        put(store, new("a", data="[1]"))
+        store.close()
+        again = self.make_store(tmp_path)
+
+        again.open()
+
+        assert [(job.id, job.data) for job in take(again)] == [("a", "[1]")]
+        again.close()
+
+    def test_a_closed_store_says_so(self, store: Store) -> None:
+        """Store.close: Close every connection."""
+        store.close()
+
+        with pytest.raises(StoreUnavailable, match="closed"):
+            store.schedules()
+        with pytest.raises(StoreUnavailable, match="closed"), store.turn("b", NOW):
+            pass
+
+    def test_a_store_that_was_frozen_for_a_fork_goes_on(self, store: Store) -> None:
+        """Store.freeze: Before a fork: close for a moment what a child must not inherit."""
+        put(store, new("a"))
+
+        if store.freeze():
+            store.thaw()
+
+        assert [job.id for job in take(store)] == ["a"]
+
+    def test_another_stores_commit_is_seen_once_and_its_own_is_not(self, store: Store, tmp_path: Path) -> None:
+        """Store.changed: Whether another connection has committed since the last call."""
+        self.needs("watch")
+        self.needs("several")
+        other = self.make_store(tmp_path)
+        other.open()
+        store.changed()
+        put(store, new("a"))
+        own = store.changed()
+
+        put(other, new("b"))
+
+        assert (own, store.changed(), store.changed()) == (False, True, False)
+        other.close()
+
+    def test_the_version_of_a_turn_changes_when_somebody_else_has_committed(self, store: Store, tmp_path: Path) -> None:
+        """Turn.version: another one than in the turn before if somebody else has committed since."""
+        self.needs("watch")
+        self.needs("several")
+        other = self.make_store(tmp_path)
+        other.open()
+        versions: list[int] = []
+        for writer in (store, store, other, store):
+            with writer.turn("b", NOW) as turn:
+                turn.insert(new(f"j{len(versions)}"))
+                versions.append(turn.version)
+
+        assert versions[0] == versions[1] != versions[3]
+        other.close()
+
+    def test_the_turn_that_a_boot_did_last_is_kept_with_it(self, store: Store) -> None:
+        """Turn.did: after the commit, what the boot remembers of this turn; empty when nothing was changed."""
+        self.needs("recall")
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("b"))
+        put(store, new("a"))
+        with store.turn("b", NOW) as claiming:
+            claiming.claim(want())
+        with store.turn("c", NOW) as looking:
+            boots = looking.boots()
+
+        assert [deed[1:3] for deed in claiming.did] == [("job.claimed", "a")]
+        assert boots[0].turn == claiming.did
+        assert looking.did == ()
+
+    def test_what_earlier_turns_left_untold_is_kept_with_the_next(self, store: Store) -> None:
+        """Turn.untold: what earlier turns did that the log may not know of: kept by the boot"""
+        self.needs("recall")
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("b"))
+        with store.turn("b", NOW) as first:
+            first.insert(new("a"))
+        with store.turn("b", NOW) as second:
+            second.untold.extend(first.did)
+            second.insert(new("b"))
+
+        assert [deed[2] for deed in store.boots()[0].turn] == ["a", "b"]

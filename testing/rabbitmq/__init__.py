@@ -1,0 +1,1 @@
+"""A model of the little of RabbitMQ that the store uses."""

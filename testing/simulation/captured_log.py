@@ -1,0 +1,109 @@
+"""What a simulation logs on: JSON lines in memory, the same for the same seed, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ...errors import UsageError
+from ...log.outlets import LEVELS
+
+JUDGED_LEVELS = ("debug", "info")
+"""Levels at which a log tells every job's end."""
+
+_encode = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__name__}>", order=None).encode
+
+
+class Paper:
+    """Every line that the runtimes of a simulation have written.
+
+    Args:
+        level: the quietest events that are kept.
+
+    Raises:
+        UsageError: there is no such level, or the audit cannot judge by what it keeps.
+    """
+
+    def __init__(self, level: str) -> None:
+        if level not in JUDGED_LEVELS:
+            raise UsageError(
+                f"expected level to be {' or '.join(JUDGED_LEVELS)}, because nothing can be checked by louder lines "
+                f"alone, got: {level!r}"
+            )
+        self.lines: list[bytes] = []
+        self.lowest = LEVELS[level]
+        self._hidden = b""
+
+    @property
+    def text(self) -> str:
+        """The lines, each with its end."""
+        return b"".join(line + b"\n" for line in self.lines).decode()
+
+    def hide(self, text: str) -> None:
+        """Leave this out of every line: where the store lies differs from run to run."""
+        self._hidden = text.encode()
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Add a line."""
+        text = _encode(line)
+        self.lines.append(text.replace(self._hidden, b"") if self._hidden else text)
+
+
+class PaperLogger:
+    """Writes on a paper while its process lives: an outlet for the events, a structlog-like logger for handlers."""
+
+    def __init__(self, paper: Paper, is_alive: Callable[[], bool], bound: dict[str, Any] | None = None) -> None:
+        self._paper = paper
+        self._is_alive = is_alive
+        self._bound = bound or {}
+
+    def hears(self, level: str) -> bool:
+        """See `outlets.Outlet`."""
+        return LEVELS[level] >= self._paper.lowest
+
+    def write(self, line: dict[str, Any]) -> None:
+        """See `outlets.Outlet`."""
+        if self._is_alive():
+            self._paper.write(line)
+
+    def bound(self, **fields: Any) -> PaperLogger:
+        """See `outlets.Outlet`."""
+        return self.bind(**fields)
+
+    def bind(self, **fields: Any) -> PaperLogger:
+        """The same logger with more fields."""
+        return PaperLogger(self._paper, self._is_alive, {**self._bound, **fields})
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Whether lines of this level are kept."""
+        return level >= self._paper.lowest
+
+    def debug(self, event: str, **fields: Any) -> None:
+        """Write at this level."""
+        self._write(event, "debug", fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Write at this level."""
+        self._write(event, "info", fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Write at this level."""
+        self._write(event, "warning", fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Write at this level."""
+        self._write(event, "error", fields)
+
+    def critical(self, event: str, **fields: Any) -> None:
+        """Write at this level."""
+        self._write(event, "error", fields)
+
+    def exception(self, event: str, **fields: Any) -> None:
+        """Write at error level."""
+        self._write(event, "error", fields)
+
+    def _write(self, event: str, level: str, fields: dict[str, Any]) -> None:
+        if self.hears(level):
+            self.write({"event": event, "level": level, **self._bound, **fields})

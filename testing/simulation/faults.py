@@ -1,0 +1,255 @@
+"""What may go wrong in a simulation, how often, and what does when chance has it so."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ...actors.base import RuntimeActor
+from ...environment.failpoints import Action, Failpoints
+from ...errors import UsageError
+from ...handlers.lane import Lane
+from .world import Process, World
+
+HANG_SECONDS = (5.0, 60.0)
+"""A handler that hangs does so for as long as this, then goes on as if nothing had been."""
+
+MILD_SHARE = 0.8
+"""How many of the crashes of actors are an Exception; the others are a SystemExit."""
+
+SLOW_LOG_SECONDS = 2.0
+"""The longest that a slow log sink takes over one line."""
+
+JUMP_SECONDS = (2.0, 7200.0)
+"""How far the clock steps, either way; a suspended machine's wakes as far ahead."""
+
+LEAP_SECONDS = 365 * 86400.0
+"""How far it is off when it leaps."""
+
+LEAP_LASTS_SECONDS = (1.0, 10.0)
+"""How long it stays so, if somebody sets it right."""
+
+
+class Crash(Exception):
+    """An actor was made to crash."""
+
+
+class NoThread(RuntimeError):
+    """A thread could not be started, as `threading.Thread.start` says it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """How likely each fault is, from 0 (never) to 1 (always), each time it could strike.
+
+    Attributes:
+        crash_actor: an actor raises before it handles a message, after it, in the middle of a turn, or between a turn's
+            commit and what it lets out; a BaseException such as SystemExit now and then.
+        crash_only: only actors whose name begins so: "broker", "scheduler", "supervisor", "handler:email".
+        crash_handler: a BaseException comes out of a handler, before its first line or after its last.
+        hang: a handler hangs before its first line or after its last, deaf to signals, and goes on late.
+        store_error: a transaction cannot be begun, read from or committed: I/O error, disk full, database locked.
+        commit_unknown: a commit raises, and was stored all the same, or was not.
+        kill_process: SIGKILL. The process is started again a moment later.
+        kill_child: SIGKILL of the child process that a job runs in (isolation="process").
+        power_cut: SIGKILL, and whatever was not synced may be gone. Needs apsw, and one process.
+        clock_jump: wall time steps, ahead as after a suspend or back.
+        clock_leap: wall time is a year off, ahead or back: for some seconds, or from then on.
+        log_error: a line cannot be written (a full disk under the log).
+        slow_log: a line takes seconds to be written.
+        lost_hint: a hint to another process never arrives.
+        deafen: no hint arrives at a process any more, as long as it lives: its socket was removed, say.
+        lose_lock: the file by which the others know that a runtime lives is removed.
+        lose_row: the runtime's row is taken out of the store while it lives, as by somebody who mends by hand.
+        fail_start: a runtime's start fails midway, because no thread is to be had. Its host tries again.
+        cut_link: a process loses its connection to the RabbitMQ, also while a turn waits for its confirmations.
+        hush_link: a process is answered nothing any more by the RabbitMQ, and keeps its connection to it.
+        restart_server: the RabbitMQ goes down, and comes back after some seconds.
+        alarm: the RabbitMQ takes no messages in for some seconds.
+        foreign_message: somebody else puts a message into a queue of jobs that is none, or one of a version to come.
+        foreign_record: the same into the ledger of the RabbitMQ.
+    """
+
+    crash_actor: float = 0.0
+    crash_only: str = ""
+    crash_handler: float = 0.0
+    hang: float = 0.0
+    store_error: float = 0.0
+    commit_unknown: float = 0.0
+    kill_process: float = 0.0
+    kill_child: float = 0.0
+    power_cut: float = 0.0
+    clock_jump: float = 0.0
+    clock_leap: float = 0.0
+    log_error: float = 0.0
+    slow_log: float = 0.0
+    lost_hint: float = 0.0
+    deafen: float = 0.0
+    lose_lock: float = 0.0
+    lose_row: float = 0.0
+    fail_start: float = 0.0
+    cut_link: float = 0.0
+    hush_link: float = 0.0
+    restart_server: float = 0.0
+    alarm: float = 0.0
+    foreign_message: float = 0.0
+    foreign_record: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "crash_only":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+                raise UsageError(f"expected {field.name} to be a chance from 0 to 1, got: {value!r}")
+
+
+OF_A_SERVER = ("cut_link", "hush_link", "restart_server", "alarm", "foreign_message", "foreign_record")
+"""Faults that befall a RabbitMQ, or a link to it; a store in a file does not know them."""
+
+OF_A_BOOT = ("lose_lock", "lose_row")
+"""Faults that befall what the others know of a runtime on a file."""
+
+STRIKES: dict[str, tuple[str, ...]] = {
+    "actor.start": ("crash_actor",),
+    "actor.receive": ("crash_actor", "kill_process", "power_cut", "clock_jump", "clock_leap"),
+    "actor.received": ("crash_actor", "kill_process"),
+    "broker.let_out": ("crash_actor", "kill_process", "power_cut"),
+    "lane.call": ("crash_handler", "hang", "kill_process", "kill_child"),
+    "lane.returned": ("crash_handler", "hang", "kill_process", "kill_child"),
+    "thread.start": ("fail_start",),
+    "log.write": ("log_error", "slow_log"),
+    "store.read": ("store_error",),
+    "store.turn.begin": (
+        "store_error", "kill_process", "crash_actor", "cut_link", "alarm", "foreign_message", "foreign_record",
+        "lose_lock", "lose_row",
+    ),
+    "store.turn.commit": (
+        "store_error", "kill_process", "power_cut", "crash_actor", "cut_link", "hush_link", "restart_server",
+    ),
+    "store.turn.committed": ("commit_unknown", "kill_process", "power_cut", "crash_actor"),
+}  # fmt: skip
+"""Which faults may strike at which failpoint."""
+
+
+class Strikes(Failpoints):
+    """The failpoints of one process: at each of them, chance decides whether and what.
+
+    Args:
+        die: kills the process; with the power too, if asked to.
+        step_clock: moves wall time.
+        trouble: what befalls the RabbitMQ, the process's link to it, or what others know of it.
+        reached: counts what has struck.
+        text: points to arm besides, as `Failpoints` takes them.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        process: Process,
+        faults: Faults,
+        *,
+        die: Callable[[Process, str], None],
+        step_clock: Callable[[float], None],
+        trouble: Callable[[Process, str], None],
+        reached: Counter[str],
+        text: str = "",
+    ) -> None:
+        super().__init__(text, world.chance)
+        self._world = world
+        self._process = process
+        self._die = die
+        self._step_clock = step_clock
+        self._befall = trouble
+        self._reached = reached
+        self._crash_only = faults.crash_only
+        self.is_on = False
+        self._odds: dict[str, list[tuple[float, str]]] = {}
+        for point, kinds in STRIKES.items():
+            total, odds = 0.0, []
+            for kind in kinds:
+                total += getattr(faults, kind)
+                odds.append((total, kind))
+            if total > 0.0:
+                self._odds[point] = odds
+
+    def at(self, point: str, about: Any = None) -> None:
+        """Let others run where they may, then strike or do not."""
+        if point == "store.turn.begin":
+            self._world.pause()
+        if self._world.is_in_test:
+            # What the test itself asks, between two steps of the world, is answered.
+            return
+        if self._armed:
+            self._act(point)
+        odds = self._odds.get(point) if self.is_on else None
+        if odds is not None and (drawn := self._world.chance.random()) < odds[-1][0]:
+            self._strike(point, next(kind for limit, kind in odds if drawn < limit), about)
+
+    def do(self, action: Action) -> None:
+        """In the simulation's time, and only to its process."""
+        self._reached["failpoint"] += action.what != "off"
+        match action.what:
+            case "sleep":
+                self._world.sleep(float(action.given))
+            case "kill":
+                self._die(self._process, "kill_process")
+            case _:
+                super().do(action)
+
+    def _strike(self, point: str, kind: str, about: Any) -> None:
+        if kind == "crash_actor" and not self._may_crash(point, about):
+            return
+        if kind == "kill_child" and not (isinstance(about, Lane) and about.handler.kind == "process"):
+            return
+        self._reached[f"{kind} at {point}"] += 1
+        self._reached[kind] += 1
+        match kind:
+            case "crash_handler":
+                raise self._world.chance.choice((SystemExit, KeyboardInterrupt, MemoryError))("made to")
+            case "crash_actor":
+                # In the middle of a turn an Exception is refused with its message; only a BaseException kills.
+                is_mild = self._world.chance.random() < MILD_SHARE and not point.startswith("store.")
+                raise Crash("made to crash") if is_mild else SystemExit("made to")
+            case "fail_start":
+                raise NoThread("can't start new thread")
+            case "hang":
+                self._world.sleep(self._world.chance.uniform(*HANG_SECONDS))
+            case "store_error":
+                raise sqlite3.OperationalError(self._trouble(point))
+            case "commit_unknown":
+                raise sqlite3.OperationalError("disk I/O error")
+            case "kill_child":
+                about.grip.kill(about)
+                self._world.leave_if_dead()
+            case "kill_process" | "power_cut":
+                self._die(self._process, kind)
+            case "clock_jump":
+                far = self._world.chance.uniform(*JUMP_SECONDS)
+                self._step_clock(far if self._world.chance.random() < 0.5 else -far)
+            case "clock_leap":
+                far = self._world.chance.choice((LEAP_SECONDS, -LEAP_SECONDS))
+                self._step_clock(far)
+                if self._world.chance.random() < 0.5:
+                    self._world.after(self._world.chance.uniform(*LEAP_LASTS_SECONDS), lambda: self._step_clock(-far))
+            case _ if kind in OF_A_SERVER or kind in OF_A_BOOT:
+                self._befall(self._process, kind)
+            case "log_error":
+                raise OSError(28, "No space left on device")
+            case "slow_log":
+                self._world.sleep(self._world.chance.uniform(0.0, SLOW_LOG_SECONDS))
+
+    def _may_crash(self, point: str, about: Any) -> bool:
+        """Whether it is an actor that passes the point, and one that may crash. Turns are the broker's."""
+        if point.startswith("store."):
+            return self._world.current.name == "broker" and "broker".startswith(self._crash_only)
+        return isinstance(about, RuntimeActor) and about.name.startswith(self._crash_only)
+
+    def _trouble(self, point: str) -> str:
+        troubles = ["disk I/O error", "database is locked"]
+        if point == "store.turn.commit":
+            troubles.append("database or disk is full")
+        return self._world.chance.choice(troubles)

@@ -1,0 +1,99 @@
+"""How the processes of a simulation know of one another: who lives, and hints that may come late or never."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+
+from ...stores.ports import BootRecord
+from .faults import Faults
+from .world import Process, World
+
+HINT_SECONDS_MAX = 0.005
+"""The longest that a hint takes, if it arrives."""
+
+
+class VirtualPresence:
+    """See `stores.presence.Presence`.
+
+    Args:
+        homes: the processes that boots live in. A boot whose entry is taken away has lost its lock file.
+        is_sole: whether there are no others.
+    """
+
+    def __init__(self, homes: dict[str, Process], process: Process, *, is_sole: bool) -> None:
+        self.is_sole = is_sole
+        self._homes = homes
+        self._process = process
+
+    def enter(self, boot: str) -> None:
+        self._homes[boot] = self._process
+        self._process.boots.add(boot)
+
+    def keep(self, boot: str) -> None:
+        if boot not in self._homes:
+            self.enter(boot)
+
+    def leave(self, boot: str) -> None:
+        self._process.boots.discard(boot)
+
+    def is_alive(self, boot: str) -> bool | None:
+        home = self._homes.get(boot)
+        return None if home is None else home.is_alive and boot in home.boots
+
+    def bury(self, boot: BootRecord) -> None:
+        self._homes.pop(boot.boot, None)
+
+    def tidy(self, known: Collection[str]) -> None:
+        pass
+
+
+class VirtualHints:
+    """See `stores.hints.Hints`."""
+
+    def __init__(
+        self,
+        world: World,
+        process: Process,
+        boot: str,
+        ears: dict[str, tuple[Process, Callable[[], None]]],
+        faults: Faults,
+        reached: Counter[str],
+    ) -> None:
+        self.address: str | None = boot
+        self._world = world
+        self._process = process
+        self._ears = ears
+        self._faults = faults
+        self._reached = reached
+
+    def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
+        assert self.address is not None
+        self._ears[self.address] = (self._process, heard)
+
+    def keep(self) -> None:
+        pass
+
+    def send(self, addresses: Iterable[str]) -> None:
+        for address in addresses:
+            if self._strikes("lost_hint"):
+                continue
+            if self._strikes("deafen"):
+                self._ears.pop(address, None)
+                continue
+            self._world.after(self._world.chance.uniform(0.0, HINT_SECONDS_MAX), lambda to=address: self._hear(to))  # type: ignore[misc]
+
+    def close(self) -> None:
+        self._ears.pop(self.address or "", None)
+
+    def _strikes(self, fault: str) -> bool:
+        odds = getattr(self._faults, fault)
+        if not odds or self._world.chance.random() >= odds:
+            return False
+        self._reached[fault] += 1
+        return True
+
+    def _hear(self, address: str) -> None:
+        process, heard = self._ears.get(address, (None, None))
+        if process is not None and heard is not None and process.is_alive:
+            heard()

@@ -1,0 +1,179 @@
+"""The model of a RabbitMQ inside of a simulation.
+
+Its time is the world's, its troubles are the faults', and it is judged by what hosts were told and what is left in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from ...environment.environment import Environment
+from ...environment.failpoints import Failpoints
+from ...errors import UsageError
+from ...history.audit.audit import Report
+from ...history.log_files.lines import parse
+from ...messages.jobs import Instant, JobState
+from ...stores.ports import Store
+from ...stores.rabbitmq import job_message as wire
+from ...stores.rabbitmq import topology
+from ...stores.rabbitmq.link import Message, Sent
+from ...stores.rabbitmq.notices import Seams
+from ...stores.rabbitmq.store import RabbitStore
+from ..rabbitmq.model import ModelQueue, ModelServer
+from ..rabbitmq.model_link import ModelLink
+from .faults import OF_A_BOOT, OF_A_SERVER, Faults
+from .world import Process, World
+
+TROUBLE_SECONDS_MAX = 0.01
+"""How long after the point at which it strikes a trouble comes: while a turn waits for its confirmations, it may be."""
+
+DOWN_SECONDS_MAX, ALARM_SECONDS_MAX = 20.0, 30.0
+
+OF_A_FILE = ("store_error", "commit_unknown", "power_cut", "lost_hint", "deafen", *OF_A_BOOT)
+"""Faults that befall a store in a file, and those who share it."""
+
+FOREIGN = (b"", b"\x00\xff", b"null", b"[]", b"{}", b'{"format": "one"}')
+
+FOREIGN_MESSAGES = (*FOREIGN, b'{"format": 1}', b'{"format": 99, "colour": "red"}')
+
+FOREIGN_RECORDS = (
+    *FOREIGN, b'{"is": "weather", "number": 1}', b'{"is": "schedule"}',
+    b'{"is": "pause", "name": "work", "paused": "yes"}',
+    b'{"is": "slot", "slot": {"schedule_id": "a", "slot": 1.0, "last": 1.0, "count": 1, "outcome": "fired",'
+    b' "reason": null, "job_id": "j", "tenant": 1}}',
+)  # fmt: skip
+
+ENDINGS = ("job.done", "job.dead", "job.cancelled")
+
+
+class NewerLink(ModelLink):
+    """The link of a version to come: whatever it writes has a field more."""
+
+    def send(self, messages: Sequence[Message]) -> Future[Sent]:
+        return super().send([one._replace(body=_with_more(one.body)) for one in messages])
+
+
+def _with_more(body: bytes) -> bytes:
+    try:
+        return json.dumps({**json.loads(body), "colour": "red"}).encode()
+    except (ValueError, TypeError):
+        # Somebody else's, which is only moved.
+        return body
+
+
+def server_of(store: str, world: World, faults: Faults) -> ModelServer | None:
+    """The model that a simulation needs, if it needs one."""
+    if store not in ("sqlite", "rabbitmq"):
+        raise UsageError(f"expected store to be 'sqlite' or 'rabbitmq', got: {store!r}")
+    files = [name for name in OF_A_FILE if getattr(faults, name)]
+    links = [name for name in OF_A_SERVER if getattr(faults, name)]
+    wrong = files if store == "rabbitmq" else links
+    if wrong:
+        raise UsageError(f"expected faults that can befall a store of the kind {store!r}, got: {', '.join(wrong)}")
+    return None if store == "sqlite" else ModelServer(world.after, world.chance)
+
+
+def model_store(
+    server: ModelServer,
+    environment: Environment,
+    process: Process,
+    failpoints: Failpoints,
+    future: Callable[[], Future[Any]],
+) -> Store:
+    """A process's store on the model."""
+    make = NewerLink if process.is_newer else ModelLink
+    link = make(server, future=future, is_alive=lambda: process.is_alive)
+    seams = Seams(clock=environment.clock(), event=environment.event, future=future, new_id=environment.new_id)
+    return RabbitStore("amqp://model", link, seams=seams, failpoints=failpoints)
+
+
+def trouble_model(server: ModelServer, world: World, stores: Sequence[Store], kind: str) -> None:
+    """Have a trouble come, in a moment."""
+
+    def come() -> None:
+        match kind:
+            case "cut_link" | "hush_link":
+                trouble = server.cut if kind == "cut_link" else ModelLink.hush
+                for store in stores:
+                    assert isinstance(store, RabbitStore)
+                    for link in [link for link in server.links if store.is_on(link)]:
+                        trouble(link)
+            case "restart_server":
+                if server.is_up:
+                    server.restart(world.chance.uniform(0.1, DOWN_SECONDS_MAX))
+            case "foreign_message":
+                queues = [name for name in server.queues if name.startswith(f"{topology.PREFIX}.job.")]
+                _put_foreign(server, world.chance.choice(queues or [topology.DEAD]), FOREIGN_MESSAGES, world)
+            case "foreign_record":
+                _put_foreign(server, topology.LEDGER, FOREIGN_RECORDS, world)
+            case "alarm":
+                if server.alarm is None:
+                    server.set_alarm("low on memory")
+                    world.after(world.chance.uniform(0.1, ALARM_SECONDS_MAX), lambda: server.set_alarm(None))
+
+    world.after(world.chance.uniform(0.0, TROUBLE_SECONDS_MAX), come)
+
+
+def _put_foreign(server: ModelServer, queue: str, bodies: Sequence[bytes], world: World) -> None:
+    """Something of somebody else's in a queue of ours: in none of our formats, or in one that is still to come."""
+    known = server.queues.get(queue)
+    if known is not None and known.ready:
+        # What is ours but for its end, the name of each field, or the type of some.
+        body = known.ready[-1].message.body
+        bodies = [*bodies, body[:-1], body.replace(b'":', b's":'), body.replace(b":1,", b':"one",')]
+    server.publish(Message(exchange="", key=queue, body=world.chance.choice(bodies)))
+
+
+def open_in_model(server: ModelServer) -> list[str]:
+    """What waits in the queues of jobs, or is with somebody."""
+    if not server.is_up or server.alarm is not None:
+        return ["the server is away"]
+    prefix = f"{topology.PREFIX}.job."
+    return [
+        f"{queue.spec.name}: {len(queue.ready)} ready, {unacked} unacknowledged"
+        for queue in server.queues.values()
+        if queue.spec.name.startswith(prefix) and ((unacked := server.unacked_of(queue)) or queue.ready)
+    ]
+
+
+def model_verdict(
+    lines: Iterable[bytes], server: ModelServer, accepted: Mapping[str, Instant]
+) -> tuple[Report, Sequence[str], Counter[str]]:
+    """Judge a log: every job that was accepted has ended or is in a queue; what ended or fired twice is counted."""
+    said, endings, fired = Counter[str](), Counter[str](), Counter[tuple[str, float]]()
+    count = 0
+    for raw in lines:
+        line = parse(raw)
+        if line is None:
+            continue
+        count += 1
+        said[line.event] += 1
+        if line.event in ENDINGS and line.job_id is not None:
+            endings[line.job_id] += 1
+        for _, event, job_id, *_ in line.told or ():
+            endings[job_id] += event in ENDINGS
+        if line.event in ("slot.fired", "slot.caught_up"):
+            fired[line.schedule or "", line.slot or 0.0] += 1
+    queued = {job_id for queue in server.queues.values() for job_id in _ids(queue)}
+    # A process that was killed between a commit and its lines has taken those with it.
+    untold = {job_id for job_id, link in server.last_acks.items() if link.is_dead}
+    wrong = [f"accepted and lost: {job_id}" for job_id in accepted if job_id not in endings.keys() | queued | untold]
+    said["ended_twice"] = sum(number - 1 for number in endings.values())
+    said["fired_twice"] = sum(number - 1 for number in fired.values())
+    report = Report(
+        findings=(), more={}, notes=(), lines=count, jobs=len(endings), transitions=0, slots=len(fired), boots=0,
+        crashes=0, unfinished=len(queued),
+    )  # fmt: skip
+    return report, wrong, said
+
+
+def _ids(queue: ModelQueue) -> Iterable[str]:
+    for stored in queue.ready:
+        try:
+            yield wire.read(stored.message.body, frozenset(JobState)).id
+        except wire.Unreadable:
+            continue

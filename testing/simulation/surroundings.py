@@ -1,0 +1,147 @@
+"""What the processes of a simulation find around them: time, threads, chance, the store, and one another."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...environment.environment import Environment
+from ...messages.jobs import Instant, Seconds
+from ...stores.hints import Hints, ServerHints
+from ...stores.ports import Store
+from ...stores.presence import Presence, SolePresence
+from ...stores.rabbitmq.store import RabbitStore
+from ...stores.sqlite.store import SqliteStore
+from ..rabbitmq.model import ModelServer
+from .faults import Faults, Strikes
+from .neighbours import VirtualHints, VirtualPresence
+from .processes import VirtualProcessRunner
+from .rabbitmq import model_store
+from .virtual_primitives import (
+    VirtualClock,
+    VirtualEvent,
+    VirtualFuture,
+    VirtualLock,
+    VirtualLoop,
+    VirtualLoopReply,
+    VirtualMailbox,
+    VirtualReply,
+    VirtualThread,
+    accepted,
+)
+from .world import Process, World
+
+MAIN = "main"
+"""The name of a process's main thread."""
+
+
+class Surroundings:
+    """See the module.
+
+    Args:
+        is_sole: whether there is one process alone.
+
+    Attributes:
+        disk: below the store, if its power can be cut.
+        accepted: the jobs that hosts were told are stored, and when they were.
+        is_sole: whether nobody else can be on the store, so that nobody need be looked for.
+    """
+
+    def __init__(
+        self, world: World, faults: Faults, server: ModelServer | None, reached: Counter[str], *, is_sole: bool
+    ) -> None:
+        self.disk: Any = None
+        self.accepted: dict[str, Instant] = {}
+        self._world = world
+        self._faults = faults
+        self._server = server
+        self._reached = reached
+        self.is_sole = is_sole
+        self._homes: dict[str, Process] = {}
+        self._ears: dict[str, tuple[Process, Callable[[], None]]] = {}
+        self._clocks: list[VirtualClock] = []
+
+    def environment(
+        self, process: Process, strikes: Strikes, stores: list[Store], *, is_starting: Callable[[], bool]
+    ) -> Environment:
+        """One process's, for one life.
+
+        Args:
+            stores: takes every store that is opened.
+            is_starting: whether its runtime has not started yet.
+        """
+        world = self._world
+
+        def spawn(run: Callable[[], object], name: str) -> VirtualThread:
+            if world.current.name == MAIN and is_starting():
+                strikes.at("thread.start")
+            return VirtualThread(world, run, name, process)
+
+        def clock() -> VirtualClock:
+            self._clocks.append(VirtualClock(world, process))
+            return self._clocks[-1]
+
+        def store(address: str, **options: Any) -> Store:
+            stores.append(self._store(environment, process, address, options))
+            return stores[-1]
+
+        def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
+            if isinstance(store, RabbitStore):
+                return SolePresence(), ServerHints(store)
+            hints = VirtualHints(world, process, boot, self._ears, self._faults, self._reached)
+            return VirtualPresence(self._homes, process, is_sole=self.is_sole), hints
+
+        environment = Environment(
+            clock=clock,
+            chance=lambda: world.chance,
+            new_id=lambda: f"{world.chance.getrandbits(96):024x}",
+            spawn=spawn,
+            lock=lambda: VirtualLock(world),
+            event=lambda: VirtualEvent(world),
+            mailbox=lambda: VirtualMailbox(world),
+            reply=lambda: VirtualReply(world, self._accept),
+            loop_reply=lambda: VirtualLoopReply(self._accept),
+            loop=lambda: VirtualLoop(world, spawn),
+            runners={"process": lambda: VirtualProcessRunner(world, process)},
+            store=store,
+            neighbours=neighbours,
+            whereabouts=lambda: ("simulation", process.number),
+            failpoints=strikes,
+        )
+        return environment
+
+    def step_clock(self, seconds: Seconds, *, asleep: bool = False) -> None:
+        """Move wall time alone, and tell every clock."""
+        self._world.step_clock(seconds, asleep=asleep)
+        for clock in self._clocks:
+            clock.jumped(seconds)
+        self._clocks = [clock for clock in self._clocks if clock.is_going]
+
+    def forget(self, process: Process, what: str, path: Path) -> None:
+        """Somebody takes away what tells the others of a process's runtimes: their locks, or their rows."""
+        for boot in sorted(process.boots):
+            if what == "lose_lock":
+                self._homes.pop(boot, None)
+                continue
+            with closing(sqlite3.connect(path, timeout=0.0)) as connection, suppress(sqlite3.OperationalError):
+                connection.execute("delete from lamplighter_boots where boot = ?", (boot,))
+                connection.commit()
+
+    def _store(self, environment: Environment, process: Process, address: str, options: dict[str, Any]) -> Store:
+        if self._server is not None:
+            future = partial(VirtualFuture, self._world)
+            return model_store(self._server, environment, process, options["failpoints"], future)
+        connect = None if self.disk is None else self.disk.connect
+        if connect is None and options["durability"] == "full":
+            # Only a power cut takes what is not synced, and there is none.
+            options["durability"] = "os"
+        return SqliteStore(address, connect=connect, **options)
+
+    def _accept(self, answer: Any) -> None:
+        for job in accepted(answer):
+            self.accepted[job.id] = self._world.now

@@ -1,0 +1,93 @@
+"""What a simulation is judged by: the audit of its log, the store, and what hosts were told."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ...history.audit.audit import Audit, Report
+from ...history.audit.store_view import StoreView
+from ...history.log_files.lines import parse
+from ...messages.jobs import Instant, Seconds
+from ...rules.limits import Limits
+
+SHOWN_BY_LINES = ("missing lines", "missing revisions", "illegal transition", "slot without an account", "lost")
+"""Findings that a lost line makes. What is lost is then looked for in the store alone."""
+
+
+TELLING_SECONDS_MAX = 3600.0
+"""Longer than any event is told after it happened."""
+
+
+class Violation(AssertionError):
+    """A promise was broken in a simulation."""
+
+
+def kept_since_of(limits: Limits, now: Instant, stepped: Seconds) -> Instant:
+    """Retention has removed no job that was known at this time or later.
+
+    Args:
+        limits: of the runtimes.
+        now: wall time.
+        stepped: how far the clock was stepped, to and fro.
+    """
+    kept = min(limits.keep_done_seconds, limits.keep_dead_seconds)
+    return now - kept + 2.0 * stepped + TELLING_SECONDS_MAX
+
+
+def verdict(
+    lines: Iterable[bytes],
+    store: Path | sqlite3.Connection,
+    *,
+    accepted: Mapping[str, Instant],
+    kept_since: Instant | None,
+) -> tuple[Report, Sequence[str], Counter[str]]:
+    """Audit a log against its store.
+
+    Args:
+        store: its file, or a connection to it.
+        accepted: the ids of the jobs that hosts were told are stored, and when they were.
+        kept_since: given if lines were lost on purpose: what such a loss makes is then no finding. A job that was known
+            at this time or later must be in the store all the same, because retention cannot have removed it since.
+
+    Returns:
+        The audit's report, what is wrong in words, and how often each event was said.
+    """
+    audit, told, said = Audit(), set[str](), Counter[str]()
+    known = dict(accepted)
+    for raw in lines:
+        line = parse(raw)
+        if line is None:
+            continue
+        audit.feed(line)
+        said[line.event] += 1
+        if line.job_id is not None:
+            told.add(line.job_id)
+            if kept_since is not None and line.rev is not None:
+                known[line.job_id] = max(line.ts, known.get(line.job_id, line.ts))
+        if line.told:
+            told.update(deed[2] for deed in line.told)
+    view = StoreView(store)
+    with contextlib.closing(view.read()) as stored:
+        ids = {job.id for job in stored.jobs()}
+    report = audit.finish(view)
+    if kept_since is None:
+        lost = [f"accepted and lost: {job_id}" for job_id in accepted if job_id not in told and job_id not in ids]
+        return report, [*map(str, report.unexcused), *lost], said
+    findings = [finding for finding in report.unexcused if finding.kind not in SHOWN_BY_LINES]
+    gone = [job_id for job_id, at in known.items() if at >= kept_since and job_id not in ids]
+    return report, [*map(str, findings), *(f"lost: the store has no job {job_id}" for job_id in gone)], said
+
+
+def verdict_since(
+    lines: Iterable[bytes], store: Path | sqlite3.Connection, *, accepted: Mapping[str, Instant], since: Instant
+) -> tuple[Report, Sequence[str], Counter[str]]:
+    """The same of a store that was set back, which no log can agree with: what was accepted since is in the store."""
+    report, _, said = verdict(lines, store, accepted={}, kept_since=None)
+    with contextlib.closing(StoreView(store).read()) as stored:
+        ids = {job.id for job in stored.jobs()}
+    gone = [job_id for job_id, at in accepted.items() if at > since and job_id not in ids]
+    return report, [f"accepted after the store was set back, and lost: {job_id}" for job_id in gone], said

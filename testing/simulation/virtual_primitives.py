@@ -1,0 +1,329 @@
+"""What stands for threads, locks, events, mailboxes, futures, clocks and event loops in a `World`.
+
+Each of them waits by letting the world run something else. That is all that the actors, lanes and faces need: they are
+the production ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any
+
+from ...environment.environment import Mailbox
+from ...environment.replies import LoopReply, ThreadReply
+from ...messages.clock_steps import Reading
+from ...messages.jobs import Instant, JobRecord, Seconds
+from .world import Process, Task, World
+
+
+class VirtualEvent(threading.Event):
+    """An event whose waiters are tasks."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._is_set = False
+        self._waiters: list[Task] = []
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            self._world.wake(waiter)
+
+    def clear(self) -> None:
+        self._is_set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self._is_set:
+            self._waiters.append(self._world.current)
+            self._world.park(timeout)
+        return self._is_set
+
+
+class VirtualThread:
+    """See `environment.Thread`."""
+
+    def __init__(self, world: World, run: Callable[[], object], name: str, process: Process) -> None:
+        self._world = world
+        self._ended = VirtualEvent(world)
+        self._task = world.spawn(lambda: self._run(run), name, process)
+
+    def _run(self, run: Callable[[], object]) -> None:
+        try:
+            run()
+        finally:
+            self._ended.set()
+
+    def is_alive(self) -> bool:
+        return not self._task.is_dead
+
+    def join(self, timeout: float | None = None) -> None:
+        self._ended.wait(timeout)
+
+    def stack(self) -> str:
+        frame = self._task.greenlet.gr_frame
+        return "" if frame is None else "".join(traceback.format_stack(frame))
+
+    def strike(self, error: type[BaseException] | None) -> None:
+        self._world.strike(self._task, error)
+
+
+class VirtualLock:
+    """A lock that a task may hold while others run."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._is_held = False
+        self._waiters: deque[Task] = deque()
+
+    def __enter__(self) -> None:
+        while self._is_held:
+            self._waiters.append(self._world.current)
+            self._world.park()
+        self._is_held = True
+
+    def __exit__(self, *_: object) -> None:
+        self._is_held = False
+        if self._waiters:
+            self._world.wake(self._waiters.popleft())
+
+
+class VirtualMailbox(Mailbox):
+    """A mailbox whose reader is a task."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._mail: deque[Any] = deque()
+        self._reader: Task | None = None
+
+    def put(self, envelope: Any) -> None:
+        self._mail.append(envelope)
+        if self._reader is not None:
+            self._world.wake(self._reader)
+
+    def get(self) -> Any:
+        world, mail = self._world, self._mail
+        world.pause()
+        while not mail:
+            self._reader = task = world.current
+            task.is_idle = True
+            world.park()
+            task.is_idle = False
+            self._reader = None
+        return mail.popleft()
+
+    def take(self) -> Any | None:
+        return self._mail.popleft() if self._mail else None
+
+    def gather(self, expected: int) -> None:
+        """Nothing: who writes before a turn, and who after, is decided at the pauses."""
+
+
+class VirtualFuture(Future[Any]):
+    """A future that tasks wait at."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+        self._asker: Task | None = None
+
+    def result(self, timeout: float | None = None) -> Any:
+        if not self.done():
+            self._asker = self._world.current
+            self._world.park(timeout)
+        if not self.done():
+            raise FutureTimeout
+        return super().result(0)
+
+    def set_result(self, result: Any) -> None:
+        super().set_result(result)
+        self._world.wake(self._asker)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        super().set_exception(exception)
+        self._world.wake(self._asker)
+
+
+class VirtualGate:
+    """See `replies.Gate`: for one task that waits."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._is_free = True
+        self._waiter: Task | None = None
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        if not self._is_free:
+            self._waiter = self._world.current
+            self._world.park(None if timeout < 0 else timeout)
+        was_free, self._is_free = self._is_free, False
+        return was_free
+
+    def release(self) -> None:
+        self._is_free = True
+        self._world.wake(self._waiter)
+
+
+class VirtualReply(ThreadReply):
+    """A reply that a task waits at. `answered` is told of every answer that is waited for."""
+
+    def __init__(self, world: World, answered: Callable[[Any], None]) -> None:
+        super().__init__(VirtualGate(world))
+        self._answered = answered
+
+    def set_result(self, result: Any, /) -> None:
+        if not self.cancelled():
+            self._answered(result)
+        super().set_result(result)
+
+
+class VirtualLoopReply(LoopReply):
+    """A reply that a task of a VirtualLoop waits at. `answered` is told of every answer that is waited for."""
+
+    def __init__(self, answered: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._answered = answered
+
+    def keep(self, value: Any, error: BaseException | None) -> None:
+        if error is None and not self.cancelled():
+            self._answered(value)
+        super().keep(value, error)
+
+
+class VirtualCall:
+    """See `clock.Timer`."""
+
+    def __init__(self, clock: VirtualClock, call: Callable[[], object]) -> None:
+        self._clock = clock
+        self._call: Callable[[], object] | None = call
+
+    def cancel(self) -> None:
+        self._call = None
+
+    def __call__(self) -> None:
+        call, self._call = self._call, None
+        if call is not None and self._clock.is_going:
+            call()
+
+
+class VirtualClock:
+    """See `clock.Clock`: one life's, in the world's time."""
+
+    def __init__(self, world: World, process: Process) -> None:
+        self._world = world
+        self._process = process
+        self._jumped: list[Callable[[Seconds], object]] = []
+        self._stopped = False
+
+    @property
+    def is_going(self) -> bool:
+        """Whether it still makes calls."""
+        return self._process.is_alive and not self._stopped
+
+    def now(self) -> Instant:
+        return self._world.offset + self._world.elapsed
+
+    def monotonic(self) -> Seconds:
+        return self._world.elapsed
+
+    def reading(self) -> Reading:
+        return self._world.reading
+
+    def notice(self) -> None:
+        pass
+
+    def after(self, seconds: Seconds, call: Callable[[], object]) -> VirtualCall:
+        timed = VirtualCall(self, call)
+        self._world.after(seconds, timed)
+        return timed
+
+    def at(self, instant: Instant, call: Callable[[], object]) -> VirtualCall:
+        timed = VirtualCall(self, call)
+        self._world.at(instant, timed)
+        return timed
+
+    def on_jump(self, call: Callable[[Seconds], object]) -> None:
+        self._jumped.append(call)
+
+    def jumped(self, seconds: Seconds) -> None:
+        """Tell whoever wants to know that wall time was stepped."""
+        for call in self._jumped if self.is_going else ():
+            call(seconds)
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        self._stopped = True
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """An event loop that waits in the world's time, and whose executor's threads are tasks."""
+
+    def __init__(self, world: World, spawn: Callable[[Callable[[], object], str], object]) -> None:
+        super().__init__()
+        self._world = world
+        self._spawn = spawn
+        self._selector = self
+        self._waiter: Task | None = None
+        self._woken = False
+
+    def time(self) -> float:
+        return self._world.elapsed
+
+    def select(self, timeout: float | None) -> list[Any]:
+        """Stands for the selector's: nothing ever comes from a socket here."""
+        if self._woken or (timeout is not None and timeout <= 0):
+            self._world.pause()
+        else:
+            self._waiter = self._world.current
+            self._world.park(timeout)
+            self._waiter = None
+        self._woken = False
+        return []
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        outcome: asyncio.Future[Any] = self.create_future()
+
+        def run() -> None:
+            try:
+                value = func(*args)
+            except BaseException as error:
+                self.call_soon_threadsafe(_settle, outcome, None, error)
+            else:
+                self.call_soon_threadsafe(_settle, outcome, value, None)
+
+        self._spawn(run, "executor")
+        return outcome
+
+    def _process_events(self, event_list: Any) -> None:
+        pass
+
+    def _write_to_self(self) -> None:
+        self._woken = True
+        self._world.wake(self._waiter)
+
+
+def _settle(outcome: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
+    if outcome.done():
+        return
+    if error is not None:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(value)
+
+
+def accepted(answer: Any) -> list[JobRecord]:
+    """The jobs whose acceptance an answer of the broker tells."""
+    if not isinstance(answer, list):
+        return []
+    return [record for record, fresh in answer if fresh and isinstance(record, JobRecord)]
