@@ -25,6 +25,7 @@ def declare(step: Step, body: Declare) -> None:
         step.say(
             f"schedule.{news}", schedule=stored.id, job_name=stored.name, when=stored.when,
             timezone=stored.timezone, dst_gap=stored.dst_gap, dst_fold=stored.dst_fold, durable=bool(stored.durable),
+            change_no=stored.change_no,
         )  # fmt: skip
         step.out.hint = True
         _skip_if_passed(step, stored)

@@ -154,12 +154,12 @@ EVENTS: dict[str, EventKind] = {
     "schedule.added": EventKind(
         "info",
         "A schedule counts from now on.",
-        ("schedule", "job_name", "when", "timezone", "dst_gap", "dst_fold", "durable"),
+        ("schedule", "job_name", "when", "timezone", "dst_gap", "dst_fold", "durable", "change_no"),
     ),
     "schedule.changed": EventKind(
         "info",
         "A schedule is another one from now on.",
-        ("schedule", "job_name", "when", "timezone", "dst_gap", "dst_fold", "durable"),
+        ("schedule", "job_name", "when", "timezone", "dst_gap", "dst_fold", "durable", "change_no"),
     ),
     "schedule.unusable": EventKind(
         "error", "Its rule or zone cannot be read here; its slots wait.", ("schedule", "job_name", "reason")

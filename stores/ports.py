@@ -21,7 +21,8 @@ SERVER_SCHEMES = ("amqp", "amqps")
 
 Deed = tuple[Any, ...]
 """What a turn did, for whoever must tell it instead: (rev, event, job id), with the revisions that a summing event sums
-up as a fourth; or (None, "slot.skipped", schedule, first, last, count, reason)."""
+up as a fourth; (None, "slot.skipped", schedule, first, last, count, reason); or (None, "schedule.added" or
+"schedule.changed", schedule, change_no, changed_at, when, timezone, dst_gap, dst_fold)."""
 
 
 class BootRecord(NamedTuple):

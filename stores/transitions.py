@@ -7,6 +7,7 @@ from typing import Any
 
 from ..messages.jobs import Instant, JobRecord, NewJob, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
+from ..messages.schedules import ScheduleRecord
 from .ports import Deed, Want
 
 FirstMark = tuple[int | None, str | None, str]
@@ -151,3 +152,9 @@ def deed_of(step: Transition) -> Deed:
     """What whoever must tell a transition instead needs to know of it."""
     deed = (step.rev, step.event, step.job.id)
     return (*deed, tuple(revs(step.trail))) if step.trail else deed
+
+
+def deed_of_change(stored: ScheduleRecord, news: str) -> Deed:
+    """The same of a schedule that was declared, and is new or another one now."""
+    rule = (stored.when, stored.timezone, stored.dst_gap, stored.dst_fold)
+    return (None, f"schedule.{news}", stored.id, stored.change_no, stored.changed_at, *rule)

@@ -64,6 +64,8 @@ class Voices(ABC):
                     said = stand_in(line, "slot.skipped", holder)
                     said.schedule, said.slot, said.last = schedule, first, last
                     self.slots.hear_told_skip(said)
+                case [None, "schedule.added" | "schedule.changed", str(), int(), int() | float(), *how] if is_rule(how):
+                    self.slots.hear_told_change(told_change(line, deed, holder), line)
                 case _:
                     self._findings.say("illegal transition", f"a recovery told what no turn can do: {deed}", line)
 
@@ -279,4 +281,17 @@ def stand_in(line: Line, event: str, boot: str) -> Line:
     """For a line that a boot has not written, what a recovery tells in its place."""
     said = Line(event=event, boot=boot, seq=0)
     said.raw, said.source, said.number = line.raw, line.source, line.number
+    return said
+
+
+def is_rule(told: list[Any]) -> bool:
+    """Whether this can be when a schedule is due, in which zone, and what happens in a gap and a fold of its time."""
+    return len(told) >= 4 and all(isinstance(one, str) for one in told[:4])
+
+
+def told_change(line: Line, deed: list[Any], boot: str) -> Line:
+    """For the line that a boot has not written of a schedule, what a recovery tells in its place."""
+    said = stand_in(line, deed[1], boot)
+    said.schedule, said.change_no, said.ts = deed[2:5]
+    said.when, said.timezone, said.dst_gap, said.dst_fold = deed[5:9]
     return said

@@ -5,17 +5,14 @@ Slots of a schedule are accounted for in order, so between two accounts that fol
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections import OrderedDict, deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ...cron.when import Rule, parse_when
-from ...errors import LamplighterError
 from ..log_files.lines import Line
 from .report import Findings, many
+from .schedule_changes import Change, change_of
 
 FIRED_KEPT_MAX = 512
 """Fired slots that are remembered of each schedule, the newest."""
@@ -26,11 +23,14 @@ UNORDERED_MAX = 64
 PASSED_KEPT_MAX = 200
 """Stretches without an account that are kept until the end, when the log's level is known."""
 
-NAMED_SLOTS_MAX = 100
-"""Of one stretch, the first."""
+DOUBTS_KEPT_MAX = 1_000
+"""Accounts that a schedule's rule does not allow, and that a change may explain which is told later."""
 
 TOLD_KEPT_MAX = 1_000
-"""Slots that only recoveries tell, the newest."""
+"""Slots that only recoveries tell, and changes of schedules, the newest."""
+
+CHANGES_KEPT_MAX = 64
+"""Changes of a schedule that are known again, the newest."""
 
 ENDINGS = ("job.done", "job.dead")
 """They name a job's slot too, but in another order than that of the slots."""
@@ -41,20 +41,53 @@ SLOT = re.compile(r"\d+(\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Slots between two accounts that nothing accounts for."""
+    """Slots between two accounts, `start` and `end`, that nothing accounts for."""
 
     schedule: str
+    change: Change
+    start: float
+    end: float
     slots: tuple[float, ...]
     before: Line | None
     after: Line
+
+    def is_explained_by(self, other: Change, slot: float) -> bool:
+        """Whether another change was in force that does not have this slot, or ended the time that it belongs to."""
+        if not other.follows(self.change.no):
+            return False
+        if slot <= other.at:
+            # What was due when it was stored counts to the rule before it, or to none.
+            return self.start <= other.at < self.end
+        return not other.has(slot) or not other.rules
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An account of slots that the schedule does not have, as far as had been told."""
+
+    schedule: str
+    change: Change
+    first: float
+    last: float
+    count: int
+    line: Line
+
+    def is_explained_by(self, other: Change) -> bool:
+        """Whether another change was in force that has these slots."""
+        if not other.follows(self.change.no) or self.first <= other.at:
+            return False
+        return not any(other.objections(self.first, self.last, self.count))
 
 
 @dataclass(slots=True)
 class Schedule:
     """What is known of a schedule."""
 
-    rules: tuple[Rule, ...] = ()
-    added: Line | None = None
+    # What it is now; None when it was removed, or nothing has said it.
+    change: Change | None = None
+    # The number of the newest change, whether it was removed since or not.
+    change_no: int | None = None
+    changes: deque[object] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT_MAX))
     # The instant up to which its slots are accounted for; None until something says so.
     to: float | None = None
     line: Line | None = None
@@ -69,9 +102,12 @@ class SlotFold:
     def __init__(self, findings: Findings) -> None:
         self.schedules: dict[str, Schedule] = {}
         self.passed: list[Passed] = []
+        self.doubts: list[Doubt] = []
         self.accounted = 0
         # (schedule, first, last) of what only a recovery tells: it may come long after later slots.
         self.told_late: deque[tuple[str, float, float]] = deque(maxlen=TOLD_KEPT_MAX)
+        # The changes that only a recovery tells, by schedule: others may have fired by them before.
+        self._told_changes: deque[tuple[str, Change]] = deque(maxlen=TOLD_KEPT_MAX)
         self._findings = findings
 
     def hear(self, line: Line) -> None:
@@ -83,13 +119,11 @@ class SlotFold:
             known = self.schedules[line.schedule] = Schedule()
         match line.event:
             case "schedule.added" | "schedule.changed":
-                self._flush(known)
-                known.rules, known.added = _rules(line), line
                 # Slots that were due at the change count to the old rule or to none; from its line on, to the new one.
-                known.to, known.line = line.ts, line
+                self._change(known, change_of(line), line.ts, line)
             case "schedule.removed":
                 self._flush(known)
-                known.rules, known.to = (), None
+                known.change, known.to = None, None
             case "slot.skipped" if line.slot is not None:
                 self._skipped(known, line)
             case "slot.fired" | "slot.caught_up" if line.slot is not None and line.job_id is not None:
@@ -131,9 +165,30 @@ class SlotFold:
         self.told_late.append((line.schedule, line.slot, last))
         self._account(known, line.slot, last, line)
 
-    def is_told_late(self, schedule: str, slot: float) -> bool:
-        """Whether a recovery accounts for a slot."""
-        return any(name == schedule and first <= slot <= last for name, first, last in self.told_late)
+    def hear_told_change(self, said: Line, line: Line) -> None:
+        """A recovery, which is `line`, tells that a turn had changed a schedule, and perhaps had said so."""
+        known = self.schedules.get(said.schedule or "")
+        change = change_of(said)
+        if known is None or change.key in known.changes:
+            return
+        self._told_changes.append((said.schedule or "", change))
+        if known.change_no is None or not change.follows(known.change_no):
+            # What has changed it since is known, or cannot be told from what the log does not have.
+            known.changes.append(change.key)
+            return
+        self._flush(known)
+        # It may have been stored in a future that the clock has come back from.
+        at = min(change.at, line.ts)
+        self._change(known, change, at if known.to is None else max(at, known.to), line)
+
+    def is_told_late(self, passed: Passed, slot: float) -> bool:
+        """Whether a recovery accounts for a slot that passed, or tells why nothing does."""
+        if any(name == passed.schedule and first <= slot <= last for name, first, last in self.told_late):
+            return True
+        return any(passed.is_explained_by(change, slot) for change in self._told_of(passed.schedule))
+
+    def _told_of(self, schedule: str) -> list[Change]:
+        return [change for name, change in self._told_changes if name == schedule]
 
     def recount(self, line: Line) -> None:
         """The clock was set back: what was accounted for in what is the future now counts from now."""
@@ -146,6 +201,19 @@ class SlotFold:
         """Judge what still waits."""
         for known in self.schedules.values():
             self._flush(known)
+        for doubt in self.doubts:
+            if not any(map(doubt.is_explained_by, self._told_of(doubt.schedule))):
+                self._say(doubt)
+        self.doubts.clear()
+
+    # --- changes --------------------------------------------------------------------------------------------
+
+    def _change(self, known: Schedule, change: Change, start: float, line: Line) -> None:
+        """From now on it is another one, which counts from `start`."""
+        self._flush(known)
+        known.change, known.change_no = change, change.no
+        known.changes.append(change.key)
+        known.to, known.line = start, line
 
     # --- accounts -------------------------------------------------------------------------------------------
 
@@ -168,7 +236,7 @@ class SlotFold:
         if len(known.fired) > FIRED_KEPT_MAX:
             known.slot_of.pop(known.fired.popitem(last=False)[1][0], None)
         if line.event not in ENDINGS:
-            self._check_is_slot(known, line, slot)
+            self._check(known, line, slot, slot, 1)
             self._account(known, slot, slot, line)
 
     def _skipped(self, known: Schedule, line: Line) -> None:
@@ -180,19 +248,22 @@ class SlotFold:
             says = f"schedule {line.schedule}: {many(count, 'slot')} cannot lie from {line.slot} to {last}"
             self._findings.say("slot without an account", says, line)
             return
-        counts = {rule.count(math.nextafter(line.slot, -math.inf), last) for rule in known.rules}
-        if counts and not min(counts) <= count <= max(counts):
-            wanted = many(max(counts), "slot")
-            says = f"schedule {line.schedule}: expected {wanted} from {line.slot} to {last}, got: {count}"
-            self._findings.say("slot without an account", says, known.added, line)
-        for end in {line.slot, last}:
-            self._check_is_slot(known, line, end)
+        self._check(known, line, line.slot, last, count)
         self._account(known, line.slot, last, line)
 
-    def _check_is_slot(self, known: Schedule, line: Line, slot: float) -> None:
-        if known.rules and not any(_between(rule, slot, slot) for rule in known.rules):
-            says = f"schedule {line.schedule}: {slot} is no slot of {known.added.when!r}" if known.added else ""
-            self._findings.say("slot without an account", says, known.added, line)
+    def _check(self, known: Schedule, line: Line, first: float, last: float, count: int) -> None:
+        if known.change is None or not any(known.change.objections(first, last, count)):
+            return
+        doubt = Doubt(line.schedule or "", known.change, first, last, count, line)
+        if len(self.doubts) < DOUBTS_KEPT_MAX:
+            self.doubts.append(doubt)
+        else:
+            self._say(doubt)
+
+    def _say(self, doubt: Doubt) -> None:
+        for objection in doubt.change.objections(doubt.first, doubt.last, doubt.count):
+            says = f"schedule {doubt.schedule}: {objection}"
+            self._findings.say("slot without an account", says, doubt.change.line, doubt.line)
 
     def _account(self, known: Schedule, first: float, last: float, line: Line) -> None:
         known.waiting.append((first, last, line))
@@ -208,44 +279,10 @@ class SlotFold:
     def _close(self, known: Schedule, account: tuple[float, float, Line]) -> None:
         """The slots between the account before and this one should be none."""
         first, last, line = account
-        if known.to is not None and known.rules and len(self.passed) < PASSED_KEPT_MAX:
-            certain = _certain_slots(known.rules, known.to, math.nextafter(first, -math.inf))
+        if known.to is not None and known.change is not None and len(self.passed) < PASSED_KEPT_MAX:
+            certain = known.change.certain_slots(known.to, math.nextafter(first, -math.inf))
             if certain:
-                self.passed.append(Passed(line.schedule or "", certain, known.line, line))
+                name = line.schedule or ""
+                self.passed.append(Passed(name, known.change, known.to, first, certain, known.line, line))
         known.to = last if known.to is None else max(known.to, last)
         known.line = line
-
-
-def _certain_slots(rules: tuple[Rule, ...], start: float, end: float) -> tuple[float, ...]:
-    """The first few slots after `start` up to `end` that are due whichever of the rules is meant."""
-    certain: set[float] | None = None
-    for rule in rules:
-        slots = {due.slot for due in itertools.islice(rule.between(start, end), NAMED_SLOTS_MAX)}
-        certain = slots if certain is None else certain & slots
-        if not certain:
-            return ()
-    return tuple(sorted(certain or ()))
-
-
-def _between(rule: Rule, first: float, last: float) -> bool:
-    return next(iter(rule.between(math.nextafter(first, -math.inf), last)), None) is not None
-
-
-def _rules(line: Line) -> tuple[Rule, ...]:
-    """Every rule that the line may mean: what happens in a gap or a fold of local time is not always said."""
-    return tuple(_possible(line))
-
-
-def _possible(line: Line) -> Iterator[Rule]:
-    gaps = [line.dst_gap] if line.dst_gap is not None else ["run_after", "skip"]
-    folds = [line.dst_fold] if line.dst_fold is not None else ["first", "second", "both"]
-    try:
-        first = parse_when(line.when, timezone=line.timezone or "UTC")
-        yield first
-        if (line.timezone or "UTC") == "UTC" or line.when is None or line.when.startswith("@"):
-            return
-        for gap, fold in itertools.product(gaps, folds):
-            yield parse_when(line.when, timezone=line.timezone or "UTC", dst_gap=gap, dst_fold=fold)
-    except LamplighterError:
-        # A rule or a zone that is unknown here: nothing can be said about its slots.
-        return

@@ -137,7 +137,7 @@ def tell_passed_slots(fold: Voices, findings: Findings, store: StoreView | None)
         since = passed.before.ts if passed.before is not None else 0.0
         if any(silence.since <= passed.after.ts and since <= silence.until for silence in fold.silences):
             continue
-        slots = tuple(slot for slot in passed.slots if not fold.slots.is_told_late(passed.schedule, slot))
+        slots = tuple(slot for slot in passed.slots if not fold.slots.is_told_late(passed, slot))
         if store is not None:
             slots = tuple(slot for slot in slots if not store.accounts_for(passed.schedule, slot))
         elif any(is_silent(boot, passed.after) for boot in fold.boots.values()):

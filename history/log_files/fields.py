@@ -24,6 +24,7 @@ KINDS: dict[str, Any] = {
             "seq", "incarnation", "msg", "cause", "claim_no", "claim_no_now", "attempt", "rev", "count", "rows", "jobs",
             "lane", "child_incarnation", "restarts_in_window", "pid", "dead_pid", "mailbox", "bytes", "interrupted",
             "redeliveries", "priority", "concurrency", "running", "concurrency_total",
+            "change_no",
         ),
         int,
     ),

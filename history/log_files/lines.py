@@ -49,6 +49,7 @@ class Line(msgspec.Struct, rename={"before": "from", "raw": "(raw)", "source": "
     timezone: str | None = None
     dst_gap: str | None = None
     dst_fold: str | None = None
+    change_no: int | None = None
     dead_boot: str | None = None
     told: list[list[Any]] | None = None
     rows: int | None = None

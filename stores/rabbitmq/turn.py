@@ -66,7 +66,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
 
     def seal(self) -> None:
         """Remember in this process what the turn did: its broker may die before it has told it."""
-        self.did = (*self.untold, *self.skipped, *map(deed_of, self.transitions))
+        self.did = (*self.untold, *self.skipped, *map(deed_of, self.transitions), *self.declared)
         if self.did:
             did, boot, boots = self.did, self._boot, self._store.own_boots
             self.ops.done.append(lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=did)}))

@@ -12,6 +12,7 @@ from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...messages.slots import SlotRange
 from ...rules.validation import not_supported
 from ..ports import Deed
+from ..transitions import deed_of_change
 from .ledger_records import declares, handles, schedule_record, slot_row
 from .shared_state import Chronicle, bucket_of, weight_of
 
@@ -46,6 +47,7 @@ class SlotTurn:
         self._slots: dict[tuple[str, Instant], SlotEntry] = {}
         self._weights = chronicle.weights
         self.skipped: list[Deed] = []
+        self.declared: list[Deed] = []
         self._changes = 0
 
     def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
@@ -75,7 +77,9 @@ class SlotTurn:
             return known, None
         stored = recounted(schedule, known, self.now, self._next_change())
         self._keep(stored)
-        return stored, "added" if is_new else "changed"
+        news = "added" if is_new else "changed"
+        self.declared.append(deed_of_change(stored, news))
+        return stored, news
 
     def _check_room(self, schedules: Sequence[ScheduleRecord]) -> None:
         """All runtimes keep all schedules, and a part of their sum is one message."""

@@ -11,6 +11,7 @@ from ...messages.jobs import Instant, JobRecord, NewJob
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...messages.slots import SlotRange
 from ..ports import Deed
+from ..transitions import deed_of_change
 
 REPLACE_SCHEDULE = f"insert or replace into lamplighter_schedules values ({', '.join('?' * 18)})"
 
@@ -33,6 +34,7 @@ class SlotTurn:
         now: Instant
         _connection: sqlite3.Connection
         _skipped: list[Deed]
+        _declared: list[Deed]
         _change_no: int
 
         def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
@@ -50,7 +52,9 @@ class SlotTurn:
             stored = known[schedule.id] = recounted(schedule, before, self.now, self._next_change())
             retired.discard(schedule.id)
             changed.append(stored)
-            told.append((stored, "added" if is_new else "changed"))
+            news = "added" if is_new else "changed"
+            told.append((stored, news))
+            self._declared.append(deed_of_change(stored, news))
         if changed:
             self._connection.executemany(REPLACE_SCHEDULE, changed)
         return told

@@ -73,6 +73,7 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
         self.leads = True
         self.news: list[tuple[str, dict[str, Any]]] = []
         self._skipped: list[Deed] = []
+        self._declared: list[Deed] = []
         self._connection = connection
         self._boot = boot
         # SQLite's number holds for one connection only; another one may begin with the same.
@@ -88,7 +89,8 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
 
     def seal(self) -> None:
         """Write what the whole turn did: both counters, and the boot's memory of its last turn."""
-        self.did = (*self.untold, *self._skipped, *map(deed_of, self.transitions))
+        # A slot that fires in the turn that changes its schedule was due before: it counts to the rule of then.
+        self.did = (*self.untold, *self._skipped, *map(deed_of, self.transitions), *self._declared)
         if self.transitions:
             self._connection.execute("update lamplighter_store set rev = ?", (self._rev,))
         if self._change_no > self._changes_before:

@@ -8,7 +8,7 @@ import pytest
 
 from ...errors import StoreUnavailable
 from ...stores.ports import Store
-from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, new, put, take, want
+from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, new, put, take, want
 
 
 class TurnPromises(StoreCase):
@@ -148,3 +148,18 @@ class TurnPromises(StoreCase):
             second.insert(new("b"))
 
         assert [deed[2] for deed in store.boots()[0].turn] == ["a", "b"]
+
+    def test_what_a_boot_has_changed_of_schedules_is_kept_with_it(self, store: Store) -> None:
+        """Turn.did: after the commit, what the boot remembers of this turn"""
+        self.needs("recall")
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("b"))
+        with store.turn("b", NOW) as first:
+            ((added, _),) = first.declare([a_schedule()])
+        with store.turn("b", NOW + 7) as second:
+            second.declare([a_schedule(), a_schedule(id="other")])
+
+        rule = ("UTC", "run_after", "first")
+        assert first.did == ((None, "schedule.added", "s", added.change_no, NOW, "* * * * *", *rule),)
+        assert [deed[1:3] for deed in second.did] == [("schedule.added", "other")]
+        assert store.boots()[0].turn == second.did

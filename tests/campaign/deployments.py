@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from application import Host
 from inspection import lines_of
@@ -90,12 +91,12 @@ class DeployedHost(Host):
         One of an older release that is slow to start takes the rule back, for all of them.
         """
         reached = Counter({f"release {release}": 1 for release in self._release_of.values()})
-        lines = [line for line in lines_of(simulation.log) if line.get("schedule") == self.moving]
-        stored = [line["when"] for line in lines if line["event"] in ("schedule.added", "schedule.changed")]
-        if stored != sorted(stored, key=_release_of):
+        lines = list(lines_of(simulation.log))
+        stored = [_release_of(when) for when in rules_of(lines, self.moving)]
+        if stored != sorted(stored):
             return reached
         for line in lines:
-            if line["event"] not in ("slot.fired", "slot.caught_up"):
+            if line.get("schedule") != self.moving or line["event"] not in ("slot.fired", "slot.caught_up"):
                 continue
             release = self._release_by_boot.get(line["boot"], 0)
             by = _rule_of(line["slot"])
@@ -150,6 +151,18 @@ def ship(job: Job[Order]) -> str:
 def ship_counted(job: Job[CountedOrder]) -> int:
     """A handler that wants the later one."""
     return job.data.count
+
+
+def rules_of(lines: list[dict[str, Any]], schedule: str) -> list[str]:
+    """When a schedule was due, one rule after another, also those that only a recovery told of."""
+    stored: dict[int, str] = {}
+    for line in lines:
+        if line["event"] in ("schedule.added", "schedule.changed") and line["schedule"] == schedule:
+            stored[line["change_no"]] = line["when"]
+        for _, event, subject, *fields in line.get("told", ()):
+            if event in ("schedule.added", "schedule.changed") and subject == schedule:
+                stored[fields[0]] = fields[2]
+    return [stored[number] for number in sorted(stored)]
 
 
 def _release_of(when: str) -> int:

@@ -271,6 +271,14 @@ MUTANTS = (
                 "test_revisions_that_come_in_any_order_weigh_as_much_as_they_have_gaps"),
     Mutant(LOG, "what a dead boot had not told is not told", "broker/boots.py",
            "told=list(dead.turn))", "told=[])"),
+    Mutant(LOG, "that a schedule was changed is told by no recovery", "stores/sqlite/turn.py",
+           "*map(deed_of, self.transitions), *self._declared)", "*map(deed_of, self.transitions))",
+           test="tests/campaign/test_stories.py::"
+                "test_a_schedule_whose_change_was_stored_though_the_commit_raised_is_told_to_have_changed"),
+    Mutant(LOG, "a change that a recovery tells of explains what came before it", "history/audit/slot_replay.py",
+           "not other.follows(self.change.no) or self.first <= other.at:", "not other.follows(self.change.no):",
+           test="tests/history/test_audit.py::"
+                "test_a_rule_that_only_a_recovery_tells_of_explains_no_more_than_it_can"),
     Mutant(LOG, "a turn counts as told before it is", "actors/job_broker.py",
            "        out.did, self._desk.expiry = turn.did, turn.expiry",
            "        self._memory.told = turn.did or self._memory.told\n"

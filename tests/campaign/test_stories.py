@@ -68,6 +68,27 @@ def test_a_commit_that_was_stored_though_it_raised_is_told_and_its_claims_are_gi
         simulation.check()
 
 
+@pytest.mark.parametrize("turns", range(3))
+def test_a_schedule_whose_change_was_stored_though_the_commit_raised_is_told_to_have_changed(turns):
+    # It went on by the new rule, and no line told of another one than the old.
+    lives = []
+
+    def boot(runtime: Runtime) -> None:
+        lives.append(runtime)
+        runtime.scheduler.add("work", "*/30 * * * * *" if len(lives) == 1 else "*/25 * * * * *", key="moving")
+        if len(lives) == 2:
+            unknown = f"{turns}*off->1*raise(sqlite3.OperationalError: disk I/O error)->off"
+            runtime.environment.failpoints.arm("store.turn.committed", unknown)
+
+    with Simulation(boot) as simulation:
+        simulation.run(seconds=40)
+        simulation.kill()
+        simulation.run(seconds=60)
+
+        assert '"schedule.changed"' in simulation.log
+        simulation.check()
+
+
 def test_a_boot_whose_registration_was_stored_though_it_raised_registers_again():
     # It met its own row: UNIQUE constraint failed.
     unknown = "store.turn.committed=1*raise(sqlite3.OperationalError: disk I/O error)->off"

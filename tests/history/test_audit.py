@@ -426,6 +426,76 @@ def test_a_schedule_that_was_removed_has_no_slots_until_it_is_added_again():
     assert [kind for kind in kinds(audited(story.lines)) if kind != "missing lines"] == []
 
 
+def declared(when: str, change_no: int) -> Story:
+    line = {"schedule": "s", "job_name": "n", "timezone": "UTC", "durable": False}
+    return Story().said("schedule.added", when=when, change_no=change_no, **line)
+
+
+def recovered(story: Story, when: str, change_no: int, at: float) -> Story:
+    change = [None, "schedule.changed", "s", change_no, at, when, "UTC", "run_after", "first"]
+    return story.said("turn.recovered", told=[change], ts=at + 1.0)
+
+
+def test_a_slot_may_have_fired_by_a_rule_that_only_a_recovery_tells_of():
+    # Others fire by what is stored, while the broker that has stored it, and has said nothing, starts again.
+    story = fired(fired(declared("@every 30s", 1), 1020.0), 1025.0)
+    untold = audited(story.lines).findings
+    recovered(story, "@every 25s", 2, at=1021.0)
+
+    assert "1025.0 is no slot of '@every 30s'" in untold[0].says
+    assert audited(fired(story, 1050.0).lines).ok
+
+
+@pytest.mark.parametrize(
+    ("slots", "at", "says"),
+    [
+        # By the new rule, before it was stored.
+        ([1020.0, 1025.0], 1030.0, "1025.0 is no slot of '@every 30s'"),
+        # By neither.
+        ([1020.0, 1026.0], 1021.0, "1026.0 is no slot of '@every 30s'"),
+        # Due by both, and after the change.
+        ([1020.0, 1175.0], 1021.0, "slot 1050.0 of schedule s neither fired"),
+        # Due by the old rule, which others went by when the new one came.
+        ([1020.0, 1080.0, 1100.0], 1090.0, "slot 1050.0 of schedule s neither fired"),
+    ],
+)
+def test_a_rule_that_only_a_recovery_tells_of_explains_no_more_than_it_can(slots, at, says):
+    story = declared("@every 30s", 1)
+    for slot in slots:
+        fired(story, slot)
+    recovered(story, "@every 25s", 2, at=at)
+
+    assert says in "; ".join(finding.says for finding in audited(story.lines).findings)
+
+
+def test_a_slot_that_was_due_when_a_schedule_changed_is_not_missed_though_only_a_recovery_tells_of_that():
+    story = fired(declared("@every 12s", 1), 1008.0)
+    recovered(story, "@every 12s", 2, at=1022.0)
+    behind = fired(fired(declared("@every 12s", 1), 1008.0), 1032.0)
+
+    assert audited(fired(story, 1032.0).lines).ok
+    assert audited(recovered(behind, "@every 12s", 2, at=1022.0).lines).ok
+    assert "slot 1020.0 of schedule s neither" in audited(behind.lines[:-1]).findings[0].says
+
+
+def test_from_a_recovery_that_tells_of_it_on_the_new_rule_counts():
+    story = recovered(fired(declared("@every 30s", 1), 1020.0), "@every 25s", 2, at=1021.0)
+
+    (finding,) = audited(fired(fired(story, 1025.0), 1075.0).lines).findings
+
+    assert "slot 1050.0 of schedule s neither fired" in finding.says
+
+
+@pytest.mark.parametrize("change_no", [1, 2])
+def test_a_change_that_a_recovery_tells_again_or_after_a_later_one_is_no_news(change_no):
+    story = declared("@every 30s", 1)
+    story.said("schedule.changed", schedule="s", job_name="n", when="@every 25s", timezone="UTC", change_no=3)
+    recovered(story, "@every 30s", change_no, at=1002.0)
+
+    assert audited(fired(fired(story, 1025.0), 1050.0).lines).ok
+    assert not audited(fired(story, 1080.0).lines).ok
+
+
 def test_what_depends_on_an_unknown_policy_for_an_hour_that_is_missing_or_twice_is_left_alone():
     spring = 1774747800.0  # 2026-03-29T01:30:00Z, when 02:30 does not exist in Berlin
     story = Story()

@@ -1,0 +1,92 @@
+"""What a log says of when a schedule is due: its changes, and which slots their rules have."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...cron.when import Rule, parse_when
+from ...errors import LamplighterError
+from ..log_files.lines import Line
+from .report import many
+
+NAMED_SLOTS_MAX = 100
+"""Of one stretch, the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A schedule as it is from an instant on.
+
+    Attributes:
+        no: its number on the store, by which changes follow one another; None in a line of an older version.
+        at: when it was stored.
+        rules: every rule that it may mean; none where nothing can be said about its slots.
+        line: the line that tells of it.
+    """
+
+    no: int | None
+    at: float
+    rules: tuple[Rule, ...]
+    line: Line
+
+    @property
+    def key(self) -> tuple[int | None, str | None]:
+        """What tells it from the schedule's other changes, however often it is told."""
+        return self.no, self.line.when
+
+    def follows(self, no: int | None) -> bool:
+        """Whether it was stored after the change with this number, as far as is known."""
+        return no is None or self.no is None or self.no > no
+
+    def has(self, slot: float) -> bool:
+        """Whether it is due then, by one of its rules."""
+        return not self.rules or any(_is_due(rule, slot) for rule in self.rules)
+
+    def objections(self, first: float, last: float, count: int) -> Iterator[str]:
+        """Why it cannot be that these are so many slots, one after another."""
+        if not self.rules:
+            return
+        counts = {rule.count(math.nextafter(first, -math.inf), last) for rule in self.rules} if last > first else {1}
+        if not min(counts) <= count <= max(counts):
+            yield f"expected {many(max(counts), 'slot')} from {first} to {last}, got: {count}"
+        for end in dict.fromkeys((first, last)):
+            if not self.has(end):
+                yield f"{end} is no slot of {self.line.when!r}"
+
+    def certain_slots(self, start: float, end: float) -> tuple[float, ...]:
+        """The first few slots after `start` up to `end` that are due whichever of its rules is meant."""
+        certain: set[float] | None = None
+        for rule in self.rules:
+            slots = {due.slot for due in itertools.islice(rule.between(start, end), NAMED_SLOTS_MAX)}
+            certain = slots if certain is None else certain & slots
+            if not certain:
+                return ()
+        return tuple(sorted(certain or ()))
+
+
+def change_of(line: Line) -> Change:
+    """What a line says that a schedule is now."""
+    return Change(line.change_no, line.ts, tuple(_rules(line)), line)
+
+
+def _rules(line: Line) -> Iterator[Rule]:
+    """Every rule that the line may mean: what happens in a gap or a fold of local time is not always said."""
+    gaps = [line.dst_gap] if line.dst_gap is not None else ["run_after", "skip"]
+    folds = [line.dst_fold] if line.dst_fold is not None else ["first", "second", "both"]
+    try:
+        first = parse_when(line.when, timezone=line.timezone or "UTC")
+        yield first
+        if (line.timezone or "UTC") == "UTC" or line.when is None or line.when.startswith("@"):
+            return
+        for gap, fold in itertools.product(gaps, folds):
+            yield parse_when(line.when, timezone=line.timezone or "UTC", dst_gap=gap, dst_fold=fold)
+    except LamplighterError:
+        # A rule or a zone that is unknown here: nothing can be said about its slots.
+        return
+
+
+def _is_due(rule: Rule, slot: float) -> bool:
+    return next(iter(rule.between(math.nextafter(slot, -math.inf), slot)), None) is not None
