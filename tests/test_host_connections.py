@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 import sqlalchemy
 from lamplighter import UsageError
-from lamplighter.stores.sqlite.store import turn
+from lamplighter.stores.sqlite import turn
 from sqlalchemy.orm import Session
 
 

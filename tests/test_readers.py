@@ -7,9 +7,10 @@ import threading
 
 import pytest
 from lamplighter import StoreError, StoreUnavailable
+from lamplighter.stores.sqlite import readers
+from lamplighter.stores.sqlite import store as sqlite
 from lamplighter.stores.sqlite.readers import READERS_MAX, Readers
-from lamplighter.stores.sqlite.store import SqliteStore, readers
-from lamplighter.stores.sqlite.store import store as sqlite
+from lamplighter.stores.sqlite.store import SqliteStore
 
 
 class Connection:

@@ -10,9 +10,10 @@ import threading
 
 import pytest
 from lamplighter import Runtime, SchemaTooNew, StoreCorrupt, StoreUnavailable, UsageError
-from lamplighter.stores.sqlite.store import SqliteStore, schema
-from lamplighter.stores.sqlite.store import connections as connecting
-from lamplighter.stores.sqlite.store import write_lock as writelock
+from lamplighter.stores.sqlite import connections as connecting
+from lamplighter.stores.sqlite import schema
+from lamplighter.stores.sqlite import write_lock as writelock
+from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.testing import StoreConformance
 from lamplighter.testing.conformance.kit import new, put
 from lamplighter.testing.disk.disk import Disk

@@ -24,8 +24,8 @@ from lamplighter.environment import Environment
 from lamplighter.messages.jobs import JobRecord, JobState, NewJob
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
 from lamplighter.stores.ports import Want
+from lamplighter.stores.sqlite import store as sqlite
 from lamplighter.stores.sqlite.store import SqliteStore
-from lamplighter.stores.sqlite.store import store as sqlite
 from lamplighter.testing.disk.disk import Disk
 
 from .kit import SECONDS_MAX, count
