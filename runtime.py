@@ -27,6 +27,7 @@ from .messages.mail import Queue
 from .rules.limits import Limits
 from .rules.validation import check_seconds, options_of, spec_of, unknown_options
 from .scheduler import Scheduler
+from .stores.opening import open_store
 from .stores.ports import SERVER_SCHEMES, Store
 
 STORES = 'a path, "sqlite:///path", ":memory:" or "amqp://user:password@host/vhost"'
@@ -311,10 +312,12 @@ class Runtime:
         return (life.clock if life is not None else self.environment.clock()).now()
 
     def _store(self) -> Store:
-        return self.environment.store(
-            self._address, durability=self._durability, busy_seconds_max=self.limits.busy_seconds_max,
-            failpoints=self.environment.failpoints, new_id=self.environment.new_id,
-        )  # fmt: skip
+        return open_store(
+            self.environment,
+            self._address,
+            durability=self._durability,
+            busy_seconds_max=self.limits.busy_seconds_max,
+        )
 
     def _queue_from_job(self, name: str, data: Any, options: dict[str, Any], corr: str) -> Job[Any]:
         life = self.living()

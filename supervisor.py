@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from .actors.base import ActorContext, RuntimeActor
-from .environment.environment import Mailbox
+from .environment.mailbox import Mailbox
 from .messages.jobs import Seconds
 from .messages.mail import Died, Down, Mail, StartChild, StartNow, StopChild
 

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 import pykka
 
 from ..environment.clock import Clock
-from ..environment.environment import Environment, Mailbox, Thread
+from ..environment.environment import Environment
+from ..environment.mailbox import Mailbox
+from ..environment.threads import Thread
 from ..log.emitter import NOBODY, Log, Speaker
 from ..messages.mail import Died, Mail
 from ..rules.limits import Limits

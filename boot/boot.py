@@ -16,8 +16,9 @@ from ..actors.scheduler_actor import SchedulerActor
 from ..broker.joins import Waiters
 from ..broker.membership import Standing
 from ..broker.step import Memory, Renewal
-from ..environment.environment import Environment, JobIds
+from ..environment.environment import Environment
 from ..environment.failpoints import VARIABLE
+from ..environment.ids import JobIds
 from ..environment.replies import BrokerLost
 from ..errors import LamplighterError, NotStarted
 from ..handlers.handler import Handler
@@ -458,8 +459,6 @@ class Life:
             if remaining <= 0:
                 return False
             self._quiet.wait(min(remaining, 0.5))
-
-    # --- looking --------------------------------------------------------------------------------------------
 
     def health(self) -> Health:
         """See `Runtime.health`."""

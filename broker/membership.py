@@ -9,6 +9,7 @@ from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..errors import StoreError, StoreUnavailable
 from ..messages.jobs import Instant, Seconds
+from ..stores.opening import neighbours
 from ..stores.ports import BootRecord, Deed, Store
 from .boots import leave
 
@@ -21,7 +22,7 @@ class Standing:
 
     def __init__(self, environment: Environment, store: Store) -> None:
         self.boot = environment.new_id()[:12]
-        self.presence, self.hints = environment.neighbours(store, self.boot)
+        self.presence, self.hints = neighbours(environment, store, self.boot)
         self._environment = environment
         self._store = store
 

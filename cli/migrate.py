@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
-from ..environment.environment import Environment, neighbours
+from ..environment.environment import Environment
 from ..errors import UsageError
 from ..messages.jobs import JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord
 from ..rules.validation import not_supported
+from ..stores.opening import neighbours_on, open_store
 from ..stores.ports import SERVER_SCHEMES, Store
 from ..stores.sqlite.read_only import Reading
 
@@ -72,15 +73,12 @@ def _is_server(address: str) -> bool:
 
 
 def _open(environment: Environment, address: str) -> Store:
-    return environment.store(
-        address, durability="full", busy_seconds_max=10.0,
-        failpoints=environment.failpoints, new_id=environment.new_id,
-    )  # fmt: skip
+    return open_store(environment, address, durability="full", busy_seconds_max=10.0)
 
 
 def _check_idle(source: Store) -> None:
     """Nobody may work on the file meanwhile: a job would be run here and there."""
-    presence, _ = neighbours(source, BOOT)
+    presence, _ = neighbours_on(source, BOOT)
     living = [boot for boot in source.boots() if presence.is_alive(boot.boot)]
     if living:
         where = ", ".join(f"process {boot.pid} on {boot.host}" for boot in living)

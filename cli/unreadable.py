@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..environment.environment import visit
 from ..errors import UsageError
 from ..history.trace.sentences import clock
 from ..rules.validation import check_whole
+from ..stores.opening import visit
 from ..stores.ports import SERVER_SCHEMES
 from .page import Page
 

@@ -7,6 +7,7 @@ guards it, and an event loop once for each task.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterable
 from concurrent.futures import InvalidStateError
 from typing import Any, Protocol
@@ -85,6 +86,11 @@ class ThreadReply:
         if not self._is_over:
             self._is_over, self._value, self._error = True, value, error
             self._gate.release()
+
+
+def thread_reply() -> ThreadReply:
+    """What a host's thread waits at."""
+    return ThreadReply(threading.Lock())
 
 
 class LoopReply:

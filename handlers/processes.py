@@ -18,7 +18,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from ..environment.environment import Thread
+from ..environment.threads import Thread
 from ..errors import UsageError
 from ..messages.outcomes import Outcome, OutcomeKind
 from .calls import UNBEGUN, Rules, failure

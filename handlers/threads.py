@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from ..environment.environment import Environment, Thread
+from ..environment.environment import Environment
+from ..environment.threads import Thread
 from ..messages.outcomes import Outcome
 from .calls import UNENDED, call, raised
 from .handler import JobTimeout

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import structlog
 
 from ..environment.clock import Clock
-from ..environment.environment import Mailbox
 from ..environment.failpoints import Failpoints
+from ..environment.mailbox import Mailbox
 from ..errors import UsageError, shown
 from .events import EVENTS
 from .json_line import safe_str

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from lamplighter import Runtime
 from lamplighter.boot.boot import Life
-from lamplighter.environment.environment import Environment, spawn
+from lamplighter.environment import Environment
+from lamplighter.environment.threads import spawn
 from lamplighter.history.audit.audit import Audit
 from lamplighter.history.audit.store_view import StoreView
 from lamplighter.history.log_files.lines import parse

@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from lamplighter import StoreUnavailable
 from lamplighter.broker.kept_mail import still_wanted
-from lamplighter.environment.environment import Environment, thread_reply
+from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
+from lamplighter.environment.replies import thread_reply
 from lamplighter.messages.jobs import Claim, JobRecord
 from lamplighter.messages.mail import ClockJumped, Ended, Ending, Expect, Look, Mail, Pause, Progressed, Queue, Tick, Up
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy

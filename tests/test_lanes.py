@@ -10,7 +10,8 @@ from collections import deque
 from types import SimpleNamespace
 
 import pytest
-from lamplighter.environment.environment import Environment, Mailbox
+from lamplighter.environment import Environment
+from lamplighter.environment.mailbox import Mailbox
 from lamplighter.handlers.backlog import Line
 from lamplighter.handlers.handler import JobTimeout
 from lamplighter.handlers.lane import Lane

@@ -17,7 +17,9 @@ FLOORS = (
     {"cron", "stores"},
     {"rules"},
     {"job"},
-    {"environment", "stores/sqlite", "stores/rabbitmq", "stores/rabbitmq/pika"},
+    {"environment"},
+    {"stores/sqlite", "stores/rabbitmq", "stores/rabbitmq/pika"},
+    {"stores/opening"},
     {"log"},
     {"broker", "history/log_files"},
     {"actors", "handlers", "supervisor"},
@@ -30,7 +32,12 @@ FLOORS = (
     {"cli"},
     {"__main__"},
 )
-"""From the ground up. A room is a folder of modules, or a module at the root."""
+"""From the ground up. A room is a folder of modules, or a module at the root; stores/opening.py stands above the
+stores, which it opens.
+"""
+
+ALONE = {"stores/opening"}
+"""Modules that have a floor of their own, and not that of their folder."""
 
 HOMES = {
     "croniter": ("cron/when.py",),
@@ -80,7 +87,8 @@ def imported(module: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def room_of(module: tuple[str, ...]) -> str:
-    return "/".join(module[:-1]) or module[0]
+    name, folder = "/".join(module), "/".join(module[:-1])
+    return name if name in ALONE or not folder else folder
 
 
 def floor_of(room: str) -> int:
@@ -126,6 +134,7 @@ WAITS = ("threading.Event(", "threading.Thread(", "threading.Condition(", "queue
 WAITING = {
     "environment/clock.py": "the real clock's thread",
     "environment/environment.py": "where everybody else gets them from",
+    "environment/mailbox.py": "what an actor waits at",
     "environment/failpoints.py": "a sleep that a test asked for",
     "runtime.py": "`run`, which waits for signals in the main thread of a real process",
     "handlers/child.py": "the other side of a real process",

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from lamplighter import NotStarted
+from lamplighter.environment import Environment
 from lamplighter.environment.clock import SystemClock
-from lamplighter.environment.environment import Environment, Mailbox
+from lamplighter.environment.mailbox import Mailbox
 from lamplighter.messages.mail import Mail, Report, SchedulesChanged, Tick, Ticked, Wake
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.testing import Simulation

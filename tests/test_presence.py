@@ -16,7 +16,7 @@ import threading
 
 import pytest
 from lamplighter import StoreUnavailable, UsageError
-from lamplighter.environment.environment import spawn
+from lamplighter.environment.threads import spawn
 from lamplighter.stores import locks, presence
 from lamplighter.stores.hints import EAR_PREFIX, SocketHints
 from lamplighter.stores.ports import BootRecord

@@ -8,8 +8,7 @@ import threading
 from typing import Any
 
 import pytest
-from lamplighter.environment.environment import thread_reply
-from lamplighter.environment.replies import LoopReply, answer, answer_all
+from lamplighter.environment.replies import LoopReply, answer, answer_all, thread_reply
 from lamplighter.errors import UnknownJob
 
 SECONDS_MAX = 30.0

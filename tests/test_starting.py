@@ -7,7 +7,8 @@ import threading
 
 import pytest
 from lamplighter import Runtime, UsageError
-from lamplighter.environment.environment import Environment, open_store
+from lamplighter.environment import Environment
+from lamplighter.stores.opening import store_at
 
 
 class SlowStore:
@@ -17,7 +18,7 @@ class SlowStore:
         self.opening, self.may_open = threading.Event(), threading.Event()
 
     def __call__(self, address, **options):
-        store = open_store(address, **options)
+        store = store_at(address, **options)
         open_it = store.open
 
         def open_late():

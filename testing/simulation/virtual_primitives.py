@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
-from ...environment.environment import Mailbox
+from ...environment.mailbox import Mailbox
 from ...environment.replies import LoopReply, ThreadReply
 from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, JobRecord, Seconds

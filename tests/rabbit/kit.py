@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pika
-from lamplighter.environment.environment import spawn
+from lamplighter.environment.threads import spawn
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.address import parse_address
 from lamplighter.stores.rabbitmq.pika.link import PikaLink

@@ -1,0 +1,71 @@
+"""An actor's inbox, and whatever else hands things to a thread."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import deque
+from typing import Any
+
+YIELDS_MAX = 4
+"""How often the reader of a mailbox lets others have the interpreter first: one that is busy keeps it for 5 ms."""
+
+
+class Mailbox:
+    """An actor's inbox: pykka's `put`, `get`, `empty`, and a look at what waits.
+
+    A deque holds the mail and a SimpleQueue wakes the reader, so that the oldest mail can be looked at, which neither
+    queue.Queue nor SimpleQueue allows.
+    """
+
+    def __init__(self) -> None:
+        self._mail: deque[Any] = deque()
+        self._arrived: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def put(self, envelope: Any) -> None:
+        """Add at the end."""
+        try:
+            self._mail.append(envelope)
+        finally:
+            # A lane's thread may be struck in between, and its reader would from then on be one behind.
+            self._arrived.put(None)
+
+    def get(self) -> Any:
+        """Take the first, waiting for it."""
+        while True:
+            self._arrived.get()
+            if self._mail:
+                return self._mail.popleft()
+
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._mail
+
+    def first(self) -> Any | None:
+        """Look at the first without taking it."""
+        try:
+            return self._mail[0]
+        except IndexError:
+            return None
+
+    def take(self) -> Any | None:
+        """Take the first if there is one."""
+        try:
+            self._arrived.get_nowait()
+        except queue.Empty:
+            return None
+        return self._mail.popleft() if self._mail else None
+
+    def gather(self, expected: int) -> None:
+        """Let others write who are about to, until so much waits or nobody does. Called by the reader alone."""
+        for _ in range(YIELDS_MAX):
+            known = len(self._mail)
+            if known >= expected:
+                return
+            # Lets others have the interpreter. They must want it now: nobody is waited for.
+            time.sleep(0)
+            if len(self._mail) == known:
+                return
+
+    def __len__(self) -> int:
+        return len(self._mail)

@@ -1,0 +1,75 @@
+"""A thread of the runtime's own: where it is, whether it still runs, and an error that is raised inside of it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Protocol
+
+THREADS = "/proc/self/task"
+"""Where Linux lists the threads of this process."""
+
+
+class Thread(Protocol):
+    """What `Environment.spawn` gives back."""
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until it has ended, or for so many seconds."""
+
+    def stack(self) -> str:
+        """Where it is now, as a traceback reads; empty when it has ended."""
+
+    def strike(self, error: type[BaseException] | None) -> None:
+        """Raise an error inside of it at its next step; None, from itself, takes back one that was not raised yet."""
+
+
+class SystemThread(threading.Thread):
+    """A thread that never keeps the host's process alive."""
+
+    def __init__(self, run: Callable[[], None], name: str) -> None:
+        super().__init__(target=run, name=f"lamplighter {name}", daemon=True)
+
+    def is_alive(self) -> bool:
+        if not super().is_alive():
+            return False
+        # One that was ended by C code (`pthread_exit`) never tells Python.
+        return self.native_id is None or not os.path.isdir(THREADS) or os.path.exists(f"{THREADS}/{self.native_id}")
+
+    def stack(self) -> str:
+        frame = sys._current_frames().get(self.ident or 0)
+        try:
+            return "" if frame is None else "".join(traceback.format_stack(frame))
+        except Exception as error:
+            # It runs on while its frames are read, and one that has returned need not look like a frame any more.
+            return f"its stack could not be read: {error!r}"
+
+    def strike(self, error: type[BaseException] | None) -> None:
+        if error is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident or 0), ctypes.py_object(error))
+            return
+        # CPython 3.11 and 3.12 slow the whole process down from an error that is set, or taken back, until one is
+        # raised, and hang when it is traced meanwhile. So another takes its place, and is raised here and now.
+        try:
+            self.strike(_Recalled)
+            while True:
+                pass
+        except _Recalled:
+            pass
+
+
+def spawn(run: Callable[[], None], name: str) -> Thread:
+    """Run on a thread of its own."""
+    thread = SystemThread(run, name)
+    thread.start()
+    return thread
+
+
+class _Recalled(BaseException):
+    """Takes the place of an error that is not wanted any more."""

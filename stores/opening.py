@@ -1,0 +1,98 @@
+"""An address becomes a store, and the boots on it find one another.
+
+A test has its own store and its own neighbours by its `Environment`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from ..environment.clock import SystemClock
+from ..environment.environment import Environment
+from ..environment.failpoints import Failpoints
+from ..environment.threads import spawn
+from .hints import Hints, NoHints, ServerHints, SocketHints, Teller
+from .ports import SERVER_SCHEMES, Store
+from .presence import FilePresence, Presence, SolePresence
+from .sqlite.store import SqliteStore
+
+if TYPE_CHECKING:
+    from .rabbitmq.address import Address
+    from .rabbitmq.link import Link
+    from .rabbitmq.visit import Visit
+
+
+def open_store(environment: Environment, address: str, *, durability: str, busy_seconds_max: float) -> Store:
+    """The store at an address: the environment's, if it has its own way there."""
+    how = store_at if environment.store is None else environment.store
+    return how(
+        address, durability=durability, busy_seconds_max=busy_seconds_max,
+        failpoints=environment.failpoints, new_id=environment.new_id,
+    )  # fmt: skip
+
+
+def store_at(
+    address: str, *, durability: str, busy_seconds_max: float, failpoints: Failpoints, new_id: Callable[[], str]
+) -> Store:
+    """The store that an address names."""
+    if address.partition("://")[0] in SERVER_SCHEMES:
+        return _open_rabbit(address, failpoints, new_id)
+    return SqliteStore(
+        address, durability=durability, busy_seconds_max=busy_seconds_max, failpoints=failpoints, new_id=new_id
+    )
+
+
+def neighbours(environment: Environment, store: Store, boot: str) -> tuple[Presence, Hints]:
+    """Presence and hints between the boots on a store: the environment's, if it has its own."""
+    how = neighbours_on if environment.neighbours is None else environment.neighbours
+    return how(store, boot)
+
+
+def neighbours_on(store: Store, boot: str) -> tuple[Presence, Hints]:
+    """How the boots on a store know of one another: as the store allows it."""
+    if store.is_server:
+        return SolePresence(), ServerHints(cast(Teller, store))
+    if store.in_memory:
+        return SolePresence(), NoHints()
+    folder = Path(f"{store.address}-boots")
+    return FilePresence(folder), SocketHints(folder, boot)
+
+
+def visit(url: str) -> Visit:
+    """A short visit to a RabbitMQ."""
+    from .rabbitmq.address import parse_address
+    from .rabbitmq.visit import Visit
+
+    address = parse_address(url)
+    return Visit(str(address), _link_to(address), threading.Event)
+
+
+def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str]) -> Store:
+    # Only here: whoever is on SQLite does not have pika, and starts without the rest.
+    from .rabbitmq.address import parse_address
+    from .rabbitmq.notices import Seams
+    from .rabbitmq.store import RabbitStore
+
+    address = parse_address(url)
+    link = _link_to(address)
+    seams = Seams(clock=SystemClock(), event=threading.Event, future=Future, new_id=new_id)
+    return RabbitStore(
+        str(address), link, seams=seams, results=address.results, wait=address.wait, failpoints=failpoints
+    )
+
+
+def _link_to(address: Address) -> Link:
+    from .rabbitmq.pika.link import PikaLink
+    from .rabbitmq.prefixed import PrefixedLink
+    from .rabbitmq.topology import PREFIX
+
+    name = f"lamplighter {socket.gethostname()} {os.getpid()}"
+    link = PikaLink(address, spawn=spawn, event=threading.Event, chance=random.SystemRandom(), name=name)
+    return link if address.prefix == PREFIX else PrefixedLink(link, address.prefix)
