@@ -15,7 +15,7 @@ PROGRESS_BYTES_MAX = 4096
 T = TypeVar("T")
 
 
-class Lent(Protocol):
+class JobContext(Protocol):
     """What a lane lends to the Job it runs. A thread, a task and a child process each have their own."""
 
     @property
@@ -47,16 +47,16 @@ class Job(Generic[T]):
     it also has a token, a log, and a way to say how far it is.
     """
 
-    __slots__ = ("_data", "_lent", "deduplicated", "record")
+    __slots__ = ("_context", "_data", "deduplicated", "record")
 
     def __init__(
-        self, record: JobRecord, *, data: Any = ..., lent: Lent | None = None, deduplicated: bool = False
+        self, record: JobRecord, *, data: Any = ..., context: JobContext | None = None, deduplicated: bool = False
     ) -> None:
         self.record = record
         self.deduplicated = deduplicated
         """Whether `queue` found this job there already, by id or unique key, and stored nothing."""
         self._data = data
-        self._lent = lent
+        self._context = context
 
     # --- what it is -----------------------------------------------------------------------------------------
 
@@ -204,10 +204,10 @@ class Job(Generic[T]):
         """Queue another job that descends from this one in the log; see `jobs.queue`. Works in process lanes too."""
         return self._lane().queue(name, data, options)
 
-    def _lane(self) -> Lent:
-        if self._lent is None:
+    def _lane(self) -> JobContext:
+        if self._context is None:
             raise UsageError(f"only the Job that a handler gets can do this, not a picture of job {self.id}")
-        return self._lent
+        return self._context
 
 
 def _time(instant: float) -> datetime:

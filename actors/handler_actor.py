@@ -17,7 +17,7 @@ from typing import Any
 
 from ..environment.clock import Timer
 from ..environment.replies import answer, reply_of
-from ..handlers.backlog import Line
+from ..handlers.backlog import Backlog
 from ..handlers.handler import Handler
 from ..handlers.lane import Lane
 from ..handlers.lanes import LaneEnded, Lanes
@@ -74,7 +74,7 @@ class HandlerActor(RuntimeActor):
         self._handlers = handlers
         self._lanes = lanes
         self._quiet = quiet
-        self._line = Line()
+        self._backlog = Backlog()
         self._filling = False
         self._running: dict[int, Lane] = {}
         self._held_back: dict[int, Claim] = {}
@@ -93,7 +93,7 @@ class HandlerActor(RuntimeActor):
     def is_quiet(self) -> bool:
         """Whether it holds nothing: what `stop` waits for."""
         # In this order: a claim goes from the line, while lanes are filled, to the running or the held back.
-        return not (len(self._line) or self._filling or self._running or self._held_back or self._unsettled)
+        return not (len(self._backlog) or self._filling or self._running or self._held_back or self._unsettled)
 
     def current(self) -> list[str]:
         """The ids of the jobs that it runs now."""
@@ -111,7 +111,7 @@ class HandlerActor(RuntimeActor):
 
     def on_down(self) -> None:
         """Lanes cannot die with their actor: they are told that what they do counts no longer."""
-        self._line.close()
+        self._backlog.close()
         for lane in self._lanes_here():
             self._forget_deadline(lane.id)
             lane.signal("its HandlerActor died")
@@ -119,7 +119,7 @@ class HandlerActor(RuntimeActor):
     def receive(self, mail: Mail) -> None:
         match mail.body:
             case Run(claims=claims):
-                self._line.add(claims, self.context.clock.monotonic())
+                self._backlog.add(claims, self.context.clock.monotonic())
             case LanesEnded():
                 self._lanes_ended()
             case Settled(keys=keys):
@@ -153,8 +153,8 @@ class HandlerActor(RuntimeActor):
                 self._interrupt(handler_id, reason)
             case Drain():
                 # A turn that was under way may still bring claims; the stop would not wait for what they start.
-                self._line.close()
-                self._give_back(self._line.clear())
+                self._backlog.close()
+                self._give_back(self._backlog.clear())
             case other:
                 raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
         if not self.has_mail:
@@ -196,12 +196,12 @@ class HandlerActor(RuntimeActor):
             self.tell("broker", up._replace(held=tuple(self._held())))
 
     def _lanes_here(self) -> list[Lane]:
-        # A copy: a lane that ends adds its heir, on its own thread.
+        # A copy: a lane that ends adds its next_lane, on its own thread.
         return list(self._running.values())
 
     def _held(self) -> list[Key]:
         return [
-            *self._line.keys(),
+            *self._backlog.keys(),
             *(lane.claim.key for lane in self._lanes_here() if self._boot in (None, lane.claim.job.boot)),
             *(claim.key for claim in self._held_back.values()),
             *self._unsettled,
@@ -211,23 +211,23 @@ class HandlerActor(RuntimeActor):
 
     def _fill(self) -> None:
         """Start what waits on what is free."""
-        if len(self._line):
+        if len(self._backlog):
             busy = Counter(lane.handler.id for lane in self._lanes_here())
             handlers = self._handlers()
-            if not handlers or self._line.closed:
+            if not handlers or self._backlog.closed:
                 # The last one was removed, or the runtime stops, and these claims were on their way.
-                self._give_back(self._line.clear())
+                self._give_back(self._backlog.clear())
             self._filling = True
             try:
                 self._take_places(handlers, busy)
             finally:
                 self._filling = False
-        if len(self._line) and self._unstarted_timer is None:
+        if len(self._backlog) and self._unstarted_timer is None:
             self._unstarted_timer = self._later(self.context.limits.unstarted_seconds, Unstarted())
 
     def _take_places(self, handlers: Sequence[Handler], busy: Counter[str]) -> None:
         while free := [handler for handler in handlers if busy[handler.id] < handler.concurrency]:
-            claim = self._line.take()
+            claim = self._backlog.take()
             if claim is None:
                 break
             old = self._lanes.of_job(claim.job.id)
@@ -240,7 +240,7 @@ class HandlerActor(RuntimeActor):
 
     def _start(self, handler: Handler, claim: Claim) -> None:
         try:
-            lane = self._lanes.start(handler, claim, self._heir_of)
+            lane = self._lanes.start(handler, claim, self._next_lane_after)
         except (OSError, RuntimeError) as error:
             # No more threads. The job is not to blame and waits for its back-off; an attempt is used, so it ends.
             outcome = Outcome(kind=OutcomeKind.FAILED, error=f"no lane could be had: {error}")
@@ -249,14 +249,14 @@ class HandlerActor(RuntimeActor):
         self._running[lane.id] = lane
         self._started(lane)
 
-    def _heir_of(self, ended: Lane) -> Lane | None:
+    def _next_lane_after(self, ended: Lane) -> Lane | None:
         """The next claim gets the place of a lane that has ended. Runs on that lane's thread, so none need wake up."""
-        return self._line.serve(partial(self._succeed, ended.handler))
+        return self._backlog.serve(partial(self._succeed, ended.handler))
 
     def _succeed(self, handler: Handler, claim: Claim) -> Lane | None:
         if handler not in self._handlers() or self._lanes.of_job(claim.job.id) is not None:
             return None
-        lane = self._lanes.open_lane(handler, claim, self._heir_of)
+        lane = self._lanes.open_lane(handler, claim, self._next_lane_after)
         self._running[lane.id] = lane
         return lane
 
@@ -282,14 +282,14 @@ class HandlerActor(RuntimeActor):
     def _give_back_unstarted(self) -> None:
         """Claims that were taken in advance and have waited too long go back; a begun one keeps its place here."""
         now, old = self.context.clock.monotonic(), self.context.limits.unstarted_seconds
-        unstarted = self._line.remove(lambda one: not one.claim.job.begun and now - one.since >= old)
+        unstarted = self._backlog.remove(lambda one: not one.claim.job.begun and now - one.since >= old)
         if unstarted:
             self._pace.note_stuck()
         self._give_back(unstarted)
 
     def _give_back_all(self) -> None:
         """Whatever has not been started, also where a lane's thread is just about to."""
-        waiting = [*self._line.clear(), *self._held_back.values()]
+        waiting = [*self._backlog.clear(), *self._held_back.values()]
         self._held_back.clear()
         for lane in self._lanes_here():
             if lane.take_back("not started"):
@@ -417,7 +417,7 @@ class HandlerActor(RuntimeActor):
                 self._tell_abandoned(lane)
         claim = self._held_back.pop(lane_id, None)
         if claim is not None:
-            self._line.put_first(claim, self.context.clock.monotonic())
+            self._backlog.put_first(claim, self.context.clock.monotonic())
 
     def _tell_abandoned(self, lane: Lane) -> None:
         if not lane.grace_is_over:
@@ -428,7 +428,7 @@ class HandlerActor(RuntimeActor):
             )  # fmt: skip
 
     def _revoke(self, key: Key, reason: str) -> None:
-        dropped = self._line.remove(lambda waiting: waiting.claim.key == key)
+        dropped = self._backlog.remove(lambda waiting: waiting.claim.key == key)
         for lane_id, claim in list(self._held_back.items()):
             if claim.key == key:
                 dropped.append(self._held_back.pop(lane_id))
@@ -441,7 +441,7 @@ class HandlerActor(RuntimeActor):
     def _disown_others(self, boot: str) -> None:
         """What this runtime has claimed as another boot is lost: what has not been started never is."""
         self._boot = boot
-        self._line.remove(lambda waiting: waiting.claim.job.boot != boot)
+        self._backlog.remove(lambda waiting: waiting.claim.job.boot != boot)
         self._held_back = {lane_id: claim for lane_id, claim in self._held_back.items() if claim.job.boot == boot}
         self._unsettled = {key: one for key, one in self._unsettled.items() if one.claim.job.boot == boot}
         for lane in self._lanes_here():
@@ -454,12 +454,12 @@ class HandlerActor(RuntimeActor):
             self._later(drain, Interrupt(handler_id=handler_id, reason="its handler was removed"))
         left = bool(self._handlers())
         # Asked of the line in any case: a lane of this handler that is just opening is among the running ones then.
-        self._give_back(self._line.remove(lambda _: not left))
+        self._give_back(self._backlog.remove(lambda _: not left))
         self._lanes.close(handler_id)
 
     def _interrupt(self, handler_id: str | None, reason: str) -> None:
         if handler_id is None:
-            self._line.close()
+            self._backlog.close()
         for lane in self._lanes_here():
             if handler_id is None or lane.handler.id == handler_id:
                 self._give_up(lane, reason, Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason))

@@ -18,7 +18,7 @@ class Waiting(NamedTuple):
     since: Seconds
 
 
-class Line:
+class Backlog:
     """Whoever takes a claim has it alone. Once closed, no lane takes any."""
 
     def __init__(self) -> None:

@@ -25,11 +25,11 @@ from typing import Any
 
 from ..errors import LamplighterError, NotStarted, UsageError
 from ..job import Job
-from ..log.emitter import enter_job
 from ..messages.jobs import JobRecord
 from ..rules.codec import encode
-from .calls import Call, Rules
-from .payload import fit, payload_type
+from .execute import Execution
+from .outcomes import Rules
+from .payload import payload_type
 
 PR_SET_PDEATHSIG = 1
 """Linux: with which signal a process dies when the thread that started it has ended."""
@@ -177,25 +177,21 @@ def main(fd: int, parent_pid: int) -> None:
     try:
         while True:
             order = parent.runs.get()
-            with Call(Rules(*order["rules"])) as run:
-                contextvars.copy_context().run(_call, parent, order, run)
+            borrowed = Borrowed(parent, order["claim"], order["deadline"])
+            with Execution(JobRecord(*order["record"]), borrowed, Rules(*order["rules"])) as run:
+                contextvars.copy_context().run(_call, run, *order["run"])
             parent.say(order["claim"], {"ended": run.outcome._asdict()})
     finally:
         # A thread of a job's would keep a process alive that answers no more.
         os._exit(1)
 
 
-def _call(parent: Parent, order: dict[str, Any], run: Call) -> None:
-    module, qualname = order["run"]
+def _call(run: Execution, module: str, qualname: str) -> None:
     fn: Any = importlib.import_module(module)
     for part in qualname.split("."):
         fn = getattr(fn, part)
     # A decorated handler is found under its name as what the decorator left there.
-    record, lent = JobRecord(*order["record"]), Borrowed(parent, order["claim"], order["deadline"])
-    wanted = payload_type(fn, Job)
-    job: Job[Any] = Job(record, lent=lent)
-    enter_job(record.corr, job_id=job.id, job_name=job.name, claim_no=record.claim_no, attempt=job.attempt)
-    run.returned(fn(job if wanted is None else Job(record, lent=lent, data=fit(job.data, wanted))))
+    run.returned(fn(run.job(payload_type(fn, Job))))
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 W = TypeVar("W")
 
 
-class Idle(Generic[W]):
+class IdlePool(Generic[W]):
     """What is kept for the next job. Once closed it keeps nothing: a worker that comes late must end."""
 
     def __init__(self) -> None:

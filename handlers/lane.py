@@ -14,7 +14,6 @@ from ..messages.jobs import Claim, Seconds
 from ..messages.outcomes import Outcome
 from ..rules.limits import Limits
 from .handler import Handler
-from .payload import fit
 
 PROGRESS_SECONDS_MIN = 0.1
 """Progress reports in quicker succession are merged."""
@@ -40,7 +39,7 @@ class LaneContext(NamedTuple):
     bound: Callable[..., Any]
 
 
-class Grip:
+class RunHandle:
     """How a runner reaches what runs on its lanes. This one, which a lane begins with, reaches nothing."""
 
     def is_alive(self) -> bool:
@@ -58,26 +57,47 @@ class Grip:
         """Take the lane away for good, where that can be done."""
 
 
-NO_GRIP = Grip()
+NO_HANDLE = RunHandle()
 
 
 class Lane:
     """One run of one job. Runners start it; its HandlerActor signals and abandons it; it ends once."""
 
     __slots__ = (
-        "_begun", "_heir", "_lock", "_progress", "_progress_due", "_signal", "_then", "_told", "abandoned_because",
-        "claim", "context", "ended", "grace_is_over", "grip", "handler", "id", "reason", "started_at",
+        "_begun",
+        "_lock",
+        "_next_lane",
+        "_progress",
+        "_progress_due",
+        "_signal",
+        "_then",
+        "_told",
+        "abandoned_because",
+        "claim",
+        "context",
+        "ended",
+        "grace_is_over",
+        "handle",
+        "handler",
+        "id",
+        "reason",
+        "started_at",
         "started_monotonic",
     )  # fmt: skip
 
     def __init__(
-        self, lane_id: int, handler: Handler, claim: Claim, context: LaneContext, heir: Callable[[Lane], Lane | None]
+        self,
+        lane_id: int,
+        handler: Handler,
+        claim: Claim,
+        context: LaneContext,
+        next_lane: Callable[[Lane], Lane | None],
     ) -> None:
         self.id = lane_id
         self.handler = handler
         self.claim = claim
         self.context = context
-        self._heir = heir
+        self._next_lane = next_lane
         self.started_at = context.clock.now()
         self.started_monotonic = context.clock.monotonic()
         self.reason: str | None = None
@@ -87,7 +107,7 @@ class Lane:
         self.ended = False
         self._begun = False
         self._told = False
-        self.grip = NO_GRIP
+        self.handle = NO_HANDLE
         self._signal: threading.Event | None = None
         """What `sleep` waits at. Most jobs never do, and an event is among the dearest things of a short one."""
         self._lock = threading.Lock()
@@ -100,24 +120,13 @@ class Lane:
         """The job's own, or its handler's."""
         return self.claim.job.timeout if self.claim.job.timeout is not None else self.handler.timeout
 
-    def job(self) -> Job[Any]:
-        """The Job to call the function with.
-
-        Raises:
-            Discard: the data does not fit what the handler asks for.
-        """
-        job: Job[Any] = Job(self.claim.job, lent=self)
-        return (
-            job if self.handler.wanted is None else Job(job.record, lent=self, data=fit(job.data, self.handler.wanted))
-        )
-
     def signal(self, reason: str) -> None:
         """Ask the function to end: it sees `job.cancelled`, and `job.sleep` returns."""
         with self._lock:
             self.reason, signal = reason, self._signal
         if signal is not None:
             signal.set()
-        self.grip.interrupt(self)
+        self.handle.interrupt(self)
 
     def abandon(self, why: str) -> bool:
         """Give the lane up: whatever it still does changes nothing, and its thread is not used again.
@@ -131,7 +140,7 @@ class Lane:
             self.abandoned_because = why
         if not self.cancelled:
             self.signal(why)
-        self.grip.kill(self)
+        self.handle.kill(self)
         return True
 
     def begin(self) -> bool:
@@ -158,9 +167,9 @@ class Lane:
 
         The caller finishes this lane, and runs the one that it gets.
         """
-        following = self._heir(self) if self.close() and self.abandoned_because is None else None
+        following = self._next_lane(self) if self.close() and self.abandoned_because is None else None
         if following is not None:
-            following.grip = self.grip
+            following.handle = self.handle
         return following
 
     def finish(self, outcome: Outcome, following: Lane | None = None) -> None:
@@ -193,11 +202,11 @@ class Lane:
     def is_lost(self) -> bool:
         """Whether what it runs on is dead, and has not told how the lane ended."""
         # In this order: what is dead tells nothing any more.
-        return not self.grip.is_alive() and not self._told
+        return not self.handle.is_alive() and not self._told
 
     def stack(self) -> str:
         """Where the function is, as a traceback reads; empty when it does not run."""
-        return self.grip.stack(self)
+        return self.handle.stack(self)
 
     def fields(self) -> dict[str, Any]:
         """What log lines about this run carry."""

@@ -66,23 +66,23 @@ class Lanes:
         self._told: set[str] = set()
         for lane in () if left is None else left.open():
             # In a forked child there are none: its parent's threads are not here.
-            if lane.grip.is_alive():
+            if lane.handle.is_alive():
                 self._note(lane)
                 lane.when_ended(partial(self._forget, lane))
 
-    def open_lane(self, handler: Handler, claim: Claim, heir: Callable[[Lane], Lane | None]) -> Lane:
-        """A lane that the caller runs. `heir` is asked who gets its place when it has ended."""
-        lane = Lane(next(self._ids), handler, claim, self._context, heir)
+    def open_lane(self, handler: Handler, claim: Claim, next_lane: Callable[[Lane], Lane | None]) -> Lane:
+        """A lane that the caller runs. `next_lane` is asked who gets its place when it has ended."""
+        lane = Lane(next(self._ids), handler, claim, self._context, next_lane)
         self._note(lane)
         return lane
 
-    def start(self, handler: Handler, claim: Claim, heir: Callable[[Lane], Lane | None]) -> Lane:
+    def start(self, handler: Handler, claim: Claim, next_lane: Callable[[Lane], Lane | None]) -> Lane:
         """Run a claim. Its end is told through `LaneContext.ended`.
 
         Raises:
             OSError, RuntimeError: the system gives no more threads or processes.
         """
-        lane = self.open_lane(handler, claim, heir)
+        lane = self.open_lane(handler, claim, next_lane)
         runner = self._runners.get(handler.id)
         if runner is None:
             make = self._context.environment.runners.get(handler.kind, RUNNERS[handler.kind])

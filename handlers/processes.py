@@ -21,9 +21,9 @@ from typing import Any
 from ..environment.threads import Thread
 from ..errors import UsageError
 from ..messages.outcomes import Outcome, OutcomeKind
-from .calls import UNBEGUN, Rules, failure
-from .idle_pool import Idle
-from .lane import Grip, Lane
+from .idle_pool import IdlePool
+from .lane import Lane, RunHandle
+from .outcomes import UNBEGUN, Rules, failure
 
 CHILD = f"import sys; sys.path[:] = sys.argv[3:]; from {__package__}.child import main; main(*map(int, sys.argv[1:3]))"
 """What the interpreter of a child runs. It is given a socket, the number of its host, and where to import from."""
@@ -33,7 +33,7 @@ class ProcessRunner:
     """Runs the lanes of one handler, each in a child that is kept for the next job."""
 
     def __init__(self) -> None:
-        self._idle: Idle[_Keeper] = Idle()
+        self._idle: IdlePool[_Keeper] = IdlePool()
 
     def start(self, lane: Lane) -> None:
         """Run a lane in an idle child, or in a new one."""
@@ -41,7 +41,7 @@ class ProcessRunner:
         if keeper is None:
             keeper = _Keeper(self._idle)
             keeper.thread = lane.context.environment.spawn(keeper.work, f"process lane {lane.handler.name}")
-        lane.grip = keeper
+        lane.handle = keeper
         keeper.lanes.put(lane)
 
     def close(self) -> None:
@@ -50,12 +50,12 @@ class ProcessRunner:
             worker.lanes.put(None)
 
 
-class _Keeper(Grip):
+class _Keeper(RunHandle):
     """A thread with a child process: gives it jobs, hears from it, and learns of its death."""
 
     thread: Thread
 
-    def __init__(self, idle: Idle[_Keeper]) -> None:
+    def __init__(self, idle: IdlePool[_Keeper]) -> None:
         self.lanes: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
         self._idle = idle
         self._child: _Child | None = None
@@ -72,7 +72,7 @@ class _Keeper(Grip):
                 self._discard()
                 outcome = failure(error, lane.context.limits.error_characters_max)
             # The child may soon run another job, which a late signal for this one must not strike.
-            lane.grip = self
+            lane.handle = self
             keep = lane.abandoned_because is None and self._idle.keep(self)
             lane.finish(outcome)
             if not keep:
@@ -83,7 +83,7 @@ class _Keeper(Grip):
         if self._child is not None and not self._child.is_running():
             self._bury()
         child = self._child = self._child or _Child(self.thread, lane.context.environment.spawn)
-        lane.grip = child
+        lane.handle = child
         if lane.abandoned_because is not None:
             child.kill(lane)
         handler = lane.handler
@@ -142,7 +142,7 @@ class _Keeper(Grip):
         return None if child is None else child.bury()
 
 
-class _Child(Grip):
+class _Child(RunHandle):
     """One child process and the socket to it."""
 
     def __init__(self, keeper: Thread, spawn: Callable[[Callable[[], None], str], object]) -> None:

@@ -8,10 +8,10 @@ import io
 from collections import deque
 from functools import partial
 
-from ..log.emitter import enter_job
 from ..messages.outcomes import Outcome, OutcomeKind
-from .calls import UNBEGUN, Call, raised
-from .lane import Grip, Lane
+from .execute import execute_async
+from .lane import Lane, RunHandle
+from .outcomes import raised
 
 LOOP_DIED = "its event loop was closed by what ran on it"
 """Why a job fails whose loop runs no more."""
@@ -36,7 +36,7 @@ class TaskRunner:
             self._loop = None
 
 
-class _Loop(Grip):
+class _Loop(RunHandle):
     """An event loop on its own thread."""
 
     def __init__(self, first: Lane) -> None:
@@ -57,7 +57,7 @@ class _Loop(Grip):
 
     def start(self, lane: Lane) -> None:
         self._lanes[lane.id] = lane
-        lane.grip = self
+        lane.handle = self
         self._new.append(lane)
         if not self._knows:
             self._knows = True
@@ -105,7 +105,7 @@ class _Loop(Grip):
     def _create(self, lane: Lane) -> None:
         try:
             # Not by the loop's own method, which a job may have made to do something else.
-            task = self._tasks[lane.id] = asyncio.Task(self._call(lane), loop=self._loop)
+            task = self._tasks[lane.id] = asyncio.Task(execute_async(lane, self._end), loop=self._loop)
             task.add_done_callback(partial(self._is_done, lane))
         except BaseException as error:
             # No memory, say.
@@ -114,20 +114,6 @@ class _Loop(Grip):
         if lane.cancelled:
             # After its first step, so that its function sees it.
             self.interrupt(lane)
-
-    async def _call(self, lane: Lane) -> None:
-        outcome = UNBEGUN
-        if lane.begin():
-            failpoints = lane.context.environment.failpoints
-            with Call.of(lane) as run:
-                # A task has a context of its own.
-                enter_job(lane.claim.job.corr, **lane.fields())
-                failpoints.at("lane.call", lane)
-                result = await lane.handler.fn(lane.job())
-                failpoints.at("lane.returned", lane)
-                run.returned(result)
-            outcome = run.outcome
-        self._end(lane, outcome)
 
     def _is_done(self, lane: Lane, task: asyncio.Task[None]) -> None:
         # A job may cancel all tasks, and asyncio never enters a coroutine that is cancelled before its first step.

@@ -7,17 +7,18 @@ import threading
 from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..messages.outcomes import Outcome
-from .calls import UNENDED, call, raised
+from .execute import execute
 from .handler import JobTimeout
-from .idle_pool import Idle
-from .lane import Grip, Lane
+from .idle_pool import IdlePool
+from .lane import Lane, RunHandle
+from .outcomes import UNENDED, raised
 
 
 class ThreadRunner:
     """Runs the lanes of one handler."""
 
     def __init__(self) -> None:
-        self._idle: Idle[_Worker] = Idle()
+        self._idle: IdlePool[_Worker] = IdlePool()
 
     def start(self, lane: Lane) -> None:
         """Run a lane on an idle thread, or on a new one.
@@ -29,7 +30,7 @@ class ThreadRunner:
         if worker is None:
             worker = _Worker(self._idle, lane.context.environment)
             worker.thread = lane.context.environment.spawn(worker.work, f"lane {lane.handler.name}")
-        lane.grip = worker
+        lane.handle = worker
         worker.lanes.put(lane)
 
     def close(self) -> None:
@@ -38,12 +39,12 @@ class ThreadRunner:
             worker.lanes.put(None)
 
 
-class _Worker(Grip):
+class _Worker(RunHandle):
     """A thread that runs one lane after another, and which others may look at or raise an error in."""
 
     thread: Thread
 
-    def __init__(self, idle: Idle[_Worker], environment: Environment) -> None:
+    def __init__(self, idle: IdlePool[_Worker], environment: Environment) -> None:
         self.lanes = environment.mailbox()
         self._idle = idle
         self._lock = threading.Lock()
@@ -89,7 +90,7 @@ class _Worker(Grip):
         self._calling = lane
         outcome = UNENDED
         try:
-            outcome = call(lane)
+            outcome = execute(lane)
             with self._lock:
                 self._calling = None
             if self._struck:

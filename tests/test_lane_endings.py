@@ -14,7 +14,7 @@ import pytest
 from lamplighter import Discard, JobFailed, Snooze
 from lamplighter.actors import handler_actor
 from lamplighter.actors.handler_actor import LOST
-from lamplighter.handlers.calls import INDESCRIBABLE, raised
+from lamplighter.handlers.outcomes import INDESCRIBABLE, raised
 from lamplighter.handlers.tasks import LOOP_DIED
 from lamplighter.messages.outcomes import OutcomeKind
 

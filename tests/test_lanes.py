@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from lamplighter.environment import Environment
 from lamplighter.environment.mailbox import Mailbox
-from lamplighter.handlers.backlog import Line
+from lamplighter.handlers.backlog import Backlog
 from lamplighter.handlers.handler import JobTimeout
 from lamplighter.handlers.lane import Lane
 from lamplighter.handlers.lanes import LaneEnded, Lanes
@@ -29,10 +29,10 @@ def claim(no):
 
 
 class House:
-    """A line, and lanes that take their heirs from it."""
+    """A backlog, and lanes whose places go to its claims."""
 
     def __init__(self):
-        self.line = Line()
+        self.backlog = Backlog()
         self.told = []
         self.context = SimpleNamespace(
             clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0),
@@ -43,10 +43,10 @@ class House:
 
     def lane(self, claim, fn=None):
         handler = SimpleNamespace(name="x", fn=fn, wanted=None, auto_done=True)
-        return Lane(claim.job.no, handler, claim, self.context, self.heir_of)
+        return Lane(claim.job.no, handler, claim, self.context, self.next_lane)
 
-    def heir_of(self, _):
-        return self.line.serve(self.lane)
+    def next_lane(self, _):
+        return self.backlog.serve(self.lane)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def house():
 
 
 def test_the_first_that_waits_gets_the_place_of_a_lane_that_ends(house):
-    house.line.add([claim(2), claim(3)], 0.0)
+    house.backlog.add([claim(2), claim(3)], 0.0)
 
     lane = house.lane(claim(1))
     following = lane.pass_on()
@@ -63,26 +63,26 @@ def test_the_first_that_waits_gets_the_place_of_a_lane_that_ends(house):
 
     assert following.claim == claim(2)
     assert house.told == [(1, 2)]
-    assert house.line.keys() == [(3, 1)]
+    assert house.backlog.keys() == [(3, 1)]
 
 
 def test_a_lane_ends_once_and_gives_its_place_once(house):
-    house.line.add([claim(2), claim(3)], 0.0)
+    house.backlog.add([claim(2), claim(3)], 0.0)
     lane = house.lane(claim(1))
     lane.finish(DONE, lane.pass_on())
     lane.finish(DONE, lane.pass_on())
 
     assert house.told == [(1, 2)]
-    assert house.line.keys() == [(3, 1)]
+    assert house.backlog.keys() == [(3, 1)]
 
 
 def test_a_lane_that_was_given_up_has_no_place_to_give(house):
-    house.line.add([claim(2)], 0.0)
+    house.backlog.add([claim(2)], 0.0)
     lane = house.lane(claim(1))
 
     assert lane.abandon("timed out")
     assert lane.pass_on() is None
-    assert house.line.keys() == [(2, 1)]
+    assert house.backlog.keys() == [(2, 1)]
 
 
 def test_a_lane_that_has_ended_cannot_be_given_up(house):
@@ -110,42 +110,42 @@ def test_a_lane_that_is_given_up_is_signalled(house):
     assert lane.reason == "timed out"
 
 
-def test_no_lane_takes_from_the_line_of_a_dead_actor(house):
-    house.line.add([claim(2)], 0.0)
-    house.line.close()
+def test_no_lane_takes_from_the_backlog_of_a_dead_actor(house):
+    house.backlog.add([claim(2)], 0.0)
+    house.backlog.close()
 
     assert house.lane(claim(1)).pass_on() is None
-    assert house.line.keys() == [(2, 1)]
+    assert house.backlog.keys() == [(2, 1)]
 
 
 def test_a_claim_that_gets_no_lane_stays_where_it_is():
-    line = Line()
-    line.add([claim(2), claim(3)], 0.0)
+    backlog = Backlog()
+    backlog.add([claim(2), claim(3)], 0.0)
 
-    assert line.serve(lambda _: None) is None
-    assert line.keys() == [(2, 1), (3, 1)]
+    assert backlog.serve(lambda _: None) is None
+    assert backlog.keys() == [(2, 1), (3, 1)]
 
 
 def test_a_claim_is_in_line_until_its_lane_is_there():
-    line, seen = Line(), []
-    line.add([claim(2)], 0.0)
-    line.serve(lambda first: seen.append((first, len(line))))
+    backlog, seen = Backlog(), []
+    backlog.add([claim(2)], 0.0)
+    backlog.serve(lambda first: seen.append((first, len(backlog))))
 
     assert seen == [(claim(2), 1)]
 
 
 def test_whoever_takes_claims_out_waits_for_a_lane_that_is_just_opening():
     """A handler that is removed relies on it: what its last lane has opened is then there, to be interrupted."""
-    line, opening, there, order = Line(), threading.Event(), threading.Event(), []
-    line.add([claim(2)], 0.0)
+    backlog, opening, there, order = Backlog(), threading.Event(), threading.Event(), []
+    backlog.add([claim(2)], 0.0)
 
     def open_lane(_):
         opening.set()
         there.wait(30)
         order.append("opened")
 
-    threads = [threading.Thread(target=line.serve, args=[open_lane])]
-    threads.append(threading.Thread(target=lambda: (line.remove(lambda _: False), order.append("looked"))))
+    threads = [threading.Thread(target=backlog.serve, args=[open_lane])]
+    threads.append(threading.Thread(target=lambda: (backlog.remove(lambda _: False), order.append("looked"))))
     threads[0].start()
     opening.wait(30)
     threads[1].start()
@@ -157,14 +157,14 @@ def test_whoever_takes_claims_out_waits_for_a_lane_that_is_just_opening():
 
 
 def test_those_that_must_go_leave_and_the_rest_keeps_its_order():
-    line = Line()
-    line.add([claim(1), claim(2), claim(3)], 0.0)
-    line.put_first(claim(4), 1.0)
+    backlog = Backlog()
+    backlog.add([claim(1), claim(2), claim(3)], 0.0)
+    backlog.put_first(claim(4), 1.0)
 
-    assert line.remove(lambda one: one.claim.job.no in (1, 3)) == [claim(1), claim(3)]
-    assert line.keys() == [(4, 1), (2, 1)]
-    assert line.clear() == [claim(4), claim(2)]
-    assert line.take() is None
+    assert backlog.remove(lambda one: one.claim.job.no in (1, 3)) == [claim(1), claim(3)]
+    assert backlog.keys() == [(4, 1), (2, 1)]
+    assert backlog.clear() == [claim(4), claim(2)]
+    assert backlog.take() is None
 
 
 def test_an_actor_is_told_of_the_first_ending_only_until_it_has_looked(house):
@@ -224,7 +224,7 @@ def test_a_task_that_was_signalled_before_it_began_ends_all_the_same(house, firs
     if first:
         runner.start(lane)
     else:
-        house.heir_of = lambda _: lane
+        house.next_lane = lambda _: lane
         runner.start(house.lane(claim(2), fn=lambda job: asyncio.sleep(0)))
 
     assert ended.wait(30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from lamplighter.handlers.calls import call
+from lamplighter.handlers.execute import execute
 from lamplighter.messages.outcomes import OutcomeKind
 
 from .test_lanes import House, claim
@@ -56,5 +56,5 @@ def test_a_lane_is_taken_back_only_before_its_function_is_called():
 
     assert waiting.take_back("not started")
     assert not running.take_back("not started")
-    assert call(waiting).kind is OutcomeKind.INTERRUPTED
+    assert execute(waiting).kind is OutcomeKind.INTERRUPTED
     assert called == []

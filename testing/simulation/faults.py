@@ -223,7 +223,7 @@ class Strikes(Failpoints):
             case "commit_unknown":
                 raise sqlite3.OperationalError("disk I/O error")
             case "kill_child":
-                about.grip.kill(about)
+                about.handle.kill(about)
                 self._world.leave_if_dead()
             case "kill_process" | "power_cut":
                 self._die(self._process, kind)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ...handlers.calls import call
-from ...handlers.lane import Grip, Lane
+from ...handlers.execute import execute
+from ...handlers.lane import Lane, RunHandle
 from ...messages.outcomes import Outcome, OutcomeKind
 from .world import Process, World
 
 
 class VirtualProcessRunner:
-    """See `lanes.registry.Runner`: each lane is a process of its own."""
+    """See `handlers.lanes.Runner`: each lane is a process of its own."""
 
     def __init__(self, world: World, parent: Process) -> None:
         self._world = world
@@ -18,14 +18,14 @@ class VirtualProcessRunner:
     def start(self, lane: Lane) -> None:
         """Run a lane in a new child."""
         child = Process(self._parent.number, self._parent)
-        lane.grip = _VirtualChild(self._world, child)
-        self._world.spawn(lambda: lane.finish(call(lane)), f"process lane {lane.handler.name}", child)
+        lane.handle = _VirtualChild(self._world, child)
+        self._world.spawn(lambda: lane.finish(execute(lane)), f"process lane {lane.handler.name}", child)
 
     def close(self) -> None:
         """Nothing is kept that could be let go of."""
 
 
-class _VirtualChild(Grip):
+class _VirtualChild(RunHandle):
     """A child process with the lane that runs in it."""
 
     def __init__(self, world: World, process: Process) -> None:

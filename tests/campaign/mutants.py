@@ -349,7 +349,7 @@ MUTANTS = (
            "        if wait == 0.0:\n            self._start(child)\n            return", "        return"),
     Mutant(SUPERVISION, "a dead supervisor has no successor", "supervisor.py",
            "                self._start(self.incarnation)", "                pass"),
-    Mutant(SUPERVISION, "a BaseException of a handler's comes out of its lane", "handlers/calls.py",
+    Mutant(SUPERVISION, "a BaseException of a handler's comes out of its lane", "handlers/execute.py",
            "        if error is not None:\n            self._end",
            "        if error is not None and not isinstance(error, Exception):\n            return False\n"
            "        if error is not None:\n            self._end",
@@ -527,11 +527,11 @@ MUTANTS = (
            "    return value if type(value) is str else str.__str__(value)", "    return value",
            test="tests/test_hostile_arguments.py::"
            "test_what_is_like_a_str_or_an_int_is_stored_as_what_it_says"),
-    Mutant(LANES, "an error that cannot be looked at comes out of its lane", "handlers/calls.py",
+    Mutant(LANES, "an error that cannot be looked at comes out of its lane", "handlers/outcomes.py",
            "    except BaseException:\n        return INDESCRIBABLE",
            "    except ValueError:\n        return INDESCRIBABLE",
            test="tests/test_lane_endings.py::test_an_error_that_cannot_be_looked_at_is_a_failure_all_the_same"),
-    Mutant(LANES, "a Discard whose reason is no text is stored as it is", "handlers/calls.py",
+    Mutant(LANES, "a Discard whose reason is no text is stored as it is", "handlers/outcomes.py",
            "    text = text_of(reason if", "    text = (lambda value, _: value)(reason if",
            test="tests/test_lane_endings.py::test_a_discard_is_one_whatever_its_reason_is"),
     Mutant(LANES, "nobody looks after the threads of lanes", "actors/handler_actor.py",
@@ -542,7 +542,7 @@ MUTANTS = (
            "            while not self._is_over:\n                self._run",
            "            if True:\n                self._run",
            test="tests/test_lane_endings.py::test_a_job_beside_one_that_stops_their_loop_is_done"),
-    Mutant(LANES, "a forked child comes out of a handler", "handlers/calls.py",
+    Mutant(LANES, "a forked child comes out of a handler", "handlers/execute.py",
            "        if self._pid() != self._parent:", "        if False:",
            test="tests/faults/test_forks.py::"
                 "test_a_forked_child_that_comes_out_of_a_handler_ends_and_says_nothing_of_the_job[process]"),

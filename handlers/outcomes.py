@@ -1,4 +1,4 @@
-"""Calling a host's function, and making an outcome of whatever comes out of it.
+"""What the end of an application's function means: a value that it returned, or whatever came out of it, as an outcome.
 
 Nothing escapes: SystemExit, KeyboardInterrupt, MemoryError, RecursionError end the job, not the thread they came from.
 Nor does an error that cannot even be looked at.
@@ -6,19 +6,13 @@ Nor does an error that cannot even be looked at.
 
 from __future__ import annotations
 
-import contextvars
-import os
 import traceback as tracebacks
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from ..errors import DISCARDED, Discard, Snooze, UsageError, check_snooze
-from ..log.emitter import enter_job
 from ..log.json_line import safe_str
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.codec import encode
-from .forked import end_fork
 from .lane import Lane
 
 UNENDED = Outcome(kind=OutcomeKind.FAILED, error="it did not end")
@@ -48,70 +42,6 @@ class Rules(NamedTuple):
         return cls(lane.handler.auto_done, limits.result_bytes_max, limits.error_characters_max)
 
 
-class Call:
-    """One call of a host's function: `with Call(rules) as call: call.returned(fn(job))`, and then `call.outcome`.
-
-    The block raises nothing. A forked child never leaves it: whatever becomes of the job is for its parent to say.
-
-    Args:
-        pid: which process this is.
-        leave: ends a process at once.
-    """
-
-    __slots__ = ("_leave", "_parent", "_pid", "_rules", "outcome")
-
-    def __init__(
-        self, rules: Rules, *, pid: Callable[[], int] = os.getpid, leave: Callable[[int], None] = os._exit
-    ) -> None:
-        self._rules = rules
-        self._pid = pid
-        self._leave = leave
-        self._parent = pid()
-        self.outcome = UNENDED
-
-    @classmethod
-    def of(cls, lane: Lane) -> Call:
-        """A lane's."""
-        environment = lane.context.environment
-        return cls(Rules.of(lane), pid=environment.pid, leave=environment.leave)
-
-    def returned(self, result: Any) -> None:
-        """The function has returned this."""
-        self._end_if_forked(None)
-        self.outcome = success(result, self._rules)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if error is not None:
-            self._end_if_forked(error)
-            self.outcome = raised(error, self._rules.error_characters_max)
-        return True
-
-    def _end_if_forked(self, error: BaseException | None) -> None:
-        if self._pid() != self._parent:
-            end_fork(error, self._leave)
-
-
-def call(lane: Lane) -> Outcome:
-    """Call a lane's plain function on this thread. No context variable that it sets is seen by the next job's."""
-    return contextvars.copy_context().run(_call, lane) if lane.begin() else UNBEGUN
-
-
-def _call(lane: Lane) -> Outcome:
-    failpoints = lane.context.environment.failpoints
-    with Call.of(lane) as run:
-        enter_job(lane.claim.job.corr, **lane.fields())
-        failpoints.at("lane.call", lane)
-        result = lane.handler.fn(lane.job())
-        failpoints.at("lane.returned", lane)
-        run.returned(result)
-    return run.outcome
-
-
 def raised(error: BaseException, characters_max: int) -> Outcome:
     """What an error means that came out of a job's call, whatever it is."""
     try:
@@ -135,7 +65,7 @@ def _snoozed(error: Snooze, characters_max: int) -> Outcome:
     try:
         return Outcome(kind=OutcomeKind.SNOOZED, seconds=check_snooze(getattr(error, "seconds", None)))
     except UsageError as wrong:
-        # Of a class of the host's that does not call Snooze.__init__, say. It is a bug there, and fails like one.
+        # Its class may not call Snooze.__init__, say. That is a bug of the application's, and fails like one.
         said = failure(error, characters_max)
         return said._replace(error=text_of(f"{type(error).__name__}: {wrong}", LINE_CHARACTERS_MAX))
 

@@ -1,0 +1,143 @@
+"""Running a job, on one page: whatever it runs on, this is the way from its claim to its outcome.
+
+1. The lane begins, unless it was given up or taken back.
+2. Lines that the function logs say whose they are.
+3. The job's data becomes what the handler asks for.
+4. The application's function is called; a coroutine function is awaited.
+5. A child that the function has forked ends here: whatever becomes of the job is for its parent to say.
+6. What it returned, or raised, becomes an outcome.
+
+Then the lane ends: `Lane.pass_on` gives its place to the next claim, and `Lane.finish` tells its HandlerActor.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from ..job import Job, JobContext
+from ..log.emitter import enter_job
+from ..messages.jobs import JobRecord
+from ..messages.outcomes import Outcome
+from .forked import end_fork
+from .lane import Lane
+from .outcomes import UNBEGUN, UNENDED, Rules, raised, success
+from .payload import fit
+
+
+def execute(lane: Lane) -> Outcome:
+    """Run a lane's plain function on this thread. No context variable that it sets is seen by the next job's."""
+    return contextvars.copy_context().run(_execute, lane) if lane.begin() else UNBEGUN
+
+
+def _execute(lane: Lane) -> Outcome:
+    with Execution.of(lane) as run:
+        run.returned(lane.handler.fn(run.job(lane.handler.wanted)))
+    return run.outcome
+
+
+async def execute_async(lane: Lane, end: Callable[[Lane, Outcome], None]) -> None:
+    """Run a lane's coroutine function, as the coroutine of a task, and tell its outcome to `end`.
+
+    Whoever awaited it would not hear of an outcome if the function has closed the coroutine of its own task.
+    """
+    outcome = UNBEGUN
+    if lane.begin():
+        # A task has a context of its own.
+        with Execution.of(lane) as run:
+            run.returned(await lane.handler.fn(run.job(lane.handler.wanted)))
+        outcome = run.outcome
+    end(lane, outcome)
+
+
+class Execution:
+    """One call of an application's function: `with Execution(...) as run: run.returned(fn(run.job(wanted)))`.
+
+    The block raises nothing; what became of the call is `outcome`. A forked child never leaves the block.
+
+    Args:
+        record: the claimed job.
+        context: what the job borrows while it runs.
+        failpoint: called with the name of each point where a test may make the run fail.
+        pid: which process this is.
+        leave: ends a process at once.
+    """
+
+    __slots__ = ("_context", "_failpoint", "_leave", "_parent", "_pid", "_record", "_rules", "outcome")
+
+    def __init__(
+        self,
+        record: JobRecord,
+        context: JobContext,
+        rules: Rules,
+        *,
+        failpoint: Callable[[str], None] | None = None,
+        pid: Callable[[], int] = os.getpid,
+        leave: Callable[[int], None] = os._exit,
+    ) -> None:
+        self._record = record
+        self._context = context
+        self._rules = rules
+        self._failpoint = failpoint
+        self._pid = pid
+        self._leave = leave
+        self._parent = pid()
+        self.outcome = UNENDED
+
+    @classmethod
+    def of(cls, lane: Lane) -> Execution:
+        """A lane's, in the process of its runtime."""
+        environment = lane.context.environment
+        return cls(
+            lane.claim.job,
+            lane,
+            Rules.of(lane),
+            failpoint=lambda name: environment.failpoints.at(name, lane),
+            pid=environment.pid,
+            leave=environment.leave,
+        )
+
+    def job(self, wanted: Any) -> Job[Any]:
+        """What the function is called with: its data as the payload type that the handler asks for, if it does.
+
+        Raises:
+            Discard: the data does not fit.
+        """
+        job: Job[Any] = Job(self._record, context=self._context)
+        enter_job(
+            self._record.corr,
+            job_id=job.id,
+            job_name=job.name,
+            claim_no=self._record.claim_no,
+            attempt=job.attempt,
+        )
+        self._at("lane.call")
+        return job if wanted is None else Job(self._record, context=self._context, data=fit(job.data, wanted))
+
+    def returned(self, result: Any) -> None:
+        """The function has returned this."""
+        self._at("lane.returned")
+        self._end_if_forked(None)
+        self.outcome = success(result, self._rules)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is not None:
+            self._end_if_forked(error)
+            self.outcome = raised(error, self._rules.error_characters_max)
+        return True
+
+    def _at(self, failpoint: str) -> None:
+        if self._failpoint is not None:
+            self._failpoint(failpoint)
+
+    def _end_if_forked(self, error: BaseException | None) -> None:
+        if self._pid() != self._parent:
+            end_fork(error, self._leave)
