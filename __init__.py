@@ -26,8 +26,8 @@ from .log.configure import configure_logging
 from .log.emitter import JobFields
 from .messages.jobs import JobSpec, JobState
 from .messages.outcomes import Backoff
+from .rules.restart_budget import RestartBudget
 from .runtime import Runtime
-from .supervisor import RestartBudget
 
 __all__ = [
     "Backoff", "Discard", "Job", "JobFailed", "JobFields", "JobSpec", "JobState", "JobTimeout", "KeyTaken",

@@ -18,6 +18,7 @@ from .messages.jobs import ENDED, Attempt, JobRecord, JobSpec, JobState, NewJob,
 from .messages.mail import Attach, Cancel, Detach, Expect, MarkDone, Pause, Queue, Reply, Requeue
 from .messages.outcomes import Backoff
 from .rules.codec import encode
+from .rules.restart_budget import RestartBudget
 from .rules.validation import (
     JobChecks,
     check_iterable,
@@ -29,7 +30,6 @@ from .rules.validation import (
     spec_of,
     unknown_options,
 )
-from .supervisor import RestartBudget
 
 if TYPE_CHECKING:
     from .boot.boot import Life

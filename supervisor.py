@@ -16,38 +16,8 @@ from typing import Literal, NamedTuple
 
 from .actors.base import ActorContext, RuntimeActor
 from .environment.mailbox import Mailbox
-from .messages.jobs import Seconds
 from .messages.mail import Died, Down, Mail, StartChild, StartNow, StopChild
-
-HEALTHY_SECONDS = 60.0
-"""After so long without a death, the next back-off starts from the shortest again."""
-
-BACKOFF_SECONDS_MIN = 0.05
-"""The first restart waits for nothing, the second for this, each further one twice as long."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestartBudget:
-    """At most `restarts_max` restarts within `window_seconds`; the waits between them double, up to a longest one."""
-
-    restarts_max: int = 5
-    window_seconds: Seconds = 30.0
-    backoff_seconds_max: Seconds = 30.0
-
-    def recent(self, deaths: list[float], now: float) -> list[float]:
-        """The deaths that count now."""
-        return [at for at in deaths if now - at < self.window_seconds]
-
-    def is_spent(self, deaths: list[float], now: float) -> bool:
-        """Whether one more death, now included in `deaths`, is one too many."""
-        return len(self.recent(deaths, now)) > self.restarts_max
-
-    def backoff(self, deaths: list[float], now: float) -> Seconds:
-        """Seconds to wait before the restart after the newest of these deaths."""
-        streak = len([at for at in deaths if now - at < HEALTHY_SECONDS])
-        if streak <= 1:
-            return 0.0
-        return min(self.backoff_seconds_max, BACKOFF_SECONDS_MIN * 2.0 ** min(streak - 2, 32))
+from .rules.restart_budget import HEALTHY_SECONDS, RestartBudget
 
 
 class ChildSpec(NamedTuple):

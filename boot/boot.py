@@ -46,9 +46,10 @@ from ..messages.mail import (
 from ..messages.outcomes import Outcome
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import Limits
+from ..rules.restart_budget import RestartBudget
 from ..stores.ports import BootLost, Store
 from ..stores.presence import network_filesystem
-from ..supervisor import ChildSpec, Family, RestartBudget, Supervisor, Watchdog
+from ..supervisor import ChildSpec, Family, Supervisor, Watchdog
 from .health import Abandoned, ActorView, Health
 from .requests import Asking
 
@@ -132,8 +133,6 @@ class Life:
     def boot(self) -> str:
         """Who this runtime is on its store now."""
         return self._standing.boot
-
-    # --- beginning ------------------------------------------------------------------------------------------
 
     def start(self, budgets: Mapping[str, RestartBudget]) -> None:
         """Open the store, be alive, start the actors. One that fails midway is to be followed by `give_up`."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ..handlers.handler import Handler
 from ..messages.schedules import ScheduleRecord
-from ..supervisor import RestartBudget
+from ..rules.restart_budget import RestartBudget
 
 
 class Registry:

@@ -11,6 +11,7 @@ from ..errors import UsageError, shown
 from ..job import Job
 from ..messages.outcomes import Policy
 from ..rules.limits import Limits
+from ..rules.restart_budget import RestartBudget
 from ..rules.validation import (
     check_backoff,
     check_bool,
@@ -20,7 +21,6 @@ from ..rules.validation import (
     check_whole,
     not_supported,
 )
-from ..supervisor import RestartBudget
 from .handler import Handler
 from .payload import payload_type
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import UsageError, shown
 from ..messages.jobs import SECONDS_MAX
+from .restart_budget import BACKOFF_SECONDS_MAX, RESTARTS_MAX, WINDOW_SECONDS
 
 WHOLE_MAX = 10**15
 """No limit that is a number of things may be higher; it stands for none."""
@@ -53,9 +54,9 @@ class Limits:
     abandoned_threads_max: int = 16
     lane_grace_seconds: float = 5.0
     late_seconds: float = 10.0
-    restarts_max: int = 5
-    restart_window_seconds: float = 30.0
-    restart_backoff_seconds_max: float = 30.0
+    restarts_max: int = RESTARTS_MAX
+    restart_window_seconds: float = WINDOW_SECONDS
+    restart_backoff_seconds_max: float = BACKOFF_SECONDS_MAX
     keep_done_seconds: float = 24 * 3600.0
     keep_dead_seconds: float = 30 * 24 * 3600.0
     busy_seconds_max: float = 1.0
