@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -31,6 +31,9 @@ from .unreadable import Stray, put_aside
 
 PUBLISH_TRIES_MAX = 3
 """How often a message is published whose queue was not there, or that was refused."""
+
+DECLARE_TRIES_MAX = 5
+"""How often the queue of a job name is declared before the name stops because it is not found."""
 
 READ_SECONDS_MAX = 2.0
 """How long a turn waits until the leader has read what it has written. It is in the ledger, whether read or not."""
@@ -167,17 +170,27 @@ class RabbitStore(Session):
     def _declaring(self, names: Collection[str]) -> Iterator[Future[Any]]:
         """Have the queues of these names be there. Where one cannot be, that name alone stops."""
         missing = sorted(set(names) - self._declared - self.ailing.stopped.keys())
-        asked = [(name, self._link.setup([topology.job_queue(name)])) for name in missing]
+        for tries_left in range(DECLARE_TRIES_MAX - 1, -1, -1):
+            missing = yield from self._try_to_declare(missing, tries_left)
+
+    def _try_to_declare(self, names: Sequence[str], tries_left: int) -> Generator[Future[Any], None, list[str]]:
+        """Declare the queues of these names, and return those to be declared again."""
+        gone: list[str] = []
+        asked = [(name, self._link.setup([topology.job_queue(name)])) for name in names]
         for name, one in asked:
             answered: Future[None] = self._seams.future()
             one.add_done_callback(lambda _, answered=answered: answered.set_result(None))  # type: ignore[misc]
             yield answered
             try:
                 one.result(0)
+                self._declared.add(name)
             except Refused as error:
-                self.ailing.stopped[name] = str(error)
-                raise
-            self._declared.add(name)
+                if error.code != NOT_FOUND or not tries_left:
+                    self.ailing.stopped[name] = str(error)
+                    raise
+                # The server was deleting it while it was declared: it said that it is there, and then that it is not.
+                gone.append(name)
+        return gone
 
     def _land(self) -> None:
         """Go on with the turn whose outcome was unknown, if it is known by now.

@@ -1,0 +1,65 @@
+"""A queue of jobs is declared while the server deletes it, on the model: it is gone between two steps of the server."""
+
+from __future__ import annotations
+
+import pytest
+from lamplighter import StoreUnavailable
+from lamplighter.stores.rabbitmq import topology
+from lamplighter.stores.rabbitmq.link import NOT_FOUND, QueueSpec, Refused, Wanted
+from lamplighter.stores.rabbitmq.store import DECLARE_TRIES_MAX, RabbitStore
+from lamplighter.testing.conformance.kit import NOW, new
+
+from .model_world import World
+
+QUEUE = topology.queue_of("work")
+
+
+def dies_while_declared(world: World, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """The server finds no queue so many times where it has just found one."""
+    declare, left = world.server.declare, [times]
+
+    def find_none(wanted: Wanted) -> None:
+        if isinstance(wanted, QueueSpec) and wanted.name == QUEUE and left[0]:
+            left[0] -= 1
+            raise Refused(f"no queue {QUEUE}", NOT_FOUND)
+        declare(wanted)
+
+    monkeypatch.setattr(world.server, "declare", find_none)
+
+
+def ready(world: World) -> RabbitStore:
+    store = world.store()
+    while not world.turn(store):
+        pass
+    return store
+
+
+def queue(store: RabbitStore, name: str) -> None:
+    with store.turn("b", NOW) as turn:
+        turn.insert(new(name, name=name))
+
+
+def test_a_queue_that_is_deleted_while_it_is_declared_is_declared_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The name stopped for up to ten seconds, `queue` raised a StoreError, and health was red (two runtimes on 4.0)."""
+    world = World()
+    store = ready(world)
+    dies_while_declared(world, monkeypatch, times=2)
+
+    queue(store, "work")
+
+    assert len(world.server.queues[QUEUE].ready) == 1
+    assert store.ailments() == []
+
+
+def test_a_queue_that_is_never_found_stops_its_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    store = ready(world)
+    dies_while_declared(world, monkeypatch, times=DECLARE_TRIES_MAX)
+
+    with pytest.raises(StoreUnavailable):
+        queue(store, "work")
+    queue(store, "other")
+
+    assert [ailment.reason for ailment in store.ailments()] == [f"work has stopped: no queue {QUEUE}"]
