@@ -48,7 +48,7 @@ class Address:
 
     def __str__(self) -> str:
         scheme = "amqp" if self.tls is None else "amqps"
-        hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
+        hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
         prefix = "" if self.prefix == PREFIX else f"?prefix={self.prefix}"
         return f"{scheme}://{hosts}/{self.vhost.lstrip('/')}{prefix}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import traceback
 from collections.abc import Callable
@@ -11,6 +13,7 @@ import pytest
 from lamplighter import JobSpec, NotSupported, Runtime, StoreError, StoreUnavailable, UsageError
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.address import parse_address
+from lamplighter.stores.rabbitmq.pika import connection as pika_connection
 from pika.exceptions import ChannelClosedByBroker
 
 from ..conftest import Recorder
@@ -35,6 +38,10 @@ def test_an_address_is_read_and_shown_without_its_secrets() -> None:
     assert str(address) == "amqp://one:5673,two:5672/my/host"
     assert SECRET not in repr(address)
     assert "ada" not in repr(address)
+
+
+def test_an_address_of_ipv6_is_shown_as_it_is_written() -> None:
+    assert str(parse_address("amqp://[::1]:5673,[fe80::2]/")) == "amqp://[::1]:5673,[fe80::2]:5672/"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +158,33 @@ def test_nobody_at_the_address_is_unavailable() -> None:
     said = refused(f"amqp://u:{SECRET}@127.0.0.1:{port}/")
 
     assert "StoreUnavailable" in said
-    assert "not connected" in said
+    assert "not connected: it cannot be reached: Connection refused" in said
+
+
+def test_somebody_else_at_the_address_is_said_to_be_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as web:
+        port = web.getsockname()[1]
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    caller, _ = web.accept()
+                    caller.recv(100)
+                    caller.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    caller.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        said = refused(f"amqp://u:{SECRET}@127.0.0.1:{port}/")
+
+    assert "the connection ended before any AMQP was spoken: is that a RabbitMQ's port" in said
+
+
+def test_a_server_that_takes_the_connection_and_says_nothing_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pika_connection, "CONNECT_SECONDS_MAX", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        said = refused(f"amqp://u:{SECRET}@127.0.0.1:{mute.getsockname()[1]}/")
+
+    assert "it did not answer in time while the connection was opened" in said
 
 
 # --- TLS -----------------------------------------------------------------------------------------------------

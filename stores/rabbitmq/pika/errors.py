@@ -24,8 +24,8 @@ def why(error: Any, address: Address) -> tuple[str, bool]:
     cause = error
     # The client wraps what happened in "the connection workflow failed", "the socket failed", ...
     for _ in range(10):
-        inner = getattr(cause, "exceptions", None) or getattr(cause, "exception", None)
-        inner = inner[-1] if isinstance(inner, (list, tuple)) else inner
+        inner = getattr(cause, "exceptions", None) or getattr(cause, "exception", None) or getattr(cause, "args", None)
+        inner = inner[-1] if isinstance(inner, list | tuple) else inner
         if not isinstance(inner, BaseException):
             break
         cause = inner
@@ -46,6 +46,12 @@ def why(error: Any, address: Address) -> tuple[str, bool]:
         return f"{CODES.get(code, 'closed')} ({code}): {text}"[:300], code in REFUSALS
     if isinstance(cause, socket.gaierror):
         return f"its host name is not known: {cause.strerror}", False
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"it cannot be reached: {cause.strerror}", False
+    if isinstance(cause, exceptions.IncompatibleProtocolError):
+        return "the connection ended before any AMQP was spoken: is that a RabbitMQ's port, with or without TLS?", False
+    if isinstance(cause, exceptions.ConnectionOpenAborted):
+        return "it did not answer in time while the connection was opened", False
     return (str(cause) or type(cause).__name__)[:300], False
 
 
