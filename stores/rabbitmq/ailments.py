@@ -1,12 +1,13 @@
 """What a runtime's place on a RabbitMQ suffers from, beyond what the next try heals: for its health.
 
 Refusals stay until a person has changed something: of the server as a whole, or of the queue of one job name, which
-stops that name alone. Whether they have been is looked for by asking again. And unreadable messages are counted.
+stops that name alone. Whether they have been is looked for by asking again. A queue that takes no more is tried again,
+too: nobody could tell that it has room. And unreadable messages are counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 from ...errors import StoreError
 from ..ports import Ailment
 from . import topology
-from .link import Link
+from .link import Link, Message
+
+FULL = "it refuses messages, as one does that a policy limits (max-length with reject-publish)"
 
 Tell = Callable[[str, Any], object]
 
@@ -28,6 +31,7 @@ class Ailing:
     Attributes:
         refusal: why the server refuses this runtime.
         stopped: by job name, why its queue cannot be used.
+        full: job names whose queues have refused a message since the last look.
         unreadable: how many messages cannot be read, as far as is known.
     """
 
@@ -37,12 +41,14 @@ class Ailing:
         self._tell = tell
         self.refusal: str | None = None
         self.stopped: dict[str, str] = {}
+        self.full: set[str] = set()
         self.unreadable = 0
 
     def ailments(self) -> Sequence[Ailment]:
         """See `stores.base.Store`."""
         found = [] if self.refusal is None else [Ailment("red", f"the store refuses this runtime: {self.refusal}")]
         found += [Ailment("red", f"{name} has stopped: {reason}") for name, reason in sorted(self.stopped.items())]
+        found += [Ailment("yellow", f"the queue of {name} takes no more: {FULL}") for name in sorted(self.full)]
         if self.unreadable:
             number = f"{self.unreadable} message{'s' * (self.unreadable > 1)}"
             says = f"{number} in {topology.UNREADABLE} cannot be read: see lamplighter unreadable"
@@ -54,10 +60,18 @@ class Ailing:
         reason = self.stopped.get(name)
         if reason is not None:
             raise StoreError(f"expected the queue of {name} on {self._address} to be usable, got: {reason}")
+        if name in self.full:
+            raise StoreError(f"expected the queue of {name} on {self._address} to take another job, got: {FULL}")
+
+    def refused(self, messages: Sequence[Message], names: Collection[str]) -> None:
+        """The server will not have these messages: where they were for the queues of these names, those are full."""
+        queues = {message.key for message in messages if not message.exchange}
+        self.full = self.full | {name for name in names if topology.queue_of(name) in queues}
 
     def look(self) -> None:
         """Ask again: of unreadable messages, and of the queues that could not be used."""
         self.count_unreadable()
+        self.full = set()
         for name in self.stopped:
             asked = self._link.setup([topology.job_queue(name)])
             asked.add_done_callback(partial(self._usable, name))

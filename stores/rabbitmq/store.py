@@ -140,6 +140,7 @@ class RabbitStore(Session):
             if not left:
                 break
             if tries_left == 0:
+                self.ailing.refused(left, ops.names)
                 raise Refused(f"it took {len(ops.messages) - len(left)} of {len(ops.messages)} messages", 0)
             sending = self._link.send(left)
             yield sending

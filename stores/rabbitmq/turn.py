@@ -39,6 +39,9 @@ DEAD_SECONDS_KEPT = 30 * 86400.0
 SPARE_SHARE = 1 / 8
 """Of the server's largest message: what the data of a job leaves for its errors."""
 
+FULL_SECONDS = 1.0
+"""How long a job waits that goes back into a queue that takes no more."""
+
 HIGH_PRIORITY = 5
 """A quorum queue knows two priorities; from this one on it is the higher."""
 
@@ -360,6 +363,9 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self, job: JobRecord, delay: Seconds, reply_to: str | None, beside: Mapping[str, Any] | None = None
     ) -> None:
         self.ops.names.add(job.name)
+        if job.name in self._store.ailing.full:
+            # The ladder takes it. Here it would make the turn fail, with all the endings in it that would make room.
+            delay = max(delay, FULL_SECONDS)
         exchange, key, rest = route(queue_of(job.name), delay)
         self.ops.messages.append(
             Message(

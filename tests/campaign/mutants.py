@@ -651,9 +651,20 @@ MUTANTS = (
            "        if self._channel_failure is None:\n", "        if True:\n",
            test="tests/rabbit/test_permissions.py::test_a_start_without_a_permission_fails_at_once_and_says_which"),
     Mutant(MESSAGES, "the queue of one name that cannot be used stops all names", "stores/rabbitmq/store.py",
-           "                self.ailing.stopped[name] = str(error)\n", "",
+           "                    self.ailing.stopped[name] = str(error)\n", "",
            test="tests/rabbit/test_permissions.py"
                 "::test_a_queue_with_other_arguments_stops_its_name_alone_until_it_is_gone"),
+    Mutant(MESSAGES, "a queue that is deleted while it is declared stops its name", "stores/rabbitmq/store.py",
+           "if error.code != NOT_FOUND or not tries_left:", "if True:",
+           test="tests/rabbit/test_declaring.py"
+                "::test_a_queue_that_is_deleted_while_it_is_declared_is_declared_again"),
+    Mutant(MESSAGES, "a queue that is full stops all names", "stores/rabbitmq/store.py",
+           "                self.ailing.refused(left, ops.names)\n", "",
+           test="tests/rabbit/test_full_queue.py::test_a_queue_that_is_full_stops_no_other_name"),
+    Mutant(MESSAGES, "what goes back into a full queue keeps it full", "stores/rabbitmq/turn.py",
+           "        if job.name in self._store.ailing.full:\n", "        if False:\n",
+           test="tests/rabbit/test_full_queue.py"
+                "::test_a_full_queue_is_worked_off_also_where_its_jobs_go_back_into_it"),
     Mutant(MESSAGES, "an exchange that was deleted is not missed", "stores/rabbitmq/session.py",
            "            self._mend()\n", "",
            test="tests/rabbit/test_permissions.py::test_an_exchange_that_was_deleted_is_made_again"),
