@@ -22,7 +22,7 @@ from ..handlers.handler import Handler
 from ..handlers.lane import Lane
 from ..handlers.lanes import LaneEnded, Lanes
 from ..handlers.pace import Pace
-from ..messages.jobs import Claim
+from ..messages.jobs import Claim, ClaimKey
 from ..messages.mail import (
     Attach,
     DeadlinePassed,
@@ -53,8 +53,6 @@ LOST = "the thread that it ran on has died"
 WATCH_SECONDS = 2.0
 """Between two looks whether what its lanes run on still lives."""
 
-Key = tuple[int, int]
-
 
 class HandlerActor(RuntimeActor):
     """See the module."""
@@ -78,7 +76,7 @@ class HandlerActor(RuntimeActor):
         self._filling = False
         self._running: dict[int, Lane] = {}
         self._held_back: dict[int, Claim] = {}
-        self._unsettled: dict[Key, Ending] = {}
+        self._unsettled: dict[ClaimKey, Ending] = {}
         self._pace = Pace(context.limits)
         self._last_up: Up | None = None
         self._answers = 0
@@ -199,7 +197,7 @@ class HandlerActor(RuntimeActor):
         # A copy: a lane that ends adds its next_lane, on its own thread.
         return list(self._running.values())
 
-    def _held(self) -> list[Key]:
+    def _held(self) -> list[ClaimKey]:
         return [
             *self._backlog.keys(),
             *(lane.claim.key for lane in self._lanes_here() if self._boot in (None, lane.claim.job.boot)),
@@ -427,7 +425,7 @@ class HandlerActor(RuntimeActor):
                 why=lane.abandoned_because, stack=lane.stack(), abandoned=len(self._lanes.abandoned()),
             )  # fmt: skip
 
-    def _revoke(self, key: Key, reason: str) -> None:
+    def _revoke(self, key: ClaimKey, reason: str) -> None:
         dropped = self._backlog.remove(lambda waiting: waiting.claim.key == key)
         for lane_id, claim in list(self._held_back.items()):
             if claim.key == key:

@@ -1,11 +1,11 @@
 """Routes jobs to handlers and records how each claim ended.
 
-Owns: the desk (rooms of living HandlerActors) and the mail of a turn that could not be stored. Hears: what the match in
-`_handle` lists. Tells: Run, Settled, Revoke, Report, Ticked.
+Owns: its state (what living HandlerActors can take) and the mail of a turn that could not be stored. Hears: what the
+match in `_handle` lists. Tells: Run, Settled, Revoke, Report, Ticked.
 
 A turn is a transaction: it takes what is in the mailbox, applies it to the store, claims what free lanes can take,
 commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived. What each kind
-of mail does in a turn stands in turns/.
+of mail does in a turn stands in broker/.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from ..broker.host_transactions import ExpectedJobs
 from ..broker.kept_mail import given_up, still_wanted
 from ..broker.membership import Standing
 from ..broker.neighbours import Neighbours
+from ..broker.outbox import Outbox, log_lines
 from ..broker.retention import Retention
-from ..broker.step import PASSED_ON, Desk, Memory, Out, Step, log_lines
+from ..broker.state import BrokerState, CarriedOver
+from ..broker.step import PASSED_ON, TurnContext
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..log.emitter import Speaker
@@ -81,7 +83,7 @@ class JobBroker(RuntimeActor):
         has_handler: Callable[[str], bool],
         wake_waiters: Callable[[Iterable[JobRecord]], None],
         awaited: Callable[[], list[str]],
-        memory: Memory,
+        memory: CarriedOver,
         store_is_down: Callable[[str | None], None],
     ) -> None:
         super().__init__(context, "broker", incarnation)
@@ -90,7 +92,7 @@ class JobBroker(RuntimeActor):
         self._wake_waiters = wake_waiters
         self._awaited = awaited
         self._store_is_down = store_is_down
-        self._desk = Desk(
+        self._state = BrokerState(
             standing=standing,
             limits=context.limits,
             chance=context.environment.chance(),
@@ -107,10 +109,10 @@ class JobBroker(RuntimeActor):
         self._askers = 0
         # Told by name: when this incarnation is gone, its alarms wake the next.
         self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
-        self._retention = Retention(self._desk, self._alarms)
+        self._retention = Retention(self._state, self._alarms)
         self._expected = ExpectedJobs(memory.expected, store, self._alarms)
         self._neighbours = Neighbours(
-            self._desk, store, self._alarms,
+            self._state, store, self._alarms,
             tell=self.tell, say=self.say, wake_the_ended=self._wake_the_ended,
         )  # fmt: skip
 
@@ -123,17 +125,17 @@ class JobBroker(RuntimeActor):
 
     def _ask_the_living(self) -> None:
         """Ask what they hold. The next turn takes back what the dead held, and says what was not told."""
-        desk, post = self._desk, self.context.post
+        state, post = self._state, self.context.post
         # Looked up before they are asked: one that is started in between holds nothing, and need not be waited for.
         living = {name: actor.incarnation for name in post.names() if (actor := post.find(name)) is not None}
-        desk.question = post.new_id()
-        desk.rooms.clear()
-        desk.unreconciled = {
+        state.question = post.new_id()
+        state.capacities.clear()
+        state.unreconciled = {
             name: incarnation
             for name, incarnation in living.items()
-            if name.startswith("handler:") and self.tell(name, Report(desk.question, desk.boot))
+            if name.startswith("handler:") and self.tell(name, Report(state.question, state.boot))
         }
-        self.tell("scheduler", Report(desk.question, desk.boot))
+        self.tell("scheduler", Report(state.question, state.boot))
         self._recovered = False
 
     def on_down(self) -> None:
@@ -170,7 +172,7 @@ class JobBroker(RuntimeActor):
         self._handled(batch)
         self._store_is_back()
         # No turn has seen what others have committed meanwhile, so what was known of them may be old.
-        self._desk.forget_dues()
+        self._state.forget_dues()
         self._set_alarms()
 
     # --- a turn ---------------------------------------------------------------------------------------------
@@ -200,7 +202,7 @@ class JobBroker(RuntimeActor):
     def _begin_anew(self, lost: BootLost) -> None:
         """The store knows this boot no longer. As another one, do what a new broker does; the mail waits for it."""
         try:
-            self._desk.renew(self._renew(lost))
+            self._state.renew(self._renew(lost))
         except (StoreUnavailable, UsageError, OSError, RuntimeError) as error:
             self._wait_for_store(StoreUnavailable(f"{lost}; and the runtime cannot be another boot yet: {error}"))
             return
@@ -245,114 +247,114 @@ class JobBroker(RuntimeActor):
             self._retention.put_off()
         return claims.failed_instead(mail, error)
 
-    def _commit(self, batch: list[Mail]) -> Out:
-        out = Out()
+    def _commit(self, batch: list[Mail]) -> Outbox:
+        out = Outbox()
         clock = self.context.clock
         itself = Speaker(self.name, self.incarnation)
         try:
-            with self._store.turn(self._desk.boot, clock.now()) as turn:
+            with self._store.turn(self._state.boot, clock.now()) as turn:
                 if turn.lost is not None and self._memory.renewal is None:
                     raise turn.lost
-                step = Step(self._desk, turn, out, itself)
-                clocks.keep_time(step, clock, self._memory, is_first=not self._recovered)
+                context = TurnContext(self._state, turn, out, itself)
+                clocks.keep_time(context, clock, self._memory, is_first=not self._recovered)
                 self._looked_at = turn.now
-                self._work(step, batch)
+                self._work(context, batch)
         except BaseException:
             # What a turn learned of when to look again holds only if the turn does.
-            self._desk.forget_dues()
+            self._state.forget_dues()
             raise
-        out.did, self._desk.expiry = turn.did, turn.expiry
+        out.did, self._state.expiry = turn.did, turn.expiry
         out.lines += [(event, itself, fields) for event, fields in turn.news]
         if turn.leads and not self._leads:
-            step.tell("scheduler", Report(self._desk.question, self._desk.boot))
+            context.tell("scheduler", Report(self._state.question, self._state.boot))
         self._leads = turn.leads
         self._recovered = True
         return out
 
-    def _work(self, itself: Step, batch: list[Mail]) -> None:
+    def _work(self, itself: TurnContext, batch: list[Mail]) -> None:
         """All that a turn does to the store."""
-        turn, desk = itself.turn, self._desk
-        if turn.version != desk.version:
-            desk.forget_dues()
-            desk.version = turn.version
+        turn, state = itself.turn, self._state
+        if turn.version != state.version:
+            state.forget_dues()
+            state.version = turn.version
         if self._memory.renewal is not None:
             boots.renew(itself, self._memory.renewal)
             itself.out.after.append(lambda: setattr(self._memory, "renewal", None))
         turn.tell_untold()
         if not self._recovered:
             boots.recover(itself, self._memory.told)
-        elif desk.roll_call:
+        elif state.roll_call:
             boots.bury_dead(itself)
         itself.collect()
         for kind, mails in groupby(batch, lambda mail: type(mail.body)):
-            steps = [(Step(desk, turn, itself.out, self.speaker_of(mail)), mail.body) for mail in mails]
-            if kind is Queue and len(steps) > 1:
-                hosts.queue_together([(step, body) for step, body in steps if not given_up(body)])
+            contexts = [(TurnContext(state, turn, itself.out, self.speaker_of(mail)), mail.body) for mail in mails]
+            if kind is Queue and len(contexts) > 1:
+                hosts.queue_together([(context, body) for context, body in contexts if not given_up(body)])
                 continue
-            for step, body in steps:
-                self._apply(step, body)
+            for context, body in contexts:
+                self._apply(context, body)
         claims.finish_deferred(itself)
         turn.expire()
         claims.claim(itself)
 
-    def _apply(self, step: Step, body: Any) -> None:
+    def _apply(self, context: TurnContext, body: Any) -> None:
         if given_up(body):
             return
         reply = reply_of(body)
         try:
-            value = self._handle(step, body)
+            value = self._handle(context, body)
         except LamplighterError as refusal:
             if reply is None or isinstance(refusal, StoreUnavailable):
                 raise
-            step.out.replies.append((reply, None, refusal))
+            context.out.replies.append((reply, None, refusal))
         else:
             if reply is not None and value is not PASSED_ON:
-                step.out.replies.append((reply, value, None))
-        step.collect()
+                context.out.replies.append((reply, value, None))
+        context.collect()
 
-    def _handle(self, step: Step, body: Any) -> Any:
+    def _handle(self, context: TurnContext, body: Any) -> Any:
         match body:
             case Queue():
-                return hosts.queue(step, body)
+                return hosts.queue(context, body)
             case Ended():
-                return claims.ended(step, body)
+                return claims.ended(context, body)
             case Up():
-                return claims.up(step, body)
+                return claims.up(context, body)
             case GiveBack():
-                return claims.give_back(step, body)
+                return claims.give_back(context, body)
             case Progressed():
-                return claims.progressed(step, body)
+                return claims.progressed(context, body)
             case Tick():
-                return slots.tick(step, body)
+                return slots.tick(context, body)
             case MarkDone():
-                return hosts.mark_done(step, body)
+                return hosts.mark_done(context, body)
             case Requeue():
-                return hosts.requeue(step, body)
+                return hosts.requeue(context, body)
             case RequeueDead():
-                return hosts.requeue_dead(step, body)
+                return hosts.requeue_dead(context, body)
             case Cancel():
-                return hosts.cancel(step, body)
+                return hosts.cancel(context, body)
             case Pause():
-                return hosts.pause(step, body)
+                return hosts.pause(context, body)
             case Declare():
-                return slots.declare(step, body)
+                return slots.declare(context, body)
             case Forget():
-                return slots.forget(step, body)
+                return slots.forget(context, body)
             case Retire():
-                return slots.retire(step, body)
+                return slots.retire(context, body)
             case PauseSchedule():
-                return slots.pause(step, body)
+                return slots.pause(context, body)
             case Down():
-                return claims.down(step, body)
+                return claims.down(context, body)
             case Farewell():
-                return boots.farewell(step)
+                return boots.farewell(context)
             case Drain():
-                self._desk.draining = True
-                claims.store_names(step)
+                self._state.draining = True
+                claims.store_names(context)
             case Expect():
                 self._expected.add(body)
             case Housekeep():
-                self._retention.prune(step)
+                self._retention.prune(context)
             case Look() | ClockJumped():
                 pass
             case other:
@@ -361,13 +363,13 @@ class JobBroker(RuntimeActor):
 
     # --- after the commit -----------------------------------------------------------------------------------
 
-    def _let_out(self, out: Out) -> None:
+    def _let_out(self, out: Outbox) -> None:
         self.context.environment.failpoints.at("broker.let_out", self)
         for name, keys in out.freed.items():
-            room = self._desk.rooms.get(name)
-            if room is not None:
+            capacity = self._state.capacities.get(name)
+            if capacity is not None:
                 for key in keys:
-                    room.held.pop(key, None)
+                    capacity.held.pop(key, None)
         for after in out.after:
             after()
         log_lines(self.context.log, out)
@@ -383,9 +385,9 @@ class JobBroker(RuntimeActor):
                 answer(reply, None, None)
         self._askers = len(self.mailbox) + len(out.replies) if out.replies else 0
         answer_all(out.replies)
-        ended = [step.job for step in out.transitions if step.job.state in ENDED]
+        ended = [moved.job for moved in out.transitions if moved.job.state in ENDED]
         for job in ended:
-            self._desk.deferred.pop(job.key, None)
+            self._state.deferred.pop(job.key, None)
         if ended:
             self._wake_waiters(ended)
         self._neighbours.hint(out)
@@ -396,12 +398,12 @@ class JobBroker(RuntimeActor):
         """Look, without taking the write lock, whether time or another process has changed anything for us."""
         now = self.context.clock.now()
         try:
-            expiry = self._desk.expiry = self._store.next_expiry()
+            expiry = self._state.expiry = self._store.next_expiry()
             worth = (
                 self._store.untold()
-                or self._store.due(self._desk.free_names(), now)
+                or self._store.due(self._state.free_names(), now)
                 or (expiry is not None and expiry <= now)
-                or any(due <= self._desk.age() for due, _, _ in self._desk.deferred.values())
+                or any(due <= self._state.age() for due, _, _ in self._state.deferred.values())
             )
         except (StoreUnavailable, StoreError):
             # The turn meets the same trouble, and knows what to do about it.
@@ -419,22 +421,22 @@ class JobBroker(RuntimeActor):
     def _set_alarms(self) -> None:
         """Be woken when the next thing becomes due."""
         # From the instant that was looked at, not from now: what became due in between must wake us too.
-        now, desk = self._looked_at, self._desk
+        now, state = self._looked_at, self._state
         try:
-            due = [desk.expiry]
-            for name in desk.free_names():
-                known = desk.dues.get(name)
+            due = [state.expiry]
+            for name in state.free_names():
+                known = state.dues.get(name)
                 due.append(self._store.next_due(name, now) if known is None else known)
-            self._expected.look(desk.age())
+            self._expected.look(state.age())
         except (StoreUnavailable, StoreError):
             self._alarms.after("retry", RETRY_SECONDS, Look())
             return
         instants = [at for at in due if at is not None and at != float("inf")]
         if instants:
             self._alarms.at(min(instants), Look())
-        until = min((due for due, _, _ in desk.deferred.values()), default=float("inf"))
+        until = min((due for due, _, _ in state.deferred.values()), default=float("inf"))
         if until != float("inf"):
-            self._alarms.after("deferred", max(0.0, until - desk.age()), Look())
+            self._alarms.after("deferred", max(0.0, until - state.age()), Look())
         self._neighbours.poll()
 
     def _wait_for_store(self, error: StoreUnavailable | StoreGone) -> None:

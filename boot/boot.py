@@ -15,7 +15,7 @@ from ..actors.job_broker import JobBroker
 from ..actors.scheduler_actor import SchedulerActor
 from ..broker.joins import Waiters
 from ..broker.membership import Standing
-from ..broker.step import Memory, Renewal
+from ..broker.state import CarriedOver, Renewal
 from ..environment.environment import Environment
 from ..environment.failpoints import VARIABLE
 from ..environment.ids import JobIds
@@ -26,7 +26,7 @@ from ..handlers.lane import Lane, LaneContext
 from ..handlers.lanes import LaneEnded, Lanes
 from ..job import Job
 from ..log.emitter import Log, Subscription
-from ..messages.jobs import Seconds
+from ..messages.jobs import ClaimKey, Seconds
 from ..messages.mail import (
     ClockJumped,
     Declare,
@@ -102,7 +102,7 @@ class Life:
         self.store_trouble: str | None = None
         self.is_over = False
         self._has_declared = False
-        self.memory = Memory()
+        self.memory = CarriedOver()
         self._durability = durability
         self._handlers = handlers
         self._names = names
@@ -276,7 +276,7 @@ class Life:
                 self.lanes.not_told(name)
                 raise
 
-    def _progressed(self, key: tuple[int, int], progress: str) -> None:
+    def _progressed(self, key: ClaimKey, progress: str) -> None:
         self.post.tell("broker", Progressed(key=key, progress=progress))
 
     def _heard(self) -> None:

@@ -6,58 +6,59 @@ from ..messages.mail import Declare
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.ports import BootRecord, Deed, Turn
 from . import schedules as slots
-from .step import Renewal, Step
+from .state import Renewal
+from .step import TurnContext
 
 
-def renew(step: Step, renewal: Renewal) -> None:
+def renew(context: TurnContext, renewal: Renewal) -> None:
     """The first turn of a runtime that has become another boot: the store gets to know it, and what its host declares.
 
     What the boot before it held has no row any more, if it had one: it goes back with all that nobody can take back.
     """
-    step.turn.forget_boot(renewal.boot_was)
-    step.turn.register(renewal.record)
-    step.say("runtime.started", **renewal.about)
-    slots.declare(step, Declare(schedules=tuple(renewal.schedules), reply=None))
-    step.out.hint = True
+    context.turn.forget_boot(renewal.boot_was)
+    context.turn.register(renewal.record)
+    context.say("runtime.started", **renewal.about)
+    slots.declare(context, Declare(schedules=tuple(renewal.schedules), reply=None))
+    context.out.hint = True
 
 
-def recover(step: Step, told: tuple[Deed, ...]) -> None:
+def recover(context: TurnContext, told: tuple[Deed, ...]) -> None:
     """The first thing a broker does: say what was stored and not told, take back what nobody can hold any more."""
-    own = next((boot for boot in step.turn.boots() if boot.boot == step.desk.boot), None)
+    own = next((boot for boot in context.turn.boots() if boot.boot == context.state.boot), None)
     if own is not None and own.turn != told:
-        step.turn.untold.extend(own.turn)
-        step.say("turn.recovered", told=list(own.turn))
-    bury_dead(step)
-    known = {step.desk.boot, *(boot.boot for boot in step.desk.others)}
-    step.out.after.append(lambda: step.desk.presence.tidy(known))
-    living = {name.partition(":")[2] for name in step.desk.unreconciled}
-    for job in step.turn.open_claims(step.desk.boot):
+        context.turn.untold.extend(own.turn)
+        context.say("turn.recovered", told=list(own.turn))
+    bury_dead(context)
+    known = {context.state.boot, *(boot.boot for boot in context.state.others)}
+    context.out.after.append(lambda: context.state.presence.tidy(known))
+    living = {name.partition(":")[2] for name in context.state.unreconciled}
+    for job in context.turn.open_claims(context.state.boot):
         if job.name not in living and not job.deferred:
-            step.interrupt(job, "its HandlerActor is gone")
+            context.interrupt(job, "its HandlerActor is gone")
 
 
-def bury_dead(step: Step) -> None:
+def bury_dead(context: TurnContext) -> None:
     """Find out who lives, and take back the jobs of those who do not."""
-    desk = step.desk
-    boots = [boot for boot in step.turn.boots() if boot.boot != desk.boot]
-    living = [boot for boot in boots if desk.lives(boot.boot)]
-    desk.others = living
-    desk.untraced = {boot.boot: desk.untraced[boot.boot] for boot in living if boot.boot in desk.untraced}
-    step.out.after.append(lambda: setattr(desk, "roll_call", False))
+    state = context.state
+    boots = [boot for boot in context.turn.boots() if boot.boot != state.boot]
+    living = [boot for boot in boots if state.lives(boot.boot)]
+    state.others = living
+    state.untraced = {boot.boot: state.untraced[boot.boot] for boot in living if boot.boot in state.untraced}
+    context.out.after.append(lambda: setattr(state, "roll_call", False))
     for dead in boots:
         # Whoever removes the row does the work; the transaction lets only one do it.
-        if dead not in living and step.turn.forget_boot(dead.boot):
-            _bury(step, dead)
-    for job in step.turn.orphans():
+        if dead not in living and context.turn.forget_boot(dead.boot):
+            _bury(context, dead)
+    for job in context.turn.orphans():
         # Whose process may well live, as that of a boot which was taken for dead: no job is to blame.
-        step.interrupt(job, f"its boot {job.boot} is not on the store any more")
+        context.interrupt(job, f"its boot {job.boot} is not on the store any more")
 
 
-def farewell(step: Step) -> None:
+def farewell(context: TurnContext) -> None:
     """The boot ends: interrupt what it still holds."""
-    step.desk.draining = True
-    for job in step.turn.open_claims(step.desk.boot):
-        step.interrupt(job, "the runtime stopped")
+    context.state.draining = True
+    for job in context.turn.open_claims(context.state.boot):
+        context.interrupt(job, "the runtime stopped")
 
 
 def leave(turn: Turn, boot: str, told: tuple[Deed, ...]) -> list[BootRecord]:
@@ -72,14 +73,14 @@ def leave(turn: Turn, boot: str, told: tuple[Deed, ...]) -> list[BootRecord]:
     return [one for one in boots if one.boot != boot]
 
 
-def _bury(step: Step, dead: BootRecord) -> None:
-    jobs = step.turn.open_claims(dead.boot)
+def _bury(context: TurnContext, dead: BootRecord) -> None:
+    jobs = context.turn.open_claims(dead.boot)
     reason = f"the process of boot {dead.boot} (pid {dead.pid}) died"
-    step.turn.untold.extend(dead.turn)
-    step.say("runtime.recovered", dead_boot=dead.boot, dead_pid=dead.pid, jobs=len(jobs), told=list(dead.turn))
+    context.turn.untold.extend(dead.turn)
+    context.say("runtime.recovered", dead_boot=dead.boot, dead_pid=dead.pid, jobs=len(jobs), told=list(dead.turn))
     for job in jobs:
-        maximum = job.interruptions_max or step.desk.limits.interruptions_max
+        maximum = job.interruptions_max or context.state.limits.interruptions_max
         # A claim whose handler has returned had no lane: its process's death cannot be its doing.
         outcome = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=not job.deferred)
-        step.settle(job, outcome, Policy(interruptions_max=maximum))
-    step.out.after.append(lambda: step.desk.presence.bury(dead))
+        context.settle(job, outcome, Policy(interruptions_max=maximum))
+    context.out.after.append(lambda: context.state.presence.bury(dead))

@@ -6,10 +6,11 @@ from ..environment.clock import Clock
 from ..messages.clock_steps import Stepped
 from ..messages.jobs import Seconds
 from ..messages.mail import Wake
-from .step import Memory, Step
+from .state import CarriedOver
+from .step import TurnContext
 
 
-def keep_time(step: Step, clock: Clock, memory: Memory, *, is_first: bool) -> None:
+def keep_time(context: TurnContext, clock: Clock, memory: CarriedOver, *, is_first: bool) -> None:
     """Make good for a step, and say so. The mail that says so too is a hint: it may have died with a broker.
 
     Args:
@@ -18,18 +19,18 @@ def keep_time(step: Step, clock: Clock, memory: Memory, *, is_first: bool) -> No
     clock.notice()
     delta = memory.jumped
     # Read now that nobody else is in a turn: one who has read before a step would take back what was made good for it.
-    made_good = step.turn.keep_time(clock.reading(), may_have_gone_back=is_first or delta < 0)
+    made_good = context.turn.keep_time(clock.reading(), may_have_gone_back=is_first or delta < 0)
     if made_good is None and delta == 0.0:
         return
     seconds, jobs, schedules = made_good or Stepped(None, 0, 0)
-    step.out.after.append(lambda: memory.heeded(delta))
+    context.out.after.append(lambda: memory.heeded(delta))
     far = delta or seconds
     if not (far or jobs or schedules):
         # The first turn since the machine was started has looked, and found nothing.
         return
-    step.say("clock.jumped", delta=_rounded(far), jobs=jobs, schedules=schedules)
-    step.desk.forget_dues()
-    step.tell("scheduler", Wake(reload=True))
+    context.say("clock.jumped", delta=_rounded(far), jobs=jobs, schedules=schedules)
+    context.state.forget_dues()
+    context.tell("scheduler", Wake(reload=True))
 
 
 def _rounded(seconds: Seconds | None) -> Seconds | None:

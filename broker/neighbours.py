@@ -10,7 +10,8 @@ from ..messages.jobs import JobState
 from ..messages.mail import Look, Revoke, Wake
 from ..stores.ports import Store
 from .alarms import Alarms
-from .step import Desk, Out
+from .outbox import Outbox
+from .state import BrokerState
 
 POLL_SECONDS = 1.0
 """How often the others are looked for and a lost hint is made up for, also by one who believes to be alone: of whoever
@@ -35,7 +36,7 @@ class Neighbours:
 
     def __init__(
         self,
-        desk: Desk,
+        state: BrokerState,
         store: Store,
         alarms: Alarms,
         *,
@@ -43,7 +44,7 @@ class Neighbours:
         say: Callable[..., None],
         wake_the_ended: Callable[[], None],
     ) -> None:
-        self._desk = desk
+        self._state = state
         self._store = store
         self._alarms = alarms
         self._tell = tell
@@ -73,62 +74,62 @@ class Neighbours:
             # does not, there may be no mail before the next poll.
             self._alarms.after("changes", AGAIN_SECONDS, Look(foreign=True))
             return True
-        return self._desk.roll_call
+        return self._state.roll_call
 
     def poll(self) -> None:
         """Be woken to look for them again and again, where there may be any."""
-        wanted = not self._desk.presence.is_sole
+        wanted = not self._state.presence.is_sole
         self._alarms.poll(POLL_SECONDS, Look(foreign=True, poll=True), wanted=wanted)
 
-    def hint(self, out: Out) -> None:
+    def hint(self, out: Outbox) -> None:
         """Let them look, if a turn has changed anything that may concern them."""
-        if self._desk.others and (out.hint or _concerns_others(out)):
-            self._desk.standing.hints.send([boot.hint for boot in self._desk.others if boot.hint is not None])
+        if self._state.others and (out.hint or _concerns_others(out)):
+            self._state.standing.hints.send([boot.hint for boot in self._state.others if boot.hint is not None])
 
     def _read_abroad(self) -> None:
         """Who died, what ended, and what else has changed."""
         if self._polled:
             self._keep_up()
-            if not all(self._desk.presence.is_alive(other.boot) for other in self._desk.others):
-                self._desk.roll_call = True
+            if not all(self._state.presence.is_alive(other.boot) for other in self._state.others):
+                self._state.roll_call = True
         known = self._changed
         self._changed = self._store.changed() or known
         if not self._changed:
             return
         self._wake_the_ended()
-        wait = self._changes_due - self._desk.age()
+        wait = self._changes_due - self._state.age()
         if wait <= 0.0:
             self._read_changes()
             self._changed = False
-            self._changes_due = self._desk.age() + CHANGES_SECONDS
+            self._changes_due = self._state.age() + CHANGES_SECONDS
         elif not known:
             self._alarms.after("changes", wait, Look(foreign=True))
 
     def _keep_up(self) -> None:
         """Somebody may have cleaned away what the others know this boot by."""
         try:
-            self._desk.presence.keep(self._desk.boot)
+            self._state.presence.keep(self._state.boot)
             self._unseen = False
         except (StoreUnavailable, UsageError) as error:
             if not self._unseen:
                 self._unseen = True
                 self._say("presence.lost", reason=str(error))
-        self._desk.standing.hints.keep()
+        self._state.standing.hints.keep()
 
     def _read_changes(self) -> None:
         """Who came or went, which claims of ours count no longer, whether the scheduler has to look."""
-        others = self._desk.others
-        present = {boot.boot: boot for boot in self._store.boots() if boot.boot != self._desk.boot}
-        if present.keys() != {other.boot for other in others} or not self._store.stands(self._desk.boot):
-            self._desk.roll_call = True
+        others = self._state.others
+        present = {boot.boot: boot for boot in self._store.boots() if boot.boot != self._state.boot}
+        if present.keys() != {other.boot for other in others} or not self._store.stands(self._state.boot):
+            self._state.roll_call = True
         # Their names may have changed, which decides whether a job is parked.
-        self._desk.others = [present.get(other.boot, other) for other in others]
+        self._state.others = [present.get(other.boot, other) for other in others]
         change_no = self._store.change_no()
         if change_no != self._schedules_seen:
             self._tell("scheduler", Wake(reload=True))
             self._schedules_seen = change_no
-        for name, room in self._desk.rooms.items():
-            for key, held in room.held.items():
+        for name, capacity in self._state.capacities.items():
+            for key, held in capacity.held.items():
                 job = self._store.known(held.id)
                 if job is None:
                     self._tell(f"handler:{name}", Revoke(key=key, reason="it has ended elsewhere"))
@@ -136,6 +137,6 @@ class Neighbours:
                     self._tell(f"handler:{name}", Revoke(key=key, reason=job.reason or f"it is {job.state}"))
 
 
-def _concerns_others(out: Out) -> bool:
-    claimed = {step.job.id for step in out.transitions if step.event == "job.claimed"}
-    return any(step.event != "job.claimed" and step.job.id not in claimed for step in out.transitions)
+def _concerns_others(out: Outbox) -> bool:
+    claimed = {moved.job.id for moved in out.transitions if moved.event == "job.claimed"}
+    return any(moved.event != "job.claimed" and moved.job.id not in claimed for moved in out.transitions)

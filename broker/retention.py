@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..messages.jobs import Seconds
 from ..messages.mail import Housekeep
 from .alarms import Alarms
-from .step import Desk, Step
+from .state import BrokerState
+from .step import TurnContext
 
 SLOTS_SECONDS = 3600.0
 """How often slots are looked through for those that nobody needs any more: they are kept for days."""
@@ -17,8 +18,8 @@ PRUNED_ROWS_MAX = 500
 class Retention:
     """Has `Housekeep` come when it is time. A new broker's first looks through the slots too."""
 
-    def __init__(self, desk: Desk, alarms: Alarms) -> None:
-        self._desk = desk
+    def __init__(self, state: BrokerState, alarms: Alarms) -> None:
+        self._state = state
         self._alarms = alarms
         self._slots_due = 0.0
 
@@ -26,28 +27,28 @@ class Retention:
         """Do the next batch after a while."""
         self._wake_after(self._retention_step())
 
-    def prune(self, step: Step) -> None:
+    def prune(self, context: TurnContext) -> None:
         """Remove a batch. While there is more, the next follows at once."""
-        limits, now = self._desk.limits, step.turn.now
-        with_slots = self._slots_due <= self._desk.age()
-        rows = step.turn.prune(
+        limits, now = self._state.limits, context.turn.now
+        with_slots = self._slots_due <= self._state.age()
+        rows = context.turn.prune(
             done_before=now - limits.keep_done_seconds,
             dead_before=now - limits.keep_dead_seconds,
             slots_before=now if with_slots else None,
             batch=PRUNED_ROWS_MAX,
         )
         if rows:
-            step.say("retention.pruned", rows=rows)
+            context.say("retention.pruned", rows=rows)
         if with_slots and rows < PRUNED_ROWS_MAX:
-            step.out.after.append(self._put_slots_off)
+            context.out.after.append(self._put_slots_off)
         wait = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
-        step.out.after.append(lambda: self._wake_after(wait))
+        context.out.after.append(lambda: self._wake_after(wait))
 
     def _put_slots_off(self) -> None:
-        self._slots_due = self._desk.age() + SLOTS_SECONDS
+        self._slots_due = self._state.age() + SLOTS_SECONDS
 
     def _retention_step(self) -> Seconds:
-        limits = self._desk.limits
+        limits = self._state.limits
         return max(1.0, min(300.0, limits.keep_done_seconds / 4, limits.keep_dead_seconds / 4))
 
     def _wake_after(self, seconds: Seconds) -> None:

@@ -13,98 +13,98 @@ from ..messages.jobs import Instant, JobState, NewJob
 from ..messages.mail import Declare, Forget, PauseSchedule, Retire, SchedulesChanged, Tick
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import Fire, SlotRange
-from .step import Step
+from .step import TurnContext
 
 
-def declare(step: Step, body: Declare) -> None:
+def declare(context: TurnContext, body: Declare) -> None:
     """Store what schedules are. One that is new or has changed counts from now."""
-    declared = step.turn.declare(body.schedules)
+    declared = context.turn.declare(body.schedules)
     for stored, news in declared:
         if news is None:
             continue
-        step.say(
+        context.say(
             f"schedule.{news}", schedule=stored.id, job_name=stored.name, when=stored.when,
             timezone=stored.timezone, dst_gap=stored.dst_gap, dst_fold=stored.dst_fold, durable=bool(stored.durable),
             change_no=stored.change_no,
         )  # fmt: skip
-        step.out.hint = True
-        _skip_if_passed(step, stored)
-    step.tell("scheduler", SchedulesChanged(records=tuple(stored for stored, _ in declared)))
+        context.out.hint = True
+        _skip_if_passed(context, stored)
+    context.tell("scheduler", SchedulesChanged(records=tuple(stored for stored, _ in declared)))
 
 
-def forget(step: Step, body: Forget) -> None:
+def forget(context: TurnContext, body: Forget) -> None:
     """Remove a durable schedule, on every runtime of the store."""
-    record = _known(step, body.schedule_id)
-    step.turn.forget_schedule(body.schedule_id)
-    step.say("schedule.removed", schedule=record.id, job_name=record.name)
-    step.tell("scheduler", SchedulesChanged(gone=(record.id,)))
-    step.out.hint = True
+    record = _known(context, body.schedule_id)
+    context.turn.forget_schedule(body.schedule_id)
+    context.say("schedule.removed", schedule=record.id, job_name=record.name)
+    context.tell("scheduler", SchedulesChanged(gone=(record.id,)))
+    context.out.hint = True
 
 
-def retire(step: Step, body: Retire) -> None:
+def retire(context: TurnContext, body: Retire) -> None:
     """This runtime declares a schedule no longer. Others may: their next look at it says so."""
-    step.turn.retire_schedule(body.schedule_id)
-    step.say("schedule.removed", schedule=body.schedule_id, job_name=body.job_name)
-    step.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
+    context.turn.retire_schedule(body.schedule_id)
+    context.say("schedule.removed", schedule=body.schedule_id, job_name=body.job_name)
+    context.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
 
 
-def pause(step: Step, body: PauseSchedule) -> None:
+def pause(context: TurnContext, body: PauseSchedule) -> None:
     """Let the slots of a schedule pass, or no longer. It is looked up at each slot, so no scheduler needs to know."""
-    _known(step, body.schedule_id)
-    record = step.turn.pause_schedule(body.schedule_id, paused=body.paused)
+    _known(context, body.schedule_id)
+    record = context.turn.pause_schedule(body.schedule_id, paused=body.paused)
     assert record is not None
-    step.say("schedule.paused" if body.paused else "schedule.resumed", schedule=record.id, job_name=record.name)
-    step.out.hint = True
+    context.say("schedule.paused" if body.paused else "schedule.resumed", schedule=record.id, job_name=record.name)
+    context.out.hint = True
 
 
-def tick(step: Step, body: Tick) -> None:
+def tick(context: TurnContext, body: Tick) -> None:
     """Account for due slots, if the schedule is still what the scheduler took it for."""
-    if not step.turn.leads:
+    if not context.turn.leads:
         # Another runtime does it. The scheduler is asked again if this one is to.
         return
-    known = step.turn.schedule(body.schedule_id)
+    known = context.turn.schedule(body.schedule_id)
     if known is None:
-        step.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
+        context.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
         return
     if known.change_no != body.change_no:
         # Another runtime was first, or the schedule is another one now: the scheduler thinks again.
         if body.accounting.fires:
-            step.say("slot.taken", schedule=known.id, slot=body.accounting.fires[0].slot, job_name=known.name)
-        step.tell("scheduler", SchedulesChanged(records=(known,)))
+            context.say("slot.taken", schedule=known.id, slot=body.accounting.fires[0].slot, job_name=known.name)
+        context.tell("scheduler", SchedulesChanged(records=(known,)))
         return
-    if body.accounting.accounted_to > step.turn.now + STEP_SECONDS_MIN:
+    if body.accounting.accounted_to > context.turn.now + STEP_SECONDS_MIN:
         # Thought in a future that the clock has come back from since. A change makes the scheduler think again.
-        change_no = step.turn.account(known.id, known.accounted_to, None)
-        step.out.ticked.append((known.id, known.accounted_to, change_no))
+        change_no = context.turn.account(known.id, known.accounted_to, None)
+        context.out.ticked.append((known.id, known.accounted_to, change_no))
         return
     for gone in body.accounting.skipped:
-        _skip(step, known, gone, by=None)
-    fired = [fire.slot for fire in body.accounting.fires if _fire(step, known, fire)]
+        _skip(context, known, gone, by=None)
+    fired = [fire.slot for fire in body.accounting.fires if _fire(context, known, fire)]
     accounted_to = body.accounting.accounted_to
-    change_no = step.turn.account(known.id, accounted_to, max(fired, default=None))
-    step.out.ticked.append((known.id, accounted_to, change_no))
+    change_no = context.turn.account(known.id, accounted_to, max(fired, default=None))
+    context.out.ticked.append((known.id, accounted_to, change_no))
 
 
-def _fire(step: Step, schedule: ScheduleRecord, fire: Fire) -> bool:
+def _fire(context: TurnContext, schedule: ScheduleRecord, fire: Fire) -> bool:
     """Store a slot with its job, or as skipped. True when it fired."""
-    held_back = _hold_back(step, schedule)
+    held_back = _hold_back(context, schedule)
     if held_back is not None:
         reason, by = held_back
-        _skip(step, schedule, SlotRange(first=fire.slot, last=fire.slot, count=1, reason=reason), by=by)
+        _skip(context, schedule, SlotRange(first=fire.slot, last=fire.slot, count=1, reason=reason), by=by)
         return False
-    job = _job_of(schedule, fire.slot, step.turn.now)
+    job = _job_of(schedule, fire.slot, context.turn.now)
     entry = SlotEntry(
         schedule_id=schedule.id, slot=fire.slot, last=fire.slot, count=1, outcome=fire.outcome, reason=fire.reason,
         job_id=job.id,
     )  # fmt: skip
     fields: dict[str, Any] = {"schedule": schedule.id, "slot": fire.slot, "job_name": schedule.name}
-    step.collect()
-    if step.turn.fire(entry, job) is None:
-        step.say("slot.taken", **fields, job_id=job.id)
+    context.collect()
+    if context.turn.fire(entry, job) is None:
+        context.say("slot.taken", **fields, job_id=job.id)
         return False
     event = "slot.caught_up" if fire.outcome == "caught_up" else "slot.fired"
-    late = round(step.turn.now - fire.slot, 3)
-    step.say(event, corr=job.id, **fields, job_id=job.id, outcome=fire.outcome, reason=fire.reason, late=late)
+    late = round(context.turn.now - fire.slot, 3)
+    context.say(event, corr=job.id, **fields, job_id=job.id, outcome=fire.outcome, reason=fire.reason, late=late)
     return True
 
 
@@ -128,13 +128,13 @@ def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
     )
 
 
-def _hold_back(step: Step, schedule: ScheduleRecord) -> tuple[str, str | None] | None:
+def _hold_back(context: TurnContext, schedule: ScheduleRecord) -> tuple[str, str | None] | None:
     """Why a slot may not fire now, and which job is in its way."""
     if schedule.paused:
         return "paused", None
     if schedule.overlap == "allow":
         return None
-    unfinished = step.turn.unfinished_of(schedule.id)
+    unfinished = context.turn.unfinished_of(schedule.id)
     waiting = [job_id for job_id, state in unfinished if state == JobState.QUEUED]
     if schedule.overlap == "skip" and unfinished:
         return "overlap=skip: an earlier job is unfinished", unfinished[0][0]
@@ -143,31 +143,31 @@ def _hold_back(step: Step, schedule: ScheduleRecord) -> tuple[str, str | None] |
     return None
 
 
-def _skip_if_passed(step: Step, schedule: ScheduleRecord) -> None:
+def _skip_if_passed(context: TurnContext, schedule: ScheduleRecord) -> None:
     """A date-time that had passed when it was added will never be due: say so now, because nothing else ever will."""
     if not schedule.when.startswith(ONCE):
         return
     instant = parse_at(schedule.when).instant
-    if instant <= step.turn.now:
+    if instant <= context.turn.now:
         gone = SlotRange(first=instant, last=instant, count=1, reason="it had passed when it was added")
-        _skip(step, schedule, gone, by=None)
+        _skip(context, schedule, gone, by=None)
 
 
-def _skip(step: Step, schedule: ScheduleRecord, gone: SlotRange, *, by: str | None) -> None:
-    while not step.turn.skip(schedule.id, gone):
+def _skip(context: TurnContext, schedule: ScheduleRecord, gone: SlotRange, *, by: str | None) -> None:
+    while not context.turn.skip(schedule.id, gone):
         # Its first slot fired in a future that the clock came back from. The others have not, and are to be said.
         following = rule_of(schedule).after(gone.first)
         if following is None or following.slot > gone.last:
             return
         gone = replace(gone, first=following.slot, count=gone.count - 1)
-    step.say(
+    context.say(
         "slot.skipped", schedule=schedule.id, slot=gone.first, last=gone.last, count=gone.count,
         job_name=schedule.name, reason=gone.reason, by=by,
     )  # fmt: skip
 
 
-def _known(step: Step, schedule_id: str) -> ScheduleRecord:
-    record = step.turn.schedule(schedule_id)
+def _known(context: TurnContext, schedule_id: str) -> ScheduleRecord:
+    record = context.turn.schedule(schedule_id)
     if record is None:
         raise UnknownSchedule(f"expected the id of an active schedule, got: {schedule_id!r}")
     return record

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ..messages.jobs import Claim, Seconds
+from ..messages.jobs import Claim, ClaimKey, Seconds
 from .lane import Lane
 
 
@@ -64,7 +64,7 @@ class Backlog:
         """Take out all."""
         return self.remove(lambda _: True)
 
-    def keys(self) -> list[tuple[int, int]]:
+    def keys(self) -> list[ClaimKey]:
         """What fences them."""
         with self._lock:
             return [waiting.claim.key for waiting in self._waiting]

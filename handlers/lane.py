@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..job import Job
-from ..messages.jobs import Claim, Seconds
+from ..messages.jobs import Claim, ClaimKey, Seconds
 from ..messages.outcomes import Outcome
 from ..rules.limits import Limits
 from .handler import Handler
@@ -34,7 +34,7 @@ class LaneContext(NamedTuple):
     limits: Limits
     environment: Environment
     ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]
-    progressed: Callable[[tuple[int, int], str], None]
+    progressed: Callable[[ClaimKey, str], None]
     queue: Callable[[str, Any, dict[str, Any], str], Job[Any]]
     bound: Callable[..., Any]
 

@@ -85,6 +85,20 @@ class NewJob(NamedTuple):
     expires_in: Seconds | None = None
 
 
+class ClaimKey(NamedTuple):
+    """What fences a claim.
+
+    An id may be used again once retention has removed its job, and claim numbers then begin anew; a `no` may not.
+
+    Attributes:
+        no: the number of the job's row.
+        claim_no: which claim of the job this is.
+    """
+
+    no: int
+    claim_no: int
+
+
 class JobRecord(NamedTuple):
     """A job as the store keeps it; the fields are the columns of its table, in order.
 
@@ -151,12 +165,9 @@ class JobRecord(NamedTuple):
     expires_in: Seconds | None = None
 
     @property
-    def key(self) -> tuple[int, int]:
-        """What fences a claim: `no` and `claim_no`.
-
-        An id may be used again once retention has removed its job, and claim numbers then begin anew; a `no` may not.
-        """
-        return self.no, self.claim_no
+    def key(self) -> ClaimKey:
+        """What fences its newest claim."""
+        return ClaimKey(self.no, self.claim_no)
 
 
 class Claim(NamedTuple):
@@ -165,7 +176,7 @@ class Claim(NamedTuple):
     job: JobRecord
 
     @property
-    def key(self) -> tuple[int, int]:
+    def key(self) -> ClaimKey:
         """What fences it."""
         return self.job.key
 

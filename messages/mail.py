@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from .jobs import Claim, Instant, NewJob, Seconds
+from .jobs import Claim, ClaimKey, Instant, NewJob, Seconds
 from .outcomes import Outcome, Policy
 from .schedules import ScheduleRecord
 from .slots import Accounting
@@ -197,7 +197,7 @@ class Up(NamedTuple):
     prefetch: int
     total: int | None
     interruptions_max: int | None
-    held: tuple[tuple[int, int], ...]
+    held: tuple[ClaimKey, ...]
     answers: int
 
 
@@ -233,7 +233,7 @@ class GiveBack(NamedTuple):
 class Progressed(NamedTuple):
     """How far a running job says it is, as JSON text."""
 
-    key: tuple[int, int]
+    key: ClaimKey
     progress: str
 
 
@@ -249,13 +249,13 @@ class Run(NamedTuple):
 class Settled(NamedTuple):
     """These endings are recorded (or refused for good): forget them."""
 
-    keys: tuple[tuple[int, int], ...]
+    keys: tuple[ClaimKey, ...]
 
 
 class Revoke(NamedTuple):
     """The job was cancelled, requeued or ended elsewhere: signal the lane."""
 
-    key: tuple[int, int]
+    key: ClaimKey
     reason: str
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from ..errors import LamplighterError, StoreUnavailable
 from ..messages.clock_steps import Reading, Stepped
-from ..messages.jobs import Attempt, Claim, Instant, JobRecord, NewJob, Seconds, Transition
+from ..messages.jobs import Attempt, Claim, ClaimKey, Instant, JobRecord, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
@@ -162,7 +162,7 @@ class Turn(Protocol):
     def tell_untold(self) -> None:
         """Give revisions to what hosts changed in their own transactions."""
 
-    def note_progress(self, key: tuple[int, int], progress: str) -> None:
+    def note_progress(self, key: ClaimKey, progress: str) -> None:
         """Keep how far a job is, only if the claim is current."""
 
     def orphans(self) -> list[JobRecord]:

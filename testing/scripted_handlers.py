@@ -136,7 +136,7 @@ class Script:
 
     def handle(self, job: Job[Any]) -> Any:
         """Runs on a lane, as any handler does."""
-        lane = cast(Lane, job._lent)
+        lane = cast(Lane, job._context)
         with self._lock:
             number = len(self.calls) + 1
             call = Call(

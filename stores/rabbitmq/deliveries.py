@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ...messages.jobs import JobRecord, Seconds
+from ...messages.jobs import ClaimKey, JobRecord, Seconds
 from . import job_message as wire
 from .consumers import Window
 from .link import Arrival, Link
 from .topology import queue_of
 from .unreadable import Stray
 
-Key = tuple[int, int]
 Birth = tuple[Any, ...]
 """What tells a job from another that somebody has queued under the same id."""
 
@@ -71,15 +70,15 @@ class HeldJobs:
     """By key, and by the job's id: the newest claim of each."""
 
     def __init__(self) -> None:
-        self._by_key: dict[Key, Held] = {}
-        self._keys: dict[str, list[Key]] = {}
+        self._by_key: dict[ClaimKey, Held] = {}
+        self._keys: dict[str, list[ClaimKey]] = {}
 
     def put(self, held: Held) -> None:
         """A lane has it."""
         self._by_key[held.job.key] = held
         self._keys.setdefault(held.job.id, []).append(held.job.key)
 
-    def pop(self, key: Key) -> Held | None:
+    def pop(self, key: ClaimKey) -> Held | None:
         """No lane has it any more."""
         held = self._by_key.pop(key, None)
         if held is not None:
@@ -89,7 +88,7 @@ class HeldJobs:
                 del self._keys[held.job.id]
         return held
 
-    def get(self, key: Key) -> Held | None:
+    def get(self, key: ClaimKey) -> Held | None:
         """By its claim."""
         return self._by_key.get(key)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
 from ...messages.clock_steps import Reading, Stepped
-from ...messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds, Transition
+from ...messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ...messages.outcomes import Outcome, OutcomeKind, Policy, Verdict
 from ...rules.lifecycle import judge
 from ...rules.validation import not_supported
@@ -316,10 +316,10 @@ class RabbitTurn(ClaimTurn, SlotTurn):
     def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
         return self._amend(claimed.key, deferred=1, timeout=timeout)
 
-    def note_progress(self, key: tuple[int, int], progress: str) -> None:
+    def note_progress(self, key: ClaimKey, progress: str) -> None:
         self._amend(key, progress=progress)
 
-    def _amend(self, key: tuple[int, int], **changes: Any) -> bool:
+    def _amend(self, key: ClaimKey, **changes: Any) -> bool:
         held = self._store.deliveries.held.get(key)
         if held is None:
             return False

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from ...errors import KeyTaken, UnknownJob
-from ...messages.jobs import Claim, Instant, JobRecord, JobState, NewJob, Seconds, Transition
+from ...messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from ...rules.codec import encode_own
 from ...rules.lifecycle import MOVES, QUIET
@@ -260,7 +260,7 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
         for row in rows:
             self.cancel(JobRecord._make(row), "expired")
 
-    def note_progress(self, key: tuple[int, int], progress: str) -> None:
+    def note_progress(self, key: ClaimKey, progress: str) -> None:
         self._connection.execute(
             "update lamplighter_jobs set progress = ? where no = ? and claim_no = ? and state = 'running'",
             (progress, *key),

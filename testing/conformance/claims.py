@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...messages.jobs import ClaimKey
 from ...messages.outcomes import Outcome, OutcomeKind
 from ...stores.ports import Store
 from .kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, new, put, take, want
@@ -232,7 +233,7 @@ class ClaimPromises(StoreCase):
 
         with store.turn("b", NOW) as turn:
             turn.note_progress(claimed.key, "1")
-            turn.note_progress((claimed.no, claimed.claim_no - 1), "0")
+            turn.note_progress(ClaimKey(claimed.no, claimed.claim_no - 1), "0")
             (held,) = turn.open_claims("b")
 
         assert held.progress == "1"
