@@ -1,4 +1,4 @@
-"""A lock on a whole open file that goes with its last descriptor, and asking whether somebody has it.
+"""Locks on open files that go with their last descriptors, and asking whether somebody has one.
 
 Open-file-description locks (https://man7.org/linux/man-pages/man2/fcntl_locking.2.html): unlike a POSIX record lock,
 one is not dropped when anybody in the process closes another descriptor of the file, as a backup of its folder does.
@@ -39,13 +39,26 @@ def is_taken(descriptor: int) -> bool:
     return False
 
 
-def _ask(command: str, descriptor: int) -> int | None:
+def share(descriptor: int, first: int, size: int) -> bool:
+    """Have a lock on some bytes, beside others who share it. False where there is none, or somebody has it alone."""
+    try:
+        return _ask("F_OFD_SETLK", descriptor, fcntl.F_RDLCK, first, size) is not None
+    except (BlockingIOError, PermissionError):
+        return False
+
+
+def give_back(descriptor: int, first: int, size: int) -> None:
+    """Have the lock on these bytes no more."""
+    _ask("F_OFD_SETLK", descriptor, fcntl.F_UNLCK, first, size)
+
+
+def _ask(command: str, descriptor: int, kind: int = fcntl.F_WRLCK, first: int = 0, size: int = 0) -> int | None:
     """The type of lock that the answer names; None where there are no such locks."""
     number = getattr(fcntl, command, None)
     if number is None:
         return None
     try:
-        answer = fcntl.fcntl(descriptor, number, struct.pack(_FLOCK, fcntl.F_WRLCK, 0, 0, 0, 0))
+        answer = fcntl.fcntl(descriptor, number, struct.pack(_FLOCK, kind, 0, first, size, 0))
     except OSError as error:
         if error.errno == errno.EINVAL:
             return None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import closing
 
 import pytest
 from lamplighter import Runtime, StoreGone
+from lamplighter.stores.sqlite import hold
 from lamplighter.stores.sqlite.store import SqliteStore
 
 
@@ -55,7 +58,7 @@ def test_an_idle_runtime_notices_that_its_file_is_gone_and_accepts_nothing_more(
     rt.stop()
 
 
-@pytest.mark.parametrize("harm", [remove_all, replace], ids=lambda harm: harm.__name__)
+@pytest.mark.parametrize("harm", [remove_all, replace, remove_log], ids=lambda harm: harm.__name__)
 def test_nothing_is_acknowledged_into_a_file_that_is_gone(runtime, path, harm):
     rt = runtime()
     rt.jobs.queue("mail", id="before")
@@ -125,6 +128,116 @@ def test_a_fork_changes_nothing_of_what_the_file_is_taken_for(runtime, path):
 
     assert rt.jobs.queue("mail").state.value == "queued"
     assert rt.health().status == "green"
+
+
+# --- the log beside it ---------------------------------------------------------------------------------------
+
+
+def in_another_program(path, script):
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(path)], check=True, timeout=60)
+
+
+LOOK = """
+    import contextlib, sqlite3, sys
+    with contextlib.closing(sqlite3.connect(sys.argv[1])) as db:
+        db.execute("select count(*) from lamplighter_jobs").fetchone()
+"""
+
+
+def test_a_host_that_reads_its_own_file_keeps_the_log_that_it_commits_to(runtime, path):
+    # Its close has dropped SQLite's locks, so the other program believes to be the last on the file.
+    rt = runtime()
+    rt.jobs.queue("mail", id="before")
+    log = os.stat(beside(path, "-wal"))
+
+    path.read_bytes()
+    in_another_program(path, LOOK)
+
+    assert os.path.samestat(os.stat(beside(path, "-wal")), log)
+    assert rt.jobs.queue("mail", id="after").state.value == "queued"
+    rt.stop()
+    assert not beside(path, "-wal").exists()
+
+
+def test_a_runtime_that_stops_writes_nothing_over_what_others_have_stored_in_a_new_log(runtime, path):
+    rt = runtime()
+    rt.stop()
+    rt.start()
+    for number in range(100):
+        rt.jobs.queue("mail", "x" * 500, id=f"ours-{number}")
+    for suffix in ("-wal", "-shm"):
+        os.unlink(beside(path, suffix))
+
+    in_another_program(
+        path,
+        """
+        import sys
+        from lamplighter import Runtime
+        with Runtime(sys.argv[1]) as runtime:
+            for number in range(100):
+                runtime.jobs.queue("mail", "y" * 500, id=f"theirs-{number}")
+        """,
+    )
+    rt.stop()
+
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+        theirs = db.execute("select count(*) from lamplighter_jobs where id like 'theirs-%'").fetchone()
+    assert theirs == (100,)
+
+
+def test_a_log_that_was_removed_is_stored_when_its_only_runtime_stops(runtime, path):
+    rt = runtime()
+    rt.jobs.queue("mail", id="held")
+    remove_log(path)
+
+    rt.stop()
+    rt.start()
+
+    assert rt.jobs.get("held").state.value == "queued"
+
+
+def test_a_child_that_outlives_its_host_does_not_keep_the_log(path):
+    host = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HOST_WITH_A_CHILD), str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert host.stdout.readline() == b"forked\n"
+    host.kill()
+    host.wait(timeout=60)
+
+    in_another_program(path, LOOK)
+
+    assert not beside(path, "-wal").exists()
+    host.communicate(timeout=60)  # the end of its input is what the child waits for
+
+
+HOST_WITH_A_CHILD = """
+    import logging, os, sys
+    logging.getLogger("lamplighter").setLevel(100)
+    from lamplighter import Runtime
+    with Runtime(sys.argv[1]) as runtime:
+        runtime.jobs.queue("mail")
+        if os.fork() == 0:
+            sys.stdin.read()
+            os._exit(0)
+        runtime.jobs.queue("mail")
+        print("forked", flush=True)
+        runtime.wait()
+"""
+
+
+def test_few_files_stay_open_for_stores_that_are_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(hold, "KEPT_MAX", 2)
+    monkeypatch.setattr(hold, "_kept", {})
+
+    for number in range(5):
+        store = SqliteStore(str(tmp_path / f"{number}.db"))
+        store.open()
+        store.close()
+
+    assert len(hold._kept) == 2
 
 
 # --- readers -------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from ...errors import StoreGone
+from . import hold
 
 STATEMENTS_MAX = 512
 """Prepared statements that a connection keeps: each number of rows that are inserted together has one of its own."""
@@ -63,6 +64,7 @@ class Files:
         self._address = address
         self._own: tuple[int, int] | None = None
         self._beside: dict[str, tuple[int, int] | None] = {}
+        self._held: hold.Held | None = None
         self.trouble: str | None = None
 
     def opened(self) -> None:
@@ -74,6 +76,22 @@ class Files:
         self._own = self._own or _identity(self._address)
         self._beside = {path: _identity(path) for path in (f"{self._address}-wal", f"{self._address}-shm")}
         self.check()
+        self._held = hold.take(self._address)
+
+    def closing(self) -> None:
+        """The connections are about to be closed, and SQLite may copy the log into the file and delete it.
+
+        It may not where others have begun another log or file: what it would copy is older than theirs, and what it
+        would delete is theirs. So the hold is kept then, for as long as the process lives.
+        """
+        held, self._held = self._held, None
+        if held is not None and not self._is_anothers():
+            hold.release(held)
+
+    def _is_anothers(self) -> bool:
+        own = {self._address: self._own, **self._beside}
+        there = {path: _identity(path) for path in own}
+        return any(there[path] is not None and there[path] != known for path, known in own.items())
 
     def check(self, *, beside: bool = False) -> None:
         """See that the file is still at its path.

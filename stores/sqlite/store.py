@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...environment.failpoints import Failpoints
-from ...errors import LamplighterError, StoreCorrupt, StoreError, StoreUnavailable, UsageError, shown
+from ...errors import LamplighterError, StoreCorrupt, StoreError, StoreGone, StoreUnavailable, UsageError, shown
 from ...messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ..ports import Ailment, BootRecord, CommitUnknown
@@ -173,6 +173,8 @@ class SqliteStore:
         with self._lock:
             writer, self._writer, self._reopen = self._writer, None, False
             if writer is not None:
+                if self._files is not None:
+                    self._files.closing()
                 writer.close()
         self._readers.close()
 
@@ -235,11 +237,16 @@ class SqliteStore:
 
         Raises:
             CommitUnknown: it failed and has left no transaction to roll back. What was written before a sync failed may
-                be found by whoever reads the log after the next crash (https://sqlite.org/wal.html#recovery).
+                be found by whoever reads the log after the next crash (https://sqlite.org/wal.html#recovery). Or the
+                log that it went into is not where anybody else would find it.
         """
         try:
             writer.execute("commit")
             self._failpoints.at("store.turn.committed")
+            if self._files is not None:
+                self._files.check(beside=True)
+        except StoreGone as gone:
+            raise CommitUnknown(f"what was stored last may be lost: {gone}") from gone
         except sqlite3.Error as error:
             if writer.in_transaction or "i/o" not in str(error).lower():
                 raise

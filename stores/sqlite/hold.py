@@ -1,0 +1,96 @@
+"""A hold on a database file that no close elsewhere in the process can undo.
+
+Who closes a SQLite file last copies the log into it and deletes the log. Whether somebody else has it open, SQLite asks
+by POSIX locks, and a process loses those as soon as it closes *any* descriptor of the file, as a host does that copies
+its own database (https://sqlite.org/howtocorrupt.html, 2.2). The next program that looks into the file and closes it
+then deletes the log under whoever commits to it. So the bytes that SQLite would have to lock for that are locked by an
+open file description as well, while a store has the file open.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+
+from .. import locks
+
+SHARED_FIRST, SHARED_SIZE = 0x40000002, 510
+"""The bytes that whoever has the file open shares, and whoever closes it last has alone
+(https://sqlite.org/src/file/src/os.h)."""
+
+KEPT_MAX = 64
+"""Files that nobody here holds any more and whose descriptors stay open all the same."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A descriptor of a database file. It outlives its holders: to close it would drop the locks of the host's own
+    connections."""
+
+    descriptor: int
+    file: os.stat_result
+    holders: int = 0
+
+    def is_open(self) -> bool:
+        """Whether the descriptor is ours still: a host that becomes a daemon may have closed all there were."""
+        try:
+            return os.path.samestat(os.fstat(self.descriptor), self.file)
+        except OSError:
+            return False
+
+
+_kept: dict[tuple[int, int], Held] = {}
+"""By device and inode, which nobody else can get while the descriptor is open."""
+
+_lock = threading.RLock()
+"""Held while this changes, and during a fork."""
+
+
+def take(path: str) -> Held | None:
+    """Hold the file at a path, so that others leave its log alone. None where that cannot be."""
+    with _lock:
+        try:
+            found = os.stat(path)
+            kept = _kept.get((found.st_dev, found.st_ino))
+            if kept is None or not kept.is_open():
+                kept = _opened(path)
+            locks.share(kept.descriptor, SHARED_FIRST, SHARED_SIZE)
+        except OSError:
+            return None
+        kept.holders += 1
+        return kept
+
+
+def release(kept: Held) -> None:
+    """Hold the file no more, so that whoever closes it last does what is to be done then."""
+    with _lock:
+        kept.holders -= 1
+        if kept.holders == 0 and kept.is_open():
+            locks.give_back(kept.descriptor, SHARED_FIRST, SHARED_SIZE)
+
+
+def _opened(path: str) -> Held:
+    unheld = [key for key, kept in _kept.items() if kept.holders == 0]
+    for key in unheld[: max(0, len(unheld) - KEPT_MAX + 1)]:
+        _closed(_kept.pop(key))
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    file = os.fstat(descriptor)
+    kept = _kept[file.st_dev, file.st_ino] = Held(descriptor, file)
+    return kept
+
+
+def _closed(kept: Held) -> None:
+    if kept.is_open():
+        os.close(kept.descriptor)
+
+
+def _let_go_in_child() -> None:
+    """A child that outlives its parent must hold nothing for it. It has no locks of its own that a close would drop."""
+    for kept in _kept.values():
+        _closed(kept)
+    _kept.clear()
+    _lock.release()
+
+
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_let_go_in_child)
