@@ -26,7 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where pytest-xdist runs tests side by side, a file stays whole, and so does the folder that shares a RabbitMQ."""
     for item in items:
         file = item.path.relative_to(Path(__file__).parent)
-        item.add_marker(pytest.mark.xdist_group(file.parts[0] if file.parts[0] == "rabbit" else str(file)))
+        group = file.parent if file.parts[:2] == ("stores", "rabbitmq") else file
+        item.add_marker(pytest.mark.xdist_group(str(group)))
 
 
 class Recorder:

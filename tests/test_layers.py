@@ -132,6 +132,18 @@ def test_each_third_party_library_has_one_home() -> None:
                 assert library in sys.stdlib_module_names, f"{where} imports {library}"
 
 
+WHOLE = {"bench", "campaign", "faults", "hashbase", "soak"}
+"""What is tested on the whole of it, or beside it."""
+
+
+def test_the_tests_lie_in_the_rooms_of_what_they_test() -> None:
+    tests = ROOT / "tests"
+
+    folders = {path.parent.relative_to(tests).as_posix() for path in tests.rglob("test_*.py")}
+
+    assert folders - {".", *WHOLE} <= set().union(*FLOORS)
+
+
 WAITS = ("threading.Event(", "threading.Thread(", "threading.Condition(", "queue.SimpleQueue(", "time.sleep(")
 WAITING = {
     "environment/clock.py": "the real clock's thread",

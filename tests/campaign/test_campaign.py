@@ -82,7 +82,7 @@ def test_the_page_of_mutants_tells_of_each_that_it_was_caught():
     ],
 )
 def test_a_mutant_is_caught_by_its_test_if_that_runs_and_fails(new, test, by):
-    mutant = Mutant("", "", "rules/lifecycle.py", LAST_ATTEMPT, new, test=f"tests/test_lifecycle.py::{test}")
+    mutant = Mutant("", "", "rules/lifecycle.py", LAST_ATTEMPT, new, test=f"tests/rules/test_lifecycle.py::{test}")
 
     assert hunt(mutant).by == by
 

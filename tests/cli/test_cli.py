@@ -1,0 +1,276 @@
+"""The command: what it prints, and how it exits."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lamplighter.cli.main import main
+
+from ..history.kit import clean_run, index_of, without, write_log
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> str:
+    """A log at debug of a clean run."""
+    return str(write_log(tmp_path / "app.log", clean_run().lines))
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+def objects(capsys: pytest.CaptureFixture[str]) -> list[dict]:
+    return [json.loads(line) for line in printed(capsys)]
+
+
+# --- audit ------------------------------------------------------------------------------------------------------
+
+
+def test_an_audit_says_one_line_when_all_is_well(log, capsys):
+    assert main(["audit", log, "--store", str(clean_run().store)]) == 0
+
+    (line,) = printed(capsys)
+    assert line.startswith("all is well: ")
+    assert line.endswith("1 unfinished")
+
+
+def test_an_audit_exits_with_1_and_shows_the_lines_of_each_finding(tmp_path, capsys):
+    lines = clean_run().lines
+    index = index_of(lines, "job.claimed")
+    log = write_log(tmp_path / "app.log", without(lines, index))
+
+    assert main(["audit", str(log)]) == 1
+
+    said = printed(capsys)
+    assert said[0] == f"missing revisions: revision {lines[index]['rev']} is told by no line of its own, only summed up"
+    assert said[1].startswith("    app.log:")
+    assert said[-1].startswith("not well: 1 missing revision; in ")
+
+
+def test_an_audit_as_json_is_one_object_a_finding_and_one_that_sums_up(tmp_path, capsys):
+    lines = clean_run().lines
+    log = write_log(tmp_path / "app.log", without(lines, index_of(lines, "job.claimed")))
+
+    main(["audit", "--json", str(log)])
+
+    finding, total = objects(capsys)
+    assert (finding["kind"], finding["excused"], len(finding["lines"])) == ("missing revisions", False, 2)
+    assert total["ok"] is False
+    assert total["lines"] == len([line for line in lines if "seq" in line]) - 1
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "nothing of ours\n"])
+def test_a_log_without_a_line_of_ours_is_not_audited(tmp_path, capsys, text):
+    log = tmp_path / "app.log"
+    log.write_text(text)
+
+    assert main(["audit", str(log)]) == 2
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert ("no line that is one; the first is app.log:1: nothing" if text.strip() else "no line at all") in said.err
+
+
+def test_a_pattern_means_each_file_once(tmp_path, capsys):
+    lines = clean_run().lines
+    write_log(tmp_path / "app.log.1", lines[:40])
+    newest = write_log(tmp_path / "app.log", lines[40:])
+
+    assert main(["audit", str(tmp_path / "app.log*"), str(newest)]) == 0
+
+
+def test_a_log_comes_through_standard_input(log, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(Path(log).read_bytes())))
+
+    assert main(["audit", "-"]) == 0
+
+
+# --- trace ------------------------------------------------------------------------------------------------------
+
+
+def test_a_trace_is_a_title_and_a_line_a_hop(log, capsys):
+    lines = clean_run().lines
+    job_id = lines[index_of(lines, "job.snoozed")]["job_id"]
+
+    assert main(["trace", job_id, log]) == 0
+
+    title, *hops = printed(capsys)
+    assert title.startswith(f"job {job_id} (sleepy): done after ")
+    assert len(hops) == 7
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*Z +broker/1 · \w{6} +queued, 4 bytes of data", hops[0])
+    assert re.match(r"\S+Z +\+[\d.]+ [µm]s +broker/1 · \w{6} +claim 1 taken after", hops[1])
+
+
+def test_a_trace_as_json_carries_the_lines(log, capsys):
+    lines = clean_run().lines
+    job_id = lines[index_of(lines, "job.snoozed")]["job_id"]
+
+    main(["trace", "--json", job_id, log])
+
+    assert [hop["line"]["event"] for hop in objects(capsys)] == [
+        "job.queued", "job.claimed", "job.started", "job.snoozed", "job.claimed", "job.started", "job.done",
+    ]  # fmt: skip
+
+
+def test_a_job_that_is_not_in_the_log_exits_with_1(log, capsys):
+    assert main(["trace", "nobody", log]) == 1
+    assert printed(capsys) == ["nothing in these logs is about job nobody"]
+
+
+def test_a_schedule_says_of_each_slot_what_became_of_it(log, capsys):
+    lines = clean_run().lines
+    slots = [line for line in lines if line["event"] == "slot.fired"]
+
+    assert main(["trace", "--schedule", slots[0]["schedule"], log]) == 0
+
+    said = printed(capsys)
+    assert "schedule added: @every 1s (UTC), for good" in said[1]
+    fired = [line for line in said if " fired as job " in line or " fired, " in line]
+    assert len(fired) == len(slots)
+    assert "the job is done" in fired[0]
+
+
+def test_a_schedule_in_a_log_at_info_is_told_by_its_jobs(tmp_path, capsys):
+    lines = clean_run("info").lines
+    log = write_log(tmp_path / "app.log", lines)
+    done = lines[index_of(lines, "job.done", schedule=lines[index_of(lines, "schedule.added")]["schedule"])]
+
+    main(["trace", "--schedule", done["schedule"], str(log)])
+
+    assert any(f"fired as job {done['job_id']}; the job is done" in line for line in printed(capsys))
+
+
+def test_an_actor_says_its_lives(log, capsys):
+    assert main(["trace", "--actor", "handler:bad", log]) == 0
+
+    said = printed(capsys)
+    assert said[0] == "actor handler:bad"
+    assert said[1].endswith("handler:bad/1 started") or "handler:bad/1 started; " in said[1]
+    assert "handler:bad/1 stopped" in said[-1]
+
+
+def test_a_root_says_everything_that_descends_from_it(log, capsys):
+    job_id = clean_run().lines[index_of(clean_run().lines, "job.snoozed")]["job_id"]
+
+    assert main(["trace", "--corr", job_id, "--json", log]) == 0
+    assert {hop["line"]["job_id"] for hop in objects(capsys)} == {job_id}
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_an_instant_shows_who_had_what_in_hand(tmp_path, capsys, level):
+    lines = clean_run(level).lines
+    log = str(write_log(tmp_path / "app.log", lines))
+    end = lines[index_of(lines, "job.snoozed")]
+    claimed, gone = end["times"][-2:]
+    at = (claimed + gone) / 2
+    if level == "debug":
+        at = lines[index_of(lines, "job.started", job_id=end["job_id"])]["ts"]
+
+    assert main(["trace", "--at", str(at), "--json", log]) == 0
+
+    (seen,) = objects(capsys)
+    assert seen["jobs"]["running"] >= 1
+    assert end["job_id"] in [job["job_id"] for job in seen["running"]]
+    assert list(seen["boots"]) == [end["boot"]]
+    if level == "debug":
+        (actor,) = [actor for actor in seen["actors"] if actor["actor"] == "handler:sleepy"]
+        assert (actor["status"], actor["jobs"]) == ("up", [end["job_id"]])
+
+
+def test_an_instant_may_be_given_in_iso_8601(log, capsys):
+    assert main(["trace", "--at", "2999-01-01T00:00:00+01:00", log]) == 0
+    said = printed(capsys)
+    assert said[0].startswith("at 2998-12-31T23:00:00Z")
+    assert said[1] == "boots alive: none"
+
+    assert main(["trace", "--at", "1999-01-01T00:00:00Z", log]) == 1
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["audit"], "expected at least one LOG"),
+        (["audit", "/nowhere/app.log"], "expected a log, got: '/nowhere/app.log', and there is no such file"),
+        (["audit", "LOG", "--store", "/nowhere.db"], "expected the path of a store's file, got: '/nowhere.db'"),
+        (["audit", "LOG", "--store", "LOG"], "expected a store of Lamplighter, got"),
+        (["audit", "FOLDER"], "which is a folder"),
+        (["trace"], "expected JOB_ID LOG..., or one of --schedule"),
+        (["trace", "job"], "expected a LOG after the job's id, got only: 'job'"),
+        (["trace", "--at", "noon", "LOG"], "expected --at as ISO 8601 or seconds since the epoch, got: 'noon'"),
+        (["trace", "--actor", "broker"], "expected at least one LOG"),
+    ],
+)
+def test_a_mistake_exits_with_2_and_says_what_was_expected(log, tmp_path, capsys, arguments, says):
+    given = [{"LOG": log, "FOLDER": str(tmp_path)}.get(word, word) for word in arguments]
+
+    assert main(given) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "amqps", "ampq"])
+def test_an_audit_does_not_show_the_password_of_a_server_that_it_is_to_compare_with(log, capsys, scheme):
+    assert main(["audit", log, "--store", f"{scheme}://ada:s3cr3t@host/v"]) == 2
+
+    said = capsys.readouterr()
+    assert f"got: {scheme}://...; a RabbitMQ keeps no table" in said.err
+    assert "s3cr3t" not in said.out + said.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["conjure"], ["trace", "--actor", "a", "--corr", "b", "log"]])
+def test_arguments_that_make_no_sense_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+
+    assert exit_.value.code == 2
+
+
+def test_the_package_can_be_run_and_does_not_mind_a_reader_that_has_seen_enough(log):
+    command = [sys.executable, "-m", "lamplighter", "trace", "--actor", "broker", log]
+    whole = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert whole.stdout.startswith("actor broker\n")
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as cut:
+        assert cut.stdout is not None
+        assert cut.stderr is not None
+        cut.stdout.close()
+        assert cut.stderr.read() == b""
+
+
+@pytest.mark.parametrize("healthy", [True, False])
+def test_an_audit_that_nobody_reads_to_its_end_does_not_say_that_all_is_well(tmp_path, healthy):
+    lines = clean_run().lines
+    log = write_log(tmp_path / "app.log", lines if healthy else without(lines, index_of(lines, "job.claimed")))
+    command = [sys.executable, "-m", "lamplighter", "audit", str(log)]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as cut:
+        assert cut.stdout is not None
+        cut.stdout.close()
+        assert cut.wait() == (141 if healthy else 1)
+
+
+def test_a_terminal_gets_colours_and_without_rich_the_same_words(log, monkeypatch, capsys):
+    lines = clean_run().lines
+    job_id = lines[index_of(lines, "job.snoozed")]["job_id"]
+    main(["trace", job_id, log])
+    plain = capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    main(["trace", job_id, log])
+    coloured = capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    main(["trace", job_id, log])
+    without_rich = capsys.readouterr().out
+
+    assert "\x1b[" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain == without_rich

@@ -1,0 +1,55 @@
+"""The audit of logs whose level was changed while the runtime ran."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from lamplighter.log.events import EVENTS
+
+from ..kit import Run, audited, clean_run, kinds
+
+
+def at_info(run: Run, first: int, last: int) -> list[dict]:
+    """The lines of a run at debug, as if it had logged at info for a while."""
+    return [
+        line for index, line in enumerate(run.lines)
+        if not first <= index < last or "seq" not in line or EVENTS[line["event"]].level != "debug"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("with_store", [True, False])
+def test_a_level_that_was_changed_while_it_ran_is_a_note_and_no_finding(with_store):
+    run = clean_run()
+    store = run.store if with_store else None
+    borders = range(0, len(run.lines) + 1, len(run.lines) // 6)
+
+    noted = 0
+    for first, last in itertools.combinations(borders, 2):
+        lines = at_info(run, first, last)
+        missing = [line["seq"] for line in lines if "seq" in line]
+        if sum(two > one + 1 for one, two in itertools.pairwise(missing)) < 3:
+            continue
+        report = audited(lines, store)
+        assert report.ok, (first, last, report.findings)
+        noted += any("was not at debug all the time" in note for note in report.notes)
+    assert noted >= 5
+
+
+def test_what_is_missing_where_a_boot_was_at_debug_is_found_though_it_was_at_info_later():
+    run = clean_run()
+    half = len(run.lines) // 2
+    lines = at_info(run, half, len(run.lines))
+    gone = next(index for index, line in enumerate(lines) if line["event"] == "job.claimed")
+
+    assert kinds(audited(lines)) == []
+    assert kinds(audited([*lines[:gone], *lines[gone + 1 :]])) == ["missing revisions"]
+
+
+def test_a_boot_at_info_for_long_that_is_raised_to_debug_is_well(monkeypatch):
+    monkeypatch.setattr("lamplighter.history.audit.boot_replay.SILENT_PIECES_MAX", 4)
+    run = clean_run()
+
+    for border in range(len(run.lines) // 3, len(run.lines), 5):
+        report = audited(at_info(run, 0, border), run.store)
+        assert report.ok, (border, report.findings)

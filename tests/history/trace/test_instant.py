@@ -1,0 +1,275 @@
+"""The system at an instant: its fast road says what a plain fold of every line does, however the log is cut."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import subprocess
+import sys
+import threading
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lamplighter.history.log_files.lines import fields_of, read
+from lamplighter.history.trace.snapshot import Snapshot, snapshot
+from lamplighter.log.events import EVENTS
+
+from ..kit import Said, Talker, write_log
+
+INSTANTS = 8
+KILLS = 3
+OPEN, ENDED = ("queued", "running"), ("done", "dead", "cancelled")
+
+
+class Plain:
+    """Every line up to an instant, parsed and folded one by one; then what later sums tell of before it."""
+
+    def __init__(self, lines: list[Said], at: float) -> None:
+        self.states: Counter[str] = Counter()
+        self.open: dict[str, str] = {}
+        self.held: dict[str, tuple[Any, ...]] = {}
+        self.boots: dict[str, Any] = {}
+        self.actors: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self.abandoned: dict[tuple[str, int], str] = {}
+        before = [line for line in lines if line["event"] in EVENTS and line["ts"] <= at]
+        for line in before:
+            self.hear(line)
+        self.last = max((line["ts"] for line in before), default=0.0)
+        if not any(line["event"] in ("job.queued", "job.claimed", "job.released") for line in before):
+            for line in lines:
+                if line["event"] in EVENTS and line["ts"] > at:
+                    self.hear_later(line, at)
+
+    def hear(self, line: Said) -> None:
+        event, boot, job_id = line["event"], line["boot"], line.get("job_id")
+        if "rev" in line and "to" in line:
+            self.enter(line, line["to"], line["ts"])
+        elif event == "job.started" and job_id in self.held and self.held[job_id][0] == line["claim_no"]:
+            self.held[job_id] = (line["claim_no"], line["ts"], boot, True, line["lane"], line["incarnation"])
+        elif event == "runtime.started":
+            self.boots[boot] = line["pid"]
+        elif event in ("runtime.stopped", "runtime.failed", "runtime.recovered"):
+            gone = line.get("dead_boot", boot)
+            self.boots.pop(gone, None)
+            self.actors = {key: actor for key, actor in self.actors.items() if key[0] != gone}
+            self.abandoned = {key: job for key, job in self.abandoned.items() if key[0] != gone}
+        elif event == "lane.abandoned":
+            self.abandoned[boot, line["lane"]] = line["job_id"]
+        elif event == "lane.returned":
+            self.abandoned.pop((boot, line["lane"]), None)
+        elif "child" in line:
+            self.boots.setdefault(boot, None)
+            up = event in ("actor.started", "actor.restarted")
+            if up or event in ("actor.stopped", "actor.crashed", "actor.quarantined"):
+                self.actors[boot, line["child"]] = (line["child_incarnation"], up, line["ts"])
+
+    def enter(self, line: Said, state: str, since: float) -> None:
+        known = self.open.pop(line["job_id"], None) or (line.get("from") if line.get("from") in ENDED else None)
+        if known is not None:
+            self.states[known] -= 1
+        self.states[state] += 1
+        self.held.pop(line["job_id"], None)
+        if state in OPEN:
+            self.open[line["job_id"]] = state
+        if state == "running":
+            self.held[line["job_id"]] = (line["claim_no"], since, line["boot"], False, None, None)
+
+    def hear_later(self, line: Said, at: float) -> None:
+        times = line.get("times", [])
+        passed = [one for one in times if one <= at]
+        if passed and line["job_id"] not in self.open:
+            # The last one is told by the line. Those before it take turns, and led to where it came from.
+            left = len(times) - 1 - len(passed)
+            other = "queued" if line["from"] == "running" else "running"
+            self.enter(line, line["to"] if left < 0 else line["from"] if left % 2 == 0 else other, passed[-1])
+
+
+def told(seen: Snapshot) -> dict[str, Any]:
+    """A snapshot, to be compared."""
+    return {
+        "states": {state: number for state, number in seen.states.items() if number},
+        "held": {
+            job_id: (held.claim_no, held.since, held.boot, held.started, held.lane, held.incarnation)
+            for job_id, held in seen.held.items()
+        },
+        "boots": seen.boots,
+        "actors": {key: (actor.incarnation, actor.status == "up", actor.since) for key, actor in seen.actors.items()},
+        "abandoned": {key: held.job_id for key, held in seen.abandoned.items()},
+        "last": seen.last,
+    }
+
+
+def plainly(lines: list[Said], at: float) -> dict[str, Any]:
+    """The same of the plain fold."""
+    plain = Plain(lines, at)
+    states = {state: number for state, number in plain.states.items() if number}
+    return {
+        **{name: getattr(plain, name) for name in ("held", "boots", "actors", "abandoned", "last")},
+        "states": states,
+    }
+
+
+def instants(lines: list[Said]) -> list[float]:
+    """Before, between, exactly at, and after these lines."""
+    times = sorted(line["ts"] for line in lines)
+    chance = random.Random(3)
+    between = [first + (last - first) / 2 for first, last in pairwise(times)]
+    return [times[0] - 1, times[-1] + 1, *chance.sample(times, INSTANTS), *chance.sample(between, INSTANTS)]
+
+
+@pytest.fixture(scope="module", params=["debug", "info"])
+def logs(request, tmp_path_factory) -> list[Path]:
+    """Of two processes on one store, one of them killed and started again."""
+    folder = tmp_path_factory.mktemp("run")
+    paths = [folder / "0.log", folder / "1.log"]
+    hosts = [Talker(folder / "jobs.db", path, request.param, f"p{path.stem}") for path in paths]
+    for host in hosts:
+        host.started()
+    for kill in range(KILLS):
+        # Not a wait for something: how much is logged before the kill does not matter.
+        threading.Event().wait(0.3)
+        hosts[0].kill()
+        hosts[0] = Talker(folder / "jobs.db", paths[0], request.param, f"k{kill}")
+        hosts[0].started()
+    for host in hosts:
+        host.stop()
+    return paths
+
+
+def lines_of(paths: list[Path]) -> list[Said]:
+    """Every line of ours, parsed as a whole, in the order in which they followed one another."""
+    return [fields_of(line.raw) or {} for line in read([str(path) for path in paths])]
+
+
+def assert_plain(paths: list[Path]) -> None:
+    lines = lines_of(paths)
+    for at in instants(lines):
+        assert told(snapshot([str(path) for path in paths], at)) == plainly(lines, at)
+
+
+@pytest.mark.parametrize("size", [200, 4_000, 60_000, 8 << 20])
+def test_a_log_says_the_same_in_blocks_of_any_size(logs, monkeypatch, size):
+    monkeypatch.setattr("lamplighter.history.log_files.blocks.BLOCK_BYTES", size)
+    # Nothing of one process is out of order: reading ends soon after the instant.
+    monkeypatch.setattr("lamplighter.history.trace.snapshot.DISORDER_SECONDS", 0.0)
+
+    for log in logs:
+        assert_plain([log])
+
+
+@pytest.mark.parametrize("stretch", [1, 70, 20_000])
+def test_logs_of_several_processes_are_one(logs, monkeypatch, stretch):
+    monkeypatch.setattr("lamplighter.history.trace.snapshot.STRETCH_LINES", stretch)
+
+    assert_plain(logs)
+
+
+def test_what_stands_between_and_is_torn_changes_nothing(logs, tmp_path, monkeypatch):
+    monkeypatch.setattr("lamplighter.history.log_files.blocks.BLOCK_BYTES", 4_000)
+    log, chance = tmp_path / "app.log", random.Random(5)
+    lines = logs[0].read_text().splitlines(keepends=True)
+    with log.open("w") as out:
+        for line in lines:
+            torn, foreign = line[: chance.randrange(1, len(line) - 1)], {**json.loads(line), "seq": None}
+            out.write(chance.choice(["", "", f"{torn}\n", "GET /boot?seq=1 200\n", json.dumps(foreign) + "\n", torn]))
+            wrapped = json.dumps({"log": line, "stream": "stdout"}) + "\n"
+            out.write(chance.choice([line, line, f"web-1 {{production}} [info] {line}", wrapped]))
+
+    assert_plain([log])
+    assert len(lines_of([log])) == len([line for line in lines if '"seq"' in line])
+
+
+def test_cut_off_lines_are_missing_and_no_more(logs, tmp_path, monkeypatch):
+    monkeypatch.setattr("lamplighter.history.log_files.blocks.BLOCK_BYTES", 4_000)
+    chance = random.Random(6)
+    cut = [line if chance.random() < 0.9 else line[:-30] + "\n" for line in logs[0].open()]
+    log = tmp_path / "app.log"
+    log.write_text("".join(cut))
+
+    assert_plain([log])
+
+
+def test_a_rotated_log_is_one(logs, tmp_path):
+    lines = logs[0].read_bytes().splitlines(keepends=True)
+    third = len(lines) // 3
+    rotated = [tmp_path / "app.log", tmp_path / "app.log.1", tmp_path / "app.log.2.gz"]
+    rotated[0].write_bytes(b"".join(lines[2 * third :]))
+    rotated[1].write_bytes(b"".join(lines[third : 2 * third]))
+    with gzip.open(rotated[2], "wb") as out:
+        out.writelines(lines[:third])
+
+    assert_plain(rotated)
+    whole = lines_of([logs[0]])
+    for at in instants(whole):
+        assert told(snapshot([str(path) for path in rotated], at)) == plainly(whole, at)
+
+
+def test_a_job_that_comes_back_after_it_had_ended_is_counted_once(tmp_path, monkeypatch):
+    job = {"boot": "b", "job_id": "j", "job_name": "n", "attempt": 0}
+    lines = [
+        {**job, "event": "job.queued", "ts": 1.0, "seq": 1, "to": "queued", "rev": 1, "claim_no": 0},
+        {
+            **job,
+            "event": "job.claimed",
+            "ts": 2.0,
+            "seq": 2,
+            "from": "queued",
+            "to": "running",
+            "rev": 2,
+            "claim_no": 1,
+        },
+        {**job, "event": "job.done", "ts": 3.0, "seq": 3, "from": "running", "to": "done", "rev": 3, "claim_no": 1},
+        {**job, "event": "job.requeued", "ts": 4.0, "seq": 4, "from": "done", "to": "queued", "rev": 4, "claim_no": 1},
+        {
+            **job,
+            "event": "job.claimed",
+            "ts": 5.0,
+            "seq": 5,
+            "from": "queued",
+            "to": "running",
+            "rev": 5,
+            "claim_no": 2,
+        },
+        {**job, "event": "job.started", "ts": 6.0, "seq": 6, "claim_no": 1, "lane": 1, "incarnation": 1},
+        {**job, "event": "job.started", "ts": 7.0, "seq": 7, "claim_no": 2, "lane": 2, "incarnation": 1},
+        {**job, "event": "job.dead", "ts": 8.0, "seq": 8, "from": "running", "to": "dead", "rev": 6, "claim_no": 2},
+    ]
+    for lost in (None, *range(len(lines))):
+        kept = [line for index, line in enumerate(lines) if index != lost]
+        log = str(write_log(tmp_path / "log", kept))
+        for size in (50, 1 << 20):
+            monkeypatch.setattr("lamplighter.history.log_files.blocks.BLOCK_BYTES", size)
+            for at in range(1, 10):
+                assert told(snapshot([log], float(at))) == plainly(kept, float(at)), (lost, size, at)
+
+
+PARALLEL = """
+import sys
+from lamplighter.history.log_files import blocks
+from lamplighter.history.log_files import search
+from lamplighter.history.trace.snapshot import snapshot
+from lamplighter.history.log_files.search import find
+
+blocks.BLOCK_BYTES = 5_000
+path, at = sys.argv[1], float(sys.argv[2])
+for processes in (1, 3):
+    print(snapshot([path], at, processes=processes))
+    print([(said["seq"], said["offset"]) for said in find([path], [b'"job.done"', b'"actor.'], processes=processes)])
+"""
+
+
+def test_several_processes_find_what_one_does(logs):
+    lines = lines_of([logs[0]])
+    at = lines[len(lines) * 3 // 4]["ts"]
+
+    done = subprocess.run(
+        [sys.executable, "-c", PARALLEL, str(logs[0]), str(at)], capture_output=True, text=True, check=True
+    )
+
+    snapshot_by_one, found_by_one, snapshot_by_three, found_by_three = done.stdout.splitlines()
+    assert (snapshot_by_three, found_by_three) == (snapshot_by_one, found_by_one)
+    assert found_by_one.count("(") > 1

@@ -1,0 +1,131 @@
+"""Why a job has not ended: what a log tells of it, and what its level does not let it tell."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from lamplighter import Runtime
+from lamplighter.cli.main import main
+
+from ..kit import WAIT_SECONDS_MAX, Said, logger_to, write_log
+
+
+@contextmanager
+def busy_host(log: Path, store: str, level: str) -> Iterator[Runtime]:
+    """A host with a name that is paused, one that is full, a job that is delayed and one that nobody handles."""
+    begun, release = threading.Event(), threading.Event()
+
+    def hold(job: object) -> None:
+        begun.set()
+        assert release.wait(WAIT_SECONDS_MAX)
+
+    runtime = Runtime(store, logger=logger_to(log, level))
+    jobs = runtime.jobs
+    jobs.add_handler("mail", lambda job: None)
+    jobs.add_handler("import", hold, concurrency=4, concurrency_total=1)
+    with runtime:
+        jobs.pause("mail")
+        jobs.queue("mail", id="paused")
+        running = jobs.queue("import", id="holder")
+        assert begun.wait(WAIT_SECONDS_MAX)
+        jobs.queue("import", id="limited")
+        jobs.queue("import", id="delayed", delay=3600)
+        jobs.queue("nobody", id="orphan")
+        # When this turn's reply is there, the lines of the turn before are written.
+        jobs.pause("another")
+        try:
+            yield runtime
+        finally:
+            jobs.cancel("limited")
+            release.set()
+            jobs.join(running, timeout=WAIT_SECONDS_MAX)
+
+
+def last_words(job_id: str, log: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    assert main(["trace", "--json", job_id, str(log)]) == 0
+    says = [json.loads(line)["says"] for line in capsys.readouterr().out.splitlines()]
+    return [said.removeprefix("when these logs end, ") for said in says if said.startswith("when these logs end")]
+
+
+def test_a_log_at_debug_tells_why_each_job_waits(tmp_path, capsys):
+    log = tmp_path / "app.log"
+    with busy_host(log, ":memory:", "debug"):
+        cut = tmp_path / "cut.log"
+        cut.write_text(log.read_text())
+
+    (paused,) = last_words("paused", cut, capsys)
+    (limited,) = last_words("limited", cut, capsys)
+    (delayed,) = last_words("delayed", cut, capsys)
+    (orphan,) = last_words("orphan", cut, capsys)
+    (holder,) = last_words("holder", cut, capsys)
+    assert paused.startswith("mail is paused since 2")
+    assert limited == "import has concurrency_total=1, held by job holder"
+    assert delayed.startswith(("it is not due for 59 min", "it is not due for 1 h 0 min"))
+    assert orphan == "no runtime that lives has a handler for nobody"
+    assert holder.startswith("it runs on boot ")
+    assert last_words("holder", log, capsys) == []
+
+
+def test_a_job_that_waits_or_runs_at_info_is_not_said_not_to_be(tmp_path, capsys):
+    log, store = tmp_path / "app.log", tmp_path / "jobs.db"
+    with busy_host(log, str(store), "info"):
+        assert main(["trace", "limited", str(log)]) == 1
+        assert main(["trace", "--at", "9999999999", str(log)]) == 0
+        assert main(["audit", str(log)]) == 0
+        assert main(["audit", str(log), "--store", str(store)]) == 0
+    said = capsys.readouterr().out.splitlines()
+
+    untold = "(no boot in them logs at debug: a job that waits or runs is not told of until it ends or fails)"
+    assert said[0] == f"nothing in these logs is about job limited {untold}"
+    assert f"jobs: none {untold}" in said
+    summaries = [line for line in said if line.startswith("all is well")]
+    assert summaries[0].endswith("; 0 unfinished, or more: only a log at debug, or --store, tells of all")
+    assert summaries[1].endswith("; 5 unfinished")
+
+
+def told(job_id: str, *more: Said) -> list[Said]:
+    """A job that was queued and claimed by a boot, and what came then."""
+    job = {"job_id": job_id, "job_name": "work"}
+    lines: list[Said] = [
+        {"event": "runtime.started", "store": "/srv/jobs.db", "pid": 7},
+        {"event": "handler.added", "job_name": "work", "handler": "work#1", "concurrency": 1},
+        {"event": "job.queued", **job, "to": "queued", "rev": 1, "claim_no": 0, "attempt": 0},
+        *more,
+    ]
+    return [{"boot": "a", **line, "seq": n, "ts": float(n)} for n, line in enumerate(lines, start=1)]
+
+
+CLAIMED = {
+    "event": "job.claimed", "job_id": "j", "job_name": "work", "from": "queued", "to": "running", "rev": 2,
+    "claim_no": 1, "attempt": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([CLAIMED], "it runs on boot a (pid 7)"),
+        (
+            [CLAIMED, {"event": "job.parked", "boot": "b"}, {"event": "job.parked", "boot": "b"}],
+            "it runs on boot a (pid 7), which has said nothing for 2 s",
+        ),
+        ([CLAIMED, {"event": "runtime.stopped"}], "it runs on boot a, which has ended and has not given it back"),
+        ([{"event": "runtime.stopped"}], "no runtime that lives has a handler for work"),
+        ([{"event": "actor.quarantined", "child": "handler:work"}], "the handlers of work on boot a are quarantined"),
+        ([{"event": "handler.halted", "job_name": "work"}], "the handlers of work on boot a are halted"),
+        ([{**CLAIMED, "job_id": "k"}], "work has 1 lane in all, held by job k"),
+    ],
+)
+def test_what_became_of_those_who_would_run_it_is_told(tmp_path, capsys, more, says):
+    assert last_words("j", write_log(tmp_path / "log", told("j", *more)), capsys) == [says]
+
+
+def test_a_name_that_was_resumed_is_not_paused(tmp_path, capsys):
+    pauses = [{"event": f"name.{what}", "job_name": "work"} for what in ("paused", "resumed")]
+
+    assert last_words("j", write_log(tmp_path / "log", told("j", *pauses)), capsys) == []
