@@ -29,6 +29,10 @@ def why(error: Any, address: Address) -> tuple[str, bool]:
         if not isinstance(inner, BaseException):
             break
         cause = inner
+    # The client takes a limit that is reached for a missing right, and keeps as text what the server has said.
+    limit = re.search(r'NOT_ALLOWED - ([^"]*\blimit\b[^"]*)', str(cause))
+    if limit is not None:
+        return f"not allowed (530): {limit.group(1)}"[:300], True
     if isinstance(cause, exceptions.ProbableAuthenticationError | exceptions.AuthenticationError):
         return "it refuses the user or the password", True
     if isinstance(cause, exceptions.ProbableAccessDeniedError):

@@ -130,6 +130,16 @@ def test_a_user_who_may_not_use_the_virtual_host_is_told_so(vhosts) -> None:
     assert "may not use the virtual host" in said
 
 
+def test_a_limit_that_is_reached_is_said_and_not_taken_for_a_missing_right(vhosts) -> None:
+    url = vhosts.take()
+    vhosts.server.nodes[0].ctl("set_vhost_limits", "-p", url.rpartition("/")[2], '{"max-connections": 0}')
+
+    said = refused(with_user(url, "guest", "guest"))
+
+    assert "not allowed (530)" in said
+    assert "connection limit (0) is reached" in said
+
+
 def test_a_user_who_may_not_make_queues_is_told_what_is_missing(vhosts) -> None:
     url = vhosts.take()
     ctl = vhosts.server.nodes[0].ctl
