@@ -64,7 +64,7 @@ class Files:
         self._address = address
         self._own: tuple[int, int] | None = None
         self._beside: dict[str, tuple[int, int] | None] = {}
-        self._held: hold.Held | None = None
+        self._held: list[hold.Held] = []
         self.trouble: str | None = None
 
     def opened(self) -> None:
@@ -76,7 +76,8 @@ class Files:
         self._own = self._own or _identity(self._address)
         self._beside = {path: _identity(path) for path in (f"{self._address}-wal", f"{self._address}-shm")}
         self.check()
-        self._held = hold.take(self._address)
+        holds = (hold.take(self._address, hold.SHARED), hold.take(f"{self._address}-shm", hold.DEAD_MAN))
+        self._held = [held for held in holds if held is not None]
 
     def closing(self) -> None:
         """The connections are about to be closed, and SQLite may copy the log into the file and delete it.
@@ -84,9 +85,10 @@ class Files:
         It may not where others have begun another log or file: what it would copy is older than theirs, and what it
         would delete is theirs. So the hold is kept then, for as long as the process lives.
         """
-        held, self._held = self._held, None
-        if held is not None and not self._is_anothers():
-            hold.release(held)
+        holds, self._held = self._held, []
+        if not self._is_anothers():
+            for held in holds:
+                hold.release(held)
 
     def _is_anothers(self) -> bool:
         own = {self._address: self._own, **self._beside}

@@ -1,10 +1,11 @@
-"""A hold on a database file that no close elsewhere in the process can undo.
+"""A hold on the files of a database that no close elsewhere in the process can undo.
 
-Who closes a SQLite file last copies the log into it and deletes the log. Whether somebody else has it open, SQLite asks
-by POSIX locks, and a process loses those as soon as it closes *any* descriptor of the file, as a host does that copies
-its own database (https://sqlite.org/howtocorrupt.html, 2.2). The next program that looks into the file and closes it
-then deletes the log under whoever commits to it. So the bytes that SQLite would have to lock for that are locked by an
-open file description as well, while a store has the file open.
+Who closes a SQLite file last copies the log into it and deletes the log; who opens it first cuts the shared memory
+beside it to nothing. Whether somebody else has it open, SQLite asks by POSIX locks, and a process loses those as soon
+as it closes *any* descriptor of the file, as a host does that copies its own database
+(https://sqlite.org/howtocorrupt.html, 2.2). The next program that looks into the file then does either under whoever
+commits to it. So the bytes that SQLite would have to lock for that are locked by an open file description as well,
+while a store has the file open.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from dataclasses import dataclass
 
 from .. import locks
 
-SHARED_FIRST, SHARED_SIZE = 0x40000002, 510
-"""The bytes that whoever has the file open shares, and whoever closes it last has alone
+SHARED = (0x40000002, 510)
+"""The bytes of a database that whoever has it open shares, and whoever closes it last has alone: the first, how many
 (https://sqlite.org/src/file/src/os.h)."""
+
+DEAD_MAN = (128, 1)
+"""Those of `-shm`, which whoever opens it first has alone (`UNIX_SHM_DMS` in https://sqlite.org/src/file/src/os_unix.c)."""
 
 KEPT_MAX = 64
 """Files that nobody here holds any more and whose descriptors stay open all the same."""
@@ -30,6 +34,7 @@ class Held:
 
     descriptor: int
     file: os.stat_result
+    held: tuple[int, int]
     holders: int = 0
 
     def is_open(self) -> bool:
@@ -47,15 +52,15 @@ _lock = threading.RLock()
 """Held while this changes, and during a fork."""
 
 
-def take(path: str) -> Held | None:
-    """Hold the file at a path, so that others leave its log alone. None where that cannot be."""
+def take(path: str, held: tuple[int, int]) -> Held | None:
+    """Hold these bytes of the file at a path, which is open already. None where that cannot be."""
     with _lock:
         try:
             found = os.stat(path)
             kept = _kept.get((found.st_dev, found.st_ino))
             if kept is None or not kept.is_open():
-                kept = _opened(path)
-            locks.share(kept.descriptor, SHARED_FIRST, SHARED_SIZE)
+                kept = _opened(path, held)
+            locks.share(kept.descriptor, *held)
         except OSError:
             return None
         kept.holders += 1
@@ -67,16 +72,17 @@ def release(kept: Held) -> None:
     with _lock:
         kept.holders -= 1
         if kept.holders == 0 and kept.is_open():
-            locks.give_back(kept.descriptor, SHARED_FIRST, SHARED_SIZE)
+            locks.give_back(kept.descriptor, *kept.held)
 
 
-def _opened(path: str) -> Held:
+def _opened(path: str, held: tuple[int, int]) -> Held:
     unheld = [key for key, kept in _kept.items() if kept.holders == 0]
-    for key in unheld[: max(0, len(unheld) - KEPT_MAX + 1)]:
+    deleted = [key for key in unheld if not _kept[key].is_open() or os.fstat(_kept[key].descriptor).st_nlink == 0]
+    for key in {*deleted, *unheld[: max(0, len(unheld) - KEPT_MAX + 1)]}:
         _closed(_kept.pop(key))
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     file = os.fstat(descriptor)
-    kept = _kept[file.st_dev, file.st_ino] = Held(descriptor, file)
+    kept = _kept[file.st_dev, file.st_ino] = Held(descriptor, file, held)
     return kept
 
 

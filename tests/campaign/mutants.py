@@ -139,10 +139,16 @@ MUTANTS = (
            test="tests/stores/sqlite/test_store_files.py::test_nothing_is_acknowledged_into_a_file_that_is_gone"),
     Mutant(TURN, "whoever believes to be last deletes the log of a host that has read its file",
            "stores/sqlite/connections.py",
-           "        self._held = hold.take(self._address)", "        self._held = None",
-           test="tests/stores/sqlite/test_store_files.py::test_a_host_that_reads_its_own_file_keeps_the_log_that_it_commits_to"),
+           "        holds = (hold.take(self._address, hold.SHARED), hold", "        holds = (None, hold",
+           test="tests/stores/sqlite/test_store_files.py::"
+                "test_a_host_that_reads_its_own_file_keeps_the_log_that_it_commits_to"),
+    Mutant(TURN, "whoever believes to be first cuts the shared memory of a host that has read it",
+           "stores/sqlite/connections.py",
+           'hold.take(f"{self._address}-shm", hold.DEAD_MAN))', "None)",
+           test="tests/stores/sqlite/test_store_files.py::"
+                "test_a_host_that_reads_the_memory_that_it_shares_is_not_taken_for_gone"),
     Mutant(TURN, "a stop stores an old log over what others have stored", "stores/sqlite/connections.py",
-           "        if held is not None and not self._is_anothers():", "        if held is not None:",
+           "        if not self._is_anothers():", "        if True:",
            test="tests/stores/sqlite/test_store_files.py::"
                 "test_a_runtime_that_stops_writes_nothing_over_what_others_have_stored_in_a_new_log"),
     Mutant(TURN, "a log that was removed is lost though nobody has begun another", "stores/sqlite/connections.py",

@@ -159,6 +159,27 @@ def test_a_host_that_reads_its_own_file_keeps_the_log_that_it_commits_to(runtime
     assert not beside(path, "-wal").exists()
 
 
+def test_a_host_that_reads_the_memory_that_it_shares_is_not_taken_for_gone(runtime, path):
+    # Who believes to be the first on the file cuts that memory to nothing: the host died of a bus error.
+    rt = runtime()
+    rt.jobs.queue("mail")
+
+    beside(path, "-shm").read_bytes()
+
+    in_another_program(
+        path,
+        """
+        import fcntl, sys
+        with open(sys.argv[1] + "-shm", "rb+") as shared:
+            try:
+                fcntl.lockf(shared, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 128)  # as SQLite asks whether it is the first
+            except BlockingIOError:
+                sys.exit(0)
+        sys.exit("nobody has the file open")
+        """,
+    )
+
+
 def test_a_runtime_that_stops_writes_nothing_over_what_others_have_stored_in_a_new_log(runtime, path):
     rt = runtime()
     rt.stop()
