@@ -21,7 +21,7 @@ demo-cluster: $(VENV)/ready
 	PYTHONPATH=examples:tests/stores/rabbitmq $(BIN)/python -P -m cluster.demo
 
 test: check
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -q -n $(WORKERS)
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

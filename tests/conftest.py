@@ -13,6 +13,8 @@ import pytest
 from lamplighter import Runtime
 from lamplighter.log.events import ENVELOPE, EVENTS
 
+from .support import side_by_side
+
 # A machine that others use too may be slow at any moment.
 hypothesis.settings.register_profile("lamplighter", parent=hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("lamplighter")
@@ -22,12 +24,17 @@ WAIT_SECONDS_MAX = 15.0
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where pytest-xdist runs tests side by side, a file stays whole, and so does the folder that shares a RabbitMQ."""
-    for item in items:
-        file = item.path.relative_to(Path(__file__).parent)
-        group = file.parent if file.parts[:2] == ("stores", "rabbitmq") else file
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, the longest come first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: side_by_side.turn_of(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes share the tests, a file stays whole, and so do those that share a RabbitMQ."""
+    config.option.loadscopereorder = False
+    return side_by_side.WholeFiles(config, log)
 
 
 class Recorder:
