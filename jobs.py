@@ -6,8 +6,10 @@ import asyncio
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Never, TypeVar
+from typing import Any, Never, TypeVar
 
+from .boot.boot import Boot
+from .boot.current import CurrentBoot
 from .boot.job_refs import Ref, claim_of, id_of
 from .boot.reviving import off_loop, revive, revive_async
 from .errors import JobFailed, StaleClaim, StoreUnavailable, UnknownHandler, UnknownJob, UsageError, shown
@@ -20,7 +22,6 @@ from .messages.outcomes import Backoff
 from .rules.codec import encode
 from .rules.restart_budget import RestartBudget
 from .rules.validation import (
-    JobChecks,
     check_iterable,
     check_name,
     check_one_of,
@@ -30,10 +31,6 @@ from .rules.validation import (
     spec_of,
     unknown_options,
 )
-
-if TYPE_CHECKING:
-    from .boot.boot import Life
-    from .runtime import Runtime
 
 EXPECT_SECONDS_MAX = 60.0
 """How long a job in a host's own transaction is looked for at once; after that any later turn finds it."""
@@ -46,8 +43,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Jobs:
     """Queue jobs, look at them, act on them, and register the functions that do them. Made by `Runtime`."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, boots: CurrentBoot) -> None:
+        self._boots = boots
         self._warned = False
 
     # --- queueing -------------------------------------------------------------------------------------------
@@ -96,26 +93,28 @@ class Jobs:
             name=name, data=data, id=id, delay=delay, at=at, priority=priority, unique=unique, expires=expires,
             max_attempts=max_attempts, timeout=timeout,
         )  # fmt: skip
-        life = self._life()
-        job = job_checks(life, current_corr()).spec(spec)
+        boot = self._boot()
+        job = boot.checks(current_corr()).spec(spec)
         if connection is not None:
             try:
-                record, fresh = life.store.queue_on(connection, job)
+                record, fresh = boot.store.queue_on(connection, job)
             except StoreUnavailable as error:
                 raise StoreUnavailable(str(error), (job.id,)) from error
             if fresh:
-                self._expect(life, job.id, None)
+                self._expect(boot, job.id, None)
             return Job(record, deduplicated=not fresh)
         self._warn_if_blocking("queue")
-        stored = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=job.corr)
+        stored = boot.requests.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=job.corr)
         return _stored(stored)[0]
 
     async def aqueue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
         """`queue` for asyncio hosts; takes the same options but `connection`."""
-        life = self._life()
-        checks = job_checks(life, current_corr())
+        boot = self._boot()
+        checks = boot.checks(current_corr())
         job = checks.spec(spec_of("jobs.aqueue", name, data, options)) if options else checks.pair(name, data)
-        stored = await life.ask_async(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=job.corr)
+        stored = await boot.requests.ask_async(
+            lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=job.corr
+        )
         return _stored(stored)[0]
 
     def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
@@ -130,15 +129,15 @@ class Jobs:
             StoreUnavailable: no answer in time; queue them again, each with its id of `error.job_ids`.
         """
         self._warn_if_blocking("queue_many")
-        life, new = self._new_many(jobs)
-        return _stored(life.ask(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new))) if new else []
+        boot, new = self._new_many(jobs)
+        return _stored(boot.requests.ask(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new))) if new else []
 
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         """`queue_many` for asyncio hosts."""
-        life, new = self._new_many(jobs)
+        boot, new = self._new_many(jobs)
         if not new:
             return []
-        return _stored(await life.ask_async(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new)))
+        return _stored(await boot.requests.ask_async(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new)))
 
     # --- acting ---------------------------------------------------------------------------------------------
 
@@ -152,15 +151,15 @@ class Jobs:
             KeyTaken: another unfinished job holds its unique key.
         """
         self._warn_if_blocking("requeue")
-        life, make = self._requeue(job, delay)
-        with life.store.at_hand(id_of(job)):
-            return Job(life.ask(make))
+        boot, make = self._requeue(job, delay)
+        with boot.store.at_hand(id_of(job)):
+            return Job(boot.requests.ask(make))
 
     async def arequeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
         """`requeue` for asyncio hosts."""
-        life, make = self._requeue(job, delay)
-        async with off_loop(life.store.at_hand(id_of(job))):
-            return Job(await life.ask_async(make))
+        boot, make = self._requeue(job, delay)
+        async with off_loop(boot.store.at_hand(id_of(job))):
+            return Job(await boot.requests.ask_async(make))
 
     def requeue_dead(self, name: str | None = None, *, delay: Seconds | timedelta | None = None) -> int:
         """`requeue` every dead job of a name, or of all, the oldest first, and say how many.
@@ -187,19 +186,21 @@ class Jobs:
             UnknownJob: it is not in the store.
             UsageError: JSON cannot carry the result.
         """
-        life, job_id, no, claim_no, text = self._ending(job, result)
+        boot, job_id, no, claim_no, text = self._ending(job, result)
         if connection is None:
             self._warn_if_blocking("mark_done")
-            life.ask(lambda reply: MarkDone(job_id=job_id, no=no, claim_no=claim_no, result=text, reply=reply))
+            boot.requests.ask(lambda reply: MarkDone(job_id=job_id, no=no, claim_no=claim_no, result=text, reply=reply))
             return
-        if not life.store.finish_on(connection, job_id, no, claim_no, text, life.clock.now()):
+        if not boot.store.finish_on(connection, job_id, no, claim_no, text, boot.clock.now()):
             raise StaleClaim(f"job {job_id} is not there to be marked done by claim {claim_no}; roll back")
-        self._expect(life, job_id, JobState.DONE)
+        self._expect(boot, job_id, JobState.DONE)
 
     async def amark_done(self, job: Ref, result: Any = None) -> None:
         """`mark_done` for asyncio hosts."""
-        life, job_id, no, claim_no, text = self._ending(job, result)
-        await life.ask_async(lambda reply: MarkDone(job_id=job_id, no=no, claim_no=claim_no, result=text, reply=reply))
+        boot, job_id, no, claim_no, text = self._ending(job, result)
+        await boot.requests.ask_async(
+            lambda reply: MarkDone(job_id=job_id, no=no, claim_no=claim_no, result=text, reply=reply)
+        )
 
     def cancel(self, job: Ref) -> Job[Any]:
         """End a job as cancelled. A running one is signalled, and whatever its attempt still does changes nothing.
@@ -208,12 +209,12 @@ class Jobs:
         """
         self._warn_if_blocking("cancel")
         job_id = id_of(job)
-        return Job(self._life().ask(lambda reply: Cancel(job_id=job_id, reply=reply)))
+        return Job(self._boot().requests.ask(lambda reply: Cancel(job_id=job_id, reply=reply)))
 
     async def acancel(self, job: Ref) -> Job[Any]:
         """`cancel` for asyncio hosts."""
         job_id = id_of(job)
-        return Job(await self._life().ask_async(lambda reply: Cancel(job_id=job_id, reply=reply)))
+        return Job(await self._boot().requests.ask_async(lambda reply: Cancel(job_id=job_id, reply=reply)))
 
     def pause(self, name: str) -> None:
         """Start no job of this name, on any runtime of the store, until `resume`. A pause is stored."""
@@ -225,11 +226,11 @@ class Jobs:
 
     async def apause(self, name: str) -> None:
         """`pause` for asyncio hosts."""
-        await self._life().ask_async(lambda reply: Pause(name=check_name(name), paused=True, reply=reply))
+        await self._boot().requests.ask_async(lambda reply: Pause(name=check_name(name), paused=True, reply=reply))
 
     async def aresume(self, name: str) -> None:
         """`resume` for asyncio hosts."""
-        await self._life().ask_async(lambda reply: Pause(name=check_name(name), paused=False, reply=reply))
+        await self._boot().requests.ask_async(lambda reply: Pause(name=check_name(name), paused=False, reply=reply))
 
     # --- looking --------------------------------------------------------------------------------------------
 
@@ -239,7 +240,7 @@ class Jobs:
         Raises:
             UnknownJob: it never was, or retention has removed it.
         """
-        record = self._life().store.get(id_of(job))
+        record = self._boot().store.get(id_of(job))
         if record is None:
             raise UnknownJob(f"expected the id of a stored job, got: {id_of(job)!r}")
         return Job(record)
@@ -259,7 +260,7 @@ class Jobs:
             check_name(name)
         if before is not None and not isinstance(before, Job):
             raise UsageError(f"expected before to be a Job of the page before, got: {shown(before)}")
-        records = self._life().store.list(
+        records = self._boot().store.list(
             name=name, state=state, limit=limit, before=None if before is None else before.record
         )
         return [Job(record) for record in records]
@@ -270,7 +271,7 @@ class Jobs:
 
     def counts(self, name: str | None = None) -> dict[str, int]:
         """How many jobs are in each state; every state is there."""
-        return self._life().store.counts(None if name is None else check_name(name))
+        return self._boot().store.counts(None if name is None else check_name(name))
 
     async def acounts(self, name: str | None = None) -> dict[str, int]:
         """`counts` for asyncio hosts."""
@@ -278,7 +279,7 @@ class Jobs:
 
     def attempts(self, job: Ref) -> Sequence[Attempt]:
         """Every attempt that failed, timed out or was interrupted: error, traceback, boot and times, oldest first."""
-        return self._life().store.attempts(id_of(job))
+        return self._boot().store.attempts(id_of(job))
 
     def join(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """Wait until the job has ended, wherever it runs.
@@ -289,28 +290,28 @@ class Jobs:
             UnknownJob: it is not in the store.
         """
         self._warn_if_blocking("join")
-        life, job_id, seconds = self._life(), id_of(job), _timeout(timeout)
-        reply = life.waiters.add(job_id, life.environment.reply())
+        boot, job_id, seconds = self._boot(), id_of(job), _timeout(timeout)
+        reply = boot.joins.add(job_id, boot.environment.reply())
         try:
-            found = self._ended(life, job_id)
+            found = self._ended(boot, job_id)
             record: JobRecord = reply.wait(seconds) if found is None else found
         except TimeoutError:
             raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
         finally:
-            life.waiters.drop(job_id, reply)
+            boot.joins.drop(job_id, reply)
         return _outcome(record)
 
     async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """`join` for asyncio hosts."""
-        life, job_id, seconds = self._life(), id_of(job), _timeout(timeout)
-        reply = life.waiters.add(job_id, life.environment.loop_reply())
+        boot, job_id, seconds = self._boot(), id_of(job), _timeout(timeout)
+        reply = boot.joins.add(job_id, boot.environment.loop_reply())
         try:
-            found = await asyncio.to_thread(self._ended, life, job_id)
+            found = await asyncio.to_thread(self._ended, boot, job_id)
             record: JobRecord = await reply.wait(seconds) if found is None else found
         except TimeoutError:
             raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
         finally:
-            life.waiters.drop(job_id, reply)
+            boot.joins.drop(job_id, reply)
         return _outcome(record)
 
     # --- handlers -------------------------------------------------------------------------------------------
@@ -367,23 +368,22 @@ class Jobs:
         """
         if unknown:
             raise unknown_options(unknown, options_of(Jobs.add_handler), "jobs.add_handler")
-        runtime = self._runtime
+        boots = self._boots
         handler = check_handler(
-            name, fn, new_id=runtime.environment.new_id, limits=runtime.limits, cannot=runtime.cannot,
+            name, fn, new_id=boots.environment.new_id, limits=boots.limits, cannot=boots.cannot,
             concurrency=concurrency, concurrency_total=concurrency_total, timeout=timeout,
             on_timeout=on_timeout, max_attempts=max_attempts, backoff=backoff, auto_done=auto_done,
             isolation=isolation, interruptions_max=interruptions_max,
         )  # fmt: skip
         budget = None if restart is None else check_budget(restart)
-        registry = self._runtime.registry
         if budget is not None:
-            registry.budgets[handler.name] = budget
-        registry.add_handler(handler)
-        life = self._runtime.life
-        if life is not None:
-            life.tell_handler(handler)
-            life.start_handler(name, registry.budgets.get(name))
-            life.post.tell(f"handler:{name}", Attach())
+            boots.declared.budgets[handler.name] = budget
+        boots.declared.add_handler(handler)
+        boot = boots.running
+        if boot is not None:
+            boot.tell_handler(handler)
+            boot.start_handler(name)
+            boot.post.tell(f"handler:{name}", Attach())
         return handler.id
 
     def remove_handler(self, handler_id: str, *, drain: Seconds | timedelta | None = None) -> None:
@@ -393,54 +393,63 @@ class Jobs:
             UnknownHandler: there is none with this id.
         """
         seconds = None if drain is None else check_seconds(drain, "drain")
-        handler = self._runtime.registry.remove_handler(handler_id)
+        handler = self._boots.declared.remove_handler(handler_id)
         if handler is None:
             raise UnknownHandler(f"expected the id that add_handler gave, got: {shown(handler_id)}")
-        life = self._runtime.life
-        if life is not None:
-            life.log.emit("handler.removed", job_name=handler.name, handler=handler_id)
-            life.post.tell(f"handler:{handler.name}", Detach(handler_id=handler_id, drain=seconds))
+        boot = self._boots.running
+        if boot is not None:
+            boot.log.emit("handler.removed", job_name=handler.name, handler=handler_id)
+            boot.post.tell(f"handler:{handler.name}", Detach(handler_id=handler_id, drain=seconds))
+
+    # --- for lanes ------------------------------------------------------------------------------------------
+
+    def queue_from_handler(self, name: str, data: Any, options: dict[str, Any], corr: str) -> Job[Any]:
+        """Queue a job that descends from the one that a handler runs."""
+        boot = self._boot()
+        job = boot.checks(corr).spec(spec_of("job.queue", name, data, options))
+        answer = boot.requests.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=corr)
+        return _stored(answer)[0]
 
     # --- inside ---------------------------------------------------------------------------------------------
 
-    def _life(self) -> Life:
-        return self._runtime.living()
+    def _boot(self) -> Boot:
+        return self._boots.current()
 
-    def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Life, tuple[NewJob, ...]]:
-        life = self._life()
-        checks = job_checks(life, current_corr())
+    def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, tuple[NewJob, ...]]:
+        boot = self._boot()
+        checks = boot.checks(current_corr())
         wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
-        return life, tuple([checks.one(job) for job in wanted])
+        return boot, tuple([checks.one(job) for job in wanted])
 
-    def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Life, Callable[[Reply], Requeue]]:
-        life, job_id = self._life(), id_of(job)
+    def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Boot, Callable[[Reply], Requeue]]:
+        boot, job_id = self._boot(), id_of(job)
         seconds = 0.0 if delay is None else check_seconds(delay, "delay")
-        return life, lambda reply: Requeue(job_id=job_id, delay=seconds, reply=reply)
+        return boot, lambda reply: Requeue(job_id=job_id, delay=seconds, reply=reply)
 
-    def _revival(self, name: str | None, delay: Seconds | timedelta | None) -> tuple[Life, str | None, Seconds]:
+    def _revival(self, name: str | None, delay: Seconds | timedelta | None) -> tuple[Boot, str | None, Seconds]:
         seconds = 0.0 if delay is None else check_seconds(delay, "delay")
-        return self._life(), None if name is None else check_name(name), seconds
+        return self._boot(), None if name is None else check_name(name), seconds
 
-    def _ending(self, job: Ref, result: Any) -> tuple[Life, str, int | None, int | None, str]:
+    def _ending(self, job: Ref, result: Any) -> tuple[Boot, str, int | None, int | None, str]:
         """The job's id, its `no` and its claim number, as far as each is known, and the result as JSON text."""
-        life = self._life()
-        text = encode(result, what="result", bytes_max=life.limits.result_bytes_max)
-        return life, *claim_of(life.store, job), text
+        boot = self._boot()
+        text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max)
+        return boot, *claim_of(boot.store, job), text
 
     def _set_paused(self, name: str, *, paused: bool) -> None:
         self._warn_if_blocking("pause" if paused else "resume")
         checked = check_name(name)
-        self._life().ask(lambda reply: Pause(name=checked, paused=paused, reply=reply))
+        self._boot().requests.ask(lambda reply: Pause(name=checked, paused=paused, reply=reply))
 
-    def _expect(self, life: Life, job_id: str, state: str | None) -> None:
-        give_up_at = life.clock.monotonic() + EXPECT_SECONDS_MAX
-        expect = life.memory.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
-        life.post.tell("broker", expect, corr=job_id)
+    def _expect(self, boot: Boot, job_id: str, state: str | None) -> None:
+        give_up_at = boot.clock.monotonic() + EXPECT_SECONDS_MAX
+        expect = boot.memory.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
+        boot.post.tell("broker", expect, corr=job_id)
 
-    def _ended(self, life: Life, job_id: str) -> JobRecord | None:
-        record = life.store.known(job_id)
+    def _ended(self, boot: Boot, job_id: str) -> JobRecord | None:
+        record = boot.store.known(job_id)
         if record is None:
-            where = " that this runtime has queued" if life.store.is_server else ""
+            where = " that this runtime has queued" if boot.store.is_server else ""
             raise UnknownJob(f"expected the id of a stored job{where}, got: {job_id!r}")
         return record if record.state in ENDED else None
 
@@ -453,12 +462,6 @@ class Jobs:
             RuntimeWarning,
             stacklevel=3,
         )
-
-
-def job_checks(life: Life, corr: str | None) -> JobChecks:
-    """Checks jobs, all of which are queued at this moment."""
-    now, cannot = life.clock.now(), life.store.cannot
-    return JobChecks(now=now, new_id=life.job_ids, corr=corr, limits=life.limits, cannot=cannot)
 
 
 def _ids(jobs: Sequence[NewJob]) -> Sequence[str]:

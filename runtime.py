@@ -1,4 +1,4 @@
-"""The composition root: one configuration, the two faces, and the lives between `start` and `stop`."""
+"""The composition root: one configuration, the two faces, and the boots between `start` and `stop`."""
 
 from __future__ import annotations
 
@@ -8,24 +8,20 @@ import os
 import queue
 import signal
 import threading
-import weakref
 from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from .boot.boot import Life
-from .boot.declared import Registry
+from .boot.boot import Boot
+from .boot.current import CurrentBoot
 from .boot.health import ActorView, Health
 from .environment.environment import Environment
-from .errors import NotStarted, RuntimeFailed, UsageError, shown
-from .handlers.lanes import Lanes
-from .job import Job
-from .jobs import Jobs, job_checks
+from .errors import RuntimeFailed, UsageError, shown
+from .jobs import Jobs
 from .log.emitter import Subscription, check_events, current_corr, current_job
-from .messages.jobs import Instant, Seconds
-from .messages.mail import Queue
+from .messages.jobs import Seconds
 from .rules.limits import Limits
-from .rules.validation import check_seconds, options_of, spec_of, unknown_options
+from .rules.validation import check_seconds, options_of, unknown_options
 from .scheduler import Scheduler
 from .stores.opening import open_store
 from .stores.ports import SERVER_SCHEMES, Store
@@ -40,10 +36,6 @@ T = TypeVar("T")
 
 DRAIN_SECONDS = 30.0
 """How long `stop` lets running jobs finish."""
-
-_all: weakref.WeakSet[Runtime] = weakref.WeakSet()
-_left_behind: list[Life] = []
-"""Lives of the parent process, kept in a forked child: closing their connections there would hurt the parent."""
 
 
 class Runtime:
@@ -84,29 +76,20 @@ class Runtime:
             raise UsageError(f"expected on_failure to be callable, got: {shown(on_failure)}")
         self.environment = Environment() if environment is None else environment
         named = self._store()
-        self.cannot = named.cannot
         if not (named.is_server or named.in_memory):
             # From now on: the host may change its folder, and where a link leads, before the next start.
             self._address = named.address
-        self.registry = Registry()
-        self.jobs = Jobs(self)
-        self.scheduler = Scheduler(self)
+        self.boots = CurrentBoot(self.environment, self.limits, named.cannot)
+        self.jobs = Jobs(self.boots)
+        self.scheduler = Scheduler(self.boots)
         self._logger = logger
         self._on_failure = on_failure
         self._subscriptions: list[Subscription] = []
-        self._life: Life | None = None
-        self._forked_in: int | None = None
-        self._left: Lanes | None = None
-        self._failure: RuntimeFailed | None = None
-        self._lock = threading.RLock()
-        self._ended = self.environment.event()
-        self._ended.set()
-        _all.add(self)
 
-    # --- lives ----------------------------------------------------------------------------------------------
+    # --- boots ----------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start. A runtime that runs already goes on. In a forked child, this starts a life of the child's own.
+        """Start. A runtime that runs already goes on. In a forked child, this starts a boot of the child's own.
 
         Raises:
             UsageError, StoreError, StoreUnavailable: the store cannot be opened; the message says why.
@@ -117,48 +100,39 @@ class Runtime:
 
     def _start(self) -> bool:
         """Whether it did not run before."""
+        boots = self.boots
         if current_corr() is not None:
-            if self.life is not None:
+            if boots.running is not None:
                 # `stop` may hold the lock, and wait for this very handler.
                 return False
-            if self._left is not None and self._left.runs(current_job()):
+            if boots.left is not None and boots.left.runs(current_job()):
                 raise UsageError("expected start() from outside of a handler whose runtime was stopped")
-        with self._lock:
-            if self.life is not None:
+        with boots.lock:
+            if boots.running is not None:
                 return False
-            self._failure = self._forked_in = None
-            life = Life(
+            boots.forget()
+            boot = Boot(
                 store=self._store(),
                 environment=self.environment,
                 limits=self.limits,
                 logger=self._logger,
                 durability=self._durability,
-                handlers=self.registry.handlers,
-                names=self.registry.names,
-                schedules=self.registry.schedules,
-                is_declared=self.registry.has_schedule,
-                queue=self._queue_from_job,
+                declared=boots.declared,
+                queue=self.jobs.queue_from_handler,
                 subscriptions=self._subscriptions,
                 failed=self._failed,
-                left=self._left,
+                left=boots.left,
             )
             try:
-                life.start(self.registry.budgets)
-                self._life = life
-                self._ended.clear()
-                life.begin_schedules()
+                boot.start()
+                boots.began(boot)
+                boot.begin_schedules()
             except BaseException:
                 # A start that fails has started nothing: the next one begins anew.
-                self._over(life)
-                life.give_up()
+                boots.ended(boot)
+                boot.give_up()
                 raise
             return True
-
-    def _over(self, life: Life) -> None:
-        # What still runs is no news to the next life: it starts none of these jobs beside its old thread.
-        self._left = life.lanes if life.lanes.open() else None
-        self._life = None
-        self._ended.set()
 
     def stop(self, drain: Seconds = DRAIN_SECONDS) -> None:
         """Stop. Running jobs may finish for `drain` seconds; what has not is interrupted, which uses no attempt.
@@ -171,13 +145,13 @@ class Runtime:
         seconds = check_seconds(drain, "drain")
         if current_corr() is not None:
             raise UsageError("expected stop() to be called from outside a handler: it waits for running handlers")
-        with self._lock:
-            life = self.life
-            if life is None:
+        with self.boots.lock:
+            boot = self.boots.running
+            if boot is None:
                 return
             # Handlers that finish during the drain may still queue jobs and mark them done.
-            life.stop(seconds)
-            self._over(life)
+            boot.stop(seconds)
+            self.boots.ended(boot)
 
     def wait(self, timeout: Seconds | None = None) -> bool:
         """Wait until the runtime has stopped. False when `timeout` seconds pass before.
@@ -185,9 +159,9 @@ class Runtime:
         Raises:
             RuntimeFailed: the supervisor gave up.
         """
-        ended = self._ended.wait(None if timeout is None else check_seconds(timeout, "timeout"))
-        if self._failure is not None:
-            raise self._failure
+        ended = self.boots.wait(None if timeout is None else check_seconds(timeout, "timeout"))
+        if self.boots.failure is not None:
+            raise self.boots.failure
         return ended
 
     def run(self, drain: Seconds = DRAIN_SECONDS) -> None:
@@ -249,14 +223,14 @@ class Runtime:
 
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not."""
-        if self._failure is not None:
-            return Health(status="red", reasons=(str(self._failure),), boot=None)
-        life = self.life
-        return Health(status="red", reasons=("it is not started",), boot=None) if life is None else life.health()
+        failure, boot = self.boots.failure, self.boots.running
+        if failure is not None:
+            return Health(status="red", reasons=(str(failure),), boot=None)
+        return Health(status="red", reasons=("it is not started",), boot=None) if boot is None else boot.health()
 
     def tree(self) -> tuple[ActorView, ...]:
         """Every actor: incarnation, mailbox, what it does, how often it was restarted, its last crash."""
-        return self.living().tree()
+        return self.boots.current().tree()
 
     def subscribe(self, fn: Callable[[dict[str, Any]], None], events: Collection[str] | None = None) -> None:
         """Call a function with each event, after the commit that made it true, on a thread of its own.
@@ -272,44 +246,16 @@ class Runtime:
             raise UsageError(f"expected a callable subscriber, got: {shown(fn)}")
         subscription = Subscription(fn, check_events(events), self.environment.mailbox())
         self._subscriptions.append(subscription)
-        life = self.life
-        if life is not None:
-            life.listen(subscription)
-
-    # --- for the faces --------------------------------------------------------------------------------------
+        boot = self.boots.running
+        if boot is not None:
+            boot.listen(subscription)
 
     @property
-    def life(self) -> Life | None:
-        """The life that runs in this process; None when none does."""
-        life = self._life
-        if life is not None and life.pid != os.getpid():
-            _left_behind.append(life)
-            self._life, self._forked_in = None, os.getpid()
-            return None
-        return life
+    def boot(self) -> Boot | None:
+        """The boot that runs in this process; None when none does."""
+        return self.boots.running
 
-    def living(self) -> Life:
-        """The life that runs.
-
-        Raises:
-            NotStarted: none does.
-        """
-        life = self.life
-        if life is not None:
-            return life
-        if self._failure is not None:
-            raise NotStarted(f"the runtime has failed: {self._failure}; see health()")
-        if self._forked_in == os.getpid():
-            raise NotStarted(
-                "this runtime was started in another process, before a fork; "
-                f"call start() in this one (pid {os.getpid()})"
-            )
-        raise NotStarted("the runtime is not started; call start(), or use it as a context manager")
-
-    def now(self) -> Instant:
-        """Wall time, by the clock of the life or one of the same kind."""
-        life = self.life
-        return (life.clock if life is not None else self.environment.clock()).now()
+    # --- inside ---------------------------------------------------------------------------------------------
 
     def _store(self) -> Store:
         return open_store(
@@ -319,27 +265,18 @@ class Runtime:
             busy_seconds_max=self.limits.busy_seconds_max,
         )
 
-    def _queue_from_job(self, name: str, data: Any, options: dict[str, Any], corr: str) -> Job[Any]:
-        life = self.living()
-        job = job_checks(life, corr).spec(spec_of("job.queue", name, data, options))
-        ((record, fresh),) = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=corr)
-        return Job(record, deduplicated=not fresh)
-
     def _failed(self, reason: str) -> None:
         """The supervisor gave up; runs on a thread of its own."""
-        with self._lock:
-            life = self._life
-            if life is None:
+        failure = RuntimeFailed(reason)
+        with self.boots.lock:
+            boot = self.boots.running
+            if boot is None:
                 return
-            self._failure = RuntimeFailed(reason)
-            life.end(len(life.lanes.open()))
-            self._over(life)
+            self.boots.failure = failure
+            boot.end(len(boot.lanes.open()))
+            self.boots.ended(boot)
         if self._on_failure is not None:
-            self._on_failure(self._failure)
-
-    def _forked(self) -> None:
-        # Another thread of the parent may have held it at the moment of the fork.
-        self._lock = threading.RLock()
+            self._on_failure(failure)
 
 
 def _has_come(asked: queue.SimpleQueue[int]) -> bool:
@@ -380,30 +317,3 @@ def _address(store: Any) -> str:
         return text
     # The rest of a URL is not shown: it may hold a password.
     raise UsageError(f"expected a store: {STORES}, got: {scheme}://...")
-
-
-_forking = threading.local()
-"""On the forking thread, the stores that its fork has closed for the moment. All hooks of a fork run on that thread."""
-
-
-def _before_fork() -> None:
-    _forking.frozen = []
-    for runtime in list(_all):
-        life = runtime._life
-        if life is not None and life.pid == os.getpid() and life.store.freeze():
-            _forking.frozen.append(life.store)
-
-
-def _after_fork_in_parent() -> None:
-    while _forking.frozen:
-        _forking.frozen.pop().thaw()
-
-
-def _after_fork_in_child() -> None:
-    # What was closed stays closed here: a life of the child's own opens its own.
-    _forking.frozen = []
-    for runtime in list(_all):
-        runtime._forked()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Never
+from typing import Any, Never
 
+from .boot.current import CurrentBoot
 from .cron.catch_up import check_catch_up, rule_of, schedule_id
 from .cron.when import parse_when
 from .errors import UnknownSchedule, UsageError, shown
@@ -27,9 +28,6 @@ from .rules.validation import (
     not_supported,
     unknown_options,
 )
-
-if TYPE_CHECKING:
-    from .runtime import Runtime
 
 EXPLAINED_SLOTS_MAX = 10_000
 """How many slots one `explain` tells."""
@@ -82,8 +80,8 @@ class SlotStory:
 class Scheduler:
     """Queue jobs by cron, interval or date. Made by `Runtime`."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, boots: CurrentBoot) -> None:
+        self._boots = boots
 
     def add(
         self,
@@ -166,40 +164,46 @@ class Scheduler:
             StoreUnavailable: it is not removed.
         """
         record = self._known(schedule_id)
-        life, registry = self._runtime.life, self._runtime.registry
+        boot, declared = self._boots.running, self._boots.declared
         if record.durable:
-            self._runtime.living().ask(lambda reply: Forget(schedule_id=schedule_id, reply=reply))
+            self._boots.current().requests.ask(lambda reply: Forget(schedule_id=schedule_id, reply=reply))
             return
         # Before the store is asked: a tick that comes in between must find that nobody declares it.
-        declared = registry.remove_schedule(schedule_id)
-        if life is None or declared is None:
+        gone = declared.remove_schedule(schedule_id)
+        if boot is None or gone is None:
             return
         try:
-            life.ask(lambda reply: Retire(schedule_id=schedule_id, job_name=record.name, reply=reply))
+            boot.requests.ask(lambda reply: Retire(schedule_id=schedule_id, job_name=record.name, reply=reply))
         except BaseException:
-            registry.add_schedules([declared])
+            declared.add_schedules([gone])
             raise
 
     def pause(self, schedule_id: str) -> None:
         """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped."""
         self._known(schedule_id)
-        self._runtime.living().ask(lambda reply: PauseSchedule(schedule_id=schedule_id, paused=True, reply=reply))
+        self._boots.current().requests.ask(
+            lambda reply: PauseSchedule(schedule_id=schedule_id, paused=True, reply=reply)
+        )
 
     def resume(self, schedule_id: str) -> None:
         """Let its slots fire again."""
         self._known(schedule_id)
-        self._runtime.living().ask(lambda reply: PauseSchedule(schedule_id=schedule_id, paused=False, reply=reply))
+        self._boots.current().requests.ask(
+            lambda reply: PauseSchedule(schedule_id=schedule_id, paused=False, reply=reply)
+        )
 
     def run_now(self, schedule_id: str) -> Job[Any]:
         """Queue one of its jobs now, beside its slots."""
         record = self._known(schedule_id)
-        life = self._runtime.living()
-        job_id, now = life.job_ids(), life.clock.now()
+        boot = self._boots.current()
+        job_id, now = boot.job_ids(), boot.clock.now()
         job = NewJob(
             id=job_id, name=record.name, data=record.data, priority=0, run_at=now, queued_at=now,
             corr=current_corr() or job_id, schedule=record.id,
         )  # fmt: skip
-        ((stored, _),) = life.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job_id,), corr=job.corr)
+        ((stored, _),) = boot.requests.ask(
+            lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job_id,), corr=job.corr
+        )
         return Job(stored)
 
     def explain(self, schedule_id: str, start: datetime, end: datetime) -> Sequence[SlotStory]:
@@ -210,9 +214,9 @@ class Scheduler:
         """
         record = self._known(schedule_id)
         first, last = check_instant(start, "start"), check_instant(end, "end")
-        life = self._runtime.living()
-        stored = life.store.slots(schedule_id, first, last)
-        stories = [*_forgotten(record, stored, first, last, life.store.slots_since(schedule_id)), *map(_told, stored)]
+        boot = self._boots.current()
+        stored = boot.store.slots(schedule_id, first, last)
+        stories = [*_forgotten(record, stored, first, last, boot.store.slots_since(schedule_id)), *map(_told, stored)]
         accounted = max(record.accounted_to, math.nextafter(first, -math.inf))
         # Stored since the schedule was read, or in a future that the clock has come back from.
         ahead = [entry for entry in stored if entry.last > accounted]
@@ -221,7 +225,7 @@ class Scheduler:
                 break
             if any(entry.slot <= due.slot <= entry.last for entry in ahead):
                 continue
-            reason = due.note or ("it is being accounted for" if due.slot <= life.clock.now() else None)
+            reason = due.note or ("it is being accounted for" if due.slot <= boot.clock.now() else None)
             stories.append(
                 SlotStory(
                     slot=_time(due.slot), outcome="due", reason="paused" if record.paused else reason, job_id=None,
@@ -233,18 +237,18 @@ class Scheduler:
     # --- inside ---------------------------------------------------------------------------------------------
 
     def _active(self) -> dict[str, ScheduleRecord]:
-        declared = {record.id: record for record in self._runtime.registry.schedules()}
-        life = self._runtime.life
-        if life is None:
+        declared = {record.id: record for record in self._boots.declared.schedules()}
+        boot = self._boots.running
+        if boot is None:
             return declared
-        stored = {record.id: record for record in life.store.schedules() if record.durable or record.id in declared}
+        stored = {record.id: record for record in boot.store.schedules() if record.durable or record.id in declared}
         return {**declared, **stored}
 
     def _known(self, schedule_id: str) -> ScheduleRecord:
         # What is no Unicode the store could not even be asked for.
         if isinstance(schedule_id, str) and schedule_id.isprintable():
-            declared, life = self._runtime.registry.schedule(schedule_id), self._runtime.life
-            stored = None if life is None else life.store.schedule(schedule_id)
+            declared, boot = self._boots.declared.schedule(schedule_id), self._boots.running
+            stored = None if boot is None else boot.store.schedule(schedule_id)
             if stored is not None and (stored.durable or declared is not None):
                 return stored
             if declared is not None:
@@ -253,11 +257,11 @@ class Scheduler:
 
     def _declare(self, records: Sequence[ScheduleRecord]) -> None:
         durable = any(record.durable for record in records)
-        # A durable one needs a life. Said before anything is declared.
-        life = self._runtime.living() if durable else self._runtime.life
-        self._runtime.registry.add_schedules(record for record in records if not record.durable)
-        if life is not None:
-            life.declare(records)
+        # A durable one needs a boot. Said before anything is declared.
+        boot = self._boots.current() if durable else self._boots.running
+        self._boots.declared.add_schedules(record for record in records if not record.durable)
+        if boot is not None:
+            boot.requests.declare(records)
 
     def _check_all(self, schedules: Iterable[dict[str, Any]]) -> Iterator[ScheduleRecord]:
         for arguments in check_iterable(schedules, "schedules", "dicts, each with the arguments of add"):
@@ -268,7 +272,7 @@ class Scheduler:
             yield self._check(**{"data": None, **_DEFAULTS, **arguments})
 
     def _picture(self, record: ScheduleRecord) -> Schedule:
-        due = rule_of(record).after(max(record.accounted_to, self._runtime.now()))
+        due = rule_of(record).after(max(record.accounted_to, self._boots.now()))
         return Schedule(
             id=record.id, name=record.name, when=record.when, data=decode(record.data), timezone=record.timezone,
             next_slot=None if due is None else _time(due.slot),
@@ -282,13 +286,13 @@ class Scheduler:
         name = check_name(name)
         rule = parse_when(when, timezone=options["timezone"], dst_gap=options["dst_gap"], dst_fold=options["dst_fold"])
         key = options["key"]
-        text = encode(data, what="data", bytes_max=self._runtime.limits.data_bytes_max)
+        text = encode(data, what="data", bytes_max=self._boots.limits.data_bytes_max)
         window = check_seconds(options["catch_up_window"], "catch_up_window")
         check_catch_up(options["catch_up"], window, options["catch_up_max"])
         overlap = check_one_of(options["overlap"], "overlap", ("allow", "skip", "queue_one"))
-        if overlap != "allow" and "overlap" in self._runtime.cannot:
+        if overlap != "allow" and "overlap" in self._boots.cannot:
             raise not_supported("overlap")
-        now = self._runtime.now()
+        now = self._boots.now()
         return ScheduleRecord(
             id=schedule_id(None if key is None else check_name(key, "key"), name, rule.text, options["timezone"], text),
             name=name,

@@ -1,10 +1,9 @@
-"""One life of a runtime, from `start` to `stop`: everything that a fork or a stop makes useless is made here anew."""
+"""One run of a runtime, from `start` to `stop`: everything that a fork or a stop makes useless is made here anew."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -13,13 +12,12 @@ from ..actors.base import ActorContext, Post
 from ..actors.handler_actor import HandlerActor
 from ..actors.job_broker import JobBroker
 from ..actors.scheduler_actor import SchedulerActor
-from ..broker.joins import Waiters
+from ..broker.joins import Joins
 from ..broker.membership import Standing
 from ..broker.state import CarriedOver, Renewal
 from ..environment.environment import Environment
 from ..environment.failpoints import VARIABLE
 from ..environment.ids import JobIds
-from ..environment.replies import BrokerLost
 from ..errors import LamplighterError, NotStarted
 from ..handlers.handler import Handler
 from ..handlers.lane import Lane, LaneContext
@@ -29,7 +27,6 @@ from ..log.emitter import Log, Subscription
 from ..messages.jobs import ClaimKey, Seconds
 from ..messages.mail import (
     ClockJumped,
-    Declare,
     Died,
     Down,
     Drain,
@@ -38,20 +35,20 @@ from ..messages.mail import (
     LanesEnded,
     Look,
     Progressed,
-    Reply,
     StartChild,
     StopChild,
     Wake,
 )
 from ..messages.outcomes import Outcome
-from ..messages.schedules import ScheduleRecord
 from ..rules.limits import Limits
 from ..rules.restart_budget import RestartBudget
+from ..rules.validation import JobChecks
 from ..stores.ports import BootLost, Store
 from ..stores.presence import network_filesystem
 from ..supervisor import ChildSpec, Family, Supervisor, Watchdog
+from .declared import Declared
 from .health import Abandoned, ActorView, Health
-from .requests import Asking
+from .requests import Requests
 
 SETTLE_SECONDS_MAX = 5.0
 """How long `stop` waits for the last endings to be stored, after the drain."""
@@ -59,14 +56,8 @@ SETTLE_SECONDS_MAX = 5.0
 STOP_SECONDS_MAX = 5.0
 """How long an actor may take to stop before it is left behind."""
 
-DECLARED_MAX = 1_000
-"""How many schedules one turn stores: others' mail waits for so long."""
 
-LOST_SECONDS = 0.01
-"""Between two looks for a broker that is being restarted."""
-
-
-class Life:
+class Boot:
     """See the module. Made by `Runtime.start`, ended by `Runtime.stop`, never used again."""
 
     def __init__(
@@ -77,10 +68,7 @@ class Life:
         limits: Limits,
         logger: Any,
         durability: str,
-        handlers: Callable[[str], Sequence[Handler]],
-        names: Callable[[], Sequence[str]],
-        schedules: Callable[[], Sequence[ScheduleRecord]],
-        is_declared: Callable[[str], bool],
+        declared: Declared,
         queue: Callable[[str, Any, dict[str, Any], str], Job[Any]],
         subscriptions: Sequence[Subscription],
         failed: Callable[[str], None],
@@ -94,20 +82,18 @@ class Life:
         self.clock = environment.clock()
         self.job_ids = JobIds(environment.new_id)
         self.log = Log(
-            logger, self.boot, self.clock, waiting_max=limits.subscriber_events_max, lock=environment.lock(),
+            logger, self.id, self.clock, waiting_max=limits.subscriber_events_max, lock=environment.lock(),
             failpoints=environment.failpoints,
         )  # fmt: skip
         self.post = Post(self.clock)
-        self.waiters = Waiters()
-        self.store_trouble: str | None = None
-        self.is_over = False
+        self.joins = Joins()
+        self.requests = Requests(
+            self.post, clock=self.clock, environment=environment, limits=limits, is_server=store.is_server
+        )
         self._has_declared = False
         self.memory = CarriedOver()
         self._durability = durability
-        self._handlers = handlers
-        self._names = names
-        self._schedules = schedules
-        self._is_declared = is_declared
+        self._declared = declared
         self._failed = failed
         self._subscriptions = subscriptions
         self._quiet = environment.event()
@@ -130,13 +116,13 @@ class Life:
         self._watchdog = Watchdog(self._start_supervisor, environment.mailbox())
 
     @property
-    def boot(self) -> str:
+    def id(self) -> str:
         """Who this runtime is on its store now."""
         return self._standing.boot
 
-    def start(self, budgets: Mapping[str, RestartBudget]) -> None:
+    def start(self) -> None:
         """Open the store, be alive, start the actors. One that fails midway is to be followed by `give_up`."""
-        begun, names = self._begun, self._names()
+        begun, names = self._begun, self._declared.names()
         begun.callback(self._close_subscriptions)
         for subscription in self._subscriptions:
             self.listen(subscription)
@@ -164,9 +150,9 @@ class Life:
         self._have(self._broker_spec())
         self._have(self._scheduler_spec())
         for name in names:
-            for handler in self._handlers(name):
+            for handler in self._declared.handlers(name):
                 self.tell_handler(handler)
-            self.start_handler(name, budgets.get(name))
+            self.start_handler(name)
 
     def _about(self) -> dict[str, Any]:
         """What a start says."""
@@ -180,9 +166,9 @@ class Life:
         """Have the host's schedules stored, and only then tick: what is stored may be what an older host declared.
 
         Raises:
-            StoreUnavailable, LamplighterError: as `declare`.
+            StoreUnavailable, LamplighterError: as `Requests.declare`.
         """
-        self.declare(self._schedules())
+        self.requests.declare(self._declared.schedules())
         self._has_declared = True
         self.post.tell("scheduler", Wake(reload=True))
 
@@ -199,15 +185,15 @@ class Life:
             concurrency_total=handler.concurrency_total, isolation=handler.kind,
         )  # fmt: skip
 
-    def start_handler(self, name: str, budget: RestartBudget | None = None) -> None:
+    def start_handler(self, name: str) -> None:
         """Have a HandlerActor for a name."""
         spec = ChildSpec(
             id=f"handler:{name}",
             start=lambda incarnation: HandlerActor.start(
                 self._context, name, incarnation,
-                handlers=partial(self._handlers, name), lanes=self.lanes, quiet=self._quiet.set,
+                handlers=partial(self._declared.handlers, name), lanes=self.lanes, quiet=self._quiet.set,
             ),
-            budget=budget or self._budget(),
+            budget=self._declared.budgets.get(name) or self._budget(),
             when_spent="quarantine",
         )  # fmt: skip
         self._have(spec)
@@ -215,6 +201,16 @@ class Life:
     def _have(self, spec: ChildSpec) -> None:
         self._family.add(spec)
         self.post.tell("supervisor", StartChild(child=spec.id))
+
+    def checks(self, corr: str | None) -> JobChecks:
+        """Checks jobs, all of which are queued at this moment.
+
+        Args:
+            corr: the root that they descend from, if there is one.
+        """
+        return JobChecks(
+            now=self.clock.now(), new_id=self.job_ids, corr=corr, limits=self.limits, cannot=self.store.cannot
+        )
 
     def _budget(self) -> RestartBudget:
         return RestartBudget(
@@ -227,17 +223,17 @@ class Life:
         def start(incarnation: int) -> object:
             return JobBroker.start(
                 self._context, incarnation, store=self.store, standing=self._standing, renew=self._renew,
-                has_handler=self._has_handler, wake_waiters=self.waiters.wake,
-                awaited=self.waiters.awaited, memory=self.memory, store_is_down=self._note_store,
+                has_handler=self._has_handler, wake_waiters=self.joins.wake,
+                awaited=self.joins.awaited, memory=self.memory, store_is_down=self.requests.note_store,
             )  # fmt: skip
 
         return ChildSpec(id="broker", start=start, budget=self._budget())
 
     def _is_active(self, schedule_id: str) -> bool:
-        return self._is_declared(schedule_id) or self.store.is_declared(schedule_id)
+        return self._declared.has_schedule(schedule_id) or self.store.is_declared(schedule_id)
 
     def _has_handler(self, name: str) -> bool:
-        return bool(self._handlers(name)) or self.store.is_handled(name)
+        return bool(self._declared.handlers(name)) or self.store.is_handled(name)
 
     def _scheduler_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:
@@ -305,72 +301,17 @@ class Life:
             self.log.emit("store.went_back", store=self.store.address, rev_was=lost.rev_was)
         self.log.emit("runtime.renewed", reason=str(lost), next_boot=new.boot)
         self.log.begin(new.boot)
-        record = new.record(self._names(), self.clock.now())
-        self.memory.renewal = Renewal(record, old.boot, self._schedules(), self._about())
+        record = new.record(self._declared.names(), self.clock.now())
+        self.memory.renewal = Renewal(record, old.boot, self._declared.schedules(), self._about())
         self._standing, self.memory.told = new, ()
         old.leave()
         return new
-
-    def _note_store(self, trouble: str | None) -> None:
-        self.store_trouble = trouble
 
     def _subscriber_failed(self, subscription: Subscription, error: BaseException) -> None:
         self.log.emit(
             "subscriber.failed", subscriber=repr(subscription.call)[:200], reason=repr(error)[:500],
             failures=subscription.failures,
         )  # fmt: skip
-
-    # --- asking, at the edge --------------------------------------------------------------------------------
-
-    def ask(self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None) -> Any:
-        """Tell the broker and wait for its answer.
-
-        Args:
-            job_ids: of the jobs that are to be stored, for whoever must ask again.
-
-        Raises:
-            StoreUnavailable: no answer within `reply_seconds_max`.
-            LamplighterError: the broker refused.
-        """
-        asking = Asking(self, make, job_ids, corr)
-        while True:
-            reply = self.environment.reply()
-            if not asking.tell(reply):
-                self.environment.event().wait(LOST_SECONDS)
-                continue
-            try:
-                return reply.wait(asking.remaining())
-            except TimeoutError:
-                raise asking.gave_up() from None
-            except BrokerLost as lost:
-                asking.lost(lost)
-
-    def declare(self, schedules: Sequence[ScheduleRecord]) -> None:
-        """Have schedules stored, and heeded from now on. Many take several turns, each of which holds for itself.
-
-        Raises:
-            StoreUnavailable, LamplighterError: as `ask`; what is stored by then stays, and may be declared again.
-        """
-        for first in range(0, len(schedules), DECLARED_MAX):
-            some = tuple(schedules[first : first + DECLARED_MAX])
-            self.ask(partial(_declare, some))
-
-    async def ask_async(
-        self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None
-    ) -> Any:
-        """The same, without blocking the event loop."""
-        asking = Asking(self, make, job_ids, corr)
-        while True:
-            reply = self.environment.loop_reply()
-            if not asking.tell(reply):
-                await asyncio.sleep(LOST_SECONDS)
-                continue
-            try:
-                return await reply.wait(asking.remaining())
-            except TimeoutError:
-                raise asking.gave_up() from None
-            except BrokerLost as lost:
-                asking.lost(lost)
 
     # --- ending ---------------------------------------------------------------------------------------------
 
@@ -390,14 +331,14 @@ class Life:
                 self.post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
             self._wait_quiet(handlers, SETTLE_SECONDS_MAX)
         try:
-            self.ask(lambda reply: Farewell(reply=reply))
+            self.requests.ask(lambda reply: Farewell(reply=reply))
         except LamplighterError:
             # The store is away. The next start finds a boot without a process, and takes back what it held.
             self.log.emit("store.unavailable", store=self.store.address, reason="the boot could not say farewell")
         self.end(interrupted)
 
     def give_up(self) -> None:
-        """End a life whose start has failed, however far it came."""
+        """End a boot whose start has failed, however far it came."""
         if self.post.find("broker") is None:
             self.end(0)
             return
@@ -406,12 +347,12 @@ class Life:
 
     def end(self, interrupted: int) -> None:
         """End all that has begun, in reverse."""
-        self.is_over = True
+        self.requests.is_over = True
         self._interrupted = interrupted
         try:
             self._begun.close()
         finally:
-            self.waiters.fail(NotStarted("the runtime was stopped while this was waited for"))
+            self.joins.fail(NotStarted("the runtime was stopped while this was waited for"))
 
     def _stop_actors(self) -> None:
         self._watchdog.close()
@@ -470,8 +411,8 @@ class Life:
                 red.append(f"{child.spec.id} is quarantined: {child.last_crash}")
             elif child.status == "waiting":
                 yellow.append(f"{child.spec.id} is being restarted: {child.last_crash}")
-        if self.store_trouble is not None:
-            yellow.append(f"the store is unavailable: {self.store_trouble}")
+        if self.requests.store_trouble is not None:
+            yellow.append(f"the store is unavailable: {self.requests.store_trouble}")
         for ailment in self.store.ailments():
             (red if ailment.status == "red" else yellow).append(ailment.reason)
         lanes = self.lanes.abandoned()
@@ -483,7 +424,7 @@ class Life:
         return Health(
             status="red" if red else "yellow" if yellow else "green",
             reasons=(*red, *yellow),
-            boot=self.boot,
+            boot=self.id,
             abandoned=tuple(
                 Abandoned(
                     job_id=lane.claim.job.id, job_name=lane.handler.name, lane=lane.id,
@@ -517,7 +458,3 @@ class Life:
             restarts_in_window=0 if child is None else len(child.spec.budget.recent(child.deaths, now)),
             last_crash=None if child is None else child.last_crash,
         )
-
-
-def _declare(schedules: tuple[ScheduleRecord, ...], reply: Reply) -> Declare:
-    return Declare(schedules=schedules, reply=reply)

@@ -1,4 +1,4 @@
-"""What a host has declared: handlers and schedules. It belongs to the runtime, and outlives its lives."""
+"""What a host has declared: handlers and schedules. It belongs to the runtime, and outlives its boots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..messages.schedules import ScheduleRecord
 from ..rules.restart_budget import RestartBudget
 
 
-class Registry:
+class Declared:
     """Handlers by job name and schedules by id, as the host's code has declared them."""
 
     def __init__(self) -> None:

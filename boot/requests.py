@@ -1,32 +1,116 @@
-"""How the edge asks the broker: again when one dies over it, and not for ever."""
+"""How a call of the host's asks the broker: again when one dies over it, and not for ever."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
+from ..actors.base import Post
+from ..environment.clock import Clock
+from ..environment.environment import Environment
 from ..environment.replies import BrokerLost
 from ..errors import StoreUnavailable
 from ..messages.jobs import Seconds
-from ..messages.mail import Reply
-
-if TYPE_CHECKING:
-    from .boot import Life
+from ..messages.mail import Declare, Reply
+from ..messages.schedules import ScheduleRecord
+from ..rules.limits import Limits
 
 BROKER_DEATHS_MAX = 3
 """A message that was in the hands of so many dying brokers is not given to another."""
 
+LOST_SECONDS = 0.01
+"""Between two looks for a broker that is being restarted."""
 
-class Asking:
+DECLARED_MAX = 1_000
+"""How many schedules one turn stores: others' mail waits for so long."""
+
+
+class Requests:
+    """What a boot's callers ask its broker.
+
+    Attributes:
+        store_trouble: why the store is unavailable, as the broker said last; None while it is not.
+        is_over: whether the boot has ended, so that nobody will answer any more.
+    """
+
+    def __init__(self, post: Post, *, clock: Clock, environment: Environment, limits: Limits, is_server: bool) -> None:
+        self.store_trouble: str | None = None
+        self.is_over = False
+        self.post = post
+        self.clock = clock
+        self.limits = limits
+        self.is_server = is_server
+        self._environment = environment
+
+    def ask(self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None) -> Any:
+        """Tell the broker and wait for its answer.
+
+        Args:
+            job_ids: of the jobs that are to be stored, for whoever must ask again.
+
+        Raises:
+            StoreUnavailable: no answer within `reply_seconds_max`.
+            LamplighterError: the broker refused.
+        """
+        request = BrokerRequest(self, make, job_ids, corr)
+        while True:
+            reply = self._environment.reply()
+            if not request.tell(reply):
+                self._environment.event().wait(LOST_SECONDS)
+                continue
+            try:
+                return reply.wait(request.remaining())
+            except TimeoutError:
+                raise request.gave_up() from None
+            except BrokerLost as lost:
+                request.lost(lost)
+
+    async def ask_async(
+        self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None
+    ) -> Any:
+        """The same, without blocking the event loop."""
+        request = BrokerRequest(self, make, job_ids, corr)
+        while True:
+            reply = self._environment.loop_reply()
+            if not request.tell(reply):
+                await asyncio.sleep(LOST_SECONDS)
+                continue
+            try:
+                return await reply.wait(request.remaining())
+            except TimeoutError:
+                raise request.gave_up() from None
+            except BrokerLost as lost:
+                request.lost(lost)
+
+    def declare(self, schedules: Sequence[ScheduleRecord]) -> None:
+        """Have schedules stored, and heeded from now on. Many take several turns, each of which holds for itself.
+
+        Raises:
+            StoreUnavailable, LamplighterError: as `ask`; what is stored by then stays, and may be declared again.
+        """
+        for first in range(0, len(schedules), DECLARED_MAX):
+            some = tuple(schedules[first : first + DECLARED_MAX])
+            self.ask(partial(_declare, some))
+
+    def note_store(self, trouble: str | None) -> None:
+        """The broker tells why the store is unavailable, or that it is not any more."""
+        self.store_trouble = trouble
+
+
+class BrokerRequest:
     """One question to the broker: told again to the next incarnation when one dies over it, until its time is up."""
 
-    def __init__(self, life: Life, make: Callable[[Reply], Any], job_ids: Sequence[str], corr: str | None) -> None:
-        self._life = life
+    def __init__(
+        self, requests: Requests, make: Callable[[Reply], Any], job_ids: Sequence[str], corr: str | None
+    ) -> None:
+        self._requests = requests
         self._make = make
         self._job_ids = job_ids
         self._corr = corr
         self._deaths = 0
-        self._give_up_at = life.clock.monotonic() + life.limits.reply_seconds_max
+        self._give_up_at = requests.clock.monotonic() + requests.limits.reply_seconds_max
 
     def tell(self, reply: Reply) -> bool:
         """Put the question, to be answered there; False when there is no broker at this moment.
@@ -36,22 +120,22 @@ class Asking:
         """
         if self.remaining() <= 0:
             raise self.gave_up()
-        broker = self._life.post.find("broker")
-        most = self._life.limits.mailbox_messages_max
+        post, most = self._requests.post, self._requests.limits.mailbox_messages_max
+        broker = post.find("broker")
         if broker is not None and broker.behind > most:
-            why = self._life.store_trouble or "the broker is busy"
+            why = self._requests.store_trouble or "the broker is busy"
             raise StoreUnavailable(
                 f"{broker.behind} messages wait to be stored, more than mailbox_messages_max={most}: {why}; try later",
                 self._job_ids,
             )
-        told = self._life.post.tell("broker", self._make(reply), corr=self._corr)
-        if not told and self._life.is_over:
+        told = post.tell("broker", self._make(reply), corr=self._corr)
+        if not told and self._requests.is_over:
             raise StoreUnavailable("the runtime was stopped before this was answered", self._job_ids)
         return told
 
     def remaining(self) -> Seconds:
-        """Seconds that are left."""
-        return self._give_up_at - self._life.clock.monotonic()
+        """How many seconds are left."""
+        return self._give_up_at - self._requests.clock.monotonic()
 
     def lost(self, lost: BrokerLost) -> None:
         """A broker died before it answered.
@@ -65,11 +149,16 @@ class Asking:
 
     def gave_up(self) -> StoreUnavailable:
         """The error for the caller."""
-        likely = self._life.store_trouble
+        likely = self._requests.store_trouble
         if likely is None:
             likely = "the broker is busy or being restarted"
-        elif not self._life.store.is_server:
+        elif not self._requests.is_server:
             likely += ". Is a write transaction open on the file? If it is this process's own, pass connection="
         return StoreUnavailable(
-            f"no answer within reply_seconds_max={self._life.limits.reply_seconds_max:g} s: {likely}", self._job_ids
+            f"no answer within reply_seconds_max={self._requests.limits.reply_seconds_max:g} s: {likely}",
+            self._job_ids,
         )
+
+
+def _declare(schedules: tuple[ScheduleRecord, ...], reply: Reply) -> Declare:
+    return Declare(schedules=schedules, reply=reply)

@@ -7,13 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from ..messages.jobs import Seconds
 from ..messages.mail import Reply, RequeueDead
-
-if TYPE_CHECKING:
-    from .boot import Life
+from .boot import Boot
 
 REVIVED_A_TURN_MAX = 500
 """Others' mail waits for so long."""
@@ -21,29 +19,29 @@ REVIVED_A_TURN_MAX = 500
 T = TypeVar("T")
 
 
-def revive(life: Life, name: str | None, delay: Seconds) -> int:
+def revive(boot: Boot, name: str | None, delay: Seconds) -> int:
     """Requeue the dead jobs of a name, or all; how many. One that dies again meanwhile is not revived again."""
     seen: set[str] = set()
     revived = 0
     while True:
-        with life.store.dead_at_hand(name, seen) as ids:
+        with boot.store.dead_at_hand(name, seen) as ids:
             if not ids:
                 return revived
             for some in _batches(ids):
-                revived += life.ask(partial(_requeue, some, delay))
+                revived += boot.requests.ask(partial(_requeue, some, delay))
         seen.update(ids)
 
 
-async def revive_async(life: Life, name: str | None, delay: Seconds) -> int:
+async def revive_async(boot: Boot, name: str | None, delay: Seconds) -> int:
     """The same, without blocking the event loop."""
     seen: set[str] = set()
     revived = 0
     while True:
-        async with off_loop(life.store.dead_at_hand(name, seen)) as ids:
+        async with off_loop(boot.store.dead_at_hand(name, seen)) as ids:
             if not ids:
                 return revived
             for some in _batches(ids):
-                revived += await life.ask_async(partial(_requeue, some, delay))
+                revived += await boot.requests.ask_async(partial(_requeue, some, delay))
         seen.update(ids)
 
 

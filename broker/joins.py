@@ -13,7 +13,7 @@ from ..messages.mail import Reply
 R = TypeVar("R", bound=Reply)
 
 
-class Waiters:
+class Joins:
     """Replies by job id."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from ..actors.scheduler_actor import SchedulerActor
-from ..boot.boot import Life
+from ..boot.boot import Boot
 from ..environment.clock import SystemClock
 from ..log.emitter import Subscription
 from ..messages.jobs import Seconds
@@ -46,12 +46,12 @@ def drain(runtime: Runtime, timeout: Seconds = 30.0) -> None:
     Raises:
         TimeoutError: something still waits or runs; it says what.
     """
-    life = runtime.living()
+    boot = runtime.boots.current()
     rung, clock = threading.Event(), SystemClock()
-    bell = _Bell(rung, life.environment.mailbox())
+    bell = _Bell(rung, boot.environment.mailbox())
     give_up_at = clock.monotonic() + timeout
     looks = 0
-    life.log.subscribe(bell)
+    boot.log.subscribe(bell)
     try:
         while looks < LOOKS_MIN:
             rung.clear()
@@ -63,16 +63,16 @@ def drain(runtime: Runtime, timeout: Seconds = 30.0) -> None:
             if looks < LOOKS_MIN:
                 rung.wait(max(0.0, min(remaining, LOOK_SECONDS)))
     finally:
-        _unsubscribe(life, bell)
+        _unsubscribe(boot, bell)
 
 
 def is_idle(runtime: Runtime) -> bool:
     """Whether every actor of a runtime has handled all that it was told, and every tick that was sent is stored."""
-    life = runtime.living()
-    scheduler = life.post.find("scheduler")
+    boot = runtime.boots.current()
+    scheduler = boot.post.find("scheduler")
     if not isinstance(scheduler, SchedulerActor):
         return False
-    actors = [life.post.find(name) for name in life.post.names()]
+    actors = [boot.post.find(name) for name in boot.post.names()]
     return not scheduler._sent and not any(
         len(actor.mailbox) or actor.busy_since is not None for actor in actors if actor is not None
     )
@@ -80,11 +80,11 @@ def is_idle(runtime: Runtime) -> bool:
 
 def open_jobs(runtime: Runtime) -> list[str]:
     """What is due and waits, or runs, as far as somebody here handles it and nobody has paused it."""
-    life, registry = runtime.living(), runtime.registry
-    names = {name for name in registry.names() if registry.handlers(name)} - set(life.store.paused())
-    now = life.clock.now()
-    running = life.store.list(name=None, state="running", limit=OPEN_JOBS_MAX, before=None)
-    queued = life.store.list(name=None, state="queued", limit=OPEN_JOBS_MAX, before=None)
+    boot, declared = runtime.boots.current(), runtime.boots.declared
+    names = {name for name in declared.names() if declared.handlers(name)} - set(boot.store.paused())
+    now = boot.clock.now()
+    running = boot.store.list(name=None, state="running", limit=OPEN_JOBS_MAX, before=None)
+    queued = boot.store.list(name=None, state="queued", limit=OPEN_JOBS_MAX, before=None)
     found = [
         *(job for job in running if not job.deferred),
         *(job for job in queued if job.run_at <= now and job.name in names),
@@ -93,7 +93,7 @@ def open_jobs(runtime: Runtime) -> list[str]:
     return [*shown, f"and {len(found) - JOBS_SHOWN_MAX} more"] if len(found) > JOBS_SHOWN_MAX else shown
 
 
-def _unsubscribe(life: Life, bell: Subscription) -> None:
+def _unsubscribe(boot: Boot, bell: Subscription) -> None:
     # A host's subscriptions last as long as its runtime, so the log has no way to end one.
-    if bell in life.log._subscriptions:
-        life.log._subscriptions.remove(bell)
+    if bell in boot.log._subscriptions:
+        boot.log._subscriptions.remove(bell)

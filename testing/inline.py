@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from ..boot.declared import Registry
+from ..boot.current import CurrentBoot
+from ..boot.declared import Declared
 from ..handlers.handler import Handler
 from ..job import Job
 from ..jobs import Jobs
@@ -132,9 +133,10 @@ class Inline:
     # --- inside ---------------------------------------------------------------------------------------------
 
     def _prepare(self, runtime: Runtime) -> None:
-        runtime.registry = self._shelf = _Shelf(is_open=self.at_once)
-        runtime.jobs = _InlineJobs(runtime, self._after)
-        runtime.scheduler = _InlineScheduler(runtime, self._after)
+        boots = runtime.boots
+        boots.declared = self._shelf = _Shelf(is_open=self.at_once)
+        runtime.jobs = _InlineJobs(boots, self._after)
+        runtime.scheduler = _InlineScheduler(boots, runtime.jobs, self._after)
         runtime.subscribe(self._note_ended, events=ENDINGS)
         self._boot(runtime)
 
@@ -147,7 +149,7 @@ class Inline:
         if is_open == self._shelf.is_open:
             return
         self._shelf.is_open = is_open
-        post = self.runtime.living().post
+        post = self.runtime.boots.current().post
         for name in self._shelf.names():
             post.tell(f"handler:{name}", Attach())
         self._simulation.run(seconds=HUSH_SECONDS)
@@ -173,7 +175,7 @@ class _Simulation(Simulation):
         return self._title
 
 
-class _Shelf(Registry):
+class _Shelf(Declared):
     """Has its handlers only while it is open. Nothing is paused: to the runtime, they are not there yet."""
 
     def __init__(self, *, is_open: bool) -> None:
@@ -187,8 +189,8 @@ class _Shelf(Registry):
 class _InlineJobs(Jobs):
     """Whose calls return after what they have made due has run."""
 
-    def __init__(self, runtime: Runtime, after: Callable[[], None]) -> None:
-        super().__init__(runtime)
+    def __init__(self, boots: CurrentBoot, after: Callable[[], None]) -> None:
+        super().__init__(boots)
         self._after = after
 
     def queue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
@@ -212,7 +214,7 @@ class _InlineJobs(Jobs):
 
     def add_handler(self, name: str, fn: Callable[..., Any], **options: Any) -> str:
         handler_id = super().add_handler(name, fn, **options)
-        if self._runtime.life is not None:
+        if self._boots.running is not None:
             self._after()
         return handler_id
 
@@ -227,11 +229,12 @@ class _InlineJobs(Jobs):
 class _InlineScheduler(Scheduler):
     """Whose `run_now` returns the job that has run."""
 
-    def __init__(self, runtime: Runtime, after: Callable[[], None]) -> None:
-        super().__init__(runtime)
+    def __init__(self, boots: CurrentBoot, jobs: Jobs, after: Callable[[], None]) -> None:
+        super().__init__(boots)
+        self._jobs = jobs
         self._after = after
 
     def run_now(self, schedule_id: str) -> Job[Any]:
         job = super().run_now(schedule_id)
         self._after()
-        return self._runtime.jobs.get(job)
+        return self._jobs.get(job)

@@ -150,7 +150,7 @@ def rt(shared):
     yield shared
     assert sum(shared.jobs.counts().values()) == 0, "something was stored"
     assert shared.scheduler.list() == []
-    assert shared.registry.names() == []
+    assert shared.boots.declared.names() == []
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ids(NAMES))

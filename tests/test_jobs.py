@@ -638,7 +638,7 @@ def test_join_is_told_when_the_runtime_stops_under_it(runtime, recorder):
 
     thread = threading.Thread(target=wait)
     thread.start()
-    recorder.until(lambda: rt.life.waiters.awaited() == [job.id], "the waiter")
+    recorder.until(lambda: rt.boot.joins.awaited() == [job.id], "the waiter")
     rt.stop()
     thread.join(10)
 
@@ -770,7 +770,7 @@ def test_a_job_of_a_transaction_is_found_although_there_was_no_broker_when_it_wa
     rt = runtime()
     rt.jobs.add_handler("welcome", lambda job: "found")
     rt.jobs.join(rt.jobs.queue("welcome"), timeout=10)
-    rt.life.post.find("broker").actor_ref.tell("this is no Mail, and kills it")
+    rt.boot.post.find("broker").actor_ref.tell("this is no Mail, and kills it")
     job = rt.jobs.queue("welcome", connection=host_db)
     recorder.wait_for("actor.restarted", child="broker")
 

@@ -38,7 +38,7 @@ def timed(runtime, time):
 
 def kill_actor(rt, name):
     """Kill an actor with the next thing that it reads."""
-    rt.life.post.find(name).actor_ref.tell("this is no Mail")
+    rt.boot.post.find(name).actor_ref.tell("this is no Mail")
 
 
 KILLED = """
@@ -173,7 +173,7 @@ def test_pain_07_a_fixed_time_fires_once_a_day_whatever_daylight_saving_does(run
 def test_pain_08_a_suspended_laptop_catches_up_and_says_that_the_clock_jumped(timed, time, recorder):
     rt = timed()
     rt.scheduler.add("tick", "* * * * *")
-    recorder.until(lambda: rt.life.clock._wall and is_idle(rt), "the scheduler to wait")
+    recorder.until(lambda: rt.boot.clock._wall and is_idle(rt), "the scheduler to wait")
 
     time.step(8 * 3600)
 
@@ -187,7 +187,7 @@ def test_pain_09_an_overlapping_schedule_goes_on_once_the_earlier_job_has_ended(
     rt = timed()
     rt.scheduler.add("tick", "* * * * *", overlap="skip")
     for seconds, event in ((30, "slot.fired"), (60, "slot.skipped")):
-        recorder.until(lambda: rt.life.clock._wall and is_idle(rt), "the scheduler to wait")
+        recorder.until(lambda: rt.boot.clock._wall and is_idle(rt), "the scheduler to wait")
         time.advance(seconds)
         recorder.wait_for(event)
 
@@ -220,12 +220,12 @@ def test_pain_11_no_part_dies_in_silence(timed, time, recorder, name):
     rt.jobs.add_handler("tick", lambda job: "ran")
     schedule = rt.scheduler.add("tick", "* * * * *")
     rt.jobs.join(rt.jobs.queue("tick"), timeout=10)
-    recorder.until(lambda: rt.life.clock._wall and is_idle(rt), "the scheduler to wait")
+    recorder.until(lambda: rt.boot.clock._wall and is_idle(rt), "the scheduler to wait")
 
     kill_actor(rt, name)
     said = "supervisor.restarted" if name == "supervisor" else "actor.restarted"
     recorder.wait_for(said)
-    recorder.until(lambda: rt.life.post.find(name).incarnation == 2 and is_idle(rt), "the next incarnation")
+    recorder.until(lambda: rt.boot.post.find(name).incarnation == 2 and is_idle(rt), "the next incarnation")
     time.advance(30)
 
     fired = recorder.wait_for("slot.fired", schedule=schedule)
@@ -301,7 +301,7 @@ def test_pain_15_what_has_ended_is_pruned_and_the_mailbox_is_bounded(timed, time
     for _ in range(4):
         with pytest.raises(StoreUnavailable):
             rt.jobs.queue("work")
-    assert len(rt.life.post.find("broker").mailbox) <= 2
+    assert len(rt.boot.post.find("broker").mailbox) <= 2
     other.execute("rollback")
     other.close()
 
@@ -396,7 +396,7 @@ def test_pain_20_the_history_of_a_job_is_there_without_another_service(runtime):
     job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
 
     (failed,) = rt.jobs.attempts(job)
-    assert (failed.error, failed.boot, job.result) == ("ValueError: first", rt.life.boot, "second")
+    assert (failed.error, failed.boot, job.result) == ("ValueError: first", rt.boot.id, "second")
     assert 'raise ValueError("first")' in failed.traceback
 
 
@@ -433,7 +433,7 @@ def test_pain_23_a_test_in_memory_runs_the_real_store_and_really_serialises(runt
 
     rt.jobs.join(rt.jobs.queue("work", data), timeout=10)
 
-    assert type(rt.life.store).__name__ == "SqliteStore"
+    assert type(rt.boot.store).__name__ == "SqliteStore"
     assert seen == [data]
     assert seen[0] is not data
 

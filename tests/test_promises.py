@@ -15,13 +15,13 @@ SECONDS_MAX = 20.0
 
 def kill(runtime: Runtime, name: str) -> None:
     """Let an actor die of its next message."""
-    actor = runtime.life.post.find(name)
+    actor = runtime.boot.post.find(name)
 
     def die(mail: object) -> None:
         raise SystemExit(f"{name} is killed by a test")
 
     actor.receive = die
-    runtime.life.post.tell(name, object())
+    runtime.boot.post.tell(name, object())
 
 
 def test_an_ending_that_a_dying_broker_never_settled_is_told_to_the_next_one(runtime, recorder, monkeypatch):
@@ -37,7 +37,7 @@ def test_an_ending_that_a_dying_broker_never_settled_is_told_to_the_next_one(run
     job = rt.jobs.queue("work")
     recorder.wait_for("job.started", job_id=job.id)
     # The broker dies over the very message that tells it of the ending, and has settled nothing.
-    broker = rt.life.post.find("broker")
+    broker = rt.boot.post.find("broker")
     receive = broker.receive
 
     def die_of_an_ending(mail):
@@ -72,18 +72,18 @@ def test_the_jobs_of_a_handler_that_is_quarantined_go_back_into_the_queue(runtim
 def test_a_tick_of_a_runtime_that_was_not_first_changes_nothing(runtime, recorder):
     rt = runtime()
     schedule_id = rt.scheduler.add("yearly", "0 0 1 1 *")
-    (record,) = [one for one in rt.life.store.schedules() if one.id == schedule_id]
+    (record,) = [one for one in rt.boot.store.schedules() if one.id == schedule_id]
     skipped = (SlotRange(first=1.0, last=3.0, count=3, reason="a test"),)
     accounting = Accounting(fires=(), skipped=skipped, accounted_to=record.accounted_to + 1.0)
     tick = Tick(schedule_id=schedule_id, change_no=record.change_no, accounting=accounting)
 
-    rt.life.post.tell("broker", tick)
+    rt.boot.post.tell("broker", tick)
     recorder.wait_for("slot.skipped", schedule=schedule_id)
     late = tick._replace(accounting=accounting._replace(skipped=(replace(skipped[0], first=4.0, last=6.0),)))
-    rt.life.post.tell("broker", late)
+    rt.boot.post.tell("broker", late)
     rt.jobs.queue("after")
 
-    assert [entry.count for entry in rt.life.store.slots(schedule_id, 0.0, 10.0)] == [3]
+    assert [entry.count for entry in rt.boot.store.slots(schedule_id, 0.0, 10.0)] == [3]
 
 
 @pytest.mark.parametrize("keys", [(), (("unknown", 1),)])
@@ -92,6 +92,6 @@ def test_a_handler_actor_that_hears_of_endings_it_does_not_know_goes_on(runtime,
     rt.jobs.add_handler("work", lambda job: "done")
 
     rt.jobs.join(rt.jobs.queue("work"), timeout=SECONDS_MAX)
-    rt.life.post.tell("handler:work", Settled(keys=keys))
+    rt.boot.post.tell("handler:work", Settled(keys=keys))
 
     assert rt.jobs.join(rt.jobs.queue("work"), timeout=SECONDS_MAX).result == "done"

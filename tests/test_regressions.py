@@ -18,7 +18,7 @@ from threading import current_thread
 import pytest
 from lamplighter import Job, JobFailed, Snooze, StaleClaim, StoreUnavailable
 from lamplighter.actors.job_broker import JobBroker
-from lamplighter.boot.boot import Life
+from lamplighter.boot.requests import Requests
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.mail import Housekeep, Look, Wake
@@ -88,7 +88,7 @@ def test_a_schedule_without_a_slot_for_weeks_is_not_forgotten_by_retention(sched
 
     fired = [event["slot"] for event in recorder.of("slot.fired", schedule=monthly)]
     assert fired == [datetime(2026, 4, 1, tzinfo=UTC).timestamp(), datetime(2026, 5, 1, tzinfo=UTC).timestamp()]
-    assert [record.id for record in rt.life.store.schedules()] == [monthly]
+    assert [record.id for record in rt.boot.store.schedules()] == [monthly]
 
 
 def test_one_schedule_whose_zone_is_gone_rests_alone_and_is_said(scheduled, time, recorder, tmp_path):
@@ -136,7 +136,7 @@ def test_a_strangers_question_behind_a_claim_does_not_keep_the_job_from_starting
     rt = runtime()
     rt.jobs.add_handler("work", lambda job: "done")
     recorder.until(lambda: is_idle(rt), "the runtime to be idle")
-    actor = rt.life.post.find("handler:work")
+    actor = rt.boot.post.find("handler:work")
     arrived, go = threading.Event(), threading.Event()
     receive = actor.receive
     monkeypatch.setattr(actor, "receive", lambda mail: (arrived.set(), go.wait(10), receive(mail)))
@@ -157,7 +157,7 @@ def test_a_strangers_question_behind_a_claim_does_not_keep_the_job_from_starting
 def test_a_hint_that_arrives_among_other_mail_is_heeded(runtime, recorder, monkeypatch, caller):
     first = runtime()
     recorder.until(lambda: is_idle(first), "the first to be idle")
-    broker = first.life.post.find("broker")
+    broker = first.boot.post.find("broker")
     entered, go = threading.Event(), threading.Event()
     commit = broker._commit
     monkeypatch.setattr(broker, "_commit", lambda batch: (entered.set(), go.wait(10), commit(batch))[2])
@@ -166,13 +166,13 @@ def test_a_hint_that_arrives_among_other_mail_is_heeded(runtime, recorder, monke
 
     second = runtime()
     recorder.until(lambda: is_idle(second) and len(broker.mailbox), "the second to be there and to have hinted")
-    first.life.post.tell("broker", Look(foreign=True))
-    first.life.post.tell("broker", Housekeep())
+    first.boot.post.tell("broker", Look(foreign=True))
+    first.boot.post.tell("broker", Housekeep())
     go.set()
     queued.result(10)
 
     recorder.until(lambda: broker._desk.others, "the first to learn of the second", timeout=3)
-    assert [other.boot for other in broker._desk.others] == [second.life.boot]
+    assert [other.boot for other in broker._desk.others] == [second.boot.id]
 
 
 def test_a_store_that_is_reached_through_a_link_is_the_same_store_and_nobody_is_robbed(runtime, recorder, tmp_path):
@@ -188,10 +188,10 @@ def test_a_store_that_is_reached_through_a_link_is_the_same_store_and_nobody_is_
     # Answered only after the first turn, which takes back what the dead held.
     linked.jobs.queue("nobody")
 
-    both = {direct.life.boot, linked.life.boot}
+    both = {direct.boot.id, linked.boot.id}
     for rt in (direct, linked):
-        assert {boot.boot for boot in rt.life.store.boots()} == both
-        assert all(rt.life._standing.presence.is_alive(boot) for boot in both)
+        assert {boot.boot for boot in rt.boot.store.boots()} == both
+        assert all(rt.boot._standing.presence.is_alive(boot) for boot in both)
     assert (linked.jobs.get(job).state, linked.jobs.get(job).record.claim_no) == ("running", 1)
     go.set()
     assert direct.jobs.join(job, timeout=10).result is True
@@ -301,7 +301,7 @@ def test_claims_that_are_on_their_way_when_the_last_handler_is_removed_go_back(r
     ran = []
     handler = rt.jobs.add_handler("work", ran.append)
     recorder.until(lambda: is_idle(rt), "the actors to be idle")
-    broker = rt.life.post.find("broker")
+    broker = rt.boot.post.find("broker")
     committed, go = threading.Event(), threading.Event()
     let_out = broker._let_out
 
@@ -316,7 +316,7 @@ def test_claims_that_are_on_their_way_when_the_last_handler_is_removed_go_back(r
     assert committed.wait(10)
 
     rt.jobs.remove_handler(handler)
-    actor = rt.life.post.find("handler:work")
+    actor = rt.boot.post.find("handler:work")
     recorder.until(lambda: not len(actor.mailbox) and actor.busy_since is None, "the handler to have gone")
     claimed = rt.jobs.get("J").state
     go.set()
@@ -387,7 +387,7 @@ def test_who_joins_is_told_although_the_broker_died_between_its_commit_and_telli
     rt.jobs.add_handler("work", lambda job: go.wait(10))
     job = rt.jobs.queue("work")
     joined = caller(rt.jobs.join, job, timeout=8)
-    recorder.until(lambda: job.id in rt.life.waiters.awaited(), "somebody to wait for the job")
+    recorder.until(lambda: job.id in rt.boot.joins.awaited(), "somebody to wait for the job")
 
     go.set()
 
@@ -402,10 +402,10 @@ def test_deadlines_go_with_their_jobs(runtime, recorder):
 
     for job in rt.jobs.queue_many([("work", n) for n in range(200)]):
         rt.jobs.join(job, timeout=10)
-    actor = rt.life.post.find("handler:work")
+    actor = rt.boot.post.find("handler:work")
     recorder.until(lambda: actor.is_quiet, "the handler to hold nothing")
 
-    live = [due for due, _, timed in rt.life.clock._monotonic if timed.call is not None]
+    live = [due for due, _, timed in rt.boot.clock._monotonic if timed.call is not None]
     assert [due for due in live if due - walltime.monotonic() > 600] == []
 
 
@@ -416,33 +416,32 @@ def test_the_clocks_heap_does_not_grow_with_jobs_that_have_ended(runtime, record
     for job in rt.jobs.queue_many([("work", n) for n in range(1000)]):
         rt.jobs.join(job, timeout=10)
 
-    assert len(rt.life.clock._monotonic) < 500
+    assert len(rt.boot.clock._monotonic) < 500
 
 
 def test_a_start_that_fails_has_started_nothing_and_the_next_one_begins_anew(runtime, recorder, monkeypatch):
     rt = runtime(start=False)
     rt.jobs.add_handler("work", lambda job: "ran")
     schedule = rt.scheduler.add("work", timedelta(hours=1))
-    lives = []
+    asked = []
 
-    def refuse(life, *_, **__):
-        lives.append(life)
+    def refuse(requests, *_, **__):
+        asked.append(requests)
         monkeypatch.undo()
         raise StoreUnavailable("database is locked", None)
 
-    monkeypatch.setattr(Life, "ask", refuse)
+    monkeypatch.setattr(Requests, "ask", refuse)
     with pytest.raises(StoreUnavailable):
         rt.start()
-    after_failure, status = rt.life, rt.health().status
-    (failed,) = lives
+    after_failure, status = rt.boot, rt.health().status
+    (failed,) = asked
     alive = [name for name in failed.post.names() if failed.post.find(name).thread.is_alive()]
 
     rt.start()
 
     assert (after_failure, status, alive) == (None, "red", [])
-    assert rt.life.boot != failed.boot
-    assert [boot.boot for boot in rt.life.store.boots()] == [rt.life.boot]
-    assert [record.id for record in rt.life.store.schedules()] == [schedule]
+    assert [boot.boot for boot in rt.boot.store.boots()] == [rt.boot.id]
+    assert [record.id for record in rt.boot.store.schedules()] == [schedule]
     assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "ran"
 
 
@@ -528,7 +527,7 @@ def test_a_clock_that_was_stepped_back_unheard_delays_no_job_by_its_step(schedul
     rt = scheduled()
     waiting = rt.jobs.queue("work")
     if dies:
-        broker = rt.life.post.find("broker")
+        broker = rt.boot.post.find("broker")
         broker.receive = lambda mail: 1 / 0
         time.step(-3600)
         recorder.wait_for("actor.restarted")
@@ -547,7 +546,7 @@ def test_a_claim_without_a_lane_keeps_its_time_whatever_the_clock_does(scheduled
     kept = []
     rt.jobs.add_handler("work", kept.append, auto_done=False, timeout=60, max_attempts=1)
     job = rt.jobs.queue("work")
-    recorder.until(lambda: kept and rt.life.post.find("handler:work").is_quiet, "the handler to have returned")
+    recorder.until(lambda: kept and rt.boot.post.find("handler:work").is_quiet, "the handler to have returned")
 
     time.step(hours * 3600)
     recorder.wait_for("clock.jumped")
@@ -560,13 +559,13 @@ def test_a_claim_without_a_lane_keeps_its_time_whatever_the_clock_does(scheduled
 def test_a_slot_fires_though_the_clock_went_back_a_little_at_that_very_instant(scheduled, time, recorder):
     rt = scheduled()
     rt.scheduler.add("work", "* * * * * *")
-    real = rt.life.clock.now
+    real = rt.boot.clock.now
     reads = iter([0.0, -0.02])
 
     def now():
         return real() + next(reads, 0.0) if current_thread().name.endswith("scheduler") else real()
 
-    rt.life.clock.now = now
+    rt.boot.clock.now = now
     for _ in range(5):
         time.advance(1)
         recorder.until(lambda: is_idle(rt), "everything to be handled")
@@ -609,15 +608,15 @@ def test_an_attempt_is_stale_once_a_host_has_marked_its_job_done(runtime, record
 
 def test_a_stop_ends_everything_though_the_store_is_broken(runtime, tmp_path):
     rt = runtime()
-    life = rt.life
+    boot = rt.boot
     with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
         db.execute("drop table lamplighter_boots")
         db.commit()
 
     rt.stop(drain=0)
 
-    assert rt.life is None
-    assert not life._standing.presence.is_alive(life.boot)
+    assert rt.boot is None
+    assert not boot._standing.presence.is_alive(boot.id)
 
 
 def test_a_schedule_that_cannot_be_read_here_is_said_once(scheduled, time, recorder, tmp_path):
@@ -633,7 +632,7 @@ def test_a_schedule_that_cannot_be_read_here_is_said_once(scheduled, time, recor
                    change_no = (select change_no from lamplighter_store)"""
             )
             db.commit()
-        rt.life.post.tell("scheduler", Wake(reload=True))
+        rt.boot.post.tell("scheduler", Wake(reload=True))
         time.advance(2)
         recorder.until(lambda: is_idle(rt), "everything to be handled")
 

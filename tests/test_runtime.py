@@ -58,9 +58,9 @@ def test_start_and_stop_are_idempotent(runtime, recorder):
 
     rt.stop()
     assert rt.start() is rt
-    life = rt.life
+    boot = rt.boot
     rt.start()
-    assert rt.life is life
+    assert rt.boot is boot
     rt.stop()
     rt.stop()
 
@@ -83,7 +83,7 @@ def test_a_context_manager_starts_and_stops(tmp_path):
     with Runtime(tmp_path / "jobs.db") as rt:
         assert rt.health().status == "green"
 
-    assert rt.life is None
+    assert rt.boot is None
     with pytest.raises(NotStarted):
         rt.jobs.queue("work")
 
@@ -96,7 +96,7 @@ def test_an_async_context_manager_starts_and_stops_off_the_loop(tmp_path):
 
     rt, result = asyncio.run(host())
 
-    assert (result, rt.life) == ("ran", None)
+    assert (result, rt.boot) == ("ran", None)
 
 
 def test_a_url_and_a_path_are_the_same_store(tmp_path):
@@ -146,7 +146,7 @@ def test_a_drain_that_cannot_be_is_refused(runtime, drain):
     with pytest.raises(UsageError, match="drain"):
         rt.stop(drain=drain)
 
-    assert rt.life is not None
+    assert rt.boot is not None
 
 
 # --- draining ------------------------------------------------------------------------------------------------
@@ -200,10 +200,10 @@ def test_a_broker_that_is_started_while_the_runtime_stops_claims_nothing(runtime
     stopping = threading.Thread(target=rt.stop, kwargs={"drain": 30})
     stopping.start()
     recorder.wait_for("runtime.stopping")
-    rt.life.post.find("broker").actor_ref.tell("no mail of ours")
+    rt.boot.post.find("broker").actor_ref.tell("no mail of ours")
     recorder.wait_for("actor.restarted", child="broker")
     waiting = rt.jobs.queue("work")
-    recorder.until(lambda: rt.life.post.find("broker")._desk.rooms, "its HandlerActor to answer")
+    recorder.until(lambda: rt.boot.post.find("broker")._desk.rooms, "its HandlerActor to answer")
     rt.jobs.resume("another turn")
     release.set()
     stopping.join(30)
@@ -218,11 +218,11 @@ def test_a_claim_that_comes_after_all_was_interrupted_is_given_back_and_not_star
     ran = []
     rt.jobs.add_handler("work", lambda job: ran.append(job.id))
     record = rt.jobs.queue("work", delay=3600).record._replace(state="running", claim_no=1)
-    recorder.until(lambda: rt.life.post.find("handler:work"), "the HandlerActor to be there")
-    actor = rt.life.post.find("handler:work")
+    recorder.until(lambda: rt.boot.post.find("handler:work"), "the HandlerActor to be there")
+    actor = rt.boot.post.find("handler:work")
 
-    rt.life.post.tell(actor.name, Interrupt(handler_id=None, reason="the runtime stopped"))
-    rt.life.post.tell(actor.name, Run(claims=(Claim(record),)))
+    rt.boot.post.tell(actor.name, Interrupt(handler_id=None, reason="the runtime stopped"))
+    rt.boot.post.tell(actor.name, Run(claims=(Claim(record),)))
 
     recorder.until(lambda: actor.mailbox.empty() and actor.busy_since is None and actor.is_quiet, "it to be quiet")
     assert ran == []
@@ -236,10 +236,10 @@ def test_a_claim_that_a_turn_took_while_the_stop_began_is_not_started_only_to_be
     release = threading.Event()
     rt.jobs.add_handler("work", lambda job: release.wait(30))
     recorder.until(lambda: is_idle(rt), "the runtime to be idle")
-    broker, actor = rt.life.post.find("broker"), rt.life.post.find("handler:work")
+    broker, actor = rt.boot.post.find("broker"), rt.boot.post.find("handler:work")
     committed, go, let_out = threading.Event(), threading.Event(), broker._let_out
     monkeypatch.setattr(broker, "_let_out", lambda out: (committed.set(), go.wait(30), let_out(out)))
-    rt.life.post.tell("broker", Queue(jobs=(new_job("late"),), reply=None))
+    rt.boot.post.tell("broker", Queue(jobs=(new_job("late"),), reply=None))
     assert committed.wait(10)
 
     stopping = threading.Thread(target=rt.stop, kwargs={"drain": 30})
@@ -259,12 +259,12 @@ def test_a_stop_finds_a_claim_that_is_just_being_given_its_lane(runtime, recorde
     rt = runtime()
     starting, go, ended = threading.Event(), threading.Event(), threading.Event()
     rt.jobs.add_handler("work", lambda job: (ended.wait(30), "done")[1])
-    start = rt.life.lanes.start
-    monkeypatch.setattr(rt.life.lanes, "start", lambda *given: (starting.set(), go.wait(30), start(*given))[2])
+    start = rt.boot.lanes.start
+    monkeypatch.setattr(rt.boot.lanes, "start", lambda *given: (starting.set(), go.wait(30), start(*given))[2])
     job = rt.jobs.queue("work")
     assert starting.wait(10)
 
-    quiet = rt.life.post.find("handler:work").is_quiet
+    quiet = rt.boot.post.find("handler:work").is_quiet
     go.set()
     recorder.wait_for("job.started", job_id=job.id)
     ended.set()
@@ -276,13 +276,15 @@ def test_a_stop_finds_a_claim_that_is_just_being_given_its_lane(runtime, recorde
 def test_who_asks_as_the_runtime_stops_is_told_so_and_not_kept_waiting(runtime):
     # Nobody would ever answer, and the caller was held for all of reply_seconds_max to be told of a busy broker.
     rt = runtime(reply_seconds_max=0.2)
-    life = rt.life
+    boot = rt.boot
     rt.stop()
 
     with pytest.raises(StoreUnavailable, match="the runtime was stopped") as by_thread:
-        life.ask(lambda reply: Queue(jobs=(new_job("late"),), reply=reply), job_ids=["late"])
+        boot.requests.ask(lambda reply: Queue(jobs=(new_job("late"),), reply=reply), job_ids=["late"])
     with pytest.raises(StoreUnavailable, match="the runtime was stopped"):
-        asyncio.run(life.ask_async(lambda reply: Queue(jobs=(new_job("late"),), reply=reply), job_ids=["late"]))
+        asyncio.run(
+            boot.requests.ask_async(lambda reply: Queue(jobs=(new_job("late"),), reply=reply), job_ids=["late"])
+        )
 
     assert by_thread.value.job_id == "late"
 
@@ -291,9 +293,9 @@ def test_a_job_that_has_ended_is_not_among_the_current_ones(runtime, recorder):
     # Its lane had given its place on, and the actor had not heard of it: with one lane there were two jobs.
     rt = runtime()
     rt.jobs.add_handler("work", lambda job: None)
-    recorder.until(lambda: rt.life.post.find("handler:work"), "the HandlerActor to be there")
-    actor, record = rt.life.post.find("handler:work"), rt.jobs.queue("other").record
-    lane = rt.life.lanes.open_lane(rt.registry.handlers("work")[0], Claim(record), lambda lane: None)
+    recorder.until(lambda: rt.boot.post.find("handler:work"), "the HandlerActor to be there")
+    actor, record = rt.boot.post.find("handler:work"), rt.jobs.queue("other").record
+    lane = rt.boot.lanes.open_lane(rt.boots.declared.handlers("work")[0], Claim(record), lambda lane: None)
 
     actor._running[lane.id] = lane
     before = actor.current()
@@ -330,7 +332,7 @@ SIGNALLED = """
         rt.jobs.queue("work")
         rt.run(drain=10)
     assert signal.getsignal(signal.SIGTERM) is before
-    print("after run", rt.life, flush=True)
+    print("after run", rt.boot, flush=True)
 """
 
 
@@ -377,7 +379,7 @@ def test_runtimes_on_different_files_know_nothing_of_one_another(runtime, tmp_pa
 def test_a_job_queued_in_one_runtime_is_started_by_an_idle_other_within_fifty_milliseconds(runtime, recorder):
     producer, worker = runtime(), runtime()
     worker.jobs.add_handler("work", lambda job: None)
-    recorder.until(lambda: all(rt.life is not None for rt in (producer, worker)))
+    recorder.until(lambda: all(rt.boot is not None for rt in (producer, worker)))
     waits = []
     for _ in range(8):
         job = producer.jobs.queue("work")
@@ -454,7 +456,7 @@ def test_endings_are_kept_while_the_file_is_locked_and_stored_when_it_is_free(ru
 def test_a_full_disk_makes_queue_say_so_loses_nothing_and_heals_by_itself(runtime, recorder):
     rt = runtime(reply_seconds_max=0.3)
     kept = [rt.jobs.queue("work", n) for n in range(3)]
-    writer = rt.life.store._writer
+    writer = rt.boot.store._writer
     writer.execute(f"pragma max_page_count = {writer.execute('pragma page_count').fetchone()[0]}")
 
     with pytest.raises(StoreUnavailable) as caught:
@@ -491,10 +493,10 @@ def test_a_stop_while_the_file_is_locked_returns_and_the_next_life_takes_the_job
 def kill_until(rt, recorder, name, event):
     """Kill each incarnation of an actor until the supervisor says that it was one too many."""
     for incarnation in range(1, 20):
-        recorder.until(lambda n=incarnation: recorder.of(event) or rt.life.post.find(name).incarnation == n)
+        recorder.until(lambda n=incarnation: recorder.of(event) or rt.boot.post.find(name).incarnation == n)
         if recorder.of(event):
             return
-        rt.life.post.find(name).actor_ref.tell("this is no Mail")
+        rt.boot.post.find(name).actor_ref.tell("this is no Mail")
         recorder.until(lambda n=incarnation: len(recorder.of("actor.crashed", child=name)) == n or recorder.of(event))
 
 
@@ -724,7 +726,7 @@ def test_a_runtime_that_was_started_before_a_fork_says_so_in_the_child_and_can_b
                 rt.jobs.queue("work")
             except NotStarted as error:
                 os.write(write, b"refused " if "before a fork" in str(error) else b"other ")
-            rt.jobs._runtime._subscriptions.clear()
+            rt._subscriptions.clear()
             rt.start()
             rt.jobs.queue("elsewhere", id="from-the-child")
             rt.stop()

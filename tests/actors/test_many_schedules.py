@@ -79,7 +79,7 @@ def scheduled(runtime, time):
 
 def knows(rt):
     """What the scheduler of a runtime knows, by id."""
-    return rt.life.post.find("scheduler")._active
+    return rt.boot.post.find("scheduler")._active
 
 
 def settle(rt, recorder):
@@ -110,7 +110,7 @@ def test_a_thousand_schedules_are_added_in_one_turn_with_a_few_statements(schedu
     rt = scheduled()
     settle(rt, recorder)
     statements = []
-    rt.life.store._writer.set_trace_callback(statements.append)
+    rt.boot.store._writer.set_trace_callback(statements.append)
 
     ids = rt.scheduler.add_many(many(1_000, durable=durable))
     settle(rt, recorder)
@@ -152,13 +152,13 @@ def test_to_pause_or_remove_one_schedule_reads_no_other(scheduled, recorder):
     rt = scheduled()
     ids = rt.scheduler.add_many(many(10, durable=True))
     settle(rt, recorder)
-    rt.life.store.read.clear()
+    rt.boot.store.read.clear()
 
     rt.scheduler.pause(ids[3])
     rt.scheduler.run_now(ids[3])
     rt.scheduler.remove(ids[3])
 
-    assert rt.life.store.read == []
+    assert rt.boot.store.read == []
 
 
 # --- memory --------------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def test_what_a_schedule_was_before_does_not_pile_up(scheduled, recorder):
         )
     settle(rt, recorder)
 
-    assert len(rt.life.post.find("scheduler")._waiting) <= 1_200
+    assert len(rt.boot.post.find("scheduler")._waiting) <= 1_200
 
 
 # --- waiting -------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def messages_in(hours, schedules, *, processes=1):
 
     with Simulation(boot, processes=processes) as simulation:
         simulation.run(minutes=1)
-        post = simulation.runtime.life.post
+        post = simulation.runtime.boot.post
         before = post.new_id()
         simulation.run(hours=hours)
         return post.new_id() - before - 1
@@ -273,12 +273,12 @@ def test_the_scheduler_sets_its_alarm_only_when_the_next_slot_is_another(schedul
     rt = scheduled()
     rt.scheduler.add("work", timedelta(seconds=10))
     settle(rt, recorder)
-    alarm = rt.life.post.find("scheduler")._alarm
+    alarm = rt.boot.post.find("scheduler")._alarm
 
     rt.scheduler.add_many(many(20, NEXT_YEAR))
     settle(rt, recorder)
 
-    assert rt.life.post.find("scheduler")._alarm is alarm
+    assert rt.boot.post.find("scheduler")._alarm is alarm
 
 
 # --- beside others -------------------------------------------------------------------------------------------
@@ -291,33 +291,33 @@ def test_a_neighbours_jobs_make_no_schedule_be_read(scheduled, time, recorder):
     neighbour = scheduled()
     # Whoever has run a job of the neighbour's has looked at what it did, and has seen its own schedules too.
     neighbour.jobs.queue("work")
-    recorder.wait_for("job.done", boot=rt.life.boot)
+    recorder.wait_for("job.done", boot=rt.boot.id)
     look_abroad(rt, time, recorder)
-    looks = rt.life.store.looks
-    rt.life.store.read.clear()
+    looks = rt.boot.store.looks
+    rt.boot.store.read.clear()
 
     for number in range(2, 6):
         neighbour.jobs.queue("work")
-        recorder.wait_for("job.done", boot=rt.life.boot, count=number)
+        recorder.wait_for("job.done", boot=rt.boot.id, count=number)
         look_abroad(rt, time, recorder)
 
-    assert (rt.life.store.looks - looks, rt.life.store.read) == (0, [])
+    assert (rt.boot.store.looks - looks, rt.boot.store.read) == (0, [])
 
 
 def test_only_what_a_neighbour_has_changed_is_read(scheduled, time, recorder):
     rt = scheduled()
     ids = rt.scheduler.add_many(many(20, NEXT_YEAR, durable=True))
     neighbour = scheduled(time=ManualTime(START))
-    scheduler = rt.life.post.find("scheduler")
+    scheduler = rt.boot.post.find("scheduler")
     recorder.until(
-        lambda: look_abroad(rt, time, recorder) or scheduler._seen == rt.life.store.change_no(), "its own to be read"
+        lambda: look_abroad(rt, time, recorder) or scheduler._seen == rt.boot.store.change_no(), "its own to be read"
     )
-    rt.life.store.read.clear()
+    rt.boot.store.read.clear()
 
     neighbour.scheduler.add("work", "0 * * * *", key="k7", durable=True)
-    recorder.until(lambda: look_abroad(rt, time, recorder) or rt.life.store.read, "the change to be seen")
+    recorder.until(lambda: look_abroad(rt, time, recorder) or rt.boot.store.read, "the change to be seen")
 
-    assert {record.id for record in rt.life.store.read} == {ids[7]}
+    assert {record.id for record in rt.boot.store.read} == {ids[7]}
 
 
 def test_a_durable_schedule_that_a_neighbour_has_added_fires_here(scheduled, time, recorder):
@@ -327,7 +327,7 @@ def test_a_durable_schedule_that_a_neighbour_has_added_fires_here(scheduled, tim
     recorder.until(lambda: look_abroad(rt, time, recorder) or schedule in knows(rt), "it to be known here")
     advance_to(time, NOON + 1)
 
-    assert recorder.wait_for("slot.fired", schedule=schedule)["boot"] == rt.life.boot
+    assert recorder.wait_for("slot.fired", schedule=schedule)["boot"] == rt.boot.id
 
 
 def test_a_durable_schedule_that_a_neighbour_has_changed_fires_by_its_new_rule(scheduled, time, recorder):
@@ -341,7 +341,7 @@ def test_a_durable_schedule_that_a_neighbour_has_changed_fires_by_its_new_rule(s
     )
     advance_to(time, NOON + 1)
 
-    assert recorder.wait_for("slot.fired", schedule=schedule)["boot"] == rt.life.boot
+    assert recorder.wait_for("slot.fired", schedule=schedule)["boot"] == rt.boot.id
 
 
 def test_a_durable_schedule_that_a_neighbour_has_paused_does_not_fire_here(scheduled, time, recorder):
@@ -353,7 +353,7 @@ def test_a_durable_schedule_that_a_neighbour_has_paused_does_not_fire_here(sched
     advance_to(time, NOON + 1)
     skipped = recorder.wait_for("slot.skipped", schedule=schedule)
 
-    assert (skipped["slot"], skipped["reason"], skipped["boot"]) == (NOON, "paused", rt.life.boot)
+    assert (skipped["slot"], skipped["reason"], skipped["boot"]) == (NOON, "paused", rt.boot.id)
     assert recorder.of("slot.fired") == []
 
 
@@ -384,7 +384,7 @@ def test_a_durable_schedule_that_was_removed_and_added_again_elsewhere_fires_by_
     )
     advance_to(time, NOON + 1)
 
-    assert recorder.wait_for("slot.fired", schedule=schedule)["boot"] == rt.life.boot
+    assert recorder.wait_for("slot.fired", schedule=schedule)["boot"] == rt.boot.id
 
 
 def test_a_slot_that_a_neighbour_has_fired_is_not_tried_here(scheduled, time, recorder):
@@ -410,24 +410,24 @@ def test_a_slot_that_a_neighbour_has_fired_is_not_tried_here(scheduled, time, re
 def test_a_reload_whose_timer_is_a_rounding_error_early_is_not_put_off_for_ever(scheduled, time, recorder):
     rt = scheduled()
     settle(rt, recorder)
-    scheduler, looks = rt.life.post.find("scheduler"), rt.life.store.looks
+    scheduler, looks = rt.boot.post.find("scheduler"), rt.boot.store.looks
     scheduler._reload_due, scheduler._reload_timer = time.elapsed + 1e-9, object()
 
-    rt.life.post.tell("scheduler", Wake(reload=True))
+    rt.boot.post.tell("scheduler", Wake(reload=True))
     settle(rt, recorder)
 
-    assert rt.life.store.looks > looks
+    assert rt.boot.store.looks > looks
 
 
 def test_old_news_of_a_schedule_changes_nothing(scheduled, time, recorder):
     rt = scheduled()
     schedule = rt.scheduler.add("work", "30 * * * *", key="k")
-    (old,) = rt.life.store.schedules()
+    (old,) = rt.boot.store.schedules()
     rt.scheduler.add("work", "0 * * * *", key="k")
     settle(rt, recorder)
 
-    rt.life.post.tell("scheduler", Ticked(accounts=((schedule, NOON + 3600, old.change_no),)))
-    rt.life.post.tell("scheduler", SchedulesChanged(records=(old,)))
+    rt.boot.post.tell("scheduler", Ticked(accounts=((schedule, NOON + 3600, old.change_no),)))
+    rt.boot.post.tell("scheduler", SchedulesChanged(records=(old,)))
     settle(rt, recorder)
     advance_to(time, NOON - 1799)
     settle(rt, recorder)
@@ -461,7 +461,7 @@ def test_a_turn_answers_all_its_ticks_in_one_message(runtime, time, recorder):
     rt = runtime(environment=Environment(clock=time.clock, mailbox=watched(mail)))
     rt.scheduler.add_many(many(100))
     settle(rt, recorder)
-    rt.life.store._writer.set_trace_callback(statements.append)
+    rt.boot.store._writer.set_trace_callback(statements.append)
 
     advance_to(time, NOON + 1)
     recorder.wait_for("slot.fired", count=100)
@@ -476,11 +476,11 @@ def test_a_tick_that_a_broker_took_to_its_grave_is_sent_again_at_once(scheduled,
     rt = scheduled()
     schedule = rt.scheduler.add("work", "0 * * * *")
     settle(rt, recorder)
-    rt.life.post.find("scheduler")._sent[schedule] = time.elapsed + 3600
+    rt.boot.post.find("scheduler")._sent[schedule] = time.elapsed + 3600
     advance_to(time, NOON + 1)
-    recorder.until(lambda: not any(len(rt.life.post.find(name).mailbox) for name in ("broker", "scheduler")))
+    recorder.until(lambda: not any(len(rt.boot.post.find(name).mailbox) for name in ("broker", "scheduler")))
 
-    rt.life.post.tell("scheduler", Report(rt.life.post.new_id(), rt.life.boot))
+    rt.boot.post.tell("scheduler", Report(rt.boot.post.new_id(), rt.boot.id))
 
     assert recorder.wait_for("slot.fired", schedule=schedule)["slot"] == NOON
 
@@ -496,7 +496,7 @@ def test_a_schedule_whose_ticks_are_refused_does_not_hold_up_the_others(schedule
         db.commit()
 
     def are_stored():
-        if is_idle(rt) or rt.life.post.find("scheduler")._sent.keys() == {bad}:
+        if is_idle(rt) or rt.boot.post.find("scheduler")._sent.keys() == {bad}:
             time.advance(NOON + 1 - time.wall if time.wall < NOON else 11)
         return len(rt.jobs.list()) >= 3
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from lamplighter import Runtime
-from lamplighter.boot.boot import Life
+from lamplighter.boot.boot import Boot
 from lamplighter.environment import Environment
 from lamplighter.environment.threads import spawn
 from lamplighter.history.audit.audit import Audit
@@ -54,13 +54,13 @@ def test_a_cleaned_folder_buries_nobody_and_is_there_again(runtime, recorder, tm
     folder = tmp_path / "jobs.db-boots"
     # A socket lies elsewhere where the path of the folder is too long for one.
     hints = rows(tmp_path / "jobs.db", "select hint from lamplighter_boots")
-    left = [folder / f"{rt.life.boot}.lock" for rt in (one, other)] + [Path(hint) for (hint,) in hints]
+    left = [folder / f"{rt.boot.id}.lock" for rt in (one, other)] + [Path(hint) for (hint,) in hints]
 
     shutil.rmtree(folder)
     recorder.until(lambda: all(path.exists() for path in left), "both to be back")
 
     boots = {boot for (boot,) in rows(tmp_path / "jobs.db", "select boot from lamplighter_boots")}
-    assert boots == {one.life.boot, other.life.boot}
+    assert boots == {one.boot.id, other.boot.id}
     assert not recorder.of("runtime.recovered")
 
 
@@ -74,7 +74,7 @@ def test_who_cannot_have_its_lock_file_again_says_so(runtime, recorder, tmp_path
 
     assert "run all of them as one user" in said["reason"]
     folder.unlink()
-    recorder.until((folder / f"{rt.life.boot}.lock").exists, "the lock to be back")
+    recorder.until((folder / f"{rt.boot.id}.lock").exists, "the lock to be back")
     assert len(recorder.of("presence.lost")) == 1
 
 
@@ -110,7 +110,7 @@ def test_a_start_that_fails_midway_ends_all_that_it_has_begun_and_a_later_one_wo
     with rt:
         assert rt.jobs.join(rt.jobs.queue("work"), timeout=15).result == 7
         boots = rows(tmp_path / "jobs.db", "select boot from lamplighter_boots")
-        alone = rt.life.boot
+        alone = rt.boot.id
     assert boots == [(alone,)]
 
 
@@ -132,26 +132,26 @@ def test_a_start_that_fails_at_the_clock_ends_all_that_it_has_begun(runtime, rec
 
 
 def test_a_start_that_is_interrupted_at_its_end_runs_no_job(runtime, tmp_path, monkeypatch):
-    begin = Life.start
+    begin = Boot.start
 
-    def interrupted(life, *arguments):
-        begin(life, *arguments)
+    def interrupted(boot):
+        begin(boot)
         raise KeyboardInterrupt
 
     rt, ran = runtime(start=False), []
     rt.jobs.add_handler("work", ran.append)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Life, "start", interrupted)
+        patch.setattr(Boot, "start", interrupted)
         rt.start()
 
     with Runtime(tmp_path / "jobs.db") as other:
         other.jobs.queue("work")
         boots = rows(tmp_path / "jobs.db", "select boot from lamplighter_boots")
-        alone = other.life.boot
+        alone = other.boot.id
 
     assert boots == [(alone,)]
     assert ran == []
-    assert rt.life is None
+    assert rt.boot is None
 
 
 # --- a boot that its store does not know any more ------------------------------------------------------------
@@ -173,7 +173,7 @@ def state_of(path, job_id):
 
 def test_a_buried_boot_goes_on_as_another_and_nothing_that_was_asked_of_it_is_lost(runtime, recorder, tmp_path):
     rt = runtime()
-    was = rt.life.boot
+    was = rt.boot.id
     rt.jobs.add_handler("work", lambda job: job.data)
     rt.jobs.join(rt.jobs.queue("work", 1), timeout=15)
     bury(tmp_path / "jobs.db", was)
@@ -181,12 +181,12 @@ def test_a_buried_boot_goes_on_as_another_and_nothing_that_was_asked_of_it_is_lo
     done = rt.jobs.join(rt.jobs.queue("work", 2), timeout=15)
 
     assert done.result == 2
-    assert rt.life.boot != was
-    assert rows(tmp_path / "jobs.db", "select boot from lamplighter_boots") == [(rt.life.boot,)]
+    assert rt.boot.id != was
+    assert rows(tmp_path / "jobs.db", "select boot from lamplighter_boots") == [(rt.boot.id,)]
     (renewed,) = recorder.of("runtime.renewed")
-    assert (renewed["boot"], renewed["next_boot"]) == (was, rt.life.boot)
-    assert [line["boot"] for line in recorder.of("runtime.started")] == [was, rt.life.boot]
-    assert rt.health().boot == rt.life.boot and rt.health().status == "green"
+    assert (renewed["boot"], renewed["next_boot"]) == (was, rt.boot.id)
+    assert [line["boot"] for line in recorder.of("runtime.started")] == [was, rt.boot.id]
+    assert rt.health().boot == rt.boot.id and rt.health().status == "green"
 
 
 def test_what_a_buried_boot_runs_is_taken_back_unblamed_and_its_late_ending_is_fenced(runtime, recorder, tmp_path):
@@ -200,7 +200,7 @@ def test_what_a_buried_boot_runs_is_taken_back_unblamed_and_its_late_ending_is_f
         return len(runs)
 
     rt.jobs.add_handler("work", once, concurrency=2)
-    was, job = rt.life.boot, rt.jobs.queue("work", id="held")
+    was, job = rt.boot.id, rt.jobs.queue("work", id="held")
     recorder.wait_for("job.started", job_id="held")
     bury(tmp_path / "jobs.db", was)
 
@@ -210,19 +210,19 @@ def test_what_a_buried_boot_runs_is_taken_back_unblamed_and_its_late_ending_is_f
     done = rt.jobs.join(job, timeout=15)
 
     assert (failed["outcome"], failed["boot_was"]) == ("interrupted", was)
-    assert (done.result, runs) == (2, [was, rt.life.boot])
+    assert (done.result, runs) == (2, [was, rt.boot.id])
     assert (done.record.claim_no, done.record.interruptions) == (2, 0)
 
 
 def test_an_idle_boot_notices_that_it_was_buried(runtime, recorder, tmp_path):
     rt = runtime()
     recorder.wait_for("actor.started", child="scheduler")
-    was = rt.life.boot
+    was = rt.boot.id
 
     bury(tmp_path / "jobs.db", was)
 
     assert recorder.wait_for("runtime.renewed")["boot"] == was
-    recorder.until(lambda: rows(tmp_path / "jobs.db", "select boot from lamplighter_boots") == [(rt.life.boot,)])
+    recorder.until(lambda: rows(tmp_path / "jobs.db", "select boot from lamplighter_boots") == [(rt.boot.id,)])
 
 
 def test_a_store_that_goes_back_is_said_and_its_claims_of_then_run_again(runtime, recorder, tmp_path):
@@ -315,12 +315,12 @@ def test_jobs_that_run_for_a_boot_without_a_row_are_taken_back_by_the_next_start
 def test_a_broker_that_dies_before_its_boot_is_registered_has_that_done_by_the_next(runtime, recorder, tmp_path):
     rt = runtime()
     rt.environment.failpoints.arm("store.turn.commit", "1*raise(SystemExit)")
-    bury(tmp_path / "jobs.db", rt.life.boot)
+    bury(tmp_path / "jobs.db", rt.boot.id)
 
     rt.jobs.queue("nobody")
 
     recorder.wait_for("actor.crashed", child="broker")
-    recorder.until(lambda: rows(tmp_path / "jobs.db", "select boot from lamplighter_boots") == [(rt.life.boot,)])
+    recorder.until(lambda: rows(tmp_path / "jobs.db", "select boot from lamplighter_boots") == [(rt.boot.id,)])
 
 
 def test_an_audit_names_a_job_that_runs_for_a_boot_without_a_row(runtime, recorder, tmp_path):
@@ -330,7 +330,7 @@ def test_an_audit_names_a_job_that_runs_for_a_boot_without_a_row(runtime, record
     recorder.wait_for("job.started", job_id="held")
     with closing(sqlite3.connect(tmp_path / "jobs.db")) as db, closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
         db.backup(copy)
-    bury(tmp_path / "copy.db", rt.life.boot)
+    bury(tmp_path / "copy.db", rt.boot.id)
     go.set()
 
     reports = []
@@ -348,7 +348,7 @@ def test_a_log_in_which_a_runtime_becomes_another_boot_is_well(runtime, recorder
     rt = runtime()
     rt.jobs.add_handler("work", lambda job: job.data)
     rt.jobs.join(rt.jobs.queue("work", 1), timeout=15)
-    bury(tmp_path / "jobs.db", rt.life.boot)
+    bury(tmp_path / "jobs.db", rt.boot.id)
     rt.jobs.join(rt.jobs.queue("work", 2), timeout=15)
     rt.stop()
     recorder.wait_for("runtime.stopped")

@@ -51,7 +51,7 @@ def test_a_start_that_is_cancelled_while_it_goes_on_leaves_nothing_running(tmp_p
 
     asyncio.run(main())
 
-    assert rt.life is None
+    assert rt.boot is None
     assert rt.wait(0)
 
 
@@ -71,7 +71,7 @@ def test_a_cancelled_entry_does_not_stop_what_ran_before(runtime):
 
     asyncio.run(main())
 
-    assert rt.life is not None
+    assert rt.boot is not None
 
 
 def test_a_start_inside_a_handler_does_not_wait_for_the_stop_that_waits_for_it(runtime):
@@ -92,7 +92,7 @@ def test_a_start_inside_a_handler_does_not_wait_for_the_stop_that_waits_for_it(r
     rt.stop(drain=20)
 
     assert order == [True]
-    assert rt.life is None, "nothing was started behind the back of stop"
+    assert rt.boot is None, "nothing was started behind the back of stop"
     rt.start()
     assert rt.jobs.get(job).result == "it runs"
 
@@ -111,7 +111,7 @@ def test_a_handler_that_has_outlived_the_stop_cannot_start_its_runtime(runtime):
 
     rt.jobs.queue("outlives")
     assert inside.wait(15)
-    (lane,) = rt.life.lanes.open()
+    (lane,) = rt.boot.lanes.open()
     ended = threading.Event()
     lane.when_ended(ended.set)
     rt.stop(drain=0.0)
@@ -119,4 +119,4 @@ def test_a_handler_that_has_outlived_the_stop_cannot_start_its_runtime(runtime):
 
     assert ended.wait(15)
     assert len(said) == 1
-    assert rt.life is None
+    assert rt.boot is None

@@ -161,7 +161,7 @@ def test_a_schedule_that_was_left_in_a_false_future_counts_from_the_next_start(s
     pass_minutes(second, time, 2)
 
     assert slots_of(second) == [NOON + timedelta(minutes=1), NOON + timedelta(minutes=2)]
-    (jumped,) = recorder.of("clock.jumped", boot=second.life.boot)
+    (jumped,) = recorder.of("clock.jumped", boot=second.boot.id)
     assert (jumped.get("delta"), jumped["schedules"]) == (None, 1)
 
 
@@ -169,12 +169,12 @@ def test_what_was_thought_in_a_false_future_is_not_stored_after_it(start, time, 
     rt = start()
     schedule = rt.scheduler.add("tick", "* * * * *")
     drain(rt)
-    known = rt.life.store.schedule(schedule)
+    known = rt.boot.store.schedule(schedule)
     future = NOON.timestamp() + YEAR
     gone = SlotRange(first=NOON.timestamp() + 60, last=future, count=525_600, reason="superseded by a later slot")
 
     thought = Accounting(fires=(), skipped=(gone,), accounted_to=future)
-    rt.life.post.tell("broker", Tick(schedule_id=schedule, change_no=known.change_no, accounting=thought))
+    rt.boot.post.tell("broker", Tick(schedule_id=schedule, change_no=known.change_no, accounting=thought))
     drain(rt)
     pass_minutes(rt, time, 2)
 
@@ -269,7 +269,7 @@ def test_of_several_processes_one_alone_makes_good_for_a_step(start, time, recor
 
     time.step(HOUR)
     for rt in runtimes:
-        recorder.wait_for("clock.jumped", boot=rt.life.boot)
+        recorder.wait_for("clock.jumped", boot=rt.boot.id)
 
     assert sum(line["jobs"] for line in recorder.of("clock.jumped")) == 1
     assert runtimes[0].jobs.get(job).record.run_at == NOON.timestamp() + HOUR + 100
@@ -293,7 +293,7 @@ def test_a_wait_that_began_under_a_clock_years_ahead_ends_though_nobody_lived_wh
 def test_a_job_whose_mail_was_read_after_a_step_waits_from_then(start, time):
     rt = start()
     drain(rt)
-    broker = rt.life.post.find("broker")
+    broker = rt.boot.post.find("broker")
     receive, held = broker.receive, []
 
     def step_first(mail):

@@ -83,7 +83,7 @@ def bounded(runtime):
 def broker_of(runtime):
     """Its broker, once it has answered."""
     runtime.jobs.resume("nothing")
-    return runtime.life.post.find("broker")
+    return runtime.boot.post.find("broker")
 
 
 @contextlib.contextmanager
@@ -114,8 +114,8 @@ def test_while_the_store_is_away_callers_are_refused_at_once_beyond_a_bound(boun
     accepted = {f"j{n}": thread_reply() for n in range(KEPT_MAX + 1)}
     with locked(tmp_path / "jobs.db"):
         for job_id, reply in accepted.items():
-            bounded.life.post.tell("broker", Queue((new(job_id, name="mail"),), reply))
-        recorder.until(lambda: bounded.life.store_trouble, "the broker to wait for the store")
+            bounded.boot.post.tell("broker", Queue((new(job_id, name="mail"),), reply))
+        recorder.until(lambda: bounded.boot.requests.store_trouble, "the broker to wait for the store")
         refused.append(refusal(lambda: jobs.queue("mail")))
         refused.append(refusal(lambda: jobs.queue_many([("mail", 1)])))
         refused.append(refusal(lambda: asyncio.run(jobs.aqueue("mail"))))
@@ -134,7 +134,7 @@ def test_a_night_of_progress_reports_is_kept_as_the_last_one(bounded, recorder, 
 
     with locked(tmp_path / "jobs.db"):
         for n in range(1_000):
-            bounded.life.post.tell("broker", Progressed(key, str(n)))
+            bounded.boot.post.tell("broker", Progressed(key, str(n)))
         recorder.until(lambda: broker.behind <= 1, "the reports to be merged")
 
 
@@ -169,8 +169,8 @@ def test_what_was_kept_is_stored_in_turns_of_their_size(runtime, recorder, tmp_p
 
     with locked(tmp_path / "jobs.db"):
         for job_id, reply in replies.items():
-            rt.life.post.tell("broker", Queue((new(job_id, name="mail"),), reply))
-        recorder.until(lambda: rt.life.store_trouble, "the broker to wait for the store")
+            rt.boot.post.tell("broker", Queue((new(job_id, name="mail"),), reply))
+        recorder.until(lambda: rt.boot.requests.store_trouble, "the broker to wait for the store")
         before = commits.count
     stored = [record for reply in replies.values() for record, _ in reply.wait(30)]
 

@@ -209,7 +209,7 @@ class Host:
                 self._insist(runtime, partial(jobs.pause, "quick"))
                 pause(runtime, 2.0)
                 self._insist(runtime, partial(jobs.resume, "quick"))
-            case 4 if runtime.registry.names():
+            case 4 if runtime.boots.declared.names():
                 handler = jobs.add_handler("quick", lambda job: "another", concurrency=2)
                 pause(runtime, 1.0)
                 jobs.remove_handler(handler, drain=1.0)
@@ -235,14 +235,14 @@ class Host:
                 self._insist(runtime, partial(runtime.jobs.requeue, job.id))
 
     def _in_own_transaction(self, runtime: Runtime, spec: dict[str, object]) -> None:
-        life = runtime.life
-        if life is None:
+        boot = runtime.boot
+        if boot is None:
             # The supervisor gave up; the process is about to be started again.
             return
-        if life.store.in_memory:
+        if boot.store.in_memory:
             self._insist(runtime, partial(runtime.jobs.queue, spec.pop("name"), spec.pop("data"), **spec))
             return
-        with closing(sqlite3.connect(life.store.address, timeout=0)) as connection:
+        with closing(sqlite3.connect(boot.store.address, timeout=0)) as connection:
             try:
                 runtime.jobs.queue(spec.pop("name"), spec.pop("data"), connection=connection, **spec)
                 connection.commit()

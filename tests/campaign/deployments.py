@@ -62,8 +62,8 @@ class DeployedHost(Host):
     def live(self, runtime: Runtime) -> None:
         """As ever, and what only this release queues."""
         release = self._release_of.setdefault(runtime, self.release)
-        if runtime.life is not None:
-            self._release_by_boot[runtime.life.boot] = release
+        if runtime.boot is not None:
+            self._release_by_boot[runtime.boot.id] = release
         for number in range(4):
             name, data = self._queued_by(release, number)
             self._insist(runtime, partial(runtime.jobs.queue, name, data, id=f"r{release}-{number}"))

@@ -127,7 +127,7 @@ MUTANTS = (
            test="tests/boot/test_boots.py::"
                 "test_a_runtime_that_believes_to_be_alone_finds_a_neighbour_that_no_hint_has_told_of"),
     Mutant(RECOVERY, "a start that fails leaves what it began", "runtime.py",
-           "                life.give_up()\n", "",
+           "                boot.give_up()\n", "",
            test="tests/boot/test_boots.py"),
     Mutant(TURN, "a turn is stored in a file that is gone", "stores/sqlite/store.py",
            '            self._failpoints.at("store.turn.begin")\n            if self._files is not None:\n',
@@ -386,8 +386,8 @@ MUTANTS = (
              "OutcomeKind.INTERRUPTED:"),),
            test="tests/broker/test_interruptions.py::test_a_requeue_forgets_interruptions_and_keeps_their_history"),
     Mutant(FENCE, "who is not answered in time is not told the ids of many jobs", "jobs.py",
-           "return _stored(life.ask(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new))) if new else []",
-           "return _stored(life.ask(lambda reply: Queue(jobs=new, reply=reply))) if new else []",
+           "boot.requests.ask(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new))",
+           "boot.requests.ask(lambda reply: Queue(jobs=new, reply=reply))",
            test="tests/boot/test_unavailable.py::"
            "test_queue_many_again_with_the_ids_of_the_error_stores_every_job_once"),
     Mutant(LIMITS, "a claim looks at each priority at which something waits", "stores/sqlite/due.py",
@@ -593,7 +593,7 @@ MUTANTS = (
            (("runtime.py", "        if is_new and given_up.is_set():", "        if False:"),),
            test="tests/boot/test_starting.py::test_a_start_that_is_cancelled_while_it_goes_on_leaves_nothing_running"),
     Mutant(LANES, "a start in a handler waits for the stop that waits for it", "runtime.py",
-           "            if self.life is not None:\n                # `stop`",
+           "            if boots.running is not None:\n                # `stop`",
            "            if False:\n                # `stop`",
            test="tests/boot/test_starting.py::"
                 "test_a_start_inside_a_handler_does_not_wait_for_the_stop_that_waits_for_it"),
@@ -601,7 +601,7 @@ MUTANTS = (
            "and not lane.grace_is_over else None", "and lane.abandoned_because is None else None",
            test="tests/handlers/test_overlap.py::test_a_job_that_has_timed_out_waits_for_its_old_thread"),
     Mutant(LANES, "what a stopped runtime left running is forgotten at the next start", "runtime.py",
-           "                left=self._left,", "                left=None,",
+           "                left=boots.left,", "                left=None,",
            test="tests/handlers/test_overlap.py::test_a_job_that_lost_its_claim_waits_for_its_old_thread"),
     Mutant(LANES, "others wait with a job that waits for its old thread", "actors/handler_actor.py",
            "for lane in self._lanes_here()) + len(self._held_back)", "for lane in self._lanes_here())",

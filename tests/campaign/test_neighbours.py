@@ -91,14 +91,14 @@ def test_a_look_abroad_that_fails_is_taken_again_soon_though_nobody_writes(monke
         assert simulation.run(seconds=60, until=lambda: one.jobs.counts("long")["running"] == 1)
         simulation.run(seconds=5)
         failures = [StoreUnavailable("disk I/O error")]
-        changed = one.life.store.changed
+        changed = one.boot.store.changed
 
         def failing_once():
             if failures:
                 raise failures.pop()
             return changed()
 
-        monkeypatch.setattr(one.life.store, "changed", failing_once)
+        monkeypatch.setattr(one.boot.store, "changed", failing_once)
         two.jobs.cancel(job)
         simulation.run(seconds=0.2)
 

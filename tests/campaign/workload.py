@@ -73,12 +73,12 @@ def faults_of(seed: int, chance: random.Random) -> Faults:
 
 def mend(simulation: Simulation) -> None:
     """What an operator does for a name whose HandlerActor has died too often: has it started again."""
-    while any(runtime.life is None for runtime in simulation.runtimes):
+    while any(runtime.boot is None for runtime in simulation.runtimes):
         # Its supervisor has given up, and its process is about to be started again.
         simulation.run(minutes=0.01)
     for runtime in simulation.runtimes:
-        for name in runtime.registry.names():
-            runtime.living().start_handler(name)
+        for name in runtime.boots.declared.names():
+            runtime.boots.current().start_handler(name)
 
 
 def open_ended(runtime: Runtime) -> list[str]:
@@ -123,10 +123,10 @@ def simulation_of(seed: int, host: Host) -> Simulation:
 
 def check_boots(simulation: Simulation) -> None:
     """Whoever has died is forgotten, and whoever lives is known."""
-    living = {runtime.living().boot for runtime in simulation.runtimes}
+    living = {runtime.boots.current().id for runtime in simulation.runtimes}
 
     def wrong() -> set[str]:
-        return {boot.boot for boot in simulation.runtime.living().store.boots()} ^ living
+        return {boot.boot for boot in simulation.runtime.boots.current().store.boots()} ^ living
 
     comes_to_nothing(simulation, wrong, BURIED_SECONDS_MAX, "boots that died and are known, or live and are not")
 
@@ -196,7 +196,9 @@ def scenario(seed: int) -> Counter[str]:
         check_store(simulation.runtime, simulation.log, deaths=deaths)
         simulation.reached += host.check(simulation)
         simulation.reached["requeued poison"] += host.forgiven.total()
-        simulation.reached["producer"] += len(simulation.runtimes) > 1 and not simulation.runtimes[-1].registry.names()
+        simulation.reached["producer"] += (
+            len(simulation.runtimes) > 1 and not simulation.runtimes[-1].boots.declared.names()
+        )
         assert not host.overslept, f"slept through their timeout: {host.overslept}"
         assert not host.crowded, f"ran beside too many: {host.crowded}"
         is_kept = simulation.runtime.limits.keep_done_seconds > JOBS * 60

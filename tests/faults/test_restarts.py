@@ -85,8 +85,8 @@ def runtime(tmp_path: Path, load: Load) -> Iterator[Runtime]:
 
 def actor_of(runtime: Runtime, name: str) -> RuntimeActor:
     """The living actor of a name."""
-    assert runtime.life is not None
-    post = runtime.life.post
+    assert runtime.boot is not None
+    post = runtime.boot.post
     eventually(lambda: post.find(name) is not None, what=f"the start of {name}")
     actor = post.find(name)
     assert actor is not None
@@ -95,8 +95,8 @@ def actor_of(runtime: Runtime, name: str) -> RuntimeActor:
 
 def poke(runtime: Runtime, name: str) -> None:
     """Any message at all."""
-    assert runtime.life is not None
-    runtime.life.post.tell(name, object())
+    assert runtime.boot is not None
+    runtime.boot.post.tell(name, object())
 
 
 def raise_in_receive(error: BaseException) -> Callable[[Runtime, str, pytest.MonkeyPatch], None]:
@@ -306,8 +306,8 @@ def test_a_broker_whose_budget_is_spent_fails_the_runtime_and_the_host_goes_on(t
         patched.setattr(JobBroker, "receive", receive)
 
         def failed() -> bool:
-            if runtime.life is not None:
-                runtime.life.post.tell("broker", object())
+            if runtime.boot is not None:
+                runtime.boot.post.tell("broker", object())
             return called.is_set()
 
         eventually(failed, what="the failure")

@@ -600,7 +600,7 @@ def test_a_process_lane_that_hangs_is_killed_for_real(runtime, recorder, functio
     rt.jobs.add_handler("work", functions.hang, isolation="process", timeout=0.5, max_attempts=1)
 
     assert "timed out" in ending(rt, "work").error
-    recorder.until(lambda: not rt.life.lanes.open(), "the lane to end")
+    recorder.until(lambda: not rt.boot.lanes.open(), "the lane to end")
     assert rt.health().abandoned == ()
 
 
@@ -678,7 +678,7 @@ def test_a_restart_budget_may_be_given_for_a_name(runtime):
     rt.start()
 
     assert finish(rt, "work").result == "ran"
-    assert rt.life._family.children["handler:work"].spec.budget == budget
+    assert rt.boot._family.children["handler:work"].spec.budget == budget
 
 
 def test_an_ending_that_cannot_be_stored_costs_those_told_with_it_nothing(runtime, recorder):
@@ -687,13 +687,13 @@ def test_an_ending_that_cannot_be_stored_costs_those_told_with_it_nothing(runtim
     rt.jobs.add_handler("work", lambda job: release.wait(30), concurrency=2, max_attempts=1)
     good, bad = rt.jobs.queue_many([("work", "good"), ("work", "bad")])
     recorder.wait_for("job.started", count=2)
-    lanes = {lane.claim.job.id: lane for lane in rt.life.lanes.open("work")}
+    lanes = {lane.claim.job.id: lane for lane in rt.boot.lanes.open("work")}
     endings = tuple(
         Ending(lanes[job.id].claim, Outcome(OutcomeKind.SUCCEEDED, result=result), Policy(max_attempts=1))
         for job, result in ((bad, object()), (good, '"kept"'))
     )
 
-    rt.life.post.tell("broker", Ended("work", endings))
+    rt.boot.post.tell("broker", Ended("work", endings))
 
     assert rt.jobs.join(good, timeout=10).result == "kept"
     with pytest.raises(JobFailed, match="its ending could not be stored"):

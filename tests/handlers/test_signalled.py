@@ -58,7 +58,7 @@ def test_a_claim_whose_handler_has_returned_has_no_more_time_for_the_broker_that
         job = simulation.runtime.jobs.queue("asks")
         for seconds in (40, 40):
             simulation.run(seconds=seconds)
-            simulation.runtime.living().post.find("broker").actor_ref.tell("this is no mail, and kills it")
+            simulation.runtime.boots.current().post.find("broker").actor_ref.tell("this is no mail, and kills it")
         simulation.run(until=lambda: bool(simulation.runtime.jobs.attempts(job)), seconds=600)
         (attempt,) = simulation.runtime.jobs.attempts(job)
 

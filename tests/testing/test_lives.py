@@ -23,15 +23,15 @@ def test_a_producer_handles_nothing_and_its_jobs_are_done_by_the_others():
         simulation.check()
         worker, *producers = simulation.runtimes
 
-        assert [producer.registry.names() for producer in producers] == [[], []]
+        assert [producer.boots.declared.names() for producer in producers] == [[], []]
         assert worker.jobs.counts()["done"] == 15
 
 
 def test_a_process_that_is_killed_on_purpose_is_started_again():
     with Simulation(boot, processes=2) as simulation:
-        before = [runtime.living().boot for runtime in simulation.runtimes]
+        before = [runtime.boots.current().id for runtime in simulation.runtimes]
         simulation.kill(2)
-        after = [runtime.living().boot for runtime in simulation.runtimes]
+        after = [runtime.boots.current().id for runtime in simulation.runtimes]
 
         assert (after[0] == before[0], after[1] == before[1]) == (True, False)
         assert simulation.reached["kill_process"] == 1

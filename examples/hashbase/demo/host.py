@@ -100,8 +100,8 @@ def obey(order: dict[str, Any], runtime: Runtime, database: HoldingDatabase) -> 
         case {"do": "queue", "name": name, "id": id, "data": data, "max_attempts": most}:
             return runtime.jobs.queue(name, data, id=id, max_attempts=most).id
         case {"do": "crash", "actor": actor}:
-            assert runtime.life is not None
-            return runtime.life.post.tell(actor, Bolt())
+            assert runtime.boot is not None
+            return runtime.boot.post.tell(actor, Bolt())
         case {"do": "let go", "id": id}:
             database.let_go[id].set()
             return True

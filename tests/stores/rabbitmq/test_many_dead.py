@@ -112,7 +112,7 @@ def test_a_look_at_the_dead_holds_up_no_job(one: Runtime, url: str) -> None:
     """Somebody else browses, and hangs: those who want to look wait for it, and nobody else does."""
     died = die(one, 1)
     one.jobs.add_handler("ping", lambda job: "pong")
-    store = one.life.store
+    store = one.boot.store
     hang = store._link.browse(topology.DEAD, lambda arrival: None).result(JOIN_SECONDS)
     refused = threading.Event()
 

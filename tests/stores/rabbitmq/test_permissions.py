@@ -133,7 +133,7 @@ def test_two_applications_share_a_virtual_host_by_prefixes_and_neither_may_touch
     assert one.jobs.join(dead, timeout=JOIN_SECONDS).result == 3
     assert (other.jobs.counts("work")["queued"], other.jobs.list(state="dead"), other.scheduler.list()) == (1, [], [])
     assert 7 not in [data for _, data in ran]
-    assert one.living().store.address.endswith("?prefix=app1")
+    assert one.boots.current().store.address.endswith("?prefix=app1")
 
 
 # --- queues and exchanges that others have changed -----------------------------------------------------------
@@ -153,7 +153,7 @@ def test_a_queue_with_other_arguments_stops_its_name_alone_until_it_is_gone(
     assert one.jobs.join(one.jobs.queue("work", 2), timeout=JOIN_SECONDS).result == 2
     health = one.health()
     channel.queue_delete(topology.queue_of("odd"))
-    one.life.store.pulse(None, None)
+    one.boot.store.pulse(None, None)
 
     assert health.status == "red"
     assert health.reasons[0].startswith("odd has stopped: precondition failed (406)")
@@ -187,7 +187,7 @@ def test_an_exchange_that_was_deleted_is_made_again(
 
     channel.exchange_delete(exchange)
     later = one.jobs.queue("work", 2, delay=0.1)
-    one.life.store.pulse(None, None)
+    one.boot.store.pulse(None, None)
 
     assert one.jobs.join(later, timeout=HEAL_SECONDS).result == 2
 

@@ -85,7 +85,7 @@ def test_the_start_says_which_store_it_is(tmp_path):
     runtime.subscribe(said.append, ["runtime.started"])
 
     with runtime:
-        store_id = runtime.life.store.store_id
+        store_id = runtime.boot.store.store_id
 
     assert [line["store_id"] for line in said] == [store_id]
 
@@ -93,6 +93,6 @@ def test_the_start_says_which_store_it_is(tmp_path):
 def test_a_simulated_store_has_the_same_id_with_the_same_seed():
     def store_id_of(seed):
         with Simulation(boot=lambda runtime: None, seed=seed) as sim:
-            return sim.runtime.life.store.store_id
+            return sim.runtime.boot.store.store_id
 
     assert store_id_of(1) == store_id_of(1) != store_id_of(2)

@@ -90,7 +90,7 @@ def test_a_runtime_goes_on_when_its_very_file_is_back_and_nothing_that_ended_mea
 def test_a_runtime_that_is_started_anew_works_on_the_file_that_is_there_now(runtime, recorder, path):
     rt = runtime()
     rt.jobs.queue("mail", id="old")
-    was = rt.life.store.store_id
+    was = rt.boot.store.store_id
     replace(path)
     recorder.wait_for("store.unavailable")
     rt.stop()
@@ -100,7 +100,7 @@ def test_a_runtime_that_is_started_anew_works_on_the_file_that_is_there_now(runt
 
     rt.start()
 
-    assert rt.life.store.store_id != was
+    assert rt.boot.store.store_id != was
     assert rt.jobs.queue("mail", id="new").state.value == "queued"
     assert [job.id for job in rt.jobs.list()] == ["new"]
 

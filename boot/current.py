@@ -1,0 +1,135 @@
+"""The boot that runs in this process, if one does. What the faces and the runtime stand on together."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Collection
+
+from ..environment.environment import Environment
+from ..errors import NotStarted, RuntimeFailed
+from ..handlers.lanes import Lanes
+from ..messages.jobs import Instant, Seconds
+from ..rules.limits import Limits
+from .boot import Boot
+from .declared import Declared
+
+_all: weakref.WeakSet[CurrentBoot] = weakref.WeakSet()
+_left_behind: list[Boot] = []
+"""Boots of the parent process, kept in a forked child: closing their connections there would hurt the parent."""
+
+
+class CurrentBoot:
+    """See the module.
+
+    Args:
+        cannot: the capabilities that the store lacks.
+
+    Attributes:
+        declared: the handlers and schedules of the host's code, whether a boot runs or not.
+        lock: is held while a boot is started or stopped.
+        failure: why the last boot has failed, if it has.
+        left: the lanes that the last boot left running.
+    """
+
+    def __init__(self, environment: Environment, limits: Limits, cannot: Collection[str]) -> None:
+        self.environment = environment
+        self.limits = limits
+        self.cannot = cannot
+        self.declared = Declared()
+        self.lock = threading.RLock()
+        self.failure: RuntimeFailed | None = None
+        self.left: Lanes | None = None
+        self._boot: Boot | None = None
+        self._forked_in: int | None = None
+        self._ended = environment.event()
+        self._ended.set()
+        _all.add(self)
+
+    @property
+    def running(self) -> Boot | None:
+        """The boot that runs in this process; None when none does."""
+        boot = self._boot
+        if boot is not None and boot.pid != os.getpid():
+            _left_behind.append(boot)
+            self._boot, self._forked_in = None, os.getpid()
+            return None
+        return boot
+
+    def current(self) -> Boot:
+        """The boot that runs.
+
+        Raises:
+            NotStarted: none does.
+        """
+        boot = self.running
+        if boot is not None:
+            return boot
+        if self.failure is not None:
+            raise NotStarted(f"the runtime has failed: {self.failure}; see health()")
+        if self._forked_in == os.getpid():
+            raise NotStarted(
+                "this runtime was started in another process, before a fork; "
+                f"call start() in this one (pid {os.getpid()})"
+            )
+        raise NotStarted("the runtime is not started; call start(), or use it as a context manager")
+
+    def now(self) -> Instant:
+        """Wall time, by the clock of the boot or one of the same kind."""
+        boot = self.running
+        return (boot.clock if boot is not None else self.environment.clock()).now()
+
+    def forget(self) -> None:
+        """Nothing is known any more of how earlier boots have ended: the next is about to start."""
+        self.failure = self._forked_in = None
+
+    def began(self, boot: Boot) -> None:
+        """This one runs from now on."""
+        self._boot = boot
+        self._ended.clear()
+
+    def ended(self, boot: Boot) -> None:
+        """It runs no longer, and whoever waits for that goes on."""
+        # What still runs is no news to the next boot: it starts none of these jobs beside its old thread.
+        self.left = boot.lanes if boot.lanes.open() else None
+        self._boot = None
+        self._ended.set()
+
+    def wait(self, seconds: Seconds | None) -> bool:
+        """Wait until no boot runs. False when so many seconds pass before."""
+        return self._ended.wait(seconds)
+
+    def _before_fork(self) -> None:
+        boot = self._boot
+        if boot is not None and boot.pid == os.getpid() and boot.store.freeze():
+            _forking.frozen.append(boot.store)
+
+    def _in_forked_child(self) -> None:
+        # Another thread of the parent may have held it at the moment of the fork.
+        self.lock = threading.RLock()
+
+
+_forking = threading.local()
+"""On the forking thread, the stores that its fork has closed for the moment. All hooks of a fork run on that thread."""
+
+
+def _before_fork() -> None:
+    _forking.frozen = []
+    for one in list(_all):
+        one._before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    while _forking.frozen:
+        _forking.frozen.pop().thaw()
+
+
+def _after_fork_in_child() -> None:
+    # What was closed stays closed here: a boot of the child's own opens its own.
+    _forking.frozen = []
+    for one in list(_all):
+        one._in_forked_child()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
