@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...messages.jobs import Claim, Instant, JobRecord, Transition
 from ...messages.outcomes import Outcome, OutcomeKind, Policy, Verdict
-from ...rules.lifecycle import SUSPECT_INTERRUPTIONS, judge
+from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, SUSPECT_INTERRUPTIONS, judge
 from ...rules.validation import not_supported
 from ..ports import Want
 from ..transitions import granted
@@ -93,7 +93,10 @@ class ClaimTurn:
         return held.job
 
     def _claim(self, delivery: Delivery, want: Want, *, begun: bool, blamed: int) -> Held:
-        passed = delivery.arrival.redeliveries
+        passed, suspect_until = delivery.arrival.redeliveries, delivery.job.suspect_until
+        if blamed >= SUSPECT_INTERRUPTIONS:
+            # Its message does not know what has happened since. Who looks whether a suspect runs already asks the job.
+            suspect_until = self.now + INTERRUPTION_WINDOW_SECONDS
         step = move(
             delivery.job,
             "job.claimed",
@@ -102,6 +105,7 @@ class ClaimTurn:
             passed=passed,
             no=self._store.next_no(),
             interruptions=blamed,
+            suspect_until=suspect_until,
             **granted(delivery.job, want, self.now, begun=begun, passed=passed),
         )
         self.transitions.append(step)

@@ -690,6 +690,9 @@ MUTANTS = (
            "        if job.name in self._store.ailing.full:\n", "        if False:\n",
            test="tests/stores/rabbitmq/test_full_queue.py"
                 "::test_a_full_queue_is_worked_off_also_where_its_jobs_go_back_into_it"),
+    Mutant(MESSAGES, "a suspect that runs is not known for one", "stores/rabbitmq/turn_claims.py",
+           "        if blamed >= SUSPECT_INTERRUPTIONS:\n", "        if False:\n",
+           test="tests/stores/rabbitmq/test_poison.py::test_a_job_that_kills_its_process_is_dead_alone"),
     Mutant(MESSAGES, "an exchange that was deleted is not missed", "stores/rabbitmq/session.py",
            "            self._mend()\n", "",
            test="tests/stores/rabbitmq/test_permissions.py::test_an_exchange_that_was_deleted_is_made_again"),
