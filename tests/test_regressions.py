@@ -171,8 +171,8 @@ def test_a_hint_that_arrives_among_other_mail_is_heeded(runtime, recorder, monke
     go.set()
     queued.result(10)
 
-    recorder.until(lambda: broker._desk.others, "the first to learn of the second", timeout=3)
-    assert [other.boot for other in broker._desk.others] == [second.boot.id]
+    recorder.until(lambda: broker._state.others, "the first to learn of the second", timeout=3)
+    assert [other.boot for other in broker._state.others] == [second.boot.id]
 
 
 def test_a_store_that_is_reached_through_a_link_is_the_same_store_and_nobody_is_robbed(runtime, recorder, tmp_path):

@@ -203,7 +203,7 @@ def test_a_broker_that_is_started_while_the_runtime_stops_claims_nothing(runtime
     rt.boot.post.find("broker").actor_ref.tell("no mail of ours")
     recorder.wait_for("actor.restarted", child="broker")
     waiting = rt.jobs.queue("work")
-    recorder.until(lambda: rt.boot.post.find("broker")._desk.rooms, "its HandlerActor to answer")
+    recorder.until(lambda: rt.boot.post.find("broker")._state.capacities, "its HandlerActor to answer")
     rt.jobs.resume("another turn")
     release.set()
     stopping.join(30)
