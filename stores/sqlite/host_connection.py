@@ -52,6 +52,7 @@ def cursor_of(connection: Any, address: str) -> Iterator[sqlite3.Cursor]:
         cursor = sqlite3.Cursor(raw)
         _check_file(cursor, address)
         _check_savepoint(connection, raw)
+        _check_transaction(raw)
         yield cursor
     finally:
         raw.text_factory = texts
@@ -89,13 +90,26 @@ def _check_savepoint(connection: Any, raw: sqlite3.Connection) -> None:
     first, so neither is taken.
     """
     is_nested = getattr(connection, "in_nested_transaction", None)
-    begins_itself = raw.isolation_level is not None and getattr(raw, "autocommit", LEGACY) == LEGACY
-    if begins_itself and callable(is_nested) and is_nested():
+    if _begins_itself(raw) and callable(is_nested) and is_nested():
         raise UsageError(
             "expected connection= to be outside of begin_nested(), or SQLAlchemy to begin transactions itself: sqlite3 "
             "may have begun none, and then the end of the savepoint commits the job whatever becomes of the "
             "transaction; see docs/embedding.md, Savepoints"
         )
+
+
+def _check_transaction(raw: sqlite3.Connection) -> None:
+    """In autocommit mode, before a BEGIN, each statement is stored at once: no rollback would take it back."""
+    if not raw.in_transaction and not _begins_itself(raw):
+        raise UsageError(
+            "expected connection= to be in a transaction, got: one in autocommit mode, which would store the job at "
+            "once, whatever becomes of the host's work; execute BEGIN first, or leave connection= out"
+        )
+
+
+def _begins_itself(raw: sqlite3.Connection) -> bool:
+    """Whether sqlite3 begins a transaction before the first statement that writes."""
+    return raw.isolation_level is not None and getattr(raw, "autocommit", LEGACY) == LEGACY
 
 
 def _unwrap(connection: Any) -> sqlite3.Connection | None:

@@ -155,6 +155,10 @@ MUTANTS = (
            "        return any(there[path] is not None and there[path] != known for path, known in own.items())",
            "        return there != own",
            test="tests/stores/sqlite/test_store_files.py::test_a_log_that_was_removed_is_stored_when_its_only_runtime_stops"),
+    Mutant(TURN, "a job on a connection in autocommit mode is stored at once", "stores/sqlite/host_connection.py",
+           "        _check_transaction(raw)\n", "",
+           test="tests/stores/sqlite/test_host_connections.py::"
+                "test_a_connection_that_would_store_a_job_at_once_is_refused_until_the_host_has_begun"),
     Mutant(TURN, "a forked child keeps the log of its dead host", "stores/sqlite/hold.py",
            "after_in_child=_let_go_in_child)", "after_in_child=_lock.release)",
            test="tests/stores/sqlite/test_store_files.py::test_a_child_that_outlives_its_host_does_not_keep_the_log"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from contextlib import closing
 
 import pytest
@@ -141,3 +142,23 @@ def test_more_jobs_of_one_transaction_than_a_turn_takes_are_all_told_of(runtime,
 
     recorder.wait_for("job.queued", count=len(queued))
     assert [line["job_id"] for line in recorder.of("job.queued")] == queued
+
+
+MODES = [{"isolation_level": None}] + ([{"autocommit": True}] if sys.version_info >= (3, 12) else [])
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: next(iter(mode)))
+def test_a_connection_that_would_store_a_job_at_once_is_refused_until_the_host_has_begun(runtime, tmp_path, mode):
+    rt = runtime()
+    with closing(sqlite3.connect(tmp_path / "jobs.db", **mode)) as db:
+        with pytest.raises(UsageError, match="BEGIN"):
+            rt.jobs.queue("welcome", id="at once", connection=db)
+
+        db.execute("begin")
+        rt.jobs.queue("welcome", id="rolled back", connection=db)
+        db.execute("rollback")
+        db.execute("begin")
+        rt.jobs.queue("welcome", id="committed", connection=db)
+        db.execute("commit")
+
+    assert [job.id for job in rt.jobs.list()] == ["committed"]
