@@ -1,7 +1,7 @@
 """Routes jobs to handlers and records how each claim ended.
 
-Owns: its state (what living HandlerActors can take) and the mail of a turn that could not be stored. Hears: what the
-match in `_handle` lists. Tells: Run, Settled, Revoke, Report, Ticked.
+Owns: its state (what living HandlerActors can take) and the mail of a turn that could not be stored. Hears: what
+`broker.dispatch` lists. Tells: Run, Settled, Revoke, Report, Ticked.
 
 A turn is a transaction: it takes what is in the mailbox, applies it to the store, claims what free lanes can take,
 commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived. What each kind
@@ -17,11 +17,10 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from ..broker import boots, claims
-from ..broker import clock_steps as clocks
-from ..broker import jobs as hosts
-from ..broker import schedules as slots
+from ..broker import boots, claims, jobs
 from ..broker.alarms import Alarms
+from ..broker.clock_steps import keep_time
+from ..broker.dispatch import handle
 from ..broker.host_transactions import ExpectedJobs
 from ..broker.kept_mail import given_up, still_wanted
 from ..broker.membership import Standing
@@ -34,34 +33,7 @@ from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..log.emitter import Speaker
 from ..messages.jobs import ENDED, JobRecord
-from ..messages.mail import (
-    Cancel,
-    ClockJumped,
-    Declare,
-    Down,
-    Drain,
-    Ended,
-    Expect,
-    Farewell,
-    Forget,
-    GiveBack,
-    Housekeep,
-    Look,
-    Mail,
-    MarkDone,
-    Pause,
-    PauseSchedule,
-    Progressed,
-    Queue,
-    Report,
-    Requeue,
-    RequeueDead,
-    Retire,
-    Settled,
-    Tick,
-    Ticked,
-    Up,
-)
+from ..messages.mail import Housekeep, Look, Mail, Queue, Report, Settled, Ticked
 from ..stores.ports import BootLost, CommitUnknown, Store
 from .base import ActorContext, RuntimeActor
 
@@ -172,7 +144,7 @@ class JobBroker(RuntimeActor):
         self._handled(batch)
         self._store_is_back()
         # No turn has seen what others have committed meanwhile, so what was known of them may be old.
-        self._state.forget_dues()
+        self._state.forget_next_due()
         self._set_alarms()
 
     # --- a turn ---------------------------------------------------------------------------------------------
@@ -256,14 +228,14 @@ class JobBroker(RuntimeActor):
                 if turn.lost is not None and self._memory.renewal is None:
                     raise turn.lost
                 context = TurnContext(self._state, turn, out, itself)
-                clocks.keep_time(context, clock, self._memory, is_first=not self._recovered)
+                keep_time(context, clock, self._memory, is_first=not self._recovered)
                 self._looked_at = turn.now
                 self._work(context, batch)
         except BaseException:
-            # What a turn learned of when to look again holds only if the turn does.
-            self._state.forget_dues()
+            # A commit that raised may hold all the same, and what it has queued may be due.
+            self._state.forget_next_due()
             raise
-        out.did, self._state.expiry = turn.did, turn.expiry
+        out.did, out.version, out.expiry = turn.did, turn.version, turn.expiry
         out.lines += [(event, itself, fields) for event, fields in turn.news]
         if turn.leads and not self._leads:
             context.tell("scheduler", Report(self._state.question, self._state.boot))
@@ -275,21 +247,20 @@ class JobBroker(RuntimeActor):
         """All that a turn does to the store."""
         turn, state = itself.turn, self._state
         if turn.version != state.version:
-            state.forget_dues()
-            state.version = turn.version
+            itself.forget_next_due()
         if self._memory.renewal is not None:
             boots.renew(itself, self._memory.renewal)
-            itself.out.after.append(lambda: setattr(self._memory, "renewal", None))
+            itself.out.is_renewed = True
         turn.tell_untold()
         if not self._recovered:
             boots.recover(itself, self._memory.told)
-        elif state.roll_call:
+        elif state.membership_changed:
             boots.bury_dead(itself)
         itself.collect()
         for kind, mails in groupby(batch, lambda mail: type(mail.body)):
             contexts = [(TurnContext(state, turn, itself.out, self.speaker_of(mail)), mail.body) for mail in mails]
             if kind is Queue and len(contexts) > 1:
-                hosts.queue_together([(context, body) for context, body in contexts if not given_up(body)])
+                jobs.queue_together([(context, body) for context, body in contexts if not given_up(body)])
                 continue
             for context, body in contexts:
                 self._apply(context, body)
@@ -302,7 +273,7 @@ class JobBroker(RuntimeActor):
             return
         reply = reply_of(body)
         try:
-            value = self._handle(context, body)
+            value = handle(context, body, self._retention)
         except LamplighterError as refusal:
             if reply is None or isinstance(refusal, StoreUnavailable):
                 raise
@@ -312,68 +283,20 @@ class JobBroker(RuntimeActor):
                 context.out.replies.append((reply, value, None))
         context.collect()
 
-    def _handle(self, context: TurnContext, body: Any) -> Any:
-        match body:
-            case Queue():
-                return hosts.queue(context, body)
-            case Ended():
-                return claims.ended(context, body)
-            case Up():
-                return claims.up(context, body)
-            case GiveBack():
-                return claims.give_back(context, body)
-            case Progressed():
-                return claims.progressed(context, body)
-            case Tick():
-                return slots.tick(context, body)
-            case MarkDone():
-                return hosts.mark_done(context, body)
-            case Requeue():
-                return hosts.requeue(context, body)
-            case RequeueDead():
-                return hosts.requeue_dead(context, body)
-            case Cancel():
-                return hosts.cancel(context, body)
-            case Pause():
-                return hosts.pause(context, body)
-            case Declare():
-                return slots.declare(context, body)
-            case Forget():
-                return slots.forget(context, body)
-            case Retire():
-                return slots.retire(context, body)
-            case PauseSchedule():
-                return slots.pause(context, body)
-            case Down():
-                return claims.down(context, body)
-            case Farewell():
-                return boots.farewell(context)
-            case Drain():
-                self._state.draining = True
-                claims.store_names(context)
-            case Expect():
-                self._expected.add(body)
-            case Housekeep():
-                self._retention.prune(context)
-            case Look() | ClockJumped():
-                pass
-            case other:
-                raise TypeError(f"the JobBroker does not hear {type(other).__name__}")
-        return None
-
     # --- after the commit -----------------------------------------------------------------------------------
 
     def _let_out(self, out: Outbox) -> None:
         self.context.environment.failpoints.at("broker.let_out", self)
-        for name, keys in out.freed.items():
-            capacity = self._state.capacities.get(name)
-            if capacity is not None:
-                for key in keys:
-                    capacity.held.pop(key, None)
-        for after in out.after:
-            after()
+        self._state.take(out)
+        self._retention.take(out)
+        for expect in out.expected:
+            self._expected.add(expect)
+        for dead in out.buried:
+            self._state.presence.bury(dead)
+        if out.known is not None:
+            self._state.presence.tidy(out.known)
         log_lines(self.context.log, out)
-        self._memory.told = out.did or self._memory.told
+        self._memory.take(out)
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
         if out.ticked:
@@ -386,8 +309,6 @@ class JobBroker(RuntimeActor):
         self._askers = len(self.mailbox) + len(out.replies) if out.replies else 0
         answer_all(out.replies)
         ended = [moved.job for moved in out.transitions if moved.job.state in ENDED]
-        for job in ended:
-            self._state.deferred.pop(job.key, None)
         if ended:
             self._wake_waiters(ended)
         self._neighbours.hint(out)
@@ -403,7 +324,7 @@ class JobBroker(RuntimeActor):
                 self._store.untold()
                 or self._store.due(self._state.free_names(), now)
                 or (expiry is not None and expiry <= now)
-                or any(due <= self._state.age() for due, _, _ in self._state.deferred.values())
+                or any(one.due <= self._state.age() for one in self._state.deferred.values())
             )
         except (StoreUnavailable, StoreError):
             # The turn meets the same trouble, and knows what to do about it.
@@ -425,7 +346,7 @@ class JobBroker(RuntimeActor):
         try:
             due = [state.expiry]
             for name in state.free_names():
-                known = state.dues.get(name)
+                known = state.next_due.get(name)
                 due.append(self._store.next_due(name, now) if known is None else known)
             self._expected.look(state.age())
         except (StoreUnavailable, StoreError):
@@ -434,7 +355,7 @@ class JobBroker(RuntimeActor):
         instants = [at for at in due if at is not None and at != float("inf")]
         if instants:
             self._alarms.at(min(instants), Look())
-        until = min((due for due, _, _ in state.deferred.values()), default=float("inf"))
+        until = min((one.due for one in state.deferred.values()), default=float("inf"))
         if until != float("inf"):
             self._alarms.after("deferred", max(0.0, until - state.age()), Look())
         self._neighbours.poll()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from ..messages.jobs import Seconds
 from ..messages.mail import Declare
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
-from ..stores.ports import BootRecord, Deed, Turn
+from ..stores.ports import BootRecord, Deed
 from . import schedules as slots
-from .state import Renewal
+from .outbox import Membership
+from .state import BrokerState, Renewal
 from .step import TurnContext
+
+UNTRACED_SECONDS_MAX = 6.0
+"""A boot of which nothing has told for so long is dead: one that lives makes its lock file anew when it next looks."""
 
 
 def renew(context: TurnContext, renewal: Renewal) -> None:
@@ -29,8 +34,8 @@ def recover(context: TurnContext, told: tuple[Deed, ...]) -> None:
         context.turn.untold.extend(own.turn)
         context.say("turn.recovered", told=list(own.turn))
     bury_dead(context)
-    known = {context.state.boot, *(boot.boot for boot in context.state.others)}
-    context.out.after.append(lambda: context.state.presence.tidy(known))
+    known = {context.state.boot, *(boot.boot for boot in context.others)}
+    context.out.known = known
     living = {name.partition(":")[2] for name in context.state.unreconciled}
     for job in context.turn.open_claims(context.state.boot):
         if job.name not in living and not job.deferred:
@@ -39,12 +44,10 @@ def recover(context: TurnContext, told: tuple[Deed, ...]) -> None:
 
 def bury_dead(context: TurnContext) -> None:
     """Find out who lives, and take back the jobs of those who do not."""
-    state = context.state
-    boots = [boot for boot in context.turn.boots() if boot.boot != state.boot]
-    living = [boot for boot in boots if state.lives(boot.boot)]
-    state.others = living
-    state.untraced = {boot.boot: state.untraced[boot.boot] for boot in living if boot.boot in state.untraced}
-    context.out.after.append(lambda: setattr(state, "roll_call", False))
+    boots = [boot for boot in context.turn.boots() if boot.boot != context.state.boot]
+    untraced: dict[str, Seconds] = {}
+    living = [boot for boot in boots if _lives(context.state, boot.boot, untraced)]
+    context.out.membership = Membership(living, untraced)
     for dead in boots:
         # Whoever removes the row does the work; the transaction lets only one do it.
         if dead not in living and context.turn.forget_boot(dead.boot):
@@ -54,23 +57,21 @@ def bury_dead(context: TurnContext) -> None:
         context.interrupt(job, f"its boot {job.boot} is not on the store any more")
 
 
+def _lives(state: BrokerState, boot: str, untraced: dict[str, Seconds]) -> bool:
+    """Whether another boot counts as alive. One that has lost its lock file has some time to make it anew."""
+    alive = state.presence.is_alive(boot)
+    if alive is not None:
+        return alive
+    now = state.age()
+    since = untraced[boot] = state.untraced.get(boot, now)
+    return now - since < UNTRACED_SECONDS_MAX
+
+
 def farewell(context: TurnContext) -> None:
     """The boot ends: interrupt what it still holds."""
-    context.state.draining = True
+    context.out.drains = True
     for job in context.turn.open_claims(context.state.boot):
         context.interrupt(job, "the runtime stopped")
-
-
-def leave(turn: Turn, boot: str, told: tuple[Deed, ...]) -> list[BootRecord]:
-    """Let the others forget a boot whose actors have stopped; they are given back.
-
-    One that holds a claim, or has not told all that it did, stays for them to find: whoever buries it does both.
-    """
-    boots = turn.boots()
-    own = next((one for one in boots if one.boot == boot), None)
-    if own is not None and own.turn == told and not turn.open_claims(boot):
-        turn.forget_boot(boot)
-    return [one for one in boots if one.boot != boot]
 
 
 def _bury(context: TurnContext, dead: BootRecord) -> None:
@@ -83,4 +84,4 @@ def _bury(context: TurnContext, dead: BootRecord) -> None:
         # A claim whose handler has returned had no lane: its process's death cannot be its doing.
         outcome = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=not job.deferred)
         context.settle(job, outcome, Policy(interruptions_max=maximum))
-    context.out.after.append(lambda: context.state.presence.bury(dead))
+    context.out.buried.append(dead)

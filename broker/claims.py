@@ -10,7 +10,7 @@ from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, Secon
 from ..messages.mail import Down, Ended, Ending, GiveBack, Mail, Progressed, Revoke, Run, Up
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.ports import Want
-from .state import HandlerCapacity
+from .outbox import Deferred, HandlerCapacity
 from .step import TurnContext, is_current
 
 UNSTORABLE = "its ending could not be stored"
@@ -19,55 +19,65 @@ UNSTORABLE = "its ending could not be stored"
 
 def claim(context: TurnContext) -> None:
     """Claim what free lanes can take, and a few more where jobs are short."""
-    state, now, freed = context.state, context.turn.now, context.out.freed
-    _note_queued(context)
+    state, out, now = context.state, context.out, context.turn.now
+    capacities, next_due = context.capacities, _next_due(context)
     # One that ends in this very turn makes room for the next: no later turn may come.
     suspect_held = any(
-        _is_suspect(job, now) and key not in freed.get(name, ())
-        for name, capacity in state.capacities.items()
+        _is_suspect(job, now) and key not in out.freed.get(name, ())
+        for name, capacity in capacities.items()
         for key, job in capacity.held.items()
     )
-    for name, capacity in state.capacities.items():
-        held = len(capacity.held.keys() - freed.get(name, set()))
+    for name, capacity in capacities.items():
+        held = len(capacity.held.keys() - out.freed.get(name, set()))
         begun = max(0, capacity.lanes - held)
         prefetched = max(0, capacity.lanes + capacity.prefetch - held) - begun
-        if state.draining or capacity.lanes == 0 or state.dues.get(name, now) > now:
+        if context.draining or capacity.lanes == 0 or next_due.get(name, now) > now:
             continue
         want = Want(
-            name=name, boot=state.boot, incarnation=capacity.incarnation, begun=begun, prefetched=prefetched,
-            total=capacity.total, interruptions_max=capacity.interruptions_max, suspect=not suspect_held,
-        )  # fmt: skip
+            name=name,
+            boot=state.boot,
+            incarnation=capacity.incarnation,
+            begun=begun,
+            prefetched=prefetched,
+            total=capacity.total,
+            interruptions_max=capacity.interruptions_max,
+            suspect=not suspect_held,
+        )
         claims = context.turn.claim(want)
         if len(claims) < begun + prefetched:
-            _note_due(context, name)
+            _note_due(context, name, next_due)
         if claims:
             suspect_held = suspect_held or any(_is_suspect(one.job, now) for one in claims)
-            _deliver(context, name, capacity, claims)
+            context.tell(f"handler:{name}", Run(claims=tuple(claims)))
+            out.claimed[name] = claims
+    out.next_due = next_due
     context.collect()
 
 
-def _note_queued(context: TurnContext) -> None:
-    """What this turn has queued may be due earlier than what was known."""
-    dues = context.state.dues
-    for one in context.turn.transitions if dues else ():
-        if one.job.state == JobState.QUEUED and one.job.name in dues:
-            dues[one.job.name] = min(dues[one.job.name], one.job.run_at)
+def _next_due(context: TurnContext) -> dict[str, Instant]:
+    """What is known of when jobs are due. What this turn has queued may be due earlier."""
+    said = context.out.next_due
+    next_due = dict(context.state.next_due if said is None else said)
+    for one in context.turn.transitions if next_due else ():
+        if one.job.state == JobState.QUEUED and one.job.name in next_due:
+            next_due[one.job.name] = min(next_due[one.job.name], one.job.run_at)
+    return next_due
 
 
-def _note_due(context: TurnContext, name: str) -> None:
+def _note_due(context: TurnContext, name: str, next_due: dict[str, Instant]) -> None:
     """Nothing more of this name can be claimed now. What is due but held back is looked for in every turn."""
     due = context.turn.first_due(name)
     if due is None:
-        context.state.dues[name] = float("inf")
+        next_due[name] = float("inf")
     elif due > context.turn.now:
-        context.state.dues[name] = due
+        next_due[name] = due
     else:
-        context.state.dues.pop(name, None)
+        next_due.pop(name, None)
 
 
 def ended(context: TurnContext, body: Ended) -> None:
     """Lanes have ended, or were given up. A stale ending changes nothing, and is said."""
-    capacity = context.state.capacities.get(body.name)
+    capacity = context.capacities.get(body.name)
     held = {} if capacity is None else capacity.held
     freed = context.out.freed.setdefault(body.name, set())
     settled = context.out.settled.setdefault(body.name, [])
@@ -78,7 +88,7 @@ def ended(context: TurnContext, body: Ended) -> None:
             _refuse(context, ending.claim.job, ending)
             continue
         freed.add(key)
-        job = held.get(key, ending.claim.job)
+        job = _as_reported(context, held.get(key, ending.claim.job))
         if ending.outcome.kind is OutcomeKind.DEFERRED:
             _defer(context, job, ending)
         elif context.settle(job, ending.outcome, ending.policy) is None:
@@ -110,7 +120,7 @@ def _defer(context: TurnContext, job: JobRecord, ending: Ending) -> None:
     timeout = ending.outcome.seconds or None
     if context.turn.defer(job, timeout):
         due = float("inf") if timeout is None else context.state.age() + timeout - ending.seconds
-        context.out.after.append(lambda: context.state.deferred.update({job.key: (due, ending.policy, job.id)}))
+        context.out.deferred[job.key] = Deferred(due, ending.policy, job.id)
 
 
 def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
@@ -125,12 +135,15 @@ def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
 
 
 def progressed(context: TurnContext, body: Progressed) -> None:
-    """A job says how far it is. Whoever waits for its end is told it too, from what its capacity holds."""
+    """A job says how far it is. Whoever waits for its end is told it too, from what is known of its claim."""
     context.turn.note_progress(body.key, body.progress)
-    # At once, because its end may come in the same turn. If that is rolled back, this mail is applied again.
-    for capacity in context.state.capacities.values():
-        if body.key in capacity.held:
-            capacity.held[body.key] = capacity.held[body.key]._replace(progress=body.progress)
+    context.out.progress[body.key] = body.progress
+
+
+def _as_reported(context: TurnContext, job: JobRecord) -> JobRecord:
+    """A claimed job with what it has reported in this very turn."""
+    progress = context.out.progress.get(job.key)
+    return job if progress is None else job._replace(progress=progress)
 
 
 def give_back(context: TurnContext, body: GiveBack) -> None:
@@ -148,7 +161,7 @@ def _is_ours(context: TurnContext, claim: Claim) -> bool:
 def up(context: TurnContext, body: Up) -> None:
     """A HandlerActor says what it can take, and what it holds."""
     state, actor = context.state, f"handler:{body.name}"
-    known = state.capacities.get(body.name)
+    known = context.capacities.get(body.name)
     if known is not None and known.incarnation > body.incarnation:
         return
     if state.unreconciled.get(actor) == body.incarnation and body.answers != state.question:
@@ -158,9 +171,9 @@ def up(context: TurnContext, body: Up) -> None:
     held = known.held if known is not None and same else {}
     if actor in state.unreconciled or not same:
         held = _reconcile(context, body)
-        context.out.after.append(lambda: state.unreconciled.pop(actor, None))
+        context.out.reconciled.add(actor)
     maximum = body.interruptions_max or state.limits.interruptions_max
-    state.capacities[body.name] = HandlerCapacity(
+    context.out.capacities[body.name] = HandlerCapacity(
         body.incarnation, body.lanes, body.prefetch, body.total, maximum, held
     )
     store_names(context)
@@ -176,31 +189,31 @@ def down(context: TurnContext, body: Down) -> None:
             # An actor runs no code of the host's, so its death is never held against a job.
             context.interrupt(job, f"its HandlerActor died: {body.reason}")
     # It will not answer any more; its successor begins with nothing.
-    context.out.after.append(lambda: context.state.unreconciled.pop(body.child, None))
-    capacity = context.state.capacities.get(name)
+    context.out.reconciled.add(body.child)
+    capacity = context.capacities.get(name)
     if capacity is not None and capacity.incarnation <= body.incarnation:
-        del context.state.capacities[name]
+        context.out.capacities[name] = None
         store_names(context)
 
 
 def finish_deferred(context: TurnContext) -> None:
     """Time out claims whose handler has returned and which nobody has marked done."""
-    for key, (due, policy, job_id) in list(context.state.deferred.items()):
-        if due > context.state.age():
+    for key, deferred in context.state.deferred.items():
+        if deferred.due > context.state.age():
             continue
-        job = context.turn.job(job_id)
+        job = context.turn.job(deferred.job_id)
         if job is not None and is_current(job, key):
             outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error="nobody marked it done in time")
-            context.settle(job, outcome, policy)
-        context.out.after.append(lambda key=key: context.state.deferred.pop(key, None))  # type: ignore[misc]
+            context.settle(job, outcome, deferred.policy)
+        context.out.deferred[key] = None
 
 
 def store_names(context: TurnContext) -> None:
-    """Let the others know for which names there are lanes here. A turn that is rolled back has stored nothing."""
-    state, names = context.state, context.state.names()
-    if names != state.stored_names:
-        context.turn.set_names(state.boot, names)
-        context.out.after.append(lambda: setattr(state, "stored_names", names))
+    """Let the others know for which names there are lanes here."""
+    names, stored = context.names(), context.out.stored_names
+    if names != (context.state.stored_names if stored is None else stored):
+        context.turn.set_names(context.state.boot, names)
+        context.out.stored_names = names
 
 
 def _reconcile(context: TurnContext, body: Up) -> dict[ClaimKey, JobRecord]:
@@ -212,9 +225,9 @@ def _reconcile(context: TurnContext, body: Up) -> dict[ClaimKey, JobRecord]:
             held[key] = job
         elif job.deferred:
             # Its handler's policy died with the broker that knew it.
-            context.state.deferred.setdefault(
-                key, (context.state.age() + _time_left(job, context.turn.now), Policy(), job.id)
-            )
+            if key not in context.state.deferred:
+                due = context.state.age() + _time_left(job, context.turn.now)
+                context.out.deferred[key] = Deferred(due, Policy(), job.id)
         else:
             context.interrupt(job, "it was not delivered")
     for key in body.held:
@@ -229,11 +242,6 @@ def _time_left(job: JobRecord, now: Instant) -> Seconds:
     if job.timeout is None or job.claimed_at is None:
         return float("inf")
     return job.timeout - max(0.0, now - job.claimed_at)
-
-
-def _deliver(context: TurnContext, name: str, capacity: HandlerCapacity, claims: list[Claim]) -> None:
-    context.tell(f"handler:{name}", Run(claims=tuple(claims)))
-    context.out.after.append(lambda: capacity.held.update({one.key: one.job for one in claims}))
 
 
 def _is_suspect(job: JobRecord, now: Instant) -> bool:

@@ -23,13 +23,13 @@ def keep_time(context: TurnContext, clock: Clock, memory: CarriedOver, *, is_fir
     if made_good is None and delta == 0.0:
         return
     seconds, jobs, schedules = made_good or Stepped(None, 0, 0)
-    context.out.after.append(lambda: memory.heeded(delta))
+    context.out.made_good = delta
     far = delta or seconds
     if not (far or jobs or schedules):
         # The first turn since the machine was started has looked, and found nothing.
         return
     context.say("clock.jumped", delta=_rounded(far), jobs=jobs, schedules=schedules)
-    context.state.forget_dues()
+    context.forget_next_due()
     context.tell("scheduler", Wake(reload=True))
 
 

@@ -41,7 +41,7 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> list[Stored]:
     first = asked[0][0]
     now, mail_seconds_max = first.turn.now, first.state.limits.reply_seconds_max
     jobs = [_in_time(job, now, mail_seconds_max) for _, body in asked for job in body.jobs]
-    unhandled = {name for name in dict.fromkeys(job.name for job in jobs) if not first.state.is_handled(name)}
+    unhandled = {name for name in dict.fromkeys(job.name for job in jobs) if not first.is_handled(name)}
     inserted = iter(first.turn.insert_many(jobs))
     parts = [list(islice(inserted, len(body.jobs))) for _, body in asked]
     for (context, body), stored in zip(asked, parts, strict=True):
@@ -129,7 +129,7 @@ def cancel(context: TurnContext, body: Cancel) -> JobRecord:
 def pause(context: TurnContext, body: Pause) -> Any:
     """Start no job of a name, on any runtime of the store, or start them again."""
     context.turn.pause(body.name, paused=body.paused)
-    context.state.forget_dues()
+    context.forget_next_due()
     context.say("name.paused" if body.paused else "name.resumed", job_name=body.name)
     context.out.hint = True
     if not body.paused:
@@ -141,7 +141,6 @@ def pause(context: TurnContext, body: Pause) -> Any:
 
 def _revoke(context: TurnContext, job: JobRecord, reason: str) -> None:
     """Signal the lane that still runs a job whose claim counts no longer. Another boot learns it by the hint."""
-    key = job.key
-    context.out.after.append(lambda: context.state.deferred.pop(key, None))
+    context.out.deferred[job.key] = None
     if job.state == JobState.RUNNING and job.boot == context.state.boot:
-        context.tell(f"handler:{job.name}", Revoke(key=key, reason=reason))
+        context.tell(f"handler:{job.name}", Revoke(key=job.key, reason=reason))

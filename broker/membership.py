@@ -10,8 +10,7 @@ from ..environment.environment import Environment
 from ..errors import StoreError, StoreUnavailable
 from ..messages.jobs import Instant, Seconds
 from ..stores.opening import neighbours
-from ..stores.ports import BootRecord, Deed, Store
-from .boots import leave
+from ..stores.ports import BootRecord, Deed, Store, Turn
 
 RETRY_SECONDS = 0.01
 """Between two tries to be registered."""
@@ -89,3 +88,15 @@ class Standing:
 
     def _hint(self, others: Sequence[BootRecord]) -> None:
         self.hints.send([other.hint for other in others if other.hint is not None and other.boot != self.boot])
+
+
+def leave(turn: Turn, boot: str, told: tuple[Deed, ...]) -> list[BootRecord]:
+    """Let the others forget a boot whose actors have stopped; they are given back.
+
+    One that holds a claim, or has not told all that it did, stays for them to find: whoever buries it does both.
+    """
+    boots = turn.boots()
+    own = next((one for one in boots if one.boot == boot), None)
+    if own is not None and own.turn == told and not turn.open_claims(boot):
+        turn.forget_boot(boot)
+    return [one for one in boots if one.boot != boot]

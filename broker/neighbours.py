@@ -74,7 +74,7 @@ class Neighbours:
             # does not, there may be no mail before the next poll.
             self._alarms.after("changes", AGAIN_SECONDS, Look(foreign=True))
             return True
-        return self._state.roll_call
+        return self._state.membership_changed
 
     def poll(self) -> None:
         """Be woken to look for them again and again, where there may be any."""
@@ -91,7 +91,7 @@ class Neighbours:
         if self._polled:
             self._keep_up()
             if not all(self._state.presence.is_alive(other.boot) for other in self._state.others):
-                self._state.roll_call = True
+                self._state.membership_changed = True
         known = self._changed
         self._changed = self._store.changed() or known
         if not self._changed:
@@ -121,7 +121,7 @@ class Neighbours:
         others = self._state.others
         present = {boot.boot: boot for boot in self._store.boots() if boot.boot != self._state.boot}
         if present.keys() != {other.boot for other in others} or not self._store.stands(self._state.boot):
-            self._state.roll_call = True
+            self._state.membership_changed = True
         # Their names may have changed, which decides whether a job is parked.
         self._state.others = [present.get(other.boot, other) for other in others]
         change_no = self._store.change_no()

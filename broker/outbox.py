@@ -2,39 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..log.emitter import Log, Speaker
-from ..messages.jobs import ClaimKey, Instant, JobRecord, Transition
-from ..messages.mail import Reply
+from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
+from ..messages.mail import Expect, Reply
+from ..messages.outcomes import Policy
 from ..rules.codec import digest
-from ..stores.ports import Deed
+from ..stores.ports import BootRecord, Deed
 from ..stores.transitions import sums
 
 
 @dataclass(slots=True)
+class HandlerCapacity:
+    """What one HandlerActor can take, and the claims it holds."""
+
+    incarnation: int
+    lanes: int
+    prefetch: int
+    total: int | None
+    interruptions_max: int
+    held: dict[ClaimKey, JobRecord]
+
+
+class Deferred(NamedTuple):
+    """A claim whose handler has returned: until when by monotonic time it lives, and how it is judged then."""
+
+    due: Seconds
+    policy: Policy
+    job_id: str
+
+
+class Membership(NamedTuple):
+    """The other living boots, and of which of them nothing tells whether they live, since when by monotonic time."""
+
+    others: Sequence[BootRecord]
+    untraced: dict[str, Seconds]
+
+
+@dataclass(slots=True, kw_only=True)
 class Outbox:
-    """What a turn lets out after its commit, in order, and not at all if it is rolled back.
+    """What a turn lets out after its commit, and not at all if it is rolled back: a field for each effect.
 
     Attributes:
         lines: the event, who says it, and its fields; of a transition, or of a job that is only named, they are made
             if somebody listens.
+        replies: answers to whoever waits: a value or an error.
+        tells: to which actor, what, and on whose behalf.
+        transitions: those that `lines` has so far.
         did: what the boot remembers of the turn.
+        hint: whether other boots must look, though no job says so.
+        settled: endings that their HandlerActors need not keep any more, by job name.
+        ticked: schedules that are accounted for, up to when, and their change number.
+        claimed: what HandlerActors have been given, by job name.
+        freed: claims that they hold no more.
+        capacities: what HandlerActors have said that they can take; None of one that has died.
+        reconciled: actors whose claims have been compared with the store.
+        progress: how far jobs are.
+        deferred: claims whose handler has returned; None of one that has ended.
+        membership: who lives, if the turn has looked.
+        stored_names: the job names that other boots now know to have lanes here.
+        next_due: by job name, from when on it pays to look again; None where the turn has not looked.
+        version: the store's.
+        expiry: no queued job expires before then.
+        drains: whether nothing more is claimed.
+        known: the boots that the store has, if nobody else may leave anything beside it.
+        buried: boots that have died, whose jobs the turn has taken back.
+        expected: jobs in hosts' own transactions.
+        made_good: by how many seconds wall time was stepped for which the turn has made good.
+        is_renewed: whether the store knows the boot that this runtime has become.
+        slots_are_pruned: whether nobody needs any of the slots that are left.
+        housekeep_after: when to remove the next batch of what ended long ago.
     """
 
     lines: list[tuple[str, Speaker, dict[str, Any] | Transition | JobRecord]] = field(default_factory=list)
     replies: list[tuple[Reply, Any, BaseException | None]] = field(default_factory=list)
     tells: list[tuple[str, Any, Speaker]] = field(default_factory=list)
-    after: list[Callable[[], object]] = field(default_factory=list)
-    freed: dict[str, set[ClaimKey]] = field(default_factory=dict)
-    settled: dict[str, list[ClaimKey]] = field(default_factory=dict)
-    ticked: list[tuple[str, Instant, int]] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     did: tuple[Deed, ...] = ()
     hint: bool = False
+    settled: dict[str, list[ClaimKey]] = field(default_factory=dict)
+    ticked: list[tuple[str, Instant, int]] = field(default_factory=list)
+    claimed: dict[str, Sequence[Claim]] = field(default_factory=dict)
+    freed: dict[str, set[ClaimKey]] = field(default_factory=dict)
+    capacities: dict[str, HandlerCapacity | None] = field(default_factory=dict)
+    reconciled: set[str] = field(default_factory=set)
+    progress: dict[ClaimKey, str] = field(default_factory=dict)
+    deferred: dict[ClaimKey, Deferred | None] = field(default_factory=dict)
+    membership: Membership | None = None
+    stored_names: list[str] | None = None
+    next_due: dict[str, Instant] | None = None
+    version: int = 0
+    expiry: Instant | None = None
+    drains: bool = False
+    known: set[str] | None = None
+    buried: list[BootRecord] = field(default_factory=list)
+    expected: list[Expect] = field(default_factory=list)
+    made_good: Seconds = 0.0
+    is_renewed: bool = False
+    slots_are_pruned: bool = False
+    housekeep_after: Seconds | None = None
 
 
 def log_lines(log: Log, out: Outbox) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..messages.jobs import Seconds
 from ..messages.mail import Housekeep
 from .alarms import Alarms
+from .outbox import Outbox
 from .state import BrokerState
 from .step import TurnContext
 
@@ -40,12 +41,15 @@ class Retention:
         if rows:
             context.say("retention.pruned", rows=rows)
         if with_slots and rows < PRUNED_ROWS_MAX:
-            context.out.after.append(self._put_slots_off)
-        wait = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
-        context.out.after.append(lambda: self._wake_after(wait))
+            context.out.slots_are_pruned = True
+        context.out.housekeep_after = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
 
-    def _put_slots_off(self) -> None:
-        self._slots_due = self._state.age() + SLOTS_SECONDS
+    def take(self, out: Outbox) -> None:
+        """A turn is committed: have the next batch come when it has said."""
+        if out.slots_are_pruned:
+            self._slots_due = self._state.age() + SLOTS_SECONDS
+        if out.housekeep_after is not None:
+            self._wake_after(out.housekeep_after)
 
     def _retention_step(self) -> Seconds:
         limits = self._state.limits

@@ -6,33 +6,16 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from ..messages.jobs import ClaimKey, Instant, JobRecord, Seconds
+from ..messages.jobs import ENDED, ClaimKey, Instant, Seconds
 from ..messages.mail import Expect
-from ..messages.outcomes import Policy
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import Limits
 from ..stores.ports import BootRecord, Deed
 from ..stores.presence import Presence
-
-if TYPE_CHECKING:
-    from .membership import Standing
-
-UNTRACED_SECONDS_MAX = 6.0
-"""A boot of which nothing has told for so long is dead: one that lives makes its lock file anew when it next looks."""
-
-
-@dataclass(slots=True)
-class HandlerCapacity:
-    """What one HandlerActor can take, and the claims it holds."""
-
-    incarnation: int
-    lanes: int
-    prefetch: int
-    total: int | None
-    interruptions_max: int
-    held: dict[ClaimKey, JobRecord]
+from .membership import Standing
+from .outbox import Deferred, HandlerCapacity, Outbox
 
 
 class Renewal(NamedTuple):
@@ -63,14 +46,13 @@ class BrokerState:
         question: the number of the last question that living HandlerActors were asked.
         unreconciled: those whose claims have not been compared with the store since, with the incarnation asked.
         age: monotonic time.
-        deferred: claims whose handler has returned: until when by `age` they live, the policy they are judged by then,
-            the job.
+        deferred: claims whose handler has returned.
         others: the other living boots.
-        dues: by job name, from when on it pays to look for a job to claim, where that is known; never too late.
-        version: the store's, for which they hold.
+        next_due: by job name, from when on it pays to look for a job to claim, where that is known; never too late.
+        version: the store's, for which that holds.
         expiry: no queued job expires before then, as far as is known.
         untraced: boots of which nothing tells whether they live, and since when by `age`.
-        roll_call: whether somebody has come or died, so that the next turn must look who lives.
+        membership_changed: whether somebody has come or died, so that the next turn must look who lives.
     """
 
     standing: Standing
@@ -82,13 +64,13 @@ class BrokerState:
     stored_names: list[str] | None = None
     question: int = 0
     unreconciled: dict[str, int] = field(default_factory=dict)
-    deferred: dict[ClaimKey, tuple[Seconds, Policy, str]] = field(default_factory=dict)
-    others: list[BootRecord] = field(default_factory=list)
-    dues: dict[str, Instant] = field(default_factory=dict)
+    deferred: dict[ClaimKey, Deferred] = field(default_factory=dict)
+    others: Sequence[BootRecord] = field(default_factory=list)
+    next_due: dict[str, Instant] = field(default_factory=dict)
     version: int = 0
     expiry: Instant | None = None
     untraced: dict[str, Seconds] = field(default_factory=dict)
-    roll_call: bool = False
+    membership_changed: bool = False
     draining: bool = False
 
     @property
@@ -108,11 +90,7 @@ class BrokerState:
         self.deferred.clear()
         self.others = []
         self.untraced.clear()
-        self.forget_dues()
-
-    def names(self) -> list[str]:
-        """The job names that have lanes here, which take more."""
-        return [] if self.draining else [name for name, capacity in self.capacities.items() if capacity.lanes > 0]
+        self.forget_next_due()
 
     def free_names(self) -> list[str]:
         """The job names that have a free lane here."""
@@ -120,21 +98,45 @@ class BrokerState:
             return []
         return [name for name, capacity in self.capacities.items() if len(capacity.held) < capacity.lanes]
 
-    def forget_dues(self) -> None:
+    def forget_next_due(self) -> None:
         """Look for every name again: what was known of them may no longer hold."""
-        self.dues.clear()
+        self.next_due = {}
 
-    def lives(self, boot: str) -> bool:
-        """Whether another boot counts as alive. One that has lost its lock file has some time to make it anew."""
-        alive = self.presence.is_alive(boot)
-        if alive is not None:
-            self.untraced.pop(boot, None)
-            return alive
-        return self.age() - self.untraced.setdefault(boot, self.age()) < UNTRACED_SECONDS_MAX
-
-    def is_handled(self, name: str) -> bool:
-        """Whether any living boot has a handler for the name."""
-        return self.has_handler(name) or any(name in boot.names for boot in self.others)
+    def take(self, out: Outbox) -> None:
+        """A turn is committed: what it has changed of all this holds from now on."""
+        for name, capacity in out.capacities.items():
+            if capacity is None:
+                self.capacities.pop(name, None)
+            else:
+                self.capacities[name] = capacity
+        for name, capacity in self.capacities.items():
+            for key in out.freed.get(name, ()):
+                capacity.held.pop(key, None)
+            for claim in out.claimed.get(name, ()):
+                capacity.held[claim.key] = claim.job
+        for key, progress in out.progress.items():
+            for capacity in self.capacities.values():
+                if key in capacity.held:
+                    capacity.held[key] = capacity.held[key]._replace(progress=progress)
+        for key, deferred in out.deferred.items():
+            if deferred is None:
+                self.deferred.pop(key, None)
+            else:
+                self.deferred[key] = deferred
+        for actor in out.reconciled:
+            self.unreconciled.pop(actor, None)
+        if out.membership is not None:
+            self.others, self.untraced = out.membership
+            self.membership_changed = False
+        if out.stored_names is not None:
+            self.stored_names = out.stored_names
+        if out.next_due is not None:
+            self.next_due = out.next_due
+        for moved in out.transitions:
+            if moved.job.state in ENDED:
+                self.deferred.pop(moved.job.key, None)
+        self.version, self.expiry = out.version, out.expiry
+        self.draining = self.draining or out.drains
 
 
 @dataclass(slots=True)
@@ -144,7 +146,8 @@ class CarriedOver:
     Attributes:
         expected: jobs in hosts' own transactions, which are looked for until they appear.
         told: what the boot remembers of the last turn that the log was told of.
-        jumped: by how many seconds wall time was stepped since a turn heeded it. The clock's thread adds, a turn takes.
+        jumped: by how many seconds wall time was stepped since a turn made good for it. The clock's thread adds, a turn
+            takes.
         draining: whether the runtime is stopping, so that no broker claims anything more.
         renewal: given while this runtime is a boot that the store does not know yet.
     """
@@ -161,6 +164,9 @@ class CarriedOver:
         with self._lock:
             self.jumped += delta
 
-    def heeded(self, delta: Seconds) -> None:
-        """A turn has done what a context asks for."""
-        self.jump(-delta)
+    def take(self, out: Outbox) -> None:
+        """A turn is committed, and told."""
+        self.told = out.did or self.told
+        self.jump(-out.made_good)
+        if out.is_renewed:
+            self.renewal = None

@@ -6,6 +6,7 @@ dropped with it when the turn is rolled back.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..log.emitter import Speaker
@@ -13,8 +14,8 @@ from ..messages.jobs import ClaimKey, JobRecord, JobState
 from ..messages.mail import Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
-from ..stores.ports import Turn
-from .outbox import Outbox, names_job
+from ..stores.ports import BootRecord, Turn
+from .outbox import HandlerCapacity, Outbox, names_job
 from .state import BrokerState
 
 PASSED_ON = object()
@@ -31,6 +32,36 @@ class TurnContext(NamedTuple):
     turn: Turn
     out: Outbox
     speaker: Speaker
+
+    @property
+    def capacities(self) -> Mapping[str, HandlerCapacity]:
+        """What HandlerActors can take, by job name, with what this turn has heard of them."""
+        if not self.out.capacities:
+            return self.state.capacities
+        said = {**self.state.capacities, **self.out.capacities}
+        return {name: capacity for name, capacity in said.items() if capacity is not None}
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing more is to be claimed."""
+        return self.state.draining or self.out.drains
+
+    @property
+    def others(self) -> Sequence[BootRecord]:
+        """The other living boots."""
+        return self.state.others if self.out.membership is None else self.out.membership.others
+
+    def names(self) -> list[str]:
+        """The job names that have lanes here, which take more."""
+        return [] if self.draining else [name for name, capacity in self.capacities.items() if capacity.lanes > 0]
+
+    def is_handled(self, name: str) -> bool:
+        """Whether any living boot has a handler for the name."""
+        return self.state.has_handler(name) or any(name in boot.names for boot in self.others)
+
+    def forget_next_due(self) -> None:
+        """Look for jobs of every name: what was known of when they are due holds no longer."""
+        self.out.next_due = {}
 
     def say(self, event: str, *, corr: str | None = None, **fields: Any) -> None:
         """Log after the commit, after the transitions so far."""

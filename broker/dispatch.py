@@ -1,0 +1,89 @@
+"""Which part of a turn each kind of mail is for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..messages.mail import (
+    Cancel,
+    ClockJumped,
+    Declare,
+    Down,
+    Drain,
+    Ended,
+    Expect,
+    Farewell,
+    Forget,
+    GiveBack,
+    Housekeep,
+    Look,
+    MarkDone,
+    Pause,
+    PauseSchedule,
+    Progressed,
+    Queue,
+    Requeue,
+    RequeueDead,
+    Retire,
+    Tick,
+    Up,
+)
+from . import boots, claims, jobs, schedules
+from .retention import Retention
+from .step import TurnContext
+
+
+def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
+    """Do what a message asks for. What is answered to whoever sent it.
+
+    Raises:
+        LamplighterError: it is refused.
+        TypeError: the JobBroker does not hear such messages.
+    """
+    match body:
+        case Queue():
+            return jobs.queue(context, body)
+        case Ended():
+            return claims.ended(context, body)
+        case Up():
+            return claims.up(context, body)
+        case GiveBack():
+            return claims.give_back(context, body)
+        case Progressed():
+            return claims.progressed(context, body)
+        case Tick():
+            return schedules.tick(context, body)
+        case MarkDone():
+            return jobs.mark_done(context, body)
+        case Requeue():
+            return jobs.requeue(context, body)
+        case RequeueDead():
+            return jobs.requeue_dead(context, body)
+        case Cancel():
+            return jobs.cancel(context, body)
+        case Pause():
+            return jobs.pause(context, body)
+        case Declare():
+            return schedules.declare(context, body)
+        case Forget():
+            return schedules.forget(context, body)
+        case Retire():
+            return schedules.retire(context, body)
+        case PauseSchedule():
+            return schedules.pause(context, body)
+        case Down():
+            return claims.down(context, body)
+        case Farewell():
+            return boots.farewell(context)
+        case Drain():
+            context.out.drains = True
+            claims.store_names(context)
+        case Expect():
+            context.out.expected.append(body)
+        case Housekeep():
+            retention.prune(context)
+        case Look() | ClockJumped():
+            pass
+        case other:
+            raise TypeError(f"the JobBroker does not hear {type(other).__name__}")
+    return None
