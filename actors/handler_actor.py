@@ -19,9 +19,12 @@ from ..environment.clock import Timer
 from ..environment.replies import answer, reply_of
 from ..handlers.backlog import Backlog
 from ..handlers.handler import Handler
+from ..handlers.held_back import HeldBack
 from ..handlers.lane import Lane
 from ..handlers.lanes import LaneEnded, Lanes
+from ..handlers.offer import offer
 from ..handlers.pace import Pace
+from ..handlers.watch import LaneWatch
 from ..messages.jobs import Claim, ClaimKey
 from ..messages.mail import (
     Attach,
@@ -50,9 +53,6 @@ from .base import ActorContext, RuntimeActor
 LOST = "the thread that it ran on has died"
 """Why a job fails whose lane is lost."""
 
-WATCH_SECONDS = 2.0
-"""Between two looks whether what its lanes run on still lives."""
-
 
 class HandlerActor(RuntimeActor):
     """See the module."""
@@ -75,7 +75,7 @@ class HandlerActor(RuntimeActor):
         self._backlog = Backlog()
         self._filling = False
         self._running: dict[int, Lane] = {}
-        self._held_back: dict[int, Claim] = {}
+        self._held_back = HeldBack()
         self._unsettled: dict[ClaimKey, Ending] = {}
         self._pace = Pace(context.limits)
         self._last_up: Up | None = None
@@ -84,14 +84,16 @@ class HandlerActor(RuntimeActor):
         self._halted = False
         self._unstarted_timer: Any = None
         self._halt_timer: Any = None
-        self._is_watching = False
+        self._watch = LaneWatch(
+            lanes, job_name, context.clock, lost=lambda: self._tell_self(LanesLost()), is_over=self.actor_stopped.is_set
+        )
         self._deadlines: dict[int, Timer] = {}
 
     @property
     def is_quiet(self) -> bool:
         """Whether it holds nothing: what `stop` waits for."""
         # In this order: a claim goes from the line, while lanes are filled, to the running or the held back.
-        return not (len(self._backlog) or self._filling or self._running or self._held_back or self._unsettled)
+        return not (len(self._backlog) or self._filling or self._running or len(self._held_back) or self._unsettled)
 
     def current(self) -> list[str]:
         """The ids of the jobs that it runs now."""
@@ -160,7 +162,7 @@ class HandlerActor(RuntimeActor):
             self._recover_from_halt()
             self._fill()
             self._offer()
-            self._watch()
+            self._watch.begin()
             if self.is_quiet:
                 self._quiet()
 
@@ -177,16 +179,12 @@ class HandlerActor(RuntimeActor):
         handlers = self._handlers()
         # Others need not wait while a claim waits for its job's old lane, nor for lanes whose handler was removed.
         besides = sum(lane.handler not in handlers for lane in self._lanes_here()) + len(self._held_back)
-        lanes = 0 if self._halted else sum(handler.concurrency for handler in handlers) + besides
-        totals = [handler.concurrency_total for handler in handlers if handler.concurrency_total is not None]
-        up = Up(
-            name=self.job_name,
-            incarnation=self.incarnation,
-            lanes=lanes if handlers else 0,
-            prefetch=self._pace.prefetch(lanes),
-            total=min(totals, default=None),
-            interruptions_max=max((handler.policy.interruptions_max for handler in handlers), default=None),
-            held=(),
+        up = offer(
+            self.job_name,
+            self.incarnation,
+            handlers,
+            lanes=0 if self._halted else sum(handler.concurrency for handler in handlers) + besides,
+            pace=self._pace,
             answers=self._answers,
         )
         if up != self._last_up:
@@ -201,7 +199,7 @@ class HandlerActor(RuntimeActor):
         return [
             *self._backlog.keys(),
             *(lane.claim.key for lane in self._lanes_here() if self._boot in (None, lane.claim.job.boot)),
-            *(claim.key for claim in self._held_back.values()),
+            *self._held_back.keys(),
             *self._unsettled,
         ]
 
@@ -259,7 +257,7 @@ class HandlerActor(RuntimeActor):
         return lane
 
     def _started(self, lane: Lane) -> None:
-        self.context.log.emit_made("job.started", self.speaker, partial(_start_of, lane))
+        self.context.log.emit_made("job.started", self.speaker, lane.start_fields)
         if lane.timeout is not None and not lane.ended:
             left = lane.started_monotonic + lane.timeout - self.context.clock.monotonic()
             self._deadlines[lane.id] = self._later(max(0.0, left), DeadlinePassed(lane_id=lane.id))
@@ -271,10 +269,9 @@ class HandlerActor(RuntimeActor):
             # There is a newer claim, so the old one is lost, though nobody has said so.
             old.signal("its claim was lost")
             self._grace_begins(old)
-        replaced = self._held_back.get(old.id)
+        replaced = self._held_back.put(old.id, claim)
         if replaced is not None:
             self._give_back([replaced])
-        self._held_back[old.id] = claim
         old.when_ended(lambda: self._tell_self(GraceOver(lane_id=old.id)))
 
     def _give_back_unstarted(self) -> None:
@@ -287,8 +284,7 @@ class HandlerActor(RuntimeActor):
 
     def _give_back_all(self) -> None:
         """Whatever has not been started, also where a lane's thread is just about to."""
-        waiting = [*self._backlog.clear(), *self._held_back.values()]
-        self._held_back.clear()
+        waiting = [*self._backlog.clear(), *self._held_back.clear()]
         for lane in self._lanes_here():
             if lane.take_back("not started"):
                 self._forget_deadline(lane.id)
@@ -299,28 +295,11 @@ class HandlerActor(RuntimeActor):
         if claims:
             self.tell("broker", GiveBack(name=self.job_name, claims=tuple(claims)))
 
-    def _watch(self) -> None:
-        """Look now and then whether what lanes run on still lives, as long as there are any. It runs on any thread."""
-        if not self._is_watching and self._lanes.open(self.job_name):
-            self._is_watching = True
-            self.context.clock.after(WATCH_SECONDS, self._look_for_the_lost)
-
-    def _look_for_the_lost(self) -> None:
-        # No mail while all is well: in a simulation each is an occasion to fail.
-        self._is_watching = False
-        if any(lane.is_lost for lane in self._lanes.open(self.job_name)):
-            self._tell_self(LanesLost())
-        elif not self.actor_stopped.is_set():
-            self._watch()
-
     def _end_lost_lanes(self) -> None:
-        for lane in self._lanes.open(self.job_name):
-            if lane.is_lost:
-                self.context.log.emit(
-                    "lane.lost", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id
-                )
-                kind = OutcomeKind.FAILED if lane.abandoned_because is None else OutcomeKind.INTERRUPTED
-                lane.finish(Outcome(kind=kind, reason=LOST, error=LOST))
+        for lane in self._watch.lost():
+            self.context.log.emit("lane.lost", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id)
+            kind = OutcomeKind.FAILED if lane.abandoned_because is None else OutcomeKind.INTERRUPTED
+            lane.finish(Outcome(kind=kind, reason=LOST, error=LOST))
 
     # --- ending ---------------------------------------------------------------------------------------------
 
@@ -413,7 +392,7 @@ class HandlerActor(RuntimeActor):
                 self._give_back([lane.claim])
             if lane.abandoned_because is not None:
                 self._tell_abandoned(lane)
-        claim = self._held_back.pop(lane_id, None)
+        claim = self._held_back.take(lane_id)
         if claim is not None:
             self._backlog.put_first(claim, self.context.clock.monotonic())
 
@@ -426,10 +405,7 @@ class HandlerActor(RuntimeActor):
             )  # fmt: skip
 
     def _revoke(self, key: ClaimKey, reason: str) -> None:
-        dropped = self._backlog.remove(lambda waiting: waiting.claim.key == key)
-        for lane_id, claim in list(self._held_back.items()):
-            if claim.key == key:
-                dropped.append(self._held_back.pop(lane_id))
+        dropped = [*self._backlog.remove(lambda waiting: waiting.claim.key == key), *self._held_back.remove(key)]
         self._give_back(dropped)
         for lane in self._lanes_here():
             if lane.claim.key == key and not lane.cancelled:
@@ -440,7 +416,7 @@ class HandlerActor(RuntimeActor):
         """What this runtime has claimed as another boot is lost: what has not been started never is."""
         self._boot = boot
         self._backlog.remove(lambda waiting: waiting.claim.job.boot != boot)
-        self._held_back = {lane_id: claim for lane_id, claim in self._held_back.items() if claim.job.boot == boot}
+        self._held_back.keep(boot)
         self._unsettled = {key: one for key, one in self._unsettled.items() if one.claim.job.boot == boot}
         for lane in self._lanes_here():
             if lane.claim.job.boot != boot and not lane.cancelled:
@@ -469,10 +445,3 @@ class HandlerActor(RuntimeActor):
 
     def _tell_self(self, body: Any) -> None:
         self.context.post.tell(self.name, body)
-
-
-def _start_of(lane: Lane) -> dict[str, Any]:
-    """What the line of a start carries."""
-    job = lane.claim.job
-    waited = round(lane.started_at - (job.claimed_at or lane.started_at), 6)
-    return {"corr": job.corr, **lane.fields(), "handler": lane.handler.id, "lane": lane.id, "waited": waited}

@@ -213,6 +213,12 @@ class Lane:
         job = self.claim.job
         return {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "attempt": job.attempt + 1}
 
+    def start_fields(self) -> dict[str, Any]:
+        """What the log line of its start carries."""
+        job = self.claim.job
+        waited = round(self.started_at - (job.claimed_at or self.started_at), 6)
+        return {"corr": job.corr, **self.fields(), "handler": self.handler.id, "lane": self.id, "waited": waited}
+
     # --- what the Job borrows -------------------------------------------------------------------------------
 
     @property

@@ -385,7 +385,7 @@ MUTANTS = (
            "        if error is not None and not isinstance(error, Exception):\n            return False\n"
            "        if error is not None:\n            self._end",
            (("handlers/threads.py", "        except BaseException as error:", "        except Exception as error:"),
-            ("actors/handler_actor.py", "if any(lane.is_lost for", "if False and any(lane.is_lost for"))),
+            ("handlers/watch.py", "if self.lost():", "if False:"))),
     Mutant(LIMITS, "interruptions before a requeue still count", "broker/step.py",
            "            earlier = min(recent, job.interruptions)", "            earlier = recent",
            (("broker/step.py", "OutcomeKind.INTERRUPTED and job.interruptions > 0:",
@@ -565,8 +565,8 @@ MUTANTS = (
     Mutant(LANES, "a Discard whose reason is no text is stored as it is", "handlers/outcomes.py",
            "    text = text_of(reason if", "    text = (lambda value, _: value)(reason if",
            test="tests/handlers/test_lane_endings.py::test_a_discard_is_one_whatever_its_reason_is"),
-    Mutant(LANES, "nobody looks after the threads of lanes", "actors/handler_actor.py",
-           "if any(lane.is_lost for", "if False and any(lane.is_lost for",
+    Mutant(LANES, "nobody looks after the threads of lanes", "handlers/watch.py",
+           "if self.lost():", "if False:",
            test="tests/handlers/test_lane_endings.py::"
                 "test_a_thread_that_dies_under_its_lanes_is_noticed_said_and_replaced"),
     Mutant(LANES, "a loop that a job has stopped is at its end", "handlers/tasks.py",

@@ -12,8 +12,8 @@ import threading
 
 import pytest
 from lamplighter import Discard, JobFailed, Snooze
-from lamplighter.actors import handler_actor
 from lamplighter.actors.handler_actor import LOST
+from lamplighter.handlers import watch
 from lamplighter.handlers.outcomes import INDESCRIBABLE, raised
 from lamplighter.handlers.tasks import LOOP_DIED
 from lamplighter.messages.outcomes import OutcomeKind
@@ -201,7 +201,7 @@ def test_a_profiler_that_raises_costs_its_job_and_nobody_else(runtime, recorder)
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_is_struck_again_and_again_still_ends_its_jobs(runtime, recorder, monkeypatch):
-    monkeypatch.setattr(handler_actor, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
     rt = runtime()
     stop, strikers = threading.Event(), []
 
@@ -232,9 +232,9 @@ def test_a_thread_that_is_struck_again_and_again_still_ends_its_jobs(runtime, re
 DEATHS = """
 import asyncio, ctypes, logging
 from lamplighter import JobFailed, Runtime
-from lamplighter.actors import handler_actor as handler
+from lamplighter.handlers import watch
 
-handler.WATCH_SECONDS = 0.1
+watch.WATCH_SECONDS = 0.1
 logging.getLogger("lamplighter").setLevel(100)
 runtime = Runtime(":memory:")
 lost = []
