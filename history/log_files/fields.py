@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import msgspec
@@ -57,9 +58,18 @@ def from_text(name: str, value: str) -> Any:
     try:
         if kind in (int, float, bool):
             return msgspec.convert(value, kind, strict=False)
-        return msgspec.json.decode(value.replace("'", '"').replace("None", "null"), type=kind)
-    except msgspec.MsgspecError:
+        return _list_from_text(value, kind)
+    except (msgspec.MsgspecError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return value
+
+
+def _list_from_text(value: str, kind: Any) -> Any:
+    """A list as JSON or as Python writes it, with tuples and None."""
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except msgspec.MsgspecError:
+        # Tuples become lists on the way, at every depth.
+        return msgspec.json.decode(msgspec.json.encode(ast.literal_eval(value)), type=kind)
 
 
 def _fits(name: str, value: Any) -> bool:

@@ -16,8 +16,8 @@ PAIR = re.compile(
     re.VERBOSE,
 )
 
-HEAD = re.compile(r"(?:\[\s*\w+\s*\]\s*)?(.*?)(?:\s+\[([\w.-]+)\])?\s*")
-"""What the console has between the time and the first pair: level, what happened, and who said it."""
+HEAD = re.compile(r"(?:(?:\d\d:\d\d:\d\d\S*\s+)?\[\s*\w+\s*\]\s*)?(.*?)(?:\s+\[([\w.-]+)\])?\s*")
+"""What the console has before the first pair: perhaps a time of day; level, what happened, and who said it."""
 
 CHARACTERS_MAX = 64 * 1024
 """A longer line is none of these: the pairs of ours are short."""
@@ -36,6 +36,11 @@ def pairs_in(text: str) -> Said:
     if head is not None and head[1]:
         said.setdefault("event", head[1])
     return said
+
+
+def begins_with_pairs(text: str) -> bool:
+    """Whether there is a pair in what a line begins with."""
+    return PAIR.search(ANSI.sub("", text[:CHARACTERS_MAX])) is not None
 
 
 def _value(raw: str) -> str:

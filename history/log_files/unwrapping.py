@@ -16,7 +16,7 @@ import msgspec
 from ...log.events import EVENTS
 from .fields import Said
 from .instants import instant_of, leading_instant, time_of
-from .pairs import pairs_in
+from .pairs import begins_with_pairs, pairs_in
 
 LINE_BYTES_MAX = 4 * 1024 * 1024
 """A longer line is none of ours: job data is not logged."""
@@ -84,7 +84,12 @@ def _find(raw: bytes, of: Find, depth: int) -> Said | None:
         found = object_at(raw, start)
         if found is not None:
             said = _within(found, of, depth)
-            return said if said is None or "ts" in said else _at(said, leading_instant(_text(raw[:start])))
+            if said is not None:
+                return said if "ts" in said else _at(said, leading_instant(_text(raw[:start])))
+            # An object may stand in a pair's value, such as an error that quotes what a server has answered.
+            if not begins_with_pairs(_text(raw[:start])):
+                return None
+            break
         start = raw.find(b"{", start + 1)
     if depth:
         # Text within an object may be a user's: only JSON is taken for a line there.

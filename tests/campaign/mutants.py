@@ -246,6 +246,11 @@ MUTANTS = (
     Mutant(LOG, "a long line that Docker has cut stays in pieces", "history/log_files/frames.py",
            "        if goes_on and", "        if False and goes_on and",
            test="tests/history/log_files/test_formats.py::test_a_long_line_in_pieces_is_whole_again"),
+           test="tests/history/test_formats.py::test_a_long_line_in_pieces_is_whole_again"),
+    Mutant(LOG, "a line of pairs is passed over if an error in it quotes JSON", "history/log_files/unwrapping.py",
+           "            if not begins_with_pairs(_text(raw[:start])):\n", "            if True:\n",
+           test="tests/history/test_formats.py::"
+                "test_an_error_that_quotes_json_and_what_a_recovery_tells_are_read_in_every_format"),
     Mutant(LOG, "a log that nobody can read is taken for an empty one", "history/log_files/lines.py",
            "    if len(again) == len(paths) and next(", "    if False and next(",
            test="tests/history/log_files/test_formats.py::test_a_log_in_no_known_format_is_refused_with_its_first_line"),

@@ -158,6 +158,9 @@ FORMATS: dict[str, Render] = {
     "structlog, console": by_structlog(
         structlog.processors.TimeStamper(fmt="iso"), structlog.dev.ConsoleRenderer(colors=False)
     ),
+    "structlog, console with the time of day": by_structlog(
+        structlog.processors.TimeStamper(fmt="%H:%M:%S"), structlog.dev.ConsoleRenderer(colors=True)
+    ),
 }
 
 FRAMES: dict[str, Callable[[str], str | bytes]] = {
@@ -194,6 +197,36 @@ def test_each_question_has_the_same_answer_in_every_format(tmp_path, capsys, nam
     log.write_bytes(framed if isinstance(framed, bytes) else framed.encode())
 
     assert answers(log, capsys) == bare
+
+
+QUOTING = {
+    "event": "job.failed", "level": "warning", "ts": 5.0, "boot": "b", "seq": 3, "job_id": "j", "claim_no": 1, "outcome": "failed",
+    "error": """HTTPError: {"error": "gone", "boot": "c", "seq": 4} = 'x'""",
+}  # fmt: skip
+
+RECOVERY = {
+    "event": "runtime.recovered", "level": "warning", "ts": 6.0, "boot": "b", "seq": 4, "dead_boot": "a", "jobs": 1,
+    "told": [(7, "job.done", "it's j", (5, 6, 7)), (None, "slot.skipped", "s", 1.0, 2.0)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_error_that_quotes_json_and_what_a_recovery_tells_are_read_in_every_format(name):
+    """Both were passed over in formats of pairs: the audit missed lines that were there, and counted no crash."""
+    text = FORMATS[name]([QUOTING, RECOVERY])
+
+    failed, recovered = (fields_of(line.encode()) for line in text.splitlines())
+
+    assert failed is not None
+    assert (failed["event"], failed["seq"], failed["error"]) == ("job.failed", 3, QUOTING["error"])
+    assert recovered is not None
+    assert recovered["told"] == [[7, "job.done", "it's j", [5, 6, 7]], [None, "slot.skipped", "s", 1.0, 2.0]]
+
+
+def test_pairs_in_what_a_user_has_sent_are_no_line(tmp_path):
+    text = 'INFO app {"message": "boot=b seq=3 event=job.done job_id=j", "level": "info"}'
+
+    assert fields_of(text.encode()) is None
 
 
 @pytest.mark.parametrize("sample", sorted(path.name for path in SAMPLES.iterdir()))
