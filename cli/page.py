@@ -40,7 +40,7 @@ class Page:
         for entry in entries:
             at = "" if entry.at is None else clock(entry.at)
             since = "" if entry.at is None or before is None else _since(entry.at - before)
-            before = entry.at if entry.at is not None else before
+            before = entry.at if entry.at is not None or entry.begins else before
             self.line(f"{at:<27}  {since:>10}  {entry.who:<{who_width}}  {entry.says}".rstrip(), entry.tone)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,16 +14,19 @@ from ..history.log_files.blocks import processes_here
 from ..history.log_files.instants import LATEST
 from ..history.log_files.lines import check_readable, is_loud
 from ..history.trace.job import biography
-from ..history.trace.others import trace_actor, trace_root, trace_schedule
+from ..history.trace.others import schedules_in, trace_actor, trace_root, trace_schedule
 from ..history.trace.sentences import Entry, clock, span
 from ..history.trace.snapshot import SAMPLES_MAX, Held, Snapshot, snapshot
 from .logs import add_logs, log_paths
 from .page import Page
 
+SCHEDULES_MAX = 20
+"""That are named where none is the one that was asked for."""
+
 EARLIEST = -62_135_596_800.0
 """The beginning of the year 1."""
 
-UNTOLD = "no boot in them logs at debug: a job that waits or runs is not told of until it ends or fails"
+UNTOLD = "none of their boots logs at debug: a job that waits or runs is not told of until it ends or fails"
 """Why a job may be missing from a log in which nothing is."""
 
 WAYS = {"schedule": trace_schedule, "actor": trace_actor, "corr": trace_root}
@@ -65,7 +69,8 @@ def run(given: argparse.Namespace) -> int:
             entries = way(paths, wanted, processes=processes_here())
             if not entries:
                 check_readable(paths)
-            return _show(f"{name} {wanted}", entries, as_json=given.json, missing=f"{name} {wanted}")
+            others = _other_schedules(paths) if name == "schedule" and not entries else ""
+            return _show(f"{name} {wanted}", entries, as_json=given.json, missing=f"{name} {wanted}{others}")
     if not given.logs:
         raise UsageError("expected JOB_ID LOG..., or one of --schedule, --actor, --corr and --at, got nothing")
     job_id, *logs = given.logs
@@ -78,6 +83,12 @@ def run(given: argparse.Namespace) -> int:
         untold = "" if is_loud(paths) else f" ({UNTOLD})"
         return _show("", [], as_json=given.json, missing=f"job {job_id}{untold}")
     return _show(life.title, list(life.entries), as_json=given.json, missing="")
+
+
+def _other_schedules(paths: Sequence[str]) -> str:
+    known = [f"{schedule} ({whose})" for schedule, whose in schedules_in(paths).items()]
+    more = f" and {len(known) - SCHEDULES_MAX} more" if len(known) > SCHEDULES_MAX else ""
+    return f"; the schedules in them are {', '.join(known[:SCHEDULES_MAX])}{more}" if known else ""
 
 
 def _show(title: str, entries: list[Entry], *, as_json: bool, missing: str) -> int:

@@ -79,6 +79,11 @@ class Report:
         return not self.findings
 
     @property
+    def count(self) -> int:
+        """How many findings there were."""
+        return len(self.findings) + sum(self.more.values())
+
+    @property
     def unexcused(self) -> tuple[Finding, ...]:
         """The findings that the log itself did not announce."""
         return tuple(finding for finding in self.findings if not finding.excused)

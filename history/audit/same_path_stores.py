@@ -9,11 +9,13 @@ boots on one store have jobs in common, so that what one queues the other claims
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..log_files.lines import Line, Unread, read
+from ..log_files.lines import Line, Part, Unread, read
+from ..log_files.order import parts_of
 from .audit import Audit
 from .job_replay import walk
 from .number_ranges import Revisions
@@ -28,6 +30,13 @@ COMMON_MIN = 3
 
 COMMON_SHARE_MIN = 0.8
 """Of the revisions that either of two boots tells in a range, how many both must tell."""
+
+
+READ_ONCE = (
+    "standard input cannot be read twice: if it holds several logs one after another, or the newest line first, give "
+    "them as files"
+)
+"""Where something was found in what came through a pipe."""
 
 
 @dataclass(slots=True)
@@ -58,11 +67,29 @@ class Told:
 
 
 def audit_logs(paths: Sequence[str], store: StoreView | None = None) -> Report:
-    """Audit logs; if revisions collide, read them again with the boots of different stores apart.
+    """Audit logs; if all is not well, once more with what lies one after another in one file apart.
+
+    An order of the lines in which all is well, or more of it, is the one in which they were written.
 
     Raises:
         UsageError: one of them cannot be read, or none has a line of ours.
     """
+    report = _audited(paths, store)
+    if report.ok:
+        return report
+    if "-" in paths:
+        return replace(report, notes=(*report.notes, READ_ONCE))
+    parts = parts_of(paths)
+    again = report if len(parts) == len(paths) else _audited(parts, store)
+    if again.count >= report.count:
+        return report
+    several = dict.fromkeys(os.path.basename(part.path) for part in parts if isinstance(part, Part))
+    note = f"several logs lie one after another in {', '.join(several)}: their lines are taken in the order of time"
+    return replace(again, notes=(note, *again.notes))
+
+
+def _audited(paths: Sequence[str | Part], store: StoreView | None) -> Report:
+    """The report on logs; if revisions collide, they are read again with the boots of different stores apart."""
     unread, notes = Unread(), list[str]()
     audit = _fed(paths, Audit(), unread)
     if not audit.lines:
@@ -74,13 +101,13 @@ def audit_logs(paths: Sequence[str], store: StoreView | None = None) -> Report:
     return replace(report, notes=(*unread.note_on_them, *notes, *report.notes))
 
 
-def _fed(paths: Sequence[str], audit: Audit, unread: Unread | None = None) -> Audit:
+def _fed(paths: Sequence[str | Part], audit: Audit, unread: Unread | None = None) -> Audit:
     for line in read(paths, unread):
         audit.feed(line)
     return audit
 
 
-def _parted(paths: Sequence[str], home_by_boot: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def _parted(paths: Sequence[str | Part], home_by_boot: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """The home of each boot, those that collide apart, and what is to be said about that."""
     told: dict[str, Told] = {}
     for place, line in enumerate(read(paths)):

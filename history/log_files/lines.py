@@ -9,7 +9,8 @@ from __future__ import annotations
 import heapq
 import os
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, NoReturn
 
 import msgspec
@@ -158,7 +159,16 @@ class Unread:
             self.first = self.first or _placed(source, number, raw[:SHOWN_BYTES_MAX])
 
 
-def read(paths: Sequence[str], unread: Unread | None = None) -> Iterator[Line]:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The lines of a log from one number to another; to its end if there is no last one."""
+
+    path: str
+    first: int
+    last: int | None
+
+
+def read(paths: Sequence[str | Part], unread: Unread | None = None) -> Iterator[Line]:
     """Our lines in all these logs, as they followed one another.
 
     Each log is in the order in which it was written; among logs, the line whose time is earlier goes first. A time that
@@ -177,10 +187,11 @@ def read(paths: Sequence[str], unread: Unread | None = None) -> Iterator[Line]:
     yield from (line for _, _, line in merged)
 
 
-def read_one(path: str, unread: Unread | None = None) -> Iterator[Line]:
-    """Our lines in one log."""
-    name = "stdin" if path == "-" else os.path.basename(path)
-    for number, raw in enumerate(raw_lines(path), start=1):
+def read_one(log: str | Part, unread: Unread | None = None) -> Iterator[Line]:
+    """Our lines in one log, or in a part of it."""
+    part = Part(log, 1, None) if isinstance(log, str) else log
+    name = "stdin" if part.path == "-" else os.path.basename(part.path)
+    for number, raw in enumerate(islice(raw_lines(part.path), part.first - 1, part.last), start=part.first):
         line = parse(raw)
         if line is not None:
             line.raw, line.source, line.number = raw, name, number
@@ -189,9 +200,9 @@ def read_one(path: str, unread: Unread | None = None) -> Iterator[Line]:
             unread.note(raw, name, number)
 
 
-def _timed(path: str, index: int, unread: Unread | None) -> Iterator[tuple[float, tuple[int, int], Line]]:
+def _timed(log: str | Part, index: int, unread: Unread | None) -> Iterator[tuple[float, tuple[int, int], Line]]:
     latest = 0.0
-    for line in read_one(path, unread):
+    for line in read_one(log, unread):
         latest = max(latest, line.ts)
         yield latest, (index, line.number), line
 

@@ -140,7 +140,7 @@ def needles_of(text: str) -> list[bytes]:
 
 
 def in_order(found: list[Said]) -> list[Said]:
-    """Lines as they followed one another: by `seq` within a boot, by `rev` among transitions, by time otherwise."""
+    """Lines as they followed one another: by `seq` within a boot, by `rev` among those of a job, by time otherwise."""
     # A host may write the events that it subscribes to into the same log: the first of a line's copies counts.
     first_of = {
         (one.get("boot"), one["seq"], one.get("event"), one.get("rev")): one for one in found[::-1] if "seq" in one
@@ -152,12 +152,16 @@ def in_order(found: list[Said]) -> list[Said]:
     boots: dict[str, list[int]] = {str(said.get("boot")): [] for said in found if "boot" in said}
     for index in sorted(range(len(found)), key=lambda i: (found[i].get("seq") or 0, at[i])):
         boots.setdefault(str(found[index].get("boot")), []).append(index)
-    by_rev = sorted((i for i in range(len(found)) if "rev" in found[i]), key=lambda i: found[i]["rev"])
+    # Of several jobs, revisions say nothing: they may be on two stores, or on one where each job counts its own.
+    jobs: dict[str, list[int]] = {}
+    for index in sorted((i for i in range(len(found)) if "rev" in found[i]), key=lambda i: found[i]["rev"]):
+        jobs.setdefault(str(found[index].get("job_id")), []).append(index)
     # Clocks are set and differ, orders do not: no line may be earlier than one that came before it.
     for _ in range(2):
         for boot in boots.values():
             _raise_times(boot, at, 0.0)
-        _raise_times(by_rev, at, CLOCK_STEP)
+        for job in jobs.values():
+            _raise_times(job, at, CLOCK_STEP)
     merged = heapq.merge(*boots.values(), key=lambda i: at[i])
     return [found[i] for i in merged]
 

@@ -81,7 +81,7 @@ def biography(paths: Sequence[str], job_id: str, *, processes: int = 1) -> Biogr
         if len(lives) > 1:
             title = f"job {job_id}: {len(lives)} jobs of this id, each in a store of its own"
             says = f"in {store}: {_title(job_id, lines)}"
-            entries.append(Entry(at=None, who="", says=says, tone="plain"))
+            entries.append(Entry(at=None, who="", says=says, tone="plain", begins=True))
         hops, missing = _chain(in_order(lines + _touching(found, lines, job_id)))
         entries, gaps = [*entries, *hops], gaps + missing
     if len(lives) == 1:

@@ -10,6 +10,7 @@ from .sentences import Entry, brief, clock, entry_of, span
 
 ENDS = frozenset({"job.done", "job.dead", "job.cancelled"})
 OF_HANDLERS = frozenset({"lane.abandoned", "lane.returned", "handler.halted"})
+CHANGES = (b"schedule.added", b"schedule.changed")
 ACCOUNTS = frozenset({"slot.fired", "slot.caught_up", "slot.skipped"})
 
 
@@ -34,6 +35,19 @@ def trace_schedule(paths: Sequence[str], schedule: str, *, processes: int = 1) -
             fired.add(said.get("job_id"))
             entries.append(_slot_by_job(said, ends.get(said.get("job_id"))))
     return entries
+
+
+def schedules_in(paths: Sequence[str]) -> dict[str, str]:
+    """The schedules that these logs tell of, and of each whose it is: an id alone says that to nobody.
+
+    Raises:
+        UsageError: a log cannot be read.
+    """
+    again = [path for path in paths if path != "-"]
+    found = in_order(
+        [said for said in find(again, CHANGES) if said.get("event") in ("schedule.added", "schedule.changed")]
+    )
+    return {str(said.get("schedule")): f"{said.get('job_name')}, {said.get('when')}" for said in found}
 
 
 def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1) -> list[Entry]:

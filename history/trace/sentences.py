@@ -23,6 +23,7 @@ class Entry:
         who: the actor and its incarnation, and the boot; or the host.
         says: one sentence.
         said: the fields of the line behind it.
+        begins: whether another life begins here, which does not follow what was told before.
     """
 
     at: float | None
@@ -30,6 +31,7 @@ class Entry:
     says: str
     tone: Tone = "plain"
     said: dict[str, Any] = field(default_factory=dict)
+    begins: bool = False
 
 
 def entry_of(said: dict[str, Any]) -> Entry:

@@ -141,7 +141,8 @@ class Folding:
         """Take in a line about boots, actors and lanes."""
         seen = self.seen
         match line.event:
-            case "runtime.started":
+            case "runtime.started" if line.boot not in seen.gone:
+                # Its end may stand before its beginning, where several logs lie in one file.
                 seen.boots[line.boot] = line.pid
             case "runtime.stopped" | "runtime.failed" | "runtime.renewed":
                 self._gone(line.boot)
@@ -166,6 +167,8 @@ class Folding:
             del seen.abandoned[lane]
 
     def _child(self, line: Moment, child: str) -> None:
+        if line.boot in self.seen.gone:
+            return
         self.seen.boots.setdefault(line.boot, None)
         status = {
             "actor.started": "up", "actor.restarted": "up", "actor.stopped": "stopped", "actor.crashed": "restarting",

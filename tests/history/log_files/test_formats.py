@@ -200,8 +200,8 @@ def test_each_question_has_the_same_answer_in_every_format(tmp_path, capsys, nam
 
 
 QUOTING = {
-    "event": "job.failed", "level": "warning", "ts": 5.0, "boot": "b", "seq": 3, "job_id": "j", "claim_no": 1, "outcome": "failed",
-    "error": """HTTPError: {"error": "gone", "boot": "c", "seq": 4} = 'x'""",
+    "event": "job.failed", "level": "warning", "ts": 5.0, "boot": "b", "seq": 3, "job_id": "j", "claim_no": 1,
+    "outcome": "failed", "error": """HTTPError: {"error": "gone", "boot": "c", "seq": 4} = 'x'""",
 }  # fmt: skip
 
 RECOVERY = {
