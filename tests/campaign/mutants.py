@@ -246,26 +246,25 @@ MUTANTS = (
     Mutant(LOG, "a long line that Docker has cut stays in pieces", "history/log_files/frames.py",
            "        if goes_on and", "        if False and goes_on and",
            test="tests/history/log_files/test_formats.py::test_a_long_line_in_pieces_is_whole_again"),
-           test="tests/history/test_formats.py::test_a_long_line_in_pieces_is_whole_again"),
     Mutant(LOG, "a line of pairs is passed over if an error in it quotes JSON", "history/log_files/unwrapping.py",
            "            if not begins_with_pairs(_text(raw[:start])):\n", "            if True:\n",
-           test="tests/history/test_formats.py::"
+           test="tests/history/log_files/test_formats.py::"
                 "test_an_error_that_quotes_json_and_what_a_recovery_tells_are_read_in_every_format"),
     Mutant(LOG, "what a recovery tells is read from JSON alone", "history/log_files/fields.py",
            "        return msgspec.json.decode(msgspec.json.encode(ast.literal_eval(value)), type=kind)\n",
            "        raise\n",
-           test="tests/history/test_formats.py::"
+           test="tests/history/log_files/test_formats.py::"
                 "test_an_error_that_quotes_json_and_what_a_recovery_tells_are_read_in_every_format"),
     Mutant(LOG, "logs one after another in one file stay so", "history/audit/same_path_stores.py",
            "    parts = parts_of(paths)\n", "    parts = list(paths)\n",
-           test="tests/history/test_order.py::"
+           test="tests/history/log_files/test_order.py::"
                 "test_logs_one_after_another_in_one_file_are_audited_in_the_order_of_time"),
     Mutant(LOG, "a clock that was set back tears a log apart", "history/log_files/order.py",
            " and (seq is None or line.seq < seq):", ":",
-           test="tests/history/test_order.py::test_a_clock_that_was_set_back_does_not_tear_a_log_apart"),
+           test="tests/history/log_files/test_order.py::test_a_clock_that_was_set_back_does_not_tear_a_log_apart"),
     Mutant(LOG, "revisions put lines of several jobs in order", "history/log_files/search.py",
            'jobs.setdefault(str(found[index].get("job_id")), [])', 'jobs.setdefault("", [])',
-           test="tests/history/test_order.py::test_jobs_that_count_each_for_itself_are_told_in_the_order_of_time"),
+           test="tests/history/log_files/test_order.py::test_jobs_that_count_each_for_itself_are_told_in_the_order_of_time"),
     Mutant(LOG, "a log that nobody can read is taken for an empty one", "history/log_files/lines.py",
            "    if len(again) == len(paths) and next(", "    if False and next(",
            test="tests/history/log_files/test_formats.py::test_a_log_in_no_known_format_is_refused_with_its_first_line"),

@@ -11,7 +11,7 @@ import pytest
 from lamplighter.cli.main import main
 from lamplighter.history.log_files.order import parts_of
 
-from .kit import Said, index_of, without, write_log
+from ..kit import Said, index_of, without, write_log
 
 JOBS = 300
 
