@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -74,7 +73,7 @@ class Boot:
         failed: Callable[[str], None],
         left: Lanes | None = None,
     ) -> None:
-        self.pid = os.getpid()
+        self.pid = environment.pid()
         self.store = store
         self._standing = Standing(environment, store)
         self.limits = limits

@@ -16,7 +16,7 @@ from .boot import Boot
 from .declared import Declared
 
 _all: weakref.WeakSet[CurrentBoot] = weakref.WeakSet()
-_left_behind: list[Boot] = []
+left_behind: list[Boot] = []
 """Boots of the parent process, kept in a forked child: closing their connections there would hurt the parent."""
 
 
@@ -51,9 +51,9 @@ class CurrentBoot:
     def running(self) -> Boot | None:
         """The boot that runs in this process; None when none does."""
         boot = self._boot
-        if boot is not None and boot.pid != os.getpid():
-            _left_behind.append(boot)
-            self._boot, self._forked_in = None, os.getpid()
+        if boot is not None and boot.pid != self.environment.pid():
+            left_behind.append(boot)
+            self._boot, self._forked_in = None, self.environment.pid()
             return None
         return boot
 
@@ -68,10 +68,10 @@ class CurrentBoot:
             return boot
         if self.failure is not None:
             raise NotStarted(f"the runtime has failed: {self.failure}; see health()")
-        if self._forked_in == os.getpid():
+        if self._forked_in == self.environment.pid():
             raise NotStarted(
                 "this runtime was started in another process, before a fork; "
-                f"call start() in this one (pid {os.getpid()})"
+                f"call start() in this one (pid {self._forked_in})"
             )
         raise NotStarted("the runtime is not started; call start(), or use it as a context manager")
 
@@ -102,7 +102,7 @@ class CurrentBoot:
 
     def _before_fork(self) -> None:
         boot = self._boot
-        if boot is not None and boot.pid == os.getpid() and boot.store.freeze():
+        if boot is not None and boot.pid == self.environment.pid() and boot.store.freeze():
             _forking.frozen.append(boot.store)
 
     def _in_forked_child(self) -> None:

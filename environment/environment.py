@@ -50,7 +50,8 @@ class Environment:
         store: opens the store at an address, instead of what stores/opening.py opens there.
         neighbours: presence and hints between the boots on a store, instead of those that stores/opening.py gives.
         whereabouts: the name of the machine and the number of the process.
-        pid: which process this is. A lane looks before and after a host's function, which may fork.
+        pid: which process this is. A lane looks before and after a host's function, which may fork; a runtime looks
+            whether it was started in this one.
         leave: ends a process at once, with an exit code: a forked child that comes out of a host's function.
         failpoints: where tests make it fail.
     """

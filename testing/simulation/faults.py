@@ -12,7 +12,7 @@ from ...actors.base import RuntimeActor
 from ...environment.failpoints import Action, Failpoints
 from ...errors import UsageError
 from ...handlers.lane import Lane
-from .world import Process, World
+from .world import STEP_SECONDS, Process, World
 
 HANG_SECONDS = (5.0, 60.0)
 """A handler that hangs does so for as long as this, then goes on as if nothing had been."""
@@ -50,6 +50,8 @@ class Faults:
             commit and what it lets out; a BaseException such as SystemExit now and then.
         crash_only: only actors whose name begins so: "broker", "scheduler", "supervisor", "handler:email".
         crash_handler: a BaseException comes out of a handler, before its first line or after its last.
+        fork: a handler forks. The forked child stays in the function for a while or not, tries to queue for its job or
+            not, and comes out of it.
         hang: a handler hangs before its first line or after its last, deaf to signals, and goes on late.
         store_error: a transaction cannot be begun, read from or committed: I/O error, disk full, database locked.
         commit_unknown: a commit raises, and was stored all the same, or was not.
@@ -76,6 +78,7 @@ class Faults:
     crash_actor: float = 0.0
     crash_only: str = ""
     crash_handler: float = 0.0
+    fork: float = 0.0
     hang: float = 0.0
     store_error: float = 0.0
     commit_unknown: float = 0.0
@@ -118,7 +121,7 @@ STRIKES: dict[str, tuple[str, ...]] = {
     "actor.receive": ("crash_actor", "kill_process", "power_cut", "clock_jump", "clock_leap"),
     "actor.received": ("crash_actor", "kill_process"),
     "broker.let_out": ("crash_actor", "kill_process", "power_cut"),
-    "lane.call": ("crash_handler", "hang", "kill_process", "kill_child"),
+    "lane.call": ("crash_handler", "hang", "kill_process", "kill_child", "fork"),
     "lane.returned": ("crash_handler", "hang", "kill_process", "kill_child"),
     "thread.start": ("fail_start",),
     "log.write": ("log_error", "slow_log"),
@@ -142,6 +145,7 @@ class Strikes(Failpoints):
         die: kills the process; with the power too, if asked to.
         step_clock: moves wall time.
         trouble: what befalls the RabbitMQ, the process's link to it, or what others know of it.
+        fork: has the function of a lane fork.
         reached: counts what has struck.
         text: points to arm besides, as `Failpoints` takes them.
     """
@@ -155,6 +159,7 @@ class Strikes(Failpoints):
         die: Callable[[Process, str], None],
         step_clock: Callable[[float], None],
         trouble: Callable[[Process, str], None],
+        fork: Callable[[Process, Lane], None],
         reached: Counter[str],
         text: str = "",
     ) -> None:
@@ -164,9 +169,11 @@ class Strikes(Failpoints):
         self._die = die
         self._step_clock = step_clock
         self._befall = trouble
+        self._fork = fork
         self._reached = reached
         self._crash_only = faults.crash_only
         self.is_on = False
+        self._turns = 0
         self._odds: dict[str, list[tuple[float, str]]] = {}
         for point, kinds in STRIKES.items():
             total, odds = 0.0, []
@@ -179,7 +186,9 @@ class Strikes(Failpoints):
     def at(self, point: str, about: Any = None) -> None:
         """Let others run where they may, then strike or do not."""
         if point == "store.turn.begin":
+            self._turns += 1
             self._world.pause()
+            self._turns -= 1
         if self._world.is_in_test:
             # What the test itself asks, between two steps of the world, is answered.
             return
@@ -218,6 +227,11 @@ class Strikes(Failpoints):
                 raise NoThread("can't start new thread")
             case "hang":
                 self._world.sleep(self._world.chance.uniform(*HANG_SECONDS))
+            case "fork":
+                # A fork waits for the turn that is under way. Others run in the midst of one only where it begins.
+                while self._turns:
+                    self._world.sleep(STEP_SECONDS)
+                self._fork(self._process, about)
             case "store_error":
                 raise sqlite3.OperationalError(self._trouble(point))
             case "commit_unknown":

@@ -17,7 +17,7 @@ class VirtualProcessRunner:
 
     def start(self, lane: Lane) -> None:
         """Run a lane in a new child."""
-        child = Process(self._parent.number, self._parent)
+        child = Process(self._parent.number, parent=self._parent)
         lane.handle = _VirtualChild(self._world, child)
         self._world.spawn(lambda: lane.finish(execute(lane)), f"process lane {lane.handler.name}", child)
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ...errors import RuntimeFailed, StoreError, StoreUnavailable, UsageError
+from ...handlers.lane import Lane
 from ...history.audit.audit import Report
 from ...messages.jobs import Instant, Seconds
 from ...runtime import Runtime
@@ -25,6 +26,7 @@ from ..rabbitmq.model import ModelServer
 from .captured_log import Paper, PaperLogger
 from .faults import OF_A_BOOT, Faults, NoThread, Strikes
 from .file_copies import StoredFile
+from .forking import Forks
 from .rabbitmq import model_verdict, open_in_model, server_of, trouble_model
 from .store_file import make_folder
 from .surroundings import MAIN, Surroundings
@@ -115,6 +117,7 @@ class Simulation:
         self._stepped = 0.0
         self._is_striking = False
         self._troubles: list[Exception] = []
+        self._forks = Forks(self._world, self.reached, self._troubles.append)
         numbers = range(1, check_newer(newer, processes + producers, store) + 1)
         self._members = [_Member(number, is_producer=number > processes) for number in numbers]
         self._file: StoredFile | None = None
@@ -347,7 +350,7 @@ class Simulation:
         member.process = process = Process(member.number, is_newer=member.number > len(self._members) - self._newer)
         member.strikes = strikes = Strikes(
             self._world, process, self.faults, die=self._die, step_clock=self.step_clock,
-            trouble=self._trouble, reached=self.reached, text=self._failpoints,
+            trouble=self._trouble, fork=self._fork, reached=self.reached, text=self._failpoints,
         )  # fmt: skip
         strikes.is_on = self._is_striking
         self._world.spawn(lambda: self._live(member, process, strikes), MAIN, process)
@@ -361,15 +364,16 @@ class Simulation:
                 logger=PaperLogger(self._paper, lambda: process.is_alive),
                 on_failure=lambda failure: self._die(process, "gave_up"),
                 environment=self._around.environment(
-                    process, strikes, member.stores, is_starting=lambda: not member.is_up
+                    process, strikes, member.stores, leave=self._forks.left, is_starting=lambda: not member.is_up
                 ),
                 **self._options,
             )
+            member.runtime = runtime
             if not member.is_producer:
                 self._boot(runtime)
             while not self._has_started(runtime):
                 self._world.sleep(self._world.chance.uniform(0.0, 1.0))
-            member.runtime, member.is_up = runtime, True
+            member.is_up = True
             if self._host is not None:
                 self._host(runtime)
         except Exception as error:
@@ -388,6 +392,11 @@ class Simulation:
             self._world.after(0.0, lambda: self._around.forget(process, kind, self.path))
         elif self.server is not None:
             trouble_model(self.server, self._world, self._members[process.number - 1].stores, kind)
+
+    def _fork(self, process: Process, lane: Lane) -> None:
+        member = self._members[process.number - 1]
+        assert member.runtime is not None
+        self._forks.fork(lane, member.runtime.boots, member.stores)
 
     def _die(self, process: Process, why: str) -> None:
         """Kill a process, and start its next life a moment later."""

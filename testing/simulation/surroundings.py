@@ -67,12 +67,19 @@ class Surroundings:
         self._clocks: list[VirtualClock] = []
 
     def environment(
-        self, process: Process, strikes: Strikes, stores: list[Store], *, is_starting: Callable[[], bool]
+        self,
+        process: Process,
+        strikes: Strikes,
+        stores: list[Store],
+        *,
+        leave: Callable[[int], None],
+        is_starting: Callable[[], bool],
     ) -> Environment:
         """One process's, for one life.
 
         Args:
             stores: takes every store that is opened.
+            leave: ends a forked child.
             is_starting: whether its runtime has not started yet.
         """
         world = self._world
@@ -110,7 +117,9 @@ class Surroundings:
             runners={"process": lambda: VirtualProcessRunner(world, process)},
             store=store,
             neighbours=neighbours,
-            whereabouts=lambda: ("simulation", process.number),
+            whereabouts=lambda: ("simulation", process.pid),
+            pid=lambda: world.current.process.pid if world.current.process.is_fork else process.pid,
+            leave=leave,
             failpoints=strikes,
         )
         return environment

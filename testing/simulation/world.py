@@ -27,6 +27,9 @@ try:
 except ImportError as error:
     raise missing("greenlet", "simulations") from error
 
+FORKED_PID = 1000
+"""Steps between the pids of forked children."""
+
 STEP_SECONDS = 1e-5
 """How long a step takes in virtual time, so that no two things happen at quite the same instant."""
 
@@ -47,20 +50,25 @@ class Process:
 
     Attributes:
         number: 1, 2, ... as its member of the simulation has it in every life.
+        pid: the same, and another for a forked child.
         parent: whose death is its own too.
+        is_fork: whether it is a handler's forked child.
         is_newer: whether its code is of a version to come.
         boots: the runtimes that live in it.
         is_alive: whether it, and whoever started it, has not been killed.
     """
 
     number: int
+    pid: int = 0
     parent: Process | None = None
+    is_fork: bool = False
     is_newer: bool = False
     boots: set[str] = field(default_factory=set)
     is_alive: bool = True
     _children: list[Process] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.pid = self.pid or self.number
         if self.parent is not None:
             self.is_alive = self.parent.is_alive
             self.parent._children.append(self)
@@ -118,7 +126,9 @@ class World:
         self._order = 0
         self._hub = greenlet(self._run)
         self._beginner: Task | None = None
+        self._forks = 0
         self._main = Task(None, "the test", Process(0), None)
+        self._clockwork = Task(None, "the clock", Process(0), None)
         self.current = self._main
 
     @property
@@ -197,6 +207,13 @@ class World:
         """
         process.die()
         self.leave_if_dead()
+
+    def fork(self) -> Process:
+        """Let the current task go on as the only one of a new process, which outlives the one it comes from."""
+        self._forks += 1
+        number = self.current.process.number
+        self.current.process = Process(number, pid=number + FORKED_PID * self._forks, is_fork=True)
+        return self.current.process
 
     def leave_if_dead(self) -> None:
         """Never come back, if the current task's process has been killed."""
@@ -316,6 +333,8 @@ class World:
         return True
 
     def _make_due_calls(self) -> None:
+        # What is due is not the doing of whoever ran last, which may be another process, or a forked child.
+        self.current = self._clockwork
         timed, wall = self._timed, self._wall
         while timed and timed[0][0] <= self.elapsed:
             entry = heapq.heappop(timed)

@@ -39,7 +39,7 @@ REACH = (
     "job.fenced", "job.dead", "job.cancelled", "job.requeued", "job.snoozed", "job.released", "job.parked",
     "lane.abandoned", "lane.returned", "runtime.recovered", "turn.recovered", "actor.crashed", "actor.restarted",
     "supervisor.restarted", "slot.fired", "slot.caught_up", "slot.skipped", "clock.jumped", "store.unavailable",
-    "store.waiting", "log.dropped", "name.paused", "prefetched", "producer", "replace_store",
+    "store.waiting", "log.dropped", "name.paused", "prefetched", "producer", "replace_store", "forked child left",
     "requeued poison", *(f"release {number}" for number in range(LAST + 1)),
 )  # fmt: skip
 """A campaign that never reached one of these has not tested it."""
@@ -114,6 +114,9 @@ def simulation_of(seed: int, host: Host) -> Simulation:
     if faults.crash_actor or faults.kill_process or faults.commit_unknown or seed % 16 in (1, 5):
         # The row is also what tells of a turn that was stored just before its broker died: both at once lose the lines.
         faults = replace(faults, lose_row=0.0)
+    # Likewise.
+    if random.Random(f"forks of {seed}").random() < 0.15:
+        faults = replace(faults, fork=0.2)
     return Simulation(
         host.boot, host=host.live, seed=seed, faults=faults, processes=processes, producers=producers,
         restarts_max=10_000 if patient else 5, lane_grace_seconds=3.0, abandoned_threads_max=10_000,

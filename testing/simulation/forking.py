@@ -1,0 +1,101 @@
+"""Handlers that fork. A forked child has a copy of the handler's thread, and nothing of the runtime's runs in it.
+
+No function can be copied in the middle, so the child has one of its own, on a copy of the lane: it forks, does this or
+that, and comes out. Whatever comes back from the copy of the lane after that is the child's, and must not be.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...boot.current import CurrentBoot, left_behind
+from ...environment.failpoints import unarmed
+from ...errors import NotStarted
+from ...handlers.lane import Lane
+from ...handlers.tasks import TaskRunner
+from ...handlers.threads import ThreadRunner
+from ...job import Job
+from ...jobs import Jobs
+from ...stores.ports import Store
+from .verdict import Violation
+from .world import World
+
+STAYS_SECONDS = (0.0, 30.0)
+"""How long a forked child stays in its function, if it does: its host may have died by then, or its job be settled."""
+
+EXIT_CODE = 3
+"""Of a forked child that leaves by `sys.exit`."""
+
+
+class Forks:
+    """The forked children of one life of a process.
+
+    Args:
+        found: told of what no forked child may do.
+    """
+
+    def __init__(self, world: World, reached: Counter[str], found: Callable[[Exception], object]) -> None:
+        self._world = world
+        self._reached = reached
+        self._found = found
+
+    def fork(self, lane: Lane, boots: CurrentBoot, stores: Sequence[Store]) -> None:
+        """As `os.fork`, called by the function of a lane that has just begun: its own thread goes on after it."""
+        # What `os.register_at_fork` does: no connection to the file is open at the fork.
+        frozen = [store for store in stores if not store.is_server and store.freeze()]
+        runner: TaskRunner | ThreadRunner = TaskRunner() if lane.handler.kind == "task" else ThreadRunner()
+        runner.start(self._copy(lane, copy.copy(boots)))
+        for store in frozen:
+            store.thaw()
+
+    def left(self, code: int) -> None:
+        """A forked child comes to its end."""
+        self._reached["forked child left"] += 1
+        self._world.kill(self._world.current.process)
+
+    def _copy(self, lane: Lane, boots: CurrentBoot) -> Lane:
+        job_id = lane.claim.job.id
+
+        def goes_on(*_: object) -> Any:
+            self._found(Violation(f"a forked child came out of the function of {job_id} and went on in its place"))
+            self._world.kill(self._world.current.process)
+
+        def child(job: Job[Any]) -> object:
+            self._world.fork()
+            return self._live(job, boots)
+
+        async def task(job: Job[Any]) -> object:
+            return child(job)
+
+        context = lane.context._replace(
+            ended=goes_on, queue=Jobs(boots).queue_from_handler,
+            environment=replace(lane.context.environment, failpoints=unarmed()),
+        )  # fmt: skip
+        handler = lane.handler._replace(fn=task if lane.handler.kind == "task" else child, wanted=None)
+        return Lane(lane.id, handler, lane.claim, context, goes_on)
+
+    def _live(self, job: Job[Any], boots: CurrentBoot) -> object:
+        """What a forked child does in the function, and how it comes out."""
+        chance = self._world.chance
+        if chance.random() < 0.5:
+            self._world.sleep(chance.uniform(*STAYS_SECONDS))
+        if chance.random() < 0.5:
+            self._try_to_queue(job, boots)
+        if chance.random() < 0.5:
+            raise SystemExit(EXIT_CODE)
+        return "of a forked child"
+
+    def _try_to_queue(self, job: Job[Any], boots: CurrentBoot) -> None:
+        boot = boots._boot
+        try:
+            job.queue(job.name, "of a forked child")
+        except NotStarted:
+            return
+        finally:
+            # This process is no forked child, and what is over in it may be forgotten.
+            left_behind[:] = [one for one in left_behind if one is not boot]
+        self._found(Violation(f"a forked child has queued for {job.id}, as if it were the process that has forked"))
