@@ -172,11 +172,11 @@ class Runtime:
         """
         # A signal's handler may interrupt another's, and the very wait that it is to end. An Event's lock it might hold
         # itself; a SimpleQueue can be put to at any point.
-        asked: queue.SimpleQueue[int] = queue.SimpleQueue()
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        asked = self.environment.queue()
+        before: dict[int, Any] = {}
         try:
-            for number in before:
-                signal.signal(number, lambda number, _: asked.put(number))
+            for each in (signal.SIGTERM, signal.SIGINT):
+                before[each] = self.environment.signal(each, lambda number, _: asked.put(number))
             self.start()
             while not (_has_come(asked) or self.wait(0)):
                 pass
@@ -184,7 +184,7 @@ class Runtime:
         finally:
             for number, handler in before.items():
                 # One that was not installed by Python cannot be put back by it.
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+                self.environment.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def __enter__(self) -> Self:
         return self.start()

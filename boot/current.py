@@ -38,7 +38,7 @@ class CurrentBoot:
         self.limits = limits
         self.cannot = cannot
         self.declared = Declared()
-        self.lock = threading.RLock()
+        self.lock = self.environment.relock()
         self.failure: RuntimeFailed | None = None
         self.left: Lanes | None = None
         self._boot: Boot | None = None
@@ -107,7 +107,7 @@ class CurrentBoot:
 
     def _in_forked_child(self) -> None:
         # Another thread of the parent may have held it at the moment of the fork.
-        self.lock = threading.RLock()
+        self.lock = self.environment.relock()
 
 
 _forking = threading.local()

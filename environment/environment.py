@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import queue
 import random
+import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -41,8 +43,11 @@ class Environment:
         new_id: ids of boots and handlers, and what `JobIds` are made of.
         spawn: starts a thread.
         lock: what guards a few steps that must not be taken by two threads at once.
+        relock: the same, and the thread that holds it may take it again.
         event: what a sleeping job waits at.
         mailbox: an actor's inbox, and whatever else hands things to a thread.
+        queue: what a signal's handler may put to, whatever it has interrupted.
+        signal: has something called at a signal, on the main thread; gives back what was called before.
         reply: what a host's thread waits at for an answer.
         loop_reply: what a task of a host's event loop waits at.
         loop: an event loop for coroutine handlers.
@@ -61,8 +66,11 @@ class Environment:
     new_id: Callable[[], str] = new_id
     spawn: Callable[[Callable[[], None], str], Thread] = spawn
     lock: Callable[[], AbstractContextManager[Any]] = threading.Lock
+    relock: Callable[[], AbstractContextManager[Any]] = threading.RLock
     event: Callable[[], threading.Event] = threading.Event
     mailbox: Callable[[], Mailbox] = Mailbox
+    queue: Callable[[], Any] = queue.SimpleQueue
+    signal: Callable[[int, Any], Any] = signal.signal
     reply: Callable[[], ThreadReply] = thread_reply
     loop_reply: Callable[[], LoopReply] = LoopReply
     loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop

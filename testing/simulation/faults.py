@@ -57,6 +57,9 @@ class Faults:
         commit_unknown: a commit raises, and was stored all the same, or was not.
         kill_process: SIGKILL. The process is started again a moment later.
         kill_child: SIGKILL of the child process that a job runs in (isolation="process").
+        signal_burst: SIGTERM and SIGINT to a process, once or several times within seconds, also while the last one is
+            being heeded. It stops, as `Runtime.run` does, and is started again a moment later. What `host` does runs
+            on a thread beside it, and ends with it.
         power_cut: SIGKILL, and whatever was not synced may be gone. Needs apsw, and one process.
         clock_jump: wall time steps, ahead as after a suspend or back.
         clock_leap: wall time is a year off, ahead or back: for some seconds, or from then on.
@@ -84,6 +87,7 @@ class Faults:
     commit_unknown: float = 0.0
     kill_process: float = 0.0
     kill_child: float = 0.0
+    signal_burst: float = 0.0
     power_cut: float = 0.0
     clock_jump: float = 0.0
     clock_leap: float = 0.0
@@ -118,7 +122,7 @@ OF_A_BOOT = ("lose_lock", "lose_row")
 
 STRIKES: dict[str, tuple[str, ...]] = {
     "actor.start": ("crash_actor",),
-    "actor.receive": ("crash_actor", "kill_process", "power_cut", "clock_jump", "clock_leap"),
+    "actor.receive": ("crash_actor", "kill_process", "power_cut", "clock_jump", "clock_leap", "signal_burst"),
     "actor.received": ("crash_actor", "kill_process"),
     "broker.let_out": ("crash_actor", "kill_process", "power_cut"),
     "lane.call": ("crash_handler", "hang", "kill_process", "kill_child", "fork"),
@@ -144,7 +148,7 @@ class Strikes(Failpoints):
     Args:
         die: kills the process; with the power too, if asked to.
         step_clock: moves wall time.
-        trouble: what befalls the RabbitMQ, the process's link to it, or what others know of it.
+        trouble: what befalls the RabbitMQ, the process, its link to it, or what others know of it.
         fork: has the function of a lane fork.
         reached: counts what has struck.
         text: points to arm besides, as `Failpoints` takes them.
@@ -249,7 +253,7 @@ class Strikes(Failpoints):
                 self._step_clock(far)
                 if self._world.chance.random() < 0.5:
                     self._world.after(self._world.chance.uniform(*LEAP_LASTS_SECONDS), lambda: self._step_clock(-far))
-            case _ if kind in OF_A_SERVER or kind in OF_A_BOOT:
+            case _ if kind in OF_A_SERVER or kind in OF_A_BOOT or kind == "signal_burst":
                 self._befall(self._process, kind)
             case "log_error":
                 raise OSError(28, "No space left on device")

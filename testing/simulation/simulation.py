@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ...errors import RuntimeFailed, StoreError, StoreUnavailable, UsageError
+from ...errors import NotStarted, RuntimeFailed, StoreError, StoreUnavailable, UsageError
 from ...handlers.lane import Lane
 from ...history.audit.audit import Report
 from ...messages.jobs import Instant, Seconds
@@ -28,16 +29,23 @@ from .faults import OF_A_BOOT, Faults, NoThread, Strikes
 from .file_copies import StoredFile
 from .forking import Forks
 from .rabbitmq import model_verdict, open_in_model, server_of, trouble_model
+from .signalling import burst, serve
 from .store_file import make_folder
 from .surroundings import MAIN, Surroundings
 from .verdict import Violation, kept_since_of, verdict, verdict_since
-from .world import Process, World
+from .world import Process, Task, World
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """When a simulation begins, unless told otherwise."""
 
 RESTART_SECONDS_MAX = 10.0
 """The longest that a killed process stays away."""
+
+STOP_SECONDS_MAX = 300.0
+"""Within this, a process has stopped that was told to, whatever goes wrong meanwhile."""
+
+DRAIN_SECONDS_MAX = 5.0
+"""The longest that a process that stops lets its jobs finish."""
 
 POLL_SECONDS_MAX = 30.0
 """How often a condition is looked at, at least, while time passes."""
@@ -58,7 +66,9 @@ class _Member:
     process: Process | None = None
     runtime: Runtime | None = None
     strikes: Strikes | None = None
+    main: Task | None = None
     is_up: bool = False
+    is_stopping: bool = False
     stores: list[Store] = field(default_factory=list)
 
 
@@ -235,7 +245,8 @@ class Simulation:
         """
         self._check_open()
         if not self._pass(check_forward(seconds, "what may pass", may_last=True), until or self._is_settled):
-            raise Violation(f"with {self._luck}: after {seconds:g} s without faults these are not done: {self._open()}")
+            undone = [*self._away(), *self._open()]
+            raise Violation(f"with {self._luck}: after {seconds:g} s without faults these are not done: {undone}")
 
     def check(self) -> Report:
         """Without faults, let what is due be done; then prove from the log that nothing was lost, nothing finished
@@ -323,7 +334,15 @@ class Simulation:
             raise self._troubles.pop(0)
 
     def _is_settled(self) -> bool:
-        return all(member.is_up for member in self._members) and not self._open()
+        return not any(self._away()) and not self._open()
+
+    def _away(self) -> list[str]:
+        """The processes that are not up."""
+        return [
+            f"process {member.number} {'stops' if member.is_stopping else 'starts'}"
+            for member in self._members
+            if member.is_stopping or not member.is_up
+        ]
 
     def _open(self) -> list[str]:
         """What is due and waits, or runs, as far as somebody handles it and nobody has paused it."""
@@ -338,7 +357,7 @@ class Simulation:
                 member.strikes.is_on = is_on
 
     def _runtime_of(self, member: _Member) -> Runtime:
-        while not member.is_up:
+        while not member.is_up or member.is_stopping:
             self._raise_troubles()
             self._world.park(0.1)
         assert member.runtime is not None
@@ -353,7 +372,7 @@ class Simulation:
             trouble=self._trouble, fork=self._fork, reached=self.reached, text=self._failpoints,
         )  # fmt: skip
         strikes.is_on = self._is_striking
-        self._world.spawn(lambda: self._live(member, process, strikes), MAIN, process)
+        member.main = self._world.spawn(lambda: self._live(member, process, strikes), MAIN, process)
 
     def _live(self, member: _Member, process: Process, strikes: Strikes) -> None:
         """What the main thread of a process does."""
@@ -374,10 +393,23 @@ class Simulation:
             while not self._has_started(runtime):
                 self._world.sleep(self._world.chance.uniform(0.0, 1.0))
             member.is_up = True
+            if not self.faults.signal_burst:
+                self._be_host(member, runtime)
+                return
+            self._world.spawn(lambda: self._be_host(member, runtime), "host", process)
+            if serve(runtime, self._world.chance.uniform(0.0, DRAIN_SECONDS_MAX)):
+                self._die(process, "stopped")
+        except Exception as error:
+            self._troubles.append(error)
+
+    def _be_host(self, member: _Member, runtime: Runtime) -> None:
+        try:
             if self._host is not None:
                 self._host(runtime)
         except Exception as error:
-            self._troubles.append(error)
+            # Its runtime may be stopped under it, and its process ends then.
+            if not (isinstance(error, (NotStarted, StoreUnavailable)) and member.is_stopping):
+                self._troubles.append(error)
 
     def _has_started(self, runtime: Runtime) -> bool:
         try:
@@ -388,7 +420,9 @@ class Simulation:
 
     def _trouble(self, process: Process, kind: str) -> None:
         """Something befalls the store, or what a process has of it, a moment later: within a turn, it may be."""
-        if kind in OF_A_BOOT:
+        if kind == "signal_burst":
+            burst(self._world, partial(self._signal, process))
+        elif kind in OF_A_BOOT:
             self._world.after(0.0, lambda: self._around.forget(process, kind, self.path))
         elif self.server is not None:
             trouble_model(self.server, self._world, self._members[process.number - 1].stores, kind)
@@ -398,13 +432,33 @@ class Simulation:
         assert member.runtime is not None
         self._forks.fork(lane, member.runtime.boots, member.stores)
 
+    def _signal(self, process: Process, number: int) -> None:
+        member, call = self._members[process.number - 1], process.heeds.get(number)
+        if not process.is_alive or member.main is None:
+            return
+        if not callable(call):
+            # Nobody heeds it yet, or any more.
+            self.reached["signal killed"] += 1
+            self._die(process, "signal killed")
+            return
+        if not member.is_stopping:
+            member.is_stopping = True
+            self._world.after(STOP_SECONDS_MAX, lambda: self._check_stopped(process))
+        self.reached["signal"] += 1
+        self._world.interrupt(member.main, lambda: call(number, None))
+
+    def _check_stopped(self, process: Process) -> None:
+        if process.is_alive:
+            says = f"process {process.number} was told to stop {STOP_SECONDS_MAX:g} s ago, and has not"
+            self._troubles.append(Violation(f"with {self._luck}: {says}"))
+
     def _die(self, process: Process, why: str) -> None:
         """Kill a process, and start its next life a moment later."""
         member = self._members[process.number - 1]
         if not process.is_alive or member.process is not process:
             return
-        if why == "gave_up":
-            self.reached["gave_up"] += 1
+        if why in ("gave_up", "stopped"):
+            self.reached[why] += 1
         self._end(member, with_power=why == "power_cut")
         self._world.after(self._world.chance.uniform(0.0, RESTART_SECONDS_MAX), lambda: self._begin(member))
         self._world.leave_if_dead()
@@ -413,7 +467,7 @@ class Simulation:
         """Let nothing of a process run or be stored any more."""
         if member.process is not None:
             member.process.die()
-        member.is_up = False
+        member.is_up = member.is_stopping = False
         if self._around.disk is not None:
             self._around.disk = self._around.disk.cut() if with_power else self._around.disk.kill()
         # Closing rolls back what was not committed, as the death of its process does.

@@ -7,6 +7,7 @@ the production ones.
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 import traceback
 from collections import deque
@@ -29,11 +30,13 @@ class VirtualEvent(threading.Event):
         self._world = world
         self._is_set = False
         self._waiters: list[Task] = []
+        self._holder: Task | None = None
 
     def is_set(self) -> bool:
         return self._is_set
 
     def set(self) -> None:
+        self._pass_lock()
         self._is_set = True
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -43,10 +46,21 @@ class VirtualEvent(threading.Event):
         self._is_set = False
 
     def wait(self, timeout: float | None = None) -> bool:
+        self._pass_lock()
         if not self._is_set:
             self._waiters.append(self._world.current)
             self._world.park(timeout)
         return self._is_set
+
+    def _pass_lock(self) -> None:
+        """An Event has a lock. A signal's handler that wants it, while its own thread has it, waits for ever."""
+        task = self._world.current
+        if task.signals or task.heeding:
+            while self._holder is task:
+                self._world.park()
+            self._holder = task
+            self._world.heed()
+            self._holder = None
 
 
 class VirtualThread:
@@ -95,6 +109,51 @@ class VirtualLock:
         self._is_held = False
         if self._waiters:
             self._world.wake(self._waiters.popleft())
+
+
+class VirtualRelock:
+    """The same, and the task that holds it may take it again."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._lock = VirtualLock(world)
+        self._holder: Task | None = None
+        self._times = 0
+
+    def __enter__(self) -> None:
+        if self._holder is not self._world.current:
+            self._lock.__enter__()
+            self._holder = self._world.current
+        self._times += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._times -= 1
+        if self._times == 0:
+            self._holder = None
+            self._lock.__exit__()
+
+
+class VirtualQueue:
+    """What stands for a `queue.SimpleQueue`: a signal's handler puts to it, and another one while it does."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._items: deque[Any] = deque()
+        self._reader: Task | None = None
+
+    def put(self, item: Any) -> None:
+        self._world.pause()
+        self._items.append(item)
+        self._world.wake(self._reader)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        self._world.heed()
+        if not self._items and block:
+            self._reader = self._world.current
+            self._world.park(timeout)
+        if not self._items:
+            raise queue.Empty
+        return self._items.popleft()
 
 
 class VirtualMailbox(Mailbox):

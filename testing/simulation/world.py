@@ -15,6 +15,7 @@ import random
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from signal import SIG_DFL
 from typing import Any
 
 from ...errors import UsageError
@@ -55,6 +56,7 @@ class Process:
         is_fork: whether it is a handler's forked child.
         is_newer: whether its code is of a version to come.
         boots: the runtimes that live in it.
+        heeds: what it has called at which signal.
         is_alive: whether it, and whoever started it, has not been killed.
     """
 
@@ -64,6 +66,7 @@ class Process:
     is_fork: bool = False
     is_newer: bool = False
     boots: set[str] = field(default_factory=set)
+    heeds: dict[int, Any] = field(default_factory=dict)
     is_alive: bool = True
     _children: list[Process] = field(default_factory=list)
 
@@ -72,6 +75,11 @@ class Process:
         if self.parent is not None:
             self.is_alive = self.parent.is_alive
             self.parent._children.append(self)
+
+    def signal(self, number: int, call: Any) -> Any:
+        """See `Environment.signal`."""
+        before, self.heeds[number] = self.heeds.get(number, SIG_DFL), call
+        return before
 
     def die(self) -> None:
         """Be killed, and all that it has started with it."""
@@ -83,7 +91,9 @@ class Process:
 class Task:
     """A greenlet that stands for a thread."""
 
-    __slots__ = ("error", "greenlet", "is_idle", "is_over", "name", "process", "token", "waiting", "woken")
+    __slots__ = (
+        "error", "greenlet", "heeding", "is_idle", "is_over", "name", "process", "signals", "token", "waiting", "woken",
+    )  # fmt: skip
 
     def __init__(self, run: Callable[[], object] | None, name: str, process: Process, hub: Any) -> None:
         self.name = name
@@ -95,6 +105,8 @@ class Task:
         self.is_over = False
         self.is_idle = False
         self.error: type[BaseException] | None = None
+        self.signals: list[Callable[[], object]] = []
+        self.heeding = 0
 
     @property
     def is_dead(self) -> bool:
@@ -171,16 +183,24 @@ class World:
             task = self.current
             self._ready.append(task)
             self._switch(task)
+        self.heed()
 
     def park(self, seconds: Seconds | None = None) -> bool:
         """Wait until woken, or until so many seconds have passed. Whether it was woken."""
         task = self.current
-        task.token += 1
-        task.waiting, task.woken = True, False
-        if seconds is not None:
-            self._push(seconds, task, task.token)
-        self._switch(task)
-        return task.woken
+        due = math.inf if seconds is None else self.elapsed + seconds
+        while True:
+            task.token += 1
+            task.waiting, task.woken = True, False
+            if seconds is not None:
+                self._push(seconds, task, task.token)
+            self._switch(task)
+            if not task.signals:
+                return task.woken
+            self.heed()
+            if task.woken or self.elapsed >= due:
+                return task.woken
+            seconds = None if seconds is None else due - self.elapsed
 
     def sleep(self, seconds: Seconds) -> None:
         """Wait so long, whatever happens."""
@@ -193,12 +213,31 @@ class World:
         if task is not None and task.waiting:
             task.waiting, task.woken = False, True
             self._ready.append(task)
+        elif task is not None and (task.signals or task.heeding):
+            # It is about to wait on, once it has heeded its signals, and need not.
+            task.woken = True
 
     def strike(self, task: Task, error: type[BaseException] | None) -> None:
         """Raise an error in a task at its next step."""
         task.error = error
         if error is not None:
             self.wake(task)
+
+    def interrupt(self, task: Task, call: Callable[[], object]) -> None:
+        """Have a signal's handler called on top of whatever a task does or waits for, which then goes on."""
+        task.signals.append(call)
+        if task.waiting:
+            task.waiting = False
+            self._ready.append(task)
+
+    def heed(self) -> None:
+        """Let the signals that have come for the current task interrupt it here."""
+        task = self.current
+        while task.signals:
+            call = task.signals.pop(0)
+            task.heeding += 1
+            call()
+            task.heeding -= 1
 
     def kill(self, process: Process) -> None:
         """Let nothing of a process ever run again. What runs now ends here if it belongs to it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from lamplighter import Runtime
@@ -72,6 +73,23 @@ def check_pauses(text: str) -> None:
                 paused.clear()
             case "job.claimed":
                 assert line["job_name"] not in paused, f"a job of a paused name was claimed: {line}"
+
+
+def check_stops(text: str) -> int:
+    """A boot that has stopped has said so once, and left no job behind for others to take back. How many have."""
+    said = Counter((line["event"], line["boot"]) for line in lines_of(text))
+    for event in ("runtime.stopping", "runtime.stopped"):
+        again = [boot for (what, boot), times in said.items() if what == event and times > 1]
+        assert not again, f"said {event} more than once: {again}"
+    stopped = {boot for event, boot in said if event == "runtime.stopped"}
+    for line in lines_of(text):
+        match line:
+            case {"event": "store.unavailable", "reason": "the boot could not say farewell"}:
+                # The store was away.
+                stopped.discard(line["boot"])
+            case {"event": "runtime.recovered", "jobs": jobs, "dead_boot": boot}:
+                assert not (jobs and boot in stopped), f"a boot has stopped and left jobs behind: {line}"
+    return len(stopped)
 
 
 def check_store(runtime: Runtime, text: str, *, deaths: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from application import JOBS, Host
 from deployments import LAST, DeployedHost
-from inspection import check_log, check_pauses, check_store
+from inspection import check_log, check_pauses, check_stops, check_store
 from lamplighter import Runtime
 from lamplighter.testing.simulation.faults import OF_A_SERVER, STRIKES, Faults
 from lamplighter.testing.simulation.simulation import Simulation, Violation
@@ -40,6 +40,7 @@ REACH = (
     "lane.abandoned", "lane.returned", "runtime.recovered", "turn.recovered", "actor.crashed", "actor.restarted",
     "supervisor.restarted", "slot.fired", "slot.caught_up", "slot.skipped", "clock.jumped", "store.unavailable",
     "store.waiting", "log.dropped", "name.paused", "prefetched", "producer", "replace_store", "forked child left",
+    "signal", "stopped",
     "requeued poison", *(f"release {number}" for number in range(LAST + 1)),
 )  # fmt: skip
 """A campaign that never reached one of these has not tested it."""
@@ -117,6 +118,8 @@ def simulation_of(seed: int, host: Host) -> Simulation:
     # Likewise.
     if random.Random(f"forks of {seed}").random() < 0.15:
         faults = replace(faults, fork=0.2)
+    if random.Random(f"signals of {seed}").random() < 0.15:
+        faults = replace(faults, signal_burst=0.004)
     return Simulation(
         host.boot, host=host.live, seed=seed, faults=faults, processes=processes, producers=producers,
         restarts_max=10_000 if patient else 5, lane_grace_seconds=3.0, abandoned_threads_max=10_000,
@@ -193,8 +196,9 @@ def scenario(seed: int) -> Counter[str]:
             check_log(simulation.log, host.one_waits)
         if len(simulation.runtimes) == 1 and not (faults.log_error or faults.crash_actor or faults.commit_unknown):
             check_pauses(simulation.log)
+            check_stops(simulation.log)
         # A boot that the others cannot find is dead to them.
-        deadly = ("kill_process", "power_cut", "kill_child", "gave_up", "lose_lock", "lose_row")
+        deadly = ("kill_process", "power_cut", "kill_child", "gave_up", "lose_lock", "lose_row", "signal killed")
         deaths = sum(simulation.reached[kind] for kind in deadly)
         check_store(simulation.runtime, simulation.log, deaths=deaths)
         simulation.reached += host.check(simulation)

@@ -1,0 +1,39 @@
+"""Signals to the processes of a simulation: they come in bursts, and into one another."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from functools import partial
+
+from ...errors import RuntimeFailed
+from ...messages.jobs import Seconds
+from ...runtime import Runtime
+from .world import World
+
+SIGNALS_MAX = 6
+"""The most of one burst."""
+
+BURST_SECONDS_MAX = 6.0
+"""How long a burst lasts at most; as long as most stops."""
+
+AT_ONCE_SHARE = 0.5
+"""How many signals of a burst come with its first, so that one falls into the handling of another."""
+
+
+def burst(world: World, send: Callable[[int], object]) -> None:
+    """Have signals sent, the first of them now."""
+    chance = world.chance
+    for number in range(chance.randint(1, SIGNALS_MAX)):
+        is_first = number == 0 or chance.random() < AT_ONCE_SHARE
+        delay = 0.0 if is_first else chance.uniform(0.0, BURST_SECONDS_MAX)
+        world.after(delay, partial(send, chance.choice((signal.SIGTERM, signal.SIGINT))))
+
+
+def serve(runtime: Runtime, drain: Seconds) -> bool:
+    """What the main thread of a service does. Whether it was stopped; one that has given up tells its `on_failure`."""
+    try:
+        runtime.run(drain)
+    except RuntimeFailed:
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""Signals in a simulation: a process stops as `run` does, once, however many come and however they fall."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+
+from lamplighter import Job, Runtime
+from lamplighter.environment.environment import Environment
+from lamplighter.testing import Faults, Simulation
+
+SIGNALS = Faults(signal_burst=0.02)
+
+
+def boot(runtime: Runtime) -> None:
+    runtime.jobs.add_handler("work", work, concurrency=3, timeout=60)
+
+
+def work(job: Job) -> object:
+    # Some take longer than a stop waits for them.
+    job.sleep(float(job.data))
+    return job.data
+
+
+def queue_some(runtime: Runtime) -> None:
+    for number in range(20):
+        runtime.jobs.queue("work", number, id=f"job-{number}")
+    runtime.wait(3600)
+
+
+def told(log: str, event: str) -> Counter[str]:
+    return Counter(line["boot"] for line in map(json.loads, log.splitlines()) if line["event"] == event)
+
+
+def test_a_process_that_is_told_to_stop_stops_once_and_uses_no_attempt():
+    reached: Counter[str] = Counter()
+    for seed in range(5):
+        with Simulation(boot, host=queue_some, seed=seed, faults=SIGNALS) as simulation:
+            simulation.run(minutes=5)
+            simulation.check()
+            jobs = [simulation.runtime.jobs.get(f"job-{number}") for number in range(20)]
+            reached += simulation.reached
+
+            assert [job.result for job in jobs] == list(range(20))
+            for event in ("runtime.stopping", "runtime.stopped"):
+                assert set(told(simulation.log, event).values()) == {1}
+
+    assert reached["signal"] > reached["stopped"] > 0
+
+
+def test_who_asks_for_a_runtime_that_is_stopping_gets_the_next_one():
+    with Simulation(boot, host=queue_some, faults=Faults(signal_burst=1.0)) as simulation:
+        before = simulation.runtime.boots.current().id
+        simulation.run(seconds=0.1)
+
+        assert simulation.runtime.boots.current().id != before
+
+
+def test_a_signal_that_nobody_heeds_yet_kills_the_process_that_starts():
+    def scheduled(runtime: Runtime) -> None:
+        boot(runtime)
+        # Its start is over when they are stored.
+        runtime.scheduler.add("work", "@every 1m", 1)
+
+    with Simulation(scheduled, faults=Faults(signal_burst=0.3)) as simulation:
+        simulation.run(minutes=5)
+        simulation.settle()
+
+        assert simulation.reached["signal killed"] > 0
+
+
+def test_what_a_signal_called_before_is_given_back():
+    set_signal, before = Environment().signal, signal.getsignal(signal.SIGTERM)
+    try:
+        assert set_signal(signal.SIGTERM, signal.SIG_IGN) is before
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
