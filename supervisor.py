@@ -58,7 +58,7 @@ class Family:
 
 
 class Supervisor(RuntimeActor):
-    """See the module."""
+    """Starts, restarts and stops actors. It knows no jobs."""
 
     def __init__(
         self,

@@ -55,7 +55,7 @@ LOST = "the thread that it ran on has died"
 
 
 class HandlerActor(RuntimeActor):
-    """See the module."""
+    """Runs the jobs of one name."""
 
     def __init__(
         self,

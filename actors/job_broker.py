@@ -42,7 +42,7 @@ RETRY_SECONDS = 0.1
 
 
 class JobBroker(RuntimeActor):
-    """See the module."""
+    """Takes the turns, which are all that changes the store."""
 
     def __init__(
         self,

@@ -64,7 +64,7 @@ class Active:
 
 
 class SchedulerActor(RuntimeActor):
-    """See the module."""
+    """Sends a tick for each slot that is due."""
 
     def __init__(
         self,

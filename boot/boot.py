@@ -57,7 +57,7 @@ STOP_SECONDS_MAX = 5.0
 
 
 class Boot:
-    """See the module. Made by `Runtime.start`, ended by `Runtime.stop`, never used again."""
+    """One run of a runtime. Made by `Runtime.start`, ended by `Runtime.stop`, never used again."""
 
     def __init__(
         self,

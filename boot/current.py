@@ -21,7 +21,7 @@ left_behind: list[Boot] = []
 
 
 class CurrentBoot:
-    """See the module.
+    """The run of a runtime that lives in this process, if one does.
 
     Args:
         cannot: the capabilities that the store lacks.

@@ -17,7 +17,7 @@ RETRY_SECONDS = 0.01
 
 
 class Standing:
-    """See the module. A runtime that its store does not know any more takes another one."""
+    """Who a runtime is on its store. One that its store does not know any more takes another standing."""
 
     def __init__(self, environment: Environment, store: Store) -> None:
         self.boot = environment.new_id()[:12]

@@ -34,7 +34,7 @@ ENDINGS = ("job.done", "job.dead", "job.cancelled")
 
 
 class Inline:
-    """See the module.
+    """An application's handlers and schedules on the test's own thread, in virtual time.
 
     Args:
         boot: called with a `Runtime` before its start: adds handlers and schedules.

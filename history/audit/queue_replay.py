@@ -49,7 +49,7 @@ class Life:
 
 
 class QueueFold(Voices):
-    """See the module."""
+    """The replay of the logs of runtimes on a RabbitMQ."""
 
     def __init__(self, findings: Findings) -> None:
         super().__init__(findings)

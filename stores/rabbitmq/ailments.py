@@ -23,7 +23,7 @@ Tell = Callable[[str, Any], object]
 
 
 class Ailing:
-    """See the module. Everything is done by the one thread that takes turns, but for `ailments`.
+    """What this runtime suffers from on a RabbitMQ. The thread that takes turns does everything, but for `ailments`.
 
     Args:
         tell: called by any thread with what the server has answered; it comes back to `hear`.

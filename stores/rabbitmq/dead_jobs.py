@@ -73,7 +73,7 @@ class Found:
 
 
 class Dead:
-    """See the module.
+    """The jobs of a RabbitMQ that have failed for good.
 
     Args:
         browse: has a queue seen, see `link.Link.browse`.

@@ -106,7 +106,7 @@ class HeldJobs:
 
 
 class Deliveries:
-    """See the module. Everything here is done by the one thread that takes turns.
+    """The jobs that the server has given to this runtime. The one thread that takes turns does everything here.
 
     Args:
         monotonic: the time.

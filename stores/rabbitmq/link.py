@@ -146,7 +146,7 @@ class Ears(Protocol):
 
 
 class Link(Protocol):
-    """See the module. Each call returns at once; what it asks for is done in the order of the calls.
+    """A connection to a RabbitMQ. Each call returns at once; what it asks for is done in the order of the calls.
 
     Attributes:
         bytes_max: the largest message that the server takes, once it has refused one; it ends the session for it.

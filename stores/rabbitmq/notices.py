@@ -24,7 +24,7 @@ class Seams:
 
 
 class Inbox:
-    """See the module, and `link.Ears`."""
+    """Keeps what a link tells until the next turn looks at it; the ears of the link, see `link.Ears`."""
 
     def __init__(self, seams: Seams) -> None:
         self._seams = seams

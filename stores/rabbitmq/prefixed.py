@@ -19,7 +19,7 @@ EXCHANGE = "x-dead-letter-exchange"
 
 
 class PrefixedLink:
-    """See the module, and `link.Link`."""
+    """A `link.Link` on which every name of the server begins with a prefix."""
 
     def __init__(self, link: Link, prefix: str) -> None:
         self._link = link

@@ -44,7 +44,7 @@ NEWS_PREFETCH, RESULTS_PREFETCH = 1_000, 1_000
 
 
 class Session(Inbox):
-    """See the module. `RabbitStore` adds the turns.
+    """One runtime's place on a RabbitMQ. `RabbitStore` adds the turns.
 
     Args:
         address: how it is shown: without a password.

@@ -15,7 +15,7 @@ SLOTS_KEPT_MAX = 1_000
 
 
 class SlotBook:
-    """See the module."""
+    """The newest slots of each schedule, and from when on all of them are known."""
 
     def __init__(self) -> None:
         self._entries: dict[str, list[SlotEntry]] = {}

@@ -20,7 +20,7 @@ READ_SECONDS_MAX = 10.0
 
 
 class Readers:
-    """See the module.
+    """Lends the reading connections of one file.
 
     Args:
         connect: opens a connection.

@@ -9,7 +9,7 @@ from .kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, new, put, take,
 
 
 class ClaimPromises(StoreCase):
-    """See the module. Each docstring quotes the port."""
+    """Promises about claims. Each docstring quotes the port."""
 
     # --- claiming -------------------------------------------------------------------------------------------
 

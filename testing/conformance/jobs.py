@@ -13,7 +13,7 @@ from .kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, die, new, put, 
 
 
 class JobPromises(StoreCase):
-    """See the module. Each docstring quotes the port."""
+    """Promises about jobs. Each docstring quotes the port."""
 
     # --- coming ---------------------------------------------------------------------------------------------
 

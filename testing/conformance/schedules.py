@@ -17,7 +17,7 @@ def entry(slot: float, job_id: str) -> SlotEntry:
 
 
 class SchedulePromises(StoreCase):
-    """See the module. Each docstring quotes the port."""
+    """Promises about schedules. Each docstring quotes the port."""
 
     # --- schedules ------------------------------------------------------------------------------------------
 

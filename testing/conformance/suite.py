@@ -24,7 +24,7 @@ __all__ = ["CAPABILITIES", "StoreConformance"]
 
 
 class StoreConformance(TurnPromises, JobPromises, ClaimPromises, SchedulePromises):
-    """See the module.
+    """What every store promises: subclass it with a `store` fixture of your own.
 
     Attributes:
         cannot: names of `CAPABILITIES` that the store declares not to have.

@@ -12,7 +12,7 @@ from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, new, put, 
 
 
 class TurnPromises(StoreCase):
-    """See the module. Each docstring quotes the port."""
+    """Promises about turns. Each docstring quotes the port."""
 
     def test_a_turn_that_raises_is_as_if_it_had_not_been(self, store: Store) -> None:
         """Store.turn: One transaction: committed when the block ends, rolled back when it raises."""

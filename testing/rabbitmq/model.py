@@ -74,7 +74,7 @@ class ModelQueue:
 
 
 class ModelServer:
-    """See the module.
+    """A RabbitMQ in memory, under the control of a test.
 
     Args:
         after: has a call made once some seconds have passed. Without it everything happens at once, and what has to

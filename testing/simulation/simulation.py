@@ -73,7 +73,7 @@ class _Member:
 
 
 class Simulation:
-    """See the module.
+    """An application's runtimes through virtual time and faults.
 
     Args:
         boot: called with a `Runtime` in every life of every process, before its start: adds handlers and schedules.

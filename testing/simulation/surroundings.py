@@ -43,7 +43,7 @@ MAIN = "main"
 
 
 class Surroundings:
-    """See the module.
+    """What the processes of one simulation find around them.
 
     Args:
         is_sole: whether there is one process alone.

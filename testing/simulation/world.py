@@ -115,7 +115,7 @@ class Task:
 
 
 class World:
-    """See the module.
+    """One flow of time, in which a seeded choice decides who runs next.
 
     Args:
         chance: picks who runs next, and whatever else is left to chance.

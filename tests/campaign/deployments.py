@@ -43,7 +43,7 @@ class CountedOrder:
 
 
 class DeployedHost(Host):
-    """See the module."""
+    """A host of which a new release is deployed now and then."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)

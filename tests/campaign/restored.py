@@ -10,7 +10,7 @@ NOTICED_SECONDS = 5.0
 
 
 class RestoredHost(Host):
-    """See the module."""
+    """A host whose file is set back to an older copy."""
 
     def let_pass(self, simulation: Simulation, minutes: float) -> None:
         """Faults, a backup, and its return; whoever has the old file open accepts nothing any more."""

@@ -28,7 +28,7 @@ BACK_SECONDS_MAX, BACK_STEP_SECONDS = 2.0, 0.01
 
 
 class Browsing:
-    """See the module. Everything is done on the link's thread.
+    """One look through a queue. Everything is done on the link's thread.
 
     Args:
         over: the next question may be asked.

@@ -25,7 +25,7 @@ Do = Callable[..., None]
 
 
 class Side:
-    """See the module.
+    """A channel that asks one question after the other.
 
     Args:
         do: see `Do`.

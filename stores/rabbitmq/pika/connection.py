@@ -14,7 +14,7 @@ CONNECT_SECONDS_MAX = 10.0
 
 
 class Connection(SelectConnection):
-    """See the module. It is ended by means that pika keeps to itself.
+    """One connection to one node. It is ended by means that pika keeps to itself.
 
     Attributes:
         session: the one that is on it; 0 until that has begun.

@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
 
 class Network:
-    """See the module.
+    """A network that a test can cut and slow down.
 
     Args:
         places: how many.
