@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-import time
+import time as walltime
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 from lamplighter import Runtime
+from lamplighter.environment import Environment
 from lamplighter.log.events import ENVELOPE, EVENTS
+from lamplighter.testing.manual_clock import ManualTime
 
 from .support import side_by_side
 
@@ -35,6 +39,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Where several processes share the tests, a file stays whole, and so do those that share a RabbitMQ."""
     config.option.loadscopereorder = False
     return side_by_side.WholeFiles(config, log)
+
+
+STARTS = datetime(2026, 3, 2, tzinfo=UTC)
+"""When `time` starts."""
 
 
 class Recorder:
@@ -65,11 +73,11 @@ class Recorder:
 
     def until(self, holds: Callable[[], Any], what: str = "the condition", timeout: float = WAIT_SECONDS_MAX) -> None:
         """Wait until something holds; it is looked at again with every event, and now and then."""
-        give_up_at = time.monotonic() + timeout
+        give_up_at = walltime.monotonic() + timeout
         while not holds():
             with self._arrived:
                 self._arrived.wait(0.02)
-            if time.monotonic() > give_up_at:
+            if walltime.monotonic() > give_up_at:
                 said = "\n".join(str(event)[:300] for event in self.events[-40:])
                 pytest.fail(f"expected {what} within {timeout} s; the last events were:\n{said}")
 
@@ -103,3 +111,22 @@ def runtime(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Runtim
     yield make
     for one in made:
         one.stop(drain=0.0)
+
+
+@pytest.fixture
+def time() -> ManualTime:
+    """Time that passes only when a test lets it."""
+    return ManualTime(STARTS.timestamp())
+
+
+@pytest.fixture
+def timed(runtime: Callable[..., Runtime], time: ManualTime) -> Callable[..., Runtime]:
+    """Makes runtimes whose clock is `time`."""
+    return lambda **options: runtime(environment=Environment(clock=time.clock), **options)
+
+
+@pytest.fixture
+def caller() -> Iterator[Callable[..., Future[Any]]]:
+    """Threads for calls that the test itself must not wait for."""
+    with ThreadPoolExecutor(4) as pool:
+        yield pool.submit

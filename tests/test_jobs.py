@@ -922,3 +922,19 @@ def test_what_many_queue_in_one_turn_is_answered_and_told_each_by_itself(runtime
     ]  # fmt: skip
     with pytest.raises(UnknownJob):
         rt.jobs.get("left")
+
+
+def test_the_history_of_a_job_is_there_without_another_service(runtime):
+    rt = runtime()
+
+    def work(job):
+        if job.attempt == 1:
+            raise ValueError("first")
+        return "second"
+
+    rt.jobs.add_handler("work", work, backoff=[0])
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    (failed,) = rt.jobs.attempts(job)
+    assert (failed.error, failed.boot, job.result) == ("ValueError: first", rt.boot.id, "second")
+    assert 'raise ValueError("first")' in failed.traceback

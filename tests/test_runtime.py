@@ -742,3 +742,16 @@ def test_a_runtime_that_was_started_before_a_fork_says_so_in_the_child_and_can_b
     assert said == b"refused started"
     assert rt.jobs.get("from-the-child").state == "queued"
     assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == os.getpid()
+
+
+def test_a_test_in_memory_runs_the_real_store_and_really_serialises(runtime):
+    rt = runtime(":memory:")
+    seen = []
+    rt.jobs.add_handler("work", lambda job: seen.append(job.data))
+    data = {"list": [1]}
+
+    rt.jobs.join(rt.jobs.queue("work", data), timeout=10)
+
+    assert type(rt.boot.store).__name__ == "SqliteStore"
+    assert seen == [data]
+    assert seen[0] is not data

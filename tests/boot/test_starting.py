@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+from contextlib import closing
+from datetime import timedelta
 
 import pytest
-from lamplighter import Runtime, UsageError
+from lamplighter import Runtime, StoreUnavailable, UsageError
+from lamplighter.boot.requests import Requests
 from lamplighter.environment import Environment
 from lamplighter.stores.opening import store_at
 
@@ -120,3 +124,42 @@ def test_a_handler_that_has_outlived_the_stop_cannot_start_its_runtime(runtime):
     assert ended.wait(15)
     assert len(said) == 1
     assert rt.boot is None
+
+
+def test_a_start_that_fails_has_started_nothing_and_the_next_one_begins_anew(runtime, recorder, monkeypatch):
+    rt = runtime(start=False)
+    rt.jobs.add_handler("work", lambda job: "ran")
+    schedule = rt.scheduler.add("work", timedelta(hours=1))
+    asked = []
+
+    def refuse(requests, *_, **__):
+        asked.append(requests)
+        monkeypatch.undo()
+        raise StoreUnavailable("database is locked", None)
+
+    monkeypatch.setattr(Requests, "ask", refuse)
+    with pytest.raises(StoreUnavailable):
+        rt.start()
+    after_failure, status = rt.boot, rt.health().status
+    (failed,) = asked
+    alive = [name for name in failed.post.names() if failed.post.find(name).thread.is_alive()]
+
+    rt.start()
+
+    assert (after_failure, status, alive) == (None, "red", [])
+    assert [boot.boot for boot in rt.boot.store.boots()] == [rt.boot.id]
+    assert [record.id for record in rt.boot.store.schedules()] == [schedule]
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "ran"
+
+
+def test_a_stop_ends_everything_though_the_store_is_broken(runtime, tmp_path):
+    rt = runtime()
+    boot = rt.boot
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
+        db.execute("drop table lamplighter_boots")
+        db.commit()
+
+    rt.stop(drain=0)
+
+    assert rt.boot is None
+    assert not boot._standing.presence.is_alive(boot.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from dataclasses import replace
 
 import pytest
@@ -98,3 +99,66 @@ def test_a_locked_file_in_the_hosts_own_transaction_says_the_id(runtime, tmp_pat
 
     assert caught.value.job_id
     assert caught.value.job_ids == (caught.value.job_id,)
+
+
+def test_all_goes_on_by_itself_when_the_store_is_back(runtime, recorder, tmp_path):
+    rt = runtime(reply_seconds_max=0.1, busy_seconds_max=0.02)
+    rt.jobs.add_handler("work", lambda job: "ran")
+    other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    other.execute("begin immediate")
+    with pytest.raises(StoreUnavailable):
+        rt.jobs.queue("work")
+    recorder.until(lambda: recorder.of("store.waiting") or recorder.of("store.unavailable"), "the broker to wait")
+    other.execute("rollback")
+    other.close()
+
+    recorder.wait_for("store.available")
+
+    (again,) = until_stored(rt.jobs.queue_many, [JobSpec(name="work")], ["again"])
+    assert rt.jobs.join(again, timeout=10).result == "ran"
+    assert recorder.of("actor.crashed") == []
+
+
+def test_no_caller_ever_sees_database_is_locked_from_short_transactions(runtime, tmp_path):
+    runtimes = [runtime(), runtime()]
+    host = sqlite3.connect(tmp_path / "jobs.db", timeout=10, check_same_thread=False)
+    host.execute("create table rows (n integer)")
+    errors = []
+
+    def queue(rt):
+        try:
+            for n in range(40):
+                rt.jobs.queue("work", n)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=queue, args=(rt,)) for rt in runtimes for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for n in range(60):
+        with host:
+            host.execute("insert into rows values (?)", (n,))
+    for thread in threads:
+        thread.join(30)
+    host.close()
+
+    assert errors == []
+    assert runtimes[0].jobs.counts("work")["queued"] == 240
+
+
+def test_an_ending_that_fails_its_turn_is_kept_while_the_store_is_away(runtime, recorder):
+    failpoints = Failpoints()
+
+    def work(job):
+        if job.attempt == 1:
+            locked = "1*raise(sqlite3.OperationalError: database is locked)"
+            failpoints.arm("store.turn.commit", f"2*raise(ValueError)->{locked}->off")
+        return "done"
+
+    rt = runtime(environment=Environment(failpoints=failpoints))
+    rt.jobs.add_handler("work", work, backoff=[0])
+
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    assert job.result == "done"
+    assert recorder.of("message.refused")

@@ -375,3 +375,37 @@ def test_days_with_a_clock_that_goes_to_and_fro_by_years_audit_clean(processes):
         sim.check()
 
     assert sim.log.count('"event":"slot.fired"') > 6 * 5
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["between two lives", "over the news"])
+def test_a_clock_that_was_stepped_back_unheard_delays_no_job_by_its_step(timed, time, recorder, dies):
+    rt = timed()
+    waiting = rt.jobs.queue("work")
+    if dies:
+        broker = rt.boot.post.find("broker")
+        broker.receive = lambda mail: 1 / 0
+        time.step(-3600)
+        recorder.wait_for("actor.restarted")
+    else:
+        rt.stop()
+        time.step(-3600)
+        rt.start()
+    rt.jobs.add_handler("work", lambda job: "in time")
+
+    assert rt.jobs.join(waiting, timeout=10).result == "in time"
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_claim_without_a_lane_keeps_its_time_whatever_the_clock_does(timed, time, recorder, hours):
+    rt = timed()
+    kept = []
+    rt.jobs.add_handler("work", kept.append, auto_done=False, timeout=60, max_attempts=1)
+    job = rt.jobs.queue("work")
+    recorder.until(lambda: kept and rt.boot.post.find("handler:work").is_quiet, "the handler to have returned")
+
+    time.step(hours * 3600)
+    recorder.wait_for("clock.jumped")
+    time.advance(50)
+    rt.jobs.mark_done(kept[0], "in time")
+
+    assert rt.jobs.get(job).result == "in time"

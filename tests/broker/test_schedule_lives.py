@@ -133,3 +133,16 @@ def test_explain_tells_of_a_slot_at_the_very_start(life):
     assert [(story.slot, story.outcome) for story in stories] == [
         (NOON + timedelta(hours=1), "due"), (NOON + timedelta(hours=2), "due"),
     ]  # fmt: skip
+
+
+def test_schedules_can_be_changed_while_it_runs_and_are_kept(runtime):
+    rt = runtime()
+    first = rt.scheduler.add("tick", "@daily", durable=True)
+    second = rt.scheduler.add("tick", "@hourly", durable=True)
+    rt.scheduler.pause(first)
+    rt.scheduler.remove(second)
+    rt.stop()
+
+    rt.start()
+
+    assert [(one.id, one.paused) for one in rt.scheduler.list()] == [(first, True)]

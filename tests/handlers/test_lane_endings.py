@@ -396,3 +396,17 @@ def test_a_loop_that_was_closed_under_its_jobs_is_replaced(runtime, recorder):
     goes_on(rt, recorder, "closed")
     # Here and now: CPython 3.11 fails to parse when a coroutine is collected as it does.
     gc.collect()
+
+
+def test_a_thread_that_cannot_be_stopped_is_fenced_and_replaced(runtime, recorder):
+    rt = runtime(lane_grace_seconds=0.05)
+    never = threading.Event()
+    rt.jobs.add_handler("work", lambda job: job.data or never.wait(30), timeout=0.05, max_attempts=1)
+
+    with pytest.raises(JobFailed, match="timed out"):
+        rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    assert rt.jobs.join(rt.jobs.queue("work", "next"), timeout=10).result == "next"
+    assert "never.wait" in recorder.wait_for("lane.abandoned")["stack"]
+    never.set()
+    recorder.wait_for("job.fenced")

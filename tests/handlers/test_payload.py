@@ -10,6 +10,8 @@ import enum
 import pathlib
 import typing
 import uuid
+from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import pytest
@@ -143,3 +145,29 @@ def test_data_that_does_not_fit_is_never_quoted(data, wanted, said):
 
     assert str(refused.value).endswith(said)
     assert SECRET not in str(refused.value)
+
+
+@dataclass
+class Priced:
+    price: int
+
+
+class Pricer:
+    def __call__(self, job: Job[Priced]) -> int:
+        return job.data.price
+
+
+def price_with(discount: int, job: Job[Priced]) -> int:
+    return job.data.price - discount
+
+
+@pytest.mark.parametrize(
+    "fn", [Pricer(), Pricer().__call__, partial(price_with, 1)], ids=["object", "method", "partial"]
+)
+def test_whatever_can_be_called_may_ask_for_a_type(runtime, fn):
+    rt = runtime()
+    rt.jobs.add_handler("price", fn)
+
+    job = rt.jobs.join(rt.jobs.queue("price", {"price": 3}), timeout=10)
+
+    assert job.result in (2, 3)

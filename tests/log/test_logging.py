@@ -10,6 +10,7 @@ import json
 import logging
 import logging.handlers
 import queue
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -993,3 +994,31 @@ def test_when_the_hosts_logger_raises_the_count_of_lost_lines_is_that_of_missing
 
     # As many as there are numbers missing: the first attempt to say so was lost as well.
     assert heard == [("log.dropped", 3, 4), ("job.done", None, 5)]
+
+
+def test_logging_is_not_hijacked_and_the_hosts_lines_know_their_job(runtime):
+    root, contexts = logging.getLogger(), []
+    before = list(root.handlers), root.level, structlog.is_configured()
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: contexts.append(structlog.contextvars.get_contextvars()))
+
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    assert (list(root.handlers), root.level, structlog.is_configured()) == before
+    assert (contexts[0]["job_id"], contexts[0]["attempt"]) == (job.id, 1)
+
+
+def test_data_is_json_in_the_store_and_nowhere_in_the_log(runtime, recorder, tmp_path):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None)
+
+    job = rt.jobs.join(rt.jobs.queue("work", {"password": "hunter2"}), timeout=10)
+    rt.stop()
+    recorder.wait_for("runtime.stopped")
+
+    with sqlite3.connect(tmp_path / "jobs.db") as connection:
+        (text,) = connection.execute("select data from lamplighter_jobs where id = ?", (job.id,)).fetchone()
+    connection.close()
+    assert json.loads(text) == {"password": "hunter2"}
+    assert "hunter2" not in str(recorder.events)
+    assert recorder.of("job.queued")[0]["bytes"] == len(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 from lamplighter import NotStarted
@@ -73,3 +74,37 @@ def test_in_a_forked_child_every_call_says_that_it_was_started_before_the_fork(r
     os.close(read)
 
     assert said == b"ok ok ok ok "
+
+
+def test_a_store_that_is_reached_through_a_link_is_the_same_store_and_nobody_is_robbed(runtime, recorder, tmp_path):
+    (tmp_path / "real.db").touch()
+    (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
+    direct = runtime(tmp_path / "real.db")
+    go = threading.Event()
+    direct.jobs.add_handler("work", lambda job: go.wait(10))
+    job = direct.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+
+    linked = runtime(tmp_path / "link.db")
+    # Answered only after the first turn, which takes back what the dead held.
+    linked.jobs.queue("nobody")
+
+    both = {direct.boot.id, linked.boot.id}
+    for rt in (direct, linked):
+        assert {boot.boot for boot in rt.boot.store.boots()} == both
+        assert all(rt.boot._standing.presence.is_alive(boot) for boot in both)
+    assert (linked.jobs.get(job).state, linked.jobs.get(job).record.claim_no) == ("running", 1)
+    go.set()
+    assert direct.jobs.join(job, timeout=10).result is True
+
+
+def test_a_relative_store_path_survives_a_change_of_folder(runtime, tmp_path, monkeypatch, caller):
+    monkeypatch.chdir(tmp_path)
+    rt = runtime("relative.db")
+    rt.jobs.add_handler("work", lambda job: "ran")
+
+    monkeypatch.chdir("/")
+
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "ran"
+    assert [caller(rt.jobs.counts, "work").result(10)["done"] for _ in range(3)] == [1, 1, 1]
+    assert (tmp_path / "relative.db").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from collections import Counter
 from contextlib import closing
 
 import pytest
@@ -162,3 +163,20 @@ def test_a_connection_that_would_store_a_job_at_once_is_refused_until_the_host_h
         db.execute("commit")
 
     assert [job.id for job in rt.jobs.list()] == ["committed"]
+
+
+def test_no_job_runs_before_its_transaction_has_committed_or_after_it_was_rolled_back(runtime, tmp_path):
+    rt = runtime()
+    ran = Counter()
+    rt.jobs.add_handler("welcome", lambda job: ran.update([job.data]))
+    host = sqlite3.connect(tmp_path / "jobs.db")
+
+    rt.jobs.queue("welcome", "rolled back", connection=host)
+    host.rollback()
+    kept = rt.jobs.queue("welcome", "committed", connection=host)
+    before = dict(ran)
+    host.commit()
+    rt.jobs.join(kept, timeout=10)
+    host.close()
+
+    assert (before, ran) == ({}, Counter(["committed"]))

@@ -137,3 +137,22 @@ def test_a_child_that_was_forked_in_the_middle_of_a_read_may_not_open_the_file(r
     when_idle = in_child(opens)
 
     assert (in_the_middle, when_idle, rt.jobs.get("held").state.value) == (1, 0, "queued")
+
+
+def test_after_a_fork_a_job_that_another_process_queued_meanwhile_is_found(tmp_path):
+    one, other = SqliteStore(str(tmp_path / "jobs.db")), SqliteStore(str(tmp_path / "jobs.db"))
+    one.open()
+    other.open()
+    with one.turn("b", 1.0) as turn:
+        before = turn.version
+    one.freeze()
+    with other.turn("c", 2.0) as turn:
+        turn.pause("a name", paused=True)
+    one.thaw()
+
+    with one.turn("b", 3.0) as turn:
+        after = turn.version
+    one.close()
+    other.close()
+
+    assert before != after

@@ -1,0 +1,143 @@
+"""What becomes of queued jobs: none is rescued, run or removed before its time, and keys do not race."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from datetime import timedelta
+
+import pytest
+from lamplighter import Snooze, StaleClaim, StoreUnavailable, UnknownJob
+from lamplighter.testing.draining import is_idle
+
+
+def test_a_live_job_is_never_rescued_by_its_age(timed, time, recorder):
+    rt, other = timed(), timed()
+    go = threading.Event()
+    for one in (rt, other):
+        one.jobs.add_handler("work", lambda job: go.wait(20))
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+
+    for _ in range(5):
+        time.advance(86400)
+        recorder.until(lambda: is_idle(rt) and is_idle(other), "everybody to have looked")
+    state = rt.jobs.get(job)
+    go.set()
+
+    assert (state.state, state.record.claim_no) == ("running", 1)
+    assert rt.jobs.join(job, timeout=10).record.claim_no == 1
+    assert len(recorder.of("job.started", job_id=job.id)) == 1
+
+
+def test_a_deploy_without_the_handler_deletes_nothing(runtime, recorder):
+    rt = runtime()
+    job = rt.jobs.queue("renamed", {"kept": True})
+    for _ in range(2):
+        rt.stop()
+        rt.start()
+
+    recorder.wait_for("job.parked", job_id=job.id)
+    rt.jobs.add_handler("renamed", lambda job: job.data)
+
+    assert rt.jobs.join(job, timeout=10).result == {"kept": True}
+
+
+def test_what_has_ended_is_pruned_and_the_mailbox_is_bounded(timed, time, recorder, tmp_path):
+    rt = timed(keep_done_seconds=60, mailbox_messages_max=1, reply_seconds_max=0.05, busy_seconds_max=0.02)
+    rt.jobs.mark_done(rt.jobs.queue("work", id="old"))
+    recorder.until(lambda: time.advance(5) or recorder.of("retention.pruned"), "retention to remove it")
+
+    with pytest.raises(UnknownJob):
+        rt.jobs.get("old")
+    other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    other.execute("begin immediate")
+    for _ in range(4):
+        with pytest.raises(StoreUnavailable):
+            rt.jobs.queue("work")
+    assert len(rt.boot.post.find("broker").mailbox) <= 2
+    other.execute("rollback")
+    other.close()
+
+
+def test_a_job_that_is_due_in_weeks_is_delivered_once(timed, time, recorder):
+    rt = timed()
+    ran = []
+    rt.jobs.add_handler("work", lambda job: ran.append(job.id))
+    job = rt.jobs.queue("work", delay=timedelta(days=30))
+
+    for _ in range(30):
+        time.advance(86400 - 1)
+        recorder.until(lambda: is_idle(rt), "everybody to have looked")
+    before = list(ran)
+    time.advance(60)
+    rt.jobs.join(job, timeout=10)
+
+    assert (before, ran) == ([], [job.id])
+
+
+def test_unique_keys_do_not_race(runtime):
+    runtimes = [runtime(), runtime()]
+    found, errors = [], []
+
+    def queue(rt):
+        try:
+            found.append(rt.jobs.queue("sync", unique="user-1").id)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=queue, args=(rt,)) for rt in runtimes for _ in range(15)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert errors == []
+    assert (len(found), len(set(found))) == (30, 1)
+
+
+def test_a_job_that_is_snoozed_past_its_expiry_expires_in_time(timed, time, recorder):
+    def snooze(job):
+        raise Snooze(600)
+
+    rt = timed()
+    rt.jobs.add_handler("work", snooze)
+    job = rt.jobs.queue("work", expires=5)
+    recorder.wait_for("job.snoozed")
+
+    time.advance(6)
+
+    assert recorder.wait_for("job.cancelled")["job_id"] == job.id
+
+
+def test_a_picture_of_a_job_ends_no_later_job_of_its_id(timed, time, recorder):
+    rt = timed(keep_done_seconds=4)
+    first = rt.jobs.queue("work", id="a")
+    rt.jobs.cancel(first)
+    time.advance(60)
+    recorder.wait_for("retention.pruned")
+    rt.jobs.queue("work", id="a")
+
+    with pytest.raises(StaleClaim):
+        rt.jobs.mark_done(first)
+
+    assert rt.jobs.get("a").state == "queued"
+
+
+def test_an_attempt_is_stale_once_a_host_has_marked_its_job_done(runtime, recorder):
+    rt = runtime()
+    kept = []
+
+    def once(job):
+        kept.append(job)
+        raise ValueError("not this time")
+
+    rt.jobs.add_handler("work", once, backoff=[600])
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.retried")
+    rt.jobs.mark_done(job.id, "by an operator")
+
+    with pytest.raises(StaleClaim):
+        rt.jobs.mark_done(kept[0].token, "by the attempt")
+
+    assert rt.jobs.get(job).result == "by an operator"

@@ -1,0 +1,53 @@
+"""Handlers in child processes."""
+
+from __future__ import annotations
+
+import sys
+import time as walltime
+
+import pytest
+from lamplighter import JobFailed
+
+PROCESS_FUNCTIONS = """
+def asks_badly(job):
+    if job.data == "badly":
+        job.queue("other", at="tomorrow")
+    return "fine"
+"""
+
+
+@pytest.fixture
+def functions(tmp_path, monkeypatch):
+    (tmp_path / "process_functions.py").write_text(PROCESS_FUNCTIONS)
+    monkeypatch.syspath_prepend(tmp_path)
+    import process_functions
+
+    yield process_functions
+    del sys.modules["process_functions"]
+
+
+def test_a_child_that_queues_with_a_bad_option_gets_an_error_and_its_lane_goes_on(runtime, functions):
+    rt = runtime()
+    rt.jobs.add_handler("work", functions.asks_badly, isolation="process", max_attempts=1)
+
+    with pytest.raises(JobFailed) as caught:
+        rt.jobs.join(rt.jobs.queue("work", "badly"), timeout=10)
+    after = rt.jobs.join(rt.jobs.queue("work", "well"), timeout=10)
+
+    assert "tomorrow" in caught.value.job.error
+    assert after.result == "fine"
+    assert rt.jobs.counts("other")["queued"] == 0
+
+
+def test_a_job_that_can_have_no_child_process_waits_for_its_back_off(runtime, recorder, functions, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    rt = runtime()
+    rt.jobs.add_handler("work", functions.asks_badly, isolation="process", max_attempts=3, backoff=[3600])
+    job = rt.jobs.queue("work")
+
+    retried = recorder.wait_for("job.retried", job_id=job.id)
+    kept = rt.jobs.get(job)
+
+    assert retried["run_at"] - walltime.time() > 3000
+    assert (kept.state, kept.attempt, kept.record.claim_no) == ("queued", 1, 1)
+    assert "/nonexistent/python" in rt.jobs.attempts(job)[0].error
