@@ -1,0 +1,50 @@
+"""Jobs that may have killed their processes run one at a time in a runtime, whatever their names."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+
+import pytest
+from lamplighter import Job
+from lamplighter.environment.clock import SystemClock
+from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.testing.conformance.kit import FAILED, NOW, RETRY, new, put, want
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A store with two suspects of different names."""
+    store = SqliteStore(str(tmp_path / "app.db"))
+    store.open()
+    with closing(store):
+        put(store, new("one", name="first"), new("two", name="second"))
+        suspect = RETRY._replace(suspect_until=SystemClock().now() + 3600)
+        with store.turn("b", NOW) as turn:
+            for name in ("first", "second"):
+                for claim in turn.claim(want(name=name)):
+                    turn.settle(claim.job, FAILED, suspect)
+    return tmp_path / "app.db"
+
+
+def test_of_two_suspects_the_second_waits_until_the_first_has_ended(runtime, recorder, file):
+    may_end, running = threading.Event(), threading.Semaphore(0)
+
+    def work(job: Job) -> None:
+        running.release()
+        may_end.wait(15)
+
+    rt = runtime(file, start=False)
+    for name in ("first", "second"):
+        rt.jobs.add_handler(name, work, concurrency=2)
+    rt.jobs.add_handler("innocent", lambda job: None)
+    rt.start()
+    assert running.acquire(timeout=15)
+
+    # A turn in which everything that may run is claimed.
+    rt.jobs.join(rt.jobs.queue("innocent"), timeout=15)
+    meanwhile = {event["job_id"] for event in recorder.of("job.claimed")} & {"one", "two"}
+    may_end.set()
+
+    assert len(meanwhile) == 1
+    assert [rt.jobs.join(job, timeout=15).state for job in ("one", "two")] == ["done", "done"]
