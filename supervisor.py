@@ -1,6 +1,7 @@
 """Restarts what fails.
 
-Owns: the family of children. Hears: StartChild, StopChild, Died, StartNow. Tells: whoever wants to know, `Down`.
+Owns: the family of children. Hears: StartChild, StopChild, StopFamily, Died, StartNow. Tells: whoever wants to know,
+`Down`.
 
 It knows no jobs. A child is data (`ChildSpec`), its restarts are arithmetic (`RestartBudget`), and what happens when
 the budget is spent is the child's own: it alone is quarantined, or the host is told that the runtime has failed. One
@@ -10,14 +11,20 @@ store is the truth (docs/decisions/0002-one-flat-family.md).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal, NamedTuple
 
-from .actors.base import ActorContext, RuntimeActor
+from .actors.base import ActorContext, Post, RuntimeActor
 from .environment.mailbox import Mailbox
-from .messages.mail import Died, Down, Mail, StartChild, StartNow, StopChild
+from .messages.jobs import Seconds
+from .messages.mail import Died, Down, Mail, StartChild, StartNow, StopChild, StopFamily
 from .rules.restart_budget import HEALTHY_SECONDS, RestartBudget
+
+STOP_SECONDS_MAX = 5.0
+"""How long a child may take to stop, if its spec does not say."""
 
 
 class ChildSpec(NamedTuple):
@@ -26,35 +33,122 @@ class ChildSpec(NamedTuple):
     Attributes:
         start: makes and starts an incarnation, given its number.
         when_spent: quarantine this child alone, or give up and tell the host.
+        stop_seconds_max: how long it may take to stop before it is left behind.
     """
 
     id: str
     start: Callable[[int], object]
     budget: RestartBudget = RestartBudget()
     when_spent: Literal["escalate", "quarantine"] = "escalate"
+    stop_seconds_max: Seconds = STOP_SECONDS_MAX
+
+
+class ChildStatus(StrEnum):
+    """What the supervisor knows of a child.
+
+    Attributes:
+        NEW: it was never started.
+        UP: its newest incarnation was started, and is not known to have died.
+        WAITING: it has died, and is started again when its back-off is over.
+        QUARANTINED: it has died too often, and is started when somebody asks for it again.
+        STOPPING: it was asked to stop.
+        STOPPED: it is stopped for good.
+        ABANDONED: it was asked to stop, and has not in time.
+    """
+
+    NEW = "new"
+    UP = "up"
+    WAITING = "waiting"
+    QUARANTINED = "quarantined"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    ABANDONED = "abandoned"
+
+
+FOLLOWING: dict[ChildStatus, frozenset[ChildStatus]] = {
+    ChildStatus.NEW: frozenset({ChildStatus.UP, ChildStatus.STOPPED}),
+    ChildStatus.UP: frozenset({ChildStatus.WAITING, ChildStatus.QUARANTINED, ChildStatus.STOPPING}),
+    ChildStatus.WAITING: frozenset({ChildStatus.UP, ChildStatus.STOPPED}),
+    ChildStatus.QUARANTINED: frozenset({ChildStatus.UP, ChildStatus.STOPPED}),
+    ChildStatus.STOPPING: frozenset({ChildStatus.STOPPED, ChildStatus.ABANDONED}),
+    ChildStatus.STOPPED: frozenset(),
+    ChildStatus.ABANDONED: frozenset(),
+}
+"""Which status may follow which."""
 
 
 @dataclass(eq=False)
 class Child:
-    """A child and its lives."""
+    """A child and its incarnations."""
 
     spec: ChildSpec
     incarnation: int = 0
-    status: Literal["new", "up", "waiting", "quarantined", "stopping", "stopped"] = "new"
+    status: ChildStatus = ChildStatus.NEW
     deaths: list[float] = field(default_factory=list)
     last_crash: str | None = None
 
+    def become(self, status: ChildStatus) -> None:
+        """Have another status.
+
+        Raises:
+            ValueError: it cannot follow.
+        """
+        if status not in FOLLOWING[self.status]:
+            raise ValueError(f"expected one of {sorted(FOLLOWING[self.status])} after {self.status}, got: {status}")
+        self.status = status
+
+    def ask_to_stop(self, post: Post) -> None:
+        """Stop for good. One that is up ends when it has done what it was told before."""
+        if self.status in (ChildStatus.NEW, ChildStatus.WAITING, ChildStatus.QUARANTINED):
+            self.become(ChildStatus.STOPPED)
+        elif self.status is ChildStatus.UP:
+            self.become(ChildStatus.STOPPING)
+        actor = post.find(self.spec.id)
+        if self.status is ChildStatus.STOPPING and actor is not None and not actor.actor_stopped.is_set():
+            actor.actor_ref.stop(block=False)
+
+    def has_ended(self, post: Post) -> bool:
+        """Wait for the end of one that was asked to stop. False if it takes too long."""
+        actor = post.find(self.spec.id)
+        if actor is None or actor.thread is None:
+            return True
+        actor.thread.join(self.spec.stop_seconds_max)
+        return not actor.thread.is_alive()
+
 
 class Family:
-    """Every child, in the order of their start. It outlives the supervisor, whose successor adopts it."""
+    """Every child, in the order of their start. It outlives the supervisor, whose successor adopts it.
 
-    def __init__(self) -> None:
+    Attributes:
+        gave_up: why the supervisor has given up, if it has.
+        is_stopping: whether all are to stop, so that none is started any more.
+        has_stopped: is set when all have stopped, or are left behind.
+    """
+
+    def __init__(self, has_stopped: threading.Event) -> None:
         self.children: dict[str, Child] = {}
         self.gave_up: str | None = None
+        self.is_stopping = False
+        self.has_stopped = has_stopped
 
     def add(self, spec: ChildSpec) -> None:
         """Be responsible for a child. A supervisor that dies before it has started it leaves it to the next."""
         self.children.setdefault(spec.id, Child(spec))
+
+    def stop(self, post: Post, stopped: Callable[[Child, str], None]) -> None:
+        """Stop one after the other, the last first: ask it, wait for it, and leave it behind if it takes too long.
+
+        Args:
+            stopped: told of each that has stopped, and why it did.
+        """
+        for child in reversed(list(self.children.values())):
+            child.ask_to_stop(post)
+            if child.status is not ChildStatus.STOPPING:
+                continue
+            if child.has_ended(post):
+                stopped(child, "stopped")
+            else:
+                child.become(ChildStatus.ABANDONED)
 
 
 class Supervisor(RuntimeActor):
@@ -77,11 +171,14 @@ class Supervisor(RuntimeActor):
         """Adopt what the predecessor has left, on the actor's thread."""
         if self.incarnation > 1:
             self.say("supervisor.restarted", child_incarnation=self.incarnation)
+        if self._family.is_stopping:
+            self._stop_family()
+            return
         for child in list(self._family.children.values()):
             actor = self.context.post.find(child.spec.id)
-            if child.status == "up" and (actor is None or actor.actor_stopped.is_set()):
+            if child.status is ChildStatus.UP and (actor is None or actor.actor_stopped.is_set()):
                 self._bury(child, "died while there was no supervisor")
-            elif child.status in ("new", "waiting"):
+            elif child.status in (ChildStatus.NEW, ChildStatus.WAITING):
                 self._start(child)
 
     def receive(self, mail: Mail) -> None:
@@ -89,26 +186,30 @@ class Supervisor(RuntimeActor):
             case StartChild(child=name):
                 self._ensure(self._family.children[name])
             case StopChild(child=name):
-                self._stop_child(name)
+                self._family.children[name].ask_to_stop(self.context.post)
+            case StopFamily():
+                self._stop_family()
             case Died() as death:
                 self._died(death)
             case StartNow(child=name, incarnation=incarnation):
                 child = self._family.children.get(name)
-                if child is not None and child.status == "waiting" and child.incarnation == incarnation:
+                if child is not None and child.status is ChildStatus.WAITING and child.incarnation == incarnation:
                     self._start(child)
             case other:
                 raise TypeError(f"the supervisor does not hear {type(other).__name__}")
 
     def _ensure(self, child: Child) -> None:
-        if child.status in ("up", "waiting"):
+        if child.status not in (ChildStatus.NEW, ChildStatus.QUARANTINED):
             return
         # A quarantined child that is asked for again gets a new budget: somebody has mended it.
         child.deaths.clear()
         self._start(child)
 
     def _start(self, child: Child) -> None:
+        if self._family.is_stopping:
+            return
+        child.become(ChildStatus.UP)
         child.incarnation += 1
-        child.status = "up"
         try:
             child.spec.start(child.incarnation)
         except Exception as error:
@@ -123,16 +224,16 @@ class Supervisor(RuntimeActor):
     def _died(self, death: Died) -> None:
         child = self._family.children.get(death.child)
         # The incarnation is compared because an old one's death is not news.
-        if child is not None and child.incarnation == death.incarnation and child.status in ("up", "stopping"):
+        if child is None or child.incarnation != death.incarnation:
+            return
+        if child.status is ChildStatus.UP:
             self._bury(child, death.reason, death.traceback, death.over)
+        elif child.status is ChildStatus.STOPPING:
+            self._stopped(child, death.reason)
 
     def _bury(self, child: Child, reason: str, trace: str | None = None, over: Mail | None = None) -> None:
         name = child.spec.id
         self._announce(Down(child=name, incarnation=child.incarnation, reason=reason))
-        if child.status == "stopping":
-            child.status = "stopped"
-            self.say("actor.stopped", child=name, child_incarnation=child.incarnation)
-            return
         now = self.context.clock.monotonic()
         child.deaths = [at for at in child.deaths if now - at < max(HEALTHY_SECONDS, child.spec.budget.window_seconds)]
         child.deaths.append(now)
@@ -147,7 +248,7 @@ class Supervisor(RuntimeActor):
         if child.spec.budget.is_spent(child.deaths, now):
             self._spent(child, reason, len(child.spec.budget.recent(child.deaths, now)))
             return
-        child.status = "waiting"
+        child.become(ChildStatus.WAITING)
         wait = child.spec.budget.backoff(child.deaths, now)
         if wait == 0.0:
             self._start(child)
@@ -156,7 +257,7 @@ class Supervisor(RuntimeActor):
         self.context.clock.after(wait, lambda: self.context.post.tell("supervisor", again))
 
     def _spent(self, child: Child, reason: str, restarts: int) -> None:
-        child.status = "quarantined"
+        child.become(ChildStatus.QUARANTINED)
         name = child.spec.id
         if child.spec.when_spent == "quarantine":
             self.say(
@@ -168,16 +269,15 @@ class Supervisor(RuntimeActor):
         self.say("supervisor.gave_up", child=name, reason=reason, restarts_in_window=restarts)
         self._give_up(self._family.gave_up)
 
-    def _stop_child(self, name: str) -> None:
-        child = self._family.children.get(name)
-        if child is None:
-            return
-        actor = self.context.post.find(name)
-        if child.status == "up" and actor is not None:
-            child.status = "stopping"
-            actor.actor_ref.stop(block=False)
-            return
-        child.status = "stopped"
+    def _stop_family(self) -> None:
+        # It is the one place where an actor waits for others, and nobody waits for the supervisor any more.
+        self._family.stop(self.context.post, self._stopped)
+        self._family.has_stopped.set()
+
+    def _stopped(self, child: Child, reason: str) -> None:
+        child.become(ChildStatus.STOPPED)
+        self._announce(Down(child=child.spec.id, incarnation=child.incarnation, reason=reason))
+        self.say("actor.stopped", child=child.spec.id, child_incarnation=child.incarnation)
 
 
 class Watchdog:
@@ -202,3 +302,62 @@ class Watchdog:
     def close(self) -> None:
         """Start no more."""
         self._deaths.put(None)
+
+
+class Supervision:
+    """A supervisor that is always there: a family, and a watchdog that starts the next supervisor for it.
+
+    Args:
+        announce: told of each death, before the next incarnation is started.
+        give_up: told why, when a child died too often that the runtime cannot do without.
+    """
+
+    def __init__(self, context: ActorContext, announce: Callable[[Down], None], give_up: Callable[[str], None]) -> None:
+        self._context = context
+        self._announce = announce
+        self._give_up = give_up
+        self._watchdog = Watchdog(self._start, context.environment.mailbox())
+        self.family = Family(context.environment.event())
+
+    def start(self) -> None:
+        """Start the first supervisor."""
+        self._start(1)
+        self._context.environment.spawn(self._watchdog.run, "watchdog")
+
+    def have(self, spec: ChildSpec) -> None:
+        """Have a child, and start it unless it lives."""
+        self.family.add(spec)
+        self._context.post.tell("supervisor", StartChild(child=spec.id))
+
+    def died(self, death: Died) -> None:
+        """An actor has died; told on its own thread."""
+        if death.child == "supervisor":
+            self._watchdog.died(death)
+            return
+        self._context.post.tell("supervisor", death)
+
+    def stop_child(self, child: str) -> None:
+        """Stop one for good, and do not wait for it."""
+        self._context.post.tell("supervisor", StopChild(child=child))
+
+    def stop(self) -> None:
+        """Stop every child, the last first, and then the supervisor. Whoever takes too long is left behind."""
+        # Before it is told: one that dies of this message leaves the rest to its successor.
+        self.family.is_stopping = True
+        actor = self._context.post.find("supervisor")
+        if actor is not None and actor.thread is not None:
+            self._context.post.tell("supervisor", StopFamily())
+            most = sum(child.spec.stop_seconds_max for child in list(self.family.children.values()))
+            self.family.has_stopped.wait(most + STOP_SECONDS_MAX)
+        if not self.family.has_stopped.is_set():
+            # There is no supervisor, or it hangs.
+            self.family.stop(self._context.post, lambda child, _: child.become(ChildStatus.STOPPED))
+        self._watchdog.close()
+        actor = self._context.post.find("supervisor")
+        if actor is not None and actor.thread is not None:
+            if not actor.actor_stopped.is_set():
+                actor.actor_ref.stop(block=False)
+            actor.thread.join(STOP_SECONDS_MAX)
+
+    def _start(self, incarnation: int) -> object:
+        return Supervisor.start(self._context, incarnation, self.family, self._announce, self._give_up)

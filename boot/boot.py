@@ -34,8 +34,6 @@ from ..messages.mail import (
     LanesEnded,
     Look,
     Progressed,
-    StartChild,
-    StopChild,
     Wake,
 )
 from ..messages.outcomes import Outcome
@@ -44,16 +42,13 @@ from ..rules.restart_budget import RestartBudget
 from ..rules.validation import JobChecks
 from ..stores.ports import BootLost, Store
 from ..stores.presence import network_filesystem
-from ..supervisor import ChildSpec, Family, Supervisor, Watchdog
+from ..supervisor import ChildSpec, ChildStatus, Supervision
 from .declared import Declared
 from .health import Abandoned, ActorView, Health
 from .requests import Requests
 
 SETTLE_SECONDS_MAX = 5.0
 """How long `stop` waits for the last endings to be stored, after the drain."""
-
-STOP_SECONDS_MAX = 5.0
-"""How long an actor may take to stop before it is left behind."""
 
 
 class Boot:
@@ -100,7 +95,6 @@ class Boot:
         self._heard_by: list[Subscription] = []
         self._has_said_start = False
         self._interrupted = 0
-        self._family = Family()
         self._context = ActorContext(
             environment=environment, clock=self.clock, log=self.log, limits=limits, post=self.post,
             died=self._died,
@@ -112,7 +106,7 @@ class Boot:
             ),
             left,
         )  # fmt: skip
-        self._watchdog = Watchdog(self._start_supervisor, environment.mailbox())
+        self._supervision = Supervision(self._context, self._announce, self._give_up)
 
     @property
     def id(self) -> str:
@@ -144,10 +138,9 @@ class Boot:
         for event, fields in news:
             self.log.emit(event, **fields)
         begun.callback(self._stop_actors)
-        self._start_supervisor(1)
-        self.environment.spawn(self._watchdog.run, "watchdog")
-        self._have(self._broker_spec())
-        self._have(self._scheduler_spec())
+        self._supervision.start()
+        self._supervision.have(self._broker_spec())
+        self._supervision.have(self._scheduler_spec())
         for name in names:
             for handler in self._declared.handlers(name):
                 self.tell_handler(handler)
@@ -195,11 +188,7 @@ class Boot:
             budget=self._declared.budgets.get(name) or self._budget(),
             when_spent="quarantine",
         )  # fmt: skip
-        self._have(spec)
-
-    def _have(self, spec: ChildSpec) -> None:
-        self._family.add(spec)
-        self.post.tell("supervisor", StartChild(child=spec.id))
+        self._supervision.have(spec)
 
     def checks(self, corr: str | None) -> JobChecks:
         """Checks jobs, all of which are queued at this moment.
@@ -243,16 +232,10 @@ class Boot:
 
         return ChildSpec(id="scheduler", start=start, budget=self._budget())
 
-    def _start_supervisor(self, incarnation: int) -> object:
-        return Supervisor.start(self._context, incarnation, self._family, self._announce, self._give_up)
-
     # --- what the parts tell --------------------------------------------------------------------------------
 
     def _died(self, death: Died) -> None:
-        if death.child == "supervisor":
-            self._watchdog.died(death)
-            return
-        self.post.tell("supervisor", death)
+        self._supervision.died(death)
 
     def _announce(self, down: Down) -> None:
         self.post.tell("broker", down)
@@ -317,7 +300,7 @@ class Boot:
     def stop(self, drain: Seconds) -> None:
         """Take no new work, let running jobs finish for `drain` seconds, interrupt the rest, end."""
         self.log.emit("runtime.stopping", drain=drain)
-        self.post.tell("supervisor", StopChild(child="scheduler"))
+        self._supervision.stop_child("scheduler")
         self.memory.draining = True
         self.post.tell("broker", Drain())
         handlers = [name for name in self.post.names() if name.startswith("handler:")]
@@ -354,18 +337,7 @@ class Boot:
             self.joins.fail(NotStarted("the runtime was stopped while this was waited for"))
 
     def _stop_actors(self) -> None:
-        self._watchdog.close()
-        # The supervisor comes last, and again those that it has started until then.
-        for name in [*reversed(["supervisor", *self._family.children]), *reversed(self._family.children)]:
-            actor = self.post.find(name)
-            if actor is None or actor.thread is None:
-                continue
-            if name != "supervisor":
-                child = self._family.children[name]
-                child.status = "stopping"
-            if not actor.actor_stopped.is_set():
-                actor.actor_ref.stop(block=False)
-            actor.thread.join(STOP_SECONDS_MAX)
+        self._supervision.stop()
         self.lanes.close_all()
 
     def _close_subscriptions(self) -> None:
@@ -403,12 +375,12 @@ class Boot:
         """See `Runtime.health`."""
         red: list[str] = []
         yellow: list[str] = []
-        if self._family.gave_up is not None:
-            red.append(f"the supervisor gave up: {self._family.gave_up}")
-        for child in list(self._family.children.values()):
-            if child.status == "quarantined":
+        if self._supervision.family.gave_up is not None:
+            red.append(f"the supervisor gave up: {self._supervision.family.gave_up}")
+        for child in list(self._supervision.family.children.values()):
+            if child.status is ChildStatus.QUARANTINED:
                 red.append(f"{child.spec.id} is quarantined: {child.last_crash}")
-            elif child.status == "waiting":
+            elif child.status is ChildStatus.WAITING:
                 yellow.append(f"{child.spec.id} is being restarted: {child.last_crash}")
         if self.requests.store_trouble is not None:
             yellow.append(f"the store is unavailable: {self.requests.store_trouble}")
@@ -438,10 +410,10 @@ class Boot:
 
     def tree(self) -> tuple[ActorView, ...]:
         """See `Runtime.tree`."""
-        return tuple(self._view(name) for name in ["supervisor", *list(self._family.children)])
+        return tuple(self._view(name) for name in ["supervisor", *list(self._supervision.family.children)])
 
     def _view(self, name: str) -> ActorView:
-        actor, child = self.post.find(name), self._family.children.get(name)
+        actor, child = self.post.find(name), self._supervision.family.children.get(name)
         first = None if actor is None else actor.mailbox.first()
         sent_at = getattr(getattr(first, "message", None), "sent_at", None)
         busy_since = None if actor is None else actor.busy_since
@@ -449,7 +421,7 @@ class Boot:
         return ActorView(
             name=name,
             incarnation=0 if actor is None else actor.incarnation,
-            status="up" if child is None else child.status,
+            status="up" if child is None else child.status.value,
             mailbox=0 if actor is None else len(actor.mailbox),
             oldest_seconds=None if sent_at is None else max(0.0, self.clock.now() - sent_at),
             busy_seconds=None if busy_since is None else max(0.0, now - busy_since),

@@ -381,6 +381,10 @@ class StopChild(NamedTuple):
     child: str
 
 
+class StopFamily(NamedTuple):
+    """Stop every child for good, the last one first."""
+
+
 class StartNow(NamedTuple):
     """The back-off of a child is over."""
 

@@ -678,7 +678,7 @@ def test_a_restart_budget_may_be_given_for_a_name(runtime):
     rt.start()
 
     assert finish(rt, "work").result == "ran"
-    assert rt.boot._family.children["handler:work"].spec.budget == budget
+    assert rt.boot._supervision.family.children["handler:work"].spec.budget == budget
 
 
 def test_an_ending_that_cannot_be_stored_costs_those_told_with_it_nothing(runtime, recorder):
