@@ -1,7 +1,7 @@
 """Runs the jobs of one name on the lanes of its handlers.
 
-Owns: claims that have not ended, and endings that are not settled. Hears: Run, Settled, Revoke, Paused, Report,
-LanesEnded, LanesLost, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells: Up, Ended,
+Owns: claims that have not ended, and endings that are not settled. Hears: Run, Settled, Revoke, Paused, Resync,
+LanesEnded, LanesLost, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells: Capacity, Ended,
 GiveBack.
 
 It runs none of the host's code itself, so no job can kill it. An ending is kept until the broker has said that it is
@@ -28,6 +28,7 @@ from ..handlers.watch import LaneWatch
 from ..messages.jobs import Claim, ClaimKey
 from ..messages.mail import (
     Attach,
+    Capacity,
     DeadlinePassed,
     Detach,
     Drain,
@@ -40,12 +41,11 @@ from ..messages.mail import (
     LanesLost,
     Mail,
     Paused,
-    Report,
+    Resync,
     Revoke,
     Run,
     Settled,
     Unstarted,
-    Up,
 )
 from ..messages.outcomes import Outcome, OutcomeKind
 from .base import ActorContext, RuntimeActor
@@ -78,7 +78,7 @@ class HandlerActor(RuntimeActor):
         self._held_back = HeldBack()
         self._unsettled: dict[ClaimKey, Ending] = {}
         self._pace = Pace(context.limits)
-        self._last_up: Up | None = None
+        self._last_capacity: Capacity | None = None
         self._answers = 0
         self._boot: str | None = None
         self._halted = False
@@ -139,10 +139,10 @@ class HandlerActor(RuntimeActor):
             case Paused(reply=reply):
                 self._give_back_all()
                 answer(reply, None, None)
-            case Report(question=question, boot=boot):
+            case Resync(sync_id=sync_id, boot=boot):
                 self._disown_others(boot)
-                self._answers = question
-                self._last_up = None
+                self._answers = sync_id
+                self._last_capacity = None
                 self._offer()
                 self._tell_ended(*self._unsettled.values())
             case Attach():
@@ -187,8 +187,8 @@ class HandlerActor(RuntimeActor):
             pace=self._pace,
             answers=self._answers,
         )
-        if up != self._last_up:
-            self._last_up = up
+        if up != self._last_capacity:
+            self._last_capacity = up
             self.tell("broker", up._replace(held=tuple(self._held())))
 
     def _lanes_here(self) -> list[Lane]:

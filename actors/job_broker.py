@@ -1,7 +1,7 @@
 """Routes jobs to handlers and records how each claim ended.
 
 Owns: its state (what living HandlerActors can take) and the mail of a turn that could not be stored. Hears: what
-`broker.dispatch` lists. Tells: Run, Settled, Revoke, Report, Ticked.
+`broker.dispatch` lists. Tells: Run, Settled, Revoke, Resync, Ticked.
 
 A turn is a transaction: it takes what is in the mailbox, applies it to the store, claims what free lanes can take,
 commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived. What each kind
@@ -33,7 +33,7 @@ from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..log.emitter import Speaker
 from ..messages.jobs import ENDED, JobRecord
-from ..messages.mail import Housekeep, Look, Mail, Queue, Report, Settled, Ticked
+from ..messages.mail import CheckDue, Housekeep, Mail, Queue, Resync, Settled, Ticked
 from ..stores.ports import BootLost, CommitUnknown, Store
 from .base import ActorContext, RuntimeActor
 
@@ -78,7 +78,7 @@ class JobBroker(RuntimeActor):
         self._looked_at = 0.0
         self._leads = True
         self._waiting_since: float | None = None
-        self._askers = 0
+        self._waiting_callers = 0
         # Told by name: when this incarnation is gone, its alarms wake the next.
         self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
         self._retention = Retention(self._state, self._alarms)
@@ -92,7 +92,7 @@ class JobBroker(RuntimeActor):
         """Runs on the broker's thread. The first turn is due at once, though nobody may ask for anything: others may
         have died, hosts may have queued."""
         self._ask_the_living()
-        self.context.post.tell(self.name, Look())
+        self.context.post.tell(self.name, CheckDue())
         self._retention.put_off()
 
     def _ask_the_living(self) -> None:
@@ -100,14 +100,14 @@ class JobBroker(RuntimeActor):
         state, post = self._state, self.context.post
         # Looked up before they are asked: one that is started in between holds nothing, and need not be waited for.
         living = {name: actor.incarnation for name in post.names() if (actor := post.find(name)) is not None}
-        state.question = post.new_id()
+        state.sync_id = post.new_id()
         state.capacities.clear()
         state.unreconciled = {
             name: incarnation
             for name, incarnation in living.items()
-            if name.startswith("handler:") and self.tell(name, Report(state.question, state.boot))
+            if name.startswith("handler:") and self.tell(name, Resync(state.sync_id, state.boot))
         }
-        self.tell("scheduler", Report(state.question, state.boot))
+        self.tell("scheduler", Resync(state.sync_id, state.boot))
         self._recovered = False
 
     def on_down(self) -> None:
@@ -128,16 +128,16 @@ class JobBroker(RuntimeActor):
 
     def receive(self, mail: Mail) -> None:
         # Hosts that were answered together ask again together, and one turn for all costs little more than for one.
-        self.mailbox.gather(self._askers - 1)
+        self.mailbox.gather(self._waiting_callers - 1)
         limits = self.context.limits
         # While the store is away, all is taken in, so that what need not be kept can leave.
         most = limits.turn_messages_max if self._waiting_since is None else limits.mailbox_messages_max
         came = [mail, *self.take_more(most)]
         # A hint in a mixed batch counts too: under load there is no other.
-        self._neighbours.heed(m.body for m in came if isinstance(m.body, Look))
+        self._neighbours.note(m.body for m in came if isinstance(m.body, CheckDue))
         self._pending += came
         batch = self._pending[: limits.turn_messages_max]
-        only_looks = self._recovered and all(isinstance(m.body, Look) for m in batch)
+        only_looks = self._recovered and all(isinstance(m.body, CheckDue) for m in batch)
         if self._neighbours.look() or not only_looks or self._is_worth_a_turn():
             self._take_turn(batch)
             return
@@ -179,7 +179,7 @@ class JobBroker(RuntimeActor):
             self._wait_for_store(StoreUnavailable(f"{lost}; and the runtime cannot be another boot yet: {error}"))
             return
         self._ask_the_living()
-        self.context.post.tell(self.name, Look())
+        self.context.post.tell(self.name, CheckDue())
 
     def _one_by_one(self, batch: list[Mail]) -> bool:
         """The turn failed and was rolled back. Only the message that fails alone is refused. False: the store went."""
@@ -238,7 +238,7 @@ class JobBroker(RuntimeActor):
         out.did, out.version, out.expiry = turn.did, turn.version, turn.expiry
         out.lines += [(event, itself, fields) for event, fields in turn.news]
         if turn.leads and not self._leads:
-            context.tell("scheduler", Report(self._state.question, self._state.boot))
+            context.tell("scheduler", Resync(self._state.sync_id, self._state.boot))
         self._leads = turn.leads
         self._recovered = True
         return out
@@ -306,7 +306,7 @@ class JobBroker(RuntimeActor):
             if reply is not None and not told:
                 # Nobody of that name lives, so there is nothing to wait for.
                 answer(reply, None, None)
-        self._askers = len(self.mailbox) + len(out.replies) if out.replies else 0
+        self._waiting_callers = len(self.mailbox) + len(out.replies) if out.replies else 0
         answer_all(out.replies)
         ended = [moved.job for moved in out.transitions if moved.job.state in ENDED]
         if ended:
@@ -316,7 +316,7 @@ class JobBroker(RuntimeActor):
     # --- waiting --------------------------------------------------------------------------------------------
 
     def _is_worth_a_turn(self) -> bool:
-        """Look, without taking the write lock, whether time or another process has changed anything for us."""
+        """CheckDue, without taking the write lock, whether time or another process has changed anything for us."""
         now = self.context.clock.now()
         try:
             expiry = self._state.expiry = self._store.next_expiry()
@@ -350,14 +350,14 @@ class JobBroker(RuntimeActor):
                 due.append(self._store.next_due(name, now) if known is None else known)
             self._expected.look(state.age())
         except (StoreUnavailable, StoreError):
-            self._alarms.after("retry", RETRY_SECONDS, Look())
+            self._alarms.after("retry", RETRY_SECONDS, CheckDue())
             return
         instants = [at for at in due if at is not None and at != float("inf")]
         if instants:
-            self._alarms.at(min(instants), Look())
+            self._alarms.at(min(instants), CheckDue())
         until = min((one.due for one in state.deferred.values()), default=float("inf"))
         if until != float("inf"):
-            self._alarms.after("deferred", max(0.0, until - state.age()), Look())
+            self._alarms.after("deferred", max(0.0, until - state.age()), CheckDue())
         self._neighbours.poll()
 
     def _wait_for_store(self, error: StoreUnavailable | StoreGone) -> None:
@@ -379,13 +379,13 @@ class JobBroker(RuntimeActor):
             event = "store.waiting" if locked else "store.unavailable"
             self.say(event, store=self._store.address, waited=waited, reason=str(error))
         self._pending = still_wanted(self._pending)
-        self._alarms.after("retry", RETRY_SECONDS, Look())
+        self._alarms.after("retry", RETRY_SECONDS, CheckDue())
 
     def _handled(self, batch: list[Mail]) -> None:
         """A batch is done with. What was kept beside it is next."""
         self._pending = self._pending[len(batch) :]
         if self._pending:
-            self.tell(self.name, Look())
+            self.tell(self.name, CheckDue())
 
     def _store_is_back(self) -> None:
         if self._waiting_since is not None:

@@ -1,7 +1,7 @@
 """Sends a tick for every slot that is due.
 
 Owns: what it knows of each active schedule, and which ticks are not answered yet. Hears: Wake, Ticked,
-SchedulesChanged, Report. Tells: Tick.
+SchedulesChanged, Resync. Tells: Tick.
 
 It decides from the instant up to which slots are accounted for, never from now: so waking early, late or twice, after a
 crash or a step of the clock, changes nothing. The broker stores a tick only if the schedule is still what it was here.
@@ -20,7 +20,7 @@ from ..cron.catch_up import CatchUp, account, rule_of
 from ..cron.when import Rule
 from ..errors import StoreError, StoreUnavailable, UsageError
 from ..messages.jobs import Instant, Seconds
-from ..messages.mail import Mail, Report, SchedulesChanged, Tick, Ticked, Wake
+from ..messages.mail import Mail, Resync, SchedulesChanged, Tick, Ticked, Wake
 from ..messages.schedules import ScheduleRecord
 from ..stores.ports import Store
 from .base import ActorContext, RuntimeActor
@@ -115,7 +115,7 @@ class SchedulerActor(RuntimeActor):
                     self._forget_unless_declared(schedule_id)
                 for record in records:
                     self._know(record)
-            case Report(boot=boot):
+            case Resync(boot=boot):
                 self._be_of(boot)
                 sent, self._sent = self._sent, {}
                 self._touch_all(sent)

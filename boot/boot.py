@@ -25,6 +25,7 @@ from ..job import Job
 from ..log.emitter import Log, Subscription
 from ..messages.jobs import ClaimKey, Seconds
 from ..messages.mail import (
+    CheckDue,
     ClockJumped,
     Died,
     Down,
@@ -32,7 +33,6 @@ from ..messages.mail import (
     Farewell,
     Interrupt,
     LanesEnded,
-    Look,
     Progressed,
     Wake,
 )
@@ -261,7 +261,7 @@ class Boot:
         # One hint in the mailbox is enough, however many come.
         broker = self.post.find("broker")
         if broker is not None and len(broker.mailbox) < self.limits.turn_messages_max:
-            self.post.tell("broker", Look(foreign=True))
+            self.post.tell("broker", CheckDue(foreign=True))
 
     def _jumped(self, delta: Seconds) -> None:
         self.memory.jump(delta)

@@ -7,7 +7,7 @@ from functools import partial
 
 from ..errors import UsageError
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, Seconds
-from ..messages.mail import Down, Ended, Ending, GiveBack, Mail, Progressed, Revoke, Run, Up
+from ..messages.mail import Capacity, Down, Ended, Ending, GiveBack, Mail, Progressed, Revoke, Run
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..stores.ports import Want
 from .outbox import Deferred, HandlerCapacity
@@ -158,13 +158,13 @@ def _is_ours(context: TurnContext, claim: Claim) -> bool:
     return claim.job.boot == context.state.boot
 
 
-def up(context: TurnContext, body: Up) -> None:
+def up(context: TurnContext, body: Capacity) -> None:
     """A HandlerActor says what it can take, and what it holds."""
     state, actor = context.state, f"handler:{body.name}"
     known = context.capacities.get(body.name)
     if known is not None and known.incarnation > body.incarnation:
         return
-    if state.unreconciled.get(actor) == body.incarnation and body.answers != state.question:
+    if state.unreconciled.get(actor) == body.incarnation and body.answers != state.sync_id:
         # Said before it was asked: it may not have read yet what the last broker sent, so what it holds is unknown.
         return
     same = known is not None and known.incarnation == body.incarnation
@@ -216,7 +216,7 @@ def store_names(context: TurnContext) -> None:
         context.out.stored_names = names
 
 
-def _reconcile(context: TurnContext, body: Up) -> dict[ClaimKey, JobRecord]:
+def _reconcile(context: TurnContext, body: Capacity) -> dict[ClaimKey, JobRecord]:
     """Compare the store with what a HandlerActor holds. What it never got was on its way when a broker died."""
     held: dict[ClaimKey, JobRecord] = {}
     for job in context.turn.open_claims(context.state.boot, body.name):

@@ -6,6 +6,8 @@ from typing import Any
 
 from ..messages.mail import (
     Cancel,
+    Capacity,
+    CheckDue,
     ClockJumped,
     Declare,
     Down,
@@ -16,7 +18,6 @@ from ..messages.mail import (
     Forget,
     GiveBack,
     Housekeep,
-    Look,
     MarkDone,
     Pause,
     PauseSchedule,
@@ -26,7 +27,6 @@ from ..messages.mail import (
     RequeueDead,
     Retire,
     Tick,
-    Up,
 )
 from . import boots, claims, jobs, schedules
 from .retention import Retention
@@ -45,7 +45,7 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
             return jobs.queue(context, body)
         case Ended():
             return claims.ended(context, body)
-        case Up():
+        case Capacity():
             return claims.up(context, body)
         case GiveBack():
             return claims.give_back(context, body)
@@ -82,7 +82,7 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
             context.out.expected.append(body)
         case Housekeep():
             retention.prune(context)
-        case Look() | ClockJumped():
+        case CheckDue() | ClockJumped():
             pass
         case other:
             raise TypeError(f"the JobBroker does not hear {type(other).__name__}")

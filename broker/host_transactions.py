@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..messages.jobs import Seconds
-from ..messages.mail import Expect, Look
+from ..messages.mail import CheckDue, Expect
 from ..stores.ports import Store
 from .alarms import Alarms
 
@@ -41,5 +41,5 @@ class ExpectedJobs:
             if there or expect.give_up_at <= age:
                 del self._jobs[job_id]
         if self._jobs:
-            self._alarms.after("expect", self._wait, Look())
+            self._alarms.after("expect", self._wait, CheckDue())
             self._wait = min(LOOK_SECONDS_MAX, self._wait * 1.2)

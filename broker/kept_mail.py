@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..environment.replies import reply_of
-from ..messages.mail import ClockJumped, Drain, Ended, Expect, Housekeep, Look, Mail, Progressed, Tick, Up
+from ..messages.mail import Capacity, CheckDue, ClockJumped, Drain, Ended, Expect, Housekeep, Mail, Progressed, Tick
 
 HINTS = (ClockJumped, Drain, Housekeep)
 """Once is enough."""
@@ -21,7 +21,7 @@ def still_wanted(mails: Sequence[Mail]) -> list[Mail]:
     said: set[Any] = set()
     kept: list[Mail] = []
     for mail in reversed(mails):
-        if given_up(mail.body) or isinstance(mail.body, Look):
+        if given_up(mail.body) or isinstance(mail.body, CheckDue):
             continue
         if isinstance(mail.body, Ended):
             endings = tuple(one for one in mail.body.endings if one.claim.key not in said)
@@ -49,8 +49,8 @@ def _subject(body: object) -> Any:
             return Progressed, body.key
         case Tick():
             return Tick, body.schedule_id
-        case Up():
-            return Up, body.name, body.incarnation
+        case Capacity():
+            return Capacity, body.name, body.incarnation
         case Expect():
             return Expect, body.job_id
         case _:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import StoreError, StoreUnavailable, UsageError
 from ..messages.jobs import JobState
-from ..messages.mail import Look, Revoke, Wake
+from ..messages.mail import CheckDue, Revoke, Wake
 from ..stores.ports import Store
 from .alarms import Alarms
 from .outbox import Outbox
@@ -52,41 +52,41 @@ class Neighbours:
         self._unseen = False
         self._wake_the_ended = wake_the_ended
         self._schedules_seen = 0
-        self._abroad = False
+        self._others_committed = False
         self._polled = False
         self._changed = False
         self._changes_due = 0.0
 
-    def heed(self, looks: Iterable[Look]) -> None:
+    def note(self, looks: Iterable[CheckDue]) -> None:
         """Remember that hints and polls have come, until they are looked into."""
         for look in looks:
-            self._abroad = self._abroad or look.foreign
+            self._others_committed = self._others_committed or look.foreign
             self._polled = self._polled or look.poll
 
     def look(self) -> bool:
         """If told to, see what other processes have done. True when one has come or died, which takes a turn."""
         try:
-            if self._abroad:
-                self._read_abroad()
-            self._abroad = self._polled = False
+            if self._others_committed:
+                self._read_commits()
+            self._others_committed = self._polled = False
         except (StoreUnavailable, StoreError):
             # Looked for again with the next mail; the turn meets the same trouble, and knows what to do about it. If it
             # does not, there may be no mail before the next poll.
-            self._alarms.after("changes", AGAIN_SECONDS, Look(foreign=True))
+            self._alarms.after("changes", AGAIN_SECONDS, CheckDue(foreign=True))
             return True
         return self._state.membership_changed
 
     def poll(self) -> None:
         """Be woken to look for them again and again, where there may be any."""
         wanted = not self._state.presence.is_sole
-        self._alarms.poll(POLL_SECONDS, Look(foreign=True, poll=True), wanted=wanted)
+        self._alarms.poll(POLL_SECONDS, CheckDue(foreign=True, poll=True), wanted=wanted)
 
     def hint(self, out: Outbox) -> None:
         """Let them look, if a turn has changed anything that may concern them."""
         if self._state.others and (out.hint or _concerns_others(out)):
             self._state.standing.hints.send([boot.hint for boot in self._state.others if boot.hint is not None])
 
-    def _read_abroad(self) -> None:
+    def _read_commits(self) -> None:
         """Who died, what ended, and what else has changed."""
         if self._polled:
             self._keep_up()
@@ -103,7 +103,7 @@ class Neighbours:
             self._changed = False
             self._changes_due = self._state.age() + CHANGES_SECONDS
         elif not known:
-            self._alarms.after("changes", wait, Look(foreign=True))
+            self._alarms.after("changes", wait, CheckDue(foreign=True))
 
     def _keep_up(self) -> None:
         """Somebody may have cleaned away what the others know this boot by."""

@@ -41,9 +41,9 @@ class BrokerState:
     Attributes:
         standing: who this runtime is on its store.
         has_handler: whether this boot's host has added a handler for a name, whose actor may still be starting.
-        capacities: by job name, of HandlerActors that have said `Up`.
+        capacities: by job name, of HandlerActors that have said `Capacity`.
         stored_names: the names that the boot's row has.
-        question: the number of the last question that living HandlerActors were asked.
+        sync_id: the number of the last `Resync` that living HandlerActors were sent.
         unreconciled: those whose claims have not been compared with the store since, with the incarnation asked.
         age: monotonic time.
         deferred: claims whose handler has returned.
@@ -62,7 +62,7 @@ class BrokerState:
     age: Callable[[], Seconds]
     capacities: dict[str, HandlerCapacity] = field(default_factory=dict)
     stored_names: list[str] | None = None
-    question: int = 0
+    sync_id: int = 0
     unreconciled: dict[str, int] = field(default_factory=dict)
     deferred: dict[ClaimKey, Deferred] = field(default_factory=dict)
     others: Sequence[BootRecord] = field(default_factory=list)

@@ -139,7 +139,7 @@ class PauseSchedule(NamedTuple):
 # --- the clock, the hint socket and the supervisor to the JobBroker ------------------------------------------
 
 
-class Look(NamedTuple):
+class CheckDue(NamedTuple):
     """Time may have made something due, or another process may have changed the file.
 
     Attributes:
@@ -180,7 +180,7 @@ class Farewell(NamedTuple):
 # --- a HandlerActor to the JobBroker ------------------------------------------------------------------------
 
 
-class Up(NamedTuple):
+class Capacity(NamedTuple):
     """What a HandlerActor can take, what it holds and what it waits to hear settled. Sent whenever the first changes.
 
     Attributes:
@@ -188,7 +188,7 @@ class Up(NamedTuple):
         prefetch: how many more claims it may hold.
         total: the limit of running jobs of this name over the whole store.
         held: the keys of every claim it holds, started or not.
-        answers: the question that a broker asked last with `Report`; 0 if none has.
+        answers: the `Resync` of a broker that it has read last; 0 if none came.
     """
 
     name: str
@@ -265,15 +265,15 @@ class Paused(NamedTuple):
     reply: Reply
 
 
-class Report(NamedTuple):
-    """Say `Up`, and say again every ending that is not settled: the broker is new, or has lost count.
+class Resync(NamedTuple):
+    """Say `Capacity`, and say again every ending that is not settled: the broker is new, or has lost count.
 
     Attributes:
-        question: the number of this question, unique in the runtime's life.
+        sync_id: the number of this sync_id, unique in the runtime's life.
         boot: who asks. What another boot has claimed counts no longer.
     """
 
-    question: int
+    sync_id: int
     boot: str
 
 

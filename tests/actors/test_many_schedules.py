@@ -16,7 +16,7 @@ from lamplighter import NotStarted
 from lamplighter.environment import Environment
 from lamplighter.environment.clock import SystemClock
 from lamplighter.environment.mailbox import Mailbox
-from lamplighter.messages.mail import Mail, Report, SchedulesChanged, Tick, Ticked, Wake
+from lamplighter.messages.mail import Mail, Resync, SchedulesChanged, Tick, Ticked, Wake
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.testing import Simulation
 from lamplighter.testing.draining import is_idle
@@ -480,7 +480,7 @@ def test_a_tick_that_a_broker_took_to_its_grave_is_sent_again_at_once(scheduled,
     advance_to(time, NOON + 1)
     recorder.until(lambda: not any(len(rt.boot.post.find(name).mailbox) for name in ("broker", "scheduler")))
 
-    rt.boot.post.tell("scheduler", Report(rt.boot.post.new_id(), rt.boot.id))
+    rt.boot.post.tell("scheduler", Resync(rt.boot.post.new_id(), rt.boot.id))
 
     assert recorder.wait_for("slot.fired", schedule=schedule)["slot"] == NOON
 

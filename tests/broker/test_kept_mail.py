@@ -15,7 +15,19 @@ from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.environment.replies import thread_reply
 from lamplighter.messages.jobs import Claim, JobRecord
-from lamplighter.messages.mail import ClockJumped, Ended, Ending, Expect, Look, Mail, Pause, Progressed, Queue, Tick, Up
+from lamplighter.messages.mail import (
+    Capacity,
+    CheckDue,
+    ClockJumped,
+    Ended,
+    Ending,
+    Expect,
+    Mail,
+    Pause,
+    Progressed,
+    Queue,
+    Tick,
+)
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.messages.slots import Accounting
 from lamplighter.testing.conformance.kit import new
@@ -38,7 +50,7 @@ def ended(*claim_nos):
 
 
 def up(name, lanes):
-    return Up(name, 1, lanes, 0, None, None, (), 0)
+    return Capacity(name, 1, lanes, 0, None, None, (), 0)
 
 
 def tick(schedule_id, to):
@@ -68,7 +80,7 @@ def test_an_ending_is_kept_once_however_often_it_is_told():
 def test_who_has_given_up_is_not_answered_and_looks_are_not_kept():
     waits = pause(given_up=False)
 
-    assert wanted(pause(given_up=True), Look(), waits, Look(foreign=True)) == [waits]
+    assert wanted(pause(given_up=True), CheckDue(), waits, CheckDue(foreign=True)) == [waits]
 
 
 # --- in a runtime --------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from lamplighter.messages.mail import Housekeep, Look
+from lamplighter.messages.mail import CheckDue, Housekeep
 from lamplighter.testing.draining import is_idle
 
 
@@ -20,7 +20,7 @@ def test_a_hint_that_arrives_among_other_mail_is_heeded(runtime, recorder, monke
 
     second = runtime()
     recorder.until(lambda: is_idle(second) and len(broker.mailbox), "the second to be there and to have hinted")
-    first.boot.post.tell("broker", Look(foreign=True))
+    first.boot.post.tell("broker", CheckDue(foreign=True))
     first.boot.post.tell("broker", Housekeep())
     go.set()
     queued.result(10)
