@@ -17,13 +17,9 @@ SHOWN_MAX = 50
 """Findings that are shown to a person; --json gives all."""
 
 
-def add_to(subparsers: Any) -> None:
-    """Declare the subcommand."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "audit",
-        help="check a log for what cannot have happened if all is well",
-        description="Folds the log over the state machine of jobs and slots. Exits with 1 if there is a finding.",
-    )
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what the subcommand takes."""
+    parser.description = "Folds the log over the state machine of jobs and slots. Exits with 1 if there is a finding."
     add_logs(parser)
     parser.add_argument("--store", metavar="FILE", help="compare with this store too; it is only read")
     parser.add_argument("--json", action="store_true", help="one JSON object a finding, and one that sums up")

@@ -7,6 +7,7 @@ Exit codes: 0, well; 1, something was found, or what was asked for is not there;
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
@@ -14,9 +15,15 @@ from collections.abc import Sequence
 
 from ..errors import LamplighterError
 from ..rules.printable import visible
-from . import audit, migrate, simulate, trace, unreadable
 
-SUBCOMMANDS = (trace, audit, simulate, migrate, unreadable)
+SUBCOMMANDS = {
+    "trace": "tell the life of a job, a schedule, an actor; or show the system at an instant",
+    "audit": "check a log for what cannot have happened if all is well",
+    "simulate": "run a scenario with many seeds",
+    "migrate": "move what waits in a SQLite store into a RabbitMQ",
+    "unreadable": "show or return the messages in a RabbitMQ that no runtime could read",
+}
+"""Each is the module of its name, which is imported only if it is the one that was asked for."""
 
 USAGE_ERROR = 2
 
@@ -30,8 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="lamplighter", description="Understand and check what a Lamplighter runtime has logged."
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for subcommand in SUBCOMMANDS:
-        subcommand.add_to(subparsers)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    wanted = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, says in SUBCOMMANDS.items():
+        subparser = subparsers.add_parser(name, help=says)
+        if name == wanted:
+            importlib.import_module(f".{name}", __package__).declare(subparser)
     given = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

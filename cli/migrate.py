@@ -23,13 +23,11 @@ JOBS_A_TURN = 500
 BOOT = "migration"
 
 
-def add_to(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Describe the command."""
-    parser = subparsers.add_parser(
-        "migrate",
-        help="move what waits in a SQLite store into a RabbitMQ",
-        description="Moves queued jobs, durable schedules and pauses from a SQLite store into a RabbitMQ. Stop every "
-        "runtime on the file first. Ended jobs stay where they are.",
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what the subcommand takes."""
+    parser.description = (
+        "Moves queued jobs, durable schedules and pauses from a SQLite store into a RabbitMQ. Stop every "
+        "runtime on the file first. Ended jobs stay where they are."
     )
     parser.add_argument("source", metavar="FILE", help="the SQLite store")
     parser.add_argument("target", metavar="URL", help="amqp://user:password@host/vhost")

@@ -20,14 +20,12 @@ REACHED_SHOWN_MAX = 60
 """How many of the things that were reached are listed."""
 
 
-def add_to(subparsers: Any) -> None:
-    """Add the subcommand."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "simulate",
-        help="run a scenario with many seeds",
-        description="Run SCENARIO(seed) for many seeds, on all cores. It runs one simulation, checks it, and returns "
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what the subcommand takes."""
+    parser.description = (
+        "Run SCENARIO(seed) for many seeds, on all cores. It runs one simulation, checks it, and returns "
         "what it reached; the module's REACH names what a campaign must reach. Exit code 1 if a seed broke a promise, "
-        "or something was never reached.",
+        "or something was never reached."
     )
     parser.add_argument("scenario", metavar="MODULE:SCENARIO")
     parser.add_argument("--seeds", type=int, default=100, metavar="N", help="how many (100)")

@@ -32,13 +32,11 @@ UNTOLD = "none of their boots logs at debug: a job that waits or runs is not tol
 WAYS = {"schedule": trace_schedule, "actor": trace_actor, "corr": trace_root}
 
 
-def add_to(subparsers: Any) -> None:
-    """Declare the subcommand."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "trace",
-        help="tell the life of a job, a schedule, an actor; or show the system at an instant",
-        usage="lamplighter trace (JOB_ID | --schedule ID | --actor NAME | --corr ID | --at TIME) LOG... [--json]",
-        description="Tells from logs alone what happened. Exits with 1 if nothing in them is about what was asked for.",
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what the subcommand takes."""
+    parser.usage = "lamplighter trace (JOB_ID | --schedule ID | --actor NAME | --corr ID | --at TIME) LOG... [--json]"
+    parser.description = (
+        "Tells from logs alone what happened. Exits with 1 if nothing in them is about what was asked for."
     )
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--schedule", metavar="ID", help="why each slot of a schedule did or did not fire")

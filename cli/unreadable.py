@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from ..errors import UsageError
 from ..history.trace.sentences import clock
@@ -16,14 +15,12 @@ SHOWN = 100
 LIMIT_MAX = 10_000
 
 
-def add_to(subparsers: Any) -> None:
-    """Declare the subcommand."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "unreadable",
-        help="show or return the messages in a RabbitMQ that no runtime could read",
-        description="Shows the messages that runtimes have put aside because they could not read them: since when, "
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what the subcommand takes."""
+    parser.description = (
+        "Shows the messages that runtimes have put aside because they could not read them: since when, "
         "where each was, its id, why; never what it holds. Exits with 1 if there are any. With --return they go back "
-        "to the queues where they were, for runtimes that can read them now.",
+        "to the queues where they were, for runtimes that can read them now."
     )
     parser.add_argument("url", metavar="URL", help="amqp://user:password@host/vhost")
     parser.add_argument("--return", dest="is_returned", action="store_true", help="put them back where they were")

@@ -1,0 +1,68 @@
+"""What a program pays that only imports the package, or asks the command for help: next to nothing is loaded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import lamplighter
+import pytest
+
+LOADED = """
+import json, sys
+before = set(sys.modules)
+{does}
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+HELP = """
+import contextlib, io
+from lamplighter.cli.main import main
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    main({arguments})
+"""
+
+
+def loaded(does: str) -> set[str]:
+    """What a fresh interpreter loads when it does this."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED.format(does=does)], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(ran.stdout))
+
+
+def test_importing_the_package_loads_no_other_module_of_it() -> None:
+    assert {name for name in loaded("import lamplighter") if name.startswith("lamplighter")} == {"lamplighter"}
+
+
+def test_help_loads_no_library_no_store_and_no_subcommand() -> None:
+    names = loaded(HELP.format(arguments=["--help"]))
+
+    foreign = {name.partition(".")[0] for name in names} - {"lamplighter", "__editable___lamplighter_0_1_0_finder"}
+    assert foreign <= sys.stdlib_module_names
+    assert not names & {"asyncio", "logging", "multiprocessing", "socket", "sqlite3", "ssl", "threading"}
+    assert {name for name in names if name.startswith("lamplighter.")} == {
+        "lamplighter.cli", "lamplighter.cli.main", "lamplighter.errors", "lamplighter.messages",
+        "lamplighter.messages.jobs", "lamplighter.rules", "lamplighter.rules.printable",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("subcommand", ["trace", "audit", "simulate", "migrate", "unreadable"])
+def test_a_subcommand_loads_no_other(subcommand: str) -> None:
+    names = loaded(HELP.format(arguments=[subcommand, "--help"]))
+
+    others = {"audit", "migrate", "simulate", "trace", "unreadable"} - {subcommand}
+    assert f"lamplighter.cli.{subcommand}" in names
+    assert not names & {f"lamplighter.cli.{other}" for other in others}
+
+
+@pytest.mark.parametrize("name", lamplighter.__all__)
+def test_each_public_name_is_there_whoever_asks_first(name: str) -> None:
+    assert getattr(lamplighter, name).__name__
+    assert name in dir(lamplighter)
+
+
+def test_a_name_that_is_not_public_is_none_of_the_package() -> None:
+    with pytest.raises(AttributeError, match="Nothing"):
+        lamplighter.Nothing  # noqa: B018
