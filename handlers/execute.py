@@ -18,6 +18,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from ..environment.failpoints import Failpoints
 from ..job import Job, JobContext
 from ..log.emitter import enter_job
 from ..messages.jobs import JobRecord
@@ -61,12 +62,12 @@ class Execution:
     Args:
         record: the claimed job.
         context: what the job borrows while it runs.
-        failpoint: called with the name of each point where a test may make the run fail.
+        failpoints: where a test may make the run fail.
         pid: which process this is.
         leave: ends a process at once.
     """
 
-    __slots__ = ("_context", "_failpoint", "_leave", "_parent", "_pid", "_record", "_rules", "outcome")
+    __slots__ = ("_context", "_failpoints", "_leave", "_parent", "_pid", "_record", "_rules", "outcome")
 
     def __init__(
         self,
@@ -74,14 +75,14 @@ class Execution:
         context: JobContext,
         rules: Rules,
         *,
-        failpoint: Callable[[str], None] | None = None,
+        failpoints: Failpoints | None = None,
         pid: Callable[[], int] = os.getpid,
         leave: Callable[[int], None] = os._exit,
     ) -> None:
         self._record = record
         self._context = context
         self._rules = rules
-        self._failpoint = failpoint
+        self._failpoints = Failpoints() if failpoints is None else failpoints
         self._pid = pid
         self._leave = leave
         self._parent = pid()
@@ -95,7 +96,7 @@ class Execution:
             lane.claim.job,
             lane,
             Rules.of(lane),
-            failpoint=lambda name: environment.failpoints.at(name, lane),
+            failpoints=environment.failpoints,
             pid=environment.pid,
             leave=environment.leave,
         )
@@ -114,12 +115,12 @@ class Execution:
             claim_no=self._record.claim_no,
             attempt=job.attempt,
         )
-        self._at("lane.call")
+        self._failpoints.at("lane.call", self._context)
         return job if wanted is None else Job(self._record, context=self._context, data=fit(job.data, wanted))
 
     def returned(self, result: Any) -> None:
         """The function has returned this."""
-        self._at("lane.returned")
+        self._failpoints.at("lane.returned", self._context)
         self._end_if_forked(None)
         self.outcome = success(result, self._rules)
 
@@ -133,10 +134,6 @@ class Execution:
             self._end_if_forked(error)
             self.outcome = raised(error, self._rules.error_characters_max)
         return True
-
-    def _at(self, failpoint: str) -> None:
-        if self._failpoint is not None:
-            self._failpoint(failpoint)
 
     def _end_if_forked(self, error: BaseException | None) -> None:
         if self._pid() != self._parent:

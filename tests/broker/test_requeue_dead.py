@@ -72,7 +72,7 @@ def test_they_can_wait_before_they_are_due(one: Runtime) -> None:
     one.jobs.requeue_dead(delay=3600.0)
 
     assert one.jobs.get(died).state == "queued"
-    assert one.jobs.get(died).run_at.timestamp() == pytest.approx(one.now() + 3600.0, abs=60.0)
+    assert one.jobs.get(died).run_at.timestamp() == pytest.approx(one.boot.clock.now() + 3600.0, abs=60.0)
 
 
 def test_an_asyncio_host_does_the_same(one: Runtime) -> None:
