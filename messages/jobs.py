@@ -19,7 +19,17 @@ SECONDS_MAX: Seconds = 100 * 365 * 86400.0
 
 
 class JobState(StrEnum):
-    """The five states of a job. Due-ness and parking are comparisons, not states."""
+    """The five states of a job. Due-ness and parking are comparisons, not states.
+
+    Attributes:
+        QUEUED: it waits: for its time, for a handler, or for a worker. `queue`, a retry, a snooze, a requeue or a claim
+            that is given back makes it so; a broker that claims it moves it on, or its expiry.
+        RUNNING: one claim holds it. A broker's claim makes it so; how that claim ends moves it on, or `cancel`, or
+            `requeue`, or whoever finds its runtime dead.
+        DONE: its handler has returned, or somebody has marked it done.
+        DEAD: it has failed for good: no attempt is left, its handler discarded it, or it is poison.
+        CANCELLED: `cancel` has ended it, or it has expired. Retention removes what is done, dead or cancelled.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -103,18 +113,40 @@ class JobRecord(NamedTuple):
     """A job as the store keeps it; the fields are the columns of its table, in order.
 
     Attributes:
-        run_at: it is due from this instant on.
-        no: its place in the queue among jobs with the same priority and `run_at`.
-        attempt: how many attempts the retry policy has counted so far.
+        no: the number of its row, which a store gives once; among jobs with the same priority and `run_at` its place.
+        id: the application's name for it, or one that was made up.
+        name: which handler it is for.
+        data: JSON text, as `queue` was given it.
+        state: one of `JobState`.
+        priority: higher is claimed first.
+        run_at: it is due from this instant on. `queue` sets it, and each retry, snooze and requeue anew.
+        queued_at: when it was queued first; a requeue leaves it.
+        corr: the id of the job, or of the first of those that it descends from.
+        attempt: how many attempts the retry policy has counted so far; a requeue sets it to 0.
         claim_no: the fence; it rises with every claim and never falls.
         settled_no: the `claim_no` whose ending was accepted last; tells a repeated ending from a stale one.
+        max_attempts: its own limit of attempts, instead of its handler's.
+        timeout: its own limit of seconds for an attempt, instead of its handler's.
+        expires_at: if no attempt was made by then, it is cancelled; the end of an attempt and a requeue clear it.
+        unique_key: no other unfinished job of its name may have this.
+        schedule: the id of the schedule that queued it.
+        slot: the instant of that schedule that it stands for.
         solo: whether it waits while another job of its schedule runs (overlap="queue_one").
-        boot: the runtime that holds the claim, with the incarnation of the HandlerActor it was given to.
+        boot: the runtime that holds the claim of a running job. A claim sets it, its ending clears it.
+        incarnation: that of the HandlerActor which was given the claim; set and cleared with `boot`.
         begun: whether the claim was taken for an idle lane (an interruption is then blamed on the job).
         deferred: whether its handler has returned without ending it (auto_done=False).
+        claimed_at: when its newest claim was made.
         interruptions: those blamed on it since it was queued or requeued, as many as counted at the last of them.
+        interruptions_max: how many its handler allows; the claim notes it, for whoever finds the runtime dead.
         suspect_until: until then it runs alone among suspects; set after two blamed interruptions.
         wary: whether its next claim must be a begun one.
+        result: JSON text of what its handler returned, or `mark_done` was given.
+        reason: why it is in its state, in one line.
+        error: the last attempt's error, in one line.
+        traceback: that error's traceback.
+        progress: JSON text of what its handler has reported last.
+        ended_at: when it became done, dead or cancelled; retention counts from then.
         rev: the revision of its last transition; None while that transition is untold.
         told: the state that the log knows of.
         trail: `rev@instant` of each transition since the last line at info or above.
