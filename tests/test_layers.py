@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-BESIDE = ("tests", "docs", "examples", "bench", "build")
+from .support.package_files import ROOT, package_files
+
 FLOORS = (
     {"messages"},
     {"errors"},
@@ -60,12 +60,7 @@ HOMES = {
 MODULE_LINES_MAX = 525
 
 
-def modules() -> list[Path]:
-    every = (path for path in ROOT.rglob("*.py") if not path.relative_to(ROOT).parts[0].startswith("."))
-    return sorted(path for path in every if path.relative_to(ROOT).parts[0] not in BESIDE)
-
-
-MODULES = {path.relative_to(ROOT).with_suffix("").parts: path for path in modules()}
+MODULES = {path.relative_to(ROOT).with_suffix("").parts: path for path in package_files()}
 
 
 def imports(path: Path) -> Iterator[tuple[int, str, list[str]]]:
@@ -119,7 +114,7 @@ def test_no_actor_module_imports_another_but_the_base() -> None:
 
 
 def test_each_third_party_library_has_one_home() -> None:
-    for path in modules():
+    for path in package_files():
         where = path.relative_to(ROOT).as_posix()
         for level, name, _ in imports(path):
             library = name.split(".")[0]
@@ -159,7 +154,7 @@ WAITING = {
 
 
 def test_whoever_waits_waits_by_the_environment() -> None:
-    for path in modules():
+    for path in package_files():
         where = path.relative_to(ROOT).as_posix()
         if where in WAITING or where.startswith("testing/"):
             continue
@@ -170,7 +165,7 @@ def test_whoever_waits_waits_by_the_environment() -> None:
 def test_only_the_clock_reads_a_clock_and_only_the_environment_makes_ids_and_chance() -> None:
     forbidden = ("time.time(", "time.monotonic(", "datetime.now(", "utcnow(", "uuid.", "random.random(", "secrets.")
 
-    for path in modules():
+    for path in package_files():
         if path.relative_to(ROOT).parts[0] == "environment":
             continue
         text = path.read_text(encoding="utf-8")

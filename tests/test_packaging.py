@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from .support.package_files import ROOT, package_files
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,8 @@ def test_every_package_folder_is_named() -> None:
 
     folders = {
         ".".join(("lamplighter", *path.parent.relative_to(ROOT).parts))
-        for path in ROOT.rglob("__init__.py")
-        if path.relative_to(ROOT).parts[0] not in ("tests", "examples", "docs", "bench", "build", ".venv")
+        for path in package_files()
+        if path.name == "__init__.py"
     }
 
     assert set(metadata["tool"]["setuptools"]["packages"]) == folders

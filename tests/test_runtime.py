@@ -22,6 +22,8 @@ from lamplighter.messages.jobs import Claim, NewJob
 from lamplighter.messages.mail import Interrupt, Queue, Run
 from lamplighter.testing.draining import is_idle
 
+from .conftest import WAIT_SECONDS_MAX
+
 
 def lamplighter_threads():
     return {thread.name for thread in threading.enumerate() if thread.name.startswith("lamplighter ")}
@@ -197,7 +199,7 @@ def test_a_broker_that_is_started_while_the_runtime_stops_claims_nothing(runtime
     rt.jobs.queue("work")
     running = recorder.wait_for("job.started")["job_id"]
 
-    stopping = threading.Thread(target=rt.stop, kwargs={"drain": 30})
+    stopping = threading.Thread(target=rt.stop, kwargs={"drain": 60})
     stopping.start()
     recorder.wait_for("runtime.stopping")
     rt.boot.post.find("broker").actor_ref.tell("no mail of ours")
@@ -206,8 +208,10 @@ def test_a_broker_that_is_started_while_the_runtime_stops_claims_nothing(runtime
     recorder.until(lambda: rt.boot.post.find("broker")._state.capacities, "its HandlerActor to answer")
     rt.jobs.resume("another turn")
     release.set()
-    stopping.join(30)
+    stopping.join(WAIT_SECONDS_MAX)
 
+    # A stop that waits for its drain to be over has not heard of the ending.
+    assert not stopping.is_alive(), recorder.events[-20:]
     assert [event["job_id"] for event in recorder.of("job.claimed")] == [running]
     assert waiting.state == "queued"
 

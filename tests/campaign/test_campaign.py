@@ -14,7 +14,7 @@ from mutants import MUTANTS, PAGE, ROOT, SEEDS_MAX, Mutant, hunt
 from workload import REACH, scenario
 
 HERE = Path(__file__).parent
-SEEDS = int(os.environ.get("LAMPLIGHTER_SEEDS", "40"))
+SEEDS = int(os.environ.get("LAMPLIGHTER_SEEDS", "20"))
 """How many seeds `make test` runs; `make simulate SEEDS=n` runs more, and also looks at what they reach."""
 
 SOON_REACHED = ("kill_process", "crash_actor", "commit_unknown", "job.fenced", "runtime.recovered", "turn.recovered")

@@ -18,8 +18,7 @@ from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import POINTS, VARIABLE, Failpoints, from_environment
 
 from ..conftest import Recorder
-
-ROOT = Path(__file__).parents[2]
+from ..support.package_files import ROOT, package_files
 
 
 def strikes(failpoints: Failpoints, point: str, times: int) -> list[bool]:
@@ -143,9 +142,9 @@ def test_an_error_of_a_module_that_is_not_there_is_refused() -> None:
 def calls_of_at() -> dict[str, list[str]]:
     """Which modules pass which point, by their source."""
     passed: dict[str, list[str]] = {}
-    for path in ROOT.glob("**/*.py"):
+    for path in package_files():
         relative = path.relative_to(ROOT)
-        if relative.parts[0] in ("tests", "build", "testing", "bench", "examples", "docs"):
+        if relative.parts[0] == "testing":
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             is_at = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "at"

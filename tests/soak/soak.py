@@ -1,8 +1,8 @@
 """A soak: a steady stream of jobs with retries and failures; memory and the file must stay level.
 
-`python tests/soak/soak.py SECONDS [JOBS_PER_SECOND]` prints one line every ten seconds and a verdict, and exits
-non-zero if memory has risen by more than `RISE_BYTES_MAX`, or the file by more than `FILE_RISE_MAX`, since the start of
-the level stretch (after one minute, or after a third of a shorter run).
+`python tests/soak/soak.py SECONDS [JOBS_PER_SECOND]` prints a line every ten seconds (more often in a short run)
+and a verdict, and exits non-zero if memory has risen by more than `RISE_BYTES_MAX`, or the file by more than
+`FILE_RISE_MAX`, since the start of the level stretch (after one minute, or after a third of a shorter run).
 """
 
 from __future__ import annotations
@@ -52,10 +52,11 @@ def soak(seconds: float, rate: int, folder: Path) -> list[tuple[float, int, int]
     options: dict[str, Any] = {"concurrency": 4, "max_attempts": 2, "backoff": [0.5]}
     runtime.jobs.add_handler("work", work, **options)
     measured: list[tuple[float, int, int]] = []
+    look_seconds = min(10.0, seconds / 8)
     pace = threading.Event()
     with runtime:
         start = time.monotonic()
-        sent, next_look = 0, 10.0
+        sent, next_look = 0, look_seconds
         while (elapsed := time.monotonic() - start) < seconds:
             due = int(elapsed * rate) - sent
             if due > 0:
@@ -66,7 +67,7 @@ def soak(seconds: float, rate: int, folder: Path) -> list[tuple[float, int, int]
                 print(
                     f"{elapsed:7.0f} s  {measured[-1][1] / 2**20:7.1f} MiB  {measured[-1][2] / 2**20:6.2f} MiB on disk"
                 )
-                next_look += 10.0
+                next_look += look_seconds
             pace.wait(0.05)
         counts = runtime.jobs.counts()
         print(f"{sent} jobs queued; at the end {counts}")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 TORTURE = bool(os.environ.get("LAMPLIGHTER_TORTURE"))
-SECONDS = 1200 if TORTURE else 24
+SECONDS = 1200 if TORTURE else 12
 
 
 def test_memory_and_file_stay_level_under_a_steady_stream_of_jobs() -> None:

@@ -12,9 +12,10 @@ from lamplighter.history.audit.store_view import StoreView
 from lamplighter.history.log_files.lines import read
 from lamplighter.history.trace.job import biography
 
+from ...faults.kit import count
 from ..kit import Talker
 
-KILLS = 5
+KILLS = count(3, 20)
 
 
 def storm(store: Path, level: str, logs: list[Path], seed: int) -> None:

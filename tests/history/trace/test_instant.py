@@ -21,7 +21,7 @@ from lamplighter.log.events import EVENTS
 from ..kit import Said, Talker, write_log
 
 INSTANTS = 8
-KILLS = 3
+KILLS = 2
 OPEN, ENDED = ("queued", "running"), ("done", "dead", "cancelled")
 
 

@@ -16,12 +16,12 @@ from lamplighter.history.audit.report import Report
 from lamplighter.history.audit.same_path_stores import audit_logs
 from lamplighter.stores.rabbitmq.turn import RabbitTurn
 
-from ...faults.kit import Host
+from ...faults.kit import Host, count
 from ...history.kit import HOST, Said, audited, changed, kinds, logger_to, without
 from .test_simulation import TROUBLES, campaign
 
 WAIT_SECONDS = 20.0
-KILLS = 4
+KILLS = count(2, 20)
 LEVELS = ("debug", "info")
 UNJUDGED = "each job counts its own revisions"
 
