@@ -86,6 +86,7 @@ class Child:
     status: ChildStatus = ChildStatus.NEW
     deaths: list[float] = field(default_factory=list)
     last_crash: str | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def become(self, status: ChildStatus) -> None:
         """Have another status.
@@ -97,12 +98,19 @@ class Child:
             raise ValueError(f"expected one of {sorted(FOLLOWING[self.status])} after {self.status}, got: {status}")
         self.status = status
 
+    def turns(self, status: ChildStatus, *, after: ChildStatus) -> bool:
+        """Have another status, if it is still this one. False if somebody else was faster: two may stop a family."""
+        with self._lock:
+            if self.status is not after:
+                return False
+            self.become(status)
+            return True
+
     def ask_to_stop(self, post: Post) -> None:
         """Stop for good. One that is up ends when it has done what it was told before."""
-        if self.status in (ChildStatus.NEW, ChildStatus.WAITING, ChildStatus.QUARANTINED):
-            self.become(ChildStatus.STOPPED)
-        elif self.status is ChildStatus.UP:
-            self.become(ChildStatus.STOPPING)
+        for idle in (ChildStatus.NEW, ChildStatus.WAITING, ChildStatus.QUARANTINED):
+            self.turns(ChildStatus.STOPPED, after=idle)
+        self.turns(ChildStatus.STOPPING, after=ChildStatus.UP)
         actor = post.find(self.spec.id)
         if self.status is ChildStatus.STOPPING and actor is not None and not actor.actor_stopped.is_set():
             actor.actor_ref.stop(block=False)
@@ -145,10 +153,10 @@ class Family:
             child.ask_to_stop(post)
             if child.status is not ChildStatus.STOPPING:
                 continue
-            if child.has_ended(post):
+            if not child.has_ended(post):
+                child.turns(ChildStatus.ABANDONED, after=ChildStatus.STOPPING)
+            elif child.turns(ChildStatus.STOPPED, after=ChildStatus.STOPPING):
                 stopped(child, "stopped")
-            else:
-                child.become(ChildStatus.ABANDONED)
 
 
 class Supervisor(RuntimeActor):
@@ -228,7 +236,7 @@ class Supervisor(RuntimeActor):
             return
         if child.status is ChildStatus.UP:
             self._bury(child, death.reason, death.traceback, death.over)
-        elif child.status is ChildStatus.STOPPING:
+        elif child.turns(ChildStatus.STOPPED, after=ChildStatus.STOPPING):
             self._stopped(child, death.reason)
 
     def _bury(self, child: Child, reason: str, trace: str | None = None, over: Mail | None = None) -> None:
@@ -275,7 +283,6 @@ class Supervisor(RuntimeActor):
         self._family.has_stopped.set()
 
     def _stopped(self, child: Child, reason: str) -> None:
-        child.become(ChildStatus.STOPPED)
         self._announce(Down(child=child.spec.id, incarnation=child.incarnation, reason=reason))
         self.say("actor.stopped", child=child.spec.id, child_incarnation=child.incarnation)
 
@@ -350,8 +357,8 @@ class Supervision:
             most = sum(child.spec.stop_seconds_max for child in list(self.family.children.values()))
             self.family.has_stopped.wait(most + STOP_SECONDS_MAX)
         if not self.family.has_stopped.is_set():
-            # There is no supervisor, or it hangs.
-            self.family.stop(self._context.post, lambda child, _: child.become(ChildStatus.STOPPED))
+            # There is no supervisor, or it hangs: nobody is left to be told.
+            self.family.stop(self._context.post, lambda child, reason: None)
         self._watchdog.close()
         actor = self._context.post.find("supervisor")
         if actor is not None and actor.thread is not None:
