@@ -11,15 +11,17 @@ from typing import Any, Never, TypeVar
 from .boot.boot import Boot
 from .boot.current import CurrentBoot
 from .boot.job_refs import Ref, claim_of, id_of
+from .boot.joining import awaiting, ended, outcome
 from .boot.reviving import off_loop, revive, revive_async
-from .errors import JobFailed, StaleClaim, StoreUnavailable, UnknownHandler, UnknownJob, UsageError, shown
+from .errors import StaleClaim, StoreUnavailable, UnknownHandler, UnknownJob, UsageError, shown
 from .handlers.registration import check_budget, check_handler
 from .job import Job
 from .log.emitter import current_corr
-from .messages.jobs import ENDED, Attempt, JobRecord, JobSpec, JobState, NewJob, Seconds
-from .messages.mail import Attach, Cancel, Detach, Expect, MarkDone, Pause, Queue, Reply, Requeue
+from .messages.jobs import Attempt, JobSpec, JobState, NewJob, Seconds
+from .messages.mail import Cancel, MarkDone, Pause, Queue, Reply, Requeue
 from .messages.outcomes import Backoff
 from .rules.codec import encode
+from .rules.new_jobs import spec_of
 from .rules.restart_budget import RestartBudget
 from .rules.validation import (
     check_iterable,
@@ -28,12 +30,8 @@ from .rules.validation import (
     check_seconds,
     check_whole,
     options_of,
-    spec_of,
     unknown_options,
 )
-
-EXPECT_SECONDS_MAX = 60.0
-"""How long a job in a host's own transaction is looked for at once; after that any later turn finds it."""
 
 LIST_JOBS_MAX = 10_000
 
@@ -101,7 +99,7 @@ class Jobs:
             except StoreUnavailable as error:
                 raise StoreUnavailable(str(error), (job.id,)) from error
             if fresh:
-                self._expect(boot, job.id, None)
+                boot.expect(job.id, None)
             return Job(record, deduplicated=not fresh)
         self._warn_if_blocking("queue")
         stored = boot.requests.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=job.corr)
@@ -193,7 +191,7 @@ class Jobs:
             return
         if not boot.store.finish_on(connection, job_id, no, claim_no, text, boot.clock.now()):
             raise StaleClaim(f"job {job_id} is not there to be marked done by claim {claim_no}; roll back")
-        self._expect(boot, job_id, JobState.DONE)
+        boot.expect(job_id, JobState.DONE)
 
     async def amark_done(self, job: Ref, result: Any = None) -> None:
         """`mark_done` for asyncio hosts."""
@@ -291,28 +289,16 @@ class Jobs:
         """
         self._warn_if_blocking("join")
         boot, job_id, seconds = self._boot(), id_of(job), _timeout(timeout)
-        reply = boot.joins.add(job_id, boot.environment.reply())
-        try:
-            found = self._ended(boot, job_id)
-            record: JobRecord = reply.wait(seconds) if found is None else found
-        except TimeoutError:
-            raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
-        finally:
-            boot.joins.drop(job_id, reply)
-        return _outcome(record)
+        with awaiting(boot, job_id, boot.environment.reply(), timeout) as reply:
+            found = ended(boot, job_id)
+            return outcome(reply.wait(seconds) if found is None else found)
 
     async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """`join` for asyncio hosts."""
         boot, job_id, seconds = self._boot(), id_of(job), _timeout(timeout)
-        reply = boot.joins.add(job_id, boot.environment.loop_reply())
-        try:
-            found = await asyncio.to_thread(self._ended, boot, job_id)
-            record: JobRecord = await reply.wait(seconds) if found is None else found
-        except TimeoutError:
-            raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
-        finally:
-            boot.joins.drop(job_id, reply)
-        return _outcome(record)
+        with awaiting(boot, job_id, boot.environment.loop_reply(), timeout) as reply:
+            found = await asyncio.to_thread(ended, boot, job_id)
+            return outcome(await reply.wait(seconds) if found is None else found)
 
     # --- handlers -------------------------------------------------------------------------------------------
 
@@ -381,9 +367,7 @@ class Jobs:
         boots.declared.add_handler(handler)
         boot = boots.running
         if boot is not None:
-            boot.tell_handler(handler)
-            boot.start_handler(name)
-            boot.post.tell(f"handler:{name}", Attach())
+            boot.add_handler(handler)
         return handler.id
 
     def remove_handler(self, handler_id: str, *, drain: Seconds | timedelta | None = None) -> None:
@@ -398,8 +382,7 @@ class Jobs:
             raise UnknownHandler(f"expected the id that add_handler gave, got: {shown(handler_id)}")
         boot = self._boots.running
         if boot is not None:
-            boot.log.emit("handler.removed", job_name=handler.name, handler=handler_id)
-            boot.post.tell(f"handler:{handler.name}", Detach(handler_id=handler_id, drain=seconds))
+            boot.remove_handler(handler, seconds)
 
     # --- for lanes ------------------------------------------------------------------------------------------
 
@@ -441,18 +424,6 @@ class Jobs:
         checked = check_name(name)
         self._boot().requests.ask(lambda reply: Pause(name=checked, paused=paused, reply=reply))
 
-    def _expect(self, boot: Boot, job_id: str, state: str | None) -> None:
-        give_up_at = boot.clock.monotonic() + EXPECT_SECONDS_MAX
-        expect = boot.memory.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
-        boot.post.tell("broker", expect, corr=job_id)
-
-    def _ended(self, boot: Boot, job_id: str) -> JobRecord | None:
-        record = boot.store.known(job_id)
-        if record is None:
-            where = " that this runtime has queued" if boot.store.is_server else ""
-            raise UnknownJob(f"expected the id of a stored job{where}, got: {job_id!r}")
-        return record if record.state in ENDED else None
-
     def _warn_if_blocking(self, call: str) -> None:
         if self._warned or asyncio._get_running_loop() is None:
             return
@@ -474,10 +445,3 @@ def _timeout(value: Seconds | None) -> Seconds | None:
 
 def _stored(answer: Any) -> list[Job[Any]]:
     return [Job(record, deduplicated=not fresh) for record, fresh in answer]
-
-
-def _outcome(record: JobRecord) -> Job[Any]:
-    job: Job[Any] = Job(record)
-    if job.state is not JobState.DONE:
-        raise JobFailed(f"job {job.id} ({job.name}) is {job.state.value}: {job.error or job.reason}", job)
-    return job

@@ -17,6 +17,7 @@ from .log.emitter import current_corr
 from .messages.jobs import Instant, NewJob, Seconds
 from .messages.mail import Forget, PauseSchedule, Queue, Retire
 from .messages.schedules import ScheduleRecord, SlotEntry
+from .rules.capabilities import not_supported
 from .rules.codec import decode, encode
 from .rules.validation import (
     check_bool,
@@ -25,7 +26,6 @@ from .rules.validation import (
     check_name,
     check_one_of,
     check_seconds,
-    not_supported,
     unknown_options,
 )
 

@@ -25,11 +25,14 @@ from ..job import Job
 from ..log.emitter import Log, Subscription
 from ..messages.jobs import ClaimKey, Seconds
 from ..messages.mail import (
+    Attach,
     CheckDue,
     ClockJumped,
+    Detach,
     Died,
     Down,
     Drain,
+    Expect,
     Farewell,
     Interrupt,
     LanesEnded,
@@ -38,17 +41,20 @@ from ..messages.mail import (
 )
 from ..messages.outcomes import Outcome
 from ..rules.limits import Limits
+from ..rules.new_jobs import JobChecks
 from ..rules.restart_budget import RestartBudget
-from ..rules.validation import JobChecks
 from ..stores.ports import BootLost, Store
 from ..stores.presence import network_filesystem
-from ..supervisor import ChildSpec, ChildStatus, Supervision
+from ..supervisor import ChildSpec, Supervision
 from .declared import Declared
-from .health import Abandoned, ActorView, Health
+from .health import ActorView, Health, health_of, view_of
 from .requests import Requests
 
 SETTLE_SECONDS_MAX = 5.0
 """How long `stop` waits for the last endings to be stored, after the drain."""
+
+EXPECT_SECONDS_MAX = 60.0
+"""How long a job in a host's own transaction is looked for at once; after that any later turn finds it."""
 
 
 class Boot:
@@ -143,7 +149,7 @@ class Boot:
         self._supervision.have(self._scheduler_spec())
         for name in names:
             for handler in self._declared.handlers(name):
-                self.tell_handler(handler)
+                self._say_added(handler)
             self.start_handler(name)
 
     def _about(self) -> dict[str, Any]:
@@ -170,8 +176,25 @@ class Boot:
         self.environment.spawn(lambda: subscription.run(self._subscriber_failed), "subscriber")
         self._heard_by.append(subscription)
 
-    def tell_handler(self, handler: Handler) -> None:
-        """Say which handler takes jobs from now on, and how many at once: a log then tells why a job waits."""
+    def add_handler(self, handler: Handler) -> None:
+        """Have one more handler, that was declared while the boot runs."""
+        self._say_added(handler)
+        self.start_handler(handler.name)
+        self.post.tell(f"handler:{handler.name}", Attach())
+
+    def remove_handler(self, handler: Handler, drain: Seconds | None) -> None:
+        """Do without a handler that is declared no longer: its running jobs finish, or go back after `drain`."""
+        self.log.emit("handler.removed", job_name=handler.name, handler=handler.id)
+        self.post.tell(f"handler:{handler.name}", Detach(handler_id=handler.id, drain=drain))
+
+    def expect(self, job_id: str, state: str | None) -> None:
+        """Look for a job in the host's own transaction: for its coming if `state` is None, or its end."""
+        give_up_at = self.clock.monotonic() + EXPECT_SECONDS_MAX
+        expect = self.memory.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
+        self.post.tell("broker", expect, corr=job_id)
+
+    def _say_added(self, handler: Handler) -> None:
+        """Which handler takes jobs from now on, and how many at once: a log then tells why a job waits."""
         self.log.emit(
             "handler.added", job_name=handler.name, handler=handler.id, concurrency=handler.concurrency,
             concurrency_total=handler.concurrency_total, isolation=handler.kind,
@@ -371,61 +394,24 @@ class Boot:
                 return False
             self._quiet.wait(min(remaining, 0.5))
 
+    # --- looking --------------------------------------------------------------------------------------------
+
     def health(self) -> Health:
         """See `Runtime.health`."""
-        red: list[str] = []
-        yellow: list[str] = []
-        if self._supervision.family.gave_up is not None:
-            red.append(f"the supervisor gave up: {self._supervision.family.gave_up}")
-        for child in list(self._supervision.family.children.values()):
-            if child.status is ChildStatus.QUARANTINED:
-                red.append(f"{child.spec.id} is quarantined: {child.last_crash}")
-            elif child.status is ChildStatus.WAITING:
-                yellow.append(f"{child.spec.id} is being restarted: {child.last_crash}")
-        if self.requests.store_trouble is not None:
-            yellow.append(f"the store is unavailable: {self.requests.store_trouble}")
-        for ailment in self.store.ailments():
-            (red if ailment.status == "red" else yellow).append(ailment.reason)
-        lanes = self.lanes.abandoned()
-        if len(lanes) > self.limits.abandoned_threads_max:
-            red.append(f"{len(lanes)} lanes are abandoned, more than abandoned_threads_max")
-        elif lanes:
-            yellow.append(f"{len(lanes)} lanes are abandoned")
-        now = self.clock.monotonic()
-        return Health(
-            status="red" if red else "yellow" if yellow else "green",
-            reasons=(*red, *yellow),
+        return health_of(
             boot=self.id,
-            abandoned=tuple(
-                Abandoned(
-                    job_id=lane.claim.job.id, job_name=lane.handler.name, lane=lane.id,
-                    why=lane.abandoned_because or "", seconds=now - lane.started_monotonic, stack=lane.stack(),
-                )
-                for lane in lanes
-            ),
-            log_dropped=self.log.dropped,
-            subscriber_dropped=sum(one.dropped for one in self._subscriptions),
-            subscriber_failures=sum(one.failures for one in self._subscriptions),
-        )  # fmt: skip
+            family=self._supervision.family,
+            trouble=self.requests.store_trouble,
+            ailments=self.store.ailments(),
+            abandoned=self.lanes.abandoned(),
+            abandoned_max=self.limits.abandoned_threads_max,
+            now=self.clock.monotonic(),
+            log=self.log,
+            subscriptions=self._subscriptions,
+        )
 
     def tree(self) -> tuple[ActorView, ...]:
         """See `Runtime.tree`."""
-        return tuple(self._view(name) for name in ["supervisor", *list(self._supervision.family.children)])
-
-    def _view(self, name: str) -> ActorView:
-        actor, child = self.post.find(name), self._supervision.family.children.get(name)
-        first = None if actor is None else actor.mailbox.first()
-        sent_at = getattr(getattr(first, "message", None), "sent_at", None)
-        busy_since = None if actor is None else actor.busy_since
-        now = self.clock.monotonic()
-        return ActorView(
-            name=name,
-            incarnation=0 if actor is None else actor.incarnation,
-            status="up" if child is None else child.status.value,
-            mailbox=0 if actor is None else len(actor.mailbox),
-            oldest_seconds=None if sent_at is None else max(0.0, self.clock.now() - sent_at),
-            busy_seconds=None if busy_since is None else max(0.0, now - busy_since),
-            jobs=tuple(actor.current()) if isinstance(actor, HandlerActor) else (),
-            restarts_in_window=0 if child is None else len(child.spec.budget.recent(child.deaths, now)),
-            last_crash=None if child is None else child.last_crash,
-        )
+        children = self._supervision.family.children
+        names = ["supervisor", *list(children)]
+        return tuple(view_of(name, self.post.find(name), children.get(name), self.clock) for name in names)

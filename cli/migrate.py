@@ -14,7 +14,7 @@ from ..environment.environment import Environment
 from ..errors import UsageError
 from ..messages.jobs import JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord
-from ..rules.validation import not_supported
+from ..rules.capabilities import not_supported
 from ..stores.opening import neighbours_on, open_store
 from ..stores.ports import SERVER_SCHEMES, Store
 from ..stores.sqlite.read_only import Reading

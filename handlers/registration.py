@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import UsageError, shown
 from ..job import Job
 from ..messages.outcomes import Policy
+from ..rules.capabilities import not_supported
 from ..rules.limits import Limits
 from ..rules.restart_budget import RestartBudget
 from ..rules.validation import (
@@ -19,7 +20,6 @@ from ..rules.validation import (
     check_one_of,
     check_seconds,
     check_whole,
-    not_supported,
 )
 from .handler import Handler
 from .payload import payload_type

@@ -271,7 +271,7 @@ class Store(Protocol):
             None where a store has none.
         in_memory: whether it lives in this object alone, and nobody else can be on it.
         is_server: whether it lives in a server, which knows by itself who has gone.
-        cannot: names of `testing.CAPABILITIES` that it does not have.
+        cannot: names of `rules.capabilities.CAPABILITIES` that it does not have.
     """
 
     address: str

@@ -15,7 +15,7 @@ from ...environment.failpoints import Failpoints
 from ...errors import StoreUnavailable
 from ...messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob, Seconds
 from ...messages.schedules import ScheduleRecord, SlotEntry
-from ...rules.validation import not_supported
+from ...rules.capabilities import not_supported
 from ..ports import Ailment, BootRecord, CommitUnknown
 from . import topology
 from .commit import Ops, redo, undo
@@ -45,7 +45,7 @@ CANNOT = frozenset((
     "at_once", "atomic", "burial", "connection", "counts", "expiry", "forecast", "get", "history", "limit", "list",
     "overlap", "place", "priority", "recall", "remove", "requeue", "revisions", "unique", "watch",
 ))  # fmt: skip
-"""Names of `testing.CAPABILITIES` that no queue has."""
+"""Names of `rules.capabilities.CAPABILITIES` that no queue has."""
 
 
 @dataclass(slots=True)

@@ -14,8 +14,8 @@ from ...errors import UsageError
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ...messages.outcomes import Outcome, OutcomeKind, Policy, Verdict
+from ...rules.capabilities import not_supported
 from ...rules.lifecycle import judge
-from ...rules.validation import not_supported
 from ..ports import BootLost, BootRecord, Deed
 from ..transitions import born, deed_of, ending, first_mark, released, requeued, says_ending
 from . import job_message as wire

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ...messages.jobs import Claim, Instant, JobRecord, Transition
 from ...messages.outcomes import Outcome, OutcomeKind, Policy, Verdict
+from ...rules.capabilities import not_supported
 from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, SUSPECT_INTERRUPTIONS, judge
-from ...rules.validation import not_supported
 from ..ports import Want
 from ..transitions import granted
 from .deliveries import Delivery, Held

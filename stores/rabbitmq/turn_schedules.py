@@ -10,7 +10,7 @@ from ...errors import UsageError
 from ...messages.jobs import Instant, JobRecord, NewJob
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...messages.slots import SlotRange
-from ...rules.validation import not_supported
+from ...rules.capabilities import not_supported
 from ..ports import Deed
 from ..transitions import deed_of_change
 from .ledger_records import declares, handles, schedule_record, slot_row

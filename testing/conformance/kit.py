@@ -9,6 +9,7 @@ from typing import Any
 from ...messages.jobs import Instant, JobRecord, JobState, NewJob
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from ...messages.schedules import ScheduleRecord
+from ...rules.capabilities import CAPABILITIES
 from ...stores.ports import BootRecord, Store, Want
 from ..missing_extra import missing
 
@@ -23,32 +24,6 @@ DEAD = Verdict(state=JobState.DEAD, event="job.dead", reason="failed", attempt=1
 RETRY = Verdict(state=JobState.QUEUED, event="job.retried", reason="failed", attempt=1, run_at=NOW)
 SUCCEEDED = Outcome(kind=OutcomeKind.SUCCEEDED, result="7")
 FAILED = Outcome(kind=OutcomeKind.FAILED, error="E")
-
-CAPABILITIES = {
-    "at_once": "a job that a turn has queued can be claimed in that very turn",
-    "atomic": "a turn with several jobs is stored as a whole, or not at all",
-    "burial": "a boot that others have forgotten is told so",
-    "connection": "a host's own transaction can hold a job, or its end",
-    "counts": "every job can be counted, in every state",
-    "durable": "what was stored is there after a reopening",
-    "expiry": "queued jobs can be cancelled when they expire, not only when they are delivered",
-    "forecast": "when a queued job will be due is known before it is",
-    "get": "a job can be looked at by its id",
-    "history": "attempts that failed are kept",
-    "limit": "the running jobs of a name can be limited over the whole store",
-    "list": "jobs can be listed",
-    "overlap": "the jobs of a schedule can wait for one another",
-    "place": "a job that is given back has its old place in the queue",
-    "priority": "there are more than two priorities",
-    "recall": "what the last turn of a boot did is kept for whoever must tell it instead",
-    "remove": "a queued job can be ended by its id",
-    "requeue": "a job can be queued again, whatever its state and whoever runs it",
-    "revisions": "transitions are numbered without gaps, over the whole store",
-    "several": "several stores may be open on one place",
-    "unique": "there are unique keys",
-    "watch": "whatever another store has committed is noticed",
-}
-"""What a store may declare that it cannot, and what that means."""
 
 
 def new(id: str = "j", **changes: Any) -> NewJob:

@@ -14,9 +14,9 @@ checks. What a store says that it cannot is skipped, and told by pytest.
 
 from __future__ import annotations
 
+from ...rules.capabilities import CAPABILITIES
 from .claims import ClaimPromises
 from .jobs import JobPromises
-from .kit import CAPABILITIES
 from .schedules import SchedulePromises
 from .turns import TurnPromises
 

@@ -437,7 +437,7 @@ MUTANTS = (
     Mutant(TURN, "rows of a host's connection are taken as the host has them", "stores/sqlite/host_connection.py",
            "    raw.text_factory = str\n", "",
            test="tests/stores/sqlite/test_host_connections.py::test_a_job_is_queued_whatever_factories_the_host_has"),
-    Mutant(LIMITS, "an option that a job does not have fails deep inside", "rules/validation.py",
+    Mutant(LIMITS, "an option that a job does not have fails deep inside", "rules/new_jobs.py",
            "    if unknown:\n        raise unknown_options(unknown, SPEC_OPTIONS, what)\n", "",
            test="tests/test_unknown_options.py::"
            "test_an_unknown_option_inside_a_handler_is_the_callers_fault[thread]"),

@@ -1,0 +1,121 @@
+"""New jobs: what a host says of them, checked, as the store will keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from ..errors import UsageError, shown
+from ..messages.jobs import Instant, JobSpec, NewJob, Seconds
+from .capabilities import not_supported
+from .codec import encode
+from .limits import Limits
+from .validation import check_moment, check_name, check_seconds, check_whole, unknown_options
+
+PRIORITY_MAX = 1_000_000
+"""Priorities lie between minus and plus this."""
+
+SPEC_OPTIONS = tuple(field.name for field in fields(JobSpec) if field.name not in ("name", "data"))
+"""What a job may be queued with besides, by keyword."""
+
+
+def spec_of(what: str, name: Any, data: Any, options: Mapping[str, Any]) -> JobSpec:
+    """A job with options that came by keyword.
+
+    Raises:
+        UsageError: there is no such option.
+    """
+    unknown = options.keys() - set(SPEC_OPTIONS)
+    if unknown:
+        raise unknown_options(unknown, SPEC_OPTIONS, what)
+    return JobSpec(name=name, data=data, **options)
+
+
+class JobChecks:
+    """Makes of what a host says jobs as the store will keep them, all of them queued at one moment.
+
+    Args:
+        now: that moment.
+        new_id: makes the id of a job that is given none.
+        corr: the root they descend from; each is its own if there is none.
+        cannot: what the store cannot do.
+    """
+
+    def __init__(
+        self, *, now: Instant, new_id: Callable[[], str], corr: str | None, limits: Limits, cannot: Collection[str]
+    ) -> None:
+        self._now = now
+        self._new_id = new_id
+        self._corr = corr
+        self._bytes_max = limits.data_bytes_max
+        self._cannot = cannot
+
+    def one(self, job: Any) -> NewJob:
+        """A job as `queue_many` takes it.
+
+        Raises:
+            UsageError: it is neither a JobSpec nor a pair, or something in it cannot be.
+            NotSupported: it is one of the things that the store cannot do.
+        """
+        if isinstance(job, JobSpec):
+            return self.spec(job)
+        if isinstance(job, tuple) and len(job) == 2:
+            return self.pair(*job)
+        raise UsageError(f"expected a JobSpec or a (name, data) pair, got: {shown(job)}")
+
+    def pair(self, name: Any, data: Any) -> NewJob:
+        """A job without options.
+
+        Raises:
+            UsageError: something in it cannot be.
+        """
+        name = check_name(name)
+        text, job_id, now = encode(data, what="data", bytes_max=self._bytes_max), self._new_id(), self._now
+        return NewJob(job_id, name, text, 0, now, now, self._corr or job_id)
+
+    def spec(self, spec: JobSpec) -> NewJob:
+        """A job with options.
+
+        Raises:
+            UsageError: something in it cannot be.
+            NotSupported: it is one of the things that the store cannot do.
+        """
+        if spec.delay is not None and spec.at is not None:
+            raise UsageError("expected delay or at, got both")
+        now = self._now
+        run_at, due_in = _until(now, spec.delay, "delay") if spec.at is None else (check_moment(spec.at, "at"), None)
+        expires_at: Instant | None
+        expires_at, expires_in = None, None
+        if isinstance(spec.expires, datetime):
+            expires_at = check_moment(spec.expires, "expires")
+        elif spec.expires is not None:
+            expires_at, expires_in = _until(now, spec.expires, "expires")
+        if spec.unique is not None and "unique" in self._cannot:
+            raise not_supported("unique")
+        name = check_name(spec.name)
+        job_id = self._new_id() if spec.id is None else check_name(spec.id, "id")
+        return NewJob(
+            job_id,
+            name,
+            encode(spec.data, what="data", bytes_max=self._bytes_max),
+            check_whole(spec.priority, "priority", least=-PRIORITY_MAX, most=PRIORITY_MAX),
+            run_at,
+            now,
+            self._corr or job_id,
+            max_attempts=None
+            if spec.max_attempts is None
+            else check_whole(spec.max_attempts, "max_attempts", least=1, most=10**9),
+            timeout=None if spec.timeout is None else check_seconds(spec.timeout, "timeout", least=0.001),
+            expires_at=expires_at,
+            unique_key=None if spec.unique is None else check_name(spec.unique, "unique"),
+            due_in=due_in,
+            expires_in=expires_in,
+        )
+
+
+def _until(now: Instant, seconds: Any, what: str) -> tuple[Instant, Seconds]:
+    """When so many seconds will have passed, and how many they are."""
+    wait = 0.0 if seconds is None else check_seconds(seconds, what)
+    return now + wait, wait
