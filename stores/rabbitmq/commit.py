@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 from .deliveries import Delivery
 from .ledger_records import Record
@@ -45,6 +47,15 @@ class Ops:
     settled: list[Delivery | Stray] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     done: list[Callable[[], object]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Flight:
+    """A turn that was not confirmed in time. Nothing else is published until the server has said what became of it."""
+
+    ops: Ops
+    stage: Iterator[Future[Any]]
+    waits_for: Future[Any]
 
 
 def undo(changes: Sequence[Change]) -> None:

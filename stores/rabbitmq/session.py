@@ -15,27 +15,25 @@ from typing import Any
 from ...cron.catch_up import recounted
 from ...errors import StoreError, StoreUnavailable
 from ...messages.jobs import Seconds
-from ...messages.schedules import ScheduleRecord
 from . import job_message as wire
 from . import ledger_records as records
 from . import topology
 from .ailments import Ailing
+from .dead_jobs import Dead
 from .deliveries import Deliveries
 from .ledger import PREFETCH as LEDGER_PREFETCH
 from .ledger import Ledger, Listener, message
 from .ledger_records import Record, Unreadable
 from .link import NOT_FOUND, Arrival, Link, LinkLost, QueueSpec, Refused
 from .notices import Inbox, Seams
-from .recent import Remembered
+from .questions import ANSWER_SECONDS_MAX, Questions
 from .shared_state import Chronicle
+from .state import RabbitState
 from .unreadable import Stray
 from .watchdog import CONFIRMING, DECLARING, HEARING, READING, Silence
 
 OPEN_SECONDS_MAX = 5.0
 """How long `open` waits until the first try to connect has succeeded or failed. A turn says what is wrong then."""
-
-ANSWER_SECONDS_MAX = 10.0
-"""How long an answer of the server is waited for: of confirmations, until a turn's outcome is called unknown."""
 
 MENDED_PULSES, MENDED_NAMES_MAX = 6, 500
 """How often exchanges and queues are declared again, and for how many names at a time."""
@@ -75,28 +73,25 @@ class Session(Inbox):
         self._news: list[tuple[str, dict[str, Any]]] = []
         self._news_name = ""
         self._consumers: dict[str, str] = {}
-        self.results_name: str | None = None
-        self.ailing = Ailing(address, link, self._tell)
-        self.chronicle = Chronicle()
+        chronicle, ailing = Chronicle(), Ailing(address, link, self._tell)
+        self._questions = Questions(address, link, seams, ailing, self._moved_aside)
+        self.state = RabbitState(
+            runtime_id=self._id,
+            chronicle=chronicle,
+            deliveries=Deliveries(link, seams.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir),
+            dead=Dead(self._questions.browse, self._questions.put_aside),
+            ailing=ailing,
+        )
         self._ledger = Ledger(
-            link, self.chronicle, self._id,
+            link, chronicle, self._id,
             told=self._told, unreadable=self._pass_over, now=seams.clock.now, new_id=seams.new_id,
         )  # fmt: skip
-        self._listener = Listener(self.chronicle, self._told, self._pass_over)
-        self.declared: dict[str, ScheduleRecord] = {}
-        self.handled: list[str] = []
-        self.deliveries = Deliveries(link, seams.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir)
-        self.memory = Remembered()
-
-    @property
-    def runtime_id(self) -> str:
-        """How the others in the ledger know this runtime."""
-        return self._id
+        self._listener = Listener(chronicle, self._told, self._pass_over)
 
     @property
     def store_id(self) -> str | None:
         """See `stores.base.Store`. It lies in the ledger."""
-        return self.chronicle.store_id
+        return self.state.chronicle.store_id
 
     @property
     def leads(self) -> bool:
@@ -106,7 +101,7 @@ class Session(Inbox):
     @property
     def version(self) -> int:
         """Rises with everything that may change what can be claimed."""
-        return self._arrivals + self.chronicle.changes + self._session
+        return self._arrivals + self.state.chronicle.changes + self._session
 
     # --- opening --------------------------------------------------------------------------------------------
 
@@ -115,19 +110,19 @@ class Session(Inbox):
         self._link.start(self)
         give_up_at = self._seams.clock.monotonic() + max(OPEN_SECONDS_MAX, self._wait_seconds)
         before = self._trouble
-        while not (self._session or self.ailing.refusal) and self._wait(give_up_at):
+        while not (self._session or self.state.ailing.refusal) and self._wait(give_up_at):
             self._drain()
             if self._trouble != before and not self._wait_seconds:
                 break
-        if self.ailing.refusal is not None:
+        if self.state.ailing.refusal is not None:
             self.close()
-            raise StoreError(f"expected {self.address} to let this runtime in, got: {self.ailing.refusal}")
+            raise StoreError(f"expected {self.address} to let this runtime in, got: {self.state.ailing.refusal}")
 
     def close(self) -> None:
         self._is_open = False
-        if self.results_name is not None:
+        if self.state.results_name is not None:
             # Nobody will hear any more what is told there.
-            self._link.delete(self._session, self.results_name)
+            self._link.delete(self._session, self.state.results_name)
         self._link.stop()
 
     def freeze(self) -> bool:
@@ -137,7 +132,7 @@ class Session(Inbox):
     def thaw(self) -> None:
         """Nothing."""
 
-    def is_on(self, link: Link) -> bool:
+    def is_on(self, link: object) -> bool:
         """Whether this is its link."""
         return self._link is link
 
@@ -163,7 +158,7 @@ class Session(Inbox):
                 case "news":
                     self._news.append(value)
                 case "ailing":
-                    self.ailing.hear(*value)
+                    self.state.ailing.hear(*value)
                     # Of a queue that can be used again, jobs can be claimed.
                     self._arrivals += 1
 
@@ -173,7 +168,7 @@ class Session(Inbox):
         self._consumers.clear()
         self._trouble = ""
         self._silence.begin()
-        self.deliveries.begin(session)
+        self.state.deliveries.begin(session)
         self._ledger.begin(session)
         self._listener.begin()
         self._has_changed = True
@@ -183,9 +178,9 @@ class Session(Inbox):
         self._ledger.begin(0)
         self._trouble = reason
         if is_refused:
-            self.ailing.refusal = reason
+            self.state.ailing.refusal = reason
         self._blocked = None
-        self.deliveries.begin(0)
+        self.state.deliveries.begin(0)
         for future in self._own.values():
             future.set_exception(LinkLost(reason))
         self._own.clear()
@@ -202,17 +197,17 @@ class Session(Inbox):
             self._lead(arrival)
         else:
             self._arrivals += 1
-            self.deliveries.arrived(arrival)
+            self.state.deliveries.arrived(arrival)
 
     def _take_result(self, arrival: Arrival) -> None:
         """A job that this runtime has queued has ended."""
         try:
             ended = wire.read_ended(arrival.body)
         except wire.Unreadable as error:
-            self.deliveries.strays.append(Stray(arrival, self.results_name or "", None, error))
+            self.state.deliveries.strays.append(Stray(arrival, self.state.results_name or "", None, error))
         else:
             self._link.settle(arrival.session, (arrival.tag,))
-            self.memory.end(ended)
+            self.state.memory.end(ended)
         self._has_changed = True
 
     def _lead(self, arrival: Arrival) -> None:
@@ -253,7 +248,7 @@ class Session(Inbox):
     def _pass_over(self, reason: str, arrival: Arrival | None) -> None:
         """Something in the ledger, or in what the leader tells, cannot be read. All else can."""
         if arrival is not None:
-            self.deliveries.strays.append(Stray(arrival, topology.LEDGER, None, wire.Unreadable(reason)))
+            self.state.deliveries.strays.append(Stray(arrival, topology.LEDGER, None, wire.Unreadable(reason)))
         else:
             self._news.append(("message.unreadable", {"queue": topology.LEDGER, "message_id": None, "reason": reason}))
 
@@ -263,7 +258,7 @@ class Session(Inbox):
             return
         self._declared.clear()
         if consumer.startswith("jobs"):
-            self.deliveries.cancelled(session, consumer)
+            self.state.deliveries.cancelled(session, consumer)
         else:
             self._prepared = 0
             self._consumers = {queue: tag for queue, tag in self._consumers.items() if tag != consumer}
@@ -295,7 +290,7 @@ class Session(Inbox):
             raise StoreUnavailable(f"the store {self.address} did not answer in time") from None
         except Refused as error:
             if error.code != NOT_FOUND:
-                self.ailing.refusal = str(error)
+                self.state.ailing.refusal = str(error)
             raise StoreUnavailable(f"the store {self.address} cannot be used: {error}") from error
 
     def _look_after(self, unconfirmed: int | None, unanswered: int | None) -> None:
@@ -315,7 +310,7 @@ class Session(Inbox):
         elif self._prepared == self._session:
             self._ledger.look_who_lives()
             self._probe()
-            self.ailing.look()
+            self.state.ailing.look()
             self._mend()
 
     def _mend(self) -> None:
@@ -323,7 +318,7 @@ class Session(Inbox):
         self._pulses += 1
         if self._pulses % MENDED_PULSES == 0:
             foundation = topology.foundation() if self.leads else topology.hearing(self._news_name)
-            names = sorted(self._declared - self.ailing.stopped.keys())[:MENDED_NAMES_MAX]
+            names = sorted(self._declared - self.state.ailing.stopped.keys())[:MENDED_NAMES_MAX]
             self._link.setup([*foundation, *map(topology.job_queue, names)])
 
     def _probe(self) -> None:
@@ -341,7 +336,7 @@ class Session(Inbox):
         news = topology.news_queue(self._news_name)
         self._await(self._link.setup([*topology.foundation(), news]))
         results = self._have_results()
-        self.results_name = None if results is None else results.name
+        self.state.results_name = None if results is None else results.name
         self._consume(news.name, "news", NEWS_PREFETCH)
         if results is not None:
             self._consume(results.name, "results", RESULTS_PREFETCH)
@@ -358,13 +353,13 @@ class Session(Inbox):
         self._silence.answers(HEARING)
         self._prepared = session
         self._declare_again()
-        self.ailing.refusal = None
-        self.ailing.count_unreadable()
+        self.state.ailing.refusal = None
+        self.state.ailing.count_unreadable()
 
     @property
     def _says_something(self) -> bool:
         """Whether the others are to know what this runtime does."""
-        return bool(self.declared or self.handled)
+        return bool(self.state.declared or self.state.handled)
 
     def _consume(self, queue: str, kind: str, prefetch: int) -> None:
         """Have what comes into a queue delivered: once in a session, however often it has to be made ready."""
@@ -374,16 +369,16 @@ class Session(Inbox):
 
     def _declare_again(self) -> None:
         """Others may have taken this runtime for one that has ended, or somebody may have deleted the ledger."""
-        known = self.chronicle.runtimes.get(self._id, {})
-        missing = [one for one in self.declared.values() if one.id not in known]
+        known = self.state.chronicle.runtimes.get(self._id, {})
+        missing = [one for one in self.state.declared.values() if one.id not in known]
         written: list[Record] = []
         if missing:
             now = self._seams.clock.now()
-            gone = [one for one in missing if one.id not in self.chronicle.schedules]
+            gone = [one for one in missing if one.id not in self.state.chronicle.schedules]
             written += [records.schedule_record(recounted(one, None, now, 0)) for one in gone]
             written.append(records.declares(self._id, (one.id for one in missing)))
-        if self.handled != self.chronicle.handled.get(self._id, []):
-            written.append(records.handles(self._id, self.handled))
+        if self.state.handled != self.state.chronicle.handled.get(self._id, []):
+            written.append(records.handles(self._id, self.state.handled))
         if written:
             self._link.send([message(one) for one in self._labelled(written)])
 
@@ -391,8 +386,8 @@ class Session(Inbox):
         """Records with their labels and numbers, in their order."""
         labelled: list[Record] = []
         for one in written:
-            self.chronicle.number += 1
-            labelled.append({**one, "by": f"{self._id}-{next(self._sequence)}", "no": self.chronicle.number})
+            self.state.chronicle.number += 1
+            labelled.append({**one, "by": f"{self._id}-{next(self._sequence)}", "no": self.state.chronicle.number})
         return labelled
 
     def _have_results(self) -> QueueSpec | None:
@@ -433,6 +428,10 @@ class Session(Inbox):
                 raise FutureTimeout
             self._drain()
         return future.result(0)
+
+    def _moved_aside(self, fields: dict[str, Any]) -> None:
+        """By any thread: nobody can read a message, and it lies where it disturbs nobody."""
+        self._tell("news", ("message.unreadable", fields))
 
     def _land(self) -> None:
         """Have nothing hang in the air."""

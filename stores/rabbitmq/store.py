@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
-from itertools import chain, count
+from itertools import chain
 from typing import Any
 
-from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN
 from ...environment.failpoints import Failpoints
 from ...errors import StoreUnavailable
 from ...messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob, Seconds
@@ -18,16 +16,16 @@ from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...rules.capabilities import not_supported
 from ..ports import Ailment, BootRecord, CommitUnknown
 from . import topology
-from .commit import Ops, redo, undo
-from .dead_jobs import Dead, Found
+from .commit import Flight, Ops, redo, undo
 from .deliveries import Delivery
 from .ledger import message
 from .ledger_records import Record
-from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, Message, Refused, Sent
+from .link import NOT_FOUND, Link, LinkLost, Message, Refused, Sent
 from .notices import Seams
-from .session import ANSWER_SECONDS_MAX, Session
+from .questions import ANSWER_SECONDS_MAX
+from .session import Session
 from .turn import RabbitTurn
-from .unreadable import Stray, put_aside
+from .unreadable import Stray
 
 PUBLISH_TRIES_MAX = 3
 """How often a message is published whose queue was not there, or that was refused."""
@@ -38,23 +36,11 @@ DECLARE_TRIES_MAX = 5
 READ_SECONDS_MAX = 2.0
 """How long a turn waits until the leader has read what it has written. It is in the ledger, whether read or not."""
 
-LOCKED_SECONDS = 0.05
-"""Between two looks whether somebody else still browses a queue."""
-
 CANNOT = frozenset((
     "at_once", "atomic", "burial", "connection", "counts", "expiry", "forecast", "get", "history", "limit", "list",
     "overlap", "place", "priority", "recall", "remove", "requeue", "revisions", "unique", "watch",
 ))  # fmt: skip
 """Names of `rules.capabilities.CAPABILITIES` that no queue has."""
-
-
-@dataclass(slots=True)
-class Flight:
-    """A turn that was not confirmed in time. Nothing else is published until the server has said what became of it."""
-
-    ops: Ops
-    stage: Iterator[Future[Any]]
-    waits_for: Future[Any]
 
 
 class RabbitStore(Session):
@@ -63,7 +49,7 @@ class RabbitStore(Session):
     in_memory = False
     is_server = True
     cannot: Collection[str] = CANNOT
-    make_turn: Callable[[RabbitStore, str, Instant], RabbitTurn] = RabbitTurn
+    turn_class = RabbitTurn
 
     def __init__(
         self,
@@ -77,21 +63,6 @@ class RabbitStore(Session):
     ) -> None:
         super().__init__(address, link, seams=seams, results=results, wait=wait)
         self._failpoints = failpoints or Failpoints()
-        self._numbers = count(1)
-        self._flight: Flight | None = None
-        # What turns read and change.
-        self.dead = Dead(self._browse, self._put_aside)
-        self.own_boots: dict[str, BootRecord] = {}
-        self.duplicates = 0
-
-    @property
-    def bytes_max(self) -> int | None:
-        """The largest message that the server takes, as far as is known."""
-        return self._link.bytes_max
-
-    def next_no(self) -> int:
-        """A number that no claim of this store object has had."""
-        return next(self._numbers)
 
     # --- turns ----------------------------------------------------------------------------------------------
 
@@ -99,7 +70,7 @@ class RabbitStore(Session):
     def turn(self, boot: str, now: Instant) -> Iterator[RabbitTurn]:
         self._be_ready()
         self._failpoints.at("store.turn.begin")
-        turn = self.make_turn(self, boot, now)
+        turn = self.make_turn(boot, now)
         session = self._session
         try:
             yield turn
@@ -114,6 +85,12 @@ class RabbitStore(Session):
         turn.news += self._news
         self._news = []
 
+    def make_turn(self, boot: str, now: Instant) -> RabbitTurn:
+        """A turn that nothing was done in yet."""
+        return self.turn_class(
+            self.state, boot, now, version=self.version, leads=self.leads, bytes_max=self._link.bytes_max
+        )  # fmt: skip
+
     def _commit(self, ops: Ops, session: int) -> None:
         """Publish, wait for the confirmations, write the records, acknowledge."""
         stage = self._stages(ops, session)
@@ -122,7 +99,7 @@ class RabbitStore(Session):
                 try:
                     self._await(waits_for)
                 except FutureTimeout:
-                    self._flight = Flight(ops, stage, waits_for)
+                    self.state.flight = Flight(ops, stage, waits_for)
                     raise CommitUnknown(
                         f"the store {self.address} did not confirm a turn within {ANSWER_SECONDS_MAX:g} s: "
                         f"{self._blocked or 'it is slow, or has lost the majority of its nodes'}"
@@ -140,7 +117,7 @@ class RabbitStore(Session):
             if not left:
                 break
             if tries_left == 0:
-                self.ailing.refused(left, ops.names)
+                self.state.ailing.refused(left, ops.names)
                 raise Refused(f"it took {len(ops.messages) - len(left)} of {len(ops.messages)} messages", 0)
             sending = self._link.send(left)
             yield sending
@@ -162,15 +139,15 @@ class RabbitStore(Session):
         for of, settled in by_session.items():
             self._link.settle(of, [delivery.arrival.tag for delivery in settled])
         for delivery in ops.settled:
-            self.deliveries.drop(delivery)
+            self.state.deliveries.drop(delivery)
         for done in ops.done:
             done()
         if session == self._session:
-            self.deliveries.adjust()
+            self.state.deliveries.adjust()
 
     def _declaring(self, names: Collection[str]) -> Iterator[Future[Any]]:
         """Have the queues of these names be there. Where one cannot be, that name alone stops."""
-        missing = sorted(set(names) - self._declared - self.ailing.stopped.keys())
+        missing = sorted(set(names) - self._declared - self.state.ailing.stopped.keys())
         for tries_left in range(DECLARE_TRIES_MAX - 1, -1, -1):
             missing = yield from self._try_to_declare(missing, tries_left)
 
@@ -187,7 +164,7 @@ class RabbitStore(Session):
                 self._declared.add(name)
             except Refused as error:
                 if error.code != NOT_FOUND or not tries_left:
-                    self.ailing.stopped[name] = str(error)
+                    self.state.ailing.stopped[name] = str(error)
                     raise
                 # The server was deleting it while it was declared: it said that it is there, and then that it is not.
                 gone.append(name)
@@ -199,7 +176,7 @@ class RabbitStore(Session):
         Raises:
             StoreUnavailable: it is not.
         """
-        flight = self._flight
+        flight = self.state.flight
         if flight is None:
             return
         try:
@@ -213,8 +190,8 @@ class RabbitStore(Session):
             redo(flight.ops.changes)
         except (LinkLost, Refused):
             # What was published may be there or not; what is asked for again is published again.
-            self.dead.end_all()
-        self._flight = None
+            self.state.dead.end_all()
+        self.state.flight = None
 
     def stands(self, boot: str) -> bool:
         return True
@@ -236,8 +213,8 @@ class RabbitStore(Session):
     # --- looking --------------------------------------------------------------------------------------------
 
     def known(self, job_id: str) -> JobRecord | None:
-        held = self.deliveries.held.newest(job_id)
-        return held.job if held is not None else self.memory.job(job_id)
+        held = self.state.deliveries.held.newest(job_id)
+        return held.job if held is not None else self.state.memory.job(job_id)
 
     def get(self, job_id: str) -> JobRecord | None:
         raise not_supported("get")
@@ -245,26 +222,27 @@ class RabbitStore(Session):
     def list(self, *, name: str | None, state: str | None, limit: int, before: JobRecord | None) -> Sequence[JobRecord]:
         if state != JobState.DEAD:
             raise not_supported("list")
-        return self.dead.list(name, limit, before)
+        return self.state.dead.list(name, limit, before)
 
     def counts(self, name: str | None) -> dict[str, int]:
         names = self._names() if name is None else {name}
         # On the ladder all names are together.
         queues = {*map(topology.queue_of, names), *(topology.ladder() if name is None else ())}
-        looks = [self._answer(self._link.look(queue)) for queue in sorted(queues)]
-        here = [*self.deliveries.fresh, *chain.from_iterable(self.deliveries.waiting.get(one, ()) for one in names)]
+        looks = [self._questions.answer(self._link.look(queue)) for queue in sorted(queues)]
+        deliveries = self.state.deliveries
+        here = [*deliveries.fresh, *chain.from_iterable(deliveries.waiting.get(one, ()) for one in names)]
         found = {state.value: 0 for state in JobState}
         found["queued"] = sum(seen[0] for seen in looks if seen is not None) + sum(
             one.job.name in names for one in here
         )
-        found["dead"] = self.dead.count(name)
-        found["running"] = sum(held.job.name in names for held in self.deliveries.held)
+        found["dead"] = self.state.dead.count(name)
+        found["running"] = sum(held.job.name in names for held in deliveries.held)
         return found
 
     def _names(self) -> set[str]:
         """The job names that living runtimes handle, that schedules have, and that this runtime has used."""
-        handled = chain.from_iterable(list(self.chronicle.handled.values()))
-        scheduled = (schedule.name for schedule in list(self.chronicle.schedules.values()))
+        handled = chain.from_iterable(list(self.state.chronicle.handled.values()))
+        scheduled = (schedule.name for schedule in list(self.state.chronicle.schedules.values()))
         return {*handled, *scheduled, *list(self._declared)}
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
@@ -272,16 +250,15 @@ class RabbitStore(Session):
 
     def due(self, names: Sequence[str], now: Instant) -> bool:
         self._drain()
-        if self._session == 0 or self._prepared != self._session or self._flight is not None:
+        state, deliveries = self.state, self.state.deliveries
+        if self._session == 0 or self._prepared != self._session or state.flight is not None:
             return True
-        if self.deliveries.fresh or self.deliveries.strays or self.deliveries.notice_surplus() or self._news:
+        if deliveries.fresh or deliveries.strays or deliveries.notice_surplus() or self._news:
             return True
-        if self.leads and self.chronicle.beyond(now):
+        if self.leads and state.chronicle.beyond(now):
             return True
-        kept = self.chronicle.pauses | self.ailing.stopped.keys()
-        return any(
-            self.deliveries.waiting.get(name) or self.deliveries.is_short(name) for name in names if name not in kept
-        )
+        kept = state.chronicle.pauses | state.ailing.stopped.keys()
+        return any(deliveries.waiting.get(name) or deliveries.is_short(name) for name in names if name not in kept)
 
     def next_due(self, name: str, now: Instant) -> Instant | None:
         return None
@@ -295,37 +272,37 @@ class RabbitStore(Session):
     def schedules(self) -> Sequence[ScheduleRecord]:
         if not self._is_open:
             raise StoreUnavailable(f"the store {self.address} is closed")
-        return list(self.chronicle.schedules.values())
+        return list(self.state.chronicle.schedules.values())
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        return self.chronicle.schedules.get(schedule_id)
+        return self.state.chronicle.schedules.get(schedule_id)
 
     def change_no(self) -> int:
-        return self.chronicle.change_no
+        return self.state.chronicle.change_no
 
     def schedules_changed(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
-        return self.chronicle.changed_since(since, limit)
+        return self.state.chronicle.changed_since(since, limit)
 
     def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
-        return self.chronicle.slots.between(schedule_id, start, end)
+        return self.state.chronicle.slots.between(schedule_id, start, end)
 
     def slots_since(self, schedule_id: str) -> Instant:
-        return self.chronicle.slots.since(schedule_id)
+        return self.state.chronicle.slots.since(schedule_id)
 
     def is_declared(self, schedule_id: str) -> bool:
-        return self.chronicle.is_declared(schedule_id, beside=self._id)
+        return self.state.chronicle.is_declared(schedule_id, beside=self._id)
 
     def is_handled(self, name: str) -> bool:
-        return self.chronicle.is_handled(name)
+        return self.state.chronicle.is_handled(name)
 
     def boots(self) -> Sequence[BootRecord]:
-        return list(self.own_boots.values())
+        return list(self.state.own_boots.values())
 
     def paused(self) -> tuple[str, ...]:
-        return tuple(sorted(self.chronicle.pauses))
+        return tuple(sorted(self.state.chronicle.pauses))
 
     def ailments(self) -> Sequence[Ailment]:
-        return self.ailing.ailments()
+        return self.state.ailing.ailments()
 
     def queue_on(self, connection: Any, job: NewJob) -> tuple[JobRecord, bool]:
         raise not_supported("connection")
@@ -339,71 +316,13 @@ class RabbitStore(Session):
 
     @contextlib.contextmanager
     def at_hand(self, job_id: str) -> Iterator[None]:
-        if self.deliveries.held.newest(job_id) is not None:
+        if self.state.deliveries.held.newest(job_id) is not None:
             yield
             return
-        with self.dead.at_hand(lambda job: job.id == job_id):
+        with self.state.dead.at_hand(lambda job: job.id == job_id):
             yield
 
     @contextlib.contextmanager
     def dead_at_hand(self, name: str | None, but: Collection[str]) -> Iterator[Sequence[str]]:
-        with self.dead.at_hand(lambda job: name in (None, job.name) and job.id not in but) as ids:
+        with self.state.dead.at_hand(lambda job: name in (None, job.name) and job.id not in but) as ids:
             yield ids
-
-    def give_up(self, found: Found) -> None:
-        """The turn that has a dead job in hand is given up. One whose outcome is unknown decides when it is known."""
-        if self._flight is None:
-            self.dead.end(found)
-
-    def prune_slots(self, before: Instant, batch: int) -> int:
-        """Drop what is remembered of old slots."""
-        gone = 0
-        for schedule_id in self.chronicle.slots:
-            schedule = self.chronicle.schedules.get(schedule_id)
-            window = 0.0 if schedule is None else schedule.catch_up_window
-            gone += self.chronicle.slots.forget(schedule_id, before - max(window, SLOT_SECONDS_KEPT_MIN))
-        return gone
-
-    def _browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
-        """Have a queue seen, once nobody else does. By any thread but the one that takes turns."""
-        give_up_at = self._seams.clock.monotonic() + ANSWER_SECONDS_MAX
-        while True:
-            asked = self._link.browse(queue, see)
-            try:
-                return asked.result(ANSWER_SECONDS_MAX)
-            except Refused as error:
-                if error.code != LOCKED or self._seams.clock.monotonic() > give_up_at:
-                    raise StoreUnavailable(f"the store {self.address} refuses: {error}") from error
-            except (LinkLost, FutureTimeout) as error:
-                # Nobody waits any more for what may come yet, and the next one to ask must not wait for it.
-                asked.add_done_callback(_put_all_back)
-                raise StoreUnavailable(f"the store {self.address} did not answer: {error}") from error
-            self._seams.event().wait(LOCKED_SECONDS)
-
-    def _put_aside(self, strays: Sequence[Stray]) -> Sequence[int]:
-        """Move messages that nobody can read to where they belong; the tags of those that are there now."""
-        if not strays:
-            return ()
-        now = self._seams.clock.now()
-        sent: Sent = self._answer(self._link.send([put_aside(stray, now) for stray in strays]))
-        gone = [stray for index, stray in enumerate(strays) if index not in (*sent.returned, *sent.refused)]
-        for stray in gone:
-            self._tell("news", ("message.unreadable", stray.fields))
-        self.ailing.count_unreadable()
-        return [stray.arrival.tag for stray in gone]
-
-    def _answer(self, future: Future[Any]) -> Any:
-        try:
-            # By any thread: what comes meanwhile is not its to look at.
-            return future.result(ANSWER_SECONDS_MAX)
-        except Refused as error:
-            if error.code == NOT_FOUND:
-                return None
-            raise StoreUnavailable(f"the store {self.address} refuses: {error}") from error
-        except (LinkLost, FutureTimeout) as error:
-            raise StoreUnavailable(f"the store {self.address} did not answer: {error}") from error
-
-
-def _put_all_back(asked: Future[Browsed]) -> None:
-    if not asked.cancelled() and asked.exception() is None:
-        asked.result().done(())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import UsageError
 from ...messages.clock_steps import Reading, Stepped
@@ -25,13 +25,11 @@ from .deliveries import Delivery, Held
 from .link import Message
 from .moves import move
 from .recent import FORGOTTEN
+from .state import RabbitState
 from .topology import DEAD, queue_of, route
 from .turn_claims import ClaimTurn
 from .turn_schedules import SlotTurn
 from .unreadable import Stray, given_back, is_for_others, put_aside
-
-if TYPE_CHECKING:
-    from .store import RabbitStore
 
 DEAD_SECONDS_KEPT = 30 * 86400.0
 """How long a dead job stays in its queue. The server removes it, so a runtime's own retention does not apply."""
@@ -49,7 +47,9 @@ HIGH_PRIORITY = 5
 class RabbitTurn(ClaimTurn, SlotTurn):
     """See `stores.base.Turn`."""
 
-    def __init__(self, store: RabbitStore, boot: str, now: Instant) -> None:
+    def __init__(
+        self, state: RabbitState, boot: str, now: Instant, *, version: int, leads: bool, bytes_max: int | None
+    ) -> None:
         self.now = now
         self.transitions: list[Transition] = []
         self.untold: list[Deed] = []
@@ -57,13 +57,14 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self.news: list[tuple[str, dict[str, Any]]] = []
         self.expiry: Instant | None = None
         self.ops = Ops()
-        self._store = store
+        self._state = state
         self._boot = boot
-        self.begin_slots(store.chronicle, store.runtime_id)
+        self._bytes_max = bytes_max
+        self.begin_slots(state.chronicle, state.runtime_id)
         self._pauses: dict[str, bool] = {}
         self._dead: dict[str, Found] = {}
-        self.version = store.version
-        self.leads = store.leads
+        self.version = version
+        self.leads = leads
         self.lost: BootLost | None = None
         self._sort()
 
@@ -71,14 +72,14 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         """Remember in this process what the turn did: its broker may die before it has told it."""
         self.did = (*self.untold, *self.skipped, *map(deed_of, self.transitions), *self.declared)
         if self.did:
-            did, boot, boots = self.did, self._boot, self._store.own_boots
+            did, boot, boots = self.did, self._boot, self._state.own_boots
             self.ops.done.append(lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=did)}))
 
     # --- what has come --------------------------------------------------------------------------------------
 
     def _sort(self) -> None:
         """Look at what was delivered since the last turn: not all of it may, or must, be run."""
-        deliveries = self._store.deliveries
+        deliveries = self._state.deliveries
         settled = list[Delivery]()
         # If this turn fails, what it would have settled is looked at again by the next.
         self._change(lambda: deliveries.fresh.extendleft(reversed(settled)))
@@ -103,16 +104,16 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             self.news.append(("message.newer", stray.fields))
         else:
             self.ops.messages.append(put_aside(stray, self.now))
-            self.ops.done.append(self._store.ailing.count_unreadable)
+            self.ops.done.append(self._state.ailing.count_unreadable)
             self.news.append(("message.unreadable", stray.fields))
         self.ops.settled.append(stray)
 
     def _take_in(self, delivery: Delivery) -> bool:
         """Whether it is to wait for a lane."""
-        store, job = self._store, delivery.job
+        state, job = self._state, delivery.job
         rest = wire.rest_of(delivery.arrival.headers)
-        twin = store.deliveries.held.newest(job.id)
-        if delivery.copy in store.memory.settled:
+        twin = state.deliveries.held.newest(job.id)
+        if delivery.copy in state.memory.settled:
             self._drop_copy(delivery, "it has ended here")
             return False
         if twin is not None and twin.delivery.copy == delivery.copy:
@@ -121,13 +122,13 @@ class RabbitTurn(ClaimTurn, SlotTurn):
                 return False
             self._bind(twin, delivery)
             return False
-        kept = store.memory.kept.get(delivery.copy)
+        kept = state.memory.kept.get(delivery.copy)
         if kept is not None:
             claimed, outcome, verdict = kept
             held = Held(delivery, claimed)
             self.news.append(("claim.kept", {"job_id": job.id, "job_name": job.name, "claim_no": claimed.claim_no}))
             self._settle_kept(held, outcome, verdict)
-            self.ops.done.append(lambda: store.memory.kept.pop(delivery.copy))
+            self.ops.done.append(lambda: state.memory.kept.pop(delivery.copy))
             return False
         if rest > 0.0:
             self._publish(job, rest, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body))
@@ -145,11 +146,11 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             self._settle_held(held, too_large, verdict)
 
     def _is_bound(self, delivery: Delivery) -> bool:
-        return any(held.delivery is delivery for held in self._store.deliveries.held)
+        return any(held.delivery is delivery for held in self._state.deliveries.held)
 
     def _drop_copy(self, delivery: Delivery, reason: str) -> None:
         job = delivery.job
-        self._store.duplicates += 1
+        self._state.duplicates += 1
         self.news.append(
             ("job.duplicate", {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "reason": reason})
         )  # fmt: skip
@@ -167,16 +168,16 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             raise not_supported("unique")
         if job.solo:
             raise not_supported("overlap")
-        store = self._store
-        store.ailing.check(job.name)
-        known = store.memory.queued.get(job.id)
+        state = self._state
+        state.ailing.check(job.name)
+        known = state.memory.queued.get(job.id)
         if known is not None:
             return (known if known.data != FORGOTTEN else known._replace(data=job.data)), False
-        record = store.memory.doubtful.get(job.id)
+        record = state.memory.doubtful.get(job.id)
         if record is None or (record.name, record.data) != (job.name, job.data):
             record = born(job, 0, first_mark(job, 1))
         self._check_size(len(job.data), "data", spare=SPARE_SHARE)
-        self._publish(record, job.run_at - self.now, store.results_name)
+        self._publish(record, job.run_at - self.now, state.results_name)
         self._remember(record)
         self.transitions.append(Transition("job.queued", record, None, 1, {}))
         return record, True
@@ -185,7 +186,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         return [self.insert(job) for job in jobs]
 
     def _remember(self, record: JobRecord) -> None:
-        queued, doubtful = self._store.memory.queued, self._store.memory.doubtful
+        queued, doubtful = self._state.memory.queued, self._state.memory.doubtful
         before = queued.get(record.id)
         queued.put(record)
 
@@ -198,27 +199,27 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._change(undo, lambda: queued.put(record))
 
     def job(self, job_id: str) -> JobRecord | None:
-        held = self._store.deliveries.held.newest(job_id)
+        held = self._state.deliveries.held.newest(job_id)
         return None if held is None else held.job
 
     def find(self, job_id: str) -> JobRecord:
         job = self.job(job_id)
         if job is not None:
             return job
-        found = self._store.dead.find(job_id)
+        found = self._state.dead.find(job_id)
         if found is None:
-            last = self._store.memory.last.get(job_id)
+            last = self._state.memory.last.get(job_id)
             if last is None:
                 raise not_supported("remove")
             return last
         # It goes back unless this turn takes it.
-        self.ops.done.append(lambda: self._store.dead.end(found))
-        self._change(lambda: self._store.give_up(found))
+        self.ops.done.append(lambda: self._state.dead.end(found))
+        self._change(lambda: self._state.give_up(found))
         self._dead[job_id] = found
         return found.job
 
     def first_due(self, name: str) -> Instant | None:
-        return min((one.job.run_at for one in self._store.deliveries.waiting.get(name, ())), default=None)
+        return min((one.job.run_at for one in self._state.deliveries.waiting.get(name, ())), default=None)
 
     # --- claims: see claims.py -----------------------------------------------------------------------------------
 
@@ -229,7 +230,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         return [
             held.job
-            for held in self._store.deliveries.held
+            for held in self._state.deliveries.held
             if held.job.boot == boot
             and name in (None, held.job.name)
             and (incarnation_max is None or (held.job.incarnation or 0) <= incarnation_max)
@@ -243,7 +244,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             return None
         if held.is_lost:
             if outcome.kind is not OutcomeKind.INTERRUPTED:
-                self._store.memory.kept.put(held.delivery.copy, (held.job, outcome, verdict))
+                self._state.memory.kept.put(held.delivery.copy, (held.job, outcome, verdict))
             return None
         self._unmark(held)
         return self._settle_held(held, outcome, verdict)
@@ -266,7 +267,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
     def _record_end(self, step: Transition, delivery: Delivery) -> None:
         """A job has ended: tell whoever queued it, and keep it if it is dead."""
         reply_to, job = delivery.arrival.reply_to, step.job
-        is_far = reply_to is not None and reply_to != self._store.results_name
+        is_far = reply_to is not None and reply_to != self._state.results_name
         is_dead = job.state == JobState.DEAD
         body = wire.ended(job, wire.unknown(delivery.arrival.body)) if is_far or is_dead else b""
         label = wire.message_id(job.id)
@@ -277,8 +278,8 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             into.append(Message("", reply_to, body, message_id=label, mandatory=False))
         if is_dead:
             self.ops.messages.append(Message("", DEAD, body, message_id=label, lives=DEAD_SECONDS_KEPT))
-        if reply_to == self._store.results_name:
-            self.ops.done.append(lambda: self._store.memory.end(step.job))
+        if reply_to == self._state.results_name:
+            self.ops.done.append(lambda: self._state.memory.end(step.job))
         self._record(step, delivery)
 
     def _record_wait(self, step: Transition, delivery: Delivery, delay: Seconds) -> None:
@@ -287,10 +288,10 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._record(step, delivery)
 
     def _record(self, step: Transition, delivery: Delivery) -> None:
-        store = self._store
+        state = self._state
         self.transitions.append(step)
         self.ops.settled.append(delivery)
-        self.ops.done.append(lambda: store.memory.settle(delivery.copy, step.job))
+        self.ops.done.append(lambda: state.memory.settle(delivery.copy, step.job))
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         held = self._let_go(claimed)
@@ -302,7 +303,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         return step.job
 
     def _let_go(self, claimed: JobRecord) -> Held | None:
-        held_by = self._store.deliveries.held
+        held_by = self._state.deliveries.held
         held = held_by.pop(claimed.key)
         if held is not None:
             self._change(lambda: held_by.put(held), lambda: held_by.pop(claimed.key))
@@ -320,7 +321,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._amend(key, progress=progress)
 
     def _amend(self, key: ClaimKey, **changes: Any) -> bool:
-        held = self._store.deliveries.held.get(key)
+        held = self._state.deliveries.held.get(key)
         if held is None:
             return False
         before, after = held.job, held.job._replace(**changes)
@@ -335,8 +336,8 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         before, changes = job if held is None else held.job, requeued(run_at, self.now)
         step = move(before, "job.requeued", self.now, {"run_at": run_at}, **changes)
         if held is None:
-            self._store.memory.endings.pop(job.id)
-            self._publish(step.job, run_at - self.now, self._store.results_name)
+            self._state.memory.endings.pop(job.id)
+            self._publish(step.job, run_at - self.now, self._state.results_name)
             self._remember(step.job)
             assert dead is not None
             self.ops.done.insert(0, dead.take)
@@ -355,7 +356,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         raise not_supported("remove")
 
     def recent_interruptions(self, job_id: str, since: Instant) -> int:
-        return self._store.chronicle.blamed(job_id, self.now)
+        return self._state.chronicle.blamed(job_id, self.now)
 
     # --- what is done at the end ----------------------------------------------------------------------------
 
@@ -363,7 +364,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self, job: JobRecord, delay: Seconds, reply_to: str | None, beside: Mapping[str, Any] | None = None
     ) -> None:
         self.ops.names.add(job.name)
-        if job.name in self._store.ailing.full:
+        if job.name in self._state.ailing.full:
             # The ladder takes it. Here it would make the turn fail, with all the endings in it that would make room.
             delay = max(delay, FULL_SECONDS)
         exchange, key, rest = route(queue_of(job.name), delay)
@@ -385,7 +386,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         Args:
             spare: which share of the limit is left for what comes to it until the job has ended.
         """
-        limit = self._store.bytes_max
+        limit = self._bytes_max
         if limit is not None and size > limit * (1.0 - spare):
             raise UsageError(
                 f"expected {what} of at most {int(limit * (1.0 - spare))} bytes as JSON, because the server's "
@@ -404,7 +405,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         """Nothing: no host writes here by itself."""
 
     def _is_paused(self, name: str) -> bool:
-        return self._pauses.get(name, name in self._store.chronicle.pauses)
+        return self._pauses.get(name, name in self._state.chronicle.pauses)
 
     def pause(self, name: str, *, paused: bool) -> None:
         self._pauses[name] = paused
@@ -417,25 +418,25 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         return Stepped(None, 0, schedules) if schedules else None
 
     def register(self, boot: BootRecord) -> None:
-        self._store.own_boots[boot.boot] = boot
+        self._state.own_boots[boot.boot] = boot
 
     def set_names(self, boot: str, names: Sequence[str]) -> None:
-        known = self._store.own_boots.get(boot)
+        known = self._state.own_boots.get(boot)
         if known is not None:
-            self._store.own_boots[boot] = known._replace(names=tuple(sorted(names)))
+            self._state.own_boots[boot] = known._replace(names=tuple(sorted(names)))
             self.say_handled(sorted(names))
-        deliveries = self._store.deliveries
+        deliveries = self._state.deliveries
         for name in deliveries.wishes.keys() - set(names):
             deliveries.wish(name, 0)
 
     def forget_boot(self, boot: str) -> bool:
         self.forget_runtime()
-        return self._store.own_boots.pop(boot, None) is not None
+        return self._state.own_boots.pop(boot, None) is not None
 
     def boots(self) -> list[BootRecord]:
-        return list(self._store.own_boots.values())
+        return list(self._state.own_boots.values())
 
     def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
         if slots_before is None:
             return 0
-        return self._store.prune_slots(slots_before, batch) + self.forget_abandoned(slots_before, batch)
+        return self._state.prune_slots(slots_before) + self.forget_abandoned(slots_before, batch)

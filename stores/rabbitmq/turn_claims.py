@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...messages.jobs import Claim, Instant, JobRecord, Transition
@@ -10,14 +11,10 @@ from ...rules.capabilities import not_supported
 from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, SUSPECT_INTERRUPTIONS, judge
 from ..ports import Want
 from ..transitions import granted
+from .commit import Ops
 from .deliveries import Delivery, Held
 from .moves import move
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .commit import Ops
-    from .store import RabbitStore
+from .state import RabbitState
 
 
 class ClaimTurn:
@@ -27,7 +24,7 @@ class ClaimTurn:
         now: Instant
         ops: Ops
         transitions: list[Transition]
-        _store: RabbitStore
+        _state: RabbitState
         _boot: str
 
         def _is_paused(self, name: str) -> bool: ...
@@ -36,8 +33,8 @@ class ClaimTurn:
         def _settle_held(self, held: Held, outcome: Outcome, verdict: Verdict) -> JobRecord: ...
 
     def claim(self, want: Want) -> list[Claim]:
-        store, deliveries = self._store, self._store.deliveries
-        if self._is_paused(want.name) or want.name in store.ailing.stopped:
+        state, deliveries = self._state, self._state.deliveries
+        if self._is_paused(want.name) or want.name in state.ailing.stopped:
             deliveries.wish(want.name, 0)
             return []
         if want.total is not None:
@@ -52,7 +49,7 @@ class ClaimTurn:
         for delivery in list(deliveries.waiting.get(want.name, ())):
             if begun + prefetched <= 0:
                 break
-            blamed = store.chronicle.blamed(delivery.job.id, self.now)
+            blamed = state.chronicle.blamed(delivery.job.id, self.now)
             if self._is_expired(delivery.job):
                 self._end_unstarted(delivery, want, Outcome(kind=OutcomeKind.CANCELLED, reason="expired"))
                 continue
@@ -76,7 +73,7 @@ class ClaimTurn:
 
     def _grant(self, delivery: Delivery, want: Want, *, begun: bool, blamed: int) -> JobRecord:
         """Give a delivered job to a lane."""
-        deliveries = self._store.deliveries
+        deliveries = self._state.deliveries
         held = self._claim(delivery, want, begun=begun, blamed=blamed)
         waiting = deliveries.waiting[want.name]
         waiting.remove(delivery)
@@ -103,7 +100,7 @@ class ClaimTurn:
             self.now,
             {"begun": begun, "redeliveries": passed},
             passed=passed,
-            no=self._store.next_no(),
+            no=self._state.next_no(),
             interruptions=blamed,
             suspect_until=suspect_until,
             **granted(delivery.job, want, self.now, begun=begun, passed=passed),
@@ -113,7 +110,7 @@ class ClaimTurn:
 
     def _end_unstarted(self, delivery: Delivery, want: Want, outcome: Outcome, *, blamed: int = 0) -> None:
         """End a job that was delivered and may not be run."""
-        deliveries = self._store.deliveries
+        deliveries = self._state.deliveries
         waiting = deliveries.waiting[want.name]
         waiting.remove(delivery)
         self._change(lambda: waiting.appendleft(delivery))

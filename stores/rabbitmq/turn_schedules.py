@@ -13,12 +13,10 @@ from ...messages.slots import SlotRange
 from ...rules.capabilities import not_supported
 from ..ports import Deed
 from ..transitions import deed_of_change
+from .commit import Ops
 from .ledger_records import declares, handles, schedule_record, slot_row
 from .shared_state import Chronicle, bucket_of, weight_of
-
-if TYPE_CHECKING:
-    from .commit import Ops
-    from .store import RabbitStore
+from .state import RabbitState
 
 SCHEDULES_BYTES_MAX = 128_000_000
 """Of all schedules of all runtimes: each runtime has all of them in its memory, and is told them when it starts."""
@@ -34,7 +32,7 @@ class SlotTurn:
         now: Instant
         ops: Ops
         leads: bool
-        _store: RabbitStore
+        _state: RabbitState
 
         def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
             """See `RabbitTurn`."""
@@ -68,7 +66,7 @@ class SlotTurn:
             if stored is not None and not self._chronicle.is_declared(schedule_id):
                 # Its slots fire again, so it changes.
                 self._schedules[schedule_id] = stored._replace(change_no=self._next_change())
-        self.ops.done.append(lambda: self._store.declared.update((one.id, one) for one in schedules))
+        self.ops.done.append(lambda: self._state.declared.update((one.id, one) for one in schedules))
 
     def _declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
         known = self.schedule(schedule.id)
@@ -122,19 +120,19 @@ class SlotTurn:
 
     def retire_schedule(self, schedule_id: str) -> None:
         self.ops.records.append({"is": "retracts", "runtime": self._runtime, "ids": [schedule_id]})
-        self.ops.done.append(lambda: self._store.declared.pop(schedule_id, None))
+        self.ops.done.append(lambda: self._state.declared.pop(schedule_id, None))
 
     def say_handled(self, names: Sequence[str]) -> None:
         """This runtime has lanes for these job names now."""
         self.ops.records.append(handles(self._runtime, names))
-        self.ops.done.append(lambda: setattr(self._store, "handled", list(names)))
+        self.ops.done.append(lambda: setattr(self._state, "handled", list(names)))
 
     def forget_runtime(self) -> None:
         """This runtime ends: what it alone declares rests until it is declared again."""
         if self._runtime in self._chronicle.living():
             self.ops.records.append({"is": "runtime gone", "runtime": self._runtime})
-            self.ops.done.append(self._store.declared.clear)
-            self.ops.done.append(self._store.handled.clear)
+            self.ops.done.append(self._state.declared.clear)
+            self.ops.done.append(self._state.handled.clear)
 
     def forget_abandoned(self, before: Instant, batch: int) -> int:
         """Remove schedules that nobody has declared for long. The leader does."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ...messages.jobs import Seconds
 from ...stores.rabbitmq.link import (
@@ -25,9 +25,6 @@ from ...stores.rabbitmq.link import (
     Refused,
     Wanted,
 )
-
-if TYPE_CHECKING:
-    from .model_link import ModelLink
 
 AWAY_SECONDS = 60.0
 """How long a server looks for a queue whose node is away (RabbitMQ 4.0.5)."""
@@ -48,11 +45,43 @@ class Stored:
     redeliveries: int = 0
 
 
+class ModelClient(Protocol):
+    """What the model knows of a link to it."""
+
+    def lose(self, reason: str) -> None:
+        """The connection is cut."""
+
+    def hush(self) -> None:
+        """Let nothing more reach the client of what the server says, until this session ends."""
+
+    def go_on(self) -> None:
+        """The alarm is over."""
+
+    def deliver(self, queue: ModelQueue, consumer: ModelConsumer, stored: Stored) -> None:
+        """A message is on its way to the client."""
+
+    def tell_cancelled(self, consumer: ModelConsumer) -> None:
+        """A queue is gone."""
+
+    def tell_alarm(self) -> None:
+        """The server takes nothing in, or does again."""
+
+    def unacked_of(self, queue: ModelQueue) -> int:
+        """How many of a queue's messages are with it."""
+
+    def browses(self, queue: ModelQueue) -> bool:
+        """Whether it keeps a queue's messages aside."""
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process that had it was killed."""
+
+
 @dataclass(slots=True, eq=False)
 class ModelConsumer:
     """Somebody to whom a queue delivers."""
 
-    link: ModelLink
+    link: ModelClient
     session: int
     tag: str
     prefetch: int
@@ -92,8 +121,8 @@ class ModelServer:
         self._order = count()
         self.exchanges: dict[str, list[tuple[str, str, str]]] = {}
         self.queues: dict[str, ModelQueue] = {}
-        self.links: list[ModelLink] = []
-        self.last_acks: dict[str, ModelLink] = {}
+        self.links: list[ModelClient] = []
+        self.last_acks: dict[str, ModelClient] = {}
         self.away: set[str] = set()
         """Names of queues whose node is away: what is published to them is refused, and they are looked for in vain."""
         self.bytes_max = 16 * 1024 * 1024
@@ -136,7 +165,7 @@ class ModelServer:
 
     # --- faults ---------------------------------------------------------------------------------------------
 
-    def cut(self, link: ModelLink, reason: str = "the connection was cut") -> None:
+    def cut(self, link: ModelClient, reason: str = "the connection was cut") -> None:
         """End a link's session. What was on its way is lost, and what it had is given to others."""
         link.lose(reason)
 

@@ -110,11 +110,9 @@ class ModelLink:
         self._server.later(seconds, lambda: call() if session == self.session and self._is_alive() else None)
 
     def hush(self) -> None:
-        """Let nothing more reach the client of what the server says, until this session ends."""
         self._hushed = self.session
 
     def lose(self, reason: str) -> None:
-        """The connection is cut."""
         self._end(reason)
         if self._is_going and self._is_alive():
             assert self._ears is not None
@@ -258,7 +256,6 @@ class ModelLink:
         return future
 
     def go_on(self) -> None:
-        """The alarm is over."""
         while self._held_up:
             self._held_up.popleft()()
 
@@ -278,12 +275,13 @@ class ModelLink:
 
     @property
     def is_dead(self) -> bool:
-        """Whether the process that had it was killed."""
         return not self._is_alive()
 
     def unacked_of(self, queue: ModelQueue) -> int:
-        """How many of a queue's messages are with it."""
         return sum(one is queue for one, _, _ in self._unacked.values())
+
+    def browses(self, queue: ModelQueue) -> bool:
+        return any(aside is queue for aside, _ in self._aside.values())
 
     def _settled(self, tag: int) -> tuple[ModelQueue, Stored, ModelConsumer] | None:
         found = self._unacked.pop(tag, None)
@@ -336,7 +334,7 @@ class ModelLink:
             if found is None:
                 self._to_client(lambda: self._tell(key, None, Refused(f"no queue {queue}", NOT_FOUND)))
                 return
-            if any(found is aside for link in self._server.links for aside, _ in link._aside.values()):
+            if any(link.browses(found) for link in self._server.links):
                 self._to_client(lambda: self._tell(key, None, Refused(f"{queue} is locked", LOCKED)))
                 return
             taken = {next(self._tags): stored for stored in found.ready}
@@ -369,7 +367,6 @@ class ModelLink:
     # --- what the server tells ------------------------------------------------------------------------------
 
     def deliver(self, queue: ModelQueue, consumer: ModelConsumer, stored: Stored) -> None:
-        """A message is on its way to the client."""
         tag = next(self._tags)
         consumer.unacked += 1
         self._unacked[tag] = queue, stored, consumer
@@ -379,13 +376,11 @@ class ModelLink:
         self._to_client(lambda: ears.arrived(arrival))
 
     def tell_cancelled(self, consumer: ModelConsumer) -> None:
-        """A queue is gone."""
         assert self._ears is not None
         ears, session = self._ears, self.session
         self._to_client(lambda: ears.cancelled(session, consumer.tag))
 
     def tell_alarm(self) -> None:
-        """The server takes nothing in, or does again."""
         if self._ears is not None and self.session:
             ears, alarm = self._ears, self._server.alarm
             self._to_client(lambda: ears.blocked(alarm))

@@ -97,11 +97,10 @@ def trouble_model(server: ModelServer, world: World, stores: Sequence[Store], ki
     def come() -> None:
         match kind:
             case "cut_link" | "hush_link":
-                trouble = server.cut if kind == "cut_link" else ModelLink.hush
                 for store in stores:
                     assert isinstance(store, RabbitStore)
                     for link in [link for link in server.links if store.is_on(link)]:
-                        trouble(link)
+                        server.cut(link) if kind == "cut_link" else link.hush()
             case "restart_server":
                 if server.is_up:
                     server.restart(world.chance.uniform(0.1, DOWN_SECONDS_MAX))

@@ -448,7 +448,7 @@ MUTANTS = (
            test="tests/environment/test_failpoints.py::"
            "test_a_host_that_has_not_asked_for_the_variable_goes_on_and_says_so_once"),
     Mutant(LEDGER, "whoever leads fires only what it has declared itself", "stores/rabbitmq/store.py",
-           "        return self.chronicle.is_declared(schedule_id, beside=self._id)", "        return False",
+           "        return self.state.chronicle.is_declared(schedule_id, beside=self._id)", "        return False",
            test="tests/stores/rabbitmq/test_schedules.py::"
            "test_a_leader_that_has_declared_nothing_fires_what_another_declares"),
     Mutant(LEDGER, "a sum forgets who declares what", "stores/rabbitmq/ledger_sums.py",
@@ -513,7 +513,7 @@ MUTANTS = (
            test="tests/stores/rabbitmq/test_clocks.py::"
            "test_a_runtime_that_has_missed_that_a_clock_was_set_right_learns_it_when_it_is_told_everything"),
     Mutant(LEDGER, "what others handle is not known", "stores/rabbitmq/store.py",
-           "return self.chronicle.is_handled(name)", "return False",
+           "return self.state.chronicle.is_handled(name)", "return False",
            test="tests/stores/rabbitmq/test_handled.py::"
            "test_a_job_is_said_to_be_parked_if_no_living_runtime_handles_its_name"),
     Mutant(LEDGER, "a runtime that has died handles its names for ever", "stores/rabbitmq/shared_state.py",
@@ -701,7 +701,7 @@ MUTANTS = (
            "        if self._channel_failure is None:\n", "        if True:\n",
            test="tests/stores/rabbitmq/test_permissions.py::test_a_start_without_a_permission_fails_at_once_and_says_which"),
     Mutant(MESSAGES, "the queue of one name that cannot be used stops all names", "stores/rabbitmq/store.py",
-           "                    self.ailing.stopped[name] = str(error)\n", "",
+           "                    self.state.ailing.stopped[name] = str(error)\n", "",
            test="tests/stores/rabbitmq/test_permissions.py"
                 "::test_a_queue_with_other_arguments_stops_its_name_alone_until_it_is_gone"),
     Mutant(MESSAGES, "a queue that is deleted while it is declared stops its name", "stores/rabbitmq/store.py",
@@ -709,10 +709,10 @@ MUTANTS = (
            test="tests/stores/rabbitmq/test_declaring.py"
                 "::test_a_queue_that_is_deleted_while_it_is_declared_is_declared_again"),
     Mutant(MESSAGES, "a queue that is full stops all names", "stores/rabbitmq/store.py",
-           "                self.ailing.refused(left, ops.names)\n", "",
+           "                self.state.ailing.refused(left, ops.names)\n", "",
            test="tests/stores/rabbitmq/test_full_queue.py::test_a_queue_that_is_full_stops_no_other_name"),
     Mutant(MESSAGES, "what goes back into a full queue keeps it full", "stores/rabbitmq/turn.py",
-           "        if job.name in self._store.ailing.full:\n", "        if False:\n",
+           "        if job.name in self._state.ailing.full:\n", "        if False:\n",
            test="tests/stores/rabbitmq/test_full_queue.py"
                 "::test_a_full_queue_is_worked_off_also_where_its_jobs_go_back_into_it"),
     Mutant(MESSAGES, "a suspect that runs is not known for one", "stores/rabbitmq/turn_claims.py",

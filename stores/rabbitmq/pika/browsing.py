@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pika.channel import Channel
 
@@ -16,9 +16,6 @@ from ....environment.replies import answer
 from ....messages.jobs import Seconds
 from ..link import BROWSED_MAX, Arrival, Browsed
 from .errors import arrival_of
-
-if TYPE_CHECKING:
-    from .channel import Side
 
 QUIET_SECONDS = 1.0
 """When nothing has come for so long, what is missing has expired meanwhile, or was taken by other tools."""
@@ -31,25 +28,30 @@ class Browsing:
     """One look through a queue. Everything is done on the link's thread.
 
     Args:
+        is_on: whether the session lasts, and this channel with it.
+        do: has a call made on the link's thread.
         over: the next question may be asked.
     """
 
     def __init__(
         self,
-        side: Side,
         channel: Channel,
         queue: str,
         see: Callable[[Arrival], object],
         future: Future[Browsed],
+        *,
+        is_on: Callable[[Channel], bool],
+        do: Callable[[Callable[[], None]], None],
         over: Callable[[], None],
     ) -> None:
-        self._side = side
         self._channel = channel
         self._queue = queue
         self._lock = f"{queue}.browsed"
         self._see = see
         self._future = future
         self._back: Future[None] = Future()
+        self._is_on = is_on
+        self._do = do
         self._over = over
         self._expected = self._come = 0
         self._timer: Any = None
@@ -89,7 +91,7 @@ class Browsing:
         before = self._come
 
         def look() -> None:
-            if self._future.done() or not self._side.is_on(self._channel):
+            if self._future.done() or not self._is_on(self._channel):
                 return
             if self._come == before:
                 self._seen()
@@ -107,12 +109,12 @@ class Browsing:
             answer(self._future, Browsed(self._done), None)
 
     def _done(self, wanted: Sequence[int]) -> Future[None]:
-        self._side.do(lambda: self._give_back(wanted))
+        self._do(lambda: self._give_back(wanted))
         return self._back
 
     def _is_over(self) -> bool:
         """Whether the session is, and with it all were given back."""
-        over = not self._side.is_on(self._channel)
+        over = not self._is_on(self._channel)
         if over:
             answer(self._back, None, None)
         return over

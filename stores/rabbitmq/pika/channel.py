@@ -40,14 +40,6 @@ class Side:
         self._asking: Future[Any] | None = None
         self._questions = 0
 
-    def is_on(self, channel: Channel) -> bool:
-        """Whether it can still ask on this channel."""
-        return channel is self._channel and channel.is_open
-
-    def do(self, call: Callable[[], None]) -> None:
-        """Have a call made on the link's thread."""
-        self._do(call)
-
     @property
     def waits_for(self) -> int | None:
         """The number of the question that the server has not answered."""
@@ -106,8 +98,16 @@ class Side:
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Future[Browsed]:
         future: Future[Browsed] = Future()
-        self._ask(lambda channel, done: Browsing(self, channel, queue, see, future, done).begin(), future)
+
+        def step(channel: Channel, done: Callable[[], None]) -> None:
+            Browsing(channel, queue, see, future, is_on=self._is_on, do=self._do, over=done).begin()
+
+        self._ask(step, future)
         return future
+
+    def _is_on(self, channel: Channel) -> bool:
+        """Whether it can still ask on this channel."""
+        return channel is self._channel and channel.is_open
 
     def _ask(self, step: Callable[[Channel, Callable[[], None]], None], future: Future[Any]) -> None:
         def call() -> None:

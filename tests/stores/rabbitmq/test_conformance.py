@@ -37,27 +37,29 @@ class PatientTurn(RabbitTurn):
 
     def claim(self, want):
         if not self._is_paused(want.name):
-            self._store.until_come(want, sum(job.name == want.name for job in self.open_claims_of_all()))
+            self.until_come(want, sum(held.job.name == want.name for held in self._state.deliveries.held))
             self._sort()
         return super().claim(want)
-
-    def open_claims_of_all(self):
-        return [held.job for held in self._store.deliveries.held]
 
 
 class PatientStore(RabbitStore):
     """Gives patient turns."""
 
-    make_turn = PatientTurn
+    turn_class = PatientTurn
+
+    def make_turn(self, *args):
+        turn = super().make_turn(*args)
+        turn.until_come = self.until_come
+        return turn
 
     def until_come(self, want, held):
         queue = job_queue(want.name)
         self._await(self._link.setup([queue]))
         wanted = want.begun + want.prefetched
-        self.deliveries.wish(want.name, held + wanted)
-        self.deliveries.adjust()
-        clock = self._seams.clock
-        while len(self.deliveries.fresh) + len(self.deliveries.waiting.get(want.name, ())) < wanted:
+        deliveries, clock = self.state.deliveries, self._seams.clock
+        deliveries.wish(want.name, held + wanted)
+        deliveries.adjust()
+        while len(deliveries.fresh) + len(deliveries.waiting.get(want.name, ())) < wanted:
             ready, _ = self._await(self._link.look(queue.name))
             give_up_at, before = clock.monotonic() + QUIET_SECONDS, self._arrivals
             while self._wait(give_up_at):
@@ -102,14 +104,14 @@ def with_a_claim() -> tuple[ModelServer, ModelLink, PatientStore, JobRecord]:
 def test_an_ending_that_can_be_told_to_nobody_is_recorded_all_the_same():
     server, _, store, claimed = with_a_claim()
     # As if another runtime had queued the job, and its results were on a node that is away.
-    server.away.add(store.results_name)
-    store.results_name = "another's"
+    server.away.add(store.state.results_name)
+    store.state.results_name = "another's"
 
     with store.turn("b", NOW) as turn:
         done = turn.settle(claimed, SUCCEEDED, DONE)
 
     assert done.state == "done"
-    assert list(store.deliveries.held) == []
+    assert list(store.state.deliveries.held) == []
     assert not server.queues[job_queue("work").name].ready
     store.close()
 
@@ -143,7 +145,7 @@ def test_that_a_job_is_dead_is_told_only_once_it_can_be_found_among_the_dead():
     """Whoever had joined the job and then revived it was told that there was no such job."""
     _, link, store, claimed = with_a_claim()
     # As if another runtime had queued the job.
-    others, store.results_name = store.results_name, "another's"
+    others, store.state.results_name = store.state.results_name, "another's"
     sent = []
     send = link.send
     link.send = lambda messages: (sent.append([one.key for one in messages]), send(messages))[1]

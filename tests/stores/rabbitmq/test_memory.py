@@ -117,7 +117,7 @@ def test_a_job_that_is_queued_again_because_nobody_knew_whether_it_was_is_the_sa
             turn.settle(claimed[0], SUCCEEDED, DONE)
         ran.append(claimed[0].id)
 
-    assert (sorted(ran), store.duplicates) == (["a", "warm"], 1)
+    assert (sorted(ran), store.state.duplicates) == (["a", "warm"], 1)
 
 
 def test_a_token_that_was_used_is_stale_and_its_own_ending_twice_is_one(url: str, runtime) -> None:

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 from lamplighter import StoreUnavailable
-from lamplighter.stores.rabbitmq import store as store_module
+from lamplighter.stores.rabbitmq import questions
 from lamplighter.stores.rabbitmq.consumers import LAG_SECONDS
 from lamplighter.stores.rabbitmq.deliveries import Deliveries
 from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Browsed
@@ -98,12 +98,12 @@ def test_the_queue_for_results_ends_with_a_runtime_that_stops(world: World) -> N
 
     other.close()
 
-    assert [name for name in world.server.queues if ".results." in name] == [store.results_name]
+    assert [name for name in world.server.queues if ".results." in name] == [store.state.results_name]
 
 
 def test_dead_jobs_that_come_too_late_go_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     store, late, back = world.store(), Future[Browsed](), list[Sequence[int]]()
-    monkeypatch.setattr(store_module, "ANSWER_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(questions, "ANSWER_SECONDS_MAX", 0.0)
     monkeypatch.setattr(store._link, "browse", lambda queue, see: late)
 
     with pytest.raises(StoreUnavailable):

@@ -151,7 +151,8 @@ def test_a_field_that_is_not_known_stays_with_the_job_when_it_waits_again(
 
 
 def test_what_our_own_messages_never_leave_out_has_a_default_where_others_do(worker: Runtime, outside: Outside) -> None:
-    outside.publish(QUEUE, b'{"format": 1, "id": "short", "name": "work"}', reply_to=worker.boot.store.results_name)
+    results = worker.boot.store.state.results_name
+    outside.publish(QUEUE, b'{"format": 1, "id": "short", "name": "work"}', reply_to=results)
 
     eventually(lambda: worker.boot.store.known("short") is not None, what="its end")
     assert worker.jobs.join("short", timeout=JOIN_SECONDS).result is None
@@ -163,7 +164,7 @@ def test_what_our_own_messages_never_leave_out_has_a_default_where_others_do(wor
 def test_what_a_newer_version_wrote_is_done_by_whoever_can_read_it(
     worker: Runtime, outside: Outside, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outside.publish(QUEUE, body(format=2), priority=3, reply_to=worker.boot.store.results_name, message_id="x")
+    outside.publish(QUEUE, body(format=2), priority=3, reply_to=worker.boot.store.state.results_name, message_id="x")
     recorder.wait_for("message.newer", message_id="x")
 
     assert works(worker)
@@ -189,7 +190,7 @@ def test_what_was_given_back_for_a_day_in_vain_is_put_aside(
 def test_among_results_and_in_the_ledger_it_is_put_aside_too(
     worker: Runtime, outside: Outside, recorder: Recorder
 ) -> None:
-    results = worker.boot.store.results_name
+    results = worker.boot.store.state.results_name
     outside.publish(results, b"garbage")
     outside.publish(results, body(state="queued"))
 
@@ -333,4 +334,4 @@ def test_two_jobs_with_one_id_both_run_and_two_copies_of_one_do_not(model: Model
         ran += [job.queued_at for job in claimed]
 
     assert ran == [1.0, 2.0]
-    assert store.duplicates == 1
+    assert store.state.duplicates == 1

@@ -1,0 +1,86 @@
+"""What is asked of the server outside of turns. Whoever asks waits for the answer, on a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any
+
+from ...errors import StoreUnavailable
+from .ailments import Ailing
+from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, Refused, Sent
+from .notices import Seams
+from .unreadable import Stray, put_aside
+
+ANSWER_SECONDS_MAX = 10.0
+"""How long an answer of the server is waited for: of confirmations, until a turn's outcome is called unknown."""
+
+LOCKED_SECONDS = 0.05
+"""Between two looks whether somebody else still browses a queue."""
+
+
+class Questions:
+    """Asks, and waits for the answer. What comes meanwhile by the link is looked at by whoever takes turns.
+
+    Args:
+        address: how the store is shown: without a password.
+        is_moved: called with what a message says that was put aside because nobody can read it.
+    """
+
+    def __init__(
+        self, address: str, link: Link, seams: Seams, ailing: Ailing, is_moved: Callable[[dict[str, Any]], object]
+    ) -> None:
+        self._address = address
+        self._link = link
+        self._seams = seams
+        self._ailing = ailing
+        self._is_moved = is_moved
+
+    def answer(self, future: Future[Any]) -> Any:
+        """The answer; None if what was asked for is not there.
+
+        Raises:
+            StoreUnavailable: there is none.
+        """
+        try:
+            return future.result(ANSWER_SECONDS_MAX)
+        except Refused as error:
+            if error.code == NOT_FOUND:
+                return None
+            raise StoreUnavailable(f"the store {self._address} refuses: {error}") from error
+        except (LinkLost, FutureTimeout) as error:
+            raise StoreUnavailable(f"the store {self._address} did not answer: {error}") from error
+
+    def browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
+        """Have a queue seen, once nobody else does."""
+        give_up_at = self._seams.clock.monotonic() + ANSWER_SECONDS_MAX
+        while True:
+            asked = self._link.browse(queue, see)
+            try:
+                return asked.result(ANSWER_SECONDS_MAX)
+            except Refused as error:
+                if error.code != LOCKED or self._seams.clock.monotonic() > give_up_at:
+                    raise StoreUnavailable(f"the store {self._address} refuses: {error}") from error
+            except (LinkLost, FutureTimeout) as error:
+                # Nobody waits any more for what may come yet, and the next one to ask must not wait for it.
+                asked.add_done_callback(_put_all_back)
+                raise StoreUnavailable(f"the store {self._address} did not answer: {error}") from error
+            self._seams.event().wait(LOCKED_SECONDS)
+
+    def put_aside(self, strays: Sequence[Stray]) -> Sequence[int]:
+        """Move messages that nobody can read to where they belong; the tags of those that are there now."""
+        if not strays:
+            return ()
+        now = self._seams.clock.now()
+        sent: Sent = self.answer(self._link.send([put_aside(stray, now) for stray in strays]))
+        gone = [stray for index, stray in enumerate(strays) if index not in (*sent.returned, *sent.refused)]
+        for stray in gone:
+            self._is_moved(stray.fields)
+        self._ailing.count_unreadable()
+        return [stray.arrival.tag for stray in gone]
+
+
+def _put_all_back(asked: Future[Browsed]) -> None:
+    if not asked.cancelled() and asked.exception() is None:
+        asked.result().done(())

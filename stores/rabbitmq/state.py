@@ -1,0 +1,65 @@
+"""What this runtime remembers between turns: turns read and change it, and the store keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN
+from ...messages.jobs import Instant
+from ...messages.schedules import ScheduleRecord
+from ..ports import BootRecord
+from .ailments import Ailing
+from .commit import Flight
+from .dead_jobs import Dead, Found
+from .deliveries import Deliveries
+from .recent import Remembered
+from .shared_state import Chronicle
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RabbitState:
+    """What this runtime remembers between turns. Whoever takes turns changes it; other threads may read it.
+
+    Attributes:
+        runtime_id: how the others in the ledger know this runtime.
+        dead: the jobs that have failed for good.
+        results_name: the queue in which it is told how its jobs have ended; None if there is none.
+        declared: what is to be declared again in each session, by schedule.
+        handled: the job names that it has said to have lanes for.
+        own_boots: the rows that a boot of this runtime would have in a table of boots.
+        duplicates: how many deliveries were copies of others.
+        flight: the turn of which it is not known whether it holds.
+    """
+
+    runtime_id: str
+    chronicle: Chronicle
+    deliveries: Deliveries
+    dead: Dead
+    ailing: Ailing
+    memory: Remembered = field(default_factory=Remembered)
+    results_name: str | None = None
+    declared: dict[str, ScheduleRecord] = field(default_factory=dict)
+    handled: list[str] = field(default_factory=list)
+    own_boots: dict[str, BootRecord] = field(default_factory=dict)
+    duplicates: int = 0
+    flight: Flight | None = None
+    _numbers: count[int] = field(default_factory=lambda: count(1))
+
+    def next_no(self) -> int:
+        """A number that no claim of this runtime has had."""
+        return next(self._numbers)
+
+    def give_up(self, found: Found) -> None:
+        """The turn that has a dead job in hand is given up. One whose outcome is unknown decides when it is known."""
+        if self.flight is None:
+            self.dead.end(found)
+
+    def prune_slots(self, before: Instant) -> int:
+        """Drop what is remembered of old slots."""
+        gone = 0
+        for schedule_id in self.chronicle.slots:
+            schedule = self.chronicle.schedules.get(schedule_id)
+            window = 0.0 if schedule is None else schedule.catch_up_window
+            gone += self.chronicle.slots.forget(schedule_id, before - max(window, SLOT_SECONDS_KEPT_MIN))
+        return gone
