@@ -19,7 +19,9 @@ act; `warning`, it recovered by itself; `info`, one line for a job's end and for
 An event is logged after the commit that made it true. A field that does not apply is left out. Job data is not logged,
 only its size (`bytes`) and hash (`digest`).
 
-[Embedding](embedding.md) says where the lines go and how to subscribe to them.
+[Embedding](embedding.md) says where the lines go and how to subscribe to them, the [glossary](glossary.md) what the
+words mean. Some names are older than those words: a `boot` is a runtime instance, a `lane` a worker thread, an
+abandoned lane a hung thread, a turn a write batch, and what is `told` is logged.
 """
 
 

@@ -23,17 +23,17 @@ VARIABLE = "LAMPLIGHTER_FAILPOINTS"
 """The environment variable that arms the points of runtimes whose host asks for it with `from_environment`."""
 
 POINTS: dict[str, str] = {
-    "actor.start": "an incarnation of an actor begins",
+    "actor.start": "an actor starts",
     "actor.receive": "an actor is about to handle a message",
     "actor.received": "an actor has handled a message",
-    "broker.let_out": "a turn is committed, and nothing that it lets out is out yet",
+    "broker.let_out": "a write batch is committed, and nothing was answered, started or logged yet",
     "lane.call": "a job's function is about to be called",
-    "lane.returned": "it has returned or raised, and its end is not told yet",
+    "lane.returned": "it has returned or raised, and its completion is not reported yet",
     "log.write": "a line is about to be written",
     "store.read": "the store is about to be read",
     "store.turn.begin": "a transaction is about to begin",
     "store.turn.commit": "a transaction is about to be committed",
-    "store.turn.committed": "it is committed, and nobody knows yet",
+    "store.turn.committed": "it is committed, and the broker does not know yet",
 }
 """Every point that there is."""
 

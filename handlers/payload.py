@@ -1,4 +1,4 @@
-"""Typed payloads: what a handler's annotation asks for, and data that fits it. The only home of msgspec."""
+"""Typed payloads: what a handler's annotation asks for, and data that fits it. msgspec converts it."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ Level = Literal["debug", "info", "warning", "error"]
 ENVELOPE: dict[str, str] = {
     "event": "the name of the event",
     "ts": "wall time, seconds since the Unix epoch",
-    "boot": "the life of the runtime",
+    "boot": "the runtime instance",
     "seq": "rises by one with every line of a boot",
     "actor": "who says it, where an actor does",
-    "incarnation": "which life of that actor",
-    "msg": "the message that was being handled",
+    "incarnation": "the restart count of that actor, from 1 on",
+    "msg": "the message that the actor was handling",
     "cause": "the message that caused that one",
-    "corr": "the root: the host's call, or the slot",
+    "corr": "the root: the application's call, or the slot",
     "mail_seconds": "how long that message had waited in the mailbox",
 }
 """Fields that every line may carry besides its own."""
@@ -48,24 +48,26 @@ EVENTS: dict[str, EventKind] = {
     "runtime.started": EventKind(
         "info", "A runtime runs.", ("store", "store_id", "pid", "durability", "host", "version")
     ),
-    "runtime.stopping": EventKind("info", "It takes no new work and lets running jobs finish.", ("drain",)),
+    "runtime.stopping": EventKind("info", "A runtime takes no new work and lets running jobs finish.", ("drain",)),
     "runtime.stopped": EventKind(
-        "info", "It has stopped; `interrupted` jobs did not finish in time.", ("interrupted",)
+        "info", "A runtime has stopped; `interrupted` jobs did not finish in time.", ("interrupted",)
     ),
-    "runtime.failed": EventKind("error", "The supervisor gave up; the host goes on without the runtime.", ("reason",)),
+    "runtime.failed": EventKind(
+        "error", "The supervisor gave up; the application goes on without the runtime.", ("reason",)
+    ),
     "runtime.renewed": EventKind(
         "warning",
-        "The store does not know this boot any more: the runtime goes on as another. What this one held is taken back.",
+        "The store does not know this runtime instance any more: the runtime goes on as another, with its jobs.",
         ("reason", "next_boot"),
     ),
     "runtime.recovered": EventKind(
         "warning",
-        "A dead boot's jobs were taken back. `told` is what its last turn did and may not have said.",
+        "A dead runtime instance's jobs were taken back. `told` is what it had stored last and may not have logged.",
         ("dead_boot", "dead_pid", "jobs", "told"),
     ),
     "turn.recovered": EventKind(
         "warning",
-        "A turn had been committed and not said: `told` is what it did.",
+        "A write batch was committed and not logged: `told` is what it did.",
         ("told",),
     ),
     "job.queued": EventKind(
@@ -74,37 +76,41 @@ EVENTS: dict[str, EventKind] = {
     "job.deduplicated": EventKind(
         "debug", "A job was already there; nothing was stored.", (*JOB, "asked_id", "unique_key")
     ),
-    "job.claimed": EventKind("debug", "A lane has the job.", (*MOVE, "begun", "waited", "redeliveries")),
-    "job.started": EventKind("debug", "Its function is called.", (*JOB, "handler", "lane", "waited")),
+    "job.claimed": EventKind(
+        "debug", "A job is claimed for a worker thread.", (*MOVE, "begun", "waited", "redeliveries")
+    ),
+    "job.started": EventKind("debug", "A job's function is called.", (*JOB, "handler", "lane", "waited")),
     "job.done": EventKind(
-        "info", "It is done.", (*MOVE, *SUMS, "outcome", "reason", "run_at", "took", "schedule", "slot")
+        "info", "A job is done.", (*MOVE, *SUMS, "outcome", "reason", "run_at", "took", "schedule", "slot")
     ),
     "job.failed": EventKind(
         "warning",
         "An attempt failed, timed out or was interrupted.",
         (*JOB, "outcome", "reason", "error", "traceback", "boot_was"),
     ),
-    "job.retried": EventKind("warning", "It is queued again.", (*MOVE, *SUMS, "outcome", "reason", "run_at")),
+    "job.retried": EventKind("warning", "A job is queued again.", (*MOVE, *SUMS, "outcome", "reason", "run_at")),
     "job.snoozed": EventKind(
-        "info", "Its handler asked to run it later.", (*MOVE, *SUMS, "outcome", "reason", "run_at")
+        "info", "A job's handler has raised `Snooze`: it runs later.", (*MOVE, *SUMS, "outcome", "reason", "run_at")
     ),
-    "job.released": EventKind("debug", "It was claimed in advance, not started, and put back.", (*MOVE, "reason")),
+    "job.released": EventKind("debug", "A job was claimed in advance, not started, and put back.", (*MOVE, "reason")),
     "job.dead": EventKind(
-        "error", "It is not tried again.", (*MOVE, *SUMS, "outcome", "reason", "run_at", "schedule", "slot")
+        "error", "A job is not tried again.", (*MOVE, *SUMS, "outcome", "reason", "run_at", "schedule", "slot")
     ),
-    "job.requeued": EventKind("info", "A host put it back into the queue.", (*MOVE, *SUMS, "run_at")),
-    "job.cancelled": EventKind("info", "It was cancelled, or expired.", (*MOVE, *SUMS, "outcome", "reason", "run_at")),
+    "job.requeued": EventKind("info", "The application put a job back into the queue.", (*MOVE, *SUMS, "run_at")),
+    "job.cancelled": EventKind(
+        "info", "A job was cancelled, or expired.", (*MOVE, *SUMS, "outcome", "reason", "run_at")
+    ),
     "job.duplicate": EventKind(
         "info", "Another copy of a job that this runtime knows was delivered, and dropped.", (*JOB, "reason")
     ),
     "claim.kept": EventKind(
         "info",
-        "The end of an attempt was kept while its delivery was lost; the job has come again, and is settled by it.",
+        "A completion was kept while its delivery was lost; the job has been delivered again, and is ended by it.",
         (*JOB,),
     ),
     "message.unreadable": EventKind(
         "error",
-        "A message in RabbitMQ can be read by nobody; it is put aside, into `lamplighter.unreadable`.",
+        "No runtime can read a message in RabbitMQ; it is put aside, into `lamplighter.unreadable`.",
         ("queue", "message_id", "reason"),
     ),
     "message.newer": EventKind(
@@ -112,14 +118,16 @@ EVENTS: dict[str, EventKind] = {
         "A newer version wrote a message; it is given back for a runtime that can read it.",
         ("queue", "message_id", "reason"),
     ),
-    "scheduler.leads": EventKind("info", "From now on this runtime fires the slots of all.", ()),
+    "scheduler.leads": EventKind("info", "From now on this runtime fires the slots of all runtimes.", ()),
     "job.fenced": EventKind(
         "warning",
         "An attempt that had lost its claim tried to end the job; nothing changed.",
         (*JOB, "outcome", "claim_no_now", "state", "why"),
     ),
-    "job.parked": EventKind("info", "No living runtime has a handler for it; it waits.", (*JOB,)),
-    "job.waiting": EventKind("debug", "It may not start yet because its old lane still runs.", (*JOB, "lane")),
+    "job.parked": EventKind("info", "No living runtime has a handler for a job; it waits.", (*JOB,)),
+    "job.waiting": EventKind(
+        "debug", "A job may not start yet because its old worker thread still runs.", (*JOB, "lane")
+    ),
     "handler.added": EventKind(
         "debug",
         "A handler takes jobs from now on.",
@@ -128,7 +136,7 @@ EVENTS: dict[str, EventKind] = {
     "handler.removed": EventKind("debug", "A handler was removed.", ("job_name", "handler")),
     "handler.halted": EventKind(
         "error",
-        "Too many hung lanes: its jobs wait until some have ended.",
+        "Too many hung threads: the jobs of this name wait until some have ended.",
         ("job_name", "abandoned", "abandoned_threads_max"),
     ),
     "name.paused": EventKind("info", "No job of this name is started, on any runtime of the store.", ("job_name",)),
@@ -158,7 +166,7 @@ EVENTS: dict[str, EventKind] = {
     ),
     "schedule.changed": EventKind(
         "info",
-        "A schedule is another one from now on.",
+        "A schedule has another rule or other options from now on.",
         ("schedule", "job_name", "when", "timezone", "dst_gap", "dst_fold", "durable", "change_no"),
     ),
     "schedule.unusable": EventKind(
@@ -167,44 +175,50 @@ EVENTS: dict[str, EventKind] = {
     "schedule.removed": EventKind("info", "A schedule is gone.", ("schedule", "job_name")),
     "schedule.paused": EventKind("info", "Its slots pass without firing.", ("schedule", "job_name")),
     "schedule.resumed": EventKind("info", "Its slots fire again.", ("schedule", "job_name")),
-    "actor.started": EventKind("debug", "An incarnation of an actor runs.", ("child", "child_incarnation")),
-    "actor.stopped": EventKind("debug", "It was told to stop and has.", ("child", "child_incarnation")),
+    "actor.started": EventKind("debug", "An actor runs.", ("child", "child_incarnation")),
+    "actor.stopped": EventKind("debug", "An actor has stopped, as it was asked to.", ("child", "child_incarnation")),
     "actor.crashed": EventKind(
         "warning",
-        "It died, over the message that it had in hand if it had one.",
+        "An actor died, over the message that it was handling if there was one.",
         ("child", "child_incarnation", "reason", "traceback", "mailbox", "message", "message_id", "message_corr"),
     ),
     "actor.restarted": EventKind(
-        "warning", "Its next incarnation runs.", ("child", "child_incarnation", "restarts_in_window")
+        "warning", "An actor runs again after its death.", ("child", "child_incarnation", "restarts_in_window")
     ),
     "actor.quarantined": EventKind(
         "error",
-        "It kept dying: it is not restarted, and its jobs wait.",
+        "An actor kept dying: it is not restarted, and the jobs of its name wait.",
         ("child", "child_incarnation", "restarts_in_window", "reason"),
     ),
     "supervisor.gave_up": EventKind(
-        "error", "A part that nothing works without kept dying.", ("child", "reason", "restarts_in_window")
+        "error", "An actor that nothing works without kept dying.", ("child", "reason", "restarts_in_window")
     ),
     "supervisor.restarted": EventKind(
         "warning", "The supervisor died; the next one adopted its children.", ("child_incarnation",)
     ),
     "lane.abandoned": EventKind(
         "error",
-        "A job's function did not heed its signal; its thread is left behind.",
+        "A hung thread: a job's function did not end when it was asked to; its thread is left behind.",
         (*JOB, "lane", "why", "stack", "abandoned"),
     ),
     "lane.lost": EventKind(
-        "error", "The thread that ran a job has died without telling how the job ended.", (*JOB, "lane")
+        "error", "The thread that ran a job has died without a completion; the job fails.", (*JOB, "lane")
     ),
-    "lane.returned": EventKind("info", "An abandoned lane has ended after all.", (*JOB, "lane", "after")),
+    "lane.returned": EventKind("info", "A hung thread has ended after all.", (*JOB, "lane", "after")),
     "store.waiting": EventKind(
-        "warning", "A turn waits: somebody holds a write transaction open on the file.", ("store", "waited", "reason")
+        "warning",
+        "A write batch waits: somebody holds a write transaction open on the file.",
+        ("store", "waited", "reason"),
     ),
-    "store.unavailable": EventKind("error", "Turns fail; mail is kept and tried again.", ("store", "reason", "waited")),
-    "store.available": EventKind("info", "Turns succeed again.", ("store", "waited")),
+    "store.unavailable": EventKind(
+        "error",
+        "The store cannot be written; what was accepted is kept and tried again.",
+        ("store", "reason", "waited"),
+    ),
+    "store.available": EventKind("info", "The store can be written again.", ("store", "waited")),
     "failpoints.unheeded": EventKind(
         "warning",
-        "The environment variable arms failpoints, and the host has not asked for it: nothing is armed.",
+        "The environment variable arms failpoints, and the application has not asked for it: nothing is armed.",
         ("variable", "value"),
     ),
     "store.went_back": EventKind(
@@ -217,17 +231,17 @@ EVENTS: dict[str, EventKind] = {
     ),
     "presence.lost": EventKind(
         "error",
-        "This boot's lock file is gone and cannot be made anew: the others will take it for dead.",
+        "The lock file of this runtime instance is gone and cannot be made anew: the others will take it for dead.",
         ("reason",),
     ),
     "message.refused": EventKind(
-        "error", "A message made its turn fail and was refused alone.", ("message", "reason", "traceback")
+        "error", "A message made its write batch fail and was refused alone.", ("message", "reason", "traceback")
     ),
     "retention.pruned": EventKind("debug", "Ended jobs and old slots were removed.", ("rows",)),
     "clock.jumped": EventKind(
         "warning",
-        "Wall time moved against time that passes. So many jobs' waits were set right, and so many schedules that were "
-        "accounted for in what is the future now count from now.",
+        "The wall clock was set. The waits of so many `jobs` were corrected; so many `schedules` had counted to an "
+        "instant that is in the future now, and count from now.",
         ("delta", "jobs", "schedules"),
     ),
     "subscriber.failed": EventKind(
