@@ -26,9 +26,12 @@ def measure(system: str, workload: str, size: str, folder: str, url: str = "") -
     except ImportError as error:
         return {"skipped": f"not installed: {error.name}"}
     about = {
-        "title": peer.title, "version": importlib.metadata.version(peer.package), "durability": peer.durability,
-        "survives_power": peer.survives_power, "survives_worker": peer.survives_worker,
-    }  # fmt: skip
+        "title": peer.title,
+        "version": importlib.metadata.version(peer.package),
+        "durability": peer.durability,
+        "survives_power": peer.survives_power,
+        "survives_worker": peer.survives_worker,
+    }
     if workload in peer.cannot:
         return {**about, "skipped": peer.cannot[workload]}
     with tempfile.TemporaryDirectory(prefix="lamplighter-bench-", dir=folder, ignore_cleanup_errors=True) as name:

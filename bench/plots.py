@@ -50,22 +50,30 @@ def plots(found: list[dict[str, Any]]) -> list[Plot]:
     queue = (("1", "enqueue-1"), ("8", "enqueue-8"), ("64", "enqueue-64"), ("async", "enqueue-async-64"))
     made = [
         Plot(
-            "queue", "Durable enqueue, one by one, from 1, 8 and 64 threads and 64 asyncio tasks", "times raw SQLite",
+            "queue",
+            "Durable enqueue, one by one, from 1, 8 and 64 threads and 64 asyncio tasks",
+            "times raw SQLite",
             _rows(found, [(name, workload, "ratio") for name, workload in queue]),
         ),
         Plot(
-            "drain", "Drain by one worker, one job at a time", "jobs a second",
+            "drain",
+            "Drain by one worker, one job at a time",
+            "jobs a second",
             _rows(found, [("", "drain-1", "per_second")]),
         ),
         Plot(
-            "latency", "Queue to first statement of the handler, 100 jobs a second", "ms",
+            "latency",
+            "Queue to first statement of the handler, 100 jobs a second",
+            "ms",
             _rows(found, [("p50", "latency-100", "p50_ms"), ("p99", "latency-100", "p99_ms")]),
         ),
         Plot(
-            "growth", "A claim, a run and an ending, at a growing backlog", "us of the processor",
+            "growth",
+            "A claim, a run and an ending, at a growing backlog",
+            "us of the processor",
             _own_rows(found, ("backlog-1000", "backlog-1m", "backlog-10m"), "claim_cpu_us"),
         ),
-    ]  # fmt: skip
+    ]
     return [plot for plot in made if plot.rows]
 
 

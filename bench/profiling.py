@@ -112,10 +112,26 @@ def profile(system: str, workload: str, size: str, folder: str) -> Profile:
     with tempfile.TemporaryDirectory() as place:
         result, samples = Path(place) / "result.json", Path(place) / "samples.txt"
         command = [
-            _py_spy(), "record", "--gil", "--function", "--full-filenames", "--format", "raw", "--output", str(samples),
-            "--rate", str(SAMPLES_PER_SECOND), "--", sys.executable, str(HERE / "one.py"), system, workload, size,
-            str(result), folder,
-        ]  # fmt: skip
+            _py_spy(),
+            "record",
+            "--gil",
+            "--function",
+            "--full-filenames",
+            "--format",
+            "raw",
+            "--output",
+            str(samples),
+            "--rate",
+            str(SAMPLES_PER_SECOND),
+            "--",
+            sys.executable,
+            str(HERE / "one.py"),
+            system,
+            workload,
+            size,
+            str(result),
+            folder,
+        ]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         if not result.exists():
             raise SystemExit(f"expected {workload} to run under py-spy, got:\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}")

@@ -30,15 +30,31 @@ ON_RABBITMQ = ("lamplighter-rabbit", "dramatiq", "celery")
 ALONE = ("recovery", "idle", "idle-2", "import", "simulation")
 
 NAMES = {
-    "per_second": "a second", "ratio": "times raw", "cpu_us": "processor, us each", "mb_per_second": "MB a second",
-    "first_start_s": "first start, s", "resident_mb": "resident, MB", "file_bytes_each": "file, bytes each",
-    "claim_us": "a job, us", "claim_cpu_us": "a job, us of the processor", "bytes_each": "memory, bytes each",
-    "idle_cpu_percent": "idle, % of a core", "wake_ups_per_second": "wake-ups a second",
-    "late_p50_ms": "late p50, ms", "late_p99_ms": "late p99, ms", "queued_per_second": "queued a second",
-    "jain": "Jain's index", "locked": "locked", "jobs": "jobs", "import_ms": "with all, ms",
-    "import_beyond_ms": "beyond its dependencies, ms", "dependencies_direct": "direct dependencies",
-    "dependencies_all": "in all", "per_calibration": "next to a plain loop", "schedules": "schedules",
-}  # fmt: skip
+    "per_second": "a second",
+    "ratio": "times raw",
+    "cpu_us": "processor, us each",
+    "mb_per_second": "MB a second",
+    "first_start_s": "first start, s",
+    "resident_mb": "resident, MB",
+    "file_bytes_each": "file, bytes each",
+    "claim_us": "a job, us",
+    "claim_cpu_us": "a job, us of the processor",
+    "bytes_each": "memory, bytes each",
+    "idle_cpu_percent": "idle, % of a core",
+    "wake_ups_per_second": "wake-ups a second",
+    "late_p50_ms": "late p50, ms",
+    "late_p99_ms": "late p99, ms",
+    "queued_per_second": "queued a second",
+    "jain": "Jain's index",
+    "locked": "locked",
+    "jobs": "jobs",
+    "import_ms": "with all, ms",
+    "import_beyond_ms": "beyond its dependencies, ms",
+    "dependencies_direct": "direct dependencies",
+    "dependencies_all": "in all",
+    "per_calibration": "next to a plain loop",
+    "schedules": "schedules",
+}
 """Of a figure, as the head of a column."""
 
 
@@ -83,9 +99,13 @@ def write(lines: list[dict[str, Any]], page_path: Path) -> None:
     page.put("rabbitmq", on_rabbitmq(found))
     page.put("durability", durability(found))
     for name, workloads in (
-        ("lanes", LANES), ("payloads", PAYLOADS), ("schedules", SCHEDULES), ("backlogs", BACKLOGS),
-        ("processes", PROCESSES), ("alone", ALONE),
-    ):  # fmt: skip
+        ("lanes", LANES),
+        ("payloads", PAYLOADS),
+        ("schedules", SCHEDULES),
+        ("backlogs", BACKLOGS),
+        ("processes", PROCESSES),
+        ("alone", ALONE),
+    ):
         page.put(name, own(measures, workloads))
     page_path.write_text(page.text, encoding="utf-8")
     plots.draw(found, page_path.parent / "plots")
@@ -156,11 +176,13 @@ def durability(found: list[dict[str, Any]]) -> str:
     told = {one["system"]: one for one in found if "durability" in one}
     rows = [
         (
-            f"{one['title']} {one['version']}", "yes" if one["survives_power"] else "no",
-            "yes" if one["survives_worker"] else "no", one["durability"],
+            f"{one['title']} {one['version']}",
+            "yes" if one["survives_power"] else "no",
+            "yes" if one["survives_worker"] else "no",
+            one["durability"],
         )
         for one in told.values()
-    ]  # fmt: skip
+    ]
     return table(("system", "a queued job survives a power cut", "a taken job comes back by itself", "how"), rows)
 
 

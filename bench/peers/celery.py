@@ -24,9 +24,13 @@ class CeleryOnRabbit(Peer):
     def __init__(self, folder: Path, url: str) -> None:
         self._app = Celery("bench", broker=url)
         self._app.conf.update(
-            broker_transport_options={"confirm_publish": True}, task_acks_late=True, task_ignore_result=True,
-            task_default_queue=folder.parent.name, worker_hijack_root_logger=False, worker_enable_remote_control=False,
-        )  # fmt: skip
+            broker_transport_options={"confirm_publish": True},
+            task_acks_late=True,
+            task_ignore_result=True,
+            task_default_queue=folder.parent.name,
+            worker_hijack_root_logger=False,
+            worker_enable_remote_control=False,
+        )
         self._task = self._app.task(nothing, name="nothing")
 
     def queue(self, number: int) -> None:

@@ -65,9 +65,11 @@ class Bench:
             ratios.append(rates[-1] / ((before + after) / 2))
             before = after
         return {
-            "per_second": statistics.median(rates), "ratio": statistics.median(ratios),
-            "cpu_us": cpu / max(1, jobs) * 1e6, "jobs": jobs,
-        }  # fmt: skip
+            "per_second": statistics.median(rates),
+            "ratio": statistics.median(ratios),
+            "cpu_us": cpu / max(1, jobs) * 1e6,
+            "jobs": jobs,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

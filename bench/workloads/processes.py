@@ -33,11 +33,12 @@ def processes(number: int, bench: Bench) -> Figures:
         host.process.wait()
     per_second = sum(one["ran"] + one["queued"] for one in told) / bench.size.seconds_all
     return {
-        "per_second": per_second, "ratio": per_second / ((before + bench.look_at_raw()) / 2),
+        "per_second": per_second,
+        "ratio": per_second / ((before + bench.look_at_raw()) / 2),
         "queued_per_second": sum(one["queued"] for one in told) / bench.size.seconds_all,
         "jain": min(jain([one["queued"] for one in told]), jain([one["ran"] for one in told])),
         "locked": sum(one["refused"] + one["locked"] for one in told),
-    }  # fmt: skip
+    }
 
 
 def jain(shares: list[Any]) -> float:

@@ -147,8 +147,11 @@ class Demo:
         self.view.say(
             f"[bold red]SIGKILL[/] for pid {life.pid}. Left behind: {len(aside)} archive put aside, not yet deleted."
         )
-        self.check("the process was killed in the middle of a job", status == -signal.SIGKILL and len(aside) == 1,
-                   f"exit status {status}, {len(aside)} archive put aside")  # fmt: skip
+        self.check(
+            "the process was killed in the middle of a job",
+            status == -signal.SIGKILL and len(aside) == 1,
+            f"exit status {status}, {len(aside)} archive put aside",
+        )
 
     def recover(self, life: Life, dead: Life) -> list[dict[str, object]]:
         """The next life takes over what the dead one held."""
@@ -156,8 +159,11 @@ class Demo:
         life.wait_for("job.done", job_id=CLEAN)
         if "verify-hal" not in ended(self.lines):
             life.wait_for("job.dead", job_id="verify-hal")
-        self.check("the next life found the dead one and took back its job", recovered["jobs"] >= 1,
-                   f"pid {recovered['dead_pid']}, {recovered['jobs']} running")  # fmt: skip
+        self.check(
+            "the next life found the dead one and took back its job",
+            recovered["jobs"] >= 1,
+            f"pid {recovered['dead_pid']}, {recovered['jobs']} running",
+        )
         stored: list[dict[str, object]] = life.order("list")
         return stored
 

@@ -108,9 +108,11 @@ def fates_of_archives(host: Host, world: World, then: Before) -> list[Fate]:
     for key, label in then.archives.items():
         folder = folder_of(host.config.archives_dir, key)
         left = {
-            "record": key in records, "files": folder.exists(), "listing": key in listed,
+            "record": key in records,
+            "files": folder.exists(),
+            "listing": key in listed,
             "files put aside": folder.with_name(f".dead-{folder.name}").exists(),
-        }  # fmt: skip
+        }
         there = [name for name, is_there in left.items() if is_there]
         as_before = there == ["record", "files"]
         found = KEPT if as_before else "left: " + ", ".join(there) if there else DELETED

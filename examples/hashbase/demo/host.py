@@ -108,11 +108,16 @@ def obey(order: dict[str, Any], runtime: Runtime, database: HoldingDatabase) -> 
         case {"do": "list"}:
             return [
                 {
-                    "id": job.id, "name": job.name, "state": job.state.value, "attempt": job.attempt,
-                    "claim_no": job.record.claim_no, "reason": job.reason, "result": job.result,
+                    "id": job.id,
+                    "name": job.name,
+                    "state": job.state.value,
+                    "attempt": job.attempt,
+                    "claim_no": job.record.claim_no,
+                    "reason": job.reason,
+                    "result": job.result,
                 }
                 for job in runtime.jobs.list(limit=1000)
-            ]  # fmt: skip
+            ]
     raise ValueError(f"unknown order: {order!r}")
 
 

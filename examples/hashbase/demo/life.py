@@ -54,12 +54,21 @@ class Life:
         # -P: the folder that one happens to be in is none to import from.
         self._process = subprocess.Popen(
             [
-                sys.executable, "-P", "-m", "hashbase.demo.host",
-                config.hostname, str(config.data_dir), config.algorithm, config.secret, str(log),
+                sys.executable,
+                "-P",
+                "-m",
+                "hashbase.demo.host",
+                config.hostname,
+                str(config.data_dir),
+                config.algorithm,
+                config.secret,
+                str(log),
             ],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        )  # fmt: skip
+        )
         try:
             self._answer()
         except BaseException:

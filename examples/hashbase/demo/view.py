@@ -23,12 +23,23 @@ PACE_SECONDS = 0.05
 """Between two lines on a terminal, so that an eye can follow. Nothing waits for it anywhere else."""
 
 COLOURS = {
-    "job.queued": "white", "job.started": "blue", "job.done": "green", "job.failed": "yellow", "job.retried": "yellow",
-    "job.dead": "red", "job.fenced": "magenta", "job.waiting": "yellow", "actor.crashed": "bold red",
-    "actor.restarted": "bold green", "lane.returned": "magenta", "runtime.started": "bold cyan",
-    "runtime.recovered": "bold green", "runtime.stopped": "cyan", "demo.held": "bold yellow",
+    "job.queued": "white",
+    "job.started": "blue",
+    "job.done": "green",
+    "job.failed": "yellow",
+    "job.retried": "yellow",
+    "job.dead": "red",
+    "job.fenced": "magenta",
+    "job.waiting": "yellow",
+    "actor.crashed": "bold red",
+    "actor.restarted": "bold green",
+    "lane.returned": "magenta",
+    "runtime.started": "bold cyan",
+    "runtime.recovered": "bold green",
+    "runtime.stopped": "cyan",
+    "demo.held": "bold yellow",
     "job.claimed": "white",
-}  # fmt: skip
+}
 """The events that are shown, and how; the log has more."""
 
 STATES = {"done": "green", "dead": "red", "deleted": "yellow", "kept": "green", "profile verified": "green"}
@@ -73,9 +84,14 @@ class View:
         at, gap = f"{line['ts'] - self._began:7.3f} s", " " if self._is_narrow else "  "
         life = Text(f"{line['life']}", style=_life(line).style) if self._is_narrow else _life(line)
         text = Text.assemble(
-            (at[:-2] if self._is_narrow else at, "dim"), gap, life, gap, _event(line), (f"{subject:19} ", "bold"),
+            (at[:-2] if self._is_narrow else at, "dim"),
+            gap,
+            life,
+            gap,
+            _event(line),
+            (f"{subject:19} ", "bold"),
             details(line),
-        )  # fmt: skip
+        )
         self.console.print(text, no_wrap=True, overflow="ellipsis")
         if self.console.is_terminal:
             time.sleep(PACE_SECONDS)
@@ -92,9 +108,12 @@ class View:
         table.add_column("", width=1)
         for fate in fates:
             cells = [
-                Text(fate.name, style="bold"), Text(fate.about, style="dim"), Text(fate.expected, style="dim"),
-                Text(fate.found, style=STATES.get(fate.found, "") if fate.ok else "bold red"), Text(fate.why),
-            ]  # fmt: skip
+                Text(fate.name, style="bold"),
+                Text(fate.about, style="dim"),
+                Text(fate.expected, style="dim"),
+                Text(fate.found, style=STATES.get(fate.found, "") if fate.ok else "bold red"),
+                Text(fate.why),
+            ]
             table.add_row(*cells[: len(columns)], _mark(fate.ok))
         self.console.print()
         self.console.print(table)
@@ -108,11 +127,16 @@ class View:
             rev = f"rev {line['rev']}" if "rev" in line else ""
             rows.append(
                 Text.assemble(
-                    f"{step.at:7.3f} s  ", (f"{after:>11}  ", "dim"), _life(line), (f"  {rev:8}", "dim"), _event(line),
+                    f"{step.at:7.3f} s  ",
+                    (f"{after:>11}  ", "dim"),
+                    _life(line),
+                    (f"  {rev:8}", "dim"),
+                    _event(line),
                     details(line),
-                    no_wrap=True, overflow="ellipsis",
+                    no_wrap=True,
+                    overflow="ellipsis",
                 )
-            )  # fmt: skip
+            )
         body = Group(*rows)
         title = Text(job_id, style="bold")
         self.console.print(Panel(body, title=title, title_align="left", border_style="dim", width=self._width()))
