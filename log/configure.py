@@ -220,8 +220,11 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     if isinstance(said, Line) and said.is_event:
         return said.fields
     fields: dict[str, Any] = {
-        "event": "", "level": record.levelname.lower(), "ts": round(record.created, 6), "logger": record.name,
-    }  # fmt: skip
+        "event": "",
+        "level": record.levelname.lower(),
+        "ts": round(record.created, 6),
+        "logger": record.name,
+    }
     if isinstance(said, Line):
         fields.update(said.fields)
     else:

@@ -114,8 +114,12 @@ class Log:
     def _write(self, event: str, speaker: Speaker, fields: dict[str, Any]) -> bool:
         level, (boot, numbers) = EVENTS[event].level, self._life
         line: dict[str, Any] = {
-            "event": event, "level": level, "ts": round(self._clock.now(), 6), "boot": boot, "seq": next(numbers),
-        }  # fmt: skip
+            "event": event,
+            "level": level,
+            "ts": round(self._clock.now(), 6),
+            "boot": boot,
+            "seq": next(numbers),
+        }
         speaker.add_to(line)
         for name, value in fields.items():
             if value is not None:

@@ -45,9 +45,19 @@ class ScheduleRecord(NamedTuple):
     def definition(self) -> tuple[object, ...]:
         """What makes it another schedule when it changes: all but the memory of its slots."""
         return (
-            self.name, self.when, self.data, self.timezone, self.dst_gap, self.dst_fold, self.catch_up,
-            self.catch_up_window, self.catch_up_max, self.overlap, self.jitter, self.durable,
-        )  # fmt: skip
+            self.name,
+            self.when,
+            self.data,
+            self.timezone,
+            self.dst_gap,
+            self.dst_fold,
+            self.catch_up,
+            self.catch_up_window,
+            self.catch_up_max,
+            self.overlap,
+            self.jitter,
+            self.durable,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

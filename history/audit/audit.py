@@ -108,9 +108,10 @@ class Audit:
         """Of several stores' logs, the one whose runtimes named this store, or that knows most of its jobs."""
         by_id = self._homes.name_by_id.get(store.store_id or "")
         named = [
-            fold for name, fold in self._homes.folds.items()
+            fold
+            for name, fold in self._homes.folds.items()
             if isinstance(fold, Fold) and (store.is_named(name) if by_id is None else _is_part_of(name, by_id))
-        ]  # fmt: skip
+        ]
         if len(named) == 1 or len(folds) == 1:
             return (named or folds)[0]
         stored = store.read()

@@ -165,9 +165,10 @@ class QueueFold(Voices):
     def _dead(self) -> list[str]:
         """Boots whose job the server gave to another one, and that have said nothing since: processes that died."""
         return [
-            boot for boot, line in self._bereft.items()
+            boot
+            for boot, line in self._bereft.items()
             if self.boots[boot].ended is None and is_silent(self.boots[boot], line)
-        ]  # fmt: skip
+        ]
 
     def _note_holder(self, job_id: str, line: Line) -> None:
         """A job that is delivered again was taken from whoever claimed it last."""

@@ -45,8 +45,16 @@ class DockerLine(msgspec.Struct):
     time: str = ""
 
 
-class JournalEntry(msgspec.Struct, rename={"message": "MESSAGE", "at": "__REALTIME_TIMESTAMP", "cut": "_LINE_BREAK",
-                                          "stream": "_STREAM_ID", "pid": "_PID"}):  # fmt: skip
+class JournalEntry(
+    msgspec.Struct,
+    rename={
+        "message": "MESSAGE",
+        "at": "__REALTIME_TIMESTAMP",
+        "cut": "_LINE_BREAK",
+        "stream": "_STREAM_ID",
+        "pid": "_PID",
+    },
+):
     """An entry of the journal, which cuts lines of its standard streams after 48 KiB."""
 
     at: str

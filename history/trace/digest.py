@@ -20,11 +20,23 @@ from ..log_files.fields import typed
 from ..log_files.lines import body_of
 from ..log_files.unwrapping import event_in
 
-SYSTEM = frozenset({
-    "runtime.started", "runtime.stopped", "runtime.failed", "runtime.recovered", "runtime.renewed",
-    "lane.abandoned", "lane.returned",
-    "actor.started", "actor.restarted", "actor.stopped", "actor.crashed", "actor.quarantined", "supervisor.gave_up",
-})  # fmt: skip
+SYSTEM = frozenset(
+    {
+        "runtime.started",
+        "runtime.stopped",
+        "runtime.failed",
+        "runtime.recovered",
+        "runtime.renewed",
+        "lane.abandoned",
+        "lane.returned",
+        "actor.started",
+        "actor.restarted",
+        "actor.stopped",
+        "actor.crashed",
+        "actor.quarantined",
+        "supervisor.gave_up",
+    }
+)
 """Events that say something of boots, actors and lanes."""
 
 
@@ -131,8 +143,11 @@ KINDS = {
     **dict.fromkeys(SYSTEM, OTHER),
     **{event: ENDS if state in ENDED else BACK for event, state in AFTER.items()},
     **dict.fromkeys(QUIET, QUEUED),
-    "job.queued": BORN, "job.claimed": CLAIMED, "job.started": STARTED, "job.requeued": REQUEUED,
-}  # fmt: skip
+    "job.queued": BORN,
+    "job.claimed": CLAIMED,
+    "job.started": STARTED,
+    "job.requeued": REQUEUED,
+}
 """What each event does to what is known of a job, or of the system."""
 
 

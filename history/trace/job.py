@@ -132,9 +132,16 @@ def _told(recovery: Said, job_id: str, known: set[Any]) -> Iterator[Said]:
         ):
             boot = recovery.get("dead_boot", recovery["boot"])
             yield {
-                "event": event, "job_id": job_id, "rev": rev, "to": MOVES[event][1].value, "boot": boot,
-                "seq": LAST_SEQ, "untold": True, "source": recovery["source"], "offset": recovery["offset"],
-            }  # fmt: skip
+                "event": event,
+                "job_id": job_id,
+                "rev": rev,
+                "to": MOVES[event][1].value,
+                "boot": boot,
+                "seq": LAST_SEQ,
+                "untold": True,
+                "source": recovery["source"],
+                "offset": recovery["offset"],
+            }
 
 
 def _lifetime(lines: list[Said]) -> tuple[float, float]:

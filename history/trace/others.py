@@ -63,10 +63,12 @@ def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1) -> list[
     if kind == "handler":
         keys += [f'"{event}"'.encode() for event in sorted(OF_HANDLERS)]
     found = [
-        said for said in find(paths, keys, processes=processes)
-        if said.get("child") == name or (name, said["event"]) == ("supervisor", "supervisor.restarted")
+        said
+        for said in find(paths, keys, processes=processes)
+        if said.get("child") == name
+        or (name, said["event"]) == ("supervisor", "supervisor.restarted")
         or (kind == "handler" and said.get("job_name") == job_name and said["event"] in OF_HANDLERS)
-    ]  # fmt: skip
+    ]
     return [entry_of(said) for said in in_order(found)]
 
 
@@ -77,9 +79,10 @@ def trace_root(paths: Sequence[str], corr: str, *, processes: int = 1) -> list[E
         UsageError: a log cannot be read.
     """
     found = [
-        said for said in find(paths, needles_of(corr), hosts_too=True, processes=processes)
+        said
+        for said in find(paths, needles_of(corr), hosts_too=True, processes=processes)
         if corr in (said.get("corr"), said.get("job_id"), said.get("message_corr"))
-    ]  # fmt: skip
+    ]
     entries = []
     for said in in_order(found):
         entry = entry_of(said)

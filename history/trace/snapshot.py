@@ -171,9 +171,13 @@ class Folding:
             return
         self.seen.boots.setdefault(line.boot, None)
         status = {
-            "actor.started": "up", "actor.restarted": "up", "actor.stopped": "stopped", "actor.crashed": "restarting",
-            "actor.quarantined": "quarantined", "supervisor.gave_up": "given up",
-        }.get(line.event)  # fmt: skip
+            "actor.started": "up",
+            "actor.restarted": "up",
+            "actor.stopped": "stopped",
+            "actor.crashed": "restarting",
+            "actor.quarantined": "quarantined",
+            "supervisor.gave_up": "given up",
+        }.get(line.event)
         if status is None:
             return
         known = self.seen.actors.get((line.boot, child))

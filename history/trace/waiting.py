@@ -43,9 +43,10 @@ def why_unfinished(paths: Sequence[str], lines: Sequence[Said], *, processes: in
     name = next((said["job_name"] for said in lines if "job_name" in said), None)
     child = f"handler:{name}"
     about = [
-        said for said in in_order(list(find(again, NEEDLES, processes=processes)))
+        said
+        for said in in_order(list(find(again, NEEDLES, processes=processes)))
         if (said.get("job_name") == name and said.get("event") in EVENTS_OF_NAMES) or said.get("child") == child
-    ]  # fmt: skip
+    ]
     reasons = _running(seen, moves[-1]) if moves[-1]["to"] == "running" else _queued(seen, lines, about)
     return [Entry(at=None, who="", says=f"when these logs end, {says}", tone="warning") for says in reasons]
 
@@ -72,9 +73,10 @@ def _queued(seen: Snapshot, lines: Sequence[Said], about: Sequence[Said]) -> Ite
         yield f"it is not due for {span(run_at - seen.last)}"
         return
     handlers = {
-        (said.get("boot"), said.get("handler")): said for said in about
+        (said.get("boot"), said.get("handler")): said
+        for said in about
         if said["event"] == "handler.added" and said.get("boot") in seen.boots
-    }  # fmt: skip
+    }
     if not handlers and any(said["event"] in ("handler.added", "job.parked") for said in (*about, *lines)):
         yield f"no runtime that lives has a handler for {name}"
     fates = {said.get("boot"): said for said in about if said["event"] in FATES and said.get("boot") in seen.boots}
