@@ -33,9 +33,12 @@ def open_store(environment: Environment, address: str, *, durability: str, busy_
     """The store at an address: the environment's, if it has its own way there."""
     how = store_at if environment.store is None else environment.store
     return how(
-        address, durability=durability, busy_seconds_max=busy_seconds_max,
-        failpoints=environment.failpoints, new_id=environment.new_id,
-    )  # fmt: skip
+        address,
+        durability=durability,
+        busy_seconds_max=busy_seconds_max,
+        failpoints=environment.failpoints,
+        new_id=environment.new_id,
+    )
 
 
 def store_at(

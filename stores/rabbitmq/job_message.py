@@ -30,9 +30,13 @@ WAITING = frozenset((JobState.QUEUED.value,))
 """In which state the job of a message in a queue of jobs is."""
 
 DEFAULTS: dict[str, Any] = {
-    **JobRecord._field_defaults, "no": 0, "state": JobState.QUEUED.value, "priority": 0, "rev": 1,
+    **JobRecord._field_defaults,
+    "no": 0,
+    "state": JobState.QUEUED.value,
+    "priority": 0,
+    "rev": 1,
     "told": JobState.QUEUED.value,
-}  # fmt: skip
+}
 """What a field is that a message leaves out."""
 
 WAITS = ("waits", "due_in", "expires_in")

@@ -17,10 +17,21 @@ from ...messages.schedules import ScheduleRecord, SlotEntry
 Record = dict[str, Any]
 
 SCHEDULE_DEFAULTS: Record = {
-    "data": "null", "timezone": "UTC", "dst_gap": "run_after", "dst_fold": "first", "catch_up": "latest",
-    "catch_up_window": 86400.0, "catch_up_max": 100, "overlap": "allow", "jitter": 0.0, "durable": 0, "paused": 0,
-    "changed_at": 0.0, "last_slot": None, "change_no": 0,
-}  # fmt: skip
+    "data": "null",
+    "timezone": "UTC",
+    "dst_gap": "run_after",
+    "dst_fold": "first",
+    "catch_up": "latest",
+    "catch_up_window": 86400.0,
+    "catch_up_max": 100,
+    "overlap": "allow",
+    "jitter": 0.0,
+    "durable": 0,
+    "paused": 0,
+    "changed_at": 0.0,
+    "last_slot": None,
+    "change_no": 0,
+}
 """What a field of a schedule is that a record leaves out. The others it must have."""
 
 SLOT_DEFAULTS: Record = {"count": 1, "reason": None, "job_id": None}
@@ -33,16 +44,22 @@ MAPS: tuple[type, ...] = (dict,)
 
 _SCHEDULE: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(
-        ("id", "name", "when", "data", "timezone", "dst_gap", "dst_fold", "catch_up", "overlap"), TEXT,
+        ("id", "name", "when", "data", "timezone", "dst_gap", "dst_fold", "catch_up", "overlap"),
+        TEXT,
     ),
     **dict.fromkeys(("catch_up_window", "jitter", "accounted_to", "changed_at"), NUMBER),
     **dict.fromkeys(("catch_up_max", "durable", "paused", "change_no"), (int,)),
     "last_slot": NUMBER + NOTHING,
-}  # fmt: skip
+}
 _SLOT: dict[str, tuple[type, ...]] = {
-    "schedule_id": TEXT, "slot": NUMBER, "last": NUMBER, "count": (int,), "outcome": TEXT, "reason": TEXT + NOTHING,
+    "schedule_id": TEXT,
+    "slot": NUMBER,
+    "last": NUMBER,
+    "count": (int,),
+    "outcome": TEXT,
+    "reason": TEXT + NOTHING,
     "job_id": TEXT + NOTHING,
-}  # fmt: skip
+}
 """What each field may be."""
 
 

@@ -83,9 +83,14 @@ class Session(Inbox):
             ailing=ailing,
         )
         self._ledger = Ledger(
-            link, chronicle, self._id,
-            told=self._told, unreadable=self._pass_over, now=seams.clock.now, new_id=seams.new_id,
-        )  # fmt: skip
+            link,
+            chronicle,
+            self._id,
+            told=self._told,
+            unreadable=self._pass_over,
+            now=seams.clock.now,
+            new_id=seams.new_id,
+        )
         self._listener = Listener(chronicle, self._told, self._pass_over)
 
     @property

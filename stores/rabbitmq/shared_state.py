@@ -267,9 +267,10 @@ class Chronicle:
             # Its writer may not have known yet how far the leader had accounted.
             slots = [one for one in (schedule.last_slot, known.last_slot) if one is not None]
             schedule = schedule._replace(
-                accounted_to=max(schedule.accounted_to, known.accounted_to), last_slot=max(slots, default=None),
+                accounted_to=max(schedule.accounted_to, known.accounted_to),
+                last_slot=max(slots, default=None),
                 change_no=known.change_no,
-            )  # fmt: skip
+            )
         if same:
             # Whoever paused or resumed it may not know all of its fields.
             unknown = {**self.unknown.get(schedule.id, {}), **unknown}

@@ -36,10 +36,30 @@ DECLARE_TRIES_MAX = 5
 READ_SECONDS_MAX = 2.0
 """How long a turn waits until the leader has read what it has written. It is in the ledger, whether read or not."""
 
-CANNOT = frozenset((
-    "at_once", "atomic", "burial", "connection", "counts", "expiry", "forecast", "get", "history", "limit", "list",
-    "overlap", "place", "priority", "recall", "remove", "requeue", "revisions", "unique", "watch",
-))  # fmt: skip
+CANNOT = frozenset(
+    (
+        "at_once",
+        "atomic",
+        "burial",
+        "connection",
+        "counts",
+        "expiry",
+        "forecast",
+        "get",
+        "history",
+        "limit",
+        "list",
+        "overlap",
+        "place",
+        "priority",
+        "recall",
+        "remove",
+        "requeue",
+        "revisions",
+        "unique",
+        "watch",
+    )
+)
 """Names of `rules.capabilities.CAPABILITIES` that no queue has."""
 
 
@@ -89,7 +109,7 @@ class RabbitStore(Session):
         """A turn that nothing was done in yet."""
         return self.turn_class(
             self.state, boot, now, version=self.version, leads=self.leads, bytes_max=self._link.bytes_max
-        )  # fmt: skip
+        )
 
     def _commit(self, ops: Ops, session: int) -> None:
         """Publish, wait for the confirmations, write the records, acknowledge."""

@@ -153,7 +153,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._state.duplicates += 1
         self.news.append(
             ("job.duplicate", {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "reason": reason})
-        )  # fmt: skip
+        )
         self.ops.settled.append(delivery)
 
     def _bind(self, held: Held, delivery: Delivery) -> None:

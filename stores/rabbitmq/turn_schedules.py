@@ -161,10 +161,15 @@ class SlotTurn:
             return False
         self._note(
             SlotEntry(
-                schedule_id=schedule_id, slot=gone.first, last=gone.last, count=gone.count,
-                outcome="skipped", reason=gone.reason, job_id=None,
+                schedule_id=schedule_id,
+                slot=gone.first,
+                last=gone.last,
+                count=gone.count,
+                outcome="skipped",
+                reason=gone.reason,
+                job_id=None,
             )
-        )  # fmt: skip
+        )
         self.skipped.append((None, "slot.skipped", schedule_id, gone.first, gone.last, gone.count, gone.reason))
         return True
 

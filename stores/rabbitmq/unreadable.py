@@ -75,9 +75,14 @@ def returned(arrival: Arrival) -> Message | None:
 
 def _again(arrival: Arrival, exchange: str, key: str, headers: Mapping[str, Any] | None) -> Message:
     return Message(
-        exchange, key, arrival.body, priority=arrival.priority, reply_to=arrival.reply_to,
-        message_id=arrival.message_id, headers=headers,
-    )  # fmt: skip
+        exchange,
+        key,
+        arrival.body,
+        priority=arrival.priority,
+        reply_to=arrival.reply_to,
+        message_id=arrival.message_id,
+        headers=headers,
+    )
 
 
 def _tries(arrival: Arrival) -> int:

@@ -55,10 +55,15 @@ class BootTurn:
         self._connection.execute(
             f"insert or replace into lamplighter_boots ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?)",
             (
-                boot.boot, boot.pid, boot.host, boot.started_at, boot.hint,
-                json.dumps(boot.names), json.dumps(boot.turn),
+                boot.boot,
+                boot.pid,
+                boot.host,
+                boot.started_at,
+                boot.hint,
+                json.dumps(boot.names),
+                json.dumps(boot.turn),
             ),
-        )  # fmt: skip
+        )
 
     def set_names(self, boot: str, names: Sequence[str]) -> None:
         self._connection.execute(
@@ -83,8 +88,13 @@ def read_boots(connection: sqlite3.Connection) -> list[BootRecord]:
     rows = connection.execute(f"select {COLUMNS} from lamplighter_boots order by started_at, boot")
     return [
         BootRecord(
-            boot=boot, pid=pid, host=host, started_at=started_at, hint=hint,
-            names=tuple(json.loads(names)), turn=tuple(_frozen(deed) for deed in json.loads(turn)),
+            boot=boot,
+            pid=pid,
+            host=host,
+            started_at=started_at,
+            hint=hint,
+            names=tuple(json.loads(names)),
+            turn=tuple(_frozen(deed) for deed in json.loads(turn)),
         )
         for boot, pid, host, started_at, hint, names, turn in rows
-    ]  # fmt: skip
+    ]

@@ -128,10 +128,15 @@ class SlotTurn:
             return True
         return self._insert_slot(
             SlotEntry(
-                schedule_id=schedule_id, slot=gone.first, last=gone.last, count=gone.count,
-                outcome="skipped", reason=gone.reason, job_id=None,
+                schedule_id=schedule_id,
+                slot=gone.first,
+                last=gone.last,
+                count=gone.count,
+                outcome="skipped",
+                reason=gone.reason,
+                job_id=None,
             )
-        )  # fmt: skip
+        )
 
     def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:
         change_no = self._next_change()

@@ -361,11 +361,19 @@ class SqliteStore:
             rows = reader.execute("select * from lamplighter_attempts where job_id = ? order by claim_no", (job_id,))
             return [
                 Attempt(
-                    job_id=row[0], claim_no=row[1], attempt=row[2], outcome=row[3], boot=row[4], begun=bool(row[5]),
-                    claimed_at=row[6], ended_at=row[7], error=row[8], traceback=row[9],
+                    job_id=row[0],
+                    claim_no=row[1],
+                    attempt=row[2],
+                    outcome=row[3],
+                    boot=row[4],
+                    begun=bool(row[5]),
+                    claimed_at=row[6],
+                    ended_at=row[7],
+                    error=row[8],
+                    traceback=row[9],
                 )
                 for row in rows
-            ]  # fmt: skip
+            ]
 
     def due(self, names: Sequence[str], now: Instant) -> bool:
         paused = self.paused() if names else ()

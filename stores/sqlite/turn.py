@@ -16,7 +16,7 @@ from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from ...rules.codec import encode_own
 from ...rules.lifecycle import MOVES, QUIET
 from ..ports import Deed, Want
-from ..transitions import (  # fmt: skip
+from ..transitions import (
     FirstMark,
     born,
     deed_of,
@@ -79,9 +79,15 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
         # SQLite's number holds for one connection only; another one may begin with the same.
         self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
         (
-            self._rev, self._change_no, self._has_pauses, self._has_untold, self._has_suspects, self.expiry,
-            *clock, self._turns,
-        ) = connection.execute(OVERVIEW, (boot,)).fetchone()  # fmt: skip
+            self._rev,
+            self._change_no,
+            self._has_pauses,
+            self._has_untold,
+            self._has_suspects,
+            self.expiry,
+            *clock,
+            self._turns,
+        ) = connection.execute(OVERVIEW, (boot,)).fetchone()
         self._clock = clock[0], clock[1], clock[2]
         self._changes_before = self._change_no
         self.seen = seen if seen is not None and seen.boot == boot else None
@@ -282,10 +288,18 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
         self._connection.execute(
             "insert or replace into lamplighter_attempts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                claimed.id, claimed.claim_no, verdict.attempt, outcome.kind.value, claimed.boot or "", claimed.begun,
-                claimed.claimed_at or self.now, self.now, outcome.error or outcome.reason, outcome.traceback,
+                claimed.id,
+                claimed.claim_no,
+                verdict.attempt,
+                outcome.kind.value,
+                claimed.boot or "",
+                claimed.begun,
+                claimed.claimed_at or self.now,
+                self.now,
+                outcome.error or outcome.reason,
+                outcome.traceback,
             ),
-        )  # fmt: skip
+        )
         if claimed.claim_no <= ATTEMPTS_KEPT_MAX:
             return
         self._connection.execute(

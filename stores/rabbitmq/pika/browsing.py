@@ -69,7 +69,7 @@ class Browsing:
     def _count(self, then: Callable[[int], None]) -> None:
         self._channel.queue_declare(
             self._queue, passive=True, callback=lambda frame: then(frame.method.message_count or 0)
-        )  # fmt: skip
+        )
 
     def _counted(self, ready: int) -> None:
         self._expected = min(ready, BROWSED_MAX)
