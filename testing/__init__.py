@@ -23,10 +23,29 @@ if TYPE_CHECKING:
     from .simulation.verdict import Violation
 
 __all__ = [
-    "Call", "Disk", "Faults", "Inline", "Luck", "ManualClock", "ManualTime", "Script", "Simulation",
-    "StoreConformance", "Violation", "assert_not_queued", "assert_queued", "crash", "discard", "drain", "fail", "hang",
-    "ok", "simulations", "snooze", "work",
-]  # fmt: skip
+    "Call",
+    "Disk",
+    "Faults",
+    "Inline",
+    "Luck",
+    "ManualClock",
+    "ManualTime",
+    "Script",
+    "Simulation",
+    "StoreConformance",
+    "Violation",
+    "assert_not_queued",
+    "assert_queued",
+    "crash",
+    "discard",
+    "drain",
+    "fail",
+    "hang",
+    "ok",
+    "simulations",
+    "snooze",
+    "work",
+]
 
 _HOMES = {
     "Disk": "disk.disk",

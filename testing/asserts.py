@@ -21,9 +21,22 @@ SHOWN_MAX = 20
 """How many jobs an error shows."""
 
 FIELDS = (
-    "id", "state", "priority", "unique", "schedule", "slot", "run_at", "at", "delay", "timeout", "max_attempts",
-    "attempt", "reason", "error", "result",
-)  # fmt: skip
+    "id",
+    "state",
+    "priority",
+    "unique",
+    "schedule",
+    "slot",
+    "run_at",
+    "at",
+    "delay",
+    "timeout",
+    "max_attempts",
+    "attempt",
+    "reason",
+    "error",
+    "result",
+)
 """What can be asked for besides the data: what `jobs.queue` takes, and what a Job shows."""
 
 

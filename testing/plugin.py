@@ -42,12 +42,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Called by pytest."""
     group = parser.getgroup("lamplighter", "Lamplighter's simulations")
     group.addoption(
-        "--lamplighter-seeds", type=_count, default=SEEDS, metavar="N",
+        "--lamplighter-seeds",
+        type=_count,
+        default=SEEDS,
+        metavar="N",
         help=f"run each test that uses lamplighter_sim with the seeds 0 to N - 1 (default: {SEEDS})",
-    )  # fmt: skip
+    )
     group.addoption(
-        "--lamplighter-seed", type=_seed, default=None, metavar="S", help="run them with this one seed instead",
-    )  # fmt: skip
+        "--lamplighter-seed",
+        type=_seed,
+        default=None,
+        metavar="S",
+        help="run them with this one seed instead",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

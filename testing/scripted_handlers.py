@@ -140,9 +140,14 @@ class Script:
         with self._lock:
             number = len(self.calls) + 1
             call = Call(
-                number=number, job_id=job.id, attempt=job.attempt, claim_no=job.record.claim_no, data=job.data,
-                step="", started_at=_now(lane),
-            )  # fmt: skip
+                number=number,
+                job_id=job.id,
+                attempt=job.attempt,
+                claim_no=job.record.claim_no,
+                data=job.data,
+                step="",
+                started_at=_now(lane),
+            )
             self.calls.append(call)
         step = self._steps(job, number) if callable(self._steps) else self._steps[min(number, len(self._steps)) - 1]
         if not isinstance(step, Step):

@@ -28,9 +28,14 @@ class ClaimPromises(StoreCase):
         """Turn.claim: Order: higher priority, then `run_at`, then queue order."""
         self.needs("priority")
         put(
-            store, new("d"), new("e"), new("c", run_at=NOW - 1), new("b", priority=1),
-            new("a", priority=1, run_at=NOW - 9), new("f", priority=-1, run_at=NOW - 99),
-        )  # fmt: skip
+            store,
+            new("d"),
+            new("e"),
+            new("c", run_at=NOW - 1),
+            new("b", priority=1),
+            new("a", priority=1, run_at=NOW - 9),
+            new("f", priority=-1, run_at=NOW - 99),
+        )
 
         assert [job.id for job in take(store, begun=9)] == list("abcdef")
 
@@ -38,9 +43,14 @@ class ClaimPromises(StoreCase):
         """Turn.claim: Order: higher priority, then `run_at`, then queue order."""
         self.needs("at_once", "place", "priority")
         put(
-            store, new("d", run_at=NOW + 2, priority=1), new("a", priority=2, run_at=NOW + 3), new("c", priority=1),
-            new("e"), new("b", priority=2, run_at=NOW + 4), new("later", priority=9, run_at=NOW + 99),
-        )  # fmt: skip
+            store,
+            new("d", run_at=NOW + 2, priority=1),
+            new("a", priority=2, run_at=NOW + 3),
+            new("c", priority=1),
+            new("e"),
+            new("b", priority=2, run_at=NOW + 4),
+            new("later", priority=9, run_at=NOW + 99),
+        )
 
         order = [take(store, NOW + 5)[0].id for _ in range(3)] + [job.id for job in take(store, NOW + 5, begun=9)]
 
@@ -62,9 +72,11 @@ class ClaimPromises(StoreCase):
         """Turn.claim: No job that is paused, expired, or held back by `overlap="queue_one"`"""
         self.needs("overlap")
         put(
-            store, new("a", schedule="s", solo=True), new("b", schedule="s", solo=True),
+            store,
+            new("a", schedule="s", solo=True),
+            new("b", schedule="s", solo=True),
             new("c", schedule="t", solo=True),
-        )  # fmt: skip
+        )
         (first, other) = take(store, begun=9)
 
         held_back = take(store, begun=9)
@@ -270,8 +282,9 @@ class ClaimPromises(StoreCase):
         kept = store.attempts("a")
 
         assert [(attempt.outcome, attempt.claim_no, attempt.error) for attempt in kept] == [
-            ("failed", 1, "E"), ("interrupted", 2, "E"),
-        ]  # fmt: skip
+            ("failed", 1, "E"),
+            ("interrupted", 2, "E"),
+        ]
 
     def test_only_blamed_interruptions_are_counted(self, store: Store) -> None:
         """Turn.recent_interruptions: How many blamed interruptions the job had since then."""

@@ -89,8 +89,12 @@ class JobPromises(StoreCase):
             after = turn.insert(new("f"))
 
         assert [(job.id, fresh) for job, fresh in stored] == [
-            ("c", True), ("a", False), ("b", False), ("c", False), ("e", True),
-        ]  # fmt: skip
+            ("c", True),
+            ("a", False),
+            ("b", False),
+            ("c", False),
+            ("e", True),
+        ]
         assert [job.rev for job, fresh in [*stored, after] if fresh] == [3, 4, 5]
         assert [store.get(job.id) for job, _ in stored] == [job for job, _ in stored]
 

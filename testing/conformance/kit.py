@@ -41,10 +41,24 @@ def want(begun: int = 1, prefetched: int = 0, **changes: Any) -> Want:
 def a_schedule(**changes: Any) -> ScheduleRecord:
     """A schedule that is due every minute."""
     fields = {
-        "id": "s", "name": "work", "when": "* * * * *", "data": "null", "timezone": "UTC", "dst_gap": "run_after",
-        "dst_fold": "first", "catch_up": "latest", "catch_up_window": 86400.0, "catch_up_max": 100, "overlap": "allow",
-        "jitter": 0.0, "durable": 1, "paused": 0, "accounted_to": NOW, "changed_at": NOW, "last_slot": None,
-    }  # fmt: skip
+        "id": "s",
+        "name": "work",
+        "when": "* * * * *",
+        "data": "null",
+        "timezone": "UTC",
+        "dst_gap": "run_after",
+        "dst_fold": "first",
+        "catch_up": "latest",
+        "catch_up_window": 86400.0,
+        "catch_up_max": 100,
+        "overlap": "allow",
+        "jitter": 0.0,
+        "durable": 1,
+        "paused": 0,
+        "accounted_to": NOW,
+        "changed_at": NOW,
+        "last_slot": None,
+    }
     return ScheduleRecord(**{**fields, **changes})
 
 

@@ -206,8 +206,9 @@ class SchedulePromises(StoreCase):
                 assert turn.skip("s", SlotRange(first=first, last=first + 5, count=2, reason=reason))
 
         assert [(slot.slot, slot.last, slot.count, slot.outcome) for slot in store.slots("s", 0.0, 99.0)] == [
-            (10.0, 25.0, 4, "skipped"), (30.0, 35.0, 2, "skipped")
-        ]  # fmt: skip
+            (10.0, 25.0, 4, "skipped"),
+            (30.0, 35.0, 2, "skipped"),
+        ]
 
     def test_a_slot_that_fired_is_not_skipped_as_well(self, store: Store) -> None:
         """Turn.skip: False when a row is there already."""
@@ -284,9 +285,13 @@ class SchedulePromises(StoreCase):
         self.needs("forecast", "get")
         self.keep_time(store, NOW)
         put(
-            store, new("due"), new("delayed", run_at=NOW + 10, due_in=10.0), new("at", run_at=NOW + 10, due_in=None),
-            new("expiring", expires_at=NOW + 20, expires_in=20.0), new("over", expires_at=NOW + 20),
-        )  # fmt: skip
+            store,
+            new("due"),
+            new("delayed", run_at=NOW + 10, due_in=10.0),
+            new("at", run_at=NOW + 10, due_in=None),
+            new("expiring", expires_at=NOW + 20, expires_in=20.0),
+            new("over", expires_at=NOW + 20),
+        )
 
         stepped = self.keep_time(store, NOW + 4, step=step)
         again = self.keep_time(store, NOW + 5, step=step)
@@ -294,11 +299,13 @@ class SchedulePromises(StoreCase):
         jobs = {job_id: store.get(job_id) for job_id in ("due", "delayed", "at", "expiring", "over")}
         assert (stepped is not None and stepped.seconds, again) == (step, None)
         assert {job_id: job.run_at for job_id, job in jobs.items() if job and job_id in ("delayed", "at")} == {
-            "delayed": NOW + 10 + step, "at": NOW + 10,
-        }  # fmt: skip
+            "delayed": NOW + 10 + step,
+            "at": NOW + 10,
+        }
         assert {job_id: job.expires_at for job_id, job in jobs.items() if job and job.expires_at} == {
-            "expiring": NOW + 20 + step, "over": NOW + 20,
-        }  # fmt: skip
+            "expiring": NOW + 20 + step,
+            "over": NOW + 20,
+        }
         assert jobs["due"] is not None
         assert jobs["due"].run_at <= NOW + 4 + step
 
@@ -308,9 +315,12 @@ class SchedulePromises(StoreCase):
         self.needs("forecast", "get")
         self.keep_time(store, NOW)
         put(
-            store, new("due"), new("delayed", run_at=NOW + 10, due_in=10.0), new("at", run_at=NOW + 10, due_in=None),
+            store,
+            new("due"),
+            new("delayed", run_at=NOW + 10, due_in=10.0),
+            new("at", run_at=NOW + 10, due_in=None),
             new("expiring", expires_at=NOW + 20, expires_in=20.0),
-        )  # fmt: skip
+        )
         back = NOW - 1e6
 
         with store.turn("b", back) as turn:
@@ -345,8 +355,9 @@ class SchedulePromises(StoreCase):
         assert (schedule.accounted_to, schedule.last_slot) == (NOW + 90, None)
         assert schedule.change_no > before
         assert [(one.slot, one.last, one.count, one.outcome) for one in store.slots("s", NOW, NOW + 3600)] == [
-            (minute, minute + 60, 2, "skipped"), (minute + 50 * 60, minute + 50 * 60, 1, "fired"),
-        ]  # fmt: skip
+            (minute, minute + 60, 2, "skipped"),
+            (minute + 50 * 60, minute + 50 * 60, 1, "fired"),
+        ]
 
     def keep_time(self, store: Store, now: float, *, step: float = 0.0) -> Stepped | None:
         """Have a turn keep time, `now` seconds by a count, and so much later or earlier by wall time."""

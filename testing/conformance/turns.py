@@ -46,8 +46,10 @@ class TurnPromises(StoreCase):
             revs = [step.rev for step in turn.transitions]
 
         assert told == [
-            ("job.queued", None, "queued"), ("job.claimed", "queued", "running"), ("job.done", "running", "done"),
-        ]  # fmt: skip
+            ("job.queued", None, "queued"),
+            ("job.claimed", "queued", "running"),
+            ("job.done", "running", "done"),
+        ]
         assert revs == sorted(set(revs))
 
     def test_everything_in_a_turn_happens_at_its_time(self, store: Store) -> None:

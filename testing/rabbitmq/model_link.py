@@ -390,7 +390,13 @@ def arrival_of(stored: Stored, *, session: int, tag: int, consumer: str) -> Arri
     """What is delivered of a message."""
     message = stored.message
     return Arrival(
-        session=session, tag=tag, consumer=consumer, body=message.body, redeliveries=stored.redeliveries,
-        reply_to=message.reply_to, headers=message.headers or {}, priority=message.priority,
+        session=session,
+        tag=tag,
+        consumer=consumer,
+        body=message.body,
+        redeliveries=stored.redeliveries,
+        reply_to=message.reply_to,
+        headers=message.headers or {},
+        priority=message.priority,
         message_id=message.message_id,
-    )  # fmt: skip
+    )

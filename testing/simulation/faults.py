@@ -131,14 +131,27 @@ STRIKES: dict[str, tuple[str, ...]] = {
     "log.write": ("log_error", "slow_log"),
     "store.read": ("store_error",),
     "store.turn.begin": (
-        "store_error", "kill_process", "crash_actor", "cut_link", "alarm", "foreign_message", "foreign_record",
-        "lose_lock", "lose_row",
+        "store_error",
+        "kill_process",
+        "crash_actor",
+        "cut_link",
+        "alarm",
+        "foreign_message",
+        "foreign_record",
+        "lose_lock",
+        "lose_row",
     ),
     "store.turn.commit": (
-        "store_error", "kill_process", "power_cut", "crash_actor", "cut_link", "hush_link", "restart_server",
+        "store_error",
+        "kill_process",
+        "power_cut",
+        "crash_actor",
+        "cut_link",
+        "hush_link",
+        "restart_server",
     ),
     "store.turn.committed": ("commit_unknown", "kill_process", "power_cut", "crash_actor"),
-}  # fmt: skip
+}
 """Which faults may strike at which failpoint."""
 
 

@@ -72,9 +72,10 @@ class Forks:
             return child(job)
 
         context = lane.context._replace(
-            ended=goes_on, queue=Jobs(boots).queue_from_handler,
+            ended=goes_on,
+            queue=Jobs(boots).queue_from_handler,
             environment=replace(lane.context.environment, failpoints=unarmed()),
-        )  # fmt: skip
+        )
         handler = lane.handler._replace(fn=task if lane.handler.kind == "task" else child, wanted=None)
         return Lane(lane.id, handler, lane.claim, context, goes_on)
 

@@ -41,11 +41,13 @@ FOREIGN = (b"", b"\x00\xff", b"null", b"[]", b"{}", b'{"format": "one"}')
 FOREIGN_MESSAGES = (*FOREIGN, b'{"format": 1}', b'{"format": 99, "colour": "red"}')
 
 FOREIGN_RECORDS = (
-    *FOREIGN, b'{"is": "weather", "number": 1}', b'{"is": "schedule"}',
+    *FOREIGN,
+    b'{"is": "weather", "number": 1}',
+    b'{"is": "schedule"}',
     b'{"is": "pause", "name": "work", "paused": "yes"}',
     b'{"is": "slot", "slot": {"schedule_id": "a", "slot": 1.0, "last": 1.0, "count": 1, "outcome": "fired",'
     b' "reason": null, "job_id": "j", "tenant": 1}}',
-)  # fmt: skip
+)
 
 ENDINGS = ("job.done", "job.dead", "job.cancelled")
 
@@ -164,9 +166,17 @@ def model_verdict(
     said["ended_twice"] = sum(number - 1 for number in endings.values())
     said["fired_twice"] = sum(number - 1 for number in fired.values())
     report = Report(
-        findings=(), more={}, notes=(), lines=count, jobs=len(endings), transitions=0, slots=len(fired), boots=0,
-        crashes=0, unfinished=len(queued),
-    )  # fmt: skip
+        findings=(),
+        more={},
+        notes=(),
+        lines=count,
+        jobs=len(endings),
+        transitions=0,
+        slots=len(fired),
+        boots=0,
+        crashes=0,
+        unfinished=len(queued),
+    )
     return report, wrong, said
 
 

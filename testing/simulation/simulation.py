@@ -368,9 +368,16 @@ class Simulation:
     def _begin(self, member: _Member) -> None:
         member.process = process = Process(member.number, is_newer=member.number > len(self._members) - self._newer)
         member.strikes = strikes = Strikes(
-            self._world, process, self.faults, die=self._die, step_clock=self.step_clock,
-            trouble=self._trouble, fork=self._fork, reached=self.reached, text=self._failpoints,
-        )  # fmt: skip
+            self._world,
+            process,
+            self.faults,
+            die=self._die,
+            step_clock=self.step_clock,
+            trouble=self._trouble,
+            fork=self._fork,
+            reached=self.reached,
+            text=self._failpoints,
+        )
         strikes.is_on = self._is_striking
         member.main = self._world.spawn(lambda: self._live(member, process, strikes), MAIN, process)
 

@@ -92,8 +92,18 @@ class Task:
     """A greenlet that stands for a thread."""
 
     __slots__ = (
-        "error", "greenlet", "heeding", "is_idle", "is_over", "name", "process", "signals", "token", "waiting", "woken",
-    )  # fmt: skip
+        "error",
+        "greenlet",
+        "heeding",
+        "is_idle",
+        "is_over",
+        "name",
+        "process",
+        "signals",
+        "token",
+        "waiting",
+        "woken",
+    )
 
     def __init__(self, run: Callable[[], object] | None, name: str, process: Process, hub: Any) -> None:
         self.name = name
