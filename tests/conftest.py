@@ -60,9 +60,10 @@ class Recorder:
     def of(self, name: str, **fields: Any) -> list[dict[str, Any]]:
         """Every event of this name that carries these fields."""
         return [
-            event for event in list(self.events)
+            event
+            for event in list(self.events)
             if event["event"] == name and all(event.get(key) == value for key, value in fields.items())
-        ]  # fmt: skip
+        ]
 
     def wait_for(
         self, name: str, *, count: int = 1, timeout: float = WAIT_SECONDS_MAX, **fields: Any

@@ -24,18 +24,60 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 TEST_FILE = re.compile(r"`(tests/[\w./]+)`")
 
 PUBLIC = [
-    "Backoff", "Discard", "Job", "JobFailed", "JobFields", "JobSpec", "JobState", "JobTimeout", "KeyTaken",
-    "LamplighterError", "NotStarted", "NotSupported", "RestartBudget", "Runtime", "RuntimeFailed", "SchemaTooNew",
-    "Snooze", "StaleClaim", "StoreCorrupt", "StoreError", "StoreGone", "StoreUnavailable", "UnknownHandler",
-    "UnknownJob", "UnknownSchedule", "UsageError", "configure_logging",
-]  # fmt: skip
+    "Backoff",
+    "Discard",
+    "Job",
+    "JobFailed",
+    "JobFields",
+    "JobSpec",
+    "JobState",
+    "JobTimeout",
+    "KeyTaken",
+    "LamplighterError",
+    "NotStarted",
+    "NotSupported",
+    "RestartBudget",
+    "Runtime",
+    "RuntimeFailed",
+    "SchemaTooNew",
+    "Snooze",
+    "StaleClaim",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreGone",
+    "StoreUnavailable",
+    "UnknownHandler",
+    "UnknownJob",
+    "UnknownSchedule",
+    "UsageError",
+    "configure_logging",
+]
 """A name that is added here is promised to users; one that is removed breaks them."""
 
 PUBLIC_FOR_TESTS = [
-    "Call", "Disk", "Faults", "Inline", "Luck", "ManualClock", "ManualTime", "Script", "Simulation",
-    "StoreConformance", "Violation", "assert_not_queued", "assert_queued", "crash", "discard", "drain", "fail", "hang",
-    "ok", "simulations", "snooze", "work",
-]  # fmt: skip
+    "Call",
+    "Disk",
+    "Faults",
+    "Inline",
+    "Luck",
+    "ManualClock",
+    "ManualTime",
+    "Script",
+    "Simulation",
+    "StoreConformance",
+    "Violation",
+    "assert_not_queued",
+    "assert_queued",
+    "crash",
+    "discard",
+    "drain",
+    "fail",
+    "hang",
+    "ok",
+    "simulations",
+    "snooze",
+    "work",
+]
 """The same for `lamplighter.testing`."""
 
 

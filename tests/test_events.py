@@ -93,9 +93,16 @@ def test_the_life_of_a_job_is_told_under_its_own_root(runtime, recorder):
     told = [event["event"] for event in recorder.events if event.get("job_id") == bad.id]
 
     assert told == [
-        "job.queued", "job.claimed", "job.started", "job.failed", "job.retried", "job.claimed", "job.started",
-        "job.failed", "job.dead",
-    ]  # fmt: skip
+        "job.queued",
+        "job.claimed",
+        "job.started",
+        "job.failed",
+        "job.retried",
+        "job.claimed",
+        "job.started",
+        "job.failed",
+        "job.dead",
+    ]
     lives = [event for event in recorder.events if event.get("job_id") == good.id and event["event"] != "job.requeued"]
     assert {event["corr"] for event in lives} == {good.id}
 

@@ -43,9 +43,14 @@ def test_help_loads_no_library_no_store_and_no_subcommand() -> None:
     assert foreign <= sys.stdlib_module_names
     assert not names & {"asyncio", "logging", "multiprocessing", "socket", "sqlite3", "ssl", "threading"}
     assert {name for name in names if name.startswith("lamplighter.")} == {
-        "lamplighter.cli", "lamplighter.cli.main", "lamplighter.errors", "lamplighter.messages",
-        "lamplighter.messages.jobs", "lamplighter.rules", "lamplighter.rules.printable",
-    }  # fmt: skip
+        "lamplighter.cli",
+        "lamplighter.cli.main",
+        "lamplighter.errors",
+        "lamplighter.messages",
+        "lamplighter.messages.jobs",
+        "lamplighter.rules",
+        "lamplighter.rules.printable",
+    }
 
 
 @pytest.mark.parametrize("subcommand", ["trace", "audit", "simulate", "migrate", "unreadable"])

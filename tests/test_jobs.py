@@ -909,17 +909,22 @@ def test_what_many_queue_in_one_turn_is_answered_and_told_each_by_itself(runtime
     stored = asyncio.run(main())
 
     assert [(job.id, job.data, job.deduplicated) for job in stored] == [
-        *((f"j{n}", n, False) for n in range(40)), ("j7", 7, True), ("twin", 41, False), ("twin", 41, True),
-    ]  # fmt: skip
+        *((f"j{n}", n, False) for n in range(40)),
+        ("j7", 7, True),
+        ("twin", 41, False),
+        ("twin", 41, True),
+    ]
     recorder.wait_for("job.deduplicated", count=2)
     queued = recorder.of("job.queued")
     assert [(line["job_id"], line["corr"], line["rev"]) for line in queued] == [
-        *((f"j{n}", f"j{n}", n + 1) for n in range(40)), ("twin", "twin", 41),
-    ]  # fmt: skip
+        *((f"j{n}", f"j{n}", n + 1) for n in range(40)),
+        ("twin", "twin", 41),
+    ]
     assert len({line["msg"] for line in queued}) == 41
     assert [(line["job_id"], line["asked_id"]) for line in recorder.of("job.deduplicated")] == [
-        ("j7", "j7"), ("twin", "other"),
-    ]  # fmt: skip
+        ("j7", "j7"),
+        ("twin", "other"),
+    ]
     with pytest.raises(UnknownJob):
         rt.jobs.get("left")
 

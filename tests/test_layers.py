@@ -47,7 +47,11 @@ HOMES = {
     "croniter": ("cron/when.py",),
     "structlog": ("log/",),
     "msgspec": (
-        "rules/codec.py", "handlers/payload.py", "log/json_line.py", "history/", "stores/rabbitmq/job_message.py",
+        "rules/codec.py",
+        "handlers/payload.py",
+        "log/json_line.py",
+        "history/",
+        "stores/rabbitmq/job_message.py",
         "testing/simulation/captured_log.py",
     ),
     "rich": ("cli/",),
@@ -58,7 +62,7 @@ HOMES = {
     "hypothesis": ("testing/simulation/shrinking.py",),
     "pytest": ("testing/",),
     "pykka": ("actors/", "supervisor.py"),
-}  # fmt: skip
+}
 
 MODULE_LINES_MAX = 525
 

@@ -667,8 +667,10 @@ def test_a_host_that_has_configured_structlog_gets_our_lines_in_its_own(runtime)
         structlog.reset_defaults()
 
     assert [line["event"] for line in lines if line["event"].startswith("runtime.")] == [
-        "runtime.started", "runtime.stopping", "runtime.stopped",
-    ]  # fmt: skip
+        "runtime.started",
+        "runtime.stopping",
+        "runtime.stopped",
+    ]
 
 
 def test_a_logger_that_raises_kills_nobody_and_is_counted(runtime):

@@ -456,8 +456,11 @@ def test_explain_tells_what_was_and_what_will_be(scheduled, time, recorder):
     stories = rt.scheduler.explain(schedule, NOON, NOON + 4 * MINUTE)
 
     assert [(one.slot, one.outcome) for one in stories] == [
-        (NOON, "fired"), (NOON + MINUTE, "skipped"), (NOON + 2 * MINUTE, "due"), (NOON + 3 * MINUTE, "due"),
-    ]  # fmt: skip
+        (NOON, "fired"),
+        (NOON + MINUTE, "skipped"),
+        (NOON + 2 * MINUTE, "due"),
+        (NOON + 3 * MINUTE, "due"),
+    ]
     assert rt.jobs.get(stories[0].job_id).state == JobState.QUEUED
     assert stories[1].reason == "overlap=skip: an earlier job is unfinished"
 

@@ -18,10 +18,14 @@ CALLS = {
     "Runtime": lambda rt: Runtime(":memory:", colour="red"),
 }
 KNOWN = {
-    "jobs.queue": "id, delay, .*connection", "jobs.aqueue": "id, delay, .*timeout", "jobs.add_handler": "concurrency",
-    "jobs.handler": "concurrency", "scheduler.add": "key, timezone", "scheduler.add_many": "key, timezone",
+    "jobs.queue": "id, delay, .*connection",
+    "jobs.aqueue": "id, delay, .*timeout",
+    "jobs.add_handler": "concurrency",
+    "jobs.handler": "concurrency",
+    "scheduler.add": "key, timezone",
+    "scheduler.add_many": "key, timezone",
     "Runtime": "durability, .*reply_seconds_max",
-}  # fmt: skip
+}
 
 FUNCTIONS = """
 from lamplighter import UsageError

@@ -25,11 +25,36 @@ pytestmark = pytest.mark.timeout(300)
 ADAPTERS = sorted(path for path in (BENCH / "peers").glob("*.py") if path.name not in ("__init__.py", "base.py"))
 
 WORKLOADS = [
-    "enqueue-1", "enqueue-8", "enqueue-64", "enqueue-async-64", "bulk-500", "drain-1", "latency-100", "latency-half",
-    "drain-4", "drain-async-100", "drain-processes", "chain", "backlog-1000", "backlog-1m", "backlog-10m",
-    "payload-100b", "payload-10kb", "payload-1mb", "schedules-1000", "schedules-10000", "schedules-100000",
-    "processes-1", "processes-2", "processes-4", "recovery", "idle", "idle-2", "import", "simulation",
-]  # fmt: skip
+    "enqueue-1",
+    "enqueue-8",
+    "enqueue-64",
+    "enqueue-async-64",
+    "bulk-500",
+    "drain-1",
+    "latency-100",
+    "latency-half",
+    "drain-4",
+    "drain-async-100",
+    "drain-processes",
+    "chain",
+    "backlog-1000",
+    "backlog-1m",
+    "backlog-10m",
+    "payload-100b",
+    "payload-10kb",
+    "payload-1mb",
+    "schedules-1000",
+    "schedules-10000",
+    "schedules-100000",
+    "processes-1",
+    "processes-2",
+    "processes-4",
+    "recovery",
+    "idle",
+    "idle-2",
+    "import",
+    "simulation",
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +63,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("tiny")
     ran = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("tiny.py")), str(folder)],
-        capture_output=True, text=True, timeout=TINY_SECONDS_MAX, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=TINY_SECONDS_MAX,
+        check=False,
+    )
     assert ran.returncode == 0, ran.stderr[-4000:]
     lines = [json.loads(line) for line in ran.stdout.splitlines()]
     return {line["workload"]: line for line in lines}

@@ -144,8 +144,10 @@ def test_slots_that_are_missed_behind_one_that_fired_in_a_false_future_are_said(
     assert ahead == [NOON + timedelta(minutes=2)]
     told = rt.scheduler.explain(schedule, NOON + timedelta(minutes=2), NOON + timedelta(minutes=12))
     assert [(story.slot.minute, story.outcome, story.count) for story in told] == [
-        (2, "fired", 1), (3, "skipped", 8), (11, "fired", 1),
-    ]  # fmt: skip
+        (2, "fired", 1),
+        (3, "skipped", 8),
+        (11, "fired", 1),
+    ]
     assert recorder.wait_for("slot.skipped", slot=(NOON + timedelta(minutes=3)).timestamp())["count"] == 8
 
 

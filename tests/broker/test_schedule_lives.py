@@ -131,8 +131,9 @@ def test_explain_tells_of_a_slot_at_the_very_start(life):
         stories = rt.scheduler.explain(schedule, NOON + timedelta(hours=1), NOON + timedelta(hours=3))
 
     assert [(story.slot, story.outcome) for story in stories] == [
-        (NOON + timedelta(hours=1), "due"), (NOON + timedelta(hours=2), "due"),
-    ]  # fmt: skip
+        (NOON + timedelta(hours=1), "due"),
+        (NOON + timedelta(hours=2), "due"),
+    ]
 
 
 def test_schedules_can_be_changed_while_it_runs_and_are_kept(runtime):

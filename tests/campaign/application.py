@@ -68,9 +68,14 @@ class Host:
         jobs.add_handler("child", in_child, concurrency=2, timeout=4, max_attempts=5, backoff=[1], isolation="process")
         jobs.add_handler("later", self.leave_open, timeout=30, auto_done=False, max_attempts=3, backoff=[1])
         jobs.add_handler(
-            "single", self.work, concurrency=LANES["single"], concurrency_total=1,
-            timeout=20, max_attempts=3, backoff=[1],
-        )  # fmt: skip
+            "single",
+            self.work,
+            concurrency=LANES["single"],
+            concurrency_total=1,
+            timeout=20,
+            max_attempts=3,
+            backoff=[1],
+        )
         scheduler = runtime.scheduler
         scheduler.add("quick", "*/15 * * * * *", "tick", catch_up="all", catch_up_max=5)
         scheduler.add("work", "@every 40s", 3, catch_up="latest", overlap="skip")

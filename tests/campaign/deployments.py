@@ -108,9 +108,13 @@ class DeployedHost(Host):
         jobs, scheduler = runtime.jobs, runtime.scheduler
         lanes = (2, 3, 1, 2)[release]
         jobs.add_handler(
-            "work", partial(self.work, most=lanes), concurrency=lanes, timeout=(20, 25, 15, 20)[release],
-            max_attempts=(4, 5, 4, 6)[release], backoff=[1, 5],
-        )  # fmt: skip
+            "work",
+            partial(self.work, most=lanes),
+            concurrency=lanes,
+            timeout=(20, 25, 15, 20)[release],
+            max_attempts=(4, 5, 4, 6)[release],
+            backoff=[1, 5],
+        )
         self._add_others(runtime, without="async" if release == 1 else "")
         for name in ((), ("mail",), ("post",), ("post",), ("mail", "post"))[release + 1]:
             jobs.add_handler(name, self.quick)

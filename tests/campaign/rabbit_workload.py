@@ -25,17 +25,38 @@ TROUBLES = {
     "foreign messages": Faults(foreign_message=0.02),
     "clocks": Faults(clock_jump=0.003, clock_leap=0.001, cut_link=0.02),
     "all": Faults(
-        cut_link=0.01, hush_link=0.005, kill_process=0.0005, restart_server=0.005, alarm=0.005, crash_actor=0.002,
-        hang=0.002, crash_handler=0.005, clock_jump=0.0005, clock_leap=0.0001, slow_log=0.001, foreign_record=0.002,
+        cut_link=0.01,
+        hush_link=0.005,
+        kill_process=0.0005,
+        restart_server=0.005,
+        alarm=0.005,
+        crash_actor=0.002,
+        hang=0.002,
+        crash_handler=0.005,
+        clock_jump=0.0005,
+        clock_leap=0.0001,
+        slow_log=0.001,
+        foreign_record=0.002,
         foreign_message=0.002,
     ),
-}  # fmt: skip
+}
 MINUTE = 60.0
 
 REACH = (
-    "crash_actor", "crash_handler", "hang", "kill_process", "clock_jump", "clock_leap", "slow_log", "job.duplicate",
-    "claim.kept", "producer", "a producer leads", "newer", *OF_A_SERVER,
-)  # fmt: skip
+    "crash_actor",
+    "crash_handler",
+    "hang",
+    "kill_process",
+    "clock_jump",
+    "clock_leap",
+    "slow_log",
+    "job.duplicate",
+    "claim.kept",
+    "producer",
+    "a producer leads",
+    "newer",
+    *OF_A_SERVER,
+)
 """A campaign that never reached one of these has not tested it."""
 
 

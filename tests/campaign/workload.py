@@ -35,14 +35,40 @@ SILENT_SECONDS_MAX = 150.0
 
 REACH = (
     *sorted({kind for kinds in STRIKES.values() for kind in kinds}.difference(OF_A_SERVER)),
-    "lost_hint", "deafen", "gave_up",
-    "job.fenced", "job.dead", "job.cancelled", "job.requeued", "job.snoozed", "job.released", "job.parked",
-    "lane.abandoned", "lane.returned", "runtime.recovered", "turn.recovered", "actor.crashed", "actor.restarted",
-    "supervisor.restarted", "slot.fired", "slot.caught_up", "slot.skipped", "clock.jumped", "store.unavailable",
-    "store.waiting", "log.dropped", "name.paused", "prefetched", "producer", "replace_store", "forked child left",
-    "signal", "stopped",
-    "requeued poison", *(f"release {number}" for number in range(LAST + 1)),
-)  # fmt: skip
+    "lost_hint",
+    "deafen",
+    "gave_up",
+    "job.fenced",
+    "job.dead",
+    "job.cancelled",
+    "job.requeued",
+    "job.snoozed",
+    "job.released",
+    "job.parked",
+    "lane.abandoned",
+    "lane.returned",
+    "runtime.recovered",
+    "turn.recovered",
+    "actor.crashed",
+    "actor.restarted",
+    "supervisor.restarted",
+    "slot.fired",
+    "slot.caught_up",
+    "slot.skipped",
+    "clock.jumped",
+    "store.unavailable",
+    "store.waiting",
+    "log.dropped",
+    "name.paused",
+    "prefetched",
+    "producer",
+    "replace_store",
+    "forked child left",
+    "signal",
+    "stopped",
+    "requeued poison",
+    *(f"release {number}" for number in range(LAST + 1)),
+)
 """A campaign that never reached one of these has not tested it."""
 
 
@@ -58,10 +84,19 @@ def faults_of(seed: int, chance: random.Random) -> Faults:
         # A clock that is a year off, for some seconds or for good.
         return Faults(clock_leap=0.003, clock_jump=0.001, kill_process=0.0005, crash_actor=0.002)
     kinds = {
-        "crash_actor": 0.01, "crash_handler": 0.03, "hang": 0.03, "store_error": 0.01, "commit_unknown": 0.02,
-        "kill_process": 0.0005, "power_cut": 0.001, "clock_jump": 0.002, "log_error": 0.01, "slow_log": 0.002,
-        "lost_hint": 0.2, "kill_child": 0.1,
-    }  # fmt: skip
+        "crash_actor": 0.01,
+        "crash_handler": 0.03,
+        "hang": 0.03,
+        "store_error": 0.01,
+        "commit_unknown": 0.02,
+        "kill_process": 0.0005,
+        "power_cut": 0.001,
+        "clock_jump": 0.002,
+        "log_error": 0.01,
+        "slow_log": 0.002,
+        "lost_hint": 0.2,
+        "kill_child": 0.1,
+    }
     share = chance.choice((0.15, 0.4, 1.0))
     if chance.random() < 0.8:
         del kinds["power_cut"]
@@ -109,9 +144,12 @@ def simulation_of(seed: int, host: Host) -> Simulation:
     producers = 0 if faults.power_cut else int(more.random() < 0.2)
     if processes + producers > 1:
         faults = replace(
-            faults, deafen=more.choice((0.0, 0.0, 0.02)), fail_start=more.choice((0.0, 0.2)),
-            lose_lock=more.choice((0.0, 0.0, 0.01)), lose_row=more.choice((0.0, 0.0, 0.0, 0.005)),
-        )  # fmt: skip
+            faults,
+            deafen=more.choice((0.0, 0.0, 0.02)),
+            fail_start=more.choice((0.0, 0.2)),
+            lose_lock=more.choice((0.0, 0.0, 0.01)),
+            lose_row=more.choice((0.0, 0.0, 0.0, 0.005)),
+        )
     if faults.crash_actor or faults.kill_process or faults.commit_unknown or seed % 16 in (1, 5):
         # The row is also what tells of a turn that was stored just before its broker died: both at once lose the lines.
         faults = replace(faults, lose_row=0.0)
@@ -121,10 +159,17 @@ def simulation_of(seed: int, host: Host) -> Simulation:
     if random.Random(f"signals of {seed}").random() < 0.15:
         faults = replace(faults, signal_burst=0.004)
     return Simulation(
-        host.boot, host=host.live, seed=seed, faults=faults, processes=processes, producers=producers,
-        restarts_max=10_000 if patient else 5, lane_grace_seconds=3.0, abandoned_threads_max=10_000,
+        host.boot,
+        host=host.live,
+        seed=seed,
+        faults=faults,
+        processes=processes,
+        producers=producers,
+        restarts_max=10_000 if patient else 5,
+        lane_grace_seconds=3.0,
+        abandoned_threads_max=10_000,
         keep_done_seconds=chance.choice((86400.0, 86400.0, 60.0)),
-    )  # fmt: skip
+    )
 
 
 def check_boots(simulation: Simulation) -> None:

@@ -114,8 +114,14 @@ def test_a_trace_as_json_carries_the_lines(log, capsys):
     main(["trace", "--json", job_id, log])
 
     assert [hop["line"]["event"] for hop in objects(capsys)] == [
-        "job.queued", "job.claimed", "job.started", "job.snoozed", "job.claimed", "job.started", "job.done",
-    ]  # fmt: skip
+        "job.queued",
+        "job.claimed",
+        "job.started",
+        "job.snoozed",
+        "job.claimed",
+        "job.started",
+        "job.done",
+    ]
 
 
 def test_a_job_that_is_not_in_the_log_exits_with_1(log, capsys):

@@ -83,13 +83,19 @@ def test_a_slot_ten_seconds_late_is_judged_by_the_policy(
 
 def test_all_slots_that_are_not_old_fire_each_for_itself() -> None:
     result = account(
-        parse_when("*/2 * * * * *"), accounted_to=NOON - 1, now=NOON + 4.5, catch_up="skip", catch_up_window=DAY,
+        parse_when("*/2 * * * * *"),
+        accounted_to=NOON - 1,
+        now=NOON + 4.5,
+        catch_up="skip",
+        catch_up_window=DAY,
         catch_up_max=1,
-    )  # fmt: skip
+    )
 
     assert [(fire.slot, fire.outcome) for fire in result.fires] == [
-        (NOON, "late"), (NOON + 2, "late"), (NOON + 4, "fired")
-    ]  # fmt: skip
+        (NOON, "late"),
+        (NOON + 2, "late"),
+        (NOON + 4, "fired"),
+    ]
     assert (result.skipped, result.accounted_to) == ((), NOON + 4.5)
 
 
@@ -169,14 +175,12 @@ def test_a_slot_that_was_moved_out_of_a_gap_says_so_when_it_fires() -> None:
     slot = datetime(2026, 3, 29, 1, tzinfo=UTC).timestamp()
     note = "moved from 2026-03-29 02:30:00, which does not exist in Europe/Berlin"
 
-    reasons = [
-        account(
-            rule, accounted_to=slot - 1, now=slot + lateness, catch_up="all", catch_up_window=DAY, catch_up_max=1
-        ).fires[0].reason
+    accountings = [
+        account(rule, accounted_to=slot - 1, now=slot + lateness, catch_up="all", catch_up_window=DAY, catch_up_max=1)
         for lateness in (0, 2, 60)
-    ]  # fmt: skip
+    ]
 
-    assert reasons == [note, f"2.0 s late; {note}", f"catch_up=all; {note}"]
+    assert [accounting.fires[0].reason for accounting in accountings] == [note, f"2.0 s late; {note}", f"catch_up=all; {note}"]
 
 
 # Clocks

@@ -211,9 +211,14 @@ with runtime:
 
 def run_host(folder: Path, armed: str, *how: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", HOST, *how], cwd=folder, env={**os.environ, VARIABLE: armed}, timeout=60,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", HOST, *how],
+        cwd=folder,
+        env={**os.environ, VARIABLE: armed},
+        timeout=60,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_the_variable_kills_a_process_at_a_point_and_the_next_one_finishes_its_job(tmp_path: Path) -> None:

@@ -109,8 +109,10 @@ def test_four_processes_with_one_schedule_fire_once_a_second_in_all_also_when_on
     eventually(lambda: rows(store, unfinished) <= [(1,)], what="the end of every job of a slot")
     check_slots(store)
     assert rows(store, "select count(*) from lamplighter_jobs where slot is not null")[0][0] in (
-        len(slots), len(slots) + 1, len(slots) + 2,
-    )  # fmt: skip
+        len(slots),
+        len(slots) + 1,
+        len(slots) + 2,
+    )
 
 
 @pytest.mark.timeout(300)

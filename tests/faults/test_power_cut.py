@@ -132,9 +132,15 @@ class Campaign:
                 outcome, verdict = (SUCCEEDED, DONE) if chance.random() < 0.8 else (FAILED, RETRIED)
                 assert turn.settle(claimed, outcome, verdict) is not None
             want = Want(
-                name="work", boot="b", incarnation=1, begun=chance.randint(0, 3), prefetched=0, total=None,
-                interruptions_max=3, suspect=True,
-            )  # fmt: skip
+                name="work",
+                boot="b",
+                incarnation=1,
+                begun=chance.randint(0, 3),
+                prefetched=0,
+                total=None,
+                interruptions_max=3,
+                suspect=True,
+            )
             return [claim.job for claim in turn.claim(want)]
 
     def _before(self, disk: Disk, act: str, path: str) -> None:

@@ -63,9 +63,16 @@ def test_a_handler_gets_a_job_that_knows_itself(runtime):
     assert seen["queued_at"] == job.queued_at
     assert 50 < (seen.pop("deadline") - seen.pop("queued_at")).total_seconds() < 70
     assert seen == {
-        "id": job.id, "token": f"{job.id}:1", "name": "work", "data": [1], "attempt": 1, "slot": None, "result": None,
-        "state": "running", "cancelled": False,
-    }  # fmt: skip
+        "id": job.id,
+        "token": f"{job.id}:1",
+        "name": "work",
+        "data": [1],
+        "attempt": 1,
+        "slot": None,
+        "result": None,
+        "state": "running",
+        "cancelled": False,
+    }
 
 
 def test_only_the_job_of_a_handler_has_a_lane(runtime):

@@ -92,10 +92,25 @@ IMPOSSIBLE = [
     tuple[int, Order],
 ]
 POSSIBLE = [
-    Card, Tree, Strict, Cat | Dog, Colour, dict, list[Card], object, typing.Any, collections.abc.Mapping, uuid.UUID,
-    decimal.Decimal, datetime.datetime, bytes, set[int], typing.Literal[1, 2], typing.NamedTuple("N", [("n", int)]),
+    Card,
+    Tree,
+    Strict,
+    Cat | Dog,
+    Colour,
+    dict,
+    list[Card],
+    object,
+    typing.Any,
+    collections.abc.Mapping,
+    uuid.UUID,
+    decimal.Decimal,
+    datetime.datetime,
+    bytes,
+    set[int],
+    typing.Literal[1, 2],
+    typing.NamedTuple("N", [("n", int)]),
     typing.TypedDict("T", {"n": int}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("wanted", IMPOSSIBLE, ids=str)
@@ -135,7 +150,7 @@ MISFITS = [
     ({}, Card, "data does not fit Card: Object missing required field `kind`"),
     ({SECRET: "x"}, dict[str, int], "Expected `int`, got `str` - at `$[...]`"),
     ({SECRET: 1}, dict[int, int], "Expected `int`, got `str` - at `key` in `$`"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("data, wanted, said", MISFITS)

@@ -95,13 +95,19 @@ def test_the_audit_reads_what_a_killed_life_had_committed_and_not_said() -> None
         {**step, "seq": 1, "ts": 1.0, "event": "job.queued", "rev": 1, "from": None},
         {**step, "seq": 2, "ts": 2.0, "event": "job.claimed", "rev": 2, "from": "queued"},
         {
-            "life": 2, "boot": "b2", "seq": 1, "ts": 9.0, "event": "runtime.recovered", "level": "warning",
+            "life": 2,
+            "boot": "b2",
+            "seq": 1,
+            "ts": 9.0,
+            "event": "runtime.recovered",
+            "level": "warning",
             "told": [
-                [3, "job.done", "a", [1, 2, 3]], [None, "slot.skipped", "s", 60.0, 60.0, 1, "paused"],
+                [3, "job.done", "a", [1, 2, 3]],
+                [None, "slot.skipped", "s", 60.0, 60.0, 1, "paused"],
                 [4, "job.queued", "b"],
             ],
         },
-    ]  # fmt: skip
+    ]
     stored = [{"id": "a", "state": "done"}, {"id": "b", "state": "queued"}]
 
     checks = audit(lines, ["a"], stored)

@@ -121,9 +121,10 @@ def changed(lines: Sequence[Said], index: int, **fields: Any) -> list[Said]:
 def index_of(lines: Sequence[Said], event: str, **fields: Any) -> int:
     """Where the first line of this event stands that carries these fields."""
     return next(
-        index for index, line in enumerate(lines)
+        index
+        for index, line in enumerate(lines)
         if line["event"] == event and all(line.get(key) == value for key, value in fields.items())
-    )  # fmt: skip
+    )
 
 
 def write_log(path: Path, lines: Iterable[Said]) -> Path:

@@ -108,8 +108,11 @@ def test_the_hosts_lines_and_ours_go_to_one_file_with_the_same_fields(runtime, t
         {"event": "outside", "level": "info", "logger": "app.b"},
     ]
     assert [line["event"] for line in lines() if "boot" in line] == [
-        "runtime.started", "job.done", "runtime.stopping", "runtime.stopped",
-    ]  # fmt: skip
+        "runtime.started",
+        "job.done",
+        "runtime.stopping",
+        "runtime.stopped",
+    ]
     assert all(isinstance(line["ts"], float) for line in lines())
 
 
@@ -371,8 +374,11 @@ def test_a_template_that_does_not_fit_its_arguments_is_shown_as_it_is(tmp_path, 
         structlog.get_logger("app").info("%(n)d pears", {"n": 4})
 
     assert [line["event"] for line in lines()] == [
-        "%d apples % ('x',) (TypeError)", "%s and %s % (1,) (TypeError)", "3 apples", "4 pears",
-    ]  # fmt: skip
+        "%d apples % ('x',) (TypeError)",
+        "%s and %s % (1,) (TypeError)",
+        "3 apples",
+        "4 pears",
+    ]
 
 
 def test_a_line_that_is_too_long_keeps_what_names_it(tmp_path, lines):
@@ -632,8 +638,9 @@ def test_the_lines_of_a_later_attempt_say_so_and_a_descendant_names_its_root(run
 
     told = [
         (line["job_id"], line["claim_no"], line["attempt"], line["corr"])
-        for line in lines() if line["event"] == "standard"
-    ]  # fmt: skip
+        for line in lines()
+        if line["event"] == "standard"
+    ]
     assert told == [(job.id, 1, 1, job.id), (job.id, 2, 2, job.id), (child.id, 1, 1, job.id)]
 
 
@@ -654,9 +661,11 @@ def test_nothing_leaks_into_the_next_job_on_the_same_thread(runtime, tmp_path, l
     assert threads[0] == threads[1]
     told = [line for line in lines() if line["event"] == "structured"]
     assert [(line["job_id"], line["where"], line.get("user"), line["job_name"]) for line in told] == [
-        (jobs[0].id, "before", None, "work"), (jobs[0].id, "after", "ada", "mine"),
-        (jobs[1].id, "before", None, "work"), (jobs[1].id, "after", "bob", "mine"),
-    ]  # fmt: skip
+        (jobs[0].id, "before", None, "work"),
+        (jobs[0].id, "after", "ada", "mine"),
+        (jobs[1].id, "before", None, "work"),
+        (jobs[1].id, "after", "bob", "mine"),
+    ]
 
 
 CHILD = """

@@ -24,13 +24,44 @@ ENDINGS = [kind for kind in OutcomeKind if kind is not OutcomeKind.DEFERRED]
 def running(**changes) -> JobRecord:
     """A job in its first claim."""
     fields = {
-        "no": 1, "id": "j", "name": "work", "data": "null", "state": "running", "priority": 0, "run_at": NOW - 5,
-        "queued_at": NOW - 5, "corr": "j", "attempt": 0, "claim_no": 1, "settled_no": 0, "max_attempts": None,
-        "timeout": None, "expires_at": None, "unique_key": None, "schedule": None, "slot": None, "solo": 0, "boot": "b",
-        "incarnation": 1, "begun": 1, "deferred": 0, "claimed_at": NOW - 1, "interruptions": 0, "interruptions_max": 3,
-        "suspect_until": None, "wary": 0, "result": None, "reason": None, "error": None, "traceback": None,
-        "progress": None, "ended_at": None, "rev": 2, "told": "running", "trail": "",
-    }  # fmt: skip
+        "no": 1,
+        "id": "j",
+        "name": "work",
+        "data": "null",
+        "state": "running",
+        "priority": 0,
+        "run_at": NOW - 5,
+        "queued_at": NOW - 5,
+        "corr": "j",
+        "attempt": 0,
+        "claim_no": 1,
+        "settled_no": 0,
+        "max_attempts": None,
+        "timeout": None,
+        "expires_at": None,
+        "unique_key": None,
+        "schedule": None,
+        "slot": None,
+        "solo": 0,
+        "boot": "b",
+        "incarnation": 1,
+        "begun": 1,
+        "deferred": 0,
+        "claimed_at": NOW - 1,
+        "interruptions": 0,
+        "interruptions_max": 3,
+        "suspect_until": None,
+        "wary": 0,
+        "result": None,
+        "reason": None,
+        "error": None,
+        "traceback": None,
+        "progress": None,
+        "ended_at": None,
+        "rev": 2,
+        "told": "running",
+        "trail": "",
+    }
     return JobRecord(**{**fields, **changes})
 
 
@@ -102,9 +133,14 @@ def test_blamed_interruptions_make_a_suspect_and_then_a_dead_job():
 
 
 @given(
-    kind=st.sampled_from(ENDINGS), attempt=st.integers(0, 30), attempts_max=st.integers(1, 30),
-    earlier=st.integers(0, 5), begun=st.integers(0, 1), blamed=st.booleans(), chance=st.floats(0, 1, exclude_max=True),
-)  # fmt: skip
+    kind=st.sampled_from(ENDINGS),
+    attempt=st.integers(0, 30),
+    attempts_max=st.integers(1, 30),
+    earlier=st.integers(0, 5),
+    begun=st.integers(0, 1),
+    blamed=st.booleans(),
+    chance=st.floats(0, 1, exclude_max=True),
+)
 def test_every_verdict_is_a_legal_move_that_its_event_tells(
     kind, attempt, attempts_max, earlier, begun, blamed, chance
 ):
@@ -120,9 +156,13 @@ def test_every_verdict_is_a_legal_move_that_its_event_tells(
 
 
 @given(
-    first=st.floats(0, 100), factor=st.floats(1, 10), most=st.floats(0, 10_000), jitter=st.floats(0, 1),
-    attempt=st.integers(1, 10**6), chance=st.floats(0, 1, exclude_max=True),
-)  # fmt: skip
+    first=st.floats(0, 100),
+    factor=st.floats(1, 10),
+    most=st.floats(0, 10_000),
+    jitter=st.floats(0, 1),
+    attempt=st.integers(1, 10**6),
+    chance=st.floats(0, 1, exclude_max=True),
+)
 def test_a_backoff_is_never_negative_and_never_above_its_maximum(first, factor, most, jitter, attempt, chance):
     backoff = Backoff(first=first, factor=factor, max=most, jitter=jitter)
 

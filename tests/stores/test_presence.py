@@ -168,8 +168,9 @@ def test_a_child_does_not_keep_its_dead_parent_alive(place, tmp_path, has_child)
     script = textwrap.dedent(HOST.format(has_child.strip()))
     host = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path / "jobs.db-boots")],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     child = int(host.stdout.readline())
     while_both_live = place.is_alive("one")
 
@@ -277,8 +278,11 @@ def test_what_the_unknown_dead_have_left_is_tidied_away_and_nothing_of_the_livin
     place.tidy({"living", "known"})
 
     assert sorted(path.name for path in folder.iterdir()) == [
-        "entering.lock", "known.lock", "living.lock", "readme",
-    ]  # fmt: skip
+        "entering.lock",
+        "known.lock",
+        "living.lock",
+        "readme",
+    ]
 
 
 # --- hints ---------------------------------------------------------------------------------------------------

@@ -54,8 +54,13 @@ def test_no_statement_has_numbered_parameters() -> None:
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="this Python's sqlite3 warns of nothing")
 def test_every_call_works_where_warnings_are_errors(tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", USES_EVERYTHING], cwd=tmp_path, env=dict(os.environ),
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        [sys.executable, "-W", "error", "-c", USES_EVERYTHING],
+        cwd=tmp_path,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
     assert (ran.stdout, ran.returncode) == ("quiet\n", 0), ran.stderr

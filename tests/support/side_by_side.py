@@ -14,9 +14,16 @@ RABBITMQ = "tests/stores/rabbitmq"
 """Its tests share one server, which takes ten seconds to start: they are one unit of work,"""
 
 WITHOUT_A_SERVER = {
-    "test_clocks.py", "test_declaring.py", "test_handled.py", "test_ledger.py", "test_schedules.py", "test_session.py",
-    "test_silence.py", "test_simulation.py", "test_window.py",
-}  # fmt: skip
+    "test_clocks.py",
+    "test_declaring.py",
+    "test_handled.py",
+    "test_ledger.py",
+    "test_schedules.py",
+    "test_session.py",
+    "test_silence.py",
+    "test_simulation.py",
+    "test_window.py",
+}
 """but for these, which have a model of one."""
 
 LONGEST_FIRST = (

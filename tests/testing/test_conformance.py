@@ -86,10 +86,12 @@ def test_a_store_that_keeps_every_promise_passes(pytester: pytest.Pytester) -> N
     ids=["no fence", "a slot fires twice", "the wrong order"],
 )
 def test_a_store_that_breaks_a_promise_is_found(pytester: pytest.Pytester, sabotage: str, found: str) -> None:
-    pytester.makepyfile(f"{OF_SQLITE}\n\nimport pytest\n@pytest.fixture(autouse=True)\ndef sabotage(monkeypatch):\n"
-                        f"    for name in ('settle', '_insert_slot', 'claim'):\n"
-                        f"        monkeypatch.setattr(SqliteTurn, name, getattr(SqliteTurn, name))\n"
-                        f"    {sabotage}\n")  # fmt: skip
+    pytester.makepyfile(
+        f"{OF_SQLITE}\n\nimport pytest\n@pytest.fixture(autouse=True)\ndef sabotage(monkeypatch):\n"
+        f"    for name in ('settle', '_insert_slot', 'claim'):\n"
+        f"        monkeypatch.setattr(SqliteTurn, name, getattr(SqliteTurn, name))\n"
+        f"    {sabotage}\n"
+    )
 
     ran = pytester.runpytest_inprocess("-k", found)
 

@@ -61,8 +61,9 @@ def test_forked_children_outlive_a_host_that_is_killed_and_touch_nothing():
     faults = Faults(fork=0.5, kill_process=0.02)
     reached: Counter[str] = Counter()
     for seed in range(5):
-        with Simulation(lambda runtime: runtime.jobs.add_handler("work", work), host=queue_some, seed=seed,
-                        faults=faults) as simulation:  # fmt: skip
+        with Simulation(
+            lambda runtime: runtime.jobs.add_handler("work", work), host=queue_some, seed=seed, faults=faults
+        ) as simulation:
             simulation.run(minutes=2)
             simulation.check()
             reached += simulation.reached

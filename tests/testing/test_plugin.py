@@ -244,9 +244,11 @@ def test_work(lamplighter_sim):
 
 def test_without_greenlet_other_tests_run_and_the_fixture_says_what_to_install(pytester: pytest.Pytester) -> None:
     make(pytester, "def test_work(lamplighter_sim): lamplighter_sim(boot)\ndef test_other(): pass")
-    pytester.makepyfile(test_host=(pytester.path / "test_host.py").read_text().replace(
-        "from lamplighter.testing import Faults", "import sys; sys.modules['greenlet'] = None"
-    ))  # fmt: skip
+    pytester.makepyfile(
+        test_host=(pytester.path / "test_host.py")
+        .read_text()
+        .replace("from lamplighter.testing import Faults", "import sys; sys.modules['greenlet'] = None")
+    )
 
     ran = pytester.runpytest_subprocess("--lamplighter-seed=0")
 

@@ -37,8 +37,11 @@ def test_the_nth_call_does_the_nth_thing_and_the_last_repeats() -> None:
     assert errors == ["RuntimeError: no route", "ValueError: bad address"]
     assert (done.result, again.result) == ({"sent": 1}, {"sent": 1})
     assert [(call.step, call.attempt, call.claim_no) for call in script.calls_of(job)] == [
-        ("fail", 1, 1), ("fail", 2, 2), ("snooze", 3, 3), ("ok", 3, 4),
-    ]  # fmt: skip
+        ("fail", 1, 1),
+        ("fail", 2, 2),
+        ("snooze", 3, 3),
+        ("ok", 3, 4),
+    ]
     assert [call.number for call in script.calls] == [1, 2, 3, 4, 5]
 
 

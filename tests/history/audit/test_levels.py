@@ -13,9 +13,10 @@ from ..kit import Run, audited, clean_run, kinds
 def at_info(run: Run, first: int, last: int) -> list[dict]:
     """The lines of a run at debug, as if it had logged at info for a while."""
     return [
-        line for index, line in enumerate(run.lines)
+        line
+        for index, line in enumerate(run.lines)
         if not first <= index < last or "seq" not in line or EVENTS[line["event"]].level != "debug"
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("with_store", [True, False])

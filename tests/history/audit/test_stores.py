@@ -41,13 +41,29 @@ def on_rabbit(
         job = {"job_id": job_id, "job_name": "work"}
         say("job.queued", at, **job, to="queued", rev=1, claim_no=0, attempt=0)
         say(
-            "job.claimed", at + 0.1, **job, **{"from": "queued"}, to="running", rev=2, claim_no=1, attempt=0,
+            "job.claimed",
+            at + 0.1,
+            **job,
+            **{"from": "queued"},
+            to="running",
+            rev=2,
+            claim_no=1,
+            attempt=0,
             redeliveries=0,
-        )  # fmt: skip
+        )
         say(
-            "job.done", at + 0.2, **job, **{"from": "running"}, to="done", rev=3, claim_no=1, attempt=1,
-            revs=[1, 2, 3], times=[at, at + 0.1, at + 0.2], outcome="succeeded",
-        )  # fmt: skip
+            "job.done",
+            at + 0.2,
+            **job,
+            **{"from": "running"},
+            to="done",
+            rev=3,
+            claim_no=1,
+            attempt=1,
+            revs=[1, 2, 3],
+            times=[at, at + 0.1, at + 0.2],
+            outcome="succeeded",
+        )
     return lines
 
 
@@ -118,8 +134,13 @@ def delivered_again(*, speaks_again: bool = False) -> list[Said]:
     born = {"event": "job.queued", "job_id": "j", "job_name": "work", "to": "queued", "claim_no": 0, "attempt": 0}
     first.append({**born, "ts": 2.0, "boot": "web", "seq": 2, "rev": 1})
     claimed = {
-        "event": "job.claimed", "job_id": "j", "job_name": "work", "from": "queued", "to": "running", "attempt": 0,
-    }  # fmt: skip
+        "event": "job.claimed",
+        "job_id": "j",
+        "job_name": "work",
+        "from": "queued",
+        "to": "running",
+        "attempt": 0,
+    }
     one = [*on_rabbit("id", "one", []), {**claimed, "ts": 3.0, "boot": "one", "seq": 2, "rev": 2, "claim_no": 1}]
     one[-1]["redeliveries"] = 0
     two = [*on_rabbit("id", "two", []), {**claimed, "ts": 4.0, "boot": "two", "seq": 2, "rev": 3, "claim_no": 2}]

@@ -179,9 +179,14 @@ def answers(log: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
     at = str(lines[index_of(lines, "job.snoozed")]["ts"])
     said = []
     for question in (
-        ["audit"], ["trace", job_id], ["trace", "--schedule", schedule], ["trace", "--actor", "broker"],
-        ["trace", "--actor", "handler:bad"], ["trace", "--corr", job_id], ["trace", "--at", at],
-    ):  # fmt: skip
+        ["audit"],
+        ["trace", job_id],
+        ["trace", "--schedule", schedule],
+        ["trace", "--actor", "broker"],
+        ["trace", "--actor", "handler:bad"],
+        ["trace", "--corr", job_id],
+        ["trace", "--at", at],
+    ):
         assert main([*question, str(log)]) == 0, question
         said.append(capsys.readouterr().out)
     return said
@@ -200,14 +205,27 @@ def test_each_question_has_the_same_answer_in_every_format(tmp_path, capsys, nam
 
 
 QUOTING = {
-    "event": "job.failed", "level": "warning", "ts": 5.0, "boot": "b", "seq": 3, "job_id": "j", "claim_no": 1,
-    "outcome": "failed", "error": """HTTPError: {"error": "gone", "boot": "c", "seq": 4} = 'x'""",
-}  # fmt: skip
+    "event": "job.failed",
+    "level": "warning",
+    "ts": 5.0,
+    "boot": "b",
+    "seq": 3,
+    "job_id": "j",
+    "claim_no": 1,
+    "outcome": "failed",
+    "error": """HTTPError: {"error": "gone", "boot": "c", "seq": 4} = 'x'""",
+}
 
 RECOVERY = {
-    "event": "runtime.recovered", "level": "warning", "ts": 6.0, "boot": "b", "seq": 4, "dead_boot": "a", "jobs": 1,
+    "event": "runtime.recovered",
+    "level": "warning",
+    "ts": 6.0,
+    "boot": "b",
+    "seq": 4,
+    "dead_boot": "a",
+    "jobs": 1,
     "told": [(7, "job.done", "it's j", (5, 6, 7)), (None, "slot.skipped", "s", 1.0, 2.0)],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -242,8 +260,17 @@ def test_what_the_usual_json_formatters_have_written_is_read(sample, capsys):
     hops = [json.loads(line)["says"] for line in said if line.startswith("{")]
     assert [hop for hop in hops if hop.startswith("says: ")] == ["says: said by the host"] * 2
     assert [hop.split()[0] for hop in hops] == [
-        "queued,", "claim", "attempt", "says:", "attempt", "retried,", "claim", "attempt", "says:", "done",
-    ]  # fmt: skip
+        "queued,",
+        "claim",
+        "attempt",
+        "says:",
+        "attempt",
+        "retried,",
+        "claim",
+        "attempt",
+        "says:",
+        "done",
+    ]
 
 
 def test_what_the_console_of_configure_logging_shows_is_read(tmp_path, monkeypatch, capsys):
@@ -313,10 +340,21 @@ def test_the_lines_of_a_host_are_dated_by_themselves_at_every_level(tmp_path, ca
         {"event": "step two", "timestamp": "1970-01-01T00:01:42Z", "job_id": "j", "job_name": "report"},
         {"event": "no time", "job_id": "j", "job_name": "report"},
         {
-            "event": "job.done", "ts": 103.0, "boot": "b", "seq": 9, "job_id": "j", "job_name": "report", "claim_no": 1,
-            "attempt": 1, "from": "running", "to": "done", "rev": 3, "revs": [1, 2, 3], "times": [99.0, 100.0, 103.0],
+            "event": "job.done",
+            "ts": 103.0,
+            "boot": "b",
+            "seq": 9,
+            "job_id": "j",
+            "job_name": "report",
+            "claim_no": 1,
+            "attempt": 1,
+            "from": "running",
+            "to": "done",
+            "rev": 3,
+            "revs": [1, 2, 3],
+            "times": [99.0, 100.0, 103.0],
         },
-    ]  # fmt: skip
+    ]
 
     assert main(["trace", "--json", "j", str(write_log(tmp_path / "log", lines))]) == 0
 
@@ -371,12 +409,20 @@ def test_a_number_of_a_job_or_a_text_of_any_script_finds_it_in_every_format(tmp_
     ids = ["17", "é", "naïve job", '"quoted"', "a=b", "пример"]
     lines = [
         {
-            "event": "job.done", "level": "info", "ts": 5.0 + n, "boot": "b", "seq": n, "job_id": job_id,
-            "from": "running", "to": "done",
-            "rev": n, "revs": [n], "outcome": "succeeded",
+            "event": "job.done",
+            "level": "info",
+            "ts": 5.0 + n,
+            "boot": "b",
+            "seq": n,
+            "job_id": job_id,
+            "from": "running",
+            "to": "done",
+            "rev": n,
+            "revs": [n],
+            "outcome": "succeeded",
         }
         for n, job_id in enumerate(ids, start=1)
-    ]  # fmt: skip
+    ]
     for render in FORMATS.values():
         log = tmp_path / "app.log"
         log.write_text(docker(render(lines)))

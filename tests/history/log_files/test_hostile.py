@@ -63,10 +63,18 @@ def all_questions(log: Path) -> None:
     instant = next(str(line["ts"]) for line in lines[20:] if "ts" in line)
     schedule = next(line["schedule"] for line in lines if line["event"] == "slot.fired")
     for question in (
-        ["audit"], ["audit", "--json"], ["audit", "--store", str(clean_run().store)], ["trace", job_id], ["trace", "j"],
-        ["trace", "--json", job_id], ["trace", "--schedule", schedule], ["trace", "--actor", "handler:bad"],
-        ["trace", "--corr", job_id], ["trace", "--at", instant], ["trace", "--at", "9999999999", "--json"],
-    ):  # fmt: skip
+        ["audit"],
+        ["audit", "--json"],
+        ["audit", "--store", str(clean_run().store)],
+        ["trace", job_id],
+        ["trace", "j"],
+        ["trace", "--json", job_id],
+        ["trace", "--schedule", schedule],
+        ["trace", "--actor", "handler:bad"],
+        ["trace", "--corr", job_id],
+        ["trace", "--at", instant],
+        ["trace", "--at", "9999999999", "--json"],
+    ):
         assert main([*question, str(log)]) in (0, 1, 2), question
 
 

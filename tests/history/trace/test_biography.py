@@ -32,9 +32,16 @@ def test_each_hop_is_told_in_order_by_who_did_it(tmp_path):
 
     events = [entry.said["event"] for entry in life.entries]
     assert events == [
-        "job.queued", "job.claimed", "job.started", "job.failed", "job.retried",
-        "job.claimed", "job.started", "job.failed", "job.dead",
-    ]  # fmt: skip
+        "job.queued",
+        "job.claimed",
+        "job.started",
+        "job.failed",
+        "job.retried",
+        "job.claimed",
+        "job.started",
+        "job.failed",
+        "job.dead",
+    ]
     assert life.title.startswith(f"job {life.job_id} (bad): dead after ")
     assert life.gaps == 0
     assert [entry.at for entry in life.entries] == sorted(entry.at for entry in life.entries)
@@ -61,8 +68,10 @@ def test_a_log_at_info_tells_what_its_lines_sum_up(tmp_path):
     life = life_of(tmp_path, clean_run("info").lines, a_job("bad", "info"))
 
     assert [sentence.split(" (")[0] for sentence in said(life) if "only summed up" in sentence] == [
-        "queued", "claimed", "claimed",
-    ]  # fmt: skip
+        "queued",
+        "claimed",
+        "claimed",
+    ]
     assert life.gaps == 0
     assert [entry.at for entry in life.entries] == sorted(entry.at for entry in life.entries)
 
@@ -81,8 +90,13 @@ def test_a_requeued_job_has_one_life(tmp_path):
     life = life_of(tmp_path, lines, job_id)
 
     assert [entry.said.get("to") for entry in life.entries if "to" in entry.said] == [
-        "queued", "running", "done", "queued", "running", "done",
-    ]  # fmt: skip
+        "queued",
+        "running",
+        "done",
+        "queued",
+        "running",
+        "done",
+    ]
 
 
 def test_a_missing_line_is_named_where_it_is_missing(tmp_path):
@@ -112,9 +126,17 @@ def crash(lines: list[Said], job_id: str, **fields: Any) -> list[Said]:
     """The same log with a death just before the job's attempt failed."""
     at = index_of(lines, "job.failed", job_id=job_id)
     line = {
-        "event": "actor.crashed", "ts": lines[at]["ts"], "boot": lines[at]["boot"], "seq": 9000, "actor": "supervisor",
-        "incarnation": 1, "child_incarnation": 1, "reason": "MemoryError()", "mailbox": 3, **fields,
-    }  # fmt: skip
+        "event": "actor.crashed",
+        "ts": lines[at]["ts"],
+        "boot": lines[at]["boot"],
+        "seq": 9000,
+        "actor": "supervisor",
+        "incarnation": 1,
+        "child_incarnation": 1,
+        "reason": "MemoryError()",
+        "mailbox": 3,
+        **fields,
+    }
     lines = [*lines[:at], line, *lines[at:]]
     return [{**one, "seq": number} if "seq" in one else one for number, one in enumerate(lines)]
 
@@ -168,9 +190,19 @@ def test_what_only_a_recovery_tells_stands_where_it_happened(tmp_path):
     queued = {**job, "boot": "dead", "seq": 3, "ts": 1.0, "to": "queued", "rev": 1, "claim_no": 0}
     recovered = {"boot": "heir", "seq": 2, "ts": 9.0, "dead_boot": "dead", "dead_pid": 4, "jobs": 1, "told": told}
     retried = {
-        **job, "boot": "heir", "seq": 4, "ts": 9.0, "from": "running", "to": "queued", "rev": 3, "claim_no": 1,
-        "attempt": 0, "revs": [1, 2, 3], "times": [1.0, 2.0, 9.0], "reason": "interrupted",
-    }  # fmt: skip
+        **job,
+        "boot": "heir",
+        "seq": 4,
+        "ts": 9.0,
+        "from": "running",
+        "to": "queued",
+        "rev": 3,
+        "claim_no": 1,
+        "attempt": 0,
+        "revs": [1, 2, 3],
+        "times": [1.0, 2.0, 9.0],
+        "reason": "interrupted",
+    }
     lines = [
         {"event": "job.queued", **queued},
         {"event": "runtime.recovered", **recovered},
@@ -180,8 +212,11 @@ def test_what_only_a_recovery_tells_stands_where_it_happened(tmp_path):
     life = life_of(tmp_path, lines, "j")
 
     assert [entry.said["event"] for entry in life.entries] == [
-        "job.queued", "job.claimed", "runtime.recovered", "job.retried",
-    ]  # fmt: skip
+        "job.queued",
+        "job.claimed",
+        "runtime.recovered",
+        "job.retried",
+    ]
     assert "never said by the dead; its recovery tells it" in said(life)[1]
     assert life.entries[1].who.endswith(" · dead")
     assert life.gaps == 0

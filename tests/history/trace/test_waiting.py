@@ -101,9 +101,15 @@ def told(job_id: str, *more: Said) -> list[Said]:
 
 
 CLAIMED = {
-    "event": "job.claimed", "job_id": "j", "job_name": "work", "from": "queued", "to": "running", "rev": 2,
-    "claim_no": 1, "attempt": 0,
-}  # fmt: skip
+    "event": "job.claimed",
+    "job_id": "j",
+    "job_name": "work",
+    "from": "queued",
+    "to": "running",
+    "rev": 2,
+    "claim_no": 1,
+    "attempt": 0,
+}
 
 
 @pytest.mark.parametrize(

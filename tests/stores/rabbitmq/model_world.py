@@ -60,8 +60,11 @@ class World:
 
         link.give_up = give_up  # type: ignore[method-assign]
         seams = Seams(
-            clock=self, event=lambda: self, future=Future, new_id=lambda: f"{next(self._ids):012}{0:012}"  # type: ignore[arg-type]
-        )  # fmt: skip
+            clock=self,
+            event=lambda: self,
+            future=Future,
+            new_id=lambda: f"{next(self._ids):012}{0:012}",  # type: ignore[arg-type]
+        )
         store = RabbitStore("amqp://model", link, seams=seams, wait=wait)
         store.open()
         return store

@@ -27,9 +27,7 @@ QUIET_SECONDS = 0.03
 
 
 def seams() -> Seams:
-    return Seams(
-        clock=SystemClock(), event=threading.Event, future=Future, new_id=lambda: secrets.token_hex(12)
-    )  # fmt: skip
+    return Seams(clock=SystemClock(), event=threading.Event, future=Future, new_id=lambda: secrets.token_hex(12))
 
 
 class PatientTurn(RabbitTurn):

@@ -201,9 +201,15 @@ def test_of_a_sum_what_makes_no_sense_is_passed_over_and_the_rest_holds(world: W
     declare(store, a_schedule())
     died(world, store)
     part = {
-        "is": "part", "by": "z1", "epoch": "z", "term": 99, "bucket": 1,
-        "schedules": [7, {"id": "broken"}, a_schedule(id="good")._asdict()], "pauses": [3, "work"], "marks": [],
-    }  # fmt: skip
+        "is": "part",
+        "by": "z1",
+        "epoch": "z",
+        "term": 99,
+        "bucket": 1,
+        "schedules": [7, {"id": "broken"}, a_schedule(id="good")._asdict()],
+        "pauses": [3, "work"],
+        "marks": [],
+    }
     write(world, part, {"is": "summed", "by": "z2", "epoch": "z", "term": 99, "parts": 1, "included": 7})
 
     after = started(world)
@@ -356,13 +362,20 @@ def old_ledger() -> list[dict[str, Any]]:
     a, b, c = (list(a_schedule(id=name, change_no=number)) for number, name in enumerate("abc"))
     return [
         {"is": "schedule", "by": "o-1", "schedule": [*a[:-1], 1]},
-        {"is": "sum", "schedules": [a, b], "change_no": 2, "pauses": ["work"], "marks": {"j": [NOW]},
-         "included": ["o-1", "o-2"], "by": "o-1-5-sum"},
+        {
+            "is": "sum",
+            "schedules": [a, b],
+            "change_no": 2,
+            "pauses": ["work"],
+            "marks": {"j": [NOW]},
+            "included": ["o-1", "o-2"],
+            "by": "o-1-5-sum",
+        },
         {"is": "schedule gone", "by": "o-2", "id": "b"},
         {"is": "schedule", "by": "o-3", "schedule": c},
         {"is": "account", "by": "o-4", "id": "a", "to": NOW + 60, "last": NOW + 60},
         {"is": "hello", "by": "o-5", "to": "lamplighter.news.o-1"},
-    ]  # fmt: skip
+    ]
 
 
 def test_the_ledger_of_version_0_1_0_is_read(world: World) -> None:

@@ -16,8 +16,11 @@ ORDERS = [("this", "next"), ("next", "this")]
 """Which version is first, and makes what both find."""
 
 NEXT_VERSION = Mutant(
-    "versions", "the next version", "messages/schedules.py",
-    "    change_no: int = 0\n", "    change_no: int = 0\n    tenant: str = 'next'\n",
+    "versions",
+    "the next version",
+    "messages/schedules.py",
+    "    change_no: int = 0\n",
+    "    change_no: int = 0\n    tenant: str = 'next'\n",
     (
         # What is one more field of a schedule, of a slot, of a record and of a job.
         ("messages/schedules.py", "    job_id: str | None\n", "    job_id: str | None\n    tenant: str = 'next'\n"),
@@ -25,21 +28,36 @@ NEXT_VERSION = Mutant(
         ("stores/rabbitmq/ledger_records.py", '"catch_up", "overlap")', '"catch_up", "overlap", "tenant")'),
         ("stores/rabbitmq/ledger_records.py", '"changed_at": 0.0,', '"changed_at": 0.0, "tenant": "none",'),
         ("stores/rabbitmq/ledger_records.py", '"job_id": TEXT + NOTHING,', '"job_id": TEXT + NOTHING, "tenant": TEXT,'),
-        ("stores/rabbitmq/ledger_records.py", '"reason": None, "job_id": None}',
-         '"reason": None, "job_id": None, "tenant": "none"}'),
-        ("stores/rabbitmq/ledger_records.py", "    return json.dumps(record,",
-         "    return json.dumps({**record, 'tenant': 'next'},"),
-        ("stores/rabbitmq/job_message.py", '{**(beside or {}), "format": FORMAT}',
-         '{**(beside or {}), "format": FORMAT, "tenant": "next"}'),
+        (
+            "stores/rabbitmq/ledger_records.py",
+            '"reason": None, "job_id": None}',
+            '"reason": None, "job_id": None, "tenant": "none"}',
+        ),
+        (
+            "stores/rabbitmq/ledger_records.py",
+            "    return json.dumps(record,",
+            "    return json.dumps({**record, 'tenant': 'next'},",
+        ),
+        (
+            "stores/rabbitmq/job_message.py",
+            '{**(beside or {}), "format": FORMAT}',
+            '{**(beside or {}), "format": FORMAT, "tenant": "next"}',
+        ),
         # And a kind of record that this version does not know, which the next writes all the time.
-        ("stores/rabbitmq/turn_schedules.py", "        self.ops.records.append(schedule_record(schedule))\n",
-         "        self.ops.records.append(schedule_record(schedule))\n"
-         "        self.ops.records.append({'is': 'weather', 'sun': True})\n"),
-        ("stores/rabbitmq/turn_schedules.py", "            self.ops.records.append({\"is\": \"account\"",
-         "            self.ops.records.append({'is': 'weather', 'sun': True})\n"
-         "            self.ops.records.append({\"is\": \"account\""),
+        (
+            "stores/rabbitmq/turn_schedules.py",
+            "        self.ops.records.append(schedule_record(schedule))\n",
+            "        self.ops.records.append(schedule_record(schedule))\n"
+            "        self.ops.records.append({'is': 'weather', 'sun': True})\n",
+        ),
+        (
+            "stores/rabbitmq/turn_schedules.py",
+            '            self.ops.records.append({"is": "account"',
+            "            self.ops.records.append({'is': 'weather', 'sun': True})\n"
+            '            self.ops.records.append({"is": "account"',
+        ),
     ),
-)  # fmt: skip
+)
 
 
 class Versions:

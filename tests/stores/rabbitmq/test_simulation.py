@@ -76,8 +76,10 @@ def test_no_lane_is_idle_while_a_job_waits_where_all_lanes_are_busy() -> None:
     open_claims = Counter[str]()
     for line in map(json.loads, simulation.log.splitlines()):
         open_claims["job.claimed" if line["event"] == "job.claimed" else "over"] += line["event"] in (
-            "job.claimed", "job.released", "job.done",
-        )  # fmt: skip
+            "job.claimed",
+            "job.released",
+            "job.done",
+        )
 
     assert open_claims["job.claimed"] - open_claims["over"] == long
 

@@ -72,11 +72,13 @@ def test_jobs_are_claimed_in_order_whatever_waits_beside_them(store, seed):
     priorities = chance.choice([1, 3, 10 * due.PRIORITIES_MAX])
     jobs = [
         new(
-            f"j{n}", priority=chance.randrange(priorities), run_at=NOW + chance.uniform(-20, 20),
+            f"j{n}",
+            priority=chance.randrange(priorities),
+            run_at=NOW + chance.uniform(-20, 20),
             queued_at=NOW - chance.choice([0, 10]),
         )
         for n in range(120)
-    ]  # fmt: skip
+    ]
     stored = put(store, *jobs)
     right = sorted((job for job in stored if job.run_at <= NOW), key=due.order)
 

@@ -18,11 +18,19 @@ HELD = {"claim_no": 1, "boot": "gone", "incarnation": 1, "begun": 1, "claimed_at
 
 def insert(connection, state):
     fields = {
-        "id": state, "name": "work", "data": "[1]", "state": state, "priority": 0, "run_at": 1.0, "queued_at": 1.0,
-        "corr": state, "rev": STATES.index(state) + 1, "told": state,
+        "id": state,
+        "name": "work",
+        "data": "[1]",
+        "state": state,
+        "priority": 0,
+        "run_at": 1.0,
+        "queued_at": 1.0,
+        "corr": state,
+        "rev": STATES.index(state) + 1,
+        "told": state,
         **(HELD if state == "running" else {}),
         **({"ended_at": 4e9} if state in ("done", "dead", "cancelled") else {}),
-    }  # fmt: skip
+    }
     names, marks = ", ".join(fields), ", ".join("?" * len(fields))
     connection.execute(f"insert into lamplighter_jobs ({names}) values ({marks})", tuple(fields.values()))
 
