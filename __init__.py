@@ -39,11 +39,34 @@ if TYPE_CHECKING:
     from .runtime import Runtime
 
 __all__ = [
-    "Backoff", "Discard", "Job", "JobFailed", "JobFields", "JobSpec", "JobState", "JobTimeout", "KeyTaken",
-    "LamplighterError", "NotStarted", "NotSupported", "RestartBudget", "Runtime", "RuntimeFailed", "SchemaTooNew",
-    "Snooze", "StaleClaim", "StoreCorrupt", "StoreError", "StoreGone", "StoreUnavailable", "UnknownHandler",
-    "UnknownJob", "UnknownSchedule", "UsageError", "configure_logging",
-]  # fmt: skip
+    "Backoff",
+    "Discard",
+    "Job",
+    "JobFailed",
+    "JobFields",
+    "JobSpec",
+    "JobState",
+    "JobTimeout",
+    "KeyTaken",
+    "LamplighterError",
+    "NotStarted",
+    "NotSupported",
+    "RestartBudget",
+    "Runtime",
+    "RuntimeFailed",
+    "SchemaTooNew",
+    "Snooze",
+    "StaleClaim",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreGone",
+    "StoreUnavailable",
+    "UnknownHandler",
+    "UnknownJob",
+    "UnknownSchedule",
+    "UsageError",
+    "configure_logging",
+]
 
 _HOMES = {
     "JobTimeout": "handlers.handler",

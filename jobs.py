@@ -88,9 +88,17 @@ class Jobs:
         if unknown:
             raise unknown_options(unknown, options_of(Jobs.queue), "jobs.queue")
         spec = JobSpec(
-            name=name, data=data, id=id, delay=delay, at=at, priority=priority, unique=unique, expires=expires,
-            max_attempts=max_attempts, timeout=timeout,
-        )  # fmt: skip
+            name=name,
+            data=data,
+            id=id,
+            delay=delay,
+            at=at,
+            priority=priority,
+            unique=unique,
+            expires=expires,
+            max_attempts=max_attempts,
+            timeout=timeout,
+        )
         boot = self._boot()
         job = boot.checks(current_corr()).spec(spec)
         if connection is not None:
@@ -356,11 +364,21 @@ class Jobs:
             raise unknown_options(unknown, options_of(Jobs.add_handler), "jobs.add_handler")
         boots = self._boots
         handler = check_handler(
-            name, fn, new_id=boots.environment.new_id, limits=boots.limits, cannot=boots.cannot,
-            concurrency=concurrency, concurrency_total=concurrency_total, timeout=timeout,
-            on_timeout=on_timeout, max_attempts=max_attempts, backoff=backoff, auto_done=auto_done,
-            isolation=isolation, interruptions_max=interruptions_max,
-        )  # fmt: skip
+            name,
+            fn,
+            new_id=boots.environment.new_id,
+            limits=boots.limits,
+            cannot=boots.cannot,
+            concurrency=concurrency,
+            concurrency_total=concurrency_total,
+            timeout=timeout,
+            on_timeout=on_timeout,
+            max_attempts=max_attempts,
+            backoff=backoff,
+            auto_done=auto_done,
+            isolation=isolation,
+            interruptions_max=interruptions_max,
+        )
         budget = None if restart is None else check_budget(restart)
         if budget is not None:
             boots.declared.budgets[handler.name] = budget

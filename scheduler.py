@@ -128,10 +128,21 @@ class Scheduler:
             NotStarted: a durable schedule needs a running runtime.
         """
         record = self._check(
-            name, when, data, key=key, timezone=timezone, catch_up=catch_up, catch_up_window=catch_up_window,
-            catch_up_max=catch_up_max, overlap=overlap, dst_gap=dst_gap, dst_fold=dst_fold, jitter=jitter,
-            durable=durable, **unknown,
-        )  # fmt: skip
+            name,
+            when,
+            data,
+            key=key,
+            timezone=timezone,
+            catch_up=catch_up,
+            catch_up_window=catch_up_window,
+            catch_up_max=catch_up_max,
+            overlap=overlap,
+            dst_gap=dst_gap,
+            dst_fold=dst_fold,
+            jitter=jitter,
+            durable=durable,
+            **unknown,
+        )
         self._declare([record])
         return record.id
 
@@ -198,9 +209,15 @@ class Scheduler:
         boot = self._boots.current()
         job_id, now = boot.job_ids(), boot.clock.now()
         job = NewJob(
-            id=job_id, name=record.name, data=record.data, priority=0, run_at=now, queued_at=now,
-            corr=current_corr() or job_id, schedule=record.id,
-        )  # fmt: skip
+            id=job_id,
+            name=record.name,
+            data=record.data,
+            priority=0,
+            run_at=now,
+            queued_at=now,
+            corr=current_corr() or job_id,
+            schedule=record.id,
+        )
         ((stored, _),) = boot.requests.ask(
             lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job_id,), corr=job.corr
         )
@@ -228,10 +245,14 @@ class Scheduler:
             reason = due.note or ("it is being accounted for" if due.slot <= boot.clock.now() else None)
             stories.append(
                 SlotStory(
-                    slot=_time(due.slot), outcome="due", reason="paused" if record.paused else reason, job_id=None,
-                    last=_time(due.slot), count=1,
+                    slot=_time(due.slot),
+                    outcome="due",
+                    reason="paused" if record.paused else reason,
+                    job_id=None,
+                    last=_time(due.slot),
+                    count=1,
                 )
-            )  # fmt: skip
+            )
         return sorted(stories, key=lambda story: story.slot)[:EXPLAINED_SLOTS_MAX]
 
     # --- inside ---------------------------------------------------------------------------------------------
@@ -274,11 +295,16 @@ class Scheduler:
     def _picture(self, record: ScheduleRecord) -> Schedule:
         due = rule_of(record).after(max(record.accounted_to, self._boots.now()))
         return Schedule(
-            id=record.id, name=record.name, when=record.when, data=decode(record.data), timezone=record.timezone,
+            id=record.id,
+            name=record.name,
+            when=record.when,
+            data=decode(record.data),
+            timezone=record.timezone,
             next_slot=None if due is None else _time(due.slot),
             last_slot=None if record.last_slot is None else _time(record.last_slot),
-            paused=bool(record.paused), durable=bool(record.durable),
-        )  # fmt: skip
+            paused=bool(record.paused),
+            durable=bool(record.durable),
+        )
 
     def _check(self, name: str, when: When, data: Any, **options: Any) -> ScheduleRecord:
         if unknown := options.keys() - _DEFAULTS.keys():
@@ -315,16 +341,28 @@ class Scheduler:
 
 
 _DEFAULTS: dict[str, Any] = {
-    "key": None, "timezone": "UTC", "catch_up": "latest", "catch_up_window": timedelta(hours=24), "catch_up_max": 100,
-    "overlap": "allow", "dst_gap": "run_after", "dst_fold": "first", "jitter": 0, "durable": False,
-}  # fmt: skip
+    "key": None,
+    "timezone": "UTC",
+    "catch_up": "latest",
+    "catch_up_window": timedelta(hours=24),
+    "catch_up_max": 100,
+    "overlap": "allow",
+    "dst_gap": "run_after",
+    "dst_fold": "first",
+    "jitter": 0,
+    "durable": False,
+}
 
 
 def _told(entry: SlotEntry) -> SlotStory:
     return SlotStory(
-        slot=_time(entry.slot), outcome=entry.outcome, reason=entry.reason, job_id=entry.job_id,
-        last=_time(entry.last), count=entry.count,
-    )  # fmt: skip
+        slot=_time(entry.slot),
+        outcome=entry.outcome,
+        reason=entry.reason,
+        job_id=entry.job_id,
+        last=_time(entry.last),
+        count=entry.count,
+    )
 
 
 def _forgotten(
@@ -337,8 +375,13 @@ def _forgotten(
     if count:
         slot, last = next(rule.between(start, known_from)).slot, rule.latest(known_from, 1, start)[0].slot
         yield SlotStory(
-            slot=_time(slot), outcome="unknown", reason=UNKNOWN, job_id=None, last=_time(last), count=count,
-        )  # fmt: skip
+            slot=_time(slot),
+            outcome="unknown",
+            reason=UNKNOWN,
+            job_id=None,
+            last=_time(last),
+            count=count,
+        )
 
 
 def _begin(stored: Sequence[SlotEntry]) -> tuple[Instant, ...]:

@@ -248,11 +248,16 @@ class Supervisor(RuntimeActor):
         child.last_crash = reason
         actor = self.context.post.find(name)
         self.say(
-            "actor.crashed", child=name, child_incarnation=child.incarnation, reason=reason, traceback=trace,
+            "actor.crashed",
+            child=name,
+            child_incarnation=child.incarnation,
+            reason=reason,
+            traceback=trace,
             mailbox=0 if actor is None else len(actor.mailbox),
             message=None if over is None else type(over.body).__name__,
-            message_id=None if over is None else over.msg, message_corr=None if over is None else over.corr,
-        )  # fmt: skip
+            message_id=None if over is None else over.msg,
+            message_corr=None if over is None else over.corr,
+        )
         if child.spec.budget.is_spent(child.deaths, now):
             self._spent(child, reason, len(child.spec.budget.recent(child.deaths, now)))
             return
@@ -269,9 +274,12 @@ class Supervisor(RuntimeActor):
         name = child.spec.id
         if child.spec.when_spent == "quarantine":
             self.say(
-                "actor.quarantined", child=name, child_incarnation=child.incarnation,
-                restarts_in_window=restarts, reason=reason,
-            )  # fmt: skip
+                "actor.quarantined",
+                child=name,
+                child_incarnation=child.incarnation,
+                restarts_in_window=restarts,
+                reason=reason,
+            )
             return
         self._family.gave_up = f"{name} died {restarts} times within {child.spec.budget.window_seconds:g} s: {reason}"
         self.say("supervisor.gave_up", child=name, reason=reason, restarts_in_window=restarts)

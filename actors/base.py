@@ -192,10 +192,8 @@ class RuntimeActor(pykka.ThreadingActor):
                 self._note_death(error)
             reason, trace = self._death or ("stopped", None)
             self.context.died(
-                Died(
-                    child=self.name, incarnation=self.incarnation, reason=reason, traceback=trace, over=self._in_hand
-                )
-            )  # fmt: skip
+                Died(child=self.name, incarnation=self.incarnation, reason=reason, traceback=trace, over=self._in_hand)
+            )
 
     def _actor_loop_teardown(self) -> None:
         # pykka would throw away here what nobody has read; `return_mail` tells those who wait for an answer.

@@ -326,9 +326,12 @@ class HandlerActor(RuntimeActor):
             return None
         # It had been given up, or belonged to an earlier incarnation: the fence decides, and says so.
         self.context.log.emit(
-            "lane.returned", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id,
+            "lane.returned",
+            self.speaker.about(lane.claim.job.corr),
+            **lane.fields(),
+            lane=lane.id,
             after=round(seconds, 3),
-        )  # fmt: skip
+        )
         handlers = self._handlers()
         return Ending(lane.claim, outcome, handlers[0].policy, late=True, seconds=seconds) if handlers else None
 
@@ -370,9 +373,11 @@ class HandlerActor(RuntimeActor):
         if abandoned > limits.abandoned_threads_max and not self._halted:
             self._halted = True
             self.say(
-                "handler.halted", job_name=self.job_name, abandoned=abandoned,
+                "handler.halted",
+                job_name=self.job_name,
+                abandoned=abandoned,
                 abandoned_threads_max=limits.abandoned_threads_max,
-            )  # fmt: skip
+            )
 
     def _recover_from_halt(self) -> None:
         """Take work again once enough abandoned lanes, of any name, have ended."""
@@ -400,9 +405,14 @@ class HandlerActor(RuntimeActor):
         if not lane.grace_is_over:
             lane.grace_is_over = True
             self.context.log.emit(
-                "lane.abandoned", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id,
-                why=lane.abandoned_because, stack=lane.stack(), abandoned=len(self._lanes.abandoned()),
-            )  # fmt: skip
+                "lane.abandoned",
+                self.speaker.about(lane.claim.job.corr),
+                **lane.fields(),
+                lane=lane.id,
+                why=lane.abandoned_because,
+                stack=lane.stack(),
+                abandoned=len(self._lanes.abandoned()),
+            )
 
     def _revoke(self, key: ClaimKey, reason: str) -> None:
         dropped = [*self._backlog.remove(lambda waiting: waiting.claim.key == key), *self._held_back.remove(key)]

@@ -84,9 +84,13 @@ class JobBroker(RuntimeActor):
         self._retention = Retention(self._state, self._alarms)
         self._expected = ExpectedJobs(memory.expected, store, self._alarms)
         self._neighbours = Neighbours(
-            self._state, store, self._alarms,
-            tell=self.tell, say=self.say, wake_the_ended=self._wake_the_ended,
-        )  # fmt: skip
+            self._state,
+            store,
+            self._alarms,
+            tell=self.tell,
+            say=self.say,
+            wake_the_ended=self._wake_the_ended,
+        )
 
     def on_start(self) -> None:
         """Runs on the broker's thread. The first turn is due at once, though nobody may ask for anything: others may
@@ -209,9 +213,12 @@ class JobBroker(RuntimeActor):
         """Say that a message could not be carried out. What is to be tried instead of it, if anything is."""
         kind = type(mail.body).__name__
         self.context.log.emit(
-            "message.refused", self.speaker_of(mail),
-            message=kind, reason=repr(error)[:500], traceback=traceback.format_exc(),
-        )  # fmt: skip
+            "message.refused",
+            self.speaker_of(mail),
+            message=kind,
+            reason=repr(error)[:500],
+            traceback=traceback.format_exc(),
+        )
         reply = reply_of(mail.body)
         if reply is not None:
             answer(reply, None, LamplighterError(f"{kind} could not be carried out: {error!r}"))

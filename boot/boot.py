@@ -82,9 +82,13 @@ class Boot:
         self.clock = environment.clock()
         self.job_ids = JobIds(environment.new_id)
         self.log = Log(
-            logger, self.id, self.clock, waiting_max=limits.subscriber_events_max, lock=environment.lock(),
+            logger,
+            self.id,
+            self.clock,
+            waiting_max=limits.subscriber_events_max,
+            lock=environment.lock(),
             failpoints=environment.failpoints,
-        )  # fmt: skip
+        )
         self.post = Post(self.clock)
         self.joins = Joins()
         self.requests = Requests(
@@ -102,16 +106,25 @@ class Boot:
         self._has_said_start = False
         self._interrupted = 0
         self._context = ActorContext(
-            environment=environment, clock=self.clock, log=self.log, limits=limits, post=self.post,
+            environment=environment,
+            clock=self.clock,
+            log=self.log,
+            limits=limits,
+            post=self.post,
             died=self._died,
-        )  # fmt: skip
+        )
         self.lanes = Lanes(
             LaneContext(
-                clock=self.clock, limits=limits, environment=environment,
-                ended=self._lane_ended, progressed=self._progressed, queue=queue, bound=self.log.bound,
+                clock=self.clock,
+                limits=limits,
+                environment=environment,
+                ended=self._lane_ended,
+                progressed=self._progressed,
+                queue=queue,
+                bound=self.log.bound,
             ),
             left,
-        )  # fmt: skip
+        )
         self._supervision = Supervision(self._context, self._announce, self._give_up)
 
     @property
@@ -156,9 +169,12 @@ class Boot:
         """What a start says."""
         host, pid = self.environment.whereabouts()
         return {
-            "store": self.store.address, "store_id": self.store.store_id, "pid": pid,
-            "durability": self._durability, "host": host,
-        }  # fmt: skip
+            "store": self.store.address,
+            "store_id": self.store.store_id,
+            "pid": pid,
+            "durability": self._durability,
+            "host": host,
+        }
 
     def begin_schedules(self) -> None:
         """Have the host's schedules stored, and only then tick: what is stored may be what an older host declared.
@@ -196,21 +212,29 @@ class Boot:
     def _say_added(self, handler: Handler) -> None:
         """Which handler takes jobs from now on, and how many at once: a log then tells why a job waits."""
         self.log.emit(
-            "handler.added", job_name=handler.name, handler=handler.id, concurrency=handler.concurrency,
-            concurrency_total=handler.concurrency_total, isolation=handler.kind,
-        )  # fmt: skip
+            "handler.added",
+            job_name=handler.name,
+            handler=handler.id,
+            concurrency=handler.concurrency,
+            concurrency_total=handler.concurrency_total,
+            isolation=handler.kind,
+        )
 
     def start_handler(self, name: str) -> None:
         """Have a HandlerActor for a name."""
         spec = ChildSpec(
             id=f"handler:{name}",
             start=lambda incarnation: HandlerActor.start(
-                self._context, name, incarnation,
-                handlers=partial(self._declared.handlers, name), lanes=self.lanes, quiet=self._quiet.set,
+                self._context,
+                name,
+                incarnation,
+                handlers=partial(self._declared.handlers, name),
+                lanes=self.lanes,
+                quiet=self._quiet.set,
             ),
             budget=self._declared.budgets.get(name) or self._budget(),
             when_spent="quarantine",
-        )  # fmt: skip
+        )
         self._supervision.have(spec)
 
     def checks(self, corr: str | None) -> JobChecks:
@@ -233,10 +257,17 @@ class Boot:
     def _broker_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:
             return JobBroker.start(
-                self._context, incarnation, store=self.store, standing=self._standing, renew=self._renew,
-                has_handler=self._has_handler, wake_waiters=self.joins.wake,
-                awaited=self.joins.awaited, memory=self.memory, store_is_down=self.requests.note_store,
-            )  # fmt: skip
+                self._context,
+                incarnation,
+                store=self.store,
+                standing=self._standing,
+                renew=self._renew,
+                has_handler=self._has_handler,
+                wake_waiters=self.joins.wake,
+                awaited=self.joins.awaited,
+                memory=self.memory,
+                store_is_down=self.requests.note_store,
+            )
 
         return ChildSpec(id="broker", start=start, budget=self._budget())
 
@@ -249,9 +280,12 @@ class Boot:
     def _scheduler_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:
             return SchedulerActor.start(
-                self._context, incarnation, store=self.store, is_declared=self._is_active,
+                self._context,
+                incarnation,
+                store=self.store,
+                is_declared=self._is_active,
                 may_tick=lambda: self._has_declared,
-            )  # fmt: skip
+            )
 
         return ChildSpec(id="scheduler", start=start, budget=self._budget())
 
@@ -314,9 +348,11 @@ class Boot:
 
     def _subscriber_failed(self, subscription: Subscription, error: BaseException) -> None:
         self.log.emit(
-            "subscriber.failed", subscriber=repr(subscription.call)[:200], reason=repr(error)[:500],
+            "subscriber.failed",
+            subscriber=repr(subscription.call)[:200],
+            reason=repr(error)[:500],
             failures=subscription.failures,
-        )  # fmt: skip
+        )
 
     # --- ending ---------------------------------------------------------------------------------------------
 

@@ -133,9 +133,14 @@ def line_of(moved: Transition) -> dict[str, Any]:
     match moved.event:
         case "job.queued":
             line |= {
-                "priority": job.priority, "run_at": job.run_at, "bytes": len(job.data), "digest": digest(job.data),
-                "schedule": job.schedule, "slot": job.slot, "unique_key": job.unique_key,
-            }  # fmt: skip
+                "priority": job.priority,
+                "run_at": job.run_at,
+                "bytes": len(job.data),
+                "digest": digest(job.data),
+                "schedule": job.schedule,
+                "slot": job.slot,
+                "unique_key": job.unique_key,
+            }
         case "job.claimed":
             line["waited"] = round((job.claimed_at or 0.0) - job.run_at, 6)
         case "job.done" if job.claimed_at is not None and job.ended_at is not None:

@@ -23,10 +23,16 @@ def declare(context: TurnContext, body: Declare) -> None:
         if news is None:
             continue
         context.say(
-            f"schedule.{news}", schedule=stored.id, job_name=stored.name, when=stored.when,
-            timezone=stored.timezone, dst_gap=stored.dst_gap, dst_fold=stored.dst_fold, durable=bool(stored.durable),
+            f"schedule.{news}",
+            schedule=stored.id,
+            job_name=stored.name,
+            when=stored.when,
+            timezone=stored.timezone,
+            dst_gap=stored.dst_gap,
+            dst_fold=stored.dst_fold,
+            durable=bool(stored.durable),
             change_no=stored.change_no,
-        )  # fmt: skip
+        )
         context.out.hint = True
         _skip_if_passed(context, stored)
     context.tell("scheduler", SchedulesChanged(records=tuple(stored for stored, _ in declared)))
@@ -94,9 +100,14 @@ def _fire(context: TurnContext, schedule: ScheduleRecord, fire: Fire) -> bool:
         return False
     job = _job_of(schedule, fire.slot, context.turn.now)
     entry = SlotEntry(
-        schedule_id=schedule.id, slot=fire.slot, last=fire.slot, count=1, outcome=fire.outcome, reason=fire.reason,
+        schedule_id=schedule.id,
+        slot=fire.slot,
+        last=fire.slot,
+        count=1,
+        outcome=fire.outcome,
+        reason=fire.reason,
         job_id=job.id,
-    )  # fmt: skip
+    )
     fields: dict[str, Any] = {"schedule": schedule.id, "slot": fire.slot, "job_name": schedule.name}
     context.collect()
     if context.turn.fire(entry, job) is None:
@@ -161,9 +172,15 @@ def _skip(context: TurnContext, schedule: ScheduleRecord, gone: SlotRange, *, by
             return
         gone = replace(gone, first=following.slot, count=gone.count - 1)
     context.say(
-        "slot.skipped", schedule=schedule.id, slot=gone.first, last=gone.last, count=gone.count,
-        job_name=schedule.name, reason=gone.reason, by=by,
-    )  # fmt: skip
+        "slot.skipped",
+        schedule=schedule.id,
+        slot=gone.first,
+        last=gone.last,
+        count=gone.count,
+        job_name=schedule.name,
+        reason=gone.reason,
+        by=by,
+    )
 
 
 def _known(context: TurnContext, schedule_id: str) -> ScheduleRecord:

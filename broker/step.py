@@ -108,9 +108,13 @@ class TurnContext(NamedTuple):
         if settled is not None:
             attempt = {**names_job(job), "attempt": job.attempt + 1}
             line = {
-                **attempt, "outcome": outcome.kind.value, "reason": outcome.reason, "error": outcome.error,
-                "traceback": outcome.traceback, "boot_was": job.boot,
-            }  # fmt: skip
+                **attempt,
+                "outcome": outcome.kind.value,
+                "reason": outcome.reason,
+                "error": outcome.error,
+                "traceback": outcome.traceback,
+                "boot_was": job.boot,
+            }
             self.out.lines.append(("job.failed", self.speaker.about(job.corr), line))
         self.collect()
         return settled

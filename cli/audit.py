@@ -75,5 +75,8 @@ def _print_json(report: Report) -> None:
 
 def _as_dict(finding: Finding) -> dict[str, Any]:
     return {
-        "kind": finding.kind, "says": finding.says, "excused": finding.excused, "lines": list(finding.lines),
-    }  # fmt: skip
+        "kind": finding.kind,
+        "says": finding.says,
+        "excused": finding.excused,
+        "lines": list(finding.lines),
+    }

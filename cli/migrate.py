@@ -157,7 +157,16 @@ def _move_jobs(environment: Environment, source: Store, target: Store) -> int:
 def _new(job: JobRecord) -> NewJob:
     """The same job, as it was queued: its attempts are counted anew."""
     return NewJob(
-        id=job.id, name=job.name, data=job.data, queued_at=job.queued_at, run_at=job.run_at, corr=job.corr,
-        priority=job.priority, max_attempts=job.max_attempts, timeout=job.timeout, expires_at=job.expires_at,
-        schedule=job.schedule, slot=job.slot,
-    )  # fmt: skip
+        id=job.id,
+        name=job.name,
+        data=job.data,
+        queued_at=job.queued_at,
+        run_at=job.run_at,
+        corr=job.corr,
+        priority=job.priority,
+        max_attempts=job.max_attempts,
+        timeout=job.timeout,
+        expires_at=job.expires_at,
+        schedule=job.schedule,
+        slot=job.slot,
+    )

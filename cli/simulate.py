@@ -47,8 +47,10 @@ def run(given: argparse.Namespace) -> int:
         for summary in campaign(scenario, seeds, workers=given.workers):
             show(summary)
     for failure in summary.failures:
-        print(f"seed {failure.seed}: {failure.says}\n  again: lamplighter simulate {given.scenario} "
-              f"--first {failure.seed} --seeds 1\n")  # fmt: skip
+        print(
+            f"seed {failure.seed}: {failure.says}\n  again: lamplighter simulate {given.scenario} "
+            f"--first {failure.seed} --seeds 1\n"
+        )
     missed = summary.missed(reach)
     for name in missed:
         print(f"never reached: {name}")

@@ -175,12 +175,17 @@ def _show_boots(page: Page, seen: Snapshot) -> None:
 def _instant_as_dict(seen: Snapshot) -> dict[str, Any]:
     actors = [
         {
-            "boot": boot, "actor": name, "incarnation": actor.incarnation, "status": actor.status,
-            "since": actor.since, "restarts_in_window": actor.restarts_in_window, "reason": actor.reason,
+            "boot": boot,
+            "actor": name,
+            "incarnation": actor.incarnation,
+            "status": actor.status,
+            "since": actor.since,
+            "restarts_in_window": actor.restarts_in_window,
+            "reason": actor.reason,
             "jobs": [held.job_id for held in _in_hand(seen, boot, name)],
         }
         for (boot, name), actor in sorted(seen.actors.items())
-    ]  # fmt: skip
+    ]
     running = [
         {"job_id": held.job_id, "claim_no": held.claim_no, "since": held.since, "boot": held.boot, "lane": held.lane}
         for held in seen.held.values()
@@ -188,10 +193,17 @@ def _instant_as_dict(seen: Snapshot) -> dict[str, Any]:
     abandoned = [{"boot": boot, "lane": lane, "job_id": held.job_id} for (boot, lane), held in seen.abandoned.items()]
     jobs = {state: number for state, number in seen.states.items() if number}
     return {
-        "at": seen.at, "last": seen.last, "boots": seen.boots, "spoke": seen.spoke,
-        "bereft": sorted(seen.bereft), "is_loud": seen.is_loud, "jobs": jobs, "actors": actors, "running": running,
+        "at": seen.at,
+        "last": seen.last,
+        "boots": seen.boots,
+        "spoke": seen.spoke,
+        "bereft": sorted(seen.bereft),
+        "is_loud": seen.is_loud,
+        "jobs": jobs,
+        "actors": actors,
+        "running": running,
         "abandoned": abandoned,
-    }  # fmt: skip
+    }
 
 
 def _in_hand(seen: Snapshot, boot: str, actor: str) -> list[Held]:

@@ -83,7 +83,7 @@ class Lane:
         "reason",
         "started_at",
         "started_monotonic",
-    )  # fmt: skip
+    )
 
     def __init__(
         self,

@@ -286,7 +286,7 @@ MUTANTS = (
            "            self._bereft[claims[-1].boot] = line\n", "            pass\n",
            test="tests/history/audit/test_stores.py::test_a_redelivery_is_told_as_one_and_a_killed_process_is_counted"),
     Mutant(LOG, "which jobs hold a limit is not told", "boot/boot.py",
-           "concurrency_total=handler.concurrency_total, ", "",
+           "            concurrency_total=handler.concurrency_total,\n", "",
            test="tests/history/trace/test_waiting.py::test_a_log_at_debug_tells_why_each_job_waits"),
     Mutant(LOG, "at info nothing seems to be unfinished", "history/audit/file_replay.py",
            "        return self.is_loud or self.stored_unfinished is not None", "        return True",
