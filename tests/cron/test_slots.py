@@ -180,7 +180,8 @@ def test_a_slot_that_was_moved_out_of_a_gap_says_so_when_it_fires() -> None:
         for lateness in (0, 2, 60)
     ]
 
-    assert [accounting.fires[0].reason for accounting in accountings] == [note, f"2.0 s late; {note}", f"catch_up=all; {note}"]
+    reasons = [accounting.fires[0].reason for accounting in accountings]
+    assert reasons == [note, f"2.0 s late; {note}", f"catch_up=all; {note}"]
 
 
 # Clocks
