@@ -345,9 +345,6 @@ def test_an_unknown_durability_is_refused():
         Runtime(":memory:", durability="maybe")
 
 
-# --- the store's place ---------------------------------------------------------------------------------------
-
-
 def test_a_store_in_a_folder_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(UsageError, match="expected the folder of the store to exist"):
         Runtime(tmp_path / "nowhere" / "jobs.db").start()
@@ -414,9 +411,6 @@ def test_a_runtime_that_could_not_start_can_be_started_once_it_is_mended(tmp_pat
 
     with rt:
         assert rt.jobs.queue("mail").state == "queued"
-
-
-# --- results -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("result", [{1}, float("nan"), b"x", object()], ids=["set", "nan", "bytes", "object"])

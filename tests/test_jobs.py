@@ -30,9 +30,6 @@ def fail(job):
     raise ValueError("no luck")
 
 
-# --- queue ---------------------------------------------------------------------------------------------------
-
-
 def test_a_queued_job_is_durable_and_is_run_by_its_handler(runtime):
     rt = runtime()
     rt.jobs.add_handler("double", lambda job: job.data["n"] * 2)
@@ -229,9 +226,6 @@ def test_before_start_and_after_stop_queue_says_that_nothing_runs(runtime):
         rt.jobs.queue("mail")
 
 
-# --- requeue -------------------------------------------------------------------------------------------------
-
-
 def test_a_dead_job_that_is_requeued_starts_over_with_its_id_and_claim_no(runtime):
     rt = runtime()
     handler = rt.jobs.add_handler("flaky", fail, max_attempts=2, backoff=[0])
@@ -320,9 +314,6 @@ def test_requeue_is_refused_while_another_unfinished_job_holds_the_key(runtime):
 def test_an_unknown_job_is_said_to_be_unknown(runtime, call):
     with pytest.raises(UnknownJob, match="'nobody'"):
         getattr(runtime().jobs, call)("nobody")
-
-
-# --- mark_done -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("by_id", [True, False])
@@ -481,9 +472,6 @@ def test_the_same_token_twice_ends_a_job_once(runtime, recorder):
     assert len(recorder.of("job.done", job_id=job.id)) == 1
 
 
-# --- cancel, pause, resume -----------------------------------------------------------------------------------
-
-
 def test_a_queued_job_that_is_cancelled_never_runs(runtime):
     rt = runtime()
     ran = []
@@ -542,9 +530,6 @@ def test_a_pause_holds_for_every_runtime_on_the_store_and_over_a_restart(runtime
     assert before == []
     rt.jobs.join(job, timeout=10)
     assert ran == [job.id]
-
-
-# --- looking -------------------------------------------------------------------------------------------------
 
 
 def test_counts_has_every_state(runtime):
@@ -645,9 +630,6 @@ def test_join_is_told_when_the_runtime_stops_under_it(runtime, recorder):
     assert len(said) == 1
 
 
-# --- asyncio -------------------------------------------------------------------------------------------------
-
-
 def test_every_call_has_its_form_for_asyncio(runtime):
     rt = runtime()
     rt.jobs.add_handler("double", lambda job: job.data * 2)
@@ -713,9 +695,6 @@ def test_a_sync_call_on_a_running_loop_works_and_warns_once(runtime):
 
     assert len(warned) == 1
     assert rt.jobs.counts()["queued"] == 2
-
-
-# --- the host's own transaction ------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -52,9 +52,6 @@ def new_job(job_id):
     return NewJob(job_id, "work", "null", 0, now, now, job_id)
 
 
-# --- lives ---------------------------------------------------------------------------------------------------
-
-
 def test_start_and_stop_are_idempotent(runtime, recorder):
     rt = runtime(start=False)
 
@@ -149,9 +146,6 @@ def test_a_drain_that_cannot_be_is_refused(runtime, drain):
         rt.stop(drain=drain)
 
     assert rt.boot is not None
-
-
-# --- draining ------------------------------------------------------------------------------------------------
 
 
 def test_a_stop_lets_running_jobs_finish_and_starts_no_new_ones(runtime, recorder):
@@ -358,9 +352,6 @@ def test_run_works_until_a_signal_and_then_drains(tmp_path, number):
     assert (host.returncode, said) == (0, "finished\nafter run None\n")
 
 
-# --- several at once -----------------------------------------------------------------------------------------
-
-
 def test_several_runtimes_on_one_file_share_its_jobs(runtime):
     ran = {}
     runtimes = [runtime() for _ in range(3)]
@@ -397,9 +388,6 @@ def test_a_job_queued_in_one_runtime_is_started_by_an_idle_other_within_fifty_mi
         producer.jobs.join(job, timeout=10)
 
     assert sorted(waits)[len(waits) // 2] < 0.05, waits
-
-
-# --- trouble with the store ----------------------------------------------------------------------------------
 
 
 def test_a_locked_file_makes_queue_say_so_with_the_job_id_and_heals_by_itself(runtime, recorder, tmp_path):
@@ -496,9 +484,6 @@ def test_a_stop_while_the_file_is_locked_returns_and_the_next_life_takes_the_job
     recorder.wait_for("runtime.recovered")
 
 
-# --- giving up -----------------------------------------------------------------------------------------------
-
-
 def kill_until(rt, recorder, name, event):
     """Kill each incarnation of an actor until the supervisor says that it was one too many."""
     for incarnation in range(1, 20):
@@ -545,9 +530,6 @@ def test_a_name_whose_actor_keeps_dying_is_quarantined_alone(runtime, recorder):
     assert rt.jobs.get(job).state == "queued"
     rt.jobs.add_handler("bad", lambda job: "mended")
     assert rt.jobs.join(job, timeout=10).state == "done"
-
-
-# --- looking -------------------------------------------------------------------------------------------------
 
 
 def test_health_is_red_before_start_and_green_after(runtime):
@@ -628,9 +610,6 @@ def test_a_subscriber_of_an_unknown_event_or_that_cannot_be_called_is_refused(ru
         rt.subscribe(print, events=["job.exploded"])
     with pytest.raises(UsageError, match="callable"):
         rt.subscribe("print")
-
-
-# --- what is never touched -----------------------------------------------------------------------------------
 
 
 def test_the_hosts_logging_is_not_touched(runtime):

@@ -42,9 +42,6 @@ def settle(rt, time, recorder):
     recorder.until(lambda: is_idle(rt), "the actors to be idle")
 
 
-# --- add, list, remove ---------------------------------------------------------------------------------------
-
-
 def test_every_minute_queues_a_job_that_knows_its_slot(scheduled, time, recorder):
     rt = scheduled()
     rt.jobs.add_handler("tick", lambda job: [job.data, job.slot.isoformat(), job.schedule])
@@ -207,9 +204,6 @@ def test_a_date_time_that_has_passed_is_recorded_as_skipped_when_it_is_added(sch
     assert (story.slot, story.outcome) == (passed, "skipped")
 
 
-# --- pause, resume, run_now ----------------------------------------------------------------------------------
-
-
 def test_the_slots_of_a_paused_schedule_are_recorded_as_skipped_until_it_is_resumed(scheduled, time, recorder):
     rt = scheduled()
     schedule = rt.scheduler.add("tick", "* * * * *")
@@ -239,9 +233,6 @@ def test_run_now_queues_a_job_beside_the_slots(scheduled):
 
     assert rt.jobs.join(job, timeout=10).result == [{"x": 1}, None, schedule]
     assert rt.scheduler.list()[0].last_slot is None
-
-
-# --- a slot fires once ---------------------------------------------------------------------------------------
 
 
 def test_a_slot_fires_once_however_many_runtimes_declare_its_schedule(scheduled, time, recorder):
@@ -295,9 +286,6 @@ def test_a_slot_never_fires_twice_when_the_clock_steps_back(scheduled, time, rec
     slots = [job.slot for job in rt.jobs.list("tick")]
     # It counts from 11:00, and noon does not come again.
     assert slots == [NOON + MINUTE, *(NOON - timedelta(minutes=minutes) for minutes in (57, 58, 59)), NOON]
-
-
-# --- catching up ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -362,9 +350,6 @@ def test_a_slot_that_could_not_be_stored_is_due_again_when_the_store_is_back(sch
     recorder.until(lambda: time.advance(0.2) or recorder.of("slot.fired", schedule=schedule), "the slot to fire")
 
     assert recorder.of("slot.fired", schedule=schedule)[0]["slot"] == NOON.timestamp()
-
-
-# --- overlap, jitter -----------------------------------------------------------------------------------------
 
 
 def test_overlap_allow_fires_beside_an_unfinished_job(scheduled, time, recorder):
@@ -441,9 +426,6 @@ def test_jitter_moves_when_the_job_is_due_and_never_the_slot(scheduled, time, re
     assert job.run_at != NOON
 
 
-# --- explain -------------------------------------------------------------------------------------------------
-
-
 def test_explain_tells_what_was_and_what_will_be(scheduled, time, recorder):
     rt = scheduled()
     schedule = rt.scheduler.add("tick", "* * * * *", overlap="skip")
@@ -480,9 +462,6 @@ def test_explain_of_an_empty_range_is_empty(scheduled):
     schedule = rt.scheduler.add("tick", "* * * * *")
 
     assert rt.scheduler.explain(schedule, NOON, NOON) == []
-
-
-# --- the real clock ------------------------------------------------------------------------------------------
 
 
 def test_a_per_second_schedule_fires_on_the_real_clock(runtime, recorder):

@@ -102,9 +102,6 @@ def many(count, when="0 * * * *", **options):
     return [{"name": "work", "when": when, "key": f"k{number}", **options} for number in range(count)]
 
 
-# --- adding --------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("durable", [False, True])
 def test_a_thousand_schedules_are_added_in_one_turn_with_a_few_statements(scheduled, recorder, durable):
     rt = scheduled()
@@ -161,9 +158,6 @@ def test_to_pause_or_remove_one_schedule_reads_no_other(scheduled, recorder):
     assert rt.boot.store.read == []
 
 
-# --- memory --------------------------------------------------------------------------------------------------
-
-
 def test_schedules_with_one_expression_share_its_rule(scheduled, recorder):
     rt = scheduled()
     rt.scheduler.add_many([*many(50), *many(1, " 0  * * * * ", durable=True, data=1, timezone="UTC")])
@@ -205,9 +199,6 @@ def test_what_a_schedule_was_before_does_not_pile_up(scheduled, recorder):
     settle(rt, recorder)
 
     assert len(rt.boot.post.find("scheduler")._waiting) <= 1_200
-
-
-# --- waiting -------------------------------------------------------------------------------------------------
 
 
 def messages_in(hours, schedules, *, processes=1):
@@ -279,9 +270,6 @@ def test_the_scheduler_sets_its_alarm_only_when_the_next_slot_is_another(schedul
     settle(rt, recorder)
 
     assert rt.boot.post.find("scheduler")._alarm is alarm
-
-
-# --- beside others -------------------------------------------------------------------------------------------
 
 
 def test_a_neighbours_jobs_make_no_schedule_be_read(scheduled, time, recorder):
@@ -435,9 +423,6 @@ def test_old_news_of_a_schedule_changes_nothing(scheduled, time, recorder):
     fired = recorder.wait_for("slot.fired", schedule=schedule)
 
     assert (fired["slot"], recorder.of("slot.taken")) == (NOON, [])
-
-
-# --- firing --------------------------------------------------------------------------------------------------
 
 
 def test_however_many_are_due_the_broker_gets_no_more_ticks_than_a_turn_takes(runtime, time, recorder):

@@ -35,9 +35,6 @@ def without_hints():
     return Environment(neighbours=lambda store, boot: (FilePresence(Path(f"{store.address}-boots")), NoHints()))
 
 
-# --- who comes -----------------------------------------------------------------------------------------------
-
-
 def test_a_runtime_that_believes_to_be_alone_finds_a_neighbour_that_no_hint_has_told_of(runtime, recorder):
     alone = runtime(environment=without_hints())
     alone.jobs.add_handler("mail", lambda job: job.data)
@@ -76,9 +73,6 @@ def test_who_cannot_have_its_lock_file_again_says_so(runtime, recorder, tmp_path
     folder.unlink()
     recorder.until((folder / f"{rt.boot.id}.lock").exists, "the lock to be back")
     assert len(recorder.of("presence.lost")) == 1
-
-
-# --- a start that fails --------------------------------------------------------------------------------------
 
 
 def failing_at(name):
@@ -152,9 +146,6 @@ def test_a_start_that_is_interrupted_at_its_end_runs_no_job(runtime, tmp_path, m
     assert boots == [(alone,)]
     assert ran == []
     assert rt.boot is None
-
-
-# --- a boot that its store does not know any more ------------------------------------------------------------
 
 
 def bury(path, boot):

@@ -44,9 +44,6 @@ def pass_minutes(rt: Runtime, time: ManualTime, minutes: int) -> None:
         drain(rt)
 
 
-# --- schedules -----------------------------------------------------------------------------------------------
-
-
 def test_a_clock_that_was_a_year_ahead_for_a_moment_silences_no_schedule(start, time, recorder):
     rt = start()
     schedule = rt.scheduler.add("tick", "* * * * *")
@@ -184,9 +181,6 @@ def test_what_was_thought_in_a_false_future_is_not_stored_after_it(start, time, 
     assert recorder.of("slot.skipped") == []
 
 
-# --- what waits ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("step", [-HOUR, HOUR, YEAR, -YEAR])
 def test_what_waits_for_so_many_seconds_waits_for_so_many_whatever_the_clock_does(start, time, recorder, step):
     rt = start()
@@ -311,9 +305,6 @@ def test_a_job_whose_mail_was_read_after_a_step_waits_from_then(start, time):
     assert (record.run_at, record.expires_at) == (time.wall + 100, time.wall + 200)
 
 
-# --- retention -----------------------------------------------------------------------------------------------
-
-
 def test_a_clock_that_is_years_ahead_for_a_moment_removes_no_history(start, time, recorder):
     rt = start(keep_done_seconds=HOUR)
     rt.jobs.add_handler("work", lambda job: None)
@@ -335,9 +326,6 @@ def test_a_clock_that_is_years_ahead_for_a_moment_removes_no_history(start, time
     assert recorder.of("retention.pruned")
 
 
-# --- the clock itself ----------------------------------------------------------------------------------------
-
-
 def test_a_reading_counts_as_every_other_process_of_the_machine_does():
     first, second = SystemClock().reading(), SystemClock().reading()
 
@@ -356,9 +344,6 @@ def test_a_step_is_noticed_as_soon_as_somebody_looks(monkeypatch):
     clock.notice()
 
     assert [round(jump) for jump in jumps] == [HOUR]
-
-
-# --- a simulation --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("processes", [1, 2])

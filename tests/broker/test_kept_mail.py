@@ -83,9 +83,6 @@ def test_who_has_given_up_is_not_answered_and_looks_are_not_kept():
     assert wanted(pause(given_up=True), CheckDue(), waits, CheckDue(foreign=True)) == [waits]
 
 
-# --- in a runtime --------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def bounded(runtime):
     """A runtime that keeps few messages, whose callers wait long."""

@@ -85,8 +85,6 @@ class Host:
             "slow", "@every 30s", key="one waits", overlap="queue_one", timezone="Europe/Berlin"
         )
 
-    # --- handlers -------------------------------------------------------------------------------------------
-
     def work(self, job: Job, most: int | None = None) -> object:
         """As `_work`; counts the times that it was not told to stop, and who runs beside it."""
         running = self.running.setdefault((job.record.boot, job.name), {})
@@ -141,8 +139,6 @@ class Host:
     def leave_open(self, job: Job) -> None:
         """Returns without ending its job; the host's thread marks it done, or it times out."""
         self.claimed[job.id] = job.token
-
-    # --- what the host's own thread does --------------------------------------------------------------------
 
     def let_pass(self, simulation: Simulation, minutes: float) -> None:
         """Some of its life, with faults."""

@@ -29,9 +29,6 @@ def objects(capsys: pytest.CaptureFixture[str]) -> list[dict]:
     return [json.loads(line) for line in printed(capsys)]
 
 
-# --- audit ------------------------------------------------------------------------------------------------------
-
-
 def test_an_audit_says_one_line_when_all_is_well(log, capsys):
     assert main(["audit", log, "--store", str(clean_run().store)]) == 0
 
@@ -89,9 +86,6 @@ def test_a_log_comes_through_standard_input(log, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(Path(log).read_bytes())))
 
     assert main(["audit", "-"]) == 0
-
-
-# --- trace ------------------------------------------------------------------------------------------------------
 
 
 def test_a_trace_is_a_title_and_a_line_a_hop(log, capsys):
@@ -196,9 +190,6 @@ def test_an_instant_may_be_given_in_iso_8601(log, capsys):
     assert said[1] == "boots alive: none"
 
     assert main(["trace", "--at", "1999-01-01T00:00:00Z", log]) == 1
-
-
-# --- mistakes ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

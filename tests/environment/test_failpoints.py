@@ -33,9 +33,6 @@ def strikes(failpoints: Failpoints, point: str, times: int) -> list[bool]:
     return struck
 
 
-# --- the grammar ---------------------------------------------------------------------------------------------
-
-
 def test_an_armed_point_raises_the_named_error_with_its_text_every_time() -> None:
     failpoints = Failpoints("store.read=raise(OSError: no space left)")
 
@@ -136,9 +133,6 @@ def test_an_error_of_a_module_that_is_not_there_is_refused() -> None:
         Failpoints("store.read=raise(nowhere.Error)")
 
 
-# --- the points ----------------------------------------------------------------------------------------------
-
-
 def calls_of_at() -> dict[str, list[str]]:
     """Which modules pass which point, by their source."""
     passed: dict[str, list[str]] = {}
@@ -185,8 +179,6 @@ def test_a_job_is_done_although_a_point_on_its_way_fails_once(
 
     assert rt.jobs.counts("work")["done"] >= 2
 
-
-# --- the environment -----------------------------------------------------------------------------------------
 
 HOST = """
 import os, sys

@@ -44,9 +44,6 @@ def ending(rt, name, data=None, **options):
     return caught.value.job
 
 
-# --- what a handler gets -------------------------------------------------------------------------------------
-
-
 def test_a_handler_gets_a_job_that_knows_itself(runtime):
     rt = runtime()
     seen = {}
@@ -140,9 +137,6 @@ def test_the_decorator_leaves_the_function_what_it_is(runtime):
     assert finish(rt, "work").result == "ran"
 
 
-# --- typed payloads ------------------------------------------------------------------------------------------
-
-
 def test_a_dataclass_payload_arrives_as_one(runtime):
     rt = runtime()
 
@@ -201,9 +195,6 @@ def test_an_untyped_handler_gets_whatever_came(runtime):
     rt.jobs.add_handler("any", work)
 
     assert finish(rt, "any", {"x": [1]}).result == {"x": [1]}
-
-
-# --- competing consumers -------------------------------------------------------------------------------------
 
 
 def test_each_job_goes_to_exactly_one_of_several_handlers(runtime):
@@ -307,9 +298,6 @@ def test_a_timed_out_task_is_cancelled(runtime, recorder):
 
     assert "timed out" in ending(rt, "io").error
     assert cancelled.wait(5)
-
-
-# --- failing and trying again --------------------------------------------------------------------------------
 
 
 def test_a_failed_job_is_tried_again_until_it_succeeds(runtime):
@@ -450,9 +438,6 @@ def test_an_error_whose_own_text_raises_ends_its_job_all_the_same(runtime):
     assert "Nasty" in ending(rt, "work").error
 
 
-# --- timeouts and hangs --------------------------------------------------------------------------------------
-
-
 def test_a_timed_out_job_is_signalled_and_uses_an_attempt(runtime, recorder):
     rt = runtime()
     seen = []
@@ -547,8 +532,6 @@ def test_too_many_hung_lanes_halt_their_handler_until_they_end(runtime, recorder
     assert rt.jobs.join(job, timeout=10).result == "free"
 
 
-# --- processes -----------------------------------------------------------------------------------------------
-
 LANE_FUNCTIONS = """
 import os, time
 
@@ -622,9 +605,6 @@ def test_a_job_that_kills_its_process_each_time_is_dead_as_poison(runtime, funct
     assert [(one.outcome, one.error) for one in rt.jobs.attempts(dead)] == [
         ("interrupted", "its process exited with code 3")
     ] * 3
-
-
-# --- removing ------------------------------------------------------------------------------------------------
 
 
 def test_jobs_of_a_removed_handler_wait_for_the_next_one(runtime):

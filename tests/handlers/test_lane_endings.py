@@ -176,9 +176,6 @@ def test_an_error_that_cannot_be_looked_at_is_a_failure_all_the_same():
     assert raised(Trap(), 1000) == INDESCRIBABLE
 
 
-# --- what a function leaves behind on its thread ------------------------------------------------------------
-
-
 def test_a_profiler_that_raises_costs_its_job_and_nobody_else(runtime, recorder):
     rt = runtime()
 
@@ -267,9 +264,6 @@ def test_a_thread_that_dies_under_its_lanes_is_noticed_said_and_replaced():
     host = subprocess.run([sys.executable, "-c", DEATHS], capture_output=True, text=True, check=False)
 
     assert host.stdout.splitlines() == [LOST, "fine green", LOST, "fine green", "2"], host.stderr
-
-
-# --- what a coroutine does to its loop ----------------------------------------------------------------------
 
 
 async def stops_its_loop(job):

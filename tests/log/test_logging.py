@@ -82,9 +82,6 @@ def run_script(text: str, folder: Path) -> str:
     return ran.stdout
 
 
-# --- a host without logging of its own -----------------------------------------------------------------------
-
-
 def test_the_hosts_lines_and_ours_go_to_one_file_with_the_same_fields(runtime, tmp_path, lines):
     configure_logging(tmp_path / "app.log", console=False)
     rt = runtime()
@@ -221,9 +218,6 @@ def test_what_cannot_be_configured_is_said_and_changes_nothing(arguments, expect
     assert not structlog.is_configured()
 
 
-# --- the terminal --------------------------------------------------------------------------------------------
-
-
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -275,9 +269,6 @@ def test_without_a_terminal_and_a_path_json_lines_go_to_standard_error(tmp_path)
     )
 
     assert json.loads(ran.stderr)["event"] == "hello"
-
-
-# --- a sink that never raises --------------------------------------------------------------------------------
 
 
 class Unprintable:
@@ -486,9 +477,6 @@ def test_a_sink_that_was_closed_counts_and_does_not_raise(tmp_path):
     assert closed.dropped == 1
 
 
-# --- the file ------------------------------------------------------------------------------------------------
-
-
 def test_a_file_that_we_create_is_ours_alone_and_one_that_was_there_keeps_its_mode(tmp_path):
     (tmp_path / "there.log").write_text("before\n")
     (tmp_path / "there.log").chmod(0o644)
@@ -569,9 +557,6 @@ for number in range(500):
     told = [(line["who"], line["number"]) for line in lines()]
     assert sorted(told) == [(who, number) for who in "abc" for number in range(500)]
     assert all([number for one, number in told if one == who] == list(range(500)) for who in "abc")
-
-
-# --- the job's fields on a handler's own lines ---------------------------------------------------------------
 
 
 def say(where: str) -> None:
@@ -701,9 +686,6 @@ def test_in_a_child_process_the_hosts_lines_carry_the_job_too(runtime, tmp_path,
     del sys.modules["logging_child"]
 
 
-# --- the filter ----------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def stream():
     """A host's own handler with a plain format, and the text that it has written."""
@@ -759,9 +741,6 @@ def test_the_filter_works_in_front_of_a_queue(runtime):
     assert records.get_nowait().job_id == job.id  # type: ignore[attr-defined]
     logger.removeHandler(handler)
     logger.setLevel(logging.NOTSET)
-
-
-# --- a host with logging of its own --------------------------------------------------------------------------
 
 
 def test_a_host_that_configures_nothing_finds_its_logging_untouched(tmp_path):
@@ -902,9 +881,6 @@ def test_a_standard_logger_may_be_given_to_a_runtime(runtime, caplog):
     told = [json.loads(record.getMessage())["event"] for record in caplog.records if record.name == "my.jobs"]
     assert told[0] == "runtime.started"
     assert "mine" in told
-
-
-# --- what nobody hears ---------------------------------------------------------------------------------------
 
 
 class CountingClock:

@@ -240,9 +240,6 @@ def test_a_place_that_cannot_be_used_is_said_and_how_to_mend_it(place, monkeypat
         place.enter("one")
 
 
-# --- what the dead have left ---------------------------------------------------------------------------------
-
-
 def test_who_is_buried_leaves_neither_lock_nor_socket(place, tmp_path):
     folder = tmp_path / "jobs.db-boots"
     folder.mkdir()
@@ -283,9 +280,6 @@ def test_what_the_unknown_dead_have_left_is_tidied_away_and_nothing_of_the_livin
         "living.lock",
         "readme",
     ]
-
-
-# --- hints ---------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager

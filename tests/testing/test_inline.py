@@ -240,9 +240,6 @@ def test_the_store_is_sqlite() -> None:
         assert "lamplighter_jobs" in tables
 
 
-# --- drain, on real threads ----------------------------------------------------------------------------------
-
-
 def test_drain_waits_until_nothing_that_is_due_waits_or_runs(runtime: Callable[..., Runtime]) -> None:
     rt = runtime(start=False)
     script = Script("work", lambda job, n: ok(n))

@@ -38,9 +38,6 @@ def spoil(store: Path, statement: str, *values: Any) -> None:
     connection.close()
 
 
-# --- what is well -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("level", ["debug", "info"])
 @pytest.mark.parametrize("with_store", [True, False])
 def test_nothing_is_found_in_a_clean_run(level, with_store):
@@ -75,9 +72,6 @@ def test_a_log_that_ends_in_the_middle_is_well_as_far_as_it_goes():
     for end in range(1, len(run.lines), 7):
         report = audited(run.lines[:end])
         assert report.ok, (end, report.findings)
-
-
-# --- what is not ------------------------------------------------------------------------------------------------
 
 
 def test_each_deleted_line_is_missed_and_causes_at_most_one_finding_more():
@@ -216,9 +210,6 @@ def test_whatever_is_spoiled_the_audit_says_what_it_can(data):
             audit.feed(parsed)
 
     assert audit.finish().summary
-
-
-# --- stories ----------------------------------------------------------------------------------------------------
 
 
 class Story:
@@ -604,9 +595,6 @@ def test_the_slot_of_a_job_is_that_of_its_id_also_where_only_its_end_is_told():
         assert kinds(audited(changed(lines, index, **flip))) == ["slot without an account"]
 
 
-# --- a log at warning -------------------------------------------------------------------------------------------
-
-
 def hushed() -> Story:
     """What a runtime tells at warning of a job that failed once, was done, requeued, and failed again."""
     story = Story()
@@ -636,9 +624,6 @@ def test_a_log_at_info_that_lost_its_end_is_not_taken_for_one_at_warning(tmp_pat
     started = Story().lines[0]
 
     assert "lost" in kinds(audited([started, *story.lines], store))
-
-
-# --- the store --------------------------------------------------------------------------------------------------
 
 
 def test_an_unfinished_job_that_the_store_does_not_know_is_lost(tmp_path):

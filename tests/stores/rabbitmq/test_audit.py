@@ -165,9 +165,6 @@ def test_an_ending_by_an_older_claim_is_found(logs: Logs) -> None:
     assert "fence going back" in kinds(audited(changed(lines, index, claim_no=0)))
 
 
-# --- processes that are killed -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("level", LEVELS)
 def test_after_kills_at_random_instants_nothing_is_found(url: str, tmp_path: Path, level: str) -> None:
     chance = random.Random(level)
@@ -194,9 +191,6 @@ def test_after_kills_at_random_instants_nothing_is_found(url: str, tmp_path: Pat
 
     assert report.ok, report.findings[:10]
     assert report.boots == KILLS + 2
-
-
-# --- simulations -------------------------------------------------------------------------------------------------
 
 
 def verdict(log: str) -> Report:

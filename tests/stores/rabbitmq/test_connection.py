@@ -27,9 +27,6 @@ def with_user(url: str, user: str, password: str) -> str:
     return url.replace("guest:guest@", f"{user}:{password}@")
 
 
-# --- addresses -----------------------------------------------------------------------------------------------
-
-
 def test_an_address_is_read_and_shown_without_its_secrets() -> None:
     address = parse_address(f"amqp://ada:{SECRET}@one:5673,two/my%2Fhost?heartbeat=7&results=no&wait=60")
 
@@ -93,9 +90,6 @@ def test_the_queue_for_results_ends_with_a_clean_stop(url: str) -> None:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection, pytest.raises(ChannelClosedByBroker) as caught:
         connection.channel().queue_declare(name, passive=True)
     assert caught.value.reply_code == 404
-
-
-# --- refusals ------------------------------------------------------------------------------------------------
 
 
 def refused(url: str) -> str:
@@ -197,9 +191,6 @@ def test_a_server_that_takes_the_connection_and_says_nothing_is_said_so(monkeypa
     assert "it did not answer in time while the connection was opened" in said
 
 
-# --- TLS -----------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def tls(vhosts: Vhosts) -> Callable[..., str]:
     """Makes the address of the server's TLS port, with these files."""
@@ -226,9 +217,6 @@ def test_a_certificate_that_is_not_trusted_is_said(tls: Callable[..., str]) -> N
 
 def test_a_server_that_wants_a_certificate_and_gets_none_is_said(tls: Callable[..., str]) -> None:
     assert "TLS" in refused(tls(user=f"u:{SECRET}", cafile="ca.pem"))
-
-
-# --- troubles while it runs ----------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -46,9 +46,6 @@ def dead(runtime: Runtime, name: str | None = None) -> list[str]:
     return [job.id for job in runtime.jobs.list(name, state="dead")]
 
 
-# --- the dead ------------------------------------------------------------------------------------------------
-
-
 def test_a_dead_job_is_listed_on_every_runtime_with_what_it_died_of(url: str, runtime) -> None:
     one, other = runtime(url), runtime(url)
     one.jobs.add_handler("work", Healing())
@@ -167,9 +164,6 @@ def test_the_dead_are_dropped_with_the_tools_of_the_server(vhosts: Vhosts, runti
     assert dead(one) == []
     healing.is_healed = True
     assert one.jobs.join(one.jobs.queue("work", 3), timeout=JOIN_SECONDS).result == "whole: 3"
-
-
-# --- pauses --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

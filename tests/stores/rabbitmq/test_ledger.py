@@ -71,9 +71,6 @@ def ids_of(store: RabbitStore) -> list[str]:
     return sorted(schedule.id for schedule in store.schedules())
 
 
-# --- who lives ----------------------------------------------------------------------------------------------
-
-
 def test_what_a_runtime_declares_is_known_to_the_others_while_it_lives(world: World) -> None:
     leader, other, late = started(world), started(world), None
     declare(other, a_schedule(durable=0))
@@ -140,8 +137,6 @@ def test_the_next_leader_knows_who_declares_what(world: World) -> None:
 
     assert (other.leads, other.is_declared("s")) == (True, True)
 
-
-# --- what cannot be read ------------------------------------------------------------------------------------
 
 SLOT = {"schedule_id": "s", "slot": 1.0, "last": 1.0, "count": 1, "outcome": "fired", "reason": None, "job_id": "j"}
 UNREADABLE = [
@@ -216,9 +211,6 @@ def test_of_a_sum_what_makes_no_sense_is_passed_over_and_the_rest_holds(world: W
 
     assert "good" in ids_of(after)
     assert after.paused() == ("work",)
-
-
-# --- what became of slots -----------------------------------------------------------------------------------
 
 
 def fire(store: RabbitStore, *numbers: int) -> None:
@@ -312,9 +304,6 @@ def test_whatever_is_in_the_ledger_runtimes_start_and_one_leads(world: World, se
     assert all("else" in store.paused() for store in stores)
 
 
-# --- other versions -----------------------------------------------------------------------------------------
-
-
 def test_kinds_and_fields_of_a_newer_version_are_passed_over(world: World) -> None:
     leader, other = started(world), started(world)
     newer = {**a_schedule()._asdict(), "tenant": 7}
@@ -395,8 +384,6 @@ def test_the_ledger_of_version_0_1_0_is_read(world: World) -> None:
         assert (store.paused(), store.state.chronicle.marks) == (("work",), {"j": [NOW]})
     assert not [record for record in records_in(world) if record["is"] == "sum"]
 
-
-# --- the sum ------------------------------------------------------------------------------------------------
 
 MANY = 3_000
 
@@ -488,9 +475,6 @@ def test_the_order_in_which_a_server_gives_back_what_a_leader_had_changes_nothin
     assert started(world).paused() == ()
 
 
-# --- the store's id -----------------------------------------------------------------------------------------
-
-
 def test_all_runtimes_know_one_store_id_and_so_do_those_who_come_later(world: World) -> None:
     first, second = started(world), started(world)
     known = {first.store_id, second.store_id}
@@ -522,9 +506,6 @@ def test_of_two_ids_that_were_given_the_first_holds(world: World) -> None:
     stores = [started(world), started(world)]
 
     assert [store.store_id for store in stores] == ["first", "first"]
-
-
-# --- what is missed -----------------------------------------------------------------------------------------
 
 
 def test_a_runtime_that_has_missed_the_last_that_was_told_asks_for_it(world: World) -> None:
@@ -574,9 +555,6 @@ def test_every_runtime_says_the_store_s_id_when_it_starts() -> None:
 
     assert len(said) == 2
     assert len({line["store_id"] for line in said} - {None}) == 1
-
-
-# --- the ledger is deleted ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("delete", [lambda server: server.delete(topology.LEDGER)], ids=["queue"])

@@ -136,9 +136,6 @@ def test_two_applications_share_a_virtual_host_by_prefixes_and_neither_may_touch
     assert one.boots.current().store.address.endswith("?prefix=app1")
 
 
-# --- queues and exchanges that others have changed -----------------------------------------------------------
-
-
 def test_a_queue_with_other_arguments_stops_its_name_alone_until_it_is_gone(
     url: str, runtime: Callable[..., Runtime], channel, recorder: Recorder
 ) -> None:

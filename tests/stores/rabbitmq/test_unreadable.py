@@ -101,9 +101,6 @@ def reasons(recorder: Recorder) -> list[str]:
     return [line["reason"] for line in recorder.of("message.unreadable")]
 
 
-# --- jobs ----------------------------------------------------------------------------------------------------
-
-
 def test_what_nobody_can_read_is_put_aside_and_said_without_what_it_holds(
     worker: Runtime, outside: Outside, recorder: Recorder
 ) -> None:
@@ -158,9 +155,6 @@ def test_what_our_own_messages_never_leave_out_has_a_default_where_others_do(wor
     assert worker.jobs.join("short", timeout=JOIN_SECONDS).result is None
 
 
-# --- of a newer version --------------------------------------------------------------------------------------
-
-
 def test_what_a_newer_version_wrote_is_done_by_whoever_can_read_it(
     worker: Runtime, outside: Outside, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,9 +176,6 @@ def test_what_was_given_back_for_a_day_in_vain_is_put_aside(
 
     assert recorder.wait_for("message.unreadable")["reason"] == "a newer version wrote it"
     eventually(lambda: outside.count(topology.UNREADABLE) == 1, what="it put aside")
-
-
-# --- other queues --------------------------------------------------------------------------------------------
 
 
 def test_among_results_and_in_the_ledger_it_is_put_aside_too(
@@ -227,9 +218,6 @@ def test_what_somebody_publishes_into_a_rung_of_the_ladder_blocks_no_delayed_job
     eventually(lambda: outside.count(topology.UNREADABLE) == 40, what="all of them put aside")
 
 
-# --- the command ---------------------------------------------------------------------------------------------
-
-
 def test_the_command_shows_what_is_unreadable_and_returns_it(
     url: str, worker: Runtime, outside: Outside, recorder: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -268,9 +256,6 @@ def test_the_command_refuses_what_is_no_rabbitmq_and_says_nothing_secret(capsys:
     assert main(["unreadable", "jobs.db"]) == 2
     assert main(["unreadable", "amqp://u:secret@127.0.0.1:1/"]) == 2
     assert "secret" not in capsys.readouterr().err
-
-
-# --- on the model --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -73,9 +73,6 @@ def test_a_job_is_marked_done_whatever_factories_the_host_has(runtime, host_db):
     assert factories(host_db) == before
 
 
-# --- savepoints ----------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def engine(tmp_path):
     one = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'jobs.db'}")
@@ -129,9 +126,6 @@ def test_a_job_in_a_savepoint_that_is_rolled_back_never_was(runtime, beginning):
         session.commit()
 
     assert rt.jobs.counts()["queued"] == 0
-
-
-# --- what nobody has told of ---------------------------------------------------------------------------------
 
 
 def test_more_jobs_of_one_transaction_than_a_turn_takes_are_all_told_of(runtime, recorder, tmp_path, monkeypatch):

@@ -47,9 +47,6 @@ class TestStoreOnTheKitsDisk(StoreConformance):
         return SqliteStore("jobs.db", busy_seconds_max=0.05, connect=self.connect)
 
 
-# --- SQLite alone --------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "jobs.db"

@@ -130,9 +130,6 @@ def test_a_fork_changes_nothing_of_what_the_file_is_taken_for(runtime, path):
     assert rt.health().status == "green"
 
 
-# --- the log beside it ---------------------------------------------------------------------------------------
-
-
 def in_another_program(path, script):
     subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(path)], check=True, timeout=60)
 
@@ -260,8 +257,6 @@ def test_few_files_stay_open_for_stores_that_are_not(tmp_path, monkeypatch):
 
     assert len(hold._kept) == 2
 
-
-# --- readers -------------------------------------------------------------------------------------------------
 
 MANY = """
     import logging, resource, sys, threading
