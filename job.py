@@ -58,8 +58,6 @@ class Job(Generic[T]):
         self._data = data
         self._context = context
 
-    # --- what it is -----------------------------------------------------------------------------------------
-
     @property
     def id(self) -> str:
         """The job's id."""
@@ -161,8 +159,6 @@ class Job(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.name} {self.record.state}>"
-
-    # --- what a lane lends ----------------------------------------------------------------------------------
 
     @property
     def cancelled(self) -> bool:

@@ -45,8 +45,6 @@ class Jobs:
         self._boots = boots
         self._warned = False
 
-    # --- queueing -------------------------------------------------------------------------------------------
-
     def queue(
         self,
         name: str,
@@ -145,8 +143,6 @@ class Jobs:
             return []
         return _stored(await boot.requests.ask_async(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new)))
 
-    # --- acting ---------------------------------------------------------------------------------------------
-
     def requeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
         """Remove, then re-add at the back of the queue with its attempts reset; also one that has ended.
 
@@ -238,8 +234,6 @@ class Jobs:
         """`resume` for asyncio hosts."""
         await self._boot().requests.ask_async(lambda reply: Pause(name=check_name(name), paused=False, reply=reply))
 
-    # --- looking --------------------------------------------------------------------------------------------
-
     def get(self, job: Ref) -> Job[Any]:
         """The job as it is now.
 
@@ -307,8 +301,6 @@ class Jobs:
         with awaiting(boot, job_id, boot.environment.loop_reply(), timeout) as reply:
             found = await asyncio.to_thread(ended, boot, job_id)
             return outcome(await reply.wait(seconds) if found is None else found)
-
-    # --- handlers -------------------------------------------------------------------------------------------
 
     def handler(self, name: str, **options: Any) -> Callable[[F], F]:
         """`add_handler` as a decorator; the function stays what it is."""
@@ -402,16 +394,12 @@ class Jobs:
         if boot is not None:
             boot.remove_handler(handler, seconds)
 
-    # --- for lanes ------------------------------------------------------------------------------------------
-
     def queue_from_handler(self, name: str, data: Any, options: dict[str, Any], corr: str) -> Job[Any]:
         """Queue a job that descends from the one that a handler runs."""
         boot = self._boot()
         job = boot.checks(corr).spec(spec_of("job.queue", name, data, options))
         answer = boot.requests.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=corr)
         return _stored(answer)[0]
-
-    # --- inside ---------------------------------------------------------------------------------------------
 
     def _boot(self) -> Boot:
         return self._boots.current()

@@ -86,8 +86,6 @@ class Runtime:
         self._on_failure = on_failure
         self._subscriptions: list[Subscription] = []
 
-    # --- boots ----------------------------------------------------------------------------------------------
-
     def start(self) -> Self:
         """Start. A runtime that runs already goes on. In a forked child, this starts a boot of the child's own.
 
@@ -219,8 +217,6 @@ class Runtime:
     ) -> None:
         await asyncio.to_thread(self.stop)
 
-    # --- looking --------------------------------------------------------------------------------------------
-
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not."""
         failure, boot = self.boots.failure, self.boots.running
@@ -254,8 +250,6 @@ class Runtime:
     def boot(self) -> Boot | None:
         """The boot that runs in this process; None when none does."""
         return self.boots.running
-
-    # --- inside ---------------------------------------------------------------------------------------------
 
     def _store(self) -> Store:
         return open_store(

@@ -255,8 +255,6 @@ class Scheduler:
             )
         return sorted(stories, key=lambda story: story.slot)[:EXPLAINED_SLOTS_MAX]
 
-    # --- inside ---------------------------------------------------------------------------------------------
-
     def _active(self) -> dict[str, ScheduleRecord]:
         declared = {record.id: record for record in self._boots.declared.schedules()}
         boot = self._boots.running

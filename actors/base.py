@@ -100,8 +100,6 @@ class RuntimeActor(pykka.ThreadingActor):
         self._in_hand: Mail | None = None
         super().__init__()
 
-    # --- for the actors themselves --------------------------------------------------------------------------
-
     @abstractmethod
     def receive(self, mail: Mail) -> None:
         """Handle one message. `self.speaker` says which."""
@@ -146,8 +144,6 @@ class RuntimeActor(pykka.ThreadingActor):
         inbox = self.actor_inbox
         assert isinstance(inbox, Mailbox)
         return inbox
-
-    # --- pykka's seams --------------------------------------------------------------------------------------
 
     def on_receive(self, message: Any) -> None:
         """Runs on the actor's thread for every message."""

@@ -172,8 +172,6 @@ class HandlerActor(RuntimeActor):
         if reply is not None:
             answer(reply, None, None)
 
-    # --- what it can take -----------------------------------------------------------------------------------
-
     def _offer(self) -> None:
         """Say what it can take, when that has changed."""
         handlers = self._handlers()
@@ -202,8 +200,6 @@ class HandlerActor(RuntimeActor):
             *self._held_back.keys(),
             *self._unsettled,
         ]
-
-    # --- starting -------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
         """Start what waits on what is free."""
@@ -300,8 +296,6 @@ class HandlerActor(RuntimeActor):
             self.context.log.emit("lane.lost", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id)
             kind = OutcomeKind.FAILED if lane.abandoned_because is None else OutcomeKind.INTERRUPTED
             lane.finish(Outcome(kind=kind, reason=LOST, error=LOST))
-
-    # --- ending ---------------------------------------------------------------------------------------------
 
     def _lanes_ended(self) -> None:
         """Tell the broker in one message of all that have ended by now, however many: that is one step of a turn."""

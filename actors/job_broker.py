@@ -151,8 +151,6 @@ class JobBroker(RuntimeActor):
         self._state.forget_next_due()
         self._set_alarms()
 
-    # --- a turn ---------------------------------------------------------------------------------------------
-
     def _take_turn(self, batch: list[Mail]) -> None:
         first, is_back = not self._recovered, True
         try:
@@ -290,8 +288,6 @@ class JobBroker(RuntimeActor):
                 context.out.replies.append((reply, value, None))
         context.collect()
 
-    # --- after the commit -----------------------------------------------------------------------------------
-
     def _let_out(self, out: Outbox) -> None:
         self.context.environment.failpoints.at("broker.let_out", self)
         self._state.take(out)
@@ -319,8 +315,6 @@ class JobBroker(RuntimeActor):
         if ended:
             self._wake_waiters(ended)
         self._neighbours.hint(out)
-
-    # --- waiting --------------------------------------------------------------------------------------------
 
     def _is_worth_a_turn(self) -> bool:
         """CheckDue, without taking the write lock, whether time or another process has changed anything for us."""

@@ -132,8 +132,6 @@ class SchedulerActor(RuntimeActor):
             self._seen = 0
         self._boot = boot
 
-    # --- knowing --------------------------------------------------------------------------------------------
-
     def _know(self, record: ScheduleRecord) -> None:
         """Take over what a schedule is, unless what is known of it is newer."""
         if not (record.durable or self._is_declared(record.id)):
@@ -202,8 +200,6 @@ class SchedulerActor(RuntimeActor):
             self._reload_timer = self.context.clock.after(
                 RELOAD_SECONDS_MIN, lambda: self._tell_self(Wake(reload=True))
             )
-
-    # --- looking --------------------------------------------------------------------------------------------
 
     def _touch(self, schedule_id: str) -> None:
         """Look at a schedule at once."""

@@ -289,8 +289,6 @@ class Boot:
 
         return ChildSpec(id="scheduler", start=start, budget=self._budget())
 
-    # --- what the parts tell --------------------------------------------------------------------------------
-
     def _died(self, death: Died) -> None:
         self._supervision.died(death)
 
@@ -353,8 +351,6 @@ class Boot:
             reason=repr(error)[:500],
             failures=subscription.failures,
         )
-
-    # --- ending ---------------------------------------------------------------------------------------------
 
     def stop(self, drain: Seconds) -> None:
         """Take no new work, let running jobs finish for `drain` seconds, interrupt the rest, end."""
@@ -429,8 +425,6 @@ class Boot:
             if remaining <= 0:
                 return False
             self._quiet.wait(min(remaining, 0.5))
-
-    # --- looking --------------------------------------------------------------------------------------------
 
     def health(self) -> Health:
         """See `Runtime.health`."""

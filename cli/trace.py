@@ -108,9 +108,6 @@ def _line(entry: Entry) -> dict[str, Any]:
     return {"line": entry.said} if entry.said else {}
 
 
-# --- an instant -------------------------------------------------------------------------------------------------
-
-
 def _instant(text: str) -> float:
     try:
         at = float(text)

@@ -219,8 +219,6 @@ class Lane:
         waited = round(self.started_at - (job.claimed_at or self.started_at), 6)
         return {"corr": job.corr, **self.fields(), "handler": self.handler.id, "lane": self.id, "waited": waited}
 
-    # --- what the Job borrows -------------------------------------------------------------------------------
-
     @property
     def cancelled(self) -> bool:
         return self.reason is not None

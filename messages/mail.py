@@ -43,7 +43,7 @@ class Mail(NamedTuple):
     body: Any
 
 
-# --- a host to the JobBroker; each is answered through `reply` ----------------------------------------------
+# An application's thread sends these to the JobBroker, which answers each through its `reply`.
 
 
 class Queue(NamedTuple):
@@ -136,7 +136,7 @@ class PauseSchedule(NamedTuple):
     reply: Reply
 
 
-# --- the clock, the hint socket and the supervisor to the JobBroker ------------------------------------------
+# The clock, the hint socket and the supervisor send these to the JobBroker.
 
 
 class CheckDue(NamedTuple):
@@ -177,7 +177,7 @@ class Farewell(NamedTuple):
     reply: Reply
 
 
-# --- a HandlerActor to the JobBroker ------------------------------------------------------------------------
+# A HandlerActor sends these to the JobBroker.
 
 
 class Capacity(NamedTuple):
@@ -237,7 +237,7 @@ class Progressed(NamedTuple):
     progress: str
 
 
-# --- the JobBroker to a HandlerActor ------------------------------------------------------------------------
+# The JobBroker sends these to a HandlerActor.
 
 
 class Run(NamedTuple):
@@ -277,7 +277,7 @@ class Resync(NamedTuple):
     boot: str
 
 
-# --- a lane, the clock and a host to a HandlerActor ---------------------------------------------------------
+# A lane, the clock and an application's thread send these to a HandlerActor.
 
 
 class LanesEnded(NamedTuple):
@@ -322,7 +322,7 @@ class Interrupt(NamedTuple):
     reason: str
 
 
-# --- the SchedulerActor -------------------------------------------------------------------------------------
+# The SchedulerActor sends and gets these.
 
 
 class Tick(NamedTuple):
@@ -352,7 +352,7 @@ class SchedulesChanged(NamedTuple):
     gone: tuple[str, ...] = ()
 
 
-# --- the supervisor -----------------------------------------------------------------------------------------
+# The supervisor gets these.
 
 
 class Died(NamedTuple):

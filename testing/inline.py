@@ -69,8 +69,6 @@ class Inline:
     ) -> None:
         self._simulation.__exit__(kind, error, trace)
 
-    # --- what a test does -----------------------------------------------------------------------------------
-
     @property
     def runtime(self) -> Runtime:
         """The runtime that `boot` was called with."""
@@ -129,8 +127,6 @@ class Inline:
         if self.at_once:
             self._simulation.settle()
         return self._take_ended()
-
-    # --- inside ---------------------------------------------------------------------------------------------
 
     def _prepare(self, runtime: Runtime) -> None:
         boots = runtime.boots

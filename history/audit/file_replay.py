@@ -182,8 +182,6 @@ class Fold(Voices):
             self._release()
         self.slots.finish()
 
-    # --- transitions ----------------------------------------------------------------------------------------
-
     def _transition(self, line: Line) -> None:
         if line.event not in MOVES and line.event not in EVENTS:
             self._hear_newer(line)
@@ -241,8 +239,6 @@ class Fold(Voices):
         else:
             self.jobs.fold_newer(line)
         self._latest = line
-
-    # --- recovery -------------------------------------------------------------------------------------------
 
     def _recovered(self, line: Line) -> None:
         """Count as told what a dead boot or broker had committed last and may not have said."""

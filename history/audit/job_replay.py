@@ -135,8 +135,6 @@ class JobFold:
             self.ended.popitem(last=False)
             self.evicted += 1
 
-    # --- a job that is known --------------------------------------------------------------------------------
-
     def _step(self, job: Job, line: Line, *, complete: bool) -> None:
         assert line.rev is not None
         if line.before == UNKNOWN:
@@ -230,8 +228,6 @@ class JobFold:
         """The log is not one at debug: which revisions only sums tell means nothing."""
         self.only_summed.clear()
         self.summed_overflow = True
-
-    # --- a job that is new ----------------------------------------------------------------------------------
 
     def _first_sight(self, line: Line, *, complete: bool) -> Job:
         assert line.rev is not None

@@ -147,8 +147,6 @@ class QueueFold(Voices):
             )
         return notes
 
-    # --- hearing ----------------------------------------------------------------------------------------------
-
     def _transition(self, line: Line) -> None:
         if not self._is_transition(line):
             return
@@ -232,8 +230,6 @@ class QueueFold(Voices):
         silent = not self.is_troubled and any(is_silent(boot, line) for boot in self.boots.values())
         self.excused += silent
         return self.is_troubled or silent
-
-    # --- judging ----------------------------------------------------------------------------------------------
 
     def _judge(self, job_id: str, life: Life) -> None:
         life.loud.sort(key=lambda line: (line.rev or 0, line.seq))

@@ -206,16 +206,12 @@ class SlotFold:
                 self._say(doubt)
         self.doubts.clear()
 
-    # --- changes --------------------------------------------------------------------------------------------
-
     def _change(self, known: Schedule, change: Change, start: float, line: Line) -> None:
         """From now on it is another one, which counts from `start`."""
         self._flush(known)
         known.change, known.change_no = change, change.no
         known.changes.append(change.key)
         known.to, known.line = start, line
-
-    # --- accounts -------------------------------------------------------------------------------------------
 
     def _fired(self, known: Schedule, line: Line, slot: float, job_id: str) -> None:
         other = known.slot_of.get(job_id)

@@ -73,8 +73,6 @@ class Homes:
                 is_server = bool(self.folds) and all(name.startswith(SERVER) for name in self.folds)
             self._move_in_stray(boot, is_server=is_server)
 
-    # --- boots that say where they are ---------------------------------------------------------------------------
-
     def _hear_start(self, line: Line, store: str) -> None:
         name = self._name_of(line, store)
         rival = None if line.store_id else self._rival_of(name)
@@ -127,8 +125,6 @@ class Homes:
         for line in lines:
             fold.hear(line)
 
-    # --- boots that began before the log -------------------------------------------------------------------------
-
     def _hear_stray(self, boot: str, line: Line) -> None:
         lines = self._strays.setdefault(boot, [])
         lines.append(line)
@@ -149,8 +145,6 @@ class Homes:
         fold = self._fold_of(boot, name)
         for line in self._strays.pop(boot):
             fold.hear(line)
-
-    # --- folds ---------------------------------------------------------------------------------------------------
 
     def _enter(self, boot: str, name: str) -> Fold | QueueFold:
         unnamed = UNNAMED_SERVER if name.startswith(SERVER) else ""

@@ -115,9 +115,6 @@ def fields_of(raw: bytes, *, hosts_too: bool = False) -> Said | None:
     return None if said is None else typed(said)
 
 
-# --- logs --------------------------------------------------------------------------------------------------
-
-
 class Unread:
     """Lines that look like ours and cannot be read.
 

@@ -85,8 +85,6 @@ class Dead:
         self._put_aside = put_aside
         self._at_hand: dict[str, Found] = {}
 
-    # --- for those who ask ------------------------------------------------------------------------------------
-
     def list(self, name: str | None, limit: int, before: JobRecord | None) -> Sequence[JobRecord]:
         """Dead jobs, those first that died last; `before` is the last one of the page before."""
         newest: list[tuple[float, str, int, JobRecord]] = []
@@ -159,8 +157,6 @@ class Dead:
             hold.let_go()
             raise
         return hold
-
-    # --- for turns -------------------------------------------------------------------------------------------
 
     def find(self, job_id: str) -> Found | None:
         """One that is at hand. The turn says when it is over."""

@@ -131,8 +131,6 @@ class Deliveries:
         self.windows: dict[str, Window] = {}
         self.wishes: dict[str, int] = {}
 
-    # --- sessions -------------------------------------------------------------------------------------------
-
     def begin(self, session: int) -> None:
         """A new session: what the old one had delivered is somebody else's to be given, or ours again."""
         self._session, self._stirs_at = session, 0.0
@@ -143,8 +141,6 @@ class Deliveries:
         self.windows.clear()
         for held in self.held:
             held.is_lost = True
-
-    # --- deliveries -----------------------------------------------------------------------------------------
 
     def arrived(self, arrival: Arrival) -> None:
         """Take a delivery in."""
@@ -178,8 +174,6 @@ class Deliveries:
         window = self.windows.get(one.name or "")
         if window is not None and one.arrival.session == self._session:
             window.settled(one.arrival.consumer)
-
-    # --- windows --------------------------------------------------------------------------------------------
 
     def cancelled(self, session: int, consumer: str) -> None:
         """The server has ended a consumer."""

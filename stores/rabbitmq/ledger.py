@@ -117,8 +117,6 @@ class Ledger:
         self._marker = ""
         self.is_read = False
 
-    # --- becoming the leader ----------------------------------------------------------------------------------
-
     def arrived(self, arrival: Arrival) -> None:
         """The server gives this runtime the ledger to read, so it leads once it has read to the end."""
         if not self._marker:
@@ -175,8 +173,6 @@ class Ledger:
         self._written.rest, self._written.records = found, []
         self._write_sum(sums.all_parts(self._chronicle, self._now()))
 
-    # --- leading ------------------------------------------------------------------------------------------------
-
     def _read(self, entry: Entry) -> None:
         record = entry.record
         self._silent.pop(str(record.get("from")), None)
@@ -224,8 +220,6 @@ class Ledger:
                 gone = {"is": "runtime gone", "runtime": runtime, "no": self._chronicle.number}
                 self._publish({**gone, "by": f"{self.epoch}-gone-{self._chronicle.number}"})
 
-    # --- telling ------------------------------------------------------------------------------------------------
-
     def _broadcast(self, record: Record) -> None:
         self._seq += 1
         self._link.send([self._numbered(NEWS, "all", record)])
@@ -239,8 +233,6 @@ class Ledger:
     def _numbered(self, exchange: str, key: str, record: Record) -> Message:
         told = {"is": "told", "epoch": self.epoch, "seq": self._seq, "record": record}
         return Message(exchange, key, records.write(told), mandatory=False)
-
-    # --- sums -------------------------------------------------------------------------------------------------------
 
     def _summed_records(self) -> int:
         return max(SUMMED_RECORDS, min(len(self._chronicle.schedules) // 8, SUMMED_RECORDS_MAX))

@@ -37,7 +37,7 @@ class Inbox:
         """Call this, from any thread, whenever a turn may be worth while."""
         self._heard = heard
 
-    # --- what has come: looked at by whoever takes turns -------------------------------------------------------
+    # The link's thread calls these; whoever takes turns looks at what they note.
 
     def connected(self, session: int) -> None:
         self._tell("connected", session)

@@ -108,8 +108,6 @@ class Session(Inbox):
         """Rises with everything that may change what can be claimed."""
         return self._arrivals + self.state.chronicle.changes + self._session
 
-    # --- opening --------------------------------------------------------------------------------------------
-
     def open(self) -> None:
         self._is_open = True
         self._link.start(self)
@@ -269,8 +267,6 @@ class Session(Inbox):
             self._consumers = {queue: tag for queue, tag in self._consumers.items() if tag != consumer}
         if consumer.startswith("ledger"):
             self._ledger.begin(session)
-
-    # --- being ready --------------------------------------------------------------------------------------------
 
     def _be_ready(self) -> None:
         """Have a session in which everything is there, and nothing hangs in the air.

@@ -116,8 +116,6 @@ class Chronicle:
         """Whatever is written from now on comes after this."""
         self.number = max(self.number, records.number_of(record))
 
-    # --- looking --------------------------------------------------------------------------------------------
-
     def is_declared(self, schedule_id: str, *, beside: str = "") -> bool:
         """Whether a living runtime declares a schedule, one of them left aside."""
         own = schedule_id in self.runtimes.get(beside, ())
@@ -166,8 +164,6 @@ class Chronicle:
             return []
         self._furthest = max((one.accounted_to for one in self.schedules.values()), default=NEVER)
         return [one for one in self.schedules.values() if one.accounted_to > limit]
-
-    # --- changing -------------------------------------------------------------------------------------------
 
     def become(self, other: Chronicle) -> None:
         """Take over what another knows. A schedule that is the same in both has not changed."""

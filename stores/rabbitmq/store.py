@@ -84,8 +84,6 @@ class RabbitStore(Session):
         super().__init__(address, link, seams=seams, results=results, wait=wait)
         self._failpoints = failpoints or Failpoints()
 
-    # --- turns ----------------------------------------------------------------------------------------------
-
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[RabbitTurn]:
         self._be_ready()
@@ -230,8 +228,6 @@ class RabbitStore(Session):
         with contextlib.suppress(FutureTimeout):
             self._await(read, READ_SECONDS_MAX)
 
-    # --- looking --------------------------------------------------------------------------------------------
-
     def known(self, job_id: str) -> JobRecord | None:
         held = self.state.deliveries.held.newest(job_id)
         return held.job if held is not None else self.state.memory.job(job_id)
@@ -331,8 +327,6 @@ class RabbitStore(Session):
         self, connection: Any, job_id: str, no: int | None, claim_no: int | None, result: str | None, now: Instant
     ) -> bool:
         raise not_supported("connection")
-
-    # --- the dead: see dead.py -------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def at_hand(self, job_id: str) -> Iterator[None]:

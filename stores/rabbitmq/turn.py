@@ -75,8 +75,6 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             did, boot, boots = self.did, self._boot, self._state.own_boots
             self.ops.done.append(lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=did)}))
 
-    # --- what has come --------------------------------------------------------------------------------------
-
     def _sort(self) -> None:
         """Look at what was delivered since the last turn: not all of it may, or must, be run."""
         deliveries = self._state.deliveries
@@ -161,8 +159,6 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         # It holds whether this turn does or not: nothing is published for it.
         held.delivery, held.is_lost = delivery, False
 
-    # --- jobs -----------------------------------------------------------------------------------------------
-
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         if job.unique_key is not None:
             raise not_supported("unique")
@@ -221,8 +217,6 @@ class RabbitTurn(ClaimTurn, SlotTurn):
     def first_due(self, name: str) -> Instant | None:
         return min((one.job.run_at for one in self._state.deliveries.waiting.get(name, ())), default=None)
 
-    # --- claims: see claims.py -----------------------------------------------------------------------------------
-
     def orphans(self) -> list[JobRecord]:
         # The server gives back what a lost connection held.
         return []
@@ -235,8 +229,6 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             and name in (None, held.job.name)
             and (incarnation_max is None or (held.job.incarnation or 0) <= incarnation_max)
         ]
-
-    # --- endings --------------------------------------------------------------------------------------------
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
         held = self._let_go(claimed)
@@ -358,8 +350,6 @@ class RabbitTurn(ClaimTurn, SlotTurn):
     def recent_interruptions(self, job_id: str, since: Instant) -> int:
         return self._state.chronicle.blamed(job_id, self.now)
 
-    # --- what is done at the end ----------------------------------------------------------------------------
-
     def _publish(
         self, job: JobRecord, delay: Seconds, reply_to: str | None, beside: Mapping[str, Any] | None = None
     ) -> None:
@@ -395,8 +385,6 @@ class RabbitTurn(ClaimTurn, SlotTurn):
 
     def _change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
         self.ops.changes.append(Change(undo, redo))
-
-    # --- what the server does by itself, or what only one's own runtime is -----------------------------------
 
     def expire(self) -> None:
         """Nothing: a job that has expired is found out when it is delivered."""

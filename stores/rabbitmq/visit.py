@@ -105,8 +105,6 @@ class Visit:
         except (LinkLost, FutureTimeout) as error:
             raise StoreUnavailable(f"{self.address} did not answer: {error}") from error
 
-    # --- what the link tells: see link.Ears ---------------------------------------------------------------------
-
     def connected(self, session: int) -> None:
         self._known.set()
 

@@ -87,8 +87,6 @@ class SqliteStore:
         self._openings = 0
         self._seen: Seen | None = None
 
-    # --- opening --------------------------------------------------------------------------------------------
-
     def open(self) -> None:
         if not self.in_memory:
             self._check_inherited()
@@ -206,8 +204,6 @@ class SqliteStore:
         connection.execute(f"pragma busy_timeout = {self._busy_ms}")
         return connection
 
-    # --- writing --------------------------------------------------------------------------------------------
-
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[SqliteTurn]:
         with self._lock, self._translated():
@@ -290,8 +286,6 @@ class SqliteStore:
         if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in CLEAN_FAILURES):
             return StoreUnavailable(f"the store {self.address} cannot be used now: {error}")
         return error
-
-    # --- reading --------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -434,8 +428,6 @@ class SqliteStore:
     def ailments(self) -> Sequence[Ailment]:
         trouble = None if self._files is None else self._files.trouble
         return () if trouble is None else (Ailment("red", trouble),)
-
-    # --- in the host's own transaction ----------------------------------------------------------------------
 
     def queue_on(self, connection: Any, job: NewJob) -> tuple[JobRecord, bool]:
         with self._translated(), host.cursor_of(connection, self.address) as cursor:

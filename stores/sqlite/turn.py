@@ -155,8 +155,6 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
             raise UnknownJob(f"expected the id of a stored job, got: {job_id!r}; it never was, or retention removed it")
         return job
 
-    # --- claims ---------------------------------------------------------------------------------------------
-
     def claim(self, want: Want) -> list[Claim]:
         begun, prefetched = want.begun, want.prefetched
         if begun + prefetched == 0:
@@ -210,8 +208,6 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
         query = """select * from lamplighter_jobs indexed by lamplighter_jobs_running
                    where state = 'running' and boot not in (select boot from lamplighter_boots) order by no"""
         return [JobRecord._make(row) for row in self._connection.execute(query)]
-
-    # --- endings --------------------------------------------------------------------------------------------
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
         fields, changes = says_ending(outcome, verdict), ending(claimed, outcome, verdict, self.now)
@@ -308,8 +304,6 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
             (claimed.id, claimed.id, ATTEMPTS_KEPT_MAX),
         )
 
-    # --- what hosts and clocks do ---------------------------------------------------------------------------
-
     def tell_untold(self) -> None:
         if not self._has_untold:
             return
@@ -367,8 +361,6 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
         ).fetchall()
         self._connection.executemany("delete from lamplighter_attempts where job_id = ?", gone)
         return len(gone)
-
-    # --- the one road ---------------------------------------------------------------------------------------
 
     def _move(self, before: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord | None:
         """Change a job's state if it is still as the caller saw it; None if it is not."""

@@ -11,8 +11,6 @@ from .kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, new, put, take,
 class ClaimPromises(StoreCase):
     """Promises about claims. Each docstring quotes the port."""
 
-    # --- claiming -------------------------------------------------------------------------------------------
-
     def test_claim_moves_due_jobs_of_one_name_each_with_a_new_claim_no(self, store: Store) -> None:
         """Turn.claim: Move due jobs of one name from queued to running, each with a new `claim_no`."""
         put(store, new("a"), new("later", run_at=NOW + 10), new("other", name="else"))
@@ -146,8 +144,6 @@ class ClaimPromises(StoreCase):
 
         assert numbers == [1, 2, 3, 4]
 
-    # --- ending ---------------------------------------------------------------------------------------------
-
     def test_settle_records_how_a_claim_ended(self, store: Store) -> None:
         """Turn.settle: Record how a claim ended: running to the verdict's state"""
         put(store, new("a"), new("b"))
@@ -263,8 +259,6 @@ class ClaimPromises(StoreCase):
         assert [job.id for job in mine] == ["a"]
         assert [job.id for job in theirs] == ["b"]
         assert earlier == []
-
-    # --- what is remembered of endings ----------------------------------------------------------------------
 
     def test_attempts_that_failed_or_were_interrupted_are_kept_oldest_first(self, store: Store) -> None:
         """Store.attempts: The ended claims of a job that failed or were interrupted, oldest first."""

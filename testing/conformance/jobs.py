@@ -15,8 +15,6 @@ from .kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, die, new, put, 
 class JobPromises(StoreCase):
     """Promises about jobs. Each docstring quotes the port."""
 
-    # --- coming ---------------------------------------------------------------------------------------------
-
     def test_a_job_is_added(self, store: Store) -> None:
         """Turn.insert: Add a job."""
         job = new("a", data='{"x":1}', run_at=NOW + 5, timeout=3.0, max_attempts=2, corr="root")
@@ -120,8 +118,6 @@ class JobPromises(StoreCase):
                 turn.find("nobody")
 
         assert found == claimed
-
-    # --- looking --------------------------------------------------------------------------------------------
 
     def test_one_job_is_what_was_stored(self, store: Store) -> None:
         """Store.get: One job."""
@@ -227,8 +223,6 @@ class JobPromises(StoreCase):
 
         with store.turn("b", NOW) as turn:
             assert (turn.first_due("work"), turn.first_due("else")) == (NOW - 10, None)
-
-    # --- going ----------------------------------------------------------------------------------------------
 
     def test_a_queued_job_can_be_finished(self, store: Store) -> None:
         """Turn.finish: Queued to done."""
@@ -384,8 +378,6 @@ class JobPromises(StoreCase):
 
         assert removed == [5, 2, 0]
         assert [job.id for job in store.list(name=None, state=None, limit=9, before=None)] == ["open"]
-
-    # --- a host's own transaction ---------------------------------------------------------------------------
 
     def test_a_job_exists_if_and_only_if_the_hosts_transaction_commits(self, store: Store) -> None:
         """Store.queue_on: Insert through the host's own open connection, in its transaction."""

@@ -19,8 +19,6 @@ def entry(slot: float, job_id: str) -> SlotEntry:
 class SchedulePromises(StoreCase):
     """Promises about schedules. Each docstring quotes the port."""
 
-    # --- schedules ------------------------------------------------------------------------------------------
-
     def test_declare_says_whether_a_schedule_is_new_or_another(self, store: Store) -> None:
         """Turn.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of
         each, in order."""
@@ -186,8 +184,6 @@ class SchedulePromises(StoreCase):
         assert seen is not None
         assert (seen.accounted_to, seen.last_slot, seen.change_no) == (NOW + 60, NOW + 60, last)
 
-    # --- slots ----------------------------------------------------------------------------------------------
-
     def test_a_slot_and_its_job_are_inserted_once(self, store: Store) -> None:
         """Turn.fire: Insert a slot and its job. None when the slot has its row already: nothing changes."""
         with store.turn("b", NOW) as turn:
@@ -247,8 +243,6 @@ class SchedulePromises(StoreCase):
 
         assert removed == 2
         assert [slot.slot for slot in store.slots("s", NOW, NOW + 2 * WEEK)] == [NOW + WEEK]
-
-    # --- pauses and clocks ----------------------------------------------------------------------------------
 
     def test_a_pause_is_stored_and_holds_for_every_boot(self, store: Store) -> None:
         """Turn.pause: Start no job of this name, anywhere, or start them again."""
@@ -372,8 +366,6 @@ class SchedulePromises(StoreCase):
             turn.set_names("b", ["work"])
 
         assert not store.is_handled("else")
-
-    # --- boots ----------------------------------------------------------------------------------------------
 
     def test_a_boot_is_known_to_the_others_as_it_registered(self, store: Store) -> None:
         """Turn.register: Make a boot known to the others."""

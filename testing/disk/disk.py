@@ -165,9 +165,6 @@ class _PlannedFault:
     skip: int
 
 
-# --- below SQLite --------------------------------------------------------------------------------------------
-
-
 class _Vfs(apsw.VFS):
     """Names and files, as Linux and SQLite's own layer upon it treat them; time and sleep are the system's."""
 
@@ -278,9 +275,6 @@ class _Handle:
     def xDeviceCharacteristics(self) -> int:
         # As on Linux: a write never harms the bytes beside it.
         return apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE
-
-
-# --- above SQLite --------------------------------------------------------------------------------------------
 
 
 class _Connection:

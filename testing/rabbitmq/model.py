@@ -129,8 +129,6 @@ class ModelServer:
         self.is_up = True
         self.alarm: str | None = None
 
-    # --- time -----------------------------------------------------------------------------------------------
-
     def soon(self, call: Callable[[], object], seconds_max: Seconds = 0.002) -> None:
         """Have a call made after what such a thing takes."""
         if self._after is not None:
@@ -162,8 +160,6 @@ class ModelServer:
             self._elapsed = max(self._elapsed, first[0])
             self.soon(first[2])
         self._elapsed = until
-
-    # --- faults ---------------------------------------------------------------------------------------------
 
     def cut(self, link: ModelClient, reason: str = "the connection was cut") -> None:
         """End a link's session. What was on its way is lost, and what it had is given to others."""
@@ -197,8 +193,6 @@ class ModelServer:
             bindings[:] = [one for one in bindings if one[1:] != ("queue", name)]
         for consumer in queue.consumers:
             consumer.link.tell_cancelled(consumer)
-
-    # --- what links ask for ---------------------------------------------------------------------------------
 
     def declare(self, wanted: Wanted) -> None:
         """Have something be there.

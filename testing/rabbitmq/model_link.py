@@ -61,8 +61,6 @@ class ModelLink:
         self._out: deque[Callable[[], object]] = deque()
         self._in: deque[Callable[[], object]] = deque()
 
-    # --- sessions -------------------------------------------------------------------------------------------
-
     def start(self, ears: Ears) -> None:
         self._ears, self._is_going = ears, True
         self._server.links.append(self)
@@ -144,7 +142,7 @@ class ModelLink:
                 queue.consumers[:] = [one for one in queue.consumers if one.link is not self]
                 self._server.pump(queue)
 
-    # --- the two directions: each in order ------------------------------------------------------------------
+    # What goes to the server keeps its order, and so does what comes back.
 
     def _to_server(self, call: Callable[[], object]) -> None:
         self._out.append(call)
@@ -180,8 +178,6 @@ class ModelLink:
         future = self._pending.pop(key, None)
         if future is not None:
             answer(future, value, error)
-
-    # --- calls ----------------------------------------------------------------------------------------------
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
         key, future = self._pend()
@@ -363,8 +359,6 @@ class ModelLink:
         if queue is not None:
             queue.ready += [stored for tag, stored in taken.items() if tag not in wanted]
             self._server.soon(lambda: self._server.pump(queue))
-
-    # --- what the server tells ------------------------------------------------------------------------------
 
     def deliver(self, queue: ModelQueue, consumer: ModelConsumer, stored: Stored) -> None:
         tag = next(self._tags)

@@ -139,8 +139,6 @@ class Simulation:
     def __repr__(self) -> str:
         return f"Simulation({getattr(self._boot, '__name__', self._boot)}, {self._luck})"
 
-    # --- what a test does -----------------------------------------------------------------------------------
-
     def __enter__(self) -> Self:
         if not self._is_new:
             raise UsageError(f"expected a new {self!r}: each is entered once, and then over")
@@ -309,8 +307,6 @@ class Simulation:
     def _verdict_of_model(self, server: ModelServer) -> tuple[Report, Sequence[str], Counter[str]]:
         return model_verdict(self._paper.lines, server, self._around.accepted)
 
-    # --- inside ---------------------------------------------------------------------------------------------
-
     def _pass(self, seconds: Seconds, until: Callable[[], bool] | None) -> bool:
         world = self._world
         end = world.elapsed + seconds
@@ -362,8 +358,6 @@ class Simulation:
             self._world.park(0.1)
         assert member.runtime is not None
         return member.runtime
-
-    # --- lives of processes ---------------------------------------------------------------------------------
 
     def _begin(self, member: _Member) -> None:
         member.process = process = Process(member.number, is_newer=member.number > len(self._members) - self._newer)

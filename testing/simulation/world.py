@@ -163,8 +163,6 @@ class World:
         """Whether the test itself runs now, and not one of the tasks."""
         return self.current is self._main
 
-    # --- tasks ----------------------------------------------------------------------------------------------
-
     def spawn(self, run: Callable[[], object], name: str, process: Process) -> Task:
         """Have something run beside the others."""
         task = Task(lambda: self._live(task, run), name, process, self._hub)
@@ -305,8 +303,6 @@ class World:
         if task.error is not None:
             error, task.error = task.error, None
             raise error
-
-    # --- time -----------------------------------------------------------------------------------------------
 
     def after(self, seconds: Seconds, call: Callable[[], object]) -> None:
         """Make a short call once so many seconds have passed."""

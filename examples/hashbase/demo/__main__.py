@@ -77,8 +77,6 @@ class Demo:
         """Notes one thing that must hold."""
         self.checks.append(Check(what=what, holds=holds, found=found))
 
-    # --- the scenes -----------------------------------------------------------------------------------------
-
     def build(self) -> tuple[World, Before]:
         """Builds a Hashbase."""
         host = Host(self.config)

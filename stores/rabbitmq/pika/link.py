@@ -97,7 +97,8 @@ class PikaLink:
         self._failure: tuple[str, bool] = ("", False)
         self._channel_failure: tuple[str, bool] | None = None
 
-    # --- connecting: on the link's own thread ---------------------------------------------------------------
+    # Any thread calls the public methods. The private ones run on the link's own thread, but for `_do`, which hands it
+    # a call.
 
     def start(self, ears: Ears) -> None:
         self._ears = ears
@@ -266,8 +267,6 @@ class PikaLink:
         if self._ears is not None and not self._stopping.is_set():
             self._ears.lost(self._session, reason, refused=refused)
 
-    # --- calls: from any thread, done on the link's -----------------------------------------------------------
-
     def _do(self, call: Callable[[], None], future: Future[Any] | None = None) -> None:
         connection, lost = self._connection, LinkLost("the connection was lost")
 
@@ -431,8 +430,6 @@ class PikaLink:
     def _tell_blocked(self, reason: Any) -> None:
         assert self._ears is not None
         self._ears.blocked(None if reason is None else str(reason))
-
-    # --- what is asked on the other channels ------------------------------------------------------------------
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
         return self._side.setup(wanted)
