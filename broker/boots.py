@@ -1,4 +1,6 @@
-"""Boots: those that have died are buried, and their jobs taken back; this one says farewell."""
+"""Boots: the broker removes those that have died and takes their jobs back; its own boot leaves the store at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,14 @@ from .state import BrokerState, Renewal
 from .step import TurnContext
 
 UNTRACED_SECONDS_MAX = 6.0
-"""A boot of which nothing has told for so long is dead: one that lives makes its lock file anew when it next looks."""
+"""A boot whose lock file has been missing for so long is dead: a living one makes its file anew when it next looks."""
 
 
 def renew(context: TurnContext, renewal: Renewal) -> None:
-    """The first turn of a runtime that has become another boot: the store gets to know it, and what its host declares.
+    """The first turn of a runtime that has become another boot: enter its row, and the schedules that are declared
+    here.
 
-    What the boot before it held has no row any more, if it had one: it goes back with all that nobody can take back.
+    The row of the boot before is removed, so its claims are orphans, which are taken back like those of dead boots.
     """
     context.turn.forget_boot(renewal.boot_was)
     context.turn.register(renewal.record)
@@ -28,7 +31,7 @@ def renew(context: TurnContext, renewal: Renewal) -> None:
 
 
 def recover(context: TurnContext, told: tuple[Deed, ...]) -> None:
-    """The first thing a broker does: say what was stored and not told, take back what nobody can hold any more."""
+    """The first thing a broker does: log what was stored and not logged, and take back claims that nobody holds."""
     own = next((boot for boot in context.turn.boots() if boot.boot == context.state.boot), None)
     if own is not None and own.turn != told:
         context.turn.untold.extend(own.turn)
@@ -53,7 +56,7 @@ def bury_dead(context: TurnContext) -> None:
         if dead not in living and context.turn.forget_boot(dead.boot):
             _bury(context, dead)
     for job in context.turn.orphans():
-        # Whose process may well live, as that of a boot which was taken for dead: no job is to blame.
+        # The process of such a boot may well live, if the boot was taken for dead by mistake, so no job is to blame.
         context.interrupt(job, f"its boot {job.boot} is not on the store any more")
 
 

@@ -1,4 +1,6 @@
-"""Claims: given to lanes, ended by them, given back, and taken from HandlerActors that have died."""
+"""Claims: the broker makes them for free lanes, records how they end, and takes them back, also from dead
+HandlerActors.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,16 @@ from .outbox import Deferred, HandlerCapacity
 from .step import TurnContext, is_current
 
 UNSTORABLE = "its ending could not be stored"
-"""Why a job fails whose own ending made the turn fail. A failure that cannot be stored either is not tried again."""
+"""The reason of a job that fails because its ending made the turn fail. If even this failure cannot be stored, it is
+dropped.
+"""
 
 
 def claim(context: TurnContext) -> None:
     """Claim what free lanes can take, and a few more where jobs are short."""
     state, out, now = context.state, context.out, context.turn.now
     capacities, next_due = context.capacities, _next_due(context)
-    # One that ends in this very turn makes room for the next: no later turn may come.
+    # A job that ends in this very turn makes room for the next. No later turn may come to claim that one.
     suspect_held = any(
         _is_suspect(job, now) and key not in out.freed.get(name, ())
         for name, capacity in capacities.items()
@@ -55,7 +59,9 @@ def claim(context: TurnContext) -> None:
 
 
 def _next_due(context: TurnContext) -> dict[str, Instant]:
-    """What is known of when jobs are due. What this turn has queued may be due earlier."""
+    """From when on each name has a job that is due, as far as is known. This turn may have queued one that is due
+    earlier.
+    """
     said = context.out.next_due
     next_due = dict(context.state.next_due if said is None else said)
     for one in context.turn.transitions if next_due else ():
@@ -76,7 +82,7 @@ def _note_due(context: TurnContext, name: str, next_due: dict[str, Instant]) -> 
 
 
 def ended(context: TurnContext, body: Ended) -> None:
-    """Lanes have ended, or were given up. A stale ending changes nothing, and is said."""
+    """Lanes have ended, or were given up. A stale ending changes nothing, and is logged."""
     capacity = context.capacities.get(body.name)
     held = {} if capacity is None else capacity.held
     freed = context.out.freed.setdefault(body.name, set())
@@ -96,7 +102,9 @@ def ended(context: TurnContext, body: Ended) -> None:
 
 
 def one_by_one(mail: Mail) -> Iterator[Mail]:
-    """The message, or one for each of its endings: a turn that fails over one of them must not cost the others."""
+    """The message, or one for each of its endings: when one ending makes a turn fail, the others must not be lost with
+    it.
+    """
     if not isinstance(mail.body, Ended):
         yield mail
         return
@@ -105,7 +113,7 @@ def one_by_one(mail: Mail) -> Iterator[Mail]:
 
 
 def failed_instead(mail: Mail, error: Exception) -> Mail | None:
-    """An ending that could not be stored, as the failure of its job; None if it is none, or was tried before."""
+    """The failure to record in the place of an ending that could not be stored; None if there is none left to try."""
     if not isinstance(mail.body, Ended) or mail.body.endings[0].outcome.reason == UNSTORABLE:
         return None
     failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
@@ -124,7 +132,7 @@ def _defer(context: TurnContext, job: JobRecord, ending: Ending) -> None:
 
 
 def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
-    """The claim had been ended before. An ending that is told twice is no news; one that comes after another is."""
+    """The claim had ended before. A repeated ending is not logged; one that comes after another ending is."""
     current = context.turn.job(job.id)
     if current is None:
         return
@@ -135,7 +143,7 @@ def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
 
 
 def progressed(context: TurnContext, body: Progressed) -> None:
-    """A job says how far it is. Whoever waits for its end is told it too, from what is known of its claim."""
+    """A job reports its progress. The broker keeps it too, for the record that `join` returns."""
     context.turn.note_progress(body.key, body.progress)
     context.out.progress[body.key] = body.progress
 
@@ -154,7 +162,9 @@ def give_back(context: TurnContext, body: GiveBack) -> None:
 
 
 def _is_ours(context: TurnContext, claim: Claim) -> bool:
-    """Whether this boot has made a claim. In a store that has gone back, another's may have the same number."""
+    """Whether this boot has made a claim. In a store that has gone back, another boot's claim may have the same
+    number.
+    """
     return claim.job.boot == context.state.boot
 
 
@@ -165,7 +175,8 @@ def up(context: TurnContext, body: Capacity) -> None:
     if known is not None and known.incarnation > body.incarnation:
         return
     if state.unreconciled.get(actor) == body.incarnation and body.answers != state.sync_id:
-        # Said before it was asked: it may not have read yet what the last broker sent, so what it holds is unknown.
+        # The HandlerActor has sent this before it read the Resync. It may not have read either what the last broker
+        # sent, so nobody knows yet what it holds.
         return
     same = known is not None and known.incarnation == body.incarnation
     held = known.held if known is not None and same else {}
@@ -180,7 +191,7 @@ def up(context: TurnContext, body: Capacity) -> None:
 
 
 def down(context: TurnContext, body: Down) -> None:
-    """A HandlerActor is dead: its claims go back at once, by the same road as every ending."""
+    """A HandlerActor is dead: its claims end at once, as interrupted, by the same road as every ending."""
     kind, _, name = body.child.partition(":")
     if kind != "handler":
         return
@@ -188,7 +199,7 @@ def down(context: TurnContext, body: Down) -> None:
         if not job.deferred:
             # An actor runs no code of the host's, so its death is never held against a job.
             context.interrupt(job, f"its HandlerActor died: {body.reason}")
-    # It will not answer any more; its successor begins with nothing.
+    # A dead HandlerActor will not answer the Resync, and its successor begins with no claims.
     context.out.reconciled.add(body.child)
     capacity = context.capacities.get(name)
     if capacity is not None and capacity.incarnation <= body.incarnation:
@@ -209,7 +220,7 @@ def finish_deferred(context: TurnContext) -> None:
 
 
 def store_names(context: TurnContext) -> None:
-    """Let the others know for which names there are lanes here."""
+    """Store for which names this boot has lanes, so that the other boots know."""
     names, stored = context.names(), context.out.stored_names
     if names != (context.state.stored_names if stored is None else stored):
         context.turn.set_names(context.state.boot, names)
@@ -217,7 +228,9 @@ def store_names(context: TurnContext) -> None:
 
 
 def _reconcile(context: TurnContext, body: Capacity) -> dict[ClaimKey, JobRecord]:
-    """Compare the store with what a HandlerActor holds. What it never got was on its way when a broker died."""
+    """Compare the store with the claims that a HandlerActor holds. One that it never got was on its way when a broker
+    died.
+    """
     held: dict[ClaimKey, JobRecord] = {}
     for job in context.turn.open_claims(context.state.boot, body.name):
         key = job.key
@@ -232,13 +245,15 @@ def _reconcile(context: TurnContext, body: Capacity) -> dict[ClaimKey, JobRecord
             context.interrupt(job, "it was not delivered")
     for key in body.held:
         if key not in held:
-            # Requeued or ended by another boot, say, while there was no broker to hear of it.
+            # Another boot has requeued or ended it, say, while no broker ran here to notice.
             context.tell(f"handler:{body.name}", Revoke(key=key, reason="its claim was lost"))
     return held
 
 
 def _time_left(job: JobRecord, now: Instant) -> Seconds:
-    """How long a claim whose handler has returned lives yet. The clock may have been stepped back since it was made."""
+    """How long a claim may still last whose handler has returned. The clock may have been stepped back since the claim
+    was made, so it gets no more than its whole timeout.
+    """
     if job.timeout is None or job.claimed_at is None:
         return float("inf")
     return job.timeout - max(0.0, now - job.claimed_at)

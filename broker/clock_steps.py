@@ -11,14 +11,16 @@ from .step import TurnContext
 
 
 def keep_time(context: TurnContext, clock: Clock, memory: CarriedOver, *, is_first: bool) -> None:
-    """Make good for a step, and say so. The mail that says so too is a hint: it may have died with a broker.
+    """Correct what a step of the clock has shifted, and log it. `ClockJumped` is only a hint of it, which may have died
+    with a broker.
 
     Args:
         is_first: whether nobody here knows what the clock did before this turn.
     """
     clock.notice()
     delta = memory.jumped
-    # Read now that nobody else is in a turn: one who has read before a step would take back what was made good for it.
+    # The clock is read here, while nobody else is in a turn. A process that had read it before a step would undo the
+    # correction that another has made for that step.
     made_good = context.turn.keep_time(clock.reading(), may_have_gone_back=is_first or delta < 0)
     if made_good is None and delta == 0.0:
         return
@@ -26,7 +28,7 @@ def keep_time(context: TurnContext, clock: Clock, memory: CarriedOver, *, is_fir
     context.out.made_good = delta
     far = delta or seconds
     if not (far or jobs or schedules):
-        # The first turn since the machine was started has looked, and found nothing.
+        # The first turn since the machine was started has compared the clocks already, and found no step.
         return
     context.say("clock.jumped", delta=_rounded(far), jobs=jobs, schedules=schedules)
     context.forget_next_due()

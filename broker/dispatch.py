@@ -34,7 +34,7 @@ from .step import TurnContext
 
 
 def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
-    """Do what a message asks for. What is answered to whoever sent it.
+    """Do what a message asks for, and return the answer for its sender.
 
     Raises:
         LamplighterError: it is refused.

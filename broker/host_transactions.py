@@ -1,4 +1,4 @@
-"""Jobs in hosts' own open transactions, whose commit nobody tells us of."""
+"""Jobs in the application's own open transactions: nobody tells the broker when these commit, so it looks."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from .outbox import names_job
 from .step import PASSED_ON, TurnContext, is_current
 
 Stored = list[tuple[JobRecord, bool]]
-"""Of each job that was asked for, the one that is stored, and whether it is new."""
+"""For each job that was to be queued, the job that is stored, and whether it is new."""
 
 
 def queue(context: TurnContext, body: Queue) -> Stored:
@@ -56,7 +56,9 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> list[Stored]:
 
 
 def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:
-    """Its host has said by its clock when it is due. If that was stepped before the mail was read, seconds count."""
+    """The job as it is due now. Its caller has computed `run_at` by the clock; if the clock was stepped before this
+    turn, the seconds that were asked for count instead.
+    """
     if -STEP_SECONDS_MIN <= now - job.queued_at <= mail_seconds_max:
         return job
     run_at = job.run_at if job.due_in is None else now + job.due_in
@@ -73,7 +75,7 @@ def requeue(context: TurnContext, body: Requeue) -> JobRecord:
 
 
 def requeue_dead(context: TurnContext, body: RequeueDead) -> int:
-    """`requeue` those of many jobs that are dead still, and whose unique key nobody has taken; how many."""
+    """`requeue` those of many jobs that are still dead and whose unique key no other job has taken; return how many."""
     count = 0
     for job_id in body.job_ids:
         with contextlib.suppress(UnknownJob, KeyTaken):
@@ -134,13 +136,16 @@ def pause(context: TurnContext, body: Pause) -> Any:
     context.out.hint = True
     if not body.paused:
         return None
-    # Answered by the HandlerActor: what was claimed in advance must not start any more when the host goes on.
+    # The HandlerActor answers the caller: when `pause` returns, jobs that were claimed in advance must not start any
+    # more.
     context.tell(f"handler:{body.name}", Paused(reply=body.reply))
     return PASSED_ON
 
 
 def _revoke(context: TurnContext, job: JobRecord, reason: str) -> None:
-    """Signal the lane that still runs a job whose claim counts no longer. Another boot learns it by the hint."""
+    """Signal the lane that still runs a job whose claim is lost. If the lane is another boot's, that boot learns it by
+    the hint.
+    """
     context.out.deferred[job.key] = None
     if job.state == JobState.RUNNING and job.boot == context.state.boot:
         context.tell(f"handler:{job.name}", Revoke(key=job.key, reason=reason))

@@ -1,4 +1,6 @@
-"""Who waits for which job to end, on which runtime's threads. Kept outside of the broker, so that it survives one."""
+"""Callers of `join`, by the job that they wait for. They are kept outside of the broker, so that its death loses
+none.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ class Joins:
         return list(self._replies)
 
     def wake(self, ended: Iterable[JobRecord]) -> None:
-        """Tell those who wait for these jobs."""
+        """Answer those who wait for these jobs."""
         if not self._replies:
             return
         with self._lock:
@@ -48,7 +50,7 @@ class Joins:
         answer_all((reply, job, None) for job, replies in waiting for reply in replies)
 
     def fail(self, error: BaseException) -> None:
-        """Tell everybody that nothing will come."""
+        """Refuse everybody who waits: no answer will come."""
         with self._lock:
             waiting = list(self._replies.values())
             self._replies.clear()

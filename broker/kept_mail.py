@@ -1,7 +1,7 @@
-"""Mail that is kept because the store cannot be written now: what of it is still wanted.
+"""Mail that is kept while the store cannot be written: which messages of it are still wanted.
 
-It may be kept for a whole night. Nothing that was accepted is dropped; of what only the last word counts, only that is
-kept.
+It may be kept for a whole night. Nothing that was accepted is dropped; where only the newest message counts, such as a
+job's progress, only that is kept.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from ..environment.replies import reply_of
 from ..messages.mail import Capacity, CheckDue, ClockJumped, Drain, Ended, Expect, Housekeep, Mail, Progressed, Tick
 
 HINTS = (ClockJumped, Drain, Housekeep)
-"""Once is enough."""
+"""Of these one message says as much as several."""
 
 
 def still_wanted(mails: Sequence[Mail]) -> list[Mail]:
-    """The mail without what nobody waits for any more, and without what later mail says again."""
+    """The mail without messages whose senders no longer wait, or which a later message makes superfluous."""
     said: set[Any] = set()
     kept: list[Mail] = []
     for mail in reversed(mails):
@@ -43,7 +43,7 @@ def given_up(body: object) -> bool:
 
 
 def _subject(body: object) -> Any:
-    """What a message has the last word on; None if each of its kind counts."""
+    """What only the newest message counts for, such as one job's progress; None if each message of its kind counts."""
     match body:
         case Progressed():
             return Progressed, body.key

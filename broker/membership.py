@@ -26,7 +26,7 @@ class Standing:
         self._store = store
 
     def enter(self, heard: Callable[[], None]) -> None:
-        """Be alive, and call `heard` for every hint.
+        """Take the lock by which the others see that this boot lives, and call `heard` for every hint.
 
         Raises:
             UsageError, StoreUnavailable: see `Presence.enter`.
@@ -35,7 +35,7 @@ class Standing:
         self.hints.listen(heard, self._environment.spawn)
 
     def leave(self) -> None:
-        """Be alive no longer, however much of it had begun."""
+        """Let go of the lock and the hints, however much of them was had."""
         self.hints.close()
         self.presence.leave(self.boot)
 
@@ -47,7 +47,7 @@ class Standing:
         )
 
     def register(self, names: Sequence[str], clock: Clock, seconds_max: Seconds) -> list[tuple[str, dict[str, Any]]]:
-        """Be known to the others. What the store has to say besides.
+        """Enter this boot's row, so that the others know it. Return what else the store has to log.
 
         Raises:
             StoreUnavailable: it has not been possible for so long.
@@ -66,7 +66,7 @@ class Standing:
                     raise
                 self._environment.event().wait(RETRY_SECONDS)
             else:
-                # The others must learn that they are no longer alone on the file.
+                # Without this hint a runtime that was alone on the file would not look for others until its next poll.
                 self._hint(others)
                 return news
 
@@ -77,10 +77,10 @@ class Standing:
         return others, turn.news
 
     def unregister(self, told: tuple[Deed, ...], now: Instant) -> None:
-        """Let the others forget this boot.
+        """Remove this boot's row, if nothing is left for others to do.
 
         Args:
-            told: what was told of its last turn.
+            told: the moves of its last turn that were logged.
         """
         with self._store.turn(self.boot, now) as turn:
             others = leave(turn, self.boot, told)
@@ -91,9 +91,10 @@ class Standing:
 
 
 def leave(turn: Turn, boot: str, told: tuple[Deed, ...]) -> list[BootRecord]:
-    """Let the others forget a boot whose actors have stopped; they are given back.
+    """Remove the row of a boot whose actors have stopped, and return the other boots.
 
-    One that holds a claim, or has not told all that it did, stays for them to find: whoever buries it does both.
+    The row stays if the boot still holds a claim, or has not logged all that it stored: whoever finds it dead does
+    both.
     """
     boots = turn.boots()
     own = next((one for one in boots if one.boot == boot), None)

@@ -1,4 +1,6 @@
-"""The other processes on a store: what they have done is looked at, and what was done here is hinted to them."""
+"""The other processes on a store: this broker looks at what they have done, and sends them hints when it has done
+something.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,20 @@ from .outbox import Outbox
 from .state import BrokerState
 
 POLL_SECONDS = 1.0
-"""How often the others are looked for and a lost hint is made up for, also by one who believes to be alone: of whoever
-comes it may hear in no other way."""
+"""How often a broker looks for other processes, also if it believes that it is alone: the hint of a new one may be
+lost.
+"""
 
 CHANGES_SECONDS = 0.02
 """Between two looks at who has come, and at what others have done to schedules and to our claims. Those who wait for a
 job's end are told at once; under load each turn of each neighbour brings a hint, and nothing else is that urgent."""
 
 AGAIN_SECONDS = 0.1
-"""After a look that failed."""
+"""How long after a look that failed the next one is made."""
 
 
 class Neighbours:
-    """What a broker knows of them between turns. It is called on the broker's thread.
+    """What a broker knows of other processes between turns. The broker's thread calls every method.
 
     Args:
         tell: sends a message to an actor of this boot.
@@ -64,25 +67,27 @@ class Neighbours:
             self._polled = self._polled or look.poll
 
     def look(self) -> bool:
-        """If told to, see what other processes have done. True when one has come or died, which takes a turn."""
+        """If a hint or a poll has come, look at what other processes have done. True when one has come or died: that
+        takes a turn.
+        """
         try:
             if self._others_committed:
                 self._read_commits()
             self._others_committed = self._polled = False
         except (StoreUnavailable, StoreError):
-            # Looked for again with the next mail; the turn meets the same trouble, and knows what to do about it. If it
-            # does not, there may be no mail before the next poll.
+            # The next message makes it look again. The turn meets the same trouble, and reports it; if it does not, no
+            # message may come before the next poll, so an alarm brings one.
             self._alarms.after("changes", AGAIN_SECONDS, CheckDue(foreign=True))
             return True
         return self._state.membership_changed
 
     def poll(self) -> None:
-        """Be woken to look for them again and again, where there may be any."""
+        """Poll for other processes, where there may be any."""
         wanted = not self._state.presence.is_sole
         self._alarms.poll(POLL_SECONDS, CheckDue(foreign=True, poll=True), wanted=wanted)
 
     def hint(self, out: Outbox) -> None:
-        """Let them look, if a turn has changed anything that may concern them."""
+        """Hint to the other processes that they should look, if a turn has changed anything that may concern them."""
         if self._state.others and (out.hint or _concerns_others(out)):
             self._state.standing.hints.send([boot.hint for boot in self._state.others if boot.hint is not None])
 
@@ -106,7 +111,7 @@ class Neighbours:
             self._alarms.after("changes", wait, CheckDue(foreign=True))
 
     def _keep_up(self) -> None:
-        """Somebody may have cleaned away what the others know this boot by."""
+        """Make this boot's lock file anew if somebody has removed it: without it the others take the boot for dead."""
         try:
             self._state.presence.keep(self._state.boot)
             self._unseen = False

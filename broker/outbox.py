@@ -1,4 +1,4 @@
-"""What a turn lets out after its commit, and how its lines are said."""
+"""What a turn sends and changes after its commit, and how its log lines are made."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class Deferred(NamedTuple):
 
 
 class Membership(NamedTuple):
-    """The other living boots, and of which of them nothing tells whether they live, since when by monotonic time."""
+    """The other living boots; and those without a lock file, of which nobody knows whether they live, since when by
+    monotonic time.
+    """
 
     others: Sequence[BootRecord]
     untraced: dict[str, Seconds]
@@ -108,7 +110,7 @@ class Outbox:
 
 
 def log_lines(log: Log, out: Outbox) -> None:
-    """Say what a turn has to say, now that it is committed."""
+    """Log the lines of a turn, now that it is committed."""
     for event, speaker, said in out.lines:
         match said:
             case Transition():

@@ -17,7 +17,7 @@ PRUNED_ROWS_MAX = 500
 
 
 class Retention:
-    """Has `Housekeep` come when it is time. A new broker's first looks through the slots too."""
+    """Sets an alarm for each next `Housekeep`. The first one of a new broker looks through the slots too."""
 
     def __init__(self, state: BrokerState, alarms: Alarms) -> None:
         self._state = state
@@ -45,7 +45,7 @@ class Retention:
         context.out.housekeep_after = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
 
     def take(self, out: Outbox) -> None:
-        """A turn is committed: have the next batch come when it has said."""
+        """A turn is committed: set the alarm for the next batch, if it asked for one."""
         if out.slots_are_pruned:
             self._slots_due = self._state.age() + SLOTS_SECONDS
         if out.housekeep_after is not None:

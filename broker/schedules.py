@@ -17,7 +17,7 @@ from .step import TurnContext
 
 
 def declare(context: TurnContext, body: Declare) -> None:
-    """Store what schedules are. One that is new or has changed counts from now."""
+    """Store the definitions of schedules. A new or changed one counts from now."""
     declared = context.turn.declare(body.schedules)
     for stored, news in declared:
         if news is None:
@@ -48,7 +48,7 @@ def forget(context: TurnContext, body: Forget) -> None:
 
 
 def retire(context: TurnContext, body: Retire) -> None:
-    """This runtime declares a schedule no longer. Others may: their next look at it says so."""
+    """This runtime no longer declares a schedule. It goes on if another runtime still accounts for its slots."""
     context.turn.retire_schedule(body.schedule_id)
     context.say("schedule.removed", schedule=body.schedule_id, job_name=body.job_name)
     context.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
@@ -73,13 +73,15 @@ def tick(context: TurnContext, body: Tick) -> None:
         context.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
         return
     if known.change_no != body.change_no:
-        # Another runtime was first, or the schedule is another one now: the scheduler thinks again.
+        # Another runtime was first, or the schedule was changed: the scheduler must read it and compute its slots
+        # again.
         if body.accounting.fires:
             context.say("slot.taken", schedule=known.id, slot=body.accounting.fires[0].slot, job_name=known.name)
         context.tell("scheduler", SchedulesChanged(records=(known,)))
         return
     if body.accounting.accounted_to > context.turn.now + STEP_SECONDS_MIN:
-        # Thought in a future that the clock has come back from since. A change makes the scheduler think again.
+        # The tick was computed while the clock was ahead, and the clock was set back since. Changing the schedule makes
+        # the scheduler compute again.
         change_no = context.turn.account(known.id, known.accounted_to, None)
         context.out.ticked.append((known.id, known.accounted_to, change_no))
         return
@@ -134,13 +136,14 @@ def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
         schedule=schedule.id,
         slot=slot,
         solo=int(schedule.overlap == "queue_one"),
-        # Once it has fired: a slot in a future that the clock comes back from must not hold up those that come before.
+        # The wait is one of seconds, not until an instant: if the clock was ahead and is set back, a job that waited
+        # for that instant would hold up the slots before it.
         due_in=max(0.0, run_at - now),
     )
 
 
 def _hold_back(context: TurnContext, schedule: ScheduleRecord) -> tuple[str, str | None] | None:
-    """Why a slot may not fire now, and which job is in its way."""
+    """Why a slot may not fire now, and which unfinished job prevents it."""
     if schedule.paused:
         return "paused", None
     if schedule.overlap == "allow":
@@ -166,7 +169,7 @@ def _skip_if_passed(context: TurnContext, schedule: ScheduleRecord) -> None:
 
 def _skip(context: TurnContext, schedule: ScheduleRecord, gone: SlotRange, *, by: str | None) -> None:
     while not context.turn.skip(schedule.id, gone):
-        # Its first slot fired in a future that the clock came back from. The others have not, and are to be said.
+        # Its first slot fired while the clock was ahead. The others did not, so they are recorded as skipped.
         following = rule_of(schedule).after(gone.first)
         if following is None or following.slot > gone.last:
             return

@@ -1,4 +1,4 @@
-"""What the broker knows between turns, and what outlives a broker. All of it can be had again."""
+"""What the broker knows between turns, and what outlives a broker. A new broker can learn all of it again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class Renewal(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class BrokerState:
-    """What the broker remembers between turns. All of it can be had again from the store and the living actors.
+    """What the broker remembers between turns. A new broker learns all of it again from the store and the living
+    actors.
 
     Attributes:
         standing: who this runtime is on its store.
@@ -84,7 +85,7 @@ class BrokerState:
         return self.standing.presence
 
     def renew(self, standing: Standing) -> None:
-        """Be another boot from now on, which has claimed nothing and knows nobody."""
+        """Go on as another boot, which has claimed nothing and knows no others."""
         self.standing = standing
         self.stored_names = None
         self.deferred.clear()
@@ -99,7 +100,7 @@ class BrokerState:
         return [name for name, capacity in self.capacities.items() if len(capacity.held) < capacity.lanes]
 
     def forget_next_due(self) -> None:
-        """Look for every name again: what was known of them may no longer hold."""
+        """Forget from when on each name has due jobs, so that the next turn looks for all of them."""
         self.next_due = {}
 
     def take(self, out: Outbox) -> None:

@@ -1,4 +1,4 @@
-"""A message in its turn: what it may change in the store, and what it will let out after the commit.
+"""The context of a message in its turn: what it may change in the store, and what it sends after the commit.
 
 Nothing here happens before the commit: lines, replies and messages are collected in the `Outbox`, in order, and are
 dropped with it when the turn is rolled back.
@@ -19,7 +19,7 @@ from .outbox import HandlerCapacity, Outbox, names_job
 from .state import BrokerState
 
 PASSED_ON = object()
-"""The value of a message whose answer is given by whoever is told of it."""
+"""Returned for a message that another actor answers, to which it was passed on."""
 
 QUIET_ENDINGS = (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED)
 """Endings that are no failure of an attempt."""
@@ -101,7 +101,7 @@ class TurnContext(NamedTuple):
         chance = 0.0 if is_quiet else self.state.chance.random()
         verdict = judge(job, outcome, policy, self.turn.now, earlier_interruptions=earlier, chance=chance)
         if is_quiet:
-            # Only the transition is said, and in its order anyhow.
+            # Only the transition has a line, and transitions are put in order anyhow.
             return self.turn.settle(job, outcome, verdict)
         self.collect()
         settled = self.turn.settle(job, outcome, verdict)
@@ -128,7 +128,7 @@ class TurnContext(NamedTuple):
         self.tell(f"handler:{job.name}", Revoke(key=job.key, reason=reason))
 
     def fenced(self, job: JobRecord, claim_no: int, outcome: str) -> None:
-        """Say that an attempt which had lost its claim tried to end the job."""
+        """Log that an attempt which had lost its claim tried to end the job."""
         line = {**names_job(job), "claim_no": claim_no, "outcome": outcome}
         self.say("job.fenced", corr=job.corr, **line, claim_no_now=job.claim_no, state=job.state, why=job.reason)
 
