@@ -65,7 +65,7 @@ class JobFailed(LamplighterError):
 
 
 class RuntimeFailed(LamplighterError):
-    """The supervisor gave up: a part that the runtime cannot do without kept crashing. The host goes on."""
+    """The supervisor gave up: a part that the runtime cannot do without kept crashing. Your application goes on."""
 
 
 class StoreError(LamplighterError):
@@ -81,7 +81,9 @@ class SchemaTooNew(StoreError):
 
 
 class StoreGone(StoreError):
-    """The store's file was deleted, moved or replaced while it was open. Nothing was stored; it is said what helps."""
+    """The store's file was deleted, moved or replaced while it was open. Nothing was stored; the message says what
+    helps.
+    """
 
 
 class StoreUnavailable(LamplighterError):
@@ -137,7 +139,7 @@ def check_snooze(seconds: Any) -> float:
 
 
 def shown(value: object) -> str:
-    """What came, as an error tells it: not all of it if it is long, and whatever its own `repr` does."""
+    """A value as an error message shows it: cut if it is long, and in some way also if its own `repr` raises."""
     try:
         text = repr(value)
     except Exception as error:

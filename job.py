@@ -1,4 +1,4 @@
-"""What a handler gets, and what every call of the Jobs API gives back: the stored value, with what a lane lends it."""
+"""`Job`: what a handler gets, and what the calls of the Jobs API return."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ T = TypeVar("T")
 
 
 class JobContext(Protocol):
-    """What a lane lends to the Job it runs. A thread, a task and a child process each have their own."""
+    """What a Job borrows while it runs: the calls that a snapshot cannot answer. Threads, tasks and child processes
+    each have their own.
+    """
 
     @property
     def cancelled(self) -> bool:
@@ -34,7 +36,7 @@ class JobContext(Protocol):
         """Wait; False when woken by the signal."""
 
     def report(self, progress: str) -> None:
-        """Tell how far the job is, as JSON text."""
+        """Report progress, as JSON text."""
 
     def queue(self, name: str, data: Any, options: dict[str, Any]) -> Job[Any]:
         """Queue another job with the same root."""
@@ -43,8 +45,8 @@ class JobContext(Protocol):
 class Job(Generic[T]):
     """One job.
 
-    As `jobs.queue`, `get` or `list` give it, it is a picture of the stored job at that moment. As a handler gets it,
-    it also has a token, a log, and a way to say how far it is.
+    As `jobs.queue`, `get` or `list` return it, it is a snapshot of the stored job, which does not change any more. As a
+    handler gets it, it also has a token, a log, and a way to report progress.
     """
 
     __slots__ = ("_context", "_data", "deduplicated", "record")
@@ -78,7 +80,7 @@ class Job(Generic[T]):
 
     @property
     def state(self) -> JobState:
-        """`queued`, `running`, `done`, `dead` or `cancelled`, when this picture was taken."""
+        """`queued`, `running`, `done`, `dead` or `cancelled`, when this snapshot was taken."""
         return JobState(self.record.state)
 
     @property
@@ -197,7 +199,7 @@ class Job(Generic[T]):
         self._lane().report(encode(report, what="progress", bytes_max=PROGRESS_BYTES_MAX))
 
     def queue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
-        """Queue another job that descends from this one in the log; see `jobs.queue`. Works in process lanes too."""
+        """Queue another job that descends from this one in the log; see `jobs.queue`. Works in child processes too."""
         return self._lane().queue(name, data, options)
 
     def _lane(self) -> JobContext:

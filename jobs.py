@@ -1,4 +1,4 @@
-"""The Jobs API: what a host calls."""
+"""The Jobs API: what an application calls to queue jobs, look at them, act on them, and add handlers."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class Jobs:
                 for its retry has been started; one that was snoozed has not.
             max_attempts: overrides the handler's.
             timeout: seconds for one attempt; overrides the handler's.
-            connection: the host's own open sqlite3 connection, SQLAlchemy Connection or Session on the same file.
-                The job exists if and only if the host's transaction commits.
+            connection: your own open sqlite3 connection, SQLAlchemy Connection or Session on the same file. The job
+                exists if and only if your transaction commits.
 
         Raises:
             UsageError: something in the call cannot be; nothing is stored.
@@ -146,7 +146,7 @@ class Jobs:
     def requeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
         """Remove, then re-add at the back of the queue with its attempts reset; also one that has ended.
 
-        An attempt still running loses its right to finish the job. What it was given as `expires` holds no longer.
+        An attempt that still runs loses its claim, so it cannot finish the job any more. An `expires` is removed.
 
         Raises:
             UnknownJob: it is not in the store.
@@ -179,9 +179,9 @@ class Jobs:
         """Remove the job from the queue: it is done.
 
         Args:
-            job: the handler's `Job` or its `token`, for a running one; an id or a picture of it, for a queued one.
+            job: the handler's `Job` or its `token`, for a running one; an id or a snapshot of it, for a queued one.
             result: anything JSON can carry.
-            connection: the host's own open connection: the handler's writes and the job's end commit together.
+            connection: your own open connection: what the handler has written on it and the job's end commit together.
 
         Raises:
             StaleClaim: the attempt no longer holds the job; roll back what it did.
@@ -338,13 +338,14 @@ class Jobs:
             concurrency: how many at once in this runtime.
             concurrency_total: how many at once over the whole store.
             timeout: seconds for one attempt.
-            on_timeout: `signal`, or `raise` to also raise an error inside the thread (it may strike the host's locks).
+            on_timeout: `signal`, or `raise` to also raise a `JobTimeout` inside the thread, which may strike anywhere,
+                also while the function holds a lock.
             max_attempts: failures and timeouts before the job is dead.
             backoff: a `Backoff`, or the waits themselves, of which the last repeats.
             auto_done: whether returning ends the job; otherwise `mark_done` must be called with its token.
             isolation: `thread`, or `process` for a child process that can really be killed; `fn` must be importable.
             interruptions_max: blamed interruptions within 72 hours before the job is dead as poison.
-            restart: the budget of this name's HandlerActor.
+            restart: how often the actor of this name may be restarted before it is quarantined.
 
         Returns:
             An id for `remove_handler`.

@@ -1,4 +1,4 @@
-"""The composition root: one configuration, the two faces, and the boots between `start` and `stop`."""
+"""`Runtime`: one configuration, the Jobs and Scheduler APIs, and a boot between each `start` and `stop`."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Runtime:
         store: a path, "sqlite:///path", ":memory:", or the address of a RabbitMQ, "amqp://user:password@host/vhost". A
             relative path, and links on the way, are followed once: now.
         durability: `full` survives a power cut; `os` a killed process.
-        logger: a structlog logger; otherwise the host's structlog if it is configured, otherwise the standard logger
-            `lamplighter`.
+        logger: a structlog or a standard logger; otherwise your structlog if it is configured, otherwise the standard
+            logger `lamplighter`.
         on_failure: called with a `RuntimeFailed`, on a thread of its own, when the supervisor gives up.
         environment: where time, chance, ids and threads come from; for tests.
         limits: see `Limits`, such as `reply_seconds_max=10` or `keep_done_seconds=86400`.
@@ -87,7 +87,7 @@ class Runtime:
         self._subscriptions: list[Subscription] = []
 
     def start(self) -> Self:
-        """Start. A runtime that runs already goes on. In a forked child, this starts a boot of the child's own.
+        """Start. A runtime that runs already goes on. In a forked child, this starts an instance of the child's own.
 
         Raises:
             UsageError, StoreError, StoreUnavailable: the store cannot be opened; the message says why.
@@ -163,7 +163,7 @@ class Runtime:
         return ended
 
     def run(self, drain: Seconds = DRAIN_SECONDS) -> None:
-        """Start, work until SIGTERM or SIGINT, stop. Call it from the main thread; the host's handlers are put back.
+        """Start, work until SIGTERM or SIGINT, stop. Call it from the main thread; your signal handlers are put back.
 
         Raises:
             RuntimeFailed: the supervisor gave up.
@@ -225,7 +225,7 @@ class Runtime:
         return Health(status="red", reasons=("it is not started",), boot=None) if boot is None else boot.health()
 
     def tree(self) -> tuple[ActorView, ...]:
-        """Every actor: incarnation, mailbox, what it does, how often it was restarted, its last crash."""
+        """Every actor: how often it was restarted, its mailbox, what it does now, its last crash."""
         return self.boots.current().tree()
 
     def subscribe(self, fn: Callable[[dict[str, Any]], None], events: Collection[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The Scheduler API: what a host calls."""
+"""The Scheduler API: what an application calls to add schedules, look at them and act on them."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ class Scheduler:
             when: cron with 5 fields, or 6 with the seconds first; a name such as `@daily`; an interval (a timedelta or
                 "@every 30s"); or an aware date-time.
             data: what each job gets.
-            key: the host's own name for the schedule, under which it may change; otherwise name, when, zone and data
-                make it what it is.
+            key: your own name for the schedule, under which it may change; otherwise another name, when, zone or data
+                makes it another schedule.
             timezone: an IANA zone in which cron fields are read.
             catch_up: what becomes of slots that were missed: `latest`, `all` or `skip`.
             catch_up_window: older slots never fire.
@@ -118,7 +118,8 @@ class Scheduler:
             dst_gap: a local time that does not exist: `run_after` or `skip`.
             dst_fold: one that comes twice: `first`, `second` or `both`.
             jitter: up to so many seconds are added to when a job is due, the same in every process.
-            durable: keep the schedule in the store until it is removed; otherwise it lives with this runtime.
+            durable: keep the schedule in the store until it is removed; otherwise it lives as long as this runtime
+                runs.
 
         Returns:
             Its id, the same at every start.
@@ -235,7 +236,7 @@ class Scheduler:
         stored = boot.store.slots(schedule_id, first, last)
         stories = [*_forgotten(record, stored, first, last, boot.store.slots_since(schedule_id)), *map(_told, stored)]
         accounted = max(record.accounted_to, math.nextafter(first, -math.inf))
-        # Stored since the schedule was read, or in a future that the clock has come back from.
+        # These were stored since the schedule was read, or while the clock was ahead.
         ahead = [entry for entry in stored if entry.last > accounted]
         for due in rule_of(record).between(accounted, last):
             if due.slot >= last or len(stories) >= EXPLAINED_SLOTS_MAX:
@@ -264,7 +265,7 @@ class Scheduler:
         return {**declared, **stored}
 
     def _known(self, schedule_id: str) -> ScheduleRecord:
-        # What is no Unicode the store could not even be asked for.
+        # A text that is not Unicode cannot even be looked up in the store.
         if isinstance(schedule_id, str) and schedule_id.isprintable():
             declared, boot = self._boots.declared.schedule(schedule_id), self._boots.running
             stored = None if boot is None else boot.store.schedule(schedule_id)
@@ -276,7 +277,7 @@ class Scheduler:
 
     def _declare(self, records: Sequence[ScheduleRecord]) -> None:
         durable = any(record.durable for record in records)
-        # A durable one needs a boot. Said before anything is declared.
+        # A durable schedule needs a running boot. This raises before anything is declared.
         boot = self._boots.current() if durable else self._boots.running
         self._boots.declared.add_schedules(record for record in records if not record.durable)
         if boot is not None:

@@ -1,7 +1,7 @@
-"""What every actor here has in common: it cannot die unseen, it cannot take others with it, and it says who it is.
+"""What all actors have in common: none can die unnoticed or take others with it, and each log line says who wrote it.
 
 pykka stops *every* actor of the process on a BaseException, calls no hook for an error in `on_start`, and keeps no
-handle of the thread. So BaseExceptions are contained here, and the end of the loop is told from a `finally` around it.
+handle of the thread. So BaseExceptions are contained here, and a `finally` around the loop reports its end.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class Post:
         except pykka.ActorDeadError:
             return False
         if actor.actor_stopped.is_set():
-            # It died between the look and the letter, and may have emptied its mailbox before.
+            # The actor died after the look, and may have emptied its mailbox before this message was put there.
             actor.return_mail()
         return True
 
     def new_id(self) -> int:
-        """A number that no message and no question of this boot has yet."""
+        """A number that no message and no `Resync` of this boot has had."""
         return next(self._ids)
 
     def find(self, name: str) -> RuntimeActor | None:
@@ -60,7 +60,7 @@ class Post:
         return self._actors.get(name)
 
     def enter(self, actor: RuntimeActor) -> None:
-        """From now on this one has the name."""
+        """Give the name to this incarnation."""
         self._actors[actor.name] = actor
 
     def names(self) -> list[str]:
@@ -72,7 +72,7 @@ class ActorContext(NamedTuple):
     """What the runtime lends to every actor.
 
     Attributes:
-        died: told when an actor's loop has ended, on its own thread.
+        died: called when an actor's loop has ended, on its own thread.
     """
 
     environment: Environment
@@ -118,7 +118,7 @@ class RuntimeActor(pykka.ThreadingActor):
         return Speaker(self.name, self.incarnation, mail.msg, mail.cause, mail.corr, waited)
 
     def take_more(self, most: int) -> list[Mail]:
-        """Take waiting mail, up to the first thing that is none (a stop)."""
+        """Take the messages that wait, up to the first thing that is no `Mail` (a stop)."""
         taken: list[Mail] = []
         while len(taken) < most and self.has_mail:
             envelope = self.mailbox.take()
@@ -129,7 +129,7 @@ class RuntimeActor(pykka.ThreadingActor):
 
     @property
     def has_mail(self) -> bool:
-        """Whether mail is next in line; a stop, or what a stranger has sent, is none."""
+        """Whether a `Mail` is next; a stop, or an object that somebody else has sent, is none."""
         first = self.mailbox.first()
         return first is not None and isinstance(first.message, Mail)
 
@@ -165,7 +165,7 @@ class RuntimeActor(pykka.ThreadingActor):
         return self.context.environment.mailbox()
 
     def _start_actor_loop(self) -> None:
-        # A host that stops all *its* actors through pykka's registry must not stop ours.
+        # An application that stops all *its* actors through pykka's registry must not stop these.
         pykka.ActorRegistry.unregister(self.actor_ref)
         self.context.post.enter(self)
         self.thread = self.context.environment.spawn(self._actor_loop, self.name)
@@ -184,7 +184,7 @@ class RuntimeActor(pykka.ThreadingActor):
                     self.on_lost(self._in_hand, read=True)
                 self.return_mail()
             except BaseException as error:
-                # Whatever goes wrong with the last words, the death itself must be told.
+                # An error in the last log line must not keep the supervisor from learning of the death.
                 self._note_death(error)
             reason, trace = self._death or ("stopped", None)
             self.context.died(
@@ -192,7 +192,7 @@ class RuntimeActor(pykka.ThreadingActor):
             )
 
     def _actor_loop_teardown(self) -> None:
-        # pykka would throw away here what nobody has read; `return_mail` tells those who wait for an answer.
+        # pykka would throw away unread messages here, and their senders would wait in vain; `return_mail` refuses them.
         pass
 
     def return_mail(self) -> None:

@@ -4,8 +4,8 @@ Owns: claims that have not ended, and endings that are not settled. Hears: Run, 
 LanesEnded, LanesLost, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells: Capacity, Ended,
 GiveBack.
 
-It runs none of the host's code itself, so no job can kill it. An ending is kept until the broker has said that it is
-settled: a restarted broker is told again.
+It runs none of the application's code itself, so no job can kill it. It keeps an ending until the broker has said that
+it is settled, and sends it again to a restarted broker.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ class HandlerActor(RuntimeActor):
     @property
     def is_quiet(self) -> bool:
         """Whether it holds nothing: what `stop` waits for."""
-        # In this order: a claim goes from the line, while lanes are filled, to the running or the held back.
+        # In this order: a claim moves from the backlog to the running or the held back, and would else be missed
+        # between two looks.
         return not (len(self._backlog) or self._filling or self._running or len(self._held_back) or self._unsettled)
 
     def current(self) -> list[str]:
@@ -100,17 +101,17 @@ class HandlerActor(RuntimeActor):
         return [lane.claim.job.id for lane in self._lanes_here() if not lane.ended]
 
     def on_start(self) -> None:
-        """Runs on the actor's thread: what its predecessor has left running counts no longer, and is told so."""
+        """Runs on the actor's thread: signal the lanes of the previous incarnation, whose claims are lost."""
         for lane in self._lanes.open(self.job_name):
             if lane.abandoned_because is None and not lane.cancelled:
                 lane.signal("its HandlerActor died")
             self._grace_begins(lane)
-        # Of what ended meanwhile, its predecessor may have been told, and not have read it.
+        # The previous incarnation may have received LanesEnded and died before reading it, so look once at the start.
         self._lanes_ended()
         self._offer()
 
     def on_down(self) -> None:
-        """Lanes cannot die with their actor: they are told that what they do counts no longer."""
+        """Lanes cannot die with their actor: signal them that their claims are lost."""
         self._backlog.close()
         for lane in self._lanes_here():
             self._forget_deadline(lane.id)
@@ -152,13 +153,15 @@ class HandlerActor(RuntimeActor):
             case Interrupt(handler_id=handler_id, reason=reason):
                 self._interrupt(handler_id, reason)
             case Drain():
-                # A turn that was under way may still bring claims; the stop would not wait for what they start.
+                # A turn that was under way may still bring claims. They must not be started: `stop` would not wait for
+                # them.
                 self._backlog.close()
                 self._give_back(self._backlog.clear())
             case other:
                 raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
         if not self.has_mail:
-            # What a burst of mail comes to is looked at once. Behind it may be what never reaches this line.
+            # After a burst of messages one look is enough. Only mail counts as more to come: a stop behind it would
+            # never reach this line.
             self._recover_from_halt()
             self._fill()
             self._offer()
@@ -173,9 +176,10 @@ class HandlerActor(RuntimeActor):
             answer(reply, None, None)
 
     def _offer(self) -> None:
-        """Say what it can take, when that has changed."""
+        """Send the broker what this actor can take, if that has changed."""
         handlers = self._handlers()
-        # Others need not wait while a claim waits for its job's old lane, nor for lanes whose handler was removed.
+        # A claim that waits for its job's old lane takes no capacity from other jobs, and neither do lanes whose
+        # handler was removed.
         besides = sum(lane.handler not in handlers for lane in self._lanes_here()) + len(self._held_back)
         up = offer(
             self.job_name,
@@ -234,7 +238,8 @@ class HandlerActor(RuntimeActor):
         try:
             lane = self._lanes.start(handler, claim, self._next_lane_after)
         except (OSError, RuntimeError) as error:
-            # No more threads. The job is not to blame and waits for its back-off; an attempt is used, so it ends.
+            # The system gives no more threads. The job waits for its back-off, and the attempt counts, so that this
+            # cannot go on for ever.
             outcome = Outcome(kind=OutcomeKind.FAILED, error=f"no lane could be had: {error}")
             self._tell_ended(self._keep(Ending(claim, outcome, handler.policy)))
             return
@@ -262,7 +267,7 @@ class HandlerActor(RuntimeActor):
         """Its old lane still runs: wait until it has ended, or has had its time."""
         self.say("job.waiting", job_id=claim.job.id, job_name=claim.job.name, claim_no=claim.job.claim_no, lane=old.id)
         if not old.cancelled:
-            # There is a newer claim, so the old one is lost, though nobody has said so.
+            # The job has a newer claim, so the old one is lost, though no Revoke has come.
             old.signal("its claim was lost")
             self._grace_begins(old)
         replaced = self._held_back.put(old.id, claim)
@@ -279,7 +284,7 @@ class HandlerActor(RuntimeActor):
         self._give_back(unstarted)
 
     def _give_back_all(self) -> None:
-        """Whatever has not been started, also where a lane's thread is just about to."""
+        """Take back the claims that have not been started, also where a lane's thread is just about to start one."""
         waiting = [*self._backlog.clear(), *self._held_back.clear()]
         for lane in self._lanes_here():
             if lane.take_back("not started"):
@@ -298,7 +303,7 @@ class HandlerActor(RuntimeActor):
             lane.finish(Outcome(kind=kind, reason=LOST, error=LOST))
 
     def _lanes_ended(self) -> None:
-        """Tell the broker in one message of all that have ended by now, however many: that is one step of a turn."""
+        """Send the broker all endings in one message, however many: it handles them in one step of its turn."""
         endings = [self._lane_ended(ended) for ended in self._lanes.take_ended(self.job_name)]
         self._tell_ended(*(ending for ending in endings if ending is not None))
 
@@ -312,13 +317,15 @@ class HandlerActor(RuntimeActor):
         if lane.id in self._running:
             self._pace.note(seconds)
             ending = self._keep(Ending(lane.claim, outcome, lane.handler.policy, seconds=seconds))
-            # Not before: in between it would hold nothing, and `stop`, which looks from another thread, would go on.
+            # Only now is the claim dropped. If it were dropped before its ending is kept, `stop`, which looks from
+            # another thread, could find nothing held in between, and go on.
             del self._running[lane.id]
             return ending
         if outcome.kind is OutcomeKind.INTERRUPTED:
-            # It was killed after it had been given up, and has no ending of its own to tell.
+            # The lane was killed after it had been given up, so it has no ending of its own to report.
             return None
-        # It had been given up, or belonged to an earlier incarnation: the fence decides, and says so.
+        # The lane had been given up, or belonged to an earlier incarnation: the fence refuses its ending, and the log
+        # says so.
         self.context.log.emit(
             "lane.returned",
             self.speaker.about(lane.claim.job.corr),
@@ -330,7 +337,7 @@ class HandlerActor(RuntimeActor):
         return Ending(lane.claim, outcome, handlers[0].policy, late=True, seconds=seconds) if handlers else None
 
     def _keep(self, ending: Ending) -> Ending:
-        """Until the broker has said that it is settled."""
+        """Keep an ending until the broker has said that it is settled."""
         self._unsettled[ending.claim.key] = ending
         return ending
 
@@ -341,7 +348,7 @@ class HandlerActor(RuntimeActor):
             self.context.post.tell("broker", Ended(self.job_name, endings), speaker=speaker)
 
     def _forget_deadline(self, lane_id: int) -> None:
-        # Left in the clock's heap, a deadline of an hour would outlive its job by that.
+        # Without this a deadline of an hour would stay in the clock's heap for an hour after its job.
         timer = self._deadlines.pop(lane_id, None)
         if timer is not None:
             timer.cancel()
@@ -374,7 +381,7 @@ class HandlerActor(RuntimeActor):
             )
 
     def _recover_from_halt(self) -> None:
-        """Take work again once enough abandoned lanes, of any name, have ended."""
+        """Take work again once enough hung threads, of any name, have ended."""
         if self._halted and len(self._lanes.abandoned()) <= self.context.limits.abandoned_threads_max:
             self._halted = False
         elif self._halted and self._halt_timer is None:
@@ -417,7 +424,7 @@ class HandlerActor(RuntimeActor):
                 self._grace_begins(lane)
 
     def _disown_others(self, boot: str) -> None:
-        """What this runtime has claimed as another boot is lost: what has not been started never is."""
+        """The claims that this runtime made as another boot are lost: those that have not been started never are."""
         self._boot = boot
         self._backlog.remove(lambda waiting: waiting.claim.job.boot != boot)
         self._held_back.keep(boot)
@@ -431,7 +438,8 @@ class HandlerActor(RuntimeActor):
         if drain is not None:
             self._later(drain, Interrupt(handler_id=handler_id, reason="its handler was removed"))
         left = bool(self._handlers())
-        # Asked of the line in any case: a lane of this handler that is just opening is among the running ones then.
+        # The backlog is asked in any case: that waits for a lane of this handler that is just opening, which is then
+        # among the running ones.
         self._give_back(self._backlog.remove(lambda _: not left))
         self._lanes.close(handler_id)
 

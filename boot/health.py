@@ -18,7 +18,9 @@ from ..supervisor import Child, ChildStatus, Family
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abandoned:
-    """A lane that did not heed its signal, and where its code is."""
+    """A hung thread: its job has lost the claim, its function did not end when it was asked to. `stack` is where it
+    is.
+    """
 
     job_id: str
     job_name: str
@@ -35,7 +37,7 @@ class Health:
     Attributes:
         status: `green`; `yellow` when something is lost that heals by itself; `red` when a person must act.
         reasons: why it is not green.
-        abandoned: lanes that were given up and still run.
+        abandoned: hung threads that still run.
         log_dropped, subscriber_dropped, subscriber_failures: what was not written or not delivered.
     """
 

@@ -1,4 +1,4 @@
-"""Logging for a host that has none of its own: JSON lines in a file, readable lines on a terminal.
+"""Logging for applications that have none of their own: JSON lines in a file, readable lines on a terminal.
 
 Nothing here runs unless the host calls `configure_logging`. One road for every line: the host's structlog lines, its
 standard ones and Lamplighter's events all become records of the standard library and meet at the root logger's sinks.
@@ -41,12 +41,12 @@ _configuring = threading.Lock()
 def configure_logging(
     path: str | os.PathLike[str] | None = None, *, console: bool | None = None, level: str = "info"
 ) -> None:
-    """Log everything of this process, for a host that has configured neither structlog nor logging.
+    """Log everything of this process, for an application that has configured neither structlog nor logging.
 
-    The host's own structlog and standard lines and Lamplighter's events go to the same places with the same fields;
-    those of a handler's function carry its job's. Call it again to change it: that replaces its own sinks and
-    nobody else's handlers. Levels of single loggers are set with `logging.getLogger(name).setLevel(...)`; that of
-    `pika`, RabbitMQ's client, becomes `warning` if it is not set.
+    Your own structlog and standard lines and Lamplighter's events go to the same places with the same fields; lines of
+    a handler's function carry the fields of its job. Another call replaces what the one before has set up, and no
+    handlers of others. Levels of single loggers are set with `logging.getLogger(name).setLevel(...)`; that of `pika`,
+    RabbitMQ's client, becomes `warning` if it is not set.
 
     Args:
         path: a file for JSON lines. It is appended to, one write a line, so several processes may share it; created

@@ -95,7 +95,8 @@ class Pause(NamedTuple):
 
 
 class Expect(NamedTuple):
-    """A host's own transaction holds this job: look for it until it appears, or until monotonic time is `give_up_at`.
+    """The application's own transaction holds this job: look for it until it appears, or until monotonic time is
+    `give_up_at`.
 
     Attributes:
         state: what it must be; None for anything.
@@ -114,7 +115,7 @@ class Declare(NamedTuple):
 
 
 class Retire(NamedTuple):
-    """A host has removed one of the schedules that it had declared."""
+    """The application has removed one of the schedules that it had declared."""
 
     schedule_id: str
     job_name: str
@@ -172,7 +173,7 @@ class Drain(NamedTuple):
 
 
 class Farewell(NamedTuple):
-    """The boot ends: interrupt whatever it still holds."""
+    """The boot ends: interrupt the claims that it still holds."""
 
     reply: Reply
 
@@ -181,7 +182,7 @@ class Farewell(NamedTuple):
 
 
 class Capacity(NamedTuple):
-    """What a HandlerActor can take, what it holds and what it waits to hear settled. Sent whenever the first changes.
+    """What a HandlerActor can take, and which claims it holds, settled or not. Sent whenever what it can take changes.
 
     Attributes:
         lanes: how many jobs may run at once.
@@ -231,7 +232,7 @@ class GiveBack(NamedTuple):
 
 
 class Progressed(NamedTuple):
-    """How far a running job says it is, as JSON text."""
+    """The progress that a running job reports, as JSON text."""
 
     key: ClaimKey
     progress: str
@@ -260,17 +261,18 @@ class Revoke(NamedTuple):
 
 
 class Paused(NamedTuple):
-    """Its name is paused: give back what has not been started, and then answer the host."""
+    """Its name is paused: give back what has not been started, and then answer the caller of `pause`."""
 
     reply: Reply
 
 
 class Resync(NamedTuple):
-    """Say `Capacity`, and say again every ending that is not settled: the broker is new, or has lost count.
+    """Send `Capacity`, and send again every ending that is not settled: the broker is new, or does not know what it
+    has.
 
     Attributes:
         sync_id: the number of this sync_id, unique in the runtime's life.
-        boot: who asks. What another boot has claimed counts no longer.
+        boot: the boot that asks. Claims of any other boot are lost.
     """
 
     sync_id: int
@@ -281,7 +283,7 @@ class Resync(NamedTuple):
 
 
 class LanesEnded(NamedTuple):
-    """Lanes have ended, and maybe more by the time this is read: `lanes.registry.Lanes` has how."""
+    """Lanes have ended, and maybe more by the time this is read: `Lanes.take_ended` has all of them."""
 
 
 class DeadlinePassed(NamedTuple):
@@ -291,13 +293,13 @@ class DeadlinePassed(NamedTuple):
 
 
 class GraceOver(NamedTuple):
-    """An old lane has had its time to heed the signal, or has ended."""
+    """The grace of an old lane is over, or it has ended: its job may be started again."""
 
     lane_id: int
 
 
 class LanesLost(NamedTuple):
-    """What lanes ran on is dead, and tells nothing any more."""
+    """The thread or loop on which lanes ran is dead, so nobody will report their endings."""
 
 
 class Unstarted(NamedTuple):

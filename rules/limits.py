@@ -1,4 +1,4 @@
-"""Every limit of a runtime that a host may set, with its unit in its name.
+"""Every limit of a runtime that an application may set, with its unit in its name.
 
 One frozen value: a runtime is configured once, by keyword arguments, and never from a global.
 """
@@ -31,14 +31,14 @@ class Limits:
         result_bytes_max: JSON text of a job's result.
         error_characters_max: what is kept of a traceback.
         interruptions_max: blamed interruptions within 72 hours that make a job dead as poison.
-        abandoned_threads_max: hung lanes of one runtime before their handlers are paused.
-        lane_grace_seconds: how long an old lane may take to heed a signal before it is abandoned.
+        abandoned_threads_max: hung threads of one runtime before their handlers are halted.
+        lane_grace_seconds: how long a thread may go on whose job has lost its claim before it counts as hung.
         late_seconds: a slot less late than this fires whatever the catch-up policy.
         restarts_max: restarts of one child within `restart_window_seconds` before its budget is spent.
         restart_backoff_seconds_max: the longest wait before a restart.
         keep_done_seconds, keep_dead_seconds: retention. Cancelled jobs are kept like done ones.
-        busy_seconds_max: how long a turn waits for SQLite's write lock before the log says so.
-        prefetch_seconds: how much recent work a HandlerActor may hold beyond its lanes.
+        busy_seconds_max: how long a write batch waits for SQLite's write lock before the log says so.
+        prefetch_seconds: how much work, by what its recent jobs took, a job name may hold beyond its worker threads.
         prefetch_claims_max: the same in claims.
         unstarted_seconds: a prefetched claim that is not started by then is given back.
         subscriber_events_max: events waiting for a subscriber before they are dropped and counted.
