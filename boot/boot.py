@@ -132,6 +132,11 @@ class Boot:
         """Who this runtime is on its store now."""
         return self._standing.boot
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its parts have begun to end, so that nobody would answer a call."""
+        return self.requests.is_over
+
     def start(self) -> None:
         """Open the store, be alive, start the actors. One that fails midway is to be followed by `give_up`."""
         begun, names = self._begun, self._declared.names()

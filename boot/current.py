@@ -61,13 +61,16 @@ class CurrentBoot:
         """The boot that runs.
 
         Raises:
-            NotStarted: none does.
+            NotStarted: none does, or it takes no calls any more.
         """
         boot = self.running
-        if boot is not None:
+        # A caller that asks one that is over, and asks again at once, would turn in circles until it has ended.
+        if boot is not None and not boot.is_over:
             return boot
         if self.failure is not None:
             raise NotStarted(f"the runtime has failed: {self.failure}; see health()")
+        if boot is not None:
+            raise NotStarted("the runtime is being stopped; call start() when stop() has returned")
         if self._forked_in == self.environment.pid():
             raise NotStarted(
                 "this runtime was started in another process, before a fork; "

@@ -20,6 +20,7 @@ import structlog
 from lamplighter import JobFailed, NotStarted, Runtime, RuntimeFailed, StoreUnavailable, UsageError
 from lamplighter.messages.jobs import Claim, NewJob
 from lamplighter.messages.mail import Drain, Farewell, Interrupt, Queue, Run
+from lamplighter.supervisor import Supervision
 from lamplighter.testing.draining import is_idle
 
 from .conftest import WAIT_SECONDS_MAX
@@ -290,6 +291,24 @@ def test_who_asks_as_the_runtime_stops_is_told_so_and_not_kept_waiting(runtime):
         )
 
     assert by_thread.value.job_id == "late"
+
+
+def test_who_calls_while_the_parts_of_a_runtime_end_is_told_that_it_is_not_started(runtime, monkeypatch):
+    # It was told that the store did not answer, and a caller that tried again at once turned in circles meanwhile.
+    rt, told = runtime(), []
+
+    def stop(supervision):
+        with pytest.raises(NotStarted, match="is being stopped") as caught:
+            rt.jobs.queue("late")
+        told.append(caught.value)
+        monkeypatch.undo()
+        supervision.stop()
+
+    monkeypatch.setattr(Supervision, "stop", stop)
+    rt.stop()
+
+    assert len(told) == 1
+    assert rt.boot is None
 
 
 def test_a_job_that_has_ended_is_not_among_the_current_ones(runtime, recorder):

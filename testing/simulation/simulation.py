@@ -408,8 +408,9 @@ class Simulation:
             if self._host is not None:
                 self._host(runtime)
         except Exception as error:
-            # Its runtime may be stopped under it, and its process ends then.
-            if not (isinstance(error, (NotStarted, StoreUnavailable)) and member.is_stopping):
+            # Its runtime may be stopped under it, or fail, and its process ends then.
+            is_ending = member.is_stopping or runtime.boots.failure is not None
+            if not (isinstance(error, (NotStarted, StoreUnavailable)) and is_ending):
                 self._troubles.append(error)
 
     def _has_started(self, runtime: Runtime) -> bool:
