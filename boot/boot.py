@@ -129,7 +129,7 @@ class Boot:
 
     @property
     def id(self) -> str:
-        """Who this runtime is on its store now."""
+        """Under which boot this runtime is known on its store now."""
         return self._standing.boot
 
     @property
@@ -138,7 +138,7 @@ class Boot:
         return self.requests.is_over
 
     def start(self) -> None:
-        """Open the store, be alive, start the actors. One that fails midway is to be followed by `give_up`."""
+        """Open the store, enter this boot, start the actors. When this raises midway, `give_up` must follow."""
         begun, names = self._begun, self._declared.names()
         begun.callback(self._close_subscriptions)
         for subscription in self._subscriptions:
@@ -171,7 +171,7 @@ class Boot:
             self.start_handler(name)
 
     def _about(self) -> dict[str, Any]:
-        """What a start says."""
+        """The fields of `runtime.started`."""
         host, pid = self.environment.whereabouts()
         return {
             "store": self.store.address,
@@ -182,7 +182,7 @@ class Boot:
         }
 
     def begin_schedules(self) -> None:
-        """Have the host's schedules stored, and only then tick: what is stored may be what an older host declared.
+        """Store the schedules of the code, and only then tick: the store may still have those of an older version.
 
         Raises:
             StoreUnavailable, LamplighterError: as `Requests.declare`.
@@ -204,18 +204,18 @@ class Boot:
         self.post.tell(f"handler:{handler.name}", Attach())
 
     def remove_handler(self, handler: Handler, drain: Seconds | None) -> None:
-        """Do without a handler that is declared no longer: its running jobs finish, or go back after `drain`."""
+        """Stop using a handler that was removed: its running jobs finish, or go back after `drain`."""
         self.log.emit("handler.removed", job_name=handler.name, handler=handler.id)
         self.post.tell(f"handler:{handler.name}", Detach(handler_id=handler.id, drain=drain))
 
     def expect(self, job_id: str, state: str | None) -> None:
-        """Look for a job in the host's own transaction: for its coming if `state` is None, or its end."""
+        """Look for a job in the application's own transaction: until it is in this state, or (None) until it is there."""
         give_up_at = self.clock.monotonic() + EXPECT_SECONDS_MAX
         expect = self.memory.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
         self.post.tell("broker", expect, corr=job_id)
 
     def _say_added(self, handler: Handler) -> None:
-        """Which handler takes jobs from now on, and how many at once: a log then tells why a job waits."""
+        """Log which handler takes jobs from now on, and how many at once: `trace` then knows why a job waits."""
         self.log.emit(
             "handler.added",
             job_name=handler.name,
@@ -310,7 +310,8 @@ class Boot:
             try:
                 self.post.tell(f"handler:{name}", LanesEnded(), corr=lane.claim.job.corr)
             except BaseException:
-                # No memory, say, or the lane's thread was struck: the next to end must tell of both.
+                # There was no memory, say, or an error was raised into the lane's thread. The next lane to end must
+                # then report both.
                 self.lanes.not_told(name)
                 raise
 
@@ -328,7 +329,7 @@ class Boot:
         self.post.tell("broker", ClockJumped())
 
     def _renew(self, lost: BootLost) -> Standing:
-        """The store does not know this boot any more: be another one. Runs on the broker's thread.
+        """The store does not know this boot any more: go on as another one. Runs on the broker's thread.
 
         Raises:
             UsageError, StoreUnavailable: see `Presence.enter`.
@@ -375,7 +376,7 @@ class Boot:
         try:
             self.requests.ask(lambda reply: Farewell(reply=reply))
         except LamplighterError:
-            # The store is away. The next start finds a boot without a process, and takes back what it held.
+            # The store is away. The next start finds the row of a boot without a process, and takes back its claims.
             self.log.emit("store.unavailable", store=self.store.address, reason="the boot could not say farewell")
         self.end(interrupted)
 
@@ -384,11 +385,12 @@ class Boot:
         if self.post.find("broker") is None:
             self.end(0)
             return
-        # It may have claimed jobs by now: they go back, and nobody takes them for jobs that killed their process.
+        # The boot may have claimed jobs by now. They go back unblamed: without this the next start would take them for
+        # jobs that have killed their process.
         self.stop(0.0)
 
     def end(self, interrupted: int) -> None:
-        """End all that has begun, in reverse."""
+        """End every part that was started, in reverse order."""
         self.requests.is_over = True
         self._interrupted = interrupted
         try:
@@ -409,11 +411,14 @@ class Boot:
             self.log.emit("runtime.stopped", interrupted=self._interrupted)
 
     def _leave(self) -> None:
-        """After the actors, because a broker may die before it has told its last turn."""
+        """Remove this boot's row. The actors have ended before, because a broker may die before it has logged its last
+        turn.
+        """
         try:
             self._standing.unregister(self.memory.told, self.clock.now())
         except Exception as error:
-            # Whatever it is, the rest must end all the same. The next start finds a boot without a process.
+            # Whatever goes wrong here, the other parts must end all the same. The next start finds a boot without a
+            # process.
             self.log.emit("store.unavailable", store=self.store.address, reason=f"the boot stays registered: {error!r}")
 
     def _let_go(self) -> None:

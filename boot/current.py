@@ -1,4 +1,4 @@
-"""The boot that runs in this process, if one does. What the faces and the runtime stand on together."""
+"""The boot that runs in this process, if one does. `Runtime`, `Jobs` and `Scheduler` share one `CurrentBoot`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CurrentBoot:
         cannot: the capabilities that the store lacks.
 
     Attributes:
-        declared: the handlers and schedules of the host's code, whether a boot runs or not.
+        declared: the handlers and schedules of the application's code, whether a boot runs or not.
         lock: is held while a boot is started or stopped.
         failure: why the last boot has failed, if it has.
         left: the lanes that the last boot left running.
@@ -84,17 +84,17 @@ class CurrentBoot:
         return (boot.clock if boot is not None else self.environment.clock()).now()
 
     def forget(self) -> None:
-        """Nothing is known any more of how earlier boots have ended: the next is about to start."""
+        """Forget how earlier boots have ended: the next one is about to start."""
         self.failure = self._forked_in = None
 
     def began(self, boot: Boot) -> None:
-        """This one runs from now on."""
+        """A boot runs from now on."""
         self._boot = boot
         self._ended.clear()
 
     def ended(self, boot: Boot) -> None:
-        """It runs no longer, and whoever waits for that goes on."""
-        # What still runs is no news to the next boot: it starts none of these jobs beside its old thread.
+        """A boot has ended, and those who wait for that go on."""
+        # The next boot must know which lanes still run, or it would start their jobs beside the old threads.
         self.left = boot.lanes if boot.lanes.open() else None
         self._boot = None
         self._ended.set()
@@ -129,7 +129,7 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    # What was closed stays closed here: a boot of the child's own opens its own.
+    # The connections stay closed in a child: a boot of the child's own opens its own.
     _forking.frozen = []
     for one in list(_all):
         one._in_forked_child()

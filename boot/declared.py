@@ -1,4 +1,4 @@
-"""What a host has declared: handlers and schedules. It belongs to the runtime, and outlives its boots."""
+"""The handlers and schedules that the application has declared. They belong to the runtime, and outlive its boots."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..rules.restart_budget import RestartBudget
 
 
 class Declared:
-    """Handlers by job name and schedules by id, as the host's code has declared them."""
+    """Handlers by job name and schedules by id, as the application's code has declared them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

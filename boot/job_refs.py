@@ -1,4 +1,4 @@
-"""What a host names a job by: its id, a picture of it, or the token of an attempt."""
+"""How a caller names a job: by its id, a snapshot of it, or the token of an attempt."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def claim_of(store: Store, job: Ref) -> tuple[str, int | None, int | None]:
         no, claim_no = job.record.key
         return job.id, no, claim_no if job.record.state == JobState.RUNNING else None
     job_id, _, number = job.rpartition(":") if isinstance(job, str) else ("", "", "")
-    # A host may give its jobs ids such as "order:7", which look like tokens.
+    # An application may give its jobs ids such as "order:7", which look like tokens.
     if not (job_id and number.isdecimal()):
         return check_name(job, "job"), None, None
     if store.known(job) is None:

@@ -17,7 +17,7 @@ R = TypeVar("R", bound=Reply)
 
 @contextlib.contextmanager
 def awaiting(boot: Boot, job_id: str, reply: R, timeout: Seconds | None) -> Iterator[R]:
-    """Have the end of a job told to a reply as long as this lasts. It may have ended before: look once inside.
+    """Have a reply answered when a job ends, as long as this lasts. The job may have ended before: look once inside.
 
     Raises:
         TimeoutError: it has not ended within `timeout` seconds.

@@ -1,4 +1,4 @@
-"""How a call of the host's asks the broker: again when one dies over it, and not for ever."""
+"""How a caller's thread asks the broker: again when a broker dies over the question, and not for ever."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ..messages.schedules import ScheduleRecord
 from ..rules.limits import Limits
 
 BROKER_DEATHS_MAX = 3
-"""A message that was in the hands of so many dying brokers is not given to another."""
+"""So many brokers may die while they handle a message; then it is not sent to the next."""
 
 LOST_SECONDS = 0.01
 """Between two looks for a broker that is being restarted."""
 
 DECLARED_MAX = 1_000
-"""How many schedules one turn stores: others' mail waits for so long."""
+"""How many schedules one turn stores: messages of others wait for so long."""
 
 
 class Requests:
@@ -45,7 +45,7 @@ class Requests:
         self._environment = environment
 
     def ask(self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None) -> Any:
-        """Tell the broker and wait for its answer.
+        """Send the broker a message and wait for its answer.
 
         Args:
             job_ids: of the jobs that are to be stored, for whoever must ask again.
@@ -85,7 +85,7 @@ class Requests:
                 request.lost(lost)
 
     def declare(self, schedules: Sequence[ScheduleRecord]) -> None:
-        """Have schedules stored, and heeded from now on. Many take several turns, each of which holds for itself.
+        """Store schedules, which count from now on. Many take several turns, each of which holds by itself.
 
         Raises:
             StoreUnavailable, LamplighterError: as `ask`; what is stored by then stays, and may be declared again.
@@ -95,12 +95,12 @@ class Requests:
             self.ask(partial(_declare, some))
 
     def note_store(self, trouble: str | None) -> None:
-        """The broker tells why the store is unavailable, or that it is not any more."""
+        """Note why the store is unavailable, as the broker says, or that it is available again."""
         self.store_trouble = trouble
 
 
 class BrokerRequest:
-    """One question to the broker: told again to the next incarnation when one dies over it, until its time is up."""
+    """One question to the broker: sent again to the next incarnation when one dies over it, until its time is up."""
 
     def __init__(
         self, requests: Requests, make: Callable[[Reply], Any], job_ids: Sequence[str], corr: str | None
@@ -113,7 +113,7 @@ class BrokerRequest:
         self._give_up_at = requests.clock.monotonic() + requests.limits.reply_seconds_max
 
     def tell(self, reply: Reply) -> bool:
-        """Put the question, to be answered there; False when there is no broker at this moment.
+        """Send the question; False when there is no broker at this moment.
 
         Raises:
             StoreUnavailable: the time is up, the broker is too far behind, or the runtime has been stopped.

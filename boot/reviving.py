@@ -1,4 +1,4 @@
-"""Many dead jobs put back into the queue: a batch a turn, each job once."""
+"""Puts many dead jobs back into the queue: a batch a turn, each job once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..messages.mail import Reply, RequeueDead
 from .boot import Boot
 
 REVIVED_A_TURN_MAX = 500
-"""Others' mail waits for so long."""
+"""How many dead jobs one turn requeues: messages of others wait for so long."""
 
 T = TypeVar("T")
 

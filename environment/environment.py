@@ -1,4 +1,4 @@
-"""Where everything comes from that a test must own: time, chance, ids, threads, mailboxes, replies, stores, neighbours.
+"""Where everything comes from that a test must own: time, chance, ids, threads, mailboxes, replies, stores, presence.
 
 Production has one `Environment()`; the simulation builds another, and the actors cannot tell.
 """
@@ -29,13 +29,13 @@ from .threads import Thread, spawn
 
 
 def whereabouts() -> tuple[str, int]:
-    """The name of this machine, and the number of this process, as the log tells them."""
+    """The name of this machine, and the number of this process, as the log has them."""
     return socket.gethostname(), os.getpid()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """The seams of a runtime.
+    """What a runtime gets from outside, and a test replaces.
 
     Attributes:
         clock: where time comes from; made anew for each start, because its thread does not survive a stop or a fork.

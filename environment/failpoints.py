@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import UsageError
 
 VARIABLE = "LAMPLIGHTER_FAILPOINTS"
-"""The environment variable that arms the points of runtimes whose host asks for it with `from_environment`."""
+"""The environment variable that arms the points of runtimes whose application asks for it with `from_environment`."""
 
 POINTS: dict[str, str] = {
     "actor.start": "an actor starts",
@@ -67,7 +67,7 @@ class Failpoints:
         chance: for actions with a chance.
 
     Attributes:
-        unheeded: what the environment variable says, if nobody has asked for it.
+        unheeded: what the environment variable says, if the application has not asked for it.
 
     Raises:
         UsageError: the text cannot be read, or names no point.
@@ -126,8 +126,8 @@ class Failpoints:
 
 
 def unarmed() -> Failpoints:
-    """No point is armed, whatever the environment variable says: where a host has not asked for it, it may have come by
-    mistake, and would kill what it has come to. The runtime says that it is not heeded.
+    """No point is armed, whatever the environment variable says: if the application has not asked for it, the variable
+    may have been set by mistake, and would kill the process. The runtime logs that it arms nothing.
     """
     points = Failpoints()
     points.unheeded = os.environ.get(VARIABLE) or None

@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any
 
 YIELDS_MAX = 4
-"""How often the reader of a mailbox lets others have the interpreter first: one that is busy keeps it for 5 ms."""
+"""How often the reader of a mailbox lets other threads have the interpreter first: a busy thread keeps it for 5 ms."""
 
 
 class Mailbox:
@@ -27,7 +27,8 @@ class Mailbox:
         try:
             self._mail.append(envelope)
         finally:
-            # A lane's thread may be struck in between, and its reader would from then on be one behind.
+            # An error may be raised into a lane's thread in between. Without the `finally` the reader would from then
+            # on be one message behind.
             self._arrived.put(None)
 
     def get(self) -> Any:

@@ -1,4 +1,4 @@
-"""How an answer reaches a waiting thread or task, and what it is told when nobody can answer any more.
+"""How an answer reaches a waiting thread or task, and what it gets when nobody can answer any more.
 
 A `concurrent.futures.Future` would do for both. It wakes a thread twice, once for the answer and once for the lock that
 guards it, and an event loop once for each task.
@@ -24,7 +24,7 @@ def reply_of(body: object) -> Reply | None:
 
 
 class BrokerLost(LamplighterError):
-    """The broker died before it answered; the edge asks the next incarnation.
+    """The broker died before it answered; the caller asks the next incarnation.
 
     Attributes:
         read: whether it had taken the question out of its mailbox, and so may have died of it.
@@ -42,7 +42,7 @@ class Gate(Protocol):
         """Wait until it is free, so many seconds at most. Whether it was."""
 
     def release(self) -> None:
-        """Let one who waits go on."""
+        """Let one waiting thread go on."""
 
 
 class ThreadReply:
@@ -89,7 +89,7 @@ class ThreadReply:
 
 
 def thread_reply() -> ThreadReply:
-    """What a host's thread waits at."""
+    """Where a thread of the application waits."""
     return ThreadReply(threading.Lock())
 
 
@@ -117,7 +117,7 @@ class LoopReply:
         finally:
             if timer is not None:
                 timer.cancel()
-        # Not the future's own: asyncio complains of an error that nobody takes from one.
+        # The error is not set on the future: asyncio complains of an error that nobody takes from one.
         if self._error is not None:
             raise self._error
         return self._value
@@ -159,7 +159,7 @@ def answer(reply: Reply, value: Any, error: BaseException | None) -> None:
         else:
             reply.set_result(value)
     except InvalidStateError:
-        # The caller was told that the outcome is unknown, and has the id with which to ask again.
+        # The caller has got an error which says that the outcome is unknown, and the id with which to ask again.
         return
 
 

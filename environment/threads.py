@@ -31,7 +31,7 @@ class Thread(Protocol):
 
 
 class SystemThread(threading.Thread):
-    """A thread that never keeps the host's process alive."""
+    """A thread that never keeps the process alive."""
 
     def __init__(self, run: Callable[[], None], name: str) -> None:
         super().__init__(target=run, name=f"lamplighter {name}", daemon=True)
@@ -39,7 +39,7 @@ class SystemThread(threading.Thread):
     def is_alive(self) -> bool:
         if not super().is_alive():
             return False
-        # One that was ended by C code (`pthread_exit`) never tells Python.
+        # C code may end a thread (`pthread_exit`) without Python's knowledge.
         return self.native_id is None or not os.path.isdir(THREADS) or os.path.exists(f"{THREADS}/{self.native_id}")
 
     def stack(self) -> str:
@@ -72,4 +72,4 @@ def spawn(run: Callable[[], None], name: str) -> Thread:
 
 
 class _Recalled(BaseException):
-    """Takes the place of an error that is not wanted any more."""
+    """Is raised in the place of an error that is not wanted any more."""

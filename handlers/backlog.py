@@ -19,7 +19,7 @@ class Waiting(NamedTuple):
 
 
 class Backlog:
-    """Whoever takes a claim has it alone. Once closed, no lane takes any."""
+    """Claims that have no lane yet, in order. No two threads take the same claim. Once closed, lanes take none."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,22 +30,22 @@ class Backlog:
         return len(self._waiting)
 
     def add(self, claims: Sequence[Claim], now: Seconds) -> None:
-        """To the end."""
+        """Add claims at the end."""
         with self._lock:
             self._waiting.extend(Waiting(claim, now) for claim in claims)
 
     def put_first(self, claim: Claim, now: Seconds) -> None:
-        """To the front."""
+        """Add a claim at the front."""
         with self._lock:
             self._waiting.appendleft(Waiting(claim, now))
 
     def take(self) -> Claim | None:
-        """The first; None when nothing waits."""
+        """Remove and return the first claim; None when none waits."""
         with self._lock:
             return self._waiting.popleft().claim if self._waiting else None
 
     def serve(self, open_lane: Callable[[Claim], Lane | None]) -> Lane | None:
-        """A lane for the first, which goes only if it gets one: at no moment has it neither place."""
+        """Open a lane for the first claim. Only then is the claim removed: at every moment it is here or on a lane."""
         with self._lock:
             lane = open_lane(self._waiting[0].claim) if self._waiting and not self.closed else None
             if lane is not None:
@@ -53,7 +53,7 @@ class Backlog:
             return lane
 
     def remove(self, goes: Callable[[Waiting], bool]) -> list[Claim]:
-        """Take out those that must go."""
+        """Remove and return the claims for which `goes` is true."""
         with self._lock:
             gone = [waiting.claim for waiting in self._waiting if goes(waiting)]
             if gone:
@@ -61,15 +61,15 @@ class Backlog:
             return gone
 
     def clear(self) -> list[Claim]:
-        """Take out all."""
+        """Remove and return all."""
         return self.remove(lambda _: True)
 
     def keys(self) -> list[ClaimKey]:
-        """What fences them."""
+        """The keys of these claims."""
         with self._lock:
             return [waiting.claim.key for waiting in self._waiting]
 
     def close(self) -> None:
-        """From now on no lane is opened."""
+        """Let no lane be opened from now on."""
         with self._lock:
             self.closed = True

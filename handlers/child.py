@@ -1,4 +1,4 @@
-"""The child's side of a process lane.
+"""The child's side of a handler with `isolation="process"`.
 
 The main thread runs jobs; another listens, so that a signal is seen while a job runs, and ends the process at once when
 the parent is gone. It is gone too when its end of the socket is reset, or lives on in what the parent has forked: Linux
@@ -60,13 +60,15 @@ class Parent:
         self._lock = threading.Lock()
 
     def say(self, claim: list[int], message: dict[str, Any]) -> None:
-        """Tell something of a claim. What a job has forked may still speak when it has ended."""
+        """Send the parent something about a claim. A process that a job has forked may still send when the job has
+        ended.
+        """
         line = json.dumps({**message, "claim": claim, "pid": os.getpid()}).encode() + b"\n"
         with self._lock:
             self._socket.sendall(line)
 
     def ask(self, claim: list[int], message: dict[str, Any]) -> dict[str, Any]:
-        """Tell something, and wait for what the parent says to it.
+        """Send the parent something, and wait for its answer.
 
         Raises:
             NotStarted: this is a forked child, which no answer would reach.
@@ -115,7 +117,7 @@ def die_with_parent() -> bool:
 
 
 class Borrowed:
-    """What the Job in a child borrows: all of it lies with the parent."""
+    """What a Job in a child borrows: every call goes to the parent."""
 
     def __init__(self, parent: Parent, claim: list[int], deadline: float | None) -> None:
         self._parent = parent
@@ -182,7 +184,7 @@ def main(fd: int, parent_pid: int) -> None:
                 contextvars.copy_context().run(_call, run, *order["run"])
             parent.say(order["claim"], {"ended": run.outcome._asdict()})
     finally:
-        # A thread of a job's would keep a process alive that answers no more.
+        # A thread that a job has started would keep the process alive although it answers no more.
         os._exit(1)
 
 
@@ -190,7 +192,7 @@ def _call(run: Execution, module: str, qualname: str) -> None:
     fn: Any = importlib.import_module(module)
     for part in qualname.split("."):
         fn = getattr(fn, part)
-    # A decorated handler is found under its name as what the decorator left there.
+    # The module has under this name what a decorator left there, which may wrap the function.
     run.returned(fn(run.job(payload_type(fn, Job))))
 
 

@@ -41,9 +41,9 @@ def _execute(lane: Lane) -> Outcome:
 
 
 async def execute_async(lane: Lane, end: Callable[[Lane, Outcome], None]) -> None:
-    """Run a lane's coroutine function, as the coroutine of a task, and tell its outcome to `end`.
+    """Run a lane's coroutine function, as the coroutine of a task, and call `end` with its outcome.
 
-    Whoever awaited it would not hear of an outcome if the function has closed the coroutine of its own task.
+    The outcome is not the coroutine's result, because the function may close the coroutine of its own task.
     """
     outcome = UNBEGUN
     if lane.begin():

@@ -1,7 +1,7 @@
-"""The end of a forked child that comes out of a handler's function.
+"""The end of a forked child that returns from a handler's function.
 
-It ends as the program would that it takes itself for. Its copy of the lane is nobody's: the job goes on in the process
-that has forked, and nobody would ever give another to this one.
+The child ends as a program would. Its copy of the lane is of no use: the job goes on in the process that has forked,
+and the child would wait for a next job for ever.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def end_fork(error: BaseException | None, leave: Callable[[int], None]) -> None:
     """
     code, words = _meaning(error)
     with contextlib.suppress(BaseException):
-        # Not by sys.stderr, whose lock may be held for ever.
+        # It does not write to sys.stderr, whose lock a thread may have held at the fork.
         os.write(2, words.encode(errors="backslashreplace"))
     with contextlib.suppress(BaseException):
         flushing = threading.Thread(target=_flush, daemon=True)

@@ -1,4 +1,4 @@
-"""A handler: a host's function with the rules under which it runs."""
+"""A handler: an application's function with the rules under which it runs."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ W = TypeVar("W")
 
 
 class IdlePool(Generic[W]):
-    """What is kept for the next job. Once closed it keeps nothing: a worker that comes late must end."""
+    """The idle threads of one handler, which wait for its next job."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -18,19 +18,19 @@ class IdlePool(Generic[W]):
         self._closed = False
 
     def take(self) -> W | None:
-        """One that is idle, if there is one."""
+        """Take an idle thread, if there is one."""
         with self._lock:
             return self._workers.pop() if self._workers else None
 
     def keep(self, worker: W) -> bool:
-        """Be idle. False when the handler is gone, and the worker must end."""
+        """Add an idle thread. False when the handler was removed, and the thread must end."""
         with self._lock:
             if not self._closed:
                 self._workers.append(worker)
             return not self._closed
 
     def close(self) -> Sequence[W]:
-        """Keep no more, and give those that were idle."""
+        """Keep no more, and return those that were idle."""
         with self._lock:
             self._closed = True
             workers, self._workers = self._workers, []

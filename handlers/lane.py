@@ -23,11 +23,11 @@ class LaneContext(NamedTuple):
     """What the runtime lends to every lane.
 
     Attributes:
-        ended: told once that a lane has ended: the outcome, how long it took, and the lane that has got its place. Any
-            thread calls it.
-        progressed: told how far a job is.
+        ended: called once when a lane has ended, with the outcome, how long it took, and the lane that has got its
+            place. Any thread calls it.
+        progressed: called with the progress that a job reports.
         queue: queues a job that descends from another.
-        bound: a logger of the host's with the given fields bound.
+        bound: makes a logger of the application with the given fields bound.
     """
 
     clock: Clock
@@ -40,7 +40,9 @@ class LaneContext(NamedTuple):
 
 
 class RunHandle:
-    """How a runner reaches what runs on its lanes. This one, which a lane begins with, reaches nothing."""
+    """How a lane reaches the thread, task or child that it runs on. Every lane begins with this one, which reaches
+    none.
+    """
 
     def is_alive(self) -> bool:
         """Whether what the lane runs on still lives."""
@@ -103,13 +105,15 @@ class Lane:
         self.reason: str | None = None
         self.abandoned_because: str | None = None
         self.grace_is_over = False
-        """Whether it was given up, and has had its time to heed the signal: its job need not wait for it any more."""
+        """Whether the lane was given up and its grace is over: the job need not wait for it any more."""
         self.ended = False
         self._begun = False
         self._told = False
         self.handle = NO_HANDLE
         self._signal: threading.Event | None = None
-        """What `sleep` waits at. Most jobs never do, and an event is among the dearest things of a short one."""
+        """The event at which `sleep` waits. It is made when it is needed: most jobs never sleep, and making it is a
+        good part of what a short job costs.
+        """
         self._lock = threading.Lock()
         self._then: tuple[Callable[[], object], ...] = ()
         self._progress: str | None = None
@@ -117,7 +121,7 @@ class Lane:
 
     @property
     def timeout(self) -> Seconds | None:
-        """The job's own, or its handler's."""
+        """The timeout of the job, or else of its handler."""
         return self.claim.job.timeout if self.claim.job.timeout is not None else self.handler.timeout
 
     def signal(self, reason: str) -> None:
@@ -131,7 +135,7 @@ class Lane:
     def abandon(self, why: str) -> bool:
         """Give the lane up: whatever it still does changes nothing, and its thread is not used again.
 
-        False when it has ended, which its HandlerActor is about to hear.
+        False when the lane has ended, and its HandlerActor has not read that yet.
         """
         with self._lock:
             if self.ended:
@@ -157,7 +161,7 @@ class Lane:
             return not self._begun and not self.ended
 
     def close(self) -> bool:
-        """It cannot be given up any more. True for the one caller who then finishes it."""
+        """Close the lane, so that it cannot be given up any more. True for the one caller who must then finish it."""
         with self._lock:
             first, self.ended = not self.ended, True
         return first
@@ -173,7 +177,7 @@ class Lane:
         return following
 
     def finish(self, outcome: Outcome, following: Lane | None = None) -> None:
-        """Tell how it has ended, and who has its place. Only the first call counts."""
+        """Report how the lane has ended, and which lane has got its place. Only the first call counts."""
         with self._lock:
             if self._told:
                 return
@@ -182,7 +186,7 @@ class Lane:
         try:
             self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
         except BaseException:
-            # Nobody has heard of it, so whoever finds that its thread is dead may still tell it.
+            # The report has failed, so whoever finds that the thread is dead may still make it.
             self._told = False
             raise
         with self._lock:
@@ -191,7 +195,7 @@ class Lane:
             call()
 
     def when_ended(self, call: Callable[[], object]) -> None:
-        """Call once it is told that the lane has ended; at once if it is."""
+        """Call a function once the end of the lane is reported; at once if it is already."""
         with self._lock:
             if not self._told:
                 self._then = (*self._then, call)
@@ -200,8 +204,8 @@ class Lane:
 
     @property
     def is_lost(self) -> bool:
-        """Whether what it runs on is dead, and has not told how the lane ended."""
-        # In this order: what is dead tells nothing any more.
+        """Whether the thread, task or child is dead and the lane's end was not reported."""
+        # In this order: a lane whose end is reported, and whose thread then dies, between the two looks is not lost.
         return not self.handle.is_alive() and not self._told
 
     def stack(self) -> str:
@@ -257,7 +261,9 @@ class Lane:
             self._pass_progress()
 
     def _pass_progress(self) -> None:
-        """Tell the last report, if it is not told. The caller holds the lock: what ends the lane must come after it."""
+        """Pass the last progress report on, if it waits. The caller holds the lock, so that the lane's end comes after
+        it.
+        """
         progress, self._progress = self._progress, None
         if progress is not None:
             self._progress_due = self.context.clock.monotonic() + PROGRESS_SECONDS_MIN

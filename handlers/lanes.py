@@ -1,5 +1,5 @@
 """All lanes of one boot. They cannot die with their actor, so they are kept outside of it: the next incarnation finds
-here what still runs and what has ended unread, and health what was abandoned.
+here which still run and which have ended unread, and `health()` finds the hung ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Runner(Protocol):
         """Run it."""
 
     def close(self) -> None:
-        """Let go of what is idle."""
+        """Let idle threads and children end."""
 
 
 RUNNERS: dict[Kind, type[ThreadRunner | TaskRunner | ProcessRunner]] = {
@@ -50,7 +50,7 @@ class LaneEnded(NamedTuple):
 
 
 class Lanes:
-    """Every lane that has not ended, how others have that no HandlerActor has read, and the runners they run on.
+    """The lanes that have not ended, the endings that no HandlerActor has read, and the runners of all handlers.
 
     Args:
         left: those of the same runtime before it was stopped. Where one still runs, its job is not started beside it.
@@ -71,7 +71,7 @@ class Lanes:
                 lane.when_ended(partial(self._forget, lane))
 
     def open_lane(self, handler: Handler, claim: Claim, next_lane: Callable[[Lane], Lane | None]) -> Lane:
-        """A lane that the caller runs. `next_lane` is asked who gets its place when it has ended."""
+        """Make a lane that the caller runs. When it has ended, `next_lane` says which lane gets its place."""
         lane = Lane(next(self._ids), handler, claim, self._context, next_lane)
         self._note(lane)
         return lane
@@ -95,7 +95,9 @@ class Lanes:
         return lane
 
     def ended(self, ended: LaneEnded) -> bool:
-        """A lane has ended. True if its HandlerActor must be told that endings wait for it: it does not know of any."""
+        """Note that a lane has ended. True if its HandlerActor needs a message, because it does not know that endings
+        wait.
+        """
         name = ended.lane.handler.name
         self._unread.setdefault(name, deque()).append(ended)
         self._forget(ended.lane)
@@ -105,18 +107,18 @@ class Lanes:
         return True
 
     def not_told(self, name: str) -> None:
-        """The HandlerActor could not be told that endings wait for it."""
+        """The message to the HandlerActor could not be sent, so the next lane that ends must send one."""
         self._told.discard(name)
 
     def take_ended(self, name: str) -> list[LaneEnded]:
         """What has ended since the last call, in order."""
-        # Whoever comes after this line tells again; all before it are in the queue.
+        # A lane that ends after this line sends a message again; all that ended before it are in the queue.
         self._told.discard(name)
         unread = self._unread.get(name, ())
         return [self._unread[name].popleft() for _ in range(len(unread))]
 
     def close(self, handler_id: str) -> None:
-        """The handler is gone: let go of its idle threads, loop and children."""
+        """A handler was removed: let its idle threads, loop and children end."""
         runner = self._runners.pop(handler_id, None)
         if runner is not None:
             runner.close()
@@ -137,12 +139,12 @@ class Lanes:
 
     def of_job(self, job_id: str) -> Lane | None:
         """An open lane of a job, its newest, unless it was given up and has had its time."""
-        # One that is older has ended or has had its time, or this one would not have been opened.
+        # An older lane of the job has ended, or its grace is over, or this one would not have been opened.
         lane = self._newest.get(job_id)
         return lane if lane is not None and not lane.grace_is_over else None
 
     def abandoned(self) -> list[Lane]:
-        """Lanes that were given up and still run."""
+        """The hung lanes: given up, and still running."""
         return [lane for lane in self.open() if lane.abandoned_because is not None]
 
     def _note(self, lane: Lane) -> None:

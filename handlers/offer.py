@@ -1,4 +1,4 @@
-"""What a HandlerActor tells the broker that it can take."""
+"""What a HandlerActor offers to the broker: how many claims it can take."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Lanes in child processes: the only ones that can really be killed.
+"""Lanes in child processes, which can really be killed.
 
-A child is a fresh interpreter (never a fork), so nothing of the host's state is copied. It speaks JSON lines over a
+A child is a fresh interpreter (never a fork), so nothing of the parent's state is copied. It speaks JSON lines over a
 socket with the thread that waits for it, and ends when that thread has: by that socket, or because the system says so.
 """
 
@@ -68,7 +68,8 @@ class _Keeper(RunHandle):
             try:
                 outcome = self._run(lane) if lane.begin() else UNBEGUN
             except BaseException as error:
-                # No process to be had, say. It is a failure, so that the back-off applies: at once would be a hot loop.
+                # The system gives no process, say. That is a failure of the attempt, so that the back-off applies: a
+                # retry at once would be a hot loop.
                 self._discard()
                 outcome = failure(error, lane.context.limits.error_characters_max)
             # The child may soon run another job, which a late signal for this one must not strike.
@@ -99,7 +100,7 @@ class _Keeper(RunHandle):
         if lane.cancelled:
             child.interrupt(lane)
         while (heard := child.hear()) is not None:
-            # What a child has forked holds the socket too, and may speak after its job's end: of a job that was before.
+            # A process that the child has forked has the socket too, and may send words about a job that has ended.
             if heard["claim"] != list(lane.claim.key):
                 continue
             if "ended" not in heard:
@@ -115,7 +116,7 @@ class _Keeper(RunHandle):
             lane.report(heard["progress"])
         elif "log" in heard:
             level, event, fields = heard["log"]
-            # A host's logger that raises must not cost the job its lane.
+            # An application's logger may raise. Without this the error would end the thread, and the job with it.
             with contextlib.suppress(BaseException):
                 getattr(lane.log, level)(event, **fields)
         elif "queue" in heard:
@@ -156,7 +157,8 @@ class _Child(RunHandle):
                 [sys.executable, "-P", "-c", CHILD, str(theirs.fileno()), str(os.getpid()), *paths],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                # A Ctrl-C at the host's terminal is the host's to handle, not its children's.
+                # A Ctrl-C at the terminal would reach the children too, and end them; it is for the application to
+                # handle.
                 start_new_session=True,
             )
         self._socket = ours

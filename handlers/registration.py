@@ -1,4 +1,4 @@
-"""What a host may register: a function with its options, checked at the edge."""
+"""Checks a function and its options when they are registered as a handler."""
 
 from __future__ import annotations
 

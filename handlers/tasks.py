@@ -64,7 +64,7 @@ class _Loop(RunHandle):
             self._loop.call_soon_threadsafe(self._create_new)
 
     def close(self) -> None:
-        # One that was given up as blocked may have gone on, and ended, since.
+        # A loop that was given up as blocked may have gone on, and ended, since.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._close_when_idle)
 
@@ -74,7 +74,7 @@ class _Loop(RunHandle):
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            # Whatever else stops it is a job's doing, and the others on it need it.
+            # Only a job can have stopped the loop otherwise; the other jobs on it need it.
             while not self._is_over:
                 self._run_until_stopped()
         except Exception as error:
@@ -86,7 +86,7 @@ class _Loop(RunHandle):
             self._loop.close()
 
     def _run_until_stopped(self) -> None:
-        # A task of the host's may throw these two at the loop, which then goes on.
+        # A handler's task may throw these two at the loop, which then goes on.
         with contextlib.suppress(SystemExit, KeyboardInterrupt):
             self._loop.run_forever()
 
@@ -97,7 +97,7 @@ class _Loop(RunHandle):
         self._lanes.clear()
 
     def _create_new(self) -> None:
-        # Whoever comes after this line wakes the loop again; all before it are in the queue.
+        # A caller that comes after this line wakes the loop again; what was put before it is in the queue.
         self._knows = False
         while self._new:
             self._create(self._new.popleft())
@@ -122,7 +122,7 @@ class _Loop(RunHandle):
             self._end(lane, raised(error, lane.context.limits.error_characters_max))
 
     def _end(self, lane: Lane, outcome: Outcome) -> None:
-        """Tell how a lane has ended, and begin the one that has got its place."""
+        """Report how a lane has ended, and begin the one that has got its place."""
         if self._lanes.pop(lane.id, None) is None:
             return
         self._tasks.pop(lane.id, None)
@@ -144,7 +144,7 @@ class _Loop(RunHandle):
                 self._loop.call_soon_threadsafe(task.cancel)
 
     def kill(self, lane: Lane) -> None:
-        """The lane was abandoned: if the loop does not answer either, something on it blocks, and all on it is lost."""
+        """The lane is hung: if the loop does not answer either, something on it blocks, and all its tasks are lost."""
         answered = lane.context.environment.event()
         try:
             self._loop.call_soon_threadsafe(answered.set)

@@ -82,7 +82,7 @@ class _Worker(RunHandle):
             self._stays = following is not None or (lane.abandoned_because is None and self._idle.keep(self))
             lane.finish(outcome, following)
         except BaseException as error:
-            # What a function has left on this thread may raise here too: a profiler, or an error that comes late.
+            # A function may have left a profiler on this thread, or an error that arrives late: both may raise here.
             lane.finish(raised(error, lane.context.limits.error_characters_max), following)
         return following
 
@@ -94,7 +94,8 @@ class _Worker(RunHandle):
             with self._lock:
                 self._calling = None
             if self._struck:
-                # An error that was raised here but not delivered yet must not strike when the lane's end is told.
+                # An error that was raised into this thread and has not arrived yet must not arrive while the lane's end
+                # is reported.
                 self.thread.strike(None)
         except JobTimeout:
             self._calling = None

@@ -1,4 +1,6 @@
-"""Whether what lanes run on still lives: a thread or a loop may die under a lane, and then nobody tells of its end."""
+"""Whether the threads and loops of lanes still live: one may die under a lane, and then nobody reports the lane's
+end.
+"""
 
 from __future__ import annotations
 
@@ -43,11 +45,11 @@ class LaneWatch:
             self._clock.after(WATCH_SECONDS, self._look)
 
     def lost(self) -> list[Lane]:
-        """The lanes whose end nobody tells."""
+        """The lanes whose thread or loop is dead, so that nobody reports their end."""
         return [lane for lane in self._lanes.open(self._job_name) if lane.is_lost]
 
     def _look(self) -> None:
-        # No mail while all is well: in a simulation each is an occasion to fail.
+        # No message is sent while all is well: in a simulation each one is an occasion for faults.
         self._is_watching = False
         if self.lost():
             self._tell_lost()
