@@ -209,7 +209,7 @@ class Boot:
         self.post.tell(f"handler:{handler.name}", Detach(handler_id=handler.id, drain=drain))
 
     def expect(self, job_id: str, state: str | None) -> None:
-        """Look for a job in the application's own transaction: until it is in this state, or (None) until it is there."""
+        """Look for a job in the application's own transaction until it has this state, or (None) until it is there."""
         give_up_at = self.clock.monotonic() + EXPECT_SECONDS_MAX
         expect = self.memory.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
         self.post.tell("broker", expect, corr=job_id)
