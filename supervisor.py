@@ -99,7 +99,7 @@ class Child:
         self.status = status
 
     def turns(self, status: ChildStatus, *, after: ChildStatus) -> bool:
-        """Have another status, if it is still this one. False if somebody else was faster: two may stop a family."""
+        """Take another status, if it still has this one. False if another thread was faster: two may stop a family."""
         with self._lock:
             if self.status is not after:
                 return False
@@ -107,7 +107,7 @@ class Child:
             return True
 
     def ask_to_stop(self, post: Post) -> None:
-        """Stop for good. One that is up ends when it has done what it was told before."""
+        """Stop for good. A child that is up ends when it has handled the messages before."""
         for idle in (ChildStatus.NEW, ChildStatus.WAITING, ChildStatus.QUARANTINED):
             self.turns(ChildStatus.STOPPED, after=idle)
         self.turns(ChildStatus.STOPPING, after=ChildStatus.UP)
@@ -140,7 +140,7 @@ class Family:
         self.has_stopped = has_stopped
 
     def add(self, spec: ChildSpec) -> None:
-        """Be responsible for a child. A supervisor that dies before it has started it leaves it to the next."""
+        """Add a child. If the supervisor dies before it has started the child, the next one does."""
         self.children.setdefault(spec.id, Child(spec))
 
     def stop(self, post: Post, stopped: Callable[[Child, str], None]) -> None:
@@ -176,7 +176,7 @@ class Supervisor(RuntimeActor):
         self._give_up = give_up
 
     def on_start(self) -> None:
-        """Adopt what the predecessor has left, on the actor's thread."""
+        """Adopt the children of the previous supervisor, on the actor's thread."""
         if self.incarnation > 1:
             self.say("supervisor.restarted", child_incarnation=self.incarnation)
         if self._family.is_stopping:
@@ -221,7 +221,7 @@ class Supervisor(RuntimeActor):
         try:
             child.spec.start(child.incarnation)
         except Exception as error:
-            # No more threads, say. It counts as a death, so that the budget and the back-off apply.
+            # The system gives no more threads, say. That counts as a death, so that the budget and the back-off apply.
             self._bury(child, f"could not be started: {error}")
             return
         event = "actor.started" if child.incarnation == 1 else "actor.restarted"
@@ -231,7 +231,7 @@ class Supervisor(RuntimeActor):
 
     def _died(self, death: Died) -> None:
         child = self._family.children.get(death.child)
-        # The incarnation is compared because an old one's death is not news.
+        # The incarnation is compared because the death of an older one was handled already.
         if child is None or child.incarnation != death.incarnation:
             return
         if child.status is ChildStatus.UP:
@@ -304,7 +304,7 @@ class Watchdog:
         self.incarnation = 1
 
     def died(self, death: Died) -> None:
-        """Told by the dead supervisor's own thread."""
+        """Note that a supervisor has died; called on its own thread."""
         self._deaths.put(death)
 
     def run(self) -> None:
@@ -340,12 +340,12 @@ class Supervision:
         self._context.environment.spawn(self._watchdog.run, "watchdog")
 
     def have(self, spec: ChildSpec) -> None:
-        """Have a child, and start it unless it lives."""
+        """Add a child, and start it unless it lives."""
         self.family.add(spec)
         self._context.post.tell("supervisor", StartChild(child=spec.id))
 
     def died(self, death: Died) -> None:
-        """An actor has died; told on its own thread."""
+        """Note that an actor has died; called on its own thread."""
         if death.child == "supervisor":
             self._watchdog.died(death)
             return
@@ -356,8 +356,8 @@ class Supervision:
         self._context.post.tell("supervisor", StopChild(child=child))
 
     def stop(self) -> None:
-        """Stop every child, the last first, and then the supervisor. Whoever takes too long is left behind."""
-        # Before it is told: one that dies of this message leaves the rest to its successor.
+        """Stop every child, the last first, and then the supervisor. An actor that takes too long is left behind."""
+        # This is set before the message is sent: a supervisor that dies of the message leaves the rest to the next one.
         self.family.is_stopping = True
         actor = self._context.post.find("supervisor")
         if actor is not None and actor.thread is not None:
@@ -365,7 +365,7 @@ class Supervision:
             most = sum(child.spec.stop_seconds_max for child in list(self.family.children.values()))
             self.family.has_stopped.wait(most + STOP_SECONDS_MAX)
         if not self.family.has_stopped.is_set():
-            # There is no supervisor, or it hangs: nobody is left to be told.
+            # There is no supervisor, or it hangs, so no message would be read.
             self.family.stop(self._context.post, lambda child, reason: None)
         self._watchdog.close()
         actor = self._context.post.find("supervisor")

@@ -70,7 +70,8 @@ def configure_logging(
     root = logging.getLogger()
     with _configuring:
         before = [handler for handler in root.handlers if isinstance(handler, Sink)]
-        # At one stroke, so that no line of another thread finds neither or both.
+        # Old and new handlers are exchanged in one assignment, so that a line of another thread never goes to none or
+        # to both.
         root.handlers = [handler for handler in root.handlers if handler not in before] + sinks
         root.setLevel(LEVELS[level])
         if logging.getLogger(TALKATIVE).level == logging.NOTSET:
@@ -87,10 +88,11 @@ def configure_logging(
 
 
 class Sink(logging.Handler):
-    """Where lines end up. It never raises into whoever logs: it counts, and says so once it can write again.
+    """A logging handler that never raises into the code that logs. It counts lines that it cannot write, and says so
+    later.
 
     Attributes:
-        dropped: how many lines of the host's were not written since it said so last.
+        dropped: how many lines of the application were not written since `log.dropped` was written last.
     """
 
     def __init__(self) -> None:
@@ -106,14 +108,15 @@ class Sink(logging.Handler):
             self._put(fields_of(record), record.created)
         except Exception as error:
             if isinstance(record.msg, Line) and record.msg.is_event:
-                # Its Log counts it, for `health`, and says so in the name of its boot, for an audit.
+                # The Log counts a lost event itself: for `health()`, and to say so as its boot, so that an audit can
+                # excuse it.
                 record.msg.lost = error
                 return
             self.dropped += 1
             self._dropped_last = record.created, f"{type(error).__name__}: {safe_str(error)}"[:200]
 
     def close(self) -> None:
-        """Say what is still to be said."""
+        """Write the line about dropped lines, if one is due."""
         with self.lock or contextlib.nullcontext(), contextlib.suppress(Exception):
             if self.dropped:
                 self._tell_dropped(self._dropped_last[0])
@@ -178,7 +181,7 @@ class LineFile(Sink):
         try:
             self._open(path)
         except OSError:
-            # Better in the file that was moved away than nowhere.
+            # A line in the file that was moved away is better than none.
             if not ours:
                 raise
             return

@@ -1,6 +1,6 @@
-"""Where events go: the host's structlog or logging, and subscribers. Nothing here ever raises into an actor.
+"""Where events go: the application's structlog or logging, and subscribers. Nothing here ever raises into an actor.
 
-The host's configuration is used, never changed: no `structlog.configure`, no handler on any logger.
+The application's configuration is used, never changed: no `structlog.configure`, no handler on any logger.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .outlets import Line, outlet_of
 Subscriber = Callable[[dict[str, Any]], None]
 
 JOB_FIELDS = ("job_id", "job_name", "claim_no", "attempt", "corr")
-"""What the host's own lines inside a handler carry."""
+"""The fields that the application's own lines carry inside a handler."""
 
 ABSENT = "-"
 """What a record has in their place outside of a handler, so that a format never fails."""
 
 
 class Speaker(NamedTuple):
-    """Who speaks, and about which message: what every line of theirs carries."""
+    """The fields that every line of one actor carries: who it is, and which message it handles."""
 
     actor: str | None = None
     incarnation: int | None = None
@@ -43,11 +43,11 @@ class Speaker(NamedTuple):
     mail_seconds: float | None = None
 
     def about(self, corr: str | None) -> Speaker:
-        """The same, about something that has another root."""
+        """The same fields with another root."""
         return Speaker(self.actor, self.incarnation, self.msg, self.cause, corr, self.mail_seconds)
 
     def add_to(self, line: dict[str, Any]) -> None:
-        """Those that apply."""
+        """The fields that apply."""
         for name, value in zip(self._fields, self, strict=True):
             if value is not None:
                 line[name] = value
@@ -80,13 +80,13 @@ class Log:
         self._subscriptions: list[Subscription] = []
 
     def emit(self, event: str, speaker: Speaker = NOBODY, /, **fields: Any) -> None:
-        """Say that something happened. Fields that are None are left out."""
+        """Log an event. Fields that are None are left out."""
         self.emit_made(event, speaker, lambda: fields)
 
     def emit_made(self, event: str, speaker: Speaker, make: Callable[[], dict[str, Any]]) -> None:
         """`emit`, with fields that are made only if somebody listens."""
         if not self._outlet.hears(EVENTS[event].level) and not self._listening(event):
-            # It is counted all the same. Nobody waits here for the thread that is writing a line.
+            # The event gets its number all the same. Nothing here waits for a thread that is writing a line.
             next(self._life[1])
             return
         fields = make()
@@ -99,16 +99,16 @@ class Log:
             self._write(event, speaker, fields)
 
     def begin(self, boot: str) -> None:
-        """From now on it is another boot that speaks."""
+        """Write the id of another boot into every line from now on."""
         with self._lock:
             self._life = (boot, count(1))
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Give every event from now on to a subscriber too."""
+        """Send every event from now on to a subscriber too."""
         self._subscriptions.append(subscription)
 
     def bound(self, **fields: Any) -> Any:
-        """A logger of the host's own for a handler to write to."""
+        """A logger of the application for a handler to write to."""
         return self._outlet.bound(**fields)
 
     def _write(self, event: str, speaker: Speaker, fields: dict[str, Any]) -> bool:
@@ -131,7 +131,7 @@ class Log:
                 self._failpoints.at("log.write", event)
                 self._outlet.write(line)
         except Exception as error:
-            # A full disk, or a host's processor that raises: neither may kill the actor that speaks.
+            # The disk may be full, or a processor of the application may raise: neither may kill the actor that logs.
             self.dropped += 1
             self._drop_reason = f"{type(error).__name__}: {safe_str(error)}"[:200]
             return False
@@ -143,7 +143,7 @@ class Log:
 
 @dataclass(eq=False)
 class Subscription:
-    """A host's function that is called after the commit, on a thread of its own.
+    """A function of the application that is called with events after their commit, on a thread of its own.
 
     Attributes:
         call: gets each event as a dict.
@@ -181,7 +181,7 @@ class Subscription:
                 self.call(event)
             except BaseException as error:
                 self.failures += 1
-                # Its own failure is not news to it: that would be a loop.
+                # A subscriber does not get the event of its own failure: it might fail again, for ever.
                 if event["event"] != "subscriber.failed":
                     failed(self, error)
 
@@ -213,8 +213,9 @@ _BOUND = {
 
 
 def enter_job(corr: str, **fields: Any) -> None:
-    """From here on, in this context, the host's lines carry the job's fields. The caller gives the job a context of its
-    own, with which all that it binds ends."""
+    """Have the application's lines in this context carry the job's fields. The caller gives each job a context of its
+    own, with which all that is bound ends.
+    """
     job = {**fields, "corr": corr}
     _job.set(job)
     for name, value in job.items():
@@ -250,7 +251,8 @@ class JobFields(logging.Filter):
         """Runs on the thread or task that logs."""
         about = record.msg.fields if isinstance(record.msg, Line) and record.msg.is_event else current_job()
         for name in JOB_FIELDS:
-            # What the host has given with `extra=` stays; what another JobFields has set outside of a handler need not.
+            # Fields that the application gives with `extra=` stay; those that another JobFields has set outside of a
+            # handler are replaced.
             if is_absent(getattr(record, name, None)):
                 setattr(record, name, about.get(name, self.outside))
         return True

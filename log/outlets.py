@@ -1,4 +1,6 @@
-"""Where a line goes: to the host's standard logging or to its structlog, each as it is configured at that moment."""
+"""Where a line goes: to the application's standard logging or to its structlog, each as it is configured at that
+moment.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ class Line:
 
     Attributes:
         fields: begins with `event` and `level`. Nobody changes it.
-        is_event: an event of Lamplighter's, which says itself which job it is about.
+        is_event: whether it is one of Lamplighter's events, which have the fields of their job already.
         lost: why a sink of ours could not write it.
     """
 
@@ -88,7 +90,8 @@ class StructlogOutlet:
         self._logger = logger
 
     def hears(self, level: str) -> bool:
-        # Asked anew for each line: a host changes its levels, its processors and its whole configuration as it runs.
+        # The logger is asked anew for each line: an application changes its levels, its processors and its whole
+        # configuration as it runs.
         try:
             logger = self._logger.bind() if isinstance(self._logger, _PROXY) else self._logger
             if isinstance(logger, structlog.stdlib.BoundLogger):

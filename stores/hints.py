@@ -22,7 +22,7 @@ EAR_PREFIX = "lamplighter-"
 
 
 class Hints(Protocol):
-    """Injected: the simulation delivers, delays or loses them."""
+    """How hints are sent and received. A simulation has its own, which delays and loses them."""
 
     address: str | None
 
@@ -30,17 +30,17 @@ class Hints(Protocol):
         """Call `heard` for every hint, on a thread of its own. `address` is known from then on."""
 
     def keep(self) -> None:
-        """See to it that hints can arrive. To be called often: it costs next to nothing."""
+        """Make sure that hints can still arrive. Call it often: it costs next to nothing."""
 
     def send(self, addresses: Iterable[str]) -> None:
-        """Give a hint to others."""
+        """Send a hint to these addresses."""
 
     def close(self) -> None:
-        """Hear no more."""
+        """Receive no more hints."""
 
 
 class SocketHints:
-    """Hints over a Unix datagram socket. Where none can be had, nothing is heard, and the polls must do."""
+    """Hints over a Unix datagram socket. Where there can be none, no hint arrives; polls find what has changed."""
 
     def __init__(self, folder: Path, boot: str) -> None:
         self.address: str | None = None
@@ -70,7 +70,7 @@ class SocketHints:
         if self._sender is None:
             return
         for address in addresses:
-            # A full buffer means that hints are waiting there already; a missing socket, that nobody listens.
+            # If the buffer is full, hints are waiting there already; if the socket is missing, nobody listens.
             with contextlib.suppress(OSError):
                 self._sender.sendto(b"!", address)
 
@@ -95,7 +95,7 @@ class SocketHints:
             raise
 
     def _close_ear(self) -> None:
-        """Have its thread end, which closes it."""
+        """Make the thread of the socket end, which closes it."""
         ear, self._ear = self._ear, None
         if ear is None or self.address is None:
             return

@@ -1,4 +1,4 @@
-"""Locks on open files that go with their last descriptors, and asking whether somebody has one.
+"""Locks on open files. A lock ends with the last descriptor of its open file; anybody can ask whether a file is locked.
 
 Open-file-description locks (https://man7.org/linux/man-pages/man2/fcntl_locking.2.html): unlike a POSIX record lock,
 one is not dropped when anybody in the process closes another descriptor of the file, as a backup of its folder does.
@@ -16,7 +16,7 @@ _FLOCK = "hhqqi0q"
 
 
 def take(descriptor: int) -> bool:
-    """Have the lock for as long as any copy of this descriptor is open. False when somebody else has it."""
+    """Take the lock, for as long as any copy of this descriptor is open. False when another open file has it."""
     try:
         if _ask("F_OFD_SETLK", descriptor) is None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,7 +31,7 @@ def is_taken(descriptor: int) -> bool:
     if found is not None:
         return found != fcntl.F_UNLCK
     try:
-        # Shared, so that two who ask do not take one another for the one who has it.
+        # The question is about a shared lock: two processes that ask must not take each other for the owner.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     except BlockingIOError:
@@ -40,7 +40,9 @@ def is_taken(descriptor: int) -> bool:
 
 
 def share(descriptor: int, first: int, size: int) -> bool:
-    """Have a lock on some bytes, beside others who share it. False where there is none, or somebody has it alone."""
+    """Take a shared lock on some bytes. False where the system has no such locks, or another open file has an exclusive
+    one.
+    """
     try:
         return _ask("F_OFD_SETLK", descriptor, fcntl.F_RDLCK, first, size) is not None
     except (BlockingIOError, PermissionError):
@@ -48,7 +50,7 @@ def share(descriptor: int, first: int, size: int) -> bool:
 
 
 def give_back(descriptor: int, first: int, size: int) -> None:
-    """Have the lock on these bytes no more."""
+    """Release the lock on these bytes."""
     _ask("F_OFD_SETLK", descriptor, fcntl.F_UNLCK, first, size)
 
 

@@ -22,16 +22,16 @@ from .ports import BootRecord
 
 
 class Presence(Protocol):
-    """Injected, as time is: the simulation decides who is alive.
+    """How boots see who is alive. A simulation has its own.
 
     Attributes:
-        is_sole: whether nobody else can be on the store, so that nobody need be looked for.
+        is_sole: whether no other boot can be on the store, so that nobody need look for one.
     """
 
     is_sole: bool
 
     def enter(self, boot: str) -> None:
-        """Be alive as this boot from now on.
+        """Let the others see from now on that this boot lives.
 
         Raises:
             UsageError: the place where the boots of the store meet may not be used.
@@ -39,27 +39,29 @@ class Presence(Protocol):
         """
 
     def keep(self, boot: str) -> None:
-        """See to it that the others can tell that this boot lives. To be called often: it costs next to nothing.
+        """Make sure that the others can still see it. Call it often: it costs next to nothing.
 
         Raises:
             UsageError, StoreUnavailable: as `enter`.
         """
 
     def leave(self, boot: str) -> None:
-        """Be no longer."""
+        """Let the others see that this boot has ended."""
 
     def is_alive(self, boot: str) -> bool | None:
-        """Whether a boot lives; None when nothing tells."""
+        """Whether a boot lives; None when nobody can know, because its lock file is missing."""
 
     def bury(self, boot: BootRecord) -> None:
-        """Remove what a dead boot has left."""
+        """Remove the files of a dead boot."""
 
     def tidy(self, known: Collection[str]) -> None:
-        """Remove what boots have left that are not known any more: whoever buried them was killed before it had."""
+        """Remove the files of boots that the store does not know any more, which a process that was then killed has not
+        removed.
+        """
 
 
 LEFT = (".lock", ".sock")
-"""What a boot has in the folder."""
+"""The files of a boot in the folder."""
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 """Errors that a person must mend."""
@@ -72,14 +74,16 @@ class _Held(NamedTuple):
     file: os.stat_result
 
     def is_open(self) -> bool:
-        """Whether the descriptor is ours still: a host that becomes a daemon may have closed all there were."""
+        """Whether the descriptor is still that of this file: an application that becomes a daemon may have closed all
+        descriptors, and the number may be another file's.
+        """
         try:
             return os.path.samestat(os.fstat(self.descriptor), self.file)
         except OSError:
             return False
 
     def close(self) -> None:
-        """Let go of the lock, unless somebody else's file has the number by now."""
+        """Release the lock, unless the number is another file's by now."""
         if self.is_open():
             os.close(self.descriptor)
 
@@ -92,7 +96,9 @@ _own_lock = threading.RLock()
 
 
 def _let_go_in_child() -> None:
-    """A child that outlives its parent must not keep the parent's boots alive. The parent's locks stay."""
+    """In a forked child, close the parent's lock files: a child that outlives its parent must not keep the parent's
+    boots alive. The parent's locks stay.
+    """
     for held in _own.values():
         held.close()
     _own.clear()
@@ -141,7 +147,8 @@ class FilePresence:
         except FileNotFoundError:
             return None
         except OSError:
-            # No descriptor to be had, say. A mistake must never rob the living.
+            # The system gives no descriptor, say. The boot then counts as alive: a living one must never lose its jobs
+            # by a mistake.
             return True
         try:
             return locks.is_taken(descriptor)
@@ -158,12 +165,12 @@ class FilePresence:
     def tidy(self, known: Collection[str]) -> None:
         with contextlib.suppress(OSError):
             for path in list(self._folder.iterdir()):
-                # One that is just entering is not known yet, and holds its lock.
+                # A boot that is just entering is not known to the store yet, but holds its lock.
                 if path.suffix in LEFT and path.stem not in known and not self.is_alive(path.stem):
                     _remove(path)
 
     def _make(self, path: Path) -> None:
-        """Put a file there that is locked already: one that is not yet would look like that of a dead boot."""
+        """Put a file there that is locked already: an unlocked one would look like that of a dead boot."""
         making = path.with_suffix(".new")
         descriptor = os.open(making, os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:

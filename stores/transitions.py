@@ -14,7 +14,8 @@ FirstMark = tuple[int | None, str | None, str]
 """`rev`, `told` and `trail` of a new job."""
 
 _BLANK = tuple(JobRecord._field_defaults.values())
-# Between its place and its first mark, a new job brings along what a NewJob may leave out; its last two come last.
+# The fields of a JobRecord that no NewJob has: those before the ones that a NewJob may leave out, and those behind
+# them, up to the first mark.
 _UNTRIED, _UNHELD = _BLANK[:3], _BLANK[1 + len(NewJob._field_defaults) : -6]
 
 
@@ -49,13 +50,13 @@ def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: in
 
 
 FREE: dict[str, Any] = {"boot": None, "incarnation": None, "deferred": 0}
-"""What the end of any claim changes: nobody holds the job."""
+"""What the end of any claim changes: no boot holds the job any more."""
 
 
 def released(claimed: JobRecord, now: Instant) -> dict[str, Any]:
-    """What giving a job back changes. It was due, also by a clock that was set back since.
+    """What giving a job back changes. The job was due, and stays so if the clock was set back since.
 
-    Wary: the next claim is begun, so no job can be given back for ever.
+    `wary` makes the next claim a begun one, so that no job is claimed in advance and given back for ever.
     """
     return {**FREE, "wary": 1, "run_at": min(claimed.run_at, now)}
 
@@ -149,7 +150,7 @@ def sums(trail: str) -> dict[str, Any]:
 
 
 def deed_of(step: Transition) -> Deed:
-    """What whoever must tell a transition instead needs to know of it."""
+    """What another broker or boot needs to know of a transition, in case it must log that in the place of this one."""
     deed = (step.rev, step.event, step.job.id)
     return (*deed, tuple(revs(step.trail))) if step.trail else deed
 
