@@ -11,7 +11,7 @@ from typing import Any, Never, TypeVar
 from .boot.boot import Boot
 from .boot.current import CurrentBoot
 from .boot.job_refs import Ref, claim_of, id_of
-from .boot.joining import awaiting, ended, outcome
+from .boot.joining import awaiting, ended, outcome, seconds_of
 from .boot.reviving import off_loop, revive, revive_async
 from .errors import StaleClaim, StoreUnavailable, UnknownHandler, UnknownJob, UsageError, shown
 from .handlers.registration import check_budget, check_handler
@@ -290,14 +290,14 @@ class Jobs:
             UnknownJob: it is not in the store.
         """
         self._warn_if_blocking("join")
-        boot, job_id, seconds = self._boot(), id_of(job), _timeout(timeout)
+        boot, job_id, seconds = self._boot(), id_of(job), seconds_of(timeout)
         with awaiting(boot, job_id, boot.environment.reply(), timeout) as reply:
             found = ended(boot, job_id)
             return outcome(reply.wait(seconds) if found is None else found)
 
     async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """`join` for asyncio hosts."""
-        boot, job_id, seconds = self._boot(), id_of(job), _timeout(timeout)
+        boot, job_id, seconds = self._boot(), id_of(job), seconds_of(timeout)
         with awaiting(boot, job_id, boot.environment.loop_reply(), timeout) as reply:
             found = await asyncio.to_thread(ended, boot, job_id)
             return outcome(await reply.wait(seconds) if found is None else found)
@@ -444,10 +444,6 @@ class Jobs:
 
 def _ids(jobs: Sequence[NewJob]) -> Sequence[str]:
     return [job.id for job in jobs]
-
-
-def _timeout(value: Seconds | None) -> Seconds | None:
-    return None if value is None else check_seconds(value, "timeout")
 
 
 def _stored(answer: Any) -> list[Job[Any]]:

@@ -42,7 +42,6 @@ from ..messages.mail import (
 from ..messages.outcomes import Outcome
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks
-from ..rules.restart_budget import RestartBudget
 from ..stores.ports import BootLost, Store
 from ..stores.presence import network_filesystem
 from ..supervisor import ChildSpec, Supervision
@@ -237,7 +236,7 @@ class Boot:
                 lanes=self.lanes,
                 quiet=self._quiet.set,
             ),
-            budget=self._declared.budgets.get(name) or self._budget(),
+            budget=self._declared.budgets.get(name) or self.limits.restart_budget,
             when_spent="quarantine",
         )
         self._supervision.have(spec)
@@ -250,13 +249,6 @@ class Boot:
         """
         return JobChecks(
             now=self.clock.now(), new_id=self.job_ids, corr=corr, limits=self.limits, cannot=self.store.cannot
-        )
-
-    def _budget(self) -> RestartBudget:
-        return RestartBudget(
-            restarts_max=self.limits.restarts_max,
-            window_seconds=self.limits.restart_window_seconds,
-            backoff_seconds_max=self.limits.restart_backoff_seconds_max,
         )
 
     def _broker_spec(self) -> ChildSpec:
@@ -274,7 +266,7 @@ class Boot:
                 store_is_down=self.requests.note_store,
             )
 
-        return ChildSpec(id="broker", start=start, budget=self._budget())
+        return ChildSpec(id="broker", start=start, budget=self.limits.restart_budget)
 
     def _is_active(self, schedule_id: str) -> bool:
         return self._declared.has_schedule(schedule_id) or self.store.is_declared(schedule_id)
@@ -292,7 +284,7 @@ class Boot:
                 may_tick=lambda: self._has_declared,
             )
 
-        return ChildSpec(id="scheduler", start=start, budget=self._budget())
+        return ChildSpec(id="scheduler", start=start, budget=self.limits.restart_budget)
 
     def _died(self, death: Died) -> None:
         self._supervision.died(death)

@@ -10,9 +10,19 @@ from ..errors import JobFailed, UnknownJob
 from ..job import Job
 from ..messages.jobs import ENDED, JobRecord, JobState, Seconds
 from ..messages.mail import Reply
+from ..rules.validation import check_seconds
 from .boot import Boot
 
 R = TypeVar("R", bound=Reply)
+
+
+def seconds_of(timeout: Seconds | None) -> Seconds | None:
+    """How long a caller waits at most; None for ever.
+
+    Raises:
+        UsageError: that is no time.
+    """
+    return None if timeout is None else check_seconds(timeout, "timeout")
 
 
 @contextlib.contextmanager

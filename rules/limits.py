@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import UsageError, shown
 from ..messages.jobs import SECONDS_MAX
-from .restart_budget import BACKOFF_SECONDS_MAX, RESTARTS_MAX, WINDOW_SECONDS
+from .restart_budget import BACKOFF_SECONDS_MAX, RESTARTS_MAX, WINDOW_SECONDS, RestartBudget
 
 WHOLE_MAX = 10**15
 """No limit that is a number of things may be higher; it stands for none."""
@@ -68,6 +68,15 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             _check(field.name, getattr(self, field.name), whole=field.type == "int")
+
+    @property
+    def restart_budget(self) -> RestartBudget:
+        """What a child may die that has no budget of its own."""
+        return RestartBudget(
+            restarts_max=self.restarts_max,
+            window_seconds=self.restart_window_seconds,
+            backoff_seconds_max=self.restart_backoff_seconds_max,
+        )
 
 
 def _check(name: str, value: Any, *, whole: bool) -> None:

@@ -46,7 +46,7 @@ class Silence:
 
 
 @dataclass(slots=True)
-class Boot:
+class BootReplay:
     """One life of a runtime.
 
     Attributes:

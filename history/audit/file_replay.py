@@ -9,7 +9,7 @@ from typing import Any
 from ...log.events import EVENTS
 from ...rules.lifecycle import MOVES
 from ..log_files.lines import Line
-from .boot_replay import Boot, Silence
+from .boot_replay import BootReplay, Silence
 from .job_replay import AFTER, UNKNOWN, JobFold
 from .report import Findings
 from .slot_replay import SlotFold
@@ -26,7 +26,7 @@ class Voices(ABC):
 
     def __init__(self, findings: Findings) -> None:
         self.slots = SlotFold(findings)
-        self.boots: dict[str, Boot] = {}
+        self.boots: dict[str, BootReplay] = {}
         self.transitions = 0
         self.crashes = 0
         self.copies = 0
@@ -121,7 +121,7 @@ class Fold(Voices):
         """Take in a line of a boot on this store."""
         boot = self.boots.get(line.boot)
         if boot is None:
-            boot = self.boots[line.boot] = Boot(line.boot)
+            boot = self.boots[line.boot] = BootReplay(line.boot)
         is_new = boot.hear(line)
         if boot.quiet and not self.jobs.summed_overflow:
             self.jobs.forget_summed()
@@ -246,7 +246,7 @@ class Fold(Voices):
         self.jobs.untellable = True
         if line.dead_boot is not None:
             self.crashes += 1
-            self.boots.setdefault(holder, Boot(holder, loud=self.boots[line.boot].loud)).ended = "recovered"
+            self.boots.setdefault(holder, BootReplay(holder, loud=self.boots[line.boot].loud)).ended = "recovered"
         self._hear_deeds(line, holder)
 
     def _told_step(self, line: Line, holder: str, rev: int, event: str, job_id: str, sums: list[Any]) -> None:

@@ -18,7 +18,7 @@ from ...log.events import EVENTS
 from ...messages.jobs import ENDED
 from ...rules.lifecycle import QUIET
 from ..log_files.lines import Line
-from .boot_replay import Boot
+from .boot_replay import BootReplay
 from .file_replay import Voices, stand_in
 from .job_replay import AFTER, ENDED_KEPT_MAX, attempt_after, walk
 from .report import Findings, Kind, many
@@ -86,7 +86,7 @@ class QueueFold(Voices):
         """Take in a line of a boot on this server."""
         boot = self.boots.get(line.boot)
         if boot is None:
-            boot = self.boots[line.boot] = Boot(line.boot)
+            boot = self.boots[line.boot] = BootReplay(line.boot)
             if line.seq > 1 or self._begins == 0.0:
                 self._begins = max(self._begins, line.ts)
         if not boot.hear(line):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..log_files.lines import Line
-from .boot_replay import Boot
+from .boot_replay import BootReplay
 from .number_ranges import Revisions
 from .report import Findings, many
 from .store_check import compare
@@ -149,7 +149,7 @@ def tell_passed_slots(fold: Voices, findings: Findings, store: StoreView | None)
             findings.say("slot without an account", says, passed.before, passed.after)
 
 
-def is_silent(boot: Boot, since: Line) -> bool:
+def is_silent(boot: BootReplay, since: Line) -> bool:
     """Whether a boot that has not said that it stopped says nothing any more when a line is written."""
     return boot.ended is None and boot.line is not None and boot.name != since.boot and boot.line.ts < since.ts
 

@@ -57,12 +57,4 @@ def test_a_back_off_after_any_number_of_deaths_is_finite():
 
 
 def test_a_runtime_allows_by_default_what_a_budget_allows_by_default():
-    limits = Limits()
-
-    asked = RestartBudget(
-        restarts_max=limits.restarts_max,
-        window_seconds=limits.restart_window_seconds,
-        backoff_seconds_max=limits.restart_backoff_seconds_max,
-    )
-
-    assert asked == RestartBudget()
+    assert Limits().restart_budget == RestartBudget()
