@@ -1,4 +1,4 @@
-"""The part of a turn that knows who lives on the store."""
+"""The part of a turn that keeps the rows of boots."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Seen(NamedTuple):
 
 
 class BootTurn:
-    """Boots come, say which names they handle, and go.
+    """Enters boots, notes which names they handle, and removes them.
 
     Attributes:
         seen: how far the boot of this turn knows the store to have come, if it is registered.

@@ -1,9 +1,9 @@
-"""The part of a turn that heeds a clock that was stepped.
+"""The part of a turn that corrects what a step of the clock has shifted.
 
 A wait that somebody asked for in seconds ends when so many have passed, whatever wall time says; one until an instant
 ends at that instant. To tell them apart, a job keeps the seconds. To tell a step from time that has passed, the store
-keeps how far wall time was ahead of a count that nobody can step. So the first turn after a step finds it out and makes
-good for it, in one transaction, and no other process does it again.
+keeps how far wall time was ahead of a count that nobody can step. So the first turn after a step notices and corrects
+it, in one transaction, and no other process does it again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DOUBTFUL_STEP_SECONDS, DOUBT_SECONDS = 3600.0, 3600.0
 """After a step ahead of more than the first, or a start of the machine, nothing is removed for the second: a clock that
 is wrong for a moment must not make all that is kept seem old, nor have slots forgotten that would fire again."""
 
-# What is due already stays where it is in its queue.
+# Jobs that are due already keep their places in the queue.
 SHIFT_WAITS = """
   update lamplighter_jobs set
     run_at = case when due_in is not null and run_at > :due then run_at + :step else run_at end,
@@ -33,7 +33,7 @@ SHIFT_WAITS = """
     and (deferred or (expires_at is not null and expires_in is not null) or suspect_until is not null
          or (state = 'queued' and due_in is not null and run_at > :due))
 """
-"""Wall time was stepped by so much: what lasts a number of seconds ends as much later, or sooner."""
+"""Wall time was stepped by so much: shift every wait and expiry in seconds by as much."""
 
 BOUND_WAITS = """
   update lamplighter_jobs set
@@ -45,7 +45,7 @@ BOUND_WAITS = """
     and (run_at > :now + due_in or expires_at > :now + expires_in or suspect_until > :now + :window
          or (deferred and claimed_at > :now))
 """
-"""Nothing that began before now can last longer than it was to last in all: what does was begun in a false future."""
+"""Cut waits and expiries to their whole length from now: a longer one was begun while the clock was ahead."""
 
 
 class ClockTurn:
@@ -75,7 +75,7 @@ class ClockTurn:
             jobs = self._connection.execute(BOUND_WAITS, bounds).rowcount
         else:
             return None
-        # By what queued it they were due, and lie among what is.
+        # These jobs did not wait when they were queued, so they lie among the ready ones.
         self._connection.execute(
             "update lamplighter_jobs set waits = 1 where state = 'queued' and waits = 0 and run_at > ?", (self.now,)
         )
@@ -96,7 +96,7 @@ class ClockTurn:
         return stepped is not None and 0.0 <= self.now - stepped < DOUBT_SECONDS
 
     def _recount(self) -> int:
-        """Count schedules from now that are accounted for in what is the future. How many there were."""
+        """Let schedules that are accounted for in the future count from now; return how many there were."""
         rows = self._connection.execute(
             "select * from lamplighter_schedules where accounted_to > ?", (self.now + STEP_SECONDS_MIN,)
         ).fetchall()
@@ -113,7 +113,9 @@ class ClockTurn:
         return len(rows)
 
     def _take_back_skips(self, schedule: ScheduleRecord) -> None:
-        """Slots that come yet have not been skipped. Those that have fired have: their rows stay."""
+        """Forget that future slots were skipped, so that they fire when they come. Rows of slots that have fired
+        stay.
+        """
         ahead = self._connection.execute(
             "select * from lamplighter_slots where schedule_id = ? and outcome = 'skipped' and last > ?",
             (schedule.id, self.now),

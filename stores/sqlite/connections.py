@@ -41,7 +41,7 @@ def _connected(address: str, *, uri: bool = False) -> sqlite3.Connection:
 
 def into_wal(connection: sqlite3.Connection) -> str:
     """Switch to WAL, and give the journal mode that the file has then."""
-    # Else it would be waited for in each try, where it is heeded.
+    # Without this each try would also wait for the busy timeout, where SQLite honours it.
     connection.execute("pragma busy_timeout = 0")
     for tries_left in range(WAL_TRIES_MAX, 0, -1):
         try:
@@ -96,7 +96,7 @@ class Files:
         return any(there[path] is not None and there[path] != known for path, known in own.items())
 
     def check(self, *, beside: bool = False) -> None:
-        """See that the file is still at its path.
+        """Check that the file is still at its path.
 
         Args:
             beside: whether to look at what lies beside it too, which costs thrice as much.
@@ -104,7 +104,7 @@ class Files:
         Raises:
             StoreGone: it is not. What to do is said.
         """
-        # What was found by the dearer look is gone only when that finds it no more.
+        # If the dearer look has found a fault, only the dearer look can find that it is gone.
         self.trouble = self._trouble(beside=beside or self.trouble is not None)
         if self.trouble is not None:
             raise StoreGone(self.trouble)

@@ -73,7 +73,7 @@ HIGHEST_WAITING = """select max(priority) from lamplighter_jobs indexed by lampl
 
 
 def order(job: JobRecord) -> tuple[int, Instant, int]:
-    """What comes first is taken first."""
+    """The order in which due jobs are claimed."""
     return -job.priority, job.run_at, job.no
 
 
@@ -82,7 +82,7 @@ def jobs(connection: sqlite3.Connection, name: str, now: Instant, limit: int) ->
     ready = _jobs(connection, READY, name=name, now=now, limit=limit)
     if _one(connection, ANY_WAITED, name=name, now=now) is None:
         return ready
-    # Below the last of enough, nothing is of any use.
+    # Once there are enough jobs, none that comes after the last of them is needed.
     least = ready[-1].priority if len(ready) == limit else None
     return sorted([*ready, *_waited(connection, name, now, limit, least)], key=order)[:limit]
 
@@ -110,7 +110,7 @@ def following(connection: sqlite3.Connection, name: str, now: Instant) -> Instan
 
 
 def _waited(connection: sqlite3.Connection, name: str, now: Instant, limit: int, least: int | None) -> list[JobRecord]:
-    """Of what waited and is due, the first, down to a priority."""
+    """The first jobs that have waited and are due, down to a priority."""
     found: list[JobRecord] = []
     for tried, priority in enumerate(_priorities(connection, name)):
         if len(found) == limit or (least is not None and priority < least):
@@ -123,7 +123,7 @@ def _waited(connection: sqlite3.Connection, name: str, now: Instant, limit: int,
 
 
 def _priorities(connection: sqlite3.Connection, name: str) -> Iterator[int]:
-    """The priorities of what waits, highest first: one index seek for each."""
+    """The priorities at which jobs wait, highest first: one index seek for each."""
     found = _one(connection, HIGHEST_WAITING, name=name)
     while found is not None:
         yield found

@@ -38,7 +38,9 @@ class Held:
     holders: int = 0
 
     def is_open(self) -> bool:
-        """Whether the descriptor is ours still: a host that becomes a daemon may have closed all there were."""
+        """Whether the descriptor is still that of this file: an application that becomes a daemon may have closed all
+        descriptors, and the number may be another file's.
+        """
         try:
             return os.path.samestat(os.fstat(self.descriptor), self.file)
         except OSError:
@@ -68,7 +70,7 @@ def take(path: str, held: tuple[int, int]) -> Held | None:
 
 
 def release(kept: Held) -> None:
-    """Hold the file no more, so that whoever closes it last does what is to be done then."""
+    """Release the file, so that SQLite's last close of it may copy and delete the log."""
     with _lock:
         kept.holders -= 1
         if kept.holders == 0 and kept.is_open():
@@ -92,7 +94,9 @@ def _closed(kept: Held) -> None:
 
 
 def _let_go_in_child() -> None:
-    """A child that outlives its parent must hold nothing for it. It has no locks of its own that a close would drop."""
+    """In a forked child, close the parent's descriptors: a child that outlives its parent must hold nothing for it. The
+    child has no locks of its own that a close would drop.
+    """
     for kept in _kept.values():
         _closed(kept)
     _kept.clear()

@@ -1,6 +1,7 @@
-"""What a host writes in its own transaction, on its own connection to the same file.
+"""What an application writes in its own transaction, on its own connection to the same file.
 
-The rows are left untold (no revision): the broker's next turn gives them one. If the host rolls back, they never were.
+The rows have no revision yet, and the log does not know of them: the broker's next turn gives them one. If the
+application rolls back, they never were.
 """
 
 from __future__ import annotations

@@ -46,13 +46,15 @@ def _insert(columns: tuple[str, ...], rows: int, twins: str) -> str:
 
 
 def insert_unless_known(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob, first: FirstMark) -> int | None:
-    """Insert a job. Its `no`; None when the same id, or the same unfinished key, stands in the way."""
+    """Insert a job and return its `no`; None when there is one with the same id, or an unfinished one with the same
+    key.
+    """
     inserted = connection.execute(*insertion((job,), (first,), twins="on conflict do nothing"))
     return inserted.lastrowid if inserted.rowcount == 1 else None
 
 
 def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) -> JobRecord:
-    """The job that stands in the way of inserting this one: the same id, or the same unfinished key.
+    """The job that keeps this one from being inserted: it has the same id, or the same key and is unfinished.
 
     Raises:
         sqlite3.IntegrityError: there is none, so something else does.
@@ -70,7 +72,7 @@ def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) ->
 
 
 def kept_out(jobs: int) -> sqlite3.IntegrityError:
-    """What it means that so many jobs were not inserted, and no twin was there."""
+    """The error for jobs that were not inserted although there is none with their id or key."""
     return sqlite3.IntegrityError(f"a trigger on lamplighter_jobs, which is not ours, has kept {jobs} jobs out")
 
 

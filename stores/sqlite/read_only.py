@@ -15,7 +15,9 @@ BUSY_SECONDS_MAX = 10.0
 
 
 class StoredJob(NamedTuple):
-    """What an audit compares of a job. `rev` is None while its last step is untold; `trail` is what no sum has told."""
+    """What an audit compares of a job. `rev` is None while its last step is not logged; `trail` has the steps that no
+    line at info or above has summed up.
+    """
 
     id: str
     state: str

@@ -16,7 +16,7 @@ IDLE_MAX = 8
 """Connections that are kept while nobody reads."""
 
 READ_SECONDS_MAX = 10.0
-"""How long a reader waits for those before it."""
+"""How long a reader waits for a connection."""
 
 
 class Readers:
@@ -60,13 +60,14 @@ class Readers:
 
     def _take_back(self, reader: sqlite3.Connection | None, *, keep: bool, closings: int) -> None:
         with self._lock:
-            # One that was lent before a closing has outlived it.
+            # A connection that was lent before the readers were closed must be closed now.
             keep = keep and closings == self._closings and len(self._idle) < IDLE_MAX
             if reader is not None and keep:
                 self._idle.append(reader)
                 self._is_back()
                 return
-        # It counts as lent until it is closed: a fork that does not wait for that hands the child an open connection.
+        # The connection counts as lent until it is closed. Otherwise a fork would not wait for that, and the child
+        # would get an open connection.
         try:
             if reader is not None:
                 reader.close()
@@ -93,7 +94,7 @@ class Readers:
             self._may_read.notify_all()
 
     def close(self) -> None:
-        """Close those that nobody reads by now, and each of the others as soon as it is back."""
+        """Close the idle connections now, and each of the others as soon as it is back."""
         with self._lock:
             self._closings += 1
             idle, self._idle = self._idle, []

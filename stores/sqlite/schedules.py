@@ -60,7 +60,7 @@ class SlotTurn:
         return told
 
     def _known(self, ids: Iterable[str]) -> tuple[dict[str, ScheduleRecord], set[str]]:
-        """Those of these schedules that are stored; and which of them have been removed."""
+        """Which of these schedules are stored, and which have been removed."""
         known: dict[str, ScheduleRecord] = {}
         retired: set[str] = set()
         asked = list(dict.fromkeys(ids))
@@ -83,7 +83,8 @@ class SlotTurn:
         return self._connection.execute("delete from lamplighter_schedules where id = ?", (schedule_id,)).rowcount == 1
 
     def retire_schedule(self, schedule_id: str) -> None:
-        # A change, so that whoever else declares it, and was about to account for slots, looks at it again.
+        # This counts as a change, so that another runtime that declares the schedule, and was about to account for
+        # slots, reads it again.
         change_no = self._next_change()
         self._connection.execute(
             "update lamplighter_schedules set change_no = ? where id = ?", (change_no, schedule_id)

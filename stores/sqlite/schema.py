@@ -65,7 +65,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         ) strict""",
         "insert into lamplighter_store values (1, 0, 0, 0)",
         f"create table lamplighter_jobs ({JOB_COLUMNS}) strict",
-        # What a lane takes next: one range read a priority.
+        # The jobs that are claimed next: one range is read for each priority.
         """create index lamplighter_jobs_due on lamplighter_jobs (name, priority desc, run_at, no)
            where state = 'queued'""",
         "create index lamplighter_jobs_running on lamplighter_jobs (name, boot) where state = 'running'",
@@ -98,7 +98,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
           paused integer not null, accounted_to real not null, changed_at real not null, last_slot real,
           change_no integer not null
         ) strict""",
-        # What has changed since somebody looked: one range read, however many there are.
+        # The schedules that have changed since a runtime looked: one range is read, however many there are.
         "create index lamplighter_schedules_changes on lamplighter_schedules (change_no)",
         # A slot fires once: its row and its job are inserted in one transaction, under this key.
         """create table lamplighter_slots (
@@ -120,19 +120,21 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         ) strict, without rowid""",
         "alter table lamplighter_jobs add column waits integer not null default 0",
         "update lamplighter_jobs set waits = 1 where state = 'queued' and (run_at > queued_at or attempt > 0)",
-        # What a lane takes next. What waits for its time lies apart: however much that is, nobody looks through it.
+        # The jobs that are claimed next. Those that wait for their time lie apart, so that no claim reads them, however
+        # many they are.
         "drop index lamplighter_jobs_due",
         """create index lamplighter_jobs_ready on lamplighter_jobs (name, priority desc, run_at, no)
            where state = 'queued' and waits = 0""",
         """create index lamplighter_jobs_waiting on lamplighter_jobs (name, priority desc, run_at, no)
            where state = 'queued' and waits = 1""",
-        # When the next is due, and which are, whatever their priorities.
+        # When the next waiting job is due, and which are, whatever their priorities.
         """create index lamplighter_jobs_later on lamplighter_jobs (name, run_at)
            where state = 'queued' and waits = 1""",
         # How many seconds a job was to wait, and in how many it is to expire; null where an instant was named.
         "alter table lamplighter_jobs add column due_in real default 0.0",
         "alter table lamplighter_jobs add column expires_in real",
-        # Nobody has kept what an older version's jobs wait for: what lies ahead is taken for an instant.
+        # An older version has not kept whether its jobs wait for seconds or until an instant. Those that wait now are
+        # taken to wait until an instant.
         "update lamplighter_jobs set due_in = null where state = 'queued' and run_at > queued_at",
     ),
 }

@@ -35,7 +35,7 @@ DURABILITY = {"full": "full", "os": "normal"}
 """What `durability` means as `pragma synchronous`."""
 
 FREEZE_SECONDS_MAX = 10.0
-"""How long a fork waits for the turn and the reads that are under way."""
+"""How long a fork waits for the turn and for the reads that are under way."""
 
 _unfrozen: dict[SqliteStore, int] = {}
 """Stores that could not be closed for the last fork of their process, with its pid. A child keeps them as they are: to
@@ -70,7 +70,8 @@ class SqliteStore:
         if not isinstance(durability, str) or durability not in DURABILITY:
             raise UsageError(f"expected durability to be 'full' or 'os', got: {shown(durability)}")
         self.in_memory = path == ":memory:" or connect is not None
-        # One file has one name here: through a link, or after the host has changed its folder, it is still the same.
+        # The path is made absolute and its links are followed: the file must stay the same when the process changes its
+        # folder.
         self.address = path if self.in_memory else os.path.realpath(path)
         self.store_id: str | None = None
         self._connect_to = connect or (connect_in_memory if self.in_memory else connect_to_file)
@@ -158,7 +159,7 @@ class SqliteStore:
             with self._lock:
                 if self._reopen and self._writer is None:
                     self._writer = self._connect_writer()
-                    # Whether others have written in between is not known, so the next look says that they have.
+                    # Others may have written in between, so the next look must say that they have.
                     self._data_version = -1
                     self._reopen = False
         return self._writer
@@ -191,7 +192,7 @@ class SqliteStore:
         if path.is_dir():
             raise UsageError(f"expected a file for the store, got a folder: {path}")
         try:
-            # Only a file that we create gets our mode: the host's own database keeps its own.
+            # Only a file that is created here gets this mode: the application's own database keeps its own.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
             if not os.access(path, os.R_OK | os.W_OK):
@@ -223,7 +224,8 @@ class SqliteStore:
                 if turn.seen is not None or (self._seen is not None and self._seen.boot == boot):
                     self._seen = turn.seen
             except BaseException:
-                # A failed commit may have rolled back by itself; what is left open must not outlive the turn.
+                # A failed commit may have rolled back by itself. If it has not, the open transaction must not outlive
+                # the turn.
                 if writer.in_transaction:
                     writer.execute("rollback")
                 raise

@@ -94,8 +94,9 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
         self.lost = None if self.seen is None else self.seen.compare(self._turns, self._rev, self._change_no)
 
     def seal(self) -> None:
-        """Write what the whole turn did: both counters, and the boot's memory of its last turn."""
-        # A slot that fires in the turn that changes its schedule was due before: it counts to the rule of then.
+        """Write what the whole turn needs once: both counters, and in the boot's row what the turn did."""
+        # A slot that fires in the turn that changes its schedule was due before, by the old rule, so it must be logged
+        # before the change.
         self.did = (*self.untold, *self._skipped, *map(deed_of, self.transitions), *self._declared)
         if self.transitions:
             self._connection.execute("update lamplighter_store set rev = ?", (self._rev,))
@@ -122,12 +123,12 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
         return stored
 
     def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
-        """In one statement, unless one of them is there already."""
+        """Insert jobs in one statement, unless one of them is there already."""
         firsts = [first_mark(job, rev) for rev, job in enumerate(jobs, self._rev + 1)]
         try:
             inserted = self._connection.execute(*insertion(jobs, firsts))
         except sqlite3.IntegrityError:
-            # Nothing of it holds. Who has a twin, and which, is found one by one.
+            # The statement has inserted nothing. Insert the jobs one by one, to find which have a twin.
             return [self.insert(job) for job in jobs]
         if inserted.rowcount != len(jobs):
             raise kept_out(len(jobs) - inserted.rowcount)
@@ -239,7 +240,7 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
         return moved
 
     def finish(self, job: JobRecord, result: str | None) -> JobRecord:
-        # No claim has ended it: an attempt whose ending comes now is a stale one.
+        # No claim has ended this job, so an ending that comes now must count as stale.
         changes = {"settled_no": 0, "result": result, "ended_at": self.now, "reason": None}
         moved = self._move(job, "job.done", {"reason": "marked"}, changes)
         assert moved is not None
