@@ -1,4 +1,4 @@
-"""What a runtime's place on a RabbitMQ suffers from, beyond what the next try heals: for its health.
+"""The troubles of a runtime on a RabbitMQ that the next try does not heal, for `health()`.
 
 Refusals stay until a person has changed something: of the server as a whole, or of the queue of one job name, which
 stops that name alone. Whether they have been is looked for by asking again. A queue that takes no more is tried again,
@@ -56,7 +56,7 @@ class Ailing:
         return found
 
     def check(self, name: str) -> None:
-        """Raise a StoreError if the queue of a name cannot be used."""
+        """Refuse a job name whose queue cannot be used."""
         reason = self.stopped.get(name)
         if reason is not None:
             raise StoreError(f"expected the queue of {name} on {self._address} to be usable, got: {reason}")
@@ -64,7 +64,7 @@ class Ailing:
             raise StoreError(f"expected the queue of {name} on {self._address} to take another job, got: {FULL}")
 
     def refused(self, messages: Sequence[Message], names: Collection[str]) -> None:
-        """The server will not have these messages: where they were for the queues of these names, those are full."""
+        """Note that the server has refused these messages: the queues of these names are full."""
         queues = {message.key for message in messages if not message.exchange}
         self.full = self.full | {name for name in names if topology.queue_of(name) in queues}
 
@@ -77,7 +77,7 @@ class Ailing:
             asked.add_done_callback(partial(self._usable, name))
 
     def count_unreadable(self) -> None:
-        """Have their number be known."""
+        """Ask the server how many unreadable messages there are."""
         self._link.look(topology.UNREADABLE).add_done_callback(self._counted)
 
     def _counted(self, answer: Future[tuple[int, int] | None]) -> None:
@@ -89,7 +89,7 @@ class Ailing:
             self._tell("ailing", ("usable", name))
 
     def hear(self, what: str, value: Any) -> None:
-        """What was told by `tell`."""
+        """Take in an answer that `tell` has passed on."""
         if what == "unreadable":
             self.unreadable = value
         else:

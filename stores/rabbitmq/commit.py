@@ -15,7 +15,7 @@ from .unreadable import Stray
 
 @dataclass(slots=True)
 class Change:
-    """What a turn has done to this runtime's own memory.
+    """A change that a turn has made to this runtime's own memory.
 
     Attributes:
         undo: takes it back, when the turn fails.
@@ -37,7 +37,7 @@ class Ops:
         records: for the chronicle, written once the messages are confirmed.
         settled: acknowledged last.
         changes: to this runtime's memory, in order.
-        done: what else is to be done once all of it holds.
+        done: calls to make once all of it holds.
     """
 
     names: set[str] = field(default_factory=set)
@@ -65,7 +65,7 @@ def undo(changes: Sequence[Change]) -> None:
 
 
 def redo(changes: Sequence[Change]) -> None:
-    """Do again what holds of a turn that was given up."""
+    """Make again the changes of a turn that was given up and turned out to hold."""
     for change in changes:
         if change.redo is not None:
             change.redo()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ...messages.jobs import Seconds
 
 LAG_SECONDS = 1.0
-"""For so long less must have been wanted before less is."""
+"""A window becomes smaller only when less has been wanted for so long."""
 
 
 @dataclass(slots=True)
@@ -66,12 +66,12 @@ class Window:
         return list(self._by_tag)
 
     def delivered(self, tag: str) -> None:
-        """A consumer was given something."""
+        """Note that a consumer was given a delivery."""
         if tag in self._by_tag:
             self._by_tag[tag].held += 1
 
     def settled(self, tag: str) -> None:
-        """Something that it was given is acknowledged, or given back."""
+        """Note that one of its deliveries is acknowledged, or given back."""
         one = self._by_tag.get(tag)
         if one is None:
             return
@@ -80,7 +80,7 @@ class Window:
             del self._by_tag[tag]
 
     def cancelled(self, tag: str) -> None:
-        """The server has ended a consumer."""
+        """Note that the server has ended a consumer."""
         one = self._by_tag.get(tag)
         if one is not None and not one.is_over:
             self._stack.remove(one)
@@ -100,7 +100,8 @@ class Window:
             if now < self.shrinks_at:
                 return []
             target = self._peak
-        # Less than the most that was wanted may be wanted now, and nobody come again to say so.
+        # Less may be wanted now than at the peak, and this may not be called again for long, so the next look is
+        # planned here.
         self._peak, self.shrinks_at = wanted, now + LAG_SECONDS if target > wanted else None
         ended: list[str] = []
         while self._stack and self.size > target:

@@ -1,7 +1,8 @@
 """The jobs that have failed for good: listed whole and in order, and at hand for turns that revive them.
 
-To look for them takes a while, so it is never done within a turn: whoever asks has them at hand first, and keeps them
-until a turn has taken them or not. All of this runs on the threads of those who ask, but for what turns do.
+Finding them takes a while, so it is never done within a turn: a caller first puts them at hand, and keeps them there
+until a turn has taken them or not. All of this runs on callers' threads, but for `find`, `end` and `end_all`, which
+turns call.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ Browse = Callable[[str, Callable[[Arrival], object]], Browsed]
 
 @dataclass(eq=False, slots=True)
 class Hold:
-    """What was found in one look at the dead, all of whom are kept aside until it is let go of.
+    """The dead jobs that one look has found. The server keeps all of them aside until this is released.
 
     Attributes:
         taken: tags of those that turns have taken away.
-        in_turns: how many of them turns have in hand.
-        is_left: whether nobody will ask a turn for any of them any more.
+        in_turns: how many of them turns are working on.
+        is_left: whether the caller is done, so that no turn will be asked for any of them.
     """
 
     browsed: Browsed | None
@@ -39,7 +40,7 @@ class Hold:
     is_left: bool = False
 
     def let_go(self) -> None:
-        """Give back all but what was taken, if nobody needs any of it."""
+        """Give back all but what was taken, if neither the caller nor a turn needs it."""
         if self.is_left and self.in_turns == 0:
             browsed, self.browsed = self.browsed, None
             if browsed is not None:
@@ -56,12 +57,12 @@ class Found:
     is_in_turn: bool = False
 
     def begin(self) -> None:
-        """A turn has it in hand."""
+        """A turn works on it from now on."""
         self.is_in_turn = True
         self.hold.in_turns += 1
 
     def take(self) -> None:
-        """It is dead no more."""
+        """The turn has taken it: it is no dead job any more."""
         self.hold.taken.append(self.tag)
 
     def end(self) -> None:
@@ -86,7 +87,7 @@ class Dead:
         self._at_hand: dict[str, Found] = {}
 
     def list(self, name: str | None, limit: int, before: JobRecord | None) -> Sequence[JobRecord]:
-        """Dead jobs, those first that died last; `before` is the last one of the page before."""
+        """Dead jobs, the newest first; `before` is the last one of the page before."""
         newest: list[tuple[float, str, int, JobRecord]] = []
 
         def see(job: JobRecord, tag: int) -> None:
@@ -113,7 +114,9 @@ class Dead:
 
     @contextlib.contextmanager
     def at_hand(self, wanted: Callable[[JobRecord], bool]) -> Iterator[Sequence[str]]:
-        """Have those that are wanted at hand for turns, the oldest first; their ids. If they are many, not all."""
+        """Put the dead jobs that are wanted at hand for turns, and return their ids, the oldest first; if they are
+        many, not all.
+        """
         found: dict[str, tuple[JobRecord, int]] = {}
         size = 0
 
@@ -136,7 +139,7 @@ class Dead:
             hold.let_go()
 
     def _look(self, see: Callable[[JobRecord, int], object]) -> Hold:
-        """See every dead job. What nobody can read is moved away; what is of a newer version stays."""
+        """Look at every dead job. Messages that nobody can read are moved away; those of a newer version stay."""
         strays: list[Stray] = []
 
         def arrived(arrival: Arrival) -> None:
@@ -159,14 +162,14 @@ class Dead:
         return hold
 
     def find(self, job_id: str) -> Found | None:
-        """One that is at hand. The turn says when it is over."""
+        """A dead job that is at hand, for a turn, which must say when it is over."""
         found = self._at_hand.get(job_id)
         if found is not None and not found.is_in_turn:
             found.begin()
         return found
 
     def end(self, found: Found) -> None:
-        """A turn is over that had one in hand."""
+        """Note that the turn is over which worked on one."""
         if found.hold.is_left and self._at_hand.get(found.job.id) is found:
             del self._at_hand[found.job.id]
         found.end()
@@ -178,5 +181,7 @@ class Dead:
 
 
 def _place(job: JobRecord) -> tuple[float, str]:
-    """Their order in the queue changes with every look, so it is by when they died: by the clock of whoever says so."""
+    """Their place in the order in which they died, by the clocks of their runtimes: the queue's own order changes with
+    every look.
+    """
     return job.ended_at or 0.0, job.id

@@ -1,7 +1,7 @@
-"""What the server has given to this runtime: jobs that wait here for a lane, and jobs that a lane has.
+"""The jobs that the server has delivered to this runtime: those that wait here for a lane, and those that a lane has.
 
-A delivery is the fence: whoever has it may end its job. It is lost with its session. A job that runs on without one is
-kept as lost: if the server gives it to this runtime again, that delivery takes the old one's place.
+A delivery is the fence: only the runtime that has it may end its job. It is lost with its session. A job that runs on
+without one is kept as lost: if the server delivers it to this runtime again, that delivery takes the old one's place.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ class HeldJobs:
         self._keys: dict[str, list[ClaimKey]] = {}
 
     def put(self, held: Held) -> None:
-        """A lane has it."""
+        """Note that a lane has a job."""
         self._by_key[held.job.key] = held
         self._keys.setdefault(held.job.id, []).append(held.job.key)
 
     def pop(self, key: ClaimKey) -> Held | None:
-        """No lane has it any more."""
+        """Note that no lane has a job any more."""
         held = self._by_key.pop(key, None)
         if held is not None:
             keys = self._keys[held.job.id]
@@ -132,7 +132,9 @@ class Deliveries:
         self.wishes: dict[str, int] = {}
 
     def begin(self, session: int) -> None:
-        """A new session: what the old one had delivered is somebody else's to be given, or ours again."""
+        """A new session begins: the server will deliver again, to this runtime or another, what the old session had not
+        settled.
+        """
         self._session, self._stirs_at = session, 0.0
         self._names.clear()
         self.fresh.clear()
@@ -148,7 +150,7 @@ class Deliveries:
         if arrival.session != self._session:
             return
         if name is None:
-            # It was on its way when its consumer was ended.
+            # The delivery was on its way when its consumer was ended.
             self._link.settle(arrival.session, (), (arrival.tag,))
             return
         self.windows[name].delivered(arrival.consumer)
@@ -167,7 +169,7 @@ class Deliveries:
         self.waiting.setdefault(delivery.job.name, deque()).append(delivery)
 
     def drop(self, one: Delivery | Stray) -> None:
-        """It is settled: it waits no more, and its place in the window is free."""
+        """Note that a delivery is settled: it no longer waits, and its place in the window is free."""
         for waiting in (self.strays,) if isinstance(one, Stray) else (self.fresh, self.waiting.get(one.name)):
             if waiting is not None and one in waiting:
                 waiting.remove(one)  # type: ignore[arg-type]
@@ -182,16 +184,16 @@ class Deliveries:
             self.windows[name].cancelled(consumer)
 
     def wish(self, name: str, size: int) -> None:
-        """Have so many of a name's jobs with this runtime, the held ones included. `adjust` makes it so."""
+        """Set how many jobs of a name this runtime wants, the held ones included. `adjust` tells the server."""
         self.wishes[name] = size
 
     def is_short(self, name: str) -> bool:
-        """Whether fewer can come than are wished for, or nothing is known of the name's wishes yet."""
+        """Whether fewer jobs of a name can come than are wanted, or it is not known yet how many are."""
         window = self.windows.get(name)
         return window is None or (window.size < self.wishes.get(name, 1))
 
     def notice_surplus(self) -> bool:
-        """Whether fewer of some name's jobs should be here by now. If they should later, have it looked at then."""
+        """Whether a window should become smaller now. If one should later, set an alarm for then."""
         due = [window.shrinks_at for window in self.windows.values() if window.shrinks_at is not None]
         if not due:
             return False
@@ -202,7 +204,9 @@ class Deliveries:
         return first <= now
 
     def adjust(self) -> list[Delivery]:
-        """Begin and end consumers as was wished. What came by those that have ended, and has no lane, is given back."""
+        """Begin and end consumers, to get as many jobs as are wanted. Jobs of ended consumers that have no lane are
+        given back.
+        """
         back: list[Delivery] = []
         now = self._monotonic()
         for name, size in self.wishes.items():

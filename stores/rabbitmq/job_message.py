@@ -27,7 +27,7 @@ WHOLE_MAX = 1 << 62
 """Of whole numbers, in both directions."""
 
 WAITING = frozenset((JobState.QUEUED.value,))
-"""In which state the job of a message in a queue of jobs is."""
+"""The states that the job of a message in a queue of jobs may have."""
 
 DEFAULTS: dict[str, Any] = {
     **JobRecord._field_defaults,
@@ -72,7 +72,7 @@ _encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder()
 
 
 class Unreadable(ValueError):
-    """The message is none that can be read, and why; what it holds is not said."""
+    """The message cannot be read. The error says why, and not what the message holds."""
 
 
 class Newer(Unreadable):

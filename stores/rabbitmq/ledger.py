@@ -31,10 +31,10 @@ PREFETCH = 65_535
 """Of the ledger: a leader must be able to hold all that is in no sum yet. It is as many as AMQP lets one have."""
 
 SILENT_LOOKS_MAX = 6
-"""A runtime that has written nothing while the leader looked so often, every ten seconds, has ended."""
+"""The leader looks every ten seconds. A runtime that has written nothing for so many looks counts as ended."""
 
 PASSING = frozenset({"hello", "barrier", "part", "summed", "sum"})
-"""Kinds that are no news by themselves."""
+"""Kinds of records that change nothing by themselves."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,7 +110,7 @@ class Ledger:
         self.epoch = ""
 
     def begin(self, session: int) -> None:
-        """A new session, or none (0): whoever led does so no more."""
+        """A new session begins, or there is none (0): this runtime leads no more."""
         self._session = session
         self._written = Written()
         self._silent.clear()
@@ -141,7 +141,7 @@ class Ledger:
         self._publish({**record, "by": self._marker})
 
     def _come_to_the_end(self) -> None:
-        """All that others have left is read. The first leader gives the store its id, before anybody can say it."""
+        """All that others have left is read. The first leader gives the store its id, before any runtime can log it."""
         found = self._written.records
         if any(one.record["is"] == "store" or "store" in one.record for one in found):
             self._read_all()
@@ -205,10 +205,10 @@ class Ledger:
         return True
 
     def look_who_lives(self) -> None:
-        """To be called every ten seconds. Whoever was not heard for long lives no more, and declares nothing."""
+        """Take runtimes that have written nothing for long for ended. To be called every ten seconds."""
         if not self.is_read:
             return
-        # Whoever has missed the last that was told learns by this that he has.
+        # By the number of this record a runtime notices that it has missed the one before.
         self._broadcast({"is": "beat"})
         for runtime in sorted(self._chronicle.living()):
             if runtime == self._id:
@@ -225,7 +225,7 @@ class Ledger:
         self._link.send([self._numbered(NEWS, "all", record)])
 
     def _tell_all(self, exchange: str, key: str, asked_by: Sequence[str]) -> None:
-        """Tell everything, before the next record."""
+        """Send a whole sum, before the next record."""
         parts = sums.all_parts(self._chronicle, self._now())
         end = {"is": "summed", "parts": len(parts), "answers": list(asked_by), "no": self._chronicle.number}
         self._link.send([self._numbered(exchange, key, one) for one in (*parts, end)])
@@ -238,7 +238,7 @@ class Ledger:
         return max(SUMMED_RECORDS, min(len(self._chronicle.schedules) // 8, SUMMED_RECORDS_MAX))
 
     def _write_sum(self, parts: Sequence[Record]) -> None:
-        """Have these parts in the ledger; the records that they include are acknowledged once all of them are."""
+        """Write parts of the sum into the ledger. What they include is acknowledged once all of them are there."""
         written = self._written
         self._chronicle.touched.clear()
         self._sums += 1
@@ -275,7 +275,7 @@ class Ledger:
 
 
 class Listener:
-    """The side of those who do not lead: they add what they are told, in the leader's order.
+    """The side of runtimes that do not lead: they add the records that the leader sends, in its order.
 
     Args:
         unreadable: as of `Ledger`.
@@ -292,12 +292,12 @@ class Listener:
         self._parts: list[Record] = []
 
     def begin(self) -> None:
-        """A new session: what is missed in between is told in a sum."""
+        """A new session begins: a sum will bring the records that were missed in between."""
         self._epoch = ""
         self._parts = []
 
     def hear(self, told: Record) -> bool:
-        """Add what the leader tells. False when something before it was missed.
+        """Add what the leader sends. False when a record before it was missed.
 
         Raises:
             Unreadable: it makes no sense.
@@ -343,7 +343,7 @@ def message(record: Record) -> Message:
 
 
 def _asks(record: Record) -> bool:
-    """Whether somebody is new, and wants to be told everything."""
+    """Whether a runtime is new, and asks for a sum."""
     return record["is"] == "hello" and isinstance(record.get("to"), str) and isinstance(record.get("by"), str)
 
 

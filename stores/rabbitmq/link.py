@@ -119,7 +119,7 @@ class Sent(NamedTuple):
 
 
 class Ears(Protocol):
-    """Who hears what a link tells. Any thread may call; the calls must be short."""
+    """What a link calls when something has come. Any thread may call; the calls must be short."""
 
     def connected(self, session: int) -> None:
         """A new session has begun."""
@@ -167,7 +167,7 @@ class Link(Protocol):
         """Make a short call once so many seconds have passed, if the session lasts as long."""
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
-        """Have these be there. The future raises `Refused` or `LinkLost`."""
+        """Declare these. The future raises `Refused` or `LinkLost`."""
 
     def send(self, messages: Sequence[Message]) -> Future[Sent]:
         """Publish all in one pipeline. The future has an answer once each is confirmed, returned or refused.
@@ -189,7 +189,7 @@ class Link(Protocol):
         """Have no more delivered to this consumer. What was delivered stays its own until it is settled."""
 
     def delete(self, session: int, queue: str) -> None:
-        """Have a queue be no more, whatever is in it; before the link ends, if it is stopped right after."""
+        """Delete a queue, whatever is in it; before the link ends, if it is stopped right after."""
 
     def look(self, queue: str) -> Future[tuple[int, int] | None]:
         """How many messages are ready in a queue, and how many consumers it has; None when there is no such queue."""

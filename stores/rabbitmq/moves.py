@@ -1,4 +1,4 @@
-"""One step of a job: what it is after it, and the transition that tells of it. Revisions are numbered per job here."""
+"""One step of a job: the job after it, and its transition. Each job counts its own revisions here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a link tells, from its own thread, kept in its order until whoever takes the next turn looks at it."""
+"""What comes by a link, on its own thread, kept in order until the thread that takes the next turn looks at it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a runtime remembers of jobs that are in no queue any more, or never were in its own.
+"""What a runtime remembers of the jobs that it has queued or ended.
 
 All of it is bounded, in number and in bytes.
 """
@@ -89,7 +89,7 @@ class QueuedJobs:
         return None if job is None else job._replace(data=self._data.get(job_id) or FORGOTTEN)
 
     def pop(self, job_id: str) -> None:
-        """It was not queued after all."""
+        """Forget a job that was not queued after all."""
         self._jobs.pop(job_id)
         self._data.pop(job_id)
 

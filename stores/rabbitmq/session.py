@@ -105,7 +105,7 @@ class Session(Inbox):
 
     @property
     def version(self) -> int:
-        """Rises with everything that may change what can be claimed."""
+        """A number that rises with every change of what can be claimed."""
         return self._arrivals + self.state.chronicle.changes + self._session
 
     def open(self) -> None:
@@ -124,7 +124,7 @@ class Session(Inbox):
     def close(self) -> None:
         self._is_open = False
         if self.state.results_name is not None:
-            # Nobody will hear any more what is told there.
+            # Nobody would read what is sent to the results queue from now on.
             self._link.delete(self._session, self.state.results_name)
         self._link.stop()
 
@@ -154,7 +154,7 @@ class Session(Inbox):
                     self._consumer_ended(*value)
                 case "blocked":
                     self._blocked = value
-                    # It says itself why it does not answer.
+                    # The server has said itself why it does not answer.
                     self._silence.begin()
                 case "pulse":
                     self._look_after(*value)
@@ -162,7 +162,7 @@ class Session(Inbox):
                     self._news.append(value)
                 case "ailing":
                     self.state.ailing.hear(*value)
-                    # Of a queue that can be used again, jobs can be claimed.
+                    # Jobs can be claimed again from a queue that can be used again.
                     self._arrivals += 1
 
     def _begin_session(self, session: int) -> None:
@@ -232,7 +232,7 @@ class Session(Inbox):
             self._pass_over(str(error), None)
             return
         if has_missed:
-            # Be told all of it again.
+            # Getting ready again, the runtime asks for a whole sum.
             self._prepared = 0
 
     def _told(self, record: Record) -> None:
@@ -245,7 +245,7 @@ class Session(Inbox):
         else:
             self._has_changed = True
         if record["is"] == "runtime gone" and record.get("runtime") == self._id and self._says_something:
-            # It was not heard for long. It lives, and says so.
+            # The leader has taken this runtime for ended. Getting ready again, the runtime writes that it lives.
             self._prepared = 0
 
     def _pass_over(self, reason: str, arrival: Arrival | None) -> None:
@@ -269,7 +269,7 @@ class Session(Inbox):
             self._ledger.begin(session)
 
     def _be_ready(self) -> None:
-        """Have a session in which everything is there, and nothing hangs in the air.
+        """Make sure that there is a session in which everything is declared and no turn is unsettled.
 
         Raises:
             StoreUnavailable: it cannot be had now.
@@ -295,7 +295,7 @@ class Session(Inbox):
             raise StoreUnavailable(f"the store {self.address} cannot be used: {error}") from error
 
     def _look_after(self, unconfirmed: int | None, unanswered: int | None) -> None:
-        """Give the session up if it has fallen silent. If not, ask for something: who only waits would not notice."""
+        """Give the session up if it has fallen silent. If not, write something, so that a silence can be noticed."""
         if self._session == 0 or self._blocked is not None:
             return
         for what, which in ((CONFIRMING, unconfirmed), (DECLARING, unanswered)):
@@ -315,7 +315,7 @@ class Session(Inbox):
             self._mend()
 
     def _mend(self) -> None:
-        """Have again, once in a while, what somebody may have deleted, and nobody else would miss."""
+        """Declare once in a while what somebody may have deleted, and what no failed call would show."""
         self._pulses += 1
         if self._pulses % MENDED_PULSES == 0:
             foundation = topology.foundation() if self.leads else topology.hearing(self._news_name)
@@ -331,7 +331,7 @@ class Session(Inbox):
         self._link.send([message({"is": "hello", "by": by, "from": self._id})])
 
     def _prepare(self) -> None:
-        """Have everything there, hear the leader or be it, and know what all others know."""
+        """Declare everything, be the leader or hear it, and get the state that all others have."""
         session = self._session
         self._news_name = f"{self._id}-{session}"
         news = topology.news_queue(self._news_name)
@@ -431,8 +431,8 @@ class Session(Inbox):
         return future.result(0)
 
     def _moved_aside(self, fields: dict[str, Any]) -> None:
-        """By any thread: nobody can read a message, and it lies where it disturbs nobody."""
+        """Note, by any thread, that a message that nobody can read was put aside."""
         self._tell("news", ("message.unreadable", fields))
 
     def _land(self) -> None:
-        """Have nothing hang in the air."""
+        """Settle a turn whose outcome was unknown."""
