@@ -201,6 +201,17 @@ def keep_firing(simulation: Simulation) -> None:
     comes_to_nothing(simulation, silent, SILENT_SECONDS_MAX, f"schedules that do not fire after {since}")
 
 
+def check_restarts(simulation: Simulation) -> None:
+    """Whatever has failed again and again is started once more, when its back-off is over."""
+
+    def waiting() -> list[str]:
+        reasons = [reason for runtime in simulation.runtimes for reason in runtime.health().reasons]
+        return [reason for reason in reasons if "is being restarted" in reason]
+
+    seconds = 2 * simulation.runtime.limits.restart_backoff_seconds_max
+    comes_to_nothing(simulation, waiting, seconds, "actors that are not started again")
+
+
 def check_prompt(simulation: Simulation) -> None:
     """What any process queues is done within seconds, though nothing may tell the others of it."""
     asked = [
@@ -234,6 +245,7 @@ def scenario(seed: int) -> Counter[str]:
         # Open-ended claims time out half a minute after their handler has returned.
         simulation.settle(until=lambda: not open_ended(simulation.runtime), seconds=SETTLE_SECONDS)
         check_boots(simulation)
+        check_restarts(simulation)
         check_prompt(simulation)
         keep_firing(simulation)
         faults = simulation.faults
