@@ -1,7 +1,7 @@
 """The published test kit: what a host needs to test its jobs without waiting, and to break what they rest on.
 
-Each name is imported when it is asked for: those that need greenlet (`Simulation`, `Inline`), hypothesis
-(`simulations`), pytest (`StoreConformance`) or apsw (`Disk`) need it only then.
+Each name is imported when it is asked for: those that need greenlet (`Simulation`, `Inline`) or hypothesis
+(`simulations`) need it only then.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .asserts import assert_not_queued, assert_queued
-    from .conformance.suite import StoreConformance
-    from .disk.disk import Disk
     from .draining import drain
     from .inline import Inline
     from .manual_clock import ManualClock, ManualTime
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Call",
-    "Disk",
     "Faults",
     "Inline",
     "Luck",
@@ -32,7 +29,6 @@ __all__ = [
     "ManualTime",
     "Script",
     "Simulation",
-    "StoreConformance",
     "Violation",
     "assert_not_queued",
     "assert_queued",
@@ -48,14 +44,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Disk": "disk.disk",
     "Faults": "simulation.faults",
     "Inline": "inline",
     "Luck": "simulation.shrinking",
     "ManualClock": "manual_clock",
     "ManualTime": "manual_clock",
     "Simulation": "simulation.simulation",
-    "StoreConformance": "conformance.suite",
     "Violation": "simulation.verdict",
     "assert_not_queued": "asserts",
     "assert_queued": "asserts",

@@ -19,7 +19,7 @@ def check_forward(seconds: Seconds, what: str, *, may_last: bool = False) -> Sec
     return seconds
 
 
-def check_newer(newer: int, processes: int, store: str) -> int:
+def check_newer(newer: int, processes: int, *, has_server: bool) -> int:
     """How many of the processes are of a version to come; gives back how many there are.
 
     Raises:
@@ -27,10 +27,8 @@ def check_newer(newer: int, processes: int, store: str) -> int:
     """
     if isinstance(newer, bool) or not isinstance(newer, int) or not 0 <= newer <= processes:
         raise UsageError(f"expected newer to be from 0 to {processes}, the number of processes, got: {newer!r}")
-    if newer and store != "rabbitmq":
-        raise UsageError(
-            "expected store='rabbitmq' where processes of several versions share it: a file has one schema"
-        )
+    if newer and not has_server:
+        raise UsageError("expected a server where processes of several versions share it: a file has one schema")
     return processes
 
 
@@ -50,7 +48,7 @@ def check_process(number: int, most: int) -> int:
     return number
 
 
-def check_processes(processes: int, producers: int, *, with_power_cuts: bool) -> int:
+def check_processes(processes: int, producers: int, *, with_disk: bool) -> int:
     """How many processes share a store.
 
     Raises:
@@ -60,6 +58,6 @@ def check_processes(processes: int, producers: int, *, with_power_cuts: bool) ->
         raise UsageError(f"expected processes to be 1 or more, got: {processes!r}")
     if isinstance(producers, bool) or not isinstance(producers, int) or producers < 0:
         raise UsageError(f"expected producers to be 0 or more, got: {producers!r}")
-    if with_power_cuts and processes + producers != 1:
-        raise UsageError(f"expected one process when the power may be cut, got: {processes + producers}")
+    if with_disk and processes + producers != 1:
+        raise UsageError(f"expected one process on a disk whose power may be cut, got: {processes + producers}")
     return processes

@@ -29,14 +29,6 @@ LINE_CHARACTERS_MAX = 500
 _SIMULATIONS = "_lamplighter_simulations"
 """The attribute of a test that holds what its fixture has made. `pytest.StashKey` is of pytest 7."""
 
-pytest.register_assert_rewrite(
-    "lamplighter.testing.conformance.suite",
-    "lamplighter.testing.conformance.claims",
-    "lamplighter.testing.conformance.jobs",
-    "lamplighter.testing.conformance.schedules",
-    "lamplighter.testing.conformance.turns",
-)
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Called by pytest."""

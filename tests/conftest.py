@@ -19,6 +19,9 @@ from lamplighter.testing.manual_clock import ManualTime
 
 from .support import side_by_side
 
+# Its modules hold tests too: StoreConformance.
+pytest.register_assert_rewrite("support.conformance")
+
 # A machine that others use too may be slow at any moment.
 hypothesis.settings.register_profile("lamplighter", parent=hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("lamplighter")

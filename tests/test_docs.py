@@ -56,7 +56,6 @@ PUBLIC = [
 
 PUBLIC_FOR_TESTS = [
     "Call",
-    "Disk",
     "Faults",
     "Inline",
     "Luck",
@@ -64,7 +63,6 @@ PUBLIC_FOR_TESTS = [
     "ManualTime",
     "Script",
     "Simulation",
-    "StoreConformance",
     "Violation",
     "assert_not_queued",
     "assert_queued",

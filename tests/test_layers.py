@@ -31,7 +31,6 @@ FLOORS = (
     {"runtime"},
     {"__init__"},
     {"testing/arguments", "testing/draining", "testing/missing_extra"},
-    {"testing/conformance", "testing/disk", "testing/rabbitmq"},
     {"testing/simulation"},
     {"testing"},
     {"cli"},
@@ -58,7 +57,6 @@ HOMES = {
     "rich": ("cli/",),
     "sqlite3": ("stores/", "testing/"),
     "pika": ("stores/rabbitmq/pika/",),
-    "apsw": ("testing/disk/",),
     "greenlet": ("testing/simulation/world.py",),
     "hypothesis": ("testing/simulation/shrinking.py",),
     "pytest": ("testing/",),
@@ -162,8 +160,8 @@ def test_each_third_party_library_has_one_home() -> None:
                 assert library in sys.stdlib_module_names, f"{where} imports {library}"
 
 
-WHOLE = {"bench", "campaign", "faults", "hashbase", "soak"}
-"""What is tested on the whole of it, or beside it."""
+WHOLE = {"bench", "campaign", "faults", "hashbase", "soak", "support"}
+"""What is tested on the whole of it, or beside it; and the tests of what tests are made with."""
 
 
 def test_the_tests_lie_in_the_rooms_of_what_they_test() -> None:

@@ -60,7 +60,7 @@ class Faults:
         signal_burst: SIGTERM and SIGINT to a process, once or several times within seconds, also while the last one is
             being heeded. It stops, as `Runtime.run` does, and is started again a moment later. What `host` does runs
             on a thread beside it, and ends with it.
-        power_cut: SIGKILL, and whatever was not synced may be gone. Needs apsw, and one process.
+        power_cut: SIGKILL, and whatever was not synced may be gone. Needs a disk, and one process.
         clock_jump: wall time steps, ahead as after a suspend or back.
         clock_leap: wall time is a year off, ahead or back: for some seconds, or from then on.
         log_error: a line cannot be written (a full disk under the log).
@@ -119,6 +119,24 @@ OF_A_SERVER = ("cut_link", "hush_link", "restart_server", "alarm", "foreign_mess
 
 OF_A_BOOT = ("lose_lock", "lose_row")
 """Faults that befall what the others know of a runtime on a file."""
+
+OF_A_FILE = ("store_error", "commit_unknown", "power_cut", "lost_hint", "deafen", *OF_A_BOOT)
+"""Faults that befall a store in a file, and those who share it."""
+
+
+def check_faults(faults: Faults, *, has_disk: bool, has_server: bool) -> None:
+    """What may go wrong must be able to.
+
+    Raises:
+        UsageError: some of it befalls nothing that is there.
+    """
+    wrong = [name for name in (OF_A_FILE if has_server else OF_A_SERVER) if getattr(faults, name)]
+    if wrong:
+        where = "on a server" if has_server else "in a file"
+        raise UsageError(f"expected faults that can befall a store {where}, got: {', '.join(wrong)}")
+    if faults.power_cut and not has_disk:
+        raise UsageError("expected a disk for power_cut, whose power can be cut, got none")
+
 
 STRIKES: dict[str, tuple[str, ...]] = {
     "actor.start": ("crash_actor",),

@@ -23,12 +23,11 @@ from ...runtime import Runtime
 from ...stores.ports import Store
 from ..arguments import check_forward, check_newer, check_process, check_processes, total_of
 from ..draining import open_jobs
-from ..rabbitmq.model import ModelServer
 from .captured_log import Paper, PaperLogger
-from .faults import OF_A_BOOT, Faults, NoThread, Strikes
+from .faults import OF_A_BOOT, Faults, NoThread, Strikes, check_faults
 from .file_copies import StoredFile
 from .forking import Forks
-from .rabbitmq import model_verdict, open_in_model, server_of, trouble_model
+from .places import Disk, Server
 from .signalling import burst, serve
 from .store_file import make_folder
 from .surroundings import MAIN, Surroundings
@@ -84,7 +83,8 @@ class Simulation:
         processes: how many processes share the store.
         producers: how many more do without `boot`: they add no handlers and declare nothing. Their hosts only queue.
         newer: of how many of them, the last ones, a version to come writes the messages: with more in them.
-        store: "sqlite", or "rabbitmq" for a model of a RabbitMQ.
+        disk: makes a disk below the store, whose power can be cut, from a source of chance.
+        server: makes a model of a server, which the stores are on instead of on a file.
         start: wall time at the beginning.
         durability, options: as `Runtime` takes them.
         level: the quietest events that the log keeps: debug or info, because `check` judges by it.
@@ -105,14 +105,16 @@ class Simulation:
         processes: int = 1,
         producers: int = 0,
         newer: int = 0,
-        store: str = "sqlite",
+        disk: Callable[[random.Random], Disk] | None = None,
+        server: Callable[[World], Server] | None = None,
         start: datetime = START,
         durability: str = "full",
         level: str = "debug",
         failpoints: str = "",
         **options: Any,
     ) -> None:
-        check_processes(processes, producers, with_power_cuts=bool(faults.power_cut))
+        check_processes(processes, producers, with_disk=disk is not None)
+        check_faults(faults, has_disk=disk is not None, has_server=server is not None)
         self.reached: Counter[str] = Counter()
         self._boot = boot
         self._newer = newer
@@ -128,11 +130,12 @@ class Simulation:
         self._is_striking = False
         self._troubles: list[Exception] = []
         self._forks = Forks(self._world, self.reached, self._troubles.append)
-        numbers = range(1, check_newer(newer, processes + producers, store) + 1)
+        numbers = range(1, check_newer(newer, processes + producers, has_server=server is not None) + 1)
         self._members = [_Member(number, is_producer=number > processes) for number in numbers]
         self._file: StoredFile | None = None
         self._replaced_at: Instant | None = None
-        self.server = server_of(store, self._world, faults)
+        self.server = None if server is None else server(self._world)
+        self._make_disk = disk
         self._around = Surroundings(self._world, faults, self.server, self.reached, is_sole=processes + producers == 1)
         self._is_new, self._is_open = True, False
 
@@ -145,10 +148,8 @@ class Simulation:
         self._is_new, self._is_open = False, True
         self._folder = make_folder()
         self._paper.hide(str(self._folder) + "/")
-        if self.faults.power_cut:
-            from ..disk.disk import Disk
-
-            self._around.disk = Disk(self._world.chance)
+        if self._make_disk is not None:
+            self._around.disk = self._make_disk(self._world.chance)
         elif self.server is None:
             self._file = StoredFile(self.path)
         try:
@@ -181,7 +182,7 @@ class Simulation:
     @property
     def _address(self) -> str | Path:
         if self.server is not None:
-            return "amqp://model"
+            return self.server.address
         return "simulation.db" if self._around.disk is not None else self.path
 
     @property
@@ -254,7 +255,7 @@ class Simulation:
             Violation: something is not so; it says what, and how to see it again.
         """
         self.settle()
-        report, wrong, said = self._verdict() if self.server is None else self._verdict_of_model(self.server)
+        report, wrong, said = self._verdict()
         self.reached += said
         if wrong:
             raise Violation(f"with {self._luck}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
@@ -292,6 +293,8 @@ class Simulation:
         return self._file
 
     def _verdict(self) -> tuple[Report, Sequence[str], Counter[str]]:
+        if self.server is not None:
+            return self.server.verdict(self._paper.lines, self._around.accepted)
         if self._around.disk is not None:
             for name, data in self._around.disk.files.items():
                 (self._folder / Path(name).name).write_bytes(data)
@@ -303,9 +306,6 @@ class Simulation:
             return verdict_since(self._paper.lines, store, accepted=accepted, since=since)
         lines_are_lost = bool(self.reached["log_error"])
         return verdict(self._paper.lines, store, accepted=accepted, kept_since=kept_since if lines_are_lost else None)
-
-    def _verdict_of_model(self, server: ModelServer) -> tuple[Report, Sequence[str], Counter[str]]:
-        return model_verdict(self._paper.lines, server, self._around.accepted)
 
     def _pass(self, seconds: Seconds, until: Callable[[], bool] | None) -> bool:
         world = self._world
@@ -343,7 +343,7 @@ class Simulation:
     def _open(self) -> list[str]:
         """What is due and waits, or runs, as far as somebody handles it and nobody has paused it."""
         if self.server is not None:
-            return open_in_model(self.server)
+            return self.server.open_jobs()
         return [job for runtime in self.runtimes for job in open_jobs(runtime)]
 
     def _strike(self, is_on: bool) -> None:
@@ -427,7 +427,7 @@ class Simulation:
         elif kind in OF_A_BOOT:
             self._world.after(0.0, lambda: self._around.forget(process, kind, self.path))
         elif self.server is not None:
-            trouble_model(self.server, self._world, self._members[process.number - 1].stores, kind)
+            self.server.befall(self._members[process.number - 1].stores, kind)
 
     def _fork(self, process: Process, lane: Lane) -> None:
         member = self._members[process.number - 1]

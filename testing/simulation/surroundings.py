@@ -12,16 +12,14 @@ from typing import Any
 
 from ...environment.environment import Environment
 from ...messages.jobs import Instant, Seconds
-from ...stores.hints import Hints, ServerHints
+from ...stores.hints import Hints
 from ...stores.ports import Store
 from ...stores.presence import Presence, SolePresence
-from ...stores.rabbitmq.store import RabbitStore
 from ...stores.sqlite.store import SqliteStore
-from ..rabbitmq.model import ModelServer
 from .faults import Faults, Strikes
 from .neighbours import VirtualHints, VirtualPresence
+from .places import Disk, Server
 from .processes import VirtualProcessRunner
-from .rabbitmq import model_store
 from .virtual_primitives import (
     VirtualClock,
     VirtualEvent,
@@ -55,9 +53,9 @@ class Surroundings:
     """
 
     def __init__(
-        self, world: World, faults: Faults, server: ModelServer | None, reached: Counter[str], *, is_sole: bool
+        self, world: World, faults: Faults, server: Server | None, reached: Counter[str], *, is_sole: bool
     ) -> None:
-        self.disk: Any = None
+        self.disk: Disk | None = None
         self.accepted: dict[str, Instant] = {}
         self._world = world
         self._faults = faults
@@ -100,8 +98,8 @@ class Surroundings:
             return stores[-1]
 
         def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
-            if isinstance(store, RabbitStore):
-                return SolePresence(), ServerHints(store)
+            if self._server is not None:
+                return SolePresence(), self._server.hints(store)
             hints = VirtualHints(world, process, boot, self._ears, self._faults, self._reached)
             return VirtualPresence(self._homes, process, is_sole=self.is_sole), hints
 
@@ -149,7 +147,7 @@ class Surroundings:
     def _store(self, environment: Environment, process: Process, address: str, options: dict[str, Any]) -> Store:
         if self._server is not None:
             future = partial(VirtualFuture, self._world)
-            return model_store(self._server, environment, process, options["failpoints"], future)
+            return self._server.store(environment, process, options["failpoints"], future)
         connect = None if self.disk is None else self.disk.connect
         if connect is None and options["durability"] == "full":
             # Only a power cut takes what is not synced, and there is none.

@@ -30,7 +30,8 @@ from lamplighter.messages.mail import (
 )
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.messages.slots import Accounting
-from lamplighter.testing.conformance.kit import new
+
+from support.conformance.kit import new
 
 KEPT_MAX = 5
 

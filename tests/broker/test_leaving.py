@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from lamplighter.broker.membership import leave
 from lamplighter.stores.sqlite.store import SqliteStore
-from lamplighter.testing.conformance.kit import DONE, NOW, SUCCEEDED, a_boot, new, put, take
+
+from support.conformance.kit import DONE, NOW, SUCCEEDED, a_boot, new, put, take
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from lamplighter.broker.retention import PRUNED_ROWS_MAX
 from lamplighter.environment import Environment
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.sqlite.turn import ATTEMPTS_KEPT_MAX
-from lamplighter.testing.conformance.kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, new, put, take
 from lamplighter.testing.manual_clock import ManualTime
+
+from support.conformance.kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, new, put, take
 
 KEEP_SECONDS = 86_400.0
 HOUSEKEEPING_SECONDS = 301.0

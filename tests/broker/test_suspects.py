@@ -9,7 +9,8 @@ import pytest
 from lamplighter import Job
 from lamplighter.environment.clock import SystemClock
 from lamplighter.stores.sqlite.store import SqliteStore
-from lamplighter.testing.conformance.kit import FAILED, NOW, RETRY, new, put, want
+
+from support.conformance.kit import FAILED, NOW, RETRY, new, put, want
 
 
 @pytest.fixture

@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+import paths  # noqa: F401 (first: by it support is found)
 from lamplighter import Runtime, StoreUnavailable
 from lamplighter.scheduler import Schedule
 from lamplighter.testing import Faults, Simulation
 from lamplighter.testing.simulation.faults import OF_A_SERVER
+
+from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 TROUBLES = {
     "none": Faults(),
@@ -86,7 +89,14 @@ def host(runtime: Runtime) -> None:
 def campaign(faults: Faults, seed: int, minutes: int = 5) -> Simulation:
     producers, newer = int(seed % 3 == 1), int(seed % 5 == 2)
     with Simulation(
-        boot, host=host, seed=seed, faults=faults, processes=2, producers=producers, newer=newer, store="rabbitmq"
+        boot,
+        host=host,
+        seed=seed,
+        faults=faults,
+        processes=2,
+        producers=producers,
+        newer=newer,
+        server=SimulatedRabbitMQ,
     ) as simulation:
         simulation.run(minutes=minutes)
         simulation.check()

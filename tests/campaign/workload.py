@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
+import paths  # noqa: F401 (first: by it support is found)
 from application import JOBS, Host
 from deployments import LAST, DeployedHost
 from inspection import check_log, check_pauses, check_stops, check_store
@@ -17,6 +18,8 @@ from lamplighter import Runtime
 from lamplighter.testing.simulation.faults import OF_A_SERVER, STRIKES, Faults
 from lamplighter.testing.simulation.simulation import Simulation, Violation
 from restored import RestoredHost
+
+from support.disk.disk import Disk
 
 MINUTES = 2.0
 """Virtual time with faults."""
@@ -165,6 +168,7 @@ def simulation_of(seed: int, host: Host) -> Simulation:
         faults=faults,
         processes=processes,
         producers=producers,
+        disk=Disk if faults.power_cut else None,
         restarts_max=10_000 if patient else 5,
         lane_grace_seconds=3.0,
         abandoned_threads_max=10_000,

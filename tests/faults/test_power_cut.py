@@ -26,7 +26,8 @@ from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
 from lamplighter.stores.ports import Want
 from lamplighter.stores.sqlite import store as sqlite
 from lamplighter.stores.sqlite.store import SqliteStore
-from lamplighter.testing.disk.disk import Disk
+
+from support.disk.disk import Disk
 
 from .kit import SECONDS_MAX, count
 

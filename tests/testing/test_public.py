@@ -42,8 +42,6 @@ NEEDS = [
     ("greenlet", "Inline"),
     ("hypothesis", "simulations"),
     ("hypothesis", "Luck"),
-    ("apsw", "Disk"),
-    ("pytest", "StoreConformance"),
 ]
 
 

@@ -8,8 +8,9 @@ from itertools import count
 from lamplighter import StoreUnavailable
 from lamplighter.stores.rabbitmq.notices import Seams
 from lamplighter.stores.rabbitmq.store import RabbitStore
-from lamplighter.testing.rabbitmq.model import ModelServer
-from lamplighter.testing.rabbitmq.model_link import ModelLink
+
+from support.rabbitmq.model import ModelServer
+from support.rabbitmq.model_link import ModelLink
 
 STEP_SECONDS = 1.0
 

@@ -7,9 +7,11 @@ from lamplighter.messages.slots import SlotRange
 from lamplighter.stores.rabbitmq.shared_state import SKEW_SECONDS_MAX
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing import Simulation
-from lamplighter.testing.conformance.kit import NOW, a_schedule, new
-from lamplighter.testing.conformance.schedules import entry
 from lamplighter.testing.simulation.simulation import START
+
+from support.conformance.kit import NOW, a_schedule, new
+from support.conformance.schedules import entry
+from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 from .model_world import World
 from .test_ledger import declare, died, started, world, write
@@ -46,7 +48,7 @@ SET_RIGHT = [(0, 1, 2, "skipped"), (50, 50, 1, "fired")]
 
 
 def test_a_schedule_goes_on_after_a_clock_that_was_a_year_ahead_for_three_seconds() -> None:
-    with Simulation(declaring(1, 2), processes=2, store="rabbitmq") as simulation:
+    with Simulation(declaring(1, 2), processes=2, server=SimulatedRabbitMQ) as simulation:
         simulation.run(minutes=2)
         simulation.step_clock(YEAR)
         simulation.run(seconds=3)
@@ -62,7 +64,7 @@ def test_a_schedule_goes_on_after_a_clock_that_was_a_year_ahead_for_three_second
 
 
 def test_a_slot_that_has_fired_in_a_false_future_does_not_fire_again_and_those_before_it_do() -> None:
-    with Simulation(declaring(1, 2, catch_up="latest"), processes=2, store="rabbitmq") as simulation:
+    with Simulation(declaring(1, 2, catch_up="latest"), processes=2, server=SimulatedRabbitMQ) as simulation:
         simulation.run(seconds=90)
         simulation.step_clock(5 * MINUTE)
         simulation.run(seconds=3)

@@ -15,10 +15,11 @@ from lamplighter.stores.rabbitmq.notices import Seams
 from lamplighter.stores.rabbitmq.store import CANNOT, RabbitStore
 from lamplighter.stores.rabbitmq.topology import DEAD, job_queue
 from lamplighter.stores.rabbitmq.turn import RabbitTurn
-from lamplighter.testing import StoreConformance
-from lamplighter.testing.conformance.kit import DONE, FAILED, NOW, SUCCEEDED, new, put, take
-from lamplighter.testing.rabbitmq.model import ModelServer
-from lamplighter.testing.rabbitmq.model_link import ModelLink
+
+from support.conformance.kit import DONE, FAILED, NOW, SUCCEEDED, new, put, take
+from support.conformance.suite import StoreConformance
+from support.rabbitmq.model import ModelServer
+from support.rabbitmq.model_link import ModelLink
 
 from .kit import link_to
 

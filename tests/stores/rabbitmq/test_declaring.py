@@ -7,7 +7,8 @@ from lamplighter import StoreUnavailable
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.link import NOT_FOUND, QueueSpec, Refused, Wanted
 from lamplighter.stores.rabbitmq.store import DECLARE_TRIES_MAX, RabbitStore
-from lamplighter.testing.conformance.kit import NOW, new
+
+from support.conformance.kit import NOW, new
 
 from .model_world import World
 

@@ -7,7 +7,9 @@ from lamplighter.stores.rabbitmq.ledger import SILENT_LOOKS_MAX
 from lamplighter.stores.rabbitmq.link import PULSE_SECONDS
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing import Simulation
-from lamplighter.testing.conformance.kit import NOW, a_boot
+
+from support.conformance.kit import NOW, a_boot
+from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 from .model_world import World
 from .test_ledger import died, started, world
@@ -33,7 +35,7 @@ def test_a_job_is_said_to_be_parked_if_no_living_runtime_handles_its_name() -> N
         if number_of(runtime) == 2:
             runtime.jobs.add_handler("work", lambda job: None)
 
-    with Simulation(boot, processes=2, store="rabbitmq") as simulation:
+    with Simulation(boot, processes=2, server=SimulatedRabbitMQ) as simulation:
         simulation.run(seconds=2)
         for name in ("work", "nobody's"):
             simulation.runtimes[0].jobs.queue(name)

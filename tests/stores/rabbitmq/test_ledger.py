@@ -20,7 +20,9 @@ from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Message
 from lamplighter.stores.rabbitmq.session import MENDED_PULSES
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing import Simulation
-from lamplighter.testing.conformance.kit import NOW, a_schedule, new
+
+from support.conformance.kit import NOW, a_schedule, new
+from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 from ...faults.kit import count
 from .model_world import World
@@ -549,7 +551,7 @@ def test_a_runtime_that_nothing_leads_to_any_more_hears_the_leader_again(world: 
 
 
 def test_every_runtime_says_the_store_s_id_when_it_starts() -> None:
-    with Simulation(lambda runtime: None, processes=2, store="rabbitmq") as simulation:
+    with Simulation(lambda runtime: None, processes=2, server=SimulatedRabbitMQ) as simulation:
         simulation.run(seconds=1)
     said = [line for line in map(json.loads, simulation.log.splitlines()) if line["event"] == "runtime.started"]
 

@@ -13,9 +13,10 @@ from lamplighter.messages.jobs import JobRecord
 from lamplighter.stores.rabbitmq.link import LinkLost
 from lamplighter.stores.rabbitmq.recent import FORGOTTEN, Newest, QueuedJobs, Remembered
 from lamplighter.stores.transitions import born, first_mark
-from lamplighter.testing.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
-from lamplighter.testing.rabbitmq.model import ModelServer
-from lamplighter.testing.rabbitmq.model_link import ModelLink
+
+from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
+from support.rabbitmq.model import ModelServer
+from support.rabbitmq.model_link import ModelLink
 
 from .test_conformance import PatientStore, seams
 

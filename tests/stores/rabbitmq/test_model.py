@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.link import LOCKED, Arrival, Browsed, Link, LinkLost, Message, QueueSpec, Refused
-from lamplighter.testing.rabbitmq.model import ModelServer
-from lamplighter.testing.rabbitmq.model_link import ModelLink
+
+from support.rabbitmq.model import ModelServer
+from support.rabbitmq.model_link import ModelLink
 
 from .kit import link_to
 

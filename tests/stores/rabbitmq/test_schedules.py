@@ -13,6 +13,8 @@ from lamplighter.stores.rabbitmq import ledger_sums as sums
 from lamplighter.testing import Simulation
 from lamplighter.testing.simulation.simulation import START
 
+from support.rabbitmq.simulated import SimulatedRabbitMQ
+
 MINUTE = 60.0
 
 
@@ -54,12 +56,12 @@ def other_than(simulation: Simulation, one: Runtime) -> Runtime:
 def led_by(boot: Callable[[Runtime], None], number: int, **options: object) -> Simulation:
     """A simulation of two processes in which this one leads."""
     for seed in range(50):
-        simulation = Simulation(boot, processes=2, store="rabbitmq", seed=seed, **options)  # type: ignore[arg-type]
+        simulation = Simulation(boot, processes=2, server=SimulatedRabbitMQ, seed=seed, **options)  # type: ignore[arg-type]
         with simulation:
             simulation.run(seconds=1)
             leads = number_of(leader_of(simulation)) == number
         if leads:
-            return Simulation(boot, processes=2, store="rabbitmq", seed=seed, **options)  # type: ignore[arg-type]
+            return Simulation(boot, processes=2, server=SimulatedRabbitMQ, seed=seed, **options)  # type: ignore[arg-type]
     raise AssertionError(f"process {number} led with none of the seeds")
 
 
@@ -76,7 +78,7 @@ def test_each_schedule_fires_where_two_services_have_one_each() -> None:
         runtime.jobs.add_handler(name, lambda job: None)
         runtime.scheduler.add(name, "* * * * *")
 
-    with Simulation(boot, processes=2, store="rabbitmq") as simulation:
+    with Simulation(boot, processes=2, server=SimulatedRabbitMQ) as simulation:
         simulation.run(minutes=5)
 
         assert [len(fired(simulation, f"of-{number}")) for number in (1, 2)] == [5, 5]
@@ -154,7 +156,7 @@ def test_nothing_of_an_old_rule_fires_after_a_deployment_that_has_changed_it(lea
 def test_explain_says_of_no_slot_what_is_not_so_however_little_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sums, "SLOTS_TOLD_MAX", 2)
 
-    with Simulation(declaring(1, 2), processes=2, store="rabbitmq") as simulation:
+    with Simulation(declaring(1, 2), processes=2, server=SimulatedRabbitMQ) as simulation:
         simulation.run(minutes=6)
         begin, now = START + timedelta(minutes=1), simulation.now
         for runtime in simulation.runtimes:
@@ -175,7 +177,7 @@ def test_explain_says_of_no_slot_what_is_not_so_however_little_is_remembered(mon
 
 
 def test_the_next_leader_goes_on_with_what_others_declare() -> None:
-    with Simulation(declaring(3), processes=3, store="rabbitmq") as simulation:
+    with Simulation(declaring(3), processes=3, server=SimulatedRabbitMQ) as simulation:
         simulation.run(minutes=2)
         leader_of(simulation).stop()
         simulation.run(minutes=3)
@@ -185,7 +187,7 @@ def test_the_next_leader_goes_on_with_what_others_declare() -> None:
 
 
 def test_explicitly_removed_and_added_again_a_schedule_counts_from_then_on() -> None:
-    with Simulation(declaring(1), store="rabbitmq") as simulation:
+    with Simulation(declaring(1), server=SimulatedRabbitMQ) as simulation:
         simulation.run(minutes=2)
         (schedule,) = simulation.runtime.scheduler.list()
         simulation.runtime.scheduler.remove(schedule.id)

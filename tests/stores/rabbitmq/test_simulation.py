@@ -12,8 +12,10 @@ from lamplighter.stores.rabbitmq.turn import RabbitTurn
 from lamplighter.testing import Faults, Simulation
 from lamplighter.testing.simulation.faults import OF_A_SERVER
 from lamplighter.testing.simulation.simulation import Violation
+from rabbit_workload import TROUBLES, boot, campaign, checked, host
 
-from ...campaign.rabbit_workload import TROUBLES, boot, campaign, checked, host
+from support.rabbitmq.simulated import SimulatedRabbitMQ
+
 from ...faults.kit import count
 
 
@@ -40,7 +42,7 @@ def test_while_nothing_goes_wrong_no_job_is_delivered_twice() -> None:
     def done() -> bool:
         return simulation.log.count('"job.done"') >= 2 * jobs
 
-    with Simulation(uneven, host=queue, processes=2, store="rabbitmq") as simulation:
+    with Simulation(uneven, host=queue, processes=2, server=SimulatedRabbitMQ) as simulation:
         assert simulation.run(minutes=1, until=done)
     claimed = [line for line in map(json.loads, simulation.log.splitlines()) if line["event"] == "job.claimed"]
 
@@ -48,7 +50,7 @@ def test_while_nothing_goes_wrong_no_job_is_delivered_twice() -> None:
 
 
 def test_a_runtime_whose_results_lie_on_a_node_that_is_away_goes_on_with_another_queue_for_them() -> None:
-    with Simulation(boot, store="rabbitmq") as simulation:
+    with Simulation(boot, server=SimulatedRabbitMQ) as simulation:
         simulation.run(seconds=5)
         server = simulation.server
         server.away |= {name for name in server.queues if "results" in name}
@@ -71,7 +73,7 @@ def test_no_lane_is_idle_while_a_job_waits_where_all_lanes_are_busy() -> None:
             queued.append(1)
             runtime.jobs.queue_many([("work", 0.001)] * 400 + [("work", 600.0)] * long)
 
-    with Simulation(uneven, host=queue, processes=2, store="rabbitmq") as simulation:
+    with Simulation(uneven, host=queue, processes=2, server=SimulatedRabbitMQ) as simulation:
         simulation.run(minutes=1)
     open_claims = Counter[str]()
     for line in map(json.loads, simulation.log.splitlines()):
@@ -104,7 +106,7 @@ def test_acknowledging_before_the_confirms_loses_jobs_and_is_found(monkeypatch: 
 def test_a_server_that_never_answers_again_would_stop_everything_and_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RabbitStore, "_look_after", lambda self, *waits_for: None)
 
-    with Simulation(boot, host=host, faults=Faults(hush_link=0.2), processes=2, store="rabbitmq") as simulation:
+    with Simulation(boot, host=host, faults=Faults(hush_link=0.2), processes=2, server=SimulatedRabbitMQ) as simulation:
         simulation.run(minutes=1)
         with pytest.raises(Violation, match="not done"):
             simulation.settle(seconds=60)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from lamplighter import JobFailed, LamplighterError, UsageError
-from lamplighter.testing.conformance.kit import NOW, new, put, take
-from lamplighter.testing.rabbitmq.model import ModelServer
-from lamplighter.testing.rabbitmq.model_link import ModelLink
+
+from support.conformance.kit import NOW, new, put, take
+from support.rabbitmq.model import ModelServer
+from support.rabbitmq.model_link import ModelLink
 
 from .conftest import own_server
 from .test_conformance import PatientStore, seams

@@ -14,10 +14,11 @@ from lamplighter.stores.rabbitmq import job_message as wire
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq import unreadable as strays
 from lamplighter.stores.rabbitmq.link import Message
-from lamplighter.testing.conformance.kit import DONE, NOW, SUCCEEDED, put, take, want
-from lamplighter.testing.conformance.kit import new as new_job
-from lamplighter.testing.rabbitmq.model import ModelServer
-from lamplighter.testing.rabbitmq.model_link import ModelLink
+
+from support.conformance.kit import DONE, NOW, SUCCEEDED, put, take, want
+from support.conformance.kit import new as new_job
+from support.rabbitmq.model import ModelServer
+from support.rabbitmq.model_link import ModelLink
 
 from ...conftest import Recorder
 from ...faults.kit import eventually

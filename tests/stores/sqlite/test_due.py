@@ -6,7 +6,8 @@ import random
 
 import pytest
 from lamplighter.stores.sqlite.store import SqliteStore, due
-from lamplighter.testing.conformance.kit import FAILED, NOW, RETRY, new, put, take, want
+
+from support.conformance.kit import FAILED, NOW, RETRY, new, put, take, want
 
 STEPS = 100
 """So many steps of SQLite's machine are counted as one."""

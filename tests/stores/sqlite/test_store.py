@@ -14,9 +14,10 @@ from lamplighter.stores.sqlite import connections as connecting
 from lamplighter.stores.sqlite import schema
 from lamplighter.stores.sqlite import write_lock as writelock
 from lamplighter.stores.sqlite.store import SqliteStore
-from lamplighter.testing import StoreConformance
-from lamplighter.testing.conformance.kit import new, put
-from lamplighter.testing.disk.disk import Disk
+
+from support.conformance.kit import new, put
+from support.conformance.suite import StoreConformance
+from support.disk.disk import Disk
 
 
 class TestStoreInAFile(StoreConformance):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ...messages.jobs import ClaimKey
-from ...messages.outcomes import Outcome, OutcomeKind
-from ...stores.ports import Store
+from lamplighter.messages.jobs import ClaimKey
+from lamplighter.messages.outcomes import Outcome, OutcomeKind
+from lamplighter.stores.ports import Store
+
 from .kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, new, put, take, want
 
 

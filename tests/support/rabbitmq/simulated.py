@@ -11,30 +11,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from ...environment.environment import Environment
-from ...environment.failpoints import Failpoints
-from ...errors import UsageError
-from ...history.audit.audit import Report
-from ...history.log_files.lines import parse
-from ...messages.jobs import Instant, JobState
-from ...stores.ports import Store
-from ...stores.rabbitmq import job_message as wire
-from ...stores.rabbitmq import topology
-from ...stores.rabbitmq.link import Message, Sent
-from ...stores.rabbitmq.notices import Seams
-from ...stores.rabbitmq.store import RabbitStore
-from ..rabbitmq.model import ModelQueue, ModelServer
-from ..rabbitmq.model_link import ModelLink
-from .faults import OF_A_BOOT, OF_A_SERVER, Faults
-from .world import Process, World
+from lamplighter.environment.environment import Environment
+from lamplighter.environment.failpoints import Failpoints
+from lamplighter.history.audit.audit import Report
+from lamplighter.history.log_files.lines import parse
+from lamplighter.messages.jobs import Instant, JobState
+from lamplighter.stores.hints import Hints, ServerHints
+from lamplighter.stores.ports import Store
+from lamplighter.stores.rabbitmq import job_message as wire
+from lamplighter.stores.rabbitmq import topology
+from lamplighter.stores.rabbitmq.link import Message, Sent
+from lamplighter.stores.rabbitmq.notices import Seams
+from lamplighter.stores.rabbitmq.store import RabbitStore
+from lamplighter.testing.simulation.world import Process, World
+
+from .model import ModelQueue, ModelServer
+from .model_link import ModelLink
 
 TROUBLE_SECONDS_MAX = 0.01
 """How long after the point at which it strikes a trouble comes: while a turn waits for its confirmations, it may be."""
 
 DOWN_SECONDS_MAX, ALARM_SECONDS_MAX = 20.0, 30.0
-
-OF_A_FILE = ("store_error", "commit_unknown", "power_cut", "lost_hint", "deafen", *OF_A_BOOT)
-"""Faults that befall a store in a file, and those who share it."""
 
 FOREIGN = (b"", b"\x00\xff", b"null", b"[]", b"{}", b'{"format": "one"}')
 
@@ -67,56 +64,64 @@ def _with_more(body: bytes) -> bytes:
         return body
 
 
-def server_of(store: str, world: World, faults: Faults) -> ModelServer | None:
-    """The model that a simulation needs, if it needs one."""
-    if store not in ("sqlite", "rabbitmq"):
-        raise UsageError(f"expected store to be 'sqlite' or 'rabbitmq', got: {store!r}")
-    files = [name for name in OF_A_FILE if getattr(faults, name)]
-    links = [name for name in OF_A_SERVER if getattr(faults, name)]
-    wrong = files if store == "rabbitmq" else links
-    if wrong:
-        raise UsageError(f"expected faults that can befall a store of the kind {store!r}, got: {', '.join(wrong)}")
-    return None if store == "sqlite" else ModelServer(world.after, world.chance)
+class SimulatedRabbitMQ(ModelServer):
+    """A model with the stores of a simulation's processes on it: `Simulation(..., server=SimulatedRabbitMQ)`."""
 
+    address = "amqp://model"
 
-def model_store(
-    server: ModelServer,
-    environment: Environment,
-    process: Process,
-    failpoints: Failpoints,
-    future: Callable[[], Future[Any]],
-) -> Store:
-    """A process's store on the model."""
-    make = NewerLink if process.is_newer else ModelLink
-    link = make(server, future=future, is_alive=lambda: process.is_alive)
-    seams = Seams(clock=environment.clock(), event=environment.event, future=future, new_id=environment.new_id)
-    return RabbitStore("amqp://model", link, seams=seams, failpoints=failpoints)
+    def __init__(self, world: World) -> None:
+        super().__init__(world.after, world.chance)
+        self._world = world
 
+    def store(
+        self, environment: Environment, process: Process, failpoints: Failpoints, future: Callable[[], Future[Any]]
+    ) -> Store:
+        """A process's store on the model."""
+        make = NewerLink if process.is_newer else ModelLink
+        link = make(self, future=future, is_alive=lambda: process.is_alive)
+        seams = Seams(clock=environment.clock(), event=environment.event, future=future, new_id=environment.new_id)
+        return RabbitStore(self.address, link, seams=seams, failpoints=failpoints)
 
-def trouble_model(server: ModelServer, world: World, stores: Sequence[Store], kind: str) -> None:
-    """Have a trouble come, in a moment."""
+    def hints(self, store: Store) -> Hints:
+        """By the server."""
+        assert isinstance(store, RabbitStore)
+        return ServerHints(store)
 
-    def come() -> None:
-        match kind:
-            case "cut_link" | "hush_link":
-                for store in stores:
-                    assert isinstance(store, RabbitStore)
-                    for link in [link for link in server.links if store.is_on(link)]:
-                        server.cut(link) if kind == "cut_link" else link.hush()
-            case "restart_server":
-                if server.is_up:
-                    server.restart(world.chance.uniform(0.1, DOWN_SECONDS_MAX))
-            case "foreign_message":
-                queues = [name for name in server.queues if name.startswith(f"{topology.PREFIX}.job.")]
-                _put_foreign(server, world.chance.choice(queues or [topology.DEAD]), FOREIGN_MESSAGES, world)
-            case "foreign_record":
-                _put_foreign(server, topology.LEDGER, FOREIGN_RECORDS, world)
-            case "alarm":
-                if server.alarm is None:
-                    server.set_alarm("low on memory")
-                    world.after(world.chance.uniform(0.1, ALARM_SECONDS_MAX), lambda: server.set_alarm(None))
+    def befall(self, stores: Sequence[Store], kind: str) -> None:
+        """Have a trouble come, in a moment."""
+        chance = self._world.chance
 
-    world.after(world.chance.uniform(0.0, TROUBLE_SECONDS_MAX), come)
+        def come() -> None:
+            match kind:
+                case "cut_link" | "hush_link":
+                    for store in stores:
+                        assert isinstance(store, RabbitStore)
+                        for link in [link for link in self.links if store.is_on(link)]:
+                            self.cut(link) if kind == "cut_link" else link.hush()
+                case "restart_server":
+                    if self.is_up:
+                        self.restart(chance.uniform(0.1, DOWN_SECONDS_MAX))
+                case "foreign_message":
+                    queues = [name for name in self.queues if name.startswith(f"{topology.PREFIX}.job.")]
+                    _put_foreign(self, chance.choice(queues or [topology.DEAD]), FOREIGN_MESSAGES, self._world)
+                case "foreign_record":
+                    _put_foreign(self, topology.LEDGER, FOREIGN_RECORDS, self._world)
+                case "alarm":
+                    if self.alarm is None:
+                        self.set_alarm("low on memory")
+                        self._world.after(chance.uniform(0.1, ALARM_SECONDS_MAX), lambda: self.set_alarm(None))
+
+        self._world.after(chance.uniform(0.0, TROUBLE_SECONDS_MAX), come)
+
+    def open_jobs(self) -> list[str]:
+        """What waits in the queues of jobs, or is with somebody."""
+        return open_in_model(self)
+
+    def verdict(
+        self, lines: Iterable[bytes], accepted: Mapping[str, Instant]
+    ) -> tuple[Report, Sequence[str], Counter[str]]:
+        """Judge a log by what hosts were told and what is left in the queues."""
+        return model_verdict(lines, self, accepted)
 
 
 def _put_foreign(server: ModelServer, queue: str, bodies: Sequence[bytes], world: World) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 import sqlite3
-import sys
 
 import pytest
 from lamplighter import StoreCorrupt, StoreUnavailable
 from lamplighter.messages.jobs import NewJob
 from lamplighter.stores.sqlite.store import SqliteStore
-from lamplighter.testing.disk.disk import Disk
-from lamplighter.testing.disk.sectors import SECTOR_BYTES, StoredFile
+
+from support.disk.disk import Disk
+from support.disk.sectors import SECTOR_BYTES, StoredFile
 
 NOW = 1_000_000.0
 
@@ -244,14 +243,6 @@ def test_errors_are_those_of_pythons_own_sqlite3(disk, statement, kind, text):
         store._writer.execute(statement)
 
     assert type(caught.value) is kind
-
-
-def test_without_apsw_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "apsw", None)
-    monkeypatch.delitem(sys.modules, "lamplighter.testing.disk.disk")
-
-    with pytest.raises(ImportError, match=r"pip install lamplighter\[testing\]"):
-        importlib.import_module("lamplighter.testing.disk.disk")
 
 
 def test_what_is_no_database_is_said_to_be_corrupt():

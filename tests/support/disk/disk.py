@@ -25,13 +25,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, cast
 
-from ..missing_extra import missing
-from .sectors import Folder, StoredFile
+import apsw
 
-try:
-    import apsw
-except ImportError as error:
-    raise missing("apsw", "power cuts") from error
+from .sectors import Folder, StoredFile
 
 CHECKPOINT_PAGES = 1000
 """SQLite's own: after a commit, a write-ahead log of this length is copied into the database."""

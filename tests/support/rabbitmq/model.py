@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
-from ...messages.jobs import Seconds
-from ...stores.rabbitmq.link import (
+from lamplighter.messages.jobs import Seconds
+from lamplighter.stores.rabbitmq.link import (
     NOT_FOUND,
     PRECONDITION_FAILED,
     Binding,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lamplighter.errors import KeyTaken, NotSupported, UnknownJob, UsageError
+from lamplighter.messages.outcomes import Outcome, OutcomeKind
+from lamplighter.stores.ports import Store
 
-from ...errors import KeyTaken, NotSupported, UnknownJob, UsageError
-from ...messages.outcomes import Outcome, OutcomeKind
-from ...stores.ports import Store
 from .kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, die, new, put, take, want
 
 

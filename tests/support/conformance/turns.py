@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lamplighter.errors import StoreUnavailable
+from lamplighter.stores.ports import Store
 
-from ...errors import StoreUnavailable
-from ...stores.ports import Store
 from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, new, put, take, want
 
 

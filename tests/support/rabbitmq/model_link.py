@@ -8,9 +8,9 @@ from concurrent.futures import Future
 from itertools import count
 from typing import Any
 
-from ...environment.replies import answer
-from ...messages.jobs import Seconds
-from ...stores.rabbitmq.link import (
+from lamplighter.environment.replies import answer
+from lamplighter.messages.jobs import Seconds
+from lamplighter.stores.rabbitmq.link import (
     LOCKED,
     NOT_FOUND,
     PULSE_SECONDS,
@@ -24,6 +24,7 @@ from ...stores.rabbitmq.link import (
     Sent,
     Wanted,
 )
+
 from .model import AWAY_SECONDS, ModelConsumer, ModelQueue, ModelServer, Stored
 
 

@@ -6,17 +6,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from ...messages.jobs import Instant, JobRecord, JobState, NewJob
-from ...messages.outcomes import Outcome, OutcomeKind, Verdict
-from ...messages.schedules import ScheduleRecord
-from ...rules.capabilities import CAPABILITIES
-from ...stores.ports import BootRecord, Store, Want
-from ..missing_extra import missing
-
-try:
-    import pytest
-except ImportError as error:
-    raise missing("pytest", "the conformance suite") from error
+import pytest
+from lamplighter.messages.jobs import Instant, JobRecord, JobState, NewJob
+from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
+from lamplighter.messages.schedules import ScheduleRecord
+from lamplighter.rules.capabilities import CAPABILITIES
+from lamplighter.stores.ports import BootRecord, Store, Want
 
 NOW = 1_000_000.0
 DONE = Verdict(state=JobState.DONE, event="job.done", reason=None, attempt=1)

@@ -7,8 +7,8 @@ import inspect
 import lamplighter.testing.simulation.simulation  # noqa: F401 (in-process runs forget what they are the first to import)
 import pytest
 from lamplighter.stores import ports as base
-from lamplighter.testing import StoreConformance
-from lamplighter.testing.conformance.suite import CAPABILITIES
+
+from support.conformance.suite import CAPABILITIES, StoreConformance
 
 pytest_plugins = ["pytester"]
 
@@ -21,7 +21,7 @@ import sqlite3
 import lamplighter.testing.simulation.simulation
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.sqlite.turn import SqliteTurn
-from lamplighter.testing import StoreConformance
+from support.conformance.suite import StoreConformance
 
 class TestMine(StoreConformance):
     def make_store(self, place):
@@ -121,7 +121,7 @@ def test_a_capability_that_is_none_is_refused(pytester: pytest.Pytester) -> None
 
 def test_a_suite_without_a_store_says_what_to_override(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
-        "import lamplighter.testing.simulation.simulation\nfrom lamplighter.testing import StoreConformance\n"
+        "import lamplighter.testing.simulation.simulation\nfrom support.conformance.suite import StoreConformance\n"
         "class TestMine(StoreConformance):\n    pass\n"
     )
 

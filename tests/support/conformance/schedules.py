@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ...messages.clock_steps import Reading, Stepped
-from ...messages.schedules import SlotEntry
-from ...messages.slots import SlotRange
-from ...stores.ports import BootLost, Store
+from lamplighter.messages.clock_steps import Reading, Stepped
+from lamplighter.messages.schedules import SlotEntry
+from lamplighter.messages.slots import SlotRange
+from lamplighter.stores.ports import BootLost, Store
+
 from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, new, put, take, want
 
 WEEK = 7 * 86400.0

@@ -1,12 +1,10 @@
-"""What every store promises, as tests that a store of one's own can run.
+"""What every store promises, as tests that each store runs.
 
-    from lamplighter.testing import StoreConformance
-
-    class TestMyStore(StoreConformance):
+    class TestStoreInAFile(StoreConformance):
         cannot = {"connection"}
 
         def make_store(self, place):
-            return MyStore(str(place / "jobs"))
+            return SqliteStore(str(place / "jobs.db"))
 
 The port's docstrings (`lamplighter.stores.ports`) are the specification, and each test quotes the sentence that it
 checks. What a store says that it cannot is skipped, and told by pytest.
@@ -14,7 +12,8 @@ checks. What a store says that it cannot is skipped, and told by pytest.
 
 from __future__ import annotations
 
-from ...rules.capabilities import CAPABILITIES
+from lamplighter.rules.capabilities import CAPABILITIES
+
 from .claims import ClaimPromises
 from .jobs import JobPromises
 from .schedules import SchedulePromises

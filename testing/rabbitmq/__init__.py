@@ -1,1 +1,0 @@
-"""A model of the little of RabbitMQ that the store uses."""

@@ -1,0 +1,70 @@
+"""What a simulation may be handed in the place of a file on a sound disk: a disk that loses its power, or a server.
+
+Lamplighter's own tests have one of each (tests/support); a simulation knows only what it asks of them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol, Self
+
+from ...environment.environment import Environment
+from ...environment.failpoints import Failpoints
+from ...history.audit.audit import Report
+from ...messages.jobs import Instant
+from ...stores.hints import Hints
+from ...stores.ports import Store
+from .world import Process
+
+
+class Disk(Protocol):
+    """A disk in memory, below SQLite."""
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """What lies on it, by name, as a process sees it."""
+
+    def connect(self, address: str) -> sqlite3.Connection:
+        """A connection to a database on it."""
+
+    def kill(self) -> Self:
+        """The disk after the process has died: whatever was written is there."""
+
+    def cut(self) -> Self:
+        """The disk after its power was cut: what was not synced may be gone."""
+
+
+class Server(Protocol):
+    """A model of a server, in a simulation's own time."""
+
+    address: str
+
+    def store(
+        self,
+        environment: Environment,
+        process: Process,
+        failpoints: Failpoints,
+        future: Callable[[], Future[Any]],
+    ) -> Store:
+        """A process's store on it."""
+
+    def hints(self, store: Store) -> Hints:
+        """How those who have their stores on it are told of one another."""
+
+    def befall(self, stores: Sequence[Store], kind: str) -> None:
+        """Have a trouble of `faults.OF_A_SERVER` come to a process's stores, in a moment."""
+
+    def open_jobs(self) -> list[str]:
+        """What waits in it, or is with somebody."""
+
+    def verdict(
+        self, lines: Iterable[bytes], accepted: Mapping[str, Instant]
+    ) -> tuple[Report, Sequence[str], Counter[str]]:
+        """Judge a log: what it sums up to, what is wrong, and how often what was said.
+
+        Args:
+            accepted: the jobs that hosts were told are stored, and when they were.
+        """
