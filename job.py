@@ -204,7 +204,7 @@ class Job(Generic[T]):
 
     def _lane(self) -> JobContext:
         if self._context is None:
-            raise UsageError(f"only the Job that a handler gets can do this, not a picture of job {self.id}")
+            raise UsageError(f"only the Job that a handler gets can do this, not a snapshot of job {self.id}")
         return self._context
 
 

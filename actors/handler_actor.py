@@ -240,7 +240,7 @@ class HandlerActor(RuntimeActor):
         except (OSError, RuntimeError) as error:
             # The system gives no more threads. The job waits for its back-off, and the attempt counts, so that this
             # cannot go on for ever.
-            outcome = Outcome(kind=OutcomeKind.FAILED, error=f"no lane could be had: {error}")
+            outcome = Outcome(kind=OutcomeKind.FAILED, error=f"no worker thread could be started: {error}")
             self._tell_ended(self._keep(Ending(claim, outcome, handler.policy)))
             return
         self._running[lane.id] = lane

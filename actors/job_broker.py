@@ -178,7 +178,9 @@ class JobBroker(RuntimeActor):
         try:
             self._state.renew(self._renew(lost))
         except (StoreUnavailable, UsageError, OSError, RuntimeError) as error:
-            self._wait_for_store(StoreUnavailable(f"{lost}; and the runtime cannot be another boot yet: {error}"))
+            self._wait_for_store(
+                StoreUnavailable(f"{lost}; and the runtime cannot go on as another instance yet: {error}")
+            )
             return
         self._ask_the_living()
         self.context.post.tell(self.name, CheckDue())

@@ -369,7 +369,11 @@ class Boot:
             self.requests.ask(lambda reply: Farewell(reply=reply))
         except LamplighterError:
             # The store is away. The next start finds the row of a boot without a process, and takes back its claims.
-            self.log.emit("store.unavailable", store=self.store.address, reason="the boot could not say farewell")
+            self.log.emit(
+                "store.unavailable",
+                store=self.store.address,
+                reason="the runtime could not give its jobs back as it stopped",
+            )
         self.end(interrupted)
 
     def give_up(self) -> None:
@@ -411,7 +415,11 @@ class Boot:
         except Exception as error:
             # Whatever goes wrong here, the other parts must end all the same. The next start finds a boot without a
             # process.
-            self.log.emit("store.unavailable", store=self.store.address, reason=f"the boot stays registered: {error!r}")
+            self.log.emit(
+                "store.unavailable",
+                store=self.store.address,
+                reason=f"this runtime instance stays registered: {error!r}",
+            )
 
     def _let_go(self) -> None:
         self._standing.leave()

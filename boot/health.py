@@ -104,9 +104,9 @@ def health_of(
     for ailment in ailments:
         (red if ailment.status == "red" else yellow).append(ailment.reason)
     if len(abandoned) > abandoned_max:
-        red.append(f"{len(abandoned)} lanes are abandoned, more than abandoned_threads_max")
+        red.append(f"{len(abandoned)} hung threads, more than abandoned_threads_max")
     elif abandoned:
-        yellow.append(f"{len(abandoned)} lanes are abandoned")
+        yellow.append(f"hung threads: {len(abandoned)}")
     return Health(
         status="red" if red else "yellow" if yellow else "green",
         reasons=(*red, *yellow),

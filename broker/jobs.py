@@ -117,9 +117,9 @@ def cancel(context: TurnContext, body: Cancel) -> JobRecord:
     job = context.known(body.job_id)
     match JobState(job.state):
         case JobState.QUEUED:
-            return context.turn.cancel(job, "cancelled by the host")
+            return context.turn.cancel(job, "cancelled by the application")
         case JobState.RUNNING:
-            outcome = Outcome(kind=OutcomeKind.CANCELLED, reason="cancelled by the host while it ran")
+            outcome = Outcome(kind=OutcomeKind.CANCELLED, reason="cancelled by the application while it ran")
             settled = context.settle(job, outcome, Policy())
             _revoke(context, job, "cancelled")
             assert settled is not None, "the claim is current in this very transaction"

@@ -1,4 +1,4 @@
-"""What a store may lack, and what its host does instead."""
+"""What a store may lack, and what its users do instead."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from ..errors import NotSupported
 CAPABILITIES = {
     "at_once": "a job that a turn has queued can be claimed in that very turn",
     "atomic": "a turn with several jobs is stored as a whole, or not at all",
-    "burial": "a boot that others have forgotten is told so",
-    "connection": "a host's own transaction can hold a job, or its end",
+    "burial": "a boot that others have removed notices it",
+    "connection": "an application's own transaction can hold a job, or its completion",
     "counts": "every job can be counted, in every state",
     "durable": "what was stored is there after a reopening",
     "expiry": "queued jobs can be cancelled when they expire, not only when they are delivered",
@@ -20,7 +20,7 @@ CAPABILITIES = {
     "overlap": "the jobs of a schedule can wait for one another",
     "place": "a job that is given back has its old place in the queue",
     "priority": "there are more than two priorities",
-    "recall": "what the last turn of a boot did is kept for whoever must tell it instead",
+    "recall": "what the last turn of a boot did is kept, so that another can log it",
     "remove": "a queued job can be ended by its id",
     "requeue": "a job can be queued again, whatever its state and whoever runs it",
     "revisions": "transitions are numbered without gaps, over the whole store",
@@ -28,15 +28,15 @@ CAPABILITIES = {
     "unique": "there are unique keys",
     "watch": "whatever another store has committed is noticed",
 }
-"""What a store may declare that it cannot, and what that means."""
+"""What a store may declare in `cannot`; each text says what a store does that has it."""
 
 INSTEAD = {
-    "connection": "a job cannot join the host's own transaction: queue it after the commit, with an id of its own, or "
+    "connection": "a job cannot join a transaction of your own: queue it after the commit, with an id of its own, or "
     "keep an outbox table that a job on SQLite empties",
     "get": "a job cannot be looked at by its id: join it in the runtime that queued it, or read the log (lamplighter "
     "trace)",
     "history": "attempts that failed are not kept: read the log (lamplighter trace)",
-    "limit": "concurrency_total cannot be kept over several hosts: give the name's handler to one host with "
+    "limit": "concurrency_total cannot be kept over several machines: give the name's handler to one of them with "
     "concurrency, or let handlers take a lock of their own",
     "list": 'only dead jobs can be listed (state="dead"): for the others look at counts, or read the log',
     "overlap": 'overlap must be "allow": have the handler end at once when its predecessor still runs',

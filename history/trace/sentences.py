@@ -44,7 +44,7 @@ def entry_of(said: dict[str, Any]) -> Entry:
 def who_says(said: dict[str, Any]) -> str:
     """Which actor in which incarnation, of which boot."""
     if "seq" not in said:
-        return "the host"
+        return "the application"
     actor = said.get("actor")
     who = f"{actor}/{said.get('incarnation', '?')}" if actor else "runtime"
     return f"{who} · {str(said['boot'])[:6]}"

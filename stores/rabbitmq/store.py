@@ -119,11 +119,13 @@ class RabbitStore(Session):
                 except FutureTimeout:
                     self.state.flight = Flight(ops, stage, waits_for)
                     raise CommitUnknown(
-                        f"the store {self.address} did not confirm a turn within {ANSWER_SECONDS_MAX:g} s: "
+                        f"the store {self.address} did not confirm a write batch within {ANSWER_SECONDS_MAX:g} s: "
                         f"{self._blocked or 'it is slow, or has lost the majority of its nodes'}"
                     ) from None
         except LinkLost as error:
-            raise CommitUnknown(f"the store {self.address} was lost before it had confirmed a turn: {error}") from error
+            raise CommitUnknown(
+                f"the store {self.address} was lost before it had confirmed a write batch: {error}"
+            ) from error
         except Refused as error:
             raise StoreUnavailable(f"the store {self.address} refuses: {error}") from error
 
@@ -202,7 +204,7 @@ class RabbitStore(Session):
             while waits_for is not None:
                 if not waits_for.done():
                     flight.waits_for = waits_for
-                    raise StoreUnavailable(f"the store {self.address} has not confirmed an earlier turn yet")
+                    raise StoreUnavailable(f"the store {self.address} has not confirmed an earlier write batch yet")
                 waits_for.result(0)
                 waits_for = next(flight.stage, None)
             redo(flight.ops.changes)

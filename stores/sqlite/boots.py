@@ -34,7 +34,11 @@ class Seen(NamedTuple):
         if rev < self.rev or change_no < self.change_no or (turns is not None and turns < self.turns):
             says = "the store has gone back to an earlier state: an older copy was put in its place"
             return BootLost(says, rev_was=self.rev)
-        return BootLost("the store knows this boot no longer: another took it for dead") if turns is None else None
+        return (
+            BootLost("the store does not know this runtime instance any more: another process took it for dead")
+            if turns is None
+            else None
+        )
 
 
 class BootTurn:

@@ -104,7 +104,7 @@ def _check_transaction(raw: sqlite3.Connection) -> None:
     if not raw.in_transaction and not _begins_itself(raw):
         raise UsageError(
             "expected connection= to be in a transaction, got: one in autocommit mode, which would store the job at "
-            "once, whatever becomes of the host's work; execute BEGIN first, or leave connection= out"
+            "once, whatever becomes of your other work; execute BEGIN first, or leave connection= out"
         )
 
 

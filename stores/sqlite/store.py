@@ -248,7 +248,9 @@ class SqliteStore:
         except sqlite3.Error as error:
             if writer.in_transaction or "i/o" not in str(error).lower():
                 raise
-            raise CommitUnknown(f"the store {self.address} did not say whether a turn was stored: {error}") from error
+            raise CommitUnknown(
+                f"the store {self.address} did not say whether a write batch was stored: {error}"
+            ) from error
 
     def stands(self, boot: str) -> bool:
         seen = self._seen

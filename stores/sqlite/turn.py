@@ -327,7 +327,7 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
             self._rev += 1
             trail = joined(trail, mark(self._rev, job.ended_at or self.now))
             told = told._replace(rev=self._rev, trail="")
-            fields = {"reason": "marked in a host's transaction"}
+            fields = {"reason": "marked in a transaction of the application"}
             before = job.told or "queued"
             self.transitions.append(Transition("job.done", told, before, self._rev, fields, trail))
         self._connection.execute(

@@ -84,7 +84,7 @@ def check_stops(text: str) -> int:
     stopped = {boot for event, boot in said if event == "runtime.stopped"}
     for line in lines_of(text):
         match line:
-            case {"event": "store.unavailable", "reason": "the boot could not say farewell"}:
+            case {"event": "store.unavailable", "reason": "the runtime could not give its jobs back as it stopped"}:
                 # The store was away.
                 stopped.discard(line["boot"])
             case {"event": "runtime.recovered", "jobs": jobs, "dead_boot": boot}:
