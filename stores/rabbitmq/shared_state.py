@@ -23,7 +23,7 @@ BUCKETS = 64
 """Into so many parts all that is known falls, by its ids: a sum is written, and told, part by part."""
 
 ORDER_MIN = 1_000
-"""So many changes of schedules are remembered in their order, whether another came after or not."""
+"""How many changes of schedules are remembered in their order."""
 
 MARKS_KEPT_SECONDS = 72 * 3600.0
 
@@ -113,7 +113,7 @@ class Chronicle:
         self.see(record)
 
     def see(self, record: Record) -> None:
-        """Whatever is written from now on comes after this."""
+        """Give the records that are written from now on higher numbers than this."""
         self.number = max(self.number, records.number_of(record))
 
     def is_declared(self, schedule_id: str, *, beside: str = "") -> bool:
@@ -130,7 +130,7 @@ class Chronicle:
         return self.runtimes.keys() | self.handled.keys()
 
     def blamed(self, job_id: str, now: Instant) -> int:
-        """How many attempts of a job began, within 72 hours, of whose end nobody has told."""
+        """How many attempts of a job began within 72 hours whose end no record has."""
         return len(self.fresh_marks(job_id, now))
 
     def fresh_marks(self, job_id: str, now: Instant) -> list[Instant]:
@@ -150,7 +150,9 @@ class Chronicle:
         return found
 
     def abandoned(self, before: Instant) -> list[str]:
-        """Schedules that nobody declares, and of which nothing was accounted for since, nor could be caught up with."""
+        """Schedules that no runtime declares, and that have been so for so long that no slot could be caught up
+        with.
+        """
         return [
             one.id
             for one in self.schedules.values()
@@ -158,7 +160,7 @@ class Chronicle:
         ]
 
     def beyond(self, instant: Instant) -> list[ScheduleRecord]:
-        """Schedules that are accounted for so far beyond an instant that this was done by a clock that was wrong."""
+        """Schedules that are accounted for so far in the future that a wrong clock must have done it."""
         limit = instant + SKEW_SECONDS_MAX
         if self._furthest <= limit:
             return []
@@ -166,7 +168,7 @@ class Chronicle:
         return [one for one in self.schedules.values() if one.accounted_to > limit]
 
     def become(self, other: Chronicle) -> None:
-        """Take over what another knows. A schedule that is the same in both has not changed."""
+        """Take over the state of a sum. A schedule that is the same in both has not changed."""
         before = {one.id: (one, self._is_active(one)) for one in self.schedules.values()}
         self.store_id = other.store_id or self.store_id
         for schedule_id, schedule in other.schedules.items():
@@ -191,7 +193,7 @@ class Chronicle:
         self.touched.clear()
 
     def drop(self, schedule_id: str) -> None:
-        """Know a schedule no more."""
+        """Remove a schedule."""
         known = self.schedules.pop(schedule_id, None)
         if known is not None:
             self.weights[bucket_of(schedule_id)] -= weight_of(known)
@@ -209,7 +211,7 @@ class Chronicle:
                 self._heed(schedule_id, if_declared_by=1)
 
     def _retract(self, runtime: str, ids: Iterable[str]) -> None:
-        """A runtime declares schedules no more, though it lives."""
+        """A living runtime no longer declares these schedules."""
         for schedule_id in ids:
             if self._undeclare(runtime, schedule_id):
                 self._heed(schedule_id, if_declared_by=0)
@@ -218,7 +220,9 @@ class Chronicle:
                 self._touch(schedule_id)
 
     def _forget_runtime(self, runtime: str) -> None:
-        """A runtime has ended. Up to where its schedules are accounted for is remembered: it may be started again."""
+        """A runtime has ended. Its schedules stay, with the instant up to which they are accounted for: it may be
+        started again.
+        """
         for schedule_id in list(self.runtimes.get(runtime, ())):
             if self._undeclare(runtime, schedule_id):
                 self._heed(schedule_id, if_declared_by=0)
@@ -233,7 +237,7 @@ class Chronicle:
         self._touch(runtime)
 
     def _undeclare(self, runtime: str, schedule_id: str) -> bool:
-        """Whether nobody declares it any more, and somebody did."""
+        """Whether no runtime declares a schedule any more that one has declared."""
         declared = self.runtimes.get(runtime, {})
         if schedule_id not in declared:
             return False
@@ -260,7 +264,7 @@ class Chronicle:
         known = self.schedules.get(schedule.id)
         same = known is not None and known.definition == schedule.definition
         if known is not None:
-            # Its writer may not have known yet how far the leader had accounted.
+            # The writer of this record may not have known yet how far the leader had accounted.
             slots = [one for one in (schedule.last_slot, known.last_slot) if one is not None]
             schedule = schedule._replace(
                 accounted_to=max(schedule.accounted_to, known.accounted_to),
@@ -268,7 +272,7 @@ class Chronicle:
                 change_no=known.change_no,
             )
         if same:
-            # Whoever paused or resumed it may not know all of its fields.
+            # The runtime that paused or resumed it may be of an older version, which does not know all of its fields.
             unknown = {**self.unknown.get(schedule.id, {}), **unknown}
         self.drop(schedule.id)
         self.schedules[schedule.id] = schedule
@@ -288,7 +292,7 @@ class Chronicle:
             self._touch(schedule_id)
 
     def _recount(self, to: Instant) -> None:
-        """What is accounted for in what is the future by now counts from now."""
+        """Let schedules that are accounted for in the future count from now."""
         for schedule in self.beyond(to):
             last_slot = self.slots.take_back(schedule, to)
             self._number(schedule._replace(accounted_to=to, last_slot=last_slot))
@@ -310,7 +314,7 @@ class Chronicle:
         return bool(schedule.durable) or self._declared[schedule.id] > 0
 
     def _number(self, schedule: ScheduleRecord) -> None:
-        """It has changed."""
+        """Note that a schedule has changed."""
         self.change_no += 1
         self.schedules[schedule.id] = schedule._replace(change_no=self.change_no)
         self._furthest = max(self._furthest, schedule.accounted_to)

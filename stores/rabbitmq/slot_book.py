@@ -1,4 +1,4 @@
-"""What a runtime on a RabbitMQ knows of slots: the newest of each schedule, and from when on it knows all of them."""
+"""The slots that a runtime on a RabbitMQ remembers: the newest of each schedule, and from when on these are all."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SlotBook:
         return self._since.get(schedule_id, 0.0)
 
     def keep(self, entry: SlotEntry) -> None:
-        """One more, unless it is known. Skipped slots join those before, if the reason is the same."""
+        """Add an entry, unless it is known. Skipped slots join those before, if the reason is the same."""
         entries = self._entries.setdefault(entry.schedule_id, [])
         if self.find(entry.schedule_id, entry.slot) is not None:
             return
@@ -63,7 +63,9 @@ class SlotBook:
         return gone
 
     def take_back(self, schedule: ScheduleRecord, now: Instant) -> Instant | None:
-        """Slots that come yet have not been skipped, but those that have fired have. The last that has and has come."""
+        """Forget that future slots were skipped; those that fired have fired. Return the last slot that fired and is
+        past.
+        """
         entries = self._entries.get(schedule.id, [])
         kept = [one if _is_certain(one, now) else cut(schedule, one, now) for one in entries]
         entries[:] = [one for one in kept if one is not None]
@@ -84,7 +86,9 @@ class SlotBook:
         self._since[schedule_id] = since
 
     def join(self, schedule_id: str, entries: Sequence[SlotEntry], since: Instant, known_to: Instant) -> None:
-        """Take over what another knows: in addition to what is known here up to an instant, unless there is a gap."""
+        """Take over the entries of another book: beside those that are known here up to an instant, unless there is a
+        gap.
+        """
         if since > known_to or schedule_id not in self._entries:
             self._entries[schedule_id] = []
             self._since[schedule_id] = since

@@ -23,13 +23,13 @@ class RabbitState:
 
     Attributes:
         runtime_id: how the others in the ledger know this runtime.
-        dead: the jobs that have failed for good.
+        dead: the dead jobs.
         results_name: the queue in which it is told how its jobs have ended; None if there is none.
         declared: what is to be declared again in each session, by schedule.
         handled: the job names that it has said to have lanes for.
         own_boots: the rows that a boot of this runtime would have in a table of boots.
         duplicates: how many deliveries were copies of others.
-        flight: the turn of which it is not known whether it holds.
+        flight: the turn whose outcome is unknown.
     """
 
     runtime_id: str

@@ -98,7 +98,7 @@ class RabbitStore(Session):
         except BaseException:
             undo(turn.ops.changes)
             raise
-        # It holds: what goes wrong from here on takes nothing back.
+        # The turn holds. An error from here on must not take it back.
         self._failpoints.at("store.turn.committed")
         turn.news += self._news
         self._news = []
@@ -147,7 +147,8 @@ class RabbitStore(Session):
                 self._declared.clear()
                 yield self._link.setup(topology.foundation())
                 yield from self._declaring(ops.names)
-            # How a job has ended may be for a runtime whose queue is on a node that is away: then it is told to nobody.
+            # The runtime that queued a job may have its results queue on a node that is away. The completion is then
+            # sent to nobody.
             left = [left[index] for index in sorted({*sent.returned, *sent.refused}) if left[index].mandatory]
         if ops.tidings:
             yield self._link.send(ops.tidings)
@@ -166,7 +167,7 @@ class RabbitStore(Session):
             self.state.deliveries.adjust()
 
     def _declaring(self, names: Collection[str]) -> Iterator[Future[Any]]:
-        """Have the queues of these names be there. Where one cannot be, that name alone stops."""
+        """Declare the queues of these names. A name whose queue cannot be declared stops, and no other."""
         missing = sorted(set(names) - self._declared - self.state.ailing.stopped.keys())
         for tries_left in range(DECLARE_TRIES_MAX - 1, -1, -1):
             missing = yield from self._try_to_declare(missing, tries_left)
@@ -222,7 +223,7 @@ class RabbitStore(Session):
         return changed
 
     def _writing(self, wanted: Sequence[Record]) -> Iterator[Future[Any]]:
-        """Write into the ledger; then wait, for a while, until the leader has read it and told."""
+        """Write into the ledger; then wait, for a while, until the leader has read it and sent it to all."""
         read: Future[None] = self._seams.future()
         labelled = self._labelled(wanted)
         self._own[labelled[-1]["by"]] = read
@@ -244,7 +245,7 @@ class RabbitStore(Session):
 
     def counts(self, name: str | None) -> dict[str, int]:
         names = self._names() if name is None else {name}
-        # On the ladder all names are together.
+        # The queues of delays hold the jobs of all names together.
         queues = {*map(topology.queue_of, names), *(topology.ladder() if name is None else ())}
         looks = [self._questions.answer(self._link.look(queue)) for queue in sorted(queues)]
         deliveries = self.state.deliveries

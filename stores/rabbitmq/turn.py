@@ -69,17 +69,17 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._sort()
 
     def seal(self) -> None:
-        """Remember in this process what the turn did: its broker may die before it has told it."""
+        """Remember in this process what the turn did: its broker may die before it has logged it."""
         self.did = (*self.untold, *self.skipped, *map(deed_of, self.transitions), *self.declared)
         if self.did:
             did, boot, boots = self.did, self._boot, self._state.own_boots
             self.ops.done.append(lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=did)}))
 
     def _sort(self) -> None:
-        """Look at what was delivered since the last turn: not all of it may, or must, be run."""
+        """Sort what was delivered since the last turn: jobs that wait, copies to drop, messages that cannot be read."""
         deliveries = self._state.deliveries
         settled = list[Delivery]()
-        # If this turn fails, what it would have settled is looked at again by the next.
+        # If this turn fails, the next one looks again at what it would have settled.
         self._change(lambda: deliveries.fresh.extendleft(reversed(settled)))
         for _ in range(len(deliveries.fresh)):
             delivery = deliveries.fresh[0]
@@ -96,7 +96,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             self._send_away(stray)
 
     def _send_away(self, stray: Stray) -> None:
-        """Have a message that cannot be read here stand in nobody's way."""
+        """Put aside or give back a message that cannot be read here, so that it does not block its queue."""
         if is_for_others(stray):
             self.ops.messages.append(given_back(stray))
             self.news.append(("message.newer", stray.fields))
@@ -135,7 +135,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         return True
 
     def _settle_kept(self, held: Held, outcome: Outcome, verdict: Verdict) -> None:
-        """Record an ending that no lane will be asked for again, so it must not fail."""
+        """Record an ending that no HandlerActor will send again, so this must not fail."""
         try:
             self._settle_held(held, outcome, verdict)
         except UsageError as error:
@@ -155,7 +155,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self.ops.settled.append(delivery)
 
     def _bind(self, held: Held, delivery: Delivery) -> None:
-        """The server has given back what was lost with the session before."""
+        """The server has delivered again a job that runs here and whose delivery was lost with the session before."""
         # It holds whether this turn does or not: nothing is published for it.
         held.delivery, held.is_lost = delivery, False
 
@@ -189,7 +189,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         def undo() -> None:
             queued.pop(record.id) if before is None else queued.put(before)
             if record.claim_no == 0:
-                # It may have been published all the same: who asks again means the same job.
+                # The job may have been published although the turn failed: a caller that asks again means the same job.
                 doubtful.put(record.id, record)
 
         self._change(undo, lambda: queued.put(record))
@@ -208,7 +208,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             if last is None:
                 raise not_supported("remove")
             return last
-        # It goes back unless this turn takes it.
+        # The dead job goes back unless this turn takes it.
         self.ops.done.append(lambda: self._state.dead.end(found))
         self._change(lambda: self._state.give_up(found))
         self._dead[job_id] = found
@@ -218,7 +218,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         return min((one.job.run_at for one in self._state.deliveries.waiting.get(name, ())), default=None)
 
     def orphans(self) -> list[JobRecord]:
-        # The server gives back what a lost connection held.
+        # The server delivers again what a lost connection held.
         return []
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
@@ -257,7 +257,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         return step.job
 
     def _record_end(self, step: Transition, delivery: Delivery) -> None:
-        """A job has ended: tell whoever queued it, and keep it if it is dead."""
+        """A job has ended: send its completion to the runtime that queued it, and keep it if it is dead."""
         reply_to, job = delivery.arrival.reply_to, step.job
         is_far = reply_to is not None and reply_to != self._state.results_name
         is_dead = job.state == JobState.DEAD
@@ -265,7 +265,8 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         label = wire.message_id(job.id)
         self._check_size(len(body), "a result, together with the job's data,")
         if is_far and reply_to is not None:
-            # A dead job can be revived by whoever hears of it, so it is among the dead by then.
+            # A caller that learns of a dead job may requeue it at once, so it must be in the queue of dead jobs by
+            # then.
             into = self.ops.tidings if is_dead else self.ops.messages
             into.append(Message("", reply_to, body, message_id=label, mandatory=False))
         if is_dead:
@@ -275,7 +276,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._record(step, delivery)
 
     def _record_wait(self, step: Transition, delivery: Delivery, delay: Seconds) -> None:
-        """A job waits again, as a new message."""
+        """Publish a job that waits again, as a new message."""
         self._publish(step.job, delay, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body))
         self._record(step, delivery)
 
@@ -302,7 +303,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         return held
 
     def _unmark(self, held: Held) -> None:
-        """The attempt is over, and has not taken its process with it."""
+        """Note that the attempt has ended, and so has not killed its process."""
         if held.is_marked:
             self.ops.records.append({"is": "ended", "id": held.job.id})
 
@@ -355,7 +356,8 @@ class RabbitTurn(ClaimTurn, SlotTurn):
     ) -> None:
         self.ops.names.add(job.name)
         if job.name in self._state.ailing.full:
-            # The ladder takes it. Here it would make the turn fail, with all the endings in it that would make room.
+            # The job goes through a queue of delays. If the full queue refused it here, the turn would fail, with all
+            # the endings in it that would make room.
             delay = max(delay, FULL_SECONDS)
         exchange, key, rest = route(queue_of(job.name), delay)
         self.ops.messages.append(
@@ -400,7 +402,9 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self.ops.records.append({"is": "pause", "name": name, "paused": paused})
 
     def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
-        """Make good for what schedules were accounted for in a false future. How long a job waits no clock says."""
+        """Let schedules count from now that were accounted for while a clock was ahead. Waits of jobs depend on no
+        clock here.
+        """
         self.now = reading.now
         schedules = self.recount()
         return Stepped(None, 0, schedules) if schedules else None

@@ -41,7 +41,7 @@ class ClaimTurn:
             raise not_supported("limit")
         self.ops.names.add(want.name)
         is_full = want.begun + want.prefetched == 0
-        # Of a lost one whose lane is still taken another copy may come, and is then bound to it.
+        # The lane of a lost delivery may still run. If another copy of its job comes, it is bound to that lane.
         mine = sum(held.job.name == want.name and (is_full or not held.is_lost) for held in deliveries.held)
         deliveries.wish(want.name, mine + want.begun + want.prefetched)
         begun, prefetched, suspect = want.begun, want.prefetched, want.suspect
@@ -59,7 +59,7 @@ class ClaimTurn:
                 self._end_unstarted(delivery, want, outcome, blamed=blamed)
                 continue
             is_suspect = blamed >= SUSPECT_INTERRUPTIONS or (delivery.job.suspect_until or 0.0) > self.now
-            # Redelivered: it may be what has killed its process.
+            # The job was delivered before, so it may be what has killed its process.
             is_careful = is_suspect or bool(delivery.job.wary) or delivery.arrival.redeliveries > 0
             if (is_suspect and not suspect) or (is_careful and begun <= 0):
                 continue
@@ -92,7 +92,8 @@ class ClaimTurn:
     def _claim(self, delivery: Delivery, want: Want, *, begun: bool, blamed: int) -> Held:
         passed, suspect_until = delivery.arrival.redeliveries, delivery.job.suspect_until
         if blamed >= SUSPECT_INTERRUPTIONS:
-            # Its message does not know what has happened since. Who looks whether a suspect runs already asks the job.
+            # The message does not know that the job is a suspect by now. Later claims look among the running jobs for a
+            # suspect, so this one must say that it is.
             suspect_until = self.now + INTERRUPTION_WINDOW_SECONDS
         step = move(
             delivery.job,

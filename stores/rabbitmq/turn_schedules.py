@@ -26,7 +26,7 @@ PART_BYTES_MAX = 12_000_000
 
 
 class SlotTurn:
-    """What this turn has changed stands in front of what the chronicle says."""
+    """The changes of this turn, before the state that all runtimes share."""
 
     if TYPE_CHECKING:
         now: Instant
@@ -64,7 +64,7 @@ class SlotTurn:
         for schedule_id in ids:
             stored = self.schedule(schedule_id)
             if stored is not None and not self._chronicle.is_declared(schedule_id):
-                # Its slots fire again, so it changes.
+                # The schedule fires again, which is a change.
                 self._schedules[schedule_id] = stored._replace(change_no=self._next_change())
         self.ops.done.append(lambda: self._state.declared.update((one.id, one) for one in schedules))
 
@@ -128,7 +128,7 @@ class SlotTurn:
         self.ops.done.append(lambda: setattr(self._state, "handled", list(names)))
 
     def forget_runtime(self) -> None:
-        """This runtime ends: what it alone declares rests until it is declared again."""
+        """This runtime ends: schedules that it alone declares rest until they are declared again."""
         if self._runtime in self._chronicle.living():
             self.ops.records.append({"is": "runtime gone", "runtime": self._runtime})
             self.ops.done.append(self._state.declared.clear)

@@ -1,4 +1,4 @@
-"""Messages that this runtime cannot read: where they go, so that they stand in nobody's way and are lost to nobody.
+"""Messages that this runtime cannot read: they go where they block no queue and are not lost.
 
 What a newer version wrote is given back for whoever can read it: down the ladder of delays, because it would come at
 once again. What nobody can read, or nobody has read for a day, goes to the queue of unreadable messages, with the

@@ -1,4 +1,4 @@
-"""How long a session has not answered: one that never will is given up, and another begun.
+"""Notices that a session does not answer, so that it is given up and another begun.
 
 A server that has died is found by its heartbeat. But nodes of a cluster whose network had been cut have been seen to
 confirm nothing, and to deliver nothing, for minutes and more, on connections that had a heartbeat.

@@ -58,7 +58,7 @@ class Browsing:
         self._consumer = ""
 
     def begin(self) -> None:
-        """Be the one who browses, if nobody else is. A refusal closes the channel, and is told by it."""
+        """Become the one that browses, if no other connection does. A refusal closes the channel, which reports it."""
 
         def there(_: int) -> None:
             self._channel.queue_declare(self._lock, exclusive=True, callback=lambda _: self._count(self._counted))

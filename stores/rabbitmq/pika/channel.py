@@ -60,7 +60,7 @@ class Side:
         connection.channel(on_open_callback=opened)
 
     def end(self, lost: LinkLost) -> None:
-        """The session is over: everybody who waits is told."""
+        """The session is over: refuse everybody who waits."""
         self._connection = self._channel = None
         if self._asking is not None:
             answer(self._asking, None, lost)

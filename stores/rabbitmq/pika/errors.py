@@ -1,4 +1,4 @@
-"""What pika says, in our words: what has come; and what went wrong, with no secret in it."""
+"""Translates what pika delivers and raises: into `Arrival`s, and into reasons with no secret in them."""
 
 from __future__ import annotations
 

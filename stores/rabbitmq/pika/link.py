@@ -174,7 +174,7 @@ class PikaLink:
             self._connection = connection
             connection.ioloop.start()
         except Exception as error:
-            # Whatever went wrong in the client: this connection is over, and the next one begins.
+            # An error in the client ends this connection, and the next one begins.
             self._failure = (f"{type(error).__name__}: {error}"[:300], False)
         finally:
             over = self._connection
@@ -242,7 +242,7 @@ class PikaLink:
     def _work_closed(self, channel: Channel, error: BaseException) -> None:
         connection = self._connection
         if channel in (self._work, self._apart) and connection is not None and connection.is_open:
-            # What was on them is lost together, so the session is over, and for this reason.
+            # Losing one of the two channels of jobs loses all that was on both, so the session is over.
             self._failure = self._channel_failure = why(error, self._address)
             most = bytes_max_of(error)
             if most is not None:
@@ -252,7 +252,7 @@ class PikaLink:
             connection.close(200, "a channel was closed")
 
     def _end_session(self) -> None:
-        """Everybody who waits is told."""
+        """Refuse everybody who waits."""
         self._connection = self._work = self._apart = None
         reason, refused = self._failure
         lost = LinkLost(reason)
