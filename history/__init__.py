@@ -1,1 +1,1 @@
-"""WHAT A LOG PROVES. Reads logs back: the audit of all that happened, the biography of one job. Writes nothing."""
+"""WHAT A LOG PROVES. Reads logs back: the audit of all that happened, the trace of one job. Writes nothing."""

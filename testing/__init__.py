@@ -1,4 +1,4 @@
-"""The published test kit: what a host needs to test its jobs without waiting, and to break what they rest on.
+"""The published test kit: test an application's jobs without waiting, and break what they rest on.
 
 Each name is imported when it is asked for: those that need greenlet (`Simulation`, `Inline`) or hypothesis
 (`simulations`) need it only then.

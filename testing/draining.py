@@ -13,7 +13,7 @@ from ..messages.jobs import Seconds
 from ..runtime import Runtime
 
 LOOK_SECONDS = 0.02
-"""How often it is looked at besides, because a mailbox that becomes empty says nothing."""
+"""How often the runtime is looked at between events, because a mailbox that becomes empty causes none."""
 
 LOOKS_MIN = 2
 """A message may be between its mailbox and its actor; so an empty mailbox is believed at the second look."""

@@ -1,4 +1,5 @@
-"""Ordinary unit tests: a host's handlers and schedules on the test's own thread, in virtual time, without waiting.
+"""Ordinary unit tests: an application's handlers and schedules on the test's own thread, in virtual time, without
+waiting.
 
     with Inline(register) as app:
         job = app.jobs.queue("price", {"items": []})      # it has run when this returns
@@ -27,10 +28,10 @@ from ..scheduler import Scheduler
 from .simulation.simulation import SETTLE_SECONDS_MAX, START, Simulation
 
 HUSH_SECONDS = 0.01
-"""So long it takes, in virtual time, until everybody has read what was last told."""
+"""How long it takes, in virtual time, until every actor has read its last message."""
 
 ENDINGS = ("job.done", "job.dead", "job.cancelled")
-"""The events that tell a job's end."""
+"""The events of a job's end."""
 
 
 class Inline:
@@ -151,7 +152,7 @@ class Inline:
         self._simulation.run(seconds=HUSH_SECONDS)
 
     def _note_ended(self, event: dict[str, Any]) -> None:
-        """Runs beside the test. A picture is taken at once, because retention removes what ended long ago."""
+        """Runs beside the test. The snapshot is taken at once, because retention removes jobs that ended long ago."""
         self._ended.append(self.jobs.get(event["job_id"]))
 
     def _take_ended(self) -> list[Job[Any]]:
@@ -161,7 +162,7 @@ class Inline:
 
 
 class _Simulation(Simulation):
-    """Which errors call by the name that the test knows."""
+    """Its errors name `Inline`, the class that the test knows."""
 
     def __init__(self, prepare: Callable[[Runtime], object], boot: Callable[[Runtime], object], **options: Any) -> None:
         self._title = f"Inline({getattr(boot, '__name__', boot)})"

@@ -1,4 +1,4 @@
-"""What is said when a package is missing that a part of the kit needs."""
+"""The error for a missing package that a part of the kit needs."""
 
 from __future__ import annotations
 

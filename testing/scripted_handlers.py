@@ -1,4 +1,4 @@
-"""Scripted handlers: what a handler does is written down call by call, and what was asked of it is kept.
+"""Scripted handlers: a test says call by call what a handler does, and sees every call.
 
 script = Script("mail", [fail("no route to host"), hang(30), ok({"sent": 1})])
 script.add_to(runtime, timeout=10)
@@ -72,7 +72,7 @@ def work(seconds: Seconds, result: Any = None) -> Step:
 
 
 def hang(seconds: Seconds = RELEASE_SECONDS_MAX) -> Step:
-    """Take so long and be deaf to every signal; then return, late. `Script.release` ends it."""
+    """Take so long, whatever asks the job to end; then return, late. `Script.release` ends it."""
     return Step("hang", lambda job, wait: wait(seconds) and None)
 
 

@@ -1,4 +1,4 @@
-"""The audit: folds a log over the state machine, and says what cannot have happened if all is well.
+"""The audit: follows every job of a log through the state machine, and finds what cannot have happened if all is well.
 
 A line at a time, in the order in which the logs were written. Memory follows the number of open jobs, not the log.
 """
@@ -34,7 +34,7 @@ class Audit:
     """Audits the logs of any number of boots and stores at once.
 
     Args:
-        homes: the store of each boot, where somebody knows better than the boots say.
+        homes: the store of each boot, if the caller knows more about it than the boots have logged.
 
     """
 
@@ -46,7 +46,7 @@ class Audit:
 
     @property
     def collides(self) -> bool:
-        """Whether a revision was told twice by now."""
+        """Whether two lines have had the same revision so far."""
         return any(finding.kind == "revision twice" for finding in self._findings.kept)
 
     @property
@@ -69,7 +69,7 @@ class Audit:
             self._homes.settle(line)
 
     def finish(self, store: StoreView | None = None) -> Report:
-        """Say what was found. With a store, also whether it agrees with the log; feed nothing more."""
+        """Return the report. With a store, also check that it agrees with the log. Feed nothing after this."""
         self._homes.settle_all()
         folds: list[Fold | QueueFold] = list(self._homes.folds.values()) or [Fold(self._findings)]
         for fold in folds:

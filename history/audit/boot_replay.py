@@ -1,4 +1,4 @@
-"""The fold of boots: what each one has said of itself, and which of its lines are not there."""
+"""The replay of boots: what each one has logged about itself, and which of its lines are missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALARMS = frozenset(name for name, kind in EVENTS.items() if kind.level in ("warn
 
 @dataclass(slots=True)
 class Gap:
-    """Numbers that are missing between two lines of a boot, and the revisions told just before and after."""
+    """Numbers that are missing between two lines of a boot, and the revisions just before and after."""
 
     first: int
     last: int
@@ -47,12 +47,12 @@ class Silence:
 
 @dataclass(slots=True)
 class BootReplay:
-    """One life of a runtime.
+    """One boot, as its lines show it.
 
     Attributes:
-        loud: whether it has said anything at debug: then it says everything.
+        loud: whether it has a line at debug: then it logs everything.
         quiet: whether it cannot be logging at debug.
-        audible: whether it has said anything below warning.
+        audible: whether it has a line below warning.
         ended: whether it has stopped, or others have taken back what it held.
     """
 
@@ -67,7 +67,7 @@ class BootReplay:
     seqs: Revisions = field(default_factory=Revisions)
     gaps: list[Gap] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)
-    # The last line at debug, the revision told by then, and the gaps since.
+    # The last line at debug, the last revision before it, and the gaps since.
     _aloud: Line | None = None
     _aloud_rev: int = 0
     _silent_gaps: int = 0

@@ -22,7 +22,7 @@ JUMPS_KEPT_MAX = 1_000
 
 
 class Voices(ABC):
-    """Whose log it is, and how much of it they tell; whatever kind of store they are on."""
+    """The boots of a log, and how much each of them logs, on whatever kind of store."""
 
     def __init__(self, findings: Findings) -> None:
         self.slots = SlotFold(findings)
@@ -34,7 +34,7 @@ class Voices(ABC):
 
     @property
     def is_loud(self) -> bool:
-        """Whether every boot tells all that it does."""
+        """Whether every boot logs all that it does."""
         return bool(self.boots) and all(boot.loud for boot in self.boots.values())
 
     @property
@@ -55,7 +55,7 @@ class Voices(ABC):
             self._findings.say("illegal transition", says, line)
 
     def _hear_deeds(self, line: Line, holder: str) -> None:
-        """What a recovery tells in the place of a boot."""
+        """A move that a recovery has logged in the place of a boot that had died."""
         for deed in line.told or ():
             match deed:
                 case [int() as rev, str() as event, str() as job_id, *sums] if rev > 0 and event in MOVES:
@@ -82,7 +82,7 @@ class Fold(Voices):
         self.jobs = JobFold(findings)
         # Jobs that have not ended in the store, if there is one to ask.
         self.stored_unfinished: int | None = None
-        # Boots that have told steps of jobs, and nothing below warning: how jobs end, they do not tell.
+        # Boots that have logged steps of jobs and no line below warning: they do not log how jobs end.
         self.hushed: set[str] = set()
         # Revisions that only a recovery has told: (event, job id) by revision.
         self.only_told: dict[int, tuple[str, str]] = {}
@@ -132,7 +132,7 @@ class Fold(Voices):
             self.hushed.discard(boot.name)
         if line.rev is not None:
             if not boot.audible and (line.outcome != "interrupted" or not self._is_audible):
-                # A burial comes before the line at info that says that the boot runs.
+                # A boot logs that it has found another one dead before it logs, at info, that it runs.
                 self.hushed.add(boot.name)
             self._transition(line)
         if line.schedule is not None:
@@ -168,7 +168,9 @@ class Fold(Voices):
             self._enter(line)
 
     def _is_copy(self, line: Line, *, is_new: bool) -> bool:
-        """Whether the log has this very line already: its host may write events into it again."""
+        """Whether the log has this very line already: an application may write the events that it subscribes to into it
+        again.
+        """
         if line.rev is None:
             return not is_new
         known = self._recent[line.rev % UNORDERED_MAX]
@@ -241,7 +243,7 @@ class Fold(Voices):
         self._latest = line
 
     def _recovered(self, line: Line) -> None:
-        """Count as told what a dead boot or broker had committed last and may not have said."""
+        """Count the moves as logged that a dead boot or broker had committed last and may not have logged."""
         holder = line.dead_boot or line.boot
         self.jobs.untellable = True
         if line.dead_boot is not None:
@@ -260,7 +262,7 @@ class Fold(Voices):
             self.slots.hear_told(job_id, said)
 
     def _is_news(self, line: Line, rev: int, event: str, job_id: str) -> bool:
-        """Whether no line has told this step of a turn. One that says otherwise is a finding."""
+        """Whether no line has this step of a turn. A line that contradicts it is a finding."""
         known = self._told_by(rev)
         if self.jobs.seen.add(rev) or rev in self.jobs.only_summed:
             self.jobs.only_summed.discard(rev)

@@ -1,7 +1,7 @@
-"""The fold of jobs: where each one stands, and whether it may have come there.
+"""The replay of jobs: the state of each one, and whether its transitions lead there.
 
-A line at debug tells one step. A line at info or above sums up the quieter steps before it by their revisions; as quiet
-steps only go to and fro between queued and running, their number alone says which they were.
+A line at debug has one step. A line at info or above sums up the steps at debug before it by their revisions. As these
+only go to and fro between queued and running, their number alone says which they were.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class JobFold:
         # Ended jobs that were forgotten, and came back by a requeue.
         self.returned = 0
         self.pruned = 0
-        # A turn may have been stored and not told, and what retention removes is told by no recovery.
+        # A turn may have been stored and not logged, and no recovery logs what retention has removed in it.
         self.untellable = False
         self.told_endings = 0
         self._findings = findings
@@ -72,14 +72,15 @@ class JobFold:
 
         Args:
             line: a transition whose own revision is in `seen` already.
-            complete: whether its boot tells all that it does, so that a gap of revisions is a missing line.
+            complete: whether its boot logs all that it does, so that a gap of revisions is a missing line.
         """
         assert line.job_id is not None and line.rev is not None
         job = self._find(line)
         if job is None:
             job = self._first_sight(line, complete=complete)
         elif line.rev <= job.rev:
-            # Told afterwards, by a recovery. Its successors were judged without it, and knew that it was missing.
+            # A recovery has logged this step later. The steps after it were judged without it, and its revision counted
+            # as missing.
             insort(job.trail, line.rev)
             return
         else:
@@ -225,7 +226,7 @@ class JobFold:
             self.forget_summed()
 
     def forget_summed(self) -> None:
-        """The log is not one at debug: which revisions only sums tell means nothing."""
+        """The log is not one at debug: revisions that only sums have are no findings."""
         self.only_summed.clear()
         self.summed_overflow = True
 

@@ -28,7 +28,7 @@ FINDINGS_KEPT_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that cannot have happened if all is well.
+    """One thing that cannot have happened if all is well.
 
     Attributes:
         kind: one of a few, for whoever counts or filters.

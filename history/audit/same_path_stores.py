@@ -144,7 +144,7 @@ def _parts(boots: list[Told]) -> list[list[Told]]:
 
 
 def _is_akin(one: Told, part: list[Told]) -> bool:
-    """Whether a boot has buried another, or goes on with a job that the other has seen born."""
+    """Whether a boot has found another one dead, or has a line about a job that the other has seen queued."""
     return any(
         other.boot in one.buried or one.boot in other.buried or (one.jobs & other.jobs & (one.born ^ other.born))
         for other in part

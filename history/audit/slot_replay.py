@@ -1,4 +1,4 @@
-"""The fold of slots: each one fired or was skipped, once, and none passed unmentioned.
+"""The replay of slots: each one must have fired or been skipped, once, and none may have passed without a line.
 
 Slots of a schedule are accounted for in order, so between two accounts that follow one another there is no slot.
 """
@@ -24,7 +24,7 @@ PASSED_KEPT_MAX = 200
 """Stretches without an account that are kept until the end, when the log's level is known."""
 
 DOUBTS_KEPT_MAX = 1_000
-"""Accounts that a schedule's rule does not allow, and that a change may explain which is told later."""
+"""Accounts that a schedule's rule does not allow, and that a later line about a change may explain."""
 
 TOLD_KEPT_MAX = 1_000
 """Slots that only recoveries tell, and changes of schedules, the newest."""

@@ -13,7 +13,7 @@ from ...stores.sqlite.read_only import Reading, StoredJob, StoredSlots
 class StoreView:
     """A store's file, looked at now for how far it has come, and again when the log has been read.
 
-    What the store does while the log is read is then not held against the log.
+    So what the store does while the log is read is no finding.
 
     Args:
         store: the path of the file, or an open sqlite3 connection that nobody else uses.

@@ -1,4 +1,4 @@
-"""Which store a boot is on. Revisions are counted by each store, so boots of different stores are folded apart.
+"""Which store a boot is on. Each store counts its own revisions, so boots of different stores are replayed apart.
 
 A boot says the id of its store when it starts. Older ones have none: there the name counts, host and path. The same
 path on another host is another machine's file, or the same file seen from another container: the revisions tell. On one
@@ -129,7 +129,7 @@ class Homes:
         lines = self._strays.setdefault(boot, [])
         lines.append(line)
         if line.dead_boot in self.fold_by_boot:
-            # Only who is on the same file buries a boot.
+            # Only a boot on the same file takes another for dead.
             self.fold_by_boot[boot] = self.fold_by_boot[line.dead_boot]
             for earlier in self._strays.pop(boot):
                 self.fold_by_boot[boot].hear(earlier)

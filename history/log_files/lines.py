@@ -22,7 +22,7 @@ from .files import raw_lines
 from .unwrapping import as_json, event_in, host_line_in, is_like_ours
 
 SHOWN_BYTES_MAX = 300
-"""Of a line that cannot be read."""
+"""How much of a line that cannot be read is shown."""
 
 
 class Line(msgspec.Struct, rename={"before": "from", "raw": "(raw)", "source": "(source)", "number": "(number)"}):

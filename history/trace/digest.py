@@ -81,7 +81,7 @@ class Times(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A job in somebody's hand."""
+    """A running job, and who has it."""
 
     job_id: str
     job_name: str

@@ -1,4 +1,4 @@
-"""The life of one job, told from logs alone: every hop, the waits between, and what got in its way."""
+"""What became of one job, from logs alone: every step, the waits between, and what got in its way."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _by_store(paths: Sequence[str], lines: list[Said], around: list[Said]) -> di
 
 
 def _told(recovery: Said, job_id: str, known: set[Any]) -> Iterator[Said]:
-    """What a recovery says of the job that the dead had not said itself."""
+    """The steps of the job that a recovery has logged and that the dead boot had not logged itself."""
     for deed in recovery.get("told") or ():
         rev, event, told_id = (*deed, None, None, None)[:3]
         if (

@@ -31,7 +31,7 @@ def trace_schedule(paths: Sequence[str], schedule: str, *, processes: int = 1) -
         if event.startswith("schedule.") or event in ACCOUNTS or event == "slot.taken":
             entries.append(_with_end(entry_of(said), ends.get(said.get("job_id"))))
         elif "slot" in said and said.get("job_id") not in fired and event in ("job.queued", *ENDS):
-            # The slot's own line stands at debug: at info, the end of its job is the first that is heard of it.
+            # The slot's own line is one at debug. At info, the end of its job is the first line about it.
             fired.add(said.get("job_id"))
             entries.append(_slot_by_job(said, ends.get(said.get("job_id"))))
     return entries
@@ -51,7 +51,7 @@ def schedules_in(paths: Sequence[str]) -> dict[str, str]:
 
 
 def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1) -> list[Entry]:
-    """An actor's lives, deaths and restarts, and the lanes that it had to abandon.
+    """An actor's starts, deaths and restarts, and its hung threads.
 
     Raises:
         UsageError: a log cannot be read.
@@ -73,7 +73,7 @@ def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1) -> list[
 
 
 def trace_root(paths: Sequence[str], corr: str, *, processes: int = 1) -> list[Entry]:
-    """Everything that descends from a host's call or a slot: its jobs, and those that these have queued.
+    """Everything that descends from a call of the application or a slot: its jobs, and those that these have queued.
 
     Raises:
         UsageError: a log cannot be read.

@@ -20,7 +20,7 @@ class Entry:
 
     Attributes:
         at: when, in seconds since the Unix epoch; None if nobody said.
-        who: the actor and its incarnation, and the boot; or the host.
+        who: the actor and its incarnation, and the boot; or the application.
         says: one sentence.
         said: the fields of the line behind it.
         begins: whether another life begins here, which does not follow what was told before.

@@ -44,7 +44,7 @@ class Snapshot:
     Attributes:
         at: the instant.
         boots: boots of which nobody has said that they ended, with the pid of each.
-        gone: boots that have stopped, failed or were buried.
+        gone: boots that have stopped, failed or were found dead.
         spoke: when each of them had said its last line.
         bereft: those of which a server had given a job to another one, and that had said nothing since.
         states: how many jobs were in each state, of those that the log knows.

@@ -1,4 +1,6 @@
-"""Why a job has not ended, as far as a log tells: it is paused, delayed, nobody's, or others hold all places."""
+"""Why a job has not ended, as far as a log shows it: its name is paused, it is delayed, nobody has a handler for it, or
+other jobs hold all worker threads.
+"""
 
 from __future__ import annotations
 

@@ -52,7 +52,9 @@ class Paper:
 
 
 class PaperLogger:
-    """Writes on a paper while its process lives: an outlet for the events, a structlog-like logger for handlers."""
+    """Writes into the captured log while its process lives: an outlet for the events, a structlog-like logger for
+    handlers.
+    """
 
     def __init__(self, paper: Paper, is_alive: Callable[[], bool], bound: dict[str, Any] | None = None) -> None:
         self._paper = paper

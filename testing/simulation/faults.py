@@ -1,4 +1,4 @@
-"""What may go wrong in a simulation, how often, and what does when chance has it so."""
+"""What may go wrong in a simulation, how often, and how it is made to go wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the processes of a simulation know of one another: who lives, and hints that may come late or never."""
+"""Presence and hints between the processes of a simulation; hints may come late or never."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A host's runtime, with its handlers and schedules, through days of virtual time and whatever faults one asks for."""
+"""`Simulation`: an application's runtimes, handlers and schedules through days of virtual time and the faults that a
+test asks for.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,7 @@ FINDINGS_SHOWN_MAX = 10
 
 @dataclass(eq=False)
 class _Member:
-    """One of the processes, over all its lives."""
+    """One of the processes, over all its restarts."""
 
     number: int
     is_producer: bool = False
@@ -187,7 +189,7 @@ class Simulation:
 
     @property
     def runtime(self) -> Runtime:
-        """The runtime of the first process, as it lives now."""
+        """The runtime of the first process, as it runs now."""
         self._check_open()
         return self._runtime_of(self._members[0])
 
@@ -439,7 +441,7 @@ class Simulation:
         if not process.is_alive or member.main is None:
             return
         if not callable(call):
-            # Nobody heeds it yet, or any more.
+            # The process has no signal handler yet, or no longer.
             self.reached["signal killed"] += 1
             self._die(process, "signal killed")
             return
@@ -466,7 +468,7 @@ class Simulation:
         self._world.leave_if_dead()
 
     def _end(self, member: _Member, *, with_power: bool = False) -> None:
-        """Let nothing of a process run or be stored any more."""
+        """Let nothing of this process run or be stored any more."""
         if member.process is not None:
             member.process.die()
         member.is_up = member.is_stopping = False

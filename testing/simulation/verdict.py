@@ -1,4 +1,6 @@
-"""What a simulation is judged by: the audit of its log, the store, and what hosts were told."""
+"""How a simulation is judged: by the audit of its log, the store, and the jobs that applications were told are
+stored.
+"""
 
 from __future__ import annotations
 
