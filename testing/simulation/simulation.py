@@ -1,6 +1,4 @@
-"""`Simulation`: an application's runtimes, handlers and schedules through days of virtual time and the faults that a
-test asks for.
-"""
+"""`Simulation`: an application's runtimes, handlers and schedules through days of virtual time, and faults on request."""
 
 from __future__ import annotations
 
@@ -77,8 +75,8 @@ class Simulation:
     """An application's runtimes through virtual time and faults.
 
     Args:
-        boot: called with a `Runtime` in every life of every process, before its start: adds handlers and schedules.
-        host: what the host's main thread does in every life, after the start; called with the runtime.
+        boot: called with a `Runtime` at every start of every process, before it starts: adds handlers and schedules.
+        host: what the main thread does after every start; called with the runtime.
         seed: chooses everything that is left to chance. The same seed gives the same run.
         chance: instead of a seed, a source of chance, such as Hypothesis' `randoms(use_true_random=False)`.
         faults: what may go wrong while `run` runs; nothing unless given.
@@ -90,7 +88,7 @@ class Simulation:
         start: wall time at the beginning.
         durability, options: as `Runtime` takes them.
         level: the quietest events that the log keeps: debug or info, because `check` judges by it.
-        failpoints: points that are armed in every life, as `Failpoints` takes them, whether `run` runs or not.
+        failpoints: points that are armed at every start, as `Failpoints` takes them, whether `run` runs or not.
 
     Attributes:
         reached: how often each fault struck, an armed failpoint acted, and (once checked) each event was said.
