@@ -1,4 +1,4 @@
-"""`Simulation`: an application's runtimes, handlers and schedules through days of virtual time, and faults on request."""
+"""`Simulation`: an application's runtimes, handlers and schedules through days of virtual time, and faults at will."""
 
 from __future__ import annotations
 
