@@ -17,12 +17,12 @@ class Litequeue(Peer):
     title, package = "litequeue (at FULL)", "litequeue"
     durability = (
         "SQLite WAL, set to synchronous=FULL: survives a power cut; a message whose worker dies stays locked until the "
-        "host frees it"
+        "application frees it"
     )
     survives_power, survives_worker = True, False
     cannot: ClassVar = {
         "enqueue-async-64": "it has no coroutines",
-        "latency-100": "nothing waits for a message: the host polls",
+        "latency-100": "nothing waits for a message: the application polls",
     }
 
     def __init__(self, folder: Path, url: str) -> None:

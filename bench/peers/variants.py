@@ -17,7 +17,9 @@ class Silent(Lamplighter):
 
 class Os(Lamplighter):
     title = 'Lamplighter, durability="os"'
-    durability = "SQLite WAL, synchronous=NORMAL: survives a killed process; a power cut may take the last turns"
+    durability = (
+        "SQLite WAL, synchronous=NORMAL: survives a killed process; a power cut may take the last write batches"
+    )
     survives_power = False
     level = "os"
 

@@ -1,4 +1,4 @@
-"""What a job costs on each kind of lane that Lamplighter has, and when each job queues the next."""
+"""What a job costs on worker threads, coroutines and child processes, and when each job queues the next."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def chain(bench: Bench) -> Figures:
 
 
 WORKLOADS = (
-    Workload(id="drain-4", title="drain by four lanes", run=partial(drain, four_lanes), systems="both", when="ours"),
+    Workload(
+        id="drain-4", title="drain by four worker threads", run=partial(drain, four_lanes), systems="both", when="ours"
+    ),
     Workload(
         id="drain-async-100",
         title="drain by a coroutine, 100 at once",
@@ -87,6 +89,6 @@ WORKLOADS = (
         systems="both",
         when="ours",
     ),
-    Workload(id="drain-processes", title="drain by two process lanes", run=drain_by_processes),
+    Workload(id="drain-processes", title="drain by two child processes", run=drain_by_processes),
     Workload(id="chain", title="a chain: each job queues the next", run=chain),
 )

@@ -145,7 +145,7 @@ def test_the_page_takes_the_tables_of_a_run(tiny: dict[str, dict[str, Any]], tmp
     report.write([head, *tiny.values()], page)
 
     text = page.read_text("utf-8")
-    assert "| drain by four lanes |" in text
+    assert "| drain by four worker threads |" in text
     assert "| Lamplighter, events at info |" in text
     assert (tmp_path / "plots" / "queue-dark.svg").read_text("utf-8").startswith("<svg")
     drawn = {path.name for path in (tmp_path / "plots").iterdir()}
@@ -194,8 +194,10 @@ def test_a_bound_that_is_relative_compares_with_the_other_system() -> None:
         line("pgqueuer", "drain-1", per_second=40_000),
     )
 
-    assert found["drain by one lane, events at info to a file: times Huey"].margin == pytest.approx(2.0)
-    assert found["drain by one lane, events at info to a file: times the best peer"].margin == pytest.approx(0.5)
+    assert found["drain by one worker thread, events at info to a file: times Huey"].margin == pytest.approx(2.0)
+    assert found["drain by one worker thread, events at info to a file: times the best peer"].margin == pytest.approx(
+        0.5
+    )
 
 
 @pytest.mark.usefixtures("bench")
