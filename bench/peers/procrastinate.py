@@ -14,8 +14,8 @@ from .base import AsyncPeer
 class Procrastinate(AsyncPeer):
     title, package = "Procrastinate (PostgreSQL)", "procrastinate"
     durability = (
-        "PostgreSQL, synchronous_commit on: survives a power cut; a job whose worker dies stays `doing` until the application "
-        "looks for stalled jobs"
+        "PostgreSQL, synchronous_commit on: survives a power cut; a job whose worker dies stays `doing` until the "
+        "application looks for stalled jobs"
     )
     survives_power, survives_worker = True, False
 
