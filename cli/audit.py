@@ -19,7 +19,9 @@ SHOWN_MAX = 50
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare what the subcommand takes."""
-    parser.description = "Folds the log over the state machine of jobs and slots. Exits with 1 if there is a finding."
+    parser.description = (
+        "Follows the jobs and slots of a log, and names what cannot have happened. Exits with 1 if there is any."
+    )
     add_logs(parser)
     parser.add_argument("--store", metavar="FILE", help="compare with this store too; it is only read")
     parser.add_argument("--json", action="store_true", help="one JSON object a finding, and one that sums up")

@@ -17,7 +17,7 @@ from ..errors import LamplighterError
 from ..rules.printable import visible
 
 SUBCOMMANDS = {
-    "trace": "tell the life of a job, a schedule, an actor; or show the system at an instant",
+    "trace": "tell what became of a job, a schedule, an actor; or show the system at an instant",
     "audit": "check a log for what cannot have happened if all is well",
     "simulate": "run a scenario with many seeds",
     "migrate": "move what waits in a SQLite store into a RabbitMQ",

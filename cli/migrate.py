@@ -1,8 +1,8 @@
 """`lamplighter migrate`: moves what waits in a SQLite store into a RabbitMQ.
 
-What cannot move is said before anything does. Pauses move first, then schedules, then jobs. A job is cancelled in the
-file once the server has confirmed it. A migration that was interrupted is run again: a job that it had published and
-not yet cancelled is then in the server twice, and its handler may be run twice.
+An error names what cannot move, before anything does. Pauses move first, then schedules, then jobs. A job is cancelled
+in the file once the server has confirmed it. A migration that was interrupted is run again: a job that it had published
+and not yet cancelled is then in the server twice, and its handler may be run twice.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _open(environment: Environment, address: str) -> Store:
 
 
 def _check_idle(source: Store) -> None:
-    """Nobody may work on the file meanwhile: a job would be run here and there."""
+    """Refuse a file on which a runtime lives: it would run jobs that are moved."""
     presence, _ = neighbours_on(source, BOOT)
     living = [boot for boot in source.boots() if presence.is_alive(boot.boot)]
     if living:
@@ -131,7 +131,8 @@ def _move_schedules(
         return
     with target.turn(BOOT, clock.now()) as turn:
         for schedule in schedules:
-            # It counts from where the file has accounted for it: what was missed meanwhile is caught up with.
+            # The schedule counts from where the file has accounted for it, so that it catches up with what was missed
+            # meanwhile.
             turn.now = schedule.accounted_to
             turn.declare([schedule])
             turn.account(schedule.id, schedule.accounted_to, schedule.last_slot)

@@ -1,4 +1,4 @@
-"""`lamplighter trace`: the life of a job, and other ways into a log."""
+"""`lamplighter trace`: what became of a job, and other ways into a log."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .logs import add_logs, log_paths
 from .page import Page
 
 SCHEDULES_MAX = 20
-"""That are named where none is the one that was asked for."""
+"""How many schedules are named where none has the id that was asked for."""
 
 EARLIEST = -62_135_596_800.0
 """The beginning of the year 1."""
 
-UNTOLD = "none of their boots logs at debug: a job that waits or runs is not told of until it ends or fails"
+UNTOLD = "none of their boots logs at debug: a job that waits or runs has no line until it ends or fails"
 """Why a job may be missing from a log in which nothing is."""
 
 WAYS = {"schedule": trace_schedule, "actor": trace_actor, "corr": trace_root}
@@ -40,9 +40,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--schedule", metavar="ID", help="why each slot of a schedule did or did not fire")
-    way.add_argument("--actor", metavar="NAME", help="lives, deaths and restarts, of handler:NAME, broker or scheduler")
     way.add_argument(
-        "--corr", metavar="ID", help="everything that descends from a host's call (its job's id) or a slot"
+        "--actor", metavar="NAME", help="starts, deaths and restarts, of handler:NAME, broker or scheduler"
+    )
+    way.add_argument(
+        "--corr", metavar="ID", help="everything that descends from a call of the application (its job's id) or a slot"
     )
     way.add_argument(
         "--at", metavar="TIME", help="the whole system at an instant: ISO 8601 (UTC unless it says) or epoch"

@@ -29,7 +29,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Show or return; the exit code."""
+    """Show the messages, or return them; the exit code."""
     limit = check_whole(given.limit, "--limit", least=1, most=LIMIT_MAX)
     if given.url.partition("://")[0] not in SERVER_SCHEMES:
         raise UsageError("expected the address of a RabbitMQ, amqp://user:password@host/vhost")

@@ -72,7 +72,7 @@ class _Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronRule:
-    """A cron expression in a zone. See `cron.Rule` for what the methods promise.
+    """A cron expression in a zone. See `when.Rule` for what the methods promise.
 
     Attributes:
         text: the expression, in canonical form.

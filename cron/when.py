@@ -1,7 +1,7 @@
-"""Reading what a host gave as `when`: cron expressions, intervals, and single date-times.
+"""Reading what an application gives as `when`: cron expressions, intervals, and single date-times.
 
 The only home of croniter, which reads the fields of an expression. It is not asked for times: it fires twice in a fold
-of local time and loses some in folds that are not a whole hour. What is due when is decided in `cronrule`.
+of local time and loses some in folds that are not a whole hour. `cron/rule.py` decides what is due when.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Rule(Protocol):
 
 
 def parse_when(when: object, *, timezone: str = "UTC", dst_gap: str = "run_after", dst_fold: str = "first") -> Rule:
-    """Read what a host gave as `when`.
+    """Read what an application gives as `when`.
 
     Args:
         when: a cron expression (five fields; six with the seconds first; `@daily` and the like), an interval (a

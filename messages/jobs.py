@@ -1,4 +1,4 @@
-"""What a job is: the spec a host gives, the record the store keeps, the claim a lane works on."""
+"""What a job is: the spec that a caller gives, the record that the store keeps, the claim that a lane runs."""
 
 from __future__ import annotations
 

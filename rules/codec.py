@@ -60,7 +60,7 @@ def digest(text: str) -> str:
 
 
 def _quickly(value: Any) -> str | None:
-    """The text of nearly all that hosts say, in a tenth of the time. None for what must be looked at with care."""
+    """The text of nearly all data, in a tenth of the time. None for a value that must be looked at with care."""
     if not _is_plain(value, 0):
         return None
     try:

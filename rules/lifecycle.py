@@ -31,7 +31,7 @@ MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
 """Every legal transition: the event that tells it, the states it may come from, the state it goes to."""
 
 QUIET = frozenset({"job.queued", "job.claimed", "job.released"})
-"""Those whose line stands at debug. The lines of the others stand at info or above, and sum up the quiet ones."""
+"""The events whose lines are at debug. The lines of the others are at info or above, and sum these up."""
 
 
 def judge(

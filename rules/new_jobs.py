@@ -1,4 +1,4 @@
-"""New jobs: what a host says of them, checked, as the store will keep them."""
+"""New jobs: the arguments of a call, checked, as the store will keep them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def spec_of(what: str, name: Any, data: Any, options: Mapping[str, Any]) -> JobS
 
 
 class JobChecks:
-    """Makes of what a host says jobs as the store will keep them, all of them queued at one moment.
+    """Makes jobs as the store will keep them from the arguments of a call, all of them queued at one moment.
 
     Args:
         now: that moment.

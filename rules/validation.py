@@ -1,4 +1,4 @@
-"""What a host may say, checked at the edge: before anything is stored, with an error that says what was expected."""
+"""Checks the arguments of calls before anything is stored, with errors that say what was expected."""
 
 from __future__ import annotations
 

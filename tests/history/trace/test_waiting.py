@@ -80,7 +80,7 @@ def test_a_job_that_waits_or_runs_at_info_is_not_said_not_to_be(tmp_path, capsys
         assert main(["audit", str(log), "--store", str(store)]) == 0
     said = capsys.readouterr().out.splitlines()
 
-    untold = "(none of their boots logs at debug: a job that waits or runs is not told of until it ends or fails)"
+    untold = "(none of their boots logs at debug: a job that waits or runs has no line until it ends or fails)"
     assert said[0] == f"nothing in these logs is about job limited {untold}"
     assert f"jobs: none {untold}" in said
     summaries = [line for line in said if line.startswith("all is well")]
