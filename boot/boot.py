@@ -437,7 +437,7 @@ class Boot:
             self._quiet.wait(min(remaining, 0.5))
 
     def health(self) -> Health:
-        """See `Runtime.health`."""
+        """Whether the runtime does its work, and what is wrong if not."""
         return health_of(
             boot=self.id,
             family=self._supervision.family,
@@ -451,7 +451,7 @@ class Boot:
         )
 
     def tree(self) -> tuple[ActorView, ...]:
-        """See `Runtime.tree`."""
+        """Every actor, with the supervisor first."""
         children = self._supervision.family.children
         names = ["supervisor", *list(children)]
         return tuple(view_of(name, self.post.find(name), children.get(name), self.clock) for name in names)

@@ -281,7 +281,7 @@ class Store(Protocol):
 
     @property
     def store_id(self) -> str | None:
-        """See above."""
+        """Known once the store is open; None where it has none."""
 
     def open(self) -> None:
         """Open for reading and writing; make or migrate the schema.

@@ -83,7 +83,7 @@ class ManualTime:
 
 
 class ManualCall:
-    """See `clock.Timer`."""
+    """A `Timer` of a `ManualClock`."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         self.call: Callable[[], object] | None = call
@@ -93,7 +93,7 @@ class ManualCall:
 
 
 class ManualClock:
-    """See `clock.Clock`. Made by `ManualTime.clock`."""
+    """A `Clock` whose time a test owns. Made by `ManualTime.clock`."""
 
     def __init__(self, time: ManualTime) -> None:
         self._time = time

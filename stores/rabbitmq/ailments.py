@@ -45,7 +45,7 @@ class Ailing:
         self.unreadable = 0
 
     def ailments(self) -> Sequence[Ailment]:
-        """See `stores.base.Store`."""
+        """The troubles as `Store.ailments` returns them. Any thread may ask."""
         found = [] if self.refusal is None else [Ailment("red", f"the store refuses this runtime: {self.refusal}")]
         found += [Ailment("red", f"{name} has stopped: {reason}") for name, reason in sorted(self.stopped.items())]
         found += [Ailment("yellow", f"the queue of {name} takes no more: {FULL}") for name in sorted(self.full)]

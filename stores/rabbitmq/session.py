@@ -95,7 +95,7 @@ class Session(Inbox):
 
     @property
     def store_id(self) -> str | None:
-        """See `stores.base.Store`. It lies in the ledger."""
+        """The id of the store, which lies in the ledger; None until this runtime has read it."""
         return self.state.chronicle.store_id
 
     @property

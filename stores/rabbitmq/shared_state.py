@@ -1,7 +1,7 @@
 """What all runtimes on a RabbitMQ must agree on: schedules, slots, pauses, what may be poison; who does what.
 
 It is the sum of records that everybody adds in the same order: the order in which the leader has read them out of the
-ledger (see there). How the sum itself is written stands in `sums`.
+ledger (see there). `ledger_sums.py` writes the sum itself.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ CANNOT = frozenset(
 
 
 class RabbitStore(Session):
-    """See `stores.base.Store`."""
+    """The `Store` in the queues of a RabbitMQ."""
 
     in_memory = False
     is_server = True

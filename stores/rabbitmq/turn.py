@@ -45,7 +45,7 @@ HIGH_PRIORITY = 5
 
 
 class RabbitTurn(ClaimTurn, SlotTurn):
-    """See `stores.base.Turn`."""
+    """A `Turn` on RabbitMQ."""
 
     def __init__(
         self, state: RabbitState, boot: str, now: Instant, *, version: int, leads: bool, bytes_max: int | None

@@ -35,7 +35,7 @@ class SlotTurn:
         _state: RabbitState
 
         def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-            """See `RabbitTurn`."""
+            """Add a job; `RabbitTurn` does."""
 
     def begin_slots(self, chronicle: Chronicle, runtime: str) -> None:
         """Nothing is changed yet."""

@@ -60,7 +60,7 @@ def cursor_of(connection: Any, address: str) -> Iterator[sqlite3.Cursor]:
 
 
 def queue_on(cursor: sqlite3.Cursor, job: NewJob) -> tuple[JobRecord, bool]:
-    """Insert a job; see `base.Store.queue_on`."""
+    """Insert a job, as `Store.queue_on` says."""
     no = insert_unless_known(cursor, job, UNTOLD)
     return (stored_twin(cursor, job), False) if no is None else (born(job, no, UNTOLD), True)
 
@@ -73,7 +73,7 @@ def finish_on(
     result: str | None,
     now: Instant,
 ) -> bool:
-    """Mark a job done; see `base.Store.finish_on`."""
+    """Mark a job done, as `Store.finish_on` says."""
     values = {"no": no, "claim_no": claim_no, "result": result, "now": now, "id": job_id}
     return cursor.execute(FINISH_JOB, values).rowcount == 1
 

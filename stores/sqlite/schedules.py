@@ -38,7 +38,7 @@ class SlotTurn:
         _change_no: int
 
         def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-            """See `SqliteTurn`."""
+            """Add a job; `SqliteTurn` does."""
 
     def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
         known, retired = self._known(schedule.id for schedule in schedules)

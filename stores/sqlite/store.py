@@ -45,7 +45,7 @@ CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open",
 
 
 class SqliteStore:
-    """See `base.Store`. `:memory:` lives as long as the store object, and is read under the writer's lock.
+    """The `Store` in a SQLite file. `:memory:` lives as long as the store object, and is read under the writer's lock.
 
     Args:
         connect: how the address is reached when it is no file of the operating system's, as on a disk that a test

@@ -61,7 +61,7 @@ OVERVIEW = f"""
 
 
 class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
-    """See `base.Turn`."""
+    """A `Turn` on SQLite."""
 
     def __init__(
         self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None

@@ -62,16 +62,16 @@ class PaperLogger:
         self._bound = bound or {}
 
     def hears(self, level: str) -> bool:
-        """See `outlets.Outlet`."""
+        """Whether lines of this level are kept."""
         return LEVELS[level] >= self._paper.lowest
 
     def write(self, line: dict[str, Any]) -> None:
-        """See `outlets.Outlet`."""
+        """Write a line, unless the process is dead."""
         if self._is_alive():
             self._paper.write(line)
 
     def bound(self, **fields: Any) -> PaperLogger:
-        """See `outlets.Outlet`."""
+        """A logger with these fields that writes here too."""
         return self.bind(**fields)
 
     def bind(self, **fields: Any) -> PaperLogger:

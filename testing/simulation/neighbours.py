@@ -14,7 +14,7 @@ HINT_SECONDS_MAX = 0.005
 
 
 class VirtualPresence:
-    """See `stores.presence.Presence`.
+    """The `Presence` of one simulated process: a boot lives as long as its process does.
 
     Args:
         homes: the processes that boots live in. A boot whose entry is taken away has lost its lock file.
@@ -49,7 +49,7 @@ class VirtualPresence:
 
 
 class VirtualHints:
-    """See `stores.hints.Hints`."""
+    """The `Hints` of one simulated process."""
 
     def __init__(
         self,

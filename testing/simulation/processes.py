@@ -9,7 +9,7 @@ from .world import Process, World
 
 
 class VirtualProcessRunner:
-    """See `handlers.lanes.Runner`: each lane is a process of its own."""
+    """A `Runner` in whose simulation each lane is a child process of its own."""
 
     def __init__(self, world: World, parent: Process) -> None:
         self._world = world

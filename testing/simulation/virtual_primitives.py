@@ -64,7 +64,7 @@ class VirtualEvent(threading.Event):
 
 
 class VirtualThread:
-    """See `environment.Thread`."""
+    """A `Thread` that is a task of the world."""
 
     def __init__(self, world: World, run: Callable[[], object], name: str, process: Process) -> None:
         self._world = world
@@ -213,7 +213,7 @@ class VirtualFuture(Future[Any]):
 
 
 class VirtualGate:
-    """See `replies.Gate`: for one task that waits."""
+    """A `Gate` for one task that waits."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -259,7 +259,7 @@ class VirtualLoopReply(LoopReply):
 
 
 class VirtualCall:
-    """See `clock.Timer`."""
+    """A `Timer` of a `VirtualClock`."""
 
     def __init__(self, clock: VirtualClock, call: Callable[[], object]) -> None:
         self._clock = clock
@@ -275,7 +275,7 @@ class VirtualCall:
 
 
 class VirtualClock:
-    """See `clock.Clock`: one life's, in the world's time."""
+    """A `Clock` in the world's time, for one start of a runtime."""
 
     def __init__(self, world: World, process: Process) -> None:
         self._world = world

@@ -77,7 +77,7 @@ class Process:
             self.parent._children.append(self)
 
     def signal(self, number: int, call: Any) -> Any:
-        """See `Environment.signal`."""
+        """Have something called at a signal, as `Environment.signal` does; return what was called before."""
         before, self.heeds[number] = self.heeds.get(number, SIG_DFL), call
         return before
 

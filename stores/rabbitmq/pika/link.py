@@ -58,7 +58,7 @@ class _Sending:
 
 
 class PikaLink:
-    """See `link.Link`.
+    """A `Link` to a real server.
 
     Args:
         spawn: starts a thread.

@@ -29,7 +29,7 @@ from .model import AWAY_SECONDS, ModelConsumer, ModelQueue, ModelServer, Stored
 
 
 class ModelLink:
-    """See `rabbit.link.Link`: a link to a model.
+    """A `Link` to a model.
 
     Args:
         future: makes what a caller waits at.
