@@ -20,18 +20,20 @@ SERVER_SCHEMES = ("amqp", "amqps")
 """What the address of a store in a server begins with; of a file it is a path."""
 
 Deed = tuple[Any, ...]
-"""What a turn did, for whoever must tell it instead: (rev, event, job id), with the revisions that a summing event sums
-up as a fourth; (None, "slot.skipped", schedule, first, last, count, reason); or (None, "schedule.added" or
-"schedule.changed", schedule, change_no, changed_at, when, timezone, dst_gap, dst_fold)."""
+"""What a turn did, for another broker or boot that must log it in the place of this one: (rev, event, job id), with the
+revisions that a summing event sums up as a fourth; (None, "slot.skipped", schedule, first, last, count, reason); or
+(None, "schedule.added" or "schedule.changed", schedule, change_no, changed_at, when, timezone, dst_gap, dst_fold).
+"""
 
 
 class BootRecord(NamedTuple):
-    """One life of a runtime, as the others on the store see it.
+    """One boot, as the others on the store see it.
 
     Attributes:
         names: the job names it has handlers for.
-        turn: what its last committed turn did; told when the boot, or its broker, dies before it has told it.
-        hint: where it hears hints.
+        turn: what its last committed turn did; others log it when the boot, or its broker, dies before it has logged
+            it.
+        hint: the address to which hints for it are sent.
     """
 
     boot: str
@@ -48,7 +50,7 @@ class CommitUnknown(StoreUnavailable):
 
 
 class Ailment(NamedTuple):
-    """Something that a store suffers from, though turns succeed.
+    """A trouble of a store, though turns succeed.
 
     Attributes:
         status: `yellow` if it heals by itself or does little harm; `red` when a person must act.
@@ -59,7 +61,7 @@ class Ailment(NamedTuple):
 
 
 class BootLost(LamplighterError):
-    """The store does not know this boot any more, or has gone back: what it holds counts no longer.
+    """The store does not know this boot any more, or has gone back: the boot's claims are lost.
 
     Attributes:
         rev_was: the revision that the store had come to before it went back; None if it has not.
@@ -84,7 +86,7 @@ class Turn(Protocol):
         leads: whether slots may be accounted for here: always, unless a store has one boot do it for all.
         lost: why the boot of this turn, once registered, is none any more. Nothing that it knows or holds counts then;
             what the turn may still do is to register another one.
-        news: what the store itself has to say, to be told after the commit: (event, fields).
+        news: events of the store itself, to be logged after the commit: (event, fields).
     """
 
     now: Instant
@@ -117,8 +119,8 @@ class Turn(Protocol):
     def claim(self, want: Want) -> list[Claim]:
         """Move due jobs of one name from queued to running, each with a new `claim_no`.
 
-        Only what is told: a job from a host's own transaction waits for `tell_untold`. Order: higher priority, then
-        `run_at`, then queue order. No job that is paused, expired, or held back by
+        A job from an application's own transaction is not claimed before `tell_untold` has given it a revision. Order:
+        higher priority, then `run_at`, then queue order. No job that is paused, expired, or held back by
         `overlap="queue_one"`; no more running ones in the whole store than `want.total`; at most one suspect.
         """
 
