@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, Unpack
 
 from .errors import UsageError
-from .messages.jobs import Claim, JobRecord, JobState, Seconds
+from .messages.jobs import Claim, JobKeywords, JobRecord, JobState, Seconds
 from .rules.codec import decode, encode
 
 PROGRESS_BYTES_MAX = 4096
@@ -38,7 +38,7 @@ class JobContext(Protocol):
     def report(self, progress: str) -> None:
         """Report progress, as JSON text."""
 
-    def queue(self, name: str, data: Any, options: dict[str, Any]) -> Job[Any]:
+    def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
         """Queue another job with the same root."""
 
 
@@ -198,7 +198,7 @@ class Job(Generic[T]):
         report = {"done": done, "total": total, "note": note}
         self._lane().report(encode(report, what="progress", bytes_max=PROGRESS_BYTES_MAX))
 
-    def queue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
+    def queue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
         """Queue another job that descends from this one in the log; see `jobs.queue`. Works in child processes too."""
         return self._lane().queue(name, data, options)
 

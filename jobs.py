@@ -6,7 +6,7 @@ import asyncio
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Never, TypeVar
+from typing import Any, Never, TypeVar, Unpack
 
 from .boot.boot import Boot
 from .boot.current import CurrentBoot
@@ -14,10 +14,11 @@ from .boot.job_refs import Ref, claim_of, id_of
 from .boot.joining import awaiting, ended, outcome, seconds_of
 from .boot.reviving import off_loop, revive, revive_async
 from .errors import StaleClaim, StoreUnavailable, UnknownHandler, UnknownJob, UsageError, shown
+from .handlers.options import HandlerKeywords, Isolation, OnTimeout
 from .handlers.registration import check_budget, check_handler
 from .job import Job
 from .log.emitter import current_corr
-from .messages.jobs import Attempt, JobSpec, JobState, NewJob, Seconds
+from .messages.jobs import Attempt, JobKeywords, JobSpec, JobState, JobStateName, NewJob, Seconds
 from .messages.mail import Cancel, MarkDone, Pause, Queue, Reply, Requeue
 from .messages.outcomes import Backoff
 from .rules.codec import encode
@@ -111,7 +112,7 @@ class Jobs:
         stored = boot.requests.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=job.corr)
         return _stored(stored)[0]
 
-    async def aqueue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
+    async def aqueue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
         """`queue` for asyncio hosts; takes the same options but `connection`."""
         boot = self._boot()
         checks = boot.checks(current_corr())
@@ -250,7 +251,11 @@ class Jobs:
         return await asyncio.to_thread(self.get, job)
 
     def list(
-        self, name: str | None = None, state: str | None = None, limit: int = 100, before: Job[Any] | None = None
+        self,
+        name: str | None = None,
+        state: JobState | JobStateName | None = None,
+        limit: int = 100,
+        before: Job[Any] | None = None,
     ) -> list[Job[Any]]:
         """Jobs, the newest first; `before` is the last one of the page before."""
         if state is not None:
@@ -265,9 +270,15 @@ class Jobs:
         )
         return [Job(record) for record in records]
 
-    async def alist(self, *args: Any, **kwargs: Any) -> Sequence[Job[Any]]:
+    async def alist(
+        self,
+        name: str | None = None,
+        state: JobState | JobStateName | None = None,
+        limit: int = 100,
+        before: Job[Any] | None = None,
+    ) -> Sequence[Job[Any]]:
         """`list` for asyncio hosts."""
-        return await asyncio.to_thread(self.list, *args, **kwargs)
+        return await asyncio.to_thread(self.list, name, state, limit, before)
 
     def counts(self, name: str | None = None) -> dict[str, int]:
         """How many jobs are in each state; every state is there."""
@@ -302,7 +313,7 @@ class Jobs:
             found = await asyncio.to_thread(ended, boot, job_id)
             return outcome(await reply.wait(seconds) if found is None else found)
 
-    def handler(self, name: str, **options: Any) -> Callable[[F], F]:
+    def handler(self, name: str, **options: Unpack[HandlerKeywords]) -> Callable[[F], F]:
         """`add_handler` as a decorator; the function stays what it is."""
 
         def decorate(fn: F) -> F:
@@ -319,11 +330,11 @@ class Jobs:
         concurrency: int = 1,
         concurrency_total: int | None = None,
         timeout: Seconds | timedelta | None = None,
-        on_timeout: str = "signal",
+        on_timeout: OnTimeout = "signal",
         max_attempts: int = 20,
         backoff: Backoff | Sequence[Seconds] = Backoff(),  # noqa: B008 (frozen)
         auto_done: bool = True,
-        isolation: str = "thread",
+        isolation: Isolation = "thread",
         interruptions_max: int | None = None,
         restart: RestartBudget | None = None,
         **unknown: Never,
@@ -395,7 +406,7 @@ class Jobs:
         if boot is not None:
             boot.remove_handler(handler, seconds)
 
-    def queue_from_handler(self, name: str, data: Any, options: dict[str, Any], corr: str) -> Job[Any]:
+    def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
         """Queue a job that descends from the one that a handler runs."""
         boot = self._boot()
         job = boot.checks(corr).spec(spec_of("job.queue", name, data, options))

@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Collection
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from .boot.boot import Boot
 from .boot.current import CurrentBoot
@@ -20,10 +20,10 @@ from .errors import RuntimeFailed, UsageError, shown
 from .jobs import Jobs
 from .log.emitter import Subscription, check_events, current_corr, current_job
 from .messages.jobs import Seconds
-from .rules.limits import Limits
+from .rules.limits import LimitKeywords, Limits
 from .rules.validation import check_seconds, options_of, unknown_options
 from .scheduler import Scheduler
-from .stores.opening import open_store
+from .stores.opening import Durability, open_store
 from .stores.ports import SERVER_SCHEMES, Store
 
 STORES = 'a path, "sqlite:///path", ":memory:" or "amqp://user:password@host/vhost"'
@@ -59,11 +59,11 @@ class Runtime:
         self,
         store: str | os.PathLike[str],
         *,
-        durability: str = "full",
+        durability: Durability = "full",
         logger: Any = None,
         on_failure: Callable[[RuntimeFailed], None] | None = None,
         environment: Environment | None = None,
-        **limits: Any,
+        **limits: Unpack[LimitKeywords],
     ) -> None:
         if unknown := limits.keys() - set(Limits.__slots__):
             raise unknown_options(unknown, [*options_of(Runtime), *Limits.__slots__], "Runtime")

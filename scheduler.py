@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Never
+from typing import Any, Never, get_args
 
 from .boot.current import CurrentBoot
 from .cron.catch_up import check_catch_up, rule_of, schedule_id
@@ -16,7 +16,7 @@ from .job import Job
 from .log.emitter import current_corr
 from .messages.jobs import Instant, NewJob, Seconds
 from .messages.mail import Forget, PauseSchedule, Queue, Retire
-from .messages.schedules import ScheduleRecord, SlotEntry
+from .messages.schedules import CatchUp, DstFold, DstGap, Overlap, ScheduleRecord, SlotEntry
 from .rules.capabilities import not_supported
 from .rules.codec import decode, encode
 from .rules.validation import (
@@ -91,12 +91,12 @@ class Scheduler:
         *,
         key: str | None = None,
         timezone: str = "UTC",
-        catch_up: str = "latest",
+        catch_up: CatchUp = "latest",
         catch_up_window: Seconds | timedelta = timedelta(hours=24),
         catch_up_max: int = 100,
-        overlap: str = "allow",
-        dst_gap: str = "run_after",
-        dst_fold: str = "first",
+        overlap: Overlap = "allow",
+        dst_gap: DstGap = "run_after",
+        dst_fold: DstFold = "first",
         jitter: Seconds | timedelta = 0,
         durable: bool = False,
         **unknown: Never,
@@ -314,7 +314,7 @@ class Scheduler:
         text = encode(data, what="data", bytes_max=self._boots.limits.data_bytes_max)
         window = check_seconds(options["catch_up_window"], "catch_up_window")
         check_catch_up(options["catch_up"], window, options["catch_up_max"])
-        overlap = check_one_of(options["overlap"], "overlap", ("allow", "skip", "queue_one"))
+        overlap = check_one_of(options["overlap"], "overlap", get_args(Overlap))
         if overlap != "allow" and "overlap" in self._boots.cannot:
             raise not_supported("overlap")
         now = self._boots.now()

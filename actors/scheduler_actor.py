@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ..cron.catch_up import CatchUp, account, rule_of
+from ..cron.catch_up import account, rule_of
 from ..cron.when import Rule
 from ..errors import StoreError, StoreUnavailable, UsageError
 from ..messages.jobs import Instant, Seconds
 from ..messages.mail import Mail, Resync, SchedulesChanged, Tick, Ticked, Wake
-from ..messages.schedules import ScheduleRecord
+from ..messages.schedules import CatchUp, ScheduleRecord
 from ..stores.ports import Store
 from .base import ActorContext, RuntimeActor
 

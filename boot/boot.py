@@ -23,7 +23,7 @@ from ..handlers.lane import Lane, LaneContext
 from ..handlers.lanes import LaneEnded, Lanes
 from ..job import Job
 from ..log.emitter import Log, Subscription
-from ..messages.jobs import ClaimKey, Seconds
+from ..messages.jobs import ClaimKey, JobKeywords, Seconds
 from ..messages.mail import (
     Attach,
     CheckDue,
@@ -68,7 +68,7 @@ class Boot:
         logger: Any,
         durability: str,
         declared: Declared,
-        queue: Callable[[str, Any, dict[str, Any], str], Job[Any]],
+        queue: Callable[[str, Any, JobKeywords, str], Job[Any]],
         subscriptions: Sequence[Subscription],
         failed: Callable[[str], None],
         left: Lanes | None = None,

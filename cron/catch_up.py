@@ -11,11 +11,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 from ..errors import UsageError, shown
 from ..messages.jobs import Instant
-from ..messages.schedules import ScheduleRecord, SlotEntry
+from ..messages.schedules import CatchUp, ScheduleRecord, SlotEntry
 from ..messages.slots import Accounting, Due, Fire, SlotRange
 from .when import Rule, parse_when
 
@@ -25,7 +25,6 @@ __all__ = [
     "OVER_MAX",
     "SLOT_SECONDS_KEPT_MIN",
     "SUPERSEDED",
-    "CatchUp",
     "account",
     "check_catch_up",
     "cut",
@@ -34,8 +33,6 @@ __all__ = [
     "rule_of",
     "schedule_id",
 ]
-
-CatchUp = Literal["skip", "latest", "all"]
 
 CAUGHT_UP_MAX = 1_000_000
 """No schedule may catch up with more slots at once."""

@@ -15,17 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from ..messages.jobs import Instant
+from ..messages.schedules import DstFold, DstGap
 from ..messages.slots import Due
 from .calendar import LocalTimes
 from .interval import INSTANT_MAX, INSTANT_MIN
 from .zones import DAY_SECONDS, Span, spans
-
-DstGap = Literal["run_after", "skip"]
-DstFold = Literal["first", "second", "both"]
 
 # Slots are looked for in windows that grow, so that a near one is found soon and a rare one is found at all.
 _WINDOW_SECONDS_MIN = DAY_SECONDS

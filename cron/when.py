@@ -16,13 +16,14 @@ from zoneinfo import ZoneInfo
 from croniter import CroniterError, croniter
 
 from ..errors import UsageError, shown
+from ..messages.schedules import DstFold, DstGap
 from ..messages.slots import Due
 from .calendar import LAST, Days, LocalTimes, Times
 from .interval import interval_of, once_at, parse_at, parse_every
-from .rule import CronRule, DstFold, DstGap
+from .rule import CronRule
 from .zones import load_zone
 
-__all__ = ["DstFold", "DstGap", "Rule", "parse_when"]
+__all__ = ["Rule", "parse_when"]
 
 WHEN_CHARACTERS_MAX = 256
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from ..errors import LamplighterError, NotStarted, UsageError
 from ..job import Job
-from ..messages.jobs import JobRecord
+from ..messages.jobs import JobKeywords, JobRecord
 from ..rules.codec import encode
 from .execute import Execution
 from .outcomes import Rules
@@ -139,7 +139,7 @@ class Borrowed:
     def report(self, progress: str) -> None:
         self._parent.say(self._claim, {"progress": progress})
 
-    def queue(self, name: str, data: Any, options: dict[str, Any]) -> Job[Any]:
+    def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
         # What JSON would change, such as keys that are numbers, is refused here: the parent does not see it any more.
         encode(data, what="data", bytes_max=sys.maxsize)
         asked = [name, data, {key: _plain(value) for key, value in options.items()}]

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from ..messages.jobs import Seconds
 from ..messages.outcomes import Policy
+from .options import OnTimeout
 
 Kind = Literal["thread", "task", "process"]
 
@@ -30,7 +31,7 @@ class Handler(NamedTuple):
     concurrency: int
     concurrency_total: int | None
     timeout: Seconds | None
-    on_timeout: Literal["signal", "raise"]
+    on_timeout: OnTimeout
     auto_done: bool
     policy: Policy
     wanted: Any

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..job import Job
-from ..messages.jobs import Claim, ClaimKey, Seconds
+from ..messages.jobs import Claim, ClaimKey, JobKeywords, Seconds
 from ..messages.outcomes import Outcome
 from ..rules.limits import Limits
 from .handler import Handler
@@ -35,7 +35,7 @@ class LaneContext(NamedTuple):
     environment: Environment
     ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]
     progressed: Callable[[ClaimKey, str], None]
-    queue: Callable[[str, Any, dict[str, Any], str], Job[Any]]
+    queue: Callable[[str, Any, JobKeywords, str], Job[Any]]
     bound: Callable[..., Any]
 
 
@@ -253,7 +253,7 @@ class Lane:
                 return
         self.context.clock.after(left, self._progress_is_due)
 
-    def queue(self, name: str, data: Any, options: dict[str, Any]) -> Job[Any]:
+    def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
         return self.context.queue(name, data, options, self.claim.job.corr)
 
     def _progress_is_due(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, get_args
 
 from ..errors import UsageError, shown
 from ..job import Job
@@ -22,6 +22,7 @@ from ..rules.validation import (
     check_whole,
 )
 from .handler import Handler
+from .options import Isolation, OnTimeout
 from .payload import payload_type
 
 CONCURRENCY_MAX = 10_000
@@ -45,8 +46,8 @@ def check_handler(
     name = check_name(name)
     if not callable(fn):
         raise UsageError(f"expected a callable handler for {name}, got: {shown(fn)}")
-    check_one_of(options["isolation"], "isolation", ("thread", "process"))
-    check_one_of(options["on_timeout"], "on_timeout", ("signal", "raise"))
+    check_one_of(options["isolation"], "isolation", get_args(Isolation))
+    check_one_of(options["on_timeout"], "on_timeout", get_args(OnTimeout))
     is_task = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
     if options["isolation"] == "process":
         _check_importable(fn, is_task=is_task)

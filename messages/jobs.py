@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 Seconds = float
 """A duration in seconds."""
@@ -37,6 +37,9 @@ class JobState(StrEnum):
     DEAD = "dead"
     CANCELLED = "cancelled"
 
+
+JobStateName = Literal["queued", "running", "done", "dead", "cancelled"]
+"""The same, as an application may write them."""
 
 ENDED = frozenset({JobState.DONE, JobState.DEAD, JobState.CANCELLED})
 """The states in which nothing more happens to a job unless somebody requeues it."""
@@ -69,6 +72,19 @@ class JobSpec:
     expires: Seconds | timedelta | datetime | None = None
     max_attempts: int | None = None
     timeout: Seconds | timedelta | None = None
+
+
+class JobKeywords(TypedDict, total=False):
+    """The options of a `JobSpec` as keyword arguments."""
+
+    id: str | None
+    delay: Seconds | timedelta | None
+    at: datetime | None
+    priority: int
+    unique: str | None
+    expires: Seconds | timedelta | datetime | None
+    max_attempts: int | None
+    timeout: Seconds | timedelta | None
 
 
 class NewJob(NamedTuple):

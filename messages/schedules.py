@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from .jobs import Instant, Seconds
+
+CatchUp = Literal["latest", "all", "skip"]
+"""What becomes of slots that were missed."""
+
+Overlap = Literal["allow", "skip", "queue_one"]
+"""What becomes of a slot while an earlier job of its schedule is unfinished."""
+
+DstGap = Literal["run_after", "skip"]
+"""What becomes of a slot whose local time does not exist."""
+
+DstFold = Literal["first", "second", "both"]
+"""Which slots there are of a local time that comes twice."""
 
 
 class ScheduleRecord(NamedTuple):

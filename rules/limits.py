@@ -6,7 +6,7 @@ One frozen value: a runtime is configured once, by keyword arguments, and never 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypedDict
 
 from ..errors import UsageError, shown
 from ..messages.jobs import SECONDS_MAX
@@ -77,6 +77,31 @@ class Limits:
             window_seconds=self.restart_window_seconds,
             backoff_seconds_max=self.restart_backoff_seconds_max,
         )
+
+
+class LimitKeywords(TypedDict, total=False):
+    """The same as keyword arguments."""
+
+    reply_seconds_max: float
+    turn_messages_max: int
+    mailbox_messages_max: int
+    data_bytes_max: int
+    result_bytes_max: int
+    error_characters_max: int
+    interruptions_max: int
+    abandoned_threads_max: int
+    lane_grace_seconds: float
+    late_seconds: float
+    restarts_max: int
+    restart_window_seconds: float
+    restart_backoff_seconds_max: float
+    keep_done_seconds: float
+    keep_dead_seconds: float
+    busy_seconds_max: float
+    prefetch_seconds: float
+    prefetch_claims_max: int
+    unstarted_seconds: float
+    subscriber_events_max: int
 
 
 def _check(name: str, value: Any, *, whole: bool) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 from ..errors import UsageError, shown
-from ..messages.jobs import Instant, JobSpec, NewJob, Seconds
+from ..messages.jobs import Instant, JobKeywords, JobSpec, NewJob, Seconds
 from .capabilities import not_supported
 from .codec import encode
 from .limits import Limits
@@ -21,7 +21,7 @@ SPEC_OPTIONS = tuple(field.name for field in fields(JobSpec) if field.name not i
 """What a job may be queued with besides, by keyword."""
 
 
-def spec_of(what: str, name: Any, data: Any, options: Mapping[str, Any]) -> JobSpec:
+def spec_of(what: str, name: Any, data: Any, options: JobKeywords) -> JobSpec:
     """A job with options that came by keyword.
 
     Raises:

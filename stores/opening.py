@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from ..environment.clock import SystemClock
 from ..environment.environment import Environment
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .rabbitmq.address import Address
     from .rabbitmq.link import Link
     from .rabbitmq.visit import Visit
+
+Durability = Literal["full", "os"]
+"""What a commit survives: a power cut, or a killed process."""
 
 
 def open_store(environment: Environment, address: str, *, durability: str, busy_seconds_max: float) -> Store:

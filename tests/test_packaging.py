@@ -72,10 +72,40 @@ runtime: Runtime = lamplighter.Runtime(":memory:")
 def work(job: Job[int]) -> int:
     return job.data
 
-runtime.jobs.add_handler("work", work)
+runtime.jobs.add_handler("work", work, isolation="process", on_timeout="raise", timeout=5)
+runtime.jobs.list(state="dead")
+runtime.jobs.list(state=lamplighter.JobState.DEAD)
+runtime.scheduler.add("work", "@daily", catch_up="all", overlap="skip", dst_gap="skip", dst_fold="both", jitter=5)
+Runtime(":memory:", durability="os", reply_seconds_max=5, turn_messages_max=10)
+
+@runtime.jobs.handler("more", concurrency=2, max_attempts=3)
+async def more(job: Job[str]) -> None:
+    job.queue("work", 1, delay=5, unique="one")
+    await runtime.jobs.aqueue("work", 1, priority=3, timeout=2.5)
+    await runtime.jobs.alist("work", state="done", limit=5)
+    job.queue("work", 1, prioriti=3)  # type: ignore[call-arg]
+    job.queue("work", 1, priority="high")  # type: ignore[arg-type]
+    await runtime.jobs.aqueue("work", 1, prioriti=3)  # type: ignore[call-arg]
+    await runtime.jobs.aqueue("work", 1, connection=None)  # type: ignore[call-arg]
+    await runtime.jobs.aqueue("work", 1, unique=3)  # type: ignore[arg-type]
+    await runtime.jobs.alist(state="deaf")  # type: ignore[arg-type]
+
 lamplighter.Nothing  # type: ignore[attr-defined]
+Runtime(":memory:", reply_seconds=5)  # type: ignore[call-arg]
+Runtime(":memory:", turn_messages_max=0.5)  # type: ignore[arg-type]
+Runtime(":memory:", durability="none")  # type: ignore[arg-type]
+runtime.jobs.handler("more", concurency=2)  # type: ignore[call-arg]
+runtime.jobs.handler("more", isolation="fork")  # type: ignore[arg-type]
+runtime.jobs.add_handler("work", work, on_timeout="kill")  # type: ignore[arg-type]
+runtime.jobs.list(state="deaf")  # type: ignore[arg-type]
+runtime.scheduler.add("work", "@daily", catch_up="none")  # type: ignore[arg-type]
+runtime.scheduler.add("work", "@daily", overlap="queue")  # type: ignore[arg-type]
+runtime.scheduler.add("work", "@daily", dst_gap="before")  # type: ignore[arg-type]
+runtime.scheduler.add("work", "@daily", dst_fold="last")  # type: ignore[arg-type]
 """
-"""Strict mypy takes an ignore that nothing needs for an error: it would be one if any name were taken for there."""
+"""Strict mypy takes an ignore that nothing needs for an error: it would be one if any name or option were taken for one
+that there is.
+"""
 
 
 def test_the_installed_package_and_its_host_pass_mypy_strict(dist: Path, tmp_path: Path) -> None:

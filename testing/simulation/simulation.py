@@ -20,6 +20,7 @@ from ...handlers.lane import Lane
 from ...history.audit.audit import Report
 from ...messages.jobs import Instant, Seconds
 from ...runtime import Runtime
+from ...stores.opening import Durability
 from ...stores.ports import Store
 from ..arguments import check_forward, check_newer, check_process, check_processes, total_of
 from ..draining import open_jobs
@@ -108,7 +109,7 @@ class Simulation:
         disk: Callable[[random.Random], Disk] | None = None,
         server: Callable[[World], Server] | None = None,
         start: datetime = START,
-        durability: str = "full",
+        durability: Durability = "full",
         level: str = "debug",
         failpoints: str = "",
         **options: Any,

@@ -13,7 +13,6 @@ from lamplighter.cron.catch_up import (
     OLDER_THAN_WINDOW,
     OVER_MAX,
     SUPERSEDED,
-    CatchUp,
     account,
     check_catch_up,
     jitter_of,
@@ -21,6 +20,7 @@ from lamplighter.cron.catch_up import (
 )
 from lamplighter.cron.when import parse_when
 from lamplighter.errors import UsageError
+from lamplighter.messages.schedules import CatchUp
 from lamplighter.messages.slots import Accounting, Fire, SlotRange
 
 from .cron_strategies import EXAMPLES

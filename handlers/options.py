@@ -1,0 +1,32 @@
+"""The options of a handler: how many of its jobs run at once, on what, how long, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal, TypedDict
+
+from ..messages.jobs import Seconds
+from ..messages.outcomes import Backoff
+from ..rules.restart_budget import RestartBudget
+
+Isolation = Literal["thread", "process"]
+"""What a plain function runs on."""
+
+OnTimeout = Literal["signal", "raise"]
+"""What a thread is told whose job has timed out."""
+
+
+class HandlerKeywords(TypedDict, total=False):
+    """The options of `jobs.add_handler` as keyword arguments."""
+
+    concurrency: int
+    concurrency_total: int | None
+    timeout: Seconds | timedelta | None
+    on_timeout: OnTimeout
+    max_attempts: int
+    backoff: Backoff | Sequence[Seconds]
+    auto_done: bool
+    isolation: Isolation
+    interruptions_max: int | None
+    restart: RestartBudget | None
