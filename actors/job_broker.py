@@ -100,7 +100,9 @@ class JobBroker(RuntimeActor):
         self._retention.put_off()
 
     def _ask_the_living(self) -> None:
-        """Ask what they hold. The next turn takes back what the dead held, and says what was not told."""
+        """Ask the HandlerActors which claims they hold. The next turn takes back those of dead ones, and logs what was
+        not logged.
+        """
         state, post = self._state, self.context.post
         # Looked up before they are asked: one that is started in between holds nothing, and need not be waited for.
         living = {name: actor.incarnation for name in post.names() if (actor := post.find(name)) is not None}

@@ -166,7 +166,7 @@ class CarriedOver:
             self.jumped += delta
 
     def take(self, out: Outbox) -> None:
-        """A turn is committed, and told."""
+        """A turn is committed, and its lines are logged."""
         self.told = out.did or self.told
         self.jump(-out.made_good)
         if out.is_renewed:

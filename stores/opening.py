@@ -81,7 +81,7 @@ def visit(url: str) -> Visit:
 
 
 def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str]) -> Store:
-    # Only here: whoever is on SQLite does not have pika, and starts without the rest.
+    # This is imported only here: an application on SQLite does not have pika, and starts faster without the rest.
     from .rabbitmq.address import parse_address
     from .rabbitmq.notices import Seams
     from .rabbitmq.store import RabbitStore

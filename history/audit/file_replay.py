@@ -43,7 +43,7 @@ class Voices(ABC):
         return [silence for boot in self.boots.values() for silence in boot.silences]
 
     def _is_transition(self, line: Line) -> bool:
-        """Whether a line with a revision tells what can be; another one is a finding."""
+        """Whether a line with a revision is a transition of the state machine; one that is not is a finding."""
         if line.event in MOVES and line.job_id is not None and (line.rev or 0) >= 1:
             return True
         self._findings.say("illegal transition", f"{line.event} with revision {line.rev} is no transition", line)
@@ -71,7 +71,7 @@ class Voices(ABC):
 
     @abstractmethod
     def _told_step(self, line: Line, holder: str, rev: int, event: str, job_id: str, sums: list[Any]) -> None:
-        """A recovery tells a step of a job."""
+        """A step of a job that a recovery has logged."""
 
 
 class Fold(Voices):
@@ -84,7 +84,7 @@ class Fold(Voices):
         self.stored_unfinished: int | None = None
         # Boots that have logged steps of jobs and no line below warning: they do not log how jobs end.
         self.hushed: set[str] = set()
-        # Revisions that only a recovery has told: (event, job id) by revision.
+        # Revisions that only a recovery has logged: (event, job id) by revision.
         self.only_told: dict[int, tuple[str, str]] = {}
         self.jumps: list[tuple[int, int, Line | None, Line]] = []
         self._waiting: list[tuple[int, int, Line]] = []
@@ -199,7 +199,9 @@ class Fold(Voices):
         self._enter(line)
 
     def _is_first_telling(self, line: Line) -> bool:
-        """Whether a revision that is known already is told now for the first time by a line of its own."""
+        """Whether a line is the first of its own for a revision that only a sum had before. If not, it may be a
+        finding.
+        """
         rev, jobs = line.rev or 0, self.jobs
         if rev in jobs.only_summed:
             jobs.only_summed.discard(rev)
@@ -276,7 +278,7 @@ class Fold(Voices):
 
 
 def stand_in(line: Line, event: str, boot: str) -> Line:
-    """For a line that a boot has not written, what a recovery tells in its place."""
+    """The line that stands for a step which a boot has not logged and a recovery has."""
     said = Line(event=event, boot=boot, seq=0)
     said.raw, said.source, said.number = line.raw, line.source, line.number
     return said
@@ -288,7 +290,7 @@ def is_rule(told: list[Any]) -> bool:
 
 
 def told_change(line: Line, deed: list[Any], boot: str) -> Line:
-    """For the line that a boot has not written of a schedule, what a recovery tells in its place."""
+    """The line that stands for a change of a schedule which a boot has not logged and a recovery has."""
     said = stand_in(line, deed[1], boot)
     said.schedule, said.change_no, said.ts = deed[2:5]
     said.when, said.timezone, said.dst_gap, said.dst_fold = deed[5:9]

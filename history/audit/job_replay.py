@@ -25,7 +25,7 @@ AFTER = {event: after.value for event, (_, after) in MOVES.items()}
 """The state that each transition leads to."""
 
 UNKNOWN = "?"
-"""The state before a step that only a recovery has told."""
+"""The state before a step that only a recovery has logged."""
 
 
 class Job:
@@ -40,7 +40,8 @@ class Job:
         self.rev = 0
         self.boot = ""
         self.line: Line | None = None
-        # Revisions told since its last line at info: the next one must sum up these, and may sum up the doubted ones.
+        # The revisions since the job's last line at info: the next line at info must sum these up, and may sum up the
+        # doubted ones.
         self.trail: list[int] = []
         self.doubted: list[int] = []
         # Whether claim and attempt are not known for certain.
@@ -102,7 +103,7 @@ class JobFold:
         return self.pruned > 0 or self.untellable
 
     def knows(self, job_id: str) -> bool:
-        """Whether the log has told of a job, and not too long ago."""
+        """Whether the log has a line about a job, and not too long ago."""
         return job_id in self.open or job_id in self.ended
 
     def _find(self, line: Line) -> Job | None:
@@ -172,7 +173,7 @@ class JobFold:
         self._sum_untold(job, line)
 
     def _sum_untold(self, job: Job, line: Line) -> None:
-        """What a recovery tells of a job's end sums up what came before, if it says so."""
+        """A job's end that a recovery has logged sums up the steps before it, if the recovery says so."""
         if line.event in QUIET:
             return
         if line.revs is None:
@@ -196,7 +197,7 @@ class JobFold:
         return None
 
     def _sum(self, job: Job, line: Line) -> tuple[list[int], str | None]:
-        """The revisions that a line sums up and that no line had told, and what is wrong with the sum."""
+        """The revisions that a line sums up and that had no line, and what is wrong with the sum."""
         assert line.rev is not None
         if line.revs is None or line.event in QUIET:
             return [], None if line.event in QUIET else "a line that ought to sum up revisions has none"
@@ -244,7 +245,7 @@ class JobFold:
             return job
         hidden, odd = self._sum(job, line)
         if odd is not None and not (complete and self.seen.has_gap(max(1, self.first_own), line.rev - 1)):
-            # What it sums up may have been told of it before it ended and was forgotten: only a new job is certain.
+            # The job may have been known before it ended and was forgotten, so only the sum of a new job is certain.
             self._findings.say("illegal transition", f"job {line.job_id}: {odd}", line)
             return job
         whole = complete and self.first_own == 1 and not self.seen.has_gap(1, line.rev - 1)
@@ -283,7 +284,7 @@ class JobFold:
 
 
 def walk(state: str | None, steps: int) -> tuple[str | None, int]:
-    """Where so many quiet steps lead, and how many of them were claims."""
+    """The state to which so many steps at debug lead, and how many of them were claims."""
     if steps == 0:
         return state, 0
     if state is None:

@@ -1,4 +1,6 @@
-"""A set of numbers that are nearly all in a row: which revisions a log has told, in the room of its gaps."""
+"""A set of numbers that are nearly all in a row, such as the revisions of a log; it takes as much memory as it has
+gaps.
+"""
 
 from __future__ import annotations
 

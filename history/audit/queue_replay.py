@@ -30,7 +30,7 @@ CANNOT_TELL = (
 )
 
 MAY_BE_UNTOLD: frozenset[Kind] = frozenset({"missing revisions", "illegal transition", "finished twice"})
-"""What a step looks like whose predecessor was stored and not told, or that belongs to another copy of the message."""
+"""How a step looks whose predecessor was stored and not logged, or that belongs to another copy of the message."""
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class QueueFold(Voices):
         super().__init__(findings)
         self.open: dict[str, Life] = {}
         self.born = 0
-        # Whether anything has befallen that lets a job run twice, or a turn be stored and not told.
+        # Whether anything has happened that lets a job run twice, or a turn be stored and not logged.
         self.is_troubled = False
         self.repeated = 0
         self.excused = 0
@@ -75,11 +75,11 @@ class QueueFold(Voices):
 
     @property
     def is_whole(self) -> bool:
-        """Whether these are all: at info, a job is first told of when it ends or fails."""
+        """Whether these are all: at info, a job has no line until it ends or fails."""
         return self.is_loud
 
     def knows(self, job_id: str) -> bool:
-        """Whether the log has told of a job, and not too long ago."""
+        """Whether the log has a line about a job, and not too long ago."""
         return job_id in self.open or job_id in self._ended
 
     def hear(self, line: Line) -> None:
@@ -169,7 +169,7 @@ class QueueFold(Voices):
         ]
 
     def _note_holder(self, job_id: str, line: Line) -> None:
-        """A job that is delivered again was taken from whoever claimed it last."""
+        """A job that is delivered again was taken from the boot that had claimed it last."""
         life = self.open.get(job_id)
         if life is None or not line.redeliveries:
             return
@@ -202,7 +202,9 @@ class QueueFold(Voices):
             self._judge(*self._ended.popitem(last=False))
 
     def _recovered(self, line: Line) -> None:
-        """A broker died in its process; the next one tells what may not have been said."""
+        """A broker has died and its process lives: the next broker logs the moves that the dead one may not have
+        logged.
+        """
         self.is_troubled = True
         self._hear_deeds(line, line.boot)
 
@@ -226,7 +228,7 @@ class QueueFold(Voices):
         return [*life.quiet.get(rev, ()), *(one for one in life.loud if one.rev == rev)]
 
     def _is_excused(self, line: Line) -> bool:
-        """Whether something may have befallen before a line that lets a job run twice, or a step go untold."""
+        """Whether something may have happened before a line that lets a job run twice, or a step have no line."""
         silent = not self.is_troubled and any(is_silent(boot, line) for boot in self.boots.values())
         self.excused += silent
         return self.is_troubled or silent
@@ -269,7 +271,7 @@ class QueueFold(Voices):
             (*_follows(one, line), one) for one in reversed(earlier)
         ]
         if not found:
-            # It began before the log, or where another log tells of it.
+            # The job began before this log, or its beginning is in another log.
             self.headless += 1
             return 0
         for wrong, passed, parent in found:
@@ -279,7 +281,7 @@ class QueueFold(Voices):
         wrong, _, parent = found[0]
         assert wrong is not None
         if wrong[0] in MAY_BE_UNTOLD and parent is not None and parent.ts <= self._begins:
-            # What came between may be told where a log has been cut off.
+            # The lines between may be in a part of the log that has been cut off.
             self.headless += 1
             return 0
         if wrong[0] in MAY_BE_UNTOLD and self._is_excused(line):

@@ -29,7 +29,7 @@ COMMON_MIN = 3
 """So many revisions two boots must both tell at the least."""
 
 COMMON_SHARE_MIN = 0.8
-"""Of the revisions that either of two boots tells in a range, how many both must tell."""
+"""The share of the revisions in a range that two boots must both have logged."""
 
 
 READ_ONCE = (
@@ -41,7 +41,9 @@ READ_ONCE = (
 
 @dataclass(slots=True)
 class Told:
-    """What a boot tells: revisions, jobs, whom it buries, and where in the log its transitions lie."""
+    """What a boot has logged: its revisions, its jobs, the boots that it found dead, and where in the log its
+    transitions lie.
+    """
 
     boot: str
     revs: Revisions = field(default_factory=Revisions)

@@ -34,7 +34,7 @@ class Change:
 
     @property
     def key(self) -> tuple[int | None, str | None]:
-        """What tells it from the schedule's other changes, however often it is told."""
+        """What distinguishes it from the schedule's other changes, in however many lines it stands."""
         return self.no, self.line.when
 
     def follows(self, no: int | None) -> bool:

@@ -63,7 +63,7 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """An account of slots that the schedule does not have, as far as had been told."""
+    """An account of slots that the schedule does not have, by the lines so far."""
 
     schedule: str
     change: Change
@@ -104,9 +104,9 @@ class SlotFold:
         self.passed: list[Passed] = []
         self.doubts: list[Doubt] = []
         self.accounted = 0
-        # (schedule, first, last) of what only a recovery tells: it may come long after later slots.
+        # (schedule, first, last) of accounts that only a recovery has logged, maybe long after later slots.
         self.told_late: deque[tuple[str, float, float]] = deque(maxlen=TOLD_KEPT_MAX)
-        # The changes that only a recovery tells, by schedule: others may have fired by them before.
+        # The changes that only a recovery has logged, by schedule: other boots may have fired by them before.
         self._told_changes: deque[tuple[str, Change]] = deque(maxlen=TOLD_KEPT_MAX)
         self._findings = findings
 
@@ -145,7 +145,7 @@ class SlotFold:
         return False
 
     def hear_told(self, job_id: str, line: Line) -> None:
-        """A recovery tells of a new job: if its id says that it is a slot's, the slot is accounted for."""
+        """A recovery has logged a new job: if its id says that it is a slot's, the slot is accounted for."""
         schedule, _, slot = job_id.rpartition("-")
         known = self.schedules.get(schedule)
         if known is None or not SLOT.fullmatch(slot):
@@ -155,7 +155,7 @@ class SlotFold:
         self._fired(known, line, float(slot), job_id)
 
     def hear_told_skip(self, line: Line) -> None:
-        """A recovery tells of slots that a turn let pass, and perhaps had said."""
+        """A recovery has logged slots that a turn had skipped, and perhaps had logged."""
         if line.schedule is None or line.slot is None:
             return
         last = line.slot if line.last is None else line.last
@@ -166,14 +166,14 @@ class SlotFold:
         self._account(known, line.slot, last, line)
 
     def hear_told_change(self, said: Line, line: Line) -> None:
-        """A recovery, which is `line`, tells that a turn had changed a schedule, and perhaps had said so."""
+        """A recovery, which is `line`, has logged that a turn had changed a schedule, and perhaps had logged that."""
         known = self.schedules.get(said.schedule or "")
         change = change_of(said)
         if known is None or change.key in known.changes:
             return
         self._told_changes.append((said.schedule or "", change))
         if known.change_no is None or not change.follows(known.change_no):
-            # What has changed it since is known, or cannot be told from what the log does not have.
+            # A later change of the schedule is known, or may be one of those that the log does not have.
             known.changes.append(change.key)
             return
         self._flush(known)
@@ -182,7 +182,7 @@ class SlotFold:
         self._change(known, change, at if known.to is None else max(at, known.to), line)
 
     def is_told_late(self, passed: Passed, slot: float) -> bool:
-        """Whether a recovery accounts for a slot that passed, or tells why nothing does."""
+        """Whether a recovery accounts for a slot that passed, or explains why nothing does."""
         if any(name == passed.schedule and first <= slot <= last for name, first, last in self.told_late):
             return True
         return any(passed.is_explained_by(change, slot) for change in self._told_of(passed.schedule))

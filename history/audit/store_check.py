@@ -69,7 +69,8 @@ def _may_have_ended_unheard(fold: Fold, job: Job) -> bool:
 
 def _compare_job(fold: Fold, findings: Findings, row: StoredJob, job: Job | None, explained: set[int]) -> None:
     if row.rev is None or row.rev in explained:
-        # A host's own transaction, or the last turn of a boot that is still on the store, may not be told yet.
+        # An application's own transaction, or the last turn of a boot that is still on the store, may not be logged
+        # yet.
         return
     if job is None:
         if row.rev not in fold.jobs.seen or fold.jobs.evicted or row.rev < fold.jobs.first_own:
@@ -92,7 +93,9 @@ def _compare_job(fold: Fold, findings: Findings, row: StoredJob, job: Job | None
 
 
 def _compare_ends(fold: Fold, findings: Findings, ended_in_store: int) -> None:
-    """Only retention removes ended jobs, and says how many rows; where no turn can have gone untold, that adds up."""
+    """Only retention removes ended jobs, and logs how many rows. That must add up, unless a turn may not have been
+    logged.
+    """
     jobs = fold.jobs
     if fold.jobs.untellable or fold.silences or any(boot.ended is None for boot in fold.boots.values()):
         return

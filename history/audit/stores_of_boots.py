@@ -64,7 +64,7 @@ class Homes:
             self._hear_stray(boot, line)
 
     def settle_all(self) -> None:
-        """No further line will tell: whoever still waits is taken for one of the known."""
+        """There are no further lines: boots that still wait are taken to be on one of the known stores."""
         for boot, (_, rival, lines) in list(self._rivals.items()):
             self._move_in_rival(boot, rival, lines)
         for boot in list(self._strays):

@@ -55,7 +55,7 @@ def _missing_revisions(fold: Fold, explained: frozenset[int], last_wanted: int) 
         return []
     missing = list(jobs.seen.gaps(jobs.first_own, max(jobs.seen.last, last_wanted)))
     if fold.is_loud:
-        # What only a sum tells had a line of its own, which is not there. What was before the log is another matter.
+        # A revision that only a sum has had a line of its own, which is missing. Lines before the log are not.
         missing += [(rev, rev) for rev in jobs.only_summed if rev >= jobs.first_own]
     known = Revisions()
     for rev in sorted(explained):
@@ -92,7 +92,7 @@ def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _tell_gap(fold: Fold, findings: Findings, first: int, last: int, budget: int) -> int:
-    """Say which revisions no line tells. Returns how many lost lines the log has owned up to besides."""
+    """Report the revisions that have no line. Return how many more lost lines the log itself has reported."""
     number = last - first + 1
     excused = number <= budget
     what = f"revision {first} is" if number == 1 else f"revisions {first} to {last} are"
@@ -110,7 +110,7 @@ def _tell_gap(fold: Fold, findings: Findings, first: int, last: int, budget: int
 
 
 def tell_missing_lines(fold: Voices, findings: Findings, gaps: list[tuple[int, int]], budget: int) -> None:
-    """Lines of a boot that tells everything, which are not there though none of their revisions is missing."""
+    """Report missing lines of a boot that logs everything, though none of their revisions is missing."""
     for boot in fold.boots.values():
         if not boot.loud:
             continue
@@ -131,7 +131,7 @@ def tell_missing_lines(fold: Voices, findings: Findings, gaps: list[tuple[int, i
 def tell_passed_slots(fold: Voices, findings: Findings, store: StoreView | None) -> None:
     """Slots between two accounts that nothing accounts for."""
     if not fold.is_loud:
-        # Fired slots are told at debug; at info they are known only once their jobs have ended.
+        # Fired slots have lines at debug; at info they are known only once their jobs have ended.
         return
     for passed in fold.slots.passed:
         since = passed.before.ts if passed.before is not None else 0.0
@@ -141,7 +141,7 @@ def tell_passed_slots(fold: Voices, findings: Findings, store: StoreView | None)
         if store is not None:
             slots = tuple(slot for slot in slots if not store.accounts_for(passed.schedule, slot))
         elif any(is_silent(boot, passed.after) for boot in fold.boots.values()):
-            # It may be dead, and only its burial will tell what its last turn has skipped.
+            # The boot may be dead, and only the boot that finds it dead will log what its last turn has skipped.
             continue
         if slots:
             more = "" if len(slots) == 1 else f" and {len(slots) - 1} after it"

@@ -246,7 +246,7 @@ def _timed(entries: list[Entry]) -> list[Entry]:
 
 
 def _hidden(said: Said, trail: list[int]) -> list[Entry]:
-    """Steps that a line sums up and that no line of their own has told: the log is not one at debug."""
+    """Steps that a line sums up and that have no line of their own: the log is not one at debug."""
     revs, times = said.get("revs") or (), said.get("times") or ()
     own = [(rev, at) for rev, at in zip(revs[:-1], times, strict=False) if rev not in trail]
     # Counted back from the state that the line came from, quiet steps take turns.

@@ -125,7 +125,7 @@ class Folding:
         if line.before in ENDED:
             self._ended[line.before] -= 1
         if len(passed) == len(times):
-            # A line is written a little after the turn that it tells of.
+            # A line is written a little after its turn.
             after = AFTER[line.event]
         else:
             # Quiet steps take turns, counted back from the state that the line came from.

@@ -180,7 +180,8 @@ class Ledger:
             case "part" | "summed" if str(record.get("by")) in self._written.awaited:
                 self._read_sum(entry)
             case kind if kind in PASSING:
-                # It is there for whoever leads next to know by that he does: not before the first sum is there.
+                # The marker stays in the ledger until the first sum is there: by it the next leader knows that it
+                # leads.
                 self._keep_or_acknowledge(entry)
                 if _asks(record):
                     self._tell_all("", record["to"], [record["by"]])

@@ -222,7 +222,7 @@ class Session(Inbox):
             self._news.append(("scheduler.leads", {}))
 
     def _hear(self, arrival: Arrival) -> None:
-        """The leader tells what it has read."""
+        """The leader has sent what it has read."""
         self._link.settle(arrival.session, (arrival.tag,))
         if self.leads:
             return

@@ -19,7 +19,9 @@ from .shared_state import Chronicle, bucket_of, weight_of
 from .state import RabbitState
 
 SCHEDULES_BYTES_MAX = 128_000_000
-"""Of all schedules of all runtimes: each runtime has all of them in its memory, and is told them when it starts."""
+"""How many bytes all schedules of all runtimes may take: each runtime has all of them in memory, and gets them when it
+starts.
+"""
 
 PART_BYTES_MAX = 12_000_000
 """Of those in one part of the sum, which is a message. A server takes 16 MiB, unless told otherwise."""

@@ -195,7 +195,7 @@ class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
         return rows
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
-        # The index holds running jobs alone; without being told, SQLite would read through all there are.
+        # The index holds running jobs alone. Without this hint SQLite would read through all of them.
         query = """select * from lamplighter_jobs indexed by lamplighter_jobs_running
                    where state = 'running' and boot = ?"""
         values: list[Any] = [boot]
