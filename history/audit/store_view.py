@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any
 
-from ...stores.sqlite.read_only import Reading, StoredJob, StoredSlots
+from ...stores.sqlite.read_only import ReadOnlyView, StoredJob, StoredSlots
 
 
 class StoreView:
@@ -25,7 +25,7 @@ class StoreView:
     def __init__(self, store: Any) -> None:
         self._store = store
         self._slots: dict[str, list[StoredSlots]] | None = None
-        with Reading(store) as reading:
+        with ReadOnlyView(store) as reading:
             self.store_id = reading.store_id()
             self.rev_wanted = reading.rev()
             # Their jobs may end, and sum them up, after the log has been read.
@@ -38,13 +38,13 @@ class StoreView:
 
     def read(self) -> Stored:
         """All that is compared, as of one instant."""
-        return Stored(Reading(self._store))
+        return Stored(ReadOnlyView(self._store))
 
     def accounts_for(self, schedule: str, slot: float) -> bool:
         """Whether the store remembers what became of a slot."""
         if self._slots is None:
             self._slots = {}
-            with Reading(self._store) as reading:
+            with ReadOnlyView(self._store) as reading:
                 for entry in reading.slots():
                     self._slots.setdefault(entry.schedule, []).append(entry)
         entries = self._slots.get(schedule, [])
@@ -55,7 +55,7 @@ class StoreView:
 class Stored:
     """One consistent reading of a store."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: ReadOnlyView) -> None:
         self._reading = reading
         self.rev = reading.rev()
         self.unsaid = frozenset(reading.last_turns())

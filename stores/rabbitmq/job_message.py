@@ -71,11 +71,11 @@ _MOST: dict[str, float] = {
 _encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder()
 
 
-class Unreadable(ValueError):
+class UnreadableJob(ValueError):
     """The message cannot be read. The error says why, and not what the message holds."""
 
 
-class Newer(Unreadable):
+class Newer(UnreadableJob):
     """A newer version wrote the message."""
 
 
@@ -101,7 +101,7 @@ def read(body: bytes, states: Collection[str] = WAITING) -> JobRecord:
 
     Raises:
         Newer: a newer version wrote it.
-        Unreadable: it is no message of a job.
+        UnreadableJob: it is no message of a job.
     """
     fields = _fields(body)
     if not fields.keys() >= _USUAL:
@@ -112,13 +112,13 @@ def read(body: bytes, states: Collection[str] = WAITING) -> JobRecord:
         if place is not None:
             kind = type(value)
             if kind not in _TYPES[name]:
-                raise Unreadable(f"its {name} is of the wrong type, {kind.__name__}")
+                raise UnreadableJob(f"its {name} is of the wrong type, {kind.__name__}")
             if kind is not str and value is not None and not -_MOST[name] <= value <= _MOST[name]:
-                raise Unreadable(f"its {name} is out of range")
+                raise UnreadableJob(f"its {name} is out of range")
             values[place] = value
     job = JobRecord._make(values)
     if job.state not in states:
-        raise Unreadable(f"its state is none of {', '.join(sorted(states))}")
+        raise UnreadableJob(f"its state is none of {', '.join(sorted(states))}")
     _check_texts(job)
     return job
 
@@ -146,9 +146,9 @@ def _fields(body: bytes) -> dict[str, Any]:
     try:
         fields = _parse(body)
     except (ValueError, RecursionError) as error:
-        raise Unreadable("it is no JSON") from error
+        raise UnreadableJob("it is no JSON") from error
     if type(fields) is not dict or type(fields.get("format")) is not int:
-        raise Unreadable("it is no message of a job")
+        raise UnreadableJob("it is no message of a job")
     if fields.pop("format") > FORMAT:
         raise Newer("a newer version wrote it")
     return fields
@@ -157,7 +157,7 @@ def _fields(body: bytes) -> dict[str, Any]:
 def _completed(fields: dict[str, Any]) -> dict[str, Any]:
     """With defaults for what our own messages never leave out."""
     if not fields.keys() >= {"id", "name"}:
-        raise Unreadable("it lacks an id or a name")
+        raise UnreadableJob("it lacks an id or a name")
     at = fields.get("queued_at", fields.get("run_at", 0.0))
     return {"data": "null", "corr": fields["id"], "queued_at": at, "run_at": at, **fields}
 
@@ -167,22 +167,22 @@ def _check_texts(job: JobRecord) -> None:
     try:
         (job.id + job.name).encode()
     except UnicodeEncodeError:
-        raise Unreadable("its id or its name is no valid Unicode") from None
+        raise UnreadableJob("its id or its name is no valid Unicode") from None
     if not job.id or not job.name:
-        raise Unreadable("its id or its name is empty")
+        raise UnreadableJob("its id or its name is empty")
     if not _TRAIL.fullmatch(job.trail):
-        raise Unreadable("its trail makes no sense")
+        raise UnreadableJob("its trail makes no sense")
 
 
 def rest_of(headers: Mapping[str, Any] | None) -> float:
     """How many seconds are to be waited yet.
 
     Raises:
-        Unreadable: what the header says makes no sense.
+        UnreadableJob: what the header says makes no sense.
     """
     rest = (headers or {}).get(REST, 0)
     if type(rest) is not int or not 0 <= rest <= SECONDS_MAX * 1000:
-        raise Unreadable(f"its header {REST} makes no sense")
+        raise UnreadableJob(f"its header {REST} makes no sense")
     return rest / 1000
 
 

@@ -19,16 +19,16 @@ from ...rules.lifecycle import judge
 from ..ports import BootLost, BootRecord, Deed
 from ..transitions import born, deed_of, ending, first_mark, released, requeued, says_ending
 from . import job_message as wire
-from .commit import Change, Ops
+from .commit import MemoryChange, Ops
 from .dead_jobs import Found
-from .deliveries import Delivery, Held
+from .deliveries import Delivery, HeldJob
 from .link import Message
 from .moves import move
 from .recent import FORGOTTEN
 from .state import RabbitState
 from .topology import DEAD, queue_of, route
 from .turn_claims import ClaimTurn
-from .turn_schedules import SlotTurn
+from .turn_schedules import RabbitScheduleTurn
 from .unreadable import Stray, given_back, is_for_others, put_aside
 
 DEAD_SECONDS_KEPT = 30 * 86400.0
@@ -44,7 +44,7 @@ HIGH_PRIORITY = 5
 """A quorum queue knows two priorities; from this one on it is the higher."""
 
 
-class RabbitTurn(ClaimTurn, SlotTurn):
+class RabbitTurn(ClaimTurn, RabbitScheduleTurn):
     """A `Turn` on RabbitMQ."""
 
     def __init__(
@@ -60,7 +60,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._state = state
         self._boot = boot
         self._bytes_max = bytes_max
-        self.begin_slots(state.chronicle, state.runtime_id)
+        self.begin_slots(state.shared, state.runtime_id)
         self._pauses: dict[str, bool] = {}
         self._dead: dict[str, Found] = {}
         self.version = version
@@ -123,7 +123,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         kept = state.memory.kept.get(delivery.copy)
         if kept is not None:
             claimed, outcome, verdict = kept
-            held = Held(delivery, claimed)
+            held = HeldJob(delivery, claimed)
             self.news.append(("claim.kept", {"job_id": job.id, "job_name": job.name, "claim_no": claimed.claim_no}))
             self._settle_kept(held, outcome, verdict)
             self.ops.done.append(lambda: state.memory.kept.pop(delivery.copy))
@@ -134,7 +134,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             return False
         return True
 
-    def _settle_kept(self, held: Held, outcome: Outcome, verdict: Verdict) -> None:
+    def _settle_kept(self, held: HeldJob, outcome: Outcome, verdict: Verdict) -> None:
         """Record an ending that no HandlerActor will send again, so this must not fail."""
         try:
             self._settle_held(held, outcome, verdict)
@@ -154,7 +154,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         )
         self.ops.settled.append(delivery)
 
-    def _bind(self, held: Held, delivery: Delivery) -> None:
+    def _bind(self, held: HeldJob, delivery: Delivery) -> None:
         """The server has delivered again a job that runs here and whose delivery was lost with the session before."""
         # It holds whether this turn does or not: nothing is published for it.
         held.delivery, held.is_lost = delivery, False
@@ -241,7 +241,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._unmark(held)
         return self._settle_held(held, outcome, verdict)
 
-    def _settle_held(self, held: Held, outcome: Outcome, verdict: Verdict) -> JobRecord:
+    def _settle_held(self, held: HeldJob, outcome: Outcome, verdict: Verdict) -> JobRecord:
         claimed = held.job
         step = move(
             claimed,
@@ -267,7 +267,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         if is_far and reply_to is not None:
             # A caller that learns of a dead job may requeue it at once, so it must be in the queue of dead jobs by
             # then.
-            into = self.ops.tidings if is_dead else self.ops.messages
+            into = self.ops.notices if is_dead else self.ops.messages
             into.append(Message("", reply_to, body, message_id=label, mandatory=False))
         if is_dead:
             self.ops.messages.append(Message("", DEAD, body, message_id=label, lives=DEAD_SECONDS_KEPT))
@@ -295,14 +295,14 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._record_wait(step, held.delivery, 0.0)
         return step.job
 
-    def _let_go(self, claimed: JobRecord) -> Held | None:
+    def _let_go(self, claimed: JobRecord) -> HeldJob | None:
         held_by = self._state.deliveries.held
         held = held_by.pop(claimed.key)
         if held is not None:
             self._change(lambda: held_by.put(held), lambda: held_by.pop(claimed.key))
         return held
 
-    def _unmark(self, held: Held) -> None:
+    def _unmark(self, held: HeldJob) -> None:
         """Note that the attempt has ended, and so has not killed its process."""
         if held.is_marked:
             self.ops.records.append({"is": "ended", "id": held.job.id})
@@ -349,7 +349,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         raise not_supported("remove")
 
     def recent_interruptions(self, job_id: str, since: Instant) -> int:
-        return self._state.chronicle.blamed(job_id, self.now)
+        return self._state.shared.blamed(job_id, self.now)
 
     def _publish(
         self, job: JobRecord, delay: Seconds, reply_to: str | None, beside: Mapping[str, Any] | None = None
@@ -386,7 +386,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             )
 
     def _change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
-        self.ops.changes.append(Change(undo, redo))
+        self.ops.changes.append(MemoryChange(undo, redo))
 
     def expire(self) -> None:
         """Nothing: a job that has expired is found out when it is delivered."""
@@ -395,7 +395,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         """Nothing: no host writes here by itself."""
 
     def _is_paused(self, name: str) -> bool:
-        return self._pauses.get(name, name in self._state.chronicle.pauses)
+        return self._pauses.get(name, name in self._state.shared.pauses)
 
     def pause(self, name: str, *, paused: bool) -> None:
         self._pauses[name] = paused

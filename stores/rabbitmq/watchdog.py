@@ -44,7 +44,7 @@ class Question:
     looks: int = 0
 
 
-class Silence:
+class ResponseWatchdog:
     """What was asked of a session, and is not answered yet.
 
     Args:

@@ -39,7 +39,7 @@ class StoredSlots(NamedTuple):
     job_id: str | None
 
 
-class Reading:
+class ReadOnlyView:
     """One consistent view of a store's file. Close it, or use it as a context manager."""
 
     def __init__(self, store: str | Path | sqlite3.Connection) -> None:
@@ -100,7 +100,7 @@ class Reading:
         if self._own:
             self._connection.close()
 
-    def __enter__(self) -> Reading:
+    def __enter__(self) -> ReadOnlyView:
         return self
 
     def __exit__(self, *_: object) -> None:

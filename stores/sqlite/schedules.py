@@ -27,7 +27,7 @@ def slot_entry(row: tuple[Any, ...]) -> SlotEntry:
     )
 
 
-class SlotTurn:
+class SqliteScheduleTurn:
     """Schedules and slots. A slot and its job are inserted in one transaction, or neither is."""
 
     if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from . import due
 from .boots import BootTurn, Seen
 from .clock_steps import NEXT_EXPIRY, ClockTurn
 from .job_rows import fenced_update, insert_unless_known, insertion, kept_out, stored_twin
-from .schedules import SlotTurn
+from .schedules import SqliteScheduleTurn
 
 INSERTED_ROWS_MAX = 25
 """Rows of one insert. More are not faster, and each number of rows is a statement of its own."""
@@ -60,7 +60,7 @@ OVERVIEW = f"""
 """What every turn must know, in one statement."""
 
 
-class SqliteTurn(SlotTurn, BootTurn, ClockTurn):
+class SqliteTurn(SqliteScheduleTurn, BootTurn, ClockTurn):
     """A `Turn` on SQLite."""
 
     def __init__(

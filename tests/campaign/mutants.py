@@ -448,7 +448,7 @@ MUTANTS = (
            test="tests/environment/test_failpoints.py::"
            "test_a_host_that_has_not_asked_for_the_variable_goes_on_and_says_so_once"),
     Mutant(LEDGER, "whoever leads fires only what it has declared itself", "stores/rabbitmq/store.py",
-           "        return self.state.chronicle.is_declared(schedule_id, beside=self._id)", "        return False",
+           "        return self.state.shared.is_declared(schedule_id, beside=self._id)", "        return False",
            test="tests/stores/rabbitmq/test_schedules.py::"
            "test_a_leader_that_has_declared_nothing_fires_what_another_declares"),
     Mutant(LEDGER, "a sum forgets who declares what", "stores/rabbitmq/ledger_sums.py",
@@ -477,10 +477,11 @@ MUTANTS = (
            test="tests/stores/rabbitmq/test_ledger.py::test_a_record_that_makes_no_sense_keeps_nobody_from_starting"),
     Mutant(LEDGER, "a field of a newer version makes a schedule unreadable", "stores/rabbitmq/ledger_records.py",
            "    return ScheduleRecord(**found), {",
-           "    if row.keys() - _SCHEDULE.keys():\n        raise Unreadable\n    return ScheduleRecord(**found), {",
+           "    if row.keys() - _SCHEDULE.keys():\n        raise UnreadableRecord\n"
+           "    return ScheduleRecord(**found), {",
            test="tests/stores/rabbitmq/test_ledger.py::test_kinds_and_fields_of_a_newer_version_are_passed_over"),
     Mutant(LEDGER, "an older leader rubs out what a newer version has written", "stores/rabbitmq/ledger_sums.py",
-           "            unknown = chronicle.unknown.get(schedule.id)", "            unknown = None",
+           "            unknown = shared.unknown.get(schedule.id)", "            unknown = None",
            test="tests/stores/rabbitmq/test_ledger.py::"
            "test_what_a_newer_version_says_of_a_schedule_outlives_leaders_that_do_not_know_it"),
     Mutant(LEDGER, "a sum counts though its end was never written", "stores/rabbitmq/ledger.py",
@@ -502,7 +503,7 @@ MUTANTS = (
            "test_a_schedule_for_which_there_is_no_room_is_refused_and_none_is_added"),
     Mutant(LEDGER, "a schedule waits until a clock comes to where a wrong one had been",
            "stores/rabbitmq/turn_schedules.py",
-           "self._chronicle.beyond(self.now) if self.leads else []", "[]", scenario=RABBITMQ),
+           "self._shared.beyond(self.now) if self.leads else []", "[]", scenario=RABBITMQ),
     Mutant(LEDGER, "what was skipped in a false future does not fire when it comes", "stores/rabbitmq/shared_state.py",
            "last_slot = self.slots.take_back(schedule, to)", "last_slot = schedule.last_slot",
            test="tests/stores/rabbitmq/test_clocks.py::"
@@ -513,7 +514,7 @@ MUTANTS = (
            test="tests/stores/rabbitmq/test_clocks.py::"
            "test_a_runtime_that_has_missed_that_a_clock_was_set_right_learns_it_when_it_is_told_everything"),
     Mutant(LEDGER, "what others handle is not known", "stores/rabbitmq/store.py",
-           "return self.state.chronicle.is_handled(name)", "return False",
+           "return self.state.shared.is_handled(name)", "return False",
            test="tests/stores/rabbitmq/test_handled.py::"
            "test_a_job_is_said_to_be_parked_if_no_living_runtime_handles_its_name"),
     Mutant(LEDGER, "a runtime that has died handles its names for ever", "stores/rabbitmq/shared_state.py",
@@ -531,7 +532,7 @@ MUTANTS = (
            "        if self.store_id is None:", "        if True:",
            test="tests/stores/rabbitmq/test_ledger.py::test_of_two_ids_that_were_given_the_first_holds"),
     Mutant(LEDGER, "a deleted ledger is made again without what was in it", "stores/rabbitmq/ledger.py",
-           "            self._chronicle.store_id = None", "            sums.load(self._chronicle, ())",
+           "            self._shared.store_id = None", "            sums.load(self._shared, ())",
            test="tests/stores/rabbitmq/test_ledger.py::"
            "test_a_ledger_that_is_deleted_is_made_again_with_all_that_was_in_it"),
     Mutant(LEDGER, "who has missed the last that was told never learns it", "stores/rabbitmq/ledger.py",

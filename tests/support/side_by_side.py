@@ -15,14 +15,14 @@ RABBITMQ = "tests/stores/rabbitmq"
 
 WITHOUT_A_SERVER = {
     "test_clocks.py",
+    "test_consumers.py",
     "test_declaring.py",
     "test_handled.py",
     "test_ledger.py",
     "test_schedules.py",
     "test_session.py",
-    "test_silence.py",
     "test_simulation.py",
-    "test_window.py",
+    "test_watchdog.py",
 }
 """but for these, which have a model of one."""
 

@@ -18,7 +18,7 @@ from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
 from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import ModelLink
 
-from .test_conformance import PatientStore, seams
+from .test_conformance import PatientStore, its_environment
 
 JOIN_SECONDS = 15.0
 BIG = "x" * 10_000
@@ -33,7 +33,7 @@ def record(job_id: str, **changes: object) -> JobRecord:
 def model() -> Iterator[tuple[ModelServer, ModelLink, PatientStore]]:
     server = ModelServer()
     link = ModelLink(server)
-    store = PatientStore("amqp://model", link, seams=seams())
+    store = PatientStore("amqp://model", link, environment=its_environment())
     store.open()
     yield server, link, store
     store.close()

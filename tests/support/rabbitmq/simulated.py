@@ -20,8 +20,8 @@ from lamplighter.stores.hints import Hints, ServerHints
 from lamplighter.stores.ports import Store
 from lamplighter.stores.rabbitmq import job_message as wire
 from lamplighter.stores.rabbitmq import topology
+from lamplighter.stores.rabbitmq.environment import StoreEnvironment
 from lamplighter.stores.rabbitmq.link import Message, Sent
-from lamplighter.stores.rabbitmq.notices import Seams
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing.simulation.world import Process, World
 
@@ -79,8 +79,10 @@ class SimulatedRabbitMQ(ModelServer):
         """A process's store on the model."""
         make = NewerLink if process.is_newer else ModelLink
         link = make(self, future=future, is_alive=lambda: process.is_alive)
-        seams = Seams(clock=environment.clock(), event=environment.event, future=future, new_id=environment.new_id)
-        return RabbitStore(self.address, link, seams=seams, failpoints=failpoints)
+        own = StoreEnvironment(
+            clock=environment.clock(), event=environment.event, future=future, new_id=environment.new_id
+        )
+        return RabbitStore(self.address, link, environment=own, failpoints=failpoints)
 
     def hints(self, store: Store) -> Hints:
         """By the server."""
@@ -189,5 +191,5 @@ def _ids(queue: ModelQueue) -> Iterable[str]:
     for stored in queue.ready:
         try:
             yield wire.read(stored.message.body, frozenset(JobState)).id
-        except wire.Unreadable:
+        except wire.UnreadableJob:
             continue
