@@ -14,7 +14,7 @@ from lamplighter.rules.lifecycle import MOVES
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_every_event_is_named_noun_verbed_has_a_level_a_sentence_and_fields_of_its_own(name):
+def test_every_event_is_named_noun_verbed_with_level_sentence_and_fields_of_its_own(name):
     kind = EVENTS[name]
 
     assert re.fullmatch(r"[a-z]+\.[a-z_]+", name)

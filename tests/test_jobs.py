@@ -93,7 +93,7 @@ def test_an_at_that_has_passed_is_due_at_once(runtime):
     assert rt.jobs.join(job, timeout=10).result == 1
 
 
-def test_higher_priority_runs_first_then_what_is_due_longer_then_what_was_queued_first(runtime):
+def test_higher_priority_runs_first_then_what_is_due_longer_then_what_came_first(runtime):
     rt = runtime()
     order = []
     rt.jobs.pause("work")
@@ -745,7 +745,7 @@ def test_a_job_of_a_transaction_gets_its_line_in_the_log(runtime, recorder, host
     assert queued["rev"] == rt.jobs.get(job).record.rev
 
 
-def test_a_job_of_a_transaction_is_found_although_there_was_no_broker_when_it_was_queued(runtime, recorder, host_db):
+def test_a_job_of_a_transaction_is_found_though_it_was_queued_without_a_broker(runtime, recorder, host_db):
     rt = runtime()
     rt.jobs.add_handler("welcome", lambda job: "found")
     rt.jobs.join(rt.jobs.queue("welcome"), timeout=10)

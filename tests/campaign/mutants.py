@@ -125,7 +125,7 @@ MUTANTS = (
     Mutant(RECOVERY, "who is alone looks for nobody", "broker/neighbours.py",
            "        wanted = not self._state.presence.is_sole\n", "        wanted = bool(self._state.others)\n",
            test="tests/boot/test_boots.py::"
-                "test_a_runtime_that_believes_to_be_alone_finds_a_neighbour_that_no_hint_has_told_of"),
+                "test_a_runtime_that_believes_to_be_alone_finds_a_neighbour_without_a_hint"),
     Mutant(RECOVERY, "a start that fails leaves what it began", "runtime.py",
            "                boot.give_up()\n", "",
            test="tests/boot/test_boots.py"),
@@ -150,7 +150,7 @@ MUTANTS = (
     Mutant(TURN, "a stop stores an old log over what others have stored", "stores/sqlite/connections.py",
            "        if not self._is_anothers():", "        if True:",
            test="tests/stores/sqlite/test_store_files.py::"
-                "test_a_runtime_that_stops_writes_nothing_over_what_others_have_stored_in_a_new_log"),
+                "test_a_runtime_that_stops_writes_nothing_over_what_others_stored_in_a_new_log"),
     Mutant(TURN, "a log that was removed is lost though nobody has begun another", "stores/sqlite/connections.py",
            "        return any(there[path] is not None and there[path] != known for path, known in own.items())",
            "        return there != own",
@@ -158,7 +158,7 @@ MUTANTS = (
     Mutant(TURN, "a job on a connection in autocommit mode is stored at once", "stores/sqlite/host_connection.py",
            "        _check_transaction(raw)\n", "",
            test="tests/stores/sqlite/test_host_connections.py::"
-                "test_a_connection_that_would_store_a_job_at_once_is_refused_until_the_host_has_begun"),
+                "test_a_connection_in_autocommit_mode_is_refused_until_the_host_has_begun"),
     Mutant(TURN, "a forked child keeps the log of its dead host", "stores/sqlite/hold.py",
            "after_in_child=_let_go_in_child)", "after_in_child=_lock.release)",
            test="tests/stores/sqlite/test_store_files.py::test_a_child_that_outlives_its_host_does_not_keep_the_log"),
@@ -249,12 +249,12 @@ MUTANTS = (
     Mutant(LOG, "a line of pairs is passed over if an error in it quotes JSON", "history/log_files/unwrapping.py",
            "            if not begins_with_pairs(_text(raw[:start])):\n", "            if True:\n",
            test="tests/history/log_files/test_formats.py::"
-                "test_an_error_that_quotes_json_and_what_a_recovery_tells_are_read_in_every_format"),
+                "test_errors_that_quote_json_and_what_a_recovery_tells_are_read_in_every_format"),
     Mutant(LOG, "what a recovery tells is read from JSON alone", "history/log_files/fields.py",
            "        return msgspec.json.decode(msgspec.json.encode(ast.literal_eval(value)), type=kind)\n",
            "        raise\n",
            test="tests/history/log_files/test_formats.py::"
-                "test_an_error_that_quotes_json_and_what_a_recovery_tells_are_read_in_every_format"),
+                "test_errors_that_quote_json_and_what_a_recovery_tells_are_read_in_every_format"),
     Mutant(LOG, "logs one after another in one file stay so", "history/audit/same_path_stores.py",
            "    parts = parts_of(paths)\n", "    parts = list(paths)\n",
            test="tests/history/log_files/test_order.py::"
@@ -310,7 +310,7 @@ MUTANTS = (
     Mutant(LOG, "the audit forgets a slot that fired after eight others", "history/audit/slot_replay.py",
            "FIRED_KEPT_MAX = 512", "FIRED_KEPT_MAX = 8",
            test="tests/history/audit/test_audit.py::"
-                "test_two_jobs_of_one_slot_are_found_though_five_hundred_slots_lie_between_their_lines"),
+                "test_two_jobs_of_one_slot_are_found_though_five_hundred_slots_lie_between"),
     Mutant(LOG, "ranges of revisions that touch are not joined", "history/audit/number_ranges.py",
            "        if joins_left and joins_right:", "        if False:",
            (("history/audit/number_ranges.py", "        elif joins_left:", "        elif False:"),
@@ -322,7 +322,7 @@ MUTANTS = (
     Mutant(LOG, "that a schedule was changed is told by no recovery", "stores/sqlite/turn.py",
            "*map(deed_of, self.transitions), *self._declared)", "*map(deed_of, self.transitions))",
            test="tests/campaign/test_stories.py::"
-                "test_a_schedule_whose_change_was_stored_though_the_commit_raised_is_told_to_have_changed"),
+                "test_a_schedule_whose_change_was_stored_though_its_commit_raised_is_told_of"),
     Mutant(LOG, "a change that a recovery tells of explains what came before it", "history/audit/slot_replay.py",
            "not other.follows(self.change.no) or self.first <= other.at:", "not other.follows(self.change.no):",
            test="tests/history/audit/test_audit.py::"
@@ -365,7 +365,7 @@ MUTANTS = (
     Mutant(LIMITS, "what waits since a false future waits until it comes", "stores/sqlite/clock_steps.py",
            "jobs = self._connection.execute(BOUND_WAITS, bounds).rowcount", "jobs = 0 * len(bounds)",
            test="tests/broker/test_clocks.py::"
-                "test_a_wait_that_began_under_a_clock_years_ahead_ends_though_nobody_lived_when_it_was_set_right"),
+                "test_a_wait_from_a_clock_years_ahead_ends_though_nobody_saw_it_set_right"),
     Mutant(LIMITS, "a clock that is wrong for a moment has all history removed", "stores/sqlite/turn.py",
            "        if self.is_in_doubt():\n", "        if False:\n",
            test="tests/broker/test_clocks.py::test_a_clock_that_is_years_ahead_for_a_moment_removes_no_history"),
@@ -458,11 +458,11 @@ MUTANTS = (
     Mutant(LEDGER, "a runtime that has died declares for ever", "stores/rabbitmq/ledger.py",
            "            if looks > SILENT_LOOKS_MAX:", "            if False:",
            test="tests/stores/rabbitmq/test_ledger.py::"
-           "test_a_runtime_that_has_fallen_silent_declares_nothing_any_more_and_its_schedules_are_remembered"),
+           "test_a_silent_runtime_declares_nothing_and_its_schedules_are_remembered"),
     Mutant(LEDGER, "a runtime that says nothing else is taken for dead", "stores/rabbitmq/ledger.py",
            '        self._silent.pop(str(record.get("from")), None)\n', "",
            test="tests/stores/rabbitmq/test_ledger.py::"
-           "test_a_runtime_that_lives_declares_what_it_did_however_long_it_has_nothing_else_to_say"),
+           "test_a_runtime_that_lives_and_is_quiet_still_declares_what_it_did"),
     Mutant(LEDGER, "who was taken for dead does not say that he lives", "stores/rabbitmq/session.py",
            '        if record["is"] == "runtime gone"', '        if False and record["is"] == "runtime gone"',
            test="tests/stores/rabbitmq/test_ledger.py::"
@@ -483,7 +483,7 @@ MUTANTS = (
     Mutant(LEDGER, "an older leader rubs out what a newer version has written", "stores/rabbitmq/ledger_sums.py",
            "            unknown = shared.unknown.get(schedule.id)", "            unknown = None",
            test="tests/stores/rabbitmq/test_ledger.py::"
-           "test_what_a_newer_version_says_of_a_schedule_outlives_leaders_that_do_not_know_it"),
+           "test_what_a_newer_version_says_of_a_schedule_outlives_leaders_of_this_version"),
     Mutant(LEDGER, "a sum counts though its end was never written", "stores/rabbitmq/ledger.py",
            ' for part in of if _whole(part, "sum") <= _whole(end, "sum")}', " for part in of}",
            test="tests/stores/rabbitmq/test_ledger.py::test_a_sum_that_was_not_finished_does_not_count"),
@@ -507,12 +507,12 @@ MUTANTS = (
     Mutant(LEDGER, "what was skipped in a false future does not fire when it comes", "stores/rabbitmq/shared_state.py",
            "last_slot = self.slots.take_back(schedule, to)", "last_slot = schedule.last_slot",
            test="tests/stores/rabbitmq/test_clocks.py::"
-           "test_a_slot_that_has_fired_in_a_false_future_does_not_fire_again_and_those_before_it_do"),
+           "test_a_slot_that_fired_in_a_false_future_fires_once_and_those_before_it_do_fire"),
     Mutant(LEDGER, "who has missed that a clock was set right believes the false future",
            "stores/rabbitmq/shared_state.py",
            "            if schedule.accounted_to < known_to:", "            if False:",
            test="tests/stores/rabbitmq/test_clocks.py::"
-           "test_a_runtime_that_has_missed_that_a_clock_was_set_right_learns_it_when_it_is_told_everything"),
+           "test_a_runtime_that_missed_that_a_clock_was_set_right_learns_it_from_the_whole"),
     Mutant(LEDGER, "what others handle is not known", "stores/rabbitmq/store.py",
            "return self.state.shared.is_handled(name)", "return False",
            test="tests/stores/rabbitmq/test_handled.py::"
@@ -604,7 +604,7 @@ MUTANTS = (
     Mutant(LANES, "a child imports from the current folder", "handlers/processes.py",
            "        paths = [str(path)", "        paths = [os.getcwd(), *sys.path] or [str(path)",
            test="tests/faults/test_forks.py::"
-                "test_a_child_imports_what_its_host_can_import_and_nothing_from_its_current_folder"),
+                "test_a_child_imports_what_its_host_can_and_nothing_from_its_current_folder"),
     Mutant(LANES, "a cancel before a child has its job is not passed on", "handlers/processes.py",
            "        if lane.cancelled:\n            child.interrupt(lane)\n", "",
            test="tests/handlers/test_signalled.py::test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on"),
@@ -649,7 +649,7 @@ MUTANTS = (
     Mutant(RECOVERY, "a claim has its whole time again after each death of the broker", "broker/claims.py",
            "    return job.timeout - max(0.0, now - job.claimed_at)", "    return job.timeout",
            test="tests/handlers/test_signalled.py::"
-                "test_a_claim_whose_handler_has_returned_has_no_more_time_for_the_broker_that_died"),
+                "test_a_claim_whose_handler_has_returned_gets_no_more_time_by_the_brokers_death"),
     Mutant(LANES, "a payload type that no data can have is accepted", "handlers/payload.py",
            "    _check_possible(wanted)\n    return wanted", "    return wanted",
            test="tests/handlers/test_payload.py::test_jobs_wait_for_a_handler_that_can_take_them"),
@@ -681,11 +681,11 @@ MUTANTS = (
     Mutant(MESSAGES, "a job that is queued again in doubt is another job", "stores/rabbitmq/turn.py",
            "                doubtful.put(record.id, record)", "                pass",
            test="tests/stores/rabbitmq/test_memory.py"
-                "::test_a_job_that_is_queued_again_because_nobody_knew_whether_it_was_is_the_same_job"),
+                "::test_a_job_that_is_queued_again_for_want_of_an_answer_is_the_same_job"),
     Mutant(MESSAGES, "the data of every queued job is remembered", "stores/rabbitmq/recent.py",
            "len(self._kept) > self._most or self._bytes > self._bytes_max:", "len(self._kept) > self._most:",
            test="tests/stores/rabbitmq/test_memory.py"
-                "::test_of_the_oldest_queued_jobs_the_data_is_forgotten_and_that_they_were_queued_is_not"),
+                "::test_of_the_oldest_queued_jobs_the_data_is_forgotten_and_the_queueing_is_not"),
     Mutant(MESSAGES, "an ending that is larger than the server takes is tried for ever", "stores/rabbitmq/turn.py",
            "            self._settle_kept(held, ", "            self._settle_held(held, ",
            test="tests/stores/rabbitmq/test_sizes.py"
@@ -697,7 +697,7 @@ MUTANTS = (
     Mutant(MESSAGES, "the page of the dead after the first is the first again", "stores/rabbitmq/dead_jobs.py",
            "(before is None or _place(job) < _place(before))", "True",
            test="tests/stores/rabbitmq/test_many_dead.py"
-                "::test_pages_show_each_once_the_newest_first_also_when_one_of_them_is_revived_between"),
+                "::test_pages_show_each_once_the_newest_first_also_when_one_is_revived_between"),
     Mutant(MESSAGES, "why a channel was closed is forgotten", "stores/rabbitmq/pika/link.py",
            "        if self._channel_failure is None:\n", "        if True:\n",
            test="tests/stores/rabbitmq/test_permissions.py::test_a_start_without_a_permission_fails_at_once_and_says_which"),

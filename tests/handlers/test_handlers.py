@@ -635,7 +635,7 @@ def test_the_running_jobs_of_a_removed_handler_finish(runtime, recorder):
     assert rt.jobs.get(job).record.claim_no == 1
 
 
-def test_past_the_drain_the_running_jobs_of_a_removed_handler_are_queued_again_and_use_no_attempt(runtime, recorder):
+def test_past_the_drain_a_removed_handlers_jobs_are_queued_again_and_use_no_attempt(runtime, recorder):
     rt = runtime()
     handler = rt.jobs.add_handler("work", lambda job: job.sleep(30))
     job = rt.jobs.queue("work")

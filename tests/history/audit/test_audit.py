@@ -98,7 +98,7 @@ def test_a_gap_names_its_revision_and_shows_the_lines_beside_it():
     assert f'"rev":{rev + 1},' in finding.lines[1]
 
 
-def test_at_info_the_store_disagrees_with_every_other_job_that_a_last_line_is_said_to_be_of():
+def test_at_info_the_store_disagrees_with_any_other_job_that_a_last_line_names():
     run = clean_run("info")
     last = {line["job_id"]: index for index, line in enumerate(run.lines) if "rev" in line}
 
@@ -295,7 +295,7 @@ def test_a_job_that_a_stopped_boot_has_kept_is_lost():
     assert "job j was running on boot b1, which has stopped" in finding.says
 
 
-def test_a_job_that_a_dead_boot_held_is_lost_only_once_others_have_buried_it_without_giving_it_back():
+def test_a_job_of_a_dead_boot_is_lost_only_once_others_buried_it_and_kept_the_job():
     story = Story().move("job.queued", None, 0, 0).move("job.claimed", "queued", 1, 0)
     heir = Story("b2", rev=2).said("runtime.recovered", dead_boot="b1", dead_pid=1, jobs=0, told=[])
 
@@ -356,7 +356,7 @@ def test_two_jobs_of_one_slot_are_found():
     assert kinds(audited(story.lines)) == ["fired twice"]
 
 
-def test_two_jobs_of_one_slot_are_found_though_five_hundred_slots_lie_between_their_lines():
+def test_two_jobs_of_one_slot_are_found_though_five_hundred_slots_lie_between():
     story = added()
     for number in range(500):
         slot = 1010.0 + 10 * number
@@ -385,7 +385,7 @@ def test_a_slot_that_passed_unmentioned_is_found():
     assert "slot 1020.0 of schedule s neither fired nor was skipped" in finding.says
 
 
-def test_a_slot_whose_job_another_host_has_ended_before_the_first_says_that_it_fired_is_accounted_for():
+def test_a_slot_is_accounted_for_though_another_ended_its_job_before_it_was_said():
     story = fired(fired(fired(added(), 1010.0), 1020.0), 1030.0)
     other = Story("b2", 3).move("job.claimed", "queued", 1, 0, "s-1020")
     other.move("job.done", "running", 1, 1, "s-1020", revs=[2, 4, 5], schedule="s", slot=1020.0)
@@ -459,7 +459,7 @@ def test_a_rule_that_only_a_recovery_tells_of_explains_no_more_than_it_can(slots
     assert says in "; ".join(finding.says for finding in audited(story.lines).findings)
 
 
-def test_a_slot_that_was_due_when_a_schedule_changed_is_not_missed_though_only_a_recovery_tells_of_that():
+def test_a_slot_due_at_a_change_is_not_missed_though_only_a_recovery_tells_of_it():
     story = fired(declared("@every 12s", 1), 1008.0)
     recovered(story, "@every 12s", 2, at=1022.0)
     behind = fired(fired(declared("@every 12s", 1), 1008.0), 1032.0)
@@ -487,7 +487,7 @@ def test_a_change_that_a_recovery_tells_again_or_after_a_later_one_is_no_news(ch
     assert not audited(fired(story, 1080.0).lines).ok
 
 
-def test_what_depends_on_an_unknown_policy_for_an_hour_that_is_missing_or_twice_is_left_alone():
+def test_what_needs_an_unknown_policy_for_a_missing_or_double_hour_is_left_alone():
     spring = 1774747800.0  # 2026-03-29T01:30:00Z, when 02:30 does not exist in Berlin
     story = Story()
     story.lines = [{**line, "ts": spring - 90000.0 + line["seq"]} for line in story.lines]
@@ -523,7 +523,7 @@ def test_the_same_path_on_two_hosts_is_two_stores_if_their_revisions_collide():
     assert report.jobs == 4
 
 
-def test_the_same_path_seen_from_two_containers_is_one_store_if_their_revisions_follow_one_another():
+def test_a_path_seen_from_two_containers_is_one_store_if_their_revisions_follow():
     one, other = Story().done(), Story("b2", rev=3).done("k")
     other.lines[0]["host"] = "another-container"
     heir = Story("b3", rev=6).said("runtime.recovered", dead_boot="b1", dead_pid=1, jobs=0, told=[]).done("l")
@@ -655,7 +655,7 @@ def test_a_job_that_ended_long_ago_and_was_requeued_is_counted_once_in_the_store
     assert report.jobs == len([line for line in run.lines if line["event"] == "job.queued"])
 
 
-def test_a_job_that_ended_before_the_log_begins_is_not_lost_though_a_recovery_tells_an_older_step(tmp_path):
+def test_a_job_that_ended_before_the_log_is_not_lost_for_a_recoverys_older_step(tmp_path):
     store = copy_of(clean_run().store, tmp_path)
     spoil(store, "delete from lamplighter_jobs")
     spoil(store, "update lamplighter_store set rev = 13")

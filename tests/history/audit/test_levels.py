@@ -37,7 +37,7 @@ def test_a_level_that_was_changed_while_it_ran_is_a_note_and_no_finding(with_sto
     assert noted >= 5
 
 
-def test_what_is_missing_where_a_boot_was_at_debug_is_found_though_it_was_at_info_later():
+def test_what_is_missing_while_a_boot_was_at_debug_is_found_though_it_is_at_info_now():
     run = clean_run()
     half = len(run.lines) // 2
     lines = at_info(run, half, len(run.lines))

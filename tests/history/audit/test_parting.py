@@ -57,7 +57,7 @@ def test_the_same_path_on_two_hosts_is_two_stores_whoever_speaks_first(tmp_path,
 
 
 @LEVELS
-def test_two_stores_in_a_log_that_begins_after_they_have_said_where_they_are_are_told_apart(tmp_path, level):
+def test_two_stores_are_told_apart_in_a_log_that_begins_after_they_said_where(tmp_path, level):
     one = ours(level)[1:]
     both_well(audited(tmp_path, in_turns(one, another(one, "b2"))), level)
 
@@ -69,7 +69,7 @@ def test_a_store_that_was_made_anew_is_another_one(tmp_path, level):
     both_well(audited(tmp_path, [*another(one, "b2"), *one], clean_run(level).store), level)
 
 
-def test_a_store_that_came_back_from_a_power_cut_without_its_last_transitions_is_still_one_store(tmp_path):
+def test_a_store_that_lost_its_last_transitions_with_the_power_is_still_one_store(tmp_path):
     lines = ours("debug")
     # An heir that told the very first revision again, be it as the beginning of a job that it ends, would be of a store
     # made anew.
@@ -81,7 +81,7 @@ def test_a_store_that_came_back_from_a_power_cut_without_its_last_transitions_is
     assert "revision twice" in kinds(audited(tmp_path, [*lines[:lost], *heir]))
 
 
-def test_two_boots_that_take_the_same_revisions_and_work_on_the_same_jobs_are_on_one_store(tmp_path):
+def test_two_boots_with_the_same_revisions_and_the_same_jobs_are_on_one_store(tmp_path):
     one = ours("debug")
     other = another(one, "b2")
     # A slot's job, which has the same id in both, would be born in both.

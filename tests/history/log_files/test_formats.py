@@ -229,7 +229,7 @@ RECOVERY = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_an_error_that_quotes_json_and_what_a_recovery_tells_are_read_in_every_format(name):
+def test_errors_that_quote_json_and_what_a_recovery_tells_are_read_in_every_format(name):
     """Both were passed over in formats of pairs: the audit missed lines that were there, and counted no crash."""
     text = FORMATS[name]([QUOTING, RECOVERY])
 

@@ -222,7 +222,7 @@ def test_what_only_a_recovery_tells_stands_where_it_happened(tmp_path):
     assert life.gaps == 0
 
 
-def test_an_id_that_is_used_again_after_retention_begins_a_new_life_and_nothing_is_missing(tmp_path):
+def test_an_id_that_is_used_again_after_retention_is_another_job_and_none_is_missing(tmp_path):
     lines = list(clean_run().lines)
     job_id = a_job("bad")
     told = [line for line in lines if line.get("job_id") == job_id]

@@ -121,7 +121,7 @@ def flipped(value: Any) -> Any:
     return (value or 0) + 1
 
 
-def test_at_info_a_line_in_the_middle_of_a_life_is_missed_and_a_life_without_its_beginning_is_said(logs: Logs) -> None:
+def test_at_info_a_line_amid_a_job_is_missed_and_a_job_without_its_beginning_is_said(logs: Logs) -> None:
     lines = logs.info
 
     first, *later = transitions(lines, "job.retried", "job.requeued")
@@ -141,7 +141,7 @@ def test_a_job_that_ends_twice_by_one_claim_is_found(logs: Logs) -> None:
     assert kinds(audited([*lines[: index + 1], again, *lines[index + 1 :]])) == ["finished twice"]
 
 
-def test_a_job_that_another_runtime_ends_again_is_found_unless_it_had_been_delivered_again(logs: Logs) -> None:
+def test_a_job_that_another_runtime_ends_again_is_found_unless_it_was_redelivered(logs: Logs) -> None:
     lines = logs.info
     index = next(index for index in transitions(lines, "job.done") if lines[index]["revs"] == [1, 2, 3])
     boots = {line["boot"] for line in lines}

@@ -118,7 +118,7 @@ def test_an_ending_that_can_be_told_to_nobody_is_recorded_all_the_same():
 
 
 @pytest.mark.parametrize("is_confirmed", [True, False])
-def test_a_revival_that_is_not_confirmed_in_time_holds_once_it_is_and_leaves_the_job_dead_if_it_never_is(is_confirmed):
+def test_a_revival_confirmed_late_holds_and_one_never_confirmed_leaves_the_job_dead(is_confirmed):
     """The next turn crashed: the doubtful one had let go of the dead job that it was to take away."""
     server, link, store, claimed = with_a_claim()
     with store.turn("b", NOW) as turn:

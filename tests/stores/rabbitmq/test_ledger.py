@@ -82,7 +82,7 @@ def test_what_a_runtime_declares_is_known_to_the_others_while_it_lives(world: Wo
     assert [store.is_declared("s") for store in (leader, other, late)] == [True, False, True]
 
 
-def test_a_runtime_that_has_fallen_silent_declares_nothing_any_more_and_its_schedules_are_remembered(
+def test_a_silent_runtime_declares_nothing_and_its_schedules_are_remembered(
     world: World,
 ) -> None:
     leader, other = started(world), started(world)
@@ -96,7 +96,7 @@ def test_a_runtime_that_has_fallen_silent_declares_nothing_any_more_and_its_sche
     assert (before, leader.is_declared("s"), ids_of(leader)) == (True, False, ["s"])
 
 
-def test_a_runtime_that_lives_declares_what_it_did_however_long_it_has_nothing_else_to_say(world: World) -> None:
+def test_a_runtime_that_lives_and_is_quiet_still_declares_what_it_did(world: World) -> None:
     leader, other = started(world), started(world)
     declare(other, a_schedule(durable=0))
 
@@ -324,7 +324,7 @@ def test_kinds_and_fields_of_a_newer_version_are_passed_over(world: World) -> No
     assert not world.server.queues[topology.UNREADABLE].ready
 
 
-def test_what_a_newer_version_says_of_a_schedule_outlives_leaders_that_do_not_know_it(world: World) -> None:
+def test_what_a_newer_version_says_of_a_schedule_outlives_leaders_of_this_version(world: World) -> None:
     first = started(world)
     write(world, {"is": "schedule", "by": "n", "schedule": {**a_schedule()._asdict(), "tenant": 7}})
     with first.turn("b", NOW) as turn:

@@ -30,7 +30,7 @@ def player(url: str) -> Iterator[Player]:
     link.stop()
 
 
-def test_what_goes_wrong_in_the_links_own_thread_ends_the_connection_for_the_server_too(player: Player) -> None:
+def test_an_error_in_the_links_own_thread_ends_the_connection_for_the_server_too(player: Player) -> None:
     player.have(JOBS)
     player.publish("a")
     player.consume("first", 1)
@@ -52,9 +52,7 @@ def test_what_goes_wrong_in_the_links_own_thread_ends_the_connection_for_the_ser
     assert connection is not player.link._connection  # type: ignore[attr-defined]
 
 
-def test_a_session_is_given_up_though_the_server_does_not_answer_that_its_connection_may_close(
-    vhosts: Vhosts, player: Player
-) -> None:
+def test_a_session_is_given_up_though_the_server_does_not_answer_the_close(vhosts: Vhosts, player: Player) -> None:
     link, node = player.link, vhosts.server.nodes[0]
     node.signal(signal.SIGSTOP)
     try:

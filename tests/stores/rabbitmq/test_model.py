@@ -379,7 +379,7 @@ def test_queues_can_be_declared_while_messages_are_taken_aside(player) -> None:
     assert one.browse()[0] == []
 
 
-def test_what_was_browsed_goes_back_with_its_session_and_what_is_said_of_it_later_changes_nothing(player) -> None:
+def test_what_was_browsed_goes_back_with_its_session_whatever_is_said_of_it_later(player) -> None:
     one = player()
     one.have(JOBS)
     one.publish("a")

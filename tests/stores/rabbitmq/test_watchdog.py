@@ -68,7 +68,7 @@ def test_a_new_session_was_asked_nothing(watchdog: ResponseWatchdog, time: Manua
     assert looked_for(watchdog) is None
 
 
-def test_a_process_that_stood_still_itself_looks_again_before_it_calls_the_server_silent(
+def test_a_process_that_stood_still_looks_again_before_it_calls_the_server_silent(
     watchdog: ResponseWatchdog, time: ManualTime
 ) -> None:
     watchdog.asks("to confirm", 1)

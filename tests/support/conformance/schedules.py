@@ -265,7 +265,7 @@ class SchedulePromises(StoreCase):
 
         assert store.paused() == ("else",)
 
-    def test_after_a_step_ahead_seconds_are_waited_for_as_before_and_instants_as_they_are(self, store: Store) -> None:
+    def test_after_a_step_ahead_seconds_are_waited_as_before_and_instants_as_they_are(self, store: Store) -> None:
         """Turn.keep_time: A wait of so many seconds, and an expiry in so many, end when so many have passed; one until
         an instant ends at that instant."""
         self.check_waits_after(store, step=3600.0)
