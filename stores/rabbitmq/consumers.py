@@ -31,7 +31,7 @@ class Consumer:
     is_over: bool = False
 
 
-class ConsumerStack:
+class Window:
     """The consumers of one queue in one session.
 
     Args:

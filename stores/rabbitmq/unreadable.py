@@ -38,7 +38,7 @@ class Stray:
     arrival: Arrival
     queue: str
     name: str | None
-    error: wire.UnreadableJob
+    error: wire.Unreadable
 
     @property
     def fields(self) -> dict[str, Any]:
