@@ -9,7 +9,7 @@ QUICK ?=
 FULL ?=
 WORKLOAD ?= drain-1
 # Most tests wait for other processes and for servers, so more run side by side than there are cores.
-WORKERS ?= 3
+WORKERS ?= 4
 
 .PHONY: demo demo-cluster test check simulate mutants torture bench profile clean
 

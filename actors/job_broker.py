@@ -100,7 +100,9 @@ class JobBroker(RuntimeActor):
         self._retention.put_off()
 
     def _ask_the_living(self) -> None:
-        """Ask what they hold. The next turn takes back what the dead held, and says what was not told."""
+        """Ask the HandlerActors which claims they hold. The next turn takes back those of dead ones, and logs what was
+        not logged.
+        """
         state, post = self._state, self.context.post
         # Looked up before they are asked: one that is started in between holds nothing, and need not be waited for.
         living = {name: actor.incarnation for name in post.names() if (actor := post.find(name)) is not None}
@@ -242,7 +244,7 @@ class JobBroker(RuntimeActor):
             # A commit that raised may hold all the same, and what it has queued may be due.
             self._state.forget_next_due()
             raise
-        out.did, out.unlogged, out.version, out.expiry = turn.did, turn.unlogged, turn.version, turn.expiry
+        out.did, out.version, out.expiry = turn.did, turn.version, turn.expiry
         out.lines += [(event, itself, fields) for event, fields in turn.news]
         if turn.leads and not self._leads:
             context.tell("scheduler", Resync(self._state.sync_id, self._state.boot))
@@ -258,9 +260,9 @@ class JobBroker(RuntimeActor):
         if self._memory.renewal is not None:
             boots.renew(itself, self._memory.renewal)
             itself.out.is_renewed = True
-        turn.count_host_moves()
+        turn.tell_untold()
         if not self._recovered:
-            boots.recover(itself, self._memory.logged)
+            boots.recover(itself, self._memory.told)
         elif state.membership_changed:
             boots.bury_dead(itself)
         itself.collect()
@@ -300,9 +302,8 @@ class JobBroker(RuntimeActor):
             self._state.presence.bury(dead)
         if out.known is not None:
             self._state.presence.tidy(out.known)
-        itself = Speaker(self.name, self.incarnation)
-        log_lines(self.context.log, out, itself, self._state.boot, self._store.store_id)
-        self._memory.take(out, self._state.boot)
+        log_lines(self.context.log, out)
+        self._memory.take(out)
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
         if out.ticked:
@@ -325,7 +326,7 @@ class JobBroker(RuntimeActor):
         try:
             expiry = self._state.expiry = self._store.next_expiry()
             worth = (
-                self._store.has_host_moves()
+                self._store.untold()
                 or self._store.due(self._state.free_names(), now)
                 or (expiry is not None and expiry <= now)
                 or any(one.due <= self._state.age() for one in self._state.deferred.values())
@@ -339,7 +340,7 @@ class JobBroker(RuntimeActor):
     def _wake_the_ended(self) -> None:
         """Tell those who wait for jobs that ended where this broker did not see it."""
         awaited = (self._store.known(job_id) for job_id in self._awaited())
-        ended = [job for job in awaited if job is not None and job.state in ENDED and job.is_counted]
+        ended = [job for job in awaited if job is not None and job.state in ENDED and job.rev is not None]
         if ended:
             self._wake_waiters(ended)
 

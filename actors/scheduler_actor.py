@@ -227,7 +227,7 @@ class SchedulerActor(RuntimeActor):
         self._set_alarm(now)
 
     def _may_send(self, age: Seconds) -> bool:
-        """Whether the broker has answered most of what it was told. What it has refused is not waited for for ever."""
+        """Whether the broker has answered most ticks. A tick that it has refused is not waited for for ever."""
         while self._sent and age - next(iter(self._sent.values())) >= TICK_SECONDS_MAX:
             del self._sent[next(iter(self._sent))]
         return len(self._sent) < self.context.limits.turn_messages_max

@@ -17,7 +17,7 @@ from ..messages.schedules import ScheduleRecord
 from ..rules.capabilities import not_supported
 from ..stores.opening import neighbours_on, open_store
 from ..stores.ports import SERVER_SCHEMES, Store
-from ..stores.sqlite.read_only import Reading
+from ..stores.sqlite.read_only import ReadOnlyView
 
 JOBS_A_TURN = 500
 BOOT = "migration"
@@ -42,7 +42,7 @@ def run(given: argparse.Namespace) -> int:
     if _is_server(given.source) or not _is_server(given.target):
         raise UsageError("expected the path of a SQLite store and then an amqp:// URL")
     # A store that is opened to be written is made where there is none: a path with a typo, say.
-    Reading(given.source).close()
+    ReadOnlyView(given.source).close()
     environment = Environment()
     source, target = _open(environment, given.source), _open(environment, given.target)
     source.open()

@@ -77,7 +77,7 @@ class Lanes:
         return lane
 
     def start(self, handler: Handler, claim: Claim, next_lane: Callable[[Lane], Lane | None]) -> Lane:
-        """Run a claim. Its end is told through `LaneContext.ended`.
+        """Run a claim. `LaneContext.ended` is called when it has ended.
 
         Raises:
             OSError, RuntimeError: the system gives no more threads or processes.

@@ -81,16 +81,16 @@ def visit(url: str) -> Visit:
 
 
 def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str]) -> Store:
-    # Only here: whoever is on SQLite does not have pika, and starts without the rest.
+    # This is imported only here: an application on SQLite does not have pika, and starts faster without the rest.
     from .rabbitmq.address import parse_address
-    from .rabbitmq.notices import Seams
+    from .rabbitmq.environment import StoreEnvironment
     from .rabbitmq.store import RabbitStore
 
     address = parse_address(url)
     link = _link_to(address)
-    seams = Seams(clock=SystemClock(), event=threading.Event, future=Future, new_id=new_id)
+    own = StoreEnvironment(clock=SystemClock(), event=threading.Event, future=Future, new_id=new_id)
     return RabbitStore(
-        str(address), link, seams=seams, results=address.results, wait=address.wait, failpoints=failpoints
+        str(address), link, environment=own, results=address.results, wait=address.wait, failpoints=failpoints
     )
 
 

@@ -179,7 +179,7 @@ def test_what_does_not_finish_within_the_drain_is_interrupted_and_uses_no_attemp
     rt.stop(drain=0.05)
 
     recorder.wait_for("runtime.stopped", interrupted=1)
-    assert recorder.wait_for("job.failed", job_id=job.id)["reason"] == "interrupted: the runtime stopped"
+    assert recorder.wait_for("job.retried", job_id=job.id)["reason"] == "interrupted: the runtime stopped"
     recorder.until(lambda: woken == [False], "the handler to be woken")
     other = runtime()
     stored = other.jobs.get(job)
@@ -227,9 +227,7 @@ def test_a_claim_that_comes_after_all_was_interrupted_is_given_back_and_not_star
     assert ran == []
 
 
-def test_a_claim_that_a_turn_took_while_the_stop_began_is_not_started_only_to_be_interrupted(
-    runtime, recorder, monkeypatch
-):
+def test_a_claim_taken_while_the_stop_began_is_not_started_only_to_be_interrupted(runtime, recorder, monkeypatch):
     # It came behind the Drain, at a HandlerActor that the stop had found quiet: the farewell ended it as it ran.
     rt = runtime()
     release = threading.Event()
@@ -395,7 +393,7 @@ def test_runtimes_on_different_files_know_nothing_of_one_another(runtime, tmp_pa
     assert (one.jobs.counts()["done"], two.jobs.counts()["done"]) == (1, 1)
 
 
-def test_a_job_queued_in_one_runtime_is_started_by_an_idle_other_within_fifty_milliseconds(runtime, recorder):
+def test_a_job_of_one_runtime_is_started_by_an_idle_other_within_fifty_milliseconds(runtime, recorder):
     producer, worker = runtime(), runtime()
     worker.jobs.add_handler("work", lambda job: None)
     recorder.until(lambda: all(rt.boot is not None for rt in (producer, worker)))
@@ -489,7 +487,7 @@ def test_a_full_disk_makes_queue_say_so_loses_nothing_and_heals_by_itself(runtim
         rt.jobs.join(job, timeout=10)
 
 
-def test_a_stop_while_the_file_is_locked_returns_and_the_next_life_takes_the_jobs_back(runtime, recorder, tmp_path):
+def test_a_stop_while_the_file_is_locked_returns_and_the_next_start_takes_jobs_back(runtime, recorder, tmp_path):
     rt = runtime(reply_seconds_max=0.2, busy_seconds_max=0.05)
     rt.jobs.add_handler("work", lambda job: None)
     rt.jobs.queue("work", id="a")
@@ -607,7 +605,7 @@ def test_what_a_subscriber_raises_is_counted_and_harms_nobody(runtime, recorder)
     assert rt.health().subscriber_failures == 2
 
 
-def test_a_subscriber_that_came_after_the_start_is_called_once_for_each_event_of_the_next_life(runtime, recorder):
+def test_a_subscriber_that_came_late_is_called_once_for_each_event_of_the_next_start(runtime, recorder):
     rt = runtime()
     seen = []
     rt.subscribe(lambda event: seen.append(event["boot"]), events=["runtime.stopping", "runtime.stopped"])
@@ -722,7 +720,7 @@ def test_the_signal_handlers_of_the_host_are_not_touched_by_start(runtime):
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)] == before
 
 
-def test_a_runtime_that_was_started_before_a_fork_says_so_in_the_child_and_can_be_started_there(runtime, tmp_path):
+def test_a_runtime_from_before_a_fork_says_so_in_the_child_and_can_be_started_there(runtime, tmp_path):
     rt = runtime()
     rt.jobs.add_handler("work", lambda job: os.getpid())
     rt.jobs.join(rt.jobs.queue("work"), timeout=10)

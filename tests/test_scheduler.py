@@ -363,7 +363,7 @@ def test_overlap_allow_fires_beside_an_unfinished_job(scheduled, time, recorder)
     assert rt.jobs.counts("tick")["queued"] == 2
 
 
-def test_overlap_skip_lets_a_slot_pass_while_an_earlier_job_is_unfinished_and_names_it(scheduled, time, recorder):
+def test_overlap_skip_lets_a_slot_pass_while_an_earlier_job_is_open_and_names_it(scheduled, time, recorder):
     rt = scheduled()
     schedule = rt.scheduler.add("tick", "* * * * *", overlap="skip")
     advance(rt, time, recorder, schedule, 30, 1)

@@ -14,7 +14,7 @@ def child_that_is(status: ChildStatus) -> Child:
     return Child(ChildSpec(id="work", start=lambda incarnation: None), status=status)
 
 
-def test_every_status_can_come_and_only_a_child_that_is_stopped_for_good_keeps_its_status():
+def test_every_status_can_come_and_only_a_child_stopped_for_good_keeps_its_status():
     reached = {ChildStatus.NEW}.union(*FOLLOWING.values())
 
     assert reached == set(ChildStatus) == FOLLOWING.keys()
@@ -71,7 +71,7 @@ def test_a_child_that_does_not_stop_in_time_is_left_behind_and_the_others_stop(r
     assert child.status is ChildStatus.ABANDONED
 
 
-def test_a_supervisor_that_dies_while_its_family_stops_leaves_the_rest_to_its_successor(runtime, recorder):
+def test_a_supervisor_that_dies_while_its_children_stop_leaves_them_to_its_successor(runtime, recorder):
     rt = runtime()
     rt.jobs.add_handler("work", lambda job: None)
     recorder.wait_for("actor.started", child="handler:work")

@@ -1,4 +1,4 @@
-"""Finds what a runtime or a host has said within a line, whatever other loggers have made of it.
+"""Finds the line of a runtime or an application within a line, whatever other loggers have made of it.
 
 The runtime writes one JSON object a line. A host's formatter may put that text into an object of its own, rename
 fields, write times as text, or write `key=value`. What comes out is always the same: the fields under their own names,

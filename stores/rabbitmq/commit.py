@@ -14,7 +14,7 @@ from .unreadable import Stray
 
 
 @dataclass(slots=True)
-class Change:
+class MemoryChange:
     """A change that a turn has made to this runtime's own memory.
 
     Attributes:
@@ -33,8 +33,8 @@ class Ops:
     Attributes:
         names: job names whose queues must be there.
         messages: published first, in one pipeline.
-        tidings: published once the messages are confirmed: whoever hears of them finds what they tell of.
-        records: for the chronicle, written once the messages are confirmed.
+        notices: published once the messages are confirmed: whoever hears of them finds what they tell of.
+        records: for the state that all share, written once the messages are confirmed.
         settled: acknowledged last.
         changes: to this runtime's memory, in order.
         done: calls to make once all of it holds.
@@ -42,10 +42,10 @@ class Ops:
 
     names: set[str] = field(default_factory=set)
     messages: list[Message] = field(default_factory=list)
-    tidings: list[Message] = field(default_factory=list)
+    notices: list[Message] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     settled: list[Delivery | Stray] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
+    changes: list[MemoryChange] = field(default_factory=list)
     done: list[Callable[[], object]] = field(default_factory=list)
 
 
@@ -58,13 +58,13 @@ class Flight:
     waits_for: Future[Any]
 
 
-def undo(changes: Sequence[Change]) -> None:
+def undo(changes: Sequence[MemoryChange]) -> None:
     """Take back what a turn has done to memory."""
     for change in reversed(changes):
         change.undo()
 
 
-def redo(changes: Sequence[Change]) -> None:
+def redo(changes: Sequence[MemoryChange]) -> None:
     """Make again the changes of a turn that was given up and turned out to hold."""
     for change in changes:
         if change.redo is not None:

@@ -31,7 +31,7 @@ class Consumer:
     is_over: bool = False
 
 
-class Window:
+class ConsumerStack:
     """The consumers of one queue in one session.
 
     Args:

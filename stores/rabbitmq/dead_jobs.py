@@ -147,7 +147,7 @@ class Dead:
                 job = wire.read_ended(arrival.body)
             except wire.Newer:
                 return
-            except wire.Unreadable as error:
+            except wire.UnreadableJob as error:
                 strays.append(Stray(arrival, topology.DEAD, None, error))
                 return
             see(job, arrival.tag)

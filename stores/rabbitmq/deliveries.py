@@ -13,7 +13,7 @@ from typing import Any
 
 from ...messages.jobs import ClaimKey, JobRecord, Seconds
 from . import job_message as wire
-from .consumers import Window
+from .consumers import ConsumerStack
 from .link import Arrival, Link
 from .topology import queue_of
 from .unreadable import Stray
@@ -51,13 +51,13 @@ def birth_of(job: JobRecord) -> Birth:
 
 
 @dataclass(slots=True, eq=False)
-class Held:
+class HeldJob:
     """A job that a lane has, or is about to.
 
     Attributes:
         job: as it was claimed.
         is_lost: whether its session is over.
-        is_marked: whether the chronicle says that it has begun.
+        is_marked: whether all runtimes are told that it has begun.
     """
 
     delivery: Delivery
@@ -70,15 +70,15 @@ class HeldJobs:
     """By key, and by the job's id: the newest claim of each."""
 
     def __init__(self) -> None:
-        self._by_key: dict[ClaimKey, Held] = {}
+        self._by_key: dict[ClaimKey, HeldJob] = {}
         self._keys: dict[str, list[ClaimKey]] = {}
 
-    def put(self, held: Held) -> None:
+    def put(self, held: HeldJob) -> None:
         """Note that a lane has a job."""
         self._by_key[held.job.key] = held
         self._keys.setdefault(held.job.id, []).append(held.job.key)
 
-    def pop(self, key: ClaimKey) -> Held | None:
+    def pop(self, key: ClaimKey) -> HeldJob | None:
         """Note that no lane has a job any more."""
         held = self._by_key.pop(key, None)
         if held is not None:
@@ -88,16 +88,16 @@ class HeldJobs:
                 del self._keys[held.job.id]
         return held
 
-    def get(self, key: ClaimKey) -> Held | None:
+    def get(self, key: ClaimKey) -> HeldJob | None:
         """By its claim."""
         return self._by_key.get(key)
 
-    def newest(self, job_id: str) -> Held | None:
+    def newest(self, job_id: str) -> HeldJob | None:
         """The newest claim of a job."""
         keys = self._keys.get(job_id)
         return self._by_key[keys[-1]] if keys else None
 
-    def __iter__(self) -> Iterator[Held]:
+    def __iter__(self) -> Iterator[HeldJob]:
         """In the order in which they were given to lanes. Another thread may look, too."""
         return iter(list(self._by_key.values()))
 
@@ -128,7 +128,7 @@ class Deliveries:
         self.strays: deque[Stray] = deque()
         self.waiting: dict[str, deque[Delivery]] = {}
         self.held = HeldJobs()
-        self.windows: dict[str, Window] = {}
+        self.stacks: dict[str, ConsumerStack] = {}
         self.wishes: dict[str, int] = {}
 
     def begin(self, session: int) -> None:
@@ -140,7 +140,7 @@ class Deliveries:
         self.fresh.clear()
         self.strays.clear()
         self.waiting.clear()
-        self.windows.clear()
+        self.stacks.clear()
         for held in self.held:
             held.is_lost = True
 
@@ -153,13 +153,13 @@ class Deliveries:
             # The delivery was on its way when its consumer was ended.
             self._link.settle(arrival.session, (), (arrival.tag,))
             return
-        self.windows[name].delivered(arrival.consumer)
+        self.stacks[name].delivered(arrival.consumer)
         try:
             job = wire.read(arrival.body)
             if job.name != name:
-                raise wire.Unreadable("it is a job of another name")
+                raise wire.UnreadableJob("it is a job of another name")
             wire.rest_of(arrival.headers)
-        except wire.Unreadable as error:
+        except wire.UnreadableJob as error:
             self.strays.append(Stray(arrival, queue_of(name), name, error))
         else:
             self.fresh.append(Delivery(arrival, job))
@@ -173,15 +173,15 @@ class Deliveries:
         for waiting in (self.strays,) if isinstance(one, Stray) else (self.fresh, self.waiting.get(one.name)):
             if waiting is not None and one in waiting:
                 waiting.remove(one)  # type: ignore[arg-type]
-        window = self.windows.get(one.name or "")
-        if window is not None and one.arrival.session == self._session:
-            window.settled(one.arrival.consumer)
+        stack = self.stacks.get(one.name or "")
+        if stack is not None and one.arrival.session == self._session:
+            stack.settled(one.arrival.consumer)
 
     def cancelled(self, session: int, consumer: str) -> None:
         """The server has ended a consumer."""
         name = self._names.get(consumer)
         if session == self._session and name is not None:
-            self.windows[name].cancelled(consumer)
+            self.stacks[name].cancelled(consumer)
 
     def wish(self, name: str, size: int) -> None:
         """Set how many jobs of a name this runtime wants, the held ones included. `adjust` tells the server."""
@@ -189,12 +189,12 @@ class Deliveries:
 
     def is_short(self, name: str) -> bool:
         """Whether fewer jobs of a name can come than are wanted, or it is not known yet how many are."""
-        window = self.windows.get(name)
-        return window is None or (window.size < self.wishes.get(name, 1))
+        stack = self.stacks.get(name)
+        return stack is None or (stack.size < self.wishes.get(name, 1))
 
     def notice_surplus(self) -> bool:
         """Whether a window should become smaller now. If one should later, set an alarm for then."""
-        due = [window.shrinks_at for window in self.windows.values() if window.shrinks_at is not None]
+        due = [stack.shrinks_at for stack in self.stacks.values() if stack.shrinks_at is not None]
         if not due:
             return False
         now, first = self._monotonic(), min(due)
@@ -210,12 +210,12 @@ class Deliveries:
         back: list[Delivery] = []
         now = self._monotonic()
         for name, size in self.wishes.items():
-            window = self.windows.get(name)
-            if window is None:
+            stack = self.stacks.get(name)
+            if stack is None:
                 if size <= 0:
                     continue
-                window = self.windows[name] = self._window(name)
-            ended = set(window.resize(size, now))
+                stack = self.stacks[name] = self._stack(name)
+            ended = set(stack.resize(size, now))
             if ended:
                 back += [one for one in self.waiting.get(name, ()) if one.arrival.consumer in ended]
         for one in back:
@@ -224,7 +224,7 @@ class Deliveries:
         self.notice_surplus()
         return back
 
-    def _window(self, name: str) -> Window:
+    def _stack(self, name: str) -> ConsumerStack:
         session, queue = self._session, queue_of(name)
 
         def begin(tag: str, prefetch: int) -> None:
@@ -235,4 +235,4 @@ class Deliveries:
             del self._names[tag]
             self._link.cancel(session, tag)
 
-        return Window(begin, end, self._new_tag)
+        return ConsumerStack(begin, end, self._new_tag)

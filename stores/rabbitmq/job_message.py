@@ -9,6 +9,7 @@ that is missing has its default. What makes old readers wrong gets a new `FORMAT
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, get_args, get_type_hints
 
@@ -33,13 +34,15 @@ DEFAULTS: dict[str, Any] = {
     "no": 0,
     "state": JobState.QUEUED.value,
     "priority": 0,
+    "rev": 1,
+    "told": JobState.QUEUED.value,
 }
 """What a field is that a message leaves out."""
 
 WAITS = ("waits", "due_in", "expires_in")
 """How long it is to wait, and why: here it is the server that lets time pass."""
 
-UNREAD = frozenset(("no", "boot", "incarnation", "begun", "deferred", "claimed_at", "progress", *WAITS))
+UNREAD = frozenset(("no", "boot", "incarnation", "begun", "deferred", "claimed_at", "told", "progress", *WAITS))
 """What belongs to one claim, or to one runtime's bookkeeping, and never travels in a job that waits."""
 
 REST = "lamplighter-rest-ms"
@@ -59,9 +62,7 @@ _TYPES = {
 }
 """What a field may be in JSON, which writes a whole number of seconds as it likes."""
 
-RETIRED = frozenset(("trail", "told"))
-"""What older versions wrote, and nobody needs: it does not stay with the job."""
-
+_TRAIL = re.compile(r"(?:\d{1,18}@-?\d{1,15}\.\d{1,9}(?:,(?!$)|$))*", re.ASCII)
 _MOST: dict[str, float] = {
     name: SECONDS_MAX if name == "timeout" else INSTANT_MAX if float in kinds else WHOLE_MAX
     for name, kinds in _TYPES.items()
@@ -70,11 +71,11 @@ _MOST: dict[str, float] = {
 _encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder()
 
 
-class Unreadable(ValueError):
+class UnreadableJob(ValueError):
     """The message cannot be read. The error says why, and not what the message holds."""
 
 
-class Newer(Unreadable):
+class Newer(UnreadableJob):
     """A newer version wrote the message."""
 
 
@@ -100,7 +101,7 @@ def read(body: bytes, states: Collection[str] = WAITING) -> JobRecord:
 
     Raises:
         Newer: a newer version wrote it.
-        Unreadable: it is no message of a job.
+        UnreadableJob: it is no message of a job.
     """
     fields = _fields(body)
     if not fields.keys() >= _USUAL:
@@ -111,13 +112,13 @@ def read(body: bytes, states: Collection[str] = WAITING) -> JobRecord:
         if place is not None:
             kind = type(value)
             if kind not in _TYPES[name]:
-                raise Unreadable(f"its {name} is of the wrong type, {kind.__name__}")
+                raise UnreadableJob(f"its {name} is of the wrong type, {kind.__name__}")
             if kind is not str and value is not None and not -_MOST[name] <= value <= _MOST[name]:
-                raise Unreadable(f"its {name} is out of range")
+                raise UnreadableJob(f"its {name} is out of range")
             values[place] = value
     job = JobRecord._make(values)
     if job.state not in states:
-        raise Unreadable(f"its state is none of {', '.join(sorted(states))}")
+        raise UnreadableJob(f"its state is none of {', '.join(sorted(states))}")
     _check_texts(job)
     return job
 
@@ -129,7 +130,7 @@ def read_ended(body: bytes) -> JobRecord:
 
 def unknown(body: bytes) -> dict[str, Any]:
     """The fields of a readable message that this version does not know: they stay with the job."""
-    return {name: value for name, value in _fields(body).items() if name not in _PLACES and name not in RETIRED}
+    return {name: value for name, value in _fields(body).items() if name not in _PLACES}
 
 
 def id_of(body: bytes) -> str | None:
@@ -145,9 +146,9 @@ def _fields(body: bytes) -> dict[str, Any]:
     try:
         fields = _parse(body)
     except (ValueError, RecursionError) as error:
-        raise Unreadable("it is no JSON") from error
+        raise UnreadableJob("it is no JSON") from error
     if type(fields) is not dict or type(fields.get("format")) is not int:
-        raise Unreadable("it is no message of a job")
+        raise UnreadableJob("it is no message of a job")
     if fields.pop("format") > FORMAT:
         raise Newer("a newer version wrote it")
     return fields
@@ -156,7 +157,7 @@ def _fields(body: bytes) -> dict[str, Any]:
 def _completed(fields: dict[str, Any]) -> dict[str, Any]:
     """With defaults for what our own messages never leave out."""
     if not fields.keys() >= {"id", "name"}:
-        raise Unreadable("it lacks an id or a name")
+        raise UnreadableJob("it lacks an id or a name")
     at = fields.get("queued_at", fields.get("run_at", 0.0))
     return {"data": "null", "corr": fields["id"], "queued_at": at, "run_at": at, **fields}
 
@@ -166,20 +167,22 @@ def _check_texts(job: JobRecord) -> None:
     try:
         (job.id + job.name).encode()
     except UnicodeEncodeError:
-        raise Unreadable("its id or its name is no valid Unicode") from None
+        raise UnreadableJob("its id or its name is no valid Unicode") from None
     if not job.id or not job.name:
-        raise Unreadable("its id or its name is empty")
+        raise UnreadableJob("its id or its name is empty")
+    if not _TRAIL.fullmatch(job.trail):
+        raise UnreadableJob("its trail makes no sense")
 
 
 def rest_of(headers: Mapping[str, Any] | None) -> float:
     """How many seconds are to be waited yet.
 
     Raises:
-        Unreadable: what the header says makes no sense.
+        UnreadableJob: what the header says makes no sense.
     """
     rest = (headers or {}).get(REST, 0)
     if type(rest) is not int or not 0 <= rest <= SECONDS_MAX * 1000:
-        raise Unreadable(f"its header {REST} makes no sense")
+        raise UnreadableJob(f"its header {REST} makes no sense")
     return rest / 1000
 
 
@@ -195,7 +198,7 @@ def _said(*, without: frozenset[str]) -> list[tuple[int, str, Any]]:
 
 
 _OF_WAITING = _said(without=UNREAD)
-_OF_ENDED = _said(without=frozenset(("no", *WAITS)))
+_OF_ENDED = _said(without=frozenset(("no", "told", *WAITS)))
 
 
 def _pack(job: JobRecord, said: list[tuple[int, str, Any]], beside: Mapping[str, Any] | None) -> bytes:

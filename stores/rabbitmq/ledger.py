@@ -1,6 +1,6 @@
 """The ledger: a queue of records with a single active consumer, who leads. One reads, and tells all others the order.
 
-Whoever wants something written publishes it into the ledger. The leader reads it, adds it to its chronicle and
+Whoever wants something written publishes it into the ledger. The leader reads it, adds it to what all share and
 broadcasts it, numbered. It acknowledges nothing that is not in a sum: when it dies, the server gives the next leader
 the last sum and everything after.
 
@@ -17,9 +17,9 @@ from itertools import chain
 
 from . import ledger_records as records
 from . import ledger_sums as sums
-from .ledger_records import Record, Unreadable
+from .ledger_records import Record, UnreadableRecord
 from .link import Arrival, Link, Message
-from .shared_state import Chronicle
+from .shared_state import SharedState
 from .topology import LEDGER, NEWS
 
 SUMMED_RECORDS = 500
@@ -38,7 +38,7 @@ PASSING = frozenset({"hello", "barrier", "part", "summed", "sum"})
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class LedgerEntry:
     """A record that is in the ledger."""
 
     arrival: Arrival
@@ -63,13 +63,13 @@ class Written:
         end: of the last sum that this leader has written.
     """
 
-    records: list[Entry] = field(default_factory=list)
-    summing: list[Entry] | None = None
+    records: list[LedgerEntry] = field(default_factory=list)
+    summing: list[LedgerEntry] | None = None
     awaited: set[str] = field(default_factory=set)
-    parts: dict[int, Entry] = field(default_factory=dict)
-    coming: dict[int, Entry] = field(default_factory=dict)
-    rest: list[Entry] = field(default_factory=list)
-    end: Entry | None = None
+    parts: dict[int, LedgerEntry] = field(default_factory=dict)
+    coming: dict[int, LedgerEntry] = field(default_factory=dict)
+    rest: list[LedgerEntry] = field(default_factory=list)
+    end: LedgerEntry | None = None
 
 
 class Ledger:
@@ -86,7 +86,7 @@ class Ledger:
     def __init__(
         self,
         link: Link,
-        chronicle: Chronicle,
+        shared: SharedState,
         own_id: str,
         *,
         told: Callable[[Record], None],
@@ -95,7 +95,7 @@ class Ledger:
         new_id: Callable[[], str],
     ) -> None:
         self._link = link
-        self._chronicle = chronicle
+        self._shared = shared
         self._id = own_id
         self._told = told
         self._unreadable = unreadable
@@ -124,10 +124,10 @@ class Ledger:
             self._mark({"is": "barrier"})
         try:
             record = records.parse(arrival.body)
-        except Unreadable as error:
+        except UnreadableRecord as error:
             self._unreadable(str(error), arrival)
             return
-        entry = Entry(arrival, record)
+        entry = LedgerEntry(arrival, record)
         if self.is_read:
             self._read(entry)
             return
@@ -146,7 +146,7 @@ class Ledger:
         if any(one.record["is"] == "store" or "store" in one.record for one in found):
             self._read_all()
         else:
-            self._mark({"is": "store", "id": self._chronicle.store_id or self._new_id()})
+            self._mark({"is": "store", "id": self._shared.store_id or self._new_id()})
 
     def _read_all(self) -> None:
         """From now on this runtime leads."""
@@ -157,12 +157,12 @@ class Ledger:
         if base is None:
             # Somebody has deleted the ledger, or nobody had written into it yet. What was known here holds, but for
             # the id, which another may have given it meanwhile.
-            self._chronicle.store_id = None
+            self._shared.store_id = None
         else:
-            for trouble in sums.load(self._chronicle, base):
+            for trouble in sums.load(self._shared, base):
                 self._unreadable(trouble, None)
             for entry in found:
-                self._chronicle.see(entry.record)
+                self._shared.see(entry.record)
         # The server may give back what another leader had in any order. Who wrote a record had seen those before it.
         found = sorted(found, key=lambda entry: records.number_of(entry.record))
         found = [entry for entry in found if _is_passing(entry.record, included) or self._add(entry)]
@@ -171,16 +171,17 @@ class Ledger:
         for entry in found:
             self._told(entry.record)
         self._written.rest, self._written.records = found, []
-        self._write_sum(sums.all_parts(self._chronicle, self._now()))
+        self._write_sum(sums.all_parts(self._shared, self._now()))
 
-    def _read(self, entry: Entry) -> None:
+    def _read(self, entry: LedgerEntry) -> None:
         record = entry.record
         self._silent.pop(str(record.get("from")), None)
         match record["is"]:
             case "part" | "summed" if str(record.get("by")) in self._written.awaited:
                 self._read_sum(entry)
             case kind if kind in PASSING:
-                # It is there for whoever leads next to know by that he does: not before the first sum is there.
+                # The marker stays in the ledger until the first sum is there: by it the next leader knows that it
+                # leads.
                 self._keep_or_acknowledge(entry)
                 if _asks(record):
                     self._tell_all("", record["to"], [record["by"]])
@@ -191,15 +192,15 @@ class Ledger:
                 self._broadcast(record)
         self._told(record)
         if len(self._written.records) > self._summed_records() and self._written.summing is None:
-            chronicle = self._chronicle
-            self._write_sum(sums.parts(chronicle, chronicle.touched, self._now()))
+            shared = self._shared
+            self._write_sum(sums.parts(shared, shared.touched, self._now()))
 
-    def _add(self, entry: Entry) -> bool:
-        """Add a record to the chronicle, if it can be read."""
+    def _add(self, entry: LedgerEntry) -> bool:
+        """Add a record, if it can be read."""
         try:
             records.field(entry.record, "by", records.TEXT)
-            self._chronicle.add(entry.record)
-        except Unreadable as error:
+            self._shared.add(entry.record)
+        except UnreadableRecord as error:
             self._unreadable(str(error), entry.arrival)
             return False
         return True
@@ -210,15 +211,15 @@ class Ledger:
             return
         # By the number of this record a runtime notices that it has missed the one before.
         self._broadcast({"is": "beat"})
-        for runtime in sorted(self._chronicle.living()):
+        for runtime in sorted(self._shared.living()):
             if runtime == self._id:
                 continue
             looks = self._silent[runtime] = self._silent.get(runtime, 0) + 1
             if looks > SILENT_LOOKS_MAX:
                 del self._silent[runtime]
-                self._chronicle.number += 1
-                gone = {"is": "runtime gone", "runtime": runtime, "no": self._chronicle.number}
-                self._publish({**gone, "by": f"{self.epoch}-gone-{self._chronicle.number}"})
+                self._shared.number += 1
+                gone = {"is": "runtime gone", "runtime": runtime, "no": self._shared.number}
+                self._publish({**gone, "by": f"{self.epoch}-gone-{self._shared.number}"})
 
     def _broadcast(self, record: Record) -> None:
         self._seq += 1
@@ -226,8 +227,8 @@ class Ledger:
 
     def _tell_all(self, exchange: str, key: str, asked_by: Sequence[str]) -> None:
         """Send a whole sum, before the next record."""
-        parts = sums.all_parts(self._chronicle, self._now())
-        end = {"is": "summed", "parts": len(parts), "answers": list(asked_by), "no": self._chronicle.number}
+        parts = sums.all_parts(self._shared, self._now())
+        end = {"is": "summed", "parts": len(parts), "answers": list(asked_by), "no": self._shared.number}
         self._link.send([self._numbered(exchange, key, one) for one in (*parts, end)])
 
     def _numbered(self, exchange: str, key: str, record: Record) -> Message:
@@ -235,23 +236,23 @@ class Ledger:
         return Message(exchange, key, records.write(told), mandatory=False)
 
     def _summed_records(self) -> int:
-        return max(SUMMED_RECORDS, min(len(self._chronicle.schedules) // 8, SUMMED_RECORDS_MAX))
+        return max(SUMMED_RECORDS, min(len(self._shared.schedules) // 8, SUMMED_RECORDS_MAX))
 
     def _write_sum(self, parts: Sequence[Record]) -> None:
         """Write parts of the sum into the ledger. What they include is acknowledged once all of them are there."""
         written = self._written
-        self._chronicle.touched.clear()
+        self._shared.touched.clear()
         self._sums += 1
         written.summing, written.records = written.records, []
         included = [one.record.get("by", "") for one in (*written.rest, *written.summing)]
-        end = {"is": "summed", "parts": len(parts), "included": included, "no": self._chronicle.number}
+        end = {"is": "summed", "parts": len(parts), "included": included, "no": self._shared.number}
         of = {"epoch": self.epoch, "term": self._term, "sum": self._sums}
         labels = [f"{self.epoch}-{self._sums}-{index}" for index in range(len(parts) + 1)]
         written.awaited = set(labels)
         made = zip((*parts, end), labels, strict=True)
         self._link.send([message({**one, **of, "by": label}) for one, label in made])
 
-    def _read_sum(self, entry: Entry) -> None:
+    def _read_sum(self, entry: LedgerEntry) -> None:
         """A part of the sum is in the ledger, or its end: then what it includes, or takes the place of, need not be."""
         written = self._written
         written.awaited.discard(entry.record["by"])
@@ -264,7 +265,7 @@ class Ledger:
         written.coming, written.summing, written.rest, written.end = {}, None, [], entry
         self._link.settle(self._session, [one.tag for one in over])
 
-    def _keep_or_acknowledge(self, entry: Entry) -> None:
+    def _keep_or_acknowledge(self, entry: LedgerEntry) -> None:
         if self._written.end is None:
             self._written.rest.append(entry)
         else:
@@ -274,7 +275,7 @@ class Ledger:
         self._link.send([message(record)])
 
 
-class Listener:
+class Follower:
     """The side of runtimes that do not lead: they add the records that the leader sends, in its order.
 
     Args:
@@ -282,9 +283,9 @@ class Listener:
     """
 
     def __init__(
-        self, chronicle: Chronicle, told: Callable[[Record], None], unreadable: Callable[[str, None], None]
+        self, shared: SharedState, told: Callable[[Record], None], unreadable: Callable[[str, None], None]
     ) -> None:
-        self._chronicle = chronicle
+        self._shared = shared
         self._told = told
         self._unreadable = unreadable
         self._epoch = ""
@@ -300,7 +301,7 @@ class Listener:
         """Add what the leader sends. False when a record before it was missed.
 
         Raises:
-            Unreadable: it makes no sense.
+            UnreadableRecord: it makes no sense.
         """
         record: Record = records.field(told, "record", records.MAPS)
         epoch, seq = records.field(told, "epoch", records.TEXT), records.field(told, "seq", (int,))
@@ -318,8 +319,8 @@ class Listener:
             return False
         self._seq = seq
         try:
-            self._chronicle.add(record)
-        except Unreadable as error:
+            self._shared.add(record)
+        except UnreadableRecord as error:
             self._unreadable(str(error), None)
         self._told(record)
         return True
@@ -328,9 +329,9 @@ class Listener:
         parts, self._parts = self._parts, []
         if len(parts) != records.field(end, "parts", (int,)):
             return False
-        for trouble in sums.load(self._chronicle, parts):
+        for trouble in sums.load(self._shared, parts):
             self._unreadable(trouble, None)
-        self._chronicle.see(end)
+        self._shared.see(end)
         self._epoch, self._seq = epoch, seq
         for label in records.texts(end, "answers"):
             self._told({"is": "hello", "by": label})

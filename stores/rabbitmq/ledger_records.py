@@ -63,7 +63,7 @@ _SLOT: dict[str, tuple[type, ...]] = {
 """What each field may be."""
 
 
-class Unreadable(ValueError):
+class UnreadableRecord(ValueError):
     """It is no record, or one that lacks what every version writes."""
 
 
@@ -76,14 +76,14 @@ def parse(body: bytes) -> Record:
     """A message as a record.
 
     Raises:
-        Unreadable: it is none.
+        UnreadableRecord: it is none.
     """
     try:
         record = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict) or not isinstance(record.get("is"), str):
-        raise Unreadable("it is no record of the ledger")
+        raise UnreadableRecord("it is no record of the ledger")
     return record
 
 
@@ -91,12 +91,12 @@ def field(record: Any, name: str, kinds: tuple[type, ...]) -> Any:
     """A field that a record must have, and of one of these types.
 
     Raises:
-        Unreadable: it has none, or another.
+        UnreadableRecord: it has none, or another.
     """
     value = record.get(name, ...) if isinstance(record, dict) else ...
     if not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise Unreadable(f"expected {name} of a record to be {wanted}, got: {_kind(value)}")
+        raise UnreadableRecord(f"expected {name} of a record to be {wanted}, got: {_kind(value)}")
     return value
 
 
@@ -110,11 +110,11 @@ def texts(record: Record, name: str) -> list[str]:
     """A field that is a list of texts.
 
     Raises:
-        Unreadable: it is not.
+        UnreadableRecord: it is not.
     """
     found = field(record, name, LISTS)
     if not all(isinstance(one, str) for one in found):
-        raise Unreadable(f"expected {name} of a record to be a list of str, got: another list")
+        raise UnreadableRecord(f"expected {name} of a record to be a list of str, got: another list")
     return list(found)
 
 
@@ -130,7 +130,7 @@ def schedule_of(row: Any) -> tuple[ScheduleRecord, Record]:
     """The schedule of a record, and what else it says of it.
 
     Raises:
-        Unreadable: it lacks what makes it a schedule, or a field is of another type.
+        UnreadableRecord: it lacks what makes it a schedule, or a field is of another type.
     """
     if isinstance(row, list):
         row = dict(zip(ScheduleRecord._fields, row, strict=False))
@@ -162,7 +162,7 @@ def slot_of(row: Any) -> SlotEntry:
     """What a record says of a slot.
 
     Raises:
-        Unreadable: it lacks what makes it a slot, or a field is of another type.
+        UnreadableRecord: it lacks what makes it a slot, or a field is of another type.
     """
     found = _fields(row, _SLOT, SLOT_DEFAULTS)
     return SlotEntry(**found)
@@ -170,7 +170,7 @@ def slot_of(row: Any) -> SlotEntry:
 
 def _fields(row: Any, kinds: dict[str, tuple[type, ...]], defaults: Record) -> Record:
     if not isinstance(row, dict):
-        raise Unreadable(f"expected fields with their names, got: {_kind(row)}")
+        raise UnreadableRecord(f"expected fields with their names, got: {_kind(row)}")
     full = {**defaults, **row}
     return {name: field(full, name, of) for name, of in kinds.items()}
 

@@ -1,4 +1,4 @@
-"""The sum of a chronicle, in parts: no message grows with the number of schedules, only the number of messages."""
+"""What all runtimes share, in parts: no message grows with the number of schedules, only the number of messages."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 from ...messages.jobs import Instant
 from . import ledger_records as records
-from .ledger_records import LISTS, MAPS, Record, Unreadable
-from .shared_state import BUCKETS, Chronicle, bucket_of
+from .ledger_records import LISTS, MAPS, Record, UnreadableRecord
+from .shared_state import BUCKETS, SharedState, bucket_of
 
 SLOTS_TOLD_MAX = 200
 """Of each part, shared by the schedules in it: what became of so many slots is known to whoever starts later."""
 
 
-def parts(chronicle: Chronicle, buckets: Iterable[int], now: Instant) -> list[Record]:
-    """These parts of what a chronicle knows."""
+def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Record]:
+    """These parts of what is shared."""
     made: dict[int, Record] = {
         bucket: {
             "is": "part",
@@ -31,55 +31,55 @@ def parts(chronicle: Chronicle, buckets: Iterable[int], now: Instant) -> list[Re
         }
         for bucket in sorted(buckets)
     }
-    sharing = Counter(bucket_of(schedule_id) for schedule_id in chronicle.slots)
-    for schedule in chronicle.schedules.values():
+    sharing = Counter(bucket_of(schedule_id) for schedule_id in shared.slots)
+    for schedule in shared.schedules.values():
         bucket = bucket_of(schedule.id)
         if bucket in made:
-            unknown = chronicle.unknown.get(schedule.id)
+            unknown = shared.unknown.get(schedule.id)
             made[bucket]["schedules"].append(records.schedule_row(schedule, unknown))
-            if schedule.id in chronicle.retired:
+            if schedule.id in shared.retired:
                 made[bucket]["retired"].append(schedule.id)
-            entries, since = chronicle.slots.newest(schedule.id, max(1, SLOTS_TOLD_MAX // max(1, sharing[bucket])))
+            entries, since = shared.slots.newest(schedule.id, max(1, SLOTS_TOLD_MAX // max(1, sharing[bucket])))
             if entries or since:
                 rows = [records.slot_row(entry) for entry in entries]
                 made[bucket]["slots"][schedule.id] = {"since": since, "entries": rows}
-    for runtime, declared in chronicle.runtimes.items():
+    for runtime, declared in shared.runtimes.items():
         for schedule_id in declared:
             if (bucket := bucket_of(schedule_id)) in made:
                 made[bucket]["declared"].setdefault(runtime, []).append(schedule_id)
-    for runtime, names in chronicle.handled.items():
+    for runtime, names in shared.handled.items():
         if (bucket := bucket_of(runtime)) in made:
             made[bucket]["handled"][runtime] = names
-    for name in sorted(chronicle.pauses):
+    for name in sorted(shared.pauses):
         if (bucket := bucket_of(name)) in made:
             made[bucket]["pauses"].append(name)
-    for job_id in chronicle.marks:
-        if (bucket := bucket_of(job_id)) in made and (marks := chronicle.fresh_marks(job_id, now)):
+    for job_id in shared.marks:
+        if (bucket := bucket_of(job_id)) in made and (marks := shared.fresh_marks(job_id, now)):
             made[bucket]["marks"][job_id] = marks
-    if chronicle.store_id is not None and (own := made.get(bucket_of(""))) is not None:
-        own["store"] = chronicle.store_id
+    if shared.store_id is not None and (own := made.get(bucket_of(""))) is not None:
+        own["store"] = shared.store_id
     return list(made.values())
 
 
-def all_parts(chronicle: Chronicle, now: Instant) -> list[Record]:
-    """All that a chronicle knows."""
-    return [part for part in parts(chronicle, range(BUCKETS), now) if any(part[name] for name in part.keys() - _LABELS)]
+def all_parts(shared: SharedState, now: Instant) -> list[Record]:
+    """All that is shared."""
+    return [part for part in parts(shared, range(BUCKETS), now) if any(part[name] for name in part.keys() - _LABELS)]
 
 
-def load(chronicle: Chronicle, told: Iterable[Record]) -> list[str]:
-    """Have a chronicle know what these parts say. Why some of it cannot be read, where it cannot."""
-    fresh, troubles = Chronicle(), list[str]()
+def load(shared: SharedState, told: Iterable[Record]) -> list[str]:
+    """Have these parts be known. Why some of it cannot be read, where it cannot."""
+    fresh, troubles = SharedState(), list[str]()
     for part in told:
         try:
             for read in _records_of(part):
                 try:
                     fresh.add(read)
-                except Unreadable as error:
+                except UnreadableRecord as error:
                     troubles.append(str(error))
             _take_since(fresh, part)
-        except Unreadable as error:
+        except UnreadableRecord as error:
             troubles.append(str(error))
-    chronicle.become(fresh)
+    shared.become(fresh)
     return troubles
 
 
@@ -113,7 +113,7 @@ def _section(part: Record, name: str, kinds: tuple[type, ...]) -> Any:
     return records.field(part, name, kinds) if name in part else kinds[0]()
 
 
-def _take_since(fresh: Chronicle, part: Record) -> None:
+def _take_since(fresh: SharedState, part: Record) -> None:
     """From when on what became of slots is known. Who says nothing of slots knows none."""
     if "slots" not in part:
         for schedule in fresh.schedules.values():

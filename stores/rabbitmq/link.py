@@ -118,7 +118,7 @@ class Sent(NamedTuple):
     refused: Sequence[int] = ()
 
 
-class Ears(Protocol):
+class LinkListener(Protocol):
     """What a link calls when something has come. Any thread may call; the calls must be short."""
 
     def connected(self, session: int) -> None:
@@ -154,7 +154,7 @@ class Link(Protocol):
 
     bytes_max: int | None
 
-    def start(self, ears: Ears) -> None:
+    def start(self, listener: LinkListener) -> None:
         """Connect, and again whenever the connection is lost, until `stop`."""
 
     def stop(self) -> None:

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
-from ...environment.clock import Clock
 from ...messages.jobs import Seconds
+from .environment import StoreEnvironment
 from .link import Arrival
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seams:
-    """What the store takes from the environment."""
-
-    clock: Clock
-    event: Callable[[], Any]
-    future: Callable[[], Future[Any]]
-    new_id: Callable[[], str]
-
-
 class Inbox:
-    """Keeps what a link tells until the next turn looks at it; the ears of the link, see `link.Ears`."""
+    """Keeps what a link tells until the next turn looks at it; it is the link's listener, see `link.LinkListener`."""
 
-    def __init__(self, seams: Seams) -> None:
-        self._seams = seams
+    def __init__(self, environment: StoreEnvironment) -> None:
+        self._environment = environment
         self._inbox: deque[tuple[str, Any]] = deque()
-        self._stirred = seams.event()
+        self._stirred = environment.event()
         self._heard: Callable[[], None] | None = None
         self._is_hinted = False
 
@@ -70,9 +58,9 @@ class Inbox:
 
     def _wait(self, give_up_at: Seconds) -> bool:
         """Wait until something has come. False when the time is up."""
-        remaining = give_up_at - self._seams.clock.monotonic()
+        remaining = give_up_at - self._environment.clock.monotonic()
         if not self._inbox and remaining > 0:
             self._stirred.wait(remaining)
         self._stirred.clear()
         # What came between the look and the clearing is looked at by the caller, whatever this says.
-        return bool(self._inbox) or give_up_at > self._seams.clock.monotonic()
+        return bool(self._inbox) or give_up_at > self._environment.clock.monotonic()

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from ...messages.jobs import Seconds
-from .link import Arrival, Binding, Browsed, Ears, Exchange, Link, Message, QueueSpec, Sent, Wanted
+from .link import Arrival, Binding, Browsed, Exchange, Link, LinkListener, Message, QueueSpec, Sent, Wanted
 from .topology import PREFIX
 
 OURS = f"{PREFIX}."
@@ -53,8 +53,8 @@ class PrefixedLink:
                     bindings=tuple((self._name(source), self._name(key)) for source, key in wanted.bindings),
                 )
 
-    def start(self, ears: Ears) -> None:
-        self._link.start(ears)
+    def start(self, listener: LinkListener) -> None:
+        self._link.start(listener)
 
     def stop(self) -> None:
         self._link.stop()

@@ -9,8 +9,8 @@ from typing import Any
 
 from ...errors import StoreUnavailable
 from .ailments import Ailing
+from .environment import StoreEnvironment
 from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, Refused, Sent
-from .notices import Seams
 from .unreadable import Stray, put_aside
 
 ANSWER_SECONDS_MAX = 10.0
@@ -29,11 +29,16 @@ class Questions:
     """
 
     def __init__(
-        self, address: str, link: Link, seams: Seams, ailing: Ailing, is_moved: Callable[[dict[str, Any]], object]
+        self,
+        address: str,
+        link: Link,
+        environment: StoreEnvironment,
+        ailing: Ailing,
+        is_moved: Callable[[dict[str, Any]], object],
     ) -> None:
         self._address = address
         self._link = link
-        self._seams = seams
+        self._environment = environment
         self._ailing = ailing
         self._is_moved = is_moved
 
@@ -54,25 +59,25 @@ class Questions:
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
         """Have a queue seen, once nobody else does."""
-        give_up_at = self._seams.clock.monotonic() + ANSWER_SECONDS_MAX
+        give_up_at = self._environment.clock.monotonic() + ANSWER_SECONDS_MAX
         while True:
             asked = self._link.browse(queue, see)
             try:
                 return asked.result(ANSWER_SECONDS_MAX)
             except Refused as error:
-                if error.code != LOCKED or self._seams.clock.monotonic() > give_up_at:
+                if error.code != LOCKED or self._environment.clock.monotonic() > give_up_at:
                     raise StoreUnavailable(f"the store {self._address} refuses: {error}") from error
             except (LinkLost, FutureTimeout) as error:
                 # Nobody waits any more for what may come yet, and the next one to ask must not wait for it.
                 asked.add_done_callback(_put_all_back)
                 raise StoreUnavailable(f"the store {self._address} did not answer: {error}") from error
-            self._seams.event().wait(LOCKED_SECONDS)
+            self._environment.event().wait(LOCKED_SECONDS)
 
     def put_aside(self, strays: Sequence[Stray]) -> Sequence[int]:
         """Move messages that nobody can read to where they belong; the tags of those that are there now."""
         if not strays:
             return ()
-        now = self._seams.clock.now()
+        now = self._environment.clock.now()
         sent: Sent = self.answer(self._link.send([put_aside(stray, now) for stray in strays]))
         gone = [stray for index, stray in enumerate(strays) if index not in (*sent.returned, *sent.refused)]
         for stray in gone:

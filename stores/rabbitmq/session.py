@@ -1,7 +1,7 @@
 """One runtime's place on a RabbitMQ: what the link tells, by whom it concerns; and what makes it ready for turns.
 
 It has no thread of its own. The link tells what has come; it is looked at by whoever takes the next turn. So what this
-runtime knows (deliveries, windows, the chronicle) is changed by one thread only, and others read it.
+runtime knows (deliveries, consumers, what all share) is changed by one thread only, and others read it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from . import topology
 from .ailments import Ailing
 from .dead_jobs import Dead
 from .deliveries import Deliveries
+from .environment import StoreEnvironment
 from .ledger import PREFETCH as LEDGER_PREFETCH
-from .ledger import Ledger, Listener, message
-from .ledger_records import Record, Unreadable
+from .ledger import Follower, Ledger, message
+from .ledger_records import Record, UnreadableRecord
 from .link import NOT_FOUND, Arrival, Link, LinkLost, QueueSpec, Refused
-from .notices import Inbox, Seams
+from .notices import Inbox
 from .questions import ANSWER_SECONDS_MAX, Questions
-from .shared_state import Chronicle
+from .shared_state import SharedState
 from .state import RabbitState
 from .unreadable import Stray
-from .watchdog import CONFIRMING, DECLARING, HEARING, READING, Silence
+from .watchdog import CONFIRMING, DECLARING, HEARING, READING, ResponseWatchdog
 
 OPEN_SECONDS_MAX = 5.0
 """How long `open` waits until the first try to connect has succeeded or failed. A turn says what is wrong then."""
@@ -50,11 +51,13 @@ class Session(Inbox):
         wait: how long `open` waits for a server that does not answer yet.
     """
 
-    def __init__(self, address: str, link: Link, *, seams: Seams, results: bool, wait: Seconds) -> None:
-        super().__init__(seams)
+    def __init__(
+        self, address: str, link: Link, *, environment: StoreEnvironment, results: bool, wait: Seconds
+    ) -> None:
+        super().__init__(environment)
         self.address = address
         self._link = link
-        self._id = seams.new_id()[:12]
+        self._id = environment.new_id()[:12]
         self._wants_results = results
         self._wait_seconds = wait
         self._results_no = 1
@@ -67,36 +70,36 @@ class Session(Inbox):
         self._declared: set[str] = set()
         self._trouble = "it has not been connected to yet"
         self._blocked: str | None = None
-        self._silence = Silence(seams.clock.monotonic)
+        self._watchdog = ResponseWatchdog(environment.clock.monotonic)
         self._has_changed = False
         self._arrivals = self._pulses = 0
         self._news: list[tuple[str, dict[str, Any]]] = []
         self._news_name = ""
         self._consumers: dict[str, str] = {}
-        chronicle, ailing = Chronicle(), Ailing(address, link, self._tell)
-        self._questions = Questions(address, link, seams, ailing, self._moved_aside)
+        shared, ailing = SharedState(), Ailing(address, link, self._tell)
+        self._questions = Questions(address, link, environment, ailing, self._moved_aside)
         self.state = RabbitState(
             runtime_id=self._id,
-            chronicle=chronicle,
-            deliveries=Deliveries(link, seams.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir),
+            shared=shared,
+            deliveries=Deliveries(link, environment.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir),
             dead=Dead(self._questions.browse, self._questions.put_aside),
             ailing=ailing,
         )
         self._ledger = Ledger(
             link,
-            chronicle,
+            shared,
             self._id,
             told=self._told,
             unreadable=self._pass_over,
-            now=seams.clock.now,
-            new_id=seams.new_id,
+            now=environment.clock.now,
+            new_id=environment.new_id,
         )
-        self._listener = Listener(chronicle, self._told, self._pass_over)
+        self._follower = Follower(shared, self._told, self._pass_over)
 
     @property
     def store_id(self) -> str | None:
         """The id of the store, which lies in the ledger; None until this runtime has read it."""
-        return self.state.chronicle.store_id
+        return self.state.shared.store_id
 
     @property
     def leads(self) -> bool:
@@ -106,12 +109,12 @@ class Session(Inbox):
     @property
     def version(self) -> int:
         """A number that rises with every change of what can be claimed."""
-        return self._arrivals + self.state.chronicle.changes + self._session
+        return self._arrivals + self.state.shared.changes + self._session
 
     def open(self) -> None:
         self._is_open = True
         self._link.start(self)
-        give_up_at = self._seams.clock.monotonic() + max(OPEN_SECONDS_MAX, self._wait_seconds)
+        give_up_at = self._environment.clock.monotonic() + max(OPEN_SECONDS_MAX, self._wait_seconds)
         before = self._trouble
         while not (self._session or self.state.ailing.refusal) and self._wait(give_up_at):
             self._drain()
@@ -155,7 +158,7 @@ class Session(Inbox):
                 case "blocked":
                     self._blocked = value
                     # The server has said itself why it does not answer.
-                    self._silence.begin()
+                    self._watchdog.begin()
                 case "pulse":
                     self._look_after(*value)
                 case "news":
@@ -170,10 +173,10 @@ class Session(Inbox):
         self._declared.clear()
         self._consumers.clear()
         self._trouble = ""
-        self._silence.begin()
+        self._watchdog.begin()
         self.state.deliveries.begin(session)
         self._ledger.begin(session)
-        self._listener.begin()
+        self._follower.begin()
         self._has_changed = True
 
     def _end_session(self, reason: str, is_refused: bool) -> None:
@@ -206,7 +209,7 @@ class Session(Inbox):
         """A job that this runtime has queued has ended."""
         try:
             ended = wire.read_ended(arrival.body)
-        except wire.Unreadable as error:
+        except wire.UnreadableJob as error:
             self.state.deliveries.strays.append(Stray(arrival, self.state.results_name or "", None, error))
         else:
             self._link.settle(arrival.session, (arrival.tag,))
@@ -222,13 +225,13 @@ class Session(Inbox):
             self._news.append(("scheduler.leads", {}))
 
     def _hear(self, arrival: Arrival) -> None:
-        """The leader tells what it has read."""
+        """The leader has sent what it has read."""
         self._link.settle(arrival.session, (arrival.tag,))
         if self.leads:
             return
         try:
-            has_missed = not self._listener.hear(records.parse(arrival.body))
-        except Unreadable as error:
+            has_missed = not self._follower.hear(records.parse(arrival.body))
+        except UnreadableRecord as error:
             self._pass_over(str(error), None)
             return
         if has_missed:
@@ -236,11 +239,11 @@ class Session(Inbox):
             self._prepared = 0
 
     def _told(self, record: Record) -> None:
-        """A record is in the chronicle."""
+        """The leader has read a record, and it counts."""
         label = record.get("by")
         own = self._own.pop(label, None) if isinstance(label, str) else None
         if own is not None:
-            self._silence.answers(READING)
+            self._watchdog.answers(READING)
             own.set_result(None)
         else:
             self._has_changed = True
@@ -251,7 +254,7 @@ class Session(Inbox):
     def _pass_over(self, reason: str, arrival: Arrival | None) -> None:
         """Something in the ledger, or in what the leader tells, cannot be read. All else can."""
         if arrival is not None:
-            self.state.deliveries.strays.append(Stray(arrival, topology.LEDGER, None, wire.Unreadable(reason)))
+            self.state.deliveries.strays.append(Stray(arrival, topology.LEDGER, None, wire.UnreadableJob(reason)))
         else:
             self._news.append(("message.unreadable", {"queue": topology.LEDGER, "message_id": None, "reason": reason}))
 
@@ -300,12 +303,12 @@ class Session(Inbox):
             return
         for what, which in ((CONFIRMING, unconfirmed), (DECLARING, unanswered)):
             if which is None:
-                self._silence.answers(what)
+                self._watchdog.answers(what)
             else:
-                self._silence.asks(what, which)
+                self._watchdog.asks(what, which)
         if not self.leads:
-            self._silence.answers(READING)
-        silent = self._silence.look()
+            self._watchdog.answers(READING)
+        silent = self._watchdog.look()
         if silent is not None:
             self._link.give_up(self._session, silent)
         elif self._prepared == self._session:
@@ -326,8 +329,8 @@ class Session(Inbox):
         """Write something into the ledger that changes nothing, but says that this runtime lives."""
         by = f"{self._id}-{next(self._sequence)}"
         if self.leads:
-            self._own[by] = self._seams.future()
-            self._silence.asks(READING)
+            self._own[by] = self._environment.future()
+            self._watchdog.asks(READING)
         self._link.send([message({"is": "hello", "by": by, "from": self._id})])
 
     def _prepare(self) -> None:
@@ -342,16 +345,16 @@ class Session(Inbox):
         if results is not None:
             self._consume(results.name, "results", RESULTS_PREFETCH)
         hello = f"{self._id}-{next(self._sequence)}"
-        answered: Future[None] = self._seams.future()
+        answered: Future[None] = self._environment.future()
         self._own[hello] = answered
         self._await(self._link.send([message({"is": "hello", "by": hello, "from": self._id, "to": news.name})]))
         self._consume(topology.LEDGER, "ledger", LEDGER_PREFETCH)
         try:
             self._await(answered)
         except FutureTimeout:
-            self._silence.asks(HEARING)
+            self._watchdog.asks(HEARING)
             raise
-        self._silence.answers(HEARING)
+        self._watchdog.answers(HEARING)
         self._prepared = session
         self._declare_again()
         self.state.ailing.refusal = None
@@ -370,15 +373,15 @@ class Session(Inbox):
 
     def _declare_again(self) -> None:
         """Others may have taken this runtime for one that has ended, or somebody may have deleted the ledger."""
-        known = self.state.chronicle.runtimes.get(self._id, {})
+        known = self.state.shared.runtimes.get(self._id, {})
         missing = [one for one in self.state.declared.values() if one.id not in known]
         written: list[Record] = []
         if missing:
-            now = self._seams.clock.now()
-            gone = [one for one in missing if one.id not in self.state.chronicle.schedules]
+            now = self._environment.clock.now()
+            gone = [one for one in missing if one.id not in self.state.shared.schedules]
             written += [records.schedule_record(recounted(one, None, now, 0)) for one in gone]
             written.append(records.declares(self._id, (one.id for one in missing)))
-        if self.state.handled != self.state.chronicle.handled.get(self._id, []):
+        if self.state.handled != self.state.shared.handled.get(self._id, []):
             written.append(records.handles(self._id, self.state.handled))
         if written:
             self._link.send([message(one) for one in self._labelled(written)])
@@ -387,8 +390,8 @@ class Session(Inbox):
         """Records with their labels and numbers, in their order."""
         labelled: list[Record] = []
         for one in written:
-            self.state.chronicle.number += 1
-            labelled.append({**one, "by": f"{self._id}-{next(self._sequence)}", "no": self.state.chronicle.number})
+            self.state.shared.number += 1
+            labelled.append({**one, "by": f"{self._id}-{next(self._sequence)}", "no": self.state.shared.number})
         return labelled
 
     def _have_results(self) -> QueueSpec | None:
@@ -423,7 +426,7 @@ class Session(Inbox):
             FutureTimeout: it has not come in time, or the server has said that it takes nothing in.
         """
         future.add_done_callback(lambda _: self._stirred.set())
-        give_up_at = self._seams.clock.monotonic() + seconds
+        give_up_at = self._environment.clock.monotonic() + seconds
         while not future.done():
             if self._blocked is not None or not self._wait(give_up_at):
                 raise FutureTimeout

@@ -37,7 +37,7 @@ SCHEDULE_BYTES = 400
 
 
 @dataclass(slots=True)
-class Chronicle:
+class SharedState:
     """The sum of the records read so far.
 
     Attributes:
@@ -76,7 +76,7 @@ class Chronicle:
         """Add the next record. One of a newer version's kind is passed over.
 
         Raises:
-            Unreadable: it is of a kind that is known, and makes no sense; nothing of it is added.
+            UnreadableRecord: it is of a kind that is known, and makes no sense; nothing of it is added.
         """
         match record["is"]:
             case "store":
@@ -167,7 +167,7 @@ class Chronicle:
         self._furthest = max((one.accounted_to for one in self.schedules.values()), default=NEVER)
         return [one for one in self.schedules.values() if one.accounted_to > limit]
 
-    def become(self, other: Chronicle) -> None:
+    def become(self, other: SharedState) -> None:
         """Take over the state of a sum. A schedule that is the same in both has not changed."""
         before = {one.id: (one, self._is_active(one)) for one in self.schedules.values()}
         self.store_id = other.store_id or self.store_id

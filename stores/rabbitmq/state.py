@@ -14,7 +14,7 @@ from .commit import Flight
 from .dead_jobs import Dead, Found
 from .deliveries import Deliveries
 from .recent import Remembered
-from .shared_state import Chronicle
+from .shared_state import SharedState
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -33,7 +33,7 @@ class RabbitState:
     """
 
     runtime_id: str
-    chronicle: Chronicle
+    shared: SharedState
     deliveries: Deliveries
     dead: Dead
     ailing: Ailing
@@ -58,8 +58,8 @@ class RabbitState:
     def prune_slots(self, before: Instant) -> int:
         """Drop what is remembered of old slots."""
         gone = 0
-        for schedule_id in self.chronicle.slots:
-            schedule = self.chronicle.schedules.get(schedule_id)
+        for schedule_id in self.shared.slots:
+            schedule = self.shared.schedules.get(schedule_id)
             window = 0.0 if schedule is None else schedule.catch_up_window
-            gone += self.chronicle.slots.forget(schedule_id, before - max(window, SLOT_SECONDS_KEPT_MIN))
+            gone += self.shared.slots.forget(schedule_id, before - max(window, SLOT_SECONDS_KEPT_MIN))
         return gone

@@ -18,10 +18,10 @@ from ..ports import Ailment, BootRecord, CommitUnknown
 from . import topology
 from .commit import Flight, Ops, redo, undo
 from .deliveries import Delivery
+from .environment import StoreEnvironment
 from .ledger import message
 from .ledger_records import Record
 from .link import NOT_FOUND, Link, LinkLost, Message, Refused, Sent
-from .notices import Seams
 from .questions import ANSWER_SECONDS_MAX
 from .session import Session
 from .turn import RabbitTurn
@@ -55,6 +55,7 @@ CANNOT = frozenset(
         "recall",
         "remove",
         "requeue",
+        "revisions",
         "unique",
         "watch",
     )
@@ -75,12 +76,12 @@ class RabbitStore(Session):
         address: str,
         link: Link,
         *,
-        seams: Seams,
+        environment: StoreEnvironment,
         results: bool = True,
         wait: Seconds = 0.0,
         failpoints: Failpoints | None = None,
     ) -> None:
-        super().__init__(address, link, seams=seams, results=results, wait=wait)
+        super().__init__(address, link, environment=environment, results=results, wait=wait)
         self._failpoints = failpoints or Failpoints()
 
     @contextlib.contextmanager
@@ -149,8 +150,8 @@ class RabbitStore(Session):
             # The runtime that queued a job may have its results queue on a node that is away. The completion is then
             # sent to nobody.
             left = [left[index] for index in sorted({*sent.returned, *sent.refused}) if left[index].mandatory]
-        if ops.tidings:
-            yield self._link.send(ops.tidings)
+        if ops.notices:
+            yield self._link.send(ops.notices)
         if ops.records:
             yield from self._writing(ops.records)
         by_session: dict[int, list[Delivery | Stray]] = {}
@@ -176,7 +177,7 @@ class RabbitStore(Session):
         gone: list[str] = []
         asked = [(name, self._link.setup([topology.job_queue(name)])) for name in names]
         for name, one in asked:
-            answered: Future[None] = self._seams.future()
+            answered: Future[None] = self._environment.future()
             one.add_done_callback(lambda _, answered=answered: answered.set_result(None))  # type: ignore[misc]
             yield answered
             try:
@@ -223,7 +224,7 @@ class RabbitStore(Session):
 
     def _writing(self, wanted: Sequence[Record]) -> Iterator[Future[Any]]:
         """Write into the ledger; then wait, for a while, until the leader has read it and sent it to all."""
-        read: Future[None] = self._seams.future()
+        read: Future[None] = self._environment.future()
         labelled = self._labelled(wanted)
         self._own[labelled[-1]["by"]] = read
         yield self._link.send([message(record) for record in labelled])
@@ -259,8 +260,8 @@ class RabbitStore(Session):
 
     def _names(self) -> set[str]:
         """The job names that living runtimes handle, that schedules have, and that this runtime has used."""
-        handled = chain.from_iterable(list(self.state.chronicle.handled.values()))
-        scheduled = (schedule.name for schedule in list(self.state.chronicle.schedules.values()))
+        handled = chain.from_iterable(list(self.state.shared.handled.values()))
+        scheduled = (schedule.name for schedule in list(self.state.shared.schedules.values()))
         return {*handled, *scheduled, *list(self._declared)}
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
@@ -273,9 +274,9 @@ class RabbitStore(Session):
             return True
         if deliveries.fresh or deliveries.strays or deliveries.notice_surplus() or self._news:
             return True
-        if self.leads and state.chronicle.beyond(now):
+        if self.leads and state.shared.beyond(now):
             return True
-        kept = state.chronicle.pauses | state.ailing.stopped.keys()
+        kept = state.shared.pauses | state.ailing.stopped.keys()
         return any(deliveries.waiting.get(name) or deliveries.is_short(name) for name in names if name not in kept)
 
     def next_due(self, name: str, now: Instant) -> Instant | None:
@@ -284,40 +285,40 @@ class RabbitStore(Session):
     def next_expiry(self) -> Instant | None:
         return None
 
-    def has_host_moves(self) -> bool:
+    def untold(self) -> bool:
         return False
 
     def schedules(self) -> Sequence[ScheduleRecord]:
         if not self._is_open:
             raise StoreUnavailable(f"the store {self.address} is closed")
-        return list(self.state.chronicle.schedules.values())
+        return list(self.state.shared.schedules.values())
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        return self.state.chronicle.schedules.get(schedule_id)
+        return self.state.shared.schedules.get(schedule_id)
 
     def change_no(self) -> int:
-        return self.state.chronicle.change_no
+        return self.state.shared.change_no
 
     def schedules_changed(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
-        return self.state.chronicle.changed_since(since, limit)
+        return self.state.shared.changed_since(since, limit)
 
     def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
-        return self.state.chronicle.slots.between(schedule_id, start, end)
+        return self.state.shared.slots.between(schedule_id, start, end)
 
     def slots_since(self, schedule_id: str) -> Instant:
-        return self.state.chronicle.slots.since(schedule_id)
+        return self.state.shared.slots.since(schedule_id)
 
     def is_declared(self, schedule_id: str) -> bool:
-        return self.state.chronicle.is_declared(schedule_id, beside=self._id)
+        return self.state.shared.is_declared(schedule_id, beside=self._id)
 
     def is_handled(self, name: str) -> bool:
-        return self.state.chronicle.is_handled(name)
+        return self.state.shared.is_handled(name)
 
     def boots(self) -> Sequence[BootRecord]:
         return list(self.state.own_boots.values())
 
     def paused(self) -> tuple[str, ...]:
-        return tuple(sorted(self.state.chronicle.pauses))
+        return tuple(sorted(self.state.shared.pauses))
 
     def ailments(self) -> Sequence[Ailment]:
         return self.state.ailing.ailments()

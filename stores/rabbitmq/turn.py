@@ -13,24 +13,22 @@ from typing import Any
 from ...errors import UsageError
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
-from ...messages.ledger import UNLOGGED_MAX, LedgerTurn, Move
 from ...messages.outcomes import Outcome, OutcomeKind, Policy, Verdict
 from ...rules.capabilities import not_supported
-from ...rules.ledger_moves import told_moves
 from ...rules.lifecycle import judge
-from ..ports import BootLost, BootRecord
-from ..transitions import born, ending, released, requeued, says_ending
+from ..ports import BootLost, BootRecord, Deed
+from ..transitions import born, deed_of, ending, first_mark, released, requeued, says_ending
 from . import job_message as wire
-from .commit import Change, Ops
+from .commit import MemoryChange, Ops
 from .dead_jobs import Found
-from .deliveries import Delivery, Held
+from .deliveries import Delivery, HeldJob
 from .link import Message
 from .moves import move
 from .recent import FORGOTTEN
 from .state import RabbitState
 from .topology import DEAD, queue_of, route
 from .turn_claims import ClaimTurn
-from .turn_schedules import SlotTurn
+from .turn_schedules import RabbitScheduleTurn
 from .unreadable import Stray, given_back, is_for_others, put_aside
 
 DEAD_SECONDS_KEPT = 30 * 86400.0
@@ -46,7 +44,7 @@ HIGH_PRIORITY = 5
 """A quorum queue knows two priorities; from this one on it is the higher."""
 
 
-class RabbitTurn(ClaimTurn, SlotTurn):
+class RabbitTurn(ClaimTurn, RabbitScheduleTurn):
     """A `Turn` on RabbitMQ."""
 
     def __init__(
@@ -54,16 +52,15 @@ class RabbitTurn(ClaimTurn, SlotTurn):
     ) -> None:
         self.now = now
         self.transitions: list[Transition] = []
-        self.unlogged: list[LedgerTurn] = []
-        self.did: LedgerTurn | None = None
+        self.untold: list[Deed] = []
+        self.did: tuple[Deed, ...] = ()
         self.news: list[tuple[str, dict[str, Any]]] = []
         self.expiry: Instant | None = None
         self.ops = Ops()
         self._state = state
         self._boot = boot
-        self._notes: list[tuple[int, Move]] = []
         self._bytes_max = bytes_max
-        self.begin_slots(state.chronicle, state.runtime_id)
+        self.begin_slots(state.shared, state.runtime_id)
         self._pauses: dict[str, bool] = {}
         self._dead: dict[str, Found] = {}
         self.version = version
@@ -72,20 +69,11 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._sort()
 
     def seal(self) -> None:
-        """Remember in this process what the turn did: its broker may die before it has said it."""
-        moves = told_moves(self.transitions, self._notes, self.now)
-        if not moves:
-            return
-        boot, boots = self._boot, self._state.own_boots
-        known = boots.get(boot)
-        did = self.did = LedgerTurn(boot, 0, 1 if known is None else known.turn + 1, self.now, moves)
-        unlogged = (*self.unlogged, did)[-UNLOGGED_MAX:]
-        self.ops.done.append(
-            lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=did.turn, unlogged=unlogged)})
-        )
-
-    def note(self, move: Move) -> None:
-        self._notes.append((len(self.transitions), move))
+        """Remember in this process what the turn did: its broker may die before it has logged it."""
+        self.did = (*self.untold, *self.skipped, *map(deed_of, self.transitions), *self.declared)
+        if self.did:
+            did, boot, boots = self.did, self._boot, self._state.own_boots
+            self.ops.done.append(lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=did)}))
 
     def _sort(self) -> None:
         """Sort what was delivered since the last turn: jobs that wait, copies to drop, messages that cannot be read."""
@@ -135,7 +123,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         kept = state.memory.kept.get(delivery.copy)
         if kept is not None:
             claimed, outcome, verdict = kept
-            held = Held(delivery, claimed)
+            held = HeldJob(delivery, claimed)
             self.news.append(("claim.kept", {"job_id": job.id, "job_name": job.name, "claim_no": claimed.claim_no}))
             self._settle_kept(held, outcome, verdict)
             self.ops.done.append(lambda: state.memory.kept.pop(delivery.copy))
@@ -146,7 +134,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             return False
         return True
 
-    def _settle_kept(self, held: Held, outcome: Outcome, verdict: Verdict) -> None:
+    def _settle_kept(self, held: HeldJob, outcome: Outcome, verdict: Verdict) -> None:
         """Record an ending that no HandlerActor will send again, so this must not fail."""
         try:
             self._settle_held(held, outcome, verdict)
@@ -166,7 +154,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         )
         self.ops.settled.append(delivery)
 
-    def _bind(self, held: Held, delivery: Delivery) -> None:
+    def _bind(self, held: HeldJob, delivery: Delivery) -> None:
         """The server has delivered again a job that runs here and whose delivery was lost with the session before."""
         # It holds whether this turn does or not: nothing is published for it.
         held.delivery, held.is_lost = delivery, False
@@ -183,11 +171,11 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             return (known if known.data != FORGOTTEN else known._replace(data=job.data)), False
         record = state.memory.doubtful.get(job.id)
         if record is None or (record.name, record.data) != (job.name, job.data):
-            record = born(job, 0)
+            record = born(job, 0, first_mark(job, 1))
         self._check_size(len(job.data), "data", spare=SPARE_SHARE)
         self._publish(record, job.run_at - self.now, state.results_name)
         self._remember(record)
-        self.transitions.append(Transition("job.queued", record, None, {}))
+        self.transitions.append(Transition("job.queued", record, None, 1, {}))
         return record, True
 
     def insert_many(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
@@ -253,11 +241,12 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         self._unmark(held)
         return self._settle_held(held, outcome, verdict)
 
-    def _settle_held(self, held: Held, outcome: Outcome, verdict: Verdict) -> JobRecord:
+    def _settle_held(self, held: HeldJob, outcome: Outcome, verdict: Verdict) -> JobRecord:
         claimed = held.job
         step = move(
             claimed,
             verdict.event,
+            self.now,
             says_ending(outcome, verdict),
             **ending(claimed, outcome, verdict, self.now),
         )
@@ -278,7 +267,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         if is_far and reply_to is not None:
             # A caller that learns of a dead job may requeue it at once, so it must be in the queue of dead jobs by
             # then.
-            into = self.ops.tidings if is_dead else self.ops.messages
+            into = self.ops.notices if is_dead else self.ops.messages
             into.append(Message("", reply_to, body, message_id=label, mandatory=False))
         if is_dead:
             self.ops.messages.append(Message("", DEAD, body, message_id=label, lives=DEAD_SECONDS_KEPT))
@@ -302,18 +291,18 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         if held is None or held.is_lost:
             return None
         self._unmark(held)
-        step = move(held.job, "job.released", {"reason": reason}, **released(held.job, self.now))
+        step = move(held.job, "job.released", self.now, {"reason": reason}, **released(held.job, self.now))
         self._record_wait(step, held.delivery, 0.0)
         return step.job
 
-    def _let_go(self, claimed: JobRecord) -> Held | None:
+    def _let_go(self, claimed: JobRecord) -> HeldJob | None:
         held_by = self._state.deliveries.held
         held = held_by.pop(claimed.key)
         if held is not None:
             self._change(lambda: held_by.put(held), lambda: held_by.pop(claimed.key))
         return held
 
-    def _unmark(self, held: Held) -> None:
+    def _unmark(self, held: HeldJob) -> None:
         """Note that the attempt has ended, and so has not killed its process."""
         if held.is_marked:
             self.ops.records.append({"is": "ended", "id": held.job.id})
@@ -338,7 +327,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         if held is None and dead is None:
             raise not_supported("remove")
         before, changes = job if held is None else held.job, requeued(run_at, self.now)
-        step = move(before, "job.requeued", {"run_at": run_at}, **changes)
+        step = move(before, "job.requeued", self.now, {"run_at": run_at}, **changes)
         if held is None:
             self._state.memory.endings.pop(job.id)
             self._publish(step.job, run_at - self.now, self._state.results_name)
@@ -360,7 +349,7 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         raise not_supported("remove")
 
     def recent_interruptions(self, job_id: str, since: Instant) -> int:
-        return self._state.chronicle.blamed(job_id, self.now)
+        return self._state.shared.blamed(job_id, self.now)
 
     def _publish(
         self, job: JobRecord, delay: Seconds, reply_to: str | None, beside: Mapping[str, Any] | None = None
@@ -397,16 +386,16 @@ class RabbitTurn(ClaimTurn, SlotTurn):
             )
 
     def _change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
-        self.ops.changes.append(Change(undo, redo))
+        self.ops.changes.append(MemoryChange(undo, redo))
 
     def expire(self) -> None:
         """Nothing: a job that has expired is found out when it is delivered."""
 
-    def count_host_moves(self) -> None:
+    def tell_untold(self) -> None:
         """Nothing: no host writes here by itself."""
 
     def _is_paused(self, name: str) -> bool:
-        return self._pauses.get(name, name in self._state.chronicle.pauses)
+        return self._pauses.get(name, name in self._state.shared.pauses)
 
     def pause(self, name: str, *, paused: bool) -> None:
         self._pauses[name] = paused
@@ -420,9 +409,8 @@ class RabbitTurn(ClaimTurn, SlotTurn):
         schedules = self.recount()
         return Stepped(None, 0, schedules) if schedules else None
 
-    def register(self, boot: BootRecord) -> int:
+    def register(self, boot: BootRecord) -> None:
         self._state.own_boots[boot.boot] = boot
-        return boot.boot_no
 
     def set_names(self, boot: str, names: Sequence[str]) -> None:
         known = self._state.own_boots.get(boot)

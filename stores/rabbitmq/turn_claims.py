@@ -12,7 +12,7 @@ from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, SUSPECT_INTERRUPTION
 from ..ports import Want
 from ..transitions import granted
 from .commit import Ops
-from .deliveries import Delivery, Held
+from .deliveries import Delivery, HeldJob
 from .moves import move
 from .state import RabbitState
 
@@ -30,7 +30,7 @@ class ClaimTurn:
         def _is_paused(self, name: str) -> bool: ...
         def _change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None: ...
         def _record_end(self, step: Transition, delivery: Delivery) -> None: ...
-        def _settle_held(self, held: Held, outcome: Outcome, verdict: Verdict) -> JobRecord: ...
+        def _settle_held(self, held: HeldJob, outcome: Outcome, verdict: Verdict) -> JobRecord: ...
 
     def claim(self, want: Want) -> list[Claim]:
         state, deliveries = self._state, self._state.deliveries
@@ -49,7 +49,7 @@ class ClaimTurn:
         for delivery in list(deliveries.waiting.get(want.name, ())):
             if begun + prefetched <= 0:
                 break
-            blamed = state.chronicle.blamed(delivery.job.id, self.now)
+            blamed = state.shared.blamed(delivery.job.id, self.now)
             if self._is_expired(delivery.job):
                 self._end_unstarted(delivery, want, Outcome(kind=OutcomeKind.CANCELLED, reason="expired"))
                 continue
@@ -89,7 +89,7 @@ class ClaimTurn:
             self.ops.records.append({"is": "began", "id": held.job.id, "at": self.now, "boot": self._boot})
         return held.job
 
-    def _claim(self, delivery: Delivery, want: Want, *, begun: bool, blamed: int) -> Held:
+    def _claim(self, delivery: Delivery, want: Want, *, begun: bool, blamed: int) -> HeldJob:
         passed, suspect_until = delivery.arrival.redeliveries, delivery.job.suspect_until
         if blamed >= SUSPECT_INTERRUPTIONS:
             # The message does not know that the job is a suspect by now. Later claims look among the running jobs for a
@@ -98,6 +98,7 @@ class ClaimTurn:
         step = move(
             delivery.job,
             "job.claimed",
+            self.now,
             {"begun": begun, "redeliveries": passed},
             passed=passed,
             no=self._state.next_no(),
@@ -106,7 +107,7 @@ class ClaimTurn:
             **granted(delivery.job, want, self.now, begun=begun, passed=passed),
         )
         self.transitions.append(step)
-        return Held(delivery, step.job)
+        return HeldJob(delivery, step.job)
 
     def _end_unstarted(self, delivery: Delivery, want: Want, outcome: Outcome, *, blamed: int = 0) -> None:
         """End a job that was delivered and may not be run."""
@@ -116,7 +117,7 @@ class ClaimTurn:
         self._change(lambda: waiting.appendleft(delivery))
         if outcome.kind is OutcomeKind.CANCELLED:
             fields = {"reason": outcome.reason}
-            step = move(delivery.job, "job.cancelled", fields, reason=outcome.reason, ended_at=self.now)
+            step = move(delivery.job, "job.cancelled", self.now, fields, reason=outcome.reason, ended_at=self.now)
             self._record_end(step, delivery)
             return
         held = self._claim(delivery, want, begun=True, blamed=blamed)

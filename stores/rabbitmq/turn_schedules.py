@@ -1,4 +1,4 @@
-"""The part of a turn that keeps schedules and slots: as records for the chronicle, which is what all runtimes read."""
+"""The part of a turn that keeps schedules and slots: as records that all runtimes add to what they share."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from typing import TYPE_CHECKING
 from ...cron.catch_up import recounted
 from ...errors import UsageError
 from ...messages.jobs import Instant, JobRecord, NewJob
-from ...messages.ledger import Move
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...messages.slots import SlotRange
 from ...rules.capabilities import not_supported
-from ...rules.ledger_moves import schedule_move, skipped_move
+from ..ports import Deed
+from ..transitions import deed_of_change
 from .commit import Ops
 from .ledger_records import declares, handles, schedule_record, slot_row
-from .shared_state import Chronicle, bucket_of, weight_of
+from .shared_state import SharedState, bucket_of, weight_of
 from .state import RabbitState
 
 SCHEDULES_BYTES_MAX = 128_000_000
-"""Of all schedules of all runtimes: each runtime has all of them in its memory, and is told them when it starts."""
+"""How many bytes all schedules of all runtimes may take: each runtime has all of them in memory, and gets them when it
+starts.
+"""
 
 PART_BYTES_MAX = 12_000_000
 """Of those in one part of the sum, which is a message. A server takes 16 MiB, unless told otherwise."""
 
 
-class SlotTurn:
+class RabbitScheduleTurn:
     """The changes of this turn, before the state that all runtimes share."""
 
     if TYPE_CHECKING:
@@ -34,19 +36,18 @@ class SlotTurn:
         leads: bool
         _state: RabbitState
 
-        def note(self, move: Move) -> None:
-            """See `Turn`."""
-
         def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
             """Add a job; `RabbitTurn` does."""
 
-    def begin_slots(self, chronicle: Chronicle, runtime: str) -> None:
+    def begin_slots(self, shared: SharedState, runtime: str) -> None:
         """Nothing is changed yet."""
-        self._chronicle = chronicle
+        self._shared = shared
         self._runtime = runtime
         self._schedules: dict[str, ScheduleRecord | None] = {}
         self._slots: dict[tuple[str, Instant], SlotEntry] = {}
-        self._weights = chronicle.weights
+        self._weights = shared.weights
+        self.skipped: list[Deed] = []
+        self.declared: list[Deed] = []
         self._changes = 0
 
     def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
@@ -58,26 +59,26 @@ class SlotTurn:
 
     def _declare_own(self, schedules: Sequence[ScheduleRecord]) -> None:
         """What is not durable lives as long as a runtime that declares it."""
-        known = self._chronicle.runtimes.get(self._runtime, {})
+        known = self._shared.runtimes.get(self._runtime, {})
         ids = [schedule.id for schedule in schedules if schedule.id not in known]
         if ids:
             self.ops.records.append(declares(self._runtime, ids))
         for schedule_id in ids:
             stored = self.schedule(schedule_id)
-            if stored is not None and not self._chronicle.is_declared(schedule_id):
+            if stored is not None and not self._shared.is_declared(schedule_id):
                 # The schedule fires again, which is a change.
                 self._schedules[schedule_id] = stored._replace(change_no=self._next_change())
         self.ops.done.append(lambda: self._state.declared.update((one.id, one) for one in schedules))
 
     def _declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
         known = self.schedule(schedule.id)
-        is_new = known is None or schedule.id in self._chronicle.retired
+        is_new = known is None or schedule.id in self._shared.retired
         if known is not None and not is_new and known.definition == schedule.definition:
             return known, None
         stored = recounted(schedule, known, self.now, self._next_change())
         self._keep(stored)
         news = "added" if is_new else "changed"
-        self.note(schedule_move(news, stored))
+        self.declared.append(deed_of_change(stored, news))
         return stored, news
 
     def _check_room(self, schedules: Sequence[ScheduleRecord]) -> None:
@@ -101,7 +102,7 @@ class SlotTurn:
     def _next_change(self) -> int:
         """The number that a change will have, unless another runtime writes one at the same time."""
         self._changes += 1
-        return self._chronicle.change_no + self._changes
+        return self._shared.change_no + self._changes
 
     def _keep(self, schedule: ScheduleRecord) -> None:
         self._schedules[schedule.id] = schedule
@@ -110,7 +111,7 @@ class SlotTurn:
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         if schedule_id in self._schedules:
             return self._schedules[schedule_id]
-        return self._chronicle.schedules.get(schedule_id)
+        return self._shared.schedules.get(schedule_id)
 
     def forget_schedule(self, schedule_id: str) -> bool:
         if self.schedule(schedule_id) is None:
@@ -130,14 +131,14 @@ class SlotTurn:
 
     def forget_runtime(self) -> None:
         """This runtime ends: schedules that it alone declares rest until they are declared again."""
-        if self._runtime in self._chronicle.living():
+        if self._runtime in self._shared.living():
             self.ops.records.append({"is": "runtime gone", "runtime": self._runtime})
             self.ops.done.append(self._state.declared.clear)
             self.ops.done.append(self._state.handled.clear)
 
     def forget_abandoned(self, before: Instant, batch: int) -> int:
         """Remove schedules that nobody has declared for long. The leader does."""
-        found = self._chronicle.abandoned(before)[:batch] if self.leads else []
+        found = self._shared.abandoned(before)[:batch] if self.leads else []
         self.ops.records += [{"is": "schedule gone", "id": schedule_id} for schedule_id in found]
         return len(found)
 
@@ -171,7 +172,7 @@ class SlotTurn:
                 job_id=None,
             )
         )
-        self.note(skipped_move(schedule_id, gone))
+        self.skipped.append((None, "slot.skipped", schedule_id, gone.first, gone.last, gone.count, gone.reason))
         return True
 
     def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:
@@ -187,7 +188,7 @@ class SlotTurn:
 
     def recount(self) -> int:
         """Have schedules count from now that a clock which was wrong has accounted for. How many; the leader does."""
-        found = self._chronicle.beyond(self.now) if self.leads else []
+        found = self._shared.beyond(self.now) if self.leads else []
         for schedule in found:
             self._schedules[schedule.id] = schedule._replace(accounted_to=self.now, change_no=self._next_change())
         if found:
@@ -199,4 +200,4 @@ class SlotTurn:
         self.ops.records.append({"is": "slot", "slot": slot_row(entry)})
 
     def _find(self, schedule_id: str, slot: Instant) -> SlotEntry | None:
-        return self._slots.get((schedule_id, slot)) or self._chronicle.slots.find(schedule_id, slot)
+        return self._slots.get((schedule_id, slot)) or self._shared.slots.find(schedule_id, slot)

@@ -38,7 +38,7 @@ class Stray:
     arrival: Arrival
     queue: str
     name: str | None
-    error: wire.Unreadable
+    error: wire.UnreadableJob
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from .link import NOT_FOUND, Arrival, Browsed, Link, LinkLost, Refused, Sent
 ANSWER_SECONDS_MAX = 20.0
 
 
-class Unreadable(NamedTuple):
+class UnreadableMessage(NamedTuple):
     """A message that no runtime could read.
 
     Attributes:
@@ -60,7 +60,7 @@ class Visit:
     ) -> None:
         self._link.stop()
 
-    def unreadable(self, limit: int) -> tuple[Sequence[Unreadable], int]:
+    def unreadable(self, limit: int) -> tuple[Sequence[UnreadableMessage], int]:
         """The first messages that nobody could read, and how many there are."""
         found: list[Arrival] = []
         browsed, count = self._browse(found, limit)
@@ -125,10 +125,10 @@ class Visit:
         """It does not last long enough to be looked after."""
 
 
-def _described(arrival: Arrival) -> Unreadable:
+def _described(arrival: Arrival) -> UnreadableMessage:
     headers = arrival.headers or {}
     queue, reason, since = (headers.get(name) for name in (strays.QUEUE, strays.REASON, strays.SINCE))
-    return Unreadable(
+    return UnreadableMessage(
         queue=queue if isinstance(queue, str) else None,
         message_id=arrival.message_id or wire.id_of(arrival.body),
         reason=reason if isinstance(reason, str) else "nobody has said why",

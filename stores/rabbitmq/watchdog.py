@@ -20,13 +20,13 @@ CONFIRMING, DECLARING, READING, HEARING = (
 """What a session that falls silent was asked."""
 
 SECONDS_MAX = {HEARING: 180.0}
-"""How long an answer is waited for. The leader may be to blame for one: it hangs until its own heartbeat tells."""
+"""How long an answer of the leader is waited for: one that hangs is found only by its own heartbeat."""
 
 SILENCE_SECONDS_MAX = 30.0
-"""Of any other."""
+"""How long any other answer is waited for."""
 
 LOOKS_MIN = 3
-"""And so often it must have been looked for: a process that stood still itself has read nothing meanwhile."""
+"""How often an answer must also have been looked for: a process that stood still itself has read nothing meanwhile."""
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Question:
     looks: int = 0
 
 
-class Silence:
+class ResponseWatchdog:
     """What was asked of a session, and is not answered yet.
 
     Args:

@@ -58,7 +58,7 @@ class ClockTurn:
         _clock: tuple[str | None, Seconds, Instant | None]
 
         def _next_change(self) -> int:
-            """The next change number; `SlotTurn` counts them."""
+            """The next change number; `SqliteScheduleTurn` counts them."""
 
     def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
         self.now = reading.now

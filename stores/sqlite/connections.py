@@ -64,7 +64,7 @@ class Files:
         self._address = address
         self._own: tuple[int, int] | None = None
         self._beside: dict[str, tuple[int, int] | None] = {}
-        self._held: list[hold.Held] = []
+        self._held: list[hold.HeldFile] = []
         self.trouble: str | None = None
 
     def opened(self) -> None:

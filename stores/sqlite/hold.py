@@ -28,7 +28,7 @@ KEPT_MAX = 64
 
 
 @dataclass(slots=True)
-class Held:
+class HeldFile:
     """A descriptor of a database file. It outlives its holders: to close it would drop the locks of the host's own
     connections."""
 
@@ -47,14 +47,14 @@ class Held:
             return False
 
 
-_kept: dict[tuple[int, int], Held] = {}
+_kept: dict[tuple[int, int], HeldFile] = {}
 """By device and inode, which nobody else can get while the descriptor is open."""
 
 _lock = threading.RLock()
 """Held while this changes, and during a fork."""
 
 
-def take(path: str, held: tuple[int, int]) -> Held | None:
+def take(path: str, held: tuple[int, int]) -> HeldFile | None:
     """Hold these bytes of the file at a path, which is open already. None where that cannot be."""
     with _lock:
         try:
@@ -69,7 +69,7 @@ def take(path: str, held: tuple[int, int]) -> Held | None:
         return kept
 
 
-def release(kept: Held) -> None:
+def release(kept: HeldFile) -> None:
     """Release the file, so that SQLite's last close of it may copy and delete the log."""
     with _lock:
         kept.holders -= 1
@@ -77,18 +77,18 @@ def release(kept: Held) -> None:
             locks.give_back(kept.descriptor, *kept.held)
 
 
-def _opened(path: str, held: tuple[int, int]) -> Held:
+def _opened(path: str, held: tuple[int, int]) -> HeldFile:
     unheld = [key for key, kept in _kept.items() if kept.holders == 0]
     deleted = [key for key in unheld if not _kept[key].is_open() or os.fstat(_kept[key].descriptor).st_nlink == 0]
     for key in {*deleted, *unheld[: max(0, len(unheld) - KEPT_MAX + 1)]}:
         _closed(_kept.pop(key))
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     file = os.fstat(descriptor)
-    kept = _kept[file.st_dev, file.st_ino] = Held(descriptor, file, held)
+    kept = _kept[file.st_dev, file.st_ino] = HeldFile(descriptor, file, held)
     return kept
 
 
-def _closed(kept: Held) -> None:
+def _closed(kept: HeldFile) -> None:
     if kept.is_open():
         os.close(kept.descriptor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,27 +10,22 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from ...errors import UsageError
-from ..ports import BootRecord
-from .boots import read_boots
-from .schema import VERSION
 
 BUSY_SECONDS_MAX = 10.0
 
 
 class StoredJob(NamedTuple):
-    """What an audit compares of a job."""
+    """What an audit compares of a job. `rev` is None while its last step is not logged; `trail` has the steps that no
+    line at info or above has summed up.
+    """
 
     id: str
-    name: str
     state: str
     claim_no: int
     attempt: int
-    rev: int
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether no host's own transaction has moved it since a turn has counted."""
-        return self.rev > 0
+    rev: int | None
+    told: str | None
+    trail: tuple[int, ...]
 
 
 class StoredSlots(NamedTuple):
@@ -43,7 +39,7 @@ class StoredSlots(NamedTuple):
     job_id: str | None
 
 
-class Reading:
+class ReadOnlyView:
     """One consistent view of a store's file. Close it, or use it as a context manager."""
 
     def __init__(self, store: str | Path | sqlite3.Connection) -> None:
@@ -53,22 +49,28 @@ class Reading:
             # One transaction: everything that is read belongs to one instant.
             self._connection.execute("begin")
 
-    def store_id(self) -> str:
-        """What tells this store from any other."""
-        return str(self._connection.execute("select store_id from lamplighter_store").fetchone()[0])
+    def rev(self) -> int:
+        """The revision of the last transition."""
+        return int(self._connection.execute("select rev from lamplighter_store").fetchone()[0])
 
-    def boot_no(self) -> int:
-        """The number of the boot that came last."""
-        return int(self._connection.execute("select boots from lamplighter_store").fetchone()[0])
-
-    def boots(self) -> list[BootRecord]:
-        """Boots that live, or that nobody has buried."""
-        return read_boots(self._connection)
+    def store_id(self) -> str | None:
+        """What tells this store from any other; None of a file that only older versions have opened."""
+        columns = self._connection.execute("select name from pragma_table_info('lamplighter_store')")
+        if ("store_id",) not in columns.fetchall():
+            return None
+        found: str | None = self._connection.execute("select store_id from lamplighter_store").fetchone()[0]
+        return found
 
     def jobs(self) -> Iterator[StoredJob]:
         """Every job."""
-        rows = self._connection.execute("select id, name, state, claim_no, attempt, rev from lamplighter_jobs")
-        return map(StoredJob._make, rows)
+        rows = self._connection.execute("select id, state, claim_no, attempt, rev, told, trail from lamplighter_jobs")
+        for job_id, state, claim_no, attempt, rev, told, trail in rows:
+            yield StoredJob(job_id, state, claim_no, attempt, rev, told, _revs_of(trail))
+
+    def open_revs(self) -> Iterator[int]:
+        """Revisions that no line at info or above has summed up yet."""
+        for (trail,) in self._connection.execute("select trail from lamplighter_jobs where trail <> ''"):
+            yield from _revs_of(trail)
 
     def slots(self) -> Iterator[StoredSlots]:
         """Every slot that is remembered, by schedule and in order."""
@@ -80,6 +82,11 @@ class Reading:
     def accounted(self) -> dict[str, float]:
         """Of each schedule, up to when its slots are accounted for."""
         return dict(self._connection.execute("select id, accounted_to from lamplighter_schedules"))
+
+    def last_turns(self) -> Iterator[tuple[int, str, str]]:
+        """What the last turn of each boot that is still on the store did, as (rev, event, job id)."""
+        for (turn,) in self._connection.execute("select turn from lamplighter_boots"):
+            yield from ((rev, event, job_id) for rev, event, job_id, *_ in json.loads(turn) if rev is not None)
 
     def orphans(self) -> Iterator[tuple[str, str | None]]:
         """Running jobs whose boot is not on the store, as (job id, boot): a start or a neighbour takes them back."""
@@ -93,11 +100,15 @@ class Reading:
         if self._own:
             self._connection.close()
 
-    def __enter__(self) -> Reading:
+    def __enter__(self) -> ReadOnlyView:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _revs_of(trail: str) -> tuple[int, ...]:
+    return tuple(int(mark.partition("@")[0]) for mark in trail.split(",") if mark)
 
 
 def _open(path: str) -> sqlite3.Connection:
@@ -107,12 +118,7 @@ def _open(path: str) -> sqlite3.Connection:
     try:
         address = f"file:{quote(str(Path(where).absolute()))}?mode=ro"
         connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS_MAX, isolation_level=None)
-        version = connection.execute("select schema_version from lamplighter_store").fetchone()[0]
+        connection.execute("select rev from lamplighter_store")
     except sqlite3.Error as error:
         raise UsageError(f"expected a store of Lamplighter, got: {path!r} ({error})") from error
-    if version != VERSION:
-        raise UsageError(
-            f"expected a store of schema version {VERSION}, got: {path!r}, which has {version}; "
-            "a start of a runtime makes an older one newer"
-        )
     return connection

@@ -156,7 +156,7 @@ def test_a_schedule_that_cannot_be_read_here_is_said_once(timed, time, recorder,
     assert len(recorder.of("schedule.unusable")) == 1
 
 
-def test_a_job_that_waits_for_its_schedules_earlier_one_blocks_no_other_job_of_its_name(timed, time, recorder):
+def test_a_job_that_waits_for_its_schedules_earlier_one_blocks_no_other_of_its_name(timed, time, recorder):
     rt = timed()
     go = threading.Event()
     rt.jobs.add_handler("work", lambda job: job.data == "adhoc" or go.wait(10), concurrency=2)

@@ -136,7 +136,7 @@ def test_a_start_stores_what_was_declared_a_thousand_in_a_turn(scheduled, record
     assert len({event["msg"] for event in recorder.of("schedule.added")}) == 3
 
 
-def test_a_durable_schedule_among_others_is_refused_before_the_start_and_none_is_declared(runtime):
+def test_a_durable_schedule_among_others_is_refused_at_start_and_none_is_declared(runtime):
     rt = runtime(start=False)
 
     with pytest.raises(NotStarted):
@@ -223,7 +223,7 @@ def test_schedules_that_are_not_due_wake_nobody():
     assert without == with_many <= 3 * 12
 
 
-def test_beside_an_idle_neighbour_there_is_one_look_a_second_however_many_schedules_there_are():
+def test_beside_an_idle_neighbour_one_looks_once_a_second_whatever_the_schedules():
     without, with_many = messages_in(0.1, 0, processes=2), messages_in(0.1, 500, processes=2)
 
     assert without == with_many <= 360 + 10
@@ -345,7 +345,7 @@ def test_a_durable_schedule_that_a_neighbour_has_paused_does_not_fire_here(sched
     assert recorder.of("slot.fired") == []
 
 
-def test_a_durable_schedule_that_a_neighbour_has_removed_is_forgotten_at_its_next_slot(scheduled, time, recorder):
+def test_a_durable_schedule_that_a_neighbour_removed_is_forgotten_at_its_next_slot(scheduled, time, recorder):
     rt, neighbour = scheduled(), scheduled(time=ManualTime(START))
     schedule = rt.scheduler.add("work", "0 * * * *", durable=True)
     settle(rt, recorder)
@@ -358,9 +358,7 @@ def test_a_durable_schedule_that_a_neighbour_has_removed_is_forgotten_at_its_nex
     assert recorder.of("slot.fired") == recorder.of("slot.taken") == []
 
 
-def test_a_durable_schedule_that_was_removed_and_added_again_elsewhere_fires_by_what_it_is_now(
-    scheduled, time, recorder
-):
+def test_a_durable_schedule_that_was_replaced_elsewhere_fires_by_what_it_is_now(scheduled, time, recorder):
     rt, neighbour = scheduled(), scheduled(time=ManualTime(START))
     schedule = rt.scheduler.add("work", NEXT_YEAR, key="k", durable=True)
     settle(rt, recorder)

@@ -35,7 +35,7 @@ def without_hints():
     return Environment(neighbours=lambda store, boot: (FilePresence(Path(f"{store.address}-boots")), NoHints()))
 
 
-def test_a_runtime_that_believes_to_be_alone_finds_a_neighbour_that_no_hint_has_told_of(runtime, recorder):
+def test_a_runtime_that_believes_to_be_alone_finds_a_neighbour_without_a_hint(runtime, recorder):
     alone = runtime(environment=without_hints())
     alone.jobs.add_handler("mail", lambda job: job.data)
     recorder.wait_for("actor.started", child="handler:mail")
@@ -180,7 +180,7 @@ def test_a_buried_boot_goes_on_as_another_and_nothing_that_was_asked_of_it_is_lo
     assert rt.health().boot == rt.boot.id and rt.health().status == "green"
 
 
-def test_what_a_buried_boot_runs_is_taken_back_unblamed_and_its_late_ending_is_fenced(runtime, recorder, tmp_path):
+def test_what_a_buried_boot_runs_is_taken_back_unblamed_and_its_ending_is_fenced(runtime, recorder, tmp_path):
     rt = runtime()
     go, runs = threading.Event(), []
 
@@ -239,7 +239,7 @@ def test_a_store_that_goes_back_is_said_and_its_claims_of_then_run_again(runtime
     rt.jobs.join("held", timeout=15)
 
     recorder.until(lambda: rt.jobs.get("held").state == "done", "the end of what the older copy had running")
-    assert recorder.wait_for("store.went_back")["turn_was"] > 0
+    assert recorder.wait_for("store.went_back")["rev_was"] > 2
     assert runs == ["held", "later", "held"]
     assert rt.jobs.list(state="running") == []
 
@@ -271,7 +271,7 @@ def test_an_attempt_from_before_a_store_went_back_ends_no_claim_of_the_same_numb
     assert recorder.wait_for("job.fenced", job_id="held")["outcome"] == "succeeded"
 
 
-def test_the_schedules_that_a_host_has_declared_are_in_an_older_copy_of_its_store_too(runtime, recorder, tmp_path):
+def test_the_schedules_that_a_host_declares_are_in_an_older_copy_of_its_store_too(runtime, recorder, tmp_path):
     path = tmp_path / "jobs.db"
     rt = runtime()
     with closing(sqlite3.connect(path)) as db, closing(sqlite3.connect(":memory:")) as copy:

@@ -64,6 +64,16 @@ def test_a_mutant_still_finds_the_place_where_it_is_planted(mutant):
     assert found == [1] * len(mutant.changes)
 
 
+@pytest.mark.parametrize("nodeid", sorted({nodeid for mutant in MUTANTS for nodeid in mutant.test.split()}))
+def test_the_test_that_notices_a_mutant_is_there(nodeid):
+    file, *names = nodeid.partition("[")[0].split("::")
+    text = (ROOT / file).read_text("utf-8")
+
+    # What a class takes from the conformance suite stands there.
+    suite = "".join(path.read_text("utf-8") for path in (ROOT / "tests" / "support" / "conformance").glob("*.py"))
+    assert all(re.search(rf"(def|class) {name}\b", text + suite) for name in names)
+
+
 def test_the_page_of_mutants_tells_of_each_that_it_was_caught():
     rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| ([^|]+) \|", PAGE.read_text("utf-8"), re.MULTILINE)[2:]
     by = dict(rows)

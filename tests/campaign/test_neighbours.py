@@ -48,7 +48,7 @@ def test_two_on_a_file_with_nothing_to_do_look_once_a_second_each(looks):
         assert looks["boots"] == 0
 
 
-def test_under_load_what_a_neighbour_has_changed_is_read_fifty_times_a_second_at_most(looks):
+def test_under_load_a_neighbours_changes_are_read_fifty_times_a_second_at_most(looks):
     with Simulation(nothing, processes=2) as simulation:
         _, busy = simulation.runtimes
         simulation.run(seconds=5)
@@ -63,7 +63,7 @@ def test_under_load_what_a_neighbour_has_changed_is_read_fifty_times_a_second_at
         assert looks["boots"] <= lasted * 50 + 1
 
 
-def test_each_claim_that_a_neighbour_ends_is_signalled_at_once_also_when_the_one_before_was_just_now():
+def test_each_claim_that_a_neighbour_ends_is_signalled_at_once_also_right_after_one():
     # Only the first is read of with its hint. What is put off must not wait for the next poll.
     stopped = []
 

@@ -53,7 +53,7 @@ def test_an_id_that_is_used_again_is_not_finished_by_a_lane_of_its_first_life():
         assert '"event":"job.fenced"' in simulation.log
 
 
-def test_a_commit_that_was_stored_though_it_raised_is_told_and_its_claims_are_given_out_again():
+def test_a_commit_that_raised_and_was_stored_is_told_and_its_claims_are_given_out():
     # The claims of that turn had been delivered to nobody, and no line told what it did.
     def boot(runtime: Runtime) -> None:
         runtime.jobs.add_handler("work", lambda job: job.attempt)
@@ -69,7 +69,7 @@ def test_a_commit_that_was_stored_though_it_raised_is_told_and_its_claims_are_gi
 
 
 @pytest.mark.parametrize("turns", range(3))
-def test_a_schedule_whose_change_was_stored_though_the_commit_raised_is_told_to_have_changed(turns):
+def test_a_schedule_whose_change_was_stored_though_its_commit_raised_is_told_of(turns):
     # It went on by the new rule, and no line told of another one than the old.
     lives = []
 

@@ -565,7 +565,7 @@ def test_a_year_of_seconds_is_counted_and_searched_without_walking_through_it(zo
     assert seconds < 0.1
 
 
-def test_a_rare_schedule_after_a_schedule_of_one_dense_day_a_year_is_found_from_both_sides() -> None:
+def test_a_rare_schedule_after_one_of_a_dense_day_a_year_is_found_from_both_sides() -> None:
     rule = parse_when("* * * 1 1 *", timezone="Europe/Berlin")
     start, end = at("2000-06-01T00:00"), at("2026-06-01T00:00")
 

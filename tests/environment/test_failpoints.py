@@ -61,7 +61,7 @@ def test_after_the_last_count_nothing_happens_any_more() -> None:
     assert strikes(Failpoints("store.read=1*raise(OSError)"), "store.read", 3) == [True, False, False]
 
 
-def test_an_action_with_a_chance_acts_so_often_and_the_same_seed_gives_the_same_passes() -> None:
+def test_an_action_with_a_chance_acts_so_often_and_a_seed_gives_the_same_passes() -> None:
     one, two = (Failpoints("store.read=25%raise(OSError)", random.Random(7)) for _ in range(2))
 
     struck = strikes(one, "store.read", 1000)

@@ -148,7 +148,7 @@ def test_an_answer_to_a_loop_that_is_closed_is_dropped():
     answer_all([(kept[0], 1, None)])
 
 
-def test_only_the_first_answer_counts_for_a_task_too_though_its_loop_has_not_given_it_yet():
+def test_only_the_first_answer_counts_for_a_task_too_before_its_loop_has_given_it():
     # A broker that has answered, and then dies over the rest of that turn, says of all of it that it is lost.
     async def main() -> None:
         alone, among_others = LoopReply(), LoopReply()

@@ -71,7 +71,7 @@ def test_a_child_ends_with_its_host_though_a_fork_of_the_host_holds_its_socket(h
     eventually(lambda: not is_alive(int(child)), 5.0, what="the death of the child")
 
 
-def test_a_child_imports_what_its_host_can_import_and_nothing_from_its_current_folder(tmp_path: Path) -> None:
+def test_a_child_imports_what_its_host_can_and_nothing_from_its_current_folder(tmp_path: Path) -> None:
     app, anywhere = tmp_path / "app", tmp_path / "anywhere"
     app.mkdir()
     anywhere.mkdir()

@@ -132,7 +132,7 @@ def test_a_loop_in_python_that_never_ends_is_timed_out_and_listed_with_its_stack
     assert runtime.jobs.counts("hang") == {"queued": 0, "running": 0, "done": 1, "dead": 1, "cancelled": 0}
 
 
-def test_a_block_in_c_with_the_gil_released_is_timed_out_and_a_fresh_lane_takes_its_place(
+def test_a_block_in_c_that_releases_the_gil_is_timed_out_and_its_thread_replaced(
     runtime: Runtime, neighbour: Any
 ) -> None:
     reading, writing = os.pipe()
@@ -153,7 +153,7 @@ def test_a_block_in_c_with_the_gil_released_is_timed_out_and_a_fresh_lane_takes_
         os.close(writing)
 
 
-def test_a_coroutine_that_blocks_its_event_loop_is_timed_out_and_the_others_of_its_loop_run_again(
+def test_a_coroutine_that_blocks_its_loop_is_timed_out_and_the_others_run_again(
     runtime: Runtime, neighbour: Any
 ) -> None:
     release, blocked = threading.Event(), threading.Event()

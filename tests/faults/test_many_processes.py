@@ -69,7 +69,7 @@ def test_a_job_queued_in_one_process_is_started_at_once_by_an_idle_other(
 
 
 @pytest.mark.parametrize("order", ["queue", "queue-on"])
-def test_a_job_queued_in_one_process_is_started_by_another_also_when_the_hint_is_lost(
+def test_a_job_queued_in_one_process_starts_in_another_also_when_the_hint_is_lost(
     tmp_path: Path, hosts: ExitStack, order: str
 ) -> None:
     store = tmp_path / "jobs.db"
@@ -86,7 +86,7 @@ def test_a_job_queued_in_one_process_is_started_by_another_also_when_the_hint_is
 
 
 @pytest.mark.timeout(300)
-def test_four_processes_with_one_schedule_fire_once_a_second_in_all_also_when_one_is_killed(
+def test_four_processes_with_one_schedule_fire_once_a_second_also_when_one_is_killed(
     tmp_path: Path, hosts: ExitStack
 ) -> None:
     store = tmp_path / "jobs.db"

@@ -160,7 +160,7 @@ def kill(runtime: Runtime, name: str, how: str, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("how", DEATHS)
 @pytest.mark.parametrize("name", ACTORS)
-def test_an_actor_is_restarted_while_a_hundred_jobs_are_in_flight_and_none_is_lost_or_doubled(
+def test_an_actor_that_restarts_among_a_hundred_jobs_loses_and_doubles_none(
     runtime: Runtime, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, how: str
 ) -> None:
     jobs = [runtime.jobs.queue("load", id=f"load-{number}") for number in range(100)]
@@ -264,7 +264,7 @@ def test_a_broker_that_dies_between_two_hosts_calls_answers_every_one_of_them(
     assert set(load.runs.values()) == {1}
 
 
-def test_a_name_that_keeps_killing_its_actor_is_quarantined_alone_and_lives_again_when_it_is_mended(
+def test_a_name_that_keeps_killing_its_actor_is_quarantined_alone_until_it_is_mended(
     runtime: Runtime, tmp_path: Path
 ) -> None:
     runtime.jobs.add_handler("bad", lambda job: "mended", restart=RestartBudget(restarts_max=1, window_seconds=60.0))
@@ -322,7 +322,7 @@ def test_a_broker_whose_budget_is_spent_fails_the_runtime_and_the_host_goes_on(t
     neighbour.stop()
 
 
-def test_a_job_in_a_hosts_open_transaction_is_found_although_the_broker_has_died_meanwhile(
+def test_a_job_in_a_hosts_open_transaction_is_found_though_the_broker_has_died(
     runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)

@@ -12,7 +12,7 @@ import pytest
 from .kit import SECONDS_MAX, Host, check_endings, check_slots, count, now_in
 
 
-def test_a_job_whose_process_was_killed_runs_again_and_the_first_life_may_not_finish_it(tmp_path: Path) -> None:
+def test_a_job_whose_process_was_killed_runs_again_and_its_first_run_cannot_end_it(tmp_path: Path) -> None:
     store = tmp_path / "jobs.db"
     with Host("half.py", store, folder=tmp_path) as first:
         first.expect("started")

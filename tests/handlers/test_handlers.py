@@ -321,7 +321,7 @@ def test_a_job_waits_for_its_backoff_between_attempts(runtime, recorder):
 
     waits = []
     for attempt in (1, 2, 3):
-        waits.append(recorder.wait_for("job.failed", job_id=job.id, count=attempt)["run_at"] - time.wall)
+        waits.append(recorder.wait_for("job.retried", job_id=job.id, count=attempt)["run_at"] - time.wall)
         recorder.until(lambda: rt.jobs.get(job).state != "running", "it to be queued")
         time.advance(waits[-1])
 
@@ -635,14 +635,14 @@ def test_the_running_jobs_of_a_removed_handler_finish(runtime, recorder):
     assert rt.jobs.get(job).record.claim_no == 1
 
 
-def test_past_the_drain_the_running_jobs_of_a_removed_handler_are_queued_again_and_use_no_attempt(runtime, recorder):
+def test_past_the_drain_a_removed_handlers_jobs_are_queued_again_and_use_no_attempt(runtime, recorder):
     rt = runtime()
     handler = rt.jobs.add_handler("work", lambda job: job.sleep(30))
     job = rt.jobs.queue("work")
     recorder.wait_for("job.started", job_id=job.id)
 
     rt.jobs.remove_handler(handler, drain=0.05)
-    retried = recorder.wait_for("job.failed", job_id=job.id)
+    retried = recorder.wait_for("job.retried", job_id=job.id)
 
     assert retried["outcome"] == "interrupted"
     assert (rt.jobs.get(job).state, rt.jobs.get(job).attempt) == ("queued", 0)

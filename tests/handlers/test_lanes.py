@@ -197,7 +197,7 @@ def test_an_ending_that_comes_while_the_actor_looks_is_either_taken_or_told(hous
     assert taken + (lanes.take_ended("x") if told == [True] else []) == [one, two]
 
 
-def test_of_two_lanes_of_a_job_the_newest_counts_unless_it_was_given_up_and_has_had_its_time():
+def test_of_two_threads_of_a_job_the_newest_counts_until_it_has_had_its_grace():
     lanes = Lanes(House().context)
     handler = SimpleNamespace(name="x", on_timeout="signal")
     old = lanes.open_lane(handler, claim(1), lambda _: None)

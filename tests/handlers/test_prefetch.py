@@ -31,7 +31,7 @@ def test_a_slow_handler_is_never_made_to_wait_by_fast_ones():
     assert [round(ended[job] - began) for job in slow] == [10, 20, 30, 40, 50]
 
 
-def test_fast_jobs_that_were_taken_in_advance_do_not_wait_behind_a_slow_one_of_their_name():
+def test_fast_jobs_taken_in_advance_do_not_wait_behind_a_slow_one_of_their_name():
     def boot(runtime: Runtime) -> None:
         runtime.jobs.add_handler("work", lambda job: job.sleep(job.data))
 

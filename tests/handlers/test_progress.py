@@ -88,7 +88,7 @@ def test_the_last_report_is_told_before_the_end(lane, clock, told):
     assert told == ["1", "2", "ended"]
 
 
-def test_the_last_report_of_a_lane_that_is_given_up_is_told_and_none_that_comes_after(lane, clock, told):
+def test_the_last_report_of_a_thread_that_is_given_up_is_told_and_none_after_it(lane, clock, told):
     lane.report("1")
     lane.report("2")
     lane.abandon("timed out")

@@ -49,7 +49,7 @@ def test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on(tmp_path, m
     assert json.loads(outcomes[0].result) is False, "it was woken"
 
 
-def test_a_claim_whose_handler_has_returned_has_no_more_time_for_the_broker_that_died():
+def test_a_claim_whose_handler_has_returned_gets_no_more_time_by_the_brokers_death():
     def register(runtime: Runtime) -> None:
         runtime.jobs.add_handler("asks", lambda job: None, auto_done=False, timeout=100)
 

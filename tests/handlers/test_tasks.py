@@ -30,7 +30,7 @@ def test_sys_exit_in_a_sub_task_of_an_async_handler_does_not_stop_the_loop(runti
     assert rt.health().status == "green"
 
 
-def test_tasks_beside_one_that_blocks_their_loop_run_again_and_are_cancelled_when_it_unblocks(runtime, recorder):
+def test_tasks_beside_a_blocking_one_run_again_and_are_cancelled_once_it_unblocks(runtime, recorder):
     rt = runtime(lane_grace_seconds=0.1)
     go, runs, cancelled = threading.Event(), [], []
 

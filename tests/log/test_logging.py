@@ -106,8 +106,6 @@ def test_the_hosts_lines_and_ours_go_to_one_file_with_the_same_fields(runtime, t
     ]
     assert [line["event"] for line in lines() if "boot" in line] == [
         "runtime.started",
-        "turn.committed",
-        "turn.committed",
         "job.done",
         "runtime.stopping",
         "runtime.stopped",
@@ -520,7 +518,7 @@ def test_a_file_that_cannot_be_opened_anew_is_still_written_to(tmp_path):
     assert sink().dropped == 0
 
 
-def test_a_daemon_that_closes_every_descriptor_neither_loses_the_log_nor_writes_it_elsewhere(tmp_path, lines):
+def test_a_daemon_that_closes_all_descriptors_keeps_its_log_and_writes_no_other_file(tmp_path, lines):
     script = """
 import logging, os
 from lamplighter import configure_logging
@@ -704,7 +702,7 @@ def stream():
         logger.setLevel(logging.NOTSET)
 
 
-def test_the_filter_gives_a_plain_format_the_job_of_a_handlers_lines_and_of_our_events(runtime, stream):
+def test_the_filter_gives_a_plain_format_the_job_of_handlers_lines_and_our_events(runtime, stream):
     text, handler = stream
     handler.addFilter(JobFields())
     rt = runtime()
@@ -714,14 +712,12 @@ def test_the_filter_gives_a_plain_format_the_job_of_a_handlers_lines_and_of_our_
     logging.getLogger("app").info("outside")
     rt.stop()
 
-    told = [
-        line.split("|")[0] for line in text.getvalue().splitlines() if "runtime." not in line and "turn." not in line
-    ]
+    told = [line.split("|")[0] for line in text.getvalue().splitlines() if "runtime." not in line]
     mine = f"{job.id} work 1 1 {job.id}"
     assert told == [mine, mine, "- - - - -"]
 
 
-def test_the_filter_leaves_what_the_host_gives_itself_and_has_another_word_for_outside(stream):
+def test_the_filter_leaves_what_the_host_gives_and_has_another_word_for_outside(stream):
     text, handler = stream
     handler.addFilter(JobFields(outside=None))
 
@@ -964,7 +960,7 @@ def test_a_subscriber_hears_what_the_logger_does_not(runtime, recorder):
     assert {"job.queued", "job.claimed", "job.started", "job.done"} <= {event["event"] for event in recorder.events}
 
 
-def test_when_the_hosts_logger_raises_the_count_of_lost_lines_is_that_of_missing_numbers():
+def test_when_the_hosts_logger_raises_as_many_lines_are_lost_as_numbers_are_missing():
     heard, broken = [], [True]
 
     def fail(logger, method, said):

@@ -59,6 +59,8 @@ def running(**changes) -> JobRecord:
         "progress": None,
         "ended_at": None,
         "rev": 2,
+        "told": "running",
+        "trail": "",
     }
     return JobRecord(**{**fields, **changes})
 
@@ -113,7 +115,7 @@ def test_unblamed_interruptions_are_never_poison():
     assert (found.state, found.interruptions) == ("queued", 0)
 
 
-def test_an_interruption_of_a_prefetched_claim_is_not_blamed_but_makes_the_next_claim_a_begun_one():
+def test_an_interrupted_prefetched_claim_is_unblamed_and_the_next_claim_is_begun():
     found = verdict(running(begun=0), OutcomeKind.INTERRUPTED, Policy(interruptions_max=1), blamed=True)
 
     assert (found.state, found.interruptions, found.wary) == ("queued", 0, True)

@@ -76,7 +76,7 @@ def test_in_a_forked_child_every_call_says_that_it_was_started_before_the_fork(r
     assert said == b"ok ok ok ok "
 
 
-def test_a_store_that_is_reached_through_a_link_is_the_same_store_and_nobody_is_robbed(runtime, recorder, tmp_path):
+def test_a_store_reached_through_a_link_is_the_same_store_and_nobody_is_robbed(runtime, recorder, tmp_path):
     (tmp_path / "real.db").touch()
     (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
     direct = runtime(tmp_path / "real.db")

@@ -103,7 +103,7 @@ def test_of_a_boot_whose_lock_file_is_gone_nothing_tells_until_it_looks(place, t
     assert (gone, place.is_alive("one")) == (None, True)
 
 
-def test_a_boot_whose_descriptors_its_host_has_closed_has_its_lock_again_and_closes_no_strangers_file(place, tmp_path):
+def test_a_boot_whose_descriptors_were_closed_locks_again_and_closes_no_others_file(place, tmp_path):
     place.enter("one")
     (held,) = presence._own.values()
     os.close(held.descriptor)
@@ -303,7 +303,7 @@ def test_a_socket_that_was_cleaned_away_is_made_anew_when_its_boot_looks(tmp_pat
         assert heard.acquire(timeout=10)
 
 
-def test_a_store_whose_path_is_too_long_for_a_socket_has_it_in_a_folder_that_nobody_could_have_made(tmp_path):
+def test_a_path_too_long_for_a_socket_has_it_in_a_folder_that_nobody_can_have_made(tmp_path):
     long = tmp_path / ("l" * 120)
     long.mkdir()
     with listening(long / "boots") as (hints, heard), listening(long / "boots", "two") as (other, _):

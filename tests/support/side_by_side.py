@@ -11,23 +11,33 @@ from pathlib import PurePath
 from xdist.scheduler import LoadScopeScheduling
 
 RABBITMQ = "tests/stores/rabbitmq"
-"""Its tests share one server, which takes ten seconds to start: they are one unit of work,"""
+
+SHARED_SERVERS = (
+    {"test_audit.py", "test_memory.py", "test_permissions.py", "test_unreadable.py"},
+    {"test_conformance.py", "test_counts.py", "test_faults.py", "test_migrate.py", "test_model.py"},
+    {"test_connection.py", "test_link.py", "test_many_dead.py", "test_poison.py", "test_rolling_upgrade.py"},
+)
+"""Files whose tests share a server, which takes some seconds to start and is killed and halted by some of them. Each is
+one unit of work, about as long as the others; files that are not named here belong to the last of them,
+"""
 
 WITHOUT_A_SERVER = {
     "test_clocks.py",
+    "test_cluster.py",
+    "test_consumers.py",
     "test_declaring.py",
     "test_handled.py",
     "test_ledger.py",
     "test_schedules.py",
     "test_session.py",
-    "test_silence.py",
     "test_simulation.py",
-    "test_window.py",
+    "test_sizes.py",
+    "test_watchdog.py",
 }
-"""but for these, which have a model of one."""
+"""but for these, which have a model of one, or one of their own."""
 
 LONGEST_FIRST = (
-    RABBITMQ,
+    *(f"{RABBITMQ} {number}" for number in range(len(SHARED_SERVERS))),
     "tests/campaign/test_campaign.py",
     "tests/test_packaging.py",
     "tests/bench/test_bench.py",
@@ -45,7 +55,11 @@ LONGEST_FIRST = (
 def unit_of(nodeid: str) -> str:
     """The unit of work that a test belongs to."""
     file = PurePath(nodeid.partition("::")[0])
-    return RABBITMQ if file.parent.as_posix() == RABBITMQ and file.name not in WITHOUT_A_SERVER else file.as_posix()
+    if file.parent.as_posix() != RABBITMQ or file.name in WITHOUT_A_SERVER:
+        return file.as_posix()
+    last = len(SHARED_SERVERS) - 1
+    number = next((number for number, files in enumerate(SHARED_SERVERS) if file.name in files), last)
+    return f"{RABBITMQ} {number}"
 
 
 def turn_of(nodeid: str) -> int:

@@ -90,7 +90,7 @@ def test_a_job_that_has_ended_was_queued_and_does_not_wait() -> None:
         assert_not_queued(app, "mail", state="queued")
 
 
-def test_the_delay_of_a_job_that_has_run_at_its_first_attempt_is_the_one_it_was_queued_with() -> None:
+def test_the_delay_of_a_job_at_its_first_attempt_is_the_one_it_was_queued_with() -> None:
     with Inline(lambda runtime: runtime.jobs.add_handler("mail", lambda job: 7)) as app:
         app.jobs.queue("mail", delay=60)
         app.advance(minutes=2)

@@ -68,7 +68,7 @@ def test_a_job_without_any_line_is_found_when_it_was_accepted_and_lost() -> None
 
 
 @pytest.mark.parametrize("chance", [0.05, 0.5, 1.0])
-def test_what_retention_removes_is_not_lost_however_many_lines_are_and_however_the_clock_is_stepped(
+def test_what_retention_removes_is_not_lost_whatever_the_lines_and_the_clock_do(
     chance: float,
 ) -> None:
     for seed in range(3):

@@ -44,7 +44,7 @@ def test_what_is_queued_has_run_when_queue_returns() -> None:
         assert (job.state, job.result) == ("done", 3)
 
 
-def test_what_fails_is_returned_as_it_waits_for_its_retry_and_its_error_is_not_raised() -> None:
+def test_what_fails_is_returned_as_it_waits_for_its_retry_and_raises_no_error() -> None:
     with Inline(register) as app:
         job = app.jobs.queue("price", {})
 
@@ -172,7 +172,7 @@ def test_data_is_really_serialised_and_refused_as_in_production() -> None:
             app.jobs.queue("price", {"when": object()})
 
 
-def test_a_job_without_a_handler_a_paused_one_and_a_deferred_one_do_not_keep_drain_waiting() -> None:
+def test_drain_waits_for_no_job_that_is_paused_deferred_or_without_a_handler() -> None:
     def deferring(runtime: Runtime) -> None:
         register(runtime)
         runtime.jobs.add_handler("later", lambda job: None, auto_done=False)

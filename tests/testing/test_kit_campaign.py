@@ -64,7 +64,7 @@ def test_a_scenario_that_does_not_return_what_it_reached_is_a_usage_error(answer
         run(scenario, range(3))
 
 
-def test_a_scenario_that_raises_a_usage_error_has_failed_at_that_seed_and_the_others_run() -> None:
+def test_a_scenario_that_raises_a_usage_error_fails_at_that_seed_and_the_others_run() -> None:
     def scenario(seed: int) -> Counter[str]:
         if seed == 1:
             raise UsageError("wrong")

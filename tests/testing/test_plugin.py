@@ -196,7 +196,7 @@ def test_a_seed_that_is_no_number_is_refused(pytester: pytest.Pytester) -> None:
     ran.stderr.fnmatch_lines(["*--lamplighter-seed: expected a seed, which is a whole number, got: 'x'*"])
 
 
-def test_it_is_imported_by_a_pytest_and_a_pluggy_that_know_neither_stashes_nor_the_new_wrappers() -> None:
+def test_a_pytest_and_a_pluggy_without_stashes_and_new_wrappers_import_it() -> None:
     code = """
 import pytest
 

@@ -24,7 +24,7 @@ Do = Callable[..., None]
 """Has a call made on the link's thread; or a future told that there is no connection."""
 
 
-class Side:
+class AskingChannel:
     """A channel that asks one question after the other.
 
     Args:
@@ -117,8 +117,8 @@ class Side:
         self._do(call, future)
 
     def _ask_next(self) -> None:
-        side = self._channel
-        if self._asking is not None or not self._asked or side is None or not side.is_open:
+        channel = self._channel
+        if self._asking is not None or not self._asked or channel is None or not channel.is_open:
             return
         step, self._asking = self._asked.popleft()
 
@@ -128,7 +128,7 @@ class Side:
                 answer(asked, None, None)
             self._ask_next()
 
-        step(side, done)
+        step(channel, done)
 
     def _closed(self, channel: Channel, error: BaseException) -> None:
         connection = self._connection

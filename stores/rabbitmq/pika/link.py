@@ -19,14 +19,14 @@ from ....environment.replies import answer
 from ....errors import NotSupported
 from ....messages.jobs import Seconds
 from ..address import Address
-from ..link import PULSE_SECONDS, Arrival, Browsed, Ears, LinkLost, Message, Sent, Wanted
+from ..link import PULSE_SECONDS, Arrival, Browsed, LinkListener, LinkLost, Message, Sent, Wanted
 
 try:
     import pika
     from pika import exceptions
     from pika.channel import Channel
 
-    from .channel import Side
+    from .channel import AskingChannel
     from .connection import Connection, parameters
     from .errors import arrival_of, bytes_max_of, why
 except ImportError as error:
@@ -83,12 +83,12 @@ class PikaLink:
         self._chance = chance
         self._name = name
         self._thread: Any = None
-        self._ears: Ears | None = None
+        self._listener: LinkListener | None = None
         self._connection: Connection | None = None
         self._work: Channel | None = None
         self._apart: Channel | None = None
         self._delivered: dict[int, None] = {}
-        self._side, self._aside = Side(address, self._do), Side(address, self._do)
+        self._asking, self._aside = AskingChannel(address, self._do), AskingChannel(address, self._do)
         self._session = 0
         self._number = 0
         self._unconfirmed: dict[int, tuple[_Sending, int]] = {}
@@ -100,8 +100,8 @@ class PikaLink:
     # Any thread calls the public methods. The private ones run on the link's own thread, but for `_do`, which hands it
     # a call.
 
-    def start(self, ears: Ears) -> None:
-        self._ears = ears
+    def start(self, listener: LinkListener) -> None:
+        self._listener = listener
         self._thread = self._spawn(self._live, "rabbitmq")
 
     def stop(self) -> None:
@@ -206,7 +206,7 @@ class PikaLink:
         channel.add_on_close_callback(self._work_closed)
         channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(str(frame.method.consumer_tag)))
         connection = self._connection
-        self._side.open(connection, lambda: self._aside.open(connection, self._begin_session))
+        self._asking.open(connection, lambda: self._aside.open(connection, self._begin_session))
 
     def _begin_session(self) -> None:
         assert self._connection is not None
@@ -214,9 +214,9 @@ class PikaLink:
         self._connection.session = self._session
         self._number = 0
         self._delivered.clear()
-        assert self._ears is not None
-        self._ears.blocked(None)
-        self._ears.connected(self._session)
+        assert self._listener is not None
+        self._listener.blocked(None)
+        self._listener.connected(self._session)
         self._await_pulse()
 
     def _await_pulse(self) -> None:
@@ -224,8 +224,8 @@ class PikaLink:
         assert connection is not None
 
         def pulse() -> None:
-            assert self._ears is not None
-            self._ears.pulse(next(iter(self._unconfirmed), None), self._side.waits_for)
+            assert self._listener is not None
+            self._listener.pulse(next(iter(self._unconfirmed), None), self._asking.waits_for)
             self._await_pulse()
 
         connection.ioloop.call_later(PULSE_SECONDS, pulse)
@@ -260,12 +260,12 @@ class PikaLink:
         self._unconfirmed.clear()
         for sending in sendings.values():
             answer(sending.future, None, lost)
-        for side in (self._side, self._aside):
-            side.end(lost)
+        for channel in (self._asking, self._aside):
+            channel.end(lost)
         for future in list(self._handed):
             self._drop(future, lost)
-        if self._ears is not None and not self._stopping.is_set():
-            self._ears.lost(self._session, reason, refused=refused)
+        if self._listener is not None and not self._stopping.is_set():
+            self._listener.lost(self._session, reason, refused=refused)
 
     def _do(self, call: Callable[[], None], future: Future[Any] | None = None) -> None:
         connection, lost = self._connection, LinkLost("the connection was lost")
@@ -414,28 +414,28 @@ class PikaLink:
         self._do(call)
 
     def _deliver(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
-        assert self._ears is not None
+        assert self._listener is not None
         tag = method.delivery_tag
         if channel is self._apart:
             # Each channel counts from 1.
             tag = -tag
         else:
             self._delivered[tag] = None
-        self._ears.arrived(arrival_of(method, properties, body, session=self._session, tag=tag))
+        self._listener.arrived(arrival_of(method, properties, body, session=self._session, tag=tag))
 
     def _tell_cancelled(self, consumer: str) -> None:
-        assert self._ears is not None
-        self._ears.cancelled(self._session, consumer)
+        assert self._listener is not None
+        self._listener.cancelled(self._session, consumer)
 
     def _tell_blocked(self, reason: Any) -> None:
-        assert self._ears is not None
-        self._ears.blocked(None if reason is None else str(reason))
+        assert self._listener is not None
+        self._listener.blocked(None if reason is None else str(reason))
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
-        return self._side.setup(wanted)
+        return self._asking.setup(wanted)
 
     def look(self, queue: str) -> Future[tuple[int, int] | None]:
-        return self._side.look(queue)
+        return self._asking.look(queue)
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Future[Browsed]:
         return self._aside.browse(queue, see)

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from itertools import count
 
 from lamplighter import StoreUnavailable
-from lamplighter.stores.rabbitmq.notices import Seams
+from lamplighter.stores.rabbitmq.environment import StoreEnvironment
 from lamplighter.stores.rabbitmq.store import RabbitStore
 
 from support.rabbitmq.model import ModelServer
@@ -60,13 +60,13 @@ class World:
             end(session, reason)
 
         link.give_up = give_up  # type: ignore[method-assign]
-        seams = Seams(
+        its_own = StoreEnvironment(
             clock=self,
             event=lambda: self,
             future=Future,
             new_id=lambda: f"{next(self._ids):012}{0:012}",  # type: ignore[arg-type]
         )
-        store = RabbitStore("amqp://model", link, seams=seams, wait=wait)
+        store = RabbitStore("amqp://model", link, environment=its_own, wait=wait)
         store.open()
         return store
 

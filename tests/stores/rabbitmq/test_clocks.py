@@ -63,7 +63,7 @@ def test_a_schedule_goes_on_after_a_clock_that_was_a_year_ahead_for_three_second
     assert sorted(jumped) == [0, 0, 0, 1]
 
 
-def test_a_slot_that_has_fired_in_a_false_future_does_not_fire_again_and_those_before_it_do() -> None:
+def test_a_slot_that_fired_in_a_false_future_fires_once_and_those_before_it_do_fire() -> None:
     with Simulation(declaring(1, 2, catch_up="latest"), processes=2, server=SimulatedRabbitMQ) as simulation:
         simulation.run(seconds=90)
         simulation.step_clock(5 * MINUTE)
@@ -96,7 +96,7 @@ def test_whoever_leads_next_sets_right_what_the_clock_of_the_leader_before_did(w
         assert became(store) == SET_RIGHT
 
 
-def test_a_runtime_whose_clock_is_wrong_and_that_does_not_lead_silences_nothing_that_it_declares(world: World) -> None:
+def test_a_wrong_clock_of_one_that_does_not_lead_silences_nothing_that_it_declares(world: World) -> None:
     leader, other = started(world), started(world)
     with other.turn("b", NOW + YEAR) as turn:
         turn.declare([a_schedule(), a_schedule(id="t")])
@@ -119,7 +119,7 @@ def test_clocks_of_hosts_that_differ_by_some_seconds_are_no_step(world: World) -
     assert keep_time(leader, NOW) is None
 
 
-def test_a_runtime_that_has_missed_that_a_clock_was_set_right_learns_it_when_it_is_told_everything(
+def test_a_runtime_that_missed_that_a_clock_was_set_right_learns_it_from_the_whole(
     world: World,
 ) -> None:
     leader, other = started(world), started(world)

@@ -67,7 +67,7 @@ def leader_of(server: Server, queue: str) -> Node:
 
 
 @pytest.mark.timeout(1800)
-def test_the_node_that_leads_a_queue_is_killed_under_load_and_nothing_confirmed_is_lost(
+def test_a_queues_leading_node_that_is_killed_under_load_loses_nothing_confirmed(
     cluster: Server, tmp_path: Path
 ) -> None:
     jobs, effects = count(3_000, 30_000), Effects(tmp_path / "effects")
@@ -94,7 +94,7 @@ def test_the_node_that_leads_a_queue_is_killed_under_load_and_nothing_confirmed_
 
 
 @pytest.mark.timeout(300)
-def test_a_runtime_whose_own_node_is_killed_goes_on_with_another_though_that_one_stays_away(cluster: Server) -> None:
+def test_a_runtime_whose_node_is_killed_and_stays_away_goes_on_with_another(cluster: Server) -> None:
     with Runtime(url_of(cluster), reply_seconds_max=ANOTHER_SECONDS_MAX) as runtime:
         runtime.jobs.add_handler("own", lambda job: job.data)
         before = runtime.jobs.join(runtime.jobs.queue("own", 1), timeout=ANOTHER_SECONDS_MAX)
@@ -133,7 +133,7 @@ def test_a_node_that_hangs_is_left_behind_and_nothing_confirmed_is_lost(cluster:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("whom", ["its peers", "everybody"])
-def test_the_node_that_leads_a_queue_is_cut_off_under_load_and_nothing_confirmed_is_lost(
+def test_a_queues_leading_node_that_is_cut_off_under_load_loses_nothing_confirmed(
     parted: tuple[Server, Network], whom: str, tmp_path: Path
 ) -> None:
     cluster, network = parted

@@ -11,7 +11,7 @@ from lamplighter.environment.clock import SystemClock
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.stores.ports import CommitUnknown
 from lamplighter.stores.rabbitmq.address import parse_address
-from lamplighter.stores.rabbitmq.notices import Seams
+from lamplighter.stores.rabbitmq.environment import StoreEnvironment
 from lamplighter.stores.rabbitmq.store import CANNOT, RabbitStore
 from lamplighter.stores.rabbitmq.topology import DEAD, job_queue
 from lamplighter.stores.rabbitmq.turn import RabbitTurn
@@ -27,8 +27,10 @@ QUIET_SECONDS = 0.03
 """When nothing has come for so long, after the queue was empty, then nothing will."""
 
 
-def seams() -> Seams:
-    return Seams(clock=SystemClock(), event=threading.Event, future=Future, new_id=lambda: secrets.token_hex(12))
+def its_environment() -> StoreEnvironment:
+    return StoreEnvironment(
+        clock=SystemClock(), event=threading.Event, future=Future, new_id=lambda: secrets.token_hex(12)
+    )
 
 
 class PatientTurn(RabbitTurn):
@@ -55,7 +57,7 @@ class PatientStore(RabbitStore):
         queue = job_queue(want.name)
         self._await(self._link.setup([queue]))
         wanted = want.begun + want.prefetched
-        deliveries, clock = self.state.deliveries, self._seams.clock
+        deliveries, clock = self.state.deliveries, self._environment.clock
         deliveries.wish(want.name, held + wanted)
         deliveries.adjust()
         while len(deliveries.fresh) + len(deliveries.waiting.get(want.name, ())) < wanted:
@@ -75,7 +77,7 @@ class TestOnTheModel(StoreConformance):
         self.server = ModelServer()
 
     def make_store(self, place):
-        return PatientStore("amqp://model", ModelLink(self.server), seams=seams())
+        return PatientStore("amqp://model", ModelLink(self.server), environment=its_environment())
 
 
 class TestOnAServer(StoreConformance):
@@ -86,14 +88,14 @@ class TestOnAServer(StoreConformance):
         self.url = wiped_url
 
     def make_store(self, place):
-        return PatientStore(str(parse_address(self.url)), link_to(self.url), seams=seams())
+        return PatientStore(str(parse_address(self.url)), link_to(self.url), environment=its_environment())
 
 
 def with_a_claim() -> tuple[ModelServer, ModelLink, PatientStore, JobRecord]:
     """A model, and on it a store that has claimed the job `a`."""
     server = ModelServer()
     link = ModelLink(server)
-    store = PatientStore("amqp://model", link, seams=seams())
+    store = PatientStore("amqp://model", link, environment=its_environment())
     store.open()
     put(store, new("a"))
     (claimed,) = take(store)
@@ -116,7 +118,7 @@ def test_an_ending_that_can_be_told_to_nobody_is_recorded_all_the_same():
 
 
 @pytest.mark.parametrize("is_confirmed", [True, False])
-def test_a_revival_that_is_not_confirmed_in_time_holds_once_it_is_and_leaves_the_job_dead_if_it_never_is(is_confirmed):
+def test_a_revival_confirmed_late_holds_and_one_never_confirmed_leaves_the_job_dead(is_confirmed):
     """The next turn crashed: the doubtful one had let go of the dead job that it was to take away."""
     server, link, store, claimed = with_a_claim()
     with store.turn("b", NOW) as turn:

@@ -252,7 +252,7 @@ def test_while_the_server_is_away_the_host_stays_up_and_goes_on_by_itself(
     assert "guest:" not in str(recorder.events)
 
 
-def test_a_job_that_runs_while_the_connection_is_lost_ends_once_if_it_comes_back_here(
+def test_a_job_that_runs_while_the_connection_is_lost_ends_once_if_it_comes_back(
     server: Server, url: str, runtime, recorder: Recorder
 ) -> None:
     one = runtime(url)

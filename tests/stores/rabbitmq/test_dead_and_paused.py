@@ -73,7 +73,7 @@ def test_looking_at_the_dead_takes_none_of_them_away(url: str, runtime) -> None:
 
 
 @pytest.mark.parametrize("reviver", ["where it died", "elsewhere"])
-def test_a_dead_job_that_is_revived_runs_again_with_its_attempts_reset_and_is_dead_no_more(
+def test_a_dead_job_that_is_revived_runs_again_and_its_attempts_count_from_none(
     url: str, runtime, recorder: Recorder, reviver: str
 ) -> None:
     one, healing = runtime(url), Healing()

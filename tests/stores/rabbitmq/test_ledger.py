@@ -82,7 +82,7 @@ def test_what_a_runtime_declares_is_known_to_the_others_while_it_lives(world: Wo
     assert [store.is_declared("s") for store in (leader, other, late)] == [True, False, True]
 
 
-def test_a_runtime_that_has_fallen_silent_declares_nothing_any_more_and_its_schedules_are_remembered(
+def test_a_silent_runtime_declares_nothing_and_its_schedules_are_remembered(
     world: World,
 ) -> None:
     leader, other = started(world), started(world)
@@ -96,7 +96,7 @@ def test_a_runtime_that_has_fallen_silent_declares_nothing_any_more_and_its_sche
     assert (before, leader.is_declared("s"), ids_of(leader)) == (True, False, ["s"])
 
 
-def test_a_runtime_that_lives_declares_what_it_did_however_long_it_has_nothing_else_to_say(world: World) -> None:
+def test_a_runtime_that_lives_and_is_quiet_still_declares_what_it_did(world: World) -> None:
     leader, other = started(world), started(world)
     declare(other, a_schedule(durable=0))
 
@@ -127,7 +127,7 @@ def test_a_runtime_that_leaves_takes_what_it_alone_declared_with_it_at_once(worl
     with other.turn("b", NOW) as turn:
         turn.forget_boot("b")
 
-    assert [leader.state.chronicle.is_declared(one) for one in ("s", "of both")] == [False, True]
+    assert [leader.state.shared.is_declared(one) for one in ("s", "of both")] == [False, True]
 
 
 def test_the_next_leader_knows_who_declares_what(world: World) -> None:
@@ -175,7 +175,7 @@ def test_a_record_that_makes_no_sense_is_passed_over_by_all_and_said(world: Worl
     fourth = started(world)
 
     assert [ids_of(store) for store in (other, third, fourth)] == [["later", "s"]] * 3
-    assert all(store.state.chronicle.pauses == set() for store in (other, third, fourth))
+    assert all(store.state.shared.pauses == set() for store in (other, third, fourth))
     aside = world.server.queues[topology.UNREADABLE].ready
     assert len(aside) == 1
     assert aside[0].message.headers[strays.QUEUE] == topology.LEDGER
@@ -324,7 +324,7 @@ def test_kinds_and_fields_of_a_newer_version_are_passed_over(world: World) -> No
     assert not world.server.queues[topology.UNREADABLE].ready
 
 
-def test_what_a_newer_version_says_of_a_schedule_outlives_leaders_that_do_not_know_it(world: World) -> None:
+def test_what_a_newer_version_says_of_a_schedule_outlives_leaders_of_this_version(world: World) -> None:
     first = started(world)
     write(world, {"is": "schedule", "by": "n", "schedule": {**a_schedule()._asdict(), "tenant": 7}})
     with first.turn("b", NOW) as turn:
@@ -333,7 +333,7 @@ def test_what_a_newer_version_says_of_a_schedule_outlives_leaders_that_do_not_kn
 
     second = started(world)
 
-    assert second.state.chronicle.unknown == {"s": {"tenant": 7}}
+    assert second.state.shared.unknown == {"s": {"tenant": 7}}
     rows = [row for record in records_in(world) for row in record.get("schedules", ())]
     assert [(row["id"], row["tenant"], row["paused"]) for row in rows] == [("s", 7, 1)]
 
@@ -383,7 +383,7 @@ def test_the_ledger_of_version_0_1_0_is_read(world: World) -> None:
     for store in (second, started(world)):
         assert ids_of(store) == ["a", "b", "c"]
         assert store.schedule("a").accounted_to == NOW + 60
-        assert (store.paused(), store.state.chronicle.marks) == (("work",), {"j": [NOW]})
+        assert (store.paused(), store.state.shared.marks) == (("work",), {"j": [NOW]})
     assert not [record for record in records_in(world) if record["is"] == "sum"]
 
 

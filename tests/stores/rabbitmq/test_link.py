@@ -30,7 +30,7 @@ def player(url: str) -> Iterator[Player]:
     link.stop()
 
 
-def test_what_goes_wrong_in_the_links_own_thread_ends_the_connection_for_the_server_too(player: Player) -> None:
+def test_an_error_in_the_links_own_thread_ends_the_connection_for_the_server_too(player: Player) -> None:
     player.have(JOBS)
     player.publish("a")
     player.consume("first", 1)
@@ -43,18 +43,16 @@ def test_what_goes_wrong_in_the_links_own_thread_ends_the_connection_for_the_ser
     connection = player.link._connection  # type: ignore[attr-defined]
     connection.ioloop.add_callback_threadsafe(fail)
 
-    player.session = player.ears.sessions.get(timeout=SECONDS_MAX)
+    player.session = player.listener.sessions.get(timeout=SECONDS_MAX)
     player.consume("second", 1)
     again = player.take(1)
 
     assert (bodies(again), again[0].redeliveries) == (["a"], 1)
-    assert "in a callback" in player.ears.losses.get_nowait()
+    assert "in a callback" in player.listener.losses.get_nowait()
     assert connection is not player.link._connection  # type: ignore[attr-defined]
 
 
-def test_a_session_is_given_up_though_the_server_does_not_answer_that_its_connection_may_close(
-    vhosts: Vhosts, player: Player
-) -> None:
+def test_a_session_is_given_up_though_the_server_does_not_answer_the_close(vhosts: Vhosts, player: Player) -> None:
     link, node = player.link, vhosts.server.nodes[0]
     node.signal(signal.SIGSTOP)
     try:
@@ -62,7 +60,7 @@ def test_a_session_is_given_up_though_the_server_does_not_answer_that_its_connec
         connection.ioloop.add_callback_threadsafe(connection.close)
         link.give_up(player.session, "it says nothing any more")
 
-        assert player.ears.losses.get(timeout=SECONDS_MAX) == "it says nothing any more"
+        assert player.listener.losses.get(timeout=SECONDS_MAX) == "it says nothing any more"
     finally:
         node.signal(signal.SIGCONT)
 
@@ -82,5 +80,5 @@ def test_who_asks_a_connection_that_ends_in_this_very_moment_is_told_so(
 
     with pytest.raises(LinkLost):
         asked.result(SECONDS_MAX)
-    assert player.ears.sessions.get(timeout=SECONDS_MAX) == player.session + 1
+    assert player.listener.sessions.get(timeout=SECONDS_MAX) == player.session + 1
     CALLS[name](link).result(SECONDS_MAX)

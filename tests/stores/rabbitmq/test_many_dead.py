@@ -49,9 +49,7 @@ def test_a_name_is_found_behind_many_of_others_and_counted(one: Runtime) -> None
     assert (one.jobs.counts("work")["dead"], one.jobs.counts("else")["dead"]) == (MANY, 1)
 
 
-def test_pages_show_each_once_the_newest_first_also_when_one_of_them_is_revived_between(
-    one: Runtime, healing: Healing
-) -> None:
+def test_pages_show_each_once_the_newest_first_also_when_one_is_revived_between(one: Runtime, healing: Healing) -> None:
     died = [job for data in range(7) for job in die(one, data)]
 
     first = one.jobs.list("work", "dead", 3)

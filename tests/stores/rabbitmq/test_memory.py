@@ -12,13 +12,13 @@ from lamplighter import NotSupported, StaleClaim, StoreUnavailable
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.stores.rabbitmq.link import LinkLost
 from lamplighter.stores.rabbitmq.recent import FORGOTTEN, Newest, QueuedJobs, Remembered
-from lamplighter.stores.transitions import born
+from lamplighter.stores.transitions import born, first_mark
 
 from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
 from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import ModelLink
 
-from .test_conformance import PatientStore, seams
+from .test_conformance import PatientStore, its_environment
 
 JOIN_SECONDS = 15.0
 BIG = "x" * 10_000
@@ -26,14 +26,14 @@ BIG = "x" * 10_000
 
 def record(job_id: str, **changes: object) -> JobRecord:
     job = new(job_id)
-    return born(job, 0)._replace(**changes)  # type: ignore[arg-type]
+    return born(job, 0, first_mark(job, 1))._replace(**changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def model() -> Iterator[tuple[ModelServer, ModelLink, PatientStore]]:
     server = ModelServer()
     link = ModelLink(server)
-    store = PatientStore("amqp://model", link, seams=seams())
+    store = PatientStore("amqp://model", link, environment=its_environment())
     store.open()
     yield server, link, store
     store.close()
@@ -53,7 +53,7 @@ def test_the_oldest_are_forgotten_by_number_and_by_weight() -> None:
     assert light.get(5) == "x" * 10
 
 
-def test_of_the_oldest_queued_jobs_the_data_is_forgotten_and_that_they_were_queued_is_not() -> None:
+def test_of_the_oldest_queued_jobs_the_data_is_forgotten_and_the_queueing_is_not() -> None:
     queued = QueuedJobs(bytes_max=5 * getsizeof(BIG))
     for number in range(20):
         queued.put(record(f"j{number}", data=BIG))
@@ -63,7 +63,7 @@ def test_of_the_oldest_queued_jobs_the_data_is_forgotten_and_that_they_were_queu
     assert [job.data == BIG for job in known if job is not None] == [False] * 15 + [True] * 5
 
 
-def test_of_a_job_that_has_ended_only_its_ending_is_kept_and_when_that_is_forgotten_nothing_is_told() -> None:
+def test_of_an_ended_job_only_its_ending_is_kept_and_nothing_once_that_is_forgotten() -> None:
     memory = Remembered()
     memory.endings = Newest(most=1)
     for job_id in ("first", "second"):
@@ -91,7 +91,7 @@ def test_a_job_whose_data_was_forgotten_is_known_by_its_id_and_not_queued_again(
     assert take(store) == []
 
 
-def test_a_job_that_is_queued_again_because_nobody_knew_whether_it_was_is_the_same_job(model) -> None:
+def test_a_job_that_is_queued_again_for_want_of_an_answer_is_the_same_job(model) -> None:
     """Its first copy was published, the connection was lost before that was confirmed, and the host asks again."""
     server, link, store = model
     put(store, new("warm"))

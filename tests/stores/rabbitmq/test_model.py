@@ -21,7 +21,7 @@ DELAY_SECONDS = 0.2
 
 
 class Listener:
-    """Ears that a test can wait at."""
+    """A listener that a test can wait at."""
 
     def __init__(self) -> None:
         self.sessions: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -49,13 +49,13 @@ class Listener:
 
 
 class Player:
-    """A link with its ears, for a scenario to play with."""
+    """A link with its listener, for a scenario to play with."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        self.ears = Listener()
-        link.start(self.ears)
-        self.session = self.ears.sessions.get(timeout=SECONDS_MAX)
+        self.listener = Listener()
+        link.start(self.listener)
+        self.session = self.listener.sessions.get(timeout=SECONDS_MAX)
 
     def have(self, *wanted: Any) -> None:
         self.link.setup(wanted).result(SECONDS_MAX)
@@ -73,13 +73,13 @@ class Player:
         return seen, self.link.browse(queue, seen.append).result(SECONDS_MAX)
 
     def take(self, count: int) -> list[Arrival]:
-        return [self.ears.arrivals.get(timeout=SECONDS_MAX) for _ in range(count)]
+        return [self.listener.arrivals.get(timeout=SECONDS_MAX) for _ in range(count)]
 
     def has_nothing(self) -> bool:
         """Nothing more has come once the server has answered another question, and a moment later."""
         self.link.look(JOBS.name).result(SECONDS_MAX)
         try:
-            self.ears.arrivals.get(timeout=0.1)
+            self.listener.arrivals.get(timeout=0.1)
         except queue.Empty:
             return True
         return False
@@ -159,13 +159,13 @@ def test_a_session_that_is_given_up_gives_back_what_it_has_and_another_begins(pl
     one.link.give_up(one.session, "it says nothing any more")
     if player.model is not None:
         player.model.let_pass(1.0)
-    over, one.session = one.session, one.ears.sessions.get(timeout=SECONDS_MAX)
+    over, one.session = one.session, one.listener.sessions.get(timeout=SECONDS_MAX)
     one.link.give_up(over, "it is over already")
     one.consume("second", 5)
     again = one.take(1)
 
     assert (bodies(again), again[0].redeliveries, again[0].session) == (["a"], 1, one.session)
-    assert (one.session, one.ears.sessions.empty()) == (over + 1, True)
+    assert (one.session, one.listener.sessions.empty()) == (over + 1, True)
 
 
 def test_what_is_given_back_comes_again_and_is_counted(player) -> None:
@@ -379,7 +379,7 @@ def test_queues_can_be_declared_while_messages_are_taken_aside(player) -> None:
     assert one.browse()[0] == []
 
 
-def test_what_was_browsed_goes_back_with_its_session_and_what_is_said_of_it_later_changes_nothing(player) -> None:
+def test_what_was_browsed_goes_back_with_its_session_whatever_is_said_of_it_later(player) -> None:
     one = player()
     one.have(JOBS)
     one.publish("a")
@@ -387,7 +387,7 @@ def test_what_was_browsed_goes_back_with_its_session_and_what_is_said_of_it_late
     one.link.consume(one.session, "nowhere", "lost", prefetch=1)
     if player.model is not None:
         player.model.let_pass(1.0)
-    session = one.ears.sessions.get(timeout=SECONDS_MAX)
+    session = one.listener.sessions.get(timeout=SECONDS_MAX)
 
     hold.done([seen[0].tag])
     again, hold = until_unlocked(one)
@@ -395,7 +395,7 @@ def test_what_was_browsed_goes_back_with_its_session_and_what_is_said_of_it_late
     assert bodies(again) == ["a"]
     hold.done([again[0].tag])
     assert one.browse()[0] == []
-    assert (session, one.ears.sessions.empty()) == (one.session + 1, True)
+    assert (session, one.listener.sessions.empty()) == (one.session + 1, True)
 
 
 def until_unlocked(one: Player) -> tuple[list[Arrival], Browsed]:

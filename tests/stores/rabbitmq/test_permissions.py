@@ -87,7 +87,7 @@ def test_a_start_without_a_permission_fails_at_once_and_says_which(user: User) -
         Runtime(user.url).start()
 
 
-def test_a_permission_that_is_lost_turns_the_health_red_with_its_reason_and_back_when_it_is_there_again(
+def test_a_lost_permission_turns_the_health_red_with_its_reason_until_it_is_back(
     user: User, runtime: Callable[..., Runtime]
 ) -> None:
     user.may(OURS, WRITTEN, OURS)
@@ -106,7 +106,7 @@ def test_a_permission_that_is_lost_turns_the_health_red_with_its_reason_and_back
     assert one.jobs.join(one.jobs.queue("work", 2), timeout=JOIN_SECONDS).result == 2
 
 
-def test_two_applications_share_a_virtual_host_by_prefixes_and_neither_may_touch_the_other(
+def test_two_applications_share_a_virtual_host_and_neither_may_touch_the_other(
     user: User, runtime: Callable[..., Runtime]
 ) -> None:
     user.may(r"^app1\..*$", r"^(app1\..*|amq\.default)$", r"^app1\..*$")

@@ -93,7 +93,7 @@ def test_a_schedule_that_is_declared_while_another_runtime_leads_fires_from_then
         assert len(fired(simulation)) == 3
 
 
-def test_a_schedule_rests_while_nobody_who_declares_it_lives_and_no_slot_of_it_is_forgotten() -> None:
+def test_a_schedule_that_nobody_declares_rests_and_none_of_its_slots_is_forgotten() -> None:
     with led_by(declaring(2), 1) as simulation:
         simulation.run(minutes=2)
         simulation.runtimes[1].stop()

@@ -49,7 +49,7 @@ def test_while_nothing_goes_wrong_no_job_is_delivered_twice() -> None:
     assert Counter(line["redeliveries"] for line in claimed) == {0: len(claimed)}
 
 
-def test_a_runtime_whose_results_lie_on_a_node_that_is_away_goes_on_with_another_queue_for_them() -> None:
+def test_a_runtime_whose_results_lie_on_a_lost_node_gets_another_queue_for_them() -> None:
     with Simulation(boot, server=SimulatedRabbitMQ) as simulation:
         simulation.run(seconds=5)
         server = simulation.server

@@ -13,7 +13,7 @@ from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import ModelLink
 
 from .conftest import own_server
-from .test_conformance import PatientStore, seams
+from .test_conformance import PatientStore, its_environment
 
 JOIN_SECONDS = 30.0
 LIMIT = 200_000
@@ -49,7 +49,7 @@ def test_a_result_and_data_over_the_servers_limit_end_one_job_and_one_call(small
 def test_a_job_that_is_too_large_for_the_model_is_refused_once_that_is_known() -> None:
     server = ModelServer()
     server.bytes_max = LIMIT
-    store = PatientStore("amqp://model", ModelLink(server), seams=seams())
+    store = PatientStore("amqp://model", ModelLink(server), environment=its_environment())
     store.open()
     with pytest.raises(LamplighterError):
         put(store, new("a", data="7" * LIMIT))

@@ -22,7 +22,7 @@ from support.rabbitmq.model_link import ModelLink
 
 from ...conftest import Recorder
 from ...faults.kit import eventually
-from .test_conformance import PatientStore, seams
+from .test_conformance import PatientStore, its_environment
 
 JOIN_SECONDS = 15.0
 QUEUE = topology.queue_of("work")
@@ -50,6 +50,7 @@ UNREADABLE: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "data is no text": (body(data={"a": 1}), {}, "its data is of the wrong type, dict"),
     "no end of a day": (body(expires_at=1e300), {}, "its expires_at is out of range"),
     "a timeout of ages": (body(timeout=1e12), {}, "its timeout is out of range"),
+    "a trail of words": (body(trail="1@x,2"), {}, "its trail makes no sense"),
     "it runs": (body(state="running"), {}, "its state is none of queued"),
     "a rest in words": (body(), {wire.REST: "long"}, f"its header {wire.REST} makes no sense"),
 }
@@ -61,6 +62,8 @@ class Outside:
     def __init__(self, url: str) -> None:
         self._connection = pika.BlockingConnection(pika.URLParameters(url))
         self._channel = self._connection.channel()
+        # So that what was published is in its queue by then, for whoever looks.
+        self._channel.confirm_delivery()
 
     def publish(self, key: str, body: bytes, headers: dict[str, Any] | None = None, **properties: Any) -> None:
         self._channel.basic_publish("", key, body, pika.BasicProperties(headers=headers, **properties))
@@ -117,7 +120,7 @@ def test_what_nobody_can_read_is_put_aside_and_said_without_what_it_holds(
     aside, headers = outside.take(topology.UNREADABLE)
     first, _, why = UNREADABLE["bytes"]
     assert (aside, headers[strays.QUEUE], headers[strays.REASON]) == (first, QUEUE, why)
-    assert headers[strays.SINCE] == pytest.approx(worker.now(), abs=60)
+    assert headers[strays.SINCE] == pytest.approx(worker.boots.now(), abs=60)
 
 
 def test_strange_properties_of_a_message_cost_nobody_a_connection(
@@ -140,7 +143,7 @@ def test_a_field_that_is_not_known_stays_with_the_job_when_it_waits_again(
     worker.jobs.queue("later", 1, delay=7200.0)
     outside.publish(topology.queue_of("later"), body(name="later", tenant=7))
 
-    recorder.wait_for("job.failed", job_id="x")
+    recorder.wait_for("job.retried", job_id="x")
 
     rungs = [f"{topology.PREFIX}.delay.{number}" for number in range(topology.RUNGS)]
     found = [json.loads(outside.take(rung)[0]) for rung in rungs if outside.count(rung)]
@@ -261,7 +264,7 @@ def test_the_command_refuses_what_is_no_rabbitmq_and_says_nothing_secret(capsys:
 @pytest.fixture
 def model() -> Iterator[tuple[ModelServer, PatientStore]]:
     server = ModelServer()
-    store = PatientStore("amqp://model", ModelLink(server), seams=seams())
+    store = PatientStore("amqp://model", ModelLink(server), environment=its_environment())
     store.open()
     put(store, new_job("first"))
     take(store)

@@ -129,7 +129,7 @@ def test_a_job_in_a_savepoint_that_is_rolled_back_never_was(runtime, beginning):
 
 
 def test_more_jobs_of_one_transaction_than_a_turn_takes_are_all_told_of(runtime, recorder, tmp_path, monkeypatch):
-    monkeypatch.setattr(turn, "HOST_JOBS_MAX", 2)
+    monkeypatch.setattr(turn, "UNTOLD_JOBS_MAX", 2)
     rt = runtime()
 
     with closing(sqlite3.connect(tmp_path / "jobs.db")) as host, host:
@@ -143,7 +143,7 @@ MODES = [{"isolation_level": None}] + ([{"autocommit": True}] if sys.version_inf
 
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: next(iter(mode)))
-def test_a_connection_that_would_store_a_job_at_once_is_refused_until_the_host_has_begun(runtime, tmp_path, mode):
+def test_a_connection_in_autocommit_mode_is_refused_until_the_host_has_begun(runtime, tmp_path, mode):
     rt = runtime()
     with closing(sqlite3.connect(tmp_path / "jobs.db", **mode)) as db:
         with pytest.raises(UsageError, match="BEGIN"):
@@ -159,7 +159,7 @@ def test_a_connection_that_would_store_a_job_at_once_is_refused_until_the_host_h
     assert [job.id for job in rt.jobs.list()] == ["committed"]
 
 
-def test_no_job_runs_before_its_transaction_has_committed_or_after_it_was_rolled_back(runtime, tmp_path):
+def test_no_job_runs_before_its_transaction_commits_or_after_it_is_rolled_back(runtime, tmp_path):
     rt = runtime()
     ran = Counter()
     rt.jobs.add_handler("welcome", lambda job: ran.update([job.data]))

@@ -94,9 +94,7 @@ def test_the_file_is_in_wal_mode_and_synced_fully_by_default(path):
         store.close()
 
 
-def test_a_file_that_another_has_for_itself_alone_is_asked_for_a_few_seconds_whatever_the_busy_timeout(
-    path, monkeypatch
-):
+def test_a_file_that_another_has_alone_is_asked_for_seconds_whatever_the_timeout(path, monkeypatch):
     # Each of the five hundred tries waited for the busy timeout: with that at a second, a start took nine minutes.
     opened(path).close()
     host = sqlite3.connect(path, isolation_level=None)
@@ -171,7 +169,7 @@ def test_opening_twice_at_once_migrates_once(path):
         store.close()
 
 
-def test_an_older_schema_is_brought_forward_in_one_transaction_and_a_broken_step_changes_nothing(path, monkeypatch):
+def test_an_older_schema_comes_forward_in_one_transaction_or_not_at_all(path, monkeypatch):
     store = opened(path)
     put(store, new("a"))
     store.close()

@@ -69,9 +69,7 @@ def test_nothing_is_acknowledged_into_a_file_that_is_gone(runtime, path, harm):
         rt.jobs.queue("mail", id="after")
 
 
-def test_a_runtime_goes_on_when_its_very_file_is_back_and_nothing_that_ended_meanwhile_is_lost(
-    runtime, recorder, path, tmp_path
-):
+def test_a_runtime_goes_on_when_its_file_is_back_and_loses_nothing_that_has_ended(runtime, recorder, path, tmp_path):
     rt, go = runtime(), threading.Event()
     rt.jobs.add_handler("mail", lambda job: go.wait(15))
     job = rt.jobs.queue("mail", id="held")
@@ -177,7 +175,7 @@ def test_a_host_that_reads_the_memory_that_it_shares_is_not_taken_for_gone(runti
     )
 
 
-def test_a_runtime_that_stops_writes_nothing_over_what_others_have_stored_in_a_new_log(runtime, path):
+def test_a_runtime_that_stops_writes_nothing_over_what_others_stored_in_a_new_log(runtime, path):
     rt = runtime()
     rt.stop()
     rt.start()

@@ -33,7 +33,7 @@ After = Callable[[Seconds, Callable[[], object]], object]
 
 
 @dataclass(slots=True, eq=False)
-class Stored:
+class ModelMessage:
     """A message in a queue.
 
     Attributes:
@@ -57,7 +57,7 @@ class ModelClient(Protocol):
     def go_on(self) -> None:
         """The alarm is over."""
 
-    def deliver(self, queue: ModelQueue, consumer: ModelConsumer, stored: Stored) -> None:
+    def deliver(self, queue: ModelQueue, consumer: ModelConsumer, stored: ModelMessage) -> None:
         """A message is on its way to the client."""
 
     def tell_cancelled(self, consumer: ModelConsumer) -> None:
@@ -93,7 +93,7 @@ class ModelQueue:
     """A queue."""
 
     spec: QueueSpec
-    ready: deque[Stored] = field(default_factory=deque)
+    ready: deque[ModelMessage] = field(default_factory=deque)
     consumers: list[ModelConsumer] = field(default_factory=list)
 
     @property
@@ -223,7 +223,7 @@ class ModelServer:
         targets = [message.key] if message.exchange == "" else sorted(self._route(message.exchange, message.key))
         found = [self.queues[name] for name in targets if name in self.queues]
         for queue in found:
-            self._put(queue, Stored(message, next(self._order)))
+            self._put(queue, ModelMessage(message, next(self._order)))
         return bool(found)
 
     def _route(self, exchange: str, key: str) -> set[str]:
@@ -233,14 +233,14 @@ class ModelServer:
                 names |= {target} if kind == "queue" else self._route(target, key)
         return names
 
-    def _put(self, queue: ModelQueue, stored: Stored) -> None:
+    def _put(self, queue: ModelQueue, stored: ModelMessage) -> None:
         queue.ready.append(stored)
         ttl = queue.spec.arguments.get("x-message-ttl")
         if ttl is not None:
             self.later(ttl / 1000, lambda: self._expire(queue, stored))
         self.soon(lambda: self.pump(queue))
 
-    def _expire(self, queue: ModelQueue, stored: Stored) -> None:
+    def _expire(self, queue: ModelQueue, stored: ModelMessage) -> None:
         if stored not in queue.ready:
             return
         exchange = queue.spec.arguments["x-dead-letter-exchange"]
@@ -271,12 +271,12 @@ class ModelServer:
         """How many of a queue's messages are with somebody."""
         return sum(link.unacked_of(queue) for link in self.links)
 
-    def give_back(self, queue: ModelQueue, stored: Stored) -> None:
+    def give_back(self, queue: ModelQueue, stored: ModelMessage) -> None:
         """A delivery comes back, and goes on to somebody else."""
         self.put_back(queue, stored)
         self.soon(lambda: self.pump(queue))
 
-    def put_back(self, queue: ModelQueue, stored: Stored) -> None:
+    def put_back(self, queue: ModelQueue, stored: ModelMessage) -> None:
         """A delivery comes back to its place."""
         if self.queues.get(queue.spec.name) is not queue:
             return

@@ -16,7 +16,7 @@ from lamplighter.stores.rabbitmq.link import (
     PULSE_SECONDS,
     Arrival,
     Browsed,
-    Ears,
+    LinkListener,
     LinkLost,
     Message,
     QueueSpec,
@@ -25,7 +25,7 @@ from lamplighter.stores.rabbitmq.link import (
     Wanted,
 )
 
-from .model import AWAY_SECONDS, ModelConsumer, ModelQueue, ModelServer, Stored
+from .model import AWAY_SECONDS, ModelConsumer, ModelMessage, ModelQueue, ModelServer
 
 
 class ModelLink:
@@ -49,21 +49,21 @@ class ModelLink:
         self._future = future
         self._is_alive = is_alive
         self._retry = retry_seconds
-        self._ears: Ears | None = None
+        self._listener: LinkListener | None = None
         self._is_going = False
         self._sessions = 0
         self.session = self._hushed = 0
         self._tags = count(1)
-        self._unacked: dict[int, tuple[ModelQueue, Stored, ModelConsumer]] = {}
-        self._aside: dict[int, tuple[ModelQueue, dict[int, Stored]]] = {}
+        self._unacked: dict[int, tuple[ModelQueue, ModelMessage, ModelConsumer]] = {}
+        self._aside: dict[int, tuple[ModelQueue, dict[int, ModelMessage]]] = {}
         self._pending: dict[int, Future[Any]] = {}
         self._held_up: deque[Callable[[], object]] = deque()
         self._asked_later: list[Callable[[], object]] | None = None
         self._out: deque[Callable[[], object]] = deque()
         self._in: deque[Callable[[], object]] = deque()
 
-    def start(self, ears: Ears) -> None:
-        self._ears, self._is_going = ears, True
+    def start(self, listener: LinkListener) -> None:
+        self._listener, self._is_going = listener, True
         self._server.links.append(self)
         self._server.soon(self._connect)
 
@@ -82,21 +82,21 @@ class ModelLink:
         if not self._is_going or self.session or not self._is_alive():
             return
         if not self._server.is_up:
-            assert self._ears is not None
-            self._ears.lost(0, "connection refused", refused=False)
+            assert self._listener is not None
+            self._listener.lost(0, "connection refused", refused=False)
             self._server.later(self._retry, self._connect)
             return
         self._sessions += 1
         self.session = self._sessions
-        assert self._ears is not None
-        self._ears.connected(self.session)
+        assert self._listener is not None
+        self._listener.connected(self.session)
         self.tell_alarm()
         self._await_pulse()
 
     def _await_pulse(self) -> None:
         def pulse() -> None:
-            assert self._ears is not None
-            self._ears.pulse(next(iter(self._pending), None), None)
+            assert self._listener is not None
+            self._listener.pulse(next(iter(self._pending), None), None)
             self._await_pulse()
 
         self.after(PULSE_SECONDS, pulse)
@@ -114,8 +114,8 @@ class ModelLink:
     def lose(self, reason: str) -> None:
         self._end(reason)
         if self._is_going and self._is_alive():
-            assert self._ears is not None
-            self._ears.lost(self._sessions, reason, refused=False)
+            assert self._listener is not None
+            self._listener.lost(self._sessions, reason, refused=False)
             self._server.later(self._retry, self._connect)
 
     def _end(self, reason: str) -> None:
@@ -280,7 +280,7 @@ class ModelLink:
     def browses(self, queue: ModelQueue) -> bool:
         return any(aside is queue for aside, _ in self._aside.values())
 
-    def _settled(self, tag: int) -> tuple[ModelQueue, Stored, ModelConsumer] | None:
+    def _settled(self, tag: int) -> tuple[ModelQueue, ModelMessage, ModelConsumer] | None:
         found = self._unacked.pop(tag, None)
         if found is not None:
             found[2].unacked -= 1
@@ -342,7 +342,7 @@ class ModelLink:
         self._to_server(do)
         return future
 
-    def _show(self, key: int, taken: Mapping[int, Stored], see: Callable[[Arrival], object]) -> None:
+    def _show(self, key: int, taken: Mapping[int, ModelMessage], see: Callable[[Arrival], object]) -> None:
         for tag, stored in taken.items():
             see(arrival_of(stored, session=self.session, tag=tag, consumer=""))
 
@@ -361,27 +361,27 @@ class ModelLink:
             queue.ready += [stored for tag, stored in taken.items() if tag not in wanted]
             self._server.soon(lambda: self._server.pump(queue))
 
-    def deliver(self, queue: ModelQueue, consumer: ModelConsumer, stored: Stored) -> None:
+    def deliver(self, queue: ModelQueue, consumer: ModelConsumer, stored: ModelMessage) -> None:
         tag = next(self._tags)
         consumer.unacked += 1
         self._unacked[tag] = queue, stored, consumer
         arrival = arrival_of(stored, session=self.session, tag=tag, consumer=consumer.tag)
-        assert self._ears is not None
-        ears = self._ears
-        self._to_client(lambda: ears.arrived(arrival))
+        assert self._listener is not None
+        listener = self._listener
+        self._to_client(lambda: listener.arrived(arrival))
 
     def tell_cancelled(self, consumer: ModelConsumer) -> None:
-        assert self._ears is not None
-        ears, session = self._ears, self.session
-        self._to_client(lambda: ears.cancelled(session, consumer.tag))
+        assert self._listener is not None
+        listener, session = self._listener, self.session
+        self._to_client(lambda: listener.cancelled(session, consumer.tag))
 
     def tell_alarm(self) -> None:
-        if self._ears is not None and self.session:
-            ears, alarm = self._ears, self._server.alarm
-            self._to_client(lambda: ears.blocked(alarm))
+        if self._listener is not None and self.session:
+            listener, alarm = self._listener, self._server.alarm
+            self._to_client(lambda: listener.blocked(alarm))
 
 
-def arrival_of(stored: Stored, *, session: int, tag: int, consumer: str) -> Arrival:
+def arrival_of(stored: ModelMessage, *, session: int, tag: int, consumer: str) -> Arrival:
     """What is delivered of a message."""
     message = stored.message
     return Arrival(

@@ -20,8 +20,8 @@ from lamplighter.stores.hints import Hints, ServerHints
 from lamplighter.stores.ports import Store
 from lamplighter.stores.rabbitmq import job_message as wire
 from lamplighter.stores.rabbitmq import topology
+from lamplighter.stores.rabbitmq.environment import StoreEnvironment
 from lamplighter.stores.rabbitmq.link import Message, Sent
-from lamplighter.stores.rabbitmq.notices import Seams
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing.simulation.world import Process, World
 
@@ -79,8 +79,10 @@ class SimulatedRabbitMQ(ModelServer):
         """A process's store on the model."""
         make = NewerLink if process.is_newer else ModelLink
         link = make(self, future=future, is_alive=lambda: process.is_alive)
-        seams = Seams(clock=environment.clock(), event=environment.event, future=future, new_id=environment.new_id)
-        return RabbitStore(self.address, link, seams=seams, failpoints=failpoints)
+        own = StoreEnvironment(
+            clock=environment.clock(), event=environment.event, future=future, new_id=environment.new_id
+        )
+        return RabbitStore(self.address, link, environment=own, failpoints=failpoints)
 
     def hints(self, store: Store) -> Hints:
         """By the server."""
@@ -151,7 +153,6 @@ def model_verdict(
 ) -> tuple[Report, Sequence[str], Counter[str]]:
     """Judge a log: every job that was accepted has ended or is in a queue; what ended or fired twice is counted."""
     said, endings, fired = Counter[str](), Counter[str](), Counter[tuple[str, float]]()
-    told = set[tuple[str, int | None, int | None]]()
     count = 0
     for raw in lines:
         line = parse(raw)
@@ -159,14 +160,12 @@ def model_verdict(
             continue
         count += 1
         said[line.event] += 1
-        turn = (line.of or line.boot, line.turn, line.part)
-        if line.moves is None or turn in told:
-            continue
-        told.add(turn)
-        for move in line.moves:
-            endings[move.j] += f"job.{move.k}" in ENDINGS
-            if move.k == "queued" and move.s is not None:
-                fired[move.s, move.t or 0.0] += 1
+        if line.event in ENDINGS and line.job_id is not None:
+            endings[line.job_id] += 1
+        for _, event, job_id, *_ in line.told or ():
+            endings[job_id] += event in ENDINGS
+        if line.event in ("slot.fired", "slot.caught_up"):
+            fired[line.schedule or "", line.slot or 0.0] += 1
     queued = {job_id for queue in server.queues.values() for job_id in _ids(queue)}
     # A process that was killed between a commit and its lines has taken those with it.
     untold = {job_id for job_id, link in server.last_acks.items() if link.is_dead}
@@ -192,5 +191,5 @@ def _ids(queue: ModelQueue) -> Iterable[str]:
     for stored in queue.ready:
         try:
             yield wire.read(stored.message.body, frozenset(JobState)).id
-        except wire.Unreadable:
+        except wire.UnreadableJob:
             continue
