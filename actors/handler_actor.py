@@ -276,9 +276,9 @@ class HandlerActor(RuntimeActor):
         old.when_ended(lambda: self._tell_self(GraceOver(lane_id=old.id)))
 
     def _give_back_unstarted(self) -> None:
-        """Claims that were taken in advance and have waited too long go back; a begun one keeps its place here."""
+        """Claims that were taken in advance and have waited too long go back; others keep their place."""
         now, old = self.context.clock.monotonic(), self.context.limits.unstarted_seconds
-        unstarted = self._backlog.remove(lambda one: not one.claim.job.begun and now - one.since >= old)
+        unstarted = self._backlog.remove(lambda one: not one.claim.job.counts_attempt and now - one.since >= old)
         if unstarted:
             self._pace.note_stuck()
         self._give_back(unstarted)

@@ -135,7 +135,7 @@ def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
         corr=job_id,
         schedule=schedule.id,
         slot=slot,
-        solo=int(schedule.overlap == "queue_one"),
+        one_at_a_time=int(schedule.overlap == "queue_one"),
         # The wait is one of seconds, not until an instant: if the clock was ahead and is set back, a job that waited
         # for that instant would hold up the slots before it.
         due_in=max(0.0, run_at - now),

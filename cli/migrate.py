@@ -98,7 +98,7 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
     if any(schedule.overlap != "allow" for schedule in schedules):
         raise not_supported("overlap")
     for job in _queued(source):
-        if job.solo:
+        if job.one_at_a_time:
             raise not_supported("overlap")
         if job.unique_key is not None and not drop_unique:
             raise not_supported("unique")

@@ -106,7 +106,7 @@ class NewJob(NamedTuple):
     unique_key: str | None = None
     schedule: str | None = None
     slot: Instant | None = None
-    solo: int = 0
+    one_at_a_time: int = 0
     due_in: Seconds | None = 0.0
     expires_in: Seconds | None = None
 
@@ -147,16 +147,16 @@ class JobRecord(NamedTuple):
         unique_key: no other unfinished job of its name may have this.
         schedule: the id of the schedule that queued it.
         slot: the instant of that schedule that it stands for.
-        solo: whether it waits while another job of its schedule runs (overlap="queue_one").
+        one_at_a_time: whether it waits while another job of its schedule runs (overlap="queue_one").
         boot: the runtime that holds the claim of a running job. A claim sets it, its ending clears it.
         incarnation: that of the HandlerActor which was given the claim; set and cleared with `boot`.
-        begun: whether the claim was taken for an idle lane (an interruption is then blamed on the job).
+        counts_attempt: whether the claim was taken for an idle lane: an interruption is then blamed on the job.
         deferred: whether its handler has returned without ending it (auto_done=False).
         claimed_at: when its newest claim was made.
         interruptions: those blamed on it since it was queued or requeued, as many as counted at the last of them.
         interruptions_max: how many its handler allows; the claim notes it, for whoever finds the runtime dead.
         suspect_until: until then it runs alone among suspects; set after two blamed interruptions.
-        wary: whether its next claim must be a begun one.
+        must_begin: whether its next claim must be one for an idle lane, not one in advance.
         result: JSON text of what its handler returned, or `mark_done` was given.
         reason: why it is in its state, in one line.
         error: the last attempt's error, in one line.
@@ -189,16 +189,16 @@ class JobRecord(NamedTuple):
     unique_key: str | None = None
     schedule: str | None = None
     slot: Instant | None = None
-    solo: int = 0
+    one_at_a_time: int = 0
     boot: str | None = None
     incarnation: int | None = None
-    begun: int = 0
+    counts_attempt: int = 0
     deferred: int = 0
     claimed_at: Instant | None = None
     interruptions: int = 0
     interruptions_max: int | None = None
     suspect_until: Instant | None = None
-    wary: int = 0
+    must_begin: int = 0
     result: str | None = None
     reason: str | None = None
     error: str | None = None

@@ -78,7 +78,7 @@ class Verdict(NamedTuple):
         attempt: the attempts counted from now on.
         interruptions: blamed interruptions within the window, this one included.
         suspect_until: set when the job may be what kills its process.
-        wary: whether the next claim must be a begun one.
+        must_begin: whether the next claim must be one for an idle lane, not one in advance.
     """
 
     state: JobState
@@ -88,4 +88,4 @@ class Verdict(NamedTuple):
     run_at: Instant | None = None
     interruptions: int = 0
     suspect_until: Instant | None = None
-    wary: bool = False
+    must_begin: bool = False

@@ -95,12 +95,12 @@ def _judge_failure(job: JobRecord, outcome: Outcome, policy: Policy, now: Instan
         run_at=now + backoff_seconds(policy.backoff, attempt, chance),
         interruptions=job.interruptions,
         suspect_until=job.suspect_until,
-        wary=bool(job.wary),
+        must_begin=bool(job.must_begin),
     )
 
 
 def _judge_interruption(job: JobRecord, outcome: Outcome, policy: Policy, now: Instant, earlier: int) -> Verdict:
-    blamed = outcome.blamed and bool(job.begun)
+    blamed = outcome.blamed and bool(job.counts_attempt)
     interruptions = earlier + blamed
     if blamed and interruptions >= policy.interruptions_max:
         hours = INTERRUPTION_WINDOW_SECONDS / 3600
@@ -118,5 +118,5 @@ def _judge_interruption(job: JobRecord, outcome: Outcome, policy: Policy, now: I
         interruptions=interruptions,
         suspect_until=now + INTERRUPTION_WINDOW_SECONDS if suspect else job.suspect_until,
         # Even a prefetched job may have been started when its process died; only a begun claim can be blamed next time.
-        wary=bool(job.wary) or outcome.blamed,
+        must_begin=bool(job.must_begin) or outcome.blamed,
     )

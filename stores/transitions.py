@@ -41,7 +41,7 @@ def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: in
         "claim_no": job.claim_no + passed + 1,
         "boot": want.boot,
         "incarnation": want.incarnation,
-        "begun": int(begun),
+        "counts_attempt": int(begun),
         "deferred": 0,
         "claimed_at": now,
         "interruptions_max": want.interruptions_max,
@@ -56,9 +56,9 @@ FREE: dict[str, Any] = {"boot": None, "incarnation": None, "deferred": 0}
 def released(claimed: JobRecord, now: Instant) -> dict[str, Any]:
     """What giving a job back changes. The job was due, and stays so if the clock was set back since.
 
-    `wary` makes the next claim a begun one, so that no job is claimed in advance and given back for ever.
+    `must_begin` asks for an idle lane, so that no job is claimed in advance and given back for ever.
     """
-    return {**FREE, "wary": 1, "run_at": min(claimed.run_at, now)}
+    return {**FREE, "must_begin": 1, "run_at": min(claimed.run_at, now)}
 
 
 def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
         "due_in": max(0.0, run_at - now),
         "interruptions": 0,
         "suspect_until": None,
-        "wary": 0,
+        "must_begin": 0,
         "result": None,
         "reason": None,
         "error": None,
@@ -93,7 +93,7 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
         "run_at": claimed.run_at if verdict.run_at is None else verdict.run_at,
         "interruptions": verdict.interruptions,
         "suspect_until": verdict.suspect_until,
-        "wary": int(verdict.wary),
+        "must_begin": int(verdict.must_begin),
         "result": outcome.result,
         "reason": verdict.reason,
         "error": outcome.error,

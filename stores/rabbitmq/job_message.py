@@ -42,7 +42,12 @@ DEFAULTS: dict[str, Any] = {
 WAITS = ("waits", "due_in", "expires_in")
 """How long it is to wait, and why: here it is the server that lets time pass."""
 
-UNREAD = frozenset(("no", "boot", "incarnation", "begun", "deferred", "claimed_at", "told", "progress", *WAITS))
+FORMER_NAMES = {"solo": "one_at_a_time", "begun": "counts_attempt", "wary": "must_begin"}
+"""What 0.1.0 calls fields of the messages that it left."""
+
+UNREAD = frozenset(
+    ("no", "boot", "incarnation", "counts_attempt", "deferred", "claimed_at", "told", "progress", *WAITS)
+)
 """What belongs to one claim, or to one runtime's bookkeeping, and never travels in a job that waits."""
 
 REST = "lamplighter-rest-ms"
@@ -151,6 +156,8 @@ def _fields(body: bytes) -> dict[str, Any]:
         raise UnreadableJob("it is no message of a job")
     if fields.pop("format") > FORMAT:
         raise Newer("a newer version wrote it")
+    for former in FORMER_NAMES.keys() & fields:
+        fields[FORMER_NAMES[former]] = fields.pop(former)
     return fields
 
 

@@ -162,7 +162,7 @@ class RabbitTurn(ClaimTurn, RabbitScheduleTurn):
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         if job.unique_key is not None:
             raise not_supported("unique")
-        if job.solo:
+        if job.one_at_a_time:
             raise not_supported("overlap")
         state = self._state
         state.ailing.check(job.name)

@@ -60,7 +60,7 @@ class ClaimTurn:
                 continue
             is_suspect = blamed >= SUSPECT_INTERRUPTIONS or (delivery.job.suspect_until or 0.0) > self.now
             # The job was delivered before, so it may be what has killed its process.
-            is_careful = is_suspect or bool(delivery.job.wary) or delivery.arrival.redeliveries > 0
+            is_careful = is_suspect or bool(delivery.job.must_begin) or delivery.arrival.redeliveries > 0
             if (is_suspect and not suspect) or (is_careful and begun <= 0):
                 continue
             suspect = suspect and not is_suspect

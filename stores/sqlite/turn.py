@@ -166,14 +166,14 @@ class SqliteTurn(SqliteScheduleTurn, BootTurn, ClockTurn):
             running = self._one("select count(*) from lamplighter_jobs where state = 'running' and name = ?", want.name)
             begun, prefetched = min(begun, want.total - running), 0
         claims: list[Claim] = []
-        solo: set[str | None] = set()
+        taken: set[str | None] = set()
         for job in self._due(want, begun + prefetched) if begun + prefetched > 0 else ():
-            careful = job.wary or (job.suspect_until or 0.0) > self.now
+            careful = job.must_begin or (job.suspect_until or 0.0) > self.now
             if begun <= 0 and (prefetched <= 0 or careful):
                 continue
-            if job.solo and job.schedule in solo:
+            if job.one_at_a_time and job.schedule in taken:
                 continue
-            solo.add(job.schedule if job.solo else None)
+            taken.add(job.schedule if job.one_at_a_time else None)
             claims.append(self._grant(job, want, begun=begun > 0))
             begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
         return claims
@@ -290,7 +290,7 @@ class SqliteTurn(SqliteScheduleTurn, BootTurn, ClockTurn):
                 verdict.attempt,
                 outcome.kind.value,
                 claimed.boot or "",
-                claimed.begun,
+                claimed.counts_attempt,
                 claimed.claimed_at or self.now,
                 self.now,
                 outcome.error or outcome.reason,

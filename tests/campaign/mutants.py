@@ -716,7 +716,7 @@ MUTANTS = (
         ROAD,
         "a prefetched claim is blamed for a crash",
         "rules/lifecycle.py",
-        "blamed = outcome.blamed and bool(job.begun)",
+        "blamed = outcome.blamed and bool(job.counts_attempt)",
         "blamed = outcome.blamed",
         (
             (
@@ -1639,7 +1639,7 @@ MUTANTS = (
         LIMITS,
         "two of queue_one are claimed at once",
         "stores/sqlite/turn.py",
-        "            if job.solo and job.schedule in solo:\n",
+        "            if job.one_at_a_time and job.schedule in taken:\n",
         "            if False:\n",
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory"
         "::test_a_job_waits_while_another_of_its_schedule_runs_if_only_one_may",
@@ -1648,7 +1648,7 @@ MUTANTS = (
         LIMITS,
         "one of queue_one is claimed beside another that runs",
         "stores/sqlite/due.py",
-        "    and (not solo or not exists (\n      select 1 from lamplighter_jobs r where"
+        "    and (not one_at_a_time or not exists (\n      select 1 from lamplighter_jobs r where"
         ' r.schedule = lamplighter_jobs.schedule and r.state = \'running\'))\n"""\n\nREADY',
         '"""\n\nREADY',
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory"
@@ -1656,19 +1656,19 @@ MUTANTS = (
     ),
     Mutant(
         ROAD,
-        "a wary job is claimed in advance",
+        "a job that must begin is claimed in advance",
         "stores/sqlite/turn.py",
         "            if begun <= 0 and (prefetched <= 0 or careful):\n",
         "            if begun <= 0 and prefetched <= 0:\n",
-        test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_a_wary_job_is_claimed_only_as_begun",
+        test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_a_job_that_must_begin_is_not_claimed_in_advance",
     ),
     Mutant(
         ROAD,
-        "on RabbitMQ a wary job is claimed in advance",
+        "on RabbitMQ a job that must begin is claimed in advance",
         "stores/rabbitmq/turn_claims.py",
         "or (is_careful and begun <= 0):",
         "or False:",
-        test="tests/stores/rabbitmq/test_conformance.py::TestOnTheModel::test_a_wary_job_is_claimed_only_as_begun",
+        test="tests/stores/rabbitmq/test_conformance.py::TestOnTheModel::test_a_job_that_must_begin_is_not_claimed_in_advance",
     ),
     Mutant(
         ROAD,

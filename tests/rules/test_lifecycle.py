@@ -42,16 +42,16 @@ def running(**changes) -> JobRecord:
         "unique_key": None,
         "schedule": None,
         "slot": None,
-        "solo": 0,
+        "one_at_a_time": 0,
         "boot": "b",
         "incarnation": 1,
-        "begun": 1,
+        "counts_attempt": 1,
         "deferred": 0,
         "claimed_at": NOW - 1,
         "interruptions": 0,
         "interruptions_max": 3,
         "suspect_until": None,
-        "wary": 0,
+        "must_begin": 0,
         "result": None,
         "reason": None,
         "error": None,
@@ -116,9 +116,9 @@ def test_unblamed_interruptions_are_never_poison():
 
 
 def test_an_interrupted_prefetched_claim_is_unblamed_and_the_next_claim_is_begun():
-    found = verdict(running(begun=0), OutcomeKind.INTERRUPTED, Policy(interruptions_max=1), blamed=True)
+    found = verdict(running(counts_attempt=0), OutcomeKind.INTERRUPTED, Policy(interruptions_max=1), blamed=True)
 
-    assert (found.state, found.interruptions, found.wary) == ("queued", 0, True)
+    assert (found.state, found.interruptions, found.must_begin) == ("queued", 0, True)
 
 
 def test_blamed_interruptions_make_a_suspect_and_then_a_dead_job():
@@ -126,7 +126,7 @@ def test_blamed_interruptions_make_a_suspect_and_then_a_dead_job():
     second = verdict(running(), OutcomeKind.INTERRUPTED, earlier=SUSPECT_INTERRUPTIONS - 1, blamed=True)
     third = verdict(running(), OutcomeKind.INTERRUPTED, earlier=2, blamed=True, reason="killed by SIGSEGV")
 
-    assert (first.state, first.suspect_until, first.wary) == ("queued", None, True)
+    assert (first.state, first.suspect_until, first.must_begin) == ("queued", None, True)
     assert (second.state, second.suspect_until) == ("queued", NOW + INTERRUPTION_WINDOW_SECONDS)
     assert third.state == "dead"
     assert third.reason == "poison: interrupted 3 times within 72 h; last: killed by SIGSEGV"
@@ -137,14 +137,14 @@ def test_blamed_interruptions_make_a_suspect_and_then_a_dead_job():
     attempt=st.integers(0, 30),
     attempts_max=st.integers(1, 30),
     earlier=st.integers(0, 5),
-    begun=st.integers(0, 1),
+    counts_attempt=st.integers(0, 1),
     blamed=st.booleans(),
     chance=st.floats(0, 1, exclude_max=True),
 )
 def test_every_verdict_is_a_legal_move_that_its_event_tells(
-    kind, attempt, attempts_max, earlier, begun, blamed, chance
+    kind, attempt, attempts_max, earlier, counts_attempt, blamed, chance
 ):
-    job = running(attempt=attempt, begun=begun)
+    job = running(attempt=attempt, counts_attempt=counts_attempt)
 
     found = verdict(job, kind, Policy(max_attempts=attempts_max), earlier, chance, blamed=blamed)
 

@@ -18,7 +18,7 @@ class ClaimPromises(StoreCase):
 
         claimed = take(store, begun=5)
 
-        assert [(job.id, job.state, job.claim_no, job.boot, job.begun) for job in claimed] == [
+        assert [(job.id, job.state, job.claim_no, job.boot, job.counts_attempt) for job in claimed] == [
             ("a", "running", 1, "b", 1)
         ]
         assert take(store, begun=5) == []
@@ -72,9 +72,9 @@ class ClaimPromises(StoreCase):
         self.needs("overlap")
         put(
             store,
-            new("a", schedule="s", solo=True),
-            new("b", schedule="s", solo=True),
-            new("c", schedule="t", solo=True),
+            new("a", schedule="s", one_at_a_time=True),
+            new("b", schedule="s", one_at_a_time=True),
+            new("c", schedule="t", one_at_a_time=True),
         )
         (first, other) = take(store, begun=9)
 
@@ -121,17 +121,17 @@ class ClaimPromises(StoreCase):
         """Want.begun: how many of each kind, at most."""
         put(store, new("a"), new("b"), new("c"))
 
-        assert [(job.id, job.begun) for job in take(store, begun=1, prefetched=1)] == [("a", 1), ("b", 0)]
+        assert [(job.id, job.counts_attempt) for job in take(store, begun=1, prefetched=1)] == [("a", 1), ("b", 0)]
 
-    def test_a_wary_job_is_claimed_only_as_begun(self, store: Store) -> None:
+    def test_a_job_that_must_begin_is_not_claimed_in_advance(self, store: Store) -> None:
         """Want.begun: how many of each kind, at most."""
         put(store, new("a"))
         (claimed,) = take(store)
         with store.turn("b", NOW) as turn:
-            turn.settle(claimed, FAILED, RETRY._replace(wary=True))
+            turn.settle(claimed, FAILED, RETRY._replace(must_begin=True))
 
         assert take(store, begun=0, prefetched=5) == []
-        assert [job.begun for job in take(store, begun=1)] == [1]
+        assert [job.counts_attempt for job in take(store, begun=1)] == [1]
 
     def test_claim_no_only_rises(self, store: Store) -> None:
         """Turn.claim: Move due jobs of one name from queued to running, each with a new `claim_no`."""
