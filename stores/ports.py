@@ -222,7 +222,7 @@ class Turn(Protocol):
     def skip(self, schedule_id: str, gone: SlotRange) -> bool:
         """Record that slots did not fire, joining the range before if the reason is the same.
 
-        False when a row is there already.
+        False when the first of them fired.
         """
 
     def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -30,6 +30,13 @@ class SlotBook:
         entries = self._entries.get(schedule_id, [])
         index = bisect_left(entries, slot, key=_slot)
         return entries[index] if index < len(entries) and entries[index].slot == slot else None
+
+    def skipped(self, schedule_id: str, slot: Instant) -> SlotEntry | None:
+        """The entry of skipped slots that this one is among."""
+        entries = self._entries.get(schedule_id, [])
+        at = bisect_right(entries, slot, key=_slot) - 1
+        is_among = at >= 0 and entries[at].outcome == "skipped" and entries[at].last >= slot
+        return entries[at] if is_among else None
 
     def between(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
         """Entries that touch [start, end), in order."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...cron.catch_up import recounted
+from ...cron.catch_up import recounted, rule_of
 from ...errors import UsageError
 from ...messages.jobs import Instant, JobRecord, NewJob
 from ...messages.schedules import ScheduleRecord, SlotEntry
@@ -159,21 +160,35 @@ class RabbitScheduleTurn:
         return stored
 
     def skip(self, schedule_id: str, gone: SlotRange) -> bool:
-        if self._find(schedule_id, gone.first) is not None:
+        known = self._find(schedule_id, gone.first)
+        if known is not None and known.outcome != "skipped":
             return False
-        self._note(
-            SlotEntry(
-                schedule_id=schedule_id,
-                slot=gone.first,
-                last=gone.last,
-                count=gone.count,
-                outcome="skipped",
-                reason=gone.reason,
-                job_id=None,
+        left = self._not_noted(schedule_id, gone)
+        if left is not None:
+            self._note(
+                SlotEntry(
+                    schedule_id=schedule_id,
+                    slot=left.first,
+                    last=left.last,
+                    count=left.count,
+                    outcome="skipped",
+                    reason=left.reason,
+                    job_id=None,
+                )
             )
-        )
         self.skipped.append((None, "slot.skipped", schedule_id, gone.first, gone.last, gone.count, gone.reason))
         return True
+
+    def _not_noted(self, schedule_id: str, gone: SlotRange) -> SlotRange | None:
+        """What is left of a range. If the connection was lost while a turn wrote its records, those that came through
+        hold, and the slots in them must not be counted twice; they were not said.
+        """
+        known, schedule = self._shared.slots.skipped(schedule_id, gone.first), self.schedule(schedule_id)
+        if known is None or schedule is None:
+            return gone
+        rule = rule_of(schedule)
+        following, count = rule.after(known.last), rule.count(known.last, gone.last)
+        return replace(gone, first=following.slot, count=count) if following is not None and count else None
 
     def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:
         known, change_no = self.schedule(schedule_id), self._next_change()

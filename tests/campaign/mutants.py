@@ -1119,6 +1119,15 @@ MUTANTS = (
     ),
     Mutant(
         LEDGER,
+        "skipped slots whose turn was cut midway are counted twice",
+        "stores/rabbitmq/turn_schedules.py",
+        "left = self._not_noted(schedule_id, gone)",
+        "left = gone",
+        test="tests/stores/rabbitmq/test_schedules.py::"
+        "test_skipped_slots_whose_turn_was_cut_midway_are_said_once_more_and_counted_once",
+    ),
+    Mutant(
+        LEDGER,
         "a schedule waits until a clock comes to where a wrong one had been",
         "stores/rabbitmq/turn_schedules.py",
         "self._shared.beyond(self.now) if self.leads else []",

@@ -9,11 +9,18 @@ from datetime import timedelta
 
 import pytest
 from lamplighter import Runtime
+from lamplighter.messages.slots import SlotRange
 from lamplighter.stores.rabbitmq import ledger_sums as sums
 from lamplighter.testing import Simulation
 from lamplighter.testing.simulation.simulation import START
 
+from support.conformance.kit import NOW, a_schedule
 from support.rabbitmq.simulated import SimulatedRabbitMQ
+
+from .model_world import World
+from .test_ledger import declare, started, world, write
+
+__all__ = ["world"]
 
 MINUTE = 60.0
 
@@ -196,3 +203,25 @@ def test_explicitly_removed_and_added_again_a_schedule_counts_from_then_on() -> 
         simulation.run(minutes=1)
 
         assert len(fired(simulation)) == 3
+
+
+def test_skipped_slots_whose_turn_was_cut_midway_are_said_once_more_and_counted_once(world: World) -> None:
+    """The connection is lost while a turn writes its records: the slots that it skipped are in the ledger, and how far
+    the schedule is accounted for is not. The scheduler asks again, a minute later.
+    """
+    first, reason = NOW - NOW % MINUTE + MINUTE, "older than catch_up_window"
+    leader = started(world)
+    declare(leader, a_schedule())
+    row = {"schedule_id": "s", "slot": first, "last": first + 9 * MINUTE, "count": 10, "outcome": "skipped"}
+    write(world, {"is": "slot", "slot": {**row, "reason": reason, "job_id": None}, "by": "cut"})
+    world.let_pass(1.0)
+
+    with leader.turn("b", NOW + 3600) as turn:
+        is_said = turn.skip("s", SlotRange(first=first, last=first + 10 * MINUTE, count=11, reason=reason))
+        turn.account("s", NOW + 3600, None)
+    world.let_pass(1.0)
+
+    assert is_said
+    assert [(one.slot, one.last, one.count) for one in leader.slots("s", 0.0, NOW + 3600)] == [
+        (first, first + 10 * MINUTE, 11)
+    ]

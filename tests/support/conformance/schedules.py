@@ -208,7 +208,7 @@ class SchedulePromises(StoreCase):
         ]
 
     def test_a_slot_that_fired_is_not_skipped_as_well(self, store: Store) -> None:
-        """Turn.skip: False when a row is there already."""
+        """Turn.skip: False when the first of them fired."""
         with store.turn("b", NOW) as turn:
             turn.fire(entry(NOW, "s-1"), new("s-1"))
 
