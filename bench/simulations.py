@@ -17,7 +17,7 @@ FAULTS = Faults(
 )
 
 
-def boot(runtime: Runtime) -> None:
+def register(runtime: Runtime) -> None:
     """Two handlers."""
     for name in ("one", "two"):
         runtime.jobs.add_handler(name, work, concurrency=2, timeout=30, backoff=[1])
@@ -45,7 +45,7 @@ def simulate(seeds: int) -> float:
     """Run so many, audit each, and give the seconds of processor time that they took."""
     began = time.process_time()
     for seed in range(seeds):
-        with Simulation(boot, host=host, seed=seed, faults=FAULTS, restarts_max=1000) as simulation:
+        with Simulation(register, host=host, seed=seed, faults=FAULTS, restarts_max=1000) as simulation:
             simulation.run(minutes=2, until=lambda: simulation.runtime.jobs.counts()["done"] >= JOBS)
             simulation.check()
     return time.process_time() - began

@@ -15,7 +15,7 @@ NAMES = ("fetch", "parse", "mail", "report", "clean")
 SCHEDULES = 20
 
 
-def boot(runtime: Runtime) -> None:
+def register(runtime: Runtime) -> None:
     """Five handlers; twenty schedules, of which together about 1,680 slots a day come due."""
     for name in NAMES:
         runtime.jobs.add_handler(name, work, concurrency=2, timeout=60)
@@ -38,7 +38,7 @@ def main() -> None:
     given = parser.parse_args()
     faults = Faults(crash_actor=1e-4, kill_process=1e-5, clock_jump=1e-5, hang=1e-4) if given.faults else Faults()
     began = time.perf_counter()
-    with Simulation(boot, faults=faults, level="info", keep_done_seconds=3600.0) as simulation:
+    with Simulation(register, faults=faults, level="info", keep_done_seconds=3600.0) as simulation:
         simulation.run(days=given.days)
         lived = time.perf_counter() - began
         report = simulation.check()

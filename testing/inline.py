@@ -38,7 +38,7 @@ class Inline:
     """An application's handlers and schedules on the test's own thread, in virtual time.
 
     Args:
-        boot: called with a `Runtime` before its start: adds handlers and schedules.
+        register: called with a `Runtime` before its start: adds handlers and schedules.
         at_once: whether what is queued runs before `queue` returns. Otherwise nothing runs but in `drain`, so that a
             test can look at the queue in between.
         start: wall time at the beginning.
@@ -48,7 +48,7 @@ class Inline:
 
     def __init__(
         self,
-        boot: Callable[[Runtime], object],
+        register: Callable[[Runtime], object],
         *,
         at_once: bool = True,
         start: datetime = START,
@@ -56,10 +56,10 @@ class Inline:
         **options: Any,
     ) -> None:
         self.at_once = at_once
-        self._boot = boot
+        self._register = register
         self._shelf = _Shelf(is_open=at_once)
         self._ended: list[Job[Any]] = []
-        self._simulation = _Simulation(self._prepare, boot, seed=seed, start=start, **options)
+        self._simulation = _Simulation(self._prepare, register, seed=seed, start=start, **options)
 
     def __enter__(self) -> Self:
         self._simulation.__enter__()
@@ -72,7 +72,7 @@ class Inline:
 
     @property
     def runtime(self) -> Runtime:
-        """The runtime that `boot` was called with."""
+        """The runtime that `register` was called with."""
         return self._simulation.runtime
 
     @property
@@ -135,7 +135,7 @@ class Inline:
         runtime.jobs = _InlineJobs(boots, self._after)
         runtime.scheduler = _InlineScheduler(boots, runtime.jobs, self._after)
         runtime.subscribe(self._note_ended, events=ENDINGS)
-        self._boot(runtime)
+        self._register(runtime)
 
     def _after(self) -> None:
         """Something became due by the test itself, or by what it calls."""
@@ -164,8 +164,10 @@ class Inline:
 class _Simulation(Simulation):
     """Its errors name `Inline`, the class that the test knows."""
 
-    def __init__(self, prepare: Callable[[Runtime], object], boot: Callable[[Runtime], object], **options: Any) -> None:
-        self._title = f"Inline({getattr(boot, '__name__', boot)})"
+    def __init__(
+        self, prepare: Callable[[Runtime], object], register: Callable[[Runtime], object], **options: Any
+    ) -> None:
+        self._title = f"Inline({getattr(register, '__name__', register)})"
         super().__init__(prepare, **options)
 
     def __repr__(self) -> str:

@@ -74,10 +74,10 @@ def lamplighter_sim(request: pytest.FixtureRequest, lamplighter_seed: int) -> It
     made: list[Simulation] = []
     setattr(request.node, _SIMULATIONS, made)
 
-    def make(boot: Callable[[Runtime], object], **options: Any) -> Simulation:
+    def make(register: Callable[[Runtime], object], **options: Any) -> Simulation:
         from .simulation.simulation import Simulation
 
-        made.append(Simulation(boot, **{"seed": lamplighter_seed, **options}).__enter__())
+        made.append(Simulation(register, **{"seed": lamplighter_seed, **options}).__enter__())
         return made[-1]
 
     yield make

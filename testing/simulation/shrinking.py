@@ -1,6 +1,6 @@
 """Simulations whose schedule Hypothesis draws, so that a run that fails shrinks to one in which little happens.
 
-    @given(simulations(boot, faults=Faults(crash_handler=0.1)))
+    @given(simulations(register, faults=Faults(crash_handler=0.1)))
     @settings(deadline=None, phases=PHASES)
     def test_an_invoice_is_sent_once(sim):
         with sim:
@@ -89,7 +89,7 @@ class Luck(random.Random):
 
 
 def simulations(
-    boot: Callable[[Runtime], object],
+    register: Callable[[Runtime], object],
     *,
     faults: Faults = Faults(),  # noqa: B008 (frozen)
     stretches: int = STRETCHES,
@@ -98,14 +98,14 @@ def simulations(
     """A strategy of simulations that are not entered yet: a test says `with sim:`.
 
     Args:
-        boot, faults, options: as `Simulation` takes them.
+        register, faults, options: as `Simulation` takes them.
         stretches: how many stretches of decisions may be wild. Fewer shrink faster.
     """
     chances = [value for field in fields(faults) if isinstance(value := getattr(faults, field.name), float)]
     floor = min(FLOOR_MAX, sum(chances))
 
     def simulation(drawn: list[int]) -> Simulation:
-        return _Drawn(boot, chance=Luck(drawn, floor), faults=faults, **options)
+        return _Drawn(register, chance=Luck(drawn, floor), faults=faults, **options)
 
     return st.lists(st.integers(0, SEEDS_MAX), min_size=stretches, max_size=stretches).map(simulation)
 

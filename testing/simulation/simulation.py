@@ -76,13 +76,13 @@ class Simulation:
     """An application's runtimes through virtual time and faults.
 
     Args:
-        boot: called with a `Runtime` at every start of every process, before it starts: adds handlers and schedules.
+        register: called with a `Runtime` before every start of every process: adds handlers and schedules.
         host: what the main thread does after every start; called with the runtime.
         seed: chooses everything that is left to chance. The same seed gives the same run.
         chance: instead of a seed, a source of chance, such as Hypothesis' `randoms(use_true_random=False)`.
         faults: what may go wrong while `run` runs; nothing unless given.
         processes: how many processes share the store.
-        producers: how many more do without `boot`: they add no handlers and declare nothing. Their hosts only queue.
+        producers: how many more are not registered: they have no handlers and declare nothing. Their hosts only queue.
         newer: of how many of them, the last ones, a version to come writes the messages: with more in them.
         disk: makes a disk below the store, whose power can be cut, from a source of chance.
         server: makes a model of a server, which the stores are on instead of on a file.
@@ -97,7 +97,7 @@ class Simulation:
 
     def __init__(
         self,
-        boot: Callable[[Runtime], object],
+        register: Callable[[Runtime], object],
         *,
         host: Callable[[Runtime], object] | None = None,
         seed: int = 0,
@@ -117,7 +117,7 @@ class Simulation:
         check_processes(processes, producers, with_disk=disk is not None)
         check_faults(faults, has_disk=disk is not None, has_server=server is not None)
         self.reached: Counter[str] = Counter()
-        self._boot = boot
+        self._register = register
         self._newer = newer
         self._host = host
         self._luck = f"seed={seed}" if chance is None else f"chance={chance!r}"
@@ -141,7 +141,7 @@ class Simulation:
         self._is_new, self._is_open = True, False
 
     def __repr__(self) -> str:
-        return f"Simulation({getattr(self._boot, '__name__', self._boot)}, {self._luck})"
+        return f"Simulation({getattr(self._register, '__name__', self._register)}, {self._luck})"
 
     def __enter__(self) -> Self:
         if not self._is_new:
@@ -326,7 +326,7 @@ class Simulation:
             raise UsageError(f"expected `with {self!r} as ...:` around this call, got it {when} that")
 
     def _raise_troubles(self) -> None:
-        """What `boot` and `host` raise is the test's to see."""
+        """What `register` and `host` raise is the test's to see."""
         if self._troubles:
             raise self._troubles.pop(0)
 
@@ -391,7 +391,7 @@ class Simulation:
             )
             member.runtime = runtime
             if not member.is_producer:
-                self._boot(runtime)
+                self._register(runtime)
             while not self._has_started(runtime):
                 self._world.sleep(self._world.chance.uniform(0.0, 1.0))
             member.is_up = True

@@ -204,11 +204,11 @@ def test_what_a_schedule_was_before_does_not_pile_up(scheduled, recorder):
 def messages_in(hours, schedules, *, processes=1):
     """How many messages the actors of a runtime get in so many hours in which nothing is due."""
 
-    def boot(rt):
+    def register(rt):
         rt.jobs.add_handler("work", print)
         rt.scheduler.add_many(many(schedules, "0 0 1 7 *"))
 
-    with Simulation(boot, processes=processes) as simulation:
+    with Simulation(register, processes=processes) as simulation:
         simulation.run(minutes=1)
         post = simulation.runtime.boot.post
         before = post.new_id()

@@ -348,11 +348,11 @@ def test_a_step_is_noticed_as_soon_as_somebody_looks(monkeypatch):
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_days_with_a_clock_that_goes_to_and_fro_by_years_audit_clean(processes):
-    def boot(rt):
+    def register(rt):
         rt.jobs.add_handler("work", lambda job: None)
         rt.scheduler.add("work", "* * * * *", catch_up="all", catch_up_max=3)
 
-    with Simulation(boot, seed=3, processes=processes) as sim:
+    with Simulation(register, seed=3, processes=processes) as sim:
         for seconds in (YEAR, -YEAR, -HOUR / 12, 2 * YEAR, -3 * YEAR, YEAR):
             sim.run(minutes=6)
             sim.step_clock(seconds)

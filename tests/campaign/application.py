@@ -52,7 +52,7 @@ class Host:
         """Poison that was requeued."""
         self.is_forgiving = seed % 16 == 12
 
-    def boot(self, runtime: Runtime) -> None:
+    def register(self, runtime: Runtime) -> None:
         """Add handlers and schedules; runs in every life of every process that works."""
         runtime.jobs.add_handler(
             "work", self.work, concurrency=LANES["work"], timeout=20, max_attempts=4, backoff=[1, 5]

@@ -53,7 +53,7 @@ class DeployedHost(Host):
         self._release_by_boot: dict[str, int] = {}
         self.moving: str = ""
 
-    def boot(self, runtime: Runtime) -> None:
+    def register(self, runtime: Runtime) -> None:
         """Register what the newest release does; now and then that is a new one."""
         if self._release_of and self._deploying.random() < 0.5:
             self.release = min(LAST, self.release + 1)

@@ -63,7 +63,7 @@ REACH = (
 """A campaign that never reached one of these has not tested it."""
 
 
-def boot(runtime: Runtime) -> None:
+def register(runtime: Runtime) -> None:
     @runtime.jobs.handler("work", concurrency=3, backoff=[0.5, 2.0])
     def work(job):
         if job.data % 7 == 0 and job.attempt == 1:
@@ -89,7 +89,7 @@ def host(runtime: Runtime) -> None:
 def campaign(faults: Faults, seed: int, minutes: int = 5) -> Simulation:
     producers, newer = int(seed % 3 == 1), int(seed % 5 == 2)
     with Simulation(
-        boot,
+        register,
         host=host,
         seed=seed,
         faults=faults,

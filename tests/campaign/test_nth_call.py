@@ -20,7 +20,7 @@ CALLS_MIN = 3
 """A run that made fewer has tested little."""
 
 
-def boot(runtime: Runtime) -> None:
+def register(runtime: Runtime) -> None:
     runtime.jobs.add_handler("work", work, concurrency=2, backoff=[1])
     runtime.scheduler.add("work", "*/20 * * * * *", 1)
 
@@ -46,7 +46,7 @@ def host(runtime: Runtime) -> None:
 def test_whichever_call_fails_alone_nothing_is_lost(point, error):
     for number in itertools.count():
         armed = f"{point}={number}*off->1*raise({error})->off"
-        with Simulation(boot, host=host, failpoints=armed) as simulation:
+        with Simulation(register, host=host, failpoints=armed) as simulation:
             simulation.run(minutes=1)
             simulation.check()
             jobs = [simulation.runtime.jobs.get(f"job-{n}") for n in range(4)]

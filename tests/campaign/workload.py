@@ -162,7 +162,7 @@ def simulation_of(seed: int, host: Host) -> Simulation:
     if random.Random(f"signals of {seed}").random() < 0.15:
         faults = replace(faults, signal_burst=0.004)
     return Simulation(
-        host.boot,
+        host.register,
         host=host.live,
         seed=seed,
         faults=faults,

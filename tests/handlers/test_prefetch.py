@@ -15,11 +15,11 @@ def instants(simulation, event):
 
 
 def test_a_slow_handler_is_never_made_to_wait_by_fast_ones():
-    def boot(runtime: Runtime) -> None:
+    def register(runtime: Runtime) -> None:
         runtime.jobs.add_handler("fast", lambda job: None, concurrency=4)
         runtime.jobs.add_handler("slow", lambda job: job.sleep(10))
 
-    with Simulation(boot) as simulation:
+    with Simulation(register) as simulation:
         jobs = simulation.runtime.jobs
         jobs.queue_many([("fast", None)] * 300)
         slow = [job.id for job in jobs.queue_many([("slow", None)] * 5)]
@@ -32,11 +32,11 @@ def test_a_slow_handler_is_never_made_to_wait_by_fast_ones():
 
 
 def test_fast_jobs_taken_in_advance_do_not_wait_behind_a_slow_one_of_their_name():
-    def boot(runtime: Runtime) -> None:
+    def register(runtime: Runtime) -> None:
         runtime.jobs.add_handler("work", lambda job: job.sleep(job.data))
 
     # One lane in each process: what the one with the slow job had taken goes back, and the other takes it.
-    with Simulation(boot, processes=2) as simulation:
+    with Simulation(register, processes=2) as simulation:
         jobs = simulation.runtime.jobs
         # So that many are taken in advance.
         jobs.queue_many([("work", 0.0001)] * 200)
@@ -51,7 +51,7 @@ def test_fast_jobs_taken_in_advance_do_not_wait_behind_a_slow_one_of_their_name(
 
 
 def test_a_job_a_second_is_started_at_once():
-    def boot(runtime: Runtime) -> None:
+    def register(runtime: Runtime) -> None:
         runtime.jobs.add_handler("work", lambda job: None)
 
     def host(runtime: Runtime) -> None:
@@ -59,7 +59,7 @@ def test_a_job_a_second_is_started_at_once():
             runtime.jobs.queue("work", id=f"job-{number}")
             runtime.environment.event().wait(1.0)
 
-    with Simulation(boot, host=host) as simulation:
+    with Simulation(register, host=host) as simulation:
         simulation.run(seconds=30)
         queued, started = instants(simulation, "job.queued"), instants(simulation, "job.started")
 

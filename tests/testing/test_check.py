@@ -11,7 +11,7 @@ from lamplighter import Runtime, UsageError
 from lamplighter.testing import Faults, Simulation, Violation
 
 
-def boot(runtime: Runtime) -> None:
+def register(runtime: Runtime) -> None:
     runtime.jobs.add_handler("work", lambda job: job.data)
 
 
@@ -22,7 +22,7 @@ def lose(sim: Simulation, job_id: str) -> None:
 
 
 def lived(faults: Faults, **options: Any) -> Simulation:
-    return Simulation(boot, seed=1, faults=faults, **options)
+    return Simulation(register, seed=1, faults=faults, **options)
 
 
 def test_a_fault_of_the_log_that_never_struck_hides_nothing() -> None:
@@ -73,7 +73,7 @@ def test_what_retention_removes_is_not_lost_whatever_the_lines_and_the_clock_do(
 ) -> None:
     for seed in range(3):
         faults = Faults(log_error=chance, clock_jump=0.01, crash_actor=0.01)
-        with Simulation(boot, seed=seed, faults=faults, keep_done_seconds=2 * 3600.0) as sim:
+        with Simulation(register, seed=seed, faults=faults, keep_done_seconds=2 * 3600.0) as sim:
             for _ in range(5):
                 sim.runtime.jobs.queue("work")
                 sim.run(hours=2)
@@ -84,7 +84,7 @@ def test_what_retention_removes_is_not_lost_whatever_the_lines_and_the_clock_do(
 @pytest.mark.parametrize("level", ["warning", "error", "bogus"])
 def test_a_level_that_nothing_can_be_checked_by_is_refused(level: str) -> None:
     with pytest.raises(UsageError, match=f"expected level to be debug or info.* got: '{level}'"):
-        Simulation(boot, level=level)
+        Simulation(register, level=level)
 
 
 @pytest.mark.parametrize("level", ["debug", "info"])

@@ -31,10 +31,10 @@ async def work_async(job: Job) -> object:
 
 @pytest.mark.parametrize(("handler", "isolation"), [(work, "thread"), (work_async, "thread"), (work, "process")])
 def test_of_a_job_whose_handler_forks_the_parent_alone_says_how_it_ended(handler, isolation):
-    def boot(runtime: Runtime) -> None:
+    def register(runtime: Runtime) -> None:
         runtime.jobs.add_handler("work", handler, concurrency=3, isolation=isolation)
 
-    with Simulation(boot, host=queue_some, faults=Faults(fork=1.0)) as simulation:
+    with Simulation(register, host=queue_some, faults=Faults(fork=1.0)) as simulation:
         simulation.run(minutes=2)
         simulation.check()
         results = [simulation.runtime.jobs.get(f"job-{number}").result for number in range(JOBS)]
@@ -47,11 +47,11 @@ def test_of_a_job_whose_handler_forks_the_parent_alone_says_how_it_ended(handler
 def test_a_forked_child_that_goes_on_as_its_parent_is_found(monkeypatch):
     monkeypatch.setattr(execute.Execution, "_end_if_forked", lambda call, error: None)
 
-    def boot(runtime: Runtime) -> None:
+    def register(runtime: Runtime) -> None:
         runtime.jobs.add_handler("work", work)
 
     with (
-        Simulation(boot, host=queue_some, faults=Faults(fork=1.0)) as simulation,
+        Simulation(register, host=queue_some, faults=Faults(fork=1.0)) as simulation,
         pytest.raises(Violation, match="a forked child came out of the function of job-"),
     ):
         simulation.run(minutes=2)

@@ -35,7 +35,7 @@ if __name__ == "__main__":
 """
 
 
-def boot(runtime: Runtime) -> None:
+def register(runtime: Runtime) -> None:
     runtime.jobs.add_handler("work", lambda job: job.data)
 
 
@@ -47,7 +47,7 @@ def test_a_host_waits_in_virtual_time_until_its_runtime_has_stopped() -> None:
             waited.append(runtime.wait(3600))
 
     began = time.monotonic()
-    with Simulation(boot, host=host) as sim:
+    with Simulation(register, host=host) as sim:
         sim.run(hours=24.5)
         assert waited == [False] * 24
         sim.runtime.stop()
@@ -68,7 +68,7 @@ def test_what_a_host_calls_may_raise_store_unavailable_and_heals() -> None:
             except StoreUnavailable:
                 met["unavailable"] += 1
 
-    with Simulation(boot, host=host, faults=Faults(store_error=0.3), reply_seconds_max=1) as sim:
+    with Simulation(register, host=host, faults=Faults(store_error=0.3), reply_seconds_max=1) as sim:
         sim.run(hours=2)
         assert met["unavailable"] > 0
         assert sim.check().ok

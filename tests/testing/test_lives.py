@@ -7,7 +7,7 @@ from lamplighter import Runtime, UsageError
 from lamplighter.testing import Faults, Simulation
 
 
-def boot(runtime: Runtime) -> None:
+def register(runtime: Runtime) -> None:
     runtime.jobs.add_handler("work", lambda job: job.data)
 
 
@@ -18,7 +18,7 @@ def queue_some(runtime: Runtime) -> None:
 
 
 def test_a_producer_handles_nothing_and_its_jobs_are_done_by_the_others():
-    with Simulation(boot, host=queue_some, producers=2) as simulation:
+    with Simulation(register, host=queue_some, producers=2) as simulation:
         simulation.run(seconds=10)
         simulation.check()
         worker, *producers = simulation.runtimes
@@ -28,7 +28,7 @@ def test_a_producer_handles_nothing_and_its_jobs_are_done_by_the_others():
 
 
 def test_a_process_that_is_killed_on_purpose_is_started_again():
-    with Simulation(boot, processes=2) as simulation:
+    with Simulation(register, processes=2) as simulation:
         before = [runtime.boots.current().id for runtime in simulation.runtimes]
         simulation.kill(2)
         after = [runtime.boots.current().id for runtime in simulation.runtimes]
@@ -38,7 +38,7 @@ def test_a_process_that_is_killed_on_purpose_is_started_again():
 
 
 def test_a_process_that_is_deaf_for_good_still_runs_what_another_queues():
-    with Simulation(boot, producers=1, faults=Faults(deafen=1.0)) as simulation:
+    with Simulation(register, producers=1, faults=Faults(deafen=1.0)) as simulation:
         simulation.run(seconds=5)
         producer = simulation.runtimes[1]
         job = producer.jobs.queue("work", 1)
@@ -48,7 +48,9 @@ def test_a_process_that_is_deaf_for_good_still_runs_what_another_queues():
 
 
 def test_a_start_that_fails_midway_is_tried_again():
-    with Simulation(boot, processes=3, host=queue_some, faults=Faults(fail_start=0.3, kill_process=0.05)) as simulation:
+    with Simulation(
+        register, processes=3, host=queue_some, faults=Faults(fail_start=0.3, kill_process=0.05)
+    ) as simulation:
         simulation.run(minutes=2)
         simulation.check()
 
@@ -57,17 +59,17 @@ def test_a_start_that_fails_midway_is_tried_again():
 
 @pytest.mark.parametrize(("options", "number"), [({"processes": 2}, 3), ({}, 0), ({}, True)])
 def test_only_a_process_that_there_is_can_be_killed(options, number):
-    with Simulation(boot, **options) as simulation, pytest.raises(UsageError, match="the number of a process"):
+    with Simulation(register, **options) as simulation, pytest.raises(UsageError, match="the number of a process"):
         simulation.kill(number)
 
 
 @pytest.mark.parametrize(("newer", "says"), [(3, "from 0 to 2"), (1, "one schema")])
 def test_there_are_no_more_newer_processes_than_processes_and_none_on_a_file(newer, says):
     with pytest.raises(UsageError, match=says):
-        Simulation(boot, processes=2, newer=newer)
+        Simulation(register, processes=2, newer=newer)
 
 
 @pytest.mark.parametrize("producers", [-1, True, 1.0])
 def test_producers_are_counted_from_none(producers):
     with pytest.raises(UsageError, match="producers"):
-        Simulation(boot, producers=producers)
+        Simulation(register, producers=producers)

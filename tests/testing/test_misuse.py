@@ -11,7 +11,7 @@ from lamplighter import Runtime, UsageError
 from lamplighter.testing import Inline, ManualTime, Simulation
 
 
-def boot(runtime: Runtime) -> None:
+def register(runtime: Runtime) -> None:
     runtime.jobs.add_handler("work", lambda job: job.data)
 
 
@@ -28,21 +28,21 @@ CALLS: list[Callable[[Simulation], Any]] = [
 
 @pytest.mark.parametrize("call", CALLS)
 def test_what_a_simulation_does_before_its_with_is_refused_and_does_not_hang(call: Callable[[Simulation], Any]) -> None:
-    with pytest.raises(UsageError, match=r"expected `with Simulation\(boot, seed=0\) as \.\.\.:`.* got it before"):
-        call(Simulation(boot))
+    with pytest.raises(UsageError, match=r"expected `with Simulation\(register, seed=0\) as \.\.\.:`.* got it before"):
+        call(Simulation(register))
 
 
 @pytest.mark.parametrize("call", CALLS)
 def test_what_a_simulation_does_after_its_with_is_refused(call: Callable[[Simulation], Any]) -> None:
-    with Simulation(boot) as sim:
+    with Simulation(register) as sim:
         pass
 
-    with pytest.raises(UsageError, match=r"expected `with Simulation\(boot, seed=0\) as \.\.\.:`.* got it after"):
+    with pytest.raises(UsageError, match=r"expected `with Simulation\(register, seed=0\) as \.\.\.:`.* got it after"):
         call(sim)
 
 
 def test_what_a_simulation_was_can_be_read_after_it() -> None:
-    with Simulation(boot) as sim:
+    with Simulation(register) as sim:
         sim.run(minutes=1)
 
     assert "runtime.started" in sim.log
@@ -51,22 +51,22 @@ def test_what_a_simulation_was_can_be_read_after_it() -> None:
 
 
 def test_a_simulation_is_entered_once() -> None:
-    with Simulation(boot) as sim:
+    with Simulation(register) as sim:
         pass
 
-    with pytest.raises(UsageError, match=r"expected a new Simulation\(boot, seed=0\)"), sim:
+    with pytest.raises(UsageError, match=r"expected a new Simulation\(register, seed=0\)"), sim:
         pass
 
 
 def test_a_simulation_within_its_own_with_is_not_entered_again_and_goes_on() -> None:
-    with Simulation(boot) as sim:
+    with Simulation(register) as sim:
         with pytest.raises(UsageError, match="expected a new"):
             sim.__enter__()
         assert sim.runtime.jobs.join(sim.runtime.jobs.queue("work", 7)).result == 7
 
 
 def test_a_runtime_that_was_kept_says_that_its_simulation_is_over() -> None:
-    with Simulation(boot) as sim:
+    with Simulation(register) as sim:
         runtime = sim.runtime
 
     with pytest.raises(UsageError, match="got it after its end"):
@@ -84,30 +84,30 @@ def test_a_runtime_that_was_kept_says_that_its_simulation_is_over() -> None:
     ],
 )
 def test_an_inline_is_used_within_its_with(call: Callable[[Inline], Any]) -> None:
-    with pytest.raises(UsageError, match=r"expected `with Inline\(boot\) as \.\.\.:`.* got it before"):
-        call(Inline(boot))
-    with Inline(boot) as app:
+    with pytest.raises(UsageError, match=r"expected `with Inline\(register\) as \.\.\.:`.* got it before"):
+        call(Inline(register))
+    with Inline(register) as app:
         pass
-    with pytest.raises(UsageError, match=r"expected `with Inline\(boot\) as \.\.\.:`.* got it after"):
+    with pytest.raises(UsageError, match=r"expected `with Inline\(register\) as \.\.\.:`.* got it after"):
         call(app)
 
 
 @pytest.mark.parametrize("processes", [0, -1, 1.5, True, "2"])
 def test_a_simulation_has_one_process_or_more(processes: Any) -> None:
     with pytest.raises(UsageError, match="expected processes to be 1 or more, got:"):
-        Simulation(boot, processes=processes)
+        Simulation(register, processes=processes)
 
 
 @pytest.mark.parametrize("given", [{"days": -3}, {"hours": 1, "seconds": -3601}, {"seconds": math.nan}])
 def test_time_does_not_go_back(given: dict[str, float]) -> None:
-    with Simulation(boot) as sim, pytest.raises(UsageError, match="time only goes forward"):
+    with Simulation(register) as sim, pytest.raises(UsageError, match="time only goes forward"):
         sim.run(**given)
-    with Inline(boot) as app, pytest.raises(UsageError, match="time only goes forward"):
+    with Inline(register) as app, pytest.raises(UsageError, match="time only goes forward"):
         app.advance(**given)
 
 
 def test_time_goes_on_for_ever_only_until_something_holds() -> None:
-    with Simulation(boot) as sim:
+    with Simulation(register) as sim:
         with pytest.raises(UsageError, match="time only goes forward, got: inf"):
             sim.run(seconds=math.inf)
         job = sim.runtime.jobs.queue("work", delay=3600)

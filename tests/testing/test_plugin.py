@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 HOST = """
 from lamplighter.testing import Faults
 
-def boot(runtime):
+def register(runtime):
     @runtime.jobs.handler("work")
     def work(job):
         return job.data
@@ -37,7 +37,7 @@ seeds = []
 
 def test_work(lamplighter_sim, lamplighter_seed):
     seeds.append(lamplighter_seed)
-    sim = lamplighter_sim(boot)
+    sim = lamplighter_sim(register)
     job = sim.runtime.jobs.queue("work", 7)
     assert sim.runtime.jobs.join(job).result == 7
 
@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_run(pytester: pytest.Pytester) -> None:
 logs = []
 
 def one(lamplighter_sim):
-    sim = lamplighter_sim(boot, faults=Faults(crash_actor=0.1))
+    sim = lamplighter_sim(register, faults=Faults(crash_actor=0.1))
     sim.runtime.jobs.queue("work")
     sim.run(minutes=5)
     logs.append(sim.log)
@@ -91,7 +91,7 @@ def test_a_failure_says_how_to_repeat_it_and_shows_the_last_of_the_log(pytester:
         pytester,
         """
 def test_work(lamplighter_sim, lamplighter_seed):
-    sim = lamplighter_sim(boot)
+    sim = lamplighter_sim(register)
     sim.runtime.jobs.queue("work", id="order-7")
     assert lamplighter_seed != 1
 """,
@@ -104,7 +104,7 @@ def test_work(lamplighter_sim, lamplighter_seed):
         [
             "*lamplighter: to repeat*",
             "pytest test_host.py::test_work --lamplighter-seed=1",
-            "*of Simulation(boot, seed=1)*",
+            "*of Simulation(register, seed=1)*",
         ]
     )
     ran.stdout.fnmatch_lines(['*"event":"job.queued"*"job_id":"order-7"*'])
@@ -119,7 +119,7 @@ import pytest
 
 @pytest.mark.parametrize("name", ["a b"])
 def test_work(lamplighter_sim, name):
-    lamplighter_sim(boot)
+    lamplighter_sim(register)
     assert False
 """,
     )
@@ -160,7 +160,7 @@ made = []
 
 def test_work(lamplighter_sim):
     for processes in (1, 2):
-        made.append(lamplighter_sim(boot, processes=processes))
+        made.append(lamplighter_sim(register, processes=processes))
         made[-1].runtime.jobs.queue("work")
 
 def test_closed():
@@ -230,7 +230,7 @@ def test_a_test_that_fails_by_itself_is_not_checked_besides(pytester: pytest.Pyt
         pytester,
         """
 def test_work(lamplighter_sim):
-    lamplighter_sim(boot).check = lambda: 1 / 0
+    lamplighter_sim(register).check = lambda: 1 / 0
     assert False, "its own error"
 """,
     )
@@ -243,7 +243,7 @@ def test_work(lamplighter_sim):
 
 
 def test_without_greenlet_other_tests_run_and_the_fixture_says_what_to_install(pytester: pytest.Pytester) -> None:
-    make(pytester, "def test_work(lamplighter_sim): lamplighter_sim(boot)\ndef test_other(): pass")
+    make(pytester, "def test_work(lamplighter_sim): lamplighter_sim(register)\ndef test_other(): pass")
     pytester.makepyfile(
         test_host=(pytester.path / "test_host.py")
         .read_text()

@@ -26,12 +26,12 @@ settings = hypothesis.settings(deadline=None, database=None, print_blob=False, d
 def paying(paid: Counter[str]) -> Callable[[Runtime], None]:
     """A host whose handler does its work a second time when it is called a second time."""
 
-    def boot(runtime: Runtime) -> None:
+    def register(runtime: Runtime) -> None:
         @runtime.jobs.handler("pay")
         def pay(job: Job[Any]) -> None:
             paid[job.id] += 1
 
-    return boot
+    return register
 
 
 def test_a_handler_that_is_not_idempotent_is_found_and_the_run_shrinks_to_one_fault() -> None:
@@ -65,10 +65,10 @@ def test_a_store_without_its_fence_is_found_and_the_run_shrinks(monkeypatch: pyt
     monkeypatch.setattr(SqliteTurn, "_move", _whatever_the_claim(SqliteTurn._move))
     lines: list[int] = []
 
-    def boot(runtime: Runtime) -> None:
+    def register(runtime: Runtime) -> None:
         Script("work", [work(3)]).add_to(runtime, timeout=4, backoff=[1])
 
-    @given(simulations(boot, faults=Faults(hang=0.2), stretches=12))
+    @given(simulations(register, faults=Faults(hang=0.2), stretches=12))
     @hypothesis.settings(settings, max_examples=50)
     def only_the_current_claim_ends_a_job(sim: Simulation) -> None:
         with sim:
@@ -135,11 +135,12 @@ def test_a_calm_simulation_reaches_no_fault_however_likely_they_are() -> None:
 
 
 def test_what_hypothesis_prints_can_be_given_to_a_simulation() -> None:
-    def boot(runtime: Runtime) -> None:
+    def register(runtime: Runtime) -> None:
         """Nothing."""
 
     assert (
-        repr(Simulation(boot, chance=Luck([0, 3, 0, 0], 0.25))) == "Simulation(boot, chance=Luck([0, 3], floor=0.25))"
+        repr(Simulation(register, chance=Luck([0, 3, 0, 0], 0.25)))
+        == "Simulation(register, chance=Luck([0, 3], floor=0.25))"
     )
 
 

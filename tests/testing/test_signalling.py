@@ -13,7 +13,7 @@ from lamplighter.testing import Faults, Simulation
 SIGNALS = Faults(signal_burst=0.02)
 
 
-def boot(runtime: Runtime) -> None:
+def register(runtime: Runtime) -> None:
     runtime.jobs.add_handler("work", work, concurrency=3, timeout=60)
 
 
@@ -36,7 +36,7 @@ def told(log: str, event: str) -> Counter[str]:
 def test_a_process_that_is_told_to_stop_stops_once_and_uses_no_attempt():
     reached: Counter[str] = Counter()
     for seed in range(5):
-        with Simulation(boot, host=queue_some, seed=seed, faults=SIGNALS) as simulation:
+        with Simulation(register, host=queue_some, seed=seed, faults=SIGNALS) as simulation:
             simulation.run(minutes=5)
             simulation.check()
             jobs = [simulation.runtime.jobs.get(f"job-{number}") for number in range(20)]
@@ -50,7 +50,7 @@ def test_a_process_that_is_told_to_stop_stops_once_and_uses_no_attempt():
 
 
 def test_who_asks_for_a_runtime_that_is_stopping_gets_the_next_one():
-    with Simulation(boot, host=queue_some, faults=Faults(signal_burst=1.0)) as simulation:
+    with Simulation(register, host=queue_some, faults=Faults(signal_burst=1.0)) as simulation:
         before = simulation.runtime.boots.current().id
         simulation.run(seconds=0.1)
 
@@ -59,7 +59,7 @@ def test_who_asks_for_a_runtime_that_is_stopping_gets_the_next_one():
 
 def test_a_signal_that_nobody_heeds_yet_kills_the_process_that_starts():
     def scheduled(runtime: Runtime) -> None:
-        boot(runtime)
+        register(runtime)
         # Its start is over when they are stored.
         runtime.scheduler.add("work", "@every 1m", 1)
 
