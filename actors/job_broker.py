@@ -244,7 +244,7 @@ class JobBroker(RuntimeActor):
             # A commit that raised may hold all the same, and what it has queued may be due.
             self._state.forget_next_due()
             raise
-        out.did, out.version, out.expiry = turn.did, turn.version, turn.expiry
+        out.did, out.unlogged, out.version, out.expiry = turn.did, turn.unlogged, turn.version, turn.expiry
         out.lines += [(event, itself, fields) for event, fields in turn.news]
         if turn.leads and not self._leads:
             context.tell("scheduler", Resync(self._state.sync_id, self._state.boot))
@@ -260,9 +260,9 @@ class JobBroker(RuntimeActor):
         if self._memory.renewal is not None:
             boots.renew(itself, self._memory.renewal)
             itself.out.is_renewed = True
-        turn.tell_untold()
+        turn.count_host_moves()
         if not self._recovered:
-            boots.recover(itself, self._memory.told)
+            boots.recover(itself, self._memory.logged)
         elif state.membership_changed:
             boots.bury_dead(itself)
         itself.collect()
@@ -302,8 +302,9 @@ class JobBroker(RuntimeActor):
             self._state.presence.bury(dead)
         if out.known is not None:
             self._state.presence.tidy(out.known)
-        log_lines(self.context.log, out)
-        self._memory.take(out)
+        itself = Speaker(self.name, self.incarnation)
+        log_lines(self.context.log, out, itself, self._state.boot, self._store.store_id)
+        self._memory.take(out, self._state.boot)
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
         if out.ticked:
@@ -326,7 +327,7 @@ class JobBroker(RuntimeActor):
         try:
             expiry = self._state.expiry = self._store.next_expiry()
             worth = (
-                self._store.untold()
+                self._store.has_host_moves()
                 or self._store.due(self._state.free_names(), now)
                 or (expiry is not None and expiry <= now)
                 or any(one.due <= self._state.age() for one in self._state.deferred.values())
@@ -340,7 +341,7 @@ class JobBroker(RuntimeActor):
     def _wake_the_ended(self) -> None:
         """Tell those who wait for jobs that ended where this broker did not see it."""
         awaited = (self._store.known(job_id) for job_id in self._awaited())
-        ended = [job for job in awaited if job is not None and job.state in ENDED and job.rev is not None]
+        ended = [job for job in awaited if job is not None and job.state in ENDED and job.is_counted]
         if ended:
             self._wake_waiters(ended)
 

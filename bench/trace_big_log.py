@@ -77,15 +77,14 @@ def lives(run: list[Said]) -> Iterator[list[bytes]]:
     """The lines of one life after another."""
     first, last = run[0]["ts"], run[-1]["ts"]
     seconds = float(int(last - first) + 2)
-    revisions = max(said.get("rev", 0) for said in run)
     encode = msgspec.json.Encoder().encode
     number = 0
     while True:
-        yield [encode(_later(said, number, number * seconds, number * revisions)) + b"\n" for said in run]
+        yield [encode(_later(said, number, number * seconds)) + b"\n" for said in run]
         number += 1
 
 
-def _later(said: Said, number: int, seconds: float, revisions: int) -> Said:
+def _later(said: Said, number: int, seconds: float) -> Said:
     told = dict(said)
     for name in ("ts", "slot", "run_at"):
         if name in told:
@@ -93,15 +92,22 @@ def _later(said: Said, number: int, seconds: float, revisions: int) -> Said:
     for name in ("job_id", "corr"):
         if name in told:
             told[name] = _id(told[name], number, seconds)
-    if "boot" in told:
-        told["boot"] = f"{number:04x}{told['boot'][4:]}"
-    if "rev" in told:
-        told["rev"] += revisions
-    if "revs" in told:
-        told["revs"] = [rev + revisions for rev in told["revs"]]
-    if "times" in told:
-        told["times"] = [round(at + seconds, 6) for at in told["times"]]
+    for name in ("boot", "of", "told_by"):
+        if name in told:
+            told[name] = f"{number:04x}{told[name][4:]}"
+    if "boot_no" in told:
+        told["boot_no"] += number
+    if "moves" in told:
+        told["at"] = round(told["at"] + seconds, 6)
+        told["moves"] = [_moved(move, number, seconds) for move in told["moves"]]
     return told
+
+
+def _moved(move: Said, number: int, seconds: float) -> Said:
+    told = {**move, **({"j": _id(move["j"], number, seconds)} if "j" in move else {})}
+    return told | {
+        key: round(move[key] + seconds, 6) for key in ("u", "t", "l", "w") if key in move and move["k"] != "buried"
+    }
 
 
 def _id(text: str, number: int, seconds: float) -> str:

@@ -103,6 +103,7 @@ class Boot:
         self._begun = ExitStack()
         self._heard_by: list[Subscription] = []
         self._has_said_start = False
+        self._place: dict[str, Any] = {}
         self._interrupted = 0
         self._context = ActorContext(
             environment=environment,
@@ -149,12 +150,12 @@ class Boot:
             self.log.emit("store.on_network", store=self.store.address, filesystem=kind)
         begun.callback(self._let_go)
         self._standing.enter(self._heard)
-        news = self._standing.register(names, self.clock, self.limits.reply_seconds_max)
+        self._place, news = self._standing.register(names, self.clock, self.limits.reply_seconds_max)
         begun.callback(self._leave)
         begun.callback(self.clock.stop)
         self.clock.start()
         self.clock.on_jump(self._jumped)
-        self.log.emit("runtime.started", **self._about())
+        self.log.emit("runtime.started", **self._about(), **self._place)
         self._has_said_start = True
         if self.environment.failpoints.unheeded is not None:
             self.log.emit("failpoints.unheeded", variable=VARIABLE, value=self.environment.failpoints.unheeded)
@@ -332,13 +333,13 @@ class Boot:
         except BaseException:
             new.leave()
             raise
-        if lost.rev_was is not None:
-            self.log.emit("store.went_back", store=self.store.address, rev_was=lost.rev_was)
+        if lost.turn_was is not None:
+            self.log.emit("store.went_back", store=self.store.address, turn_was=lost.turn_was)
         self.log.emit("runtime.renewed", reason=str(lost), next_boot=new.boot)
         self.log.begin(new.boot)
         record = new.record(self._declared.names(), self.clock.now())
         self.memory.renewal = Renewal(record, old.boot, self._declared.schedules(), self._about())
-        self._standing, self.memory.told = new, ()
+        self._standing, self.memory.logged = new, 0
         old.leave()
         return new
 
@@ -404,14 +405,18 @@ class Boot:
 
     def _say_stopped(self) -> None:
         if self._has_said_start:
-            self.log.emit("runtime.stopped", interrupted=self._interrupted)
+            self.log.emit("runtime.stopped", interrupted=self._interrupted, turn=self.memory.logged)
+        elif self._place:
+            # It has a number among the boots of its store, and has done nothing under it.
+            where = {"store_id": self.store.store_id, "boot_no": self._place["boot_no"]}
+            self.log.emit("runtime.stopped", interrupted=0, turn=0, **where)
 
     def _leave(self) -> None:
         """Remove this boot's row. The actors have ended before, because a broker may die before it has logged its last
         turn.
         """
         try:
-            self._standing.unregister(self.memory.told, self.clock.now())
+            self._standing.unregister(self.memory.logged, self.clock.now())
         except Exception as error:
             # Whatever goes wrong here, the other parts must end all the same. The next start finds a boot without a
             # process.

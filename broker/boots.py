@@ -7,8 +7,9 @@ from __future__ import annotations
 from ..messages.jobs import Seconds
 from ..messages.mail import Declare
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
-from ..stores.ports import BootRecord, Deed
+from ..stores.ports import BootRecord
 from . import schedules as slots
+from .membership import place_of
 from .outbox import Membership
 from .state import BrokerState, Renewal
 from .step import TurnContext
@@ -24,18 +25,23 @@ def renew(context: TurnContext, renewal: Renewal) -> None:
     The row of the boot before is removed, so its claims are orphans, which are taken back like those of dead boots.
     """
     context.turn.forget_boot(renewal.boot_was)
-    context.turn.register(renewal.record)
-    context.say("runtime.started", **renewal.about)
+    others = context.turn.boots()
+    boot_no = context.turn.register(renewal.record)
+    context.say("runtime.started", **renewal.about, **place_of(boot_no, others))
     slots.declare(context, Declare(schedules=tuple(renewal.schedules), reply=None))
     context.out.hint = True
 
 
-def recover(context: TurnContext, told: tuple[Deed, ...]) -> None:
-    """The first thing a broker does: log what was stored and not logged, and take back claims that nobody holds."""
+def recover(context: TurnContext, logged: int) -> None:
+    """The first thing a broker does: log what was stored and not logged, and take back claims that nobody holds.
+
+    Args:
+        logged: the last turn of this boot that the log was told of.
+    """
     own = next((boot for boot in context.turn.boots() if boot.boot == context.state.boot), None)
-    if own is not None and own.turn != told:
-        context.turn.untold.extend(own.turn)
-        context.say("turn.recovered", told=list(own.turn))
+    if own is not None and own.turn > logged:
+        context.turn.unlogged.extend(own.unlogged)
+        context.say("turn.recovered", turn=own.turn)
     bury_dead(context)
     known = {context.state.boot, *(boot.boot for boot in context.others)}
     context.out.known = known
@@ -80,8 +86,9 @@ def farewell(context: TurnContext) -> None:
 def _bury(context: TurnContext, dead: BootRecord) -> None:
     jobs = context.turn.open_claims(dead.boot)
     reason = f"the process of boot {dead.boot} (pid {dead.pid}) died"
-    context.turn.untold.extend(dead.turn)
-    context.say("runtime.recovered", dead_boot=dead.boot, dead_pid=dead.pid, jobs=len(jobs), told=list(dead.turn))
+    context.turn.unlogged.extend(dead.unlogged)
+    context.turn.note({"k": "buried", "b": dead.boot, "no": dead.boot_no, "l": dead.turn})
+    context.say("runtime.recovered", dead_boot=dead.boot, dead_pid=dead.pid, jobs=len(jobs), turn=dead.turn)
     for job in jobs:
         maximum = job.interruptions_max or context.state.limits.interruptions_max
         # A claim whose handler has returned had no lane: its process's death cannot be its doing.

@@ -30,6 +30,8 @@ def keep_time(context: TurnContext, clock: Clock, memory: CarriedOver, *, is_fir
     if not (far or jobs or schedules):
         # The first turn since the machine was started has compared the clocks already, and found no step.
         return
+    if schedules:
+        context.turn.note({"k": "recounted", "x": schedules})
     context.say("clock.jumped", delta=_rounded(far), jobs=jobs, schedules=schedules)
     context.forget_next_due()
     context.tell("scheduler", Wake(reload=True))

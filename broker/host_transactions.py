@@ -37,7 +37,7 @@ class ExpectedJobs:
         """
         for job_id, expect in list(self._jobs.items()):
             job = self._store.known(job_id)
-            there = job is not None and job.rev is not None and expect.state in (None, job.state)
+            there = job is not None and job.is_counted and expect.state in (None, job.state)
             if there or expect.give_up_at <= age:
                 del self._jobs[job_id]
         if self._jobs:

@@ -132,7 +132,9 @@ def pause(context: TurnContext, body: Pause) -> Any:
     """Start no job of a name, on any runtime of the store, or start them again."""
     context.turn.pause(body.name, paused=body.paused)
     context.forget_next_due()
-    context.say("name.paused" if body.paused else "name.resumed", job_name=body.name)
+    what = "name.paused" if body.paused else "name.resumed"
+    context.turn.note({"k": what, "n": body.name})
+    context.say(what, job_name=body.name)
     context.out.hint = True
     if not body.paused:
         return None

@@ -10,7 +10,7 @@ from ..environment.environment import Environment
 from ..errors import StoreError, StoreUnavailable
 from ..messages.jobs import Instant, Seconds
 from ..stores.opening import neighbours
-from ..stores.ports import BootRecord, Deed, Store, Turn
+from ..stores.ports import BootRecord, Store, Turn
 
 RETRY_SECONDS = 0.01
 """Between two tries to be registered."""
@@ -43,11 +43,14 @@ class Standing:
         """The row by which the others know this boot."""
         host, pid = self._environment.whereabouts()
         return BootRecord(
-            boot=self.boot, pid=pid, host=host, started_at=now, hint=self.hints.address, names=tuple(names), turn=()
+            boot=self.boot, pid=pid, host=host, started_at=now, hint=self.hints.address, names=tuple(names)
         )
 
-    def register(self, names: Sequence[str], clock: Clock, seconds_max: Seconds) -> list[tuple[str, dict[str, Any]]]:
-        """Enter this boot's row, so that the others know it. Return what else the store has to log.
+    def register(
+        self, names: Sequence[str], clock: Clock, seconds_max: Seconds
+    ) -> tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]:
+        """Enter this boot's row, so that the others know it. Return what its start logs of that, and what else the
+        store has to log.
 
         Raises:
             StoreUnavailable: it has not been possible for so long.
@@ -56,7 +59,7 @@ class Standing:
         give_up_at = clock.monotonic() + seconds_max
         while True:
             try:
-                others, news = self._enroll(self.record(names, clock.now()))
+                boot_no, others, news = self._enroll(self.record(names, clock.now()))
             except StoreUnavailable as error:
                 for ailment in self._store.ailments():
                     if ailment.status == "red":
@@ -68,29 +71,29 @@ class Standing:
             else:
                 # Without this hint a runtime that was alone on the file would not look for others until its next poll.
                 self._hint(others)
-                return news
+                return place_of(boot_no, others), news
 
-    def _enroll(self, record: BootRecord) -> tuple[Sequence[BootRecord], list[tuple[str, dict[str, Any]]]]:
+    def _enroll(self, record: BootRecord) -> tuple[int, Sequence[BootRecord], list[tuple[str, dict[str, Any]]]]:
         with self._store.turn(self.boot, record.started_at) as turn:
             others = turn.boots()
-            turn.register(record)
-        return others, turn.news
+            boot_no = turn.register(record)
+        return boot_no, others, turn.news
 
-    def unregister(self, told: tuple[Deed, ...], now: Instant) -> None:
+    def unregister(self, logged: int, now: Instant) -> None:
         """Remove this boot's row, if nothing is left for others to do.
 
         Args:
-            told: the moves of its last turn that were logged.
+            logged: the last of its turns that the log was told of.
         """
         with self._store.turn(self.boot, now) as turn:
-            others = leave(turn, self.boot, told)
+            others = leave(turn, self.boot, logged)
         self._hint(others)
 
     def _hint(self, others: Sequence[BootRecord]) -> None:
         self.hints.send([other.hint for other in others if other.hint is not None and other.boot != self.boot])
 
 
-def leave(turn: Turn, boot: str, told: tuple[Deed, ...]) -> list[BootRecord]:
+def leave(turn: Turn, boot: str, logged: int) -> list[BootRecord]:
     """Remove the row of a boot whose actors have stopped, and return the other boots.
 
     The row stays if the boot still holds a claim, or has not logged all that it stored: whoever finds it dead does
@@ -98,6 +101,11 @@ def leave(turn: Turn, boot: str, told: tuple[Deed, ...]) -> list[BootRecord]:
     """
     boots = turn.boots()
     own = next((one for one in boots if one.boot == boot), None)
-    if own is not None and own.turn == told and not turn.open_claims(boot):
+    if own is not None and own.turn == logged and not turn.open_claims(boot):
         turn.forget_boot(boot)
     return [one for one in boots if one.boot != boot]
+
+
+def place_of(boot_no: int, others: Sequence[BootRecord]) -> dict[str, Any]:
+    """Where a boot stands among those of its store, as its start says it; nothing where boots have no numbers."""
+    return {"boot_no": boot_no, "beside": sorted(other.boot_no for other in others)} if boot_no else {}

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from ..log.emitter import Log, Speaker
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
+from ..messages.ledger import LedgerTurn
 from ..messages.mail import Expect, Reply
 from ..messages.outcomes import Policy
 from ..rules.codec import digest
-from ..stores.ports import BootRecord, Deed
-from ..stores.transitions import sums
+from ..rules.ledger_moves import ledger_lines
+from ..stores.ports import BootRecord
 
 
 @dataclass(slots=True)
@@ -55,7 +56,8 @@ class Outbox:
         replies: answers to whoever waits: a value or an error.
         tells: to which actor, what, and on whose behalf.
         transitions: those that `lines` has so far.
-        did: what the boot remembers of the turn.
+        did: what the turn did, as the ledger tells it; None if it has changed nothing.
+        unlogged: earlier turns that it tells, because whoever should have may not.
         hint: whether other boots must look, though no job says so.
         settled: endings that their HandlerActors need not keep any more, by job name.
         ticked: schedules that are accounted for, up to when, and their change number.
@@ -84,7 +86,8 @@ class Outbox:
     replies: list[tuple[Reply, Any, BaseException | None]] = field(default_factory=list)
     tells: list[tuple[str, Any, Speaker]] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
-    did: tuple[Deed, ...] = ()
+    did: LedgerTurn | None = None
+    unlogged: Sequence[LedgerTurn] = ()
     hint: bool = False
     settled: dict[str, list[ClaimKey]] = field(default_factory=dict)
     ticked: list[tuple[str, Instant, int]] = field(default_factory=list)
@@ -109,16 +112,47 @@ class Outbox:
     housekeep_after: Seconds | None = None
 
 
-def log_lines(log: Log, out: Outbox) -> None:
-    """Log the lines of a turn, now that it is committed."""
+OF_TURNS = frozenset(
+    {
+        "slot.fired",
+        "slot.caught_up",
+        "slot.skipped",
+        "slot.taken",
+        "schedule.added",
+        "schedule.changed",
+        "schedule.removed",
+        "schedule.paused",
+        "schedule.resumed",
+        "name.paused",
+        "name.resumed",
+        "retention.pruned",
+    }
+)
+"""Besides moves of jobs, what says in a line of its own what the ledger tells of the same turn."""
+
+
+def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str | None) -> None:
+    """Say what a turn did and has to say, now that it is committed: first the ledger, then what is for people.
+
+    Args:
+        itself: the broker.
+        boot: which boot this is.
+    """
+    for turn in out.unlogged:
+        for fields in ledger_lines(turn, store_id, told_by=boot):
+            log.emit("turn.committed", itself, **fields)
+    number = None if out.did is None else out.did.turn
+    if out.did is not None:
+        for fields in ledger_lines(out.did, store_id, told_by=None):
+            log.emit("turn.committed", itself, **fields)
     for event, speaker, said in out.lines:
         match said:
             case Transition():
-                log.emit_made(event, speaker, partial(line_of, said))
+                log.emit_made(event, speaker, partial(line_of, said, number))
             case JobRecord():
                 log.emit_made(event, speaker, partial(names_job, said))
             case fields:
-                log.emit(event, speaker, **fields)
+                log.emit(event, speaker, **({"turn": number, **fields} if event in OF_TURNS else fields))
 
 
 def names_job(job: JobRecord) -> dict[str, Any]:
@@ -126,12 +160,10 @@ def names_job(job: JobRecord) -> dict[str, Any]:
     return {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "attempt": job.attempt}
 
 
-def line_of(moved: Transition) -> dict[str, Any]:
-    """What the line of a transition carries."""
+def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
+    """What the line of a move carries for people. The rest of it is in the ledger, under the turn's number."""
     job = moved.job
-    line = {"corr": job.corr, **names_job(job), "from": moved.before, "to": job.state, "rev": moved.rev, **moved.fields}
-    if moved.trail:
-        line |= sums(moved.trail)
+    line = {"corr": job.corr, **names_job(job), "turn": turn, **moved.fields}
     match moved.event:
         case "job.queued":
             line |= {
@@ -147,6 +179,14 @@ def line_of(moved: Transition) -> dict[str, Any]:
             line["waited"] = round((job.claimed_at or 0.0) - job.run_at, 6)
         case "job.done" if job.claimed_at is not None and job.ended_at is not None:
             line |= {"took": round(job.ended_at - job.claimed_at, 6), "schedule": job.schedule, "slot": job.slot}
+        case "job.failed":
+            line |= {"error": job.error, "traceback": job.traceback, "boot_was": moved.boot_was}
         case "job.dead":
-            line |= {"schedule": job.schedule, "slot": job.slot}
+            line |= {
+                "error": job.error,
+                "traceback": job.traceback,
+                "boot_was": moved.boot_was,
+                "schedule": job.schedule,
+                "slot": job.slot,
+            }
     return line

@@ -42,6 +42,7 @@ def forget(context: TurnContext, body: Forget) -> None:
     """Remove a durable schedule, on every runtime of the store."""
     record = _known(context, body.schedule_id)
     context.turn.forget_schedule(body.schedule_id)
+    context.turn.note({"k": "schedule.removed", "s": record.id})
     context.say("schedule.removed", schedule=record.id, job_name=record.name)
     context.tell("scheduler", SchedulesChanged(gone=(record.id,)))
     context.out.hint = True
@@ -50,6 +51,7 @@ def forget(context: TurnContext, body: Forget) -> None:
 def retire(context: TurnContext, body: Retire) -> None:
     """This runtime no longer declares a schedule. It goes on if another runtime still accounts for its slots."""
     context.turn.retire_schedule(body.schedule_id)
+    context.turn.note({"k": "schedule.removed", "s": body.schedule_id})
     context.say("schedule.removed", schedule=body.schedule_id, job_name=body.job_name)
     context.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
 
@@ -59,7 +61,9 @@ def pause(context: TurnContext, body: PauseSchedule) -> None:
     _known(context, body.schedule_id)
     record = context.turn.pause_schedule(body.schedule_id, paused=body.paused)
     assert record is not None
-    context.say("schedule.paused" if body.paused else "schedule.resumed", schedule=record.id, job_name=record.name)
+    what = "schedule.paused" if body.paused else "schedule.resumed"
+    context.turn.note({"k": what, "s": record.id})
+    context.say(what, schedule=record.id, job_name=record.name)
     context.out.hint = True
 
 
@@ -113,6 +117,7 @@ def _fire(context: TurnContext, schedule: ScheduleRecord, fire: Fire) -> bool:
     fields: dict[str, Any] = {"schedule": schedule.id, "slot": fire.slot, "job_name": schedule.name}
     context.collect()
     if context.turn.fire(entry, job) is None:
+        context.turn.note({"k": "taken", "s": schedule.id, "t": fire.slot})
         context.say("slot.taken", **fields, job_id=job.id)
         return False
     event = "slot.caught_up" if fire.outcome == "caught_up" else "slot.fired"

@@ -12,7 +12,7 @@ from ..messages.jobs import ENDED, ClaimKey, Instant, Seconds
 from ..messages.mail import Expect
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import Limits
-from ..stores.ports import BootRecord, Deed
+from ..stores.ports import BootRecord
 from ..stores.presence import Presence
 from .membership import Standing
 from .outbox import Deferred, HandlerCapacity, Outbox
@@ -146,7 +146,7 @@ class CarriedOver:
 
     Attributes:
         expected: jobs in hosts' own transactions, which are looked for until they appear.
-        told: what the boot remembers of the last turn that the log was told of.
+        logged: the last turn of this boot that the log was told of.
         jumped: by how many seconds wall time was stepped since a turn made good for it. The clock's thread adds, a turn
             takes.
         draining: whether the runtime is stopping, so that no broker claims anything more.
@@ -154,7 +154,7 @@ class CarriedOver:
     """
 
     expected: dict[str, Expect] = field(default_factory=dict)
-    told: tuple[Deed, ...] = ()
+    logged: int = 0
     jumped: Seconds = 0.0
     draining: bool = False
     renewal: Renewal | None = None
@@ -165,9 +165,11 @@ class CarriedOver:
         with self._lock:
             self.jumped += delta
 
-    def take(self, out: Outbox) -> None:
-        """A turn is committed, and its lines are logged."""
-        self.told = out.did or self.told
+    def take(self, out: Outbox, boot: str) -> None:
+        """A turn of a boot is committed, and logged."""
+        for turn in (*out.unlogged, *([out.did] if out.did is not None else ())):
+            if turn.boot == boot:
+                self.logged = turn.turn
         self.jump(-out.made_good)
         if out.is_renewed:
             self.renewal = None

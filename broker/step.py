@@ -21,8 +21,8 @@ from .state import BrokerState
 PASSED_ON = object()
 """Returned for a message that another actor answers, to which it was passed on."""
 
-QUIET_ENDINGS = (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED)
-"""Endings that are no failure of an attempt."""
+SURE_OUTCOMES = (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED)
+"""They are judged without chance: there is no back-off."""
 
 
 class TurnContext(NamedTuple):
@@ -97,27 +97,9 @@ class TurnContext(NamedTuple):
             recent = self.turn.recent_interruptions(job.id, self.turn.now - INTERRUPTION_WINDOW_SECONDS)
             # The history of a job outlives a requeue, which begins to count anew.
             earlier = min(recent, job.interruptions)
-        is_quiet = outcome.kind in QUIET_ENDINGS
-        chance = 0.0 if is_quiet else self.state.chance.random()
+        chance = 0.0 if outcome.kind in SURE_OUTCOMES else self.state.chance.random()
         verdict = judge(job, outcome, policy, self.turn.now, earlier_interruptions=earlier, chance=chance)
-        if is_quiet:
-            # Only the transition has a line, and transitions are put in order anyhow.
-            return self.turn.settle(job, outcome, verdict)
-        self.collect()
-        settled = self.turn.settle(job, outcome, verdict)
-        if settled is not None:
-            attempt = {**names_job(job), "attempt": job.attempt + 1}
-            line = {
-                **attempt,
-                "outcome": outcome.kind.value,
-                "reason": outcome.reason,
-                "error": outcome.error,
-                "traceback": outcome.traceback,
-                "boot_was": job.boot,
-            }
-            self.out.lines.append(("job.failed", self.speaker.about(job.corr), line))
-        self.collect()
-        return settled
+        return self.turn.settle(job, outcome, verdict)
 
     def interrupt(self, job: JobRecord, reason: str) -> None:
         """End a claim that nobody can be blamed for.

@@ -7,9 +7,10 @@ import json
 from typing import Any
 
 from ..errors import UsageError
-from ..history.audit.report import Finding, Report
-from ..history.audit.same_path_stores import audit_logs
+from ..history.audit.audit import audit_logs
+from ..history.audit.report import Report
 from ..history.audit.store_view import StoreView
+from ..history.replay.findings import Finding
 from .logs import add_logs, log_paths
 from .page import Page
 

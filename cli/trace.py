@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import UsageError
-from ..history.audit.report import many
 from ..history.log_files.blocks import processes_here
 from ..history.log_files.instants import LATEST
-from ..history.log_files.lines import check_readable, is_loud
+from ..history.log_files.lines import check_readable, has_ledger
+from ..history.replay.findings import many
 from ..history.trace.job import biography
 from ..history.trace.others import schedules_in, trace_actor, trace_root, trace_schedule
 from ..history.trace.sentences import Entry, clock, span
@@ -26,7 +26,7 @@ SCHEDULES_MAX = 20
 EARLIEST = -62_135_596_800.0
 """The beginning of the year 1."""
 
-UNTOLD = "none of their boots logs at debug: a job that waits or runs has no line until it ends or fails"
+UNTOLD = "these logs are at warning, and what turns do is told at info"
 """Why a job may be missing from a log in which nothing is."""
 
 WAYS = {"schedule": trace_schedule, "actor": trace_actor, "corr": trace_root}
@@ -58,7 +58,7 @@ def run(given: argparse.Namespace) -> int:
     """Trace; the exit code."""
     if given.at is not None:
         at, paths = _instant(given.at), log_paths(given.logs)
-        seen = snapshot(paths, at, processes=processes_here())
+        seen = snapshot(paths, at)
         if not seen.last:
             check_readable(paths)
         return _show_instant(seen, as_json=given.json)
@@ -80,7 +80,7 @@ def run(given: argparse.Namespace) -> int:
     life = biography(paths, job_id, processes=processes_here())
     if life is None:
         check_readable(paths)
-        untold = "" if is_loud(paths) else f" ({UNTOLD})"
+        untold = "" if has_ledger(paths) else f" ({UNTOLD})"
         return _show("", [], as_json=given.json, missing=f"job {job_id}{untold}")
     return _show(life.title, list(life.entries), as_json=given.json, missing="")
 
@@ -139,7 +139,7 @@ def _show_instant(seen: Snapshot, *, as_json: bool) -> int:
     page.line(f"at {clock(seen.at)} (the last line before is {span(seen.at - seen.last)} older)")
     _show_boots(page, seen)
     jobs = ", ".join(f"{number} {state}" for state, number in sorted(seen.states.items()) if number)
-    page.line(f"jobs: {jobs or 'none'}" + ("" if seen.is_loud else f" ({UNTOLD})"))
+    page.line(f"jobs: {jobs or 'none'}" + ("" if seen.has_ledger else f" ({UNTOLD})"))
     for (boot, name), actor in sorted(seen.actors.items()):
         mine = _in_hand(seen, boot, name)
         restarts = f", {many(actor.restarts_in_window, 'restart')} in its window" if actor.restarts_in_window else ""
@@ -197,7 +197,7 @@ def _instant_as_dict(seen: Snapshot) -> dict[str, Any]:
         "boots": seen.boots,
         "spoke": seen.spoke,
         "bereft": sorted(seen.bereft),
-        "is_loud": seen.is_loud,
+        "has_ledger": seen.has_ledger,
         "jobs": jobs,
         "actors": actors,
         "running": running,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lamplighter.log.events import ENVELOPE, EVENTS, EventKind
+from lamplighter.log.events import ENVELOPE, EVENTS, LEDGER, MOVE_KEYS, MOVE_KINDS, EventKind
 
 PAGE = Path(__file__).with_name("events.md")
 
@@ -25,17 +25,28 @@ abandoned lane a hung thread, a turn a write batch, and what is `told` is logged
 """
 
 
+LEDGER_HEAD = """## The ledger
+
+`turn.committed` is one line for each turn that has changed something, at info: what `lamplighter audit` proves that
+nothing was lost from, and `trace` tells a job's life by. Its keys are short and stable. Where a boot or its broker died
+between a commit and its line, whoever comes next tells the turn with `of` and `told_by`: of equal turns the first
+counts.
+"""
+
+
 def page() -> str:
     """The whole page."""
-    parts = [HEAD, "## Fields of every line\n", *_envelope(), ""]
+    parts = [HEAD, "## Fields of every line\n", *_fields(ENVELOPE), ""]
     for level in LEVELS:
         kinds = {name: kind for name, kind in EVENTS.items() if kind.level == level}
         parts += [f"## {level.capitalize()}\n", *_table(kinds), ""]
+    parts += [LEDGER_HEAD, *_fields(LEDGER), "", "The kinds (`k`) of moves:\n", *_fields(MOVE_KINDS, "kind"), ""]
+    parts += ["The keys of a move:\n", *_fields(MOVE_KEYS, "key"), ""]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def _envelope() -> list[str]:
-    return ["| field | meaning |", "| --- | --- |", *(f"| `{name}` | {says} |" for name, says in ENVELOPE.items())]
+def _fields(meanings: dict[str, str], what: str = "field") -> list[str]:
+    return [f"| {what} | meaning |", "| --- | --- |", *(f"| `{name}` | {says} |" for name, says in meanings.items())]
 
 
 def _table(kinds: dict[str, EventKind]) -> list[str]:

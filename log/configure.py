@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 from abc import abstractmethod
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -210,11 +211,21 @@ class Console(Sink):
             for name, value in fields.items()
         }
         shown.pop("ts", None)
+        if isinstance(fields.get("moves"), list):
+            # For people; the whole of it is in the files.
+            del shown["moves"]
+            shown["did"] = in_words(fields["moves"])
         shown["timestamp"] = datetime.fromtimestamp(now).isoformat(" ", "milliseconds")
         if "traceback" in shown:
             shown["exception"] = shown.pop("traceback")
         sys.stderr.write(f"{self._render(None, shown['level'], shown)}\n")
         sys.stderr.flush()
+
+
+def in_words(moves: list[Any]) -> str:
+    """How many things of each kind a turn did."""
+    kinds = Counter(str(move.get("k")) for move in moves if isinstance(move, dict))
+    return ", ".join(f"{number} {kind}" for kind, number in kinds.items())
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:

@@ -26,8 +26,69 @@ ENVELOPE: dict[str, str] = {
 """Fields that every line may carry besides its own."""
 
 JOB = ("job_id", "job_name", "claim_no", "attempt")
-MOVE = (*JOB, "from", "to", "rev")
-SUMS = ("revs", "times")
+MOVE = (*JOB, "turn")
+
+LEDGER: dict[str, str] = {
+    "v": "the format of the line, now 1: a reader that knows only lower ones counts it and judges what it can",
+    "store_id": "the store",
+    "boot_no": "the number of the boot among those of its store, from 1 without a gap (not on RabbitMQ)",
+    "turn": "the number of the turn among those of the boot that have changed something, from 1 without a gap",
+    "at": "the instant at which all of it happened",
+    "moves": "what it did, in order",
+    "part": "which part of the turn this is, where one line could not hold all its moves",
+    "parts": "how many parts it has",
+    "of": "whose turn it was, where another than the speaker's boot did it",
+    "told_by": "who tells it, because whoever did it may not have: the first of equal turns counts",
+}
+"""Fields of the ledger's line, `turn.committed`."""
+
+MOVE_KINDS: dict[str, str] = {
+    "queued": "a job was born",
+    "claimed": "a lane has it",
+    "done": "it is done",
+    "failed": "an attempt failed, and it is queued again",
+    "snoozed": "its handler asked to run it later",
+    "released": "it was claimed in advance, and put back",
+    "dead": "it is not tried again",
+    "cancelled": "it was cancelled, or expired",
+    "requeued": "somebody put it back into the queue",
+    "skipped": "slots did not fire",
+    "taken": "a slot came that had fired already, before the clock was set back",
+    "schedule.added": "a schedule counts from now on",
+    "schedule.changed": "it is another one from now on",
+    "schedule.removed": "it is gone",
+    "schedule.paused": "its slots pass",
+    "schedule.resumed": "they fire again",
+    "name.paused": "no job of a name is started",
+    "name.resumed": "they are started again",
+    "recounted": "the clock was set back, and schedules count from now",
+    "pruned": "retention has removed jobs",
+    "buried": "a boot was found dead, or taken for dead",
+}
+"""What `k` of a move may be. Those of jobs are what events are called after `job.`."""
+
+MOVE_KEYS: dict[str, str] = {
+    "k": "its kind",
+    "j": "the job's id",
+    "n": "its name, or the name of the jobs that it is about",
+    "r": "how many moves the job has made, this one included: from 1 without a gap",
+    "f": "the state that it came from; not of a birth",
+    "c": "its claim number after it; not of a birth",
+    "a": "its attempts after it; not of a birth",
+    "b": "the boot whose claim it ended, where that was another; the boot that was buried",
+    "o": "how its attempt ended",
+    "u": "from when on it is due",
+    "p": "how often the server had delivered it before: so many claims and moves nobody may know of",
+    "d": "a hash of its data, at its birth",
+    "s": "the schedule",
+    "t": "the slot; of several, the first",
+    "l": "the last slot of several; the last turn of a boot that was buried",
+    "x": "how many: slots, schedules, jobs",
+    "w": "when it was queued, if a second or more before the turn",
+    "no": "the `boot_no` of a boot that was buried; the number of a change of a schedule",
+    "when": "the rule of a schedule, with its time zone `tz`, `gap` and `fold`",
+}
+"""What the keys of a move mean. Those that do not apply are left out."""
 
 
 class EventKind(NamedTuple):
@@ -46,11 +107,13 @@ class EventKind(NamedTuple):
 
 EVENTS: dict[str, EventKind] = {
     "runtime.started": EventKind(
-        "info", "A runtime runs.", ("store", "store_id", "pid", "durability", "host", "version")
+        "info", "A runtime runs.", ("store", "store_id", "boot_no", "beside", "pid", "durability", "host", "version")
     ),
     "runtime.stopping": EventKind("info", "A runtime takes no new work and lets running jobs finish.", ("drain",)),
     "runtime.stopped": EventKind(
-        "info", "A runtime has stopped; `interrupted` jobs did not finish in time.", ("interrupted",)
+        "info",
+        "A runtime has stopped; `interrupted` jobs did not finish in time, and `turn` was its last write batch.",
+        ("interrupted", "turn", "store_id", "boot_no"),
     ),
     "runtime.failed": EventKind(
         "error", "The supervisor gave up; the application goes on without the runtime.", ("reason",)
@@ -60,15 +123,17 @@ EVENTS: dict[str, EventKind] = {
         "The store does not know this runtime instance any more: the runtime goes on as another, with its jobs.",
         ("reason", "next_boot"),
     ),
+    "turn.committed": EventKind("info", "What a turn did: the ledger, see below.", tuple(LEDGER)),
     "runtime.recovered": EventKind(
         "warning",
-        "A dead runtime instance's jobs were taken back. `told` is what it had stored last and may not have logged.",
-        ("dead_boot", "dead_pid", "jobs", "told"),
+        "A dead runtime instance's jobs were taken back. `turn` was its last write batch; what it may not have logged "
+        "is logged in its place.",
+        ("dead_boot", "dead_pid", "jobs", "turn"),
     ),
     "turn.recovered": EventKind(
         "warning",
-        "A write batch was committed and not logged: `told` is what it did.",
-        ("told",),
+        "A write batch was committed and perhaps not logged: it is logged in its place.",
+        ("turn",),
     ),
     "job.queued": EventKind(
         "debug", "A job is stored.", (*MOVE, "priority", "run_at", "bytes", "digest", "schedule", "slot", "unique_key")
@@ -80,26 +145,23 @@ EVENTS: dict[str, EventKind] = {
         "debug", "A job is claimed for a worker thread.", (*MOVE, "begun", "waited", "redeliveries")
     ),
     "job.started": EventKind("debug", "A job's function is called.", (*JOB, "handler", "lane", "waited")),
-    "job.done": EventKind(
-        "info", "A job is done.", (*MOVE, *SUMS, "outcome", "reason", "run_at", "took", "schedule", "slot")
-    ),
+    "job.done": EventKind("info", "A job is done.", (*MOVE, "outcome", "reason", "run_at", "took", "schedule", "slot")),
     "job.failed": EventKind(
         "warning",
-        "An attempt failed, timed out or was interrupted.",
-        (*JOB, "outcome", "reason", "error", "traceback", "boot_was"),
+        "An attempt failed, timed out or was interrupted; from `run_at` on it is tried again.",
+        (*MOVE, "outcome", "reason", "run_at", "error", "traceback", "boot_was"),
     ),
-    "job.retried": EventKind("warning", "A job is queued again.", (*MOVE, *SUMS, "outcome", "reason", "run_at")),
     "job.snoozed": EventKind(
-        "info", "A job's handler has raised `Snooze`: it runs later.", (*MOVE, *SUMS, "outcome", "reason", "run_at")
+        "info", "A job's handler has raised `Snooze`: it runs later.", (*MOVE, "outcome", "reason", "run_at")
     ),
     "job.released": EventKind("debug", "A job was claimed in advance, not started, and put back.", (*MOVE, "reason")),
     "job.dead": EventKind(
-        "error", "A job is not tried again.", (*MOVE, *SUMS, "outcome", "reason", "run_at", "schedule", "slot")
+        "error",
+        "A job is not tried again.",
+        (*MOVE, "outcome", "reason", "error", "traceback", "boot_was", "schedule", "slot"),
     ),
-    "job.requeued": EventKind("info", "The application put a job back into the queue.", (*MOVE, *SUMS, "run_at")),
-    "job.cancelled": EventKind(
-        "info", "A job was cancelled, or expired.", (*MOVE, *SUMS, "outcome", "reason", "run_at")
-    ),
+    "job.requeued": EventKind("info", "The application put a job back into the queue.", (*MOVE, "run_at")),
+    "job.cancelled": EventKind("info", "A job was cancelled, or expired.", (*MOVE, "outcome", "reason", "run_at")),
     "job.duplicate": EventKind(
         "info", "Another copy of a job that this runtime knows was delivered, and dropped.", (*JOB, "reason")
     ),
@@ -139,42 +201,46 @@ EVENTS: dict[str, EventKind] = {
         "Too many hung threads: the jobs of this name wait until some have ended.",
         ("job_name", "abandoned", "abandoned_threads_max"),
     ),
-    "name.paused": EventKind("info", "No job of this name is started, on any runtime of the store.", ("job_name",)),
-    "name.resumed": EventKind("info", "Jobs of this name are started again.", ("job_name",)),
+    "name.paused": EventKind(
+        "info", "No job of this name is started, on any runtime of the store.", ("job_name", "turn")
+    ),
+    "name.resumed": EventKind("info", "Jobs of this name are started again.", ("job_name", "turn")),
     "slot.fired": EventKind(
         "debug",
         "A slot came and its job is queued.",
-        ("schedule", "slot", "job_id", "job_name", "outcome", "reason", "late"),
+        ("schedule", "slot", "job_id", "job_name", "turn", "outcome", "reason", "late"),
     ),
     "slot.caught_up": EventKind(
         "info",
         "An old slot was fired under the catch-up policy.",
-        ("schedule", "slot", "job_id", "job_name", "outcome", "reason", "late"),
+        ("schedule", "slot", "job_id", "job_name", "turn", "outcome", "reason", "late"),
     ),
     "slot.skipped": EventKind(
-        "info", "Slots did not fire, and why.", ("schedule", "slot", "last", "count", "job_name", "reason", "by")
+        "info",
+        "Slots did not fire, and why.",
+        ("schedule", "slot", "last", "count", "job_name", "turn", "reason", "by"),
     ),
     "slot.taken": EventKind(
         "debug",
         "The slot is accounted for already: by another runtime, or (with its job) before the clock was set back.",
-        ("schedule", "slot", "job_name", "job_id"),
+        ("schedule", "slot", "job_name", "job_id", "turn"),
     ),
     "schedule.added": EventKind(
         "info",
         "A schedule counts from now on.",
-        ("schedule", "job_name", "when", "timezone", "dst_gap", "dst_fold", "durable", "change_no"),
+        ("schedule", "job_name", "turn", "when", "timezone", "dst_gap", "dst_fold", "durable", "change_no"),
     ),
     "schedule.changed": EventKind(
         "info",
         "A schedule has another rule or other options from now on.",
-        ("schedule", "job_name", "when", "timezone", "dst_gap", "dst_fold", "durable", "change_no"),
+        ("schedule", "job_name", "turn", "when", "timezone", "dst_gap", "dst_fold", "durable", "change_no"),
     ),
     "schedule.unusable": EventKind(
         "error", "Its rule or zone cannot be read here; its slots wait.", ("schedule", "job_name", "reason")
     ),
-    "schedule.removed": EventKind("info", "A schedule is gone.", ("schedule", "job_name")),
-    "schedule.paused": EventKind("info", "Its slots pass without firing.", ("schedule", "job_name")),
-    "schedule.resumed": EventKind("info", "Its slots fire again.", ("schedule", "job_name")),
+    "schedule.removed": EventKind("info", "A schedule is gone.", ("schedule", "job_name", "turn")),
+    "schedule.paused": EventKind("info", "Its slots pass without firing.", ("schedule", "job_name", "turn")),
+    "schedule.resumed": EventKind("info", "Its slots fire again.", ("schedule", "job_name", "turn")),
     "actor.started": EventKind("debug", "An actor runs.", ("child", "child_incarnation")),
     "actor.stopped": EventKind("debug", "An actor has stopped, as it was asked to.", ("child", "child_incarnation")),
     "actor.crashed": EventKind(
@@ -224,7 +290,7 @@ EVENTS: dict[str, EventKind] = {
     "store.went_back": EventKind(
         "error",
         "An older copy was put in the place of the store: what was stored since is gone.",
-        ("store", "rev_was"),
+        ("store", "turn_was"),
     ),
     "store.on_network": EventKind(
         "error", "The file lies on a network file system, whose locks cannot be trusted.", ("store", "filesystem")
@@ -237,7 +303,7 @@ EVENTS: dict[str, EventKind] = {
     "message.refused": EventKind(
         "error", "A message made its write batch fail and was refused alone.", ("message", "reason", "traceback")
     ),
-    "retention.pruned": EventKind("debug", "Ended jobs and old slots were removed.", ("rows",)),
+    "retention.pruned": EventKind("debug", "Ended jobs and old slots were removed.", ("rows", "turn")),
     "clock.jumped": EventKind(
         "warning",
         "The wall clock was set. The waits of so many `jobs` were corrected; so many `schedules` had counted to an "

@@ -163,9 +163,8 @@ class JobRecord(NamedTuple):
         traceback: that error's traceback.
         progress: JSON text of what its handler has reported last.
         ended_at: when it became done, dead or cancelled; retention counts from then.
-        rev: the revision of its last transition; None while that transition is untold.
-        told: the state that the log knows of.
-        trail: `rev@instant` of each transition since the last line at info or above.
+        rev: how many moves it has made. 0 or below while a host's own transaction has moved it and no turn has counted
+            that yet; then it is minus those that are counted.
         waits: whether it was told to wait, by a delay or a back-off, when it was queued last.
         due_in: how many seconds it was to wait when `run_at` was set; None if that is an instant that somebody named.
         expires_in: the same of `expires_at`.
@@ -205,9 +204,7 @@ class JobRecord(NamedTuple):
     traceback: str | None = None
     progress: str | None = None
     ended_at: Instant | None = None
-    rev: int | None = None
-    told: str | None = None
-    trail: str = ""
+    rev: int = 1
     waits: int = 0
     due_in: Seconds | None = 0.0
     expires_in: Seconds | None = None
@@ -216,6 +213,11 @@ class JobRecord(NamedTuple):
     def key(self) -> ClaimKey:
         """What fences its newest claim."""
         return ClaimKey(self.no, self.claim_no)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether all its moves are counted, so that the log knows of them."""
+        return self.rev > 0
 
 
 class Claim(NamedTuple):
@@ -251,20 +253,18 @@ class Attempt:
 
 
 class Transition(NamedTuple):
-    """One change of a job's state, with the revision that the store gave it.
+    """One move of a job: a change of its state.
 
     Attributes:
         event: the name of the event that tells it.
-        job: the job after the change.
+        job: the job after the change; its `rev` counts this move.
         before: its state before, None for a new job.
-        rev: gapless over the store.
         fields: what the event says besides.
-        trail: the transitions that its line sums up, this one included; empty if it is quiet itself.
+        boot_was: the boot whose claim it ended, if it ended one.
     """
 
     event: str
     job: JobRecord
     before: str | None
-    rev: int
     fields: Mapping[str, Any]
-    trail: str = ""
+    boot_was: str | None = None

@@ -23,7 +23,6 @@ CAPABILITIES = {
     "recall": "what the last turn of a boot did is kept, so that another can log it",
     "remove": "a queued job can be ended by its id",
     "requeue": "a job can be queued again, whatever its state and whoever runs it",
-    "revisions": "transitions are numbered without gaps, over the whole store",
     "several": "several stores may be open on one place",
     "unique": "there are unique keys",
     "watch": "whatever another store has committed is noticed",

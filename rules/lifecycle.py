@@ -21,7 +21,7 @@ MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
     "job.queued": (frozenset({None}), JobState.QUEUED),
     "job.claimed": (frozenset({"queued"}), JobState.RUNNING),
     "job.done": (frozenset({"running", "queued"}), JobState.DONE),
-    "job.retried": (frozenset({"running"}), JobState.QUEUED),
+    "job.failed": (frozenset({"running"}), JobState.QUEUED),
     "job.snoozed": (frozenset({"running"}), JobState.QUEUED),
     "job.released": (frozenset({"running"}), JobState.QUEUED),
     "job.dead": (frozenset({"running"}), JobState.DEAD),
@@ -31,7 +31,7 @@ MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
 """Every legal transition: the event that tells it, the states it may come from, the state it goes to."""
 
 QUIET = frozenset({"job.queued", "job.claimed", "job.released"})
-"""The events whose lines are at debug. The lines of the others are at info or above, and sum these up."""
+"""The events whose lines are at debug. The lines of the others are at info or above."""
 
 
 def judge(
@@ -89,7 +89,7 @@ def _judge_failure(job: JobRecord, outcome: Outcome, policy: Policy, now: Instan
         return Verdict(state=JobState.DEAD, event="job.dead", reason=reason, attempt=attempt)
     return Verdict(
         state=JobState.QUEUED,
-        event="job.retried",
+        event="job.failed",
         reason=how,
         attempt=attempt,
         run_at=now + backoff_seconds(policy.backoff, attempt, chance),
@@ -111,7 +111,7 @@ def _judge_interruption(job: JobRecord, outcome: Outcome, policy: Policy, now: I
     suspect = blamed and interruptions >= SUSPECT_INTERRUPTIONS
     return Verdict(
         state=JobState.QUEUED,
-        event="job.retried",
+        event="job.failed",
         reason=f"interrupted: {outcome.reason}",
         attempt=job.attempt,
         run_at=min(job.run_at, now),

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from ..errors import LamplighterError, StoreUnavailable
 from ..messages.clock_steps import Reading, Stepped
 from ..messages.jobs import Attempt, Claim, ClaimKey, Instant, JobRecord, NewJob, Seconds, Transition
+from ..messages.ledger import LedgerTurn, Move
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
@@ -19,21 +20,16 @@ from ..messages.slots import SlotRange
 SERVER_SCHEMES = ("amqp", "amqps")
 """What the address of a store in a server begins with; of a file it is a path."""
 
-Deed = tuple[Any, ...]
-"""What a turn did, for another broker or boot that must log it in the place of this one: (rev, event, job id), with the
-revisions that a summing event sums up as a fourth; (None, "slot.skipped", schedule, first, last, count, reason); or
-(None, "schedule.added" or "schedule.changed", schedule, change_no, changed_at, when, timezone, dst_gap, dst_fold).
-"""
-
 
 class BootRecord(NamedTuple):
     """One boot, as the others on the store see it.
 
     Attributes:
-        names: the job names it has handlers for.
-        turn: what its last committed turn did; others log it when the boot, or its broker, dies before it has logged
-            it.
         hint: the address to which hints for it are sent.
+        names: the job names it has handlers for.
+        boot_no: its number among the boots of its store, from 1 and without a gap; 0 until it is registered.
+        turn: how many of its turns have changed something.
+        unlogged: the last of them, and those of others that it was to tell: those that the log may not have yet.
     """
 
     boot: str
@@ -42,7 +38,9 @@ class BootRecord(NamedTuple):
     started_at: Instant
     hint: str | None
     names: tuple[str, ...]
-    turn: tuple[Deed, ...]
+    boot_no: int = 0
+    turn: int = 0
+    unlogged: tuple[LedgerTurn, ...] = ()
 
 
 class CommitUnknown(StoreUnavailable):
@@ -64,12 +62,12 @@ class BootLost(LamplighterError):
     """The store does not know this boot any more, or has gone back: the boot's claims are lost.
 
     Attributes:
-        rev_was: the revision that the store had come to before it went back; None if it has not.
+        turn_was: the last turn of the boot before the store went back; None if it has not.
     """
 
-    def __init__(self, message: str, *, rev_was: int | None = None) -> None:
+    def __init__(self, message: str, *, turn_was: int | None = None) -> None:
         super().__init__(message)
-        self.rev_was = rev_was
+        self.turn_was = turn_was
 
 
 class Turn(Protocol):
@@ -77,10 +75,10 @@ class Turn(Protocol):
 
     Attributes:
         now: the wall time that everything in this turn happens at.
-        transitions: what changed so far, in order, each with its revision.
-        untold: what earlier turns did that the log may not know of: kept by the boot with what this turn does, because
-            its broker too may die before it has told.
-        did: after the commit, what the boot remembers of this turn; empty when nothing was changed.
+        transitions: the moves of jobs so far, in order. Those of one job are counted by its `rev`, without a gap.
+        unlogged: earlier turns that the log may not know of: kept by the boot with this one, because its broker too may
+            die before it has told them.
+        did: after the commit, what this turn did; None when it has changed nothing.
         version: another one than in the turn before if somebody else has committed since.
         expiry: no queued job expires before this instant; None when none does.
         leads: whether slots may be accounted for here: always, unless a store has one boot do it for all.
@@ -91,13 +89,16 @@ class Turn(Protocol):
 
     now: Instant
     transitions: list[Transition]
-    untold: list[Deed]
-    did: tuple[Deed, ...]
+    unlogged: list[LedgerTurn]
+    did: LedgerTurn | None
     version: int
     expiry: Instant | None
     leads: bool
     lost: BootLost | None
     news: list[tuple[str, dict[str, Any]]]
+
+    def note(self, move: Move) -> None:
+        """Have the ledger tell what this turn does besides moving jobs."""
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         """Add a job. A known id, or an unfinished job with its unique key, gives the stored one and False."""
@@ -119,8 +120,8 @@ class Turn(Protocol):
     def claim(self, want: Want) -> list[Claim]:
         """Move due jobs of one name from queued to running, each with a new `claim_no`.
 
-        A job from an application's own transaction is not claimed before `tell_untold` has given it a revision. Order:
-        higher priority, then `run_at`, then queue order. No job that is paused, expired, or held back by
+        Only what is counted: a job from an application's own transaction waits for `count_host_moves`.
+        Order: higher priority, then `run_at`, then queue order. No job that is paused, expired, or held back by
         `overlap="queue_one"`; no more running ones in the whole store than `want.total`; at most one suspect.
         """
 
@@ -161,8 +162,8 @@ class Turn(Protocol):
         A job of which an attempt has ended without an end of the job, or which was requeued, has none any more.
         """
 
-    def tell_untold(self) -> None:
-        """Give revisions to what hosts changed in their own transactions."""
+    def count_host_moves(self) -> None:
+        """Make moves of what hosts changed in their own transactions."""
 
     def note_progress(self, key: ClaimKey, progress: str) -> None:
         """Keep how far a job is, only if the claim is current."""
@@ -228,8 +229,8 @@ class Turn(Protocol):
     def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:
         """Every slot of the schedule up to this instant is accounted for. Gives the schedule's new `change_no`."""
 
-    def register(self, boot: BootRecord) -> None:
-        """Make a boot known to the others."""
+    def register(self, boot: BootRecord) -> int:
+        """Make a boot known to the others. Gives it its `boot_no`."""
 
     def set_names(self, boot: str, names: Sequence[str]) -> None:
         """The job names for which a boot has handlers now."""
@@ -351,8 +352,8 @@ class Store(Protocol):
     def next_expiry(self) -> Instant | None:
         """When the next queued job expires."""
 
-    def untold(self) -> bool:
-        """Whether a host's own transaction changed something that is not told yet."""
+    def has_host_moves(self) -> bool:
+        """Whether a host's own transaction changed something that no turn has counted yet."""
 
     def schedules(self) -> Sequence[ScheduleRecord]:
         """Every schedule that the store remembers."""

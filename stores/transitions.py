@@ -1,28 +1,25 @@
-"""What a move changes in a job's record, whichever store keeps it; and the trail that its louder events sum up."""
+"""What a move changes in a job's record, whichever store keeps it."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
-from ..messages.jobs import Instant, JobRecord, NewJob, Transition
+from ..messages.jobs import Instant, JobRecord, NewJob
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
-from ..messages.schedules import ScheduleRecord
-from .ports import Deed, Want
-
-FirstMark = tuple[int | None, str | None, str]
-"""`rev`, `told` and `trail` of a new job."""
+from .ports import Want
 
 _BLANK = tuple(JobRecord._field_defaults.values())
-# The fields of a JobRecord that no NewJob has: those before the ones that a NewJob may leave out, and those behind
-# them, up to the first mark.
-_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[1 + len(NewJob._field_defaults) : -6]
+# Between its place and its revision, a new job brings along what a NewJob may leave out; its last two come last.
+_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[1 + len(NewJob._field_defaults) : -4]
+
+UNCOUNTED = 0
+"""The `rev` of a job whose birth no turn has counted yet."""
 
 
-def born(job: NewJob, no: int, first: FirstMark) -> JobRecord:
+def born(job: NewJob, no: int, *, rev: int = 1) -> JobRecord:
     """A new job as its store keeps it."""
     return JobRecord._make(
-        (no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:-2], *_UNHELD, *first, is_to_wait(job), *job[-2:])
+        (no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:-2], *_UNHELD, rev, is_to_wait(job), *job[-2:])
     )
 
 
@@ -112,50 +109,3 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
 def says_ending(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
     """What the event of that end says."""
     return {"outcome": outcome.kind.value, "reason": verdict.reason, "run_at": verdict.run_at}
-
-
-def mark(rev: int, at: Instant) -> str:
-    """One transition in a trail."""
-    return f"{rev}@{_written(at)}"
-
-
-def first_mark(job: NewJob, rev: int) -> FirstMark:
-    """What a new job has got its first revision for."""
-    return rev, "queued", mark(rev, job.queued_at)
-
-
-UNTOLD: FirstMark = (None, None, "")
-"""What it has as long as it has none: the next turn gives it one."""
-
-
-def joined(trail: str, mark: str) -> str:
-    """A trail with one more transition."""
-    return f"{trail},{mark}" if trail else mark
-
-
-@lru_cache(maxsize=16)
-def _written(at: Instant) -> str:
-    """Most transitions of a turn have the same instant."""
-    return f"{at:.6f}"
-
-
-def revs(trail: str) -> list[int]:
-    """The revisions of the transitions in a trail."""
-    return [int(step.partition("@")[0]) for step in trail.split(",")]
-
-
-def sums(trail: str) -> dict[str, Any]:
-    """What the event that ends a trail says of its transitions: `revs` and `times`."""
-    return {"revs": revs(trail), "times": [float(step.partition("@")[2]) for step in trail.split(",")]}
-
-
-def deed_of(step: Transition) -> Deed:
-    """What another broker or boot needs to know of a transition, in case it must log that in the place of this one."""
-    deed = (step.rev, step.event, step.job.id)
-    return (*deed, tuple(revs(step.trail))) if step.trail else deed
-
-
-def deed_of_change(stored: ScheduleRecord, news: str) -> Deed:
-    """The same of a schedule that was declared, and is new or another one now."""
-    rule = (stored.when, stored.timezone, stored.dst_gap, stored.dst_fold)
-    return (None, f"schedule.{news}", stored.id, stored.change_no, stored.changed_at, *rule)

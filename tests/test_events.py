@@ -8,7 +8,7 @@ import re
 
 import pytest
 from lamplighter import JobFailed
-from lamplighter.log.events import ENVELOPE, EVENTS
+from lamplighter.log.events import ENVELOPE, EVENTS, LEDGER, MOVE_KEYS, MOVE_KINDS
 from lamplighter.log.outlets import LEVELS
 from lamplighter.rules.lifecycle import MOVES
 
@@ -49,40 +49,83 @@ def test_every_line_has_its_boot_and_a_seq_that_rises_by_one(runtime, recorder):
     assert all(event["level"] == EVENTS[event["event"]].level for event in recorder.events)
 
 
-def test_the_revisions_of_all_transitions_are_gapless_and_in_order(runtime, recorder):
+def test_the_ledger_tells_every_turn_of_the_boot_without_a_gap(runtime, recorder):
     rt = runtime()
     busy_life(rt, recorder)
 
-    revs = [event["rev"] for event in recorder.events if "rev" in event]
+    turns = recorder.of("turn.committed")
 
-    assert revs == list(range(1, len(revs) + 1))
+    assert [turn["turn"] for turn in turns] == list(range(1, len(turns) + 1))
+    assert {turn["boot_no"] for turn in turns} == {1}
+    assert recorder.of("runtime.stopped")[0]["turn"] == len(turns)
+    assert {key for turn in turns for key in turn} <= {*ENVELOPE, "level", *LEDGER}
+    moves = [move for turn in turns for move in turn["moves"]]
+    assert {move["k"] for move in moves} <= MOVE_KINDS.keys()
+    assert {key for move in moves for key in move} <= MOVE_KEYS.keys() | {"tz", "gap", "fold"}
 
 
-def test_the_lines_at_info_alone_account_for_every_revision(runtime, recorder):
+def test_every_line_about_a_move_says_what_the_ledger_tells_of_its_turn(runtime, recorder):
     rt = runtime()
     busy_life(rt, recorder)
 
-    audible = [event for event in recorder.events if event["level"] != "debug"]
-    revs = sorted(rev for event in audible for rev in event.get("revs", ()))
-    all_revs = sorted(event["rev"] for event in recorder.events if "rev" in event)
+    told = {
+        (turn["turn"], f"job.{move['k']}", move["j"]): move
+        for turn in recorder.of("turn.committed")
+        for move in turn["moves"]
+        if "j" in move
+    }
+    lines = [event for event in recorder.events if event["event"] in MOVES]
 
-    assert revs == all_revs
-    assert all(len(event["revs"]) == len(event["times"]) for event in audible if "revs" in event)
+    assert {(line["turn"], line["event"], line["job_id"]) for line in lines} == told.keys()
+    for line in lines:
+        move = told[line["turn"], line["event"], line["job_id"]]
+        said = (line["claim_no"], line["attempt"], line.get("outcome"))
+        assert said == (move.get("c", 0), move.get("a", 0), move.get("o"))
 
 
-def test_the_transitions_of_a_job_are_a_legal_walk(runtime, recorder):
+def test_a_failed_attempt_is_one_line_with_its_error_and_when_it_is_tried_again(runtime, recorder):
+    rt = runtime()
+    _, bad = busy_life(rt, recorder)
+
+    (failed,), (dead,) = recorder.of("job.failed", job_id=bad.id), recorder.of("job.dead", job_id=bad.id)
+
+    assert (failed["outcome"], failed["error"]) == ("failed", "ZeroDivisionError: division by zero")
+    assert isinstance(failed["run_at"], float)
+    assert (dead["outcome"], dead["error"]) == (failed["outcome"], failed["error"])
+    assert "traceback" in dead
+
+
+def test_a_turn_of_many_moves_is_told_in_parts(runtime, recorder):
+    rt = runtime()
+    rt.jobs.queue_many([("nobody", number) for number in range(450)])
+    rt.stop()
+    recorder.wait_for("runtime.stopped")
+
+    lines = [line for line in recorder.of("turn.committed") if line["moves"][0]["k"] == "queued"]
+
+    assert [(line["part"], line["parts"], len(line["moves"])) for line in lines] == [
+        (1, 3, 200),
+        (2, 3, 200),
+        (3, 3, 50),
+    ]
+    assert len({line["turn"] for line in lines}) == 1
+
+
+def test_the_moves_of_a_job_are_counted_and_a_legal_walk(runtime, recorder):
     rt = runtime()
     jobs = busy_life(rt, recorder)
 
     for job in jobs:
-        state = None
-        for event in recorder.events:
-            if event.get("job_id") == job.id and "to" in event:
-                before, after = MOVES[event["event"]]
-                assert event.get("from") == state
-                assert state in before
-                assert event["to"] == after == event["to"]
-                state = event["to"]
+        state, moves = (
+            None,
+            [m for turn in recorder.of("turn.committed") for m in turn["moves"] if m.get("j") == job.id],
+        )
+        assert [move["r"] for move in moves] == list(range(1, len(moves) + 1))
+        for move in moves:
+            before, after = MOVES[f"job.{move['k']}"]
+            assert move.get("f") == state
+            assert state in before
+            state = after
         assert state == ("done" if job.name == "good" else "dead")
 
 
@@ -97,10 +140,8 @@ def test_the_life_of_a_job_is_told_under_its_own_root(runtime, recorder):
         "job.claimed",
         "job.started",
         "job.failed",
-        "job.retried",
         "job.claimed",
         "job.started",
-        "job.failed",
         "job.dead",
     ]
     lives = [event for event in recorder.events if event.get("job_id") == good.id and event["event"] != "job.requeued"]

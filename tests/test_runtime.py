@@ -179,7 +179,7 @@ def test_what_does_not_finish_within_the_drain_is_interrupted_and_uses_no_attemp
     rt.stop(drain=0.05)
 
     recorder.wait_for("runtime.stopped", interrupted=1)
-    assert recorder.wait_for("job.retried", job_id=job.id)["reason"] == "interrupted: the runtime stopped"
+    assert recorder.wait_for("job.failed", job_id=job.id)["reason"] == "interrupted: the runtime stopped"
     recorder.until(lambda: woken == [False], "the handler to be woken")
     other = runtime()
     stored = other.jobs.get(job)

@@ -1,46 +1,11 @@
-"""What an audit says: findings, each with the lines that show it, and the report that holds them."""
+"""What an audit says: its findings, what could not be checked, and how much it has seen."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
-from ..log_files.lines import Line
-
-Kind = Literal[
-    "lost",
-    "finished twice",
-    "fired twice",
-    "slot without an account",
-    "illegal transition",
-    "fence going back",
-    "missing revisions",
-    "missing lines",
-    "revision twice",
-    "disagreement with the store",
-    "orphan",
-]
-
-FINDINGS_KEPT_MAX = 1_000
-"""Of each kind; the report counts the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that cannot have happened if all is well.
-
-    Attributes:
-        kind: one of a few, for whoever counts or filters.
-        says: one sentence.
-        lines: what shows it, each after the name and number of its place in the log.
-        excused: the log itself said that lines were lost here.
-    """
-
-    kind: Kind
-    says: str
-    lines: tuple[str, ...] = ()
-    excused: bool = False
+from ..replay.findings import Finding, many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +22,8 @@ class Report:
         slots: slots that were accounted for.
         boots: lives of runtimes.
         crashes: deaths of actors and of boots.
-        unfinished: jobs that had not ended when the log did, as far as it tells.
-        is_whole: whether these are all: at info, a job is first told of when it ends or fails.
+        unfinished: jobs that had not ended when the log did.
+        is_whole: whether these are all: a log at warning tells no moves.
     """
 
     findings: tuple[Finding, ...]
@@ -102,38 +67,12 @@ class Report:
             )
         )
         if self.ok:
-            hidden = "" if self.is_whole else ", or more: only a log at debug, or --store, tells of all"
+            hidden = "" if self.is_whole else ", or more: a log at warning does not tell"
             return f"all is well: {seen}; {self.unfinished} unfinished{hidden}"
         kinds = Counter(finding.kind for finding in self.findings)
         said = ", ".join(_counted(number + self.more.get(kind, 0), kind) for kind, number in kinds.items())
         excused = "" if self.unexcused else "; the log itself says that lines were lost"
         return f"not well: {said}; in {seen}{excused}"
-
-
-class Findings:
-    """Collects what is found."""
-
-    def __init__(self) -> None:
-        self.kept: list[Finding] = []
-        self._counts: Counter[str] = Counter()
-
-    def say(self, kind: Kind, says: str, *lines: Line | None, excused: bool = False) -> None:
-        """Keep a finding, or count it when there are too many of its kind."""
-        self._counts[kind] += 1
-        if self._counts[kind] <= FINDINGS_KEPT_MAX:
-            shown = tuple(line.text for line in lines if line is not None)
-            self.kept.append(Finding(kind, says, shown, excused))
-
-    @property
-    def more(self) -> dict[str, int]:
-        """How many there were of each kind beyond those that are kept."""
-        return {kind: number - FINDINGS_KEPT_MAX for kind, number in self._counts.items() if number > FINDINGS_KEPT_MAX}
-
-
-def many(number: Any, noun: str) -> str:
-    """So many of something, in words; a line may say anything for a number."""
-    ending = "" if number == 1 else "es" if noun.endswith("sh") else "s"
-    return f"{number:,} {noun}{ending}" if isinstance(number, int) else f"{number} {noun}{ending}"
 
 
 def _counted(number: int, kind: str) -> str:

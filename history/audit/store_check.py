@@ -3,126 +3,150 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ...messages.jobs import ENDED
-from ...stores.sqlite.read_only import StoredJob
-from .job_replay import Job
-from .report import Findings, Kind, many
-
-if TYPE_CHECKING:
-    from .file_replay import Fold
-    from .store_view import Stored, StoreView
+from ...stores.sqlite.read_only import ReadOnlyView, StoredJob
+from ..replay.findings import Findings, Kind, many
+from ..replay.jobs import Job
+from ..replay.replay import Replay, StoreReplay
+from .store_view import StoreView
 
 DISAGREES: Kind = "disagreement with the store"
 
-DISORDER_REVISIONS = 500
-"""How far the revisions of several processes may be out of order where a log begins."""
 
-
-@dataclass(frozen=True, slots=True)
-class Agreed:
-    """What the store explains: revisions that need no line yet, and up to which one there ought to be lines."""
-
-    explained: frozenset[int]
-    rev: int
-
-
-def compare(fold: Fold, findings: Findings, view: StoreView) -> Agreed:
-    """Compare each job, each remembered slot and the last revision."""
+def compare(replay: Replay, store: StoreReplay, view: StoreView) -> frozenset[tuple[str, int]]:
+    """Compare boots, jobs and remembered slots. Gives the turns that need no line yet: (boot, turn)."""
     with contextlib.closing(view.read()) as stored:
-        explained = {rev for rev, _, _ in stored.unsaid}
-        if not fold.is_loud:
-            explained |= view.open_revs
-        found: set[str] = set()
-        ended, fold.stored_unfinished = 0, 0
-        for row in stored.jobs():
-            job = fold.jobs.open.get(row.id) or fold.jobs.ended.get(row.id)
-            if row.id in fold.jobs.open:
-                found.add(row.id)
+        check = _Check(replay, store, view, stored)
+        check.boots()
+        check.jobs()
+        _compare_slots(store, replay.findings, stored)
+        return check.explained
+
+
+class _Check:
+    def __init__(self, replay: Replay, store: StoreReplay, view: StoreView, stored: ReadOnlyView) -> None:
+        self._replay = replay
+        self._findings = replay.findings
+        self._store = store
+        self._view = view
+        self._stored = stored
+        rows = list(stored.boots())
+        kept = [turn for row in rows for turn in row.unlogged]
+        self.explained = frozenset((turn.boot, turn.turn) for turn in kept)
+        # What these turns have done need not be told yet.
+        self._kept_jobs = {str(move["j"]) for turn in kept for move in turn.moves if "j" in move}
+        # The store goes on while the log is read.
+        self._is_live = any(row.turn > view.turns.get(row.boot, 0) for row in rows)
+        self._rows = rows
+
+    def boots(self) -> None:
+        """No boot may have told more than the store knows; what it is known to have done must be told."""
+        for row in self._rows:
+            boot = self._replay.boots.get(row.boot)
+            wanted = self._view.turns.get(row.boot, 0)
+            if boot is None:
+                if wanted and not all((row.boot, turn) in self.explained for turn in range(1, wanted + 1)):
+                    says = f"boot {row.boot} has come to turn {wanted} in the store, and no line is of it"
+                    self._findings.say("missing boot", says)
+                continue
+            if boot.turns.last > row.turn:
+                says = f"the log tells turn {boot.turns.last} of boot {row.boot}, and the store has {row.turn} only"
+                self._findings.say(DISAGREES, says, boot.line)
+            if boot.line is not None and boot.turns:
+                boot.come_to(wanted, boot.line)
+
+    def jobs(self) -> None:
+        """Each job stands where the log has it."""
+        store, jobs, found = self._store, self._store.jobs, set[str]()
+        ahead: list[tuple[StoredJob, Job | None]] = []
+        ended, store.stored_unfinished = 0, 0
+        for row in self._stored.jobs():
+            job = jobs.get(row.id)
+            found.add(row.id) if row.id in jobs.open else None
             ended += row.state in ENDED
-            fold.stored_unfinished += row.state not in ENDED
-            if not fold.is_loud:
-                # At info, the steps of a job that has not ended are summed up later.
-                explained.update(row.trail)
-            _compare_job(fold, findings, row, job, explained)
-        for job_id, missing in fold.jobs.open.items():
-            if job_id not in found and missing.rev <= stored.rev and not _may_have_ended_unheard(fold, missing):
-                findings.say("lost", f"job {job_id} was {missing.state}, and the store has no such job", missing.line)
-        for job_id, boot in stored.orphans():
-            running = fold.jobs.open.get(job_id)
+            store.stored_unfinished += row.state not in ENDED
+            if not row.is_counted or row.id in self._kept_jobs or row.id in jobs.waiting:
+                continue
+            if job is None or row.rev > job.rev:
+                if job is not None or not self._may_be_unknown(row):
+                    ahead.append((row, job))
+                continue
+            self._compare(row, job)
+        self._say_ahead(ahead)
+        for job_id, job in jobs.open.items():
+            if job_id not in found and not self._may_be_gone():
+                says = f"job {job_id} was {job.state}, and the store has no such job"
+                self._findings.say("lost", says, job.step.line)
+        for job_id, boot in self._stored.orphans():
+            running = jobs.open.get(job_id)
             says = f"job {job_id} is running for boot {boot}, which is not on the store; the next start takes it back"
-            findings.say("orphan", says, running.line if running else None)
-        _compare_ends(fold, findings, ended)
-        _compare_rev(fold, findings, stored)
-        _compare_slots(fold, findings, stored)
-        return Agreed(frozenset(explained), view.rev_wanted)
+            self._findings.say("orphan", says, running.step.line if running else None)
+        gone = len(jobs.ended) + jobs.evicted - ended
+        if gone > jobs.pruned and not self._may_be_gone():
+            are, rows = "is" if gone == 1 else "are", many(jobs.pruned, "row")
+            says = f"{many(gone, 'ended job')} {are} not in the store any more, and retention has removed {rows}"
+            self._findings.say(DISAGREES, says)
 
-
-def _may_have_ended_unheard(fold: Fold, job: Job) -> bool:
-    """Whether the log may tell that a job was open and not how it ended: it is at warning, or begins in the middle."""
-    first = fold.jobs.first_own
-    begins = first + (DISORDER_REVISIONS if first > DISORDER_REVISIONS else 0)
-    return bool(fold.hushed) or (job.vague and job.rev < begins)
-
-
-def _compare_job(fold: Fold, findings: Findings, row: StoredJob, job: Job | None, explained: set[int]) -> None:
-    if row.rev is None or row.rev in explained:
-        # An application's own transaction, or the last turn of a boot that is still on the store, may not be logged
-        # yet.
-        return
-    if job is None:
-        if row.rev not in fold.jobs.seen or fold.jobs.evicted or row.rev < fold.jobs.first_own:
-            # The revision itself is missing, or the job ended long ago, or before the log began.
+    def _compare(self, row: StoredJob, job: Job) -> None:
+        if row.rev != job.rev and self._has_holes:
+            # What is missing is found by its number. It may have removed this job, and told of the birth of another.
             return
-        says = f"job {row.id} is {row.state} in the store by revision {row.rev}, which the log tells of another job"
-        findings.say(DISAGREES, says)
-        return
-    if row.rev > job.rev and row.rev not in fold.jobs.seen:
-        return
-    claimed = (row.claim_no, row.attempt)
-    told = claimed if job.vague else (job.claim_no, job.attempt)
-    if (row.state, row.rev, claimed) == (job.state, job.rev, told):
-        return
-    says = (
-        f"job {row.id}: the store has {row.state}, claim {row.claim_no}, attempt {row.attempt}, revision {row.rev}; "
-        f"the log has {job.state}, claim {told[0]}, attempt {told[1]}, revision {job.rev}"
-    )
-    findings.say(DISAGREES, says, job.line)
+        told = (job.name, job.state, job.rev, job.claim_no, job.attempt)
+        if (row.name, row.state, row.rev, row.claim_no, row.attempt) == told:
+            return
+        says = (
+            f"job {row.id}: the store has {row.name}, {row.state}, claim {row.claim_no}, attempt {row.attempt}, "
+            f"move {row.rev}; "
+            f"the log has {job.name}, {job.state}, claim {job.claim_no}, attempt {job.attempt}, move {job.rev}"
+        )
+        self._findings.say(DISAGREES, says, job.step.line)
+
+    def _may_be_unknown(self, row: StoredJob) -> bool:
+        """Whether a job may be none that this log tells of: it began before it, or ended long ago."""
+        return self._is_headless or (row.state in ENDED and self._store.jobs.evicted > 0)
+
+    def _may_be_gone(self) -> bool:
+        """Whether the log may not tell how a job ended, or who removed it: it is not all of it."""
+        return self._is_live or self._is_headless or self._is_open
+
+    @property
+    def _is_headless(self) -> bool:
+        store = self._store
+        return min(store.numbers, default=1) > 1 or any(boot.is_headless for boot in store.boots.values())
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether the store has come further than the log."""
+        return self._view.boots_wanted > max(self._store.numbers, default=0) or any(
+            row.boot in self._replay.boots and row.turn > self._replay.boots[row.boot].turns.last for row in self._rows
+        )
+
+    @property
+    def _has_holes(self) -> bool:
+        """Whether turns are missing between those that the log tells."""
+        return any(boot.turns.pieces > 1 or boot.turns.first > 1 for boot in self._store.boots.values())
+
+    def _say_ahead(self, ahead: list[tuple[StoredJob, Job | None]]) -> None:
+        """What the store knows of jobs and no line tells: once, because one cut makes many of them."""
+        if not ahead or self._is_live:
+            return
+        row, job = ahead[0]
+        known = "no line" if job is None else f"move {job.rev}"
+        says = f"the store has come further with {many(len(ahead), 'job')}, as with {row.id}: {row.state} by move "
+        says += f"{row.rev}, and the log has {known}"
+        kind: Kind = "missing moves" if job is not None or self._is_open else "orphan"
+        self._findings.say(kind, says, None if job is None else job.step.line)
 
 
-def _compare_ends(fold: Fold, findings: Findings, ended_in_store: int) -> None:
-    """Only retention removes ended jobs, and logs how many rows. That must add up, unless a turn may not have been
-    logged.
-    """
-    jobs = fold.jobs
-    if fold.jobs.untellable or fold.silences or any(boot.ended is None for boot in fold.boots.values()):
-        return
-    gone = len(jobs.ended) + jobs.evicted - jobs.returned - ended_in_store
-    if fold.is_loud and jobs.first_own == 1 and gone > jobs.pruned and not jobs.seen.has_gap(1, jobs.seen.last):
-        are, rows = "is" if gone == 1 else "are", many(jobs.pruned, "row")
-        says = f"{many(gone, 'ended job')} {are} not in the store any more, and retention has removed {rows}"
-        findings.say(DISAGREES, says)
-
-
-def _compare_rev(fold: Fold, findings: Findings, stored: Stored) -> None:
-    last = fold.jobs.seen.last
-    if last > stored.rev:
-        jobs = (*fold.jobs.open.values(), *fold.jobs.ended.values())
-        latest = max(jobs, key=lambda job: job.rev, default=None)
-        says = f"the log tells revision {last}, and the store has come to {stored.rev} only"
-        findings.say(DISAGREES, says, latest.line if latest else None)
-
-
-def _compare_slots(fold: Fold, findings: Findings, stored: Stored) -> None:
+def _compare_slots(store: StoreReplay, findings: Findings, stored: ReadOnlyView) -> None:
     """The slots that the log remembers of each schedule, against those that the store does."""
-    kept = {name: schedule.fired for name, schedule in fold.slots.schedules.items() if schedule.fired}
+    kept = {name: schedule.fired for name, schedule in store.slots.schedules.items() if schedule.fired}
     for entry in stored.slots():
         fired = kept.get(entry.schedule)
         if fired is None or entry.job_id is None or entry.slot not in fired:
             continue
-        job_id, line = fired[entry.slot]
+        job_id, step = fired[entry.slot]
         if job_id != entry.job_id:
             says = f"slot {entry.slot} of schedule {entry.schedule} has job {entry.job_id} in the store, {job_id} here"
-            findings.say(DISAGREES, says, line)
+            findings.say(DISAGREES, says, step.line)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_right
-from collections.abc import Iterator
 from typing import Any
 
-from ...stores.sqlite.read_only import ReadOnlyView, StoredJob, StoredSlots
+from ...stores.sqlite.read_only import ReadOnlyView, StoredSlots
 
 
 class StoreView:
@@ -27,18 +25,12 @@ class StoreView:
         self._slots: dict[str, list[StoredSlots]] | None = None
         with ReadOnlyView(store) as reading:
             self.store_id = reading.store_id()
-            self.rev_wanted = reading.rev()
-            # Their jobs may end, and sum them up, after the log has been read.
-            self.open_revs = frozenset(reading.open_revs())
+            self.turns = {boot.boot: boot.turn for boot in reading.boots()}
+            self.boots_wanted = reading.boot_no()
 
-    def is_named(self, name: str) -> bool:
-        """Whether this is the store that a runtime named as `host:path`, or a part of what was taken for it."""
-        path, named = self._store, name.partition("\0")[0]
-        return isinstance(path, str | os.PathLike) and named.endswith(f":{os.path.realpath(path)}")
-
-    def read(self) -> Stored:
+    def read(self) -> ReadOnlyView:
         """All that is compared, as of one instant."""
-        return Stored(ReadOnlyView(self._store))
+        return ReadOnlyView(self._store)
 
     def accounts_for(self, schedule: str, slot: float) -> bool:
         """Whether the store remembers what became of a slot."""
@@ -50,28 +42,3 @@ class StoreView:
         entries = self._slots.get(schedule, [])
         index = bisect_right(entries, slot, key=lambda entry: entry.slot) - 1
         return index >= 0 and slot <= entries[index].last
-
-
-class Stored:
-    """One consistent reading of a store."""
-
-    def __init__(self, reading: ReadOnlyView) -> None:
-        self._reading = reading
-        self.rev = reading.rev()
-        self.unsaid = frozenset(reading.last_turns())
-
-    def jobs(self) -> Iterator[StoredJob]:
-        """Every job."""
-        return self._reading.jobs()
-
-    def slots(self) -> Iterator[StoredSlots]:
-        """Every remembered slot."""
-        return self._reading.slots()
-
-    def orphans(self) -> Iterator[tuple[str, str | None]]:
-        """Running jobs whose boot is not on the store."""
-        return self._reading.orphans()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._reading.close()

@@ -1,152 +1,260 @@
-"""What can be said only at the end of a log: what is missing, what is lost, and whether the store agrees."""
+"""What can be said only at the end of a log: what is missing, what is lost, and what its ends hide."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..log_files.lines import Line
-from .boot_replay import BootReplay
-from .number_ranges import Revisions
-from .report import Findings, many
-from .store_check import compare
+from ..replay.boots import BootReplay
+from ..replay.findings import Kind, many
+from ..replay.jobs import ToldMove
+from ..replay.replay import Replay, StoreReplay
 
 if TYPE_CHECKING:
-    from .file_replay import Fold, Voices
     from .store_view import StoreView
 
+NAMED_MAX = 5
+"""Boots that are named in one sentence."""
 
-def judge_end(fold: Fold, findings: Findings, store: StoreView | None) -> list[str]:
-    """Judge what one store's log has come to; what could not be judged is said in notes."""
-    notes: list[str] = []
-    agreed = None if store is None else compare(fold, findings, store)
-    gaps = _missing_revisions(fold, agreed.explained if agreed else frozenset(), agreed.rev if agreed else 0)
-    if fold.is_loud and fold.silences:
-        gaps = _untold_aloud(fold, gaps, notes)
-    budget = sum(boot.dropped for boot in fold.boots.values())
-    if store is not None and fold.jobs.first_own == 0 and store.rev_wanted:
-        notes.append(f"the log tells no transition, and the store has come to revision {store.rev_wanted}")
-    untold = sum(last - first + 1 for first, last in gaps)
-    if fold.copies:
-        stand = "line stands" if fold.copies == 1 else "lines stand"
-        notes.append(f"{fold.copies:,} {stand} in the log more than once")
-    if fold.hushed:
-        notes.append("this log is at warning; endings are told at info: what was lost or is missing cannot be said")
-    elif fold.is_loud or (store is not None and not fold.jobs.told_endings):
-        for first, last in gaps:
-            budget = _tell_gap(fold, findings, first, last, budget)
-    elif untold and store is None:
-        belong = "may belong to jobs that had not ended when the log did, or to missing lines; --store can tell"
-        notes.append(f"{many(untold, 'revision')} {belong}")
-    elif untold:
-        ends = fold.jobs.told_endings
-        notes.append(f"{many(untold, 'revision')} may belong to {many(ends, 'job')} whose end only a recovery has told")
-    tell_missing_lines(fold, findings, gaps, budget)
-    tell_passed_slots(fold, findings, store)
-    if store is None and not fold.hushed:
-        _tell_lost(fold, findings)
-    return notes
+ON_A_SERVER = (
+    "the log is of a RabbitMQ, where each job is judged by itself: whether one is missing of which no line is left, "
+    "and whether one that has not ended is still in its queue, cannot be said"
+)
 
 
-def _missing_revisions(fold: Fold, explained: frozenset[int], last_wanted: int) -> list[tuple[int, int]]:
-    jobs = fold.jobs
-    if jobs.first_own == 0:
-        return []
-    missing = list(jobs.seen.gaps(jobs.first_own, max(jobs.seen.last, last_wanted)))
-    if fold.is_loud:
-        # A revision that only a sum has had a line of its own, which is missing. Lines before the log are not.
-        missing += [(rev, rev) for rev in jobs.only_summed if rev >= jobs.first_own]
-    known = Revisions()
-    for rev in sorted(explained):
-        known.add(rev)
-    return [gap for first, last in _joined(sorted(missing)) for gap in known.gaps(first, last)]
+class Verdicts:
+    """Judges what a replay has come to.
 
+    Attributes:
+        notes: what could not be judged, and why.
+        explained: turns that need no line yet, because their boot still keeps them: (boot, turn).
+        hushed: boots that tell no turns.
+    """
 
-def _untold_aloud(fold: Fold, gaps: list[tuple[int, int]], notes: list[str]) -> list[tuple[int, int]]:
-    """Gaps that do not lie where a boot did not log at debug; what does is noted."""
-    hidden = Revisions()
-    for silence in fold.silences:
-        first, last = silence.rev_before + 1, sys.maxsize if silence.rev_after is None else silence.rev_after - 1
-        if first <= last:
-            hidden.fill(first, last)
-    kept = [gap for first, last in gaps for gap in hidden.gaps(first, last)]
-    boots = ", ".join(boot.name for boot in fold.boots.values() if boot.silences)
-    number = sum(last - first + 1 for first, last in gaps) - sum(last - first + 1 for first, last in kept)
-    says = "where only sums tell of steps, nobody can tell whether a line is missing"
-    notes.append(f"boot {boots} was not at debug all the time ({many(number, 'revision')}): {says}")
-    return kept
+    def __init__(self, replay: Replay) -> None:
+        self.notes: list[str] = []
+        self.explained: frozenset[tuple[str, int]] = frozenset()
+        self.crashes = replay.crashes
+        self._replay = replay
+        self._findings = replay.findings
+        self._dropped = sum(boot.dropped for boot in replay.boots.values())
+        self.hushed = [boot for boot in replay.boots.values() if _is_hushed(boot)]
 
+    def judge(self, compared: StoreReplay | None, view: StoreView | None) -> None:
+        """Judge all stores.
 
-def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    held: tuple[int, int] | None = None
-    for first, last in ranges:
-        if held is not None and first <= held[1] + 1:
-            held = (held[0], max(held[1], last))
-            continue
-        if held is not None:
-            yield held
-        held = (first, last)
-    if held is not None:
-        yield held
+        Args:
+            compared: the one that `view` is of.
+        """
+        replay = self._replay
+        if self.hushed:
+            self.notes.append(
+                f"boot {_named(self.hushed)} tells no turns (at info, each is one line): what they did, and whether it "
+                "was well, cannot be said"
+            )
+        for store in replay.stores.values():
+            store.slots.finish()
+            self._judge_store(store, view if store is compared else None)
+        if replay.copies:
+            stand = "line stands" if replay.copies == 1 else "lines stand"
+            self.notes.append(f"{replay.copies:,} {stand} in the log more than once")
+        self._judge_lines()
 
+    def _judge_store(self, store: StoreReplay, view: StoreView | None) -> None:
+        boots = [boot for boot in store.boots.values() if boot not in self.hushed]
+        missing = [gap for boot in boots for gap in self._missing_turns(boot)]
+        is_missing_boot = not store.is_server and self._judge_numbers(store)
+        headless = [boot for boot in boots if boot.is_headless]
+        # Before what is read here there may have been anything.
+        begins_later = bool(headless) or (not store.is_server and min(store.numbers, default=1) > 1)
+        may_be_missing = begins_later or bool(missing) or is_missing_boot or bool(self.hushed)
+        store.jobs.settle(lambda step: may_be_missing or (store.is_server and self._is_excused(step)))
+        self._say_ends(store, headless)
+        if store.is_server:
+            self._judge_server(store)
+        else:
+            for says, earlier, later in store.slots.doubled:
+                self._findings.say("fired twice", says, earlier.line, later.line)
+            for kind, says, step, before in () if missing or is_missing_boot else store.jobs.doubtful:
+                self._findings.say(kind, says, None if before is None else before.line, step.line)
+            if view is None and not (missing or is_missing_boot):
+                # Where a turn is missing, it may have given them back.
+                self._say_lost(store)
+        if not may_be_missing and not (store.is_server and self._replay.is_troubled):
+            self._judge_slots(store, view)
+        elif store.slots.passed:
+            times = many(len(store.slots.passed), "time")
+            self.notes.append(f"slots of a schedule passed of which no line tells, {times}")
 
-def _tell_gap(fold: Fold, findings: Findings, first: int, last: int, budget: int) -> int:
-    """Report the revisions that have no line. Return how many more lost lines the log itself has reported."""
-    number = last - first + 1
-    excused = number <= budget
-    what = f"revision {first} is" if number == 1 else f"revisions {first} to {last} are"
-    own = fold.is_loud and all(rev in fold.jobs.only_summed for rev in range(first, last + 1))
-    says = f"{what} told by no line of its own, only summed up" if own else f"{what} told by no line"
-    if excused:
-        says += "; log.dropped says that lines were lost"
-    elif last > fold.jobs.seen.last:
-        says += ", and the store has come so far"
-    before, after = next(
-        ((before, after) for start, end, before, after in fold.jumps if start <= first and last <= end), (None, None)
-    )
-    findings.say("missing revisions", says, before, after, excused=excused)
-    return budget - number if excused else budget
+    def _missing_turns(self, boot: BootReplay) -> list[tuple[int, int]]:
+        """Turns of a boot that no line tells, though what lies around them is there."""
+        last = max(boot.turns.last, boot.last_turn)
+        # Of one that began before the log, or is none of it, nothing earlier can be missed.
+        first = 1 if boot.begins else boot.turns.first or last + 1
+        gaps = [
+            gap
+            for gap in boot.turns.gaps(first, last)
+            if not all((boot.name, turn) in self.explained for turn in _some(*gap))
+        ]
+        for start, end in gaps:
+            number = end - start + 1
+            what = (
+                f"turn {start} of boot {boot.name} is"
+                if number == 1
+                else (f"turns {start} to {end} of boot {boot.name} are")
+            )
+            says = f"{what} told by no line"
+            if end > boot.turns.last:
+                says += ", and it is said to have come so far"
+            self._say("missing turns", says, number, boot.last_said if end > boot.turns.last else boot.line)
+        return gaps
 
+    def _judge_numbers(self, store: StoreReplay) -> bool:
+        """Whether the whole log of a boot is missing: those of a store are numbered."""
+        numbers = store.numbers
+        beginnings = [number for number, boot in numbers.items() if boot.begins]
+        if not beginnings:
+            return False
+        least, found = min(beginnings), False
+        for number in range(least, max(numbers)):
+            if number in numbers:
+                continue
+            burial = store.buried.get(number)
+            turns = range(0) if burial is None else _some(1, burial.last_turn)
+            if burial is not None and burial.last_turn == 0:
+                self.notes.append(f"boot {burial.boot} (number {number}) died before it had changed anything")
+            elif burial is not None and all((burial.boot, turn) in self.explained for turn in turns):
+                continue
+            elif burial is None and all(
+                other.beside is None or number in other.beside
+                for other in numbers.values()
+                if other.number is not None and other.number > number
+            ):
+                self.notes.append(f"boot number {number} was there, and nothing in this log is of it")
+            else:
+                after = next(boot for other, boot in sorted(numbers.items()) if other > number)
+                says = f"the log of boot number {number} of store {store.store_id} is missing"
+                self._findings.say("missing boot", says, burial.line if burial is not None else after.line)
+                found = True
+        return found
 
-def tell_missing_lines(fold: Voices, findings: Findings, gaps: list[tuple[int, int]], budget: int) -> None:
-    """Report missing lines of a boot that logs everything, though none of their revisions is missing."""
-    for boot in fold.boots.values():
+    def _say_ends(self, store: StoreReplay, headless: list[BootReplay]) -> None:
+        """What is missing before the log."""
+        least = min(store.numbers, default=1)
+        if headless:
+            turns = ", ".join(f"{boot.name} at turn {boot.turns.first}" for boot in headless[:NAMED_MAX])
+            more = "" if len(headless) <= NAMED_MAX else f" and {len(headless) - NAMED_MAX} more"
+            self.notes.append(f"the log begins in the middle: boot {turns}{more}")
+        if least > 1:
+            self.notes.append(f"the log begins with boot number {least} of store {store.store_id}")
+        if store.jobs.headless:
+            self.notes.append(f"{many(store.jobs.headless, 'job')} began before this log")
+
+    def _say_lost(self, store: StoreReplay) -> None:
+        """Jobs that still ran when their boot had stopped, or had been taken back what it held."""
+        for job_id, job in store.jobs.open.items():
+            boot = self._replay.boots.get(job.boot)
+            if job.state == "running" and boot is not None and boot.ended is not None:
+                how = "has stopped" if boot.ended == "stopped" else "died and was recovered"
+                says = f"job {job_id} was running on boot {job.boot}, which {how}, and was not given back"
+                self._findings.say("lost", says, job.step.line)
+
+    def _judge_slots(self, store: StoreReplay, view: StoreView | None) -> None:
+        """Slots between two accounts that nothing accounts for."""
+        for passed in store.slots.passed:
+            slots = tuple(slot for slot in passed.slots if not store.slots.is_told_late(passed, slot))
+            if view is not None:
+                slots = tuple(slot for slot in slots if not view.accounts_for(passed.schedule, slot))
+            elif any(is_silent(boot, passed.after) for boot in store.boots.values()):
+                # It may be dead, and only its burial will tell what its last turn has skipped.
+                continue
+            if slots:
+                more = "" if len(slots) == 1 else f" and {len(slots) - 1} after it"
+                says = f"slot {slots[0]} of schedule {passed.schedule}{more} neither fired nor was skipped"
+                self._findings.say("slot without an account", says, passed.before, passed.after)
+
+    def _judge_server(self, store: StoreReplay) -> None:
+        jobs, replay = store.jobs, self._replay
+        self.notes.append(ON_A_SERVER)
+        excused = 0
+        for kind, says, step, before in jobs.doubtful:
+            if self._is_excused(step):
+                excused += 1
+                continue
+            self._findings.say(kind, says, None if before is None else before.line, step.line)
+        doubled = 0
+        for says, earlier, later in store.slots.doubled:
+            if earlier.boot != later.boot and {earlier.boot, later.boot} <= replay.leaders:
+                doubled += 1
+            else:
+                self._findings.say("fired twice", f"{says}, with no other leader", earlier.line, later.line)
+        dead = [
+            name
+            for name, step in jobs.bereft.items()
+            if (boot := replay.boots.get(name)) is not None and boot.ended is None and is_silent(boot, step.line)
+        ]
+        self.crashes += len(dead)
+        if jobs.repeated:
+            ended = many(len(jobs.repeated), "job")
+            self.notes.append(f"{ended} ended more than once: the server had delivered them again")
+        if doubled:
+            self.notes.append(f"{many(doubled, 'slot')} fired by two leaders, within a takeover")
+        if replay.is_troubled:
+            self.notes.append("a connection or a broker was lost: what it had done last need not have been told")
+        if dead:
+            self.notes.append(f"boot {', '.join(dead)} died: a job of it was delivered again, and it said nothing more")
+        if excused:
+            self.notes.append(
+                f"{many(excused, 'step')} may belong to boots that were silent by then: they may have been killed"
+            )
+
+    def _is_excused(self, step: ToldMove) -> bool:
+        """Whether something may have befallen that lets a job run twice, or a step go untold."""
+        if self._replay.is_troubled:
+            return True
+        return any(is_silent(boot, step.line) for boot in self._replay.boots.values())
+
+    def _judge_lines(self) -> None:
+        replay = self._replay
+        for name, lines in replay.lines_of.items():
+            boot = replay.boots[name]
+            for turn, kind, job_id, line in lines.finish(boot.turns.last, is_over=boot.ended == "stopped"):
+                if boot.loud and not boot.silences:
+                    # Its lines have numbers without a gap: what is missing is said by them.
+                    continue
+                says = f"turn {turn} of boot {name} tells that job {job_id} was {kind}, and no line of its own does"
+                self._say("missing lines", says, 1, line)
+            if boot.turns and not boot.is_disordered:
+                for turn, line in lines.waiting():
+                    if turn >= boot.turns.first and turn in boot.turns:
+                        says = f"it is said to be of turn {turn} of boot {name}, which was long before it"
+                        self._findings.say("told otherwise", says, line)
+        kinds = sorted({kind for lines in replay.lines_of.values() for kind in lines.unheard})
+        if kinds:
+            self.notes.append(f"lines that are left out of this log: {', '.join(kinds)}")
+        quiet = [boot for boot in replay.boots.values() if boot.silences]
+        if quiet:
+            self.notes.append(f"boot {_named(quiet)} was not at debug all the time")
+        for boot in replay.boots.values():
+            self._judge_gaps(boot)
+
+    def _judge_gaps(self, boot: BootReplay) -> None:
+        """Lines of a boot that tells everything, which are not there."""
         if not boot.loud:
-            continue
+            return
         for gap in boot.gaps:
             missing = sum(last - first + 1 for first, last in boot.seqs.gaps(gap.first, gap.last))
-            after = gap.rev_after
-            same = any(last > gap.rev_before and (after is None or first < after) for first, last in gaps)
-            if not missing or same:
-                continue
-            excused = missing <= budget
-            budget -= missing if excused else 0
-            what = f"line {gap.first} is" if gap.first == gap.last else f"lines {gap.first} to {gap.last} are"
-            said = "; log.dropped says that lines were lost" if excused else ""
-            says = f"{what} missing of boot {boot.name}{said}"
-            findings.say("missing lines", says, gap.before, gap.after, excused=excused)
+            if missing:
+                what = f"line {gap.first} is" if gap.first == gap.last else f"lines {gap.first} to {gap.last} are"
+                self._say("missing lines", f"{what} missing of boot {boot.name}", missing, gap.before, gap.after)
 
-
-def tell_passed_slots(fold: Voices, findings: Findings, store: StoreView | None) -> None:
-    """Slots between two accounts that nothing accounts for."""
-    if not fold.is_loud:
-        # Fired slots have lines at debug; at info they are known only once their jobs have ended.
-        return
-    for passed in fold.slots.passed:
-        since = passed.before.ts if passed.before is not None else 0.0
-        if any(silence.since <= passed.after.ts and since <= silence.until for silence in fold.silences):
-            continue
-        slots = tuple(slot for slot in passed.slots if not fold.slots.is_told_late(passed, slot))
-        if store is not None:
-            slots = tuple(slot for slot in slots if not store.accounts_for(passed.schedule, slot))
-        elif any(is_silent(boot, passed.after) for boot in fold.boots.values()):
-            # The boot may be dead, and only the boot that finds it dead will log what its last turn has skipped.
-            continue
-        if slots:
-            more = "" if len(slots) == 1 else f" and {len(slots) - 1} after it"
-            says = f"slot {slots[0]} of schedule {passed.schedule}{more} neither fired nor was skipped"
-            findings.say("slot without an account", says, passed.before, passed.after)
+    def _say(self, kind: Kind, says: str, number: int, *lines: Line | None) -> None:
+        """Say what is missing; what the log itself has given up is excused."""
+        excused = number <= self._dropped
+        self._dropped -= number if excused else 0
+        self._findings.say(
+            kind, says + ("; log.dropped says that lines were lost" if excused else ""), *lines, excused=excused
+        )
 
 
 def is_silent(boot: BootReplay, since: Line) -> bool:
@@ -154,14 +262,16 @@ def is_silent(boot: BootReplay, since: Line) -> bool:
     return boot.ended is None and boot.line is not None and boot.name != since.boot and boot.line.ts < since.ts
 
 
-def _tell_lost(fold: Fold, findings: Findings) -> None:
-    """Without a store: jobs that still ran when their boot had stopped, or had been taken back what it held."""
-    for job_id, job in fold.jobs.open.items():
-        boot = fold.boots.get(job.boot)
-        if job.state == "running" and boot is not None and boot.ended is not None:
-            says = f"job {job_id} was running on boot {job.boot}, which {_how(boot.ended)}, and was not given back"
-            findings.say("lost", says, job.line)
+def _is_hushed(boot: BootReplay) -> bool:
+    """Whether a boot says something, and never what it does: it is at warning, or of an older version."""
+    return not boot.turns and boot.line is not None and (not boot.audible or boot.tells_moves)
 
 
-def _how(ended: str) -> str:
-    return "has stopped" if ended == "stopped" else "died and was recovered"
+def _named(boots: list[BootReplay]) -> str:
+    named = ", ".join(boot.name for boot in boots[:NAMED_MAX])
+    return named if len(boots) <= NAMED_MAX else f"{named} and {len(boots) - NAMED_MAX} more"
+
+
+def _some(first: int, last: int) -> range:
+    """The turns of a gap, as many as a boot keeps at the most."""
+    return range(max(first, last - 100), last + 1)

@@ -18,6 +18,10 @@ KINDS: dict[str, Any] = {
             "boot",
             "actor",
             "corr",
+            "of",
+            "told_by",
+            "digest",
+            "boot_was",
             "child",
             "job_id",
             "job_name",
@@ -50,6 +54,11 @@ KINDS: dict[str, Any] = {
             "claim_no_now",
             "attempt",
             "rev",
+            "turn",
+            "boot_no",
+            "part",
+            "parts",
+            "v",
             "count",
             "rows",
             "jobs",
@@ -71,16 +80,16 @@ KINDS: dict[str, Any] = {
         int,
     ),
     **dict.fromkeys(
-        ("ts", "slot", "last", "run_at", "late", "took", "waited", "after", "mail_seconds", "delta", "drain"), float
+        ("ts", "at", "slot", "last", "run_at", "late", "took", "waited", "after", "mail_seconds", "delta", "drain"),
+        float,
     ),
     **dict.fromkeys(("begun", "durable"), bool),
-    "revs": list[int],
-    "times": list[float],
-    "told": list[list[Any]],
+    "beside": list[int],
+    "moves": list[dict[str, Any]],
 }
 """Another field may hold anything: it is only ever shown."""
 
-INSTANTS = ("ts", "slot", "last", "run_at")
+INSTANTS = ("ts", "at", "slot", "last", "run_at")
 
 WHOLE_MAX = 1 << 62
 """No count of anything comes so far."""

@@ -9,14 +9,12 @@ from __future__ import annotations
 import heapq
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, NoReturn
 
 import msgspec
 
 from ...errors import UsageError
-from ...log.events import EVENTS
 from .fields import Said, typed
 from .files import raw_lines
 from .unwrapping import as_json, event_in, host_line_in, is_like_ours
@@ -25,42 +23,77 @@ SHOWN_BYTES_MAX = 300
 """How much of a line that cannot be read is shown."""
 
 
-class Line(msgspec.Struct, rename={"before": "from", "raw": "(raw)", "source": "(source)", "number": "(number)"}):
+class Told(msgspec.Struct, gc=False):
+    """One of the moves that a line of the ledger tells; `log.events.MOVE_KEYS` says what each key means."""
+
+    k: str
+    j: str = ""
+    n: str = ""
+    r: int = 0
+    f: str | None = None
+    c: int = 0
+    a: int = 0
+    b: str | None = None
+    o: str | None = None
+    u: float | None = None
+    p: int = 0
+    d: str | None = None
+    s: str | None = None
+    t: float | None = None
+    l: float | None = None  # noqa: E741 - the ledger's own key
+    x: int | None = None
+    w: float | None = None
+    no: int | None = None
+    when: str | None = None
+    tz: str | None = None
+    gap: str | None = None
+    fold: str | None = None
+
+
+class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number": "(number)"}):
     """What the audit reads of a line, and where the line stands."""
 
     event: str
     boot: str
     seq: int
     ts: float = 0.0
+    v: int = 1
+    store_id: str | None = None
+    boot_no: int | None = None
+    turn: int | None = None
+    at: float | None = None
+    moves: list[Told] | None = None
+    part: int | None = None
+    parts: int | None = None
+    of: str | None = None
+    told_by: str | None = None
+    beside: list[int] | None = None
     job_id: str | None = None
     job_name: str | None = None
     claim_no: int | None = None
     attempt: int | None = None
-    before: str | None = None
-    to: str | None = None
-    rev: int | None = None
-    revs: list[int] | None = None
-    times: list[float] | None = None
     outcome: str | None = None
+    run_at: float | None = None
+    digest: str | None = None
+    redeliveries: int | None = None
+    boot_was: str | None = None
     schedule: str | None = None
     slot: float | None = None
     last: float | None = None
     count: int | None = None
     when: str | None = None
     timezone: str | None = None
-    dst_gap: str | None = None
-    dst_fold: str | None = None
     change_no: int | None = None
     dead_boot: str | None = None
-    told: list[list[Any]] | None = None
-    rows: int | None = None
-    schedules: int | None = None
     store: str | None = None
-    store_id: str | None = None
-    redeliveries: int | None = None
-    host: str | None = None
     reason: str | None = None
     claim_no_now: int | None = None
+    pid: int | None = None
+    lane: int | None = None
+    incarnation: int | None = None
+    child: str | None = None
+    child_incarnation: int | None = None
+    restarts_in_window: int | None = None
     raw: bytes = b""
     source: str = ""
     number: int = 0
@@ -156,16 +189,7 @@ class Unread:
             self.first = self.first or _placed(source, number, raw[:SHOWN_BYTES_MAX])
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The lines of a log from one number to another; to its end if there is no last one."""
-
-    path: str
-    first: int
-    last: int | None
-
-
-def read(paths: Sequence[str | Part], unread: Unread | None = None) -> Iterator[Line]:
+def read(paths: Sequence[str], unread: Unread | None = None) -> Iterator[Line]:
     """Our lines in all these logs, as they followed one another.
 
     Each log is in the order in which it was written; among logs, the line whose time is earlier goes first. A time that
@@ -184,11 +208,10 @@ def read(paths: Sequence[str | Part], unread: Unread | None = None) -> Iterator[
     yield from (line for _, _, line in merged)
 
 
-def read_one(log: str | Part, unread: Unread | None = None) -> Iterator[Line]:
-    """Our lines in one log, or in a part of it."""
-    part = Part(log, 1, None) if isinstance(log, str) else log
-    name = "stdin" if part.path == "-" else os.path.basename(part.path)
-    for number, raw in enumerate(islice(raw_lines(part.path), part.first - 1, part.last), start=part.first):
+def read_one(path: str, unread: Unread | None = None) -> Iterator[Line]:
+    """Our lines in one log."""
+    name = "stdin" if path == "-" else os.path.basename(path)
+    for number, raw in enumerate(raw_lines(path), start=1):
         line = parse(raw)
         if line is not None:
             line.raw, line.source, line.number = raw, name, number
@@ -197,9 +220,9 @@ def read_one(log: str | Part, unread: Unread | None = None) -> Iterator[Line]:
             unread.note(raw, name, number)
 
 
-def _timed(log: str | Part, index: int, unread: Unread | None) -> Iterator[tuple[float, tuple[int, int], Line]]:
+def _timed(path: str, index: int, unread: Unread | None) -> Iterator[tuple[float, tuple[int, int], Line]]:
     latest = 0.0
-    for line in read_one(log, unread):
+    for line in read_one(path, unread):
         latest = max(latest, line.ts)
         yield latest, (index, line.number), line
 
@@ -216,11 +239,10 @@ def check_readable(paths: Sequence[str]) -> None:
         unread.refuse()
 
 
-def is_loud(paths: Sequence[str]) -> bool:
-    """Whether any of these logs, of those that can be read again, has a line at debug."""
+def has_ledger(paths: Sequence[str]) -> bool:
+    """Whether any of these logs, of those that can be read again, tells what turns did: not at warning."""
     again = [path for path in paths if path != "-"]
-    loud = {name for name, kind in EVENTS.items() if kind.level == "debug"}
-    return len(again) < len(paths) or any(line.event in loud for path in again for line in read_one(path))
+    return len(again) < len(paths) or any(line.moves is not None for path in again for line in read_one(path))
 
 
 def _placed(source: str, number: int, raw: bytes) -> str:
@@ -228,4 +250,4 @@ def _placed(source: str, number: int, raw: bytes) -> str:
 
 
 def _brief(line: Line) -> str:
-    return f"{line.event} boot={line.boot} seq={line.seq} job_id={line.job_id} rev={line.rev}"
+    return f"{line.event} boot={line.boot} seq={line.seq} turn={line.turn} job_id={line.job_id}"

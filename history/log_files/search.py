@@ -12,6 +12,7 @@ import json
 import math
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -33,7 +34,7 @@ PROBE_BYTES = 1 << 16
 """How far a line of ours is looked for when a log is entered in its middle."""
 
 CLOCK_STEP = 1e-6
-"""Between two revisions at the least, as times are written."""
+"""Between two moves at the least, as times are written."""
 
 QUOTED = re.compile(rb'"boot": ?"')
 """In a line that is JSON as it stands, also behind a prefix."""
@@ -140,7 +141,7 @@ def needles_of(text: str) -> list[bytes]:
 
 
 def in_order(found: list[Said]) -> list[Said]:
-    """Lines as they followed one another: by `seq` within a boot, by `rev` among those of a job, by time otherwise."""
+    """Lines as they followed one another: by `seq` within a boot, by `rev` among moves of a job, by time otherwise."""
     # A host may write the events that it subscribes to into the same log: the first of a line's copies counts.
     first_of = {
         (one.get("boot"), one["seq"], one.get("event"), one.get("rev")): one for one in found[::-1] if "seq" in one
@@ -152,18 +153,28 @@ def in_order(found: list[Said]) -> list[Said]:
     boots: dict[str, list[int]] = {str(said.get("boot")): [] for said in found if "boot" in said}
     for index in sorted(range(len(found)), key=lambda i: (found[i].get("seq") or 0, at[i])):
         boots.setdefault(str(found[index].get("boot")), []).append(index)
-    # Of several jobs, revisions say nothing: they may be on two stores, or on one where each job counts its own.
-    jobs: dict[str, list[int]] = {}
-    for index in sorted((i for i in range(len(found)) if "rev" in found[i]), key=lambda i: found[i]["rev"]):
-        jobs.setdefault(str(found[index].get("job_id")), []).append(index)
+    moves = _moves_of_jobs(found)
     # Clocks are set and differ, orders do not: no line may be earlier than one that came before it.
     for _ in range(2):
         for boot in boots.values():
             _raise_times(boot, at, 0.0)
-        for job in jobs.values():
-            _raise_times(job, at, CLOCK_STEP)
+        for order in moves:
+            _raise_times(order, at, CLOCK_STEP)
     merged = heapq.merge(*boots.values(), key=lambda i: at[i])
     return [found[i] for i in merged]
+
+
+def _moves_of_jobs(found: list[Said]) -> list[list[int]]:
+    """The places of the moves of each job, in order. An id that was used again has two lives, one after the other."""
+    moves: dict[str, list[int]] = {}
+    for index, said in enumerate(found):
+        if "rev" in said:
+            moves.setdefault(f"{said.get('store_id')} {said.get('job_id')}", []).append(index)
+    for order in moves.values():
+        births = sorted(found[i].get("ts", 0.0) for i in order if found[i]["rev"] == 1)
+        lives = births[1:]
+        order.sort(key=lambda i: (bisect_right(lives, found[i].get("ts", 0.0)), found[i]["rev"]))
+    return list(moves.values())
 
 
 def _raise_times(order: list[int], at: list[float], step: float) -> None:

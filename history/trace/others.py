@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..log_files.fields import Said
 from ..log_files.search import find, in_order, needles_of
+from .hops import with_hops
 from .sentences import Entry, brief, clock, entry_of, span
 
 ENDS = frozenset({"job.done", "job.dead", "job.cancelled"})
@@ -20,10 +21,20 @@ def trace_schedule(paths: Sequence[str], schedule: str, *, processes: int = 1) -
     Raises:
         UsageError: a log cannot be read.
     """
+    found = list(find(paths, [*needles_of(schedule), *needles_of(f"{schedule}-")], processes=processes))
     lines = in_order(
-        [said for said in find(paths, needles_of(schedule), processes=processes) if _is_of(said, schedule)]
+        [
+            said
+            for said in with_hops(found, lambda move: move.s == schedule or _is_named_after(move.j, schedule))
+            if _is_of(said, schedule)
+        ]
     )
-    ends = {said.get("job_id"): said for said in lines if said.get("event") in ENDS}
+    births = {said.get("job_id"): said for said in lines if said.get("event") == "job.queued"}
+    ends = {
+        said.get("job_id"): {**said, "queued": births.get(said.get("job_id"), {}).get("ts")}
+        for said in lines
+        if said.get("event") in ENDS
+    }
     fired = {said.get("job_id") for said in lines if said.get("event") in ("slot.fired", "slot.caught_up")}
     entries = []
     for said in lines:
@@ -78,10 +89,13 @@ def trace_root(paths: Sequence[str], corr: str, *, processes: int = 1) -> list[E
     Raises:
         UsageError: a log cannot be read.
     """
+    hits = list(find(paths, needles_of(corr), hosts_too=True, processes=processes))
+    # What the ledger tells carries no root: it is told of the jobs that other lines say to descend from it.
+    jobs = {corr, *(said["job_id"] for said in hits if said.get("corr") == corr and "job_id" in said)}
     found = [
         said
-        for said in find(paths, needles_of(corr), hosts_too=True, processes=processes)
-        if corr in (said.get("corr"), said.get("job_id"), said.get("message_corr"))
+        for said in with_hops(hits, lambda move: move.j in jobs)
+        if corr in (said.get("corr"), said.get("message_corr")) or said.get("job_id") in jobs
     ]
     entries = []
     for said in in_order(found):
@@ -95,8 +109,12 @@ def trace_root(paths: Sequence[str], corr: str, *, processes: int = 1) -> list[E
 def _is_of(said: Said, schedule: str) -> bool:
     # What only its job says carries the schedule in the id that its slot gave it.
     return said.get("schedule") == schedule or (
-        said.get("event") in ENDS and str(said.get("job_id")).rpartition("-")[0] == schedule
+        said.get("event") in ENDS and _is_named_after(str(said.get("job_id")), schedule)
     )
+
+
+def _is_named_after(job_id: str, schedule: str) -> bool:
+    return job_id.rpartition("-")[0] == schedule
 
 
 def _with_end(entry: Entry, end: Said | None) -> Entry:
@@ -113,7 +131,7 @@ def _slot_by_job(said: Said, end: Said | None) -> Entry:
 
 
 def _end(end: Said) -> str:
-    times: Sequence[float] = end.get("times") or ()
-    took = f" {span(times[-1] - times[0])} after it was queued" if len(times) > 1 else ""
+    queued, at = end.get("queued"), end.get("ts")
+    took = f" {span(at - queued)} after it was queued" if queued is not None and at is not None else ""
     reason = brief(end.get("reason") or "")
     return f"the job is {end.get('to')}{took}" + (f" ({reason})" if reason else "")

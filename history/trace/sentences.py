@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from ...log.events import EVENTS
-from ..audit.report import many
+from ..replay.findings import many
 
 Tone = Literal["good", "bad", "warning", "plain", "quiet"]
 
@@ -88,11 +89,19 @@ def _about(event: str, said: dict[str, Any]) -> str:
             return f"schedule {what}: {said['when']} ({said.get('timezone')}), for {said.get('job_name')}"
         case "actor" | "supervisor":
             return _about_actor(event, said)
-        case "runtime" | "turn":
+        case "runtime" | "turn" if "moves" not in said:
             return _about_runtime(event, said)
+    if isinstance(said.get("moves"), list):
+        return turn_in_words(said)
     kind = EVENTS.get(event)
     own = {name: said[name] for name in (kind.fields if kind else ()) if name in said and name != "traceback"}
     return f"{event}: {'; '.join(f'{name} {value}' for name, value in own.items())}"
+
+
+def turn_in_words(said: dict[str, Any]) -> str:
+    """How many things of each kind a turn did."""
+    kinds = Counter(str(move.get("k")) for move in said["moves"] if isinstance(move, dict))
+    return f"turn {said.get('turn')}: " + ", ".join(f"{number} {kind}" for kind, number in kinds.items())
 
 
 def _about_job(event: str, said: dict[str, Any]) -> str:
@@ -102,7 +111,8 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
         case "job.queued":
             due = _due(said)
             slot = f" for slot {clock(said['slot'])}" if "slot" in said else ""
-            return f"queued{slot}, {many(said.get('bytes', '?'), 'byte')} of data{due}"
+            size = f", {many(said['bytes'], 'byte')} of data" if "bytes" in said else ""
+            return f"queued{slot}{size}{due}"
         case "job.claimed":
             early = "" if said.get("begun", True) else ", in advance of a free lane"
             waited = said.get("waited")
@@ -115,8 +125,13 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             took = f" after {span(said['took'])}" if "took" in said else ""
             return f"done{took}" + (f" ({reason})" if reason and reason != "succeeded" else "")
         case "job.failed":
-            return f"attempt {attempt} {_outcome(said)}: {brief(said.get('error') or said.get('reason') or '')}"
-        case "job.retried" | "job.snoozed" | "job.requeued":
+            why = f": {error}" if (error := brief(said.get("error") or said.get("reason") or "")) else ""
+            again = _due(said) or ", due at once"
+            return f"attempt {attempt} {_outcome(said)}, queued again{again}{why}"
+        case "job.dead":
+            error = brief(said.get("error") or "")
+            return "dead" + (f": {reason}" if reason else "") + (f": {error}" if error and error != reason else "")
+        case "job.snoozed" | "job.requeued":
             return f"{event.partition('.')[2]}, queued again{_due(said)}" + (f": {reason}" if reason else "")
         case "job.fenced":
             return (
@@ -195,7 +210,7 @@ def _about_runtime(event: str, said: dict[str, Any]) -> str:
         case "runtime.renewed":
             return f"boot {said['boot']} is none any more and goes on as {said.get('next_boot')}: {said.get('reason')}"
         case "turn.recovered":
-            return "what the broker's last turn did and had not said"
+            return f"the broker had died over turn {said.get('turn')}, and perhaps not said it"
         case "runtime.stopped":
             return f"boot {said['boot']} has stopped; {_many_were(said.get('interrupted', 0))} interrupted"
     reason = brief(said.get("reason") or "")

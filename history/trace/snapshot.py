@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from ...messages.jobs import ENDED
-from ..audit.job_replay import AFTER
-from ..log_files.blocks import Block, blocks_of, each
-from ..log_files.files import is_plain, raw_lines
-from ..log_files.lines import read
-from ..log_files.search import DISORDER_SECONDS
-from .digest import Digest, Held, Moment, digest
+from ..log_files.lines import Line, read
+from ..replay.jobs import AFTER
+from ..replay.replay import Replay
 
 __all__ = ["ActorState", "Held", "Snapshot", "snapshot"]
 
 SAMPLES_MAX = 20
 """Jobs that are named of each actor."""
 
-STRETCH_LINES = 20_000
-"""Digested at once where a log cannot be entered in its middle."""
+DISORDER_SECONDS = 60.0
+"""How far the clocks of several processes, or one that is set, may put lines out of order."""
+
+STATUS = {
+    "actor.started": "up",
+    "actor.restarted": "up",
+    "actor.stopped": "stopped",
+    "actor.crashed": "restarting",
+    "actor.quarantined": "quarantined",
+    "supervisor.gave_up": "given up",
+}
+"""What each event of an actor makes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A job in somebody's hand."""
+
+    job_id: str
+    job_name: str
+    claim_no: int
+    since: float
+    boot: str
+    started: bool = False
+    lane: int | None = None
+    incarnation: int | None = None
 
 
 @dataclass(slots=True)
@@ -52,7 +70,7 @@ class Snapshot:
         actors: by (boot, name).
         abandoned: lanes that still ran though nothing that they did counted.
         last: the time of the last line that was taken in.
-        is_loud: whether a boot logged at debug: otherwise a job is told of when it ends, or fails.
+        has_ledger: whether any boot tells what its turns do: at warning, none does.
     """
 
     at: float
@@ -65,82 +83,29 @@ class Snapshot:
     actors: dict[tuple[str, str], ActorState] = field(default_factory=dict)
     abandoned: dict[tuple[str, int], Held] = field(default_factory=dict)
     last: float = 0.0
-    is_loud: bool = False
+    has_ledger: bool = False
 
 
-class Folding:
-    """A snapshot in the making."""
+class _System:
+    """Reads beside the replay of the ledger what lines say of boots, actors and lanes."""
 
     def __init__(self, at: float) -> None:
         self.seen = Snapshot(at)
-        self.is_loud = False
-        self._open: dict[str, Held | None] = {}
-        self._ended: Counter[str] = Counter()
-        self._later: list[Moment] = []
-        self._bereft: dict[str, float] = {}
+        self.replay = Replay()
+        # By job, the start of its function in each claim.
+        self._starts: dict[str, dict[int, Line]] = {}
 
-    def add(self, found: Digest) -> None:
-        """Take in what the next stretch of the log says."""
-        self.is_loud = self.is_loud or found.is_loud
-        self.seen.last = max(self.seen.last, found.last)
-        for job_id, lines in found.started.items():
-            for line in lines:
-                held = self._open.get(job_id)
-                if held is not None:
-                    self._open[job_id] = held.after(line)
-        for job_id in self._open.keys() & found.met:
-            del self._open[job_id]
-            if job_id in found.left:
-                self._ended[found.left[job_id]] += 1
-        self._open.update(found.open)
-        self._ended.update(found.ended)
-        self._later += found.later
-        self._bereft.update(found.bereft)
-        for boot, at in found.spoke.items():
-            self.seen.spoke[boot] = max(at, self.seen.spoke.get(boot, 0.0))
-        for line in found.system:
-            self._hear(line)
-
-    def finish(self) -> Snapshot:
-        """What it has come to."""
-        if not self.is_loud:
-            for line in self._later:
-                self._hear_later(line)
+    def hear(self, line: Line) -> None:
         seen = self.seen
-        seen.is_loud = self.is_loud
-        held = sorted((held for held in self._open.values() if held is not None), key=lambda held: held.since)
-        seen.spoke = {boot: seen.spoke[boot] for boot in seen.boots if boot in seen.spoke}
-        seen.bereft = {boot for boot, at in seen.spoke.items() if at < self._bereft.get(boot, 0.0)}
-        seen.held = {held.job_id: held for held in held}
-        queued = len(self._open) - len(seen.held)
-        seen.states = Counter({**self._ended, "running": len(seen.held), "queued": queued})
-        return seen
-
-    def _hear_later(self, line: Moment) -> None:
-        """In a log at info, a line from after that instant sums up what happened before."""
-        job_id, times = line.job_id, line.times or []
-        passed = [at for at in times if at <= self.seen.at]
-        if job_id is None or job_id in self._open:
-            return
-        if line.before in ENDED:
-            self._ended[line.before] -= 1
-        if len(passed) == len(times):
-            # A line is written a little after its turn.
-            after = AFTER[line.event]
-        else:
-            # Quiet steps take turns, counted back from the state that the line came from.
-            odd = (len(times) - 1 - len(passed)) % 2 == 1
-            after = "running" if (line.before == "running") != odd else "queued"
-        if after in ENDED:
-            self._ended[after] += 1
-            return
-        held = Held(job_id, line.job_name or "?", line.claim_no or 0, passed[-1], line.boot)
-        self._open[job_id] = held if after == "running" else None
-
-    def _hear(self, line: Moment) -> None:
-        """Take in a line about boots, actors and lanes."""
-        seen = self.seen
+        seen.last = max(seen.last, line.ts)
+        seen.spoke[line.boot] = line.ts
+        self.replay.hear(line)
+        for move in line.moves or ():
+            if AFTER.get(move.k) in ENDED:
+                self._starts.pop(move.j, None)
         match line.event:
+            case "job.started" if line.job_id is not None:
+                self._starts.setdefault(line.job_id, {})[line.claim_no or 0] = line
             case "runtime.started" if line.boot not in seen.gone:
                 # Its end may stand before its beginning, where several logs lie in one file.
                 seen.boots[line.boot] = line.pid
@@ -149,13 +114,46 @@ class Folding:
             case "runtime.recovered" if line.dead_boot is not None:
                 self._gone(line.dead_boot)
             case "lane.abandoned" if line.lane is not None:
-                seen.abandoned[line.boot, line.lane] = Held(
+                held = Held(
                     line.job_id or "?", line.job_name or "?", line.claim_no or 0, line.ts, line.boot, True, line.lane
                 )
+                seen.abandoned[line.boot, line.lane] = held
             case "lane.returned" if line.lane is not None:
                 seen.abandoned.pop((line.boot, line.lane), None)
         if line.child is not None:
             self._child(line, line.child)
+
+    def finish(self) -> Snapshot:
+        """What it has come to."""
+        seen, stores = self.seen, self.replay.stores.values()
+        for store in stores:
+            # What lacks a predecessor is believed: what it was is not asked here.
+            store.jobs.settle(lambda step: True)
+            seen.states.update(job.state for job in store.jobs.open.values() if job.state)
+            seen.states.update({state: number for state, number in store.jobs.in_state.items() if number})
+            held = [
+                Held(job_id, job.name, job.claim_no, job.step.at, job.boot)
+                for job_id, job in store.jobs.open.items()
+                if job.state == "running"
+            ]
+            for one in sorted(held, key=lambda one: one.since):
+                seen.held[one.job_id] = self._started(one)
+            seen.bereft |= {
+                boot
+                for boot, step in store.jobs.bereft.items()
+                if boot in seen.boots and seen.spoke.get(boot, 0.0) < step.line.ts
+            }
+        seen.spoke = {boot: seen.spoke[boot] for boot in seen.boots if boot in seen.spoke}
+        seen.has_ledger = bool(self.replay.stores)
+        return seen
+
+    def _started(self, held: Held) -> Held:
+        start = self._starts.get(held.job_id, {}).get(held.claim_no)
+        if start is None:
+            return held
+        return replace(
+            held, since=start.ts, boot=start.boot, started=True, lane=start.lane, incarnation=start.incarnation
+        )
 
     def _gone(self, boot: str) -> None:
         seen = self.seen
@@ -166,18 +164,11 @@ class Folding:
         for lane in [key for key in seen.abandoned if key[0] == boot]:
             del seen.abandoned[lane]
 
-    def _child(self, line: Moment, child: str) -> None:
+    def _child(self, line: Line, child: str) -> None:
         if line.boot in self.seen.gone:
             return
         self.seen.boots.setdefault(line.boot, None)
-        status = {
-            "actor.started": "up",
-            "actor.restarted": "up",
-            "actor.stopped": "stopped",
-            "actor.crashed": "restarting",
-            "actor.quarantined": "quarantined",
-            "supervisor.gave_up": "given up",
-        }.get(line.event)
+        status = STATUS.get(line.event)
         if status is None:
             return
         known = self.seen.actors.get((line.boot, child))
@@ -187,35 +178,16 @@ class Folding:
         self.seen.actors[line.boot, child] = ActorState(number, status, line.ts, restarts, reason)
 
 
-def snapshot(paths: Sequence[str], at: float, *, processes: int = 1) -> Snapshot:
+def snapshot(paths: Sequence[str], at: float) -> Snapshot:
     """The system as all lines up to an instant tell it.
-
-    After the instant only a log at info is read on: its sums tell of before.
-
-    Args:
-        processes: how many may work on a log that is one plain file.
 
     Raises:
         UsageError: a log cannot be read.
     """
-    folding = Folding(at)
-    with contextlib.closing(_digests(paths, at, processes)) as digests:
-        for found in digests:
-            folding.add(found)
-            if folding.is_loud and found.first is not None and found.first > at + DISORDER_SECONDS:
-                break
-    return folding.finish()
-
-
-def _digests(paths: Sequence[str], at: float, processes: int) -> Generator[Digest]:
-    """Of one stretch of all logs after another."""
-    if len(paths) == 1 and is_plain(paths[0]):
-        yield from each(partial(_digest_block, at=at), blocks_of(paths[0]), processes)
-        return
-    lines = raw_lines(paths[0]) if len(paths) == 1 else (line.raw for line in read(paths))
-    while stretch := list(islice(lines, STRETCH_LINES)):
-        yield digest(stretch, at)
-
-
-def _digest_block(block: Block, at: float) -> Digest:
-    return digest(block.lines(), at)
+    system = _System(at)
+    for line in read(paths):
+        if line.ts <= at:
+            system.hear(line)
+        elif line.ts > at + DISORDER_SECONDS:
+            break
+    return system.finish()

@@ -7,9 +7,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from ..audit.report import many
 from ..log_files.fields import Said
 from ..log_files.search import find, in_order
+from ..replay.findings import many
 from .sentences import Entry, clock, span
 from .snapshot import Snapshot, snapshot
 
@@ -41,7 +41,7 @@ def why_unfinished(paths: Sequence[str], lines: Sequence[Said], *, processes: in
     moves = [said for said in lines if "to" in said]
     if not again or not moves or moves[-1]["to"] not in ("queued", "running"):
         return []
-    seen = snapshot(again, math.inf, processes=processes)
+    seen = snapshot(again, math.inf)
     name = next((said["job_name"] for said in lines if "job_name" in said), None)
     child = f"handler:{name}"
     about = [

@@ -9,7 +9,6 @@ that is missing has its default. What makes old readers wrong gets a new `FORMAT
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
 from typing import Any, get_args, get_type_hints
 
@@ -34,8 +33,6 @@ DEFAULTS: dict[str, Any] = {
     "no": 0,
     "state": JobState.QUEUED.value,
     "priority": 0,
-    "rev": 1,
-    "told": JobState.QUEUED.value,
 }
 """What a field is that a message leaves out."""
 
@@ -45,9 +42,7 @@ WAITS = ("waits", "due_in", "expires_in")
 FORMER_NAMES = {"solo": "one_at_a_time", "begun": "counts_attempt", "wary": "must_begin"}
 """What 0.1.0 calls fields of the messages that it left."""
 
-UNREAD = frozenset(
-    ("no", "boot", "incarnation", "counts_attempt", "deferred", "claimed_at", "told", "progress", *WAITS)
-)
+UNREAD = frozenset(("no", "boot", "incarnation", "counts_attempt", "deferred", "claimed_at", "progress", *WAITS))
 """What belongs to one claim, or to one runtime's bookkeeping, and never travels in a job that waits."""
 
 REST = "lamplighter-rest-ms"
@@ -67,7 +62,9 @@ _TYPES = {
 }
 """What a field may be in JSON, which writes a whole number of seconds as it likes."""
 
-_TRAIL = re.compile(r"(?:\d{1,18}@-?\d{1,15}\.\d{1,9}(?:,(?!$)|$))*", re.ASCII)
+RETIRED = frozenset(("trail", "told"))
+"""What older versions wrote, and nobody needs: it does not stay with the job."""
+
 _MOST: dict[str, float] = {
     name: SECONDS_MAX if name == "timeout" else INSTANT_MAX if float in kinds else WHOLE_MAX
     for name, kinds in _TYPES.items()
@@ -135,7 +132,7 @@ def read_ended(body: bytes) -> JobRecord:
 
 def unknown(body: bytes) -> dict[str, Any]:
     """The fields of a readable message that this version does not know: they stay with the job."""
-    return {name: value for name, value in _fields(body).items() if name not in _PLACES}
+    return {name: value for name, value in _fields(body).items() if name not in _PLACES and name not in RETIRED}
 
 
 def id_of(body: bytes) -> str | None:
@@ -177,8 +174,6 @@ def _check_texts(job: JobRecord) -> None:
         raise UnreadableJob("its id or its name is no valid Unicode") from None
     if not job.id or not job.name:
         raise UnreadableJob("its id or its name is empty")
-    if not _TRAIL.fullmatch(job.trail):
-        raise UnreadableJob("its trail makes no sense")
 
 
 def rest_of(headers: Mapping[str, Any] | None) -> float:
@@ -205,7 +200,7 @@ def _said(*, without: frozenset[str]) -> list[tuple[int, str, Any]]:
 
 
 _OF_WAITING = _said(without=UNREAD)
-_OF_ENDED = _said(without=frozenset(("no", "told", *WAITS)))
+_OF_ENDED = _said(without=frozenset(("no", *WAITS)))
 
 
 def _pack(job: JobRecord, said: list[tuple[int, str, Any]], beside: Mapping[str, Any] | None) -> bytes:

@@ -55,7 +55,6 @@ CANNOT = frozenset(
         "recall",
         "remove",
         "requeue",
-        "revisions",
         "unique",
         "watch",
     )
@@ -285,7 +284,7 @@ class RabbitStore(Session):
     def next_expiry(self) -> Instant | None:
         return None
 
-    def untold(self) -> bool:
+    def has_host_moves(self) -> bool:
         return False
 
     def schedules(self) -> Sequence[ScheduleRecord]:

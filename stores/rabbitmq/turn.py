@@ -13,11 +13,13 @@ from typing import Any
 from ...errors import UsageError
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
+from ...messages.ledger import UNLOGGED_MAX, LedgerTurn, Move
 from ...messages.outcomes import Outcome, OutcomeKind, Policy, Verdict
 from ...rules.capabilities import not_supported
+from ...rules.ledger_moves import told_moves
 from ...rules.lifecycle import judge
-from ..ports import BootLost, BootRecord, Deed
-from ..transitions import born, deed_of, ending, first_mark, released, requeued, says_ending
+from ..ports import BootLost, BootRecord
+from ..transitions import born, ending, released, requeued, says_ending
 from . import job_message as wire
 from .commit import MemoryChange, Ops
 from .dead_jobs import Found
@@ -52,13 +54,14 @@ class RabbitTurn(ClaimTurn, RabbitScheduleTurn):
     ) -> None:
         self.now = now
         self.transitions: list[Transition] = []
-        self.untold: list[Deed] = []
-        self.did: tuple[Deed, ...] = ()
+        self.unlogged: list[LedgerTurn] = []
+        self.did: LedgerTurn | None = None
         self.news: list[tuple[str, dict[str, Any]]] = []
         self.expiry: Instant | None = None
         self.ops = Ops()
         self._state = state
         self._boot = boot
+        self._notes: list[tuple[int, Move]] = []
         self._bytes_max = bytes_max
         self.begin_slots(state.shared, state.runtime_id)
         self._pauses: dict[str, bool] = {}
@@ -69,11 +72,20 @@ class RabbitTurn(ClaimTurn, RabbitScheduleTurn):
         self._sort()
 
     def seal(self) -> None:
-        """Remember in this process what the turn did: its broker may die before it has logged it."""
-        self.did = (*self.untold, *self.skipped, *map(deed_of, self.transitions), *self.declared)
-        if self.did:
-            did, boot, boots = self.did, self._boot, self._state.own_boots
-            self.ops.done.append(lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=did)}))
+        """Remember in this process what the turn did: its broker may die before it has said it."""
+        moves = told_moves(self.transitions, self._notes, self.now)
+        if not moves:
+            return
+        boot, boots = self._boot, self._state.own_boots
+        known = boots.get(boot)
+        did = self.did = LedgerTurn(boot, 0, 1 if known is None else known.turn + 1, self.now, moves)
+        unlogged = (*self.unlogged, did)[-UNLOGGED_MAX:]
+        self.ops.done.append(
+            lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=did.turn, unlogged=unlogged)})
+        )
+
+    def note(self, move: Move) -> None:
+        self._notes.append((len(self.transitions), move))
 
     def _sort(self) -> None:
         """Sort what was delivered since the last turn: jobs that wait, copies to drop, messages that cannot be read."""
@@ -171,11 +183,11 @@ class RabbitTurn(ClaimTurn, RabbitScheduleTurn):
             return (known if known.data != FORGOTTEN else known._replace(data=job.data)), False
         record = state.memory.doubtful.get(job.id)
         if record is None or (record.name, record.data) != (job.name, job.data):
-            record = born(job, 0, first_mark(job, 1))
+            record = born(job, 0)
         self._check_size(len(job.data), "data", spare=SPARE_SHARE)
         self._publish(record, job.run_at - self.now, state.results_name)
         self._remember(record)
-        self.transitions.append(Transition("job.queued", record, None, 1, {}))
+        self.transitions.append(Transition("job.queued", record, None, {}))
         return record, True
 
     def insert_many(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
@@ -246,7 +258,6 @@ class RabbitTurn(ClaimTurn, RabbitScheduleTurn):
         step = move(
             claimed,
             verdict.event,
-            self.now,
             says_ending(outcome, verdict),
             **ending(claimed, outcome, verdict, self.now),
         )
@@ -291,7 +302,7 @@ class RabbitTurn(ClaimTurn, RabbitScheduleTurn):
         if held is None or held.is_lost:
             return None
         self._unmark(held)
-        step = move(held.job, "job.released", self.now, {"reason": reason}, **released(held.job, self.now))
+        step = move(held.job, "job.released", {"reason": reason}, **released(held.job, self.now))
         self._record_wait(step, held.delivery, 0.0)
         return step.job
 
@@ -327,7 +338,7 @@ class RabbitTurn(ClaimTurn, RabbitScheduleTurn):
         if held is None and dead is None:
             raise not_supported("remove")
         before, changes = job if held is None else held.job, requeued(run_at, self.now)
-        step = move(before, "job.requeued", self.now, {"run_at": run_at}, **changes)
+        step = move(before, "job.requeued", {"run_at": run_at}, **changes)
         if held is None:
             self._state.memory.endings.pop(job.id)
             self._publish(step.job, run_at - self.now, self._state.results_name)
@@ -391,7 +402,7 @@ class RabbitTurn(ClaimTurn, RabbitScheduleTurn):
     def expire(self) -> None:
         """Nothing: a job that has expired is found out when it is delivered."""
 
-    def tell_untold(self) -> None:
+    def count_host_moves(self) -> None:
         """Nothing: no host writes here by itself."""
 
     def _is_paused(self, name: str) -> bool:
@@ -409,8 +420,9 @@ class RabbitTurn(ClaimTurn, RabbitScheduleTurn):
         schedules = self.recount()
         return Stepped(None, 0, schedules) if schedules else None
 
-    def register(self, boot: BootRecord) -> None:
+    def register(self, boot: BootRecord) -> int:
         self._state.own_boots[boot.boot] = boot
+        return boot.boot_no
 
     def set_names(self, boot: str, names: Sequence[str]) -> None:
         known = self._state.own_boots.get(boot)

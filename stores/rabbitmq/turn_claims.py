@@ -98,7 +98,6 @@ class ClaimTurn:
         step = move(
             delivery.job,
             "job.claimed",
-            self.now,
             {"begun": begun, "redeliveries": passed},
             passed=passed,
             no=self._state.next_no(),
@@ -117,7 +116,7 @@ class ClaimTurn:
         self._change(lambda: waiting.appendleft(delivery))
         if outcome.kind is OutcomeKind.CANCELLED:
             fields = {"reason": outcome.reason}
-            step = move(delivery.job, "job.cancelled", self.now, fields, reason=outcome.reason, ended_at=self.now)
+            step = move(delivery.job, "job.cancelled", fields, reason=outcome.reason, ended_at=self.now)
             self._record_end(step, delivery)
             return
         held = self._claim(delivery, want, begun=True, blamed=blamed)

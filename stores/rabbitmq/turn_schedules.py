@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from ...cron.catch_up import recounted, rule_of
 from ...errors import UsageError
 from ...messages.jobs import Instant, JobRecord, NewJob
+from ...messages.ledger import Move
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...messages.slots import SlotRange
 from ...rules.capabilities import not_supported
-from ..ports import Deed
-from ..transitions import deed_of_change
+from ...rules.ledger_moves import schedule_move, skipped_move
 from .commit import Ops
 from .ledger_records import declares, handles, schedule_record, slot_row
 from .shared_state import SharedState, bucket_of, weight_of
@@ -37,6 +37,9 @@ class RabbitScheduleTurn:
         leads: bool
         _state: RabbitState
 
+        def note(self, move: Move) -> None:
+            """See `Turn`."""
+
         def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
             """Add a job; `RabbitTurn` does."""
 
@@ -47,8 +50,6 @@ class RabbitScheduleTurn:
         self._schedules: dict[str, ScheduleRecord | None] = {}
         self._slots: dict[tuple[str, Instant], SlotEntry] = {}
         self._weights = shared.weights
-        self.skipped: list[Deed] = []
-        self.declared: list[Deed] = []
         self._changes = 0
 
     def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
@@ -79,7 +80,7 @@ class RabbitScheduleTurn:
         stored = recounted(schedule, known, self.now, self._next_change())
         self._keep(stored)
         news = "added" if is_new else "changed"
-        self.declared.append(deed_of_change(stored, news))
+        self.note(schedule_move(news, stored))
         return stored, news
 
     def _check_room(self, schedules: Sequence[ScheduleRecord]) -> None:
@@ -176,7 +177,7 @@ class RabbitScheduleTurn:
                     job_id=None,
                 )
             )
-        self.skipped.append((None, "slot.skipped", schedule_id, gone.first, gone.last, gone.count, gone.reason))
+        self.note(skipped_move(schedule_id, gone))
         return True
 
     def _not_noted(self, schedule_id: str, gone: SlotRange) -> SlotRange | None:

@@ -1,6 +1,6 @@
 """What an application writes in its own transaction, on its own connection to the same file.
 
-The rows have no revision yet, and the log does not know of them: the broker's next turn gives them one. If the
+The rows are not counted yet (`rev`), and the log does not know of them: the broker's next turn counts them. If the
 application rolls back, they never were.
 """
 
@@ -15,8 +15,8 @@ from typing import Any
 
 from ...errors import UsageError
 from ...messages.jobs import Instant, JobRecord, NewJob
-from ..transitions import UNTOLD, born
-from .job_rows import insert_unless_known, stored_twin
+from ..transitions import UNCOUNTED, born
+from .job_rows import insert_uncounted, stored_twin
 
 LEGACY = -1
 """`sqlite3.LEGACY_TRANSACTION_CONTROL`, which Python 3.11 does not name: it knows no other."""
@@ -25,7 +25,7 @@ FINISH_JOB = """
   update lamplighter_jobs
   set state = 'done', settled_no = coalesce(:claim_no, 0), result = :result, ended_at = :now,
       reason = null, error = null, traceback = null, boot = null, incarnation = null,
-      deferred = 0, attempt = attempt + (state = 'running'), rev = null
+      deferred = 0, attempt = attempt + (state = 'running'), rev = -rev
   where id = :id and (:no is null or no = :no)
     and ((:claim_no is null and state = 'queued') or (claim_no = :claim_no and state = 'running'))
 """
@@ -61,8 +61,8 @@ def cursor_of(connection: Any, address: str) -> Iterator[sqlite3.Cursor]:
 
 def queue_on(cursor: sqlite3.Cursor, job: NewJob) -> tuple[JobRecord, bool]:
     """Insert a job, as `Store.queue_on` says."""
-    no = insert_unless_known(cursor, job, UNTOLD)
-    return (stored_twin(cursor, job), False) if no is None else (born(job, no, UNTOLD), True)
+    no = insert_uncounted(cursor, job)
+    return (stored_twin(cursor, job), False) if no is None else (born(job, no, rev=UNCOUNTED), True)
 
 
 def finish_on(

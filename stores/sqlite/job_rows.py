@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from ...messages.jobs import JobRecord, NewJob
-from ..transitions import FirstMark, is_to_wait
+from ..transitions import UNCOUNTED, is_to_wait
 
 PLAIN = NewJob._fields[: -len(NewJob._field_defaults)]
 """What every new job has. What a job lacks need not be bound: that is a quarter of what an insert costs."""
@@ -18,38 +18,51 @@ NOTHING_MORE = tuple(NewJob._field_defaults.values())
 """The other fields of a new job that has none of them."""
 
 
-def insertion(jobs: Sequence[NewJob], firsts: Sequence[FirstMark], *, twins: str = "") -> tuple[str, list[Any]]:
+NEXT_NO = """1 + max((select last_no from lamplighter_store), (select coalesce(max(no), 0) from lamplighter_jobs))"""
+"""The `no` of the next job: one that no job has had, though retention may have removed the last of them.
+
+`autoincrement` would do it too, by writing to a table of its own, which is a page more in every commit.
+"""
+
+
+def insertion(jobs: Sequence[NewJob], first_no: int, *, twins: str = "") -> tuple[str, list[Any]]:
     """The statement, with its values, that inserts jobs, all of them or none.
 
     Args:
-        firsts: the first mark of each.
+        first_no: the `no` of the first; those of the others follow it.
         twins: what is to happen when one is there already. It raises `sqlite3.IntegrityError` unless something is said.
     """
     values: list[Any] = []
     if all(job.run_at <= job.queued_at and job[len(PLAIN) :] == NOTHING_MORE for job in jobs):
-        for job, first in zip(jobs, firsts, strict=True):
+        for no, job in enumerate(jobs, first_no):
+            values.append(no)
             values += job[: len(PLAIN)]
-            values += first
         return _insert(PLAIN, len(jobs), twins), values
-    for job, first in zip(jobs, firsts, strict=True):
+    for no, job in enumerate(jobs, first_no):
+        values.append(no)
         values += job
         values.append(is_to_wait(job))
-        values += first
     return _insert((*NewJob._fields, "waits"), len(jobs), twins), values
 
 
 @cache
 def _insert(columns: tuple[str, ...], rows: int, twins: str) -> str:
-    row = f"('queued', {', '.join('?' * (len(columns) + 3))})"
-    return f"""insert into lamplighter_jobs (state, {", ".join(columns)}, rev, told, trail)
+    row = f"('queued', {', '.join('?' * (len(columns) + 1))})"
+    return f"""insert into lamplighter_jobs (state, no, {", ".join(columns)})
                values {", ".join([row] * rows)} {twins}"""
 
 
-def insert_unless_known(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob, first: FirstMark) -> int | None:
-    """Insert a job and return its `no`; None when there is one with the same id, or an unfinished one with the same
-    key.
-    """
-    inserted = connection.execute(*insertion((job,), (first,), twins="on conflict do nothing"))
+def insert_unless_known(connection: sqlite3.Connection, job: NewJob, no: int) -> bool:
+    """Insert a job. False when there is one with the same id, or an unfinished one with the same key."""
+    return connection.execute(*insertion((job,), no, twins="on conflict do nothing")).rowcount == 1
+
+
+def insert_uncounted(cursor: sqlite3.Cursor, job: NewJob) -> int | None:
+    """Insert a job in a transaction that is not a turn. Its `no`; None where `insert_unless_known` says False."""
+    columns = (*NewJob._fields, "waits", "rev")
+    query = f"""insert into lamplighter_jobs (no, state, {", ".join(columns)})
+                values ({NEXT_NO}, 'queued', {", ".join("?" * len(columns))}) on conflict do nothing"""
+    inserted = cursor.execute(query, (*job, is_to_wait(job), UNCOUNTED))
     return inserted.lastrowid if inserted.rowcount == 1 else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,22 +9,27 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from ...errors import UsageError
+from ..ports import BootRecord
+from .boots import read_boots
+from .schema import VERSION
 
 BUSY_SECONDS_MAX = 10.0
 
 
 class StoredJob(NamedTuple):
-    """What an audit compares of a job. `rev` is None while its last step is not logged; `trail` has the steps that no
-    line at info or above has summed up.
-    """
+    """What an audit compares of a job."""
 
     id: str
+    name: str
     state: str
     claim_no: int
     attempt: int
-    rev: int | None
-    told: str | None
-    trail: tuple[int, ...]
+    rev: int
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether no host's own transaction has moved it since a turn has counted."""
+        return self.rev > 0
 
 
 class StoredSlots(NamedTuple):
@@ -49,28 +53,22 @@ class ReadOnlyView:
             # One transaction: everything that is read belongs to one instant.
             self._connection.execute("begin")
 
-    def rev(self) -> int:
-        """The revision of the last transition."""
-        return int(self._connection.execute("select rev from lamplighter_store").fetchone()[0])
+    def store_id(self) -> str:
+        """What tells this store from any other."""
+        return str(self._connection.execute("select store_id from lamplighter_store").fetchone()[0])
 
-    def store_id(self) -> str | None:
-        """What tells this store from any other; None of a file that only older versions have opened."""
-        columns = self._connection.execute("select name from pragma_table_info('lamplighter_store')")
-        if ("store_id",) not in columns.fetchall():
-            return None
-        found: str | None = self._connection.execute("select store_id from lamplighter_store").fetchone()[0]
-        return found
+    def boot_no(self) -> int:
+        """The number of the boot that came last."""
+        return int(self._connection.execute("select boots from lamplighter_store").fetchone()[0])
+
+    def boots(self) -> list[BootRecord]:
+        """Boots that live, or that nobody has buried."""
+        return read_boots(self._connection)
 
     def jobs(self) -> Iterator[StoredJob]:
         """Every job."""
-        rows = self._connection.execute("select id, state, claim_no, attempt, rev, told, trail from lamplighter_jobs")
-        for job_id, state, claim_no, attempt, rev, told, trail in rows:
-            yield StoredJob(job_id, state, claim_no, attempt, rev, told, _revs_of(trail))
-
-    def open_revs(self) -> Iterator[int]:
-        """Revisions that no line at info or above has summed up yet."""
-        for (trail,) in self._connection.execute("select trail from lamplighter_jobs where trail <> ''"):
-            yield from _revs_of(trail)
+        rows = self._connection.execute("select id, name, state, claim_no, attempt, rev from lamplighter_jobs")
+        return map(StoredJob._make, rows)
 
     def slots(self) -> Iterator[StoredSlots]:
         """Every slot that is remembered, by schedule and in order."""
@@ -82,11 +80,6 @@ class ReadOnlyView:
     def accounted(self) -> dict[str, float]:
         """Of each schedule, up to when its slots are accounted for."""
         return dict(self._connection.execute("select id, accounted_to from lamplighter_schedules"))
-
-    def last_turns(self) -> Iterator[tuple[int, str, str]]:
-        """What the last turn of each boot that is still on the store did, as (rev, event, job id)."""
-        for (turn,) in self._connection.execute("select turn from lamplighter_boots"):
-            yield from ((rev, event, job_id) for rev, event, job_id, *_ in json.loads(turn) if rev is not None)
 
     def orphans(self) -> Iterator[tuple[str, str | None]]:
         """Running jobs whose boot is not on the store, as (job id, boot): a start or a neighbour takes them back."""
@@ -107,10 +100,6 @@ class ReadOnlyView:
         self.close()
 
 
-def _revs_of(trail: str) -> tuple[int, ...]:
-    return tuple(int(mark.partition("@")[0]) for mark in trail.split(",") if mark)
-
-
 def _open(path: str) -> sqlite3.Connection:
     where = path.removeprefix("sqlite:///") if path.startswith("sqlite:///") else path
     if not Path(where).is_file():
@@ -118,7 +107,12 @@ def _open(path: str) -> sqlite3.Connection:
     try:
         address = f"file:{quote(str(Path(where).absolute()))}?mode=ro"
         connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS_MAX, isolation_level=None)
-        connection.execute("select rev from lamplighter_store")
+        version = connection.execute("select schema_version from lamplighter_store").fetchone()[0]
     except sqlite3.Error as error:
         raise UsageError(f"expected a store of Lamplighter, got: {path!r} ({error})") from error
+    if version != VERSION:
+        raise UsageError(
+            f"expected a store of schema version {VERSION}, got: {path!r}, which has {version}; "
+            "a start of a runtime makes an older one newer"
+        )
     return connection

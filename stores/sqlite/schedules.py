@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, recounted
 from ...messages.jobs import Instant, JobRecord, NewJob
+from ...messages.ledger import Move
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...messages.slots import SlotRange
-from ..ports import Deed
-from ..transitions import deed_of_change
+from ...rules.ledger_moves import schedule_move, skipped_move
 
 REPLACE_SCHEDULE = f"insert or replace into lamplighter_schedules values ({', '.join('?' * 18)})"
 
@@ -33,9 +33,10 @@ class SqliteScheduleTurn:
     if TYPE_CHECKING:
         now: Instant
         _connection: sqlite3.Connection
-        _skipped: list[Deed]
-        _declared: list[Deed]
         _change_no: int
+
+        def note(self, move: Move) -> None:
+            """See `Turn`."""
 
         def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
             """Add a job; `SqliteTurn` does."""
@@ -54,7 +55,7 @@ class SqliteScheduleTurn:
             changed.append(stored)
             news = "added" if is_new else "changed"
             told.append((stored, news))
-            self._declared.append(deed_of_change(stored, news))
+            self.note(schedule_move(news, stored))
         if changed:
             self._connection.executemany(REPLACE_SCHEDULE, changed)
         return told
@@ -111,7 +112,7 @@ class SqliteScheduleTurn:
     def skip(self, schedule_id: str, gone: SlotRange) -> bool:
         if not self._skip(schedule_id, gone):
             return False
-        self._skipped.append((None, "slot.skipped", schedule_id, gone.first, gone.last, gone.count, gone.reason))
+        self.note(skipped_move(schedule_id, gone))
         return True
 
     def _skip(self, schedule_id: str, gone: SlotRange) -> bool:

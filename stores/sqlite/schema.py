@@ -12,11 +12,11 @@ from collections.abc import Callable
 from ...errors import SchemaTooNew
 from . import write_lock as writelock
 
-VERSION = 2
+VERSION = 3
 """The schema that this code reads and writes."""
 
 # For `in` with a list SQLite builds a table of it each time a row is written: 2 us, a third of an update.
-JOB_COLUMNS = """
+FIRST_JOB_COLUMNS = """
   no                integer primary key autoincrement,
   id                text not null unique,
   name              text not null,
@@ -57,6 +57,77 @@ JOB_COLUMNS = """
   trail             text not null default ''
 """
 
+JOB_COLUMNS = """
+  no                integer primary key,
+  id                text not null unique,
+  name              text not null,
+  data              text not null,
+  state             text not null
+    check (state = 'queued' or state = 'running' or state = 'done' or state = 'dead' or state = 'cancelled'),
+  priority          integer not null,
+  run_at            real not null,
+  queued_at         real not null,
+  corr              text not null,
+  attempt           integer not null default 0,
+  claim_no          integer not null default 0,
+  settled_no        integer not null default 0,
+  max_attempts      integer,
+  timeout           real,
+  expires_at        real,
+  unique_key        text,
+  schedule          text,
+  slot              real,
+  one_at_a_time     integer not null default 0,
+  boot              text,
+  incarnation       integer,
+  counts_attempt    integer not null default 0,
+  deferred          integer not null default 0,
+  claimed_at        real,
+  interruptions     integer not null default 0,
+  interruptions_max integer,
+  suspect_until     real,
+  must_begin        integer not null default 0,
+  result            text,
+  reason            text,
+  error             text,
+  traceback         text,
+  progress          text,
+  ended_at          real,
+  rev               integer not null default 1,
+  waits             integer not null default 0,
+  due_in            real default 0.0,
+  expires_in        real
+"""
+
+KEPT_COLUMNS = """
+  id, name, data, state, priority, run_at, queued_at, corr, attempt, claim_no, settled_no, max_attempts, timeout,
+  expires_at, unique_key, schedule, slot, one_at_a_time, boot, incarnation, counts_attempt, deferred, claimed_at,
+  interruptions, interruptions_max, suspect_until, must_begin, result, reason, error, traceback, progress, ended_at
+"""
+
+JOB_INDEXES = (
+    # What a lane takes next. What waits for its time lies apart: however much that is, nobody looks through it.
+    """create index lamplighter_jobs_ready on lamplighter_jobs (name, priority desc, run_at, no)
+       where state = 'queued' and waits = 0""",
+    """create index lamplighter_jobs_waiting on lamplighter_jobs (name, priority desc, run_at, no)
+       where state = 'queued' and waits = 1""",
+    # When the next is due, and which are, whatever their priorities.
+    """create index lamplighter_jobs_later on lamplighter_jobs (name, run_at)
+       where state = 'queued' and waits = 1""",
+    "create index lamplighter_jobs_running on lamplighter_jobs (name, boot) where state = 'running'",
+    # The database itself refuses a second unfinished job with the same key.
+    """create unique index lamplighter_jobs_unique on lamplighter_jobs (name, unique_key)
+       where unique_key is not null and state in ('queued', 'running')""",
+    "create index lamplighter_jobs_uncounted on lamplighter_jobs (no) where rev <= 0",
+    "create index lamplighter_jobs_ended on lamplighter_jobs (state, ended_at) where ended_at is not null",
+    """create index lamplighter_jobs_expiring on lamplighter_jobs (expires_at)
+       where state = 'queued' and expires_at is not null""",
+    """create index lamplighter_jobs_suspect on lamplighter_jobs (name, suspect_until)
+       where state = 'queued' and suspect_until is not null""",
+    """create index lamplighter_jobs_schedule on lamplighter_jobs (schedule, state)
+       where schedule is not null and state in ('queued', 'running')""",
+)
+
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
         """create table lamplighter_store (
@@ -64,7 +135,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
           change_no integer not null
         ) strict""",
         "insert into lamplighter_store values (1, 0, 0, 0)",
-        f"create table lamplighter_jobs ({JOB_COLUMNS}) strict",
+        f"create table lamplighter_jobs ({FIRST_JOB_COLUMNS}) strict",
         # The jobs that are claimed next: one range is read for each priority.
         """create index lamplighter_jobs_due on lamplighter_jobs (name, priority desc, run_at, no)
            where state = 'queued'""",
@@ -139,6 +210,44 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "alter table lamplighter_jobs rename column solo to one_at_a_time",
         "alter table lamplighter_jobs rename column begun to counts_attempt",
         "alter table lamplighter_jobs rename column wary to must_begin",
+    ),
+    3: (
+        # The table is written anew: SQLite cannot take `autoincrement` from one, nor a default from a column.
+        "alter table lamplighter_jobs rename to lamplighter_jobs_before",
+        f"create table lamplighter_jobs ({JOB_COLUMNS}) strict",
+        # How many moves a job has made by now nobody has counted, so all of them are one.
+        f"""insert into lamplighter_jobs (no, {KEPT_COLUMNS}, rev, waits, due_in, expires_in)
+            select no, {KEPT_COLUMNS}, case when rev is not null then 1 when told is null then 0 else -1 end,
+              waits, due_in, expires_in
+            from lamplighter_jobs_before order by no""",
+        "alter table lamplighter_store rename to lamplighter_store_before",
+        # `boots` is the number of the boot that came last, `last_no` that of the last job that retention has removed.
+        """create table lamplighter_store (
+          one integer primary key check (one = 1), schema_version integer not null, store_id text,
+          boots integer not null, last_no integer not null, change_no integer not null,
+          clock_count text, clock_offset real, clock_stepped real
+        ) strict""",
+        # What is here was done by boots that had no number: the first that has one is not the first.
+        """insert into lamplighter_store
+           select one, schema_version, store_id,
+             max((select count(*) from lamplighter_boots), exists (select 1 from lamplighter_jobs)),
+             coalesce((select seq from sqlite_sequence where name = 'lamplighter_jobs_before'), 0), change_no,
+             clock_count, clock_offset, clock_stepped
+           from lamplighter_store_before""",
+        "drop table lamplighter_jobs_before",
+        "drop table lamplighter_store_before",
+        *JOB_INDEXES,
+        "alter table lamplighter_boots rename to lamplighter_boots_before",
+        # Of a boot of an older version it is not known which turns it has not said.
+        """create table lamplighter_boots (
+          boot text primary key, pid integer not null, host text not null, started_at real not null, hint text,
+          names text not null default '[]', boot_no integer not null, turn integer not null default 0,
+          unlogged text not null default '[]'
+        ) strict""",
+        """insert into lamplighter_boots
+           select boot, pid, host, started_at, hint, names, row_number() over (order by started_at, boot), 0, '[]'
+           from lamplighter_boots_before""",
+        "drop table lamplighter_boots_before",
     ),
 }
 """The statements that lead from the version before to each version."""

@@ -256,7 +256,9 @@ class SqliteStore:
         seen = self._seen
         if seen is None or seen.boot != boot:
             return True
-        query = """select (select turns from lamplighter_boots where boot = ?), rev, change_no from lamplighter_store"""
+        query = """select (select turn from lamplighter_boots where boot = ?), boots,
+                     max(last_no, (select coalesce(max(no), 0) from lamplighter_jobs)), change_no
+                   from lamplighter_store"""
         with self._reading() as reader:
             return seen.compare(*reader.execute(query, (boot,)).fetchone()) is None
 
@@ -386,8 +388,8 @@ class SqliteStore:
         found: Instant | None = self._one(NEXT_EXPIRY)
         return found
 
-    def untold(self) -> bool:
-        return self._one("select 1 from lamplighter_jobs where rev is null limit 1") is not None
+    def has_host_moves(self) -> bool:
+        return self._one("select 1 from lamplighter_jobs where rev <= 0 limit 1") is not None
 
     def schedules(self) -> Sequence[ScheduleRecord]:
         with self._reading() as reader:

@@ -1,34 +1,25 @@
 """One turn on SQLite: every write to job state that there is.
 
 Every change of state goes through `_move`, which is fenced on the state and the `claim_no` that the caller saw, and
-takes a revision only if a row has changed. So revisions are gapless, and a stale ending cannot touch its successor.
+counts in the very row that has changed. So the moves of a job have numbers without a gap, and a stale ending cannot
+touch its successor.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from ...errors import KeyTaken, UnknownJob
 from ...messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
+from ...messages.ledger import UNLOGGED_MAX, LedgerTurn, Move
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from ...rules.codec import encode_own
-from ...rules.lifecycle import MOVES, QUIET
-from ..ports import Deed, Want
-from ..transitions import (
-    FirstMark,
-    born,
-    deed_of,
-    ending,
-    first_mark,
-    granted,
-    joined,
-    mark,
-    released,
-    requeued,
-    says_ending,
-)
+from ...rules.ledger_moves import told_moves
+from ...rules.lifecycle import MOVES
+from ..ports import BootLost, Want
+from ..transitions import UNCOUNTED, born, ending, granted, released, requeued, says_ending
 from . import due
 from .boots import BootTurn, Seen
 from .clock_steps import NEXT_EXPIRY, ClockTurn
@@ -38,8 +29,8 @@ from .schedules import SqliteScheduleTurn
 INSERTED_ROWS_MAX = 25
 """Rows of one insert. More are not faster, and each number of rows is a statement of its own."""
 
-UNTOLD_JOBS_MAX = 2_000
-"""How many jobs from hosts' own transactions one turn gives revisions to."""
+HOST_JOBS_MAX = 2_000
+"""How many jobs from hosts' own transactions one turn counts."""
 
 EXPIRED_JOBS_MAX = 500
 """How many expired jobs one turn cancels."""
@@ -48,14 +39,13 @@ ATTEMPTS_KEPT_MAX = 100
 """How many ended claims are kept of one job, the newest."""
 
 OVERVIEW = f"""
-  select rev, change_no,
+  select boots, max(last_no, (select coalesce(max(no), 0) from lamplighter_jobs)), change_no,
     exists (select 1 from lamplighter_pauses),
-    exists (select 1 from lamplighter_jobs where rev is null),
+    exists (select 1 from lamplighter_jobs where rev <= 0),
     exists (select 1 from lamplighter_jobs where state = 'queued' and suspect_until is not null),
     ({NEXT_EXPIRY}),
-    clock_count, clock_offset, clock_stepped,
-    (select turns from lamplighter_boots where boot = ?)
-  from lamplighter_store
+    clock_count, clock_offset, clock_stepped, b.boot_no, b.turn
+  from lamplighter_store left join lamplighter_boots b on b.boot = ?
 """
 """What every turn must know, in one statement."""
 
@@ -68,53 +58,58 @@ class SqliteTurn(SqliteScheduleTurn, BootTurn, ClockTurn):
     ) -> None:
         self.now = now
         self.transitions: list[Transition] = []
-        self.untold: list[Deed] = []
-        self.did: tuple[Deed, ...] = ()
+        self.unlogged: list[LedgerTurn] = []
+        self.did: LedgerTurn | None = None
         self.leads = True
         self.news: list[tuple[str, dict[str, Any]]] = []
-        self._skipped: list[Deed] = []
-        self._declared: list[Deed] = []
+        self._notes: list[tuple[int, Move]] = []
         self._connection = connection
         self._boot = boot
         # SQLite's number holds for one connection only; another one may begin with the same.
         self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
         (
-            self._rev,
+            self._boots,
+            self._last_no,
             self._change_no,
             self._has_pauses,
-            self._has_untold,
+            self._has_host_moves,
             self._has_suspects,
             self.expiry,
             *clock,
-            self._turns,
+            boot_no,
+            self._turn,
         ) = connection.execute(OVERVIEW, (boot,)).fetchone()
+        self._boot_no = boot_no or 0
         self._clock = clock[0], clock[1], clock[2]
         self._changes_before = self._change_no
         self.seen = seen if seen is not None and seen.boot == boot else None
-        self.lost = None if self.seen is None else self.seen.compare(self._turns, self._rev, self._change_no)
+        self.lost = None if self.seen is None else self._compare(self.seen)
+
+    def _compare(self, seen: Seen) -> BootLost | None:
+        return seen.compare(self._turn, self._boots, self._last_no, self._change_no)
 
     def seal(self) -> None:
-        """Write what the whole turn needs once: both counters, and in the boot's row what the turn did."""
-        # A slot that fires in the turn that changes its schedule was due before, by the old rule, so it must be logged
-        # before the change.
-        self.did = (*self.untold, *self._skipped, *map(deed_of, self.transitions), *self._declared)
-        if self.transitions:
-            self._connection.execute("update lamplighter_store set rev = ?", (self._rev,))
+        """Write what the whole turn did: its number, and the boot's memory of what it did."""
         if self._change_no > self._changes_before:
             self._connection.execute("update lamplighter_store set change_no = ?", (self._change_no,))
-        if self.did and self._turns is not None:
-            self._turns += 1
-            values = (encode_own(self.did), self._turns, self._boot)
-            self._connection.execute("update lamplighter_boots set turn = ?, turns = ? where boot = ?", values)
+        moves = told_moves(self.transitions, self._notes, self.now)
+        if moves:
+            turn = (self._turn or 0) + 1
+            self.did = LedgerTurn(self._boot, self._boot_no, turn, self.now, moves)
+            if self._turn is not None:
+                values = (turn, encode_own([*self.unlogged, self.did][-UNLOGGED_MAX:]), self._boot)
+                self._connection.execute("update lamplighter_boots set turn = ?, unlogged = ? where boot = ?", values)
+                self._turn = turn
         if self.seen is not None:
-            self.seen = Seen(self._boot, self._turns or 0, self._rev, self._change_no)
+            self.seen = Seen(self._boot, self._turn or 0, self._boots, self._last_no, self._change_no)
+
+    def note(self, move: Move) -> None:
+        self._notes.append((len(self.transitions), move))
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-        first = first_mark(job, self._rev + 1)
-        no = insert_unless_known(self._connection, job, first)
-        if no is None:
+        if not insert_unless_known(self._connection, job, self._last_no + 1):
             return stored_twin(self._connection, job), False
-        return self._add(job, no, first), True
+        return self._add(job), True
 
     def insert_many(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
         stored: list[tuple[JobRecord, bool]] = []
@@ -124,23 +119,21 @@ class SqliteTurn(SqliteScheduleTurn, BootTurn, ClockTurn):
 
     def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
         """Insert jobs in one statement, unless one of them is there already."""
-        firsts = [first_mark(job, rev) for rev, job in enumerate(jobs, self._rev + 1)]
         try:
-            inserted = self._connection.execute(*insertion(jobs, firsts))
+            inserted = self._connection.execute(*insertion(jobs, self._last_no + 1))
         except sqlite3.IntegrityError:
             # The statement has inserted nothing. Insert the jobs one by one, to find which have a twin.
             return [self.insert(job) for job in jobs]
         if inserted.rowcount != len(jobs):
             raise kept_out(len(jobs) - inserted.rowcount)
-        no = cast(int, inserted.lastrowid) - len(jobs) + 1
-        return [(self._add(*one), True) for one in zip(jobs, range(no, no + len(jobs)), firsts, strict=True)]
+        return [(self._add(job), True) for job in jobs]
 
-    def _add(self, job: NewJob, no: int, first: FirstMark) -> JobRecord:
-        """Note that a job was inserted, with the next revision."""
-        self._rev += 1
-        stored = born(job, no, first)
-        self._note(stored)
-        self.transitions.append(Transition("job.queued", stored, None, self._rev, {}))
+    def _add(self, job: NewJob) -> JobRecord:
+        """Note that a job was inserted, with the next `no`."""
+        self._last_no += 1
+        stored = born(job, self._last_no)
+        self._heed(stored)
+        self.transitions.append(Transition("job.queued", stored, None, {}))
         return stored
 
     def job(self, job_id: str) -> JobRecord | None:
@@ -148,7 +141,7 @@ class SqliteTurn(SqliteScheduleTurn, BootTurn, ClockTurn):
         if row is None:
             return None
         job = JobRecord._make(row)
-        return self._tell(job) if job.rev is None else job
+        return job if job.is_counted else self._count_host_moves_of(job)
 
     def find(self, job_id: str) -> JobRecord:
         job = self.job(job_id)
@@ -256,7 +249,7 @@ class SqliteTurn(SqliteScheduleTurn, BootTurn, ClockTurn):
             return
         rows = self._connection.execute(
             """select * from lamplighter_jobs
-               where state = 'queued' and expires_at is not null and expires_at <= ? and told is not null
+               where state = 'queued' and expires_at is not null and expires_at <= ? and rev > 0
                order by expires_at limit ?""",
             (self.now, EXPIRED_JOBS_MAX),
         ).fetchall()
@@ -305,36 +298,30 @@ class SqliteTurn(SqliteScheduleTurn, BootTurn, ClockTurn):
             (claimed.id, claimed.id, ATTEMPTS_KEPT_MAX),
         )
 
-    def tell_untold(self) -> None:
-        if not self._has_untold:
+    def count_host_moves(self) -> None:
+        if not self._has_host_moves:
             return
         rows = self._connection.execute(
-            "select * from lamplighter_jobs where rev is null order by no limit ?", (UNTOLD_JOBS_MAX,)
+            "select * from lamplighter_jobs where rev <= 0 order by no limit ?", (HOST_JOBS_MAX,)
         ).fetchall()
         for row in rows:
-            self._tell(JobRecord._make(row))
+            self._count_host_moves_of(JobRecord._make(row))
 
-    def _tell(self, job: JobRecord) -> JobRecord:
-        """Give revisions to the one or two steps that a host's own transaction has made."""
-        trail = job.trail
-        if job.told is None:
-            self._rev += 1
-            trail = joined(trail, mark(self._rev, job.queued_at))
-            first = job._replace(state="queued", rev=self._rev, told="queued", trail=trail, result=None, ended_at=None)
-            self.transitions.append(Transition("job.queued", first, None, self._rev, {}))
-        told = job._replace(rev=self._rev, told=job.state, trail=trail)
+    def _count_host_moves_of(self, job: JobRecord) -> JobRecord:
+        """Make moves of the one or two steps that a host's own transaction has made."""
+        counted = job._replace(rev=-job.rev)
+        if counted.rev == UNCOUNTED:
+            counted = counted._replace(rev=1)
+            born = counted._replace(state="queued", result=None, ended_at=None)
+            self.transitions.append(Transition("job.queued", born, None, {}))
         if job.state == "done":
-            self._rev += 1
-            trail = joined(trail, mark(self._rev, job.ended_at or self.now))
-            told = told._replace(rev=self._rev, trail="")
+            counted = counted._replace(rev=counted.rev + 1)
+            # A claim has ended it, or nobody had it.
+            before = "running" if job.settled_no else "queued"
             fields = {"reason": "marked in a transaction of the application"}
-            before = job.told or "queued"
-            self.transitions.append(Transition("job.done", told, before, self._rev, fields, trail))
-        self._connection.execute(
-            "update lamplighter_jobs set rev = ?, told = ?, trail = ? where id = ?",
-            (told.rev, told.told, told.trail, told.id),
-        )
-        return told
+            self.transitions.append(Transition("job.done", counted, before, fields))
+        self._connection.execute("update lamplighter_jobs set rev = ? where no = ?", (counted.rev, job.no))
+        return counted
 
     def pause(self, name: str, *, paused: bool) -> None:
         self._has_pauses = True
@@ -350,38 +337,40 @@ class SqliteTurn(SqliteScheduleTurn, BootTurn, ClockTurn):
         for states, before in ((("done", "cancelled"), done_before), (("dead",), dead_before)):
             for state in states:
                 pruned += self._prune_jobs(state, before, batch - pruned)
+        if pruned:
+            self.note({"k": "pruned", "x": pruned})
         return pruned if slots_before is None else pruned + self.prune_slots(slots_before, batch - pruned)
 
     def _prune_jobs(self, state: str, before: Instant, batch: int) -> int:
         gone = self._connection.execute(
             """delete from lamplighter_jobs where no in (
-                 select no from lamplighter_jobs where state = ? and ended_at < ? and rev is not null
+                 select no from lamplighter_jobs where state = ? and ended_at < ? and rev > 0
                  order by ended_at limit ?)
-               returning id""",
+               returning no, id""",
             (state, before, batch),
         ).fetchall()
-        self._connection.executemany("delete from lamplighter_attempts where job_id = ?", gone)
+        if any(no == self._last_no for no, _ in gone):
+            # No other job may get the number of the last.
+            self._connection.execute("update lamplighter_store set last_no = ?", (self._last_no,))
+        self._connection.executemany("delete from lamplighter_attempts where job_id = ?", [row[1:] for row in gone])
         return len(gone)
 
     def _move(self, before: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord | None:
         """Change a job's state if it is still as the caller saw it; None if it is not."""
-        rev = self._rev + 1
         state = MOVES[event][1].value
-        trail = joined(before.trail, mark(rev, self.now))
-        kept, summed = (trail, "") if event in QUIET else ("", trail)
-        changes = {**changes, "state": state, "rev": rev, "told": state, "trail": kept}
+        changes = {**changes, "state": state, "rev": before.rev + 1}
         update, changed = fenced_update(tuple(changes))
         values = changes.values()
         done = self._connection.execute(update, (*values, before.no, before.claim_no, before.state))
         if done.rowcount != 1:
             return None
-        self._rev = rev
         moved = JobRecord._make(changed((*before, *values)))
-        self._note(moved)
-        self.transitions.append(Transition(event, moved, before.state, rev, fields, summed))
+        self._heed(moved)
+        holder = before.boot if before.state == JobState.RUNNING and before.boot != self._boot else None
+        self.transitions.append(Transition(event, moved, before.state, fields, holder))
         return moved
 
-    def _note(self, job: JobRecord) -> None:
+    def _heed(self, job: JobRecord) -> None:
         """What `OVERVIEW` could not know of yet."""
         if job.state != JobState.QUEUED:
             return

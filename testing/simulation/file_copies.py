@@ -45,5 +45,5 @@ class StoredFile:
 
     def _open(self) -> sqlite3.Connection:
         look = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None)
-        look.execute("select rev from lamplighter_store").fetchone()
+        look.execute("select boots from lamplighter_store").fetchone()
         return look

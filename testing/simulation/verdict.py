@@ -16,7 +16,17 @@ from ...history.log_files.lines import parse
 from ...messages.jobs import Instant, Seconds
 from ...rules.limits import Limits
 
-SHOWN_BY_LINES = ("missing lines", "missing revisions", "illegal transition", "slot without an account", "lost")
+SHOWN_BY_LINES = (
+    "missing lines",
+    "missing turns",
+    "missing moves",
+    "missing boot",
+    "told otherwise",
+    "illegal transition",
+    "slot without an account",
+    "lost",
+    "orphan",
+)
 """Findings that a lost line makes. What is lost is then looked for in the store alone."""
 
 
@@ -66,12 +76,11 @@ def verdict(
             continue
         audit.feed(line)
         said[line.event] += 1
-        if line.job_id is not None:
-            told.add(line.job_id)
-            if kept_since is not None and line.rev is not None:
-                known[line.job_id] = max(line.ts, known.get(line.job_id, line.ts))
-        if line.told:
-            told.update(deed[2] for deed in line.told)
+        for move in line.moves or ():
+            if move.j:
+                told.add(move.j)
+                if kept_since is not None and line.at is not None:
+                    known[move.j] = max(line.at, known.get(move.j, line.at))
     view = StoreView(store)
     with contextlib.closing(view.read()) as stored:
         ids = {job.id for job in stored.jobs()}

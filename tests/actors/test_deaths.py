@@ -38,7 +38,7 @@ def test_no_job_stays_running_for_ever_when_its_actor_dies(runtime, recorder):
 
     kill_actor(rt, "handler:work")
 
-    assert recorder.wait_for("job.retried", job_id=job.id, timeout=1)["outcome"] == "interrupted"
+    assert recorder.wait_for("job.failed", job_id=job.id, timeout=1)["outcome"] == "interrupted"
     assert rt.jobs.join(job, timeout=10).result == "ran"
 
 
@@ -125,7 +125,7 @@ def test_the_jobs_of_a_handler_that_is_quarantined_go_back_into_the_queue(runtim
 
     kill(rt, "handler:work")
     recorder.wait_for("actor.quarantined")
-    recorder.wait_for("job.retried", job_id=job.id)
+    recorder.wait_for("job.failed", job_id=job.id)
     gate.set()
 
     assert rt.jobs.get(job).state == "queued"

@@ -239,7 +239,7 @@ def test_a_store_that_goes_back_is_said_and_its_claims_of_then_run_again(runtime
     rt.jobs.join("held", timeout=15)
 
     recorder.until(lambda: rt.jobs.get("held").state == "done", "the end of what the older copy had running")
-    assert recorder.wait_for("store.went_back")["rev_was"] > 2
+    assert recorder.wait_for("store.went_back")["turn_was"] > 0
     assert runs == ["held", "later", "held"]
     assert rt.jobs.list(state="running") == []
 

@@ -198,7 +198,7 @@ def test_what_waits_for_so_many_seconds_waits_for_so_many_whatever_the_clock_doe
         rt.jobs.queue(name)
     rt.jobs.queue("delayed", delay=100)
     rt.jobs.requeue(rt.jobs.queue("requeued"), delay=100)
-    recorder.wait_for("job.retried")
+    recorder.wait_for("job.failed")
     recorder.wait_for("job.snoozed")
     time.advance(40)
 

@@ -134,7 +134,7 @@ def test_an_attempt_is_stale_once_a_host_has_marked_its_job_done(runtime, record
 
     rt.jobs.add_handler("work", once, backoff=[600])
     job = rt.jobs.queue("work")
-    recorder.wait_for("job.retried")
+    recorder.wait_for("job.failed")
     rt.jobs.mark_done(job.id, "by an operator")
 
     with pytest.raises(StaleClaim):

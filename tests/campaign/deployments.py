@@ -159,13 +159,9 @@ def ship_counted(job: Job[CountedOrder]) -> int:
 
 def rules_of(lines: list[dict[str, Any]], schedule: str) -> list[str]:
     """When a schedule was due, one rule after another, also those that only a recovery told of."""
-    stored: dict[int, str] = {}
-    for line in lines:
-        if line["event"] in ("schedule.added", "schedule.changed") and line["schedule"] == schedule:
-            stored[line["change_no"]] = line["when"]
-        for _, event, subject, *fields in line.get("told", ()):
-            if event in ("schedule.added", "schedule.changed") and subject == schedule:
-                stored[fields[0]] = fields[2]
+    moves = [move for line in lines if line["event"] == "turn.committed" for move in line["moves"]]
+    changes = [move for move in moves if move["k"] in ("schedule.added", "schedule.changed")]
+    stored: dict[int, str] = {move["no"]: move["when"] for move in changes if move["s"] == schedule}
     return [stored[number] for number in sorted(stored)]
 
 

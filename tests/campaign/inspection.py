@@ -12,7 +12,7 @@ from lamplighter.rules.lifecycle import MOVES
 
 
 def check_log(text: str, one_waits: str) -> None:
-    """Limits, keys and times, over the moves of all jobs in the order of their revisions.
+    """Limits, keys and times, over the moves of all jobs in the order of their turns.
 
     Args:
         one_waits: a schedule with overlap="queue_one".
@@ -20,12 +20,9 @@ def check_log(text: str, one_waits: str) -> None:
     slow: dict[str, str] = {}
     keys: dict[tuple[str, str], str] = {}
     key_of: dict[str, tuple[str, str]] = {}
-    name_of: dict[str, str] = {}
     singles: set[str] = set()
     for move in moves_of(text):
-        job_id, to = move["job_id"], move["to"]
-        # A recovery tells of moves without the name.
-        name = name_of[job_id] = move.get("job_name") or name_of.get(job_id, "")
+        job_id, to, name = move["job_id"], move["to"], move["job_name"]
         if name == "single":
             (singles.add if to == "running" else singles.discard)(job_id)
             assert len(singles) <= 1, f"{singles} run at once, and only one may: {move}"
@@ -43,15 +40,28 @@ def check_log(text: str, one_waits: str) -> None:
 
 
 def moves_of(text: str) -> list[dict[str, Any]]:
-    """Every change of state, also those that only a recovery told of."""
-    moves: dict[int, dict[str, Any]] = {}
+    """Every change of state as the ledger tells it, with what its own line says besides, in the order of the turns.
+
+    In one process's log they lie so, but for those that somebody else has told: these come before what follows them.
+    """
+    beside = {
+        (line["boot"], line["turn"], line["event"], line.get("job_id")): line
+        for line in lines_of(text)
+        if "turn" in line and line["event"] in MOVES
+    }
+    turns: dict[tuple[str, int, int], dict[str, Any]] = {}
     for line in lines_of(text):
-        if "rev" in line:
-            moves[line["rev"]] = line
-        for rev, event, job_id, *_ in line.get("told", ()):
-            if rev is not None:
-                moves.setdefault(rev, {"job_id": job_id, "to": MOVES[event][1].value, "event": event})
-    return [moves[rev] for rev in sorted(moves)]
+        if line["event"] == "turn.committed":
+            turns.setdefault((line.get("of", line["boot"]), line["turn"], line.get("part", 1)), line)
+    moves = []
+    for (boot, turn, _), line in turns.items():
+        for move in line["moves"]:
+            event = f"job.{move['k']}"
+            if event in MOVES:
+                own = beside.get((boot, turn, event, move["j"]), {})
+                said = {"job_id": move["j"], "job_name": move["n"], "to": MOVES[event][1].value, "event": event}
+                moves.append({**own, **said})
+    return moves
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:

@@ -130,15 +130,17 @@ def leads(log: str, *, of: int) -> bool:
 def minutes_of(log: str) -> Counter[float]:
     """How often each slot of the schedule was fired, or said to be skipped."""
     told: Counter[float] = Counter()
+    turns = set()
     for line in map(json.loads, log.splitlines()):
-        if line["event"] in ("slot.fired", "slot.caught_up"):
-            told[line["slot"]] += 1
-        elif line["event"] == "turn.recovered":
-            # A slot's job has the slot in its id.
-            jobs = (job_id for _, event, job_id, *_ in line["told"] if event == "job.queued")
-            told.update(float(job_id.rpartition("-")[2]) for job_id in jobs if "-" in job_id)
-        elif line["event"] == "slot.skipped":
-            told.update(line["slot"] + MINUTE * number for number in range(line["count"]))
+        turn = (line.get("of", line["boot"]), line.get("turn"), line.get("part"))
+        if line["event"] != "turn.committed" or turn in turns:
+            continue
+        turns.add(turn)
+        for move in line["moves"]:
+            if move["k"] == "queued" and "t" in move:
+                told[move["t"]] += 1
+            elif move["k"] == "skipped":
+                told.update(move["t"] + MINUTE * number for number in range(move["x"]))
     return told
 
 

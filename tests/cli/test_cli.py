@@ -45,9 +45,9 @@ def test_an_audit_exits_with_1_and_shows_the_lines_of_each_finding(tmp_path, cap
     assert main(["audit", str(log)]) == 1
 
     said = printed(capsys)
-    assert said[0] == f"missing revisions: revision {lines[index]['rev']} is told by no line of its own, only summed up"
+    assert said[0] == f"missing lines: line {lines[index]['seq']} is missing of boot {lines[index]['boot']}"
     assert said[1].startswith("    app.log:")
-    assert said[-1].startswith("not well: 1 missing revision; in ")
+    assert said[-1].startswith("not well: 1 missing line; in ")
 
 
 def test_an_audit_as_json_is_one_object_a_finding_and_one_that_sums_up(tmp_path, capsys):
@@ -57,7 +57,7 @@ def test_an_audit_as_json_is_one_object_a_finding_and_one_that_sums_up(tmp_path,
     main(["audit", "--json", str(log)])
 
     finding, total = objects(capsys)
-    assert (finding["kind"], finding["excused"], len(finding["lines"])) == ("missing revisions", False, 2)
+    assert (finding["kind"], finding["excused"], len(finding["lines"])) == ("missing lines", False, 2)
     assert total["ok"] is False
     assert total["lines"] == len([line for line in lines if "seq" in line]) - 1
 
@@ -167,8 +167,11 @@ def test_an_instant_shows_who_had_what_in_hand(tmp_path, capsys, level):
     lines = clean_run(level).lines
     log = str(write_log(tmp_path / "app.log", lines))
     end = lines[index_of(lines, "job.snoozed")]
-    claimed, gone = end["times"][-2:]
-    at = (claimed + gone) / 2
+    moves = [
+        (move, line) for line in lines if "moves" in line for move in line["moves"] if move.get("j") == end["job_id"]
+    ]
+    place = next(place for place, (move, _) in enumerate(moves) if move["k"] == "snoozed")
+    at = (moves[place - 1][1]["ts"] + moves[place][1]["ts"]) / 2
     if level == "debug":
         at = lines[index_of(lines, "job.started", job_id=end["job_id"])]["ts"]
 

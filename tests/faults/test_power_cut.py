@@ -51,7 +51,7 @@ WITHIN = {"write jobs.db-wal", "sync jobs.db-wal", "write jobs.db", "sync jobs.d
 
 NOW = 1_000_000.0
 DONE = Verdict(state=JobState.DONE, event="job.done", reason=None, attempt=1)
-RETRIED = Verdict(state=JobState.QUEUED, event="job.retried", reason="failed", attempt=1, run_at=NOW)
+RETRIED = Verdict(state=JobState.QUEUED, event="job.failed", reason="failed", attempt=1, run_at=NOW)
 SUCCEEDED, FAILED = Outcome(kind=OutcomeKind.SUCCEEDED, result="7"), Outcome(kind=OutcomeKind.FAILED, error="E")
 
 States = dict[str, tuple[str, int, int]]

@@ -321,7 +321,7 @@ def test_a_job_waits_for_its_backoff_between_attempts(runtime, recorder):
 
     waits = []
     for attempt in (1, 2, 3):
-        waits.append(recorder.wait_for("job.retried", job_id=job.id, count=attempt)["run_at"] - time.wall)
+        waits.append(recorder.wait_for("job.failed", job_id=job.id, count=attempt)["run_at"] - time.wall)
         recorder.until(lambda: rt.jobs.get(job).state != "running", "it to be queued")
         time.advance(waits[-1])
 
@@ -642,7 +642,7 @@ def test_past_the_drain_a_removed_handlers_jobs_are_queued_again_and_use_no_atte
     recorder.wait_for("job.started", job_id=job.id)
 
     rt.jobs.remove_handler(handler, drain=0.05)
-    retried = recorder.wait_for("job.retried", job_id=job.id)
+    retried = recorder.wait_for("job.failed", job_id=job.id)
 
     assert retried["outcome"] == "interrupted"
     assert (rt.jobs.get(job).state, rt.jobs.get(job).attempt) == ("queued", 0)

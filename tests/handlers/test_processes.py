@@ -45,7 +45,7 @@ def test_a_job_that_can_have_no_child_process_waits_for_its_back_off(runtime, re
     rt.jobs.add_handler("work", functions.asks_badly, isolation="process", max_attempts=3, backoff=[3600])
     job = rt.jobs.queue("work")
 
-    retried = recorder.wait_for("job.retried", job_id=job.id)
+    retried = recorder.wait_for("job.failed", job_id=job.id)
     kept = rt.jobs.get(job)
 
     assert retried["run_at"] - walltime.time() > 3000

@@ -44,7 +44,11 @@ def _lines(folder: Path) -> list[Line]:
 
 
 def _ended(lines: list[Line]) -> list[dict[str, Any]]:
-    return [{"id": line["job_id"], "state": line["to"]} for line in lines if line["event"] in ("job.done", "job.dead")]
+    return [
+        {"id": line["job_id"], "state": line["event"].removeprefix("job.")}
+        for line in lines
+        if line["event"] in ("job.done", "job.dead")
+    ]
 
 
 def test_it_ends_well_within_a_minute(shown: tuple[subprocess.CompletedProcess[str], Path, float]) -> None:
@@ -66,7 +70,7 @@ def test_the_actor_crashed_and_the_process_was_killed_in_the_middle_of_a_job(
     lines = _lines(folder)
 
     alice = [step.line["event"] for step in biography(lines, "verify-alice")]
-    assert alice.index("demo.held") < alice.index("job.retried") < alice.index("job.fenced") < alice.index("job.done")
+    assert alice.index("demo.held") < alice.index("job.failed") < alice.index("job.fenced") < alice.index("job.done")
     cleaning = biography(lines, "clean-archives")
     assert [step.line["life"] for step in cleaning if step.line["event"] == "job.started"] == [1, 2]
     assert "runtime.stopped" not in {line["event"] for line in lines if line["life"] == 1}
@@ -80,40 +84,42 @@ def test_the_audit_notices_every_line_that_is_missing(
     lines = _lines(folder)
     stored = _ended(lines)
     accepted = [job["id"] for job in stored]
-    told = {rev for line in lines if line["event"] == "runtime.recovered" for rev, *_ in line["told"]}
+    told = {(line["of"], line["turn"]) for line in lines if "told_by" in line}
 
     assert all(check.holds for check in audit(lines, accepted, stored))
     for index, line in enumerate(lines):
-        if "rev" in line and line["rev"] not in told:
+        if line["event"] == "turn.committed" and (line["boot"], line["turn"]) not in told and "told_by" not in line:
             checks = audit(lines[:index] + lines[index + 1 :], accepted, stored)
             assert not all(check.holds for check in checks), line
 
 
 def test_the_audit_reads_what_a_killed_life_had_committed_and_not_said() -> None:
-    step = {"life": 1, "boot": "b1", "job_id": "a", "claim_no": 1, "level": "debug"}
+    def turn(number: int, *moves: dict[str, Any], **fields: Any) -> Line:
+        line = {"life": 1, "boot": "b1", "seq": number, "ts": float(number), "event": "turn.committed"}
+        return {**line, "turn": number, "moves": list(moves), **fields}
+
+    skipped = {"k": "skipped", "s": "s", "t": 60.0, "l": 60.0, "x": 1}
     lines: list[Line] = [
-        {**step, "seq": 1, "ts": 1.0, "event": "job.queued", "rev": 1, "from": None},
-        {**step, "seq": 2, "ts": 2.0, "event": "job.claimed", "rev": 2, "from": "queued"},
-        {
-            "life": 2,
-            "boot": "b2",
-            "seq": 1,
-            "ts": 9.0,
-            "event": "runtime.recovered",
-            "level": "warning",
-            "told": [
-                [3, "job.done", "a", [1, 2, 3]],
-                [None, "slot.skipped", "s", 60.0, 60.0, 1, "paused"],
-                [4, "job.queued", "b"],
-            ],
-        },
+        turn(1, {"k": "queued", "j": "a", "r": 1}),
+        turn(2, {"k": "claimed", "j": "a", "r": 2, "f": "queued", "c": 1}),
+        turn(
+            3,
+            {"k": "done", "j": "a", "r": 3, "f": "running", "c": 1},
+            skipped,
+            {"k": "queued", "j": "b", "r": 1},
+            life=2,
+            boot="b2",
+            seq=1,
+            of="b1",
+            told_by="b2",
+        ),
     ]
     stored = [{"id": "a", "state": "done"}, {"id": "b", "state": "queued"}]
 
     checks = audit(lines, ["a"], stored)
 
     assert [check.what for check in checks if not check.holds] == []
-    assert [one.line["event"] for one in biography(lines, "a")] == ["job.queued", "job.claimed", "runtime.recovered"]
+    assert [one.line["turn"] for one in biography(lines, "a")] == [3]
 
 
 def test_the_audit_notices_an_ending_of_a_stale_claim(

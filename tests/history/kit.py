@@ -18,11 +18,15 @@ from lamplighter import Discard, Job, JobFailed, Runtime, Snooze
 from lamplighter.history.audit.audit import Audit
 from lamplighter.history.audit.report import Report
 from lamplighter.history.audit.store_view import StoreView
+from lamplighter.history.replay.lines_of_turns import LOUD
 
 HOST = Path(__file__).parent / "hosts" / "talker.py"
 WAIT_SECONDS_MAX = 30.0
 
 Said = dict[str, Any]
+
+BESIDES = {"o": "outcome", "u": "run_at", "b": "boot_was"}
+"""What a line about a move calls what the ledger tells besides."""
 
 
 class Run(NamedTuple):
@@ -131,6 +135,77 @@ def write_log(path: Path, lines: Iterable[Said]) -> Path:
     """Lines as a file."""
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
+
+
+class Story:
+    """Lines as a runtime would write them, told by hand; several on one store share the counts of its jobs' moves."""
+
+    def __init__(self, boot: str = "b1", number: int = 1, *, among: Story | None = None, store: str = "s") -> None:
+        self.boot, self.number, self.store = boot, number, store
+        self.lines: list[Said] = []
+        self.seq, self.turns = 0, 0
+        self.revs: dict[str, int] = {} if among is None else among.revs
+        self.said("runtime.started", store="/srv/jobs.db", store_id=store, boot_no=number, beside=[], host="one", pid=1)
+        self.said("actor.started", child="broker", child_incarnation=1)
+
+    def said(self, event: str, **fields: Any) -> Story:
+        """Add a line."""
+        self.seq += 1
+        self.lines.append({"event": event, "ts": 1000.0 + self.seq, "boot": self.boot, "seq": self.seq, **fields})
+        return self
+
+    def turn(self, *moves: Said, **fields: Any) -> Story:
+        """Add the ledger's line of a turn."""
+        self.turns += 1
+        line = {"store_id": self.store, "boot_no": self.number, "turn": self.turns, "at": 1001.0 + self.seq}
+        self.said("turn.committed", v=1, **{**line, "moves": list(moves), **fields})
+        for move in moves:
+            if move["k"] in LOUD:
+                self.said(
+                    LOUD[move["k"]],
+                    job_id=move["j"],
+                    job_name=move["n"],
+                    claim_no=move["c"],
+                    attempt=move["a"],
+                    turn=self.lines[-1]["turn"],
+                    **{name: move[key] for key, name in BESIDES.items() if key in move},
+                )
+        return self
+
+    def hop(self, kind: str, before: str | None, claim_no: int, attempt: int, job: str = "j", **keys: Any) -> Said:
+        """The next move of a job."""
+        self.revs[job] = self.revs.get(job, 0) + 1
+        told: Said = {"k": kind, "j": job, "n": "n", "r": self.revs[job]}
+        if before is not None:
+            told |= {"f": before, "c": claim_no, "a": attempt}
+        if kind in ("failed", "requeued"):
+            told["u"] = 1.0
+        if before == "running" and kind in ("done", "failed", "dead"):
+            told["o"] = "succeeded" if kind == "done" else "failed"
+        return {**told, **keys}
+
+    def move(self, kind: str, before: str | None, claim_no: int, attempt: int, job: str = "j", **keys: Any) -> Story:
+        """A turn with one move."""
+        return self.turn(self.hop(kind, before, claim_no, attempt, job, **keys))
+
+    def done(self, job: str = "j") -> Story:
+        """The short life of a job."""
+        self.move("queued", None, 0, 0, job).move("claimed", "queued", 1, 0, job)
+        return self.move("done", "running", 1, 1, job)
+
+    def tell(self, of: Story | str, turn: int, *moves: Said, number: int | None = None, **fields: Any) -> Story:
+        """Tell a turn that another boot, or an earlier broker, may not have said."""
+        boot, no = (of, number) if isinstance(of, str) else (of.boot, of.number)
+        line = {"store_id": self.store, "boot_no": no, "turn": turn, "of": boot, "told_by": self.boot}
+        return self.said("turn.committed", v=1, **{**line, "at": 1001.0 + self.seq, "moves": list(moves), **fields})
+
+    def bury(self, dead: Story, *moves: Said) -> Story:
+        """Find another boot dead."""
+        return self.turn({"k": "buried", "b": dead.boot, "no": dead.number, "l": dead.turns}, *moves)
+
+    def stop(self) -> Story:
+        """Stop."""
+        return self.said("runtime.stopped", interrupted=0, turn=self.turns)
 
 
 class Talker:

@@ -59,8 +59,6 @@ def running(**changes) -> JobRecord:
         "progress": None,
         "ended_at": None,
         "rev": 2,
-        "told": "running",
-        "trail": "",
     }
     return JobRecord(**{**fields, **changes})
 

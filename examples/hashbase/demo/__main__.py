@@ -107,7 +107,7 @@ class Demo:
             if outcome not in ("verified", "unavailable"):
                 life.wait_for("job.dead", job_id=names[data["userId"]])
         life.wait_for("job.done", job_id="clean-users")
-        life.wait_for("job.retried", job_id="verify-hal")
+        life.wait_for("job.failed", job_id="verify-hal")
 
     def queue(self, life: Life, name: str, id: str, data: object = None, max_attempts: int | None = None) -> None:
         """Has the host queue a job, and remembers that it was accepted."""

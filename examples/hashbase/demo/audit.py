@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,12 +56,12 @@ def biography(lines: Iterable[Line], job_id: str) -> list[Step]:
 
 
 def _tells_of(line: Line, job_id: str) -> bool:
-    return any(job_id == move.job_id for _, move in _told(line))
+    return "told_by" in line and any(move.get("j") == job_id for move in line["moves"])
 
 
 def ended(lines: Iterable[Line]) -> set[str]:
     """The jobs that have ended."""
-    return {move.job_id for move in _moves(lines).values() if move.event in ENDS}
+    return {move.job_id for move in _moves(lines) if move.event in ENDS}
 
 
 def audit(lines: Sequence[Line], accepted: Sequence[str], stored: Sequence[dict[str, Any]]) -> list[Check]:
@@ -75,9 +75,9 @@ def audit(lines: Sequence[Line], accepted: Sequence[str], stored: Sequence[dict[
     moves = _moves(lines)
     return [
         _each_ended_once(moves, accepted),
-        _revisions(lines, moves),
+        _turns(lines, moves),
         _chains(moves),
-        _fences(lines),
+        _fences(lines, moves),
         _numbers(lines),
         _store_agrees(moves, stored),
         _no_errors(lines),
@@ -88,74 +88,78 @@ def audit(lines: Sequence[Line], accepted: Sequence[str], stored: Sequence[dict[
 class _Move:
     event: str
     job_id: str
+    number: int
     before: str | None
+    claim_no: int
 
 
-def _moves(lines: Iterable[Line]) -> dict[int, _Move]:
-    """Every transition by its revision. What a killed life committed and could not say, the next one has told."""
-    moves: dict[int, _Move] = {}
+def _ledger(lines: Iterable[Line]) -> dict[tuple[str, int, int], Line]:
+    """Each turn, by whose it was and its number. What a killed life committed and could not say, the next one tells."""
+    turns: dict[tuple[str, int, int], Line] = {}
     for line in lines:
-        for rev, move in _told(line):
-            moves.setdefault(rev, move)
-        if "rev" in line:
-            moves[line["rev"]] = _Move(line["event"], line["job_id"], line.get("from"))
-    return dict(sorted(moves.items()))
+        if line["event"] == "turn.committed":
+            turns.setdefault((line.get("of", line["boot"]), line["turn"], line.get("part", 1)), line)
+    return turns
 
 
-def _told(line: Line) -> Iterator[tuple[int, _Move]]:
-    """What a line tells of moves that were committed and not said, with their revisions.
-
-    Of a move that ends several the revisions of all follow its job; a slot that was skipped has no revision at all.
-    """
-    for rev, event, subject, *_ in line.get("told", ()):
-        if rev is not None:
-            yield rev, _Move(event, subject, None)
+def _moves(lines: Iterable[Line]) -> list[_Move]:
+    """Every move of a job, those of one job in the order of their numbers."""
+    told = [move for line in _ledger(lines).values() for move in line["moves"] if "j" in move]
+    moves = [_Move(f"job.{move['k']}", move["j"], move["r"], move.get("f"), move.get("c", 0)) for move in told]
+    return sorted(moves, key=lambda move: move.number)
 
 
-def _each_ended_once(moves: dict[int, _Move], accepted: Sequence[str]) -> Check:
-    ends = Counter(move.job_id for move in moves.values() if move.event in ENDS)
+def _each_ended_once(moves: Sequence[_Move], accepted: Sequence[str]) -> Check:
+    ends = Counter(move.job_id for move in moves if move.event in ENDS)
     wrong = {job_id: ends[job_id] for job_id in accepted if ends[job_id] != 1}
     strange = ends.keys() - set(accepted)
     found = f"{len(accepted)} accepted, {ends.total()} ended" if not wrong else f"ends by job: {wrong}"
     return Check(what="every accepted job ended, and once", holds=not wrong and not strange, found=found)
 
 
-def _revisions(lines: Iterable[Line], moves: dict[int, _Move]) -> Check:
-    said = [line["rev"] for line in lines if "rev" in line]
-    missing = sorted(set(range(1, max(moves, default=0) + 1)) - moves.keys())
-    told = len(moves.keys() - set(said))
-    twice = len(said) - len(set(said))
-    found = f"1 to {max(moves, default=0)}: {len(set(said))} logged, {told} told afterwards"
-    if missing or twice:
-        found += f"; missing {missing}, {twice} said twice"
-    return Check(what="every revision is accounted for", holds=not missing and not twice and bool(moves), found=found)
+def _turns(lines: Iterable[Line], moves: Sequence[_Move]) -> Check:
+    """Turns are numbered by their boot and moves by their job, so one that is missing shows."""
+    ledger = _ledger(lines)
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for boot, turn, _ in ledger:
+        numbers[boot].add(turn)
+    gaps = [boot for boot, turns in numbers.items() if turns != set(range(1, max(turns) + 1))]
+    jobs: dict[str, list[int]] = defaultdict(list)
+    for move in moves:
+        jobs[move.job_id].append(move.number)
+    gaps += [job_id for job_id, counted in jobs.items() if counted != list(range(1, len(counted) + 1))]
+    told = sum("told_by" in line for line in ledger.values())
+    found = f"{len(ledger)} turns of {len(numbers)} lives, {told} told afterwards"
+    if gaps:
+        found += f"; missing of {', '.join(gaps[:3])}"
+    return Check(what="every turn and every move is accounted for", holds=not gaps and bool(moves), found=found)
 
 
-def _chains(moves: dict[int, _Move]) -> Check:
+def _chains(moves: Sequence[_Move]) -> Check:
     state: dict[str, str] = {}
     wrong: list[str] = []
-    for rev, move in moves.items():
+    for move in moves:
         before = state.get(move.job_id)
         allowed, after = MOVES[move.event]
-        if before not in allowed or move.before not in (None, before):
-            wrong.append(f"rev {rev}: {move.event} of {move.job_id} from {before}")
+        if before not in allowed or move.before != before:
+            wrong.append(f"move {move.number}: {move.event} of {move.job_id} from {before}")
         state[move.job_id] = after.value
     found = f"{len(moves)} moves of {len(state)} jobs" if not wrong else "; ".join(wrong[:3])
     return Check(what="every move is legal and begins where the last one ended", holds=not wrong, found=found)
 
 
-def _fences(lines: Iterable[Line]) -> Check:
+def _fences(lines: Iterable[Line], moves: Sequence[_Move]) -> Check:
     claims: dict[str, int] = defaultdict(int)
-    ends: dict[str, int] = {}
-    fenced = 0
-    for line in lines:
-        if line["event"] == "job.claimed":
-            claims[line["job_id"]] = max(claims[line["job_id"]], line["claim_no"])
-        elif line["event"] in ENDS:
-            ends[line["job_id"]] = line["claim_no"]
-        fenced += line["event"] == "job.fenced"
-    stale = [job_id for job_id, claim_no in ends.items() if claim_no < claims[job_id]]
-    found = f"{sum(claims.values())} claims, {fenced} stale ending refused" if not stale else ", ".join(stale)
+    stale: set[str] = set()
+    for move in moves:
+        if move.event == "job.claimed":
+            claims[move.job_id] = max(claims[move.job_id], move.claim_no)
+        elif move.event in ENDS and move.claim_no < claims[move.job_id]:
+            stale.add(move.job_id)
+    said = {(line["job_id"], line["claim_no"]) for line in lines if line["event"] in ENDS}
+    stale |= {job_id for job_id, claim_no in said if claim_no < claims[job_id]}
+    fenced = sum(line["event"] == "job.fenced" for line in lines)
+    found = f"{sum(claims.values())} claims, {fenced} stale ending refused" if not stale else ", ".join(sorted(stale))
     return Check(what="no ending was taken from a stale claim", holds=not stale, found=found)
 
 
@@ -169,8 +173,8 @@ def _numbers(lines: Iterable[Line]) -> Check:
     return Check(what="the lines of each boot are numbered without a gap", holds=not wrong, found=found)
 
 
-def _store_agrees(moves: dict[int, _Move], stored: Sequence[dict[str, Any]]) -> Check:
-    by_log = {move.job_id: MOVES[move.event][1].value for move in moves.values()}
+def _store_agrees(moves: Sequence[_Move], stored: Sequence[dict[str, Any]]) -> Check:
+    by_log = {move.job_id: MOVES[move.event][1].value for move in moves}
     by_store = {job["id"]: job["state"] for job in stored}
     states = ", ".join(f"{count} {state}" for state, count in sorted(Counter(by_store.values()).items()))
     found = states if by_log == by_store else f"log: {by_log}, store: {by_store}"

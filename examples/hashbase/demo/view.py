@@ -27,7 +27,6 @@ COLOURS = {
     "job.started": "blue",
     "job.done": "green",
     "job.failed": "yellow",
-    "job.retried": "yellow",
     "job.dead": "red",
     "job.fenced": "magenta",
     "job.waiting": "yellow",
@@ -77,8 +76,7 @@ class View:
         """Draws a log line as it comes, if its kind is shown."""
         if self._began is None:
             self._began = line["ts"]
-        # Why a job was discarded is said once more when it is dead, in the next line.
-        if line["event"] not in STREAMED or (line.get("outcome") == "discarded" and line["event"] == "job.failed"):
+        if line["event"] not in STREAMED:
             return
         subject = str(line.get("job_id") or line.get("child") or "").removeprefix("handler:")
         at, gap = f"{line['ts'] - self._began:7.3f} s", " " if self._is_narrow else "  "
@@ -124,13 +122,13 @@ class View:
         for step in steps:
             line = step.line
             after = f"+{step.after * 1000:.1f} ms" if step.after < 1 else f"+{step.after:.2f} s"
-            rev = f"rev {line['rev']}" if "rev" in line else ""
+            turn = f"turn {line['turn']}" if "turn" in line else ""
             rows.append(
                 Text.assemble(
                     f"{step.at:7.3f} s  ",
                     (f"{after:>11}  ", "dim"),
                     _life(line),
-                    (f"  {rev:8}", "dim"),
+                    (f"  {turn:8}", "dim"),
                     _event(line),
                     details(line),
                     no_wrap=True,
@@ -175,9 +173,8 @@ def details(line: Line) -> str:
         case "job.done":
             return f"claim {line['claim_no']}, took {line['took'] * 1000:.1f} ms"
         case "job.failed":
-            return f"{line['outcome']}: {_MODULES.sub('', line.get('error') or line.get('reason') or '')}"
-        case "job.retried":
-            return f"queued again after claim {line['claim_no']}, due in {max(0.0, line['run_at'] - line['ts']):.1f} s"
+            why = _MODULES.sub("", line.get("error") or line.get("reason") or "")
+            return f"{line['outcome']}: {why}; again in {max(0.0, line['run_at'] - line['ts']):.1f} s"
         case "job.dead":
             return f"{line.get('reason')}"
         case "job.waiting":

@@ -44,11 +44,11 @@ def test_what_is_missing_while_a_boot_was_at_debug_is_found_though_it_is_at_info
     gone = next(index for index, line in enumerate(lines) if line["event"] == "job.claimed")
 
     assert kinds(audited(lines)) == []
-    assert kinds(audited([*lines[:gone], *lines[gone + 1 :]])) == ["missing revisions"]
+    assert kinds(audited([*lines[:gone], *lines[gone + 1 :]])) == ["missing lines"]
 
 
 def test_a_boot_at_info_for_long_that_is_raised_to_debug_is_well(monkeypatch):
-    monkeypatch.setattr("lamplighter.history.audit.boot_replay.SILENT_PIECES_MAX", 4)
+    monkeypatch.setattr("lamplighter.history.replay.boots.SILENT_PIECES_MAX", 4)
     run = clean_run()
 
     for border in range(len(run.lines) // 3, len(run.lines), 5):

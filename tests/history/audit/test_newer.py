@@ -15,9 +15,9 @@ def test_no_event_that_a_newer_version_has_renamed_is_a_finding(level):
 
         report = audited(newer)
 
-        assert report.findings == (), event
         number = sum(line["event"] == event for line in lines)
         assert any(note.startswith(f"{number} line") and "(job.begun)" in note for note in report.notes)
+        assert report.findings == (), event
 
 
 def test_what_is_really_missing_is_found_beside_newer_lines():
@@ -29,3 +29,16 @@ def test_what_is_really_missing_is_found_beside_newer_lines():
     begun = next(index for index, line in enumerate(lines) if line["event"] == "job.begun")
 
     assert [finding.kind for finding in audited(lines[:begun] + lines[begun + 1 :]).findings] == ["missing lines"]
+
+
+def test_a_line_of_a_newer_format_is_counted_and_judged_by_what_is_known_of_it():
+    lines = [
+        {**line, "v": 2, "moves": [{**move, "q": 7} for move in line["moves"]]} if "moves" in line else line
+        for line in clean_run("info").lines
+    ]
+
+    report = audited(lines)
+
+    assert report.ok, report.findings
+    assert report.transitions == audited(clean_run("info").lines).transitions
+    assert any("(turn.committed)" in note for note in report.notes)

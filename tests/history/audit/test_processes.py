@@ -79,7 +79,7 @@ def test_the_life_of_a_job_of_a_killed_process_goes_on_in_another_ones_log(tmp_p
     threading.Event().wait(0.3)
     heir.stop()
     names = [str(log) for log in logs]
-    taken_back = next(line for line in read(names) if line.event == "job.retried" and "died" in (line.reason or ""))
+    taken_back = next(line for line in read(names) if line.event == "job.failed" and "died" in (line.reason or ""))
 
     life = biography(names, taken_back.job_id or "")
 
@@ -87,5 +87,5 @@ def test_the_life_of_a_job_of_a_killed_process_goes_on_in_another_ones_log(tmp_p
     assert life.gaps == 0
     said = [entry.says for entry in life.entries]
     assert any("is dead" in sentence for sentence in said)
-    assert any(sentence.startswith("retried, queued again: interrupted: the process of boot") for sentence in said)
+    assert any("interrupted, queued again" in sentence and "the process of boot" in sentence for sentence in said)
     assert len({entry.said.get("boot") for entry in life.entries}) == 2

@@ -20,7 +20,7 @@ from lamplighter.history.log_files.lines import Unread, fields_of, read
 from lamplighter.log.configure import Console
 from lamplighter.log.outlets import Line, StandardOutlet, StructlogOutlet, outlet_of
 
-from ..kit import Said, clean_run, index_of, write_log
+from ..kit import Said, Story, clean_run, index_of, write_log
 
 SAMPLES = Path(__file__).parent / "samples"
 """Written by a runtime whose host used python-json-logger 4.2.0 and ecs-logging 2.3.0, on Python 3.13, in UTC."""
@@ -217,14 +217,15 @@ QUOTING = {
 }
 
 RECOVERY = {
-    "event": "runtime.recovered",
-    "level": "warning",
-    "ts": 6.0,
+    "event": "turn.committed",
+    "level": "info",
+    "ts": 1795677335.25,
     "boot": "b",
     "seq": 4,
-    "dead_boot": "a",
-    "jobs": 1,
-    "told": [(7, "job.done", "it's j", (5, 6, 7)), (None, "slot.skipped", "s", 1.0, 2.0)],
+    "of": "dead",
+    "told_by": "b",
+    "turn": 7,
+    "moves": [{"k": "done", "j": "it's j", "r": 3}, {"k": "skipped", "s": "s", "t": 1.0, "l": 2.0, "x": 2}],
 }
 
 
@@ -238,7 +239,7 @@ def test_errors_that_quote_json_and_what_a_recovery_tells_are_read_in_every_form
     assert failed is not None
     assert (failed["event"], failed["seq"], failed["error"]) == ("job.failed", 3, QUOTING["error"])
     assert recovered is not None
-    assert recovered["told"] == [[7, "job.done", "it's j", [5, 6, 7]], [None, "slot.skipped", "s", 1.0, 2.0]]
+    assert recovered["moves"] == RECOVERY["moves"]
 
 
 def test_pairs_in_what_a_user_has_sent_are_no_line(tmp_path):
@@ -265,7 +266,6 @@ def test_what_the_usual_json_formatters_have_written_is_read(sample, capsys):
         "attempt",
         "says:",
         "attempt",
-        "retried,",
         "claim",
         "attempt",
         "says:",
@@ -289,12 +289,21 @@ def test_what_the_console_of_configure_logging_shows_is_read(tmp_path, monkeypat
     assert main(["audit", str(log)]) == 0
     assert main(["trace", "--json", job_id, str(log)]) == 0
 
-    hops = [json.loads(line) for line in capsys.readouterr().out.splitlines()[1:]]
+    said = capsys.readouterr().out.splitlines()
+    assert "tells no turns" in said[0]
+    hops = [json.loads(line) for line in said if line.startswith("{")]
     assert [hop["line"]["event"] for hop in hops][:3] == ["job.queued", "job.claimed", "job.started"]
     assert all(abs(hop["at"] - lines[0]["ts"]) < 60.0 for hop in hops)
 
 
-LINE = {"event": "job.done", "boot": "b", "seq": 3, "job_id": "j", "rev": 7, "from": "running", "revs": [7]}
+LINE = {
+    "event": "turn.committed",
+    "boot": "b",
+    "seq": 3,
+    "turn": 7,
+    "store_id": "s",
+    "moves": [{"k": "done", "j": "it's", "n": 'a "b"', "r": 3}],
+}
 
 
 @pytest.mark.parametrize(
@@ -325,7 +334,9 @@ def test_a_time_is_a_number_or_iso_8601(ts, instant):
         json.dumps({**LINE, "timestamp": "2026-11-26T07:15:35.25Z"}),
         "2026-11-26T07:15:35.25Z " + json.dumps(LINE),
         "web-1  | 2026-11-26 07:15:35,25 INFO " + json.dumps(LINE),
-        "2026-11-26 07:15:35.25 [info     ] job.done   boot=b seq=3 job_id=j rev=7 from=running revs='[7]'",
+        "2026-11-26 07:15:35.25 [info     ] turn.committed   boot=b seq=3 store_id=s turn=7 "
+        + f"moves={str(LINE['moves'])!r}",
+        f"2026-11-26 07:15:35.25 [info     ] turn.committed   boot=b seq=3 moves={LINE['moves']} store_id=s turn=7",
     ],
 )
 def test_a_line_without_a_time_has_that_of_whoever_wrapped_it(text):
@@ -335,33 +346,23 @@ def test_a_line_without_a_time_has_that_of_whoever_wrapped_it(text):
 
 
 def test_the_lines_of_a_host_are_dated_by_themselves_at_every_level(tmp_path, capsys):
+    story = Story().done()
+    for line, at in zip(story.lines, (90.0, 91.0, 99.0, 100.0, 103.0, 103.0), strict=True):
+        line["ts"] = at
     lines = [
+        *story.lines[:4],
         {"event": "step one", "ts": 101.0, "job_id": "j", "job_name": "report"},
         {"event": "step two", "timestamp": "1970-01-01T00:01:42Z", "job_id": "j", "job_name": "report"},
         {"event": "no time", "job_id": "j", "job_name": "report"},
-        {
-            "event": "job.done",
-            "ts": 103.0,
-            "boot": "b",
-            "seq": 9,
-            "job_id": "j",
-            "job_name": "report",
-            "claim_no": 1,
-            "attempt": 1,
-            "from": "running",
-            "to": "done",
-            "rev": 3,
-            "revs": [1, 2, 3],
-            "times": [99.0, 100.0, 103.0],
-        },
+        *story.lines[4:],
     ]
 
     assert main(["trace", "--json", "j", str(write_log(tmp_path / "log", lines))]) == 0
 
     hops = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(hop["at"], hop["says"]) for hop in hops] == [
-        (99.0, "queued (revision 1; only summed up)"),
-        (100.0, "claimed (revision 2; only summed up)"),
+        (99.0, "queued"),
+        (100.0, "claim 1 taken"),
         (101.0, "says: step one"),
         (102.0, "says: step two"),
         (None, "says: no time"),

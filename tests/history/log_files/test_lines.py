@@ -10,13 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import UsageError
 from lamplighter.history.audit.audit import Audit
-from lamplighter.history.audit.number_ranges import Revisions
 from lamplighter.history.log_files.lines import fields_of, parse, read
 from lamplighter.history.log_files.search import find, in_order
+from lamplighter.history.replay.number_ranges import NumberRanges
 
 from ..kit import clean_run, write_log
 
-LINE = {"event": "job.done", "ts": 1.5, "boot": "b", "seq": 3, "job_id": "j", "rev": 7, "from": "running", "revs": [7]}
+LINE = {
+    "event": "job.done",
+    "ts": 1.5,
+    "boot": "b",
+    "seq": 3,
+    "job_id": "j",
+    "turn": 7,
+    "outcome": "succeeded",
+    "moves": [{"k": "done", "j": "j", "n": "it's", "r": 3}],
+}
 
 
 @pytest.mark.parametrize(
@@ -35,14 +44,9 @@ def test_a_line_is_read_whatever_is_around_it(text):
     line = parse(text.encode())
 
     assert line is not None
-    assert (line.event, line.boot, line.seq, line.job_id, line.before, line.rev) == (
-        "job.done",
-        "b",
-        3,
-        "j",
-        "running",
-        7,
-    )
+    assert (line.event, line.boot, line.seq, line.job_id, line.turn) == ("job.done", "b", 3, "j", 7)
+    assert line.moves is not None
+    assert [(move.k, move.n, move.r) for move in line.moves] == [("done", "it's", 3)]
     assert fields_of(text.encode()) == LINE
 
 
@@ -56,7 +60,7 @@ def test_a_line_is_read_whatever_is_around_it(text):
         '["event", "boot", "seq"]',
         json.dumps(LINE)[:-20],
         json.dumps({**LINE, "seq": "three"}),
-        '{"event": "job.done", "boot": "b", "seq": 1, "revs": {}}',
+        '{"event": "job.done", "boot": "b", "seq": 1, "moves": {}}',
         "\udcff{".encode(errors="surrogateescape"),
     ],
 )
@@ -136,7 +140,7 @@ def test_lines_are_ordered_by_number_within_a_boot_and_by_revision_between_boots
 
 @given(st.lists(st.integers(1, 60)))
 def test_revisions_are_a_set_that_knows_its_gaps(numbers):
-    revisions, model = Revisions(), set()
+    revisions, model = NumberRanges(), set()
     for number in numbers:
         assert revisions.add(number) == (number not in model)
         model.add(number)
@@ -152,7 +156,7 @@ def test_revisions_are_a_set_that_knows_its_gaps(numbers):
 @given(st.permutations(range(1, 41)), st.integers(0, 40))
 def test_revisions_that_come_in_any_order_weigh_as_much_as_they_have_gaps(numbers, told):
     # A log of millions of lines is audited in the room of its gaps.
-    revisions, model = Revisions(), sorted(numbers[:told])
+    revisions, model = NumberRanges(), sorted(numbers[:told])
     for number in numbers[:told]:
         revisions.add(number)
     runs = sum(number - 1 not in model for number in model)

@@ -1,4 +1,4 @@
-"""The system at an instant: its fast road says what a plain fold of every line does, however the log is cut."""
+"""The system at an instant: the replay says what a plain fold of every line does, however the log is cut."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ import pytest
 from lamplighter.history.log_files.lines import fields_of, read
 from lamplighter.history.trace.snapshot import Snapshot, snapshot
 from lamplighter.log.events import EVENTS
+from lamplighter.rules.lifecycle import MOVES
 
-from ..kit import Said, Talker, write_log
+from ..kit import Said, Story, Talker, write_log
 
 INSTANTS = 8
 KILLS = 2
-OPEN, ENDED = ("queued", "running"), ("done", "dead", "cancelled")
 
 
 class Plain:
-    """Every line up to an instant, parsed and folded one by one; then what later sums tell of before it."""
+    """Every line up to an instant, parsed and folded one by one."""
 
     def __init__(self, lines: list[Said], at: float) -> None:
-        self.states: Counter[str] = Counter()
-        self.open: dict[str, str] = {}
-        self.held: dict[str, tuple[Any, ...]] = {}
+        self.turns: dict[tuple[str, int, int], Said] = {}
+        self.starts: dict[tuple[str, int], tuple[Any, ...]] = {}
         self.boots: dict[str, Any] = {}
         self.actors: dict[tuple[str, str], tuple[Any, ...]] = {}
         self.abandoned: dict[tuple[str, int], str] = {}
@@ -39,17 +38,28 @@ class Plain:
         for line in before:
             self.hear(line)
         self.last = max((line["ts"] for line in before), default=0.0)
-        if not any(line["event"] in ("job.queued", "job.claimed", "job.released") for line in before):
-            for line in lines:
-                if line["event"] in EVENTS and line["ts"] > at:
-                    self.hear_later(line, at)
+        newest: dict[str, tuple[Said, Said]] = {}
+        for line in self.turns.values():
+            for move in line["moves"]:
+                if "j" in move and (move["j"] not in newest or newest[move["j"]][0]["r"] < move["r"]):
+                    newest[move["j"]] = (move, line)
+        states = [MOVES[f"job.{move['k']}"][1].value for move, _ in newest.values()]
+        self.states = Counter(states)
+        self.held = {
+            job_id: self.starts.get(
+                (job_id, move["c"]), (move["c"], line["at"], line.get("of", line["boot"]), False, None, None)
+            )
+            for job_id, (move, line) in newest.items()
+            if move["k"] == "claimed"
+        }
 
     def hear(self, line: Said) -> None:
-        event, boot, job_id = line["event"], line["boot"], line.get("job_id")
-        if "rev" in line and "to" in line:
-            self.enter(line, line["to"], line["ts"])
-        elif event == "job.started" and job_id in self.held and self.held[job_id][0] == line["claim_no"]:
-            self.held[job_id] = (line["claim_no"], line["ts"], boot, True, line["lane"], line["incarnation"])
+        event, boot = line["event"], line["boot"]
+        if event == "turn.committed":
+            self.turns.setdefault((line.get("of", boot), line["turn"], line.get("part", 1)), line)
+        elif event == "job.started":
+            start = (line["claim_no"], line["ts"], boot, True, line["lane"], line["incarnation"])
+            self.starts[line["job_id"], line["claim_no"]] = start
         elif event == "runtime.started":
             self.boots[boot] = line["pid"]
         elif event in ("runtime.stopped", "runtime.failed", "runtime.recovered"):
@@ -66,26 +76,6 @@ class Plain:
             up = event in ("actor.started", "actor.restarted")
             if up or event in ("actor.stopped", "actor.crashed", "actor.quarantined"):
                 self.actors[boot, line["child"]] = (line["child_incarnation"], up, line["ts"])
-
-    def enter(self, line: Said, state: str, since: float) -> None:
-        known = self.open.pop(line["job_id"], None) or (line.get("from") if line.get("from") in ENDED else None)
-        if known is not None:
-            self.states[known] -= 1
-        self.states[state] += 1
-        self.held.pop(line["job_id"], None)
-        if state in OPEN:
-            self.open[line["job_id"]] = state
-        if state == "running":
-            self.held[line["job_id"]] = (line["claim_no"], since, line["boot"], False, None, None)
-
-    def hear_later(self, line: Said, at: float) -> None:
-        times = line.get("times", [])
-        passed = [one for one in times if one <= at]
-        if passed and line["job_id"] not in self.open:
-            # The last one is told by the line. Those before it take turns, and led to where it came from.
-            left = len(times) - 1 - len(passed)
-            other = "queued" if line["from"] == "running" else "running"
-            self.enter(line, line["to"] if left < 0 else line["from"] if left % 2 == 0 else other, passed[-1])
 
 
 def told(seen: Snapshot) -> dict[str, Any]:
@@ -151,9 +141,7 @@ def assert_plain(paths: list[Path]) -> None:
         assert told(snapshot([str(path) for path in paths], at)) == plainly(lines, at)
 
 
-@pytest.mark.parametrize("size", [200, 4_000, 60_000, 8 << 20])
-def test_a_log_says_the_same_in_blocks_of_any_size(logs, monkeypatch, size):
-    monkeypatch.setattr("lamplighter.history.log_files.blocks.BLOCK_BYTES", size)
+def test_a_log_says_what_its_lines_do(logs, monkeypatch):
     # Nothing of one process is out of order: reading ends soon after the instant.
     monkeypatch.setattr("lamplighter.history.trace.snapshot.DISORDER_SECONDS", 0.0)
 
@@ -161,15 +149,11 @@ def test_a_log_says_the_same_in_blocks_of_any_size(logs, monkeypatch, size):
         assert_plain([log])
 
 
-@pytest.mark.parametrize("stretch", [1, 70, 20_000])
-def test_logs_of_several_processes_are_one(logs, monkeypatch, stretch):
-    monkeypatch.setattr("lamplighter.history.trace.snapshot.STRETCH_LINES", stretch)
-
+def test_logs_of_several_processes_are_one(logs):
     assert_plain(logs)
 
 
-def test_what_stands_between_and_is_torn_changes_nothing(logs, tmp_path, monkeypatch):
-    monkeypatch.setattr("lamplighter.history.log_files.blocks.BLOCK_BYTES", 4_000)
+def test_what_stands_between_and_is_torn_changes_nothing(logs, tmp_path):
     log, chance = tmp_path / "app.log", random.Random(5)
     lines = logs[0].read_text().splitlines(keepends=True)
     with log.open("w") as out:
@@ -183,8 +167,7 @@ def test_what_stands_between_and_is_torn_changes_nothing(logs, tmp_path, monkeyp
     assert len(lines_of([log])) == len([line for line in lines if '"seq"' in line])
 
 
-def test_cut_off_lines_are_missing_and_no_more(logs, tmp_path, monkeypatch):
-    monkeypatch.setattr("lamplighter.history.log_files.blocks.BLOCK_BYTES", 4_000)
+def test_cut_off_lines_are_missing_and_no_more(logs, tmp_path):
     chance = random.Random(6)
     cut = [line if chance.random() < 0.9 else line[:-30] + "\n" for line in logs[0].open()]
     log = tmp_path / "app.log"
@@ -208,56 +191,27 @@ def test_a_rotated_log_is_one(logs, tmp_path):
         assert told(snapshot([str(path) for path in rotated], at)) == plainly(whole, at)
 
 
-def test_a_job_that_comes_back_after_it_had_ended_is_counted_once(tmp_path, monkeypatch):
-    job = {"boot": "b", "job_id": "j", "job_name": "n", "attempt": 0}
-    lines = [
-        {**job, "event": "job.queued", "ts": 1.0, "seq": 1, "to": "queued", "rev": 1, "claim_no": 0},
-        {
-            **job,
-            "event": "job.claimed",
-            "ts": 2.0,
-            "seq": 2,
-            "from": "queued",
-            "to": "running",
-            "rev": 2,
-            "claim_no": 1,
-        },
-        {**job, "event": "job.done", "ts": 3.0, "seq": 3, "from": "running", "to": "done", "rev": 3, "claim_no": 1},
-        {**job, "event": "job.requeued", "ts": 4.0, "seq": 4, "from": "done", "to": "queued", "rev": 4, "claim_no": 1},
-        {
-            **job,
-            "event": "job.claimed",
-            "ts": 5.0,
-            "seq": 5,
-            "from": "queued",
-            "to": "running",
-            "rev": 5,
-            "claim_no": 2,
-        },
-        {**job, "event": "job.started", "ts": 6.0, "seq": 6, "claim_no": 1, "lane": 1, "incarnation": 1},
-        {**job, "event": "job.started", "ts": 7.0, "seq": 7, "claim_no": 2, "lane": 2, "incarnation": 1},
-        {**job, "event": "job.dead", "ts": 8.0, "seq": 8, "from": "running", "to": "dead", "rev": 6, "claim_no": 2},
-    ]
-    for lost in (None, *range(len(lines))):
-        kept = [line for index, line in enumerate(lines) if index != lost]
+def test_a_job_that_comes_back_after_it_had_ended_is_counted_once(tmp_path):
+    story = Story().done().move("requeued", "done", 1, 0).move("claimed", "queued", 2, 0)
+    story.said("job.started", job_id="j", claim_no=1, lane=1, incarnation=1)
+    story.said("job.started", job_id="j", claim_no=2, lane=2, incarnation=1)
+    story.move("dead", "running", 2, 1)
+    for lost in (None, *range(len(story.lines))):
+        kept = [line for index, line in enumerate(story.lines) if index != lost]
         log = str(write_log(tmp_path / "log", kept))
-        for size in (50, 1 << 20):
-            monkeypatch.setattr("lamplighter.history.log_files.blocks.BLOCK_BYTES", size)
-            for at in range(1, 10):
-                assert told(snapshot([log], float(at))) == plainly(kept, float(at)), (lost, size, at)
+        for line in kept:
+            assert told(snapshot([log], line["ts"])) == plainly(kept, line["ts"]), (lost, line)
 
 
 PARALLEL = """
 import sys
 from lamplighter.history.log_files import blocks
 from lamplighter.history.log_files import search
-from lamplighter.history.trace.snapshot import snapshot
 from lamplighter.history.log_files.search import find
 
 blocks.BLOCK_BYTES = 5_000
 path, at = sys.argv[1], float(sys.argv[2])
 for processes in (1, 3):
-    print(snapshot([path], at, processes=processes))
     print([(said["seq"], said["offset"]) for said in find([path], [b'"job.done"', b'"actor.'], processes=processes)])
 """
 
@@ -270,6 +224,6 @@ def test_several_processes_find_what_one_does(logs):
         [sys.executable, "-c", PARALLEL, str(logs[0]), str(at)], capture_output=True, text=True, check=True
     )
 
-    snapshot_by_one, found_by_one, snapshot_by_three, found_by_three = done.stdout.splitlines()
-    assert (snapshot_by_three, found_by_three) == (snapshot_by_one, found_by_one)
+    found_by_one, found_by_three = done.stdout.splitlines()
+    assert found_by_three == found_by_one
     assert found_by_one.count("(") > 1

@@ -12,7 +12,7 @@ import pytest
 from lamplighter import Runtime
 from lamplighter.cli.main import main
 
-from ..kit import WAIT_SECONDS_MAX, Said, logger_to, write_log
+from ..kit import WAIT_SECONDS_MAX, Said, Story, logger_to, write_log
 
 
 @contextmanager
@@ -52,64 +52,75 @@ def last_words(job_id: str, log: Path, capsys: pytest.CaptureFixture[str]) -> li
     return [said.removeprefix("when these logs end, ") for said in says if said.startswith("when these logs end")]
 
 
-def test_a_log_at_debug_tells_why_each_job_waits(tmp_path, capsys):
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_a_log_tells_why_each_job_waits(tmp_path, capsys, level):
     log = tmp_path / "app.log"
-    with busy_host(log, ":memory:", "debug"):
+    with busy_host(log, ":memory:", level):
         cut = tmp_path / "cut.log"
         cut.write_text(log.read_text())
 
     (paused,) = last_words("paused", cut, capsys)
-    (limited,) = last_words("limited", cut, capsys)
     (delayed,) = last_words("delayed", cut, capsys)
     (orphan,) = last_words("orphan", cut, capsys)
     (holder,) = last_words("holder", cut, capsys)
     assert paused.startswith("mail is paused since 2")
-    assert limited == "import has concurrency_total=1, held by job holder"
     assert delayed.startswith(("it is not due for 59 min", "it is not due for 1 h 0 min"))
     assert orphan == "no runtime that lives has a handler for nobody"
     assert holder.startswith("it runs on boot ")
     assert last_words("holder", log, capsys) == []
+    if level == "debug":
+        # Which handlers there are is told at debug.
+        (limited,) = last_words("limited", cut, capsys)
+        assert limited == "import has concurrency_total=1, held by job holder"
 
 
-def test_a_job_that_waits_or_runs_at_info_is_not_said_not_to_be(tmp_path, capsys):
+def test_a_job_that_waits_or_runs_at_info_is_told_of(tmp_path, capsys):
     log, store = tmp_path / "app.log", tmp_path / "jobs.db"
     with busy_host(log, str(store), "info"):
-        assert main(["trace", "limited", str(log)]) == 1
+        assert main(["trace", "limited", str(log)]) == 0
         assert main(["trace", "--at", "9999999999", str(log)]) == 0
         assert main(["audit", str(log)]) == 0
         assert main(["audit", str(log), "--store", str(store)]) == 0
     said = capsys.readouterr().out.splitlines()
 
-    untold = "(none of their boots logs at debug: a job that waits or runs has no line until it ends or fails)"
-    assert said[0] == f"nothing in these logs is about job limited {untold}"
-    assert f"jobs: none {untold}" in said
+    assert "jobs: 4 queued, 1 running" in said
     summaries = [line for line in said if line.startswith("all is well")]
-    assert summaries[0].endswith("; 0 unfinished, or more: only a log at debug, or --store, tells of all")
-    assert summaries[1].endswith("; 5 unfinished")
+    assert [summary.rpartition("; ")[2] for summary in summaries] == ["5 unfinished", "5 unfinished"]
+
+
+def test_at_warning_a_job_is_not_said_not_to_be(tmp_path, capsys):
+    log = tmp_path / "app.log"
+    story = Story().said("store.available", store="/srv/jobs.db", waited=1.0)
+    write_log(log, [{**line, "level": "warning"} for line in story.lines[-1:]])
+
+    assert main(["trace", "somebody", str(log)]) == 1
+    assert main(["trace", "--at", "9999999999", str(log)]) == 0
+
+    untold = "(these logs are at warning, and what turns do is told at info)"
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"nothing in these logs is about job somebody {untold}"
+    assert f"jobs: none {untold}" in said
+
+
+def ledger(turn: int, kind: str, job_id: str, **keys: object) -> Said:
+    """The ledger's line of a turn with one move."""
+    move = {"k": kind, "j": job_id, "n": "work", **keys}
+    return {"event": "turn.committed", "store_id": "s", "boot_no": 1, "turn": turn, "moves": [move]}
 
 
 def told(job_id: str, *more: Said) -> list[Said]:
     """A job that was queued and claimed by a boot, and what came then."""
-    job = {"job_id": job_id, "job_name": "work"}
     lines: list[Said] = [
         {"event": "runtime.started", "store": "/srv/jobs.db", "pid": 7},
         {"event": "handler.added", "job_name": "work", "handler": "work#1", "concurrency": 1},
-        {"event": "job.queued", **job, "to": "queued", "rev": 1, "claim_no": 0, "attempt": 0},
+        ledger(1, "queued", job_id, r=1),
         *more,
     ]
-    return [{"boot": "a", **line, "seq": n, "ts": float(n)} for n, line in enumerate(lines, start=1)]
+    return [{"boot": "a", **line, "seq": n, "ts": float(n), "at": float(n)} for n, line in enumerate(lines, start=1)]
 
 
-CLAIMED = {
-    "event": "job.claimed",
-    "job_id": "j",
-    "job_name": "work",
-    "from": "queued",
-    "to": "running",
-    "rev": 2,
-    "claim_no": 1,
-    "attempt": 0,
-}
+CLAIMED = ledger(2, "claimed", "j", r=2, f="queued", c=1, a=0)
+OTHER = ledger(2, "claimed", "k", r=2, f="queued", c=1, a=0)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +135,7 @@ CLAIMED = {
         ([{"event": "runtime.stopped"}], "no runtime that lives has a handler for work"),
         ([{"event": "actor.quarantined", "child": "handler:work"}], "the handlers of work on boot a are quarantined"),
         ([{"event": "handler.halted", "job_name": "work"}], "the handlers of work on boot a are halted"),
-        ([{**CLAIMED, "job_id": "k"}], "work has 1 lane in all, held by job k"),
+        ([OTHER], "work has 1 lane in all, held by job k"),
     ],
 )
 def test_what_became_of_those_who_would_run_it_is_told(tmp_path, capsys, more, says):

@@ -88,7 +88,9 @@ def test_a_dead_job_that_is_revived_runs_again_and_its_attempts_count_from_none(
     assert (revived.id, revived.state, revived.attempt) == (job_id, "queued", 0)
     assert (ended.state, ended.result) == ("done", "whole: 7")
     assert healing.runs == [(job_id, 1), (job_id, 1)]
-    assert recorder.wait_for("job.requeued", job_id=job_id)["from"] == "dead"
+    requeued = recorder.wait_for("job.requeued", job_id=job_id)
+    (told,) = recorder.of("turn.committed", boot=requeued["boot"], turn=requeued["turn"])
+    assert [move["f"] for move in told["moves"] if move["k"] == "requeued"] == ["dead"]
     assert dead(one) == []
 
 

@@ -12,7 +12,7 @@ from lamplighter import NotSupported, StaleClaim, StoreUnavailable
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.stores.rabbitmq.link import LinkLost
 from lamplighter.stores.rabbitmq.recent import FORGOTTEN, Newest, QueuedJobs, Remembered
-from lamplighter.stores.transitions import born, first_mark
+from lamplighter.stores.transitions import born
 
 from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
 from support.rabbitmq.model import ModelServer
@@ -26,7 +26,7 @@ BIG = "x" * 10_000
 
 def record(job_id: str, **changes: object) -> JobRecord:
     job = new(job_id)
-    return born(job, 0, first_mark(job, 1))._replace(**changes)  # type: ignore[arg-type]
+    return born(job, 0)._replace(**changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture

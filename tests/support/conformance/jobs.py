@@ -79,7 +79,6 @@ class JobPromises(StoreCase):
         """Turn.insert_many: `insert` each, in order. One may be the twin of another that comes before it."""
         self.needs("get")
         self.needs("unique")
-        self.needs("revisions")
         put(store, new("a"), new("b", unique_key="k"))
 
         with store.turn("b", NOW) as turn:
@@ -93,7 +92,7 @@ class JobPromises(StoreCase):
             ("c", False),
             ("e", True),
         ]
-        assert [job.rev for job, fresh in [*stored, after] if fresh] == [3, 4, 5]
+        assert [job.no for job, fresh in [*stored, after] if fresh] == [3, 4, 5]
         assert [store.get(job.id) for job, _ in stored] == [job for job, _ in stored]
 
     def test_a_turn_sees_its_own_changes(self, store: Store) -> None:
@@ -392,7 +391,7 @@ class JobPromises(StoreCase):
         host.close()
 
         with store.turn("b", NOW) as turn:
-            turn.tell_untold()
+            turn.count_host_moves()
         assert fresh
         assert store.get("lost") is None
         assert [job.id for job in take(store, begun=9)] == ["kept"]
@@ -424,23 +423,23 @@ class JobPromises(StoreCase):
         stored = [store.get("running"), store.get("queued")]
         assert [(job.state, job.result) for job in stored if job is not None] == [("done", "1"), ("done", None)]
 
-    def test_what_a_host_changed_is_told_by_the_next_turn(self, store: Store) -> None:
-        """Turn.tell_untold: Give revisions to what hosts changed in their own transactions."""
+    def test_what_a_host_changed_is_counted_by_the_next_turn(self, store: Store) -> None:
+        """Turn.count_host_moves: Make moves of what hosts changed in their own transactions."""
         self.needs("connection")
         host = self.connect_host(store)
         store.queue_on(host, new("a"))
         host.commit()
         host.close()
-        before = store.untold()
+        before = store.has_host_moves()
 
         with store.turn("b", NOW) as turn:
-            turn.tell_untold()
+            turn.count_host_moves()
             told = [(step.event, step.job.id) for step in turn.transitions]
 
-        assert (before, told, store.untold()) == (True, [("job.queued", "a")], False)
+        assert (before, told, store.has_host_moves()) == (True, [("job.queued", "a")], False)
 
-    def test_nothing_is_untold_unless_a_host_has_changed_something(self, store: Store) -> None:
-        """Store.untold: Whether a host's own transaction changed something that is not told yet."""
+    def test_all_is_counted_unless_a_host_has_changed_something(self, store: Store) -> None:
+        """Store.has_host_moves: Whether a host's own transaction changed something that no turn has counted yet."""
         put(store, new("a"))
 
-        assert not store.untold()
+        assert not store.has_host_moves()

@@ -16,7 +16,7 @@ from lamplighter.stores.ports import BootRecord, Store, Want
 NOW = 1_000_000.0
 DONE = Verdict(state=JobState.DONE, event="job.done", reason=None, attempt=1)
 DEAD = Verdict(state=JobState.DEAD, event="job.dead", reason="failed", attempt=1)
-RETRY = Verdict(state=JobState.QUEUED, event="job.retried", reason="failed", attempt=1, run_at=NOW)
+RETRY = Verdict(state=JobState.QUEUED, event="job.failed", reason="failed", attempt=1, run_at=NOW)
 SUCCEEDED = Outcome(kind=OutcomeKind.SUCCEEDED, result="7")
 FAILED = Outcome(kind=OutcomeKind.FAILED, error="E")
 
@@ -59,7 +59,7 @@ def a_schedule(**changes: Any) -> ScheduleRecord:
 
 def a_boot(boot: str, **changes: Any) -> BootRecord:
     """A boot that has said nothing yet."""
-    fields = {"pid": 1, "host": "h", "started_at": NOW, "hint": None, "names": (), "turn": ()}
+    fields = {"pid": 1, "host": "h", "started_at": NOW, "hint": None, "names": ()}
     return BootRecord(boot=boot, **{**fields, **changes})
 
 

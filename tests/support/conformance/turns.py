@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -24,33 +25,55 @@ class TurnPromises(StoreCase):
 
         assert [job.id for job in take(store, begun=9)] == ["kept"]
 
-    def test_revisions_are_gapless_also_over_turns_that_were_rolled_back(self, store: Store) -> None:
-        """Turn.transitions: what changed so far, in order, each with its revision."""
-        self.needs("revisions")
-        first = put(store, new("a"), new("b"))
-        with pytest.raises(ZeroDivisionError), store.turn("b", NOW) as turn:
-            turn.insert(new("lost"))
-            _ = 1 / 0
-        second = put(store, new("c"))
+    def test_the_turns_of_a_boot_have_numbers_without_a_gap_though_some_are_rolled_back(self, store: Store) -> None:
+        """Turn.did: after the commit, what this turn did; None when it has changed nothing."""
+        with store.turn("b", NOW) as turn:
+            turn.register(a_boot("b"))
+        told = []
+        for job_id in ("a", "lost", "b", None):
+            with contextlib.suppress(ZeroDivisionError), store.turn("b", NOW) as turn:
+                if job_id is not None:
+                    turn.insert(new(job_id))
+                _ = 1 / (job_id != "lost")
+            told.append(turn.did)
 
-        assert [job.rev for job in first + second] == [1, 2, 3]
+        assert [turn and (turn.turn, [move["j"] for move in turn.moves]) for turn in (told[0], *told[2:])] == [
+            (1, ["a"]),
+            (2, ["b"]),
+            None,
+        ]
+
+    def test_the_boots_of_a_store_have_numbers_without_a_gap(self, store: Store) -> None:
+        """Turn.register: Make a boot known to the others. Gives it its `boot_no`."""
+        self.needs("recall")
+        numbers = []
+        for boot in ("x", "y", "z"):
+            with store.turn(boot, NOW) as turn:
+                numbers.append(turn.register(a_boot(boot)))
+                turn.forget_boot("x")
+
+        with store.turn("z", NOW) as turn:
+            numbers.append(turn.register(a_boot("z")))
+
+        assert numbers == [1, 2, 3, 3]
 
     def test_a_turn_keeps_what_it_changed_in_order(self, store: Store) -> None:
-        """Turn.transitions: what changed so far, in order, each with its revision."""
+        """Turn.transitions: the moves of jobs so far, in order. Those of one job are counted by its `rev`, without a
+        gap."""
         self.needs("at_once")
         with store.turn("b", NOW) as turn:
             turn.insert(new("a"))
             (claim,) = turn.claim(want())
             turn.settle(claim.job, SUCCEEDED, DONE)
             told = [(step.event, step.before, step.job.state) for step in turn.transitions]
-            revs = [step.rev for step in turn.transitions]
+            revs = [step.job.rev for step in turn.transitions]
 
         assert told == [
             ("job.queued", None, "queued"),
             ("job.claimed", "queued", "running"),
             ("job.done", "running", "done"),
         ]
-        assert revs == sorted(set(revs))
+        assert revs == [1, 2, 3]
 
     def test_everything_in_a_turn_happens_at_its_time(self, store: Store) -> None:
         """Turn.now: the wall time that everything in this turn happens at."""
@@ -124,7 +147,7 @@ class TurnPromises(StoreCase):
         other.close()
 
     def test_the_turn_that_a_boot_did_last_is_kept_with_it(self, store: Store) -> None:
-        """Turn.did: after the commit, what the boot remembers of this turn; empty when nothing was changed."""
+        """Turn.did: after the commit, what this turn did; None when it has changed nothing."""
         self.needs("recall")
         with store.turn("b", NOW) as turn:
             turn.register(a_boot("b"))
@@ -134,25 +157,37 @@ class TurnPromises(StoreCase):
         with store.turn("c", NOW) as looking:
             boots = looking.boots()
 
-        assert [deed[1:3] for deed in claiming.did] == [("job.claimed", "a")]
-        assert boots[0].turn == claiming.did
-        assert looking.did == ()
+        assert claiming.did is not None
+        assert [(move["k"], move["j"]) for move in claiming.did.moves] == [("claimed", "a")]
+        assert (boots[0].turn, boots[0].unlogged) == (claiming.did.turn, (claiming.did,))
+        assert looking.did is None
 
-    def test_what_earlier_turns_left_untold_is_kept_with_the_next(self, store: Store) -> None:
-        """Turn.untold: what earlier turns did that the log may not know of: kept by the boot"""
+    def test_what_is_noted_is_told_in_its_place_among_the_moves(self, store: Store) -> None:
+        """Turn.note: Have the ledger tell what this turn does besides moving jobs."""
+        with store.turn("b", NOW) as turn:
+            turn.insert(new("a"))
+            turn.note({"k": "name.paused", "n": "work"})
+            turn.insert(new("b"))
+
+        assert turn.did is not None
+        assert [move["k"] for move in turn.did.moves] == ["queued", "name.paused", "queued"]
+
+    def test_what_earlier_turns_left_unlogged_is_kept_with_the_next(self, store: Store) -> None:
+        """Turn.unlogged: earlier turns that the log may not know of: kept by the boot with this one"""
         self.needs("recall")
         with store.turn("b", NOW) as turn:
             turn.register(a_boot("b"))
         with store.turn("b", NOW) as first:
             first.insert(new("a"))
         with store.turn("b", NOW) as second:
-            second.untold.extend(first.did)
+            assert first.did is not None
+            second.unlogged.append(first.did)
             second.insert(new("b"))
 
-        assert [deed[2] for deed in store.boots()[0].turn] == ["a", "b"]
+        assert [move["j"] for turn in store.boots()[0].unlogged for move in turn.moves] == ["a", "b"]
 
     def test_what_a_boot_has_changed_of_schedules_is_kept_with_it(self, store: Store) -> None:
-        """Turn.did: after the commit, what the boot remembers of this turn"""
+        """Turn.did: after the commit, what this turn did"""
         self.needs("recall")
         with store.turn("b", NOW) as turn:
             turn.register(a_boot("b"))
@@ -161,7 +196,9 @@ class TurnPromises(StoreCase):
         with store.turn("b", NOW + 7) as second:
             second.declare([a_schedule(), a_schedule(id="other")])
 
-        rule = ("UTC", "run_after", "first")
-        assert first.did == ((None, "schedule.added", "s", added.change_no, NOW, "* * * * *", *rule),)
-        assert [deed[1:3] for deed in second.did] == [("schedule.added", "other")]
-        assert store.boots()[0].turn == second.did
+        rule = {"when": "* * * * *", "tz": "UTC", "gap": "run_after", "fold": "first"}
+        assert first.did is not None
+        assert second.did is not None
+        assert first.did.moves == [{"k": "schedule.added", "s": "s", "n": "work", "no": added.change_no, **rule}]
+        assert [(move["k"], move["s"]) for move in second.did.moves] == [("schedule.added", "other")]
+        assert store.boots()[0].unlogged == (second.did,)

@@ -153,6 +153,7 @@ def model_verdict(
 ) -> tuple[Report, Sequence[str], Counter[str]]:
     """Judge a log: every job that was accepted has ended or is in a queue; what ended or fired twice is counted."""
     said, endings, fired = Counter[str](), Counter[str](), Counter[tuple[str, float]]()
+    told = set[tuple[str, int | None, int | None]]()
     count = 0
     for raw in lines:
         line = parse(raw)
@@ -160,12 +161,15 @@ def model_verdict(
             continue
         count += 1
         said[line.event] += 1
-        if line.event in ENDINGS and line.job_id is not None:
-            endings[line.job_id] += 1
-        for _, event, job_id, *_ in line.told or ():
-            endings[job_id] += event in ENDINGS
-        if line.event in ("slot.fired", "slot.caught_up"):
-            fired[line.schedule or "", line.slot or 0.0] += 1
+        turn = (line.of or line.boot, line.turn, line.part)
+        if line.moves is None or turn in told:
+            continue
+        told.add(turn)
+        for move in line.moves:
+            if f"job.{move.k}" in ENDINGS:
+                endings[move.j] += 1
+            if move.k == "queued" and move.s is not None:
+                fired[move.s, move.t or 0.0] += 1
     queued = {job_id for queue in server.queues.values() for job_id in _ids(queue)}
     # A process that was killed between a commit and its lines has taken those with it.
     untold = {job_id for job_id, link in server.last_acks.items() if link.is_dead}

@@ -1,13 +1,13 @@
-"""The replay of boots: what each one has logged about itself, and which of its lines are missing."""
+"""What each boot has said of itself, and which of its lines and turns are not there."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from ...log.events import EVENTS
+from ...rules.lifecycle import MOVES
 from ..log_files.lines import Line
-from .number_ranges import Revisions
+from .number_ranges import NumberRanges
 
 SILENT_PIECES_MAX = 256
 """So many gaps without a single line at debug: this boot does not log at debug."""
@@ -24,25 +24,12 @@ ALARMS = frozenset(name for name, kind in EVENTS.items() if kind.level in ("warn
 
 @dataclass(slots=True)
 class Gap:
-    """Numbers that are missing between two lines of a boot, and the revisions just before and after."""
+    """Numbers that are missing between two lines of a boot."""
 
     first: int
     last: int
     before: Line
     after: Line
-    rev_before: int
-    rev_after: int | None = None
-
-
-@dataclass(slots=True)
-class Silence:
-    """A while in which a boot that logs at debug did not: from one such line to another."""
-
-    rev_before: int
-    since: float
-    is_over: bool = False
-    rev_after: int | None = None
-    until: float = math.inf
 
 
 @dataclass(slots=True)
@@ -52,30 +39,47 @@ class BootReplay:
     Attributes:
         loud: whether it has a line at debug: then it logs everything.
         quiet: whether it cannot be logging at debug.
-        audible: whether it has a line below warning.
+        audible: whether it has said anything below warning.
+        tells_moves: whether it has said of a job what the ledger tells too.
         ended: whether it has stopped, or others have taken back what it held.
+        line: the last that it has said.
+        store: the id of its store, and `number` its own among the boots of it.
+        turns: those of its turns that are told.
+        last_turn: a turn that it is said to have come to.
+        last_said: what says so.
+        is_disordered: whether its lines lie in another order than that of their numbers.
+        silences: how often a boot that logs at debug did not for a while.
     """
 
     name: str
     loud: bool = False
     quiet: bool = False
     audible: bool = False
+    tells_moves: bool = False
     ended: str | None = None
     dropped: int = 0
     line: Line | None = None
-    rev: int = 0
-    seqs: Revisions = field(default_factory=Revisions)
+    begins: bool = False
+    store: str | None = None
+    number: int | None = None
+    beside: frozenset[int] | None = None
+    turns: NumberRanges = field(default_factory=NumberRanges)
+    last_turn: int = 0
+    last_said: Line | None = None
+    seqs: NumberRanges = field(default_factory=NumberRanges)
     gaps: list[Gap] = field(default_factory=list)
-    silences: list[Silence] = field(default_factory=list)
-    # The last line at debug, the last revision before it, and the gaps since.
-    _aloud: Line | None = None
-    _aloud_rev: int = 0
+    is_disordered: bool = False
+    silences: int = 0
+    # The last line at debug, and the gaps since.
+    _aloud: int = 0
     _silent_gaps: int = 0
-    _silence: Silence | None = None
+    _is_silent: bool = False
 
     def hear(self, line: Line) -> bool:
         """Note a line by its number. False if a line of this number is known already."""
         is_debug = line.event in DEBUG_EVENTS
+        if line.seq == 1:
+            self.begins = True
         if is_debug and not self.loud:
             self.loud = True
             if self.quiet:
@@ -83,43 +87,48 @@ class BootReplay:
                 self.seqs.fill(0, line.seq - 1)
         if not self.audible and line.event in EVENTS and line.event not in ALARMS:
             self.audible = True
+        if line.event in MOVES:
+            self.tells_moves = True
         if self.quiet:
+            self.is_disordered = self.is_disordered or (self.line is not None and line.seq < self.line.seq)
+            self.line = line
             return True
         before, last = self.line, self.seqs.last
         if not self.seqs.add(line.seq):
             return False
+        self.is_disordered = self.is_disordered or line.seq < last
         if before is not None and line.seq > last + 1:
             self._silent_gaps += 1
             if len(self.gaps) < GAPS_KEPT_MAX:
-                self.gaps.append(Gap(last + 1, line.seq - 1, before, line, self.rev))
+                self.gaps.append(Gap(last + 1, line.seq - 1, before, line))
         if self._silent_gaps >= SILENT_GAPS_MIN and self.loud:
             self._be_silent(line, is_over=is_debug)
-        if line.rev is not None:
-            self.rev = line.rev
-            for gap in reversed(self.gaps):
-                if gap.rev_after is not None:
-                    break
-                gap.rev_after = line.rev
-            if self.silences and self.silences[-1].is_over and self.silences[-1].rev_after is None:
-                self.silences[-1].rev_after = line.rev
         self.line = line
         if is_debug:
-            self._aloud, self._aloud_rev, self._silent_gaps = line, self.rev, 0
+            self._aloud, self._silent_gaps = line.seq, 0
         if not self.loud and self.seqs.pieces > SILENT_PIECES_MAX:
             self.quiet = True
             self.gaps.clear()
             self.seqs.clear()
         return True
 
+    def come_to(self, turn: int, line: Line) -> None:
+        """A line says that the boot has come to this turn."""
+        if turn > self.last_turn:
+            self.last_turn, self.last_said = turn, line
+
+    @property
+    def is_headless(self) -> bool:
+        """Whether its log begins in the middle of its life."""
+        return not self.begins and (self.turns.first > 1 or not self.turns)
+
     def _be_silent(self, line: Line, *, is_over: bool) -> None:
         """After many gaps without a line at debug: the boot was at another level meanwhile."""
-        first = self._aloud.seq if self._aloud is not None else 0
-        if self._silence is None:
-            self._silence = Silence(self._aloud_rev, self._aloud.ts if self._aloud is not None else 0.0)
-            self.silences.append(self._silence)
-        while self.gaps and self.gaps[-1].first > first:
+        if not self._is_silent:
+            self._is_silent = True
+            self.silences += 1
+        while self.gaps and self.gaps[-1].first > self._aloud:
             self.gaps.pop()
-        self.seqs.fill(first, line.seq)
+        self.seqs.fill(self._aloud, line.seq)
         if is_over:
-            self._silence.is_over, self._silence.until = True, line.ts
-            self._silence = None
+            self._is_silent = False

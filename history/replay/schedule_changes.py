@@ -1,4 +1,4 @@
-"""What a log says of when a schedule is due: its changes, and which slots their rules have."""
+"""When a schedule is due: its changes, and which slots their rules have."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from ...cron.when import Rule, parse_when
 from ...errors import LamplighterError
-from ..log_files.lines import Line
-from .report import many
+from ..log_files.lines import Line, Told
+from .findings import many
 
 NAMED_SLOTS_MAX = 100
 """Of one stretch, the first."""
@@ -21,7 +21,7 @@ class Change:
     """A schedule as it is from an instant on.
 
     Attributes:
-        no: its number on the store, by which changes follow one another; None in a line of an older version.
+        no: its number on the store, by which changes follow one another.
         at: when it was stored.
         rules: every rule that it may mean; none where nothing can be said about its slots.
         line: the line that tells of it.
@@ -30,12 +30,13 @@ class Change:
     no: int | None
     at: float
     rules: tuple[Rule, ...]
+    when: str | None
     line: Line
 
     @property
     def key(self) -> tuple[int | None, str | None]:
-        """What distinguishes it from the schedule's other changes, in however many lines it stands."""
-        return self.no, self.line.when
+        """What tells it from the schedule's other changes, however often it is told."""
+        return self.no, self.when
 
     def follows(self, no: int | None) -> bool:
         """Whether it was stored after the change with this number, as far as is known."""
@@ -54,7 +55,7 @@ class Change:
             yield f"expected {many(max(counts), 'slot')} from {first} to {last}, got: {count}"
         for end in dict.fromkeys((first, last)):
             if not self.has(end):
-                yield f"{end} is no slot of {self.line.when!r}"
+                yield f"{end} is no slot of {self.when!r}"
 
     def certain_slots(self, start: float, end: float) -> tuple[float, ...]:
         """The first few slots after `start` up to `end` that are due whichever of its rules is meant."""
@@ -67,22 +68,22 @@ class Change:
         return tuple(sorted(certain or ()))
 
 
-def change_of(line: Line) -> Change:
-    """What a line says that a schedule is now."""
-    return Change(line.change_no, line.ts, tuple(_rules(line)), line)
+def change_of(move: Told, at: float, line: Line) -> Change:
+    """What a move says that a schedule is from an instant on."""
+    return Change(move.no, at, tuple(_rules(move)), move.when, line)
 
 
-def _rules(line: Line) -> Iterator[Rule]:
-    """Every rule that the line may mean: what happens in a gap or a fold of local time is not always said."""
-    gaps = [line.dst_gap] if line.dst_gap is not None else ["run_after", "skip"]
-    folds = [line.dst_fold] if line.dst_fold is not None else ["first", "second", "both"]
+def _rules(move: Told) -> Iterator[Rule]:
+    """Every rule that a move may mean: what happens in a gap or a fold of local time may not be said."""
+    gaps = [move.gap] if move.gap is not None else ["run_after", "skip"]
+    folds = [move.fold] if move.fold is not None else ["first", "second", "both"]
+    zone = move.tz or "UTC"
     try:
-        first = parse_when(line.when, timezone=line.timezone or "UTC")
-        yield first
-        if (line.timezone or "UTC") == "UTC" or line.when is None or line.when.startswith("@"):
+        yield parse_when(move.when, timezone=zone)
+        if zone == "UTC" or move.when is None or move.when.startswith("@"):
             return
         for gap, fold in itertools.product(gaps, folds):
-            yield parse_when(line.when, timezone=line.timezone or "UTC", dst_gap=gap, dst_fold=fold)
+            yield parse_when(move.when, timezone=zone, dst_gap=gap, dst_fold=fold)
     except LamplighterError:
         # A rule or a zone that is unknown here: nothing can be said about its slots.
         return

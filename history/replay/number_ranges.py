@@ -1,6 +1,4 @@
-"""A set of numbers that are nearly all in a row, such as the revisions of a log; it takes as much memory as it has
-gaps.
-"""
+"""A set of numbers that are nearly all in a row: which numbers a log has told, in the room of its gaps."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 
-class Revisions:
+class NumberRanges:
     """Whole numbers, kept as ranges. Adding the next number costs nothing; memory follows the number of gaps."""
 
     __slots__ = ("_firsts", "_lasts")

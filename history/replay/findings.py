@@ -1,0 +1,72 @@
+"""What is found: something that cannot have happened if all is well, and the lines that show it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..log_files.lines import Line
+
+Kind = Literal[
+    "lost",
+    "finished twice",
+    "fired twice",
+    "slot without an account",
+    "illegal transition",
+    "fence going back",
+    "missing turns",
+    "missing moves",
+    "missing boot",
+    "missing lines",
+    "told twice",
+    "told otherwise",
+    "disagreement with the store",
+    "orphan",
+]
+
+FINDINGS_KEPT_MAX = 1_000
+"""Of each kind; the report counts the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that cannot have happened if all is well.
+
+    Attributes:
+        kind: one of a few, for whoever counts or filters.
+        says: one sentence.
+        lines: what shows it, each after the name and number of its place in the log.
+        excused: the log itself said that lines were lost here.
+    """
+
+    kind: Kind
+    says: str
+    lines: tuple[str, ...] = ()
+    excused: bool = False
+
+
+class Findings:
+    """Collects what is found."""
+
+    def __init__(self) -> None:
+        self.kept: list[Finding] = []
+        self._counts: Counter[str] = Counter()
+
+    def say(self, kind: Kind, says: str, *lines: Line | None, excused: bool = False) -> None:
+        """Keep a finding, or count it when there are too many of its kind."""
+        self._counts[kind] += 1
+        if self._counts[kind] <= FINDINGS_KEPT_MAX:
+            shown = tuple(line.text for line in lines if line is not None)
+            self.kept.append(Finding(kind, says, shown, excused))
+
+    @property
+    def more(self) -> dict[str, int]:
+        """How many there were of each kind beyond those that are kept."""
+        return {kind: number - FINDINGS_KEPT_MAX for kind, number in self._counts.items() if number > FINDINGS_KEPT_MAX}
+
+
+def many(number: Any, noun: str) -> str:
+    """So many of something, in words; a line may say anything for a number."""
+    ending = "" if number == 1 else "es" if noun.endswith("sh") else "s"
+    return f"{number:,} {noun}{ending}" if isinstance(number, int) else f"{number} {noun}{ending}"

@@ -1,0 +1,329 @@
+"""The replay of jobs: where each one stands, and whether it may have come there.
+
+The moves of one job are counted, so each follows the one before it, whoever has done it and in whichever order the
+logs are read: what comes too early waits. On a RabbitMQ the server may deliver a job again that somebody has claimed. A
+claim then says how often that was, and follows the move that put the job into its queue; so there a job may have been
+claimed by two, and even have ended twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ...messages.jobs import ENDED
+from ...rules.lifecycle import MOVES
+from ..log_files.lines import Line, Told
+from .findings import Findings, Kind
+
+ENDED_KEPT_MAX = 20_000
+"""Ended jobs that are remembered, the newest."""
+
+WAITING_JOBS_MAX = 100_000
+"""Jobs with moves that wait for earlier ones. Where there are more, the first of them began before the log."""
+
+AFTER = {event.removeprefix("job."): after.value for event, (_, after) in MOVES.items()}
+"""The state that each kind of move leads to."""
+
+BEFORE = {event.removeprefix("job."): before for event, (before, _) in MOVES.items()}
+
+OUTCOMES: dict[str, frozenset[str | None]] = {
+    "done": frozenset({"succeeded", None}),
+    "snoozed": frozenset({"snoozed"}),
+    "failed": frozenset({"failed", "timed_out", "interrupted"}),
+    "dead": frozenset({"failed", "timed_out", "interrupted", "discarded"}),
+    "cancelled": frozenset({"cancelled", None}),
+}
+"""How an attempt may have ended that a move tells the end of."""
+
+
+class ToldMove(NamedTuple):
+    """A move of a job, with whose turn it was, when, and which line tells it."""
+
+    move: Told
+    boot: str
+    at: float
+    line: Line
+
+
+@dataclass(slots=True)
+class Job:
+    """Where a job stands.
+
+    Attributes:
+        boot: who holds it, while it runs.
+        step: its last move; None of one of which only its later moves are known.
+        others: where it stood before, newest first, if its server may have gone on from there.
+    """
+
+    state: str | None
+    rev: int
+    claim_no: int
+    attempt: int
+    name: str
+    boot: str
+    step: ToldMove
+    others: tuple[Job, ...] = ()
+
+
+class JobReplay:
+    """Replays the moves of the jobs of one store.
+
+    Attributes:
+        is_server: whether the store is a RabbitMQ, which may deliver a job again.
+        open: jobs that have not ended.
+        ended: those that have, the newest.
+        waiting: by job, moves that wait for an earlier one, by their numbers.
+        headless: jobs that began before the log.
+        repeated: jobs that have ended twice, because the server had delivered them again.
+    """
+
+    def __init__(self, findings: Findings) -> None:
+        self.is_server = False
+        self.open: dict[str, Job] = {}
+        self.ended: OrderedDict[str, Job] = OrderedDict()
+        self.waiting: OrderedDict[str, list[ToldMove]] = OrderedDict()
+        self.born = 0
+        self.moves = 0
+        self.evicted = 0
+        self.pruned = 0
+        # How many have ended, by state.
+        self.in_state: Counter[str] = Counter()
+        self.headless = 0
+        self.repeated: set[str] = set()
+        # Boots of which another was given a job, and when.
+        self.bereft: dict[str, ToldMove] = {}
+        # What cannot be: on a server, unless a connection was lost or a process has died; in a file, unless turns are
+        # missing, in which the job may have been removed and born again.
+        self.doubtful: list[tuple[Kind, str, ToldMove, ToldMove | None]] = []
+        self._findings = findings
+        self.on_birth: Callable[[ToldMove], None] = lambda step: None
+
+    def hear(self, step: ToldMove) -> None:
+        """Take in a move."""
+        move = step.move
+        self.moves += 1
+        job = self.open.get(move.j) or self.ended.get(move.j)
+        if job is None:
+            if move.r == 1 and not move.p:
+                self._enter(None, step)
+            elif move.f in ENDED and self.evicted:
+                # It had ended so long ago that it was forgotten.
+                self.evicted -= 1
+                self.born -= 1
+                self.in_state[move.f] -= 1
+                self._adopt(step)
+            else:
+                self._wait(step)
+        elif self._parent(job, move) is not None:
+            self._enter(job, step)
+        elif move.r <= job.rev:
+            self._again(job, step)
+        else:
+            self._wait(step)
+
+    def get(self, job_id: str) -> Job | None:
+        """A job that is remembered."""
+        return self.open.get(job_id) or self.ended.get(job_id)
+
+    def settle(self, may_be_missing: Callable[[ToldMove], bool]) -> None:
+        """No further move will come: what waits follows moves that are not there.
+
+        Args:
+            may_be_missing: whether what came before a step may have been told where no log is.
+        """
+        for job_id in list(self.waiting):
+            self._settle(job_id, may_be_missing)
+
+    def _wait(self, step: ToldMove) -> None:
+        self.waiting.setdefault(step.move.j, []).append(step)
+        if len(self.waiting) > WAITING_JOBS_MAX:
+            self._settle(next(iter(self.waiting)), lambda step: True)
+
+    def _parent(self, job: Job, move: Told) -> Job | None:
+        """From where a move goes on; None if nothing is known that it could follow."""
+        base = move.r - 1 - move.p
+        if not job.others:
+            return job if job.rev == base else None
+        fits = [one for one in (job, *job.others) if one.rev == base]
+        claim_no = move.c - (1 + move.p if move.k == "claimed" else 0)
+        likely = [one for one in fits if (one.state, one.claim_no) == (move.f, claim_no)]
+        return next(iter((*likely, *fits)), None)
+
+    def _drain(self, job_id: str) -> None:
+        """What waits may follow now."""
+        while (steps := self.waiting.get(job_id)) is not None:
+            job = self.get(job_id)
+            step = next((one for one in steps if job is not None and self._parent(job, one.move)), None)
+            if job is None or step is None:
+                return
+            self._unwait(job_id, step)
+            self._enter(job, step, drain=False)
+
+    def _unwait(self, job_id: str, step: ToldMove) -> None:
+        steps = self.waiting[job_id]
+        steps.remove(step)
+        if not steps:
+            del self.waiting[job_id]
+
+    def _settle(self, job_id: str, may_be_missing: Callable[[ToldMove], bool]) -> None:
+        while job_id in self.waiting:
+            step = min(self.waiting[job_id], key=lambda one: one.move.r)
+            self._unwait(job_id, step)
+            job = self.get(job_id)
+            if job is not None and step.move.r <= job.rev and self._parent(job, step.move) is None:
+                self._again(job, step)
+                continue
+            known = 0 if job is None else job.rev
+            if not may_be_missing(step):
+                missing = step.move.r - 1 - known
+                what = f"move {known + 1} is" if missing == 1 else f"moves {known + 1} to {step.move.r - 1} are"
+                says = f"job {job_id}: {what} told by no line" if missing > 0 else f"job {job_id}: it follows nothing"
+                self._say("missing moves", says, step, None if job is None else job.step)
+            self.headless += job is None
+            self._adopt(step, job)
+            self._drain(job_id)
+
+    def _enter(self, job: Job | None, step: ToldMove, *, drain: bool = True) -> None:
+        """A move that follows the one before it."""
+        move = step.move
+        before = None if job is None else self._parent(job, move)
+        wrong = self._wrong_birth(move) if before is None else self._wrong(before, step)
+        if wrong is not None:
+            kind, says = wrong
+            if before is not None and before.state in ENDED:
+                self.doubtful.append((kind, f"job {move.j}: {says}", step, before.step))
+            else:
+                self._say(kind, f"job {move.j}: {says}", step, None if before is None else before.step)
+        if job is not None and self.is_server and AFTER[move.k] in ENDED:
+            self._note_ends(job, step)
+        self._adopt(step, job, before)
+        if before is None:
+            self.born += 1
+            self.on_birth(step)
+        if drain and move.j in self.waiting:
+            self._drain(move.j)
+
+    def _note_ends(self, job: Job, step: ToldMove) -> None:
+        """A job that was delivered again may end twice; one that was not may do so only after a requeue."""
+        known = (job, *job.others)
+        again = {one.rev - 1 for one in known if one.step.move.k == "requeued"}
+        end = next((one for one in known if one.state in ENDED and one.rev not in again), None)
+        if end is None:
+            return
+        self.repeated.add(step.move.j)
+        if not any(one.step.move.p for one in known):
+            says = f"job {step.move.j}: it ended by claim {end.claim_no}, and again by claim {step.move.c}"
+            self._say("finished twice", says, step, end.step)
+
+    def _adopt(self, step: ToldMove, job: Job | None = None, before: Job | None = None) -> None:
+        """Believe a move."""
+        move = step.move
+        if job is None and before is None and move.r != 1:
+            self.born += 1
+        state = AFTER[move.k]
+        boot = step.boot if move.k == "claimed" else ""
+        known = Job(state, move.r, move.c, move.a, move.n, boot, step)
+        if self.is_server and job is not None:
+            known.others = _others(job)
+            if move.k == "claimed" and move.p and job.state == "running" and job.boot != step.boot:
+                self.bereft[job.boot] = step
+        self.open.pop(move.j, None)
+        self.ended.pop(move.j, None)
+        if job is not None and job.state in ENDED:
+            self.in_state[job.state] -= 1
+        if state not in ENDED:
+            self.open[move.j] = known
+            return
+        self.in_state[state] += 1
+        self.ended[move.j] = known
+        if len(self.ended) > ENDED_KEPT_MAX:
+            self.ended.popitem(last=False)
+            self.evicted += 1
+
+    def _again(self, job: Job, step: ToldMove) -> None:
+        """A number that the job has had: a new life, another delivery, or something that cannot be."""
+        move = step.move
+        if self.is_server:
+            self._again_on_server(job, step)
+            return
+        is_new_life = move.k == "queued" and move.r == 1 and job.state in ENDED
+        if not (is_new_life and self.pruned):
+            is_end = AFTER[move.k] in ENDED and job.state in ENDED
+            says = f"job {move.j}: its move {move.r} is told by two turns"
+            self.doubtful.append(("finished twice" if is_end else "told twice", says, step, job.step))
+        if is_new_life:
+            # Retention had removed it: the id was free again.
+            self.ended.pop(move.j, None)
+            self._enter(None, step)
+
+    def _again_on_server(self, job: Job, step: ToldMove) -> None:
+        move = step.move
+        if move.k == "queued":
+            self.on_birth(step)
+            return
+        says = f"job {move.j}: {move.k} by claim {move.c} follows nothing that is told"
+        self._say("illegal transition", says, step, job.step)
+
+    def _wrong_birth(self, move: Told) -> tuple[Kind, str] | None:
+        if move.k != "queued" or move.f is not None:
+            return "illegal transition", f"its first move is {move.k} from {move.f or 'nothing'}"
+        if move.c or move.a:
+            return "illegal transition", f"expected a new job with claim 0 and attempt 0, got: {move.c} and {move.a}"
+        return None
+
+    def _wrong(self, job: Job, step: ToldMove) -> tuple[Kind, str] | None:
+        """Why a job cannot have gone from here by this move; None when it can."""
+        move = step.move
+        if move.f != job.state or move.f not in BEFORE[move.k]:
+            again = job.state in ENDED and AFTER[move.k] in ENDED
+            says = f"it was {job.state}, and {move.k} says from {move.f or 'nothing'}"
+            return "finished twice" if again else "illegal transition", says
+        if move.n != job.name:
+            return "illegal transition", f"expected a job of {job.name}, got: {move.n}"
+        claim_no = job.claim_no + (1 + move.p if move.k == "claimed" else 0)
+        if move.c != claim_no:
+            kind: Kind = "fence going back" if move.c < claim_no else "illegal transition"
+            return kind, f"expected {move.k} by claim {claim_no}, got: claim {move.c}"
+        attempt = attempt_after(job.attempt, move)
+        if move.a != attempt:
+            return "illegal transition", f"expected {move.k} to say attempt {attempt}, got: {move.a}"
+        if move.o not in OUTCOMES.get(move.k, _NO_OUTCOME):
+            return "illegal transition", f"{move.k} cannot be the end of an attempt that has {move.o or 'no outcome'}"
+        holder = move.b or step.boot
+        # A host's own transaction may have ended it, and then it is told by whoever comes first.
+        if job.state == "running" and job.boot not in ("", holder) and not (move.k == "done" and move.o is None):
+            return "illegal transition", f"boot {job.boot} held it, and {move.k} ends a claim of boot {holder}"
+        return None
+
+    def _say(self, kind: Kind, says: str, step: ToldMove, before: ToldMove | None) -> None:
+        if self.is_server:
+            self.doubtful.append((kind, says, step, before))
+        else:
+            self._findings.say(kind, says, None if before is None else before.line, step.line)
+
+
+_NO_OUTCOME: frozenset[str | None] = frozenset({None})
+
+OTHERS_KEPT_MAX = 8
+"""Places of one job from which its server may have gone on."""
+
+
+def _others(job: Job) -> tuple[Job, ...]:
+    """Where a job has stood by now. A claim may be lost, and what it has done be told all the same."""
+    bare = Job(job.state, job.rev, job.claim_no, job.attempt, job.name, job.boot, job.step)
+    return (bare, *job.others)[:OTHERS_KEPT_MAX]
+
+
+def attempt_after(attempt: int, move: Told) -> int:
+    """The attempts that a move must tell, after so many."""
+    match move.k:
+        case "requeued":
+            return 0
+        case "done":
+            return attempt + (move.f == "running")
+        case "failed" | "dead":
+            return attempt + (move.o != "interrupted")
+    return attempt

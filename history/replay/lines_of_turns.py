@@ -1,0 +1,178 @@
+"""Whether the lines that people read say what the ledger tells of the same turn.
+
+A line about a move carries the number of its turn and follows the ledger's line, so no more than the last turns of a
+boot need to be remembered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+
+from ...log.events import EVENTS
+from ...rules.lifecycle import MOVES, QUIET
+from ..log_files.lines import Line, Told
+from .findings import Findings
+
+TURNS_KEPT_MAX = 64
+"""The newest turns of a boot that are remembered."""
+
+WAITING_LINES_MAX = 4_096
+"""Lines of a boot whose turn has not been told yet: logs may be given in any order."""
+
+UNHEARD_MIN = 5
+"""So many lines of one kind, and none of them there: whoever writes the log leaves them out."""
+
+SLOT = re.compile(r"\d+(\.\d+)?")
+"""What the id of a slot's job ends with."""
+
+KIND_OF = {
+    **{event: event.removeprefix("job.") for event in MOVES},
+    **{event: event for event in EVENTS if event.startswith(("schedule.", "name."))},
+    "slot.fired": "queued",
+    "slot.caught_up": "queued",
+    "slot.skipped": "skipped",
+    "slot.taken": "taken",
+}
+"""Of each event that says what the ledger tells, the kind of the move."""
+
+LOUD = {event.removeprefix("job."): event for event in MOVES if event not in QUIET}
+"""Of each kind of move that is told at info, its event."""
+
+SLOT_OUTCOMES = {"slot.fired": ("fired", "late"), "slot.caught_up": ("caught_up",)}
+"""How a slot may have fired that one of these tells of."""
+
+Subject = tuple[str, str]
+
+
+class TurnLines:
+    """The lines of one boot."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._turns: OrderedDict[int, dict[Subject, list[Told]] | Sequence[Told]] = OrderedDict()
+        self._waiting: dict[int, list[Line]] = {}
+        self._expected: dict[tuple[int, str, str], Line] = {}
+        self._said: Counter[str] = Counter()
+        self.unheard: Counter[str] = Counter()
+
+    def told(self, turn: int, moves: Sequence[Told], line: Line, *, is_own: bool) -> None:
+        """The ledger tells a turn, or a part of it.
+
+        Args:
+            is_own: whether whoever did it says so, and goes on to say the rest.
+        """
+        if is_own:
+            for move in moves:
+                if move.k in LOUD:
+                    self._expected[turn, move.k, move.j] = line
+        known = self._turns.get(turn)
+        self.remember(turn, moves if known is None else [*_flat(known), *moves])
+
+    def remember(self, turn: int, moves: Sequence[Told]) -> None:
+        """The lines of this turn are what comes next."""
+        self._turns[turn] = moves
+        if len(self._turns) > TURNS_KEPT_MAX:
+            self._turns.popitem(last=False)
+        for waiting in self._waiting.pop(turn, ()):
+            self.check(waiting)
+
+    def differs(self, turn: int, moves: Sequence[Told]) -> bool:
+        """Whether a turn that is told again is another one, as far as it is remembered."""
+        known = self._turns.get(turn)
+        return known is not None and any(move not in _flat(known) for move in moves)
+
+    def excuse(self, turn: int, job_id: str | None = None) -> None:
+        """What is to be said of this turn, or of one job in it, may not have been said."""
+        for key in [key for key in self._expected if key[0] == turn and job_id in (None, key[2])]:
+            del self._expected[key]
+
+    def check(self, line: Line) -> None:
+        """A line about something that a turn did."""
+        kind, turn = KIND_OF.get(line.event), line.turn
+        if kind is None or turn is None or (kind == "taken" and line.job_id is None):
+            # A slot that another runtime was first to account for is taken too, and nothing is changed.
+            return
+        subject = (line.job_id if kind in PLAIN_KINDS else line.schedule or line.job_name) or ""
+        if self._expected.pop((turn, kind, subject), None) is not None:
+            self._said[kind] += 1
+        moves = self._turns.get(turn)
+        if moves is None:
+            if sum(map(len, self._waiting.values())) < WAITING_LINES_MAX:
+                self._waiting.setdefault(turn, []).append(line)
+            return
+        if not isinstance(moves, dict):
+            moves = self._turns[turn] = _by_subject(moves)
+        found = moves.get((kind, subject), ())
+        wrong = [next(_differences(line, move), None) for move in found]
+        if not wrong or None not in wrong:
+            says = wrong[0] if wrong else f"turn {turn} of boot {line.boot} tells of no such thing"
+            self._findings.say("told otherwise", f"{line.event} of {subject or 'nothing'}: {says}", line)
+
+    def finish(self, last_turn: int, *, is_over: bool) -> Iterator[tuple[int, str, str, Line]]:
+        """Lines that are not there though their turn is told: (turn, kind, job id, the ledger's line)."""
+        for (turn, kind, job_id), line in self._expected.items():
+            if turn == last_turn and not is_over:
+                # The boot may have been killed between the two.
+                continue
+            if not self._said[kind] and sum(1 for key in self._expected if key[1] == kind) >= UNHEARD_MIN:
+                self.unheard[kind] += 1
+            else:
+                yield turn, kind, job_id, line
+
+    def waiting(self) -> Iterator[tuple[int, Line]]:
+        """Lines whose turn was not told."""
+        for turn, lines in self._waiting.items():
+            yield turn, lines[0]
+
+
+PLAIN_KINDS = frozenset(event.removeprefix("job.") for event in MOVES)
+"""The kinds of moves of jobs."""
+
+
+def _flat(known: dict[Subject, list[Told]] | Sequence[Told]) -> list[Told]:
+    return [move for moves in known.values() for move in moves] if isinstance(known, dict) else list(known)
+
+
+def _by_subject(moves: Sequence[Told]) -> dict[Subject, list[Told]]:
+    found: dict[Subject, list[Told]] = {}
+    for move in moves:
+        found.setdefault((move.k, move.j or move.s or move.n), []).append(move)
+    return found
+
+
+def _differences(line: Line, move: Told) -> Iterator[str]:
+    """What a line says otherwise than the ledger."""
+    pairs: list[tuple[str, object, object]] = [("job_name", line.job_name, move.n or line.job_name)]
+    if line.event in MOVES:
+        pairs += [("claim_no", line.claim_no, move.c), ("attempt", line.attempt, move.a)]
+        pairs.append(("outcome", line.outcome, move.o))
+        if line.event in ("job.failed", "job.dead"):
+            pairs.append(("boot_was", line.boot_was, move.b))
+        pairs += [("redeliveries", line.redeliveries or 0, move.p)]
+        if move.u is not None or line.event in ("job.failed", "job.snoozed", "job.requeued"):
+            pairs.append(("run_at", line.run_at, move.u))
+    if line.event in SLOT_OUTCOMES and line.outcome not in SLOT_OUTCOMES[line.event]:
+        pairs.append(("outcome", line.outcome, line.event.removeprefix("slot.")))
+    if line.event in ("job.queued", "slot.fired", "slot.caught_up"):
+        pairs += [("schedule", line.schedule, move.s), ("slot", line.slot, move.t)]
+    elif line.schedule is not None and line.job_id is not None and line.slot is not None:
+        pairs.append(("slot", slot_named_by(line.job_id, line.schedule), line.slot))
+    if line.event == "job.queued":
+        pairs.append(("digest", line.digest, move.d))
+    if line.event in ("schedule.added", "schedule.changed"):
+        pairs += [("when", line.when, move.when), ("timezone", line.timezone, move.tz)]
+    if line.event == "slot.taken":
+        pairs.append(("slot", line.slot, move.t))
+    if line.event == "slot.skipped":
+        pairs += [("slot", line.slot, move.t), ("last", line.last, move.l), ("count", line.count, move.x)]
+    for field, said, told in pairs:
+        if said != told:
+            yield f"expected {field} {told}, as the ledger has it, got: {said}"
+
+
+def slot_named_by(job_id: str, schedule: str) -> float | None:
+    """The slot that the id of its job names."""
+    name, _, slot = job_id.rpartition("-")
+    return float(slot) if name == schedule and SLOT.fullmatch(slot) else None

@@ -1,0 +1,252 @@
+"""One replay of whatever logs hold: boots, the turns that they tell, and where jobs, slots and stores have come to.
+
+A line at a time, in any order. Each number is counted by somebody: lines and turns by their boot, boots by their store,
+moves by their job. So what is missing shows wherever the rest is read, and memory follows the number of open jobs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ...log.events import EVENTS, MOVE_KINDS
+from ...messages.ledger import FORMAT
+from ..log_files.lines import Line
+from .boots import BootReplay
+from .findings import Findings
+from .jobs import AFTER, JobReplay, ToldMove
+from .lines_of_turns import TurnLines
+from .slots import SlotReplay
+
+OTHER_KINDS = frozenset(MOVE_KINDS) - AFTER.keys()
+"""Kinds of moves that are no job's."""
+
+
+@dataclass(slots=True)
+class Burial:
+    """What was said when a boot was found dead."""
+
+    boot: str
+    last_turn: int
+    line: Line
+
+
+class StoreReplay:
+    """What has become of one store.
+
+    Attributes:
+        numbers: its boots, by their numbers.
+        buried: those that were found dead, by their numbers.
+    """
+
+    def __init__(self, store_id: str, findings: Findings) -> None:
+        self.store_id = store_id
+        self.jobs = JobReplay(findings)
+        self.slots = SlotReplay(findings)
+        self.jobs.on_birth = self.slots.fired
+        self.boots: dict[str, BootReplay] = {}
+        self.numbers: dict[int, BootReplay] = {}
+        self.buried: dict[int, Burial] = {}
+        # How many jobs the store still has of those that have not ended, where somebody has looked.
+        self.stored_unfinished: int | None = None
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is a RabbitMQ, on which boots have no numbers."""
+        return self.jobs.is_server
+
+    def be_server(self) -> None:
+        """Its boots have no numbers."""
+        self.jobs.is_server = self.slots.is_server = True
+
+
+@dataclass(slots=True)
+class Parts:
+    """The parts of a turn that were told by now."""
+
+    parts: int
+    seen: set[int] = field(default_factory=set)
+
+
+class Replay:
+    """Replays lines; see the module."""
+
+    def __init__(self) -> None:
+        self.findings = Findings()
+        self.boots: dict[str, BootReplay] = {}
+        self.stores: dict[str, StoreReplay] = {}
+        self.lines_of: dict[str, TurnLines] = {}
+        self.lines = 0
+        self.copies = 0
+        self.crashes = 0
+        self.is_troubled = False
+        self.leaders: set[str] = set()
+        self.newer: Counter[str] = Counter()
+        self.first_ts: dict[str, float] = {}
+        self._parts: dict[tuple[str, int], Parts] = {}
+
+    def hear(self, line: Line) -> None:
+        """Take the next line in."""
+        self.lines += 1
+        boot = self.boots.get(line.boot)
+        if boot is None:
+            boot = self._boot(line.boot)
+            self.first_ts[line.boot] = line.ts
+        if not boot.hear(line):
+            self.copies += 1
+            return
+        if line.moves is not None:
+            self._turn(line, boot)
+            return
+        if line.event not in EVENTS:
+            self.newer[line.event] += 1
+            if line.turn is not None:
+                # It may be what a newer version says of a move.
+                self.lines_of[line.boot].excuse(line.turn, line.job_id)
+            return
+        if line.turn is not None:
+            self._of_turn(line, boot, line.turn)
+        match line.event:
+            case "runtime.started":
+                self._started(line, boot)
+            case "runtime.stopped" if line.store_id is not None:
+                # Its start has failed.
+                boot.ended = "stopped"
+                self._place(boot, line.store_id, line.boot_no, line)
+            case "runtime.stopped" | "runtime.renewed":
+                boot.ended = "stopped"
+            case "actor.crashed":
+                self.crashes += 1
+                self.is_troubled = True
+            case "store.unavailable":
+                self.is_troubled = True
+            case "log.dropped":
+                boot.dropped += line.count or 0
+            case "scheduler.leads":
+                self.leaders.add(line.boot)
+            case "job.fenced":
+                self._fenced(line, boot)
+
+    def _boot(self, name: str) -> BootReplay:
+        boot = self.boots.get(name)
+        if boot is None:
+            boot = self.boots[name] = BootReplay(name)
+            self.lines_of[name] = TurnLines(self.findings)
+        return boot
+
+    def _of_turn(self, line: Line, boot: BootReplay, turn: int) -> None:
+        match line.event:
+            case "runtime.stopped":
+                boot.come_to(turn, line)
+            case "runtime.recovered" if line.dead_boot is not None:
+                self.crashes += 1
+                dead = self._boot(line.dead_boot)
+                dead.ended = dead.ended or "recovered"
+                dead.come_to(turn, line)
+            case "turn.recovered":
+                self.is_troubled = True
+                boot.come_to(turn, line)
+            case _:
+                boot.come_to(turn, line)
+                self.lines_of[line.boot].check(line)
+
+    def _started(self, line: Line, boot: BootReplay) -> None:
+        if line.store_id is not None:
+            self._place(boot, line.store_id, line.boot_no, line)
+        if line.beside is not None:
+            boot.beside = frozenset(line.beside)
+
+    def _fenced(self, line: Line, boot: BootReplay) -> None:
+        """Where retention removes jobs, an id may have been used again, and its claims begin anew."""
+        store = self.stores.get(boot.store or "")
+        is_certain = store is None or not (store.jobs.pruned or self.is_troubled)
+        if (line.claim_no or 0) > (line.claim_no_now or 0) and is_certain:
+            says = f"job {line.job_id}: claim {line.claim_no} was refused, and the store knows {line.claim_no_now}"
+            self.findings.say("fence going back", says, line)
+
+    def _place(self, boot: BootReplay, store_id: str, number: int | None, line: Line) -> StoreReplay:
+        """On which store a boot is, and as which one of it."""
+        store = self.stores.get(store_id)
+        if store is None:
+            store = self.stores[store_id] = StoreReplay(store_id, self.findings)
+            if number is None:
+                store.be_server()
+        if boot.store is None:
+            boot.store, boot.number = store_id, number
+            store.boots[boot.name] = boot
+            other = store.numbers.setdefault(number, boot) if number is not None else boot
+            if other is not boot:
+                says = f"boots {other.name} and {boot.name} of store {store_id} have the same number, {number}"
+                self.findings.say("told twice", says, other.line, line)
+        elif (boot.store, boot.number) != (store_id, number):
+            is_at, was_at = (f"number {no} of store {at}" for at, no in ((store_id, number), (boot.store, boot.number)))
+            says = f"boot {boot.name} is said to be {is_at}, and was {was_at}"
+            self.findings.say("told otherwise", says, boot.line, line)
+        return store
+
+    def _turn(self, line: Line, speaker: BootReplay) -> None:
+        """A turn, or a part of one, told by whoever did it or by another."""
+        if line.event not in EVENTS or line.v > FORMAT:
+            self.newer[line.event] += 1
+        if line.turn is None or line.turn < 1 or line.store_id is None or line.moves is None:
+            self.findings.say("illegal transition", "it tells moves, and not whose turn they were", line)
+            return
+        owner = speaker if line.of is None else self._boot(line.of)
+        store = self._place(owner, line.store_id, line.boot_no, line)
+        lines = self.lines_of[owner.name]
+        if line.told_by is not None:
+            lines.excuse(line.turn)
+        if not self._is_first_telling(line, owner, line.turn):
+            if lines.differs(line.turn, line.moves):
+                says = f"turn {line.turn} of boot {owner.name} is told twice, and not as the same"
+                self.findings.say("told twice", says, line)
+            elif line.parts is None:
+                # It was told long before, by another, and the lines that go with it come now.
+                lines.remember(line.turn, line.moves)
+            return
+        lines.told(line.turn, line.moves, line, is_own=line.told_by is None)
+        at = line.ts if line.at is None else line.at
+        for move in line.moves:
+            step = ToldMove(move, owner.name, at, line)
+            if move.k in AFTER:
+                store.jobs.hear(step)
+            elif move.k in OTHER_KINDS:
+                self._other(store, step)
+            else:
+                self.newer[f"{line.event} {move.k}"] += 1
+
+    def _is_first_telling(self, line: Line, owner: BootReplay, turn: int) -> bool:
+        if turn in owner.turns:
+            return False
+        if line.parts is None:
+            owner.turns.add(turn)
+            return True
+        key = (owner.name, turn)
+        known = self._parts.setdefault(key, Parts(line.parts))
+        part = line.part or 0
+        if known.parts != line.parts or not 1 <= part <= line.parts:
+            says = f"turn {turn} of boot {owner.name}: part {part} of {line.parts} is none of {known.parts}"
+            self.findings.say("told otherwise", says, line)
+            return False
+        if part in known.seen:
+            return False
+        known.seen.add(part)
+        if len(known.seen) == known.parts:
+            owner.turns.add(turn)
+            del self._parts[key]
+        return True
+
+    def _other(self, store: StoreReplay, step: ToldMove) -> None:
+        move = step.move
+        match move.k:
+            case "pruned":
+                store.jobs.pruned += move.x or 0
+            case "buried" if move.b is not None:
+                dead = self._boot(move.b)
+                dead.ended = dead.ended or "recovered"
+                last = int(move.l or 0)
+                dead.come_to(last, step.line)
+                if move.no is not None:
+                    store.buried[move.no] = Burial(move.b, last, step.line)
+            case _:
+                store.slots.hear(step)

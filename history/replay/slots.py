@@ -1,0 +1,247 @@
+"""The replay of slots: each one fired or was skipped, once, and none passed unmentioned.
+
+Slots of a schedule are accounted for in order, so between two accounts that follow one another there is no slot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+from ..log_files.lines import Line
+from .findings import Findings, many
+from .jobs import ToldMove
+from .lines_of_turns import slot_named_by
+from .schedule_changes import Change, change_of
+
+FIRED_KEPT_MAX = 512
+"""Fired slots that are remembered of each schedule, the newest."""
+
+UNORDERED_MAX = 64
+"""Accounts of a schedule that wait for others which several processes have written in between."""
+
+PASSED_KEPT_MAX = 200
+"""Stretches without an account that are kept until the end, when it is known what is missing."""
+
+DOUBTS_KEPT_MAX = 1_000
+"""Accounts that a schedule's rule does not allow, and that a change may explain which is told later."""
+
+LATE_KEPT_MAX = 10_000
+"""Accounts of a schedule that came after those of later slots."""
+
+CHANGES_KEPT_MAX = 64
+"""Changes of a schedule that are known again, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Slots between two accounts, `start` and `end`, that nothing accounts for."""
+
+    schedule: str
+    change: Change
+    start: float
+    end: float
+    slots: tuple[float, ...]
+    before: Line | None
+    after: Line
+
+    def is_explained_by(self, other: Change, slot: float) -> bool:
+        """Whether another change was in force that does not have this slot, or ended the time that it belongs to."""
+        if not other.follows(self.change.no):
+            return False
+        if slot <= other.at:
+            # What was due when it was stored counts to the rule before it, or to none.
+            return self.start <= other.at < self.end
+        return not other.has(slot) or not other.rules
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An account of slots that the schedule does not have, as far as had been told."""
+
+    schedule: str
+    change: Change
+    first: float
+    last: float
+    count: int
+    line: Line
+
+    def is_explained_by(self, other: Change) -> bool:
+        """Whether another change was in force that has these slots."""
+        if not other.follows(self.change.no) or self.first <= other.at:
+            return False
+        return not any(other.objections(self.first, self.last, self.count))
+
+
+@dataclass(slots=True)
+class Schedule:
+    """What is known of a schedule."""
+
+    name: str
+    # What it is now; None when it was removed, or nothing has said it.
+    change: Change | None = None
+    # The number of the newest change, whether it was removed since or not.
+    change_no: int | None = None
+    changes: deque[object] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT_MAX))
+    # The instant up to which its slots are accounted for; None until something says so.
+    to: float | None = None
+    line: Line | None = None
+    fired: OrderedDict[float, tuple[str, ToldMove]] = field(default_factory=OrderedDict)
+    waiting: list[tuple[float, float, Line]] = field(default_factory=list)
+    # What accounts for slots after later ones were accounted for, and changes that were told after others: logs may be
+    # read in any order, and whoever buries a boot tells late what it did.
+    late: list[tuple[float, float]] = field(default_factory=list)
+    late_changes: list[Change] = field(default_factory=list)
+
+
+class SlotReplay:
+    """Replays what a store's ledger says of schedules and slots."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.schedules: dict[str, Schedule] = {}
+        self.passed: list[Passed] = []
+        self.doubts: list[Doubt] = []
+        # Slots that two jobs are said to be of, or on a server one job that was born twice.
+        self.doubled: list[tuple[str, ToldMove, ToldMove]] = []
+        self.accounted = 0
+        self.is_server = False
+        self._findings = findings
+
+    def hear(self, step: ToldMove) -> None:
+        """Take in what became of a schedule or of slots."""
+        move = step.move
+        if move.k == "recounted":
+            self._recount(step)
+        if move.s is None:
+            return
+        known = self._schedule(move.s)
+        match move.k:
+            case "schedule.added" | "schedule.changed":
+                # Slots that were due at the change count to the old rule or to none; from then on, to the new one.
+                self._changed(known, change_of(move, step.at, step.line), step)
+            case "schedule.removed":
+                self._flush(known)
+                known.change, known.to = None, None
+            case "skipped" if move.t is not None:
+                self._skipped(known, step, move.t)
+            case "taken" if move.t is not None:
+                self._account(known, move.t, move.t, step.line)
+
+    def fired(self, step: ToldMove) -> None:
+        """A job was born that may be a slot's."""
+        move = step.move
+        if move.s is None or move.t is None:
+            return
+        known, slot = self._schedule(move.s), move.t
+        if slot_named_by(move.j, move.s) != slot:
+            says = f"job {move.j} is said to be of slot {slot} of schedule {move.s}, which its id is not"
+            self._findings.say("slot without an account", says, step.line)
+        earlier = known.fired.get(slot)
+        if earlier is not None:
+            says = f"slot {slot} of schedule {move.s} fired for job {earlier[0]} and for job {move.j}"
+            self.doubled.append((says, earlier[1], step))
+            return
+        known.fired[slot] = (move.j, step)
+        self.accounted += 1
+        if len(known.fired) > FIRED_KEPT_MAX:
+            known.fired.popitem(last=False)
+        self._check(known, step.line, slot, slot, 1)
+        self._account(known, slot, slot, step.line)
+
+    def is_told_late(self, passed: Passed, slot: float) -> bool:
+        """Whether what was told late accounts for a slot that passed, or says why nothing does."""
+        known = self.schedules[passed.schedule]
+        if any(first <= slot <= last for first, last in known.late):
+            return True
+        return any(passed.is_explained_by(change, slot) for change in known.late_changes)
+
+    def finish(self) -> None:
+        """Judge what still waits."""
+        for known in self.schedules.values():
+            self._flush(known)
+        for doubt in self.doubts:
+            if not any(map(doubt.is_explained_by, self.schedules[doubt.schedule].late_changes)):
+                self._say(doubt)
+        self.doubts.clear()
+
+    def _schedule(self, name: str) -> Schedule:
+        known = self.schedules.get(name)
+        if known is None:
+            known = self.schedules[name] = Schedule(name)
+        return known
+
+    def _recount(self, step: ToldMove) -> None:
+        """The clock was set back: what was accounted for in what is the future now counts from now."""
+        for known in self.schedules.values():
+            if known.waiting or (known.to is not None and known.to > step.at):
+                self._flush(known)
+                known.to, known.line = step.at if known.to is None else min(known.to, step.at), step.line
+
+    def _changed(self, known: Schedule, change: Change, step: ToldMove) -> None:
+        """It is another one from now on, unless it was changed again since."""
+        if change.key in known.changes:
+            return
+        known.changes.append(change.key)
+        is_late = step.line.told_by is not None
+        if not change.follows(known.change_no) or (is_late and known.change_no is None):
+            known.late_changes.append(change)
+            return
+        self._flush(known)
+        start = change.at
+        if is_late:
+            known.late_changes.append(change)
+            # It may have been stored in a future that the clock has come back from, and others may have fired by it.
+            start = min(start, step.line.ts)
+            start = start if known.to is None else max(start, known.to)
+        known.change, known.change_no, known.to, known.line = change, change.no, start, step.line
+
+    def _skipped(self, known: Schedule, step: ToldMove, slot: float) -> None:
+        move = step.move
+        last = slot if move.l is None else move.l
+        count = 1 if move.x is None else move.x
+        self.accounted += count
+        if last < slot or count < 1 or (count == 1) != (last == slot):
+            says = f"schedule {move.s}: {many(count, 'slot')} cannot lie from {slot} to {last}"
+            self._findings.say("slot without an account", says, step.line)
+            return
+        self._check(known, step.line, slot, last, count)
+        self._account(known, slot, last, step.line)
+
+    def _check(self, known: Schedule, line: Line, first: float, last: float, count: int) -> None:
+        if known.change is None or not any(known.change.objections(first, last, count)):
+            return
+        doubt = Doubt(known.name, known.change, first, last, count, line)
+        if len(self.doubts) < DOUBTS_KEPT_MAX:
+            self.doubts.append(doubt)
+        else:
+            self._say(doubt)
+
+    def _say(self, doubt: Doubt) -> None:
+        for objection in doubt.change.objections(doubt.first, doubt.last, doubt.count):
+            says = f"schedule {doubt.schedule}: {objection}"
+            self._findings.say("slot without an account", says, doubt.change.line, doubt.line)
+
+    def _account(self, known: Schedule, first: float, last: float, line: Line) -> None:
+        known.waiting.append((first, last, line))
+        if len(known.waiting) > UNORDERED_MAX:
+            known.waiting.sort(key=lambda account: account[0])
+            self._close(known, known.waiting.pop(0))
+
+    def _flush(self, known: Schedule) -> None:
+        for account in sorted(known.waiting, key=lambda account: account[0]):
+            self._close(known, account)
+        known.waiting.clear()
+
+    def _close(self, known: Schedule, account: tuple[float, float, Line]) -> None:
+        """The slots between the account before and this one should be none."""
+        first, last, line = account
+        if known.to is not None and known.change is not None and len(self.passed) < PASSED_KEPT_MAX:
+            certain = known.change.certain_slots(known.to, math.nextafter(first, -math.inf))
+            if certain:
+                self.passed.append(Passed(known.name, known.change, known.to, first, certain, known.line, line))
+        is_early = known.change is None or (known.to is not None and last <= known.to)
+        if is_early and len(known.late) < LATE_KEPT_MAX:
+            known.late.append((first, last))
+        known.to = last if known.to is None else max(known.to, last)
+        known.line = line

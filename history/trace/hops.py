@@ -1,0 +1,91 @@
+"""The moves that the ledger tells, each as one line: with what a line of its own says besides, where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from ...rules.lifecycle import MOVES
+from ..log_files.fields import Said
+from ..log_files.lines import Told
+
+LAST_SEQ = 1 << 62
+"""The place of what a boot has not said itself among its lines: after them."""
+
+NAMES = {
+    "j": "job_id",
+    "n": "job_name",
+    "r": "rev",
+    "f": "from",
+    "o": "outcome",
+    "u": "run_at",
+    "s": "schedule",
+    "t": "slot",
+    "d": "digest",
+    "p": "redeliveries",
+    "b": "boot_was",
+}
+"""What other lines call the keys of a move."""
+
+
+def with_hops(found: Iterable[Said], wanted: Callable[[Told], bool]) -> list[Said]:
+    """Lines, and in the place of the ledger's the moves of jobs that are wanted, each once.
+
+    A line about a move of the same turn is one with it.
+    """
+    lines = list(found)
+    own: dict[tuple[Any, ...], Said] = {}
+    for said in lines:
+        if said.get("event") in MOVES and {"boot", "turn"} <= said.keys():
+            own.setdefault((said["boot"], said["turn"], said["event"], said.get("job_id")), said)
+    hops: dict[tuple[Any, ...], Said] = {}
+    joined: set[tuple[Any, ...]] = set()
+    for said in lines:
+        for move, hop in _hops(said):
+            if not wanted(move):
+                continue
+            place = (hop["boot"], hop["turn"], hop["event"], move.j)
+            beside = own.get(place)
+            if beside is not None:
+                joined.add(place)
+                # In the order of the ledger: what a turn did has one, whoever of it says more than that.
+                hop |= {**beside, "seq": hop["seq"], "ts": hop["ts"], "line_ts": beside.get("ts", hop["ts"])}
+                hop.pop("told_by", None)
+                hop.pop("untold", None)
+            key = (*place, move.r)
+            known = hops.get(key)
+            if known is None or ("told_by" in known and "told_by" not in hop):
+                hops[key] = hop
+    rest = [
+        said
+        for said in lines
+        if "moves" not in said
+        and (said.get("boot"), said.get("turn"), said.get("event"), said.get("job_id")) not in joined
+    ]
+    return [*rest, *hops.values()]
+
+
+def _hops(said: Said) -> Iterator[tuple[Told, Said]]:
+    if "moves" not in said or "turn" not in said or "boot" not in said:
+        return
+    is_told = "told_by" in said
+    common: Said = {
+        name: said[name]
+        for name in ("boot", "seq", "ts", "turn", "actor", "incarnation", "source", "offset", "store_id", "beside_ts")
+        if name in said
+    }
+    if is_told:
+        common |= {"boot": said.get("of", said["boot"]), "seq": LAST_SEQ, "told_by": said["told_by"], "untold": True}
+        common["ts"] = said.get("at", said.get("ts", 0.0))
+    for raw in said["moves"]:
+        try:
+            move = msgspec.convert(raw, Told)
+        except msgspec.MsgspecError:
+            continue
+        event = f"job.{move.k}"
+        if event in MOVES and move.j:
+            hop = {name: value for key, name in NAMES.items() if (value := getattr(move, key)) is not None}
+            hop |= {"claim_no": move.c, "attempt": move.a, "event": event, "to": MOVES[event][1].value}
+            yield move, {**hop, **common}

@@ -1,0 +1,99 @@
+"""How the ledger tells what a turn did; `log.events.MOVE_KEYS` says what each key means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..messages.jobs import Instant, Transition
+from ..messages.ledger import FORMAT, MOVES_MAX, LedgerTurn, Move
+from ..messages.schedules import ScheduleRecord
+from ..messages.slots import SlotRange
+from .codec import digest
+
+LONG_AGO_SECONDS = 1.0
+"""A job that was queued so long before its turn is told with its own instant: a host had a transaction of its own."""
+
+BESIDES = (("o", "outcome"), ("u", "run_at"), ("p", "redeliveries"))
+"""What is told of the fields of an event, unless it is nothing."""
+
+
+def told_moves(steps: Sequence[Transition], notes: Sequence[tuple[int, Move]], at: Instant) -> list[Move]:
+    """All that a turn did, in order.
+
+    Args:
+        notes: what it did besides moving jobs, each after so many steps.
+        at: its instant.
+    """
+    moves = [told_move(step, at) for step in steps]
+    for place, note in reversed(notes):
+        moves.insert(place, note)
+    return moves
+
+
+def told_move(step: Transition, at: Instant) -> Move:
+    """A move of a job as the ledger tells it.
+
+    Args:
+        at: the instant of its turn.
+    """
+    job = step.job
+    told: Move = {"k": step.event[4:], "j": job.id, "n": job.name, "r": job.rev}
+    if step.before is None:
+        told["d"] = digest(job.data)
+        if job.schedule is not None:
+            told["s"], told["t"] = job.schedule, job.slot
+        if job.run_at > job.queued_at:
+            told["u"] = job.run_at
+        if at - job.queued_at >= LONG_AGO_SECONDS:
+            told["w"] = job.queued_at
+        return told
+    told["f"], told["c"], told["a"] = step.before, job.claim_no, job.attempt
+    if step.boot_was is not None:
+        told["b"] = step.boot_was
+    for key, name in BESIDES:
+        value = step.fields.get(name)
+        if value:
+            told[key] = value
+    return told
+
+
+def skipped_move(schedule_id: str, gone: SlotRange) -> Move:
+    """Slots that did not fire."""
+    return {"k": "skipped", "s": schedule_id, "t": gone.first, "l": gone.last, "x": gone.count}
+
+
+def schedule_move(what: str, schedule: ScheduleRecord) -> Move:
+    """A schedule was added or changed, and what it is from now on."""
+    return {
+        "k": f"schedule.{what}",
+        "s": schedule.id,
+        "n": schedule.name,
+        "when": schedule.when,
+        "tz": schedule.timezone,
+        "gap": schedule.dst_gap,
+        "fold": schedule.dst_fold,
+        "no": schedule.change_no,
+    }
+
+
+def ledger_lines(turn: LedgerTurn, store_id: str | None, told_by: str | None) -> Iterator[dict[str, Any]]:
+    """What the lines of a turn carry: one, or as many as its moves need.
+
+    Args:
+        told_by: the boot that tells it instead of the turn's own broker, if one does.
+    """
+    parts = max(1, -(-len(turn.moves) // MOVES_MAX))
+    for part in range(parts):
+        line: dict[str, Any] = {
+            "v": FORMAT,
+            "store_id": store_id,
+            "boot_no": turn.boot_no or None,
+            "turn": turn.turn,
+            "at": turn.at,
+        }
+        if told_by is not None:
+            line["of"], line["told_by"] = turn.boot, told_by
+        if parts > 1:
+            line["part"], line["parts"] = part + 1, parts
+        yield {**line, "moves": list(turn.moves[part * MOVES_MAX : (part + 1) * MOVES_MAX])}
