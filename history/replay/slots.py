@@ -83,7 +83,7 @@ class Schedule:
     change: Change | None = None
     # The number of the newest change, whether it was removed since or not.
     change_no: int | None = None
-    changes: deque[object] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT_MAX))
+    changes: deque[Change] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT_MAX))
     # The instant up to which its slots are accounted for; None until something says so.
     to: float | None = None
     line: Line | None = None
@@ -146,7 +146,7 @@ class SlotReplay:
         self.accounted += 1
         if len(known.fired) > FIRED_KEPT_MAX:
             known.fired.popitem(last=False)
-        self._check(known, step.line, slot, slot, 1)
+        self._check(known, step, slot, slot, 1)
         self._account(known, slot, slot, step.line)
 
     def is_told_late(self, passed: Passed, slot: float) -> bool:
@@ -180,9 +180,9 @@ class SlotReplay:
 
     def _changed(self, known: Schedule, change: Change, step: ToldMove) -> None:
         """It is another one from now on, unless it was changed again since."""
-        if change.key in known.changes:
+        if any(change.key == other.key for other in known.changes):
             return
-        known.changes.append(change.key)
+        known.changes.append(change)
         is_late = step.line.told_by is not None
         if not change.follows(known.change_no) or (is_late and known.change_no is None):
             known.late_changes.append(change)
@@ -205,13 +205,18 @@ class SlotReplay:
             says = f"schedule {move.s}: {many(count, 'slot')} cannot lie from {slot} to {last}"
             self._findings.say("slot without an account", says, step.line)
             return
-        self._check(known, step.line, slot, last, count)
+        self._check(known, step, slot, last, count)
         self._account(known, slot, last, step.line)
 
-    def _check(self, known: Schedule, line: Line, first: float, last: float, count: int) -> None:
-        if known.change is None or not any(known.change.objections(first, last, count)):
+    def _check(self, known: Schedule, step: ToldMove, first: float, last: float, count: int) -> None:
+        change = known.change
+        if change is None or not any(change.objections(first, last, count)):
             return
-        doubt = Doubt(known.name, known.change, first, last, count, line)
+        is_older = step.line.told_by is not None or step.at < change.at
+        if is_older and any(not any(other.objections(first, last, count)) for other in known.changes):
+            # A turn that is told late has gone by a rule that has changed since.
+            return
+        doubt = Doubt(known.name, change, first, last, count, step.line)
         if len(self.doubts) < DOUBTS_KEPT_MAX:
             self.doubts.append(doubt)
         else:

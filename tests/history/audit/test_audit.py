@@ -570,6 +570,19 @@ def test_a_slot_due_at_a_change_is_not_missed_though_only_a_recovery_tells_of_it
     assert "slot 1020.0 of schedule s neither" in audited(behind.lines[:-1]).findings[0].says
 
 
+@pytest.mark.parametrize(("slot", "is_well"), [(1040.0, True), (1041.0, False)])
+def test_a_slot_that_is_told_after_a_change_is_judged_by_the_older_rule(slot, is_well):
+    """A broker hung between commit and line, while another release changed the schedule twice. (Seed 5061.)"""
+    hung, other = Story("b1", 1), Story("b2", 2)
+    hung.turn({"k": "schedule.added", "s": "s", "n": "n", "when": "@every 20s", "no": 1, **RULE})
+    for no, when in ((2, "@every 25s"), (3, "@every 30s")):
+        other.turn({"k": "schedule.changed", "s": "s", "n": "n", "when": when, "no": no, **RULE}, at=1042.0 + no)
+    born = hung.hop("queued", None, 0, 0, f"s-{slot:.0f}", s="s", t=slot)
+    told = hung.tell(hung, 2, born, at=1042.0)
+
+    assert audited([*told.lines[:3], *other.lines, *told.lines[3:]]).ok == is_well
+
+
 def test_from_a_recovery_that_tells_of_it_on_the_new_rule_counts():
     story = recovered(fired(added("@every 30s"), 1020.0), "@every 25s", 2, at=1021.0)
 
