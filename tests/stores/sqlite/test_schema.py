@@ -141,13 +141,14 @@ def test_a_big_file_keeps_every_job(tmp_path):
     path = tmp_path / "jobs.db"
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("pragma journal_mode = wal")
-        for version in (1, 2):
-            for statement in schema.MIGRATIONS[version]:
-                connection.execute(statement)
-        connection.execute("update lamplighter_store set schema_version = 2, rev = 5")
-        connection.execute("begin")
+        for statement in schema.MIGRATIONS[1]:
+            connection.execute(statement)
         for state in STATES:
             insert(connection, state)
+        for statement in schema.MIGRATIONS[2]:
+            connection.execute(statement)
+        connection.execute("update lamplighter_store set schema_version = 2, rev = 5")
+        connection.execute("begin")
         copied = ", ".join(
             name for name in schema.KEPT_COLUMNS.replace("\n", " ").replace(" ", "").split(",") if name != "id"
         )
@@ -234,7 +235,7 @@ def test_the_start_says_which_store_it_is(tmp_path):
 
 def test_a_simulated_store_has_the_same_id_with_the_same_seed():
     def store_id_of(seed):
-        with Simulation(boot=lambda runtime: None, seed=seed) as sim:
+        with Simulation(register=lambda runtime: None, seed=seed) as sim:
             return sim.runtime.boot.store.store_id
 
     assert store_id_of(1) == store_id_of(1) != store_id_of(2)
