@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from lamplighter.history.log_files.lines import read
 from lamplighter.history.trace.job import biography
 
 from ...faults.kit import count
-from ..kit import Talker
+from ..kit import WAIT_SECONDS_MAX, Talker
 
 KILLS = count(3, 20)
 
@@ -53,6 +54,14 @@ def audited(logs: list[Path], store: Path | None) -> Audit:
     return audit
 
 
+def comes(log: Path, event: str, number: int) -> None:
+    """Wait until a log has so many lines of an event."""
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while log.read_text("utf-8").count(f'"event": "{event}"') < number:
+        assert time.monotonic() < deadline, f"{event} does not come"
+        threading.Event().wait(0.01)
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("level", ["debug", "info"])
 @pytest.mark.parametrize("shared", [False, True], ids=["a log each", "one log"])
@@ -72,11 +81,11 @@ def test_the_life_of_a_job_of_a_killed_process_goes_on_in_another_ones_log(tmp_p
     store, logs = tmp_path / "jobs.db", [tmp_path / "1.log", tmp_path / "2.log"]
     with_lane = Talker(store, logs[0], "debug", "first")
     with_lane.started()
-    threading.Event().wait(0.3)
+    comes(logs[0], "job.started", 50)
     with_lane.kill()
     heir = Talker(store, logs[1], "debug", "second")
     heir.started()
-    threading.Event().wait(0.3)
+    comes(logs[1], "job.started", 50)
     heir.stop()
     names = [str(log) for log in logs]
     taken_back = next(line for line in read(names) if line.event == "job.failed" and "died" in (line.reason or ""))
