@@ -12,7 +12,7 @@ from lamplighter.stores.rabbitmq.turn import RabbitTurn
 from lamplighter.testing import Faults, Simulation
 from lamplighter.testing.simulation.faults import OF_A_SERVER
 from lamplighter.testing.simulation.simulation import Violation
-from rabbit_workload import TROUBLES, boot, campaign, checked, host
+from rabbit_workload import TROUBLES, campaign, checked, host, register
 
 from support.rabbitmq.simulated import SimulatedRabbitMQ
 
@@ -50,7 +50,7 @@ def test_while_nothing_goes_wrong_no_job_is_delivered_twice() -> None:
 
 
 def test_a_runtime_whose_results_lie_on_a_lost_node_gets_another_queue_for_them() -> None:
-    with Simulation(boot, server=SimulatedRabbitMQ) as simulation:
+    with Simulation(register, server=SimulatedRabbitMQ) as simulation:
         simulation.run(seconds=5)
         server = simulation.server
         server.away |= {name for name in server.queues if "results" in name}
@@ -106,7 +106,9 @@ def test_acknowledging_before_the_confirms_loses_jobs_and_is_found(monkeypatch: 
 def test_a_server_that_never_answers_again_would_stop_everything_and_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RabbitStore, "_look_after", lambda self, *waits_for: None)
 
-    with Simulation(boot, host=host, faults=Faults(hush_link=0.2), processes=2, server=SimulatedRabbitMQ) as simulation:
+    with Simulation(
+        register, host=host, faults=Faults(hush_link=0.2), processes=2, server=SimulatedRabbitMQ
+    ) as simulation:
         simulation.run(minutes=1)
         with pytest.raises(Violation, match="not done"):
             simulation.settle(seconds=60)
