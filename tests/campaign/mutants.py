@@ -1128,6 +1128,14 @@ MUTANTS = (
     ),
     Mutant(
         LEDGER,
+        "the end of an alarm that nobody has told of is waited for for ever",
+        "stores/rabbitmq/session.py",
+        "            self._watchdog.in_alarm()\n",
+        "            return\n",
+        test="tests/stores/rabbitmq/test_session.py::test_a_runtime_that_is_not_told_that_an_alarm_is_over_finds_out",
+    ),
+    Mutant(
+        LEDGER,
         "a schedule waits until a clock comes to where a wrong one had been",
         "stores/rabbitmq/turn_schedules.py",
         "self._shared.beyond(self.now) if self.leads else []",
