@@ -74,8 +74,8 @@ def test_a_server_that_has_said_that_it_takes_nothing_in_is_not_given_up(world: 
 
 
 def test_a_runtime_that_is_not_told_that_an_alarm_is_over_finds_out(world: World) -> None:
-    """When the node that had the alarm died, a server told those it had blocked nothing (rabbitmq-server#362 on GitHub).
-    Every runtime waited for ever, the leader of the schedules too.
+    """When the node that had the alarm died, a server told nothing to those that it had blocked (on GitHub:
+    rabbitmq-server#362). Every runtime waited for ever, the leader of the schedules too.
     """
     store = world.store()
     assert world.turn(store)
