@@ -309,8 +309,8 @@ class JobBroker(RuntimeActor):
         if out.ticked:
             self.tell("scheduler", Ticked(accounts=tuple(out.ticked)))
         for to, body, speaker in out.tells:
-            told, reply = self.context.post.tell(to, body, speaker=speaker), reply_of(body)
-            if reply is not None and not told:
+            is_sent, reply = self.context.post.tell(to, body, speaker=speaker), reply_of(body)
+            if reply is not None and not is_sent:
                 # Nobody of that name lives, so there is nothing to wait for.
                 answer(reply, None, None)
         self._waiting_callers = len(self.mailbox) + len(out.replies) if out.replies else 0

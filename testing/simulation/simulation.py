@@ -24,8 +24,8 @@ from ...stores.opening import Durability
 from ...stores.ports import Store
 from ..arguments import check_forward, check_newer, check_process, check_processes, total_of
 from ..draining import open_jobs
-from .captured_log import Paper, PaperLogger
-from .faults import OF_A_BOOT, Faults, NoThread, Strikes, check_faults
+from .captured_log import CapturedLog, CapturedLogger
+from .faults import OF_A_BOOT, FaultPoints, Faults, NoThread, check_faults
 from .file_copies import StoredFile
 from .forking import Forks
 from .places import Disk, Server
@@ -65,7 +65,7 @@ class _Member:
     is_producer: bool = False
     process: Process | None = None
     runtime: Runtime | None = None
-    strikes: Strikes | None = None
+    failpoints: FaultPoints | None = None
     main: Task | None = None
     is_up: bool = False
     is_stopping: bool = False
@@ -120,13 +120,13 @@ class Simulation:
         self._register = register
         self._newer = newer
         self._host = host
-        self._luck = f"seed={seed}" if chance is None else f"chance={chance!r}"
+        self._chosen = f"seed={seed}" if chance is None else f"chance={chance!r}"
         self.faults = faults
         self._durability = durability
         self._failpoints = failpoints
         self._options = {"busy_seconds_max": 0.0, **options}
         self._world = World(chance or random.Random(seed), start.timestamp())
-        self._paper = Paper(level)
+        self._captured = CapturedLog(level)
         self._stepped = 0.0
         self._is_striking = False
         self._troubles: list[Exception] = []
@@ -141,14 +141,14 @@ class Simulation:
         self._is_new, self._is_open = True, False
 
     def __repr__(self) -> str:
-        return f"Simulation({getattr(self._register, '__name__', self._register)}, {self._luck})"
+        return f"Simulation({getattr(self._register, '__name__', self._register)}, {self._chosen})"
 
     def __enter__(self) -> Self:
         if not self._is_new:
             raise UsageError(f"expected a new {self!r}: each is entered once, and then over")
         self._is_new, self._is_open = False, True
         self._folder = make_folder()
-        self._paper.hide(str(self._folder) + "/")
+        self._captured.hide(str(self._folder) + "/")
         if self._make_disk is not None:
             self._around.disk = self._make_disk(self._world.chance)
         elif self.server is None:
@@ -211,7 +211,7 @@ class Simulation:
     @property
     def log(self) -> str:
         """All that was logged so far, as JSON lines."""
-        return self._paper.text
+        return self._captured.text
 
     def run(
         self,
@@ -246,7 +246,7 @@ class Simulation:
         self._check_open()
         if not self._pass(check_forward(seconds, "what may pass", may_last=True), until or self._is_settled):
             undone = [*self._away(), *self._open()]
-            raise Violation(f"with {self._luck}: after {seconds:g} s without faults these are not done: {undone}")
+            raise Violation(f"with {self._chosen}: after {seconds:g} s without faults these are not done: {undone}")
 
     def check(self) -> Report:
         """Without faults, let what is due be done; then prove from the log that nothing was lost, nothing finished
@@ -259,7 +259,7 @@ class Simulation:
         report, wrong, said = self._verdict()
         self.reached += said
         if wrong:
-            raise Violation(f"with {self._luck}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
+            raise Violation(f"with {self._chosen}: {len(wrong)} findings\n" + "\n".join(wrong[:FINDINGS_SHOWN_MAX]))
         return report
 
     def kill(self, process: int = 1) -> None:
@@ -295,7 +295,7 @@ class Simulation:
 
     def _verdict(self) -> tuple[Report, Sequence[str], Counter[str]]:
         if self.server is not None:
-            return self.server.verdict(self._paper.lines, self._around.accepted)
+            return self.server.verdict(self._captured.lines, self._around.accepted)
         if self._around.disk is not None:
             for name, data in self._around.disk.files.items():
                 (self._folder / Path(name).name).write_bytes(data)
@@ -304,9 +304,11 @@ class Simulation:
         if self._replaced_at is not None:
             # Of the wall time of what was accepted and when, no more is known where the clock was stepped.
             since = max(self._replaced_at + self._stepped, kept_since)
-            return verdict_since(self._paper.lines, store, accepted=accepted, since=since)
+            return verdict_since(self._captured.lines, store, accepted=accepted, since=since)
         lines_are_lost = bool(self.reached["log_error"])
-        return verdict(self._paper.lines, store, accepted=accepted, kept_since=kept_since if lines_are_lost else None)
+        return verdict(
+            self._captured.lines, store, accepted=accepted, kept_since=kept_since if lines_are_lost else None
+        )
 
     def _pass(self, seconds: Seconds, until: Callable[[], bool] | None) -> bool:
         world = self._world
@@ -350,8 +352,8 @@ class Simulation:
     def _strike(self, is_on: bool) -> None:
         self._is_striking = is_on
         for member in self._members:
-            if member.strikes is not None:
-                member.strikes.is_on = is_on
+            if member.failpoints is not None:
+                member.failpoints.is_on = is_on
 
     def _runtime_of(self, member: _Member) -> Runtime:
         while not member.is_up or member.is_stopping:
@@ -362,7 +364,7 @@ class Simulation:
 
     def _begin(self, member: _Member) -> None:
         member.process = process = Process(member.number, is_newer=member.number > len(self._members) - self._newer)
-        member.strikes = strikes = Strikes(
+        member.failpoints = failpoints = FaultPoints(
             self._world,
             process,
             self.faults,
@@ -373,19 +375,19 @@ class Simulation:
             reached=self.reached,
             text=self._failpoints,
         )
-        strikes.is_on = self._is_striking
-        member.main = self._world.spawn(lambda: self._live(member, process, strikes), MAIN, process)
+        failpoints.is_on = self._is_striking
+        member.main = self._world.spawn(lambda: self._live(member, process, failpoints), MAIN, process)
 
-    def _live(self, member: _Member, process: Process, strikes: Strikes) -> None:
+    def _live(self, member: _Member, process: Process, failpoints: FaultPoints) -> None:
         """What the main thread of a process does."""
         try:
             runtime = Runtime(
                 self._address,
                 durability=self._durability,
-                logger=PaperLogger(self._paper, lambda: process.is_alive),
+                logger=CapturedLogger(self._captured, lambda: process.is_alive),
                 on_failure=lambda failure: self._die(process, "gave_up"),
                 environment=self._around.environment(
-                    process, strikes, member.stores, leave=self._forks.left, is_starting=lambda: not member.is_up
+                    process, failpoints, member.stores, leave=self._forks.left, is_starting=lambda: not member.is_up
                 ),
                 **self._options,
             )
@@ -453,7 +455,7 @@ class Simulation:
     def _check_stopped(self, process: Process) -> None:
         if process.is_alive:
             says = f"process {process.number} was told to stop {STOP_SECONDS_MAX:g} s ago, and has not"
-            self._troubles.append(Violation(f"with {self._luck}: {says}"))
+            self._troubles.append(Violation(f"with {self._chosen}: {says}"))
 
     def _die(self, process: Process, why: str) -> None:
         """Kill a process, and start its next life a moment later."""

@@ -16,7 +16,7 @@ from ...stores.hints import Hints
 from ...stores.ports import Store
 from ...stores.presence import Presence, SolePresence
 from ...stores.sqlite.store import SqliteStore
-from .faults import Faults, Strikes
+from .faults import FaultPoints, Faults
 from .neighbours import VirtualHints, VirtualPresence
 from .places import Disk, Server
 from .processes import VirtualProcessRunner
@@ -69,7 +69,7 @@ class Surroundings:
     def environment(
         self,
         process: Process,
-        strikes: Strikes,
+        failpoints: FaultPoints,
         stores: list[Store],
         *,
         leave: Callable[[int], None],
@@ -86,7 +86,7 @@ class Surroundings:
 
         def spawn(run: Callable[[], object], name: str) -> VirtualThread:
             if world.current.name == MAIN and is_starting():
-                strikes.at("thread.start")
+                failpoints.at("thread.start")
             return VirtualThread(world, run, name, process)
 
         def clock() -> VirtualClock:
@@ -123,7 +123,7 @@ class Surroundings:
             whereabouts=lambda: ("simulation", process.pid),
             pid=lambda: world.current.process.pid if world.current.process.is_fork else process.pid,
             leave=leave,
-            failpoints=strikes,
+            failpoints=failpoints,
         )
         return environment
 

@@ -58,7 +58,7 @@ def verdict(
     Returns:
         The audit's report, what is wrong in words, and how often each event was said.
     """
-    audit, told, said = Audit(), set[str](), Counter[str]()
+    audit, logged, said = Audit(), set[str](), Counter[str]()
     known = dict(accepted)
     for raw in lines:
         line = parse(raw)
@@ -67,17 +67,17 @@ def verdict(
         audit.feed(line)
         said[line.event] += 1
         if line.job_id is not None:
-            told.add(line.job_id)
+            logged.add(line.job_id)
             if kept_since is not None and line.rev is not None:
                 known[line.job_id] = max(line.ts, known.get(line.job_id, line.ts))
         if line.told:
-            told.update(deed[2] for deed in line.told)
+            logged.update(deed[2] for deed in line.told)
     view = StoreView(store)
     with contextlib.closing(view.read()) as stored:
         ids = {job.id for job in stored.jobs()}
     report = audit.finish(view)
     if kept_since is None:
-        lost = [f"accepted and lost: {job_id}" for job_id in accepted if job_id not in told and job_id not in ids]
+        lost = [f"accepted and lost: {job_id}" for job_id in accepted if job_id not in logged and job_id not in ids]
         return report, [*map(str, report.unexcused), *lost], said
     findings = [finding for finding in report.unexcused if finding.kind not in SHOWN_BY_LINES]
     gone = [job_id for job_id, at in known.items() if at >= kept_since and job_id not in ids]
