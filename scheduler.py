@@ -234,7 +234,10 @@ class Scheduler:
         first, last = check_instant(start, "start"), check_instant(end, "end")
         boot = self._boots.current()
         stored = boot.store.slots(schedule_id, first, last)
-        stories = [*_forgotten(record, stored, first, last, boot.store.slots_since(schedule_id)), *map(_told, stored)]
+        stories = [
+            *_forgotten(record, stored, first, last, boot.store.slots_since(schedule_id)),
+            *map(_story, stored),
+        ]
         accounted = max(record.accounted_to, math.nextafter(first, -math.inf))
         # These were stored since the schedule was read, or while the clock was ahead.
         ahead = [entry for entry in stored if entry.last > accounted]
@@ -353,7 +356,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _told(entry: SlotEntry) -> SlotStory:
+def _story(entry: SlotEntry) -> SlotStory:
     return SlotStory(
         slot=_time(entry.slot),
         outcome=entry.outcome,

@@ -255,7 +255,7 @@ class Supervisor(RuntimeActor):
             traceback=trace,
             mailbox=0 if actor is None else len(actor.mailbox),
             message=None if over is None else type(over.body).__name__,
-            message_id=None if over is None else over.msg,
+            message_id=None if over is None else over.message_id,
             message_corr=None if over is None else over.corr,
         )
         if child.spec.budget.is_spent(child.deaths, now):

@@ -41,7 +41,7 @@ class Post:
         actor = self._actors.get(to)
         if actor is None:
             return False
-        mail = Mail(self.new_id(), speaker.msg, corr or speaker.corr, self._clock.now(), body)
+        mail = Mail(self.new_id(), speaker.message_id, corr or speaker.corr, self._clock.now(), body)
         try:
             actor.actor_ref.tell(mail)
         except pykka.ActorDeadError:
@@ -115,7 +115,7 @@ class RuntimeActor(pykka.ThreadingActor):
     def speaker_of(self, mail: Mail) -> Speaker:
         """Who speaks while this message is handled."""
         waited = round(max(0.0, self.context.clock.now() - mail.sent_at), 6)
-        return Speaker(self.name, self.incarnation, mail.msg, mail.cause, mail.corr, waited)
+        return Speaker(self.name, self.incarnation, mail.message_id, mail.cause, mail.corr, waited)
 
     def take_more(self, most: int) -> list[Mail]:
         """Take the messages that wait, up to the first thing that is no `Mail` (a stop)."""

@@ -70,7 +70,6 @@ class JobBroker(RuntimeActor):
             chance=context.environment.chance(),
             has_handler=has_handler,
             age=context.clock.monotonic,
-            draining=memory.draining,
         )
         self._pending: list[Mail] = []
         self._memory = memory
@@ -95,6 +94,8 @@ class JobBroker(RuntimeActor):
     def on_start(self) -> None:
         """Runs on the broker's thread. The first turn is due at once, though nobody may ask for anything: others may
         have died, hosts may have queued."""
+        # Not before this broker can be found: of a stop that begins in between, its dead predecessor would be told.
+        self._state.draining = self._memory.draining
         self._ask_the_living()
         self.context.post.tell(self.name, CheckDue())
         self._retention.put_off()
@@ -310,8 +311,8 @@ class JobBroker(RuntimeActor):
         if out.ticked:
             self.tell("scheduler", Ticked(accounts=tuple(out.ticked)))
         for to, body, speaker in out.tells:
-            told, reply = self.context.post.tell(to, body, speaker=speaker), reply_of(body)
-            if reply is not None and not told:
+            is_sent, reply = self.context.post.tell(to, body, speaker=speaker), reply_of(body)
+            if reply is not None and not is_sent:
                 # Nobody of that name lives, so there is nothing to wait for.
                 answer(reply, None, None)
         self._waiting_callers = len(self.mailbox) + len(out.replies) if out.replies else 0

@@ -305,7 +305,7 @@ class Boot:
             except BaseException:
                 # There was no memory, say, or an error was raised into the lane's thread. The next lane to end must
                 # then report both.
-                self.lanes.not_told(name)
+                self.lanes.not_notified(name)
                 raise
 
     def _progressed(self, key: ClaimKey, progress: str) -> None:

@@ -128,10 +128,10 @@ class BrokerRequest:
                 f"{broker.behind} messages wait to be stored, more than mailbox_messages_max={most}: {why}; try later",
                 self._job_ids,
             )
-        told = post.tell("broker", self._make(reply), corr=self._corr)
-        if not told and self._requests.is_over:
+        is_sent = post.tell("broker", self._make(reply), corr=self._corr)
+        if not is_sent and self._requests.is_over:
             raise StoreUnavailable("the runtime was stopped before this was answered", self._job_ids)
-        return told
+        return is_sent
 
     def remaining(self) -> Seconds:
         """How many seconds are left."""

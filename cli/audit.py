@@ -29,23 +29,23 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def run(given: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Audit; the exit code."""
-    paths = log_paths(given.logs)
-    scheme, is_url, _ = (given.store or "").partition("://")
+    paths = log_paths(arguments.logs)
+    scheme, is_url, _ = (arguments.store or "").partition("://")
     if is_url:
         # The rest of it is not shown: it may hold a password.
         raise UsageError(
             f"expected the path of a store's file, got: {scheme}://...; a RabbitMQ keeps no table that a log could be "
             "compared with: audit its logs without --store"
         )
-    store = StoreView(given.store) if given.store else None
+    store = StoreView(arguments.store) if arguments.store else None
     report = audit_logs(paths, store)
     code = 0 if report.ok else 1
     if code:
         # It stands even if nobody reads to the end.
-        given.verdict = code
-    if given.json:
+        arguments.verdict = code
+    if arguments.json:
         _print_json(report)
     else:
         _show(report)

@@ -17,16 +17,16 @@ def add_logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("logs", metavar="LOG", nargs="*", help=HELP)
 
 
-def log_paths(given: Sequence[str]) -> list[str]:
+def log_paths(names: Sequence[str]) -> list[str]:
     """The files that were meant, each once.
 
     Raises:
         UsageError: none was given, or one is not there.
     """
-    if not given:
+    if not names:
         raise UsageError("expected at least one LOG: a file, a pattern in quotes, or - for standard input, got none")
     paths: dict[str, str] = {}
-    for name in given:
+    for name in names:
         matches = [name] if name == "-" or os.path.exists(name) else sorted(glob.glob(name))
         if not matches:
             raise UsageError(f"expected a log, got: {name!r}, and there is no such file")

@@ -31,25 +31,25 @@ UNREAD = 141
 """Nobody reads the output any more: what a shell says of a program that SIGPIPE has ended."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     parser = argparse.ArgumentParser(
         prog="lamplighter", description="Understand and check what a Lamplighter runtime has logged."
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    arguments = sys.argv[1:] if arguments is None else arguments
-    wanted = next((argument for argument in arguments if not argument.startswith("-")), None)
+    words = sys.argv[1:] if argv is None else argv
+    wanted = next((word for word in words if not word.startswith("-")), None)
     for name, says in SUBCOMMANDS.items():
         subparser = subparsers.add_parser(name, help=says)
         if name == wanted:
             importlib.import_module(f".{name}", __package__).declare(subparser)
-    given = parser.parse_args(arguments)
+    arguments = parser.parse_args(words)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What the terminal's encoding does not have is shown as an escape.
             stream.reconfigure(errors="backslashreplace")
     try:
-        code: int = given.run(given)
+        code: int = arguments.run(arguments)
         sys.stdout.flush()
     except LamplighterError as error:
         print(f"lamplighter: {visible(str(error))}", file=sys.stderr)
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(getattr(given, "verdict", UNREAD))
+        return int(getattr(arguments, "verdict", UNREAD))
     except OSError as error:
         print(f"lamplighter: expected files that can be read and written, got: {visible(str(error))}", file=sys.stderr)
         return USAGE_ERROR

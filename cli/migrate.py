@@ -37,19 +37,19 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def run(given: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Migrate; the exit code."""
-    if _is_server(given.source) or not _is_server(given.target):
+    if _is_server(arguments.source) or not _is_server(arguments.target):
         raise UsageError("expected the path of a SQLite store and then an amqp:// URL")
     # A store that is opened to be written is made where there is none: a path with a typo, say.
-    ReadOnlyView(given.source).close()
+    ReadOnlyView(arguments.source).close()
     environment = Environment()
-    source, target = _open(environment, given.source), _open(environment, given.target)
+    source, target = _open(environment, arguments.source), _open(environment, arguments.target)
     source.open()
     try:
         _check_idle(source)
         schedules = [schedule for schedule in source.schedules() if schedule.durable]
-        _check_movable(source, schedules, drop_unique=given.drop_unique)
+        _check_movable(source, schedules, drop_unique=arguments.drop_unique)
         target.open()
         try:
             pauses = _move_pauses(environment, source, target)

@@ -34,21 +34,21 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def run(given: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Run it; the exit code."""
-    scenario, reach = _found(given.scenario)
-    if given.seeds < 1 or given.workers < 1:
+    scenario, reach = _found(arguments.scenario)
+    if arguments.seeds < 1 or arguments.workers < 1:
         raise UsageError("expected --seeds and --workers to be 1 or more")
     from ..testing.simulation.campaign import Summary, campaign
 
-    seeds = range(given.first, given.first + given.seeds)
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
     began, summary = time.perf_counter(), Summary()
-    with _progress(given.seeds) as show:
-        for summary in campaign(scenario, seeds, workers=given.workers):
+    with _progress(arguments.seeds) as show:
+        for summary in campaign(scenario, seeds, workers=arguments.workers):
             show(summary)
     for failure in summary.failures:
         print(
-            f"seed {failure.seed}: {failure.says}\n  again: lamplighter simulate {given.scenario} "
+            f"seed {failure.seed}: {failure.says}\n  again: lamplighter simulate {arguments.scenario} "
             f"--first {failure.seed} --seeds 1\n"
         )
     missed = summary.missed(reach)

@@ -26,7 +26,7 @@ SCHEDULES_MAX = 20
 EARLIEST = -62_135_596_800.0
 """The beginning of the year 1."""
 
-UNTOLD = "these logs are at warning, and what turns do is told at info"
+NO_LEDGER = "these logs are at warning, and what turns do is told at info"
 """Why a job may be missing from a log in which nothing is."""
 
 WAYS = {"schedule": trace_schedule, "actor": trace_actor, "corr": trace_root}
@@ -54,35 +54,35 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def run(given: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Trace; the exit code."""
-    if given.at is not None:
-        at, paths = _instant(given.at), log_paths(given.logs)
+    if arguments.at is not None:
+        at, paths = _instant(arguments.at), log_paths(arguments.logs)
         seen = snapshot(paths, at)
         if not seen.last:
             check_readable(paths)
-        return _show_instant(seen, as_json=given.json)
+        return _show_instant(seen, as_json=arguments.json)
     for name, way in WAYS.items():
-        wanted = getattr(given, name)
+        wanted = getattr(arguments, name)
         if wanted is not None:
-            paths = log_paths(given.logs)
+            paths = log_paths(arguments.logs)
             entries = way(paths, wanted, processes=processes_here())
             if not entries:
                 check_readable(paths)
             others = _other_schedules(paths) if name == "schedule" and not entries else ""
-            return _show(f"{name} {wanted}", entries, as_json=given.json, missing=f"{name} {wanted}{others}")
-    if not given.logs:
+            return _show(f"{name} {wanted}", entries, as_json=arguments.json, missing=f"{name} {wanted}{others}")
+    if not arguments.logs:
         raise UsageError("expected JOB_ID LOG..., or one of --schedule, --actor, --corr and --at, got nothing")
-    job_id, *logs = given.logs
+    job_id, *logs = arguments.logs
     if not logs:
         raise UsageError(f"expected a LOG after the job's id, got only: {job_id!r}")
     paths = log_paths(logs)
     life = biography(paths, job_id, processes=processes_here())
     if life is None:
         check_readable(paths)
-        untold = "" if has_ledger(paths) else f" ({UNTOLD})"
-        return _show("", [], as_json=given.json, missing=f"job {job_id}{untold}")
-    return _show(life.title, list(life.entries), as_json=given.json, missing="")
+        no_ledger = "" if has_ledger(paths) else f" ({NO_LEDGER})"
+        return _show("", [], as_json=arguments.json, missing=f"job {job_id}{no_ledger}")
+    return _show(life.title, list(life.entries), as_json=arguments.json, missing="")
 
 
 def _other_schedules(paths: Sequence[str]) -> str:
@@ -139,7 +139,7 @@ def _show_instant(seen: Snapshot, *, as_json: bool) -> int:
     page.line(f"at {clock(seen.at)} (the last line before is {span(seen.at - seen.last)} older)")
     _show_boots(page, seen)
     jobs = ", ".join(f"{number} {state}" for state, number in sorted(seen.states.items()) if number)
-    page.line(f"jobs: {jobs or 'none'}" + ("" if seen.has_ledger else f" ({UNTOLD})"))
+    page.line(f"jobs: {jobs or 'none'}" + ("" if seen.has_ledger else f" ({NO_LEDGER})"))
     for (boot, name), actor in sorted(seen.actors.items()):
         mine = _in_hand(seen, boot, name)
         restarts = f", {many(actor.restarts_in_window, 'restart')} in its window" if actor.restarts_in_window else ""

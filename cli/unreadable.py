@@ -28,14 +28,14 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def run(given: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Show the messages, or return them; the exit code."""
-    limit = check_whole(given.limit, "--limit", least=1, most=LIMIT_MAX)
-    if given.url.partition("://")[0] not in SERVER_SCHEMES:
+    limit = check_whole(arguments.limit, "--limit", least=1, most=LIMIT_MAX)
+    if arguments.url.partition("://")[0] not in SERVER_SCHEMES:
         raise UsageError("expected the address of a RabbitMQ, amqp://user:password@host/vhost")
     page = Page()
-    with visit(given.url) as visitor:
-        if given.is_returned:
+    with visit(arguments.url) as visitor:
+        if arguments.is_returned:
             returned, left = visitor.return_unreadable(limit)
             page.line(f"returned {returned} messages; {left} have no queue to go to", "bad" if left else "good")
             return 1 if left else 0

@@ -101,7 +101,7 @@ def _nearest_weekday(day: int, monday_based: int, length: int) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Times:
+class TimesOfDay:
     """Which times of a day match: every combination of the hours, minutes and seconds, each in order.
 
     They are never listed (a schedule of every second has 86,400 of them): they are numbered, and looked up by number.
@@ -137,7 +137,7 @@ class LocalTimes:
     """The local seconds that a cron expression means: on each matching day, each matching time."""
 
     days: Days
-    times: Times
+    times: TimesOfDay
 
     def between(self, first: int, stop: int) -> Iterator[int]:
         """The matching local seconds from `first` up to, not including, `stop`, in order."""

@@ -18,7 +18,7 @@ from croniter import CroniterError, croniter
 from ..errors import UsageError, shown
 from ..messages.schedules import DstFold, DstGap
 from ..messages.slots import Due
-from .calendar import LAST, Days, LocalTimes, Times
+from .calendar import LAST, Days, LocalTimes, TimesOfDay
 from .interval import interval_of, once_at, parse_at, parse_every
 from .rule import CronRule
 from .zones import load_zone
@@ -169,7 +169,7 @@ def _parse_cron(fields: list[str], zone: ZoneInfo, dst_gap: DstGap, dst_fold: Ds
     days = _one_for_all(_days(named["day-of-month"], named["day-of-week"], expanded, nth_weekdays))
     if not days.ever_match():
         raise UsageError(f"expected a date that comes, got: {text!r}, which no calendar has")
-    times = Times(
+    times = TimesOfDay(
         hours=_values(expanded["hour"], range(24)),
         minutes=_values(expanded["minute"], range(60)),
         seconds=_values(expanded.get("second", [0]), range(60)),

@@ -67,13 +67,13 @@ class Lane:
 
     __slots__ = (
         "_begun",
+        "_is_reported",
         "_lock",
         "_next_lane",
         "_progress",
         "_progress_due",
         "_signal",
         "_then",
-        "_told",
         "abandoned_because",
         "claim",
         "context",
@@ -108,7 +108,7 @@ class Lane:
         """Whether the lane was given up and its grace is over: the job need not wait for it any more."""
         self.ended = False
         self._begun = False
-        self._told = False
+        self._is_reported = False
         self.handle = NO_HANDLE
         self._signal: threading.Event | None = None
         """The event at which `sleep` waits. It is made when it is needed: most jobs never sleep, and making it is a
@@ -179,15 +179,15 @@ class Lane:
     def finish(self, outcome: Outcome, following: Lane | None = None) -> None:
         """Report how the lane has ended, and which lane has got its place. Only the first call counts."""
         with self._lock:
-            if self._told:
+            if self._is_reported:
                 return
             self._pass_progress()
-            self._told = self.ended = True
+            self._is_reported = self.ended = True
         try:
             self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
         except BaseException:
             # The report has failed, so whoever finds that the thread is dead may still make it.
-            self._told = False
+            self._is_reported = False
             raise
         with self._lock:
             then, self._then = self._then, ()
@@ -197,7 +197,7 @@ class Lane:
     def when_ended(self, call: Callable[[], object]) -> None:
         """Call a function once the end of the lane is reported; at once if it is already."""
         with self._lock:
-            if not self._told:
+            if not self._is_reported:
                 self._then = (*self._then, call)
                 return
         call()
@@ -206,7 +206,7 @@ class Lane:
     def is_lost(self) -> bool:
         """Whether the thread, task or child is dead and the lane's end was not reported."""
         # In this order: a lane whose end is reported, and whose thread then dies, between the two looks is not lost.
-        return not self.handle.is_alive() and not self._told
+        return not self.handle.is_alive() and not self._is_reported
 
     def stack(self) -> str:
         """Where the function is, as a traceback reads; empty when it does not run."""
@@ -243,7 +243,7 @@ class Lane:
 
     def report(self, progress: str) -> None:
         with self._lock:
-            if self._told or self.abandoned_because is not None:
+            if self._is_reported or self.abandoned_because is not None:
                 return
             waiting, self._progress = self._progress is not None, progress
             left = self._progress_due - self.context.clock.monotonic()

@@ -63,7 +63,7 @@ class Lanes:
         self._open: dict[int, Lane] = {}
         self._newest: dict[str, Lane] = {}
         self._unread: dict[str, deque[LaneEnded]] = {}
-        self._told: set[str] = set()
+        self._notified: set[str] = set()
         for lane in () if left is None else left.open():
             # In a forked child there are none: its parent's threads are not here.
             if lane.handle.is_alive():
@@ -101,19 +101,19 @@ class Lanes:
         name = ended.lane.handler.name
         self._unread.setdefault(name, deque()).append(ended)
         self._forget(ended.lane)
-        if name in self._told:
+        if name in self._notified:
             return False
-        self._told.add(name)
+        self._notified.add(name)
         return True
 
-    def not_told(self, name: str) -> None:
+    def not_notified(self, name: str) -> None:
         """The message to the HandlerActor could not be sent, so the next lane that ends must send one."""
-        self._told.discard(name)
+        self._notified.discard(name)
 
     def take_ended(self, name: str) -> list[LaneEnded]:
         """What has ended since the last call, in order."""
         # A lane that ends after this line sends a message again; all that ended before it are in the queue.
-        self._told.discard(name)
+        self._notified.discard(name)
         unread = self._unread.get(name, ())
         return [self._unread[name].popleft() for _ in range(len(unread))]
 

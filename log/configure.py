@@ -22,7 +22,7 @@ from ..errors import UsageError
 from ..rules.printable import visible
 from .emitter import JOB_FIELDS, current_job, is_absent
 from .json_line import safe_repr, safe_str, to_json
-from .outlets import LEVELS, PROCESSORS, Line, StandardBoundLogger, formatted
+from .outlets import LEVELS, PROCESSORS, LogLine, StandardBoundLogger, formatted
 
 LOOK_SECONDS_MAX = 1.0
 """A file that was moved away is noticed by the first line that is so much younger than the last look."""
@@ -108,7 +108,7 @@ class Sink(logging.Handler):
                 self._tell_dropped(record.created)
             self._put(fields_of(record), record.created)
         except Exception as error:
-            if isinstance(record.msg, Line) and record.msg.is_event:
+            if isinstance(record.msg, LogLine) and record.msg.is_event:
                 # The Log counts a lost event itself: for `health()`, and to say so as its boot, so that an audit can
                 # excuse it.
                 record.msg.lost = error
@@ -231,7 +231,7 @@ def in_words(moves: list[Any]) -> str:
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """What a record says. Lamplighter's events say all of it themselves."""
     said = record.msg
-    if isinstance(said, Line) and said.is_event:
+    if isinstance(said, LogLine) and said.is_event:
         return said.fields
     fields: dict[str, Any] = {
         "event": "",
@@ -239,7 +239,7 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
         "ts": round(record.created, 6),
         "logger": record.name,
     }
-    if isinstance(said, Line):
+    if isinstance(said, LogLine):
         fields.update(said.fields)
     else:
         fields["event"] = formatted(said, record.args)

@@ -21,7 +21,7 @@ from ..environment.mailbox import Mailbox
 from ..errors import UsageError, shown
 from .events import EVENTS
 from .json_line import safe_str
-from .outlets import Line, outlet_of
+from .outlets import LogLine, outlet_of
 
 Subscriber = Callable[[dict[str, Any]], None]
 
@@ -32,23 +32,27 @@ ABSENT = "-"
 """What a record has in their place outside of a handler, so that a format never fails."""
 
 
+SPEAKER_FIELDS = ("actor", "incarnation", "msg", "cause", "corr", "mail_seconds")
+"""How the log calls what a `Speaker` says, in order."""
+
+
 class Speaker(NamedTuple):
-    """The fields that every line of one actor carries: who it is, and which message it handles."""
+    """What every line of one actor says: who it is, and which message it handles."""
 
     actor: str | None = None
     incarnation: int | None = None
-    msg: int | None = None
+    message_id: int | None = None
     cause: int | None = None
     corr: str | None = None
     mail_seconds: float | None = None
 
     def about(self, corr: str | None) -> Speaker:
-        """The same fields with another root."""
-        return Speaker(self.actor, self.incarnation, self.msg, self.cause, corr, self.mail_seconds)
+        """The same with another root."""
+        return self._replace(corr=corr)
 
     def add_to(self, line: dict[str, Any]) -> None:
         """The fields that apply."""
-        for name, value in zip(self._fields, self, strict=True):
+        for name, value in zip(SPEAKER_FIELDS, self, strict=True):
             if value is not None:
                 line[name] = value
 
@@ -249,7 +253,7 @@ class JobFields(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Runs on the thread or task that logs."""
-        about = record.msg.fields if isinstance(record.msg, Line) and record.msg.is_event else current_job()
+        about = record.msg.fields if isinstance(record.msg, LogLine) and record.msg.is_event else current_job()
         for name in JOB_FIELDS:
             # Fields that the application gives with `extra=` stay; those that another JobFields has set outside of a
             # handler are replaced.

@@ -14,7 +14,7 @@ from .json_line import safe_repr, safe_str, to_json
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-class Line:
+class LogLine:
     """The message of a record of the standard library: fields, and JSON text as soon as somebody asks for it.
 
     Attributes:
@@ -73,7 +73,7 @@ class StandardOutlet:
 
     def write(self, line: dict[str, Any]) -> None:
         logger = self._logger
-        said = Line(line, is_event=True)
+        said = LogLine(line, is_event=True)
         logger.handle(logger.makeRecord(logger.name, LEVELS[line["level"]], "(lamplighter)", 0, said, (), None))
         lost, said.lost = said.lost, None
         if lost is not None:
@@ -114,7 +114,7 @@ class StructlogOutlet:
 
 
 class StandardBoundLogger(structlog.stdlib.BoundLogger):
-    """The structlog logger of those who have configured none: its lines become records with a Line."""
+    """The structlog logger of those who have configured none: its lines become records with a LogLine."""
 
 
 def as_record(logger: Any, method: str, said: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -122,7 +122,7 @@ def as_record(logger: Any, method: str, said: Any) -> tuple[tuple[Any, ...], dic
     passed = {name: said.pop(name) for name in ("exc_info", "stack_info") if name in said}
     event = formatted(said.pop("event", None), said.pop("positional_args", ()))
     level = {"warn": "warning", "exception": "error"}.get(method, method)
-    return (Line({"event": event, "level": level, **said}),), passed
+    return (LogLine({"event": event, "level": level, **said}),), passed
 
 
 def formatted(template: Any, args: Any) -> str:

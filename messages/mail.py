@@ -30,13 +30,13 @@ class Mail(NamedTuple):
     """The envelope of every message.
 
     Attributes:
-        msg: this message's id, unique in its boot.
+        message_id: this message's id, unique in its boot.
         cause: the message that was being handled when it was sent; None from a host's thread or the clock.
         corr: the root it descends from: the id of the job a host queued, or of the slot that fired.
         sent_at: when, by the wall clock.
     """
 
-    msg: int
+    message_id: int
     cause: int | None
     corr: str | None
     sent_at: Instant

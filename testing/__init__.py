@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from .manual_clock import ManualClock, ManualTime
     from .scripted_handlers import Call, Script, crash, discard, fail, hang, ok, snooze, work
     from .simulation.faults import Faults
-    from .simulation.shrinking import Luck, simulations
+    from .simulation.shrinking import Choices, simulations
     from .simulation.simulation import Simulation
     from .simulation.verdict import Violation
 
 __all__ = [
     "Call",
+    "Choices",
     "Faults",
     "Inline",
-    "Luck",
     "ManualClock",
     "ManualTime",
     "Script",
@@ -46,7 +46,7 @@ __all__ = [
 _HOMES = {
     "Faults": "simulation.faults",
     "Inline": "inline",
-    "Luck": "simulation.shrinking",
+    "Choices": "simulation.shrinking",
     "ManualClock": "manual_clock",
     "ManualTime": "manual_clock",
     "Simulation": "simulation.simulation",

@@ -95,7 +95,7 @@ def assert_queued(
         return found
     wanted = "a job" if count is None else f"{count} of the jobs"
     raise AssertionError(
-        f"expected {wanted} {_told(name, data, fields)} to have been queued, got {len(found)} among:\n{_all(jobs)}"
+        f"expected {wanted} {_asked(name, data, fields)} to have been queued, got {len(found)} among:\n{_all(jobs)}"
     )
 
 
@@ -109,7 +109,7 @@ def assert_not_queued(where: HasJobs | HasRuntime, name: str, data: Any = ANY, *
     found = _find(jobs, name, data, fields)
     if found:
         raise AssertionError(
-            f"expected no job {_told(name, data, fields)} to have been queued, got {len(found)} among:\n{_all(jobs)}"
+            f"expected no job {_asked(name, data, fields)} to have been queued, got {len(found)} among:\n{_all(jobs)}"
         )
 
 
@@ -177,7 +177,7 @@ def _delay(job: Job[Any]) -> Seconds | None:
     return record.run_at - record.queued_at if is_first else None
 
 
-def _told(name: str, data: Any, fields: dict[str, Any]) -> str:
+def _asked(name: str, data: Any, fields: dict[str, Any]) -> str:
     about = {} if data is ANY else {"data": data}
     return ", ".join([name, *(f"{field}={_text(value)}" for field, value in {**about, **fields}.items())])
 

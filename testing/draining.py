@@ -25,7 +25,7 @@ OPEN_JOBS_MAX = 10_000
 """So many jobs are looked at."""
 
 
-class _Bell(Subscription):
+class _WakeOnEvent(Subscription):
     """A subscription whose events are not kept: each of them is a reason to look again."""
 
     def __init__(self, rung: threading.Event, waiting: Any) -> None:
@@ -48,7 +48,7 @@ def drain(runtime: Runtime, timeout: Seconds = 30.0) -> None:
     """
     boot = runtime.boots.current()
     rung, clock = threading.Event(), SystemClock()
-    bell = _Bell(rung, boot.environment.mailbox())
+    bell = _WakeOnEvent(rung, boot.environment.mailbox())
     give_up_at = clock.monotonic() + timeout
     looks = 0
     boot.log.subscribe(bell)

@@ -57,7 +57,7 @@ class Inline:
     ) -> None:
         self.at_once = at_once
         self._register = register
-        self._shelf = _Shelf(is_open=at_once)
+        self._gated = _GatedHandlers(is_open=at_once)
         self._ended: list[Job[Any]] = []
         self._simulation = _Simulation(self._prepare, register, seed=seed, start=start, **options)
 
@@ -108,11 +108,11 @@ class Inline:
             AssertionError: something still runs after so many seconds.
         """
         self._ended.clear()
-        self._open_shelf(True)
+        self._open_gate(True)
         try:
             self._simulation.settle(seconds=seconds)
         finally:
-            self._open_shelf(self.at_once)
+            self._open_gate(self.at_once)
         return self._take_ended()
 
     def advance(
@@ -131,7 +131,7 @@ class Inline:
 
     def _prepare(self, runtime: Runtime) -> None:
         boots = runtime.boots
-        boots.declared = self._shelf = _Shelf(is_open=self.at_once)
+        boots.declared = self._gated = _GatedHandlers(is_open=self.at_once)
         runtime.jobs = _InlineJobs(boots, self._after)
         runtime.scheduler = _InlineScheduler(boots, runtime.jobs, self._after)
         runtime.subscribe(self._note_ended, events=ENDINGS)
@@ -142,12 +142,12 @@ class Inline:
         if self.at_once and current_corr() is None and self._simulation.is_in_test:
             self._simulation.settle()
 
-    def _open_shelf(self, is_open: bool) -> None:
-        if is_open == self._shelf.is_open:
+    def _open_gate(self, is_open: bool) -> None:
+        if is_open == self._gated.is_open:
             return
-        self._shelf.is_open = is_open
+        self._gated.is_open = is_open
         post = self.runtime.boots.current().post
-        for name in self._shelf.names():
+        for name in self._gated.names():
             post.tell(f"handler:{name}", Attach())
         self._simulation.run(seconds=HUSH_SECONDS)
 
@@ -174,7 +174,7 @@ class _Simulation(Simulation):
         return self._title
 
 
-class _Shelf(Declared):
+class _GatedHandlers(Declared):
     """Has its handlers only while it is open. Nothing is paused: to the runtime, they are not there yet."""
 
     def __init__(self, *, is_open: bool) -> None:

@@ -56,9 +56,9 @@ PUBLIC = [
 
 PUBLIC_FOR_TESTS = [
     "Call",
+    "Choices",
     "Faults",
     "Inline",
-    "Luck",
     "ManualClock",
     "ManualTime",
     "Script",

@@ -211,6 +211,37 @@ def test_a_broker_that_is_started_while_the_runtime_stops_claims_nothing(runtime
     assert waiting.state == "queued"
 
 
+def test_a_broker_that_nobody_could_find_yet_when_the_stop_began_claims_nothing(runtime, recorder, monkeypatch):
+    # It was made before the stop began, and its dead predecessor was told to drain: it handed out work for ever, which
+    # its HandlerActor gave back.
+    rt = runtime()
+    release = threading.Event()
+    rt.jobs.add_handler("work", lambda job: release.wait(30), concurrency=2)
+    rt.jobs.queue("work")
+    running = recorder.wait_for("job.started")["job_id"]
+    post = rt.boot.post
+    enter, actor = post.enter, post.find("handler:work")
+    stopping = threading.Thread(target=rt.stop, kwargs={"drain": 60})
+
+    def enter_when_the_stop_has_begun(broker):
+        stopping.start()
+        recorder.until(lambda: actor._backlog.closed, "the HandlerActor to have read its Drain")
+        enter(broker)
+
+    monkeypatch.setattr(post, "enter", enter_when_the_stop_has_begun)
+    post.find("broker").actor_ref.tell("no mail of ours")
+    recorder.wait_for("actor.restarted", child="broker")
+    waiting = rt.jobs.queue("work")
+    recorder.until(lambda: post.find("broker")._state.capacities, "its HandlerActor to answer")
+    rt.jobs.resume("another turn")
+    release.set()
+    stopping.join(WAIT_SECONDS_MAX)
+
+    assert not stopping.is_alive(), recorder.events[-20:]
+    assert [event["job_id"] for event in recorder.of("job.claimed")] == [running]
+    assert waiting.state == "queued"
+
+
 def test_a_claim_that_comes_after_all_was_interrupted_is_given_back_and_not_started(runtime, recorder):
     # The broker was in a turn when a stop without a drain began: what it claimed in it was started, and waited for.
     rt = runtime()

@@ -299,8 +299,24 @@ class Session(Inbox):
 
     def _look_after(self, unconfirmed: int | None, unanswered: int | None) -> None:
         """Give the session up if it has fallen silent. If not, write something, so that a silence can be noticed."""
-        if self._session == 0 or self._blocked is not None:
+        if self._session == 0:
             return
+        if self._blocked is not None:
+            self._watchdog.in_alarm()
+        else:
+            self._watchdog.calm()
+            self._ask_after(unconfirmed, unanswered)
+        silent = self._watchdog.look()
+        if silent is not None:
+            self._link.give_up(self._session, silent)
+        elif self._blocked is None and self._prepared == self._session:
+            self._ledger.look_who_lives()
+            self._probe()
+            self.state.ailing.look()
+            self._mend()
+
+    def _ask_after(self, unconfirmed: int | None, unanswered: int | None) -> None:
+        """Note what the server has not answered yet."""
         for what, which in ((CONFIRMING, unconfirmed), (DECLARING, unanswered)):
             if which is None:
                 self._watchdog.answers(what)
@@ -308,14 +324,6 @@ class Session(Inbox):
                 self._watchdog.asks(what, which)
         if not self.leads:
             self._watchdog.answers(READING)
-        silent = self._watchdog.look()
-        if silent is not None:
-            self._link.give_up(self._session, silent)
-        elif self._prepared == self._session:
-            self._ledger.look_who_lives()
-            self._probe()
-            self.state.ailing.look()
-            self._mend()
 
     def _mend(self) -> None:
         """Declare once in a while what somebody may have deleted, and what no failed call would show."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from ...messages.jobs import Seconds
 
-CONFIRMING, DECLARING, READING, HEARING = (
+CONFIRMING, DECLARING, READING, HEARING, CALMING = (
     "to confirm what it was sent",
     "to have a queue be there",
     "to give back a record of the ledger",
     "to let the leader tell what it has read",
+    "to say that its alarm is over",
 )
 """What a session that falls silent was asked."""
 
@@ -24,6 +25,11 @@ SECONDS_MAX = {HEARING: 180.0}
 
 SILENCE_SECONDS_MAX = 30.0
 """How long any other answer is waited for."""
+
+ALARM_SECONDS = 600.0
+"""How long the end of an alarm is waited for before it is looked, by another session, whether the server has only not
+told of it; and twice as long each time after, because a session that ends gives its jobs to others.
+"""
 
 LOOKS_MIN = 3
 """How often an answer must also have been looked for: a process that stood still itself has read nothing meanwhile."""
@@ -54,6 +60,7 @@ class ResponseWatchdog:
     def __init__(self, monotonic: Callable[[], Seconds]) -> None:
         self._monotonic = monotonic
         self._open: dict[str, Question] = {}
+        self._alarm_seconds = ALARM_SECONDS
 
     def asks(self, what: str, which: int | None = None) -> None:
         """This has no answer yet. A `which` that is not the last time's is another question: that one was answered."""
@@ -69,12 +76,23 @@ class ResponseWatchdog:
         """Nothing was asked."""
         self._open.clear()
 
+    def in_alarm(self) -> None:
+        """The server has said that it takes nothing in, so it answers nothing else."""
+        self._open = {CALMING: self._open.get(CALMING, Question(None, self._monotonic()))}
+
+    def calm(self) -> None:
+        """There is no alarm."""
+        self._open.pop(CALMING, None)
+        self._alarm_seconds = ALARM_SECONDS
+
     def look(self) -> str | None:
         """What should have been answered by now. To be called from time to time."""
         now = self._monotonic()
         for what, question in self._open.items():
             question.looks += 1
-            seconds = SECONDS_MAX.get(what, SILENCE_SECONDS_MAX)
+            seconds = self._alarm_seconds if what == CALMING else SECONDS_MAX.get(what, SILENCE_SECONDS_MAX)
             if now - question.since > seconds and question.looks >= LOOKS_MIN:
+                if what == CALMING:
+                    self._alarm_seconds *= 2.0
                 return f"for {seconds:g} s it was asked {what}, and did not"
         return None

@@ -16,7 +16,7 @@ JUDGED_LEVELS = ("debug", "info")
 _encode = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__name__}>", order=None).encode
 
 
-class Paper:
+class CapturedLog:
     """Every line that the runtimes of a simulation have written.
 
     Args:
@@ -51,36 +51,36 @@ class Paper:
         self.lines.append(text.replace(self._hidden, b"") if self._hidden else text)
 
 
-class PaperLogger:
+class CapturedLogger:
     """Writes into the captured log while its process lives: an outlet for the events, a structlog-like logger for
     handlers.
     """
 
-    def __init__(self, paper: Paper, is_alive: Callable[[], bool], bound: dict[str, Any] | None = None) -> None:
-        self._paper = paper
+    def __init__(self, log: CapturedLog, is_alive: Callable[[], bool], bound: dict[str, Any] | None = None) -> None:
+        self._captured = log
         self._is_alive = is_alive
         self._bound = bound or {}
 
     def hears(self, level: str) -> bool:
         """Whether lines of this level are kept."""
-        return LEVELS[level] >= self._paper.lowest
+        return LEVELS[level] >= self._captured.lowest
 
     def write(self, line: dict[str, Any]) -> None:
         """Write a line, unless the process is dead."""
         if self._is_alive():
-            self._paper.write(line)
+            self._captured.write(line)
 
-    def bound(self, **fields: Any) -> PaperLogger:
+    def bound(self, **fields: Any) -> CapturedLogger:
         """A logger with these fields that writes here too."""
         return self.bind(**fields)
 
-    def bind(self, **fields: Any) -> PaperLogger:
+    def bind(self, **fields: Any) -> CapturedLogger:
         """The same logger with more fields."""
-        return PaperLogger(self._paper, self._is_alive, {**self._bound, **fields})
+        return CapturedLogger(self._captured, self._is_alive, {**self._bound, **fields})
 
     def is_enabled_for(self, level: int) -> bool:
         """Whether lines of this level are kept."""
-        return level >= self._paper.lowest
+        return level >= self._captured.lowest
 
     def debug(self, event: str, **fields: Any) -> None:
         """Write at this level."""

@@ -173,7 +173,7 @@ STRIKES: dict[str, tuple[str, ...]] = {
 """Which faults may strike at which failpoint."""
 
 
-class Strikes(Failpoints):
+class FaultPoints(Failpoints):
     """The failpoints of one process: at each of them, chance decides whether and what.
 
     Args:

@@ -1,39 +1,265 @@
-"""What stands for child processes: tasks that can be killed alone."""
+"""The processes of a simulation: each is begun, killed, signalled, stopped, and begun again."""
 
 from __future__ import annotations
 
-from ...handlers.execute import execute
-from ...handlers.lane import Lane, RunHandle
-from ...messages.outcomes import Outcome, OutcomeKind
-from .world import Process, World
+import contextlib
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from ...environment.environment import Environment
+from ...errors import NotStarted, RuntimeFailed, StoreError, StoreUnavailable
+from ...handlers.lane import Lane
+from ...runtime import Runtime
+from ...stores.ports import Store
+from .faults import OF_A_BOOT, FaultPoints, Faults, NoThread
+from .forking import Forks
+from .signalling import burst, serve
+from .surroundings import MAIN, Surroundings
+from .verdict import Violation
+from .world import Process, Task, World
+
+RESTART_SECONDS_MAX = 10.0
+"""The longest that a killed process stays away."""
+
+STOP_SECONDS_MAX = 300.0
+"""Within this, a process has stopped that was asked to, whatever goes wrong meanwhile."""
+
+DRAIN_SECONDS_MAX = 5.0
+"""The longest that a process that stops lets its jobs finish."""
 
 
-class VirtualProcessRunner:
-    """A `Runner` in whose simulation each lane is a child process of its own."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What each process runs.
 
-    def __init__(self, world: World, parent: Process) -> None:
+    Attributes:
+        runtime: makes its runtime, given the process, what it finds around it, and what to do when the runtime fails.
+        register: adds handlers and schedules to it before its start.
+        host: what the main thread does after it.
+        failpoints: points that are armed at its start.
+    """
+
+    runtime: Callable[[Process, Environment, Callable[[RuntimeFailed], None]], Runtime]
+    register: Callable[[Runtime], object]
+    host: Callable[[Runtime], object] | None
+    failpoints: str
+
+
+@dataclass(eq=False)
+class Member:
+    """One of the processes, over all its lives."""
+
+    number: int
+    is_producer: bool
+    is_newer: bool
+    process: Process | None = None
+    runtime: Runtime | None = None
+    failpoints: FaultPoints | None = None
+    main: Task | None = None
+    is_up: bool = False
+    is_stopping: bool = False
+    stores: list[Store] = field(default_factory=list)
+
+
+class Processes:
+    """All processes of a simulation.
+
+    Args:
+        members: in the order of their numbers, which begin with 1.
+        step_clock: moves wall time.
+        again: how the run is repeated, for errors.
+
+    Attributes:
+        troubles: what was raised in them that is the test's to see.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        members: list[Member],
+        world: World,
+        around: Surroundings,
+        faults: Faults,
+        reached: Counter[str],
+        *,
+        step_clock: Callable[[float], None],
+        again: str,
+    ) -> None:
+        self.troubles: list[Exception] = []
+        self._program = program
+        self._members = members
         self._world = world
-        self._parent = parent
+        self._around = around
+        self._faults = faults
+        self._reached = reached
+        self._step_clock = step_clock
+        self._again = again
+        self._is_striking = False
+        self._forks = Forks(world, reached, self.troubles.append)
 
-    def start(self, lane: Lane) -> None:
-        """Run a lane in a new child."""
-        child = Process(self._parent.number, parent=self._parent)
-        lane.handle = _VirtualChild(self._world, child)
-        self._world.spawn(lambda: lane.finish(execute(lane)), f"process lane {lane.handler.name}", child)
+    def begin(self) -> None:
+        """Begin all, and wait until they are up."""
+        for member in self._members:
+            self._begin(member)
+        self.runtimes()
 
-    def close(self) -> None:
-        """Nothing is kept that could be let go of."""
+    def end(self) -> None:
+        """End all, for good."""
+        for member in self._members:
+            self._end(member)
+
+    def runtime(self, number: int) -> Runtime:
+        """The runtime of one, once that is up."""
+        member = self._members[number - 1]
+        while not member.is_up or member.is_stopping:
+            self.raise_troubles()
+            self._world.park(0.1)
+        assert member.runtime is not None
+        return member.runtime
+
+    def runtimes(self) -> list[Runtime]:
+        """The runtimes of all, once they are up."""
+        return [self.runtime(member.number) for member in self._members]
+
+    def away(self) -> list[str]:
+        """Those that are not up."""
+        return [
+            f"process {member.number} {'stops' if member.is_stopping else 'starts'}"
+            for member in self._members
+            if member.is_stopping or not member.is_up
+        ]
+
+    def kill(self, number: int) -> None:
+        """SIGKILL of one, as soon as it is up."""
+        self.runtime(number)
+        process = self._members[number - 1].process
+        assert process is not None
+        self._die(process, "kill_process")
+
+    def strike(self, is_on: bool) -> None:
+        """Let faults strike from now on, or no longer."""
+        self._is_striking = is_on
+        for member in self._members:
+            if member.failpoints is not None:
+                member.failpoints.is_on = is_on
+
+    def raise_troubles(self) -> None:
+        """Raise what `register` or `host` has raised, if they have."""
+        if self.troubles:
+            raise self.troubles.pop(0)
+
+    def _begin(self, member: Member) -> None:
+        member.process = process = Process(member.number, is_newer=member.is_newer)
+        member.failpoints = failpoints = FaultPoints(
+            self._world,
+            process,
+            self._faults,
+            die=self._die,
+            step_clock=self._step_clock,
+            trouble=self._trouble,
+            fork=self._fork,
+            reached=self._reached,
+            text=self._program.failpoints,
+        )
+        failpoints.is_on = self._is_striking
+        member.main = self._world.spawn(lambda: self._live(member, process, failpoints), MAIN, process)
+
+    def _live(self, member: Member, process: Process, failpoints: FaultPoints) -> None:
+        """What the main thread of a process does."""
+        try:
+            environment = self._around.environment(
+                process, failpoints, member.stores, leave=self._forks.left, is_starting=lambda: not member.is_up
+            )
+            runtime = self._program.runtime(process, environment, lambda failure: self._die(process, "gave_up"))
+            member.runtime = runtime
+            if not member.is_producer:
+                self._program.register(runtime)
+            while not _has_started(runtime):
+                self._world.sleep(self._world.chance.uniform(0.0, 1.0))
+            member.is_up = True
+            if not self._faults.signal_burst:
+                self._be_host(member, runtime)
+                return
+            self._world.spawn(lambda: self._be_host(member, runtime), "host", process)
+            if serve(runtime, self._world.chance.uniform(0.0, DRAIN_SECONDS_MAX)):
+                self._die(process, "stopped")
+        except Exception as error:
+            self.troubles.append(error)
+
+    def _be_host(self, member: Member, runtime: Runtime) -> None:
+        try:
+            if self._program.host is not None:
+                self._program.host(runtime)
+        except Exception as error:
+            # Its runtime may be stopped under it, or fail, and its process ends then.
+            is_ending = member.is_stopping or runtime.boots.failure is not None
+            if not (isinstance(error, (NotStarted, StoreUnavailable)) and is_ending):
+                self.troubles.append(error)
+
+    def _trouble(self, process: Process, kind: str) -> None:
+        """Something befalls the store, or what a process has of it, a moment later: within a turn, it may be."""
+        if kind == "signal_burst":
+            burst(self._world, partial(self._signal, process))
+        elif kind in OF_A_BOOT:
+            self._world.after(0.0, lambda: self._around.forget(process, kind))
+        elif self._around.server is not None:
+            self._around.server.befall(self._members[process.number - 1].stores, kind)
+
+    def _fork(self, process: Process, lane: Lane) -> None:
+        member = self._members[process.number - 1]
+        assert member.runtime is not None
+        self._forks.fork(lane, member.runtime.boots, member.stores)
+
+    def _signal(self, process: Process, number: int) -> None:
+        member, call = self._members[process.number - 1], process.heeds.get(number)
+        if not process.is_alive or member.main is None:
+            return
+        if not callable(call):
+            # The process has no signal handler yet, or no longer.
+            self._die(process, "signal killed")
+            return
+        if not member.is_stopping:
+            member.is_stopping = True
+            self._world.after(STOP_SECONDS_MAX, lambda: self._check_stopped(process))
+        self._reached["signal"] += 1
+        self._world.interrupt(member.main, lambda: call(number, None))
+
+    def _check_stopped(self, process: Process) -> None:
+        if process.is_alive:
+            says = f"process {process.number} was told to stop {STOP_SECONDS_MAX:g} s ago, and has not"
+            self.troubles.append(Violation(f"with {self._again}: {says}"))
+
+    def _die(self, process: Process, why: str) -> None:
+        """Kill a process, and start its next life a moment later."""
+        member = self._members[process.number - 1]
+        if not process.is_alive or member.process is not process:
+            return
+        if why in ("gave_up", "stopped", "signal killed"):
+            self._reached[why] += 1
+        self._end(member, with_power=why == "power_cut")
+        self._world.after(self._world.chance.uniform(0.0, RESTART_SECONDS_MAX), lambda: self._begin(member))
+        self._world.leave_if_dead()
+
+    def _end(self, member: Member, *, with_power: bool = False) -> None:
+        """Let nothing of this process run or be stored any more."""
+        if member.process is not None:
+            member.process.die()
+        member.is_up = member.is_stopping = False
+        if self._around.disk is not None:
+            self._around.disk = self._around.disk.cut() if with_power else self._around.disk.kill()
+        # Closing rolls back what was not committed, as the death of its process does.
+        for store in member.stores:
+            with contextlib.suppress(sqlite3.Error):
+                store.close()
+        member.stores.clear()
 
 
-class _VirtualChild(RunHandle):
-    """A child process with the lane that runs in it."""
-
-    def __init__(self, world: World, process: Process) -> None:
-        self._world = world
-        self._process = process
-
-    def kill(self, lane: Lane) -> None:
-        self._world.kill(self._process)
-        reason = "its process was killed by SIGKILL"
-        killed = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=True)
-        self._world.after(0.0, lambda: lane.finish(killed))
+def _has_started(runtime: Runtime) -> bool:
+    try:
+        runtime.start()
+    except (StoreUnavailable, StoreError, RuntimeFailed, NoThread):
+        return False
+    return True

@@ -49,7 +49,7 @@ FLOOR_MAX = 0.99
 """Decisions of a calm stretch are never below the chance of a fault, but leave room for a choice of who runs next."""
 
 
-class Luck(random.Random):
+class Choices(random.Random):
     """What chance decides in a simulation, as numbers that can shrink, be printed, and be given again.
 
     Args:
@@ -57,7 +57,7 @@ class Luck(random.Random):
         floor: decisions of calm stretches are at least this, so that no fault strikes.
     """
 
-    def __new__(cls, stretches: Sequence[int] = (), floor: float = 0.0) -> Luck:
+    def __new__(cls, stretches: Sequence[int] = (), floor: float = 0.0) -> Choices:
         # random.Random itself would take the arguments for a seed.
         return super().__new__(cls)
 
@@ -73,7 +73,7 @@ class Luck(random.Random):
         self._left = 0
 
     def __repr__(self) -> str:
-        return f"Luck({self.stretches}, floor={self.floor:g})"
+        return f"Choices({self.stretches}, floor={self.floor:g})"
 
     def random(self) -> float:
         """The next decision."""
@@ -105,7 +105,7 @@ def simulations(
     floor = min(FLOOR_MAX, sum(chances))
 
     def simulation(drawn: list[int]) -> Simulation:
-        return _Drawn(register, chance=Luck(drawn, floor), faults=faults, **options)
+        return _Drawn(register, chance=Choices(drawn, floor), faults=faults, **options)
 
     return st.lists(st.integers(0, SEEDS_MAX), min_size=stretches, max_size=stretches).map(simulation)
 

@@ -16,10 +16,10 @@ from ...stores.hints import Hints
 from ...stores.ports import Store
 from ...stores.presence import Presence, SolePresence
 from ...stores.sqlite.store import SqliteStore
-from .faults import Faults, Strikes
+from .child_processes import VirtualProcessRunner
+from .faults import FaultPoints, Faults
 from .neighbours import VirtualHints, VirtualPresence
 from .places import Disk, Server
-from .processes import VirtualProcessRunner
 from .virtual_primitives import (
     VirtualClock,
     VirtualEvent,
@@ -48,6 +48,8 @@ class Surroundings:
 
     Attributes:
         disk: below the store, if its power can be cut.
+        server: that the stores are on, if they are in no file.
+        path: the file that they are in, unless they are elsewhere.
         accepted: the jobs that hosts were told are stored, and when they were.
         is_sole: whether nobody else can be on the store, so that nobody need be looked for.
     """
@@ -56,10 +58,11 @@ class Surroundings:
         self, world: World, faults: Faults, server: Server | None, reached: Counter[str], *, is_sole: bool
     ) -> None:
         self.disk: Disk | None = None
+        self.path: Path | None = None
         self.accepted: dict[str, Instant] = {}
         self._world = world
         self._faults = faults
-        self._server = server
+        self.server = server
         self._reached = reached
         self.is_sole = is_sole
         self._homes: dict[str, Process] = {}
@@ -69,7 +72,7 @@ class Surroundings:
     def environment(
         self,
         process: Process,
-        strikes: Strikes,
+        failpoints: FaultPoints,
         stores: list[Store],
         *,
         leave: Callable[[int], None],
@@ -86,7 +89,7 @@ class Surroundings:
 
         def spawn(run: Callable[[], object], name: str) -> VirtualThread:
             if world.current.name == MAIN and is_starting():
-                strikes.at("thread.start")
+                failpoints.at("thread.start")
             return VirtualThread(world, run, name, process)
 
         def clock() -> VirtualClock:
@@ -98,8 +101,8 @@ class Surroundings:
             return stores[-1]
 
         def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
-            if self._server is not None:
-                return SolePresence(), self._server.hints(store)
+            if self.server is not None:
+                return SolePresence(), self.server.hints(store)
             hints = VirtualHints(world, process, boot, self._ears, self._faults, self._reached)
             return VirtualPresence(self._homes, process, is_sole=self.is_sole), hints
 
@@ -123,7 +126,7 @@ class Surroundings:
             whereabouts=lambda: ("simulation", process.pid),
             pid=lambda: world.current.process.pid if world.current.process.is_fork else process.pid,
             leave=leave,
-            failpoints=strikes,
+            failpoints=failpoints,
         )
         return environment
 
@@ -134,20 +137,21 @@ class Surroundings:
             clock.jumped(seconds)
         self._clocks = [clock for clock in self._clocks if clock.is_going]
 
-    def forget(self, process: Process, what: str, path: Path) -> None:
+    def forget(self, process: Process, what: str) -> None:
         """Somebody takes away what tells the others of a process's runtimes: their locks, or their rows."""
         for boot in sorted(process.boots):
             if what == "lose_lock":
                 self._homes.pop(boot, None)
                 continue
-            with closing(sqlite3.connect(path, timeout=0.0)) as connection, suppress(sqlite3.OperationalError):
+            assert self.path is not None
+            with closing(sqlite3.connect(self.path, timeout=0.0)) as connection, suppress(sqlite3.OperationalError):
                 connection.execute("delete from lamplighter_boots where boot = ?", (boot,))
                 connection.commit()
 
     def _store(self, environment: Environment, process: Process, address: str, options: dict[str, Any]) -> Store:
-        if self._server is not None:
+        if self.server is not None:
             future = partial(VirtualFuture, self._world)
-            return self._server.store(environment, process, options["failpoints"], future)
+            return self.server.store(environment, process, options["failpoints"], future)
         connect = None if self.disk is None else self.disk.connect
         if connect is None and options["durability"] == "full":
             # Only a power cut takes what is not synced, and there is none.

@@ -68,7 +68,7 @@ def verdict(
     Returns:
         The audit's report, what is wrong in words, and how often each event was said.
     """
-    audit, told, said = Audit(), set[str](), Counter[str]()
+    audit, logged, said = Audit(), set[str](), Counter[str]()
     known = dict(accepted)
     for raw in lines:
         line = parse(raw)
@@ -78,7 +78,7 @@ def verdict(
         said[line.event] += 1
         for move in line.moves or ():
             if move.j:
-                told.add(move.j)
+                logged.add(move.j)
                 if kept_since is not None and line.at is not None:
                     known[move.j] = max(line.at, known.get(move.j, line.at))
     view = StoreView(store)
@@ -86,7 +86,7 @@ def verdict(
         ids = {job.id for job in stored.jobs()}
     report = audit.finish(view)
     if kept_since is None:
-        lost = [f"accepted and lost: {job_id}" for job_id in accepted if job_id not in told and job_id not in ids]
+        lost = [f"accepted and lost: {job_id}" for job_id in accepted if job_id not in logged and job_id not in ids]
         return report, [*map(str, report.unexcused), *lost], said
     findings = [finding for finding in report.unexcused if finding.kind not in SHOWN_BY_LINES]
     gone = [job_id for job_id, at in known.items() if at >= kept_since and job_id not in ids]

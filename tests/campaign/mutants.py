@@ -1267,7 +1267,7 @@ MUTANTS = (
         LEDGER,
         "a migration moves jobs before it knows whether all can move",
         "cli/migrate.py",
-        "        _check_movable(source, schedules, drop_unique=given.drop_unique)\n",
+        "        _check_movable(source, schedules, drop_unique=arguments.drop_unique)\n",
         "",
         test="tests/stores/rabbitmq/test_migrate.py::test_what_cannot_move_is_said_before_anything_has_moved",
     ),
@@ -1446,8 +1446,8 @@ MUTANTS = (
         LANES,
         "the last progress before the end is dropped",
         "handlers/lane.py",
-        "            self._pass_progress()\n            self._told = self.ended = True",
-        "            self._told = self.ended = True",
+        "            self._pass_progress()\n            self._is_reported = self.ended = True",
+        "            self._is_reported = self.ended = True",
         test="tests/handlers/test_progress.py",
     ),
     Mutant(
@@ -1786,6 +1786,14 @@ MUTANTS = (
         "or (is_careful and begun <= 0):",
         "or False:",
         test="tests/stores/rabbitmq/test_conformance.py::TestOnTheModel::test_a_job_that_must_begin_is_not_claimed_in_advance",
+    ),
+    Mutant(
+        LEDGER,
+        "the end of an alarm that nobody has told of is waited for for ever",
+        "stores/rabbitmq/session.py",
+        "            self._watchdog.in_alarm()\n",
+        "            return\n",
+        test="tests/stores/rabbitmq/test_session.py::test_a_runtime_that_is_not_told_that_an_alarm_is_over_finds_out",
     ),
 )
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter.cli.main import main
 from lamplighter.log.configure import Console
-from lamplighter.log.outlets import Line
+from lamplighter.log.outlets import LogLine
 from lamplighter.rules.printable import visible
 
 HOSTILE = [
@@ -91,7 +91,7 @@ def test_the_console_shows_what_is_hostile_as_text(monkeypatch, hostile):
     console = Console()
     fields = {"event": hostile, "level": "error", "error": hostile, "traceback": f"{hostile}\n", hostile: [hostile]}
 
-    console.emit(logging.makeLogRecord({"msg": Line(fields, is_event=True)}))
+    console.emit(logging.makeLogRecord({"msg": LogLine(fields, is_event=True)}))
 
     assert is_harmless(out.getvalue())
     assert out.getvalue()

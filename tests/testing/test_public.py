@@ -41,7 +41,7 @@ NEEDS = [
     ("greenlet", "Simulation"),
     ("greenlet", "Inline"),
     ("hypothesis", "simulations"),
-    ("hypothesis", "Luck"),
+    ("hypothesis", "Choices"),
 ]
 
 

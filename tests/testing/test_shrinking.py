@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import Job, Runtime
 from lamplighter.stores.sqlite.turn import SqliteTurn
-from lamplighter.testing import Faults, Luck, Simulation, Violation, simulations, work
+from lamplighter.testing import Choices, Faults, Simulation, Violation, simulations, work
 from lamplighter.testing.scripted_handlers import Script
 from lamplighter.testing.simulation.shrinking import PHASES
 
@@ -77,7 +77,7 @@ def test_a_store_without_its_fence_is_found_and_the_run_shrinks(monkeypatch: pyt
             lines.append(len(sim.log.splitlines()))
             sim.check()
 
-    with pytest.raises(Violation, match="with chance=Luck"):
+    with pytest.raises(Violation, match="with chance=Choices"):
         only_the_current_claim_ends_a_job()
 
     assert lines[-1] < 30
@@ -103,8 +103,8 @@ def test_a_simulation_that_was_drawn_is_not_entered_yet(sim: Simulation) -> None
 
 
 @given(st.lists(st.integers(0, 255), max_size=8))
-def test_the_same_luck_decides_the_same(stretches: list[int]) -> None:
-    one, two = Luck(stretches, 0.3), eval(repr(Luck(stretches, 0.3)))
+def test_the_same_choices_decide_the_same(stretches: list[int]) -> None:
+    one, two = Choices(stretches, 0.3), eval(repr(Choices(stretches, 0.3)))
 
     assert [one.random() for _ in range(300)] == [two.random() for _ in range(300)]
     assert [one.choice("abc") for _ in range(9)] == [two.choice("abc") for _ in range(9)]
@@ -112,11 +112,11 @@ def test_the_same_luck_decides_the_same(stretches: list[int]) -> None:
 
 
 def test_in_a_calm_stretch_no_fault_strikes_and_the_rest_is_calm() -> None:
-    luck = Luck([0, 7], floor=0.3)
+    choices = Choices([0, 7], floor=0.3)
 
-    first = [luck.random() for _ in range(20)]
-    second = [luck.random() for _ in range(22)]
-    rest = [luck.random() for _ in range(5000)]
+    first = [choices.random() for _ in range(20)]
+    second = [choices.random() for _ in range(22)]
+    rest = [choices.random() for _ in range(5000)]
 
     assert min(first) >= 0.3
     assert second == [chance.random() for chance in [random.Random(7)] for _ in range(22)]
@@ -126,7 +126,7 @@ def test_in_a_calm_stretch_no_fault_strikes_and_the_rest_is_calm() -> None:
 
 def test_a_calm_simulation_reaches_no_fault_however_likely_they_are() -> None:
     faults = Faults(crash_actor=0.2, store_error=0.2, kill_process=0.1, hang=0.1)
-    with Simulation(paying(Counter()), chance=Luck([], floor=0.6), faults=faults) as sim:
+    with Simulation(paying(Counter()), chance=Choices([], floor=0.6), faults=faults) as sim:
         sim.runtime.jobs.queue("pay")
         sim.run(hours=6)
 
@@ -139,8 +139,8 @@ def test_what_hypothesis_prints_can_be_given_to_a_simulation() -> None:
         """Nothing."""
 
     assert (
-        repr(Simulation(register, chance=Luck([0, 3, 0, 0], 0.25)))
-        == "Simulation(register, chance=Luck([0, 3], floor=0.25))"
+        repr(Simulation(register, chance=Choices([0, 3, 0, 0], 0.25)))
+        == "Simulation(register, chance=Choices([0, 3], floor=0.25))"
     )
 
 

@@ -18,7 +18,7 @@ from lamplighter import UsageError
 from lamplighter.cli.main import main
 from lamplighter.history.log_files.lines import Unread, fields_of, read
 from lamplighter.log.configure import Console
-from lamplighter.log.outlets import Line, StandardOutlet, StructlogOutlet, outlet_of
+from lamplighter.log.outlets import LogLine, StandardOutlet, StructlogOutlet, outlet_of
 
 from ..kit import Said, Story, clean_run, index_of, write_log
 
@@ -278,7 +278,7 @@ def test_what_the_console_of_configure_logging_shows_is_read(tmp_path, monkeypat
     monkeypatch.setattr("sys.stderr", out)
     console = Console()
     for line in run_lines():
-        record = logging.makeLogRecord({"msg": Line(line, is_event=True), "created": line["ts"]})
+        record = logging.makeLogRecord({"msg": LogLine(line, is_event=True), "created": line["ts"]})
         console.emit(record)
     monkeypatch.undo()
     log = tmp_path / "console.log"

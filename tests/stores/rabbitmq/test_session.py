@@ -12,7 +12,7 @@ from lamplighter.stores.rabbitmq import questions
 from lamplighter.stores.rabbitmq.consumers import LAG_SECONDS
 from lamplighter.stores.rabbitmq.deliveries import Deliveries
 from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Browsed
-from lamplighter.stores.rabbitmq.watchdog import HEARING, SECONDS_MAX, SILENCE_SECONDS_MAX
+from lamplighter.stores.rabbitmq.watchdog import ALARM_SECONDS, HEARING, SECONDS_MAX, SILENCE_SECONDS_MAX
 
 from .model_world import World
 
@@ -71,6 +71,26 @@ def test_a_server_that_has_said_that_it_takes_nothing_in_is_not_given_up(world: 
         store.due((), world.elapsed)
 
     assert world.given_up == []
+
+
+def test_a_runtime_that_is_not_told_that_an_alarm_is_over_finds_out(world: World) -> None:
+    """When the node that had the alarm died, a server told nothing to those that it had blocked (on GitHub:
+    rabbitmq-server#362). Every runtime waited for ever, the leader of the schedules too.
+    """
+    store = world.store()
+    assert world.turn(store)
+    world.attended.append(store)
+    world.server.set_alarm("low on memory")
+    world.server.links[0].hush()
+    world.server.set_alarm(None)
+
+    world.let_pass(ALARM_SECONDS - PULSE_SECONDS)
+    waits = world.turn(store)
+    world.let_pass(3 * PULSE_SECONDS)
+
+    assert not waits
+    assert world.turn(store)
+    assert len(world.given_up) == 1
 
 
 @pytest.mark.parametrize("wait", [0.0, 60.0])

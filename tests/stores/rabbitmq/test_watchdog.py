@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter.stores.rabbitmq.watchdog import HEARING, LOOKS_MIN, SECONDS_MAX, SILENCE_SECONDS_MAX, ResponseWatchdog
+from lamplighter.stores.rabbitmq.watchdog import (
+    ALARM_SECONDS,
+    HEARING,
+    LOOKS_MIN,
+    SECONDS_MAX,
+    SILENCE_SECONDS_MAX,
+    ResponseWatchdog,
+)
 from lamplighter.testing import ManualTime
 
 
@@ -75,3 +82,34 @@ def test_a_process_that_stood_still_looks_again_before_it_calls_the_server_silen
     time.advance(SILENCE_SECONDS_MAX * 10)
 
     assert watchdog.look() is None
+
+
+def until_named(watchdog: ResponseWatchdog, time: ManualTime) -> float:
+    """How many seconds an alarm lasts before its end is named as what should have been said."""
+    for looks in range(1_000):
+        watchdog.in_alarm()
+        if watchdog.look() is not None:
+            return looks * 10.0
+        time.advance(10.0)
+    raise AssertionError("expected the end of the alarm to be named")
+
+
+def test_the_end_of_an_alarm_is_waited_for_ever_longer_until_there_is_none(
+    watchdog: ResponseWatchdog, time: ManualTime
+) -> None:
+    seconds = []
+    for _ in range(3):
+        seconds.append(until_named(watchdog, time))
+        watchdog.begin()
+    watchdog.calm()
+
+    assert seconds == [ALARM_SECONDS * times + 10.0 for times in (1, 2, 4)]
+    assert until_named(watchdog, time) == ALARM_SECONDS + 10.0
+
+
+def test_in_an_alarm_nothing_else_is_waited_for(watchdog: ResponseWatchdog, time: ManualTime) -> None:
+    watchdog.asks(HEARING)
+    time.advance(SECONDS_MAX[HEARING] + 1.0)
+    watchdog.in_alarm()
+
+    assert looked_for(watchdog) is None
