@@ -12,52 +12,12 @@ from collections.abc import Callable
 from ...errors import SchemaTooNew
 from . import write_lock as writelock
 
-VERSION = 3
-"""The schema that this code reads and writes."""
+VERSION = 2
+"""The schema that this code reads and writes. That of 0.1.0 is 1."""
 
 # For `in` with a list SQLite builds a table of it each time a row is written: 2 us, a third of an update.
-FIRST_JOB_COLUMNS = """
-  no                integer primary key autoincrement,
-  id                text not null unique,
-  name              text not null,
-  data              text not null,
-  state             text not null
-    check (state = 'queued' or state = 'running' or state = 'done' or state = 'dead' or state = 'cancelled'),
-  priority          integer not null,
-  run_at            real not null,
-  queued_at         real not null,
-  corr              text not null,
-  attempt           integer not null default 0,
-  claim_no          integer not null default 0,
-  settled_no        integer not null default 0,
-  max_attempts      integer,
-  timeout           real,
-  expires_at        real,
-  unique_key        text,
-  schedule          text,
-  slot              real,
-  solo              integer not null default 0,
-  boot              text,
-  incarnation       integer,
-  begun             integer not null default 0,
-  deferred          integer not null default 0,
-  claimed_at        real,
-  interruptions     integer not null default 0,
-  interruptions_max integer,
-  suspect_until     real,
-  wary              integer not null default 0,
-  result            text,
-  reason            text,
-  error             text,
-  traceback         text,
-  progress          text,
-  ended_at          real,
-  rev               integer,
-  told              text,
-  trail             text not null default ''
-"""
-
-JOB_COLUMNS = """
+JOBS = """
+create table lamplighter_jobs (
   no                integer primary key,
   id                text not null unique,
   name              text not null,
@@ -97,16 +57,11 @@ JOB_COLUMNS = """
   waits             integer not null default 0,
   due_in            real default 0.0,
   expires_in        real
-"""
-
-KEPT_COLUMNS = """
-  id, name, data, state, priority, run_at, queued_at, corr, attempt, claim_no, settled_no, max_attempts, timeout,
-  expires_at, unique_key, schedule, slot, one_at_a_time, boot, incarnation, counts_attempt, deferred, claimed_at,
-  interruptions, interruptions_max, suspect_until, must_begin, result, reason, error, traceback, progress, ended_at
+) strict
 """
 
 JOB_INDEXES = (
-    # What a lane takes next. What waits for its time lies apart: however much that is, nobody looks through it.
+    # What a lane takes next. What waits for its time lies apart: however much that is, no claim reads it.
     """create index lamplighter_jobs_ready on lamplighter_jobs (name, priority desc, run_at, no)
        where state = 'queued' and waits = 0""",
     """create index lamplighter_jobs_waiting on lamplighter_jobs (name, priority desc, run_at, no)
@@ -128,126 +83,101 @@ JOB_INDEXES = (
        where schedule is not null and state in ('queued', 'running')""",
 )
 
+STORE = """
+create table lamplighter_store (
+  one integer primary key check (one = 1), schema_version integer not null, store_id text,
+  boots integer not null, last_no integer not null, change_no integer not null,
+  clock_count text, clock_offset real, clock_stepped real
+) strict
+"""
+"""`boots` is the number of the boot that came last, `last_no` that of the last job that retention has removed."""
+
+BOOTS = """
+create table lamplighter_boots (
+  boot text primary key, pid integer not null, host text not null, started_at real not null, hint text,
+  names text not null default '[]', boot_no integer not null, turn integer not null default 0,
+  unlogged text not null default '[]'
+) strict
+"""
+
+RETIRED = """
+create table lamplighter_retired (
+  schedule_id text primary key, change_no integer not null
+) strict, without rowid
+"""
+"""A schedule that is still at this change has been removed; one that is not has been used by somebody since."""
+
+CREATION = (
+    STORE,
+    f"insert into lamplighter_store values (1, {VERSION}, null, 0, 0, 0, null, null, null)",
+    JOBS,
+    *JOB_INDEXES,
+    """create table lamplighter_attempts (
+      job_id text not null, claim_no integer not null, attempt integer not null, outcome text not null,
+      boot text not null, begun integer not null, claimed_at real not null, ended_at real not null,
+      error text, traceback text,
+      primary key (job_id, claim_no)
+    ) strict, without rowid""",
+    BOOTS,
+    "create table lamplighter_pauses (name text primary key, paused_at real not null) strict",
+    """create table lamplighter_schedules (
+      id text primary key, name text not null, "when" text not null, data text not null, timezone text not null,
+      dst_gap text not null, dst_fold text not null, catch_up text not null, catch_up_window real not null,
+      catch_up_max integer not null, overlap text not null, jitter real not null, durable integer not null,
+      paused integer not null, accounted_to real not null, changed_at real not null, last_slot real,
+      change_no integer not null
+    ) strict""",
+    # The schedules that have changed since a runtime looked: one range is read, however many there are.
+    "create index lamplighter_schedules_changes on lamplighter_schedules (change_no)",
+    RETIRED,
+    # A slot fires once: its row and its job are inserted in one transaction, under this key.
+    """create table lamplighter_slots (
+      schedule_id text not null, slot real not null, last real not null, count integer not null,
+      outcome text not null, reason text, job_id text,
+      primary key (schedule_id, slot)
+    ) strict, without rowid""",
+)
+"""The statements that make an empty store."""
+
 MIGRATIONS: dict[int, tuple[str, ...]] = {
-    1: (
-        """create table lamplighter_store (
-          one integer primary key check (one = 1), schema_version integer not null, rev integer not null,
-          change_no integer not null
-        ) strict""",
-        "insert into lamplighter_store values (1, 0, 0, 0)",
-        f"create table lamplighter_jobs ({FIRST_JOB_COLUMNS}) strict",
-        # The jobs that are claimed next: one range is read for each priority.
-        """create index lamplighter_jobs_due on lamplighter_jobs (name, priority desc, run_at, no)
-           where state = 'queued'""",
-        "create index lamplighter_jobs_running on lamplighter_jobs (name, boot) where state = 'running'",
-        # The database itself refuses a second unfinished job with the same key.
-        """create unique index lamplighter_jobs_unique on lamplighter_jobs (name, unique_key)
-           where unique_key is not null and state in ('queued', 'running')""",
-        "create index lamplighter_jobs_untold on lamplighter_jobs (no) where rev is null",
-        "create index lamplighter_jobs_ended on lamplighter_jobs (state, ended_at) where ended_at is not null",
-        """create index lamplighter_jobs_expiring on lamplighter_jobs (expires_at)
-           where state = 'queued' and expires_at is not null""",
-        """create index lamplighter_jobs_suspect on lamplighter_jobs (name, suspect_until)
-           where state = 'queued' and suspect_until is not null""",
-        """create index lamplighter_jobs_schedule on lamplighter_jobs (schedule, state)
-           where schedule is not null and state in ('queued', 'running')""",
-        """create table lamplighter_attempts (
-          job_id text not null, claim_no integer not null, attempt integer not null, outcome text not null,
-          boot text not null, begun integer not null, claimed_at real not null, ended_at real not null,
-          error text, traceback text,
-          primary key (job_id, claim_no)
-        ) strict, without rowid""",
-        """create table lamplighter_boots (
-          boot text primary key, pid integer not null, host text not null, started_at real not null,
-          hint text, names text not null default '[]', turn text not null default '[]'
-        ) strict""",
-        "create table lamplighter_pauses (name text primary key, paused_at real not null) strict",
-        """create table lamplighter_schedules (
-          id text primary key, name text not null, "when" text not null, data text not null, timezone text not null,
-          dst_gap text not null, dst_fold text not null, catch_up text not null, catch_up_window real not null,
-          catch_up_max integer not null, overlap text not null, jitter real not null, durable integer not null,
-          paused integer not null, accounted_to real not null, changed_at real not null, last_slot real,
-          change_no integer not null
-        ) strict""",
-        # The schedules that have changed since a runtime looked: one range is read, however many there are.
-        "create index lamplighter_schedules_changes on lamplighter_schedules (change_no)",
-        # A slot fires once: its row and its job are inserted in one transaction, under this key.
-        """create table lamplighter_slots (
-          schedule_id text not null, slot real not null, last real not null, count integer not null,
-          outcome text not null, reason text, job_id text,
-          primary key (schedule_id, slot)
-        ) strict, without rowid""",
-    ),
     2: (
-        "alter table lamplighter_store add column store_id text",
-        # How many turns of the boot have left a trace here: less than it knows of means that the file is an older copy.
-        "alter table lamplighter_boots add column turns integer not null default 0",
-        "alter table lamplighter_store add column clock_count text",
-        "alter table lamplighter_store add column clock_offset real",
-        "alter table lamplighter_store add column clock_stepped real",
-        # A schedule that is still at this change has been removed; one that is not has been used by somebody since.
-        """create table lamplighter_retired (
-          schedule_id text primary key, change_no integer not null
-        ) strict, without rowid""",
-        "alter table lamplighter_jobs add column waits integer not null default 0",
-        "update lamplighter_jobs set waits = 1 where state = 'queued' and (run_at > queued_at or attempt > 0)",
-        # The jobs that are claimed next. Those that wait for their time lie apart, so that no claim reads them, however
-        # many they are.
-        "drop index lamplighter_jobs_due",
-        """create index lamplighter_jobs_ready on lamplighter_jobs (name, priority desc, run_at, no)
-           where state = 'queued' and waits = 0""",
-        """create index lamplighter_jobs_waiting on lamplighter_jobs (name, priority desc, run_at, no)
-           where state = 'queued' and waits = 1""",
-        # When the next waiting job is due, and which are, whatever their priorities.
-        """create index lamplighter_jobs_later on lamplighter_jobs (name, run_at)
-           where state = 'queued' and waits = 1""",
-        # How many seconds a job was to wait, and in how many it is to expire; null where an instant was named.
-        "alter table lamplighter_jobs add column due_in real default 0.0",
-        "alter table lamplighter_jobs add column expires_in real",
-        # An older version has not kept whether its jobs wait for seconds or until an instant. Those that wait now are
-        # taken to wait until an instant.
-        "update lamplighter_jobs set due_in = null where state = 'queued' and run_at > queued_at",
-        "alter table lamplighter_jobs rename column solo to one_at_a_time",
-        "alter table lamplighter_jobs rename column begun to counts_attempt",
-        "alter table lamplighter_jobs rename column wary to must_begin",
-    ),
-    3: (
-        # The table is written anew: SQLite cannot take `autoincrement` from one, nor a default from a column.
+        # SQLite can take neither `autoincrement` nor a default from a table, so these are written anew.
         "alter table lamplighter_jobs rename to lamplighter_jobs_before",
-        f"create table lamplighter_jobs ({JOB_COLUMNS}) strict",
-        # How many moves a job has made by now nobody has counted, so all of them are one.
-        f"""insert into lamplighter_jobs (no, {KEPT_COLUMNS}, rev, waits, due_in, expires_in)
-            select no, {KEPT_COLUMNS}, case when rev is not null then 1 when told is null then 0 else -1 end,
-              waits, due_in, expires_in
-            from lamplighter_jobs_before order by no""",
         "alter table lamplighter_store rename to lamplighter_store_before",
-        # `boots` is the number of the boot that came last, `last_no` that of the last job that retention has removed.
-        """create table lamplighter_store (
-          one integer primary key check (one = 1), schema_version integer not null, store_id text,
-          boots integer not null, last_no integer not null, change_no integer not null,
-          clock_count text, clock_offset real, clock_stepped real
-        ) strict""",
+        "alter table lamplighter_boots rename to lamplighter_boots_before",
+        JOBS,
+        # How many moves a job has made nobody has counted, so all of them are one. Whether one that waits was to wait
+        # for seconds nobody has kept, so it waits until an instant.
+        """insert into lamplighter_jobs (no, id, name, data, state, priority, run_at, queued_at, corr, attempt,
+             claim_no, settled_no, max_attempts, timeout, expires_at, unique_key, schedule, slot, one_at_a_time, boot,
+             incarnation, counts_attempt, deferred, claimed_at, interruptions, interruptions_max, suspect_until,
+             must_begin, result, reason, error, traceback, progress, ended_at, rev, waits, due_in)
+           select no, id, name, data, state, priority, run_at, queued_at, corr, attempt,
+             claim_no, settled_no, max_attempts, timeout, expires_at, unique_key, schedule, slot, solo, boot,
+             incarnation, begun, deferred, claimed_at, interruptions, interruptions_max, suspect_until,
+             wary, result, reason, error, traceback, progress, ended_at,
+             case when rev is not null then 1 when told is null then 0 else -1 end,
+             state = 'queued' and (run_at > queued_at or attempt > 0),
+             case when state = 'queued' and run_at > queued_at then null else 0.0 end
+           from lamplighter_jobs_before order by no""",
+        STORE,
         # What is here was done by boots that had no number: the first that has one is not the first.
         """insert into lamplighter_store
-           select one, schema_version, store_id,
-             max((select count(*) from lamplighter_boots), exists (select 1 from lamplighter_jobs)),
+           select one, schema_version, null,
+             max((select count(*) from lamplighter_boots_before), exists (select 1 from lamplighter_jobs)),
              coalesce((select seq from sqlite_sequence where name = 'lamplighter_jobs_before'), 0), change_no,
-             clock_count, clock_offset, clock_stepped
+             null, null, null
            from lamplighter_store_before""",
-        "drop table lamplighter_jobs_before",
-        "drop table lamplighter_store_before",
-        *JOB_INDEXES,
-        "alter table lamplighter_boots rename to lamplighter_boots_before",
-        # Of a boot of an older version it is not known which turns it has not said.
-        """create table lamplighter_boots (
-          boot text primary key, pid integer not null, host text not null, started_at real not null, hint text,
-          names text not null default '[]', boot_no integer not null, turn integer not null default 0,
-          unlogged text not null default '[]'
-        ) strict""",
+        BOOTS,
+        # Of a boot of 0.1.0 it is not known which turns it has not logged.
         """insert into lamplighter_boots
            select boot, pid, host, started_at, hint, names, row_number() over (order by started_at, boot), 0, '[]'
            from lamplighter_boots_before""",
+        "drop table lamplighter_jobs_before",
+        "drop table lamplighter_store_before",
         "drop table lamplighter_boots_before",
+        *JOB_INDEXES,
+        RETIRED,
     ),
 }
 """The statements that lead from the version before to each version."""
@@ -274,6 +204,10 @@ def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], s
                 f"expected a store with schema version {VERSION} or older, got: {version}; "
                 "upgrade Lamplighter in this process, or give it another file"
             )
+        if version == 0:
+            version = VERSION
+            for statement in CREATION:
+                connection.execute(statement)
         for step in range(version + 1, VERSION + 1):
             for statement in MIGRATIONS[step]:
                 connection.execute(statement)
