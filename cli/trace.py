@@ -187,7 +187,7 @@ def _instant_as_dict(seen: Snapshot) -> dict[str, Any]:
     ]
     running = [
         {"job_id": held.job_id, "claim_no": held.claim_no, "since": held.since, "boot": held.boot, "lane": held.lane}
-        for held in seen.held.values()
+        for held in seen.held
     ]
     abandoned = [{"boot": boot, "lane": lane, "job_id": held.job_id} for (boot, lane), held in seen.abandoned.items()]
     jobs = {state: number for state, number in seen.states.items() if number}
@@ -206,4 +206,4 @@ def _instant_as_dict(seen: Snapshot) -> dict[str, Any]:
 
 
 def _in_hand(seen: Snapshot, boot: str, actor: str) -> list[Held]:
-    return [held for held in seen.held.values() if held.boot == boot and actor == f"handler:{held.job_name}"]
+    return [held for held in seen.held if held.boot == boot and actor == f"handler:{held.job_name}"]

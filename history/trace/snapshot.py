@@ -16,9 +16,6 @@ __all__ = ["ActorState", "Held", "Snapshot", "snapshot"]
 SAMPLES_MAX = 20
 """Jobs that are named of each actor."""
 
-DISORDER_SECONDS = 60.0
-"""How far the clocks of several processes, or one that is set, may put lines out of order."""
-
 STATUS = {
     "actor.started": "up",
     "actor.restarted": "up",
@@ -28,6 +25,9 @@ STATUS = {
     "supervisor.gave_up": "given up",
 }
 """What each event of an actor makes of it."""
+
+OF_BOOTS = frozenset({"runtime.started", "runtime.stopped", "runtime.failed", "runtime.renewed", "runtime.recovered"})
+OF_LANES = frozenset({"lane.abandoned", "lane.returned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Snapshot:
         spoke: when each of them had said its last line.
         bereft: those of which a server had given a job to another one, and that had said nothing since.
         states: how many jobs were in each state, of those that the log knows.
-        held: running jobs.
+        held: running jobs, those that run longest first.
         actors: by (boot, name).
         abandoned: lanes that still ran though nothing that they did counted.
         last: the time of the last line that was taken in.
@@ -79,7 +79,7 @@ class Snapshot:
     spoke: dict[str, float] = field(default_factory=dict)
     bereft: set[str] = field(default_factory=set)
     states: Counter[str] = field(default_factory=Counter)
-    held: dict[str, Held] = field(default_factory=dict)
+    held: list[Held] = field(default_factory=list)
     actors: dict[tuple[str, str], ActorState] = field(default_factory=dict)
     abandoned: dict[tuple[str, int], Held] = field(default_factory=dict)
     last: float = 0.0
@@ -92,32 +92,37 @@ class _System:
     def __init__(self, at: float) -> None:
         self.seen = Snapshot(at)
         self.replay = Replay()
-        # By job, the start of its function in each claim.
-        self._starts: dict[str, dict[int, Line]] = {}
+        # The start of its function in each claim of a job, by boot and job: an id may be a job in each of two stores.
+        self._starts: dict[tuple[str, str], dict[int, Line]] = {}
+        self._of_system: list[Line] = []
 
     def hear(self, line: Line) -> None:
         seen = self.seen
-        seen.last = max(seen.last, line.ts)
-        seen.spoke[line.boot] = line.ts
+        if line.ts <= seen.at:
+            seen.last = max(seen.last, line.ts)
+            seen.spoke[line.boot] = max(line.ts, seen.spoke.get(line.boot, 0.0))
         self.replay.hear(line)
         for move in line.moves or ():
             if AFTER.get(move.k) in ENDED:
-                self._starts.pop(move.j, None)
+                self._starts.pop((line.of or line.boot, move.j), None)
+        if line.event == "job.started" and line.job_id is not None:
+            self._starts.setdefault((line.boot, line.job_id), {})[line.claim_no or 0] = line
+        elif line.child is not None or line.event in OF_BOOTS or line.event in OF_LANES:
+            self._of_system.append(line)
+
+    def _hear_of_system(self, line: Line) -> None:
+        seen = self.seen
         match line.event:
-            case "job.started" if line.job_id is not None:
-                self._starts.setdefault(line.job_id, {})[line.claim_no or 0] = line
             case "runtime.started" if line.boot not in seen.gone:
-                # Its end may stand before its beginning, where several logs lie in one file.
                 seen.boots[line.boot] = line.pid
             case "runtime.stopped" | "runtime.failed" | "runtime.renewed":
                 self._gone(line.boot)
             case "runtime.recovered" if line.dead_boot is not None:
                 self._gone(line.dead_boot)
-            case "lane.abandoned" if line.lane is not None:
-                held = Held(
+            case "lane.abandoned" if line.lane is not None and line.boot not in seen.gone:
+                seen.abandoned[line.boot, line.lane] = Held(
                     line.job_id or "?", line.job_name or "?", line.claim_no or 0, line.ts, line.boot, True, line.lane
                 )
-                seen.abandoned[line.boot, line.lane] = held
             case "lane.returned" if line.lane is not None:
                 seen.abandoned.pop((line.boot, line.lane), None)
         if line.child is not None:
@@ -126,29 +131,31 @@ class _System:
     def finish(self) -> Snapshot:
         """What it has come to."""
         seen, stores = self.seen, self.replay.stores.values()
+        # Several logs may lie in one file, one behind the other or mixed, and the lines of a boot in any order.
+        for line in sorted(self._of_system, key=lambda line: (line.boot, line.seq)):
+            self._hear_of_system(line)
         for store in stores:
             # What lacks a predecessor is believed: what it was is not asked here.
             store.jobs.settle(lambda step: True)
             seen.states.update(job.state for job in store.jobs.open.values() if job.state)
             seen.states.update({state: number for state, number in store.jobs.in_state.items() if number})
-            held = [
-                Held(job_id, job.name, job.claim_no, job.step.at, job.boot)
+            seen.held += [
+                self._started(Held(job_id, job.name, job.claim_no, job.step.at, job.boot))
                 for job_id, job in store.jobs.open.items()
                 if job.state == "running"
             ]
-            for one in sorted(held, key=lambda one: one.since):
-                seen.held[one.job_id] = self._started(one)
             seen.bereft |= {
                 boot
                 for boot, step in store.jobs.bereft.items()
                 if boot in seen.boots and seen.spoke.get(boot, 0.0) < step.line.ts
             }
+        seen.held.sort(key=lambda one: one.since)
         seen.spoke = {boot: seen.spoke[boot] for boot in seen.boots if boot in seen.spoke}
         seen.has_ledger = bool(self.replay.stores)
         return seen
 
     def _started(self, held: Held) -> Held:
-        start = self._starts.get(held.job_id, {}).get(held.claim_no)
+        start = self._starts.get((held.boot, held.job_id), {}).get(held.claim_no)
         if start is None:
             return held
         return replace(
@@ -179,15 +186,13 @@ class _System:
 
 
 def snapshot(paths: Sequence[str], at: float) -> Snapshot:
-    """The system as all lines up to an instant tell it.
+    """The system as it was at an instant, by all lines: a turn that is told late was there all the same.
 
     Raises:
         UsageError: a log cannot be read.
     """
     system = _System(at)
     for line in read(paths):
-        if line.ts <= at:
+        if (line.ts if line.moves is None or line.at is None else line.at) <= at:
             system.hear(line)
-        elif line.ts > at + DISORDER_SECONDS:
-            break
     return system.finish()
