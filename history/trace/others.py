@@ -29,22 +29,28 @@ def trace_schedule(paths: Sequence[str], schedule: str, *, processes: int = 1) -
             if _is_of(said, schedule)
         ]
     )
-    births = {said.get("job_id"): said for said in lines if said.get("event") == "job.queued"}
+    stores = {said["boot"]: said["store_id"] for said in lines if {"boot", "store_id"} <= said.keys()}
+
+    def job_of(said: Said) -> tuple[object, object]:
+        """Slots of one schedule have jobs of the same ids in each store that it is in."""
+        return stores.get(said.get("boot")), said.get("job_id")
+
+    births = {job_of(said): said for said in lines if said.get("event") == "job.queued"}
     ends = {
-        said.get("job_id"): {**said, "queued": births.get(said.get("job_id"), {}).get("ts")}
+        job_of(said): {**said, "queued": births.get(job_of(said), {}).get("ts")}
         for said in lines
         if said.get("event") in ENDS
     }
-    fired = {said.get("job_id") for said in lines if said.get("event") in ("slot.fired", "slot.caught_up")}
+    fired = {job_of(said) for said in lines if said.get("event") in ("slot.fired", "slot.caught_up")}
     entries = []
     for said in lines:
         event = str(said.get("event"))
         if event.startswith("schedule.") or event in ACCOUNTS or event == "slot.taken":
-            entries.append(_with_end(entry_of(said), ends.get(said.get("job_id"))))
-        elif "slot" in said and said.get("job_id") not in fired and event in ("job.queued", *ENDS):
+            entries.append(_with_end(entry_of(said), ends.get(job_of(said))))
+        elif "slot" in said and job_of(said) not in fired and event in ("job.queued", *ENDS):
             # The slot's own line is one at debug. At info, the end of its job is the first line about it.
-            fired.add(said.get("job_id"))
-            entries.append(_slot_by_job(said, ends.get(said.get("job_id"))))
+            fired.add(job_of(said))
+            entries.append(_slot_by_job(said, ends.get(job_of(said))))
     return entries
 
 
