@@ -313,7 +313,7 @@ class Scheduler:
             raise unknown_options(unknown, _DEFAULTS, "scheduler.add")
         name = check_name(name)
         rule = parse_when(when, timezone=options["timezone"], dst_gap=options["dst_gap"], dst_fold=options["dst_fold"])
-        key = options["key"]
+        key = None if options["key"] is None else check_name(options["key"], "key")
         text = encode(data, what="data", bytes_max=self._boots.limits.data_bytes_max)
         window = check_seconds(options["catch_up_window"], "catch_up_window")
         check_catch_up(options["catch_up"], window, options["catch_up_max"])
@@ -322,7 +322,7 @@ class Scheduler:
             raise not_supported("overlap")
         now = self._boots.now()
         return ScheduleRecord(
-            id=schedule_id(None if key is None else check_name(key, "key"), name, rule.text, options["timezone"], text),
+            id=schedule_id(key, name, rule.text, options["timezone"], text),
             name=name,
             when=rule.text,
             data=text,
@@ -339,6 +339,7 @@ class Scheduler:
             accounted_to=now,
             changed_at=now,
             last_slot=None,
+            key=key,
         )
 
 

@@ -25,6 +25,7 @@ def declare(context: TurnContext, body: Declare) -> None:
         context.say(
             f"schedule.{news}",
             schedule=stored.id,
+            key=stored.key,
             job_name=stored.name,
             when=stored.when,
             timezone=stored.timezone,

@@ -34,12 +34,14 @@ WAYS = {"schedule": trace_schedule, "actor": trace_actor, "corr": trace_root}
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare what the subcommand takes."""
-    parser.usage = "lamplighter trace (JOB_ID | --schedule ID | --actor NAME | --corr ID | --at TIME) LOG... [--json]"
+    parser.usage = (
+        "lamplighter trace (JOB_ID | --schedule ID_OR_KEY | --actor NAME | --corr ID | --at TIME) LOG... [--json]"
+    )
     parser.description = (
         "Tells from logs alone what happened. Exits with 1 if nothing in them is about what was asked for."
     )
     way = parser.add_mutually_exclusive_group()
-    way.add_argument("--schedule", metavar="ID", help="why each slot of a schedule did or did not fire")
+    way.add_argument("--schedule", metavar="ID_OR_KEY", help="why each slot of a schedule did or did not fire")
     way.add_argument(
         "--actor", metavar="NAME", help="starts, deaths and restarts, of handler:NAME, broker or scheduler"
     )

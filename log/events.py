@@ -80,7 +80,8 @@ MOVE_KEYS: dict[str, str] = {
     "u": "from when on it is due",
     "p": "how often the server had delivered it before: so many claims and moves nobody may know of",
     "d": "a hash of its data, at its birth",
-    "s": "the schedule",
+    "s": "the schedule's id",
+    "key": "the application's own name for a schedule, if it has one",
     "t": "the slot; of several, the first",
     "l": "the last slot of several; the last turn of a boot that was buried",
     "x": "how many: slots, schedules, jobs",
@@ -228,12 +229,12 @@ EVENTS: dict[str, EventKind] = {
     "schedule.added": EventKind(
         "info",
         "A schedule counts from now on.",
-        ("schedule", "job_name", "turn", "when", "timezone", "dst_gap", "dst_fold", "durable", "change_no"),
+        ("schedule", "key", "job_name", "turn", "when", "timezone", "dst_gap", "dst_fold", "durable", "change_no"),
     ),
     "schedule.changed": EventKind(
         "info",
         "A schedule has another rule or other options from now on.",
-        ("schedule", "job_name", "turn", "when", "timezone", "dst_gap", "dst_fold", "durable", "change_no"),
+        ("schedule", "key", "job_name", "turn", "when", "timezone", "dst_gap", "dst_fold", "durable", "change_no"),
     ),
     "schedule.unusable": EventKind(
         "error", "Its rule or zone cannot be read here; its slots wait.", ("schedule", "job_name", "reason")

@@ -32,6 +32,7 @@ class ScheduleRecord(NamedTuple):
         last_slot: the newest slot that fired.
         change_no: the number of its last change, by which it became what it is or more of its slots were accounted
             for. All schedules of a store share one count, which only rises.
+        key: the application's own name for it, if it has given one: for people, who cannot read the id.
     """
 
     id: str
@@ -52,10 +53,11 @@ class ScheduleRecord(NamedTuple):
     changed_at: Instant
     last_slot: Instant | None
     change_no: int = 0
+    key: str | None = None
 
     @property
     def definition(self) -> tuple[object, ...]:
-        """What makes it another schedule when it changes: all but the memory of its slots."""
+        """What makes it another schedule when it changes: all but its key and the memory of its slots."""
         return (
             self.name,
             self.when,

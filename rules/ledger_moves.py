@@ -68,6 +68,7 @@ def schedule_move(what: str, schedule: ScheduleRecord) -> Move:
     return {
         "k": f"schedule.{what}",
         "s": schedule.id,
+        **({} if schedule.key is None else {"key": schedule.key}),
         "n": schedule.name,
         "when": schedule.when,
         "tz": schedule.timezone,

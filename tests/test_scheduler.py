@@ -128,6 +128,21 @@ def test_add_many_gives_an_id_for_each(scheduled):
     assert len(rt.scheduler.list()) == 2
 
 
+def test_the_log_tells_the_key_of_a_schedule(scheduled, recorder):
+    rt = scheduled()
+
+    schedule = rt.scheduler.add("tick", "* * * * *", key="nightly")
+
+    added = recorder.wait_for("schedule.added", schedule=schedule)
+    (told,) = (
+        move
+        for line in recorder.of("turn.committed", turn=added["turn"])
+        for move in line["moves"]
+        if move["k"] == "schedule.added"
+    )
+    assert (added["key"], told["key"]) == ("nightly", "nightly")
+
+
 def test_a_schedule_may_be_declared_before_start(scheduled, time, recorder):
     rt = scheduled(start=False)
     schedule = rt.scheduler.add("tick", "* * * * *")

@@ -31,6 +31,7 @@ KINDS: dict[str, Any] = {
             "state",
             "reason",
             "schedule",
+            "key",
             "when",
             "timezone",
             "dst_gap",

@@ -48,6 +48,7 @@ class Told(msgspec.Struct, gc=False):
     tz: str | None = None
     gap: str | None = None
     fold: str | None = None
+    key: str | None = None
 
 
 class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number": "(number)"}):

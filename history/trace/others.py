@@ -15,12 +15,18 @@ CHANGES = (b"schedule.added", b"schedule.changed")
 ACCOUNTS = frozenset({"slot.fired", "slot.caught_up", "slot.skipped"})
 
 
-def trace_schedule(paths: Sequence[str], schedule: str, *, processes: int = 1) -> list[Entry]:
+def trace_schedule(paths: Sequence[str], named: str, *, processes: int = 1) -> list[Entry]:
     """Why each slot of a schedule did or did not fire, and what became of its job.
+
+    Args:
+        named: its id, or its key.
 
     Raises:
         UsageError: a log cannot be read.
     """
+    again = [path for path in paths if path != "-"]
+    ids = {said.get("schedule") for said in find(again, needles_of(named)) if said.get("key") == named}
+    schedule = str(next(iter(ids), named))
     found = list(find(paths, [*needles_of(schedule), *needles_of(f"{schedule}-")], processes=processes))
     lines = in_order(
         [
@@ -64,7 +70,10 @@ def schedules_in(paths: Sequence[str]) -> dict[str, str]:
     found = in_order(
         [said for said in find(again, CHANGES) if said.get("event") in ("schedule.added", "schedule.changed")]
     )
-    return {str(said.get("schedule")): f"{said.get('job_name')}, {said.get('when')}" for said in found}
+    return {
+        str(said.get("schedule")): ", ".join(str(said[name]) for name in ("key", "job_name", "when") if name in said)
+        for said in found
+    }
 
 
 def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1) -> list[Entry]:

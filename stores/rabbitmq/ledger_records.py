@@ -31,6 +31,7 @@ SCHEDULE_DEFAULTS: Record = {
     "changed_at": 0.0,
     "last_slot": None,
     "change_no": 0,
+    "key": None,
 }
 """What a field of a schedule is that a record leaves out. The others it must have."""
 
@@ -50,6 +51,7 @@ _SCHEDULE: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("catch_up_window", "jitter", "accounted_to", "changed_at"), NUMBER),
     **dict.fromkeys(("catch_up_max", "durable", "paused", "change_no"), (int,)),
     "last_slot": NUMBER + NOTHING,
+    "key": TEXT + NOTHING,
 }
 _SLOT: dict[str, tuple[type, ...]] = {
     "schedule_id": TEXT,

@@ -13,7 +13,9 @@ from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...messages.slots import SlotRange
 from ...rules.ledger_moves import schedule_move, skipped_move
 
-REPLACE_SCHEDULE = f"insert or replace into lamplighter_schedules values ({', '.join('?' * 18)})"
+REPLACE_SCHEDULE = (
+    f"insert or replace into lamplighter_schedules values ({', '.join('?' * len(ScheduleRecord._fields))})"
+)
 
 KNOWN_IDS_MAX = 500
 """How many schedules one statement looks up: SQLite may take no more than 999 parameters."""

@@ -125,7 +125,7 @@ CREATION = (
       dst_gap text not null, dst_fold text not null, catch_up text not null, catch_up_window real not null,
       catch_up_max integer not null, overlap text not null, jitter real not null, durable integer not null,
       paused integer not null, accounted_to real not null, changed_at real not null, last_slot real,
-      change_no integer not null
+      change_no integer not null, key text
     ) strict""",
     # The schedules that have changed since a runtime looked: one range is read, however many there are.
     "create index lamplighter_schedules_changes on lamplighter_schedules (change_no)",
@@ -177,6 +177,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "drop table lamplighter_store_before",
         "drop table lamplighter_boots_before",
         *JOB_INDEXES,
+        "alter table lamplighter_schedules add column key text",
         RETIRED,
     ),
 }

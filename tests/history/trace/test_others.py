@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from lamplighter.history.trace.others import trace_schedule
+from lamplighter.history.trace.others import schedules_in, trace_schedule
 
 from ..kit import Story, write_log
+
+
+def test_a_schedule_is_found_by_its_id_or_its_key(tmp_path):
+    story = Story().turn({"k": "schedule.added", "s": "5f", "key": "nightly", "n": "n", "when": "@every 10s", "no": 1})
+    story.said("schedule.added", schedule="5f", key="nightly", job_name="n", when="@every 10s", timezone="UTC", turn=1)
+    story.move("queued", None, 0, 0, "5f-1010", s="5f", t=1010.0)
+    log = str(write_log(tmp_path / "log", story.lines))
+
+    by_key = [entry.says for entry in trace_schedule([log], "nightly")]
+
+    assert len(by_key) == 2
+    assert [entry.says for entry in trace_schedule([log], "5f")] == by_key
+    assert schedules_in([log]) == {"5f": "nightly, n, @every 10s"}
 
 
 def test_each_store_has_a_job_of_its_own_for_a_slot(tmp_path):

@@ -66,7 +66,7 @@ def test_a_file_of_the_first_version_comes_to_what_a_new_one_is(old, tmp_path):
 
     # SQLite puts the name of a table in quotes that it has renamed, and spaces where nobody reads them.
     of_old, of_new = (
-        {row[1]: (row[0], row[2], re.sub(r'[\s"]+', " ", row[3])) for row in rows_of(path, shape)}
+        {row[1]: (row[0], row[2], re.sub(r'[\s"]+', "", row[3])) for row in rows_of(path, shape)}
         for path in (old, tmp_path / "new.db")
     )
 
