@@ -108,7 +108,7 @@ class _Check:
 
     def _may_be_gone(self) -> bool:
         """Whether the log may not tell how a job ended, or who removed it: it is not all of it."""
-        return self._is_live or self._is_headless or self._is_open
+        return self._is_live or self._is_headless or self._is_open or self._has_holes
 
     @property
     def _is_headless(self) -> bool:
@@ -124,8 +124,10 @@ class _Check:
 
     @property
     def _has_holes(self) -> bool:
-        """Whether turns are missing between those that the log tells."""
-        return any(boot.turns.pieces > 1 or boot.turns.first > 1 for boot in self._store.boots.values())
+        """Whether turns are missing between those that the log tells, or lines that the log itself says were lost."""
+        return any(
+            boot.turns.pieces > 1 or boot.turns.first > 1 or boot.dropped > 0 for boot in self._store.boots.values()
+        )
 
     def _say_ahead(self, ahead: list[tuple[StoredJob, Job | None]]) -> None:
         """What the store knows of jobs and no line tells: once, because one cut makes many of them."""
