@@ -366,7 +366,7 @@ class Boot:
                 self.post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
             self._wait_quiet(handlers, SETTLE_SECONDS_MAX)
         try:
-            self.requests.ask(lambda reply: Farewell(reply=reply))
+            self.requests.ask(Farewell)
         except LamplighterError:
             # The store is away. The next start finds the row of a boot without a process, and takes back its claims.
             self.log.emit(

@@ -914,7 +914,7 @@ MUTANTS = (
         FENCE,
         "who is not answered in time is not told the ids of many jobs",
         "jobs.py",
-        "boot.requests.ask(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new))",
+        "boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new])",
         "boot.requests.ask(lambda reply: Queue(jobs=new, reply=reply))",
         test="tests/boot/test_unavailable.py::test_queue_many_again_with_the_ids_of_the_error_stores_every_job_once",
     ),
