@@ -97,7 +97,7 @@ class JobBroker(RuntimeActor):
         # Not before this broker can be found: of a stop that begins in between, its dead predecessor would be told.
         self._state.draining = self._memory.draining
         self._ask_the_living()
-        self.context.post.tell(self.name, CheckDue())
+        self.tell_self(CheckDue())
         self._retention.put_off()
 
     def _ask_the_living(self) -> None:
@@ -186,7 +186,7 @@ class JobBroker(RuntimeActor):
             )
             return
         self._ask_the_living()
-        self.context.post.tell(self.name, CheckDue())
+        self.tell_self(CheckDue())
 
     def _one_by_one(self, batch: list[Mail]) -> bool:
         """The turn failed and was rolled back. Only the message that fails alone is refused. False: the store went."""

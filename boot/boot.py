@@ -23,14 +23,13 @@ from ..handlers.lane import Lane, LaneContext
 from ..handlers.lanes import LaneEnded, Lanes
 from ..job import Job
 from ..log.emitter import Log, Subscription
-from ..messages.jobs import ClaimKey, JobKeywords, Seconds
+from ..messages.jobs import JobKeywords, Seconds
 from ..messages.mail import (
     Attach,
     CheckDue,
     ClockJumped,
     Detach,
     Died,
-    Down,
     Drain,
     Expect,
     Farewell,
@@ -118,13 +117,13 @@ class Boot:
                 limits=limits,
                 environment=environment,
                 ended=self._lane_ended,
-                progressed=self._progressed,
+                progressed=lambda key, progress: self.post.tell("broker", Progressed(key=key, progress=progress)),
                 queue=queue,
                 bound=self.log.bound,
             ),
             left,
         )
-        self._supervision = Supervision(self._context, self._announce, self._give_up)
+        self._supervision = Supervision(self._context, partial(self.post.tell, "broker"), self._give_up)
 
     @property
     def id(self) -> str:
@@ -228,10 +227,10 @@ class Boot:
         """Have a HandlerActor for a name."""
         spec = ChildSpec(
             id=f"handler:{name}",
-            start=lambda incarnation: HandlerActor.start(
+            start=partial(
+                HandlerActor.start,
                 self._context,
                 name,
-                incarnation,
                 handlers=partial(self._declared.handlers, name),
                 lanes=self.lanes,
                 quiet=self._quiet.set,
@@ -253,6 +252,7 @@ class Boot:
 
     def _broker_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:
+            # The standing is looked up at each start: a boot that was renewed has another.
             return JobBroker.start(
                 self._context,
                 incarnation,
@@ -275,22 +275,17 @@ class Boot:
         return bool(self._declared.handlers(name)) or self.store.is_handled(name)
 
     def _scheduler_spec(self) -> ChildSpec:
-        def start(incarnation: int) -> object:
-            return SchedulerActor.start(
-                self._context,
-                incarnation,
-                store=self.store,
-                is_declared=self._is_active,
-                may_tick=lambda: self._has_declared,
-            )
-
+        start = partial(
+            SchedulerActor.start,
+            self._context,
+            store=self.store,
+            is_declared=self._is_active,
+            may_tick=lambda: self._has_declared,
+        )
         return ChildSpec(id="scheduler", start=start, budget=self.limits.restart_budget)
 
     def _died(self, death: Died) -> None:
         self._supervision.died(death)
-
-    def _announce(self, down: Down) -> None:
-        self.post.tell("broker", down)
 
     def _give_up(self, reason: str) -> None:
         self.log.emit("runtime.failed", reason=reason)
@@ -306,9 +301,6 @@ class Boot:
                 # then report both.
                 self.lanes.not_notified(name)
                 raise
-
-    def _progressed(self, key: ClaimKey, progress: str) -> None:
-        self.post.tell("broker", Progressed(key=key, progress=progress))
 
     def _heard(self) -> None:
         # One hint in the mailbox is enough, however many come.

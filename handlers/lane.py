@@ -34,7 +34,7 @@ class LaneContext(NamedTuple):
     limits: Limits
     environment: Environment
     ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]
-    progressed: Callable[[ClaimKey, str], None]
+    progressed: Callable[[ClaimKey, str], object]
     queue: Callable[[str, Any, JobKeywords, str], Job[Any]]
     bound: Callable[..., Any]
 

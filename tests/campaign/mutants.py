@@ -886,7 +886,7 @@ MUTANTS = (
         SUPERVISION,
         "a dead supervisor has no successor",
         "supervisor.py",
-        "                self._start(self.incarnation)",
+        "            if death.incarnation == self._incarnation:\n                self._start()",
         "                pass",
     ),
     Mutant(
