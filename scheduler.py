@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -337,18 +338,12 @@ class Scheduler:
         )
 
 
-_DEFAULTS: dict[str, Any] = {
-    "key": None,
-    "timezone": "UTC",
-    "catch_up": "latest",
-    "catch_up_window": timedelta(hours=24),
-    "catch_up_max": 100,
-    "overlap": "allow",
-    "dst_gap": "run_after",
-    "dst_fold": "first",
-    "jitter": 0,
-    "durable": False,
+_DEFAULTS = {
+    name: option.default
+    for name, option in inspect.signature(Scheduler.add).parameters.items()
+    if option.kind is option.KEYWORD_ONLY
 }
+"""The options of `Scheduler.add`."""
 
 
 def _story(entry: SlotEntry) -> SlotStory:

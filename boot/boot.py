@@ -269,7 +269,7 @@ class Boot:
         return ChildSpec(id="broker", start=start, budget=self.limits.restart_budget)
 
     def _is_active(self, schedule_id: str) -> bool:
-        return self._declared.has_schedule(schedule_id) or self.store.is_declared(schedule_id)
+        return self._declared.schedule(schedule_id) is not None or self.store.is_declared(schedule_id)
 
     def _has_handler(self, name: str) -> bool:
         return bool(self._declared.handlers(name)) or self.store.is_handled(name)

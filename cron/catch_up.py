@@ -19,21 +19,6 @@ from ..messages.schedules import CatchUp, ScheduleRecord, SlotEntry
 from ..messages.slots import Accounting, Due, Fire, SlotRange
 from .when import Rule, parse_when
 
-__all__ = [
-    "CATCH_UP_OFF",
-    "OLDER_THAN_WINDOW",
-    "OVER_MAX",
-    "SLOT_SECONDS_KEPT_MIN",
-    "SUPERSEDED",
-    "account",
-    "check_catch_up",
-    "cut",
-    "jitter_of",
-    "recounted",
-    "rule_of",
-    "schedule_id",
-]
-
 CAUGHT_UP_MAX = 1_000_000
 """No schedule may catch up with more slots at once."""
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from typing import Any, Protocol, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, Self
 
 from ...environment.environment import Environment
 from ...environment.failpoints import Failpoints
@@ -42,13 +41,7 @@ class Server(Protocol):
 
     address: str
 
-    def store(
-        self,
-        environment: Environment,
-        process: Process,
-        failpoints: Failpoints,
-        future: Callable[[], Future[Any]],
-    ) -> Store:
+    def store(self, environment: Environment, process: Process, failpoints: Failpoints) -> Store:
         """A process's store on it."""
 
     def hints(self, store: Store) -> Hints:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any
+from functools import partial
 
 from lamplighter.environment.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
@@ -27,6 +27,7 @@ from lamplighter.testing.simulation.world import Process, World
 
 from .model import ModelQueue, ModelServer
 from .model_link import ModelLink
+from .virtual_future import VirtualFuture
 
 TROUBLE_SECONDS_MAX = 0.01
 """How long after the point at which it strikes a trouble comes: while a turn waits for its confirmations, it may be."""
@@ -73,10 +74,9 @@ class SimulatedRabbitMQ(ModelServer):
         super().__init__(world.after, world.chance)
         self._world = world
 
-    def store(
-        self, environment: Environment, process: Process, failpoints: Failpoints, future: Callable[[], Future[Any]]
-    ) -> Store:
+    def store(self, environment: Environment, process: Process, failpoints: Failpoints) -> Store:
         """A process's store on the model."""
+        future = partial(VirtualFuture, self._world)
         make = NewerLink if process.is_newer else ModelLink
         link = make(self, future=future, is_alive=lambda: process.is_alive)
         own = StoreEnvironment(
