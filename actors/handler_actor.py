@@ -22,8 +22,7 @@ from ..handlers.handler import Handler
 from ..handlers.held_back import HeldBack
 from ..handlers.lane import Lane
 from ..handlers.lanes import LaneEnded, Lanes
-from ..handlers.offer import offer
-from ..handlers.pace import Pace
+from ..handlers.pace import Pace, offer
 from ..handlers.watch import LaneWatch
 from ..messages.jobs import Claim, ClaimKey
 from ..messages.mail import (

@@ -17,14 +17,13 @@ from ...history.audit.audit import Report
 from ...messages.jobs import Instant, Seconds
 from ...runtime import Runtime
 from ...stores.opening import Durability
-from ..arguments import check_forward, check_newer, check_process, check_processes, total_of
+from ..arguments import check_forward, check_process, check_processes, total_of
 from ..draining import open_jobs
 from .captured_log import CapturedLog, CapturedLogger
 from .faults import Faults, check_faults
-from .file_copies import StoredFile
 from .places import Disk, Server
 from .processes import Member, Processes, Program
-from .store_file import make_folder
+from .store_file import StoredFile, make_folder
 from .surroundings import Surroundings
 from .verdict import Violation, kept_since_of, verdict, verdict_since
 from .world import Process, World
@@ -84,8 +83,9 @@ class Simulation:
         failpoints: str = "",
         **options: Any,
     ) -> None:
-        check_processes(processes, producers, with_disk=disk is not None)
-        check_faults(faults, has_disk=disk is not None, has_server=server is not None)
+        has_disk, has_server = disk is not None, server is not None
+        self._count = check_processes(processes, producers, newer, has_disk=has_disk, has_server=has_server)
+        check_faults(faults, has_disk=has_disk, has_server=has_server)
         self.reached: Counter[str] = Counter()
         self._register = register
         self._chosen = f"seed={seed}" if chance is None else f"chance={chance!r}"
@@ -95,7 +95,6 @@ class Simulation:
         self._world = World(chance or random.Random(seed), start.timestamp())
         self._captured = CapturedLog(level)
         self._stepped = 0.0
-        self._count = check_newer(newer, processes + producers, has_server=server is not None)
         self._file: StoredFile | None = None
         self._replaced_at: Instant | None = None
         self.server = None if server is None else server(self._world)
