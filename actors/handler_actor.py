@@ -64,13 +64,13 @@ class HandlerActor(RuntimeActor):
         *,
         handlers: Callable[[], Sequence[Handler]],
         lanes: Lanes,
-        quiet: Callable[[], None],
+        emptied: Callable[[], None],
     ) -> None:
         super().__init__(context, f"handler:{job_name}", incarnation)
         self.job_name = job_name
         self._handlers = handlers
         self._lanes = lanes
-        self._quiet = quiet
+        self._emptied = emptied
         self._backlog = Backlog()
         self._filling = False
         self._running: dict[int, Lane] = {}
@@ -89,7 +89,7 @@ class HandlerActor(RuntimeActor):
         self._deadlines: dict[int, Timer] = {}
 
     @property
-    def is_quiet(self) -> bool:
+    def holds_nothing(self) -> bool:
         """Whether it holds nothing: what `stop` waits for."""
         # In this order: a claim moves from the backlog to the running or the held back, and would else be missed
         # between two looks.
@@ -165,8 +165,8 @@ class HandlerActor(RuntimeActor):
             self._fill()
             self._offer()
             self._watch.begin()
-            if self.is_quiet:
-                self._quiet()
+            if self.holds_nothing:
+                self._emptied()
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
         """Nothing that a dead HandlerActor holds is started any more, and its successor begins with nothing."""
@@ -180,7 +180,7 @@ class HandlerActor(RuntimeActor):
         # A claim that waits for its job's old lane takes no capacity from other jobs, and neither do lanes whose
         # handler was removed.
         besides = sum(lane.handler not in handlers for lane in self._lanes_here()) + len(self._held_back)
-        up = offer(
+        capacity = offer(
             self.job_name,
             self.incarnation,
             handlers,
@@ -188,9 +188,9 @@ class HandlerActor(RuntimeActor):
             pace=self._pace,
             answers=self._answers,
         )
-        if up != self._last_capacity:
-            self._last_capacity = up
-            self.tell("broker", up._replace(held=tuple(self._held())))
+        if capacity != self._last_capacity:
+            self._last_capacity = capacity
+            self.tell("broker", capacity._replace(held=tuple(self._held())))
 
     def _lanes_here(self) -> list[Lane]:
         # A copy: a lane that ends adds its next_lane, on its own thread.

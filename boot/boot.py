@@ -93,12 +93,12 @@ class Boot:
             self.post, clock=self.clock, environment=environment, limits=limits, is_server=store.is_server
         )
         self._has_declared = False
-        self.memory = CarriedOver()
+        self.carried_over = CarriedOver()
         self._durability = durability
         self._declared = declared
         self._failed = failed
         self._subscriptions = subscriptions
-        self._quiet = environment.event()
+        self._emptied = environment.event()
         self._begun = ExitStack()
         self._heard_by: list[Subscription] = []
         self._has_said_start = False
@@ -209,7 +209,7 @@ class Boot:
     def expect(self, job_id: str, state: str | None) -> None:
         """Look for a job in the application's own transaction until it has this state, or (None) until it is there."""
         give_up_at = self.clock.monotonic() + EXPECT_SECONDS_MAX
-        expect = self.memory.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
+        expect = self.carried_over.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
         self.post.tell("broker", expect, corr=job_id)
 
     def _say_added(self, handler: Handler) -> None:
@@ -233,7 +233,7 @@ class Boot:
                 name,
                 handlers=partial(self._declared.handlers, name),
                 lanes=self.lanes,
-                quiet=self._quiet.set,
+                emptied=self._emptied.set,
             ),
             budget=self._declared.budgets.get(name) or self.limits.restart_budget,
             when_spent="quarantine",
@@ -262,7 +262,7 @@ class Boot:
                 has_handler=self._has_handler,
                 wake_waiters=self.joins.wake,
                 awaited=self.joins.awaited,
-                memory=self.memory,
+                carried_over=self.carried_over,
                 store_is_down=self.requests.note_store,
             )
 
@@ -309,7 +309,7 @@ class Boot:
             self.post.tell("broker", CheckDue(foreign=True))
 
     def _jumped(self, delta: Seconds) -> None:
-        self.memory.jump(delta)
+        self.carried_over.jump(delta)
         self.post.tell("broker", ClockJumped())
 
     def _renew(self, lost: BootLost) -> Standing:
@@ -329,8 +329,8 @@ class Boot:
         self.log.emit("runtime.renewed", reason=str(lost), next_boot=new.boot)
         self.log.begin(new.boot)
         record = new.record(self._declared.names(), self.clock.now())
-        self.memory.renewal = Renewal(record, old.boot, self._declared.schedules(), self._about())
-        self._standing, self.memory.told = new, ()
+        self.carried_over.renewal = Renewal(record, old.boot, self._declared.schedules(), self._about())
+        self._standing, self.carried_over.told = new, ()
         old.leave()
         return new
 
@@ -346,17 +346,17 @@ class Boot:
         """Take no new work, let running jobs finish for `drain` seconds, interrupt the rest, end."""
         self.log.emit("runtime.stopping", drain=drain)
         self._supervision.stop_child("scheduler")
-        self.memory.draining = True
+        self.carried_over.draining = True
         self.post.tell("broker", Drain())
         handlers = [name for name in self.post.names() if name.startswith("handler:")]
         for name in handlers:
             self.post.tell(name, Drain())
         interrupted = 0
-        if not self._wait_quiet(handlers, drain):
+        if not self._wait_until_empty(handlers, drain):
             interrupted = len([lane for lane in self.lanes.open() if lane.abandoned_because is None])
             for name in handlers:
                 self.post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
-            self._wait_quiet(handlers, SETTLE_SECONDS_MAX)
+            self._wait_until_empty(handlers, SETTLE_SECONDS_MAX)
         try:
             self.requests.ask(Farewell)
         except LamplighterError:
@@ -403,7 +403,7 @@ class Boot:
         turn.
         """
         try:
-            self._standing.unregister(self.memory.told, self.clock.now())
+            self._standing.unregister(self.carried_over.told, self.clock.now())
         except Exception as error:
             # Whatever goes wrong here, the other parts must end all the same. The next start finds a boot without a
             # process.
@@ -416,17 +416,17 @@ class Boot:
     def _let_go(self) -> None:
         self._standing.leave()
 
-    def _wait_quiet(self, names: Sequence[str], seconds: Seconds) -> bool:
+    def _wait_until_empty(self, names: Sequence[str], seconds: Seconds) -> bool:
         give_up_at = self.clock.monotonic() + seconds
         while True:
-            self._quiet.clear()
+            self._emptied.clear()
             actors = [self.post.find(name) for name in names]
-            if all(not isinstance(actor, HandlerActor) or actor.is_quiet for actor in actors):
+            if all(not isinstance(actor, HandlerActor) or actor.holds_nothing for actor in actors):
                 return True
             remaining = give_up_at - self.clock.monotonic()
             if remaining <= 0:
                 return False
-            self._quiet.wait(min(remaining, 0.5))
+            self._emptied.wait(min(remaining, 0.5))
 
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not."""

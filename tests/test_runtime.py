@@ -254,7 +254,7 @@ def test_a_claim_that_comes_after_all_was_interrupted_is_given_back_and_not_star
     rt.boot.post.tell(actor.name, Interrupt(handler_id=None, reason="the runtime stopped"))
     rt.boot.post.tell(actor.name, Run(claims=(Claim(record),)))
 
-    recorder.until(lambda: actor.mailbox.empty() and actor.busy_since is None and actor.is_quiet, "it to be quiet")
+    recorder.until(lambda: actor.mailbox.empty() and actor.busy_since is None and actor.holds_nothing, "it to be quiet")
     assert ran == []
 
 
@@ -297,7 +297,7 @@ def test_a_stop_finds_a_claim_that_is_just_being_given_its_lane(runtime, recorde
     job = rt.jobs.queue("work")
     assert starting.wait(10)
 
-    quiet = rt.boot.post.find("handler:work").is_quiet
+    quiet = rt.boot.post.find("handler:work").holds_nothing
     go.set()
     recorder.wait_for("job.started", job_id=job.id)
     ended.set()

@@ -167,7 +167,7 @@ MUTANTS = (
         RECOVERY,
         "a boot whose row is gone goes on",
         "actors/job_broker.py",
-        "if turn.lost is not None and self._memory.renewal is None:",
+        "if turn.lost is not None and self._carried_over.renewal is None:",
         "if False:",
         test="tests/boot/test_boots.py::test_an_idle_boot_notices_that_it_was_buried",
     ),
@@ -361,8 +361,8 @@ MUTANTS = (
         TURN,
         "messages go out before the commit",
         "actors/job_broker.py",
-        "                self._work(context, batch)\n",
-        "                self._work(context, batch)\n                for to, body, speaker in out.tells:\n"
+        "                self._work(own, batch)\n",
+        "                self._work(own, batch)\n                for to, body, speaker in out.tells:\n"
         "                    self.context.post.tell(to, body, speaker=speaker)\n"
         "                out.tells.clear()\n",
     ),
@@ -637,9 +637,8 @@ MUTANTS = (
         LOG,
         "lines are told before the commit",
         "actors/job_broker.py",
-        "                self._work(context, batch)\n",
-        "                self._work(context, batch)\n"
-        "                self._log(out)\n                out.lines.clear()\n",
+        "                self._work(own, batch)\n",
+        "                self._work(own, batch)\n                self._log(out)\n                out.lines.clear()\n",
     ),
     Mutant(
         LOG,
@@ -702,7 +701,7 @@ MUTANTS = (
         "a turn counts as told before it is",
         "actors/job_broker.py",
         "        out.did, out.version, out.expiry = turn.did, turn.version, turn.expiry",
-        "        self._memory.told = turn.did or self._memory.told\n"
+        "        self._carried_over.told = turn.did or self._carried_over.told\n"
         "        out.did, out.version, out.expiry = turn.did, turn.version, turn.expiry",
     ),
     Mutant(
