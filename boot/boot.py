@@ -19,8 +19,8 @@ from ..environment.failpoints import VARIABLE
 from ..environment.ids import JobIds
 from ..errors import LamplighterError, NotStarted
 from ..handlers.handler import Handler
-from ..handlers.lane import Lane, LaneContext
-from ..handlers.lanes import LaneEnded, Lanes
+from ..handlers.lane import LaneContext
+from ..handlers.lanes import Lanes
 from ..job import Job
 from ..log.emitter import Log, Subscription
 from ..messages.jobs import JobKeywords, Seconds
@@ -34,11 +34,8 @@ from ..messages.mail import (
     Expect,
     Farewell,
     Interrupt,
-    LanesEnded,
-    Progressed,
     Wake,
 )
-from ..messages.outcomes import Outcome
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks
 from ..stores.ports import BootLost, Store
@@ -112,12 +109,12 @@ class Boot:
             died=self._died,
         )
         self.lanes = Lanes(
-            LaneContext(
+            partial(
+                LaneContext,
                 clock=self.clock,
                 limits=limits,
                 environment=environment,
-                ended=self._lane_ended,
-                progressed=lambda key, progress: self.post.tell("broker", Progressed(key=key, progress=progress)),
+                tell=self.post.tell,
                 queue=queue,
                 bound=self.log.bound,
             ),
@@ -290,17 +287,6 @@ class Boot:
     def _give_up(self, reason: str) -> None:
         self.log.emit("runtime.failed", reason=reason)
         self.environment.spawn(lambda: self._failed(reason), "failure")
-
-    def _lane_ended(self, lane: Lane, outcome: Outcome, seconds: Seconds, following: Lane | None) -> None:
-        name = lane.handler.name
-        if self.lanes.ended(LaneEnded(lane, outcome, seconds, following)):
-            try:
-                self.post.tell(f"handler:{name}", LanesEnded(), corr=lane.claim.job.corr)
-            except BaseException:
-                # There was no memory, say, or an error was raised into the lane's thread. The next lane to end must
-                # then report both.
-                self.lanes.not_notified(name)
-                raise
 
     def _heard(self) -> None:
         # One hint in the mailbox is enough, however many come.
