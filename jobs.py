@@ -113,7 +113,7 @@ class Jobs:
         return _stored(boot.requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
 
     async def aqueue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
-        """`queue` for asyncio hosts; takes the same options but `connection`."""
+        """`queue` for asyncio applications; takes the same options but `connection`."""
         boot = self._boots.current()
         checks = boot.checks(current_corr())
         job = checks.spec(spec_of("jobs.aqueue", name, data, options)) if options else checks.pair(name, data)
@@ -135,7 +135,7 @@ class Jobs:
         return _stored(boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new])) if new else []
 
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        """`queue_many` for asyncio hosts."""
+        """`queue_many` for asyncio applications."""
         boot, new = self._new_many(jobs)
         if not new:
             return []
@@ -156,7 +156,7 @@ class Jobs:
             return Job(boot.requests.ask(make))
 
     async def arequeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
-        """`requeue` for asyncio hosts."""
+        """`requeue` for asyncio applications."""
         boot, make = self._requeue(job, delay)
         async with off_loop(boot.store.at_hand(id_of(job))):
             return Job(await boot.requests.ask_async(make))
@@ -170,7 +170,7 @@ class Jobs:
         return revive(*self._revival(name, delay))
 
     async def arequeue_dead(self, name: str | None = None, *, delay: Seconds | timedelta | None = None) -> int:
-        """`requeue_dead` for asyncio hosts."""
+        """`requeue_dead` for asyncio applications."""
         return await revive_async(*self._revival(name, delay))
 
     def mark_done(self, job: Ref, result: Any = None, *, connection: Any = None) -> None:
@@ -196,7 +196,7 @@ class Jobs:
         boot.expect(job_id, JobState.DONE)
 
     async def amark_done(self, job: Ref, result: Any = None) -> None:
-        """`mark_done` for asyncio hosts."""
+        """`mark_done` for asyncio applications."""
         boot, job_id, no, claim_no, text = self._ending(job, result)
         await boot.requests.ask_async(partial(MarkDone, job_id, no, claim_no, text))
 
@@ -210,7 +210,7 @@ class Jobs:
         return Job(self._boots.current().requests.ask(make))
 
     async def acancel(self, job: Ref) -> Job[Any]:
-        """`cancel` for asyncio hosts."""
+        """`cancel` for asyncio applications."""
         make = partial(Cancel, id_of(job))
         return Job(await self._boots.current().requests.ask_async(make))
 
@@ -227,11 +227,11 @@ class Jobs:
         self._boots.current().requests.ask(make)
 
     async def apause(self, name: str) -> None:
-        """`pause` for asyncio hosts."""
+        """`pause` for asyncio applications."""
         await self._boots.current().requests.ask_async(partial(Pause, check_name(name), True))
 
     async def aresume(self, name: str) -> None:
-        """`resume` for asyncio hosts."""
+        """`resume` for asyncio applications."""
         await self._boots.current().requests.ask_async(partial(Pause, check_name(name), False))
 
     def get(self, job: Ref) -> Job[Any]:
@@ -246,7 +246,7 @@ class Jobs:
         return Job(record)
 
     async def aget(self, job: Ref) -> Job[Any]:
-        """`get` for asyncio hosts."""
+        """`get` for asyncio applications."""
         return await asyncio.to_thread(self.get, job)
 
     def list(
@@ -276,7 +276,7 @@ class Jobs:
         limit: int = 100,
         before: Job[Any] | None = None,
     ) -> Sequence[Job[Any]]:
-        """`list` for asyncio hosts."""
+        """`list` for asyncio applications."""
         return await asyncio.to_thread(self.list, name, state, limit, before)
 
     def counts(self, name: str | None = None) -> dict[str, int]:
@@ -284,7 +284,7 @@ class Jobs:
         return self._boots.current().store.counts(None if name is None else check_name(name))
 
     async def acounts(self, name: str | None = None) -> dict[str, int]:
-        """`counts` for asyncio hosts."""
+        """`counts` for asyncio applications."""
         return await asyncio.to_thread(self.counts, name)
 
     def attempts(self, job: Ref) -> Sequence[Attempt]:
@@ -306,7 +306,7 @@ class Jobs:
             return outcome(reply.wait(seconds) if found is None else found)
 
     async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
-        """`join` for asyncio hosts."""
+        """`join` for asyncio applications."""
         boot, job_id, seconds = self._boots.current(), id_of(job), seconds_of(timeout)
         with awaiting(boot, job_id, boot.environment.loop_reply(), timeout) as reply:
             found = await asyncio.to_thread(ended, boot, job_id)

@@ -4,8 +4,8 @@ Owns: the family of children. Hears: StartChild, StopChild, StopFamily, Died, St
 `Down`.
 
 It knows no jobs. A child is data (`ChildSpec`), its restarts are arithmetic (`RestartBudget`), and what happens when
-the budget is spent is the child's own: it alone is quarantined, or the host is told that the runtime has failed. One
-flat family suffices, restarted one for one, because no actor holds what another one's death would make untrue: the
+the budget is spent is the child's own: it alone is quarantined, or the application is told that the runtime has failed.
+One flat family suffices, restarted one for one, because no actor holds what another one's death would make untrue: the
 store is the truth (docs/decisions/0002-one-flat-family.md).
 """
 
@@ -31,7 +31,7 @@ class ChildSpec(NamedTuple):
 
     Attributes:
         start: makes and starts an incarnation, given its number.
-        when_spent: quarantine this child alone, or give up and tell the host.
+        when_spent: quarantine this child alone, or give up and tell the application.
         stop_seconds_max: how long it may take to stop before it is left behind.
     """
 

@@ -93,7 +93,7 @@ class JobBroker(RuntimeActor):
 
     def on_start(self) -> None:
         """Runs on the broker's thread. The first turn is due at once, though nobody may ask for anything: others may
-        have died, hosts may have queued."""
+        have died, applications may have queued."""
         # Not before this broker can be found: of a stop that begins in between, its dead predecessor would be told.
         self._state.draining = self._carried_over.draining
         self._ask_the_living()

@@ -99,7 +99,7 @@ class SchedulerActor(RuntimeActor):
 
     def receive(self, mail: Mail) -> None:
         if not self._may_tick():
-            # What is stored may be what an older host has declared, until this one's is; a Wake says when.
+            # What is stored may be what an older release has declared, until this one's is; a Wake says when.
             return
         match mail.body:
             case Wake(reload=False):

@@ -49,7 +49,7 @@ SETTLE_SECONDS_MAX = 5.0
 """How long `stop` waits for the last endings to be stored, after the drain."""
 
 EXPECT_SECONDS_MAX = 60.0
-"""How long a job in a host's own transaction is looked for at once; after that any later turn finds it."""
+"""How long a job in an application's own transaction is looked for at once; after that any later turn finds it."""
 
 
 class Boot:

@@ -161,7 +161,7 @@ def schedule_id(key: str | None, name: str, rule_text: str, timezone: str, data_
     """The id of a schedule: 16 hex digits, the same in every process and at every start.
 
     Args:
-        key: the host's own name for the schedule. With one, the id depends on this and `name` only, so that the
+        key: the application's own name for the schedule. With one, the id depends on this and `name` only, so that the
             schedule can change and yet remain the same one.
         name: the name of its jobs.
         rule_text: `Rule.text`.

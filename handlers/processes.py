@@ -26,7 +26,7 @@ from .outcomes import UNBEGUN, Rules, failure
 from .pool import Pool, Worker
 
 CHILD = f"import sys; sys.path[:] = sys.argv[3:]; from {__package__}.child import main; main(*map(int, sys.argv[1:3]))"
-"""What the interpreter of a child runs. It is given a socket, the number of its host, and where to import from."""
+"""What the interpreter of a child runs. It is given a socket, the number of its parent, and where to import from."""
 
 
 class _Keeper(Worker):
@@ -129,8 +129,8 @@ class _Child(RunHandle):
     def __init__(self, keeper: Thread, spawn: Callable[[Callable[[], None], str], object]) -> None:
         self._keeper = keeper
         ours, theirs = socket.socketpair()
-        # What the host could import, in its order, and nothing else: neither its current folder nor PYTHONPATH, which
-        # whatever a handler starts would inherit.
+        # What the application could import, in its order, and nothing else: neither its current folder nor PYTHONPATH,
+        # which whatever a handler starts would inherit.
         paths = [str(path) or os.getcwd() for path in sys.path]
         with theirs:
             self._process = subprocess.Popen(

@@ -69,7 +69,7 @@ class Faults:
         deafen: no hint arrives at a process any more, as long as it lives: its socket was removed, say.
         lose_lock: the file by which the others know that a runtime lives is removed.
         lose_row: the runtime's row is taken out of the store while it lives, as by somebody who mends by hand.
-        fail_start: a runtime's start fails midway, because no thread is to be had. Its host tries again.
+        fail_start: a runtime's start fails midway, because no thread is to be had. Its application tries again.
         cut_link: a process loses its connection to the RabbitMQ, also while a turn waits for its confirmations.
         hush_link: a process is answered nothing any more by the RabbitMQ, and keeps its connection to it.
         restart_server: the RabbitMQ goes down, and comes back after some seconds.

@@ -59,5 +59,5 @@ class Server(Protocol):
         """Judge a log: what it sums up to, what is wrong, and how often what was said.
 
         Args:
-            accepted: the jobs that hosts were told are stored, and when they were.
+            accepted: the jobs that applications were told are stored, and when they were.
         """

@@ -51,7 +51,7 @@ class Simulation:
         chance: instead of a seed, a source of chance, such as Hypothesis' `randoms(use_true_random=False)`.
         faults: what may go wrong while `run` runs; nothing unless given.
         processes: how many processes share the store.
-        producers: how many more are not registered: they have no handlers and declare nothing. Their hosts only queue.
+        producers: how many more are not registered: they have no handlers, declare nothing, and only queue.
         newer: of how many of them, the last ones, a version to come writes the messages: with more in them.
         disk: makes a disk below the store, whose power can be cut, from a source of chance.
         server: makes a model of a server, which the stores are on instead of on a file.
@@ -148,7 +148,7 @@ class Simulation:
 
     @property
     def path(self) -> Path:
-        """The store's file, for handlers and hosts with connections of their own."""
+        """The store's file, for handlers and applications with connections of their own."""
         self._check_open()
         return self._folder / "simulation.db"
 
@@ -249,7 +249,7 @@ class Simulation:
         """Put an older copy in the place of the file that all processes have open; `kill` starts them on it.
 
         What was stored since the copy is lost, so the log proves nothing any more; `check` looks for the jobs that
-        hosts were told are stored since then.
+        applications were told are stored since then.
         """
         self._stored().replace(copy)
         # The copy knows boots that have died and were forgotten since.

@@ -48,7 +48,7 @@ class Surroundings:
         disk: below the store, if its power can be cut.
         server: that the stores are on, if they are in no file.
         path: the file that they are in, unless they are elsewhere.
-        accepted: the jobs that hosts were told are stored, and when they were.
+        accepted: the jobs that applications were told are stored, and when they were.
         is_sole: whether nobody else can be on the store, so that nobody need be looked for.
     """
 
