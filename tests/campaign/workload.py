@@ -257,7 +257,7 @@ def scenario(seed: int) -> Counter[str]:
             check_log(simulation.log, host.one_waits)
         if len(simulation.runtimes) == 1 and not (faults.log_error or faults.crash_actor or faults.commit_unknown):
             check_pauses(simulation.log)
-            check_stops(simulation.log)
+            check_stops(simulation.log, host.copied)
         # A boot that the others cannot find is dead to them.
         deadly = ("kill_process", "power_cut", "kill_child", "gave_up", "lose_lock", "lose_row", "signal killed")
         deaths = sum(simulation.reached[kind] for kind in deadly)
