@@ -13,7 +13,7 @@ from dataclasses import replace
 import paths  # noqa: F401 (first: by it support is found)
 from application import JOBS, Host
 from deployments import LAST, DeployedHost
-from inspection import check_log, check_pauses, check_stops, check_store
+from inspection import check_log, check_pauses, check_stops, check_store, gave_nothing_back
 from lamplighter import Runtime
 from lamplighter.testing.simulation.faults import OF_A_SERVER, STRIKES, Faults
 from lamplighter.testing.simulation.simulation import Simulation, Violation
@@ -260,7 +260,7 @@ def scenario(seed: int) -> Counter[str]:
             check_stops(simulation.log, host.copied)
         # A boot that the others cannot find is dead to them.
         deadly = ("kill_process", "power_cut", "kill_child", "gave_up", "lose_lock", "lose_row", "signal killed")
-        deaths = sum(simulation.reached[kind] for kind in deadly)
+        deaths = sum(simulation.reached[kind] for kind in deadly) + len(gave_nothing_back(simulation.log))
         check_store(simulation.runtime, simulation.log, deaths=deaths)
         simulation.reached += host.check(simulation)
         simulation.reached["requeued poison"] += host.forgiven.total()
