@@ -638,7 +638,8 @@ MUTANTS = (
         "lines are told before the commit",
         "actors/job_broker.py",
         "                self._work(own, batch)\n",
-        "                self._work(own, batch)\n                self._log(out)\n                out.lines.clear()\n",
+        "                self._work(own, batch)\n"
+        "                log_lines(self.context.log, out)\n                out.lines.clear()\n",
     ),
     Mutant(
         LOG,
