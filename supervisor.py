@@ -333,6 +333,11 @@ class Supervision:
         """Stop one for good, and do not wait for it."""
         self._context.post.tell("supervisor", StopChild(child=child))
 
+    def start_now(self, child: str) -> None:
+        """Cut short the back-off of one that has died. Changes nothing if it lives."""
+        incarnation = self.family.children[child].incarnation
+        self._context.post.tell("supervisor", StartNow(child=child, incarnation=incarnation))
+
     def stop(self) -> None:
         """Stop every child, the last first, and then the supervisor. An actor that takes too long is left behind."""
         # This is set before the message is sent: a supervisor that dies of the message leaves the rest to the next one.

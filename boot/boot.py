@@ -333,6 +333,8 @@ class Boot:
         self.log.emit("runtime.stopping", drain=drain)
         self._supervision.stop_child("scheduler")
         self.carried_over.draining = True
+        # A broker that waits out a back-off may come later than the stop ends, and what has ended by then ran in vain.
+        self._supervision.start_now("broker")
         self.post.tell("broker", Drain())
         handlers = [name for name in self.post.names() if name.startswith("handler:")]
         for name in handlers:

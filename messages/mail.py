@@ -388,7 +388,7 @@ class StopFamily(NamedTuple):
 
 
 class StartNow(NamedTuple):
-    """The back-off of a child is over."""
+    """The back-off of a child is over, or cut short."""
 
     child: str
     incarnation: int

@@ -20,7 +20,7 @@ import structlog
 from lamplighter import JobFailed, NotStarted, Runtime, RuntimeFailed, StoreUnavailable, UsageError
 from lamplighter.messages.jobs import Claim, NewJob
 from lamplighter.messages.mail import Drain, Farewell, Interrupt, Queue, Run
-from lamplighter.supervisor import Supervision
+from lamplighter.supervisor import ChildStatus, Supervision
 from lamplighter.testing.draining import is_idle
 
 from .conftest import WAIT_SECONDS_MAX
@@ -209,6 +209,25 @@ def test_a_broker_that_is_started_while_the_runtime_stops_claims_nothing(runtime
     assert not stopping.is_alive(), recorder.events[-20:]
     assert [event["job_id"] for event in recorder.of("job.claimed")] == [running]
     assert waiting.state == "queued"
+
+
+def test_a_stop_does_not_wait_for_the_back_off_of_a_broker_that_has_died(runtime, recorder):
+    # The job had returned, and no broker was there to store that before the stop had ended: it ran again.
+    rt = runtime(restarts_max=100, restart_backoff_seconds_max=3600)
+    release = threading.Event()
+    rt.jobs.add_handler("work", lambda job: release.wait(30))
+    rt.jobs.queue("work", id="a")
+    recorder.wait_for("job.started")
+    broker = rt.boot._supervision.family.children["broker"]
+    broker.deaths = [rt.boot.clock.monotonic()] * 20
+    rt.boot.post.find("broker").actor_ref.tell("no mail of ours")
+    recorder.until(lambda: broker.status is ChildStatus.WAITING, "the broker to wait out its back-off")
+
+    release.set()
+    rt.stop(drain=5)
+
+    assert [event["job_id"] for event in recorder.of("job.done")] == ["a"]
+    assert not recorder.of("store.unavailable")
 
 
 def test_a_broker_that_nobody_could_find_yet_when_the_stop_began_claims_nothing(runtime, recorder, monkeypatch):

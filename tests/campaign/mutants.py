@@ -891,6 +891,14 @@ MUTANTS = (
     ),
     Mutant(
         SUPERVISION,
+        "a stop waits for the back-off of a broker that has died",
+        "boot/boot.py",
+        '        self._supervision.start_now("broker")\n',
+        "",
+        test="tests/test_runtime.py::test_a_stop_does_not_wait_for_the_back_off_of_a_broker_that_has_died",
+    ),
+    Mutant(
+        SUPERVISION,
         "a BaseException of a handler's comes out of its lane",
         "handlers/execute.py",
         "        if error is not None:\n            self._end",
