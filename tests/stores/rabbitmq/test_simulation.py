@@ -12,11 +12,13 @@ from lamplighter.stores.rabbitmq.turn import RabbitTurn
 from lamplighter.testing import Faults, Simulation
 from lamplighter.testing.simulation.faults import OF_A_SERVER
 from lamplighter.testing.simulation.simulation import Violation
-from rabbit_workload import TROUBLES, campaign, checked, host, register
+from rabbit_workload import TROUBLES, campaign, checked, host, keep_firing, register
 
 from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 from ...faults.kit import count
+
+YEAR_SECONDS = 365 * 86400.0
 
 
 @pytest.mark.parametrize("name", TROUBLES)
@@ -118,3 +120,14 @@ def test_a_runtime_that_fires_though_it_does_not_lead_is_found(monkeypatch: pyte
     monkeypatch.setattr(RabbitTurn, "leads", property(lambda self: True, lambda self, leads: None), raising=False)
 
     assert sum(campaign(Faults(), seed).reached["fired_twice"] for seed in range(10)) > 0
+
+
+def test_what_fires_after_a_clock_has_gone_back_counts_for_the_campaign() -> None:
+    """A clock was a year ahead when the campaign began to wait for a slot, and all that fired were before that."""
+    with Simulation(register, server=SimulatedRabbitMQ) as simulation:
+        simulation.run(seconds=90)
+        simulation.step_clock(YEAR_SECONDS)
+        simulation.run(seconds=1)
+        simulation._world.after(1.0, lambda: simulation.step_clock(-YEAR_SECONDS))
+
+        keep_firing(simulation)
