@@ -191,6 +191,9 @@ def keep_firing(simulation: Simulation) -> None:
     scheduler, since = simulation.runtime.scheduler, simulation.now
 
     def silent() -> list[str]:
+        nonlocal since
+        # A clock that is a year ahead may be about to go back.
+        since = min(since, simulation.now)
         return [
             str(schedule)
             for schedule in scheduler.list()

@@ -10,15 +10,13 @@ from lamplighter import Runtime
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.stores.rabbitmq.turn import RabbitTurn
 from lamplighter.testing import Faults, Simulation
-from lamplighter.testing.simulation.faults import OF_A_SERVER
+from lamplighter.testing.simulation.faults import LEAP_SECONDS, OF_A_SERVER
 from lamplighter.testing.simulation.simulation import Violation
 from rabbit_workload import TROUBLES, campaign, checked, host, keep_firing, register
 
 from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 from ...faults.kit import count
-
-YEAR_SECONDS = 365 * 86400.0
 
 
 @pytest.mark.parametrize("name", TROUBLES)
@@ -126,8 +124,8 @@ def test_what_fires_after_a_clock_has_gone_back_counts_for_the_campaign() -> Non
     """A clock was a year ahead when the campaign began to wait for a slot, and all that fired were before that."""
     with Simulation(register, server=SimulatedRabbitMQ) as simulation:
         simulation.run(seconds=90)
-        simulation.step_clock(YEAR_SECONDS)
+        simulation.step_clock(LEAP_SECONDS)
         simulation.run(seconds=1)
-        simulation._world.after(1.0, lambda: simulation.step_clock(-YEAR_SECONDS))
+        simulation._world.after(1.0, lambda: simulation.step_clock(-LEAP_SECONDS))
 
         keep_firing(simulation)
