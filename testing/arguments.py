@@ -35,11 +35,11 @@ def check_process(number: int, most: int) -> int:
     return number
 
 
-def check_processes(processes: int, producers: int, newer: int, *, has_disk: bool, has_server: bool) -> int:
-    """How many processes share a store, the producers and those of a version to come among them.
+def check_processes(processes: int, producers: int, *, has_disk: bool) -> int:
+    """How many processes share a store, the producers among them.
 
     Raises:
-        UsageError: none can, or so many cannot, or not those of several versions.
+        UsageError: none can, or so many cannot.
     """
     if not _is_whole(processes, 1):
         raise UsageError(f"expected processes to be 1 or more, got: {processes!r}")
@@ -48,10 +48,6 @@ def check_processes(processes: int, producers: int, newer: int, *, has_disk: boo
     total = processes + producers
     if has_disk and total != 1:
         raise UsageError(f"expected one process on a disk whose power may be cut, got: {total}")
-    if not _is_whole(newer, 0, total):
-        raise UsageError(f"expected newer to be from 0 to {total}, the number of processes, got: {newer!r}")
-    if newer and not has_server:
-        raise UsageError("expected a server where processes of several versions share it: a file has one schema")
     return total
 
 

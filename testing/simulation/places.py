@@ -37,9 +37,14 @@ class Disk(Protocol):
 
 
 class Server(Protocol):
-    """A model of a server, in a simulation's own time."""
+    """A model of a server, in a simulation's own time.
+
+    Attributes:
+        strikes: which of its troubles may strike at which failpoint.
+    """
 
     address: str
+    strikes: Mapping[str, tuple[str, ...]]
 
     def store(self, environment: Environment, process: Process, failpoints: Failpoints) -> Store:
         """A process's store on it."""
@@ -48,7 +53,7 @@ class Server(Protocol):
         """How those who have their stores on it are told of one another."""
 
     def befall(self, stores: Sequence[Store], kind: str) -> None:
-        """Have a trouble of `faults.OF_A_SERVER` come to a process's stores, in a moment."""
+        """Have one of its troubles come to a process's stores, in a moment."""
 
     def open_jobs(self) -> list[str]:
         """What waits in it, or is with somebody."""

@@ -20,7 +20,7 @@ from ...stores.opening import Durability
 from ..arguments import check_forward, check_process, check_processes, total_of
 from ..draining import open_jobs
 from .captured_log import CapturedLog, CapturedLogger
-from .faults import Faults, check_faults
+from .faults import Faults
 from .places import Disk, Server
 from .processes import Member, Processes, Program
 from .store_file import StoredFile, make_folder
@@ -52,7 +52,6 @@ class Simulation:
         faults: what may go wrong while `run` runs; nothing unless given.
         processes: how many processes share the store.
         producers: how many more are not registered: they have no handlers, declare nothing, and only queue.
-        newer: of how many of them, the last ones, a version to come writes the messages: with more in them.
         disk: makes a disk below the store, whose power can be cut, from a source of chance.
         server: makes a model of a server, which the stores are on instead of on a file.
         start: wall time at the beginning.
@@ -74,7 +73,6 @@ class Simulation:
         faults: Faults = Faults(),  # noqa: B008 (frozen)
         processes: int = 1,
         producers: int = 0,
-        newer: int = 0,
         disk: Callable[[random.Random], Disk] | None = None,
         server: Callable[[World], Server] | None = None,
         start: datetime = START,
@@ -83,9 +81,9 @@ class Simulation:
         failpoints: str = "",
         **options: Any,
     ) -> None:
-        has_disk, has_server = disk is not None, server is not None
-        self._count = check_processes(processes, producers, newer, has_disk=has_disk, has_server=has_server)
-        check_faults(faults, has_disk=has_disk, has_server=has_server)
+        self._count = check_processes(processes, producers, has_disk=disk is not None)
+        if faults.power_cut and disk is None:
+            raise UsageError("expected a disk for power_cut, whose power can be cut, got none")
         self.reached: Counter[str] = Counter()
         self._register = register
         self._chosen = f"seed={seed}" if chance is None else f"chance={chance!r}"
@@ -102,10 +100,7 @@ class Simulation:
         self._around = Surroundings(self._world, faults, self.server, self.reached, is_sole=self._count == 1)
         self._processes = Processes(
             Program(runtime=self._make_runtime, register=register, host=host, failpoints=failpoints),
-            [
-                Member(number, is_producer=number > processes, is_newer=number > self._count - newer)
-                for number in range(1, self._count + 1)
-            ],
+            [Member(number, is_producer=number > processes) for number in range(1, self._count + 1)],
             self._world,
             self._around,
             faults,
