@@ -164,7 +164,8 @@ class FaultPoints(Failpoints):
         for point, kinds in STRIKES.items():
             total, odds = 0.0, []
             for kind in (*kinds, *strikes.get(point, ())):
-                total += getattr(faults, kind)
+                # A server's are in Faults of its own.
+                total += getattr(faults, kind, 0.0)
                 odds.append((total, kind))
             if total > 0.0:
                 self._odds[point] = odds
