@@ -6,6 +6,7 @@ import asyncio
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Never, TypeVar, Unpack
 
 from .boot.boot import Boot
@@ -98,7 +99,7 @@ class Jobs:
             max_attempts=max_attempts,
             timeout=timeout,
         )
-        boot = self._boot()
+        boot = self._boots.current()
         job = boot.checks(current_corr()).spec(spec)
         if connection is not None:
             try:
@@ -109,18 +110,14 @@ class Jobs:
                 boot.expect(job.id, None)
             return Job(record, deduplicated=not fresh)
         self._warn_if_blocking("queue")
-        stored = boot.requests.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=job.corr)
-        return _stored(stored)[0]
+        return _stored(boot.requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
 
     async def aqueue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
-        """`queue` for asyncio hosts; takes the same options but `connection`."""
-        boot = self._boot()
+        """`queue` for asyncio applications; takes the same options but `connection`."""
+        boot = self._boots.current()
         checks = boot.checks(current_corr())
         job = checks.spec(spec_of("jobs.aqueue", name, data, options)) if options else checks.pair(name, data)
-        stored = await boot.requests.ask_async(
-            lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=job.corr
-        )
-        return _stored(stored)[0]
+        return _stored(await boot.requests.ask_async(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
 
     def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         """Add many jobs at once: all of them, or none.
@@ -135,14 +132,14 @@ class Jobs:
         """
         self._warn_if_blocking("queue_many")
         boot, new = self._new_many(jobs)
-        return _stored(boot.requests.ask(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new))) if new else []
+        return _stored(boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new])) if new else []
 
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        """`queue_many` for asyncio hosts."""
+        """`queue_many` for asyncio applications."""
         boot, new = self._new_many(jobs)
         if not new:
             return []
-        return _stored(await boot.requests.ask_async(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new)))
+        return _stored(await boot.requests.ask_async(partial(Queue, new), job_ids=[job.id for job in new]))
 
     def requeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
         """Remove, then re-add at the back of the queue with its attempts reset; also one that has ended.
@@ -159,7 +156,7 @@ class Jobs:
             return Job(boot.requests.ask(make))
 
     async def arequeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
-        """`requeue` for asyncio hosts."""
+        """`requeue` for asyncio applications."""
         boot, make = self._requeue(job, delay)
         async with off_loop(boot.store.at_hand(id_of(job))):
             return Job(await boot.requests.ask_async(make))
@@ -173,7 +170,7 @@ class Jobs:
         return revive(*self._revival(name, delay))
 
     async def arequeue_dead(self, name: str | None = None, *, delay: Seconds | timedelta | None = None) -> int:
-        """`requeue_dead` for asyncio hosts."""
+        """`requeue_dead` for asyncio applications."""
         return await revive_async(*self._revival(name, delay))
 
     def mark_done(self, job: Ref, result: Any = None, *, connection: Any = None) -> None:
@@ -192,18 +189,16 @@ class Jobs:
         boot, job_id, no, claim_no, text = self._ending(job, result)
         if connection is None:
             self._warn_if_blocking("mark_done")
-            boot.requests.ask(lambda reply: MarkDone(job_id=job_id, no=no, claim_no=claim_no, result=text, reply=reply))
+            boot.requests.ask(partial(MarkDone, job_id, no, claim_no, text))
             return
         if not boot.store.finish_on(connection, job_id, no, claim_no, text, boot.clock.now()):
             raise StaleClaim(f"job {job_id} is not there to be marked done by claim {claim_no}; roll back")
         boot.expect(job_id, JobState.DONE)
 
     async def amark_done(self, job: Ref, result: Any = None) -> None:
-        """`mark_done` for asyncio hosts."""
+        """`mark_done` for asyncio applications."""
         boot, job_id, no, claim_no, text = self._ending(job, result)
-        await boot.requests.ask_async(
-            lambda reply: MarkDone(job_id=job_id, no=no, claim_no=claim_no, result=text, reply=reply)
-        )
+        await boot.requests.ask_async(partial(MarkDone, job_id, no, claim_no, text))
 
     def cancel(self, job: Ref) -> Job[Any]:
         """End a job as cancelled. A running one is signalled, and whatever its attempt still does changes nothing.
@@ -211,29 +206,33 @@ class Jobs:
         One that has ended stays as it is; the returned job says how.
         """
         self._warn_if_blocking("cancel")
-        job_id = id_of(job)
-        return Job(self._boot().requests.ask(lambda reply: Cancel(job_id=job_id, reply=reply)))
+        make = partial(Cancel, id_of(job))
+        return Job(self._boots.current().requests.ask(make))
 
     async def acancel(self, job: Ref) -> Job[Any]:
-        """`cancel` for asyncio hosts."""
-        job_id = id_of(job)
-        return Job(await self._boot().requests.ask_async(lambda reply: Cancel(job_id=job_id, reply=reply)))
+        """`cancel` for asyncio applications."""
+        make = partial(Cancel, id_of(job))
+        return Job(await self._boots.current().requests.ask_async(make))
 
     def pause(self, name: str) -> None:
         """Start no job of this name, on any runtime of the store, until `resume`. A pause is stored."""
-        self._set_paused(name, paused=True)
+        self._warn_if_blocking("pause")
+        make = partial(Pause, check_name(name), True)
+        self._boots.current().requests.ask(make)
 
     def resume(self, name: str) -> None:
         """Start jobs of this name again."""
-        self._set_paused(name, paused=False)
+        self._warn_if_blocking("resume")
+        make = partial(Pause, check_name(name), False)
+        self._boots.current().requests.ask(make)
 
     async def apause(self, name: str) -> None:
-        """`pause` for asyncio hosts."""
-        await self._boot().requests.ask_async(lambda reply: Pause(name=check_name(name), paused=True, reply=reply))
+        """`pause` for asyncio applications."""
+        await self._boots.current().requests.ask_async(partial(Pause, check_name(name), True))
 
     async def aresume(self, name: str) -> None:
-        """`resume` for asyncio hosts."""
-        await self._boot().requests.ask_async(lambda reply: Pause(name=check_name(name), paused=False, reply=reply))
+        """`resume` for asyncio applications."""
+        await self._boots.current().requests.ask_async(partial(Pause, check_name(name), False))
 
     def get(self, job: Ref) -> Job[Any]:
         """The job as it is now.
@@ -241,13 +240,13 @@ class Jobs:
         Raises:
             UnknownJob: it never was, or retention has removed it.
         """
-        record = self._boot().store.get(id_of(job))
+        record = self._boots.current().store.get(id_of(job))
         if record is None:
             raise UnknownJob(f"expected the id of a stored job, got: {id_of(job)!r}")
         return Job(record)
 
     async def aget(self, job: Ref) -> Job[Any]:
-        """`get` for asyncio hosts."""
+        """`get` for asyncio applications."""
         return await asyncio.to_thread(self.get, job)
 
     def list(
@@ -265,7 +264,7 @@ class Jobs:
             check_name(name)
         if before is not None and not isinstance(before, Job):
             raise UsageError(f"expected before to be a Job of the page before, got: {shown(before)}")
-        records = self._boot().store.list(
+        records = self._boots.current().store.list(
             name=name, state=state, limit=limit, before=None if before is None else before.record
         )
         return [Job(record) for record in records]
@@ -277,20 +276,20 @@ class Jobs:
         limit: int = 100,
         before: Job[Any] | None = None,
     ) -> Sequence[Job[Any]]:
-        """`list` for asyncio hosts."""
+        """`list` for asyncio applications."""
         return await asyncio.to_thread(self.list, name, state, limit, before)
 
     def counts(self, name: str | None = None) -> dict[str, int]:
         """How many jobs are in each state; every state is there."""
-        return self._boot().store.counts(None if name is None else check_name(name))
+        return self._boots.current().store.counts(None if name is None else check_name(name))
 
     async def acounts(self, name: str | None = None) -> dict[str, int]:
-        """`counts` for asyncio hosts."""
+        """`counts` for asyncio applications."""
         return await asyncio.to_thread(self.counts, name)
 
     def attempts(self, job: Ref) -> Sequence[Attempt]:
         """Every attempt that failed, timed out or was interrupted: error, traceback, boot and times, oldest first."""
-        return self._boot().store.attempts(id_of(job))
+        return self._boots.current().store.attempts(id_of(job))
 
     def join(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """Wait until the job has ended, wherever it runs.
@@ -301,14 +300,14 @@ class Jobs:
             UnknownJob: it is not in the store.
         """
         self._warn_if_blocking("join")
-        boot, job_id, seconds = self._boot(), id_of(job), seconds_of(timeout)
+        boot, job_id, seconds = self._boots.current(), id_of(job), seconds_of(timeout)
         with awaiting(boot, job_id, boot.environment.reply(), timeout) as reply:
             found = ended(boot, job_id)
             return outcome(reply.wait(seconds) if found is None else found)
 
     async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
-        """`join` for asyncio hosts."""
-        boot, job_id, seconds = self._boot(), id_of(job), seconds_of(timeout)
+        """`join` for asyncio applications."""
+        boot, job_id, seconds = self._boots.current(), id_of(job), seconds_of(timeout)
         with awaiting(boot, job_id, boot.environment.loop_reply(), timeout) as reply:
             found = await asyncio.to_thread(ended, boot, job_id)
             return outcome(await reply.wait(seconds) if found is None else found)
@@ -383,9 +382,8 @@ class Jobs:
             isolation=isolation,
             interruptions_max=interruptions_max,
         )
-        budget = None if restart is None else check_budget(restart)
-        if budget is not None:
-            boots.declared.budgets[handler.name] = budget
+        if restart is not None:
+            boots.declared.budgets[handler.name] = check_budget(restart)
         boots.declared.add_handler(handler)
         boot = boots.running
         if boot is not None:
@@ -408,39 +406,27 @@ class Jobs:
 
     def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
         """Queue a job that descends from the one that a handler runs."""
-        boot = self._boot()
+        boot = self._boots.current()
         job = boot.checks(corr).spec(spec_of("job.queue", name, data, options))
-        answer = boot.requests.ask(lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job.id,), corr=corr)
-        return _stored(answer)[0]
-
-    def _boot(self) -> Boot:
-        return self._boots.current()
+        return _stored(boot.requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=corr))[0]
 
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, tuple[NewJob, ...]]:
-        boot = self._boot()
+        boot = self._boots.current()
         checks = boot.checks(current_corr())
         wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
         return boot, tuple([checks.one(job) for job in wanted])
 
     def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Boot, Callable[[Reply], Requeue]]:
-        boot, job_id = self._boot(), id_of(job)
-        seconds = 0.0 if delay is None else check_seconds(delay, "delay")
-        return boot, lambda reply: Requeue(job_id=job_id, delay=seconds, reply=reply)
+        return self._boots.current(), partial(Requeue, id_of(job), _delay(delay))
 
     def _revival(self, name: str | None, delay: Seconds | timedelta | None) -> tuple[Boot, str | None, Seconds]:
-        seconds = 0.0 if delay is None else check_seconds(delay, "delay")
-        return self._boot(), None if name is None else check_name(name), seconds
+        return self._boots.current(), None if name is None else check_name(name), _delay(delay)
 
     def _ending(self, job: Ref, result: Any) -> tuple[Boot, str, int | None, int | None, str]:
         """The job's id, its `no` and its claim number, as far as each is known, and the result as JSON text."""
-        boot = self._boot()
+        boot = self._boots.current()
         text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max)
         return boot, *claim_of(boot.store, job), text
-
-    def _set_paused(self, name: str, *, paused: bool) -> None:
-        self._warn_if_blocking("pause" if paused else "resume")
-        checked = check_name(name)
-        self._boot().requests.ask(lambda reply: Pause(name=checked, paused=paused, reply=reply))
 
     def _warn_if_blocking(self, call: str) -> None:
         if self._warned or asyncio._get_running_loop() is None:
@@ -453,8 +439,8 @@ class Jobs:
         )
 
 
-def _ids(jobs: Sequence[NewJob]) -> Sequence[str]:
-    return [job.id for job in jobs]
+def _delay(delay: Seconds | timedelta | None) -> Seconds:
+    return 0.0 if delay is None else check_seconds(delay, "delay")
 
 
 def _stored(answer: Any) -> list[Job[Any]]:

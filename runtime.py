@@ -77,7 +77,7 @@ class Runtime:
         self.environment = Environment() if environment is None else environment
         named = self._store()
         if not (named.is_server or named.in_memory):
-            # From now on: the host may change its folder, and where a link leads, before the next start.
+            # From now on: the application may change its folder, and where a link leads, before the next start.
             self._address = named.address
         self.boots = CurrentBoot(self.environment, self.limits, named.cannot)
         self.jobs = Jobs(self.boots)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Never, get_args
 
 from .boot.current import CurrentBoot
@@ -178,14 +180,14 @@ class Scheduler:
         record = self._known(schedule_id)
         boot, declared = self._boots.running, self._boots.declared
         if record.durable:
-            self._boots.current().requests.ask(lambda reply: Forget(schedule_id=schedule_id, reply=reply))
+            self._boots.current().requests.ask(partial(Forget, schedule_id))
             return
         # Before the store is asked: a tick that comes in between must find that nobody declares it.
         gone = declared.remove_schedule(schedule_id)
         if boot is None or gone is None:
             return
         try:
-            boot.requests.ask(lambda reply: Retire(schedule_id=schedule_id, job_name=record.name, reply=reply))
+            boot.requests.ask(partial(Retire, schedule_id, record.name))
         except BaseException:
             declared.add_schedules([gone])
             raise
@@ -193,16 +195,12 @@ class Scheduler:
     def pause(self, schedule_id: str) -> None:
         """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped."""
         self._known(schedule_id)
-        self._boots.current().requests.ask(
-            lambda reply: PauseSchedule(schedule_id=schedule_id, paused=True, reply=reply)
-        )
+        self._boots.current().requests.ask(partial(PauseSchedule, schedule_id, True))
 
     def resume(self, schedule_id: str) -> None:
         """Let its slots fire again."""
         self._known(schedule_id)
-        self._boots.current().requests.ask(
-            lambda reply: PauseSchedule(schedule_id=schedule_id, paused=False, reply=reply)
-        )
+        self._boots.current().requests.ask(partial(PauseSchedule, schedule_id, False))
 
     def run_now(self, schedule_id: str) -> Job[Any]:
         """Queue one of its jobs now, beside its slots."""
@@ -219,9 +217,7 @@ class Scheduler:
             corr=current_corr() or job_id,
             schedule=record.id,
         )
-        ((stored, _),) = boot.requests.ask(
-            lambda reply: Queue(jobs=(job,), reply=reply), job_ids=(job_id,), corr=job.corr
-        )
+        ((stored, _),) = boot.requests.ask(partial(Queue, (job,)), job_ids=(job_id,), corr=job.corr)
         return Job(stored)
 
     def explain(self, schedule_id: str, start: datetime, end: datetime) -> Sequence[SlotStory]:
@@ -343,18 +339,12 @@ class Scheduler:
         )
 
 
-_DEFAULTS: dict[str, Any] = {
-    "key": None,
-    "timezone": "UTC",
-    "catch_up": "latest",
-    "catch_up_window": timedelta(hours=24),
-    "catch_up_max": 100,
-    "overlap": "allow",
-    "dst_gap": "run_after",
-    "dst_fold": "first",
-    "jitter": 0,
-    "durable": False,
+_DEFAULTS = {
+    name: option.default
+    for name, option in inspect.signature(Scheduler.add).parameters.items()
+    if option.kind is option.KEYWORD_ONLY
 }
+"""The options of `Scheduler.add`."""
 
 
 def _story(entry: SlotEntry) -> SlotStory:

@@ -4,8 +4,8 @@ Owns: the family of children. Hears: StartChild, StopChild, StopFamily, Died, St
 `Down`.
 
 It knows no jobs. A child is data (`ChildSpec`), its restarts are arithmetic (`RestartBudget`), and what happens when
-the budget is spent is the child's own: it alone is quarantined, or the host is told that the runtime has failed. One
-flat family suffices, restarted one for one, because no actor holds what another one's death would make untrue: the
+the budget is spent is the child's own: it alone is quarantined, or the application is told that the runtime has failed.
+One flat family suffices, restarted one for one, because no actor holds what another one's death would make untrue: the
 store is the truth (docs/decisions/0002-one-flat-family.md).
 """
 
@@ -18,7 +18,6 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from .actors.base import ActorContext, Post, RuntimeActor
-from .environment.mailbox import Mailbox
 from .messages.jobs import Seconds
 from .messages.mail import Died, Down, Mail, StartChild, StartNow, StopChild, StopFamily
 from .rules.restart_budget import HEALTHY_SECONDS, RestartBudget
@@ -32,7 +31,7 @@ class ChildSpec(NamedTuple):
 
     Attributes:
         start: makes and starts an incarnation, given its number.
-        when_spent: quarantine this child alone, or give up and tell the host.
+        when_spent: quarantine this child alone, or give up and tell the application.
         stop_seconds_max: how long it may take to stop before it is left behind.
     """
 
@@ -167,7 +166,7 @@ class Supervisor(RuntimeActor):
         context: ActorContext,
         incarnation: int,
         family: Family,
-        announce: Callable[[Down], None],
+        announce: Callable[[Down], object],
         give_up: Callable[[str], None],
     ) -> None:
         super().__init__(context, "supervisor", incarnation)
@@ -295,49 +294,28 @@ class Supervisor(RuntimeActor):
         self.say("actor.stopped", child=child.spec.id, child_incarnation=child.incarnation)
 
 
-class Watchdog:
-    """A plain thread that starts the next supervisor when one has died."""
-
-    def __init__(self, start: Callable[[int], object], deaths: Mailbox) -> None:
-        self._start = start
-        self._deaths = deaths
-        self.incarnation = 1
-
-    def died(self, death: Died) -> None:
-        """Note that a supervisor has died; called on its own thread."""
-        self._deaths.put(death)
-
-    def run(self) -> None:
-        """Start the next one whenever one has died, on the watchdog's thread."""
-        while (death := self._deaths.get()) is not None:
-            if death.incarnation == self.incarnation:
-                self.incarnation += 1
-                self._start(self.incarnation)
-
-    def close(self) -> None:
-        """Start no more."""
-        self._deaths.put(None)
-
-
 class Supervision:
-    """A supervisor that is always there: a family, and a watchdog that starts the next supervisor for it.
+    """A supervisor that is always there: a family, and a watchdog, a plain thread that starts its next supervisor.
 
     Args:
         announce: told of each death, before the next incarnation is started.
         give_up: told why, when a child died too often that the runtime cannot do without.
     """
 
-    def __init__(self, context: ActorContext, announce: Callable[[Down], None], give_up: Callable[[str], None]) -> None:
+    def __init__(
+        self, context: ActorContext, announce: Callable[[Down], object], give_up: Callable[[str], None]
+    ) -> None:
         self._context = context
         self._announce = announce
         self._give_up = give_up
-        self._watchdog = Watchdog(self._start, context.environment.mailbox())
+        self._deaths = context.environment.mailbox()
+        self._incarnation = 0
         self.family = Family(context.environment.event())
 
     def start(self) -> None:
         """Start the first supervisor."""
-        self._start(1)
-        self._context.environment.spawn(self._watchdog.run, "watchdog")
+        self._start()
+        self._context.environment.spawn(self._watch, "watchdog")
 
     def have(self, spec: ChildSpec) -> None:
         """Add a child, and start it unless it lives."""
@@ -347,13 +325,18 @@ class Supervision:
     def died(self, death: Died) -> None:
         """Note that an actor has died; called on its own thread."""
         if death.child == "supervisor":
-            self._watchdog.died(death)
+            self._deaths.put(death)
             return
         self._context.post.tell("supervisor", death)
 
     def stop_child(self, child: str) -> None:
         """Stop one for good, and do not wait for it."""
         self._context.post.tell("supervisor", StopChild(child=child))
+
+    def start_now(self, child: str) -> None:
+        """Cut short the back-off of one that has died. Changes nothing if it lives."""
+        incarnation = self.family.children[child].incarnation
+        self._context.post.tell("supervisor", StartNow(child=child, incarnation=incarnation))
 
     def stop(self) -> None:
         """Stop every child, the last first, and then the supervisor. An actor that takes too long is left behind."""
@@ -367,12 +350,19 @@ class Supervision:
         if not self.family.has_stopped.is_set():
             # There is no supervisor, or it hangs, so no message would be read.
             self.family.stop(self._context.post, lambda child, reason: None)
-        self._watchdog.close()
+        self._deaths.put(None)
         actor = self._context.post.find("supervisor")
         if actor is not None and actor.thread is not None:
             if not actor.actor_stopped.is_set():
                 actor.actor_ref.stop(block=False)
             actor.thread.join(STOP_SECONDS_MAX)
 
-    def _start(self, incarnation: int) -> object:
-        return Supervisor.start(self._context, incarnation, self.family, self._announce, self._give_up)
+    def _watch(self) -> None:
+        """Start the next supervisor whenever one has died, on the watchdog's thread."""
+        while (death := self._deaths.get()) is not None:
+            if death.incarnation == self._incarnation:
+                self._start()
+
+    def _start(self) -> None:
+        self._incarnation += 1
+        Supervisor.start(self._context, self._incarnation, self.family, self._announce, self._give_up)

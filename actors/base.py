@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import pykka
 
-from ..environment.clock import Clock
+from ..environment.clock import Clock, Timer
 from ..environment.environment import Environment
 from ..environment.mailbox import Mailbox
 from ..environment.threads import Thread
 from ..log.emitter import NOBODY, Log, Speaker
+from ..messages.jobs import Seconds
 from ..messages.mail import Died, Mail
 from ..rules.limits import Limits
 
@@ -107,6 +108,14 @@ class RuntimeActor(pykka.ThreadingActor):
     def tell(self, to: str, body: Any, *, corr: str | None = None) -> bool:
         """Send a message that the current one causes."""
         return self.context.post.tell(to, body, speaker=self.speaker, corr=corr)
+
+    def tell_self(self, body: Any) -> None:
+        """Send itself a message that nothing has caused. Any thread calls it."""
+        self.context.post.tell(self.name, body)
+
+    def later(self, seconds: Seconds, body: Any) -> Timer:
+        """Have it sent to itself when so many seconds have passed. The next incarnation gets it if this one is gone."""
+        return self.context.clock.after(seconds, lambda: self.tell_self(body))
 
     def say(self, event: str, **fields: Any) -> None:
         """Log an event that the current message causes."""

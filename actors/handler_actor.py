@@ -22,8 +22,7 @@ from ..handlers.handler import Handler
 from ..handlers.held_back import HeldBack
 from ..handlers.lane import Lane
 from ..handlers.lanes import LaneEnded, Lanes
-from ..handlers.offer import offer
-from ..handlers.pace import Pace
+from ..handlers.pace import Pace, offer
 from ..handlers.watch import LaneWatch
 from ..messages.jobs import Claim, ClaimKey
 from ..messages.mail import (
@@ -65,13 +64,13 @@ class HandlerActor(RuntimeActor):
         *,
         handlers: Callable[[], Sequence[Handler]],
         lanes: Lanes,
-        quiet: Callable[[], None],
+        emptied: Callable[[], None],
     ) -> None:
         super().__init__(context, f"handler:{job_name}", incarnation)
         self.job_name = job_name
         self._handlers = handlers
         self._lanes = lanes
-        self._quiet = quiet
+        self._emptied = emptied
         self._backlog = Backlog()
         self._filling = False
         self._running: dict[int, Lane] = {}
@@ -85,12 +84,12 @@ class HandlerActor(RuntimeActor):
         self._unstarted_timer: Any = None
         self._halt_timer: Any = None
         self._watch = LaneWatch(
-            lanes, job_name, context.clock, lost=lambda: self._tell_self(LanesLost()), is_over=self.actor_stopped.is_set
+            lanes, job_name, context.clock, lost=lambda: self.tell_self(LanesLost()), is_over=self.actor_stopped.is_set
         )
         self._deadlines: dict[int, Timer] = {}
 
     @property
-    def is_quiet(self) -> bool:
+    def holds_nothing(self) -> bool:
         """Whether it holds nothing: what `stop` waits for."""
         # In this order: a claim moves from the backlog to the running or the held back, and would else be missed
         # between two looks.
@@ -166,8 +165,8 @@ class HandlerActor(RuntimeActor):
             self._fill()
             self._offer()
             self._watch.begin()
-            if self.is_quiet:
-                self._quiet()
+            if self.holds_nothing:
+                self._emptied()
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
         """Nothing that a dead HandlerActor holds is started any more, and its successor begins with nothing."""
@@ -181,7 +180,7 @@ class HandlerActor(RuntimeActor):
         # A claim that waits for its job's old lane takes no capacity from other jobs, and neither do lanes whose
         # handler was removed.
         besides = sum(lane.handler not in handlers for lane in self._lanes_here()) + len(self._held_back)
-        up = offer(
+        capacity = offer(
             self.job_name,
             self.incarnation,
             handlers,
@@ -189,9 +188,9 @@ class HandlerActor(RuntimeActor):
             pace=self._pace,
             answers=self._answers,
         )
-        if up != self._last_capacity:
-            self._last_capacity = up
-            self.tell("broker", up._replace(held=tuple(self._held())))
+        if capacity != self._last_capacity:
+            self._last_capacity = capacity
+            self.tell("broker", capacity._replace(held=tuple(self._held())))
 
     def _lanes_here(self) -> list[Lane]:
         # A copy: a lane that ends adds its next_lane, on its own thread.
@@ -219,7 +218,7 @@ class HandlerActor(RuntimeActor):
             finally:
                 self._filling = False
         if len(self._backlog) and self._unstarted_timer is None:
-            self._unstarted_timer = self._later(self.context.limits.unstarted_seconds, Unstarted())
+            self._unstarted_timer = self.later(self.context.limits.unstarted_seconds, Unstarted())
 
     def _take_places(self, handlers: Sequence[Handler], busy: Counter[str]) -> None:
         while free := [handler for handler in handlers if busy[handler.id] < handler.concurrency]:
@@ -261,7 +260,7 @@ class HandlerActor(RuntimeActor):
         self.context.log.emit_made("job.started", self.speaker, lane.start_fields)
         if lane.timeout is not None and not lane.ended:
             left = lane.started_monotonic + lane.timeout - self.context.clock.monotonic()
-            self._deadlines[lane.id] = self._later(max(0.0, left), DeadlinePassed(lane_id=lane.id))
+            self._deadlines[lane.id] = self.later(max(0.0, left), DeadlinePassed(lane_id=lane.id))
 
     def _hold_back(self, claim: Claim, old: Lane) -> None:
         """Its old lane still runs: wait until it has ended, or has had its time."""
@@ -273,7 +272,7 @@ class HandlerActor(RuntimeActor):
         replaced = self._held_back.put(old.id, claim)
         if replaced is not None:
             self._give_back([replaced])
-        old.when_ended(lambda: self._tell_self(GraceOver(lane_id=old.id)))
+        old.when_ended(lambda: self.tell_self(GraceOver(lane_id=old.id)))
 
     def _give_back_unstarted(self) -> None:
         """Claims that were taken in advance and have waited too long go back; others keep their place."""
@@ -298,7 +297,7 @@ class HandlerActor(RuntimeActor):
 
     def _end_lost_lanes(self) -> None:
         for lane in self._watch.lost():
-            self.context.log.emit("lane.lost", self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id)
+            self._say_of(lane, "lane.lost")
             kind = OutcomeKind.FAILED if lane.abandoned_because is None else OutcomeKind.INTERRUPTED
             lane.finish(Outcome(kind=kind, reason=LOST, error=LOST))
 
@@ -326,13 +325,7 @@ class HandlerActor(RuntimeActor):
             return None
         # The lane had been given up, or belonged to an earlier incarnation: the fence refuses its ending, and the log
         # says so.
-        self.context.log.emit(
-            "lane.returned",
-            self.speaker.about(lane.claim.job.corr),
-            **lane.fields(),
-            lane=lane.id,
-            after=round(seconds, 3),
-        )
+        self._say_of(lane, "lane.returned", after=round(seconds, 3))
         handlers = self._handlers()
         return Ending(lane.claim, outcome, handlers[0].policy, late=True, seconds=seconds) if handlers else None
 
@@ -385,10 +378,10 @@ class HandlerActor(RuntimeActor):
         if self._halted and len(self._lanes.abandoned()) <= self.context.limits.abandoned_threads_max:
             self._halted = False
         elif self._halted and self._halt_timer is None:
-            self._halt_timer = self._later(self.context.limits.lane_grace_seconds, Attach())
+            self._halt_timer = self.later(self.context.limits.lane_grace_seconds, Attach())
 
     def _grace_begins(self, lane: Lane) -> None:
-        self._later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
+        self.later(self.context.limits.lane_grace_seconds, GraceOver(lane_id=lane.id))
 
     def _grace_over(self, lane_id: int) -> None:
         lane = next((lane for lane in self._lanes.open() if lane.id == lane_id), None)
@@ -405,15 +398,8 @@ class HandlerActor(RuntimeActor):
     def _tell_abandoned(self, lane: Lane) -> None:
         if not lane.grace_is_over:
             lane.grace_is_over = True
-            self.context.log.emit(
-                "lane.abandoned",
-                self.speaker.about(lane.claim.job.corr),
-                **lane.fields(),
-                lane=lane.id,
-                why=lane.abandoned_because,
-                stack=lane.stack(),
-                abandoned=len(self._lanes.abandoned()),
-            )
+            abandoned = len(self._lanes.abandoned())
+            self._say_of(lane, "lane.abandoned", why=lane.abandoned_because, stack=lane.stack(), abandoned=abandoned)
 
     def _revoke(self, key: ClaimKey, reason: str) -> None:
         dropped = [*self._backlog.remove(lambda waiting: waiting.claim.key == key), *self._held_back.remove(key)]
@@ -436,7 +422,7 @@ class HandlerActor(RuntimeActor):
 
     def _detach(self, handler_id: str, drain: float | None) -> None:
         if drain is not None:
-            self._later(drain, Interrupt(handler_id=handler_id, reason="its handler was removed"))
+            self.later(drain, Interrupt(handler_id=handler_id, reason="its handler was removed"))
         left = bool(self._handlers())
         # The backlog is asked in any case: that waits for a lane of this handler that is just opening, which is then
         # among the running ones.
@@ -452,8 +438,6 @@ class HandlerActor(RuntimeActor):
         if handler_id is None:
             self._give_back_all()
 
-    def _later(self, seconds: float, body: Any) -> Any:
-        return self.context.clock.after(seconds, lambda: self._tell_self(body))
-
-    def _tell_self(self, body: Any) -> None:
-        self.context.post.tell(self.name, body)
+    def _say_of(self, lane: Lane, event: str, **fields: Any) -> None:
+        """Log an event of a run: its root is the job's, not the message's."""
+        self.context.log.emit(event, self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id, **fields)

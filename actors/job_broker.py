@@ -55,7 +55,7 @@ class JobBroker(RuntimeActor):
         has_handler: Callable[[str], bool],
         wake_waiters: Callable[[Iterable[JobRecord]], None],
         awaited: Callable[[], list[str]],
-        memory: CarriedOver,
+        carried_over: CarriedOver,
         store_is_down: Callable[[str | None], None],
     ) -> None:
         super().__init__(context, "broker", incarnation)
@@ -72,7 +72,7 @@ class JobBroker(RuntimeActor):
             age=context.clock.monotonic,
         )
         self._pending: list[Mail] = []
-        self._memory = memory
+        self._carried_over = carried_over
         self._recovered = False
         self._looked_at = 0.0
         self._leads = True
@@ -81,7 +81,7 @@ class JobBroker(RuntimeActor):
         # Told by name: when this incarnation is gone, its alarms wake the next.
         self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
         self._retention = Retention(self._state, self._alarms)
-        self._expected = ExpectedJobs(memory.expected, store, self._alarms)
+        self._expected = ExpectedJobs(carried_over.expected, store, self._alarms)
         self._neighbours = Neighbours(
             self._state,
             store,
@@ -93,11 +93,11 @@ class JobBroker(RuntimeActor):
 
     def on_start(self) -> None:
         """Runs on the broker's thread. The first turn is due at once, though nobody may ask for anything: others may
-        have died, hosts may have queued."""
+        have died, applications may have queued."""
         # Not before this broker can be found: of a stop that begins in between, its dead predecessor would be told.
-        self._state.draining = self._memory.draining
+        self._state.draining = self._carried_over.draining
         self._ask_the_living()
-        self.context.post.tell(self.name, CheckDue())
+        self.tell_self(CheckDue())
         self._retention.put_off()
 
     def _ask_the_living(self) -> None:
@@ -186,7 +186,7 @@ class JobBroker(RuntimeActor):
             )
             return
         self._ask_the_living()
-        self.context.post.tell(self.name, CheckDue())
+        self.tell_self(CheckDue())
 
     def _one_by_one(self, batch: list[Mail]) -> bool:
         """The turn failed and was rolled back. Only the message that fails alone is refused. False: the store went."""
@@ -232,51 +232,55 @@ class JobBroker(RuntimeActor):
     def _commit(self, batch: list[Mail]) -> Outbox:
         out = Outbox()
         clock = self.context.clock
-        itself = Speaker(self.name, self.incarnation)
+        speaker = Speaker(self.name, self.incarnation)
         try:
             with self._store.turn(self._state.boot, clock.now()) as turn:
-                if turn.lost is not None and self._memory.renewal is None:
+                if turn.lost is not None and self._carried_over.renewal is None:
                     raise turn.lost
-                context = TurnContext(self._state, turn, out, itself)
-                keep_time(context, clock, self._memory, is_first=not self._recovered)
+                own = TurnContext(self._state, turn, out, speaker)
+                keep_time(own, clock, self._carried_over, is_first=not self._recovered)
                 self._looked_at = turn.now
-                self._work(context, batch)
+                self._work(own, batch)
         except BaseException:
             # A commit that raised may hold all the same, and what it has queued may be due.
             self._state.forget_next_due()
             raise
         out.did, out.unlogged, out.version, out.expiry = turn.did, turn.unlogged, turn.version, turn.expiry
-        out.lines += [(event, itself, fields) for event, fields in turn.news]
+        out.lines += [(event, speaker, fields) for event, fields in turn.news]
         if turn.leads and not self._leads:
-            context.tell("scheduler", Resync(self._state.sync_id, self._state.boot))
+            own.tell("scheduler", Resync(self._state.sync_id, self._state.boot))
         self._leads = turn.leads
         self._recovered = True
         return out
 
-    def _work(self, itself: TurnContext, batch: list[Mail]) -> None:
-        """All that a turn does to the store."""
-        turn, state = itself.turn, self._state
+    def _work(self, own: TurnContext, batch: list[Mail]) -> None:
+        """All that a turn does to the store.
+
+        Args:
+            own: for what no message has caused; each message gets a context of its own.
+        """
+        turn, state = own.turn, self._state
         if turn.version != state.version:
-            itself.forget_next_due()
-        if self._memory.renewal is not None:
-            boots.renew(itself, self._memory.renewal)
-            itself.out.is_renewed = True
+            own.forget_next_due()
+        if self._carried_over.renewal is not None:
+            boots.renew(own, self._carried_over.renewal)
+            own.out.is_renewed = True
         turn.count_host_moves()
         if not self._recovered:
-            boots.recover(itself, self._memory.logged)
+            boots.recover(own, self._carried_over.logged)
         elif state.membership_changed:
-            boots.bury_dead(itself)
-        itself.collect()
+            boots.bury_dead(own)
+        own.collect()
         for kind, mails in groupby(batch, lambda mail: type(mail.body)):
-            contexts = [(TurnContext(state, turn, itself.out, self.speaker_of(mail)), mail.body) for mail in mails]
+            contexts = [(TurnContext(state, turn, own.out, self.speaker_of(mail)), mail.body) for mail in mails]
             if kind is Queue and len(contexts) > 1:
                 jobs.queue_together([(context, body) for context, body in contexts if not given_up(body)])
                 continue
             for context, body in contexts:
                 self._apply(context, body)
-        claims.finish_deferred(itself)
+        claims.finish_deferred(own)
         turn.expire()
-        claims.claim(itself)
+        claims.claim(own)
 
     def _apply(self, context: TurnContext, body: Any) -> None:
         if given_up(body):
@@ -303,9 +307,9 @@ class JobBroker(RuntimeActor):
             self._state.presence.bury(dead)
         if out.known is not None:
             self._state.presence.tidy(out.known)
-        itself = Speaker(self.name, self.incarnation)
-        log_lines(self.context.log, out, itself, self._state.boot, self._store.store_id)
-        self._memory.take(out, self._state.boot)
+        speaker = Speaker(self.name, self.incarnation)
+        log_lines(self.context.log, out, speaker, self._state.boot, self._store.store_id)
+        self._carried_over.take(out, self._state.boot)
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
         if out.ticked:

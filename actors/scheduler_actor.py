@@ -99,7 +99,7 @@ class SchedulerActor(RuntimeActor):
 
     def receive(self, mail: Mail) -> None:
         if not self._may_tick():
-            # What is stored may be what an older host has declared, until this one's is; a Wake says when.
+            # What is stored may be what an older release has declared, until this one's is; a Wake says when.
             return
         match mail.body:
             case Wake(reload=False):
@@ -185,7 +185,7 @@ class SchedulerActor(RuntimeActor):
         if wait <= EARLY_SECONDS:
             self._reload()
         elif self._reload_timer is None:
-            self._reload_timer = self.context.clock.after(wait, lambda: self._tell_self(Wake(reload=True)))
+            self._reload_timer = self.later(wait, Wake(reload=True))
 
     def _reload(self) -> None:
         """Read what has changed since the last time. What was removed is noticed when its next tick is refused."""
@@ -197,9 +197,7 @@ class SchedulerActor(RuntimeActor):
                     self._know(record)
                 self._seen = changed[-1].change_no
         except (StoreUnavailable, StoreError):
-            self._reload_timer = self.context.clock.after(
-                RELOAD_SECONDS_MIN, lambda: self._tell_self(Wake(reload=True))
-            )
+            self._reload_timer = self.later(RELOAD_SECONDS_MIN, Wake(reload=True))
 
     def _touch(self, schedule_id: str) -> None:
         """Look at a schedule at once."""
@@ -275,7 +273,4 @@ class SchedulerActor(RuntimeActor):
             if self._alarm[0] == due:
                 return
             self._alarm[1].cancel()
-        self._alarm = None if due is None else (due, self.context.clock.at(due, lambda: self._tell_self(Wake())))
-
-    def _tell_self(self, body: Any) -> None:
-        self.context.post.tell(self.name, body)
+        self._alarm = None if due is None else (due, self.context.clock.at(due, lambda: self.tell_self(Wake())))

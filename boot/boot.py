@@ -19,27 +19,23 @@ from ..environment.failpoints import VARIABLE
 from ..environment.ids import JobIds
 from ..errors import LamplighterError, NotStarted
 from ..handlers.handler import Handler
-from ..handlers.lane import Lane, LaneContext
-from ..handlers.lanes import LaneEnded, Lanes
+from ..handlers.lane import LaneContext
+from ..handlers.lanes import Lanes
 from ..job import Job
 from ..log.emitter import Log, Subscription
-from ..messages.jobs import ClaimKey, JobKeywords, Seconds
+from ..messages.jobs import JobKeywords, Seconds
 from ..messages.mail import (
     Attach,
     CheckDue,
     ClockJumped,
     Detach,
     Died,
-    Down,
     Drain,
     Expect,
     Farewell,
     Interrupt,
-    LanesEnded,
-    Progressed,
     Wake,
 )
-from ..messages.outcomes import Outcome
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks
 from ..stores.ports import BootLost, Store
@@ -53,7 +49,7 @@ SETTLE_SECONDS_MAX = 5.0
 """How long `stop` waits for the last endings to be stored, after the drain."""
 
 EXPECT_SECONDS_MAX = 60.0
-"""How long a job in a host's own transaction is looked for at once; after that any later turn finds it."""
+"""How long a job in an application's own transaction is looked for at once; after that any later turn finds it."""
 
 
 class Boot:
@@ -94,12 +90,12 @@ class Boot:
             self.post, clock=self.clock, environment=environment, limits=limits, is_server=store.is_server
         )
         self._has_declared = False
-        self.memory = CarriedOver()
+        self.carried_over = CarriedOver()
         self._durability = durability
         self._declared = declared
         self._failed = failed
         self._subscriptions = subscriptions
-        self._quiet = environment.event()
+        self._emptied = environment.event()
         self._begun = ExitStack()
         self._heard_by: list[Subscription] = []
         self._has_said_start = False
@@ -114,18 +110,18 @@ class Boot:
             died=self._died,
         )
         self.lanes = Lanes(
-            LaneContext(
+            partial(
+                LaneContext,
                 clock=self.clock,
                 limits=limits,
                 environment=environment,
-                ended=self._lane_ended,
-                progressed=self._progressed,
+                tell=self.post.tell,
                 queue=queue,
                 bound=self.log.bound,
             ),
             left,
         )
-        self._supervision = Supervision(self._context, self._announce, self._give_up)
+        self._supervision = Supervision(self._context, partial(self.post.tell, "broker"), self._give_up)
 
     @property
     def id(self) -> str:
@@ -211,7 +207,7 @@ class Boot:
     def expect(self, job_id: str, state: str | None) -> None:
         """Look for a job in the application's own transaction until it has this state, or (None) until it is there."""
         give_up_at = self.clock.monotonic() + EXPECT_SECONDS_MAX
-        expect = self.memory.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
+        expect = self.carried_over.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
         self.post.tell("broker", expect, corr=job_id)
 
     def _say_added(self, handler: Handler) -> None:
@@ -229,13 +225,13 @@ class Boot:
         """Have a HandlerActor for a name."""
         spec = ChildSpec(
             id=f"handler:{name}",
-            start=lambda incarnation: HandlerActor.start(
+            start=partial(
+                HandlerActor.start,
                 self._context,
                 name,
-                incarnation,
                 handlers=partial(self._declared.handlers, name),
                 lanes=self.lanes,
-                quiet=self._quiet.set,
+                emptied=self._emptied.set,
             ),
             budget=self._declared.budgets.get(name) or self.limits.restart_budget,
             when_spent="quarantine",
@@ -254,6 +250,7 @@ class Boot:
 
     def _broker_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:
+            # The standing is looked up at each start: a boot that was renewed has another.
             return JobBroker.start(
                 self._context,
                 incarnation,
@@ -263,53 +260,34 @@ class Boot:
                 has_handler=self._has_handler,
                 wake_waiters=self.joins.wake,
                 awaited=self.joins.awaited,
-                memory=self.memory,
+                carried_over=self.carried_over,
                 store_is_down=self.requests.note_store,
             )
 
         return ChildSpec(id="broker", start=start, budget=self.limits.restart_budget)
 
     def _is_active(self, schedule_id: str) -> bool:
-        return self._declared.has_schedule(schedule_id) or self.store.is_declared(schedule_id)
+        return self._declared.schedule(schedule_id) is not None or self.store.is_declared(schedule_id)
 
     def _has_handler(self, name: str) -> bool:
         return bool(self._declared.handlers(name)) or self.store.is_handled(name)
 
     def _scheduler_spec(self) -> ChildSpec:
-        def start(incarnation: int) -> object:
-            return SchedulerActor.start(
-                self._context,
-                incarnation,
-                store=self.store,
-                is_declared=self._is_active,
-                may_tick=lambda: self._has_declared,
-            )
-
+        start = partial(
+            SchedulerActor.start,
+            self._context,
+            store=self.store,
+            is_declared=self._is_active,
+            may_tick=lambda: self._has_declared,
+        )
         return ChildSpec(id="scheduler", start=start, budget=self.limits.restart_budget)
 
     def _died(self, death: Died) -> None:
         self._supervision.died(death)
 
-    def _announce(self, down: Down) -> None:
-        self.post.tell("broker", down)
-
     def _give_up(self, reason: str) -> None:
         self.log.emit("runtime.failed", reason=reason)
         self.environment.spawn(lambda: self._failed(reason), "failure")
-
-    def _lane_ended(self, lane: Lane, outcome: Outcome, seconds: Seconds, following: Lane | None) -> None:
-        name = lane.handler.name
-        if self.lanes.ended(LaneEnded(lane, outcome, seconds, following)):
-            try:
-                self.post.tell(f"handler:{name}", LanesEnded(), corr=lane.claim.job.corr)
-            except BaseException:
-                # There was no memory, say, or an error was raised into the lane's thread. The next lane to end must
-                # then report both.
-                self.lanes.not_notified(name)
-                raise
-
-    def _progressed(self, key: ClaimKey, progress: str) -> None:
-        self.post.tell("broker", Progressed(key=key, progress=progress))
 
     def _heard(self) -> None:
         # One hint in the mailbox is enough, however many come.
@@ -318,7 +296,7 @@ class Boot:
             self.post.tell("broker", CheckDue(foreign=True))
 
     def _jumped(self, delta: Seconds) -> None:
-        self.memory.jump(delta)
+        self.carried_over.jump(delta)
         self.post.tell("broker", ClockJumped())
 
     def _renew(self, lost: BootLost) -> Standing:
@@ -338,8 +316,8 @@ class Boot:
         self.log.emit("runtime.renewed", reason=str(lost), next_boot=new.boot)
         self.log.begin(new.boot)
         record = new.record(self._declared.names(), self.clock.now())
-        self.memory.renewal = Renewal(record, old.boot, self._declared.schedules(), self._about())
-        self._standing, self.memory.logged = new, 0
+        self.carried_over.renewal = Renewal(record, old.boot, self._declared.schedules(), self._about())
+        self._standing, self.carried_over.logged = new, 0
         old.leave()
         return new
 
@@ -355,19 +333,21 @@ class Boot:
         """Take no new work, let running jobs finish for `drain` seconds, interrupt the rest, end."""
         self.log.emit("runtime.stopping", drain=drain)
         self._supervision.stop_child("scheduler")
-        self.memory.draining = True
+        self.carried_over.draining = True
+        # A broker that waits out a back-off may come later than the stop ends, and what has ended by then ran in vain.
+        self._supervision.start_now("broker")
         self.post.tell("broker", Drain())
         handlers = [name for name in self.post.names() if name.startswith("handler:")]
         for name in handlers:
             self.post.tell(name, Drain())
         interrupted = 0
-        if not self._wait_quiet(handlers, drain):
+        if not self._wait_until_empty(handlers, drain):
             interrupted = len([lane for lane in self.lanes.open() if lane.abandoned_because is None])
             for name in handlers:
                 self.post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
-            self._wait_quiet(handlers, SETTLE_SECONDS_MAX)
+            self._wait_until_empty(handlers, SETTLE_SECONDS_MAX)
         try:
-            self.requests.ask(lambda reply: Farewell(reply=reply))
+            self.requests.ask(Farewell)
         except LamplighterError:
             # The store is away. The next start finds the row of a boot without a process, and takes back its claims.
             self.log.emit(
@@ -405,7 +385,7 @@ class Boot:
 
     def _say_stopped(self) -> None:
         if self._has_said_start:
-            self.log.emit("runtime.stopped", interrupted=self._interrupted, turn=self.memory.logged)
+            self.log.emit("runtime.stopped", interrupted=self._interrupted, turn=self.carried_over.logged)
         elif self._place:
             # It has a number among the boots of its store, and has done nothing under it.
             where = {"store_id": self.store.store_id, "boot_no": self._place["boot_no"]}
@@ -416,7 +396,7 @@ class Boot:
         turn.
         """
         try:
-            self._standing.unregister(self.memory.logged, self.clock.now())
+            self._standing.unregister(self.carried_over.logged, self.clock.now())
         except Exception as error:
             # Whatever goes wrong here, the other parts must end all the same. The next start finds a boot without a
             # process.
@@ -429,17 +409,17 @@ class Boot:
     def _let_go(self) -> None:
         self._standing.leave()
 
-    def _wait_quiet(self, names: Sequence[str], seconds: Seconds) -> bool:
+    def _wait_until_empty(self, names: Sequence[str], seconds: Seconds) -> bool:
         give_up_at = self.clock.monotonic() + seconds
         while True:
-            self._quiet.clear()
+            self._emptied.clear()
             actors = [self.post.find(name) for name in names]
-            if all(not isinstance(actor, HandlerActor) or actor.is_quiet for actor in actors):
+            if all(not isinstance(actor, HandlerActor) or actor.holds_nothing for actor in actors):
                 return True
             remaining = give_up_at - self.clock.monotonic()
             if remaining <= 0:
                 return False
-            self._quiet.wait(min(remaining, 0.5))
+            self._emptied.wait(min(remaining, 0.5))
 
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not."""

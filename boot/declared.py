@@ -57,9 +57,5 @@ class Declared:
         return list(self._schedules.values())
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        """One declared schedule."""
+        """One declared schedule, if it is."""
         return self._schedules.get(schedule_id)
-
-    def has_schedule(self, schedule_id: str) -> bool:
-        """Whether a schedule is declared."""
-        return schedule_id in self._schedules

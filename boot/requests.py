@@ -92,7 +92,7 @@ class Requests:
         """
         for first in range(0, len(schedules), DECLARED_MAX):
             some = tuple(schedules[first : first + DECLARED_MAX])
-            self.ask(partial(_declare, some))
+            self.ask(partial(Declare, some))
 
     def note_store(self, trouble: str | None) -> None:
         """Note why the store is unavailable, as the broker says, or that it is available again."""
@@ -158,7 +158,3 @@ class BrokerRequest:
             f"no answer within reply_seconds_max={self._requests.limits.reply_seconds_max:g} s: {likely}",
             self._job_ids,
         )
-
-
-def _declare(schedules: tuple[ScheduleRecord, ...], reply: Reply) -> Declare:
-    return Declare(schedules=schedules, reply=reply)

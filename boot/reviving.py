@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from ..messages.jobs import Seconds
-from ..messages.mail import Reply, RequeueDead
+from ..messages.mail import RequeueDead
 from .boot import Boot
 
 REVIVED_A_TURN_MAX = 500
@@ -28,7 +28,7 @@ def revive(boot: Boot, name: str | None, delay: Seconds) -> int:
             if not ids:
                 return revived
             for some in _batches(ids):
-                revived += boot.requests.ask(partial(_requeue, some, delay))
+                revived += boot.requests.ask(partial(RequeueDead, some, delay))
         seen.update(ids)
 
 
@@ -41,7 +41,7 @@ async def revive_async(boot: Boot, name: str | None, delay: Seconds) -> int:
             if not ids:
                 return revived
             for some in _batches(ids):
-                revived += await boot.requests.ask_async(partial(_requeue, some, delay))
+                revived += await boot.requests.ask_async(partial(RequeueDead, some, delay))
         seen.update(ids)
 
 
@@ -58,7 +58,3 @@ async def off_loop(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
 def _batches(ids: Sequence[str]) -> Iterator[tuple[str, ...]]:
     for first in range(0, len(ids), REVIVED_A_TURN_MAX):
         yield tuple(ids[first : first + REVIVED_A_TURN_MAX])
-
-
-def _requeue(ids: tuple[str, ...], delay: Seconds, reply: Reply) -> RequeueDead:
-    return RequeueDead(job_ids=ids, delay=delay, reply=reply)

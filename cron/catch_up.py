@@ -19,21 +19,6 @@ from ..messages.schedules import CatchUp, ScheduleRecord, SlotEntry
 from ..messages.slots import Accounting, Due, Fire, SlotRange
 from .when import Rule, parse_when
 
-__all__ = [
-    "CATCH_UP_OFF",
-    "OLDER_THAN_WINDOW",
-    "OVER_MAX",
-    "SLOT_SECONDS_KEPT_MIN",
-    "SUPERSEDED",
-    "account",
-    "check_catch_up",
-    "cut",
-    "jitter_of",
-    "recounted",
-    "rule_of",
-    "schedule_id",
-]
-
 CAUGHT_UP_MAX = 1_000_000
 """No schedule may catch up with more slots at once."""
 
@@ -176,7 +161,7 @@ def schedule_id(key: str | None, name: str, rule_text: str, timezone: str, data_
     """The id of a schedule: 16 hex digits, the same in every process and at every start.
 
     Args:
-        key: the host's own name for the schedule. With one, the id depends on this and `name` only, so that the
+        key: the application's own name for the schedule. With one, the id depends on this and `name` only, so that the
             schedule can change and yet remain the same one.
         name: the name of its jobs.
         rule_text: `Rule.text`.

@@ -23,8 +23,6 @@ from .interval import interval_of, once_at, parse_at, parse_every
 from .rule import CronRule
 from .zones import load_zone
 
-__all__ = ["Rule", "parse_when"]
-
 WHEN_CHARACTERS_MAX = 256
 
 RULES_KEPT_MAX = 10_000

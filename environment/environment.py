@@ -48,16 +48,16 @@ class Environment:
         mailbox: an actor's inbox, and whatever else hands things to a thread.
         queue: what a signal's handler may put to, whatever it has interrupted.
         signal: has something called at a signal, on the main thread; gives back what was called before.
-        reply: what a host's thread waits at for an answer.
-        loop_reply: what a task of a host's event loop waits at.
+        reply: what an application's thread waits at for an answer.
+        loop_reply: what a task of an application's event loop waits at.
         loop: an event loop for coroutine handlers.
         runners: by kind of lane, what runs it instead of what handlers/ has.
         store: opens the store at an address, instead of what stores/opening.py opens there.
         neighbours: presence and hints between the boots on a store, instead of those that stores/opening.py gives.
         whereabouts: the name of the machine and the number of the process.
-        pid: which process this is. A lane looks before and after a host's function, which may fork; a runtime looks
-            whether it was started in this one.
-        leave: ends a process at once, with an exit code: a forked child that comes out of a host's function.
+        pid: which process this is. A lane looks before and after the function that it calls, which may fork; a runtime
+            looks whether it was started in this one.
+        leave: ends a process at once, with an exit code: a forked child that comes out of an application's function.
         failpoints: where tests make it fail.
     """
 

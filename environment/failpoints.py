@@ -137,7 +137,7 @@ def unarmed() -> Failpoints:
 def from_environment() -> Failpoints:
     """The points that the environment variable arms: none, unless somebody has set it.
 
-    For a host that tests are to kill: `Runtime(..., environment=Environment(failpoints=from_environment()))`.
+    For an application that tests are to kill: `Runtime(..., environment=Environment(failpoints=from_environment()))`.
 
     Raises:
         UsageError: the variable cannot be read.

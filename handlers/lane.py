@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..job import Job
-from ..messages.jobs import Claim, ClaimKey, JobKeywords, Seconds
+from ..messages.jobs import Claim, JobKeywords, Seconds
+from ..messages.mail import Progressed
 from ..messages.outcomes import Outcome
 from ..rules.limits import Limits
 from .handler import Handler
@@ -23,9 +24,9 @@ class LaneContext(NamedTuple):
     """What the runtime lends to every lane.
 
     Attributes:
+        tell: sends a message to an actor. Any thread calls it.
         ended: called once when a lane has ended, with the outcome, how long it took, and the lane that has got its
             place. Any thread calls it.
-        progressed: called with the progress that a job reports.
         queue: queues a job that descends from another.
         bound: makes a logger of the application with the given fields bound.
     """
@@ -33,8 +34,8 @@ class LaneContext(NamedTuple):
     clock: Clock
     limits: Limits
     environment: Environment
+    tell: Callable[..., bool]
     ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]
-    progressed: Callable[[ClaimKey, str], None]
     queue: Callable[[str, Any, JobKeywords, str], Job[Any]]
     bound: Callable[..., Any]
 
@@ -267,4 +268,4 @@ class Lane:
         progress, self._progress = self._progress, None
         if progress is not None:
             self._progress_due = self.context.clock.monotonic() + PROGRESS_SECONDS_MIN
-            self.context.progressed(self.claim.key, progress)
+            self.context.tell("broker", Progressed(key=self.claim.key, progress=progress))

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from ..messages.jobs import Claim, Seconds
+from ..messages.mail import LanesEnded
 from ..messages.outcomes import Outcome
 from .handler import Handler, Kind
 from .lane import Lane, LaneContext
@@ -53,11 +54,12 @@ class Lanes:
     """The lanes that have not ended, the endings that no HandlerActor has read, and the runners of all handlers.
 
     Args:
+        make_context: what the runtime lends to every lane, as soon as it gets `ended`.
         left: those of the same runtime before it was stopped. Where one still runs, its job is not started beside it.
     """
 
-    def __init__(self, context: LaneContext, left: Lanes | None = None) -> None:
-        self._context = context
+    def __init__(self, make_context: Callable[..., LaneContext], left: Lanes | None = None) -> None:
+        self._context = make_context(ended=self.ended)
         self._ids: Iterator[int] = itertools.count(1) if left is None else left._ids
         self._runners: dict[str, Runner] = {}
         self._open: dict[int, Lane] = {}
@@ -94,21 +96,23 @@ class Lanes:
             raise
         return lane
 
-    def ended(self, ended: LaneEnded) -> bool:
-        """Note that a lane has ended. True if its HandlerActor needs a message, because it does not know that endings
+    def ended(self, lane: Lane, outcome: Outcome, seconds: Seconds, following: Lane | None) -> None:
+        """A lane has ended: send its HandlerActor a message, unless one that it has not read says already that endings
         wait.
         """
-        name = ended.lane.handler.name
-        self._unread.setdefault(name, deque()).append(ended)
-        self._forget(ended.lane)
+        name = lane.handler.name
+        self._unread.setdefault(name, deque()).append(LaneEnded(lane, outcome, seconds, following))
+        self._forget(lane)
         if name in self._notified:
-            return False
+            return
         self._notified.add(name)
-        return True
-
-    def not_notified(self, name: str) -> None:
-        """The message to the HandlerActor could not be sent, so the next lane that ends must send one."""
-        self._notified.discard(name)
+        try:
+            self._context.tell(f"handler:{name}", LanesEnded(), corr=lane.claim.job.corr)
+        except BaseException:
+            # There was no memory, say, or an error was raised into the lane's thread. The next lane to end must then
+            # report both.
+            self._notified.discard(name)
+            raise
 
     def take_ended(self, name: str) -> list[LaneEnded]:
         """What has ended since the last call, in order."""

@@ -1,9 +1,13 @@
-"""How long the jobs of one HandlerActor take, and so how many it may claim in advance."""
+"""How long the jobs of one HandlerActor take, and so what it offers to the broker."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..messages.jobs import Seconds
+from ..messages.mail import Capacity
 from ..rules.limits import Limits
+from .handler import Handler
 
 MEMORY = 0.2
 """How much the newest job weighs in the mean duration."""
@@ -33,3 +37,25 @@ class Pace:
             return 0
         most = min(limits.prefetch_claims_max, int(lanes * limits.prefetch_seconds / max(self._mean, 1e-6)))
         return 0 if most == 0 else 1 << (most.bit_length() - 1)
+
+
+def offer(
+    job_name: str, incarnation: int, handlers: Sequence[Handler], *, lanes: int, pace: Pace, answers: int
+) -> Capacity:
+    """What the handlers of a job name can take together, before what is held is added.
+
+    Args:
+        lanes: how many jobs may run at once, if there is a handler.
+        answers: the last `Resync` that this answers.
+    """
+    totals = [handler.concurrency_total for handler in handlers if handler.concurrency_total is not None]
+    return Capacity(
+        name=job_name,
+        incarnation=incarnation,
+        lanes=lanes if handlers else 0,
+        prefetch=pace.prefetch(lanes),
+        total=min(totals, default=None),
+        interruptions_max=max((handler.policy.interruptions_max for handler in handlers), default=None),
+        held=(),
+        answers=answers,
+    )

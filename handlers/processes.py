@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import queue
 import signal
 import socket
 import subprocess
@@ -18,50 +17,24 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..errors import UsageError
 from ..messages.outcomes import Outcome, OutcomeKind
-from .idle_pool import IdlePool
 from .lane import Lane, RunHandle
 from .outcomes import UNBEGUN, Rules, failure
+from .pool import Pool, Worker
 
 CHILD = f"import sys; sys.path[:] = sys.argv[3:]; from {__package__}.child import main; main(*map(int, sys.argv[1:3]))"
-"""What the interpreter of a child runs. It is given a socket, the number of its host, and where to import from."""
+"""What the interpreter of a child runs. It is given a socket, the number of its parent, and where to import from."""
 
 
-class ProcessRunner:
-    """Runs the lanes of one handler, each in a child that is kept for the next job."""
-
-    def __init__(self) -> None:
-        self._idle: IdlePool[_Keeper] = IdlePool()
-
-    def start(self, lane: Lane) -> None:
-        """Run a lane in an idle child, or in a new one."""
-        keeper = self._idle.take()
-        if keeper is None:
-            keeper = _Keeper(self._idle)
-            keeper.thread = lane.context.environment.spawn(keeper.work, f"process lane {lane.handler.name}")
-        lane.handle = keeper
-        keeper.lanes.put(lane)
-
-    def close(self) -> None:
-        """Let idle children end."""
-        for worker in self._idle.close():
-            worker.lanes.put(None)
-
-
-class _Keeper(RunHandle):
+class _Keeper(Worker):
     """A thread with a child process: gives it jobs, hears from it, and learns of its death."""
 
-    thread: Thread
-
-    def __init__(self, idle: IdlePool[_Keeper]) -> None:
-        self.lanes: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
-        self._idle = idle
+    def __init__(self, pool: Pool, environment: Environment) -> None:
+        super().__init__(pool, environment)
         self._child: _Child | None = None
-
-    def is_alive(self) -> bool:
-        return self.thread.is_alive()
 
     def work(self) -> None:
         while (lane := self.lanes.get()) is not None:
@@ -74,7 +47,7 @@ class _Keeper(RunHandle):
                 outcome = failure(error, lane.context.limits.error_characters_max)
             # The child may soon run another job, which a late signal for this one must not strike.
             lane.handle = self
-            keep = lane.abandoned_because is None and self._idle.keep(self)
+            keep = lane.abandoned_because is None and self.pool.keep(self)
             lane.finish(outcome)
             if not keep:
                 break
@@ -143,14 +116,21 @@ class _Keeper(RunHandle):
         return None if child is None else child.bury()
 
 
+class ProcessRunner(Pool):
+    """Runs the lanes of one handler, each in a child process."""
+
+    worker = _Keeper
+    title = "process lane"
+
+
 class _Child(RunHandle):
     """One child process and the socket to it."""
 
     def __init__(self, keeper: Thread, spawn: Callable[[Callable[[], None], str], object]) -> None:
         self._keeper = keeper
         ours, theirs = socket.socketpair()
-        # What the host could import, in its order, and nothing else: neither its current folder nor PYTHONPATH, which
-        # whatever a handler starts would inherit.
+        # What the application could import, in its order, and nothing else: neither its current folder nor PYTHONPATH,
+        # which whatever a handler starts would inherit.
         paths = [str(path) or os.getcwd() for path in sys.path]
         with theirs:
             self._process = subprocess.Popen(

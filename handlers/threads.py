@@ -5,48 +5,19 @@ from __future__ import annotations
 import threading
 
 from ..environment.environment import Environment
-from ..environment.threads import Thread
 from ..messages.outcomes import Outcome
 from .execute import execute
 from .handler import JobTimeout
-from .idle_pool import IdlePool
-from .lane import Lane, RunHandle
+from .lane import Lane
 from .outcomes import UNENDED, raised
+from .pool import Pool, Worker
 
 
-class ThreadRunner:
-    """Runs the lanes of one handler."""
+class _ThreadWorker(Worker):
+    """A thread that others may look at or raise an error in."""
 
-    def __init__(self) -> None:
-        self._idle: IdlePool[_Worker] = IdlePool()
-
-    def start(self, lane: Lane) -> None:
-        """Run a lane on an idle thread, or on a new one.
-
-        Raises:
-            RuntimeError: the system gives no more threads.
-        """
-        worker = self._idle.take()
-        if worker is None:
-            worker = _Worker(self._idle, lane.context.environment)
-            worker.thread = lane.context.environment.spawn(worker.work, f"lane {lane.handler.name}")
-        lane.handle = worker
-        worker.lanes.put(lane)
-
-    def close(self) -> None:
-        """Let idle threads end."""
-        for worker in self._idle.close():
-            worker.lanes.put(None)
-
-
-class _Worker(RunHandle):
-    """A thread that runs one lane after another, and which others may look at or raise an error in."""
-
-    thread: Thread
-
-    def __init__(self, idle: IdlePool[_Worker], environment: Environment) -> None:
-        self.lanes = environment.mailbox()
-        self._idle = idle
+    def __init__(self, pool: Pool, environment: Environment) -> None:
+        super().__init__(pool, environment)
         self._lock = threading.Lock()
         self._calling: Lane | None = None
         self._struck = False
@@ -57,9 +28,6 @@ class _Worker(RunHandle):
             following = lane
             while following is not None:
                 following = self._run_and_tell(following)
-
-    def is_alive(self) -> bool:
-        return self.thread.is_alive()
 
     def stack(self, lane: Lane) -> str:
         return self.thread.stack() if self._calling is lane else ""
@@ -79,7 +47,7 @@ class _Worker(RunHandle):
             outcome = self._run(lane)
             following = lane.pass_on()
             # A thread whose lane was abandoned has been replaced already.
-            self._stays = following is not None or (lane.abandoned_because is None and self._idle.keep(self))
+            self._stays = following is not None or (lane.abandoned_because is None and self.pool.keep(self))
             lane.finish(outcome, following)
         except BaseException as error:
             # A function may have left a profiler on this thread, or an error that arrives late: both may raise here.
@@ -100,3 +68,10 @@ class _Worker(RunHandle):
         except JobTimeout:
             self._calling = None
         return outcome
+
+
+class ThreadRunner(Pool):
+    """Runs the lanes of one handler on threads."""
+
+    worker = _ThreadWorker
+    title = "lane"

@@ -1,6 +1,6 @@
 """Logging for applications that have none of their own: JSON lines in a file, readable lines on a terminal.
 
-Nothing here runs unless the host calls `configure_logging`. One road for every line: the host's structlog lines, its
+Nothing here runs unless the application calls `configure_logging`. One road for every line: its structlog lines, its
 standard ones and Lamplighter's events all become records of the standard library and meet at the root logger's sinks.
 """
 

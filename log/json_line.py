@@ -67,7 +67,7 @@ def _plain(value: Any, depth: int) -> Any:
         if isinstance(value, (list, tuple)):
             return [_plain(item, depth + 1) for item in list(value)[:ITEMS_MAX]]
     except Exception:
-        # A container of the host's own that cannot be walked.
+        # A container of the application's own that cannot be walked.
         return safe_repr(value)
     return safe_repr(value)
 

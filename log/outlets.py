@@ -41,14 +41,14 @@ class Outlet(Protocol):
         """Whether a line of this level goes anywhere. True when that cannot be known. Never raises."""
 
     def write(self, line: dict[str, Any]) -> None:
-        """Write a line, whose fields begin with `event` and `level`. Raises whatever the host's logger raises."""
+        """Write a line, whose fields begin with `event` and `level`. Raises whatever that logger raises."""
 
     def bound(self, **fields: Any) -> Any:
         """A structlog logger to the same place that carries these fields."""
 
 
 def outlet_of(logger: Any) -> Outlet:
-    """The outlet of a standard or structlog logger; of the host's structlog or else standard logging for None.
+    """The outlet of a standard or structlog logger; of the application's structlog or else standard logging for None.
 
     A logger that is an outlet itself, as a simulation's is, stays what it is.
     """
@@ -84,7 +84,7 @@ class StandardOutlet:
 
 
 class StructlogOutlet:
-    """A structlog logger of the host's, or the proxy of one that follows `structlog.configure`."""
+    """A structlog logger of the application's, or the proxy of one that follows `structlog.configure`."""
 
     def __init__(self, logger: Any) -> None:
         self._logger = logger

@@ -14,7 +14,7 @@ from .slots import Accounting
 
 
 class Reply(Protocol):
-    """Where an answer goes: a host's thread or task waits at its other end."""
+    """Where an answer goes: an application's thread or task waits at its other end."""
 
     def cancelled(self) -> bool:
         """Whether the caller has given up; its mail is then skipped."""
@@ -31,8 +31,8 @@ class Mail(NamedTuple):
 
     Attributes:
         message_id: this message's id, unique in its boot.
-        cause: the message that was being handled when it was sent; None from a host's thread or the clock.
-        corr: the root it descends from: the id of the job a host queued, or of the slot that fired.
+        cause: the message that was being handled when it was sent; None from an application's thread or the clock.
+        corr: the root it descends from: the id of the job that an application queued, or of the slot that fired.
         sent_at: when, by the wall clock.
     """
 
@@ -388,7 +388,7 @@ class StopFamily(NamedTuple):
 
 
 class StartNow(NamedTuple):
-    """The back-off of a child is over."""
+    """The back-off of a child is over, or cut short."""
 
     child: str
     incarnation: int

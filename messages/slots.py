@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-__all__ = ["Accounting", "Due", "Fire", "FireOutcome", "SlotRange"]
-
 FireOutcome = Literal["fired", "late", "caught_up"]
 
 

@@ -1,6 +1,6 @@
 """Data and results as JSON text, strictly: what comes out is what went in, or nothing is stored.
 
-JSON only, never pickle: a job written by one version, process or host must be readable by any other.
+JSON only, never pickle: a job written by one version, process or machine must be readable by any other.
 """
 
 from __future__ import annotations

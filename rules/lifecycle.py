@@ -117,6 +117,6 @@ def _judge_interruption(job: JobRecord, outcome: Outcome, policy: Policy, now: I
         run_at=min(job.run_at, now),
         interruptions=interruptions,
         suspect_until=now + INTERRUPTION_WINDOW_SECONDS if suspect else job.suspect_until,
-        # Even a prefetched job may have been started when its process died; only a begun claim can be blamed next time.
+        # Even a prefetched job may have been started when its process died. Its next claim is one that can be blamed.
         must_begin=bool(job.must_begin) or outcome.blamed,
     )

@@ -19,19 +19,6 @@ def check_forward(seconds: Seconds, what: str, *, may_last: bool = False) -> Sec
     return seconds
 
 
-def check_newer(newer: int, processes: int, *, has_server: bool) -> int:
-    """How many of the processes are of a version to come; gives back how many there are.
-
-    Raises:
-        UsageError: there are not so many, or nothing that they write to the store is a message.
-    """
-    if isinstance(newer, bool) or not isinstance(newer, int) or not 0 <= newer <= processes:
-        raise UsageError(f"expected newer to be from 0 to {processes}, the number of processes, got: {newer!r}")
-    if newer and not has_server:
-        raise UsageError("expected a server where processes of several versions share it: a file has one schema")
-    return processes
-
-
 def total_of(days: float, hours: float, minutes: float, seconds: Seconds, *, may_last: bool = False) -> Seconds:
     """The seconds of a time that is to pass; the errors are those of `check_forward`."""
     return check_forward(days * 86400.0 + hours * 3600.0 + minutes * 60.0 + seconds, "what passes", may_last=may_last)
@@ -43,21 +30,26 @@ def check_process(number: int, most: int) -> int:
     Raises:
         UsageError: there is none of this number.
     """
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
+    if not _is_whole(number, 1, most):
         raise UsageError(f"expected the number of a process, from 1 to {most}, got: {number!r}")
     return number
 
 
-def check_processes(processes: int, producers: int, *, with_disk: bool) -> int:
-    """How many processes share a store.
+def check_processes(processes: int, producers: int, *, has_disk: bool) -> int:
+    """How many processes share a store, the producers among them.
 
     Raises:
         UsageError: none can, or so many cannot.
     """
-    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
+    if not _is_whole(processes, 1):
         raise UsageError(f"expected processes to be 1 or more, got: {processes!r}")
-    if isinstance(producers, bool) or not isinstance(producers, int) or producers < 0:
+    if not _is_whole(producers, 0):
         raise UsageError(f"expected producers to be 0 or more, got: {producers!r}")
-    if with_disk and processes + producers != 1:
-        raise UsageError(f"expected one process on a disk whose power may be cut, got: {processes + producers}")
-    return processes
+    total = processes + producers
+    if has_disk and total != 1:
+        raise UsageError(f"expected one process on a disk whose power may be cut, got: {total}")
+    return total
+
+
+def _is_whole(value: object, least: int, most: float = math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

@@ -94,6 +94,6 @@ def open_jobs(runtime: Runtime) -> list[str]:
 
 
 def _unsubscribe(boot: Boot, bell: Subscription) -> None:
-    # A host's subscriptions last as long as its runtime, so the log has no way to end one.
+    # An application's subscriptions last as long as its runtime, so the log has no way to end one.
     if bell in boot.log._subscriptions:
         boot.log._subscriptions.remove(bell)

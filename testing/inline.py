@@ -195,7 +195,7 @@ class _InlineJobs(Jobs):
     def queue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
         job = super().queue(name, data, **options)
         if options.get("connection") is not None:
-            # It does not exist before the host's own transaction commits.
+            # It does not exist before the application's own transaction commits.
             return job
         return self._now(job)
 

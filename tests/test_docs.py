@@ -146,6 +146,17 @@ def test_the_page_of_events_is_generated_from_the_table_of_events() -> None:
     assert (ROOT / "docs" / "events.md").read_text("utf-8") == wanted, "run: python docs/generate_events.py"
 
 
+def test_each_step_of_a_job_is_where_the_architecture_says() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    steps = re.findall(r"^\| `([\w/]+\.py)`: `(?:(\w+)\.)?(\w+)` \|", page, re.MULTILINE)
+
+    assert len(steps) > 10
+    for file, owner, name in steps:
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert f"def {name}(" in text, f"{file} has no {name}"
+        assert not owner or f"class {owner}" in text, f"{file} has no {owner}"
+
+
 def test_the_page_of_configuration_names_every_limit_with_its_default_and_no_other() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     _, _, section = text.partition("## Limits")

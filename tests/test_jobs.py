@@ -872,6 +872,8 @@ def test_a_stale_completion_in_a_transaction_is_refused(runtime, recorder, host_
 
 def test_what_many_queue_in_one_turn_is_answered_and_told_each_by_itself(runtime, recorder, tmp_path):
     rt = runtime()
+    # Before there is a broker, whoever asks tries again a moment later, and those who ask then come first.
+    recorder.wait_for("actor.started", child="broker")
     host = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
 
     async def main() -> list[Any]:

@@ -20,7 +20,7 @@ import structlog
 from lamplighter import JobFailed, NotStarted, Runtime, RuntimeFailed, StoreUnavailable, UsageError
 from lamplighter.messages.jobs import Claim, NewJob
 from lamplighter.messages.mail import Drain, Farewell, Interrupt, Queue, Run
-from lamplighter.supervisor import Supervision
+from lamplighter.supervisor import ChildStatus, Supervision
 from lamplighter.testing.draining import is_idle
 
 from .conftest import WAIT_SECONDS_MAX
@@ -211,6 +211,25 @@ def test_a_broker_that_is_started_while_the_runtime_stops_claims_nothing(runtime
     assert waiting.state == "queued"
 
 
+def test_a_stop_does_not_wait_for_the_back_off_of_a_broker_that_has_died(runtime, recorder):
+    # The job had returned, and no broker was there to store that before the stop had ended: it ran again.
+    rt = runtime(restarts_max=100, restart_backoff_seconds_max=3600)
+    release = threading.Event()
+    rt.jobs.add_handler("work", lambda job: release.wait(30))
+    rt.jobs.queue("work", id="a")
+    recorder.wait_for("job.started")
+    broker = rt.boot._supervision.family.children["broker"]
+    broker.deaths = [rt.boot.clock.monotonic()] * 20
+    rt.boot.post.find("broker").actor_ref.tell("no mail of ours")
+    recorder.until(lambda: broker.status is ChildStatus.WAITING, "the broker to wait out its back-off")
+
+    release.set()
+    rt.stop(drain=5)
+
+    assert [event["job_id"] for event in recorder.of("job.done")] == ["a"]
+    assert not recorder.of("store.unavailable")
+
+
 def test_a_broker_that_nobody_could_find_yet_when_the_stop_began_claims_nothing(runtime, recorder, monkeypatch):
     # It was made before the stop began, and its dead predecessor was told to drain: it handed out work for ever, which
     # its HandlerActor gave back.
@@ -254,7 +273,7 @@ def test_a_claim_that_comes_after_all_was_interrupted_is_given_back_and_not_star
     rt.boot.post.tell(actor.name, Interrupt(handler_id=None, reason="the runtime stopped"))
     rt.boot.post.tell(actor.name, Run(claims=(Claim(record),)))
 
-    recorder.until(lambda: actor.mailbox.empty() and actor.busy_since is None and actor.is_quiet, "it to be quiet")
+    recorder.until(lambda: actor.mailbox.empty() and actor.busy_since is None and actor.holds_nothing, "it to be quiet")
     assert ran == []
 
 
@@ -297,7 +316,7 @@ def test_a_stop_finds_a_claim_that_is_just_being_given_its_lane(runtime, recorde
     job = rt.jobs.queue("work")
     assert starting.wait(10)
 
-    quiet = rt.boot.post.find("handler:work").is_quiet
+    quiet = rt.boot.post.find("handler:work").holds_nothing
     go.set()
     recorder.wait_for("job.started", job_id=job.id)
     ended.set()

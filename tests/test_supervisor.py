@@ -93,7 +93,7 @@ def test_a_family_without_a_supervisor_is_stopped_all_the_same(runtime, recorder
     recorder.wait_for("actor.started", child="scheduler")
     boot = rt.boot
     # There are no more threads, say.
-    boot._supervision._watchdog._start = lambda incarnation: None
+    boot._supervision._start = lambda: None
     supervisor = boot.post.find("supervisor")
     supervisor.actor_ref.stop(block=True)
     for child in boot._supervision.family.children.values():

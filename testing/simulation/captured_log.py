@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partialmethod
 from typing import Any
 
 import msgspec
@@ -82,30 +83,11 @@ class CapturedLogger:
         """Whether lines of this level are kept."""
         return level >= self._captured.lowest
 
-    def debug(self, event: str, **fields: Any) -> None:
-        """Write at this level."""
-        self._write(event, "debug", fields)
-
-    def info(self, event: str, **fields: Any) -> None:
-        """Write at this level."""
-        self._write(event, "info", fields)
-
-    def warning(self, event: str, **fields: Any) -> None:
-        """Write at this level."""
-        self._write(event, "warning", fields)
-
-    def error(self, event: str, **fields: Any) -> None:
-        """Write at this level."""
-        self._write(event, "error", fields)
-
-    def critical(self, event: str, **fields: Any) -> None:
-        """Write at this level."""
-        self._write(event, "error", fields)
-
-    def exception(self, event: str, **fields: Any) -> None:
-        """Write at error level."""
-        self._write(event, "error", fields)
-
-    def _write(self, event: str, level: str, fields: dict[str, Any]) -> None:
+    def _write(self, level: str, event: str, **fields: Any) -> None:
         if self.hears(level):
             self.write({"event": event, "level": level, **self._bound, **fields})
+
+    debug = partialmethod(_write, "debug")
+    info = partialmethod(_write, "info")
+    warning = partialmethod(_write, "warning")
+    error = critical = exception = partialmethod(_write, "error")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -69,13 +69,7 @@ class Faults:
         deafen: no hint arrives at a process any more, as long as it lives: its socket was removed, say.
         lose_lock: the file by which the others know that a runtime lives is removed.
         lose_row: the runtime's row is taken out of the store while it lives, as by somebody who mends by hand.
-        fail_start: a runtime's start fails midway, because no thread is to be had. Its host tries again.
-        cut_link: a process loses its connection to the RabbitMQ, also while a turn waits for its confirmations.
-        hush_link: a process is answered nothing any more by the RabbitMQ, and keeps its connection to it.
-        restart_server: the RabbitMQ goes down, and comes back after some seconds.
-        alarm: the RabbitMQ takes no messages in for some seconds.
-        foreign_message: somebody else puts a message into a queue of jobs that is none, or one of a version to come.
-        foreign_record: the same into the ledger of the RabbitMQ.
+        fail_start: a runtime's start fails midway, because no thread is to be had. Its application tries again.
     """
 
     crash_actor: float = 0.0
@@ -98,12 +92,6 @@ class Faults:
     lose_lock: float = 0.0
     lose_row: float = 0.0
     fail_start: float = 0.0
-    cut_link: float = 0.0
-    hush_link: float = 0.0
-    restart_server: float = 0.0
-    alarm: float = 0.0
-    foreign_message: float = 0.0
-    foreign_record: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -114,29 +102,8 @@ class Faults:
                 raise UsageError(f"expected {field.name} to be a chance from 0 to 1, got: {value!r}")
 
 
-OF_A_SERVER = ("cut_link", "hush_link", "restart_server", "alarm", "foreign_message", "foreign_record")
-"""Faults that befall a RabbitMQ, or a link to it; a store in a file does not know them."""
-
 OF_A_BOOT = ("lose_lock", "lose_row")
 """Faults that befall what the others know of a runtime on a file."""
-
-OF_A_FILE = ("store_error", "commit_unknown", "power_cut", "lost_hint", "deafen", *OF_A_BOOT)
-"""Faults that befall a store in a file, and those who share it."""
-
-
-def check_faults(faults: Faults, *, has_disk: bool, has_server: bool) -> None:
-    """What may go wrong must be able to.
-
-    Raises:
-        UsageError: some of it befalls nothing that is there.
-    """
-    wrong = [name for name in (OF_A_FILE if has_server else OF_A_SERVER) if getattr(faults, name)]
-    if wrong:
-        where = "on a server" if has_server else "in a file"
-        raise UsageError(f"expected faults that can befall a store {where}, got: {', '.join(wrong)}")
-    if faults.power_cut and not has_disk:
-        raise UsageError("expected a disk for power_cut, whose power can be cut, got none")
-
 
 STRIKES: dict[str, tuple[str, ...]] = {
     "actor.start": ("crash_actor",),
@@ -148,29 +115,11 @@ STRIKES: dict[str, tuple[str, ...]] = {
     "thread.start": ("fail_start",),
     "log.write": ("log_error", "slow_log"),
     "store.read": ("store_error",),
-    "store.turn.begin": (
-        "store_error",
-        "kill_process",
-        "crash_actor",
-        "cut_link",
-        "alarm",
-        "foreign_message",
-        "foreign_record",
-        "lose_lock",
-        "lose_row",
-    ),
-    "store.turn.commit": (
-        "store_error",
-        "kill_process",
-        "power_cut",
-        "crash_actor",
-        "cut_link",
-        "hush_link",
-        "restart_server",
-    ),
+    "store.turn.begin": ("store_error", "kill_process", "crash_actor", "lose_lock", "lose_row"),
+    "store.turn.commit": ("store_error", "kill_process", "power_cut", "crash_actor"),
     "store.turn.committed": ("commit_unknown", "kill_process", "power_cut", "crash_actor"),
 }
-"""Which faults may strike at which failpoint."""
+"""Which faults may strike at which failpoint; a server has more."""
 
 
 class FaultPoints(Failpoints):
@@ -179,7 +128,8 @@ class FaultPoints(Failpoints):
     Args:
         die: kills the process; with the power too, if asked to.
         step_clock: moves wall time.
-        trouble: what befalls the RabbitMQ, the process, its link to it, or what others know of it.
+        strikes: which faults may strike where, besides `STRIKES`.
+        trouble: what befalls the process, what others know of it, or the server.
         fork: has the function of a lane fork.
         reached: counts what has struck.
         text: points to arm besides, as `Failpoints` takes them.
@@ -192,6 +142,7 @@ class FaultPoints(Failpoints):
         faults: Faults,
         *,
         die: Callable[[Process, str], None],
+        strikes: Mapping[str, tuple[str, ...]],
         step_clock: Callable[[float], None],
         trouble: Callable[[Process, str], None],
         fork: Callable[[Process, Lane], None],
@@ -212,8 +163,9 @@ class FaultPoints(Failpoints):
         self._odds: dict[str, list[tuple[float, str]]] = {}
         for point, kinds in STRIKES.items():
             total, odds = 0.0, []
-            for kind in kinds:
-                total += getattr(faults, kind)
+            for kind in (*kinds, *strikes.get(point, ())):
+                # A server's are in Faults of its own.
+                total += getattr(faults, kind, 0.0)
                 odds.append((total, kind))
             if total > 0.0:
                 self._odds[point] = odds
@@ -284,12 +236,12 @@ class FaultPoints(Failpoints):
                 self._step_clock(far)
                 if self._world.chance.random() < 0.5:
                     self._world.after(self._world.chance.uniform(*LEAP_LASTS_SECONDS), lambda: self._step_clock(-far))
-            case _ if kind in OF_A_SERVER or kind in OF_A_BOOT or kind == "signal_burst":
-                self._befall(self._process, kind)
             case "log_error":
                 raise OSError(28, "No space left on device")
             case "slow_log":
                 self._world.sleep(self._world.chance.uniform(0.0, SLOW_LOG_SECONDS))
+            case _:
+                self._befall(self._process, kind)
 
     def _may_crash(self, point: str, about: Any) -> bool:
         """Whether it is an actor that passes the point, and one that may crash. Turns are the broker's."""

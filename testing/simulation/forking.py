@@ -25,7 +25,7 @@ from .verdict import Violation
 from .world import World
 
 STAYS_SECONDS = (0.0, 30.0)
-"""How long a forked child stays in its function, if it does: its host may have died by then, or its job be settled."""
+"""How long a forked child stays in its function, if it does: meanwhile its parent may die, or its job be settled."""
 
 EXIT_CODE = 3
 """Of a forked child that leaves by `sys.exit`."""

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from typing import Any, Protocol, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, Self
 
 from ...environment.environment import Environment
 from ...environment.failpoints import Failpoints
@@ -38,24 +37,23 @@ class Disk(Protocol):
 
 
 class Server(Protocol):
-    """A model of a server, in a simulation's own time."""
+    """A model of a server, in a simulation's own time.
+
+    Attributes:
+        strikes: which of its troubles may strike at which failpoint.
+    """
 
     address: str
+    strikes: Mapping[str, tuple[str, ...]]
 
-    def store(
-        self,
-        environment: Environment,
-        process: Process,
-        failpoints: Failpoints,
-        future: Callable[[], Future[Any]],
-    ) -> Store:
+    def store(self, environment: Environment, process: Process, failpoints: Failpoints) -> Store:
         """A process's store on it."""
 
     def hints(self, store: Store) -> Hints:
         """How those who have their stores on it are told of one another."""
 
     def befall(self, stores: Sequence[Store], kind: str) -> None:
-        """Have a trouble of `faults.OF_A_SERVER` come to a process's stores, in a moment."""
+        """Have one of its troubles come to a process's stores, in a moment."""
 
     def open_jobs(self) -> list[str]:
         """What waits in it, or is with somebody."""
@@ -66,5 +64,5 @@ class Server(Protocol):
         """Judge a log: what it sums up to, what is wrong, and how often what was said.
 
         Args:
-            accepted: the jobs that hosts were told are stored, and when they were.
+            accepted: the jobs that applications were told are stored, and when they were.
         """

@@ -54,7 +54,6 @@ class Member:
 
     number: int
     is_producer: bool
-    is_newer: bool
     process: Process | None = None
     runtime: Runtime | None = None
     failpoints: FaultPoints | None = None
@@ -152,12 +151,13 @@ class Processes:
             raise self.troubles.pop(0)
 
     def _begin(self, member: Member) -> None:
-        member.process = process = Process(member.number, is_newer=member.is_newer)
+        member.process = process = Process(member.number)
         member.failpoints = failpoints = FaultPoints(
             self._world,
             process,
             self._faults,
             die=self._die,
+            strikes={} if self._around.server is None else self._around.server.strikes,
             step_clock=self._step_clock,
             trouble=self._trouble,
             fork=self._fork,

@@ -17,14 +17,13 @@ from ...history.audit.audit import Report
 from ...messages.jobs import Instant, Seconds
 from ...runtime import Runtime
 from ...stores.opening import Durability
-from ..arguments import check_forward, check_newer, check_process, check_processes, total_of
+from ..arguments import check_forward, check_process, check_processes, total_of
 from ..draining import open_jobs
 from .captured_log import CapturedLog, CapturedLogger
-from .faults import Faults, check_faults
-from .file_copies import StoredFile
+from .faults import Faults
 from .places import Disk, Server
 from .processes import Member, Processes, Program
-from .store_file import make_folder
+from .store_file import StoredFile, make_folder
 from .surroundings import Surroundings
 from .verdict import Violation, kept_since_of, verdict, verdict_since
 from .world import Process, World
@@ -52,8 +51,7 @@ class Simulation:
         chance: instead of a seed, a source of chance, such as Hypothesis' `randoms(use_true_random=False)`.
         faults: what may go wrong while `run` runs; nothing unless given.
         processes: how many processes share the store.
-        producers: how many more are not registered: they have no handlers and declare nothing. Their hosts only queue.
-        newer: of how many of them, the last ones, a version to come writes the messages: with more in them.
+        producers: how many more are not registered: they have no handlers, declare nothing, and only queue.
         disk: makes a disk below the store, whose power can be cut, from a source of chance.
         server: makes a model of a server, which the stores are on instead of on a file.
         start: wall time at the beginning.
@@ -75,7 +73,6 @@ class Simulation:
         faults: Faults = Faults(),  # noqa: B008 (frozen)
         processes: int = 1,
         producers: int = 0,
-        newer: int = 0,
         disk: Callable[[random.Random], Disk] | None = None,
         server: Callable[[World], Server] | None = None,
         start: datetime = START,
@@ -84,8 +81,9 @@ class Simulation:
         failpoints: str = "",
         **options: Any,
     ) -> None:
-        check_processes(processes, producers, with_disk=disk is not None)
-        check_faults(faults, has_disk=disk is not None, has_server=server is not None)
+        self._count = check_processes(processes, producers, has_disk=disk is not None)
+        if faults.power_cut and disk is None:
+            raise UsageError("expected a disk for power_cut, whose power can be cut, got none")
         self.reached: Counter[str] = Counter()
         self._register = register
         self._chosen = f"seed={seed}" if chance is None else f"chance={chance!r}"
@@ -95,7 +93,6 @@ class Simulation:
         self._world = World(chance or random.Random(seed), start.timestamp())
         self._captured = CapturedLog(level)
         self._stepped = 0.0
-        self._count = check_newer(newer, processes + producers, has_server=server is not None)
         self._file: StoredFile | None = None
         self._replaced_at: Instant | None = None
         self.server = None if server is None else server(self._world)
@@ -103,10 +100,7 @@ class Simulation:
         self._around = Surroundings(self._world, faults, self.server, self.reached, is_sole=self._count == 1)
         self._processes = Processes(
             Program(runtime=self._make_runtime, register=register, host=host, failpoints=failpoints),
-            [
-                Member(number, is_producer=number > processes, is_newer=number > self._count - newer)
-                for number in range(1, self._count + 1)
-            ],
+            [Member(number, is_producer=number > processes) for number in range(1, self._count + 1)],
             self._world,
             self._around,
             faults,
@@ -149,7 +143,7 @@ class Simulation:
 
     @property
     def path(self) -> Path:
-        """The store's file, for handlers and hosts with connections of their own."""
+        """The store's file, for handlers and applications with connections of their own."""
         self._check_open()
         return self._folder / "simulation.db"
 
@@ -250,7 +244,7 @@ class Simulation:
         """Put an older copy in the place of the file that all processes have open; `kill` starts them on it.
 
         What was stored since the copy is lost, so the log proves nothing any more; `check` looks for the jobs that
-        hosts were told are stored since then.
+        applications were told are stored since then.
         """
         self._stored().replace(copy)
         # The copy knows boots that have died and were forgotten since.

@@ -6,7 +6,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from .places import Disk, Server
 from .virtual_primitives import (
     VirtualClock,
     VirtualEvent,
-    VirtualFuture,
     VirtualLock,
     VirtualLoop,
     VirtualLoopReply,
@@ -50,7 +48,7 @@ class Surroundings:
         disk: below the store, if its power can be cut.
         server: that the stores are on, if they are in no file.
         path: the file that they are in, unless they are elsewhere.
-        accepted: the jobs that hosts were told are stored, and when they were.
+        accepted: the jobs that applications were told are stored, and when they were.
         is_sole: whether nobody else can be on the store, so that nobody need be looked for.
     """
 
@@ -150,8 +148,7 @@ class Surroundings:
 
     def _store(self, environment: Environment, process: Process, address: str, options: dict[str, Any]) -> Store:
         if self.server is not None:
-            future = partial(VirtualFuture, self._world)
-            return self.server.store(environment, process, options["failpoints"], future)
+            return self.server.store(environment, process, options["failpoints"])
         connect = None if self.disk is None else self.disk.connect
         if connect is None and options["durability"] == "full":
             # Only a power cut takes what is not synced, and there is none.

@@ -61,7 +61,7 @@ def verdict(
 
     Args:
         store: its file, or a connection to it.
-        accepted: the ids of the jobs that hosts were told are stored, and when they were.
+        accepted: the ids of the jobs that applications were told are stored, and when they were.
         kept_since: given if lines were lost on purpose: what such a loss makes is then no finding. A job that was known
             at this time or later must be in the store all the same, because retention cannot have removed it since.
 

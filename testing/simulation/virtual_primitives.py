@@ -1,4 +1,4 @@
-"""What stands for threads, locks, events, mailboxes, futures, clocks and event loops in a `World`.
+"""What stands for threads, locks, events, mailboxes, clocks and event loops in a `World`.
 
 Each of them waits by letting the world run something else. That is all that the actors, lanes and faces need: they are
 the production ones.
@@ -12,8 +12,6 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 from ...environment.mailbox import Mailbox
@@ -185,31 +183,6 @@ class VirtualMailbox(Mailbox):
 
     def gather(self, expected: int) -> None:
         """Nothing: who writes before a turn, and who after, is decided at the pauses."""
-
-
-class VirtualFuture(Future[Any]):
-    """A future that tasks wait at."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self._world = world
-        self._asker: Task | None = None
-
-    def result(self, timeout: float | None = None) -> Any:
-        if not self.done():
-            self._asker = self._world.current
-            self._world.park(timeout)
-        if not self.done():
-            raise FutureTimeout
-        return super().result(0)
-
-    def set_result(self, result: Any) -> None:
-        super().set_result(result)
-        self._world.wake(self._asker)
-
-    def set_exception(self, exception: BaseException | None) -> None:
-        super().set_exception(exception)
-        self._world.wake(self._asker)
 
 
 class VirtualGate:

@@ -54,7 +54,6 @@ class Process:
         pid: the same, and another for a forked child.
         parent: whose death is its own too.
         is_fork: whether it is a handler's forked child.
-        is_newer: whether its code is of a version to come.
         boots: the runtimes that live in it.
         heeds: what it has called at which signal.
         is_alive: whether it, and whoever started it, has not been killed.
@@ -64,7 +63,6 @@ class Process:
     pid: int = 0
     parent: Process | None = None
     is_fork: bool = False
-    is_newer: bool = False
     boots: set[str] = field(default_factory=set)
     heeds: dict[int, Any] = field(default_factory=dict)
     is_alive: bool = True

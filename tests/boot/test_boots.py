@@ -154,14 +154,6 @@ def bury(path, boot):
         db.execute("delete from lamplighter_boots where boot = ?", (boot,))
 
 
-def state_of(path, job_id):
-    ((found,),) = rows(
-        path,
-        f"select state || ' ' || claim_no || ' ' || coalesce(boot, '') from lamplighter_jobs where id = '{job_id}'",
-    )
-    return found.split(" ")
-
-
 def test_a_buried_boot_goes_on_as_another_and_nothing_that_was_asked_of_it_is_lost(runtime, recorder, tmp_path):
     rt = runtime()
     was = rt.boot.id

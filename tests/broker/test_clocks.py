@@ -388,7 +388,7 @@ def test_a_claim_without_a_lane_keeps_its_time_whatever_the_clock_does(timed, ti
     kept = []
     rt.jobs.add_handler("work", kept.append, auto_done=False, timeout=60, max_attempts=1)
     job = rt.jobs.queue("work")
-    recorder.until(lambda: kept and rt.boot.post.find("handler:work").is_quiet, "the handler to have returned")
+    recorder.until(lambda: kept and rt.boot.post.find("handler:work").holds_nothing, "the handler to have returned")
 
     time.step(hours * 3600)
     recorder.wait_for("clock.jumped")

@@ -42,6 +42,8 @@ class Host:
         """Whether it queues many short jobs at a time, so that claims are taken in advance."""
         self.one_waits = ""
         """A schedule of whose jobs one runs at a time, and one more may wait."""
+        self.copied = ""
+        """The log as it was when the copy was taken that was put in the place of the store's file later."""
         self.claimed: dict[str, str] = {}
         self.overslept: list[str] = []
         self.running: dict[tuple[str | None, str], dict[str, Job]] = {}

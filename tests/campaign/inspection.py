@@ -10,6 +10,9 @@ from lamplighter import Runtime
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rules.lifecycle import MOVES
 
+NOTHING_BACK = "the runtime could not give its jobs back as it stopped"
+"""The reason in the line of a boot that stops."""
+
 
 def check_log(text: str, one_waits: str) -> None:
     """Limits, keys and times, over the moves of all jobs in the order of their turns.
@@ -85,21 +88,34 @@ def check_pauses(text: str) -> None:
                 assert line["job_name"] not in paused, f"a job of a paused name was claimed: {line}"
 
 
-def check_stops(text: str) -> int:
-    """A boot that has stopped has said so once, and left no job behind for others to take back. How many have."""
+def check_stops(text: str, copied: str = "") -> int:
+    """A boot that has stopped has said so once, and left no job behind for others to take back. How many have.
+
+    Args:
+        copied: the log as it was when the copy was taken that was put back later. A boot that ran then is in the copy
+            with its jobs, however well it has stopped since.
+    """
     said = Counter((line["event"], line["boot"]) for line in lines_of(text))
     for event in ("runtime.stopping", "runtime.stopped"):
         again = [boot for (what, boot), times in said.items() if what == event and times > 1]
         assert not again, f"said {event} more than once: {again}"
     stopped = {boot for event, boot in said if event == "runtime.stopped"}
+    stopped -= gave_nothing_back(text) | running_at_the_end_of(copied)
     for line in lines_of(text):
-        match line:
-            case {"event": "store.unavailable", "reason": "the runtime could not give its jobs back as it stopped"}:
-                # The store was away.
-                stopped.discard(line["boot"])
-            case {"event": "runtime.recovered", "jobs": jobs, "dead_boot": boot}:
-                assert not (jobs and boot in stopped), f"a boot has stopped and left jobs behind: {line}"
+        if line["event"] == "runtime.recovered" and line["jobs"]:
+            assert line["dead_boot"] not in stopped, f"a boot has stopped and left jobs behind: {line}"
     return len(stopped)
+
+
+def gave_nothing_back(text: str) -> set[str]:
+    """The boots that stopped while the store was away, or no broker lived. To whoever comes next they have died."""
+    return {line["boot"] for line in lines_of(text) if line.get("reason") == NOTHING_BACK}
+
+
+def running_at_the_end_of(text: str) -> set[str]:
+    """The boots that have started and not stopped, though they may have died."""
+    said = {(line["event"], line["boot"]) for line in lines_of(text)}
+    return {boot for event, boot in said if event == "runtime.started" and ("runtime.stopped", boot) not in said}
 
 
 def check_store(runtime: Runtime, text: str, *, deaths: int) -> None:

@@ -167,7 +167,7 @@ MUTANTS = (
         RECOVERY,
         "a boot whose row is gone goes on",
         "actors/job_broker.py",
-        "if turn.lost is not None and self._memory.renewal is None:",
+        "if turn.lost is not None and self._carried_over.renewal is None:",
         "if False:",
         test="tests/boot/test_boots.py::test_an_idle_boot_notices_that_it_was_buried",
     ),
@@ -361,8 +361,8 @@ MUTANTS = (
         TURN,
         "messages go out before the commit",
         "actors/job_broker.py",
-        "                self._work(context, batch)\n",
-        "                self._work(context, batch)\n                for to, body, speaker in out.tells:\n"
+        "                self._work(own, batch)\n",
+        "                self._work(own, batch)\n                for to, body, speaker in out.tells:\n"
         "                    self.context.post.tell(to, body, speaker=speaker)\n"
         "                out.tells.clear()\n",
     ),
@@ -619,7 +619,7 @@ MUTANTS = (
         "a turn counts as logged before it is",
         "actors/job_broker.py",
         "        self._recovered = True\n        return out\n",
-        "        self._recovered = True\n        self._memory.take(out, self._state.boot)\n        return out\n",
+        "        self._recovered = True\n        self._carried_over.take(out, self._state.boot)\n        return out\n",
     ),
     Mutant(
         LOG,
@@ -737,9 +737,9 @@ MUTANTS = (
         LOG,
         "lines are told before the commit",
         "actors/job_broker.py",
-        "                self._work(context, batch)\n",
-        "                self._work(context, batch)\n"
-        "                self._log(out)\n                out.lines.clear()\n",
+        "                self._work(own, batch)\n",
+        "                self._work(own, batch)\n"
+        "                log_lines(self.context.log, out)\n                out.lines.clear()\n",
     ),
     Mutant(
         LOG,
@@ -930,7 +930,7 @@ MUTANTS = (
         SUPERVISION,
         "a dead supervisor has no successor",
         "supervisor.py",
-        "                self._start(self.incarnation)",
+        "            if death.incarnation == self._incarnation:\n                self._start()",
         "                pass",
     ),
     Mutant(
@@ -958,7 +958,7 @@ MUTANTS = (
         FENCE,
         "who is not answered in time is not told the ids of many jobs",
         "jobs.py",
-        "boot.requests.ask(lambda reply: Queue(jobs=new, reply=reply), job_ids=_ids(new))",
+        "boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new])",
         "boot.requests.ask(lambda reply: Queue(jobs=new, reply=reply))",
         test="tests/boot/test_unavailable.py::test_queue_many_again_with_the_ids_of_the_error_stores_every_job_once",
     ),
@@ -1794,6 +1794,14 @@ MUTANTS = (
         "            self._watchdog.in_alarm()\n",
         "            return\n",
         test="tests/stores/rabbitmq/test_session.py::test_a_runtime_that_is_not_told_that_an_alarm_is_over_finds_out",
+    ),
+    Mutant(
+        SUPERVISION,
+        "a stop waits for the back-off of a broker that has died",
+        "boot/boot.py",
+        '        self._supervision.start_now("broker")\n',
+        "",
+        test="tests/test_runtime.py::test_a_stop_does_not_wait_for_the_back_off_of_a_broker_that_has_died",
     ),
 )
 

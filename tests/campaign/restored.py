@@ -18,7 +18,7 @@ class RestoredHost(Host):
             super().let_pass(simulation, minutes)
             return
         simulation.run(minutes=minutes / 4)
-        copy = simulation.copy_store()
+        copy, self.copied = simulation.copy_store(), simulation.log
         simulation.run(minutes=minutes / 4)
         simulation.replace_store(copy)
         simulation.run(seconds=NOTICED_SECONDS)

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from lamplighter.testing import Simulation
 from lamplighter.testing.simulation.campaign import campaign
+from lamplighter.testing.simulation.faults import LEAP_SECONDS
 from mutants import MUTANTS, PAGE, ROOT, SEEDS_MAX, Mutant, hunt
-from workload import REACH, scenario
+from workload import REACH, keep_firing, scenario
 
 HERE = Path(__file__).parent
 SEEDS = int(os.environ.get("LAMPLIGHTER_SEEDS", "20"))
@@ -55,6 +57,22 @@ def test_the_same_seed_gives_the_same_log_byte_for_byte_whatever_the_hash_seed()
 
     assert len(logs) == 1
     assert len({line.split()[1] for line in logs.pop().splitlines()}) == 3
+
+
+def test_what_fires_after_a_clock_has_gone_back_counts():
+    """A clock was a year ahead when the campaign began to wait for slots, and all that fired were before that."""
+
+    def register(runtime):
+        runtime.jobs.add_handler("tick", lambda job: None)
+        runtime.scheduler.add("tick", "* * * * *")
+
+    with Simulation(register) as simulation:
+        simulation.run(seconds=90)
+        simulation.step_clock(LEAP_SECONDS)
+        simulation.run(seconds=1)
+        simulation._world.after(1.0, lambda: simulation.step_clock(-LEAP_SECONDS))
+
+        keep_firing(simulation)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -12,7 +12,7 @@ def test_deadlines_go_with_their_jobs(runtime, recorder):
     for job in rt.jobs.queue_many([("work", n) for n in range(200)]):
         rt.jobs.join(job, timeout=10)
     actor = rt.boot.post.find("handler:work")
-    recorder.until(lambda: actor.is_quiet, "the handler to hold nothing")
+    recorder.until(lambda: actor.holds_nothing, "the handler to hold nothing")
 
     live = [due for due, _, timed in rt.boot.clock._monotonic if timed.call is not None]
     assert [due for due in live if due - walltime.monotonic() > 600] == []

@@ -34,10 +34,12 @@ class House:
     def __init__(self):
         self.backlog = Backlog()
         self.told = []
+        self.sent = []
         self.context = SimpleNamespace(
             clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0),
             environment=Environment(),
             limits=Limits(),
+            tell=lambda to, body, corr: self.sent.append(to),
             ended=lambda lane, outcome, seconds, following: self.told.append((lane.id, following and following.id)),
         )
 
@@ -168,37 +170,41 @@ def test_those_that_must_go_leave_and_the_rest_keeps_its_order():
 
 
 def test_an_actor_is_told_of_the_first_ending_only_until_it_has_looked(house):
-    lanes = Lanes(house.context)
+    lanes = Lanes(lambda ended: house.context)
     one, two, three = (LaneEnded(house.lane(claim(no)), DONE, 0.0, None) for no in (1, 2, 3))
 
-    assert [lanes.ended(one), lanes.ended(two)] == [True, False]
+    lanes.ended(*one)
+    lanes.ended(*two)
+
+    assert house.sent == ["handler:x"]
     assert lanes.take_ended("x") == [one, two]
-    assert lanes.ended(three)
+    lanes.ended(*three)
+    assert house.sent == ["handler:x", "handler:x"]
     assert lanes.take_ended("x") == [three]
     assert lanes.take_ended("x") == []
 
 
 def test_an_ending_that_comes_while_the_actor_looks_is_either_taken_or_told(house):
     """Whoever ends between the two steps of a look must not count on a message that has been read already."""
-    lanes = Lanes(house.context)
+    lanes = Lanes(lambda ended: house.context)
     one, two = (LaneEnded(house.lane(claim(no)), DONE, 0.0, None) for no in (1, 2))
-    told = []
+    late = [two]
 
     class LookedAt(deque):
         def popleft(self):
-            if not told:
-                told.append(lanes.ended(two))
+            if late:
+                lanes.ended(*late.pop())
             return super().popleft()
 
     lanes._unread["x"] = LookedAt()
-    lanes.ended(one)
+    lanes.ended(*one)
     taken = lanes.take_ended("x")
 
-    assert taken + (lanes.take_ended("x") if told == [True] else []) == [one, two]
+    assert taken + (lanes.take_ended("x") if len(house.sent) == 2 else []) == [one, two]
 
 
 def test_of_two_threads_of_a_job_the_newest_counts_until_it_has_had_its_grace():
-    lanes = Lanes(House().context)
+    lanes = Lanes(lambda ended: House().context)
     handler = SimpleNamespace(name="x", on_timeout="signal")
     old = lanes.open_lane(handler, claim(1), lambda _: None)
     old.abandon("timed out")
@@ -206,9 +212,9 @@ def test_of_two_threads_of_a_job_the_newest_counts_until_it_has_had_its_grace():
     old.grace_is_over = True
     before = lanes.of_job("job 1")
     new = lanes.open_lane(handler, claim(1), lambda _: None)
-    lanes.ended(LaneEnded(old, DONE, 0.0, None))
+    lanes.ended(old, DONE, 0.0, None)
     during = lanes.of_job("job 1")
-    lanes.ended(LaneEnded(new, DONE, 0.0, None))
+    lanes.ended(new, DONE, 0.0, None)
 
     assert (given_up, before, during, lanes.of_job("job 1")) == (old, None, new, None)
 

@@ -53,7 +53,7 @@ def lane(clock, told):
     context = SimpleNamespace(
         clock=clock,
         environment=Environment(),
-        progressed=lambda key, progress: told.append(progress),
+        tell=lambda to, body: told.append(body.progress),
         ended=lambda *_: told.append("ended"),
     )
     claim = Claim(JobRecord(1, "job", "x", "null", "running", 0, 0.0, 0.0, "job", claim_no=1))

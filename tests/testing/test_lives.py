@@ -63,12 +63,6 @@ def test_only_a_process_that_there_is_can_be_killed(options, number):
         simulation.kill(number)
 
 
-@pytest.mark.parametrize(("newer", "says"), [(3, "from 0 to 2"), (1, "one schema")])
-def test_there_are_no_more_newer_processes_than_processes_and_none_on_a_file(newer, says):
-    with pytest.raises(UsageError, match=says):
-        Simulation(register, processes=2, newer=newer)
-
-
 @pytest.mark.parametrize("producers", [-1, True, 1.0])
 def test_producers_are_counted_from_none(producers):
     with pytest.raises(UsageError, match="producers"):

@@ -10,11 +10,11 @@ from lamplighter import Runtime
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.stores.rabbitmq.turn import RabbitTurn
 from lamplighter.testing import Faults, Simulation
-from lamplighter.testing.simulation.faults import OF_A_SERVER
+from lamplighter.testing.simulation.faults import LEAP_SECONDS
 from lamplighter.testing.simulation.simulation import Violation
-from rabbit_workload import TROUBLES, campaign, checked, host, register
+from rabbit_workload import TROUBLES, campaign, checked, host, keep_firing, register
 
-from support.rabbitmq.simulated import SimulatedRabbitMQ
+from support.rabbitmq.simulated import OF_A_SERVER, ServerFaults, SimulatedRabbitMQ
 
 from ...faults.kit import count
 
@@ -100,14 +100,14 @@ def test_acknowledging_before_the_confirms_loses_jobs_and_is_found(monkeypatch: 
 
     with pytest.raises(Violation, match="accepted and lost"):
         for seed in range(20):
-            campaign(Faults(cut_link=0.05), seed)
+            campaign(ServerFaults(cut_link=0.05), seed)
 
 
 def test_a_server_that_never_answers_again_would_stop_everything_and_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RabbitStore, "_look_after", lambda self, *waits_for: None)
 
     with Simulation(
-        register, host=host, faults=Faults(hush_link=0.2), processes=2, server=SimulatedRabbitMQ
+        register, host=host, faults=ServerFaults(hush_link=0.2), processes=2, server=SimulatedRabbitMQ
     ) as simulation:
         simulation.run(minutes=1)
         with pytest.raises(Violation, match="not done"):
@@ -118,3 +118,14 @@ def test_a_runtime_that_fires_though_it_does_not_lead_is_found(monkeypatch: pyte
     monkeypatch.setattr(RabbitTurn, "leads", property(lambda self: True, lambda self, leads: None), raising=False)
 
     assert sum(campaign(Faults(), seed).reached["fired_twice"] for seed in range(10)) > 0
+
+
+def test_what_fires_after_a_clock_has_gone_back_counts_for_the_campaign() -> None:
+    """A clock was a year ahead when the campaign began to wait for a slot, and all that fired were before that."""
+    with Simulation(register, server=SimulatedRabbitMQ) as simulation:
+        simulation.run(seconds=90)
+        simulation.step_clock(LEAP_SECONDS)
+        simulation.run(seconds=1)
+        simulation._world.after(1.0, lambda: simulation.step_clock(-LEAP_SECONDS))
+
+        keep_firing(simulation)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any
+from dataclasses import dataclass, fields
+from functools import partial
 
 from lamplighter.environment.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
@@ -23,10 +24,12 @@ from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.environment import StoreEnvironment
 from lamplighter.stores.rabbitmq.link import Message, Sent
 from lamplighter.stores.rabbitmq.store import RabbitStore
+from lamplighter.testing.simulation.faults import Faults
 from lamplighter.testing.simulation.world import Process, World
 
 from .model import ModelQueue, ModelServer
 from .model_link import ModelLink
+from .virtual_future import VirtualFuture
 
 TROUBLE_SECONDS_MAX = 0.01
 """How long after the point at which it strikes a trouble comes: while a turn waits for its confirmations, it may be."""
@@ -49,6 +52,30 @@ FOREIGN_RECORDS = (
 ENDINGS = ("job.done", "job.dead", "job.cancelled")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFaults(Faults):
+    """What may go wrong with a RabbitMQ too.
+
+    Attributes:
+        cut_link: a process loses its connection, also while a turn waits for its confirmations.
+        hush_link: a process is answered nothing any more, and keeps its connection.
+        restart_server: the server goes down, and comes back after some seconds.
+        alarm: it takes no messages in for some seconds.
+        foreign_message: somebody else puts a message into a queue of jobs that is none, or one of a version to come.
+        foreign_record: the same into the ledger.
+    """
+
+    cut_link: float = 0.0
+    hush_link: float = 0.0
+    restart_server: float = 0.0
+    alarm: float = 0.0
+    foreign_message: float = 0.0
+    foreign_record: float = 0.0
+
+
+OF_A_SERVER = tuple(field.name for field in fields(ServerFaults)[len(fields(Faults)) :])
+
+
 class NewerLink(ModelLink):
     """The link of a version to come: whatever it writes has a field more."""
 
@@ -65,19 +92,27 @@ def _with_more(body: bytes) -> bytes:
 
 
 class SimulatedRabbitMQ(ModelServer):
-    """A model with the stores of a simulation's processes on it: `Simulation(..., server=SimulatedRabbitMQ)`."""
+    """A model with the stores of a simulation's processes on it: `Simulation(..., server=SimulatedRabbitMQ)`.
+
+    Args:
+        newer: the numbers of the processes of which a version to come writes the messages: with more in them.
+    """
 
     address = "amqp://model"
+    strikes: Mapping[str, tuple[str, ...]] = {
+        "store.turn.begin": ("cut_link", "alarm", "foreign_message", "foreign_record"),
+        "store.turn.commit": ("cut_link", "hush_link", "restart_server"),
+    }
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, newer: Collection[int] = ()) -> None:
         super().__init__(world.after, world.chance)
         self._world = world
+        self._newer = newer
 
-    def store(
-        self, environment: Environment, process: Process, failpoints: Failpoints, future: Callable[[], Future[Any]]
-    ) -> Store:
+    def store(self, environment: Environment, process: Process, failpoints: Failpoints) -> Store:
         """A process's store on the model."""
-        make = NewerLink if process.is_newer else ModelLink
+        future = partial(VirtualFuture, self._world)
+        make = NewerLink if process.number in self._newer else ModelLink
         link = make(self, future=future, is_alive=lambda: process.is_alive)
         own = StoreEnvironment(
             clock=environment.clock(), event=environment.event, future=future, new_id=environment.new_id

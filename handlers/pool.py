@@ -1,0 +1,74 @@
+"""Threads that run one lane after another for one handler, and wait for the next between them."""
+
+from __future__ import annotations
+
+import threading
+from abc import abstractmethod
+
+from ..environment.environment import Environment
+from ..environment.threads import Thread
+from .lane import Lane, RunHandle
+
+
+class Pool:
+    """A `Runner` that has a thread for each lane, and keeps those whose lanes have ended in time.
+
+    Attributes:
+        worker: the class of its workers.
+        title: what its threads are called, before the name of the handler's jobs.
+    """
+
+    worker: type[Worker]
+    title: str
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[Worker] = []
+        self._closed = False
+
+    def start(self, lane: Lane) -> None:
+        """Run a lane on an idle thread, or on a new one.
+
+        Raises:
+            RuntimeError: the system gives no more threads.
+        """
+        with self._lock:
+            worker = self._idle.pop() if self._idle else None
+        if worker is None:
+            environment = lane.context.environment
+            worker = self.worker(self, environment)
+            worker.thread = environment.spawn(worker.work, f"{self.title} {lane.handler.name}")
+        lane.handle = worker
+        worker.lanes.put(lane)
+
+    def keep(self, worker: Worker) -> bool:
+        """Keep an idle thread. False when the handler was removed, and the thread must end."""
+        with self._lock:
+            if not self._closed:
+                self._idle.append(worker)
+            return not self._closed
+
+    def close(self) -> None:
+        """Let idle threads end, and keep no more."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.lanes.put(None)
+
+
+class Worker(RunHandle):
+    """A thread of a pool, and whatever it runs its lanes in."""
+
+    thread: Thread
+
+    def __init__(self, pool: Pool, environment: Environment) -> None:
+        self.lanes = environment.mailbox()
+        self.pool = pool
+
+    @abstractmethod
+    def work(self) -> None:
+        """Run the lanes that are put into `lanes`, until there comes None or the pool keeps this worker no more."""
+
+    def is_alive(self) -> bool:
+        return self.thread.is_alive()

@@ -1,0 +1,40 @@
+"""What a campaign looks at besides the audit finds what is wrong, and nothing else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from inspection import NOTHING_BACK, check_stops, gave_nothing_back
+
+
+def test_a_boot_that_has_stopped_and_left_jobs_behind_is_found():
+    log = log_of(("a", "runtime.started"), ("a", "runtime.stopped"), ("b", "runtime.recovered", "a"))
+
+    with pytest.raises(AssertionError, match="has stopped and left jobs behind"):
+        check_stops(log)
+
+
+def test_a_boot_that_a_backup_has_brought_back_as_it_ran_has_left_no_jobs_behind():
+    copied = log_of(("old", "runtime.started"), ("old", "runtime.stopped"), ("a", "runtime.started"))
+    since = log_of(("a", "runtime.stopped"), ("b", "runtime.started"), ("b", "runtime.recovered", "a"))
+
+    assert check_stops(copied + since, copied) == 1
+    with pytest.raises(AssertionError, match="has stopped and left jobs behind"):
+        check_stops(copied + since + log_of(("b", "runtime.recovered", "old")), copied)
+
+
+def test_a_boot_that_could_not_give_its_jobs_back_counts_as_dead():
+    unable = {"seq": 1, "boot": "a", "event": "store.unavailable", "reason": NOTHING_BACK}
+    log = f"{json.dumps(unable)}\n" + log_of(("a", "runtime.stopped"), ("b", "runtime.recovered", "a"))
+
+    assert gave_nothing_back(log) == {"a"}
+    assert check_stops(log) == 0
+
+
+def log_of(*lines: tuple[str, ...]) -> str:
+    """A log. Each line is who says what, and of whom."""
+    return "".join(
+        json.dumps({"seq": 0, "boot": boot, "event": event, "jobs": 1, "dead_boot": of}) + "\n"
+        for boot, event, of in ((*line, "")[:3] for line in lines)
+    )
