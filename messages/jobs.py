@@ -126,7 +126,7 @@ class ClaimKey(NamedTuple):
 
 
 class JobRecord(NamedTuple):
-    """A job as the store keeps it; the fields are the columns of its table, in order.
+    """A job as the store keeps it; the fields are in the order of the columns of its table.
 
     Attributes:
         no: the number of its row, which a store gives once; among jobs with the same priority and `run_at` its place.

@@ -23,7 +23,7 @@ CLAIMABLE = """
     and (expires_at is null or expires_at > :now)
     and (suspect_until is null or suspect_until <= :now)
     and told is not null
-    and (not one_at_a_time or not exists (
+    and (not solo or not exists (
       select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
 """
 
@@ -50,7 +50,7 @@ WAITED_LONGEST = f"""
 SUSPECT = """
   select * from lamplighter_jobs
   where state = 'queued' and name = :name and suspect_until > :now and run_at <= :now and told is not null
-    and (not one_at_a_time or not exists (
+    and (not solo or not exists (
       select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
     and (expires_at is null or expires_at > :now)
   order by priority desc, run_at, no limit 1

@@ -38,10 +38,17 @@ def insertion(jobs: Sequence[NewJob], firsts: Sequence[FirstMark], *, twins: str
     return _insert((*NewJob._fields, "waits"), len(jobs), twins), values
 
 
+COLUMNS = {"one_at_a_time": "solo", "counts_attempt": "begun", "must_begin": "wary"}
+"""Fields of a job whose columns have kept the names of 0.1.0. To rename a column, SQLite reads every view of the file,
+and fails if one of the application's own is broken.
+"""
+
+
 @cache
 def _insert(columns: tuple[str, ...], rows: int, twins: str) -> str:
     row = f"('queued', {', '.join('?' * (len(columns) + 3))})"
-    return f"""insert into lamplighter_jobs (state, {", ".join(columns)}, rev, told, trail)
+    names = ", ".join(COLUMNS.get(column, column) for column in columns)
+    return f"""insert into lamplighter_jobs (state, {names}, rev, told, trail)
                values {", ".join([row] * rows)} {twins}"""
 
 
@@ -82,7 +89,7 @@ def fenced_update(columns: tuple[str, ...]) -> tuple[str, Callable[[tuple[Any, .
 
     With it, what makes the changed record's values of the old ones with the new values behind them.
     """
-    settings = ", ".join(f"{column} = ?" for column in columns)
+    settings = ", ".join(f"{COLUMNS.get(column, column)} = ?" for column in columns)
     places = {column: len(JobRecord._fields) + place for place, column in enumerate(columns)}
     update = f"update lamplighter_jobs set {settings} where no = ? and claim_no = ? and state = ?"
     return update, itemgetter(*(places.get(column, place) for place, column in enumerate(JobRecord._fields)))

@@ -136,9 +136,6 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         # An older version has not kept whether its jobs wait for seconds or until an instant. Those that wait now are
         # taken to wait until an instant.
         "update lamplighter_jobs set due_in = null where state = 'queued' and run_at > queued_at",
-        "alter table lamplighter_jobs rename column solo to one_at_a_time",
-        "alter table lamplighter_jobs rename column begun to counts_attempt",
-        "alter table lamplighter_jobs rename column wary to must_begin",
     ),
 }
 """The statements that lead from the version before to each version."""

@@ -284,8 +284,7 @@ def test_jobs_that_run_for_a_boot_without_a_row_are_taken_back_by_the_next_start
     first.stop()
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(
-            "update lamplighter_jobs"
-            " set state = 'running', claim_no = 1, boot = 'gone', counts_attempt = 1, claimed_at = 1.0"
+            "update lamplighter_jobs set state = 'running', claim_no = 1, boot = 'gone', begun = 1, claimed_at = 1.0"
         )
 
     second = runtime(start=False)

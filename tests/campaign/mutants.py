@@ -1673,7 +1673,7 @@ MUTANTS = (
         LIMITS,
         "one of queue_one is claimed beside another that runs",
         "stores/sqlite/due.py",
-        "    and (not one_at_a_time or not exists (\n      select 1 from lamplighter_jobs r where"
+        "    and (not solo or not exists (\n      select 1 from lamplighter_jobs r where"
         ' r.schedule = lamplighter_jobs.schedule and r.state = \'running\'))\n"""\n\nREADY',
         '"""\n\nREADY',
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory"

@@ -104,7 +104,7 @@ def test_what_cannot_move_is_said_before_anything_has_moved(tmp_path: Path, url:
             old.scheduler.add("tick", "@yearly", durable=True, overlap="skip")
     if what == "a job of one that has none beside it":
         with contextlib.closing(sqlite3.connect(file)) as connection, connection:
-            connection.execute("update lamplighter_jobs set one_at_a_time = 1")
+            connection.execute("update lamplighter_jobs set solo = 1")
 
     assert main(["migrate", str(file), url]) == 2
 

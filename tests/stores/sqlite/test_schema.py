@@ -61,6 +61,19 @@ def test_a_file_of_the_first_version_keeps_its_jobs_in_every_state(old):
     store.close()
 
 
+def test_a_broken_view_of_the_applications_own_keeps_nobody_from_an_older_file(old):
+    with contextlib.closing(sqlite3.connect(old)) as connection:
+        connection.execute("create table theirs (a)")
+        connection.execute("create view broken as select a from theirs")
+        connection.execute("drop table theirs")
+
+    store = SqliteStore(str(old))
+    store.open()
+
+    assert schema.read_version(store._writer) == schema.VERSION
+    store.close()
+
+
 def test_a_runtime_goes_on_where_the_first_version_stopped(old):
     runtime = Runtime(old)
     ran = []
