@@ -113,7 +113,7 @@ def test_the_start_says_which_store_it_is(tmp_path):
 
 def test_a_simulated_store_has_the_same_id_with_the_same_seed():
     def store_id_of(seed):
-        with Simulation(boot=lambda runtime: None, seed=seed) as sim:
+        with Simulation(register=lambda runtime: None, seed=seed) as sim:
             return sim.runtime.boot.store.store_id
 
     assert store_id_of(1) == store_id_of(1) != store_id_of(2)
