@@ -13,7 +13,7 @@ def new_id() -> str:
 
 
 class JobIds:
-    """Ids of one life's jobs, each higher than the one before; nobody makes them twice, and nobody can guess them.
+    """Ids of one boot's jobs, each higher than the one before; nobody makes them twice, and nobody can guess them.
 
     They rise so that new ones lie side by side in the store's index of ids. Among a hundred thousand jobs, ids that are
     all random would make each insert write a page of its own.
@@ -28,5 +28,5 @@ class JobIds:
         self._numbers = count()
 
     def __call__(self) -> str:
-        """The next id: 48 bits of this life, 32 that count, 32 random ones."""
+        """The next id: 48 bits of this boot, 32 that count, 32 random ones."""
         return f"{self._begin}{next(self._numbers):08x}{self._new_id()[:8]}"

@@ -76,7 +76,8 @@ class Log:
         self._outlet = outlet_of(logger)
         self._clock = clock
         self._waiting_max = waiting_max
-        self._life = (boot, count(1))
+        self._boot = boot
+        self._numbers = count(1)
         self.dropped = 0
         self._drop_reason = ""
         self._lock = lock
@@ -91,7 +92,7 @@ class Log:
         """`emit`, with fields that are made only if somebody listens."""
         if not self._outlet.hears(EVENTS[event].level) and not self._listening(event):
             # The event gets its number all the same. Nothing here waits for a thread that is writing a line.
-            next(self._life[1])
+            next(self._numbers)
             return
         fields = make()
         # Numbered and written under one lock, so that the lines of a boot lie in the file in the order of `seq`.
@@ -105,7 +106,7 @@ class Log:
     def begin(self, boot: str) -> None:
         """Write the id of another boot into every line from now on."""
         with self._lock:
-            self._life = (boot, count(1))
+            self._boot, self._numbers = boot, count(1)
 
     def subscribe(self, subscription: Subscription) -> None:
         """Send every event from now on to a subscriber too."""
@@ -116,13 +117,13 @@ class Log:
         return self._outlet.bound(**fields)
 
     def _write(self, event: str, speaker: Speaker, fields: dict[str, Any]) -> bool:
-        level, (boot, numbers) = EVENTS[event].level, self._life
+        level = EVENTS[event].level
         line: dict[str, Any] = {
             "event": event,
             "level": level,
             "ts": round(self._clock.now(), 6),
-            "boot": boot,
-            "seq": next(numbers),
+            "boot": self._boot,
+            "seq": next(self._numbers),
         }
         speaker.add_to(line)
         for name, value in fields.items():

@@ -271,7 +271,7 @@ class Resync(NamedTuple):
     has.
 
     Attributes:
-        sync_id: the number of this sync_id, unique in the runtime's life.
+        sync_id: the number of this question, unique in its boot.
         boot: the boot that asks. Claims of any other boot are lost.
     """
 

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import math
 
-from ..errors import UsageError
+from ..errors import UsageError, shown
 from ..messages.jobs import Seconds
+
+
+def check_register(register: object) -> None:
+    """What adds the handlers and schedules of an application.
+
+    Raises:
+        UsageError: it cannot be called.
+    """
+    if not callable(register):
+        raise UsageError(
+            "expected register to be a function that adds handlers and schedules to the Runtime that it is given, "
+            f"got: {shown(register)}"
+        )
 
 
 def check_forward(seconds: Seconds, what: str, *, may_last: bool = False) -> Seconds:

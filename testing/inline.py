@@ -25,6 +25,7 @@ from ..messages.jobs import JobSpec, Seconds
 from ..messages.mail import Attach
 from ..runtime import Runtime
 from ..scheduler import Scheduler
+from .arguments import check_register
 from .simulation.simulation import SETTLE_SECONDS_MAX, START, Simulation
 
 HUSH_SECONDS = 0.01
@@ -55,6 +56,7 @@ class Inline:
         seed: int = 0,
         **options: Any,
     ) -> None:
+        check_register(register)
         self.at_once = at_once
         self._register = register
         self._gated = _GatedHandlers(is_open=at_once)

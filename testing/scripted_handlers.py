@@ -30,7 +30,7 @@ class Step:
 
     Attributes:
         name: what `Call.step` says.
-        do: called with the job and with a deaf wait; what it returns or raises is the handler's own.
+        do: called with the job and with a wait that no signal ends; what it returns or raises is the handler's own.
     """
 
     name: str

@@ -141,7 +141,9 @@ CREATION = (
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
-        # SQLite can take neither `autoincrement` nor a default from a table, so these are written anew.
+        # SQLite can take neither `autoincrement` nor a default from a table, so these are written anew. Its legacy way
+        # of renaming leaves the application's own views as they are; the other reads them, and fails if one is broken.
+        "pragma legacy_alter_table = on",
         "alter table lamplighter_jobs rename to lamplighter_jobs_before",
         "alter table lamplighter_store rename to lamplighter_store_before",
         "alter table lamplighter_boots rename to lamplighter_boots_before",
@@ -176,6 +178,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "drop table lamplighter_jobs_before",
         "drop table lamplighter_store_before",
         "drop table lamplighter_boots_before",
+        "pragma legacy_alter_table = off",
         *JOB_INDEXES,
         "alter table lamplighter_schedules add column key text",
         RETIRED,

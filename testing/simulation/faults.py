@@ -52,13 +52,13 @@ class Faults:
         crash_handler: a BaseException comes out of a handler, before its first line or after its last.
         fork: a handler forks. The forked child stays in the function for a while or not, tries to queue for its job or
             not, and comes out of it.
-        hang: a handler hangs before its first line or after its last, deaf to signals, and goes on late.
+        hang: a handler hangs before its first line or after its last, ignores every signal, and goes on late.
         store_error: a transaction cannot be begun, read from or committed: I/O error, disk full, database locked.
         commit_unknown: a commit raises, and was stored all the same, or was not.
         kill_process: SIGKILL. The process is started again a moment later.
         kill_child: SIGKILL of the child process that a job runs in (isolation="process").
         signal_burst: SIGTERM and SIGINT to a process, once or several times within seconds, also while the last one is
-            being heeded. It stops, as `Runtime.run` does, and is started again a moment later. What `host` does runs
+            being handled. It stops, as `Runtime.run` does, and is started again a moment later. What `host` does runs
             on a thread beside it, and ends with it.
         power_cut: SIGKILL, and whatever was not synced may be gone. Needs a disk, and one process.
         clock_jump: wall time steps, ahead as after a suspend or back.

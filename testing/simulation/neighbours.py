@@ -56,20 +56,20 @@ class VirtualHints:
         world: World,
         process: Process,
         boot: str,
-        ears: dict[str, tuple[Process, Callable[[], None]]],
+        listeners: dict[str, tuple[Process, Callable[[], None]]],
         faults: Faults,
         reached: Counter[str],
     ) -> None:
         self.address: str | None = boot
         self._world = world
         self._process = process
-        self._ears = ears
+        self._listeners = listeners
         self._faults = faults
         self._reached = reached
 
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
         assert self.address is not None
-        self._ears[self.address] = (self._process, heard)
+        self._listeners[self.address] = (self._process, heard)
 
     def keep(self) -> None:
         pass
@@ -79,12 +79,12 @@ class VirtualHints:
             if self._strikes("lost_hint"):
                 continue
             if self._strikes("deafen"):
-                self._ears.pop(address, None)
+                self._listeners.pop(address, None)
                 continue
             self._world.after(self._world.chance.uniform(0.0, HINT_SECONDS_MAX), lambda to=address: self._hear(to))  # type: ignore[misc]
 
     def close(self) -> None:
-        self._ears.pop(self.address or "", None)
+        self._listeners.pop(self.address or "", None)
 
     def _strikes(self, fault: str) -> bool:
         odds = getattr(self._faults, fault)
@@ -94,6 +94,6 @@ class VirtualHints:
         return True
 
     def _hear(self, address: str) -> None:
-        process, heard = self._ears.get(address, (None, None))
+        process, heard = self._listeners.get(address, (None, None))
         if process is not None and heard is not None and process.is_alive:
             heard()

@@ -214,7 +214,7 @@ class Processes:
         self._forks.fork(lane, member.runtime.boots, member.stores)
 
     def _signal(self, process: Process, number: int) -> None:
-        member, call = self._members[process.number - 1], process.heeds.get(number)
+        member, call = self._members[process.number - 1], process.signal_handlers.get(number)
         if not process.is_alive or member.main is None:
             return
         if not callable(call):

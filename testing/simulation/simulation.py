@@ -17,7 +17,7 @@ from ...history.audit.audit import Report
 from ...messages.jobs import Instant, Seconds
 from ...runtime import Runtime
 from ...stores.opening import Durability
-from ..arguments import check_forward, check_process, check_processes, total_of
+from ..arguments import check_forward, check_process, check_processes, check_register, total_of
 from ..draining import open_jobs
 from .captured_log import CapturedLog, CapturedLogger
 from .faults import Faults
@@ -81,6 +81,7 @@ class Simulation:
         failpoints: str = "",
         **options: Any,
     ) -> None:
+        check_register(register)
         self._count = check_processes(processes, producers, has_disk=disk is not None)
         if faults.power_cut and disk is None:
             raise UsageError("expected a disk for power_cut, whose power can be cut, got none")

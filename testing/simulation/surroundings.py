@@ -64,7 +64,7 @@ class Surroundings:
         self._reached = reached
         self.is_sole = is_sole
         self._homes: dict[str, Process] = {}
-        self._ears: dict[str, tuple[Process, Callable[[], None]]] = {}
+        self._listeners: dict[str, tuple[Process, Callable[[], None]]] = {}
         self._clocks: list[VirtualClock] = []
 
     def environment(
@@ -101,7 +101,7 @@ class Surroundings:
         def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
             if self.server is not None:
                 return SolePresence(), self.server.hints(store)
-            hints = VirtualHints(world, process, boot, self._ears, self._faults, self._reached)
+            hints = VirtualHints(world, process, boot, self._listeners, self._faults, self._reached)
             return VirtualPresence(self._homes, process, is_sole=self.is_sole), hints
 
         environment = Environment(

@@ -53,11 +53,11 @@ class VirtualEvent(threading.Event):
     def _pass_lock(self) -> None:
         """An Event has a lock. A signal's handler that wants it, while its own thread has it, waits for ever."""
         task = self._world.current
-        if task.signals or task.heeding:
+        if task.signals or task.in_handler:
             while self._holder is task:
                 self._world.park()
             self._holder = task
-            self._world.heed()
+            self._world.handle_signals()
             self._holder = None
 
 
@@ -145,7 +145,7 @@ class VirtualQueue:
         self._world.wake(self._reader)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        self._world.heed()
+        self._world.handle_signals()
         if not self._items and block:
             self._reader = self._world.current
             self._world.park(timeout)

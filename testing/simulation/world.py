@@ -55,7 +55,7 @@ class Process:
         parent: whose death is its own too.
         is_fork: whether it is a handler's forked child.
         boots: the runtimes that live in it.
-        heeds: what it has called at which signal.
+        signal_handlers: what it has called at which signal.
         is_alive: whether it, and whoever started it, has not been killed.
     """
 
@@ -64,7 +64,7 @@ class Process:
     parent: Process | None = None
     is_fork: bool = False
     boots: set[str] = field(default_factory=set)
-    heeds: dict[int, Any] = field(default_factory=dict)
+    signal_handlers: dict[int, Any] = field(default_factory=dict)
     is_alive: bool = True
     _children: list[Process] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ class Process:
 
     def signal(self, number: int, call: Any) -> Any:
         """Have something called at a signal, as `Environment.signal` does; return what was called before."""
-        before, self.heeds[number] = self.heeds.get(number, SIG_DFL), call
+        before, self.signal_handlers[number] = self.signal_handlers.get(number, SIG_DFL), call
         return before
 
     def die(self) -> None:
@@ -92,7 +92,7 @@ class Task:
     __slots__ = (
         "error",
         "greenlet",
-        "heeding",
+        "in_handler",
         "is_idle",
         "is_over",
         "name",
@@ -114,7 +114,7 @@ class Task:
         self.is_idle = False
         self.error: type[BaseException] | None = None
         self.signals: list[Callable[[], object]] = []
-        self.heeding = 0
+        self.in_handler = 0
 
     @property
     def is_dead(self) -> bool:
@@ -189,7 +189,7 @@ class World:
             task = self.current
             self._ready.append(task)
             self._switch(task)
-        self.heed()
+        self.handle_signals()
 
     def park(self, seconds: Seconds | None = None) -> bool:
         """Wait until woken, or until so many seconds have passed. Whether it was woken."""
@@ -203,7 +203,7 @@ class World:
             self._switch(task)
             if not task.signals:
                 return task.woken
-            self.heed()
+            self.handle_signals()
             if task.woken or self.elapsed >= due:
                 return task.woken
             seconds = None if seconds is None else due - self.elapsed
@@ -219,8 +219,8 @@ class World:
         if task is not None and task.waiting:
             task.waiting, task.woken = False, True
             self._ready.append(task)
-        elif task is not None and (task.signals or task.heeding):
-            # It is about to wait on, once it has heeded its signals, and need not.
+        elif task is not None and (task.signals or task.in_handler):
+            # It is about to wait on, once it has handled its signals, and need not.
             task.woken = True
 
     def strike(self, task: Task, error: type[BaseException] | None) -> None:
@@ -236,14 +236,14 @@ class World:
             task.waiting = False
             self._ready.append(task)
 
-    def heed(self) -> None:
+    def handle_signals(self) -> None:
         """Let the signals that have come for the current task interrupt it here."""
         task = self.current
         while task.signals:
             call = task.signals.pop(0)
-            task.heeding += 1
+            task.in_handler += 1
             call()
-            task.heeding -= 1
+            task.in_handler -= 1
 
     def kill(self, process: Process) -> None:
         """Let nothing of a process ever run again. What runs now ends here if it belongs to it.

@@ -184,6 +184,24 @@ def test_an_actor_is_told_of_the_first_ending_only_until_it_has_looked(house):
     assert lanes.take_ended("x") == []
 
 
+def test_an_ending_whose_message_could_not_be_sent_is_told_with_the_next(house):
+    lanes = Lanes(lambda ended: house.context)
+    one, two = (LaneEnded(house.lane(claim(no)), DONE, 0.0, None) for no in (1, 2))
+    send = house.context.tell
+
+    def fail(*_, **__):
+        raise MemoryError
+
+    house.context.tell = fail
+    with pytest.raises(MemoryError):
+        lanes.ended(*one)
+    house.context.tell = send
+    lanes.ended(*two)
+
+    assert house.sent == ["handler:x"]
+    assert lanes.take_ended("x") == [one, two]
+
+
 def test_an_ending_that_comes_while_the_actor_looks_is_either_taken_or_told(house):
     """Whoever ends between the two steps of a look must not count on a message that has been read already."""
     lanes = Lanes(lambda ended: house.context)

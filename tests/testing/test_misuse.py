@@ -92,6 +92,12 @@ def test_an_inline_is_used_within_its_with(call: Callable[[Inline], Any]) -> Non
         call(app)
 
 
+@pytest.mark.parametrize("kit", [Simulation, Inline])
+def test_a_runtime_is_no_function_that_registers_handlers(kit: Callable[..., Any]) -> None:
+    with pytest.raises(UsageError, match="expected register to be a function that adds handlers"):
+        kit(Runtime(":memory:"))
+
+
 @pytest.mark.parametrize("processes", [0, -1, 1.5, True, "2"])
 def test_a_simulation_has_one_process_or_more(processes: Any) -> None:
     with pytest.raises(UsageError, match="expected processes to be 1 or more, got:"):

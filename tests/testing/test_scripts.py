@@ -69,7 +69,7 @@ def test_times_are_virtual() -> None:
     assert (job.result, call.data, call.job_id) == ("late", {"a": 1}, job.id)
 
 
-def test_work_heeds_the_signal_and_a_hang_is_deaf_to_it() -> None:
+def test_work_ends_at_the_signal_and_a_hang_ignores_it() -> None:
     for step, seconds in ((work(100), 10), (hang(100), 100)):
         script = Script("work", [step, ok()])
         with Inline(lambda runtime, script=script: script.add_to(runtime, timeout=10)) as app:  # type: ignore[misc]

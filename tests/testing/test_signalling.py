@@ -57,7 +57,7 @@ def test_who_asks_for_a_runtime_that_is_stopping_gets_the_next_one():
         assert simulation.runtime.boots.current().id != before
 
 
-def test_a_signal_that_nobody_heeds_yet_kills_the_process_that_starts():
+def test_a_signal_that_nobody_handles_yet_kills_the_process_that_starts():
     def scheduled(runtime: Runtime) -> None:
         register(runtime)
         # Its start is over when they are stored.

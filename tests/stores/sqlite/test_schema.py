@@ -112,6 +112,22 @@ def test_a_file_of_the_first_version_goes_on_and_gives_no_number_again(old):
     store.close()
 
 
+def test_the_applications_own_views_stay_as_they_are_though_one_is_broken(old):
+    with contextlib.closing(sqlite3.connect(old)) as connection:
+        connection.execute("create table theirs (a)")
+        connection.execute("create view broken as select a from theirs")
+        connection.execute("create view waiting as select id from lamplighter_jobs where state = 'queued'")
+        connection.execute("drop table theirs")
+    waiting = rows_of(old, "* from waiting order by id")
+
+    store = SqliteStore(str(old))
+    store.open()
+    store.close()
+
+    assert rows_of(old, "* from waiting order by id") == waiting != []
+    assert rows_of(old, "count(*) from sqlite_schema where type = 'view'") == [(2,)]
+
+
 def test_a_runtime_goes_on_where_the_first_version_stopped_and_its_log_is_well(old, tmp_path):
     lines = []
     runtime = Runtime(old)
