@@ -1412,6 +1412,14 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "a broker that nobody could find yet when the stop began hands out work",
+        "actors/job_broker.py",
+        "        self._state.draining = self._carried_over.draining\n",
+        "",
+        test="tests/test_runtime.py::test_a_broker_that_nobody_could_find_yet_when_the_stop_began_claims_nothing",
+    ),
+    Mutant(
+        LANES,
         "a start in a handler waits for the stop that waits for it",
         "runtime.py",
         "            if boots.running is not None:\n                # `stop`",
