@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import queue
 import re
 import sqlite3
 from pathlib import Path
@@ -202,13 +203,13 @@ def test_a_store_has_one_id_for_as_long_as_its_file_lives(old):
 
 
 def test_the_start_says_which_store_it_is(tmp_path):
-    runtime, said = Runtime(tmp_path / "jobs.db"), []
-    runtime.subscribe(said.append, ["runtime.started"])
+    runtime, said = Runtime(tmp_path / "jobs.db"), queue.SimpleQueue()
+    runtime.subscribe(said.put, ["runtime.started"])
 
     with runtime:
         store_id = runtime.boot.store.store_id
 
-    assert [line["store_id"] for line in said] == [store_id]
+    assert said.get(timeout=30)["store_id"] == store_id
 
 
 def test_a_simulated_store_has_the_same_id_with_the_same_seed():
