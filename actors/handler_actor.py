@@ -97,7 +97,7 @@ class HandlerActor(RuntimeActor):
 
     def current(self) -> list[str]:
         """The ids of the jobs that it runs now."""
-        return [lane.claim.job.id for lane in self._lanes_here() if not lane.ended]
+        return [lane.claim.job.id for lane in self._lanes_here() if not lane.is_closed]
 
     def on_start(self) -> None:
         """Runs on the actor's thread: signal the lanes of the previous incarnation, whose claims are lost."""
@@ -258,7 +258,7 @@ class HandlerActor(RuntimeActor):
 
     def _started(self, lane: Lane) -> None:
         self.context.log.emit_made("job.started", self.speaker, lane.start_fields)
-        if lane.timeout is not None and not lane.ended:
+        if lane.timeout is not None and not lane.is_closed:
             left = lane.started_monotonic + lane.timeout - self.context.clock.monotonic()
             self._deadlines[lane.id] = self.later(max(0.0, left), DeadlinePassed(lane_id=lane.id))
 

@@ -78,11 +78,11 @@ class Lane:
         "abandoned_because",
         "claim",
         "context",
-        "ended",
         "grace_is_over",
         "handle",
         "handler",
         "id",
+        "is_closed",
         "reason",
         "started_at",
         "started_monotonic",
@@ -107,7 +107,8 @@ class Lane:
         self.abandoned_because: str | None = None
         self.grace_is_over = False
         """Whether the lane was given up and its grace is over: the job need not wait for it any more."""
-        self.ended = False
+        self.is_closed = False
+        """Whether the function has come to its end, so that the lane cannot be given up any more."""
         self._begun = False
         self._is_reported = False
         self.handle = NO_HANDLE
@@ -139,7 +140,7 @@ class Lane:
         False when the lane has ended, and its HandlerActor has not read that yet.
         """
         with self._lock:
-            if self.ended:
+            if self.is_closed:
                 return False
             self._pass_progress()
             self.abandoned_because = why
@@ -157,14 +158,14 @@ class Lane:
     def take_back(self, why: str) -> bool:
         """Never call the function. False when it has been called."""
         with self._lock:
-            if not self._begun and not self.ended:
+            if not self._begun and not self.is_closed:
                 self.abandoned_because = why
-            return not self._begun and not self.ended
+            return not self._begun and not self.is_closed
 
     def close(self) -> bool:
         """Close the lane, so that it cannot be given up any more. True for the one caller who must then finish it."""
         with self._lock:
-            first, self.ended = not self.ended, True
+            first, self.is_closed = not self.is_closed, True
         return first
 
     def pass_on(self) -> Lane | None:
@@ -183,7 +184,7 @@ class Lane:
             if self._is_reported:
                 return
             self._pass_progress()
-            self._is_reported = self.ended = True
+            self._is_reported = self.is_closed = True
         try:
             self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
         except BaseException:

@@ -1454,8 +1454,8 @@ MUTANTS = (
         LANES,
         "the last progress before the end is dropped",
         "handlers/lane.py",
-        "            self._pass_progress()\n            self._is_reported = self.ended = True",
-        "            self._is_reported = self.ended = True",
+        "            self._pass_progress()\n            self._is_reported = self.is_closed = True",
+        "            self._is_reported = self.is_closed = True",
         test="tests/handlers/test_progress.py",
     ),
     Mutant(
