@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..log_files.lines import Line
 from ..replay.boots import BootReplay
 from ..replay.findings import Kind, many
-from ..replay.jobs import ToldMove
+from ..replay.jobs import ANY_BOOT, Doubt
 from ..replay.replay import Replay, StoreReplay
 
 if TYPE_CHECKING:
@@ -68,15 +68,15 @@ class Verdicts:
         # Before what is read here there may have been anything.
         begins_later = bool(headless) or (not store.is_server and min(store.numbers, default=1) > 1)
         may_be_missing = begins_later or bool(missing) or is_missing_boot or bool(self.hushed)
-        store.jobs.settle(lambda step: may_be_missing or (store.is_server and self._is_excused(step)))
+        store.jobs.settle(lambda step: may_be_missing or (store.is_server and self._replay.is_troubled))
         self._say_ends(store, headless)
         if store.is_server:
             self._judge_server(store)
         else:
             for says, earlier, later in store.slots.doubled:
                 self._findings.say("fired twice", says, earlier.line, later.line)
-            for kind, says, step, before in () if missing or is_missing_boot else store.jobs.doubtful:
-                self._findings.say(kind, says, None if before is None else before.line, step.line)
+            for doubt in () if missing or is_missing_boot else store.jobs.doubtful:
+                self._say_doubt(doubt)
             if view is None and not (missing or is_missing_boot):
                 # Where a turn is missing, it may have given them back.
                 self._say_lost(store)
@@ -177,11 +177,11 @@ class Verdicts:
         jobs, replay = store.jobs, self._replay
         self.notes.append(ON_A_SERVER)
         excused = 0
-        for kind, says, step, before in jobs.doubtful:
-            if self._is_excused(step):
+        for doubt in jobs.doubtful:
+            if self._is_excused(doubt):
                 excused += 1
-                continue
-            self._findings.say(kind, says, None if before is None else before.line, step.line)
+            else:
+                self._say_doubt(doubt)
         doubled = 0
         for says, earlier, later in store.slots.doubled:
             if earlier.boot != later.boot and {earlier.boot, later.boot} <= replay.leaders:
@@ -205,14 +205,22 @@ class Verdicts:
             self.notes.append(f"boot {', '.join(dead)} died: a job of it was delivered again, and it said nothing more")
         if excused:
             self.notes.append(
-                f"{many(excused, 'step')} may belong to boots that were silent by then: they may have been killed"
+                f"{many(excused, 'move')} may follow one that no line tells: a process was dead that may have made it"
             )
 
-    def _is_excused(self, step: ToldMove) -> bool:
-        """Whether something may have befallen that lets a job run twice, or a step go untold."""
+    def _say_doubt(self, doubt: Doubt) -> None:
+        before = doubt.before
+        self._findings.say(doubt.kind, doubt.says, None if before is None else before.line, doubt.step.line)
+
+    def _is_excused(self, doubt: Doubt) -> bool:
+        """Whether something may have befallen that lets a job run twice, or a move go untold."""
         if self._replay.is_troubled:
             return True
-        return any(is_silent(boot, step.line) for boot in self._replay.boots.values())
+        boots = self._replay.boots
+        if doubt.by is None:
+            return False
+        suspects = boots.values() if doubt.by == ANY_BOOT else [boots[doubt.by]] if doubt.by in boots else []
+        return any(is_silent(boot, doubt.step.line) for boot in suspects)
 
     def _judge_lines(self) -> None:
         replay = self._replay

@@ -68,6 +68,24 @@ class Job:
     others: tuple[Job, ...] = ()
 
 
+ANY_BOOT = ""
+"""Instead of the name of one."""
+
+
+class Doubt(NamedTuple):
+    """Something that cannot be, unless a process died before it had told its last turn.
+
+    Attributes:
+        by: the boot of which one untold move would explain it, or `ANY_BOOT`; None if none would.
+    """
+
+    kind: Kind
+    says: str
+    step: ToldMove
+    before: ToldMove | None
+    by: str | None
+
+
 class JobReplay:
     """Replays the moves of the jobs of one store.
 
@@ -97,7 +115,7 @@ class JobReplay:
         self.bereft: dict[str, ToldMove] = {}
         # What cannot be: on a server, unless a connection was lost or a process has died; in a file, unless turns are
         # missing, in which the job may have been removed and born again.
-        self.doubtful: list[tuple[Kind, str, ToldMove, ToldMove | None]] = []
+        self.doubtful: list[Doubt] = []
         self._findings = findings
         self.on_birth: Callable[[ToldMove], None] = lambda step: None
 
@@ -181,7 +199,9 @@ class JobReplay:
                 missing = step.move.r - 1 - known
                 what = f"move {known + 1} is" if missing == 1 else f"moves {known + 1} to {step.move.r - 1} are"
                 says = f"job {job_id}: {what} told by no line" if missing > 0 else f"job {job_id}: it follows nothing"
-                self._say("missing moves", says, step, None if job is None else job.step)
+                untold = self._untold(job, step) if self.is_server else None
+                self._say("missing moves", says, step, job, untold=untold)
+                job = untold or job
             self.headless += job is None
             self._adopt(step, job)
             self._drain(job_id)
@@ -193,10 +213,10 @@ class JobReplay:
         wrong = self._wrong_birth(move) if before is None else self._wrong(before, step)
         if wrong is not None:
             kind, says = wrong
-            if before is not None and before.state in ENDED:
-                self.doubtful.append((kind, f"job {move.j}: {says}", step, before.step))
-            else:
-                self._say(kind, f"job {move.j}: {says}", step, None if before is None else before.step)
+            is_doubtful = before is not None and before.state in ENDED
+            untold = self._untold(job, step) if self.is_server else None
+            self._say(kind, f"job {move.j}: {says}", step, before, untold=untold, is_doubtful=is_doubtful)
+            job = untold or job
         if job is not None and self.is_server and AFTER[move.k] in ENDED:
             self._note_ends(job, step)
         self._adopt(step, job, before)
@@ -216,7 +236,7 @@ class JobReplay:
         self.repeated.add(step.move.j)
         if not any(one.step.move.p for one in known):
             says = f"job {step.move.j}: it ended by claim {end.claim_no}, and again by claim {step.move.c}"
-            self._say("finished twice", says, step, end.step)
+            self._say("finished twice", says, step, end)
 
     def _adopt(self, step: ToldMove, job: Job | None = None, before: Job | None = None) -> None:
         """Believe a move."""
@@ -253,7 +273,7 @@ class JobReplay:
         if not (is_new_life and self.pruned):
             is_end = AFTER[move.k] in ENDED and job.state in ENDED
             says = f"job {move.j}: its move {move.r} is told by two turns"
-            self.doubtful.append(("finished twice" if is_end else "told twice", says, step, job.step))
+            self._say("finished twice" if is_end else "told twice", says, step, job, is_doubtful=True)
         if is_new_life:
             # Retention had removed it: the id was free again.
             self.ended.pop(move.j, None)
@@ -265,7 +285,7 @@ class JobReplay:
             self.on_birth(step)
             return
         says = f"job {move.j}: {move.k} by claim {move.c} follows nothing that is told"
-        self._say("illegal transition", says, step, job.step)
+        self._say("illegal transition", says, step, job, untold=self._untold(job, step))
 
     def _wrong_birth(self, move: Told) -> tuple[Kind, str] | None:
         if move.k != "queued" or move.f is not None:
@@ -298,11 +318,49 @@ class JobReplay:
             return "illegal transition", f"boot {job.boot} held it, and {move.k} ends a claim of boot {holder}"
         return None
 
-    def _say(self, kind: Kind, says: str, step: ToldMove, before: ToldMove | None) -> None:
-        if self.is_server:
-            self.doubtful.append((kind, says, step, before))
+    def _say(
+        self,
+        kind: Kind,
+        says: str,
+        step: ToldMove,
+        before: Job | None,
+        *,
+        untold: Job | None = None,
+        is_doubtful: bool = False,
+    ) -> None:
+        """Say what is wrong; on a server later, when it is known which processes had died.
+
+        Args:
+            before: what the step was held against.
+            untold: where the job would have stood before the step by one more move.
+        """
+        if self.is_server or is_doubtful:
+            by = None if untold is None else untold.boot
+            self.doubtful.append(Doubt(kind, says, step, None if before is None else before.step, by))
         else:
-            self._findings.say(kind, says, None if before is None else before.line, step.line)
+            self._findings.say(kind, says, None if before is None else before.step.line, step.line)
+
+    def _untold(self, job: Job | None, step: ToldMove) -> Job | None:
+        """Where one move would have led that nobody has told, if a step follows it; by which boot, or `ANY_BOOT`."""
+        move = step.move
+        base = move.r - 1 - move.p
+        if job is None:
+            born = Job("queued", 1, 0, 0, move.n, ANY_BOOT, step)
+            return born if base == 1 and self._wrong(born, step) is None else None
+        known = (job, *job.others)
+        for one in known:
+            if one.rev != base - 1:
+                continue
+            for kind, after in AFTER.items():
+                # An untold claim is no move that is missing: the server says that it had delivered the job.
+                if kind == "claimed" or after != move.f or one.state not in BEFORE[kind]:
+                    continue
+                by = one.boot if one.state == "running" else ANY_BOOT
+                for attempt in {0 if kind == "requeued" else one.attempt, one.attempt + (one.state == "running")}:
+                    led = Job(after, base, one.claim_no, attempt, one.name, by, one.step, known[:OTHERS_KEPT_MAX])
+                    if self._wrong(led, step) is None:
+                        return led
+        return None
 
 
 _NO_OUTCOME: frozenset[str | None] = frozenset({None})

@@ -8,14 +8,14 @@ import os
 import random
 import threading
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from lamplighter.history.audit.audit import audit_logs
 from lamplighter.history.audit.store_view import StoreView
 from lamplighter.history.log_files.lines import read
-from lamplighter.rules.lifecycle import MOVES
 
+from ..edits import missed_edits
 from ..kit import Said, Talker, audited, write_log
 
 TORTURE = os.environ.get("LAMPLIGHTER_TORTURE") == "1"
@@ -56,76 +56,12 @@ def lines_of(logs: Logs) -> list[Said]:
     return [json.loads(line.raw) for line in read([str(path) for path in logs.paths])]
 
 
-KEYS = ("k", "j", "n", "r", "f", "c", "a", "s", "t")
-"""Of a move, what the log proves by itself. How an attempt ended, and when the next is due, its own line says too."""
-
-FIELDS = ("job_id", "job_name", "claim_no", "attempt", "outcome", "turn")
-
-
-def another(value: Any, chance: random.Random) -> Any:
-    """Another value of the same kind."""
-    if isinstance(value, str):
-        return chance.choice([word for word in ("done", "queued", "dead", "another") if word != value])
-    return value + chance.choice([-1, 1, 7])
-
-
-def spoil(lines: list[Said], index: int, chance: random.Random) -> tuple[str, list[Said]] | None:
-    """One change of one line, and what it is; None where a line proves nothing."""
-    line = lines[index]
-    if "moves" in line:
-        what = chance.choice(["delete", "key", "turn", "boot_no", "swap"])
-        places = [place for place, move in enumerate(line["moves"]) if "j" in move]
-        if what == "delete" and line.get("told_by") is None:
-            return what, [*lines[:index], *lines[index + 1 :]]
-        if what in ("turn", "boot_no"):
-            return what, [*lines[:index], {**line, what: line[what] + 1}, *lines[index + 1 :]]
-        if not places or line.get("told_by") is not None:
-            return None
-        place = chance.choice(places)
-        move = line["moves"][place]
-        key = chance.choice([key for key in KEYS if key in move])
-        if what == "swap":
-            others = [
-                one for at, other in enumerate(lines) if "moves" in other and at != index for one in other["moves"]
-            ]
-            other = chance.choice([one for one in others if key in one and one[key] != move[key]] or [move])
-            value = other[key]
-        else:
-            value = another(move[key], chance)
-        if value == move[key]:
-            return None
-        moves = [*line["moves"][:place], {**move, key: value}, *line["moves"][place + 1 :]]
-        return f"{what} {key}", [*lines[:index], {**line, "moves": moves}, *lines[index + 1 :]]
-    if line["event"] not in MOVES or "turn" not in line:
-        return None
-    if chance.random() < 0.2:
-        told = {(other["of"], other["turn"]) for other in lines if "told_by" in other}
-        if (line["boot"], line["turn"]) in told:
-            # Its boot or broker died after that turn, and perhaps before it had said all of it.
-            return None
-        return "delete", [*lines[:index], *lines[index + 1 :]]
-    field = chance.choice([field for field in FIELDS if field in line])
-    return field, [*lines[:index], {**line, field: another(line[field], chance)}, *lines[index + 1 :]]
-
-
 @LEVELS
 @pytest.mark.timeout(3600 if TORTURE else 300)
 def test_every_edit_deletion_and_swap_is_found(storms, level):
-    logs, chance = storms[level], random.Random(level)
-    lines = lines_of(logs)
-    assert audited(lines, logs.store).ok, audited(lines, logs.store).findings[:5]
+    logs = storms[level]
 
-    missed, tried = [], 0
-    while tried < EDITS:
-        index = chance.randrange(len(lines))
-        spoiled = spoil(lines, index, chance)
-        if spoiled is None:
-            continue
-        tried += 1
-        if audited(spoiled[1], logs.store).ok:
-            missed.append((spoiled[0], lines[index]))
-
-    assert missed == []
+    assert missed_edits(lines_of(logs), random.Random(level), EDITS, logs.store) == []
 
 
 def mixed(logs: Logs, folder: Path, chance: random.Random) -> list[str]:

@@ -16,11 +16,13 @@ from lamplighter.history.audit.report import Report
 from lamplighter.stores.rabbitmq.turn import RabbitTurn
 
 from ...faults.kit import Host, count
+from ...history.edits import missed_edits
 from ...history.kit import HOST, Said, audited, changed, kinds, logger_to, without
 from .test_simulation import TROUBLES, campaign
 
 WAIT_SECONDS = 20.0
 KILLS = count(2, 20)
+EDITS = count(100, 3_000)
 LEVELS = ("debug", "info")
 UNJUDGED = "each job is judged by itself"
 
@@ -172,6 +174,14 @@ def test_after_kills_at_random_instants_nothing_is_found(url: str, tmp_path: Pat
 
     assert report.ok, report.findings[:10]
     assert report.boots == KILLS + 2
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_edit_deletion_and_swap_in_a_log_with_kills_is_found(level: str) -> None:
+    lines = map(json.loads, campaign(TROUBLES["kills"], 12, 2).log.splitlines())
+    kept = [line for line in lines if level == "debug" or line["level"] != "debug"]
+
+    assert missed_edits(kept, random.Random(level), EDITS, None) == []
 
 
 def verdict(log: str) -> Report:
