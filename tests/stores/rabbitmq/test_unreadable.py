@@ -193,6 +193,8 @@ def test_among_results_and_in_the_ledger_it_is_put_aside_too(
 
     assert works(worker)
     eventually(lambda: outside.count(topology.UNREADABLE) == 2, what="all of them put aside")
+    # They are there as soon as the server has them; they are said once the turn is committed.
+    eventually(lambda: len(recorder.of("message.unreadable")) == 2, what="both said")
     assert {line["queue"] for line in recorder.of("message.unreadable")} == {results}
 
 
