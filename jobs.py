@@ -12,9 +12,10 @@ from typing import Any, Never, TypeVar, Unpack
 from .boot.boot import Boot
 from .boot.current import CurrentBoot
 from .boot.job_refs import Ref, claim_of, id_of
-from .boot.joining import awaiting, ended, outcome, seconds_of
-from .boot.reviving import off_loop, revive, revive_async
-from .errors import StaleClaim, StoreUnavailable, UnknownHandler, UnknownJob, UsageError, shown
+from .boot.joining import awaiting, ended, outcome, seconds_of, stored
+from .boot.reviving import at_hand, off_loop, revive, revive_async
+from .broker.host_transactions import finish_on, queue_on
+from .errors import StoreUnavailable, UnknownHandler, UsageError, shown
 from .handlers.options import HandlerKeywords, Isolation, OnTimeout
 from .handlers.registration import check_budget, check_handler
 from .job import Job
@@ -22,6 +23,7 @@ from .log.emitter import current_corr
 from .messages.jobs import Attempt, JobKeywords, JobSpec, JobState, JobStateName, NewJob, Seconds
 from .messages.mail import Cancel, MarkDone, Pause, Queue, Reply, Requeue
 from .messages.outcomes import Backoff
+from .rules.capabilities import needed
 from .rules.codec import encode
 from .rules.new_jobs import spec_of
 from .rules.restart_budget import RestartBudget
@@ -103,7 +105,7 @@ class Jobs:
         job = boot.checks(current_corr()).spec(spec)
         if connection is not None:
             try:
-                record, fresh = boot.store.queue_on(connection, job)
+                record, fresh = queue_on(boot.store, connection, job, boot.clock.now())
             except StoreUnavailable as error:
                 raise StoreUnavailable(str(error), (job.id,)) from error
             if fresh:
@@ -152,13 +154,13 @@ class Jobs:
         """
         self._warn_if_blocking("requeue")
         boot, make = self._requeue(job, delay)
-        with boot.store.at_hand(id_of(job)):
+        with at_hand(boot.store, id_of(job)):
             return Job(boot.requests.ask(make))
 
     async def arequeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
         """`requeue` for asyncio applications."""
         boot, make = self._requeue(job, delay)
-        async with off_loop(boot.store.at_hand(id_of(job))):
+        async with off_loop(at_hand(boot.store, id_of(job))):
             return Job(await boot.requests.ask_async(make))
 
     def requeue_dead(self, name: str | None = None, *, delay: Seconds | timedelta | None = None) -> int:
@@ -191,8 +193,7 @@ class Jobs:
             self._warn_if_blocking("mark_done")
             boot.requests.ask(partial(MarkDone, job_id, no, claim_no, text))
             return
-        if not boot.store.finish_on(connection, job_id, no, claim_no, text, boot.clock.now()):
-            raise StaleClaim(f"job {job_id} is not there to be marked done by claim {claim_no}; roll back")
+        finish_on(boot.store, connection, job_id, no, claim_no, text, boot.clock.now())
         boot.expect(job_id, JobState.DONE)
 
     async def amark_done(self, job: Ref, result: Any = None) -> None:
@@ -240,10 +241,9 @@ class Jobs:
         Raises:
             UnknownJob: it never was, or retention has removed it.
         """
-        record = self._boots.current().store.get(id_of(job))
-        if record is None:
-            raise UnknownJob(f"expected the id of a stored job, got: {id_of(job)!r}")
-        return Job(record)
+        boot = self._boots.current()
+        needed(boot.store.table, "get")
+        return Job(stored(boot, id_of(job)))
 
     async def aget(self, job: Ref) -> Job[Any]:
         """`get` for asyncio applications."""
@@ -264,9 +264,11 @@ class Jobs:
             check_name(name)
         if before is not None and not isinstance(before, Job):
             raise UsageError(f"expected before to be a Job of the page before, got: {shown(before)}")
-        records = self._boots.current().store.list(
-            name=name, state=state, limit=limit, before=None if before is None else before.record
-        )
+        store, last = self._boots.current().store, None if before is None else before.record
+        if store.dead is not None and state == JobState.DEAD:
+            records = store.dead.list(name, limit, last)
+        else:
+            records = needed(store.table, "list").list(name=name, state=state, limit=limit, before=last)
         return [Job(record) for record in records]
 
     async def alist(
@@ -281,7 +283,7 @@ class Jobs:
 
     def counts(self, name: str | None = None) -> dict[str, int]:
         """How many jobs are in each state; every state is there."""
-        return self._boots.current().store.counts(None if name is None else check_name(name))
+        return self._boots.current().store.jobs.counts(None if name is None else check_name(name))
 
     async def acounts(self, name: str | None = None) -> dict[str, int]:
         """`counts` for asyncio applications."""
@@ -289,7 +291,7 @@ class Jobs:
 
     def attempts(self, job: Ref) -> Sequence[Attempt]:
         """Every attempt that failed, timed out or was interrupted: error, traceback, boot and times, oldest first."""
-        return self._boots.current().store.attempts(id_of(job))
+        return needed(self._boots.current().store.table, "history").attempts(id_of(job))
 
     def join(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """Wait until the job has ended, wherever it runs.
@@ -371,7 +373,7 @@ class Jobs:
             fn,
             new_id=boots.environment.new_id,
             limits=boots.limits,
-            cannot=boots.cannot,
+            has_table=boots.has_table,
             concurrency=concurrency,
             concurrency_total=concurrency_total,
             timeout=timeout,

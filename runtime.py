@@ -76,10 +76,10 @@ class Runtime:
             raise UsageError(f"expected on_failure to be callable, got: {shown(on_failure)}")
         self.environment = Environment() if environment is None else environment
         named = self._store()
-        if not (named.is_server or named.in_memory):
+        if named.path is not None:
             # From now on: the application may change its folder, and where a link leads, before the next start.
-            self._address = named.address
-        self.boots = CurrentBoot(self.environment, self.limits, named.cannot)
+            self._address = named.path
+        self.boots = CurrentBoot(self.environment, self.limits, has_table=named.table is not None)
         self.jobs = Jobs(self.boots)
         self.scheduler = Scheduler(self.boots)
         self._logger = logger

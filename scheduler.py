@@ -229,11 +229,8 @@ class Scheduler:
         record = self._known(schedule_id)
         first, last = check_instant(start, "start"), check_instant(end, "end")
         boot = self._boots.current()
-        stored = boot.store.slots(schedule_id, first, last)
-        stories = [
-            *_forgotten(record, stored, first, last, boot.store.slots_since(schedule_id)),
-            *map(_story, stored),
-        ]
+        stored, since = boot.store.schedules.slots(schedule_id, first, last)
+        stories = [*_forgotten(record, stored, first, last, since), *map(_story, stored)]
         accounted = max(record.accounted_to, math.nextafter(first, -math.inf))
         # These were stored since the schedule was read, or while the clock was ahead.
         ahead = [entry for entry in stored if entry.last > accounted]
@@ -260,14 +257,14 @@ class Scheduler:
         boot = self._boots.running
         if boot is None:
             return declared
-        stored = {record.id: record for record in boot.store.schedules() if record.durable or record.id in declared}
+        stored = {record.id: record for record in boot.store.schedules.all() if record.durable or record.id in declared}
         return {**declared, **stored}
 
     def _known(self, schedule_id: str) -> ScheduleRecord:
         # A text that is not Unicode cannot even be looked up in the store.
         if isinstance(schedule_id, str) and schedule_id.isprintable():
             declared, boot = self._boots.declared.schedule(schedule_id), self._boots.running
-            stored = None if boot is None else boot.store.schedule(schedule_id)
+            stored = None if boot is None else boot.store.schedules.one(schedule_id)
             if stored is not None and (stored.durable or declared is not None):
                 return stored
             if declared is not None:
@@ -314,7 +311,7 @@ class Scheduler:
         window = check_seconds(options["catch_up_window"], "catch_up_window")
         check_catch_up(options["catch_up"], window, options["catch_up_max"])
         overlap = check_one_of(options["overlap"], "overlap", get_args(Overlap))
-        if overlap != "allow" and "overlap" in self._boots.cannot:
+        if overlap != "allow" and not self._boots.has_table:
             raise not_supported("overlap")
         now = self._boots.now()
         return ScheduleRecord(

@@ -34,7 +34,8 @@ from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, 
 from ..log.emitter import Speaker
 from ..messages.jobs import ENDED, JobRecord
 from ..messages.mail import CheckDue, Housekeep, Mail, Queue, Resync, Settled, Ticked
-from ..stores.ports import BootLost, CommitUnknown, Store
+from ..stores.ports import Outlook, Store
+from ..stores.troubles import BootLost, CommitUnknown
 from .base import ActorContext, RuntimeActor
 
 RETRY_SECONDS = 0.1
@@ -145,14 +146,15 @@ class JobBroker(RuntimeActor):
         self._pending += came
         batch = self._pending[: limits.turn_messages_max]
         only_looks = self._recovered and all(isinstance(m.body, CheckDue) for m in batch)
-        if self._neighbours.look() or not only_looks or self._is_worth_a_turn():
+        outlook = None if self._neighbours.look() or not only_looks else self._look_out()
+        if outlook is None or outlook.is_due:
             self._take_turn(batch)
             return
         self._handled(batch)
         self._store_is_back()
         # No turn has seen what others have committed meanwhile, so what was known of them may be old.
         self._state.forget_next_due()
-        self._set_alarms()
+        self._set_alarms(outlook)
 
     def _take_turn(self, batch: list[Mail]) -> None:
         first, is_back = not self._recovered, True
@@ -265,7 +267,7 @@ class JobBroker(RuntimeActor):
         if self._carried_over.renewal is not None:
             boots.renew(own, self._carried_over.renewal)
             own.out.is_renewed = True
-        turn.count_host_moves()
+        turn.jobs.refresh()
         if not self._recovered:
             boots.recover(own, self._carried_over.logged)
         elif state.membership_changed:
@@ -279,7 +281,6 @@ class JobBroker(RuntimeActor):
             for context, body in contexts:
                 self._apply(context, body)
         claims.finish_deferred(own)
-        turn.expire()
         claims.claim(own)
 
     def _apply(self, context: TurnContext, body: Any) -> None:
@@ -326,43 +327,43 @@ class JobBroker(RuntimeActor):
             self._wake_waiters(ended)
         self._neighbours.hint(out)
 
-    def _is_worth_a_turn(self) -> bool:
-        """CheckDue, without taking the write lock, whether time or another process has changed anything for us."""
+    def _look_out(self) -> Outlook | None:
+        """What time or another process has brought for us, seen without the write lock. None if a turn must look."""
         now = self.context.clock.now()
         try:
-            expiry = self._state.expiry = self._store.next_expiry()
-            worth = (
-                self._store.has_host_moves()
-                or self._store.due(self._state.free_names(), now)
-                or (expiry is not None and expiry <= now)
-                or any(one.due <= self._state.age() for one in self._state.deferred.values())
-            )
+            outlook = self._store.jobs.outlook(self._state.free_names(), now)
         except (StoreUnavailable, StoreError):
             # The turn meets the same trouble, and knows what to do about it.
-            return True
-        self._looked_at = now
-        return worth
+            return None
+        self._looked_at, self._state.expiry = now, outlook.expiry
+        return None if any(one.due <= self._state.age() for one in self._state.deferred.values()) else outlook
 
     def _wake_the_ended(self) -> None:
         """Tell those who wait for jobs that ended where this broker did not see it."""
-        awaited = (self._store.known(job_id) for job_id in self._awaited())
-        ended = [job for job in awaited if job is not None and job.state in ENDED and job.is_counted]
+        awaited = self._awaited()
+        known = self._store.jobs.known(awaited).values() if awaited else ()
+        ended = [job for job in known if job.state in ENDED and job.is_counted]
         if ended:
             self._wake_waiters(ended)
 
-    def _set_alarms(self) -> None:
-        """Be woken when the next thing becomes due."""
-        # From the instant that was looked at, not from now: what became due in between must wake us too.
-        now, state = self._looked_at, self._state
+    def _set_alarms(self, outlook: Outlook | None = None) -> None:
+        """Be woken when the next thing becomes due.
+
+        Args:
+            outlook: of all names that have a free lane, if it was looked for.
+        """
+        state, names = self._state, self._state.free_names()
+        unknown = [name for name in names if name not in state.next_due]
         try:
-            due = [state.expiry]
-            for name in state.free_names():
-                known = state.next_due.get(name)
-                due.append(self._store.next_due(name, now) if known is None else known)
+            if outlook is None and unknown:
+                # From the instant that was looked at, not from now: what became due in between must wake us too.
+                outlook = self._store.jobs.outlook(unknown, self._looked_at)
+                state.expiry = outlook.expiry
             self._expected.look(state.age())
         except (StoreUnavailable, StoreError):
             self._alarms.after("retry", RETRY_SECONDS, CheckDue())
             return
+        due = [state.expiry, None if outlook is None else outlook.next_due, *map(state.next_due.get, names)]
         instants = [at for at in due if at is not None and at != float("inf")]
         if instants:
             self._alarms.at(min(instants), CheckDue())

@@ -171,7 +171,7 @@ class SchedulerActor(RuntimeActor):
     def _forget_unless_declared(self, schedule_id: str) -> None:
         """This runtime declares it no more. Another may, and its slots may be fired here."""
         self._forget(schedule_id)
-        record = self._store.schedule(schedule_id) if self._is_declared(schedule_id) else None
+        record = self._store.schedules.one(schedule_id) if self._is_declared(schedule_id) else None
         if record is not None:
             self._know(record)
 
@@ -192,7 +192,7 @@ class SchedulerActor(RuntimeActor):
         self._reload_timer = None
         self._reload_due = self.context.clock.monotonic() + RELOAD_SECONDS_MIN
         try:
-            while changed := self._store.schedules_changed(self._seen, RELOADED_MAX):
+            while changed := self._store.schedules.changed(self._seen, RELOADED_MAX):
                 for record in changed:
                     self._know(record)
                 self._seen = changed[-1].change_no

@@ -38,8 +38,9 @@ from ..messages.mail import (
 )
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks
-from ..stores.ports import BootLost, Store
+from ..stores.ports import Store
 from ..stores.presence import network_filesystem
+from ..stores.troubles import BootLost
 from ..supervisor import ChildSpec, Supervision
 from .declared import Declared
 from .health import ActorView, Health, health_of, view_of
@@ -87,7 +88,7 @@ class Boot:
         self.post = Post(self.clock)
         self.joins = Joins()
         self.requests = Requests(
-            self.post, clock=self.clock, environment=environment, limits=limits, is_server=store.is_server
+            self.post, clock=self.clock, environment=environment, limits=limits, is_file=store.path is not None
         )
         self._has_declared = False
         self.carried_over = CarriedOver()
@@ -142,8 +143,8 @@ class Boot:
         begun.callback(self._say_stopped)
         self.store.open()
         begun.callback(self.store.close)
-        if not (self.store.in_memory or self.store.is_server) and (kind := network_filesystem(self.store.address)):
-            self.log.emit("store.on_network", store=self.store.address, filesystem=kind)
+        if self.store.path is not None and (kind := network_filesystem(self.store.path)):
+            self.log.emit("store.on_network", store=self.store.path, filesystem=kind)
         begun.callback(self._let_go)
         self._standing.enter(self._heard)
         self._place, news = self._standing.register(names, self.clock, self.limits.reply_seconds_max)
@@ -244,9 +245,8 @@ class Boot:
         Args:
             corr: the root that they descend from, if there is one.
         """
-        return JobChecks(
-            now=self.clock.now(), new_id=self.job_ids, corr=corr, limits=self.limits, cannot=self.store.cannot
-        )
+        now, has_table = self.clock.now(), self.store.table is not None
+        return JobChecks(now=now, new_id=self.job_ids, corr=corr, limits=self.limits, has_table=has_table)
 
     def _broker_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:
@@ -267,10 +267,14 @@ class Boot:
         return ChildSpec(id="broker", start=start, budget=self.limits.restart_budget)
 
     def _is_active(self, schedule_id: str) -> bool:
-        return self._declared.schedule(schedule_id) is not None or self.store.is_declared(schedule_id)
+        peers = self.store.peers
+        return self._declared.schedule(schedule_id) is not None or (
+            peers is not None and peers.is_declared(schedule_id)
+        )
 
     def _has_handler(self, name: str) -> bool:
-        return bool(self._declared.handlers(name)) or self.store.is_handled(name)
+        peers = self.store.peers
+        return bool(self._declared.handlers(name)) or (peers is not None and peers.is_handled(name))
 
     def _scheduler_spec(self) -> ChildSpec:
         start = partial(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Collection
 
 from ..environment.environment import Environment
 from ..errors import NotStarted, RuntimeFailed
@@ -24,7 +23,7 @@ class CurrentBoot:
     """The run of a runtime that lives in this process, if one does.
 
     Args:
-        cannot: the capabilities that the store lacks.
+        has_table: whether the store keeps every job in a table.
 
     Attributes:
         declared: the handlers and schedules of the application's code, whether a boot runs or not.
@@ -33,10 +32,10 @@ class CurrentBoot:
         left: the lanes that the last boot left running.
     """
 
-    def __init__(self, environment: Environment, limits: Limits, cannot: Collection[str]) -> None:
+    def __init__(self, environment: Environment, limits: Limits, *, has_table: bool) -> None:
         self.environment = environment
         self.limits = limits
-        self.cannot = cannot
+        self.has_table = has_table
         self.declared = Declared()
         self.lock = self.environment.relock()
         self.failure: RuntimeFailed | None = None
@@ -105,8 +104,10 @@ class CurrentBoot:
 
     def _before_fork(self) -> None:
         boot = self._boot
-        if boot is not None and boot.pid == self.environment.pid() and boot.store.freeze():
-            _forking.frozen.append(boot.store)
+        if boot is None or boot.pid != self.environment.pid() or boot.store.fork is None:
+            return
+        if boot.store.fork.freeze():
+            _forking.frozen.append(boot.store.fork)
 
     def _in_forked_child(self) -> None:
         # Another thread of the parent may have held it at the moment of the fork.

@@ -12,7 +12,7 @@ from ..environment.clock import Clock
 from ..handlers.lane import Lane
 from ..log.emitter import Log, Subscription
 from ..messages.jobs import Seconds
-from ..stores.ports import Ailment
+from ..stores.troubles import Ailment
 from ..supervisor import Child, ChildStatus, Family
 
 

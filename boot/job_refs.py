@@ -35,8 +35,9 @@ def claim_of(store: Store, job: Ref) -> tuple[str, int | None, int | None]:
     # An application may give its jobs ids such as "order:7", which look like tokens.
     if not (job_id and number.isdecimal()):
         return check_name(job, "job"), None, None
-    if store.known(job) is None:
+    known = store.jobs.known((job, job_id))
+    if job not in known:
         return job_id, None, int(number)
-    if store.known(job_id) is not None:
+    if job_id in known:
         raise UsageError(f"expected a token or an id, got: {job!r}, which is both here; pass the Job itself")
     return job, None, None

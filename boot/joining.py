@@ -47,11 +47,21 @@ def ended(boot: Boot, job_id: str) -> JobRecord | None:
     Raises:
         UnknownJob: it is not in the store.
     """
-    record = boot.store.known(job_id)
-    if record is None:
-        where = " that this runtime has queued" if boot.store.is_server else ""
-        raise UnknownJob(f"expected the id of a stored job{where}, got: {job_id!r}")
+    record = stored(boot, job_id)
     return record if record.state in ENDED else None
+
+
+def stored(boot: Boot, job_id: str) -> JobRecord:
+    """The job.
+
+    Raises:
+        UnknownJob: it is not in the store.
+    """
+    record = boot.store.jobs.known((job_id,)).get(job_id)
+    if record is None:
+        where = " that this runtime has queued" if boot.store.table is None else ""
+        raise UnknownJob(f"expected the id of a stored job{where}, got: {job_id!r}")
+    return record
 
 
 def outcome(record: JobRecord) -> Job[Any]:

@@ -35,13 +35,13 @@ class Requests:
         is_over: whether the boot has ended, so that nobody will answer any more.
     """
 
-    def __init__(self, post: Post, *, clock: Clock, environment: Environment, limits: Limits, is_server: bool) -> None:
+    def __init__(self, post: Post, *, clock: Clock, environment: Environment, limits: Limits, is_file: bool) -> None:
         self.store_trouble: str | None = None
         self.is_over = False
         self.post = post
         self.clock = clock
         self.limits = limits
-        self.is_server = is_server
+        self.is_file = is_file
         self._environment = environment
 
     def ask(self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None) -> Any:
@@ -152,7 +152,7 @@ class BrokerRequest:
         likely = self._requests.store_trouble
         if likely is None:
             likely = "the broker is busy or being restarted"
-        elif not self._requests.is_server:
+        elif self._requests.is_file:
             likely += ". Is a write transaction open on the file? If it is this process's own, pass connection="
         return StoreUnavailable(
             f"no answer within reply_seconds_max={self._requests.limits.reply_seconds_max:g} s: {likely}",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeVar
 
 from ..messages.jobs import Seconds
 from ..messages.mail import RequeueDead
+from ..rules.capabilities import needed
+from ..stores.ports import Store
 from .boot import Boot
 
 REVIVED_A_TURN_MAX = 500
@@ -19,12 +21,29 @@ REVIVED_A_TURN_MAX = 500
 T = TypeVar("T")
 
 
+def at_hand(store: Store, job_id: str) -> AbstractContextManager[object]:
+    """While this lasts, a turn finds the job that a host names, if the store can find it at all."""
+    return contextlib.nullcontext() if store.dead is None else store.dead.one_at_hand(job_id)
+
+
+def dead_at_hand(store: Store, name: str | None, but: Collection[str]) -> AbstractContextManager[Sequence[str]]:
+    """The ids of dead jobs, oldest first, `but` for some: all, or the first many. While this lasts, a turn finds each.
+
+    Raises:
+        NotSupported: the store finds none.
+    """
+    if store.dead is not None:
+        return store.dead.all_at_hand(name, but)
+    dead = needed(store.table, "list").dead(name)
+    return contextlib.nullcontext([job_id for job_id in dead if job_id not in but])
+
+
 def revive(boot: Boot, name: str | None, delay: Seconds) -> int:
     """Requeue the dead jobs of a name, or all; how many. One that dies again meanwhile is not revived again."""
     seen: set[str] = set()
     revived = 0
     while True:
-        with boot.store.dead_at_hand(name, seen) as ids:
+        with dead_at_hand(boot.store, name, seen) as ids:
             if not ids:
                 return revived
             for some in _batches(ids):
@@ -37,7 +56,7 @@ async def revive_async(boot: Boot, name: str | None, delay: Seconds) -> int:
     seen: set[str] = set()
     revived = 0
     while True:
-        async with off_loop(boot.store.dead_at_hand(name, seen)) as ids:
+        async with off_loop(dead_at_hand(boot.store, name, seen)) as ids:
             if not ids:
                 return revived
             for some in _batches(ids):

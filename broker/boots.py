@@ -4,10 +4,12 @@ end.
 
 from __future__ import annotations
 
-from ..messages.jobs import Seconds
+from collections.abc import Sequence
+
+from ..messages.boots import BootRecord
+from ..messages.jobs import JobRecord, Seconds
 from ..messages.mail import Declare
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
-from ..stores.ports import BootRecord
 from . import schedules as slots
 from .membership import place_of
 from .outbox import Membership
@@ -24,9 +26,9 @@ def renew(context: TurnContext, renewal: Renewal) -> None:
 
     The row of the boot before is removed, so its claims are orphans, which are taken back like those of dead boots.
     """
-    context.turn.forget_boot(renewal.boot_was)
-    others = context.turn.boots()
-    boot_no = context.turn.register(renewal.record)
+    context.turn.boots.forget((renewal.boot_was,))
+    others = context.turn.boots.all()
+    boot_no = context.turn.boots.register(renewal.record)
     context.say("runtime.started", **renewal.about, **place_of(boot_no, others))
     slots.declare(context, Declare(schedules=tuple(renewal.schedules), reply=None))
     context.out.hint = True
@@ -38,7 +40,7 @@ def recover(context: TurnContext, logged: int) -> None:
     Args:
         logged: the last turn of this boot that the log was told of.
     """
-    own = next((boot for boot in context.turn.boots() if boot.boot == context.state.boot), None)
+    own = next((boot for boot in context.turn.boots.all() if boot.boot == context.state.boot), None)
     if own is not None and own.turn > logged:
         context.turn.unlogged.extend(own.unlogged)
         context.say("turn.recovered", turn=own.turn)
@@ -46,24 +48,28 @@ def recover(context: TurnContext, logged: int) -> None:
     known = {context.state.boot, *(boot.boot for boot in context.others)}
     context.out.known = known
     living = {name.partition(":")[2] for name in context.state.unreconciled}
-    for job in context.turn.open_claims(context.state.boot):
-        if job.name not in living and not job.deferred:
-            context.interrupt(job, "its HandlerActor is gone")
+    open_claims = context.turn.jobs.open_claims(context.state.boot)
+    gone = [job for job in open_claims if job.name not in living and not job.deferred]
+    context.interrupt(gone, "its HandlerActor is gone")
 
 
 def bury_dead(context: TurnContext) -> None:
     """Find out who lives, and take back the jobs of those who do not."""
-    boots = [boot for boot in context.turn.boots() if boot.boot != context.state.boot]
+    boots = [boot for boot in context.turn.boots.all() if boot.boot != context.state.boot]
     untraced: dict[str, Seconds] = {}
     living = [boot for boot in boots if _lives(context.state, boot.boot, untraced)]
     context.out.membership = Membership(living, untraced)
+    # Whoever removes the row does the work; the transaction lets only one do it.
+    removed = context.turn.boots.forget([boot.boot for boot in boots if boot not in living])
+    orphans: dict[str | None, list[JobRecord]] = {}
+    for job in context.turn.jobs.orphans():
+        orphans.setdefault(job.boot, []).append(job)
     for dead in boots:
-        # Whoever removes the row does the work; the transaction lets only one do it.
-        if dead not in living and context.turn.forget_boot(dead.boot):
-            _bury(context, dead)
-    for job in context.turn.orphans():
+        if dead.boot in removed:
+            _bury(context, dead, orphans.pop(dead.boot, []))
+    for boot, jobs in orphans.items():
         # The process of such a boot may well live, if the boot was taken for dead by mistake, so no job is to blame.
-        context.interrupt(job, f"its boot {job.boot} is not on the store any more")
+        context.interrupt(jobs, f"its boot {boot} is not on the store any more")
 
 
 def _lives(state: BrokerState, boot: str, untraced: dict[str, Seconds]) -> bool:
@@ -79,19 +85,21 @@ def _lives(state: BrokerState, boot: str, untraced: dict[str, Seconds]) -> bool:
 def farewell(context: TurnContext) -> None:
     """The boot ends: interrupt what it still holds."""
     context.out.drains = True
-    for job in context.turn.open_claims(context.state.boot):
-        context.interrupt(job, "the runtime stopped")
+    context.interrupt(context.turn.jobs.open_claims(context.state.boot), "the runtime stopped")
 
 
-def _bury(context: TurnContext, dead: BootRecord) -> None:
-    jobs = context.turn.open_claims(dead.boot)
+def _bury(context: TurnContext, dead: BootRecord, jobs: Sequence[JobRecord]) -> None:
     reason = f"the process of boot {dead.boot} (pid {dead.pid}) died"
     context.turn.unlogged.extend(dead.unlogged)
     context.turn.note({"k": "buried", "b": dead.boot, "no": dead.boot_no, "l": dead.turn})
     context.say("runtime.recovered", dead_boot=dead.boot, dead_pid=dead.pid, jobs=len(jobs), turn=dead.turn)
-    for job in jobs:
-        maximum = job.interruptions_max or context.state.limits.interruptions_max
-        # A claim whose handler has returned had no lane: its process's death cannot be its doing.
-        outcome = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=not job.deferred)
-        context.settle(job, outcome, Policy(interruptions_max=maximum))
+    maximum = context.state.limits.interruptions_max
+    # A claim whose handler has returned had no lane: its process's death cannot be its doing.
+    died = {
+        is_blamed: Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=is_blamed)
+        for is_blamed in (True, False)
+    }
+    context.settle_all(
+        [(job, died[not job.deferred], Policy(interruptions_max=job.interruptions_max or maximum)) for job in jobs]
+    )
     context.out.buried.append(dead)

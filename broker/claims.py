@@ -4,16 +4,20 @@ HandlerActors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from ..errors import UsageError
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, Seconds
 from ..messages.mail import Capacity, Down, Ended, Ending, GiveBack, Mail, Progressed, Revoke, Run
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from ..rules.lifecycle import is_suspect
 from ..stores.ports import Want
 from .outbox import Deferred, HandlerCapacity
 from .step import TurnContext, is_current
+
+LOST = "its process died while it ran"
+"""The reason of a job that ends as poison without a boot that has died to name."""
 
 UNSTORABLE = "its ending could not be stored"
 """The reason of a job that fails because its ending made the turn fail. If even this failure cannot be stored, it is
@@ -24,10 +28,10 @@ dropped.
 def claim(context: TurnContext) -> None:
     """Claim what free lanes can take, and a few more where jobs are short."""
     state, out, now = context.state, context.out, context.turn.now
-    capacities, next_due = context.capacities, _next_due(context)
+    capacities, next_due, wants = context.capacities, _next_due(context), list[Want]()
     # A job that ends in this very turn makes room for the next. No later turn may come to claim that one.
     suspect_held = any(
-        _is_suspect(job, now) and key not in out.freed.get(name, ())
+        is_suspect(job, now) and key not in out.freed.get(name, ())
         for name, capacity in capacities.items()
         for key, job in capacity.held.items()
     )
@@ -37,25 +41,38 @@ def claim(context: TurnContext) -> None:
         prefetched = max(0, capacity.lanes + capacity.prefetch - held) - begun
         if context.draining or capacity.lanes == 0 or next_due.get(name, now) > now:
             continue
-        want = Want(
-            name=name,
-            boot=state.boot,
-            incarnation=capacity.incarnation,
-            begun=begun,
-            prefetched=prefetched,
-            total=capacity.total,
-            interruptions_max=capacity.interruptions_max,
-            suspect=not suspect_held,
+        wants.append(
+            Want(
+                name=name,
+                boot=state.boot,
+                incarnation=capacity.incarnation,
+                begun=begun,
+                prefetched=prefetched,
+                total=capacity.total,
+                interruptions_max=capacity.interruptions_max,
+            )
         )
-        claims = context.turn.claim(want)
-        if len(claims) < begun + prefetched:
-            _note_due(context, name, next_due)
+    claimed = context.turn.jobs.claim(wants, suspect=not suspect_held)
+    for name in (want.name for want in wants):
+        claims, due = claimed.claims.get(name), claimed.next_due.get(name)
         if claims:
-            suspect_held = suspect_held or any(_is_suspect(one.job, now) for one in claims)
             context.tell(f"handler:{name}", Run(claims=tuple(claims)))
             out.claimed[name] = claims
+        if due is None:
+            # There may be more: what is due but held back is looked for in every turn.
+            next_due.pop(name, None)
+        else:
+            next_due[name] = due
     out.next_due = next_due
+    _end_poison(context, claimed.poison)
     context.collect()
+
+
+def _end_poison(context: TurnContext, poison: Sequence[JobRecord]) -> None:
+    """Blame jobs for the processes that have died with them, where the store has found that out."""
+    outcome = Outcome(kind=OutcomeKind.INTERRUPTED, reason=LOST, error=LOST, blamed=True)
+    maximum = context.state.limits.interruptions_max
+    context.settle_all([(job, outcome, Policy(interruptions_max=job.interruptions_max or maximum)) for job in poison])
 
 
 def _next_due(context: TurnContext) -> dict[str, Instant]:
@@ -68,17 +85,6 @@ def _next_due(context: TurnContext) -> dict[str, Instant]:
         if one.job.state == JobState.QUEUED and one.job.name in next_due:
             next_due[one.job.name] = min(next_due[one.job.name], one.job.run_at)
     return next_due
-
-
-def _note_due(context: TurnContext, name: str, next_due: dict[str, Instant]) -> None:
-    """Nothing more of this name can be claimed now. What is due but held back is looked for in every turn."""
-    due = context.turn.first_due(name)
-    if due is None:
-        next_due[name] = float("inf")
-    elif due > context.turn.now:
-        next_due[name] = due
-    else:
-        next_due.pop(name, None)
 
 
 def ended(context: TurnContext, body: Ended) -> None:
@@ -126,14 +132,14 @@ def failed_instead(mail: Mail, error: Exception) -> Mail | None:
 
 def _defer(context: TurnContext, job: JobRecord, ending: Ending) -> None:
     timeout = ending.outcome.seconds or None
-    if context.turn.defer(job, timeout):
+    if context.turn.jobs.defer(job, timeout):
         due = float("inf") if timeout is None else context.state.age() + timeout - ending.seconds
         context.out.deferred[job.key] = Deferred(due, ending.policy, job.id)
 
 
 def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
     """The claim had ended before. A repeated ending is not logged; one that comes after another ending is."""
-    current = context.turn.job(job.id)
+    current = context.turn.jobs.get((job.id,)).get(job.id)
     if current is None:
         return
     overruled = current.state == JobState.CANCELLED
@@ -144,7 +150,7 @@ def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
 
 def progressed(context: TurnContext, body: Progressed) -> None:
     """A job reports its progress. The broker keeps it too, for the record that `join` returns."""
-    context.turn.note_progress(body.key, body.progress)
+    context.turn.jobs.note_progress(body.key, body.progress)
     context.out.progress[body.key] = body.progress
 
 
@@ -157,7 +163,7 @@ def _as_reported(context: TurnContext, job: JobRecord) -> JobRecord:
 def give_back(context: TurnContext, body: GiveBack) -> None:
     """Claims that were not started go back to their old places."""
     for given in filter(partial(_is_ours, context), body.claims):
-        context.turn.release(given.job, "not started")
+        context.turn.jobs.release(given.job, "not started")
         context.out.freed.setdefault(body.name, set()).add(given.key)
 
 
@@ -195,10 +201,9 @@ def down(context: TurnContext, body: Down) -> None:
     kind, _, name = body.child.partition(":")
     if kind != "handler":
         return
-    for job in context.turn.open_claims(context.state.boot, name, body.incarnation):
-        if not job.deferred:
-            # An actor runs no code of the host's, so its death is never held against a job.
-            context.interrupt(job, f"its HandlerActor died: {body.reason}")
+    open_claims = context.turn.jobs.open_claims(context.state.boot, name, body.incarnation)
+    # An actor runs no code of the host's, so its death is never held against a job.
+    context.interrupt((job for job in open_claims if not job.deferred), f"its HandlerActor died: {body.reason}")
     # A dead HandlerActor will not answer the Resync, and its successor begins with no claims.
     context.out.reconciled.add(body.child)
     capacity = context.capacities.get(name)
@@ -209,10 +214,11 @@ def down(context: TurnContext, body: Down) -> None:
 
 def finish_deferred(context: TurnContext) -> None:
     """Time out claims whose handler has returned and which nobody has marked done."""
-    for key, deferred in context.state.deferred.items():
-        if deferred.due > context.state.age():
-            continue
-        job = context.turn.job(deferred.job_id)
+    age = context.state.age()
+    overdue = {key: deferred for key, deferred in context.state.deferred.items() if deferred.due <= age}
+    jobs = context.turn.jobs.get({deferred.job_id for deferred in overdue.values()}) if overdue else {}
+    for key, deferred in overdue.items():
+        job = jobs.get(deferred.job_id)
         if job is not None and is_current(job, key):
             outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error="nobody marked it done in time")
             context.settle(job, outcome, deferred.policy)
@@ -223,7 +229,7 @@ def store_names(context: TurnContext) -> None:
     """Store for which names this boot has lanes, so that the other boots know."""
     names, stored = context.names(), context.out.stored_names
     if names != (context.state.stored_names if stored is None else stored):
-        context.turn.set_names(context.state.boot, names)
+        context.turn.boots.set_names(context.state.boot, names)
         context.out.stored_names = names
 
 
@@ -232,7 +238,7 @@ def _reconcile(context: TurnContext, body: Capacity) -> dict[ClaimKey, JobRecord
     died.
     """
     held: dict[ClaimKey, JobRecord] = {}
-    for job in context.turn.open_claims(context.state.boot, body.name):
+    for job in context.turn.jobs.open_claims(context.state.boot, body.name):
         key = job.key
         if key in body.held:
             held[key] = job
@@ -242,7 +248,7 @@ def _reconcile(context: TurnContext, body: Capacity) -> dict[ClaimKey, JobRecord
                 due = context.state.age() + _time_left(job, context.turn.now)
                 context.out.deferred[key] = Deferred(due, Policy(), job.id)
         else:
-            context.interrupt(job, "it was not delivered")
+            context.interrupt([job], "it was not delivered")
     for key in body.held:
         if key not in held:
             # Another boot has requeued or ended it, say, while no broker ran here to notice.
@@ -257,7 +263,3 @@ def _time_left(job: JobRecord, now: Instant) -> Seconds:
     if job.timeout is None or job.claimed_at is None:
         return float("inf")
     return job.timeout - max(0.0, now - job.claimed_at)
-
-
-def _is_suspect(job: JobRecord, now: Instant) -> bool:
-    return (job.suspect_until or 0.0) > now

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from ..errors import KeyTaken, StaleClaim, UnknownJob
+from ..errors import KeyTaken, StaleClaim
 from ..messages.clock_steps import STEP_SECONDS_MIN
 from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.mail import Cancel, MarkDone, Pause, Paused, Queue, Requeue, RequeueDead, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from ..rules.capabilities import needed, not_supported
 from .outbox import names_job
 from .step import PASSED_ON, TurnContext, is_current
 
@@ -42,7 +43,7 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> list[Stored]:
     now, mail_seconds_max = first.turn.now, first.state.limits.reply_seconds_max
     jobs = [_in_time(job, now, mail_seconds_max) for _, body in asked for job in body.jobs]
     unhandled = {name for name in dict.fromkeys(job.name for job in jobs) if not first.is_handled(name)}
-    inserted = iter(first.turn.insert_many(jobs))
+    inserted = iter(first.turn.jobs.insert(jobs))
     parts = [list(islice(inserted, len(body.jobs))) for _, body in asked]
     for (context, body), stored in zip(asked, parts, strict=True):
         context.collect(sum(fresh for _, fresh in stored))
@@ -69,20 +70,20 @@ def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:
 def requeue(context: TurnContext, body: Requeue) -> JobRecord:
     """Put a job at the back of the queue. An attempt that still runs loses its claim."""
     job = context.known(body.job_id)
-    moved = context.turn.requeue(job, context.turn.now + body.delay)
+    moved = context.turn.jobs.requeue(job, context.turn.now + body.delay)
+    if moved is None:
+        raise not_supported("requeue" if job.state == JobState.RUNNING else "remove")
     _revoke(context, job, "requeued")
     return moved
 
 
 def requeue_dead(context: TurnContext, body: RequeueDead) -> int:
     """`requeue` those of many jobs that are still dead and whose unique key no other job has taken; return how many."""
-    count = 0
-    for job_id in body.job_ids:
-        with contextlib.suppress(UnknownJob, KeyTaken):
-            job = context.known(job_id)
+    count, found = 0, context.turn.jobs.find(body.job_ids)
+    for job in filter(None, map(found.get, body.job_ids)):
+        with contextlib.suppress(KeyTaken):
             if job.state == JobState.DEAD:
-                context.turn.requeue(job, context.turn.now + body.delay)
-                count += 1
+                count += context.turn.jobs.requeue(job, context.turn.now + body.delay) is not None
     return count
 
 
@@ -96,7 +97,7 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
         return job
     if body.claim_no is None:
         if job.state == JobState.QUEUED:
-            return context.turn.finish(job, body.result)
+            return needed(context.turn.queued, "remove").finish(job, body.result)
         raise StaleClaim(
             f"job {job.id} is {job.state}: an id marks only a queued job done; "
             "use the Job that its handler got, or that Job's token"
@@ -117,7 +118,7 @@ def cancel(context: TurnContext, body: Cancel) -> JobRecord:
     job = context.known(body.job_id)
     match JobState(job.state):
         case JobState.QUEUED:
-            return context.turn.cancel(job, "cancelled by the application")
+            return needed(context.turn.queued, "remove").cancel(job, "cancelled by the application")
         case JobState.RUNNING:
             outcome = Outcome(kind=OutcomeKind.CANCELLED, reason="cancelled by the application while it ran")
             settled = context.settle(job, outcome, Policy())
@@ -130,7 +131,7 @@ def cancel(context: TurnContext, body: Cancel) -> JobRecord:
 
 def pause(context: TurnContext, body: Pause) -> Any:
     """Start no job of a name, on any runtime of the store, or start them again."""
-    context.turn.pause(body.name, paused=body.paused)
+    context.turn.jobs.pause(body.name, paused=body.paused)
     context.forget_next_due()
     what = "name.paused" if body.paused else "name.resumed"
     context.turn.note({"k": what, "n": body.name})

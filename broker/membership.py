@@ -8,9 +8,10 @@ from typing import Any
 from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..errors import StoreError, StoreUnavailable
+from ..messages.boots import BootRecord
 from ..messages.jobs import Instant, Seconds
 from ..stores.opening import neighbours
-from ..stores.ports import BootRecord, Store, Turn
+from ..stores.ports import Store, Turn
 
 RETRY_SECONDS = 0.01
 """Between two tries to be registered."""
@@ -75,8 +76,8 @@ class Standing:
 
     def _enroll(self, record: BootRecord) -> tuple[int, Sequence[BootRecord], list[tuple[str, dict[str, Any]]]]:
         with self._store.turn(self.boot, record.started_at) as turn:
-            others = turn.boots()
-            boot_no = turn.register(record)
+            others = turn.boots.all()
+            boot_no = turn.boots.register(record)
         return boot_no, others, turn.news
 
     def unregister(self, logged: int, now: Instant) -> None:
@@ -99,10 +100,10 @@ def leave(turn: Turn, boot: str, logged: int) -> list[BootRecord]:
     The row stays if the boot still holds a claim, or has not logged all that it stored: whoever finds it dead does
     both.
     """
-    boots = turn.boots()
+    boots = turn.boots.all()
     own = next((one for one in boots if one.boot == boot), None)
-    if own is not None and own.turn == logged and not turn.open_claims(boot):
-        turn.forget_boot(boot)
+    if own is not None and own.turn == logged and not turn.jobs.open_claims(boot):
+        turn.boots.forget((boot,))
     return [one for one in boots if one.boot != boot]
 
 

@@ -124,18 +124,20 @@ class Neighbours:
     def _read_changes(self) -> None:
         """Who came or went, which claims of ours count no longer, whether the scheduler has to look."""
         others = self._state.others
-        present = {boot.boot: boot for boot in self._store.boots() if boot.boot != self._state.boot}
-        if present.keys() != {other.boot for other in others} or not self._store.stands(self._state.boot):
+        around = self._store.surroundings(self._state.boot)
+        present = {boot.boot: boot for boot in around.boots if boot.boot != self._state.boot}
+        if present.keys() != {other.boot for other in others} or around.is_lost:
             self._state.membership_changed = True
         # Their names may have changed, which decides whether a job is parked.
         self._state.others = [present.get(other.boot, other) for other in others]
-        change_no = self._store.change_no()
-        if change_no != self._schedules_seen:
+        if around.change_no != self._schedules_seen:
             self._tell("scheduler", Wake(reload=True))
-            self._schedules_seen = change_no
+            self._schedules_seen = around.change_no
+        held_ids = [job.id for capacity in self._state.capacities.values() for job in capacity.held.values()]
+        known = self._store.jobs.known(held_ids) if held_ids else {}
         for name, capacity in self._state.capacities.items():
             for key, held in capacity.held.items():
-                job = self._store.known(held.id)
+                job = known.get(held.id)
                 if job is None:
                     self._tell(f"handler:{name}", Revoke(key=key, reason="it has ended elsewhere"))
                 elif (job.key, job.state) != (key, JobState.RUNNING.value):

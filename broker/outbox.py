@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..log.emitter import Log, Speaker
+from ..messages.boots import BootRecord
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
 from ..messages.ledger import LedgerTurn
 from ..messages.mail import Expect, Reply
 from ..messages.outcomes import Policy
 from ..rules.codec import digest
 from ..rules.ledger_moves import ledger_lines
-from ..stores.ports import BootRecord
 
 
 @dataclass(slots=True)

@@ -13,12 +13,13 @@ from ..messages.jobs import Instant, JobState, NewJob
 from ..messages.mail import Declare, Forget, PauseSchedule, Retire, SchedulesChanged, Tick
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import Fire, SlotRange
+from ..rules.capabilities import needed
 from .step import TurnContext
 
 
 def declare(context: TurnContext, body: Declare) -> None:
     """Store the definitions of schedules. A new or changed one counts from now."""
-    declared = context.turn.declare(body.schedules)
+    declared = context.turn.schedules.declare(body.schedules)
     for stored, news in declared:
         if news is None:
             continue
@@ -42,7 +43,7 @@ def declare(context: TurnContext, body: Declare) -> None:
 def forget(context: TurnContext, body: Forget) -> None:
     """Remove a durable schedule, on every runtime of the store."""
     record = _known(context, body.schedule_id)
-    context.turn.forget_schedule(body.schedule_id)
+    context.turn.schedules.forget(body.schedule_id)
     context.turn.note({"k": "schedule.removed", "s": record.id})
     context.say("schedule.removed", schedule=record.id, job_name=record.name)
     context.tell("scheduler", SchedulesChanged(gone=(record.id,)))
@@ -51,7 +52,7 @@ def forget(context: TurnContext, body: Forget) -> None:
 
 def retire(context: TurnContext, body: Retire) -> None:
     """This runtime no longer declares a schedule. It goes on if another runtime still accounts for its slots."""
-    context.turn.retire_schedule(body.schedule_id)
+    context.turn.schedules.retire(body.schedule_id)
     context.turn.note({"k": "schedule.removed", "s": body.schedule_id})
     context.say("schedule.removed", schedule=body.schedule_id, job_name=body.job_name)
     context.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
@@ -60,7 +61,7 @@ def retire(context: TurnContext, body: Retire) -> None:
 def pause(context: TurnContext, body: PauseSchedule) -> None:
     """Let the slots of a schedule pass, or no longer. It is looked up at each slot, so no scheduler needs to know."""
     _known(context, body.schedule_id)
-    record = context.turn.pause_schedule(body.schedule_id, paused=body.paused)
+    record = context.turn.schedules.pause(body.schedule_id, paused=body.paused)
     assert record is not None
     what = "schedule.paused" if body.paused else "schedule.resumed"
     context.turn.note({"k": what, "s": record.id})
@@ -73,7 +74,7 @@ def tick(context: TurnContext, body: Tick) -> None:
     if not context.turn.leads:
         # Another runtime does it. The scheduler is asked again if this one is to.
         return
-    known = context.turn.schedule(body.schedule_id)
+    known = context.turn.schedules.one(body.schedule_id)
     if known is None:
         context.tell("scheduler", SchedulesChanged(gone=(body.schedule_id,)))
         return
@@ -87,14 +88,14 @@ def tick(context: TurnContext, body: Tick) -> None:
     if body.accounting.accounted_to > context.turn.now + STEP_SECONDS_MIN:
         # The tick was computed while the clock was ahead, and the clock was set back since. Changing the schedule makes
         # the scheduler compute again.
-        change_no = context.turn.account(known.id, known.accounted_to, None)
+        change_no = context.turn.schedules.account(known.id, known.accounted_to, None)
         context.out.ticked.append((known.id, known.accounted_to, change_no))
         return
     for gone in body.accounting.skipped:
         _skip(context, known, gone, by=None)
     fired = [fire.slot for fire in body.accounting.fires if _fire(context, known, fire)]
     accounted_to = body.accounting.accounted_to
-    change_no = context.turn.account(known.id, accounted_to, max(fired, default=None))
+    change_no = context.turn.schedules.account(known.id, accounted_to, max(fired, default=None))
     context.out.ticked.append((known.id, accounted_to, change_no))
 
 
@@ -117,10 +118,11 @@ def _fire(context: TurnContext, schedule: ScheduleRecord, fire: Fire) -> bool:
     )
     fields: dict[str, Any] = {"schedule": schedule.id, "slot": fire.slot, "job_name": schedule.name}
     context.collect()
-    if context.turn.fire(entry, job) is None:
+    if not context.turn.schedules.fire(entry):
         context.turn.note({"k": "taken", "s": schedule.id, "t": fire.slot})
         context.say("slot.taken", **fields, job_id=job.id)
         return False
+    context.turn.jobs.insert([job])
     event = "slot.caught_up" if fire.outcome == "caught_up" else "slot.fired"
     late = round(context.turn.now - fire.slot, 3)
     context.say(event, corr=job.id, **fields, job_id=job.id, outcome=fire.outcome, reason=fire.reason, late=late)
@@ -154,7 +156,7 @@ def _hold_back(context: TurnContext, schedule: ScheduleRecord) -> tuple[str, str
         return "paused", None
     if schedule.overlap == "allow":
         return None
-    unfinished = context.turn.unfinished_of(schedule.id)
+    unfinished = needed(context.turn.queued, "overlap").unfinished_of(schedule.id)
     waiting = [job_id for job_id, state in unfinished if state == JobState.QUEUED]
     if schedule.overlap == "skip" and unfinished:
         return "overlap=skip: an earlier job is unfinished", unfinished[0][0]
@@ -174,7 +176,7 @@ def _skip_if_passed(context: TurnContext, schedule: ScheduleRecord) -> None:
 
 
 def _skip(context: TurnContext, schedule: ScheduleRecord, gone: SlotRange, *, by: str | None) -> None:
-    while not context.turn.skip(schedule.id, gone):
+    while not context.turn.schedules.skip(schedule.id, gone):
         # Its first slot fired while the clock was ahead. The others did not, so they are recorded as skipped.
         following = rule_of(schedule).after(gone.first)
         if following is None or following.slot > gone.last:
@@ -193,7 +195,7 @@ def _skip(context: TurnContext, schedule: ScheduleRecord, gone: SlotRange, *, by
 
 
 def _known(context: TurnContext, schedule_id: str) -> ScheduleRecord:
-    record = context.turn.schedule(schedule_id)
+    record = context.turn.schedules.one(schedule_id)
     if record is None:
         raise UnknownSchedule(f"expected the id of an active schedule, got: {schedule_id!r}")
     return record

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..messages.boots import BootRecord
 from ..messages.jobs import ENDED, ClaimKey, Instant, Seconds
 from ..messages.mail import Expect
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import Limits
-from ..stores.ports import BootRecord
 from ..stores.presence import Presence
 from .membership import Standing
 from .outbox import Deferred, HandlerCapacity, Outbox

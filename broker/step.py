@@ -6,15 +6,18 @@ dropped with it when the turn is rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..errors import UnknownJob
 from ..log.emitter import Speaker
+from ..messages.boots import BootRecord
 from ..messages.jobs import ClaimKey, JobRecord, JobState
 from ..messages.mail import Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from ..rules.capabilities import needed
 from ..rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
-from ..stores.ports import BootRecord, Turn
+from ..stores.ports import Turn
 from .outbox import HandlerCapacity, Outbox, names_job
 from .state import BrokerState
 
@@ -88,26 +91,39 @@ class TurnContext(NamedTuple):
             UnknownJob: there is none.
             NotSupported: the store cannot look for it.
         """
-        return self.turn.find(job_id)
+        job = self.turn.jobs.find((job_id,)).get(job_id)
+        if job is None:
+            needed(self.turn.queued, "remove")
+            raise UnknownJob(f"expected the id of a stored job, got: {job_id!r}; it never was, or retention removed it")
+        return job
 
     def settle(self, job: JobRecord, outcome: Outcome, policy: Policy) -> JobRecord | None:
         """The one road: judge how a claim ended, and record it if the claim still counts. None if it does not."""
-        earlier = 0
-        if outcome.kind is OutcomeKind.INTERRUPTED and job.interruptions > 0:
-            recent = self.turn.recent_interruptions(job.id, self.turn.now - INTERRUPTION_WINDOW_SECONDS)
+        return self.settle_all([(job, outcome, policy)])[0]
+
+    def settle_all(self, ended: Sequence[tuple[JobRecord, Outcome, Policy]]) -> list[JobRecord | None]:
+        """`settle` each, in order."""
+        now, settled = self.turn.now, list[JobRecord | None]()
+        counted = [job.id for job, outcome, _ in ended if outcome.kind is OutcomeKind.INTERRUPTED and job.interruptions]
+        since = now - INTERRUPTION_WINDOW_SECONDS
+        recent = self.turn.jobs.recent_interruptions(counted, since) if counted else {}
+        for job, outcome, policy in ended:
             # The history of a job outlives a requeue, which begins to count anew.
-            earlier = min(recent, job.interruptions)
-        chance = 0.0 if outcome.kind in SURE_OUTCOMES else self.state.chance.random()
-        verdict = judge(job, outcome, policy, self.turn.now, earlier_interruptions=earlier, chance=chance)
-        return self.turn.settle(job, outcome, verdict)
+            earlier = min(recent.get(job.id, 0), job.interruptions)
+            chance = 0.0 if outcome.kind in SURE_OUTCOMES else self.state.chance.random()
+            verdict = judge(job, outcome, policy, now, earlier_interruptions=earlier, chance=chance)
+            settled.append(self.turn.jobs.settle(job, outcome, verdict))
+        return settled
 
-    def interrupt(self, job: JobRecord, reason: str) -> None:
-        """End a claim that nobody can be blamed for.
+    def interrupt(self, jobs: Iterable[JobRecord], reason: str) -> None:
+        """End claims that nobody can be blamed for.
 
-        Its `Run` may have reached an incarnation that nobody has counted with; what that has started must stop.
+        A `Run` of theirs may have reached an incarnation that nobody has counted with; what that has started must stop.
         """
-        self.settle(job, Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason), Policy())
-        self.tell(f"handler:{job.name}", Revoke(key=job.key, reason=reason))
+        ended = [(job, Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason), Policy()) for job in jobs]
+        self.settle_all(ended)
+        for job, _, _ in ended:
+            self.tell(f"handler:{job.name}", Revoke(key=job.key, reason=reason))
 
     def fenced(self, job: JobRecord, claim_no: int, outcome: str) -> None:
         """Log that an attempt which had lost its claim tried to end the job."""

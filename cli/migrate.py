@@ -14,7 +14,7 @@ from ..environment.environment import Environment
 from ..errors import UsageError
 from ..messages.jobs import JobRecord, JobState, NewJob
 from ..messages.schedules import ScheduleRecord
-from ..rules.capabilities import not_supported
+from ..rules.capabilities import needed, not_supported
 from ..stores.opening import neighbours_on, open_store
 from ..stores.ports import SERVER_SCHEMES, Store
 from ..stores.sqlite.read_only import ReadOnlyView
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     source.open()
     try:
         _check_idle(source)
-        schedules = [schedule for schedule in source.schedules() if schedule.durable]
+        schedules = [schedule for schedule in source.schedules.all() if schedule.durable]
         _check_movable(source, schedules, drop_unique=arguments.drop_unique)
         target.open()
         try:
@@ -77,11 +77,11 @@ def _open(environment: Environment, address: str) -> Store:
 def _check_idle(source: Store) -> None:
     """Refuse a file on which a runtime lives: it would run jobs that are moved."""
     presence, _ = neighbours_on(source, BOOT)
-    living = [boot for boot in source.boots() if presence.is_alive(boot.boot)]
+    living = [boot for boot in source.surroundings(BOOT).boots if presence.is_alive(boot.boot)]
     if living:
         where = ", ".join(f"process {boot.pid} on {boot.host}" for boot in living)
         raise UsageError(f"expected no runtime on {source.address}, got: {where}; stop it first")
-    running = source.counts(None)[JobState.RUNNING.value]
+    running = source.jobs.counts(None)[JobState.RUNNING.value]
     if running:
         raise UsageError(
             f"expected no running job in {source.address}, got: {running}, of a process that has died; start a "
@@ -107,19 +107,24 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
 def _queued(source: Store) -> Iterator[JobRecord]:
     """Every queued job, the newest first."""
     before: JobRecord | None = None
-    while jobs := source.list(name=None, state=JobState.QUEUED.value, limit=JOBS_A_TURN, before=before):
+    while jobs := _page(source, before):
         yield from jobs
         before = jobs[-1]
 
 
+def _page(source: Store, before: JobRecord | None = None) -> Sequence[JobRecord]:
+    queued, table = JobState.QUEUED.value, needed(source.table, "list")
+    return table.list(name=None, state=queued, limit=JOBS_A_TURN, before=before)
+
+
 def _move_pauses(environment: Environment, source: Store, target: Store) -> int:
     """Before the jobs, so that none of them is started that was not to be."""
-    clock, paused = environment.clock(), source.paused()
+    clock, paused = environment.clock(), source.jobs.paused()
     if paused:
         for store, is_paused in ((target, True), (source, False)):
             with store.turn(BOOT, clock.now()) as turn:
                 for name in paused:
-                    turn.pause(name, paused=is_paused)
+                    turn.jobs.pause(name, paused=is_paused)
     return len(paused)
 
 
@@ -134,23 +139,23 @@ def _move_schedules(
             # The schedule counts from where the file has accounted for it, so that it catches up with what was missed
             # meanwhile.
             turn.now = schedule.accounted_to
-            turn.declare([schedule])
-            turn.account(schedule.id, schedule.accounted_to, schedule.last_slot)
+            turn.schedules.declare([schedule])
+            turn.schedules.account(schedule.id, schedule.accounted_to, schedule.last_slot)
             if schedule.paused:
-                turn.pause_schedule(schedule.id, paused=True)
+                turn.schedules.pause(schedule.id, paused=True)
     with source.turn(BOOT, clock.now()) as turn:
         for schedule in schedules:
-            turn.forget_schedule(schedule.id)
+            turn.schedules.forget(schedule.id)
 
 
 def _move_jobs(environment: Environment, source: Store, target: Store) -> int:
     clock, moved = environment.clock(), 0
-    while jobs := source.list(name=None, state=JobState.QUEUED.value, limit=JOBS_A_TURN, before=None):
+    while jobs := _page(source):
         with target.turn(BOOT, clock.now()) as turn:
-            turn.insert_many([_new(job) for job in reversed(jobs)])
+            turn.jobs.insert([_new(job) for job in reversed(jobs)])
         with source.turn(BOOT, clock.now()) as turn:
             for job in jobs:
-                turn.cancel(job, f"moved to {target.address}")
+                needed(turn.queued, "remove").cancel(job, f"moved to {target.address}")
         moved += len(jobs)
     return moved
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, get_args
 
 from ..errors import UsageError, shown
@@ -34,14 +34,14 @@ def check_handler(
     *,
     new_id: Callable[[], str],
     limits: Limits,
-    cannot: Collection[str],
+    has_table: bool,
     **options: Any,
 ) -> Handler:
     """A handler as its lanes need it. The options are those of `jobs.add_handler`.
 
     Raises:
         UsageError: one of them cannot be.
-        NotSupported: it is one of the things that the store `cannot`.
+        NotSupported: the store cannot do it.
     """
     name = check_name(name)
     if not callable(fn):
@@ -52,7 +52,7 @@ def check_handler(
     if options["isolation"] == "process":
         _check_importable(fn, is_task=is_task)
     total, timeout, most = options["concurrency_total"], options["timeout"], options["interruptions_max"]
-    if total is not None and "limit" in cannot:
+    if total is not None and not has_table:
         raise not_supported("limit")
     return Handler(
         id=f"{name}#{new_id()[:8]}",

@@ -1,33 +1,10 @@
-"""What a store may lack, and what its users do instead."""
+"""What a store may lack, and what its users do instead: the one place that says so."""
 
 from __future__ import annotations
 
-from ..errors import NotSupported
+from typing import TypeVar
 
-CAPABILITIES = {
-    "at_once": "a job that a turn has queued can be claimed in that very turn",
-    "atomic": "a turn with several jobs is stored as a whole, or not at all",
-    "burial": "a boot that others have removed notices it",
-    "connection": "an application's own transaction can hold a job, or its completion",
-    "counts": "every job can be counted, in every state",
-    "durable": "what was stored is there after a reopening",
-    "expiry": "queued jobs can be cancelled when they expire, not only when they are delivered",
-    "forecast": "when a queued job will be due is known before it is",
-    "get": "a job can be looked at by its id",
-    "history": "attempts that failed are kept",
-    "limit": "the running jobs of a name can be limited over the whole store",
-    "list": "jobs can be listed",
-    "overlap": "the jobs of a schedule can wait for one another",
-    "place": "a job that is given back has its old place in the queue",
-    "priority": "there are more than two priorities",
-    "recall": "what the last turn of a boot did is kept, so that another can log it",
-    "remove": "a queued job can be ended by its id",
-    "requeue": "a job can be queued again, whatever its state and whoever runs it",
-    "several": "several stores may be open on one place",
-    "unique": "there are unique keys",
-    "watch": "whatever another store has committed is noticed",
-}
-"""What a store may declare in `cannot`; each text says what a store does that has it."""
+from ..errors import NotSupported
 
 INSTEAD = {
     "connection": "a job cannot join a transaction of your own: queue it after the commit, with an id of its own, or "
@@ -45,9 +22,22 @@ INSTEAD = {
     "unique": "there are no unique keys: give the job an id that says what it is, and have its handler look whether "
     "that is done",
 }
-"""What a store that lacks a capability says to do instead."""
+"""By what is wanted, what to do on a store without a table of jobs."""
+
+Part = TypeVar("Part")
 
 
-def not_supported(capability: str) -> NotSupported:
-    """The error for what a store of messages cannot do."""
-    return NotSupported(f"RabbitMQ keeps queues, no table of jobs: {INSTEAD[capability]}")
+def not_supported(wanted: str) -> NotSupported:
+    """The error for what a store without a table of jobs cannot do."""
+    return NotSupported(f"RabbitMQ keeps queues, no table of jobs: {INSTEAD[wanted]}")
+
+
+def needed(part: Part | None, wanted: str) -> Part:
+    """A part of a store that it need not have.
+
+    Raises:
+        NotSupported: it has none.
+    """
+    if part is None:
+        raise not_supported(wanted)
+    return part

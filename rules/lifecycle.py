@@ -34,6 +34,11 @@ QUIET = frozenset({"job.queued", "job.claimed", "job.released"})
 """The events whose lines are at debug. The lines of the others are at info or above."""
 
 
+def is_suspect(job: JobRecord, now: Instant) -> bool:
+    """Whether a job has killed its process so often that it runs alone among its like."""
+    return (job.suspect_until or 0.0) > now
+
+
 def judge(
     job: JobRecord, outcome: Outcome, policy: Policy, now: Instant, *, earlier_interruptions: int, chance: float
 ) -> Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -40,17 +40,17 @@ class JobChecks:
         now: that moment.
         new_id: makes the id of a job that is given none.
         corr: the root they descend from; each is its own if there is none.
-        cannot: what the store cannot do.
+        has_table: whether the store keeps every job in a table.
     """
 
     def __init__(
-        self, *, now: Instant, new_id: Callable[[], str], corr: str | None, limits: Limits, cannot: Collection[str]
+        self, *, now: Instant, new_id: Callable[[], str], corr: str | None, limits: Limits, has_table: bool
     ) -> None:
         self._now = now
         self._new_id = new_id
         self._corr = corr
         self._bytes_max = limits.data_bytes_max
-        self._cannot = cannot
+        self._has_table = has_table
 
     def one(self, job: Any) -> NewJob:
         """A job as `queue_many` takes it.
@@ -92,7 +92,7 @@ class JobChecks:
             expires_at = check_moment(spec.expires, "expires")
         elif spec.expires is not None:
             expires_at, expires_in = _until(now, spec.expires, "expires")
-        if spec.unique is not None and "unique" in self._cannot:
+        if spec.unique is not None and not self._has_table:
             raise not_supported("unique")
         name = check_name(spec.name)
         job_id = self._new_id() if spec.id is None else check_name(spec.id, "id")

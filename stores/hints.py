@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
+from .ports import Notifier
+
 SOCKET_PATH_BYTES_MAX = 100
 """Linux takes 107, macOS 103 (unix(7))."""
 
@@ -137,41 +139,17 @@ def remove_ear(address: str, boot: str) -> None:
             path.parent.rmdir()
 
 
-class NoHints:
-    """For a store in memory: there is nobody to hint to."""
-
-    address: str | None = None
-
-    def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
-        pass
-
-    def keep(self) -> None:
-        pass
-
-    def send(self, addresses: Iterable[str]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class Teller(Protocol):
-    """A store in a server, which tells by itself what has come."""
-
-    def listen(self, heard: Callable[[], None] | None) -> None:
-        """Call this, from any thread, whenever a turn may be worth while."""
-
-
 class ServerHints:
-    """Hints of the store itself."""
+    """Hints of the server that the store is in; none of a store in memory, where there is nobody to hint to."""
 
     address: str | None = None
 
-    def __init__(self, store: Teller) -> None:
-        self._store = store
+    def __init__(self, notifier: Notifier | None = None) -> None:
+        self._notifier = notifier
 
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
-        self._store.listen(heard)
+        if self._notifier is not None:
+            self._notifier.listen(heard)
 
     def keep(self) -> None:
         pass
@@ -180,4 +158,5 @@ class ServerHints:
         pass
 
     def close(self) -> None:
-        self._store.listen(None)
+        if self._notifier is not None:
+            self._notifier.listen(None)

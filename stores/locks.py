@@ -9,7 +9,32 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import struct
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class OpenFile:
+    """A descriptor of this process, and the file that it was opened on."""
+
+    descriptor: int
+    file: os.stat_result
+
+    def is_open(self) -> bool:
+        """Whether the descriptor is still that of this file: an application that becomes a daemon may have closed all
+        descriptors, and the number may be another file's.
+        """
+        try:
+            return os.path.samestat(os.fstat(self.descriptor), self.file)
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Release its locks, unless the number is another file's by now."""
+        if self.is_open():
+            os.close(self.descriptor)
+
 
 _FLOCK = "hhqqi0q"
 """`struct flock`: l_type, l_whence, l_start, l_len (0: to the end), l_pid (0, as these locks want it)."""

@@ -12,13 +12,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from ..environment.clock import SystemClock
 from ..environment.environment import Environment
 from ..environment.failpoints import Failpoints
 from ..environment.threads import spawn
-from .hints import Hints, NoHints, ServerHints, SocketHints, Teller
+from .hints import Hints, ServerHints, SocketHints
 from .ports import SERVER_SCHEMES, Store
 from .presence import FilePresence, Presence, SolePresence
 from .sqlite.store import SqliteStore
@@ -63,11 +63,9 @@ def neighbours(environment: Environment, store: Store, boot: str) -> tuple[Prese
 
 def neighbours_on(store: Store, boot: str) -> tuple[Presence, Hints]:
     """How the boots on a store know of one another: as the store allows it."""
-    if store.is_server:
-        return SolePresence(), ServerHints(cast(Teller, store))
-    if store.in_memory:
-        return SolePresence(), NoHints()
-    folder = Path(f"{store.address}-boots")
+    if store.path is None:
+        return SolePresence(), ServerHints(store.notifier)
+    folder = Path(f"{store.path}-boots")
     return FilePresence(folder), SocketHints(folder, boot)
 
 

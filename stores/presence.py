@@ -13,12 +13,12 @@ import os
 import threading
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from ..errors import StoreUnavailable, UsageError
+from ..messages.boots import BootRecord
 from . import locks
 from .hints import remove_ear
-from .ports import BootRecord
 
 
 class Presence(Protocol):
@@ -66,29 +66,7 @@ LEFT = (".lock", ".sock")
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 """Errors that a person must mend."""
 
-
-class _Held(NamedTuple):
-    """An open lock file of this process."""
-
-    descriptor: int
-    file: os.stat_result
-
-    def is_open(self) -> bool:
-        """Whether the descriptor is still that of this file: an application that becomes a daemon may have closed all
-        descriptors, and the number may be another file's.
-        """
-        try:
-            return os.path.samestat(os.fstat(self.descriptor), self.file)
-        except OSError:
-            return False
-
-    def close(self) -> None:
-        """Release the lock, unless the number is another file's by now."""
-        if self.is_open():
-            os.close(self.descriptor)
-
-
-_own: dict[str, _Held] = {}
+_own: dict[str, locks.OpenFile] = {}
 """The lock files of this process, by path."""
 
 _own_lock = threading.RLock()
@@ -176,7 +154,7 @@ class FilePresence:
         try:
             if not locks.take(descriptor):
                 raise BlockingIOError(errno.EWOULDBLOCK, "somebody has locked it", str(making))
-            held = _Held(descriptor, os.fstat(descriptor))
+            held = locks.OpenFile(descriptor, os.fstat(descriptor))
             os.rename(making, path)
         except BaseException:
             os.close(descriptor)

@@ -6,6 +6,8 @@ from typing import Any
 
 from ..messages.jobs import Instant, JobRecord, NewJob
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
+from ..messages.schedules import SlotEntry
+from ..messages.slots import SlotRange
 from .ports import Want
 
 _BLANK = tuple(JobRecord._field_defaults.values())
@@ -44,6 +46,13 @@ def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: in
         "interruptions_max": want.interruptions_max,
         "progress": None,
     }
+
+
+def finished(result: str | None, now: Instant) -> dict[str, Any]:
+    """What the end of a queued job as done changes. No claim has ended it, so an ending that comes now must count as
+    stale.
+    """
+    return {"settled_no": 0, "result": result, "ended_at": now, "reason": None}
 
 
 FREE: dict[str, Any] = {"boot": None, "incarnation": None, "deferred": 0}
@@ -109,3 +118,16 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
 def says_ending(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
     """What the event of that end says."""
     return {"outcome": outcome.kind.value, "reason": verdict.reason, "run_at": verdict.run_at}
+
+
+def skipped_entry(schedule_id: str, gone: SlotRange) -> SlotEntry:
+    """Slots that did not fire, as a store remembers them."""
+    return SlotEntry(
+        schedule_id=schedule_id,
+        slot=gone.first,
+        last=gone.last,
+        count=gone.count,
+        outcome="skipped",
+        reason=gone.reason,
+        job_id=None,
+    )

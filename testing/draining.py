@@ -10,6 +10,7 @@ from ..boot.boot import Boot
 from ..environment.clock import SystemClock
 from ..log.emitter import Subscription
 from ..messages.jobs import Seconds
+from ..rules.capabilities import needed
 from ..runtime import Runtime
 
 LOOK_SECONDS = 0.02
@@ -81,10 +82,11 @@ def is_idle(runtime: Runtime) -> bool:
 def open_jobs(runtime: Runtime) -> list[str]:
     """What is due and waits, or runs, as far as somebody here handles it and nobody has paused it."""
     boot, declared = runtime.boots.current(), runtime.boots.declared
-    names = {name for name in declared.names() if declared.handlers(name)} - set(boot.store.paused())
+    names = {name for name in declared.names() if declared.handlers(name)} - set(boot.store.jobs.paused())
     now = boot.clock.now()
-    running = boot.store.list(name=None, state="running", limit=OPEN_JOBS_MAX, before=None)
-    queued = boot.store.list(name=None, state="queued", limit=OPEN_JOBS_MAX, before=None)
+    table = needed(boot.store.table, "list")
+    running = table.list(name=None, state="running", limit=OPEN_JOBS_MAX, before=None)
+    queued = table.list(name=None, state="queued", limit=OPEN_JOBS_MAX, before=None)
     found = [
         *(job for job in running if not job.deferred),
         *(job for job in queued if job.run_at <= now and job.name in names),

@@ -126,7 +126,7 @@ class SlotReplay:
             case "skipped" if move.t is not None:
                 self._skipped(known, step, move.t)
             case "taken" if move.t is not None:
-                self._account(known, move.t, move.t, step.line)
+                self._account(known, move.t, move.t, step)
 
     def fired(self, step: ToldMove) -> None:
         """A job was born that may be a slot's."""
@@ -147,7 +147,7 @@ class SlotReplay:
         if len(known.fired) > FIRED_KEPT_MAX:
             known.fired.popitem(last=False)
         self._check(known, step, slot, slot, 1)
-        self._account(known, slot, slot, step.line)
+        self._account(known, slot, slot, step)
 
     def is_told_late(self, passed: Passed, slot: float) -> bool:
         """Whether what was told late accounts for a slot that passed, or says why nothing does."""
@@ -206,7 +206,7 @@ class SlotReplay:
             self._findings.say("slot without an account", says, step.line)
             return
         self._check(known, step, slot, last, count)
-        self._account(known, slot, last, step.line)
+        self._account(known, slot, last, step)
 
     def _check(self, known: Schedule, step: ToldMove, first: float, last: float, count: int) -> None:
         change = known.change
@@ -227,8 +227,12 @@ class SlotReplay:
             says = f"schedule {doubt.schedule}: {objection}"
             self._findings.say("slot without an account", says, doubt.change.line, doubt.line)
 
-    def _account(self, known: Schedule, first: float, last: float, line: Line) -> None:
-        known.waiting.append((first, last, line))
+    def _account(self, known: Schedule, first: float, last: float, step: ToldMove) -> None:
+        if step.line.told_by is not None and step.at > step.line.ts:
+            # It was stored before the clock was set back, and is told after: the slots count anew from the step on.
+            self._keep_late(known, first, last)
+            return
+        known.waiting.append((first, last, step.line))
         if len(known.waiting) > UNORDERED_MAX:
             known.waiting.sort(key=lambda account: account[0])
             self._close(known, known.waiting.pop(0))
@@ -245,8 +249,11 @@ class SlotReplay:
             certain = known.change.certain_slots(known.to, math.nextafter(first, -math.inf))
             if certain:
                 self.passed.append(Passed(known.name, known.change, known.to, first, certain, known.line, line))
-        is_early = known.change is None or (known.to is not None and last <= known.to)
-        if is_early and len(known.late) < LATE_KEPT_MAX:
-            known.late.append((first, last))
+        if known.change is None or (known.to is not None and last <= known.to):
+            self._keep_late(known, first, last)
         known.to = last if known.to is None else max(known.to, last)
         known.line = line
+
+    def _keep_late(self, known: Schedule, first: float, last: float) -> None:
+        if len(known.late) < LATE_KEPT_MAX:
+            known.late.append((first, last))

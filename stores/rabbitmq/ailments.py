@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from ...errors import StoreError
-from ..ports import Ailment
+from ..troubles import Ailment
 from . import topology
 from .link import Link, Message
 

@@ -56,15 +56,6 @@ class ConsumerStack:
         """How many unsettled deliveries there can be."""
         return sum(one.held if one.is_over else one.prefetch for one in self._by_tag.values())
 
-    @property
-    def is_open(self) -> bool:
-        """Whether anything may be delivered."""
-        return bool(self._stack)
-
-    def tags(self) -> list[str]:
-        """The tags of all consumers, also of those that have ended and still hold something."""
-        return list(self._by_tag)
-
     def delivered(self, tag: str) -> None:
         """Note that a consumer was given a delivery."""
         if tag in self._by_tag:

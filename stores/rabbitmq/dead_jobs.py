@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from ...messages.jobs import JobRecord
@@ -79,11 +80,18 @@ class Dead:
     Args:
         browse: has a queue seen, see `link.Link.browse`.
         put_aside: has messages that nobody can read moved to where they belong; the tags of those that are there.
+        runs_here: whether a job is no dead one, because it runs in this runtime.
     """
 
-    def __init__(self, browse: Browse, put_aside: Callable[[Sequence[Stray]], Sequence[int]]) -> None:
+    def __init__(
+        self,
+        browse: Browse,
+        put_aside: Callable[[Sequence[Stray]], Sequence[int]],
+        runs_here: Callable[[str], bool],
+    ) -> None:
         self._browse = browse
         self._put_aside = put_aside
+        self._runs_here = runs_here
         self._at_hand: dict[str, Found] = {}
 
     def list(self, name: str | None, limit: int, before: JobRecord | None) -> Sequence[JobRecord]:
@@ -112,8 +120,16 @@ class Dead:
         hold.let_go()
         return count
 
+    def one_at_hand(self, job_id: str) -> AbstractContextManager[object]:
+        """Put one job at hand for turns, if it is dead."""
+        return contextlib.nullcontext() if self._runs_here(job_id) else self._at_hand_if(lambda job: job.id == job_id)
+
+    def all_at_hand(self, name: str | None, but: Collection[str]) -> AbstractContextManager[Sequence[str]]:
+        """Put the dead jobs of a name, or all, at hand for turns, `but` for some."""
+        return self._at_hand_if(lambda job: name in (None, job.name) and job.id not in but)
+
     @contextlib.contextmanager
-    def at_hand(self, wanted: Callable[[JobRecord], bool]) -> Iterator[Sequence[str]]:
+    def _at_hand_if(self, wanted: Callable[[JobRecord], bool]) -> Iterator[Sequence[str]]:
         """Put the dead jobs that are wanted at hand for turns, and return their ids, the oldest first; if they are
         many, not all.
         """

@@ -77,12 +77,17 @@ class Session(Inbox):
         self._news_name = ""
         self._consumers: dict[str, str] = {}
         shared, ailing = SharedState(), Ailing(address, link, self._tell)
+        deliveries = Deliveries(link, environment.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir)
         self._questions = Questions(address, link, environment, ailing, self._moved_aside)
         self.state = RabbitState(
             runtime_id=self._id,
             shared=shared,
-            deliveries=Deliveries(link, environment.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir),
-            dead=Dead(self._questions.browse, self._questions.put_aside),
+            deliveries=deliveries,
+            dead=Dead(
+                self._questions.browse,
+                self._questions.put_aside,
+                lambda job_id: deliveries.held.newest(job_id) is not None,
+            ),
             ailing=ailing,
         )
         self._ledger = Ledger(
@@ -130,13 +135,6 @@ class Session(Inbox):
             # Nobody would read what is sent to the results queue from now on.
             self._link.delete(self._session, self.state.results_name)
         self._link.stop()
-
-    def freeze(self) -> bool:
-        """Nothing: a child has its own connection, and the parent's is not closed by the child's end."""
-        return False
-
-    def thaw(self) -> None:
-        """Nothing."""
 
     def is_on(self, link: object) -> bool:
         """Whether this is its link."""

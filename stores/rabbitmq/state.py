@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN
+from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
-from ..ports import BootRecord
 from .ailments import Ailing
 from .commit import Flight
 from .dead_jobs import Dead, Found

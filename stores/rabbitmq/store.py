@@ -11,16 +11,27 @@ from typing import Any
 
 from ...environment.failpoints import Failpoints
 from ...errors import StoreUnavailable
-from ...messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob, Seconds
-from ...messages.schedules import ScheduleRecord, SlotEntry
-from ...rules.capabilities import not_supported
-from ..ports import Ailment, BootRecord, CommitUnknown
+from ...messages.jobs import Instant, JobRecord, JobState, Seconds
+from ..ports import (
+    DeadJobs,
+    Forkable,
+    HostTransactions,
+    JobReader,
+    JobTable,
+    Notifier,
+    Outlook,
+    Peers,
+    ScheduleReader,
+    StoreSurroundings,
+)
+from ..troubles import Ailment, CommitUnknown
 from . import topology
 from .commit import Flight, Ops, redo, undo
 from .deliveries import Delivery
 from .environment import StoreEnvironment
 from .ledger import message
 from .ledger_records import Record
+from .ledger_views import LedgerPeers, LedgerSchedules
 from .link import NOT_FOUND, Link, LinkLost, Message, Refused, Sent
 from .questions import ANSWER_SECONDS_MAX
 from .session import Session
@@ -36,39 +47,15 @@ DECLARE_TRIES_MAX = 5
 READ_SECONDS_MAX = 2.0
 """How long a turn waits until the leader has read what it has written. It is in the ledger, whether read or not."""
 
-CANNOT = frozenset(
-    (
-        "at_once",
-        "atomic",
-        "burial",
-        "connection",
-        "counts",
-        "expiry",
-        "forecast",
-        "get",
-        "history",
-        "limit",
-        "list",
-        "overlap",
-        "place",
-        "priority",
-        "recall",
-        "remove",
-        "requeue",
-        "unique",
-        "watch",
-    )
-)
-"""Names of `rules.capabilities.CAPABILITIES` that no queue has."""
-
 
 class RabbitStore(Session):
     """The `Store` in the queues of a RabbitMQ."""
 
-    in_memory = False
-    is_server = True
-    cannot: Collection[str] = CANNOT
-    turn_class = RabbitTurn
+    path: str | None = None
+    table: JobTable | None = None
+    host: HostTransactions | None = None
+    # A child has its own connection, and the parent's is not closed by the child's end.
+    fork: Forkable | None = None
 
     def __init__(
         self,
@@ -82,6 +69,11 @@ class RabbitStore(Session):
     ) -> None:
         super().__init__(address, link, environment=environment, results=results, wait=wait)
         self._failpoints = failpoints or Failpoints()
+        self.jobs: JobReader = self
+        self.dead: DeadJobs | None = self.state.dead
+        self.schedules: ScheduleReader = LedgerSchedules(self.state.shared, self._check_open)
+        self.peers: Peers | None = LedgerPeers(self.state)
+        self.notifier: Notifier | None = self
 
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[RabbitTurn]:
@@ -104,9 +96,7 @@ class RabbitStore(Session):
 
     def make_turn(self, boot: str, now: Instant) -> RabbitTurn:
         """A turn that nothing was done in yet."""
-        return self.turn_class(
-            self.state, boot, now, version=self.version, leads=self.leads, bytes_max=self._link.bytes_max
-        )
+        return RabbitTurn(self.state, boot, now, version=self.version, leads=self.leads, bytes_max=self._link.bytes_max)
 
     def _commit(self, ops: Ops, session: int) -> None:
         """Publish, wait for the confirmations, write the records, acknowledge."""
@@ -213,9 +203,6 @@ class RabbitStore(Session):
             self.state.dead.end_all()
         self.state.flight = None
 
-    def stands(self, boot: str) -> bool:
-        return True
-
     def changed(self) -> bool:
         self._be_ready()
         changed, self._has_changed = self._has_changed, False
@@ -230,17 +217,18 @@ class RabbitStore(Session):
         with contextlib.suppress(FutureTimeout):
             self._await(read, READ_SECONDS_MAX)
 
-    def known(self, job_id: str) -> JobRecord | None:
+    def surroundings(self, boot: str) -> StoreSurroundings:
+        return StoreSurroundings(
+            list(self.state.own_boots.values()), is_lost=False, change_no=self.state.shared.change_no
+        )
+
+    def known(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
+        found = ((job_id, self._known(job_id)) for job_id in job_ids)
+        return {job_id: job for job_id, job in found if job is not None}
+
+    def _known(self, job_id: str) -> JobRecord | None:
         held = self.state.deliveries.held.newest(job_id)
         return held.job if held is not None else self.state.memory.job(job_id)
-
-    def get(self, job_id: str) -> JobRecord | None:
-        raise not_supported("get")
-
-    def list(self, *, name: str | None, state: str | None, limit: int, before: JobRecord | None) -> Sequence[JobRecord]:
-        if state != JobState.DEAD:
-            raise not_supported("list")
-        return self.state.dead.list(name, limit, before)
 
     def counts(self, name: str | None) -> dict[str, int]:
         names = self._names() if name is None else {name}
@@ -263,10 +251,10 @@ class RabbitStore(Session):
         scheduled = (schedule.name for schedule in list(self.state.shared.schedules.values()))
         return {*handled, *scheduled, *list(self._declared)}
 
-    def attempts(self, job_id: str) -> Sequence[Attempt]:
-        raise not_supported("history")
+    def outlook(self, names: Collection[str], now: Instant) -> Outlook:
+        return Outlook(self._is_worth_a_turn(names, now))
 
-    def due(self, names: Sequence[str], now: Instant) -> bool:
+    def _is_worth_a_turn(self, names: Collection[str], now: Instant) -> bool:
         self._drain()
         state, deliveries = self.state, self.state.deliveries
         if self._session == 0 or self._prepared != self._session or state.flight is not None:
@@ -278,67 +266,12 @@ class RabbitStore(Session):
         kept = state.shared.pauses | state.ailing.stopped.keys()
         return any(deliveries.waiting.get(name) or deliveries.is_short(name) for name in names if name not in kept)
 
-    def next_due(self, name: str, now: Instant) -> Instant | None:
-        return None
-
-    def next_expiry(self) -> Instant | None:
-        return None
-
-    def has_host_moves(self) -> bool:
-        return False
-
-    def schedules(self) -> Sequence[ScheduleRecord]:
+    def _check_open(self) -> None:
         if not self._is_open:
             raise StoreUnavailable(f"the store {self.address} is closed")
-        return list(self.state.shared.schedules.values())
-
-    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        return self.state.shared.schedules.get(schedule_id)
-
-    def change_no(self) -> int:
-        return self.state.shared.change_no
-
-    def schedules_changed(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
-        return self.state.shared.changed_since(since, limit)
-
-    def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
-        return self.state.shared.slots.between(schedule_id, start, end)
-
-    def slots_since(self, schedule_id: str) -> Instant:
-        return self.state.shared.slots.since(schedule_id)
-
-    def is_declared(self, schedule_id: str) -> bool:
-        return self.state.shared.is_declared(schedule_id, beside=self._id)
-
-    def is_handled(self, name: str) -> bool:
-        return self.state.shared.is_handled(name)
-
-    def boots(self) -> Sequence[BootRecord]:
-        return list(self.state.own_boots.values())
 
     def paused(self) -> tuple[str, ...]:
         return tuple(sorted(self.state.shared.pauses))
 
     def ailments(self) -> Sequence[Ailment]:
         return self.state.ailing.ailments()
-
-    def queue_on(self, connection: Any, job: NewJob) -> tuple[JobRecord, bool]:
-        raise not_supported("connection")
-
-    def finish_on(
-        self, connection: Any, job_id: str, no: int | None, claim_no: int | None, result: str | None, now: Instant
-    ) -> bool:
-        raise not_supported("connection")
-
-    @contextlib.contextmanager
-    def at_hand(self, job_id: str) -> Iterator[None]:
-        if self.state.deliveries.held.newest(job_id) is not None:
-            yield
-            return
-        with self.state.dead.at_hand(lambda job: job.id == job_id):
-            yield
-
-    @contextlib.contextmanager
-    def dead_at_hand(self, name: str | None, but: Collection[str]) -> Iterator[Sequence[str]]:
-        with self.state.dead.at_hand(lambda job: name in (None, job.name) and job.id not in but) as ids:
-            yield ids

@@ -8,14 +8,13 @@ it, in one transaction, and no other process does it again.
 
 from __future__ import annotations
 
-import sqlite3
-from typing import TYPE_CHECKING
-
 from ...cron.catch_up import cut
 from ...messages.clock_steps import STEP_SECONDS_MIN, Reading, Stepped
-from ...messages.jobs import Instant, Seconds
+from ...messages.jobs import Seconds
 from ...messages.schedules import ScheduleRecord
 from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS
+from .due import NEXT_EXPIRY
+from .open_turn import OpenTurn
 from .schedules import slot_entry
 
 DOUBTFUL_STEP_SECONDS, DOUBT_SECONDS = 3600.0, 3600.0
@@ -48,91 +47,79 @@ BOUND_WAITS = """
 """Cut waits and expiries to their whole length from now: a longer one was begun while the clock was ahead."""
 
 
-class ClockTurn:
-    """Compares wall time with what the turn before knew of it."""
-
-    if TYPE_CHECKING:
-        now: Instant
-        expiry: Instant | None
-        _connection: sqlite3.Connection
-        _clock: tuple[str | None, Seconds, Instant | None]
-
-        def _next_change(self) -> int:
-            """The next change number; `SqliteScheduleTurn` counts them."""
-
-    def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
-        self.now = reading.now
-        count, offset, stepped = self._clock
-        step: Seconds | None = None
-        if reading.counter is not None and reading.counter == count:
-            step = reading.offset - offset
-            if abs(step) <= STEP_SECONDS_MIN:
-                return None
-            due = min(self.now, self.now - step)
-            jobs = self._connection.execute(SHIFT_WAITS, {"step": step, "due": due}).rowcount
-        elif reading.counter is not None or may_have_gone_back:
-            bounds = {"now": self.now, "window": INTERRUPTION_WINDOW_SECONDS}
-            jobs = self._connection.execute(BOUND_WAITS, bounds).rowcount
-        else:
+def keep_time(turn: OpenTurn, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
+    """As `Turn.keep_time` says."""
+    turn.now = reading.now
+    count, offset, stepped = turn.clock
+    step: Seconds | None = None
+    if reading.counter is not None and reading.counter == count:
+        step = reading.offset - offset
+        if abs(step) <= STEP_SECONDS_MIN:
             return None
-        # These jobs did not wait when they were queued, so they lie among the ready ones.
-        self._connection.execute(
-            "update lamplighter_jobs set waits = 1 where state = 'queued' and waits = 0 and run_at > ?", (self.now,)
+        due = min(turn.now, turn.now - step)
+        jobs = turn.connection.execute(SHIFT_WAITS, {"step": step, "due": due}).rowcount
+    elif reading.counter is not None or may_have_gone_back:
+        bounds = {"now": turn.now, "window": INTERRUPTION_WINDOW_SECONDS}
+        jobs = turn.connection.execute(BOUND_WAITS, bounds).rowcount
+    else:
+        return None
+    # These jobs did not wait when they were queued, so they lie among the ready ones.
+    turn.connection.execute(
+        "update lamplighter_jobs set waits = 1 where state = 'queued' and waits = 0 and run_at > ?", (turn.now,)
+    )
+    if reading.counter is not None:
+        # The clock of a machine that was just started may be wrong, and so may one that is far ahead at once.
+        is_doubtful = step > DOUBTFUL_STEP_SECONDS if step is not None else count is not None
+        turn.clock = (reading.counter, reading.offset, turn.now if is_doubtful else stepped)
+        turn.connection.execute(
+            "update lamplighter_store set clock_count = ?, clock_offset = ?, clock_stepped = ?", turn.clock
         )
-        if reading.counter is not None:
-            # The clock of a machine that was just started may be wrong, and so may one that is far ahead at once.
-            is_doubtful = step > DOUBTFUL_STEP_SECONDS if step is not None else count is not None
-            self._clock = (reading.counter, reading.offset, self.now if is_doubtful else stepped)
-            self._connection.execute(
-                "update lamplighter_store set clock_count = ?, clock_offset = ?, clock_stepped = ?", self._clock
+    if jobs:
+        turn.expiry = turn.connection.execute(NEXT_EXPIRY).fetchone()[0]
+    return Stepped(step, jobs, _recount(turn))
+
+
+def is_in_doubt(turn: OpenTurn) -> bool:
+    """Whether the clock has been stepped far ahead so lately that it may yet be set back."""
+    stepped = turn.clock[2]
+    return stepped is not None and 0.0 <= turn.now - stepped < DOUBT_SECONDS
+
+
+def _recount(turn: OpenTurn) -> int:
+    """Let schedules that are accounted for in the future count from now; return how many there were."""
+    rows = turn.connection.execute(
+        "select * from lamplighter_schedules where accounted_to > ?", (turn.now + STEP_SECONDS_MIN,)
+    ).fetchall()
+    for schedule in map(ScheduleRecord._make, rows):
+        _take_back_skips(turn, schedule)
+        turn.connection.execute(
+            """update lamplighter_schedules
+               set accounted_to = :now, changed_at = min(changed_at, :now), change_no = :change_no,
+                 last_slot = (select max(slot) from lamplighter_slots
+                              where schedule_id = :id and outcome <> 'skipped' and slot <= :now)
+               where id = :id""",
+            {"now": turn.now, "change_no": turn.next_change(), "id": schedule.id},
+        )
+    return len(rows)
+
+
+def _take_back_skips(turn: OpenTurn, schedule: ScheduleRecord) -> None:
+    """Forget that future slots were skipped, so that they fire when they come. Rows of slots that have fired
+    stay.
+    """
+    ahead = turn.connection.execute(
+        "select * from lamplighter_slots where schedule_id = ? and outcome = 'skipped' and last > ?",
+        (schedule.id, turn.now),
+    ).fetchall()
+    for row in ahead:
+        entry = slot_entry(row)
+        kept = cut(schedule, entry, turn.now)
+        if kept is None:
+            turn.connection.execute(
+                "delete from lamplighter_slots where schedule_id = ? and slot = ?", (schedule.id, entry.slot)
             )
-        if jobs:
-            self.expiry = self._connection.execute(NEXT_EXPIRY).fetchone()[0]
-        return Stepped(step, jobs, self._recount())
-
-    def is_in_doubt(self) -> bool:
-        """Whether the clock has been stepped far ahead so lately that it may yet be set back."""
-        stepped = self._clock[2]
-        return stepped is not None and 0.0 <= self.now - stepped < DOUBT_SECONDS
-
-    def _recount(self) -> int:
-        """Let schedules that are accounted for in the future count from now; return how many there were."""
-        rows = self._connection.execute(
-            "select * from lamplighter_schedules where accounted_to > ?", (self.now + STEP_SECONDS_MIN,)
-        ).fetchall()
-        for schedule in map(ScheduleRecord._make, rows):
-            self._take_back_skips(schedule)
-            self._connection.execute(
-                """update lamplighter_schedules
-                   set accounted_to = :now, changed_at = min(changed_at, :now), change_no = :change_no,
-                     last_slot = (select max(slot) from lamplighter_slots
-                                  where schedule_id = :id and outcome <> 'skipped' and slot <= :now)
-                   where id = :id""",
-                {"now": self.now, "change_no": self._next_change(), "id": schedule.id},
-            )
-        return len(rows)
-
-    def _take_back_skips(self, schedule: ScheduleRecord) -> None:
-        """Forget that future slots were skipped, so that they fire when they come. Rows of slots that have fired
-        stay.
-        """
-        ahead = self._connection.execute(
-            "select * from lamplighter_slots where schedule_id = ? and outcome = 'skipped' and last > ?",
-            (schedule.id, self.now),
-        ).fetchall()
-        for row in ahead:
-            entry = slot_entry(row)
-            kept = cut(schedule, entry, self.now)
-            if kept is None:
-                self._connection.execute(
-                    "delete from lamplighter_slots where schedule_id = ? and slot = ?", (schedule.id, entry.slot)
-                )
-                continue
-            self._connection.execute(
-                "update lamplighter_slots set last = ?, count = ? where schedule_id = ? and slot = ?",
-                (kept.last, kept.count, schedule.id, entry.slot),
-            )
-
-
-NEXT_EXPIRY = "select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null"
-"""When the next queued job expires."""
+            continue
+        turn.connection.execute(
+            "update lamplighter_slots set last = ?, count = ? where schedule_id = ? and slot = ?",
+            (kept.last, kept.count, schedule.id, entry.slot),
+        )

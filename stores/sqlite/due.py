@@ -8,10 +8,11 @@ the same order, and by time. So it costs the rest nothing, however much it is, a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from ...messages.jobs import Instant, JobRecord
+from ..ports import Outlook
 
 PRIORITIES_MAX = 32
 """At how many priorities of what waits one claim looks, one after the other. Where there are more, it goes by time."""
@@ -72,6 +73,10 @@ HIGHEST_WAITING = """select max(priority) from lamplighter_jobs indexed by lampl
                      where state = 'queued' and waits = 1 and name = :name"""
 
 
+NEXT_EXPIRY = "select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null"
+"""When the next queued job expires."""
+
+
 def order(job: JobRecord) -> tuple[int, Instant, int]:
     """The order in which due jobs are claimed."""
     return -job.priority, job.run_at, job.no
@@ -92,7 +97,18 @@ def suspect(connection: sqlite3.Connection, name: str, now: Instant) -> JobRecor
     return next(iter(_jobs(connection, SUSPECT, name=name, now=now)), None)
 
 
-def is_any(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
+def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant) -> Outlook:
+    """What a turn would find to do, as `JobReader.outlook` says."""
+    query = f"""select ({NEXT_EXPIRY}), exists (select 1 from lamplighter_jobs where rev <= 0)"""
+    expiry, is_due = connection.execute(query).fetchone()
+    is_due = is_due or (expiry is not None and expiry <= now)
+    if names and not is_due:
+        paused = {name for (name,) in connection.execute("select name from lamplighter_pauses")}
+        is_due = any(_is_any(connection, name, now) for name in names if name not in paused)
+    return Outlook(bool(is_due), _least(*(_following(connection, name, now) for name in names)), expiry)
+
+
+def _is_any(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
     """Whether a queued job of a name is due."""
     return any(_one(connection, query, name=name, now=now) is not None for query in (ANY_READY, ANY_WAITED))
 
@@ -102,7 +118,7 @@ def first(connection: sqlite3.Connection, name: str) -> Instant | None:
     return _least(_one(connection, FIRST_READY, name=name), _one(connection, FIRST_WAITING, name=name))
 
 
-def following(connection: sqlite3.Connection, name: str, now: Instant) -> Instant | None:
+def _following(connection: sqlite3.Connection, name: str, now: Instant) -> Instant | None:
     """When the next queued job of a name that is not due yet becomes due."""
     ready = _one(connection, FIRST_READY, name=name)
     waiting = _one(connection, FIRST_WAITING + " and run_at > :now", name=name, now=now)

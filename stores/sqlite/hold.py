@@ -28,23 +28,12 @@ KEPT_MAX = 64
 
 
 @dataclass(slots=True)
-class HeldFile:
+class HeldFile(locks.OpenFile):
     """A descriptor of a database file. It outlives its holders: to close it would drop the locks of the host's own
     connections."""
 
-    descriptor: int
-    file: os.stat_result
     held: tuple[int, int]
     holders: int = 0
-
-    def is_open(self) -> bool:
-        """Whether the descriptor is still that of this file: an application that becomes a daemon may have closed all
-        descriptors, and the number may be another file's.
-        """
-        try:
-            return os.path.samestat(os.fstat(self.descriptor), self.file)
-        except OSError:
-            return False
 
 
 _kept: dict[tuple[int, int], HeldFile] = {}
@@ -81,16 +70,11 @@ def _opened(path: str, held: tuple[int, int]) -> HeldFile:
     unheld = [key for key, kept in _kept.items() if kept.holders == 0]
     deleted = [key for key in unheld if not _kept[key].is_open() or os.fstat(_kept[key].descriptor).st_nlink == 0]
     for key in {*deleted, *unheld[: max(0, len(unheld) - KEPT_MAX + 1)]}:
-        _closed(_kept.pop(key))
+        _kept.pop(key).close()
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     file = os.fstat(descriptor)
     kept = _kept[file.st_dev, file.st_ino] = HeldFile(descriptor, file, held)
     return kept
-
-
-def _closed(kept: HeldFile) -> None:
-    if kept.is_open():
-        os.close(kept.descriptor)
 
 
 def _let_go_in_child() -> None:
@@ -98,7 +82,7 @@ def _let_go_in_child() -> None:
     child has no locks of its own that a close would drop.
     """
     for kept in _kept.values():
-        _closed(kept)
+        kept.close()
     _kept.clear()
     _lock.release()
 

@@ -14,21 +14,45 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import UsageError
-from ...messages.jobs import Instant, JobRecord, NewJob
-from ..transitions import UNCOUNTED, born
-from .job_rows import insert_uncounted, stored_twin
+from ...messages.jobs import Instant, JobRecord, JobState, NewJob
+from ...messages.outcomes import Outcome, Verdict
+from ..transitions import UNCOUNTED, born, ending, finished
+from .job_rows import fenced_update, insert_uncounted, jobs_by_id, stored_twin
 
 LEGACY = -1
 """`sqlite3.LEGACY_TRANSACTION_CONTROL`, which Python 3.11 does not name: it knows no other."""
 
-FINISH_JOB = """
-  update lamplighter_jobs
-  set state = 'done', settled_no = coalesce(:claim_no, 0), result = :result, ended_at = :now,
-      reason = null, error = null, traceback = null, boot = null, incarnation = null,
-      deferred = 0, attempt = attempt + (state = 'running'), rev = -rev
-  where id = :id and (:no is null or no = :no)
-    and ((:claim_no is null and state = 'queued') or (claim_no = :claim_no and state = 'running'))
+TAKE_LOCK = "update lamplighter_store set one = one where false"
+"""Begins the transaction, where sqlite3 does that itself, and has it wait for the write lock: one that has begun by
+reading could not wait for it any more.
 """
+
+
+class SqliteHostTurn:
+    """The `HostTurn` on a connection of the application."""
+
+    def __init__(self, cursor: sqlite3.Cursor, now: Instant) -> None:
+        self._cursor = cursor
+        self._now = now
+
+    def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
+        no = insert_uncounted(self._cursor, job)
+        return (stored_twin(self._cursor, job), False) if no is None else (born(job, no, rev=UNCOUNTED), True)
+
+    def find(self, job_id: str) -> JobRecord | None:
+        self._cursor.execute(TAKE_LOCK)
+        return jobs_by_id(self._cursor, (job_id,)).get(job_id)
+
+    def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> None:
+        self._move(claimed, verdict.state.value, ending(claimed, outcome, verdict, self._now))
+
+    def finish(self, job: JobRecord, result: str | None) -> None:
+        self._move(job, JobState.DONE.value, finished(result, self._now))
+
+    def _move(self, before: JobRecord, state: str, changes: dict[str, Any]) -> None:
+        changes = {**changes, "state": state, "rev": -before.rev}
+        update, _ = fenced_update(tuple(changes))
+        self._cursor.execute(update, (*changes.values(), before.no, before.claim_no, before.state))
 
 
 @contextlib.contextmanager
@@ -57,25 +81,6 @@ def cursor_of(connection: Any, address: str) -> Iterator[sqlite3.Cursor]:
         yield cursor
     finally:
         raw.text_factory = texts
-
-
-def queue_on(cursor: sqlite3.Cursor, job: NewJob) -> tuple[JobRecord, bool]:
-    """Insert a job, as `Store.queue_on` says."""
-    no = insert_uncounted(cursor, job)
-    return (stored_twin(cursor, job), False) if no is None else (born(job, no, rev=UNCOUNTED), True)
-
-
-def finish_on(
-    cursor: sqlite3.Cursor,
-    job_id: str,
-    no: int | None,
-    claim_no: int | None,
-    result: str | None,
-    now: Instant,
-) -> bool:
-    """Mark a job done, as `Store.finish_on` says."""
-    values = {"no": no, "claim_no": claim_no, "result": result, "now": now, "id": job_id}
-    return cursor.execute(FINISH_JOB, values).rowcount == 1
 
 
 def _check_file(cursor: sqlite3.Cursor, address: str) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
 from operator import itemgetter
 from typing import Any
 
 from ...messages.jobs import JobRecord, NewJob
 from ..transitions import UNCOUNTED, is_to_wait
+
+KEYS_MAX = 500
+"""How many keys one statement looks up: SQLite may take no more than 999 parameters."""
 
 PLAIN = NewJob._fields[: -len(NewJob._field_defaults)]
 """What every new job has. What a job lacks need not be bound: that is a quarter of what an insert costs."""
@@ -82,6 +85,22 @@ def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) ->
     if row is None:
         raise kept_out(1)
     return JobRecord._make(row)
+
+
+def jobs_by_id(connection: sqlite3.Connection | sqlite3.Cursor, job_ids: Collection[str]) -> dict[str, JobRecord]:
+    """Those of these jobs that are stored."""
+    rows = in_batches(connection, "select * from lamplighter_jobs where id in ({places})", job_ids)
+    return {job.id: job for job in map(JobRecord._make, rows)}
+
+
+def in_batches(
+    connection: sqlite3.Connection | sqlite3.Cursor, query: str, keys: Collection[str], *more: Any
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query with `{places}` for keys, and with more values behind them."""
+    asked = list(keys)
+    for first in range(0, len(asked), KEYS_MAX):
+        some = asked[first : first + KEYS_MAX]
+        yield from connection.execute(query.format(places=", ".join("?" * len(some))), (*some, *more)).fetchall()
 
 
 def kept_out(jobs: int) -> sqlite3.IntegrityError:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from ...errors import UsageError
-from ..ports import BootRecord
+from ...messages.boots import BootRecord
 from .boots import read_boots
 from .schema import VERSION
 

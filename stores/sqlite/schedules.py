@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, recounted
-from ...messages.jobs import Instant, JobRecord, NewJob
-from ...messages.ledger import Move
+from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...messages.slots import SlotRange
 from ...rules.ledger_moves import schedule_move, skipped_move
+from ..transitions import skipped_entry
+from .job_rows import in_batches
+from .open_turn import OpenTurn
 
 REPLACE_SCHEDULE = (
     f"insert or replace into lamplighter_schedules values ({', '.join('?' * len(ScheduleRecord._fields))})"
 )
-
-KNOWN_IDS_MAX = 500
-"""How many schedules one statement looks up: SQLite may take no more than 999 parameters."""
 
 
 def slot_entry(row: tuple[Any, ...]) -> SlotEntry:
@@ -29,19 +27,12 @@ def slot_entry(row: tuple[Any, ...]) -> SlotEntry:
     )
 
 
-class SqliteScheduleTurn:
-    """Schedules and slots. A slot and its job are inserted in one transaction, or neither is."""
+class SqliteSchedules:
+    """The `ScheduleBook` of a turn."""
 
-    if TYPE_CHECKING:
-        now: Instant
-        _connection: sqlite3.Connection
-        _change_no: int
-
-        def note(self, move: Move) -> None:
-            """See `Turn`."""
-
-        def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-            """Add a job; `SqliteTurn` does."""
+    def __init__(self, turn: OpenTurn) -> None:
+        self._turn = turn
+        self._connection = turn.connection
 
     def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
         known, retired = self._known(schedule.id for schedule in schedules)
@@ -52,12 +43,12 @@ class SqliteScheduleTurn:
             if before is not None and before.definition == schedule.definition and not is_new:
                 told.append((before, None))
                 continue
-            stored = known[schedule.id] = recounted(schedule, before, self.now, self._next_change())
+            stored = known[schedule.id] = recounted(schedule, before, self._turn.now, self._turn.next_change())
             retired.discard(schedule.id)
             changed.append(stored)
             news = "added" if is_new else "changed"
             told.append((stored, news))
-            self.note(schedule_move(news, stored))
+            self._turn.note(schedule_move(news, stored))
         if changed:
             self._connection.executemany(REPLACE_SCHEDULE, changed)
         return told
@@ -66,55 +57,45 @@ class SqliteScheduleTurn:
         """Which of these schedules are stored, and which have been removed."""
         known: dict[str, ScheduleRecord] = {}
         retired: set[str] = set()
-        asked = list(dict.fromkeys(ids))
-        for first in range(0, len(asked), KNOWN_IDS_MAX):
-            some = asked[first : first + KNOWN_IDS_MAX]
-            query = f"""select s.*, r.change_no is s.change_no from lamplighter_schedules s
-                        left join lamplighter_retired r on r.schedule_id = s.id
-                        where s.id in ({", ".join("?" * len(some))})"""
-            for *fields, is_retired in self._connection.execute(query, some):
-                record = known[fields[0]] = ScheduleRecord._make(fields)
-                if is_retired:
-                    retired.add(record.id)
+        query = """select s.*, r.change_no is s.change_no from lamplighter_schedules s
+                   left join lamplighter_retired r on r.schedule_id = s.id where s.id in ({places})"""
+        for *fields, is_retired in in_batches(self._connection, query, dict.fromkeys(ids)):
+            record = known[fields[0]] = ScheduleRecord._make(fields)
+            if is_retired:
+                retired.add(record.id)
         return known, retired
 
-    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+    def one(self, schedule_id: str) -> ScheduleRecord | None:
         row = self._connection.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
         return None if row is None else ScheduleRecord._make(row)
 
-    def forget_schedule(self, schedule_id: str) -> bool:
+    def forget(self, schedule_id: str) -> bool:
         return self._connection.execute("delete from lamplighter_schedules where id = ?", (schedule_id,)).rowcount == 1
 
-    def retire_schedule(self, schedule_id: str) -> None:
+    def retire(self, schedule_id: str) -> None:
         # This counts as a change, so that another runtime that declares the schedule, and was about to account for
         # slots, reads it again.
-        change_no = self._next_change()
+        change_no = self._turn.next_change()
         self._connection.execute(
             "update lamplighter_schedules set change_no = ? where id = ?", (change_no, schedule_id)
         )
         self._connection.execute("insert or replace into lamplighter_retired values (?, ?)", (schedule_id, change_no))
 
-    def pause_schedule(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
+    def pause(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
         self._connection.execute("update lamplighter_schedules set paused = ? where id = ?", (int(paused), schedule_id))
-        return self.schedule(schedule_id)
+        return self.one(schedule_id)
 
-    def unfinished_of(self, schedule_id: str) -> list[tuple[str, str]]:
-        return self._connection.execute(
-            """select id, state from lamplighter_jobs
-               where schedule = ? and state in ('queued', 'running') order by no""",
-            (schedule_id,),
-        ).fetchall()
-
-    def fire(self, entry: SlotEntry, job: NewJob) -> JobRecord | None:
-        if not self._insert_slot(entry):
-            return None
-        stored, _ = self.insert(job)
-        return stored
+    def fire(self, entry: SlotEntry) -> bool:
+        done = self._connection.execute(
+            "insert or ignore into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?)",
+            (entry.schedule_id, entry.slot, entry.last, entry.count, entry.outcome, entry.reason, entry.job_id),
+        )
+        return done.rowcount == 1
 
     def skip(self, schedule_id: str, gone: SlotRange) -> bool:
         if not self._skip(schedule_id, gone):
             return False
-        self.note(skipped_move(schedule_id, gone))
+        self._turn.note(skipped_move(schedule_id, gone))
         return True
 
     def _skip(self, schedule_id: str, gone: SlotRange) -> bool:
@@ -130,20 +111,10 @@ class SqliteScheduleTurn:
                 (gone.last, gone.count, schedule_id, before[0], gone.first),
             )
             return True
-        return self._insert_slot(
-            SlotEntry(
-                schedule_id=schedule_id,
-                slot=gone.first,
-                last=gone.last,
-                count=gone.count,
-                outcome="skipped",
-                reason=gone.reason,
-                job_id=None,
-            )
-        )
+        return self.fire(skipped_entry(schedule_id, gone))
 
     def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:
-        change_no = self._next_change()
+        change_no = self._turn.next_change()
         self._connection.execute(
             """update lamplighter_schedules
                set accounted_to = max(accounted_to, ?), last_slot = coalesce(?, last_slot), change_no = ?
@@ -152,7 +123,7 @@ class SqliteScheduleTurn:
         )
         return change_no
 
-    def prune_slots(self, before: Instant, batch: int) -> int:
+    def prune(self, before: Instant, batch: int) -> int:
         """Remove slots that no schedule needs any more, and schedules that nobody has declared for as long."""
         gone = self._connection.execute(
             """delete from lamplighter_slots where (schedule_id, slot) in (
@@ -170,14 +141,3 @@ class SqliteScheduleTurn:
             "delete from lamplighter_retired where schedule_id not in (select id from lamplighter_schedules)"
         )
         return gone
-
-    def _next_change(self) -> int:
-        self._change_no += 1
-        return self._change_no
-
-    def _insert_slot(self, entry: SlotEntry) -> bool:
-        done = self._connection.execute(
-            "insert or ignore into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?)",
-            (entry.schedule_id, entry.slot, entry.last, entry.count, entry.outcome, entry.reason, entry.job_id),
-        )
-        return done.rowcount == 1

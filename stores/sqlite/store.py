@@ -11,28 +11,44 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...environment.failpoints import Failpoints
 from ...errors import LamplighterError, StoreCorrupt, StoreError, StoreGone, StoreUnavailable, UsageError, shown
-from ...messages.jobs import Attempt, Instant, JobRecord, JobState, NewJob
-from ...messages.schedules import ScheduleRecord, SlotEntry
-from ..ports import Ailment, BootRecord, CommitUnknown
-from . import due, schema
-from . import host_connection as host
+from ...messages.jobs import Instant
+from ..ports import (
+    DeadJobs,
+    Forkable,
+    HostTransactions,
+    JobReader,
+    JobTable,
+    Notifier,
+    Peers,
+    ScheduleReader,
+    StoreSurroundings,
+)
+from ..troubles import Ailment, CommitUnknown
+from . import schema
 from . import write_lock as writelock
-from .boots import Seen, read_boots
-from .clock_steps import NEXT_EXPIRY
+from .boots import read_boots
 from .connections import Connect, Files, connect_in_memory, connect_to_file, into_wal
+from .host_connection import SqliteHostTurn, cursor_of
+from .open_turn import Seen
 from .readers import Readers
-from .schedules import slot_entry
+from .rows import JobRows, ScheduleRows
 from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
 """What `durability` means as `pragma synchronous`."""
+
+HOW_FAR = """
+  select (select turn from lamplighter_boots where boot = ?), boots,
+    max(last_no, (select coalesce(max(no), 0) from lamplighter_jobs)), change_no
+  from lamplighter_store
+"""
+"""What a boot compares with what it knows, see `Seen`."""
 
 FREEZE_SECONDS_MAX = 10.0
 """How long a fork waits for the turn and for the reads that are under way."""
@@ -54,8 +70,9 @@ class SqliteStore:
         new_id: where the id of a new store comes from; from SQLite unless given.
     """
 
-    is_server = False
-    cannot: Collection[str] = frozenset()
+    dead: DeadJobs | None = None
+    peers: Peers | None = None
+    notifier: Notifier | None = None
 
     def __init__(
         self,
@@ -69,27 +86,34 @@ class SqliteStore:
     ) -> None:
         if not isinstance(durability, str) or durability not in DURABILITY:
             raise UsageError(f"expected durability to be 'full' or 'os', got: {shown(durability)}")
-        self.in_memory = path == ":memory:" or connect is not None
+        in_memory = path == ":memory:" or connect is not None
         # The path is made absolute and its links are followed: the file must stay the same when the process changes its
         # folder.
-        self.address = path if self.in_memory else os.path.realpath(path)
+        self.address = path if in_memory else os.path.realpath(path)
+        self.path: str | None = None if in_memory else self.address
         self.store_id: str | None = None
-        self._connect_to = connect or (connect_in_memory if self.in_memory else connect_to_file)
+        self._connect_to = connect or (connect_in_memory if in_memory else connect_to_file)
         self._failpoints = failpoints or Failpoints()
         self._new_id = new_id
         self._durability = durability
         self._busy_ms = int(busy_seconds_max * 1000)
         self._writer: sqlite3.Connection | None = None
         self._lock = threading.RLock()
-        self._files = None if self.in_memory else Files(self.address)
+        self._files = None if in_memory else Files(self.address)
         self._readers = Readers(self._connect_reader)
         self._reopen = False
         self._data_version = 0
         self._openings = 0
         self._seen: Seen | None = None
+        self._reader = JobRows(self._reading)
+        self.jobs: JobReader = self._reader
+        self.table: JobTable | None = self._reader
+        self.schedules: ScheduleReader = ScheduleRows(self._reading)
+        self.host: HostTransactions | None = self
+        self.fork: Forkable | None = None if in_memory else self
 
     def open(self) -> None:
-        if not self.in_memory:
+        if self.path is not None:
             self._check_inherited()
             self._make_file()
         with self._translated():
@@ -107,7 +131,7 @@ class SqliteStore:
         try:
             mode = into_wal(writer)
             # Some file systems cannot do WAL; SQLite then answers with the mode it kept.
-            if mode != "wal" and not self.in_memory:
+            if mode != "wal" and self.path is not None:
                 raise UsageError(f"expected {self.address} to be able to use WAL, got journal mode: {mode}")
             writer.execute(f"pragma synchronous = {DURABILITY[self._durability]}")
             writer.execute("pragma journal_size_limit = 16777216")
@@ -128,8 +152,6 @@ class SqliteStore:
         Its own new connections would then believe in locks that it has not, or wait for ever for one that the parent
         held (https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
         """
-        if self.in_memory:
-            return False
         if not self._lock.acquire(timeout=FREEZE_SECONDS_MAX):
             _unfrozen[self] = os.getpid()
             return False
@@ -252,16 +274,6 @@ class SqliteStore:
                 f"the store {self.address} did not say whether a write batch was stored: {error}"
             ) from error
 
-    def stands(self, boot: str) -> bool:
-        seen = self._seen
-        if seen is None or seen.boot != boot:
-            return True
-        query = """select (select turn from lamplighter_boots where boot = ?), boots,
-                     max(last_no, (select coalesce(max(no), 0) from lamplighter_jobs)), change_no
-                   from lamplighter_store"""
-        with self._reading() as reader:
-            return seen.compare(*reader.execute(query, (boot,)).fetchone()) is None
-
     def changed(self) -> bool:
         with self._lock, self._translated():
             writer = self._reopened()
@@ -297,7 +309,7 @@ class SqliteStore:
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._translated():
             self._failpoints.at("store.read")
-        if self.in_memory:
+        if self.path is None:
             with self._lock, self._translated():
                 if self._writer is None:
                     raise StoreUnavailable(f"the store {self.address} is closed")
@@ -316,131 +328,19 @@ class SqliteStore:
         reader.execute("pragma query_only = 1")
         return reader
 
-    def _one(self, query: str, *values: Any) -> Any:
+    def surroundings(self, boot: str) -> StoreSurroundings:
+        seen = self._seen
         with self._reading() as reader:
-            row = reader.execute(query, values).fetchone()
-        return None if row is None else row[0]
-
-    def get(self, job_id: str) -> JobRecord | None:
-        with self._reading() as reader:
-            row = reader.execute("select * from lamplighter_jobs where id = ?", (job_id,)).fetchone()
-        return None if row is None else JobRecord._make(row)
-
-    def known(self, job_id: str) -> JobRecord | None:
-        return self.get(job_id)
-
-    def list(self, *, name: str | None, state: str | None, limit: int, before: JobRecord | None) -> list[JobRecord]:
-        query = """select * from lamplighter_jobs
-                   where (:name is null or name = :name) and (:state is null or state = :state)
-                     and (:before is null or no < :before)
-                   order by no desc limit :limit"""
-        values = {"name": name, "state": state, "before": None if before is None else before.no, "limit": limit}
-        with self._reading() as reader:
-            return [JobRecord._make(row) for row in reader.execute(query, values)]
-
-    def at_hand(self, job_id: str) -> AbstractContextManager[None]:
-        return contextlib.nullcontext()
-
-    @contextlib.contextmanager
-    def dead_at_hand(self, name: str | None, but: Collection[str]) -> Iterator[Sequence[str]]:
-        with self._reading() as reader:
-            rows = reader.execute(
-                "select id from lamplighter_jobs where state = 'dead' and (:name is null or name = :name) order by no",
-                {"name": name},
-            ).fetchall()
-        yield [job_id for (job_id,) in rows if job_id not in but]
-
-    def counts(self, name: str | None) -> dict[str, int]:
-        query = "select state, count(*) from lamplighter_jobs where :name is null or name = :name group by state"
-        with self._reading() as reader:
-            found = dict(reader.execute(query, {"name": name}).fetchall())
-        return {state.value: found.get(state.value, 0) for state in JobState}
-
-    def attempts(self, job_id: str) -> Sequence[Attempt]:
-        with self._reading() as reader:
-            rows = reader.execute("select * from lamplighter_attempts where job_id = ? order by claim_no", (job_id,))
-            return [
-                Attempt(
-                    job_id=row[0],
-                    claim_no=row[1],
-                    attempt=row[2],
-                    outcome=row[3],
-                    boot=row[4],
-                    begun=bool(row[5]),
-                    claimed_at=row[6],
-                    ended_at=row[7],
-                    error=row[8],
-                    traceback=row[9],
-                )
-                for row in rows
-            ]
-
-    def due(self, names: Sequence[str], now: Instant) -> bool:
-        paused = self.paused() if names else ()
-        with self._reading() as reader:
-            return any(due.is_any(reader, name, now) for name in names if name not in paused)
-
-    def next_due(self, name: str, now: Instant) -> Instant | None:
-        with self._reading() as reader:
-            return due.following(reader, name, now)
-
-    def next_expiry(self) -> Instant | None:
-        found: Instant | None = self._one(NEXT_EXPIRY)
-        return found
-
-    def has_host_moves(self) -> bool:
-        return self._one("select 1 from lamplighter_jobs where rev <= 0 limit 1") is not None
-
-    def schedules(self) -> Sequence[ScheduleRecord]:
-        with self._reading() as reader:
-            return list(map(ScheduleRecord._make, reader.execute("select * from lamplighter_schedules order by id")))
-
-    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        with self._reading() as reader:
-            row = reader.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
-        return None if row is None else ScheduleRecord._make(row)
-
-    def slots_since(self, schedule_id: str) -> Instant:
-        return 0.0
-
-    def is_declared(self, schedule_id: str) -> bool:
-        return False
-
-    def is_handled(self, name: str) -> bool:
-        return False
-
-    def change_no(self) -> int:
-        return int(self._one("select change_no from lamplighter_store"))
-
-    def schedules_changed(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
-        query = "select * from lamplighter_schedules where change_no > ? order by change_no limit ?"
-        with self._reading() as reader:
-            return list(map(ScheduleRecord._make, reader.execute(query, (since, limit))))
-
-    def slots(self, schedule_id: str, start: Instant, end: Instant) -> Sequence[SlotEntry]:
-        query = """select * from lamplighter_slots
-                   where schedule_id = ? and last >= ? and slot < ? order by slot"""
-        with self._reading() as reader:
-            return list(map(slot_entry, reader.execute(query, (schedule_id, start, end))))
-
-    def boots(self) -> Sequence[BootRecord]:
-        with self._reading() as reader:
-            return read_boots(reader)
-
-    def paused(self) -> tuple[str, ...]:
-        with self._reading() as reader:
-            return tuple(row[0] for row in reader.execute("select name from lamplighter_pauses order by name"))
+            boots = read_boots(reader)
+            turn, last_boot_no, last_no, change_no = reader.execute(HOW_FAR, (boot,)).fetchone()
+        is_known = seen is None or seen.boot != boot or seen.compare(turn, last_boot_no, last_no, change_no) is None
+        return StoreSurroundings(boots, not is_known, change_no)
 
     def ailments(self) -> Sequence[Ailment]:
         trouble = None if self._files is None else self._files.trouble
         return () if trouble is None else (Ailment("red", trouble),)
 
-    def queue_on(self, connection: Any, job: NewJob) -> tuple[JobRecord, bool]:
-        with self._translated(), host.cursor_of(connection, self.address) as cursor:
-            return host.queue_on(cursor, job)
-
-    def finish_on(
-        self, connection: Any, job_id: str, no: int | None, claim_no: int | None, result: str | None, now: Instant
-    ) -> bool:
-        with self._translated(), host.cursor_of(connection, self.address) as cursor:
-            return host.finish_on(cursor, job_id, no, claim_no, result, now)
+    @contextlib.contextmanager
+    def join(self, connection: Any, now: Instant) -> Iterator[SqliteHostTurn]:
+        with self._translated(), cursor_of(connection, self.address) as cursor:
+            yield SqliteHostTurn(cursor, now)

@@ -46,11 +46,11 @@ class Forks:
     def fork(self, lane: Lane, boots: CurrentBoot, stores: Sequence[Store]) -> None:
         """As `os.fork`, called by the function of a lane that has just begun: its own thread goes on after it."""
         # What `os.register_at_fork` does: no connection to the file is open at the fork.
-        frozen = [store for store in stores if not store.is_server and store.freeze()]
+        frozen = [store.fork for store in stores if store.fork is not None and store.fork.freeze()]
         runner: TaskRunner | ThreadRunner = TaskRunner() if lane.handler.kind == "task" else ThreadRunner()
         runner.start(self._copy(lane, copy.copy(boots)))
-        for store in frozen:
-            store.thaw()
+        for fork in frozen:
+            fork.thaw()
 
     def left(self, code: int) -> None:
         """A forked child comes to its end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 
-from ...stores.ports import BootRecord
+from ...messages.boots import BootRecord
 from .faults import Faults
 from .world import Process, World
 

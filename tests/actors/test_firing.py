@@ -113,7 +113,7 @@ def test_a_schedule_without_a_slot_for_weeks_is_not_forgotten_by_retention(timed
 
     fired = [event["slot"] for event in recorder.of("slot.fired", schedule=monthly)]
     assert fired == [datetime(2026, 4, 1, tzinfo=UTC).timestamp(), datetime(2026, 5, 1, tzinfo=UTC).timestamp()]
-    assert [record.id for record in rt.boot.store.schedules()] == [monthly]
+    assert [record.id for record in rt.boot.store.schedules.all()] == [monthly]
 
 
 def test_one_schedule_whose_zone_is_gone_rests_alone_and_is_said(timed, time, recorder, tmp_path):
@@ -179,7 +179,7 @@ def test_a_job_that_waits_for_its_schedules_earlier_one_blocks_no_other_of_its_n
 def test_a_tick_of_a_runtime_that_was_not_first_changes_nothing(runtime, recorder):
     rt = runtime()
     schedule_id = rt.scheduler.add("yearly", "0 0 1 1 *")
-    (record,) = [one for one in rt.boot.store.schedules() if one.id == schedule_id]
+    (record,) = [one for one in rt.boot.store.schedules.all() if one.id == schedule_id]
     skipped = (SlotRange(first=1.0, last=3.0, count=3, reason="a test"),)
     accounting = Accounting(fires=(), skipped=skipped, accounted_to=record.accounted_to + 1.0)
     tick = Tick(schedule_id=schedule_id, change_no=record.change_no, accounting=accounting)
@@ -190,4 +190,4 @@ def test_a_tick_of_a_runtime_that_was_not_first_changes_nothing(runtime, recorde
     rt.boot.post.tell("broker", late)
     rt.jobs.queue("after")
 
-    assert [entry.count for entry in rt.boot.store.slots(schedule_id, 0.0, 10.0)] == [3]
+    assert [entry.count for entry in rt.boot.store.schedules.slots(schedule_id, 0.0, 10.0).entries] == [3]

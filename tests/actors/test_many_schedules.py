@@ -17,6 +17,7 @@ from lamplighter.environment import Environment
 from lamplighter.environment.clock import SystemClock
 from lamplighter.environment.mailbox import Mailbox
 from lamplighter.messages.mail import Mail, Resync, SchedulesChanged, Tick, Ticked, Wake
+from lamplighter.stores.sqlite.rows import ScheduleRows
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.testing import Simulation
 from lamplighter.testing.draining import is_idle
@@ -36,16 +37,25 @@ class WatchedStore(SqliteStore):
         super().__init__(*args, **options)
         self.looks = 0
         self.read = []
+        self.schedules = WatchedSchedules(self)
 
-    def schedules(self):
-        found = super().schedules()
-        self.read += found
+
+class WatchedSchedules(ScheduleRows):
+    """Tells its store what it has read."""
+
+    def __init__(self, store):
+        super().__init__(store._reading)
+        self._store = store
+
+    def all(self):
+        found = super().all()
+        self._store.read += found
         return found
 
-    def schedules_changed(self, since, limit):
-        found = super().schedules_changed(since, limit)
-        self.looks += 1
-        self.read += found
+    def changed(self, since, limit):
+        found = super().changed(since, limit)
+        self._store.looks += 1
+        self._store.read += found
         return found
 
 
@@ -298,7 +308,8 @@ def test_only_what_a_neighbour_has_changed_is_read(scheduled, time, recorder):
     neighbour = scheduled(time=ManualTime(START))
     scheduler = rt.boot.post.find("scheduler")
     recorder.until(
-        lambda: look_abroad(rt, time, recorder) or scheduler._seen == rt.boot.store.change_no(), "its own to be read"
+        lambda: look_abroad(rt, time, recorder) or scheduler._seen == rt.boot.store.surroundings("b").change_no,
+        "its own to be read",
     )
     rt.boot.store.read.clear()
 
@@ -408,7 +419,7 @@ def test_a_reload_whose_timer_is_a_rounding_error_early_is_not_put_off_for_ever(
 def test_old_news_of_a_schedule_changes_nothing(scheduled, time, recorder):
     rt = scheduled()
     schedule = rt.scheduler.add("work", "30 * * * *", key="k")
-    (old,) = rt.boot.store.schedules()
+    (old,) = rt.boot.store.schedules.all()
     rt.scheduler.add("work", "0 * * * *", key="k")
     settle(rt, recorder)
 

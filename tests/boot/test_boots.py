@@ -17,7 +17,7 @@ from lamplighter.environment.threads import spawn
 from lamplighter.history.audit.audit import Audit
 from lamplighter.history.audit.store_view import StoreView
 from lamplighter.history.log_files.lines import parse
-from lamplighter.stores.hints import NoHints
+from lamplighter.stores.hints import ServerHints
 from lamplighter.stores.presence import FilePresence
 
 
@@ -32,7 +32,7 @@ def rows(path, query):
 
 def without_hints():
     """An environment in which none is ever heard or sent."""
-    return Environment(neighbours=lambda store, boot: (FilePresence(Path(f"{store.address}-boots")), NoHints()))
+    return Environment(neighbours=lambda store, boot: (FilePresence(Path(f"{store.address}-boots")), ServerHints()))
 
 
 def test_a_runtime_that_believes_to_be_alone_finds_a_neighbour_without_a_hint(runtime, recorder):

@@ -147,8 +147,8 @@ def test_a_start_that_fails_has_started_nothing_and_the_next_one_begins_anew(run
     rt.start()
 
     assert (after_failure, status, alive) == (None, "red", [])
-    assert [boot.boot for boot in rt.boot.store.boots()] == [rt.boot.id]
-    assert [record.id for record in rt.boot.store.schedules()] == [schedule]
+    assert [boot.boot for boot in rt.boot.store.surroundings("b").boots] == [rt.boot.id]
+    assert [record.id for record in rt.boot.store.schedules.all()] == [schedule]
     assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "ran"
 
 

@@ -168,7 +168,7 @@ def test_what_was_thought_in_a_false_future_is_not_stored_after_it(start, time, 
     rt = start()
     schedule = rt.scheduler.add("tick", "* * * * *")
     drain(rt)
-    known = rt.boot.store.schedule(schedule)
+    known = rt.boot.store.schedules.one(schedule)
     future = NOON.timestamp() + YEAR
     gone = SlotRange(first=NOON.timestamp() + 60, last=future, count=525_600, reason="superseded by a later slot")
 

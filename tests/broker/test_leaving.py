@@ -14,8 +14,8 @@ def store():
     one = SqliteStore(":memory:")
     one.open()
     with one.turn("b", NOW) as turn:
-        turn.register(a_boot("b"))
-        turn.register(a_boot("other"))
+        turn.boots.register(a_boot("b"))
+        turn.boots.register(a_boot("other"))
     yield one
     one.close()
 
@@ -24,11 +24,11 @@ def boots_after_leaving(store, told):
     with store.turn("b", NOW) as turn:
         others = leave(turn, "b", told)
     assert [boot.boot for boot in others] == ["other"]
-    return [boot.boot for boot in store.boots()]
+    return [boot.boot for boot in store.surroundings("b").boots]
 
 
 def last_turn_of(store):
-    return next(boot.turn for boot in store.boots() if boot.boot == "b")
+    return next(boot.turn for boot in store.surroundings("b").boots if boot.boot == "b")
 
 
 def test_a_boot_that_has_told_its_last_turn_is_forgotten(store):
@@ -50,6 +50,6 @@ def test_a_boot_that_still_holds_a_job_stays_for_the_others(store):
     (claimed,) = take(store)
     held = boots_after_leaving(store, last_turn_of(store))
     with store.turn("b", NOW) as turn:
-        turn.settle(claimed, SUCCEEDED, DONE)
+        turn.jobs.settle(claimed, SUCCEEDED, DONE)
 
     assert (held, boots_after_leaving(store, last_turn_of(store))) == (["b", "other"], ["other"])

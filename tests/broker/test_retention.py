@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from lamplighter.broker.retention import PRUNED_ROWS_MAX
 from lamplighter.environment import Environment
+from lamplighter.stores.sqlite.attempts import ATTEMPTS_KEPT_MAX
 from lamplighter.stores.sqlite.store import SqliteStore
-from lamplighter.stores.sqlite.turn import ATTEMPTS_KEPT_MAX
 from lamplighter.testing.manual_clock import ManualTime
 
 from support.conformance.kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, new, put, take
@@ -24,7 +24,7 @@ def test_what_is_too_old_is_removed_batch_after_batch_without_a_pause(runtime, t
     claimed = take(store, begun=2 * PRUNED_ROWS_MAX + 1)
     with store.turn("b", NOW - KEEP_SECONDS) as turn:
         for job in claimed:
-            turn.settle(job, SUCCEEDED, DONE)
+            turn.jobs.settle(job, SUCCEEDED, DONE)
     store.close()
     rt = runtime(environment=Environment(clock=time.clock), keep_done_seconds=KEEP_SECONDS)
     rt.jobs.resume("nothing")
@@ -53,8 +53,8 @@ def test_of_a_jobs_attempts_the_newest_are_kept(store):
         claimed = take(store, begun=2)
         with store.turn("b", NOW) as turn:
             for job in claimed:
-                turn.settle(job, FAILED, RETRY)
+                turn.jobs.settle(job, FAILED, RETRY)
 
     for job_id in ("a", "b"):
-        kept = [attempt.claim_no for attempt in store.attempts(job_id)]
+        kept = [attempt.claim_no for attempt in store.table.attempts(job_id)]
         assert kept == list(range(attempts - ATTEMPTS_KEPT_MAX + 1, attempts + 1))

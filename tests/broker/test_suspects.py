@@ -10,7 +10,7 @@ from lamplighter import Job
 from lamplighter.environment.clock import SystemClock
 from lamplighter.stores.sqlite.store import SqliteStore
 
-from support.conformance.kit import FAILED, NOW, RETRY, new, put, want
+from support.conformance.kit import FAILED, NOW, RETRY, claim_in, new, put
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def file(tmp_path):
         suspect = RETRY._replace(suspect_until=SystemClock().now() + 3600)
         with store.turn("b", NOW) as turn:
             for name in ("first", "second"):
-                for claim in turn.claim(want(name=name)):
-                    turn.settle(claim.job, FAILED, suspect)
+                for claim in claim_in(turn, name=name):
+                    turn.jobs.settle(claim.job, FAILED, suspect)
     return tmp_path / "app.db"
 
 

@@ -242,7 +242,7 @@ class Host:
         if boot is None:
             # The supervisor gave up; the process is about to be started again.
             return
-        if boot.store.in_memory:
+        if boot.store.path is None:
             self._insist(runtime, partial(runtime.jobs.queue, spec.pop("name"), spec.pop("data"), **spec))
             return
         with closing(sqlite3.connect(boot.store.address, timeout=0)) as connection:

@@ -181,7 +181,7 @@ def check_boots(simulation: Simulation) -> None:
     living = {runtime.boots.current().id for runtime in simulation.runtimes}
 
     def wrong() -> set[str]:
-        return {boot.boot for boot in simulation.runtime.boots.current().store.boots()} ^ living
+        return {boot.boot for boot in simulation.runtime.boots.current().store.surroundings("").boots} ^ living
 
     comes_to_nothing(simulation, wrong, BURIED_SECONDS_MAX, "boots that died and are known, or live and are not")
 

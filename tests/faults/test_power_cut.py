@@ -110,7 +110,7 @@ class Campaign:
         store = SqliteStore("jobs.db", durability=self._durability, connect=disk.connect)
         store.open()
         with store.turn("b", NOW) as turn:
-            running = turn.open_claims("b")
+            running = turn.jobs.open_claims("b")
         for number in range(LIFE_TURNS):
             running = self._turn(store, running, f"{life}.{number}")
             self._held.append({job.id: (job.state, job.claim_no, job.settled_no) for job in jobs_of(store)})
@@ -126,12 +126,12 @@ class Campaign:
             for job in range(chance.randint(0, 3)):
                 data = f'"{"x" * chance.choice((10, 10, 3_000))}"'
                 job_id = f"{number}.{job}"
-                turn.insert(
-                    NewJob(id=job_id, name="work", data=data, priority=0, run_at=NOW, queued_at=NOW, corr=job_id)
-                )
+                turn.jobs.insert(
+                    [NewJob(id=job_id, name="work", data=data, priority=0, run_at=NOW, queued_at=NOW, corr=job_id)]
+                )[0]
             for claimed in running:
                 outcome, verdict = (SUCCEEDED, DONE) if chance.random() < 0.8 else (FAILED, RETRIED)
-                assert turn.settle(claimed, outcome, verdict) is not None
+                assert turn.jobs.settle(claimed, outcome, verdict) is not None
             want = Want(
                 name="work",
                 boot="b",
@@ -142,7 +142,7 @@ class Campaign:
                 interruptions_max=3,
                 suspect=True,
             )
-            return [claim.job for claim in turn.claim(want)]
+            return [claim.job for claim in turn.jobs.claim([want], suspect=True).claims[want.name]]
 
     def _before(self, disk: Disk, act: str, path: str) -> None:
         if self._chance.random() < (WRITE_SHARE if act == "write" else OTHER_SHARE):
@@ -190,7 +190,7 @@ def opened(files: Mapping[str, bytes], folder: Path) -> States | None:
 
 
 def jobs_of(store: SqliteStore) -> list[JobRecord]:
-    return store.list(name=None, state=None, limit=10_000, before=None)
+    return store.table.list(name=None, state=None, limit=10_000, before=None)
 
 
 def bad(campaign: Campaign) -> dict[str, int]:

@@ -91,7 +91,7 @@ def test_a_store_reached_through_a_link_is_the_same_store_and_nobody_is_robbed(r
 
     both = {direct.boot.id, linked.boot.id}
     for rt in (direct, linked):
-        assert {boot.boot for boot in rt.boot.store.boots()} == both
+        assert {boot.boot for boot in rt.boot.store.surroundings("b").boots} == both
         assert all(rt.boot._standing.presence.is_alive(boot) for boot in both)
     assert (linked.jobs.get(job).state, linked.jobs.get(job).record.claim_no) == ("running", 1)
     go.set()

@@ -17,9 +17,9 @@ import threading
 import pytest
 from lamplighter import StoreUnavailable, UsageError
 from lamplighter.environment.threads import spawn
+from lamplighter.messages.boots import BootRecord
 from lamplighter.stores import locks, presence
 from lamplighter.stores.hints import EAR_PREFIX, SocketHints
-from lamplighter.stores.ports import BootRecord
 from lamplighter.stores.presence import FilePresence
 
 

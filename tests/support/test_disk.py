@@ -29,11 +29,11 @@ def opened(disk: Disk, **options) -> SqliteStore:
 def put(store: SqliteStore, *jobs: NewJob) -> None:
     with store.turn("b", NOW) as turn:
         for job in jobs:
-            turn.insert(job)
+            turn.jobs.insert([job])
 
 
 def ids(store: SqliteStore) -> list[str]:
-    return sorted(job.id for job in store.list(name=None, state=None, limit=1_000, before=None))
+    return sorted(job.id for job in store.table.list(name=None, state=None, limit=1_000, before=None))
 
 
 @pytest.fixture

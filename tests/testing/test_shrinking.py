@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import Job, Runtime
-from lamplighter.stores.sqlite.turn import SqliteTurn
+from lamplighter.stores.sqlite.jobs import SqliteJobs
 from lamplighter.testing import Choices, Faults, Simulation, Violation, simulations, work
 from lamplighter.testing.scripted_handlers import Script
 from lamplighter.testing.simulation.shrinking import PHASES
@@ -62,7 +62,7 @@ def test_a_handler_that_is_not_idempotent_is_found_and_the_run_shrinks_to_one_fa
 
 
 def test_a_store_without_its_fence_is_found_and_the_run_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SqliteTurn, "_move", _whatever_the_claim(SqliteTurn._move))
+    monkeypatch.setattr(SqliteJobs, "_move", _whatever_the_claim(SqliteJobs._move))
     lines: list[int] = []
 
     def register(runtime: Runtime) -> None:
@@ -86,8 +86,8 @@ def test_a_store_without_its_fence_is_found_and_the_run_shrinks(monkeypatch: pyt
 def _whatever_the_claim(move: Any) -> Any:
     """Settle by the job's id alone, as if claims had no numbers."""
 
-    def sabotaged(self: SqliteTurn, before: Any, *rest: Any, **changes: Any) -> Any:
-        return move(self, self.job(before.id) or before, *rest, **changes)
+    def sabotaged(self: SqliteJobs, before: Any, *rest: Any, **changes: Any) -> Any:
+        return move(self, self.get((before.id,)).get(before.id, before), *rest, **changes)
 
     return sabotaged
 

@@ -514,6 +514,15 @@ def test_a_range_of_skipped_slots_accounts_for_all_of_them():
     assert kinds(audited(wrong)) == ["slot without an account"]
 
 
+@pytest.mark.parametrize(("at", "is_well"), [(1100.0, True), (1012.0, False)])
+def test_a_slot_from_before_a_clock_went_back_that_is_told_later_moves_nothing_on(at, is_well):
+    story = fired(added(), 1010.0).turn({"k": "recounted", "x": 1}, at=1011.0)
+    job = story.hop("queued", None, 0, 0, "s-1100", s="s", t=1100.0)
+    story.tell("dead", 1, job, number=2, at=at, ts=1013.0)
+
+    assert audited(story.lines).ok == is_well
+
+
 def test_a_schedule_that_was_removed_has_no_slots_until_it_is_added_again():
     story = fired(added(), 1010.0).turn({"k": "schedule.removed", "s": "s"})
     story.turn({"k": "schedule.added", "s": "s", "n": "n", "when": "@every 10s", "no": 2, **RULE}, at=1500.0)

@@ -43,7 +43,7 @@ class World:
         self.elapsed += min(seconds, STEP_SECONDS)
         self.server.let_pass(min(seconds, STEP_SECONDS))
         for store in self.attended:
-            store.due((), self.elapsed)
+            store.jobs.outlook((), self.elapsed)
 
     def let_pass(self, seconds: float) -> None:
         """Let time pass in which nobody asks for anything."""

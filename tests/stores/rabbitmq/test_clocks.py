@@ -9,7 +9,7 @@ from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing import Simulation
 from lamplighter.testing.simulation.simulation import START
 
-from support.conformance.kit import NOW, a_schedule, new
+from support.conformance.kit import NOW, a_schedule
 from support.conformance.schedules import entry
 from support.rabbitmq.simulated import SimulatedRabbitMQ
 
@@ -32,14 +32,16 @@ def in_a_false_future(store: RabbitStore) -> None:
     """Of fifty-two slots all but one are skipped."""
     reason = "superseded by a later slot"
     with store.turn("b", NOW + 3600) as turn:
-        turn.skip("s", SlotRange(first=FIRST, last=FIRST + 49 * MINUTE, count=50, reason=reason))
-        turn.fire(entry(FIRST + 50 * MINUTE, "s-1"), new("s-1"))
-        turn.skip("s", SlotRange(first=FIRST + 51 * MINUTE, last=FIRST + 51 * MINUTE, count=1, reason="paused"))
-        turn.account("s", NOW + 3600, FIRST + 50 * MINUTE)
+        turn.schedules.skip("s", SlotRange(first=FIRST, last=FIRST + 49 * MINUTE, count=50, reason=reason))
+        turn.schedules.fire(entry(FIRST + 50 * MINUTE, "s-1"))
+        turn.schedules.skip(
+            "s", SlotRange(first=FIRST + 51 * MINUTE, last=FIRST + 51 * MINUTE, count=1, reason="paused")
+        )
+        turn.schedules.account("s", NOW + 3600, FIRST + 50 * MINUTE)
 
 
 def became(store: RabbitStore) -> list[tuple[float, float, int, str]]:
-    entries = store.slots("s", NOW, NOW + 7200)
+    entries = store.schedules.slots("s", NOW, NOW + 7200).entries
     return [((one.slot - FIRST) / MINUTE, (one.last - FIRST) / MINUTE, one.count, one.outcome) for one in entries]
 
 
@@ -84,14 +86,14 @@ def test_whoever_leads_next_sets_right_what_the_clock_of_the_leader_before_did(w
     died(world, wrong)
     world.let_pass(1.0)
 
-    is_due = right.due((), NOW + 90)
+    is_due = right.jobs.outlook((), NOW + 90).is_due
     stepped, again = keep_time(right, NOW + 90), keep_time(right, NOW + 91)
     late = started(world)
 
     assert (is_due, stepped, again) == (True, Stepped(None, 0, 1), None)
-    assert not right.due((), NOW + 91)
+    assert not right.jobs.outlook((), NOW + 91).is_due
     for store in (right, late):
-        (schedule,) = store.schedules()
+        (schedule,) = store.schedules.all()
         assert (schedule.accounted_to, schedule.last_slot) == (NOW + 90, None)
         assert became(store) == SET_RIGHT
 
@@ -99,22 +101,22 @@ def test_whoever_leads_next_sets_right_what_the_clock_of_the_leader_before_did(w
 def test_a_wrong_clock_of_one_that_does_not_lead_silences_nothing_that_it_declares(world: World) -> None:
     leader, other = started(world), started(world)
     with other.turn("b", NOW + YEAR) as turn:
-        turn.declare([a_schedule(), a_schedule(id="t")])
-    before = leader.change_no()
+        turn.schedules.declare([a_schedule(), a_schedule(id="t")])
+    before = leader.surroundings("b").change_no
 
     unasked, stepped = keep_time(other, NOW), keep_time(leader, NOW)
     world.let_pass(1.0)
 
     assert (unasked, stepped) == (None, Stepped(None, 0, 2))
-    assert {one.accounted_to for store in (leader, other) for one in store.schedules()} == {NOW}
-    assert len(leader.schedules_changed(before, 10)) == 2
+    assert {one.accounted_to for store in (leader, other) for one in store.schedules.all()} == {NOW}
+    assert len(leader.schedules.changed(before, 10)) == 2
 
 
 def test_clocks_of_hosts_that_differ_by_some_seconds_are_no_step(world: World) -> None:
     leader = started(world)
     declare(leader, a_schedule())
     with leader.turn("b", NOW + SKEW_SECONDS_MAX) as turn:
-        turn.account("s", NOW + SKEW_SECONDS_MAX, None)
+        turn.schedules.account("s", NOW + SKEW_SECONDS_MAX, None)
 
     assert keep_time(leader, NOW) is None
 
@@ -132,7 +134,7 @@ def test_a_runtime_that_missed_that_a_clock_was_set_right_learns_it_from_the_who
     while not world.turn(other):
         pass
 
-    (schedule,) = other.schedules()
+    (schedule,) = other.schedules.all()
     assert (schedule.accounted_to, became(other)) == (NOW + 90, SET_RIGHT)
 
 
@@ -141,9 +143,9 @@ def test_a_count_from_now_that_comes_late_takes_nothing_back(world: World) -> No
     leader = started(world)
     declare(leader, a_schedule())
     with leader.turn("b", NOW + 5) as turn:
-        turn.account("s", NOW + 5, NOW + 4)
+        turn.schedules.account("s", NOW + 5, NOW + 4)
     write(world, {"is": "recount", "to": NOW, "by": "x"})
     world.let_pass(1.0)
 
-    (schedule,) = leader.schedules()
+    (schedule,) = leader.schedules.all()
     assert (schedule.accounted_to, schedule.last_slot) == (NOW + 5, NOW + 4)

@@ -9,12 +9,11 @@ from concurrent.futures import Future
 import pytest
 from lamplighter.environment.clock import SystemClock
 from lamplighter.messages.jobs import JobRecord
-from lamplighter.stores.ports import CommitUnknown
 from lamplighter.stores.rabbitmq.address import parse_address
 from lamplighter.stores.rabbitmq.environment import StoreEnvironment
-from lamplighter.stores.rabbitmq.store import CANNOT, RabbitStore
+from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.stores.rabbitmq.topology import DEAD, job_queue
-from lamplighter.stores.rabbitmq.turn import RabbitTurn
+from lamplighter.stores.troubles import CommitUnknown
 
 from support.conformance.kit import DONE, FAILED, NOW, SUCCEEDED, new, put, take
 from support.conformance.suite import StoreConformance
@@ -33,24 +32,49 @@ def its_environment() -> StoreEnvironment:
     )
 
 
-class PatientTurn(RabbitTurn):
+CANNOT = frozenset(
+    (
+        "at_once",
+        "atomic",
+        "burial",
+        "counts",
+        "expiry",
+        "forecast",
+        "host",
+        "place",
+        "priority",
+        "recall",
+        "table",
+        "watch",
+    )
+)
+
+
+class PatientJobs:
     """Claims once everything that waits in the queue has come: the suite claims at once what it has put."""
 
-    def claim(self, want):
-        if not self._is_paused(want.name):
-            self.until_come(want, sum(held.job.name == want.name for held in self._state.deliveries.held))
-            self._sort()
-        return super().claim(want)
+    def __init__(self, turn, until_come):
+        self._turn = turn
+        self._jobs = turn.jobs
+        self._until_come = until_come
+
+    def claim(self, wants, *, suspect):
+        for want in wants:
+            if not self._jobs.is_paused(want.name):
+                self._until_come(want, sum(held.job.name == want.name for held in self._turn.state.deliveries.held))
+                self._turn.intake.take_in()
+        return self._jobs.claim(wants, suspect=suspect)
+
+    def __getattr__(self, name):
+        return getattr(self._jobs, name)
 
 
 class PatientStore(RabbitStore):
-    """Gives patient turns."""
-
-    turn_class = PatientTurn
+    """Gives turns whose jobs are patient."""
 
     def make_turn(self, *args):
         turn = super().make_turn(*args)
-        turn.until_come = self.until_come
+        turn.jobs = PatientJobs(turn, self.until_come)
         return turn
 
     def until_come(self, want, held):
@@ -109,7 +133,7 @@ def test_an_ending_that_can_be_told_to_nobody_is_recorded_all_the_same():
     store.state.results_name = "another's"
 
     with store.turn("b", NOW) as turn:
-        done = turn.settle(claimed, SUCCEEDED, DONE)
+        done = turn.jobs.settle(claimed, SUCCEEDED, DONE)
 
     assert done.state == "done"
     assert list(store.state.deliveries.held) == []
@@ -122,10 +146,10 @@ def test_a_revival_confirmed_late_holds_and_one_never_confirmed_leaves_the_job_d
     """The next turn crashed: the doubtful one had let go of the dead job that it was to take away."""
     server, link, store, claimed = with_a_claim()
     with store.turn("b", NOW) as turn:
-        turn.settle(claimed, FAILED, DONE._replace(state="dead", event="job.dead"))
+        turn.jobs.settle(claimed, FAILED, DONE._replace(state="dead", event="job.dead"))
 
-    with store.at_hand("a"), pytest.raises(CommitUnknown), store.turn("b", NOW) as turn:
-        turn.requeue(turn.find("a"), NOW)
+    with store.dead.one_at_hand("a"), pytest.raises(CommitUnknown), store.turn("b", NOW) as turn:
+        turn.jobs.requeue(turn.jobs.find(("a",))["a"], NOW)
         server.set_alarm("low on memory")
     if not is_confirmed:
         link.lose("the connection was cut")
@@ -134,9 +158,7 @@ def test_a_revival_confirmed_late_holds_and_one_never_confirmed_leaves_the_job_d
     with store.turn("b", NOW):
         """What was in doubt is decided."""
 
-    assert [one.id for one in store.list(name=None, state="dead", limit=9, before=None)] == (
-        [] if is_confirmed else ["a"]
-    )
+    assert [one.id for one in store.dead.list(None, 9, None)] == ([] if is_confirmed else ["a"])
     assert len(server.queues[DEAD].ready) == (not is_confirmed)
     assert [one.claim_no for one in take(store)] == ([2] if is_confirmed else [])
     store.close()
@@ -152,7 +174,7 @@ def test_that_a_job_is_dead_is_told_only_once_it_can_be_found_among_the_dead():
     link.send = lambda messages: (sent.append([one.key for one in messages]), send(messages))[1]
 
     with store.turn("b", NOW) as turn:
-        turn.settle(claimed, FAILED, DONE._replace(state="dead", event="job.dead"))
+        turn.jobs.settle(claimed, FAILED, DONE._replace(state="dead", event="job.dead"))
 
     assert sent == [[DEAD], [others]]
     store.close()

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from lamplighter import JobFailed, NotSupported, Runtime
-from lamplighter.stores.rabbitmq import topology
-from lamplighter.stores.rabbitmq import turn as rabbit_turn
+from lamplighter.stores.rabbitmq import topology, turn_draft
 
 from ...conftest import Recorder
 from ...faults.kit import eventually
@@ -146,7 +145,7 @@ def test_what_is_not_among_the_dead_cannot_be_revived_and_leaves_them_as_they_ar
 def test_the_server_drops_a_dead_job_when_its_time_is_over(
     url: str, runtime, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rabbit_turn, "DEAD_SECONDS_KEPT", 1.0)
+    monkeypatch.setattr(turn_draft, "DEAD_SECONDS_KEPT", 1.0)
     one = runtime(url)
     one.jobs.add_handler("work", Healing())
 

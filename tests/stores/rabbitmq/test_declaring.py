@@ -37,7 +37,7 @@ def ready(world: World) -> RabbitStore:
 
 def queue(store: RabbitStore, name: str) -> None:
     with store.turn("b", NOW) as turn:
-        turn.insert(new(name, name=name))
+        turn.jobs.insert([new(name, name=name)])
 
 
 def test_a_queue_that_is_deleted_while_it_is_declared_is_declared_again(

@@ -22,12 +22,12 @@ SILENT_SECONDS = PULSE_SECONDS * (SILENT_LOOKS_MAX + 2)
 
 def handles(store: RabbitStore, *names: str) -> None:
     with store.turn("b", NOW) as turn:
-        turn.register(a_boot("b"))
-        turn.set_names("b", names)
+        turn.boots.register(a_boot("b"))
+        turn.boots.set_names("b", names)
 
 
 def handled(*stores: RabbitStore) -> list[bool]:
-    return [store.is_handled("work") for store in stores]
+    return [store.peers.is_handled("work") for store in stores]
 
 
 def test_a_job_is_said_to_be_parked_if_no_living_runtime_handles_its_name() -> None:
@@ -61,14 +61,14 @@ def test_what_a_runtime_that_has_left_or_has_died_handles_nobody_does(world: Wor
     handles(leaving, "work")
     handles(dying, "else")
     with leaving.turn("b", NOW) as turn:
-        turn.forget_boot("b")
+        turn.boots.forget(("b",))
     world.let_pass(1.0)
     died(world, dying)
-    soon = [leader.is_handled(name) for name in ("work", "else")]
+    soon = [leader.peers.is_handled(name) for name in ("work", "else")]
     world.let_pass(SILENT_SECONDS)
 
     assert soon == [False, True]
-    assert not leader.is_handled("else")
+    assert not leader.peers.is_handled("else")
 
 
 def test_a_runtime_that_was_taken_for_one_that_has_ended_says_again_what_it_handles(world: World) -> None:
@@ -76,14 +76,14 @@ def test_a_runtime_that_was_taken_for_one_that_has_ended_says_again_what_it_hand
     handles(hung, "work")
     world.attended.remove(hung)
     world.let_pass(SILENT_SECONDS)
-    meanwhile = leader.is_handled("work")
+    meanwhile = leader.peers.is_handled("work")
     world.attended.append(hung)
     world.let_pass(PULSE_SECONDS)
     while not world.turn(hung):
         pass
     world.let_pass(1.0)
 
-    assert (meanwhile, leader.is_handled("work")) == (False, True)
+    assert (meanwhile, leader.peers.is_handled("work")) == (False, True)
 
 
 def test_the_next_leader_knows_who_handles_what(world: World) -> None:

@@ -21,7 +21,7 @@ from lamplighter.stores.rabbitmq.session import MENDED_PULSES
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing import Simulation
 
-from support.conformance.kit import NOW, a_schedule, new
+from support.conformance.kit import NOW, a_schedule
 from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 from ...faults.kit import count
@@ -52,7 +52,7 @@ def died(world: World, store: RabbitStore) -> None:
 
 def declare(store: RabbitStore, *schedules: Any) -> None:
     with store.turn("b", NOW) as turn:
-        turn.declare(schedules)
+        turn.schedules.declare(schedules)
 
 
 def write(world: World, *bodies: bytes | dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ def records_in(world: World) -> list[dict[str, Any]]:
 
 
 def ids_of(store: RabbitStore) -> list[str]:
-    return sorted(schedule.id for schedule in store.schedules())
+    return sorted(schedule.id for schedule in store.schedules.all())
 
 
 def test_what_a_runtime_declares_is_known_to_the_others_while_it_lives(world: World) -> None:
@@ -79,7 +79,7 @@ def test_what_a_runtime_declares_is_known_to_the_others_while_it_lives(world: Wo
 
     late = started(world)
 
-    assert [store.is_declared("s") for store in (leader, other, late)] == [True, False, True]
+    assert [store.peers.is_declared("s") for store in (leader, other, late)] == [True, False, True]
 
 
 def test_a_silent_runtime_declares_nothing_and_its_schedules_are_remembered(
@@ -89,11 +89,11 @@ def test_a_silent_runtime_declares_nothing_and_its_schedules_are_remembered(
     declare(other, a_schedule(durable=0))
     died(world, other)
     world.let_pass(SILENT_SECONDS / 2)
-    before = leader.is_declared("s")
+    before = leader.peers.is_declared("s")
 
     world.let_pass(SILENT_SECONDS)
 
-    assert (before, leader.is_declared("s"), ids_of(leader)) == (True, False, ["s"])
+    assert (before, leader.peers.is_declared("s"), ids_of(leader)) == (True, False, ["s"])
 
 
 def test_a_runtime_that_lives_and_is_quiet_still_declares_what_it_did(world: World) -> None:
@@ -102,7 +102,7 @@ def test_a_runtime_that_lives_and_is_quiet_still_declares_what_it_did(world: Wor
 
     world.let_pass(10 * SILENT_SECONDS)
 
-    assert leader.is_declared("s")
+    assert leader.peers.is_declared("s")
 
 
 def test_a_runtime_that_was_taken_for_one_that_has_ended_says_again_what_it_declares(world: World) -> None:
@@ -110,13 +110,13 @@ def test_a_runtime_that_was_taken_for_one_that_has_ended_says_again_what_it_decl
     declare(other, a_schedule(durable=0))
     world.attended.remove(other)
     world.let_pass(SILENT_SECONDS)
-    was_declared = leader.is_declared("s")
+    was_declared = leader.peers.is_declared("s")
 
     while not world.turn(other):
         pass
     world.let_pass(1.0)
 
-    assert (was_declared, leader.is_declared("s")) == (False, True)
+    assert (was_declared, leader.peers.is_declared("s")) == (False, True)
 
 
 def test_a_runtime_that_leaves_takes_what_it_alone_declared_with_it_at_once(world: World) -> None:
@@ -125,7 +125,7 @@ def test_a_runtime_that_leaves_takes_what_it_alone_declared_with_it_at_once(worl
     declare(other, a_schedule(durable=0), a_schedule(id="of both", durable=0))
 
     with other.turn("b", NOW) as turn:
-        turn.forget_boot("b")
+        turn.boots.forget(("b",))
 
     assert [leader.state.shared.is_declared(one) for one in ("s", "of both")] == [False, True]
 
@@ -137,7 +137,7 @@ def test_the_next_leader_knows_who_declares_what(world: World) -> None:
     died(world, leader)
     world.let_pass(1.0)
 
-    assert (other.leads, other.is_declared("s")) == (True, True)
+    assert (other.leads, other.peers.is_declared("s")) == (True, True)
 
 
 SLOT = {"schedule_id": "s", "slot": 1.0, "last": 1.0, "count": 1, "outcome": "fired", "reason": None, "job_id": "j"}
@@ -212,7 +212,7 @@ def test_of_a_sum_what_makes_no_sense_is_passed_over_and_the_rest_holds(world: W
     after = started(world)
 
     assert "good" in ids_of(after)
-    assert after.paused() == ("work",)
+    assert after.jobs.paused() == ("work",)
 
 
 def fire(store: RabbitStore, *numbers: int) -> None:
@@ -221,12 +221,12 @@ def fire(store: RabbitStore, *numbers: int) -> None:
         slot = NOW + number
         entry = SlotEntry(schedule_id="s", slot=slot, last=slot, count=1, outcome="fired", reason=None, job_id="j")
         with store.turn("b", slot) as turn:
-            turn.fire(entry, new(f"s-{number}"))
-            turn.account("s", slot, slot)
+            turn.schedules.fire(entry)
+            turn.schedules.account("s", slot, slot)
 
 
 def slots_of(store: RabbitStore) -> list[float]:
-    return [entry.slot - NOW for entry in store.slots("s", NOW, NOW + 9_999)]
+    return [entry.slot - NOW for entry in store.schedules.slots("s", NOW, NOW + 9_999).entries]
 
 
 def test_what_became_of_slots_is_known_to_those_who_start_later(world: World) -> None:
@@ -241,7 +241,7 @@ def test_what_became_of_slots_is_known_to_those_who_start_later(world: World) ->
     third = started(world)
 
     assert [slots_of(store) for store in (second, third)] == [[1, 2, 3, 4], [1, 2, 3, 4]]
-    assert third.slots_since("s") <= NOW
+    assert third.schedules.slots("s", NOW, NOW).since <= NOW
 
 
 def test_of_many_slots_the_newest_are_told_and_since_when_these_are_all(
@@ -252,14 +252,14 @@ def test_of_many_slots_the_newest_are_told_and_since_when_these_are_all(
     declare(first, a_schedule())
     fire(first, *range(1, 9))
     second = started(world)
-    told = slots_of(second), second.slots_since("s")
+    told = slots_of(second), second.schedules.slots("s", NOW, NOW).since
     world.server.cut(world.server.links[0])
     while not world.turn(first):
         pass
 
     assert told == ([4, 5, 6, 7, 8], NOW + 3)
     # What it remembers is more than what it was told again by the next leader.
-    assert (slots_of(first), first.slots_since("s")) == ([1, 2, 3, 4, 5, 6, 7, 8], 0.0)
+    assert (slots_of(first), first.schedules.slots("s", NOW, NOW).since) == ([1, 2, 3, 4, 5, 6, 7, 8], 0.0)
 
 
 JUNK = (None, True, -1, 1e300, "", "x", [], [None], {}, {"is": 1})
@@ -286,7 +286,7 @@ def test_whatever_is_in_the_ledger_runtimes_start_and_one_leads(world: World, se
     declare(first, a_schedule(), a_schedule(id="t", durable=0))
     fire(first, 1)
     with first.turn("b", NOW) as turn:
-        turn.pause("work", paused=True)
+        turn.jobs.pause("work", paused=True)
         turn.ops.records.append({"is": "began", "id": "j", "at": NOW})
     died(world, first)
     world.let_pass(1.0)
@@ -302,8 +302,8 @@ def test_whatever_is_in_the_ledger_runtimes_start_and_one_leads(world: World, se
 
     assert [store.leads for store in stores] == [True, False]
     with stores[1].turn("b", NOW) as turn:
-        turn.pause("else", paused=True)
-    assert all("else" in store.paused() for store in stores)
+        turn.jobs.pause("else", paused=True)
+    assert all("else" in store.jobs.paused() for store in stores)
 
 
 def test_kinds_and_fields_of_a_newer_version_are_passed_over(world: World) -> None:
@@ -320,7 +320,7 @@ def test_kinds_and_fields_of_a_newer_version_are_passed_over(world: World) -> No
     world.let_pass(1.0)
 
     for store in (leader, other, started(world)):
-        assert (ids_of(store), len(store.slots("s", 0.0, 2.0))) == (["s"], 1)
+        assert (ids_of(store), len(store.schedules.slots("s", 0.0, 2.0).entries)) == (["s"], 1)
     assert not world.server.queues[topology.UNREADABLE].ready
 
 
@@ -328,7 +328,7 @@ def test_what_a_newer_version_says_of_a_schedule_outlives_leaders_of_this_versio
     first = started(world)
     write(world, {"is": "schedule", "by": "n", "schedule": {**a_schedule()._asdict(), "tenant": 7}})
     with first.turn("b", NOW) as turn:
-        turn.pause_schedule("s", paused=True)
+        turn.schedules.pause("s", paused=True)
     died(world, first)
 
     second = started(world)
@@ -345,7 +345,7 @@ def test_fields_that_an_older_version_did_not_write_have_defaults(world: World) 
     write(world, {"is": "schedule", "by": "o", "schedule": row})
     world.let_pass(1.0)
 
-    assert store.schedule("s") == a_schedule(durable=0, changed_at=0.0, change_no=1)
+    assert store.schedules.one("s") == a_schedule(durable=0, changed_at=0.0, change_no=1)
 
 
 def old_ledger() -> list[dict[str, Any]]:
@@ -382,8 +382,8 @@ def test_the_ledger_of_version_0_1_0_is_read(world: World) -> None:
 
     for store in (second, started(world)):
         assert ids_of(store) == ["a", "b", "c"]
-        assert store.schedule("a").accounted_to == NOW + 60
-        assert (store.paused(), store.state.shared.marks) == (("work",), {"j": [NOW]})
+        assert store.schedules.one("a").accounted_to == NOW + 60
+        assert (store.jobs.paused(), store.state.shared.marks) == (("work",), {"j": [NOW]})
     assert not [record for record in records_in(world) if record["is"] == "sum"]
 
 
@@ -409,12 +409,12 @@ def test_the_ledger_stays_small_however_much_is_written_into_it(world: World) ->
     declare(leader, *(a_schedule(id=f"s{number}") for number in range(20)))
     for number in range(5 * ledger.SUMMED_RECORDS):
         with leader.turn("b", NOW) as turn:
-            turn.account(f"s{number % 20}", NOW + number, None)
+            turn.schedules.account(f"s{number % 20}", NOW + number, None)
 
     assert len(records_in(world)) < 2 * ledger.SUMMED_RECORDS
     died(world, leader)
     after = started(world)
-    assert max(one.accounted_to for one in after.schedules()) == NOW + 5 * ledger.SUMMED_RECORDS - 1
+    assert max(one.accounted_to for one in after.schedules.all()) == NOW + 5 * ledger.SUMMED_RECORDS - 1
 
 
 def test_a_sum_that_was_not_finished_does_not_count(world: World) -> None:
@@ -427,7 +427,7 @@ def test_a_sum_that_was_not_finished_does_not_count(world: World) -> None:
 
     write(world, {**part, "by": "unfinished", "pauses": ["work"]})
 
-    assert started(world).paused() == ()
+    assert started(world).jobs.paused() == ()
 
 
 def test_a_sum_of_a_leader_that_has_a_successor_does_not_count(world: World) -> None:
@@ -469,12 +469,12 @@ def test_the_order_in_which_a_server_gives_back_what_a_leader_had_changes_nothin
     records = 2 * ledger.SUMMED_RECORDS + 9
     for number in range(1, records + 1):
         with store.turn("b", NOW) as turn:
-            turn.pause("work", paused=number < records)
+            turn.jobs.pause("work", paused=number < records)
     died(world, store)
     queue = world.server.queues[topology.LEDGER]
     queue.ready = type(queue.ready)(reversed(queue.ready))
 
-    assert started(world).paused() == ()
+    assert started(world).jobs.paused() == ()
 
 
 def test_all_runtimes_know_one_store_id_and_so_do_those_who_come_later(world: World) -> None:
@@ -516,14 +516,14 @@ def test_a_runtime_that_has_missed_the_last_that_was_told_asks_for_it(world: Wor
     kept = list(bindings)
     bindings.clear()
     with leader.turn("b", NOW) as turn:
-        turn.pause("work", paused=True)
+        turn.jobs.pause("work", paused=True)
     bindings.extend(kept)
-    missed = other.paused()
+    missed = other.jobs.paused()
 
     world.let_pass(2 * PULSE_SECONDS)
     assert world.turn(other)
 
-    assert (missed, other.paused()) == ((), ("work",))
+    assert (missed, other.jobs.paused()) == ((), ("work",))
 
 
 def test_a_runtime_that_has_to_be_told_again_hears_everything_once_all_the_same(world: World) -> None:
@@ -542,12 +542,12 @@ def test_a_runtime_that_nothing_leads_to_any_more_hears_the_leader_again(world: 
     leader, other = started(world), started(world)
     world.server.exchanges[topology.NEWS].clear()
     with leader.turn("b", NOW) as turn:
-        turn.pause("work", paused=True)
+        turn.jobs.pause("work", paused=True)
 
     world.let_pass((MENDED_PULSES + 2) * PULSE_SECONDS)
     assert world.turn(other)
 
-    assert other.paused() == ("work",)
+    assert other.jobs.paused() == ("work",)
 
 
 def test_every_runtime_says_the_store_s_id_when_it_starts() -> None:
@@ -566,7 +566,7 @@ def test_a_ledger_that_is_deleted_is_made_again_with_all_that_was_in_it(
     leader, other = started(world), started(world)
     declare(other, a_schedule(durable=0), a_schedule(id="t"))
     with leader.turn("b", NOW) as turn:
-        turn.pause("work", paused=True)
+        turn.jobs.pause("work", paused=True)
     store_id = leader.store_id
 
     delete(world.server)
@@ -576,5 +576,5 @@ def test_a_ledger_that_is_deleted_is_made_again_with_all_that_was_in_it(
     late = started(world)
 
     assert sum(store.leads for store in (leader, other, late)) == 1
-    assert (ids_of(late), late.paused(), late.is_declared("s")) == (["s", "t"], ("work",), True)
+    assert (ids_of(late), late.jobs.paused(), late.peers.is_declared("s")) == (["s", "t"], ("work",), True)
     assert {store.store_id for store in (leader, other, late)} == {store_id}

@@ -10,17 +10,21 @@ from sys import getsizeof
 import pytest
 from lamplighter import NotSupported, StaleClaim, StoreUnavailable
 from lamplighter.messages.jobs import JobRecord
+from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
+from lamplighter.rules.lifecycle import judge
 from lamplighter.stores.rabbitmq.link import LinkLost
 from lamplighter.stores.rabbitmq.recent import FORGOTTEN, Newest, QueuedJobs, Remembered
+from lamplighter.stores.rabbitmq.topology import job_queue
 from lamplighter.stores.transitions import born
 
-from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
+from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take, want
 from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import ModelLink
 
 from .test_conformance import PatientStore, its_environment
 
 JOIN_SECONDS = 15.0
+LOST = Outcome(kind=OutcomeKind.INTERRUPTED, reason="its process died", error="its process died", blamed=True)
 BIG = "x" * 10_000
 
 
@@ -82,10 +86,10 @@ def test_a_job_whose_data_was_forgotten_is_known_by_its_id_and_not_queued_again(
     put(store, new("a", data='"a"'))
     (claimed,) = take(store)
     with store.turn("b", NOW) as turn:
-        turn.settle(claimed, SUCCEEDED, DONE)
+        turn.jobs.settle(claimed, SUCCEEDED, DONE)
 
     with store.turn("b", NOW) as turn:
-        known, fresh = turn.insert(new("a", data='"a"'))
+        known, fresh = turn.jobs.insert([new("a", data='"a"')])[0]
 
     assert (known.id, known.data, known.state, fresh) == ("a", '"a"', "done", False)
     assert take(store) == []
@@ -105,20 +109,73 @@ def test_a_job_that_is_queued_again_for_want_of_an_answer_is_the_same_job(model)
         return lost
 
     with pytest.raises(StoreUnavailable), store.turn("b", NOW) as turn:
-        turn.insert(new("a"))
+        turn.jobs.insert([new("a")])
         link.send = send_and_lose
     link.send = send
     server.let_pass(1.0)
 
     with store.turn("b", NOW + 5) as turn:
-        turn.insert(new("a", queued_at=NOW + 5, run_at=NOW + 5))
+        turn.jobs.insert([new("a", queued_at=NOW + 5, run_at=NOW + 5)])
     ran = []
     while claimed := take(store, begun=1):
         with store.turn("b", NOW + 6) as turn:
-            turn.settle(claimed[0], SUCCEEDED, DONE)
+            turn.jobs.settle(claimed[0], SUCCEEDED, DONE)
         ran.append(claimed[0].id)
 
     assert (sorted(ran), store.state.duplicates) == (["a", "warm"], 1)
+
+
+def test_a_requeue_that_is_refused_takes_nothing_from_the_attempt_that_runs_on(model) -> None:
+    """Its claim was forgotten all the same, so what the attempt did was not kept for when the job came back."""
+    server, link, store = model
+    put(store, new("a"))
+    (claimed,) = take(store)
+    link.lose("the connection was cut")
+    server.let_pass(1.0)
+
+    with store.turn("b", NOW) as turn:
+        refused = turn.jobs.requeue(claimed, NOW)
+    with store.turn("b", NOW) as turn:
+        turn.jobs.settle(claimed, SUCCEEDED, DONE)
+    again = take(store)
+
+    assert (refused, again, store.state.memory.job("a").state) == (None, [], "done")
+
+
+def test_a_job_that_expires_where_it_waits_for_a_lane_is_cancelled_by_the_next_turn(model) -> None:
+    """It stayed in the runtime, and its caller waited, until a lane was free."""
+    server, _, store = model
+    put(store, new("a", expires_at=NOW + 5))
+
+    with store.turn("b", NOW + 9) as turn:
+        store.until_come(want(1), 0)
+        turn.intake.take_in()
+        turn.jobs.refresh()
+        moves = [(step.event, step.job.id, step.job.reason) for step in turn.transitions]
+
+    assert moves == [("job.cancelled", "a", "expired")]
+    assert store.state.memory.job("a").state == "cancelled"
+    assert server.unacked_of(server.queues[job_queue("work").name]) == 0
+
+
+def test_a_job_that_killed_its_process_too_often_is_claimed_only_to_be_judged(model) -> None:
+    """The store judged and ended it itself, by a road of its own."""
+    _, _, store = model
+    put(store, new("a", expires_at=NOW + 99), new("b"))
+    store.state.shared.marks["a"] = [NOW - 3, NOW - 2, NOW - 1]
+
+    with store.turn("b", NOW) as turn:
+        claimed = turn.jobs.claim([want(9)], suspect=True)
+        (poison,) = claimed.poison
+        counted = turn.jobs.recent_interruptions(("a",), NOW - 9)["a"]
+        verdict = judge(
+            poison, LOST, Policy(), NOW, earlier_interruptions=min(counted, poison.interruptions), chance=0.0
+        )
+        ended = turn.jobs.settle(poison, LOST, verdict)
+
+    assert [one.job.id for one in claimed.claims["work"]] == ["b"]
+    assert (ended.state, ended.reason) == ("dead", "poison: interrupted 3 times within 72 h; last: its process died")
+    assert [job.id for job in store.dead.list(None, 9, None)] == ["a"]
 
 
 def test_a_token_that_was_used_is_stale_and_its_own_ending_twice_is_one(url: str, runtime) -> None:

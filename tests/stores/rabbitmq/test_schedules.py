@@ -217,11 +217,10 @@ def test_skipped_slots_whose_turn_was_cut_midway_are_said_once_more_and_counted_
     world.let_pass(1.0)
 
     with leader.turn("b", NOW + 3600) as turn:
-        is_said = turn.skip("s", SlotRange(first=first, last=first + 10 * MINUTE, count=11, reason=reason))
-        turn.account("s", NOW + 3600, None)
+        is_said = turn.schedules.skip("s", SlotRange(first=first, last=first + 10 * MINUTE, count=11, reason=reason))
+        turn.schedules.account("s", NOW + 3600, None)
     world.let_pass(1.0)
 
     assert is_said
-    assert [(one.slot, one.last, one.count) for one in leader.slots("s", 0.0, NOW + 3600)] == [
-        (first, first + 10 * MINUTE, 11)
-    ]
+    entries = leader.schedules.slots("s", 0.0, NOW + 3600).entries
+    assert [(one.slot, one.last, one.count) for one in entries] == [(first, first + 10 * MINUTE, 11)]

@@ -55,7 +55,7 @@ def test_a_session_is_given_up_if_the_same_question_stays_open(world: World, pul
     for number in range(int(SILENCE_SECONDS_MAX / PULSE_SECONDS) + 2):
         world.elapsed += PULSE_SECONDS
         store.pulse(*pulses(number))
-        store.due((), world.elapsed)
+        store.jobs.outlook((), world.elapsed)
 
     assert bool(world.given_up) == is_silent
 
@@ -68,7 +68,7 @@ def test_a_server_that_has_said_that_it_takes_nothing_in_is_not_given_up(world: 
     for _ in range(10):
         world.elapsed += PULSE_SECONDS
         store.pulse(7, 7)
-        store.due((), world.elapsed)
+        store.jobs.outlook((), world.elapsed)
 
     assert world.given_up == []
 
@@ -127,7 +127,7 @@ def test_dead_jobs_that_come_too_late_go_back(world: World, monkeypatch: pytest.
     monkeypatch.setattr(store._link, "browse", lambda queue, see: late)
 
     with pytest.raises(StoreUnavailable):
-        store.list(name=None, state="dead", limit=10, before=None)
+        store.dead.list(None, 10, None)
     late.set_result(Browsed(lambda tags: (back.append(tags), Future[None]())[1]))
 
     assert back == [()]

@@ -56,7 +56,7 @@ def test_a_job_that_is_too_large_for_the_model_is_refused_once_that_is_known() -
     server.let_pass(1.0)
 
     with pytest.raises(UsageError, match="max_message_size"), store.turn("b", NOW) as turn:
-        turn.insert(new("a", data="7" * LIMIT))
+        turn.jobs.insert([new("a", data="7" * LIMIT)])
     put(store, new("b"))
 
     assert [job.id for job in take(store)] == ["b"]

@@ -15,7 +15,7 @@ from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq import unreadable as strays
 from lamplighter.stores.rabbitmq.link import Message
 
-from support.conformance.kit import DONE, NOW, SUCCEEDED, put, take, want
+from support.conformance.kit import DONE, NOW, SUCCEEDED, claim_in, job_of, put, take
 from support.conformance.kit import new as new_job
 from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import ModelLink
@@ -153,7 +153,7 @@ def test_what_our_own_messages_never_leave_out_has_a_default_where_others_do(wor
     results = worker.boot.store.state.results_name
     outside.publish(QUEUE, b'{"format": 1, "id": "short", "name": "work"}', reply_to=results)
 
-    eventually(lambda: worker.boot.store.known("short") is not None, what="its end")
+    eventually(lambda: job_of(worker.boot.store, "short") is not None, what="its end")
     assert worker.jobs.join("short", timeout=JOIN_SECONDS).result is None
 
 
@@ -171,7 +171,7 @@ def test_what_a_newer_version_wrote_is_done_by_whoever_can_read_it(
     assert (worker.health().status, reasons(recorder)) == ("green", [])
     # As if its host had been upgraded.
     monkeypatch.setattr(wire, "FORMAT", 2)
-    eventually(lambda: worker.boot.store.known("x") is not None, what="its end")
+    eventually(lambda: job_of(worker.boot.store, "x") is not None, what="its end")
     assert worker.jobs.join("x", timeout=JOIN_SECONDS).result == 1
 
 
@@ -193,6 +193,8 @@ def test_among_results_and_in_the_ledger_it_is_put_aside_too(
 
     assert works(worker)
     eventually(lambda: outside.count(topology.UNREADABLE) == 2, what="all of them put aside")
+    # They are there as soon as the server has them; they are said once the turn is committed.
+    eventually(lambda: len(recorder.of("message.unreadable")) == 2, what="both said")
     assert {line["queue"] for line in recorder.of("message.unreadable")} == {results}
 
 
@@ -286,7 +288,7 @@ def test_each_kind_leaves_its_place_to_a_job(model: Model, what: str) -> None:
     put(store, new_job("after"))
 
     with store.turn("b", NOW) as turn:
-        claimed = turn.claim(want(begun=3))
+        claimed = claim_in(turn, begun=3)
 
     assert [one.job.id for one in claimed] == ["after"]
     (aside,) = server.queues[topology.UNREADABLE].ready
@@ -299,13 +301,13 @@ def test_one_that_a_failed_turn_has_put_aside_is_put_aside_once(model: Model) ->
     server.publish(Message("", QUEUE, b"garbage"))
 
     with pytest.raises(KeyError), store.turn("b", NOW) as turn:
-        turn.claim(want(begun=3))
+        claim_in(turn, begun=3)
         raise KeyError
     with store.turn("b", NOW):
         """It is looked at again."""
 
     assert (len(server.queues[topology.UNREADABLE].ready), len(server.queues[QUEUE].ready)) == (1, 0)
-    store.due((), NOW)
+    store.jobs.outlook((), NOW)
     assert [one.reason for one in store.ailments()] == [
         f"1 message in {topology.UNREADABLE} cannot be read: see lamplighter unreadable"
     ]
@@ -321,7 +323,7 @@ def test_two_jobs_with_one_id_both_run_and_two_copies_of_one_do_not(model: Model
         claimed = take(store, begun=3)
         with store.turn("b", NOW) as turn:
             for job in claimed:
-                turn.settle(job, SUCCEEDED, DONE)
+                turn.jobs.settle(job, SUCCEEDED, DONE)
         ran += [job.queued_at for job in claimed]
 
     assert ran == [1.0, 2.0]

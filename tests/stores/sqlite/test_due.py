@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
-from lamplighter.stores.sqlite.store import SqliteStore, due
+from lamplighter.stores.sqlite import due
+from lamplighter.stores.sqlite.store import SqliteStore
 
-from support.conformance.kit import FAILED, NOW, RETRY, new, put, take, want
+from support.conformance.kit import FAILED, NOW, RETRY, claim_in, new, put, take
 
 STEPS = 100
 """So many steps of SQLite's machine are counted as one."""
@@ -37,24 +38,15 @@ def steps_of(store, call):
 
 def claim(store):
     with store.turn("b", NOW) as turn:
-        (claimed,) = turn.claim(want())
-        turn.release(claimed.job, "not started")
+        (claimed,) = claim_in(turn)
+        turn.jobs.release(claimed.job, "not started")
 
 
-def first_due(store):
-    with store.turn("b", NOW) as turn:
-        assert turn.first_due("work") <= NOW
+def outlook(store):
+    assert store.jobs.outlook(["work"], NOW)[:2] == (True, NOW + 100)
 
 
-def is_due(store):
-    assert store.due(["work"], NOW)
-
-
-def next_due(store):
-    assert store.next_due("work", NOW) == NOW + 100
-
-
-@pytest.mark.parametrize("call", [claim, first_due, is_due, next_due])
+@pytest.mark.parametrize("call", [claim, outlook])
 @pytest.mark.parametrize("waited", [0, 50], ids=["at-once", "after-a-delay"])
 def test_jobs_that_wait_at_many_priorities_cost_the_others_nothing(store, call, waited):
     put(store, *[new(f"due-{n}", priority=-n - 1, run_at=NOW, queued_at=NOW - waited) for n in range(3)])
@@ -96,11 +88,15 @@ def test_a_wait_that_a_clock_set_back_has_told_is_waited_for(store, told_to_wait
     (claimed,) = take(store)
     with store.turn("b", NOW - 3600) as turn:
         if told_to_wait == "by a back-off":
-            turn.settle(claimed, FAILED, RETRY._replace(run_at=NOW - 3540))
+            turn.jobs.settle(claimed, FAILED, RETRY._replace(run_at=NOW - 3540))
         else:
-            turn.requeue(claimed, NOW - 3540)
+            turn.jobs.requeue(claimed, NOW - 3540)
 
-    early, next_due, late = take(store, NOW - 3541), store.next_due("work", NOW - 3541), take(store, NOW - 3540)
+    early, next_due, late = (
+        take(store, NOW - 3541),
+        store.jobs.outlook(["work"], NOW - 3541).next_due,
+        take(store, NOW - 3540),
+    )
 
     assert (early, next_due, [job.id for job in late]) == ([], NOW - 3540, ["a"])
 
@@ -109,6 +105,6 @@ def test_a_job_that_waited_and_was_interrupted_is_due_at_once(store):
     put(store, new("a", run_at=NOW + 10))
     (claimed,) = take(store, NOW + 10)
     with store.turn("b", NOW + 5) as turn:
-        turn.settle(claimed, FAILED, RETRY._replace(run_at=NOW + 5))
+        turn.jobs.settle(claimed, FAILED, RETRY._replace(run_at=NOW + 5))
 
     assert [job.id for job in take(store, NOW + 5)] == ["a"]

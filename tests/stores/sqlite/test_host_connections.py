@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 import sqlalchemy
 from lamplighter import UsageError
-from lamplighter.stores.sqlite import turn
+from lamplighter.stores.sqlite import jobs
 from sqlalchemy.orm import Session
 
 
@@ -129,7 +129,7 @@ def test_a_job_in_a_savepoint_that_is_rolled_back_never_was(runtime, beginning):
 
 
 def test_more_jobs_of_one_transaction_than_a_turn_takes_are_all_told_of(runtime, recorder, tmp_path, monkeypatch):
-    monkeypatch.setattr(turn, "HOST_JOBS_MAX", 2)
+    monkeypatch.setattr(jobs, "HOST_JOBS_MAX", 2)
     rt = runtime()
 
     with closing(sqlite3.connect(tmp_path / "jobs.db")) as host, host:

@@ -98,9 +98,9 @@ def test_a_file_of_the_first_version_goes_on_and_gives_no_number_again(old):
     store.open()
 
     with store.turn("b", 1.0) as turn:
-        new, _ = turn.insert(a_job("new"))
-        number = turn.register(a_boot("b"))
-        turn.count_host_moves()
+        new, _ = turn.jobs.insert([a_job("new")])[0]
+        number = turn.boots.register(a_boot("b"))
+        turn.jobs.refresh()
         counted = [(step.event, step.job.id, step.job.rev) for step in turn.transitions]
 
     # Nineteen jobs had been there, the last of which is gone; and a boot.
@@ -156,16 +156,17 @@ def test_the_number_of_a_job_that_was_removed_is_given_to_no_other(tmp_path):
     store = SqliteStore(str(tmp_path / "jobs.db"))
     store.open()
     with store.turn("b", 1.0) as turn:
-        first, _ = turn.insert(a_job("first"))
-        turn.cancel(first, "no")
+        first, _ = turn.jobs.insert([a_job("first")])[0]
+        turn.queued.cancel(first, "no")
     with store.turn("b", 1e9) as turn:
         assert turn.prune(done_before=1e9, dead_before=1e9, slots_before=None, batch=10) == 1
 
     with store.turn("b", 1e9) as turn:
-        second, _ = turn.insert(a_job("second"))
+        second, _ = turn.jobs.insert([a_job("second")])[0]
     with contextlib.closing(sqlite3.connect(tmp_path / "jobs.db")) as host, host:
         host.execute("begin")
-        third, _ = store.queue_on(host, a_job("third"))
+        with store.host.join(host, 1.0) as theirs:
+            third, _ = theirs.insert(a_job("third"))
 
     assert (first.no, second.no, third.no) == (1, 2, 3)
     store.close()
@@ -175,12 +176,12 @@ def test_a_commit_of_one_queued_job_writes_few_pages(tmp_path):
     store = SqliteStore(str(tmp_path / "jobs.db"))
     store.open()
     with store.turn("b", 1.0) as turn:
-        turn.register(a_boot("b"))
+        turn.boots.register(a_boot("b"))
     wal = tmp_path / "jobs.db-wal"
     sizes = []
     for number in range(50):
         with store.turn("b", 1.0) as turn:
-            turn.insert(a_job(f"job-{number}"))
+            turn.jobs.insert([a_job(f"job-{number}")])
         sizes.append(wal.stat().st_size)
     store.close()
 

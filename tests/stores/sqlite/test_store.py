@@ -15,7 +15,7 @@ from lamplighter.stores.sqlite import schema
 from lamplighter.stores.sqlite import write_lock as writelock
 from lamplighter.stores.sqlite.store import SqliteStore
 
-from support.conformance.kit import new, put
+from support.conformance.kit import job_of, new, put
 from support.conformance.suite import StoreConformance
 from support.disk.disk import Disk
 
@@ -31,14 +31,14 @@ class TestStoreInAFile(StoreConformance):
 
 
 class TestStoreInMemory(StoreConformance):
-    cannot = frozenset({"connection", "durable", "several"})
+    cannot = frozenset({"host", "durable", "several"})
 
     def make_store(self, place):
         return SqliteStore(":memory:")
 
 
 class TestStoreOnTheKitsDisk(StoreConformance):
-    cannot = frozenset({"connection", "several"})
+    cannot = frozenset({"host", "several"})
 
     @pytest.fixture(autouse=True)
     def disk(self):
@@ -130,11 +130,11 @@ def test_a_job_that_a_hosts_trigger_keeps_out_is_not_said_to_be_stored(path, oth
     jobs = [*map(new, others), new("kept out")]
 
     with pytest.raises(sqlite3.IntegrityError, match="a trigger on lamplighter_jobs"), store.turn("boot", 1.0) as turn:
-        turn.insert_many(jobs)
+        turn.jobs.insert(jobs)
 
     with pytest.raises(sqlite3.IntegrityError, match="a trigger on lamplighter_jobs"), store.turn("boot", 1.0) as turn:
-        turn.insert(jobs[-1])
-    assert store.known("kept out") is None
+        turn.jobs.insert([jobs[-1]])
+    assert job_of(store, "kept out") is None
     store.close()
 
 
@@ -144,7 +144,7 @@ def test_what_was_stored_is_there_after_a_reopening(path):
     store.close()
 
     again = opened(path)
-    assert again.get("a").data == "[1]"
+    assert job_of(again, "a").data == "[1]"
     again.close()
 
 
@@ -190,7 +190,7 @@ def test_an_older_schema_comes_forward_in_one_transaction_or_not_at_all(path, mo
 
     assert (after_failure, tables) == (known, (0,))
     assert schema.read_version(mended._writer) == known + 2
-    assert mended.get("a").state == "queued"
+    assert job_of(mended, "a").state == "queued"
     mended.close()
 
 
@@ -218,7 +218,7 @@ def test_an_empty_file_becomes_a_store(path):
 
     store = opened(path)
 
-    assert store.counts(None)["queued"] == 0
+    assert store.jobs.counts(None)["queued"] == 0
     store.close()
 
 
@@ -268,7 +268,7 @@ def test_a_lock_held_by_another_makes_a_turn_unavailable_and_changes_nothing(pat
 
     with pytest.raises(StoreUnavailable, match="locked"):
         put(store, new("a"))
-    readable = store.counts(None)["queued"]
+    readable = store.jobs.counts(None)["queued"]
     other.execute("rollback")
     other.close()
 
@@ -324,7 +324,7 @@ def test_a_full_disk_makes_a_turn_unavailable_and_it_heals(path):
         put(store, *(new(str(n), data=f'"{"x" * 4000}"') for n in range(50)))
     store._writer.execute("pragma max_page_count = 1000000")
 
-    assert store.counts(None)["queued"] == 0
+    assert store.jobs.counts(None)["queued"] == 0
     assert put(store, new("a"))[0].rev == 1
     store.close()
 

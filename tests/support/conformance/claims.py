@@ -6,14 +6,14 @@ from lamplighter.messages.jobs import ClaimKey
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
 from lamplighter.stores.ports import Store
 
-from .kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, new, put, take, want
+from .kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, claim_in, new, put, take, want
 
 
 class ClaimPromises(StoreCase):
     """Promises about claims. Each docstring quotes the port."""
 
     def test_claim_moves_due_jobs_of_one_name_each_with_a_new_claim_no(self, store: Store) -> None:
-        """Turn.claim: Move due jobs of one name from queued to running, each with a new `claim_no`."""
+        """JobQueue.claim: Move due jobs from queued to running, each with a new `claim_no`."""
         put(store, new("a"), new("later", run_at=NOW + 10), new("other", name="else"))
 
         claimed = take(store, begun=5)
@@ -24,7 +24,7 @@ class ClaimPromises(StoreCase):
         assert take(store, begun=5) == []
 
     def test_claim_goes_by_priority_then_run_at_then_queue_order(self, store: Store) -> None:
-        """Turn.claim: Order: higher priority, then `run_at`, then queue order."""
+        """JobQueue.claim: Order: higher priority, then `run_at`, then queue order."""
         self.needs("priority")
         put(
             store,
@@ -39,7 +39,7 @@ class ClaimPromises(StoreCase):
         assert [job.id for job in take(store, begun=9)] == list("abcdef")
 
     def test_what_waited_and_what_did_not_is_claimed_in_one_order(self, store: Store) -> None:
-        """Turn.claim: Order: higher priority, then `run_at`, then queue order."""
+        """JobQueue.claim: Order: higher priority, then `run_at`, then queue order."""
         self.needs("at_once", "place", "priority")
         put(
             store,
@@ -56,20 +56,20 @@ class ClaimPromises(StoreCase):
         assert order == ["a", "b", "c", "d", "e"]
 
     def test_claim_takes_no_job_that_is_paused_or_expired(self, store: Store) -> None:
-        """Turn.claim: No job that is paused, expired, or held back by `overlap="queue_one"`"""
+        """JobQueue.claim: No job that is paused, expired, or held back by `overlap="queue_one"`"""
         put(store, new("a"), new("old", expires_at=NOW))
         with store.turn("b", NOW) as turn:
-            turn.pause("work", paused=True)
+            turn.jobs.pause("work", paused=True)
         while_paused = take(store, begun=9)
         with store.turn("b", NOW) as turn:
-            turn.pause("work", paused=False)
+            turn.jobs.pause("work", paused=False)
 
         assert while_paused == []
         assert [job.id for job in take(store, begun=9)] == ["a"]
 
     def test_a_job_waits_while_another_of_its_schedule_runs_if_only_one_may(self, store: Store) -> None:
-        """Turn.claim: No job that is paused, expired, or held back by `overlap="queue_one"`"""
-        self.needs("overlap")
+        """JobQueue.claim: No job that is paused, expired, or held back by `overlap="queue_one"`"""
+        self.needs("table")
         put(
             store,
             new("a", schedule="s", one_at_a_time=True),
@@ -80,14 +80,14 @@ class ClaimPromises(StoreCase):
 
         held_back = take(store, begun=9)
         with store.turn("b", NOW) as turn:
-            turn.settle(first, SUCCEEDED, DONE)
+            turn.jobs.settle(first, SUCCEEDED, DONE)
 
         assert (first.id, other.id, held_back) == ("a", "c", [])
         assert [job.id for job in take(store, begun=9)] == ["b"]
 
     def test_no_more_running_ones_in_the_whole_store_than_total(self, store: Store) -> None:
-        """Turn.claim: no more running ones in the whole store than `want.total`"""
-        self.needs("limit")
+        """JobQueue.claim: no more running ones in the whole store than `Want.total`"""
+        self.needs("table")
         put(store, *(new(str(n)) for n in range(5)))
         take(store, begun=2)
 
@@ -95,27 +95,41 @@ class ClaimPromises(StoreCase):
         assert take(store, begun=9, total=3) == []
 
     def test_at_most_one_suspect(self, store: Store) -> None:
-        """Turn.claim: at most one suspect."""
+        """JobQueue.claim: at most one suspect of all names together, and none unless `suspect`."""
         put(store, new("a"), new("b"), new("c"))
         suspect = RETRY._replace(suspect_until=NOW + 60)
         with store.turn("b", NOW) as turn:
-            for claim in turn.claim(want(begun=2)):
-                turn.settle(claim.job, FAILED, suspect)
+            for claim in claim_in(turn, begun=2):
+                turn.jobs.settle(claim.job, FAILED, suspect)
 
         assert [job.id for job in take(store, begun=9, suspect=False)] == ["c"]
         assert [job.id for job in take(store, begun=9)] == ["a"]
         assert take(store, begun=9, suspect=False) == []
 
+    def test_at_most_one_suspect_of_all_names(self, store: Store) -> None:
+        """JobQueue.claim: at most one suspect of all names together, and none unless `suspect`."""
+        put(store, new("a"), new("b", name="else"))
+        suspect = RETRY._replace(suspect_until=NOW + 60)
+        wants = [want(9), want(9, name="else")]
+        with store.turn("b", NOW) as turn:
+            for claims in turn.jobs.claim(wants, suspect=True).claims.values():
+                turn.jobs.settle(claims[0].job, FAILED, suspect)
+
+        with store.turn("b", NOW) as turn:
+            claims = turn.jobs.claim(wants, suspect=True).claims
+
+        assert [one.job.id for name in ("work", "else") for one in claims[name]] == ["a"]
+
     def test_a_job_that_has_become_a_suspect_in_a_turn_can_be_claimed_in_it(self, store: Store) -> None:
-        """Turn.claim: at most one suspect."""
+        """JobQueue.claim: at most one suspect of all names together, and none unless `suspect`."""
         self.needs("at_once")
         put(store, new("a"))
         suspect = RETRY._replace(suspect_until=NOW + 60)
         with store.turn("b", NOW) as turn:
-            (claim,) = turn.claim(want())
-            turn.settle(claim.job, FAILED, suspect)
+            (claim,) = claim_in(turn)
+            turn.jobs.settle(claim.job, FAILED, suspect)
 
-            assert [claim.job.claim_no for claim in turn.claim(want())] == [2]
+            assert [claim.job.claim_no for claim in claim_in(turn)] == [2]
 
     def test_prefetched_claims_are_not_begun(self, store: Store) -> None:
         """Want.begun: how many of each kind, at most."""
@@ -128,32 +142,32 @@ class ClaimPromises(StoreCase):
         put(store, new("a"))
         (claimed,) = take(store)
         with store.turn("b", NOW) as turn:
-            turn.settle(claimed, FAILED, RETRY._replace(must_begin=True))
+            turn.jobs.settle(claimed, FAILED, RETRY._replace(must_begin=True))
 
         assert take(store, begun=0, prefetched=5) == []
         assert [job.counts_attempt for job in take(store, begun=1)] == [1]
 
     def test_claim_no_only_rises(self, store: Store) -> None:
-        """Turn.claim: Move due jobs of one name from queued to running, each with a new `claim_no`."""
+        """JobQueue.claim: Move due jobs from queued to running, each with a new `claim_no`."""
         put(store, new("a"))
         numbers = []
         for n in range(4):
             (claimed,) = take(store)
             numbers.append(claimed.claim_no)
             with store.turn("b", NOW) as turn:
-                assert turn.settle(claimed, FAILED, RETRY) if n % 2 else turn.release(claimed, "test")
+                assert turn.jobs.settle(claimed, FAILED, RETRY) if n % 2 else turn.jobs.release(claimed, "test")
 
         assert numbers == [1, 2, 3, 4]
 
     def test_settle_records_how_a_claim_ended(self, store: Store) -> None:
-        """Turn.settle: Record how a claim ended: running to the verdict's state"""
+        """JobQueue.settle: Record how a claim ended: running to the verdict's state"""
         put(store, new("a"), new("b"))
         (first, second) = take(store, begun=2)
         later = RETRY._replace(run_at=NOW + 60)
 
         with store.turn("b", NOW) as turn:
-            done = turn.settle(first, SUCCEEDED, DONE)
-            again = turn.settle(second, FAILED, later)
+            done = turn.jobs.settle(first, SUCCEEDED, DONE)
+            again = turn.jobs.settle(second, FAILED, later)
 
         assert done is not None
         assert again is not None
@@ -163,107 +177,107 @@ class ClaimPromises(StoreCase):
         assert take(store) == []
 
     def test_settle_is_refused_once_the_claim_is_not_the_current_one(self, store: Store) -> None:
-        """Turn.settle: only if the claim is still the current one. None when it is not: nothing changes."""
+        """JobQueue.settle: only if the claim is still the current one. None when it is not: nothing changes."""
         put(store, new("a"))
         (first,) = take(store)
         with store.turn("b", NOW) as turn:
-            turn.settle(first, FAILED, RETRY)
+            turn.jobs.settle(first, FAILED, RETRY)
         (second,) = take(store)
 
         with store.turn("b", NOW) as turn:
-            stale = turn.settle(first, SUCCEEDED, DONE)
+            stale = turn.jobs.settle(first, SUCCEEDED, DONE)
             nothing = list(turn.transitions)
-            fresh = turn.settle(second, SUCCEEDED, DONE)
+            fresh = turn.jobs.settle(second, SUCCEEDED, DONE)
 
         assert (stale, nothing) == (None, [])
         assert fresh is not None
         assert (fresh.state, fresh.result, fresh.settled_no) == ("done", "7", 2)
 
     def test_settle_is_refused_after_a_requeue(self, store: Store) -> None:
-        """Turn.settle: only if the claim is still the current one. None when it is not: nothing changes."""
-        self.needs("requeue", "get")
+        """JobQueue.settle: only if the claim is still the current one. None when it is not: nothing changes."""
+        self.needs("table")
         put(store, new("a"))
         (first,) = take(store)
         with store.turn("b", NOW) as turn:
-            turn.requeue(first, NOW)
+            turn.jobs.requeue(first, NOW)
 
         with store.turn("b", NOW) as turn:
-            stale = turn.settle(first, SUCCEEDED, DONE)
-            after = turn.job("a")
+            stale = turn.jobs.settle(first, SUCCEEDED, DONE)
+            after = turn.jobs.get(("a",)).get("a")
 
         assert stale is None
         assert after is not None
         assert (after.state, after.claim_no) == ("queued", 1)
 
     def test_a_job_is_settled_once(self, store: Store) -> None:
-        """Turn.settle: only if the claim is still the current one. None when it is not: nothing changes."""
+        """JobQueue.settle: only if the claim is still the current one. None when it is not: nothing changes."""
         put(store, new("a"))
         (claimed,) = take(store)
 
         with store.turn("b", NOW) as turn:
-            assert turn.settle(claimed, SUCCEEDED, DONE) is not None
-            assert turn.settle(claimed, FAILED, RETRY) is None
+            assert turn.jobs.settle(claimed, SUCCEEDED, DONE) is not None
+            assert turn.jobs.settle(claimed, FAILED, RETRY) is None
 
     def test_release_puts_a_job_at_its_old_place_as_if_it_had_not_been_claimed(self, store: Store) -> None:
-        """Turn.release: Running to queued, at its old place, as if it had not been claimed. None when the claim is not
-        current."""
+        """JobQueue.release: Running to queued, at its old place, as if it had not been claimed. None when the claim is
+        not current."""
         self.needs("place")
         put(store, new("a"), new("b"))
         (first,) = take(store)
 
         with store.turn("b", NOW) as turn:
-            released = turn.release(first, "not started in time")
-            again = turn.release(first, "twice")
+            released = turn.jobs.release(first, "not started in time")
+            again = turn.jobs.release(first, "twice")
 
         assert released is not None
         assert (released.state, released.attempt, again) == ("queued", 0, None)
         assert take(store)[0].id == "a"
 
     def test_a_deferred_claim_lives_on_and_can_still_be_settled(self, store: Store) -> None:
-        """Turn.defer: Note that the handler has returned and the claim lives on, for `timeout` seconds since it was
+        """JobQueue.defer: Note that the handler has returned and the claim lives on, for `timeout` seconds since it was
         claimed. False when the claim is not current."""
         put(store, new("a"))
         (claimed,) = take(store)
 
         with store.turn("b", NOW) as turn:
-            noted = turn.defer(claimed, 60.0)
-            (held,) = turn.open_claims("b")
-            settled = turn.settle(claimed, SUCCEEDED, DONE)
-            too_late = turn.defer(claimed, 60.0)
+            noted = turn.jobs.defer(claimed, 60.0)
+            (held,) = turn.jobs.open_claims("b")
+            settled = turn.jobs.settle(claimed, SUCCEEDED, DONE)
+            too_late = turn.jobs.defer(claimed, 60.0)
 
         assert (noted, held.deferred, held.timeout, too_late) == (True, 1, 60.0, False)
         assert settled is not None
         assert settled.state == "done"
 
     def test_progress_is_kept_only_of_the_current_claim(self, store: Store) -> None:
-        """Turn.note_progress: Keep how far a job is, only if the claim is current."""
+        """JobQueue.note_progress: Keep how far a job is, only if the claim is current."""
         put(store, new("a"))
         (claimed,) = take(store)
 
         with store.turn("b", NOW) as turn:
-            turn.note_progress(claimed.key, "1")
-            turn.note_progress(ClaimKey(claimed.no, claimed.claim_no - 1), "0")
-            (held,) = turn.open_claims("b")
+            turn.jobs.note_progress(claimed.key, "1")
+            turn.jobs.note_progress(ClaimKey(claimed.no, claimed.claim_no - 1), "0")
+            (held,) = turn.jobs.open_claims("b")
 
         assert held.progress == "1"
 
     def test_open_claims_are_the_running_jobs_that_a_boot_holds(self, store: Store) -> None:
-        """Turn.open_claims: Running jobs that a boot holds, those whose handler has returned included."""
+        """JobQueue.open_claims: Running jobs that a boot holds, those whose handler has returned included."""
         put(store, new("a"), new("b", name="else"), new("c"))
         (first,) = take(store)
         with store.turn("other", NOW) as turn:
-            turn.defer(first, None)
-            turn.claim(want(name="else", boot="other", incarnation=2))
-            mine, theirs = turn.open_claims("b"), turn.open_claims("other", "else", 2)
-            earlier = turn.open_claims("other", "else", 1)
+            turn.jobs.defer(first, None)
+            claim_in(turn, name="else", boot="other", incarnation=2)
+            mine, theirs = turn.jobs.open_claims("b"), turn.jobs.open_claims("other", "else", 2)
+            earlier = turn.jobs.open_claims("other", "else", 1)
 
         assert [job.id for job in mine] == ["a"]
         assert [job.id for job in theirs] == ["b"]
         assert earlier == []
 
     def test_attempts_that_failed_or_were_interrupted_are_kept_oldest_first(self, store: Store) -> None:
-        """Store.attempts: The ended claims of a job that failed or were interrupted, oldest first."""
-        self.needs("history")
+        """JobTable.attempts: The ended claims of a job that failed or were interrupted, oldest first."""
+        self.needs("table")
         put(store, new("a"))
         for kind, blamed in (
             (OutcomeKind.FAILED, False),
@@ -272,9 +286,9 @@ class ClaimPromises(StoreCase):
         ):
             (claimed,) = take(store)
             with store.turn("b", NOW) as turn:
-                turn.settle(claimed, Outcome(kind=kind, error="E", blamed=blamed), RETRY)
+                turn.jobs.settle(claimed, Outcome(kind=kind, error="E", blamed=blamed), RETRY)
 
-        kept = store.attempts("a")
+        kept = store.table.attempts("a")
 
         assert [(attempt.outcome, attempt.claim_no, attempt.error) for attempt in kept] == [
             ("failed", 1, "E"),
@@ -282,14 +296,14 @@ class ClaimPromises(StoreCase):
         ]
 
     def test_only_blamed_interruptions_are_counted(self, store: Store) -> None:
-        """Turn.recent_interruptions: How many blamed interruptions the job had since then."""
-        self.needs("history")
+        """JobQueue.recent_interruptions: How many blamed interruptions each job had since then, if any."""
+        self.needs("table")
         put(store, new("a"))
         for blamed in (True, False, True):
             (claimed,) = take(store)
             with store.turn("b", NOW) as turn:
-                turn.settle(claimed, Outcome(kind=OutcomeKind.INTERRUPTED, error="E", blamed=blamed), RETRY)
+                turn.jobs.settle(claimed, Outcome(kind=OutcomeKind.INTERRUPTED, error="E", blamed=blamed), RETRY)
 
         with store.turn("b", NOW) as turn:
-            assert turn.recent_interruptions("a", NOW - 1) == 2
-            assert turn.recent_interruptions("a", NOW + 1) == 0
+            assert turn.jobs.recent_interruptions(("a", "b"), NOW - 1) == {"a": 2}
+            assert turn.jobs.recent_interruptions(("a",), NOW + 1) == {}

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lamplighter.messages.jobs import Instant, JobRecord, JobState, NewJob
+from lamplighter.messages.boots import BootRecord
+from lamplighter.messages.jobs import Claim, Instant, JobRecord, JobState, NewJob
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
 from lamplighter.messages.schedules import ScheduleRecord
-from lamplighter.rules.capabilities import CAPABILITIES
-from lamplighter.stores.ports import BootRecord, Store, Want
+from lamplighter.stores.ports import Store, Turn, Want
+
+CAPABILITIES = {
+    "at_once": "a job that a turn has queued can be claimed in that very turn",
+    "atomic": "a turn with several jobs is stored as a whole, or not at all",
+    "burial": "a boot that others have removed notices it",
+    "counts": "every job can be counted, in every state",
+    "durable": "what was stored is there after a reopening",
+    "expiry": "queued jobs are cancelled when they expire, wherever they are",
+    "forecast": "when a queued job will be due is known before it is",
+    "host": "an application's own transaction can hold a job, or its completion",
+    "place": "a job that is given back has its old place in the queue",
+    "priority": "there are more than two priorities",
+    "recall": "what the last turn of a boot did is kept, so that another can log it",
+    "several": "several stores may be open on one place",
+    "table": "every job is in a table: found, listed and limited, with unique keys",
+    "watch": "whatever another store has committed is noticed",
+}
+"""What a suite may declare in `cannot`; each text says what a store does that has it."""
 
 NOW = 1_000_000.0
 DONE = Verdict(state=JobState.DONE, event="job.done", reason=None, attempt=1)
@@ -29,7 +47,7 @@ def new(id: str = "j", **changes: Any) -> NewJob:
 
 def want(begun: int = 1, prefetched: int = 0, **changes: Any) -> Want:
     """What a broker with that many free lanes asks for."""
-    fields = {"name": "work", "boot": "b", "incarnation": 1, "total": None, "interruptions_max": 3, "suspect": True}
+    fields = {"name": "work", "boot": "b", "incarnation": 1, "total": None, "interruptions_max": 3}
     return Want(begun=begun, prefetched=prefetched, **{**fields, **changes})
 
 
@@ -66,20 +84,31 @@ def a_boot(boot: str, **changes: Any) -> BootRecord:
 def put(store: Store, *jobs: NewJob) -> list[JobRecord]:
     """Store jobs in one turn."""
     with store.turn("b", NOW) as turn:
-        return [turn.insert(job)[0] for job in jobs]
+        return [job for job, _ in turn.jobs.insert(jobs)]
 
 
 def take(store: Store, now: Instant = NOW, **changes: Any) -> list[JobRecord]:
     """Claim jobs in a turn of their own."""
     with store.turn("b", now) as turn:
-        return [claim.job for claim in turn.claim(want(**changes))]
+        return [claim.job for claim in claim_in(turn, **changes)]
+
+
+def claim_in(turn: Turn, *, suspect: bool = True, **changes: Any) -> Sequence[Claim]:
+    """What a turn gives to a broker that wants jobs of one name."""
+    one = want(**changes)
+    return turn.jobs.claim([one], suspect=suspect).claims[one.name]
+
+
+def job_of(store: Store, job_id: str) -> JobRecord | None:
+    """A job as it is known outside of turns."""
+    return store.jobs.known((job_id,)).get(job_id)
 
 
 def die(store: Store) -> None:
     """Have the next job fail for good."""
     (claimed,) = take(store)
     with store.turn("b", NOW) as turn:
-        turn.settle(claimed, FAILED, DEAD)
+        turn.jobs.settle(claimed, FAILED, DEAD)
 
 
 class StoreCase:
@@ -101,7 +130,7 @@ class StoreCase:
         Args:
             store: an open one.
         """
-        raise NotImplementedError("expected connect_host(store) to be overridden, or 'connection' in `cannot`")
+        raise NotImplementedError("expected connect_host(store) to be overridden, or 'host' in `cannot`")
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[Store]:

@@ -1,7 +1,7 @@
 """What every store promises, as tests that each store runs.
 
     class TestStoreInAFile(StoreConformance):
-        cannot = {"connection"}
+        cannot = {"host"}
 
         def make_store(self, place):
             return SqliteStore(str(place / "jobs.db"))
@@ -12,24 +12,34 @@ checks. What a store says that it cannot is skipped, and told by pytest.
 
 from __future__ import annotations
 
-from lamplighter.rules.capabilities import CAPABILITIES
+from lamplighter.stores.ports import Store
 
 from .claims import ClaimPromises
+from .host import HostPromises
 from .jobs import JobPromises
+from .kit import CAPABILITIES, NOW
 from .schedules import SchedulePromises
 from .turns import TurnPromises
 
 __all__ = ["CAPABILITIES", "StoreConformance"]
 
 
-class StoreConformance(TurnPromises, JobPromises, ClaimPromises, SchedulePromises):
+class StoreConformance(TurnPromises, JobPromises, HostPromises, ClaimPromises, SchedulePromises):
     """What every store promises: subclass it with a `store` fixture of your own.
 
     Attributes:
         cannot: names of `CAPABILITIES` that the store declares not to have.
 
-    Override `make_store`, and `connect_host` unless the store cannot `connection`.
+    Override `make_store`, and `connect_host` unless the store cannot `host`.
     """
 
     def test_what_the_store_cannot_is_declared_by_names_that_are_known(self) -> None:
         assert set(self.cannot) <= CAPABILITIES.keys(), f"expected names among {sorted(CAPABILITIES)}"
+
+    def test_what_the_store_has_not_is_none(self, store: Store) -> None:
+        parts = {"table": store.table, "host": store.host}
+        with store.turn("b", NOW) as turn:
+            queued = turn.queued
+
+        assert (queued is None) == (store.table is None)
+        assert {name for name, part in parts.items() if part is None} <= set(self.cannot)

@@ -9,7 +9,7 @@ import pytest
 from lamplighter.errors import StoreUnavailable
 from lamplighter.stores.ports import Store
 
-from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, new, put, take, want
+from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, claim_in, new, put, take
 
 
 class TurnPromises(StoreCase):
@@ -19,7 +19,7 @@ class TurnPromises(StoreCase):
         """Store.turn: One transaction: committed when the block ends, rolled back when it raises."""
         self.needs("atomic")
         with pytest.raises(ZeroDivisionError), store.turn("b", NOW) as turn:
-            turn.insert(new("lost"))
+            turn.jobs.insert([new("lost")])
             _ = 1 / 0
         put(store, new("kept"))
 
@@ -28,12 +28,12 @@ class TurnPromises(StoreCase):
     def test_the_turns_of_a_boot_have_numbers_without_a_gap_though_some_are_rolled_back(self, store: Store) -> None:
         """Turn.did: after the commit, what this turn did; None when it has changed nothing."""
         with store.turn("b", NOW) as turn:
-            turn.register(a_boot("b"))
+            turn.boots.register(a_boot("b"))
         told = []
         for job_id in ("a", "lost", "b", None):
             with contextlib.suppress(ZeroDivisionError), store.turn("b", NOW) as turn:
                 if job_id is not None:
-                    turn.insert(new(job_id))
+                    turn.jobs.insert([new(job_id)])
                 _ = 1 / (job_id != "lost")
             told.append(turn.did)
 
@@ -44,16 +44,16 @@ class TurnPromises(StoreCase):
         ]
 
     def test_the_boots_of_a_store_have_numbers_without_a_gap(self, store: Store) -> None:
-        """Turn.register: Make a boot known to the others. Gives it its `boot_no`."""
+        """Members.register: Make a boot known to the others. Gives it its `boot_no`."""
         self.needs("recall")
         numbers = []
         for boot in ("x", "y", "z"):
             with store.turn(boot, NOW) as turn:
-                numbers.append(turn.register(a_boot(boot)))
-                turn.forget_boot("x")
+                numbers.append(turn.boots.register(a_boot(boot)))
+                turn.boots.forget(("x",))
 
         with store.turn("z", NOW) as turn:
-            numbers.append(turn.register(a_boot("z")))
+            numbers.append(turn.boots.register(a_boot("z")))
 
         assert numbers == [1, 2, 3, 3]
 
@@ -62,9 +62,9 @@ class TurnPromises(StoreCase):
         gap."""
         self.needs("at_once")
         with store.turn("b", NOW) as turn:
-            turn.insert(new("a"))
-            (claim,) = turn.claim(want())
-            turn.settle(claim.job, SUCCEEDED, DONE)
+            turn.jobs.insert([new("a")])
+            (claim,) = claim_in(turn)
+            turn.jobs.settle(claim.job, SUCCEEDED, DONE)
             told = [(step.event, step.before, step.job.state) for step in turn.transitions]
             revs = [step.job.rev for step in turn.transitions]
 
@@ -80,8 +80,8 @@ class TurnPromises(StoreCase):
         put(store, new("a"))
 
         with store.turn("b", NOW + 7) as turn:
-            (claim,) = turn.claim(want())
-            ended = turn.settle(claim.job, SUCCEEDED, DONE)
+            (claim,) = claim_in(turn)
+            ended = turn.jobs.settle(claim.job, SUCCEEDED, DONE)
 
         assert ended is not None
         assert (turn.now, claim.job.claimed_at, ended.ended_at) == (NOW + 7, NOW + 7, NOW + 7)
@@ -103,16 +103,16 @@ class TurnPromises(StoreCase):
         store.close()
 
         with pytest.raises(StoreUnavailable, match="closed"):
-            store.schedules()
+            store.schedules.all()
         with pytest.raises(StoreUnavailable, match="closed"), store.turn("b", NOW):
             pass
 
     def test_a_store_that_was_frozen_for_a_fork_goes_on(self, store: Store) -> None:
-        """Store.freeze: Before a fork: close for a moment what a child must not inherit."""
+        """Forkable.freeze: Before a fork: close for a moment what a child must not inherit."""
         put(store, new("a"))
 
-        if store.freeze():
-            store.thaw()
+        if store.fork is not None and store.fork.freeze():
+            store.fork.thaw()
 
         assert [job.id for job in take(store)] == ["a"]
 
@@ -131,6 +131,20 @@ class TurnPromises(StoreCase):
         assert (own, store.changed(), store.changed()) == (False, True, False)
         other.close()
 
+    def test_what_another_store_has_done_is_seen_around_a_boot(self, store: Store, tmp_path: Path) -> None:
+        """Store.surroundings: What others have done, as a boot must know it."""
+        self.needs("several", "recall")
+        other = self.make_store(tmp_path)
+        other.open()
+        with other.turn("x", NOW) as turn:
+            turn.boots.register(a_boot("x"))
+            turn.schedules.declare([a_schedule()])
+
+        around = store.surroundings("b")
+
+        assert ([boot.boot for boot in around.boots], around.is_lost, around.change_no) == (["x"], False, 1)
+        other.close()
+
     def test_the_version_of_a_turn_changes_when_somebody_else_has_committed(self, store: Store, tmp_path: Path) -> None:
         """Turn.version: another one than in the turn before if somebody else has committed since."""
         self.needs("watch")
@@ -140,7 +154,7 @@ class TurnPromises(StoreCase):
         versions: list[int] = []
         for writer in (store, store, other, store):
             with writer.turn("b", NOW) as turn:
-                turn.insert(new(f"j{len(versions)}"))
+                turn.jobs.insert([new(f"j{len(versions)}")])
                 versions.append(turn.version)
 
         assert versions[0] == versions[1] != versions[3]
@@ -150,12 +164,12 @@ class TurnPromises(StoreCase):
         """Turn.did: after the commit, what this turn did; None when it has changed nothing."""
         self.needs("recall")
         with store.turn("b", NOW) as turn:
-            turn.register(a_boot("b"))
+            turn.boots.register(a_boot("b"))
         put(store, new("a"))
         with store.turn("b", NOW) as claiming:
-            claiming.claim(want())
+            claim_in(claiming)
         with store.turn("c", NOW) as looking:
-            boots = looking.boots()
+            boots = looking.boots.all()
 
         assert claiming.did is not None
         assert [(move["k"], move["j"]) for move in claiming.did.moves] == [("claimed", "a")]
@@ -165,9 +179,9 @@ class TurnPromises(StoreCase):
     def test_what_is_noted_is_told_in_its_place_among_the_moves(self, store: Store) -> None:
         """Turn.note: Have the ledger tell what this turn does besides moving jobs."""
         with store.turn("b", NOW) as turn:
-            turn.insert(new("a"))
+            turn.jobs.insert([new("a")])
             turn.note({"k": "name.paused", "n": "work"})
-            turn.insert(new("b"))
+            turn.jobs.insert([new("b")])
 
         assert turn.did is not None
         assert [move["k"] for move in turn.did.moves] == ["queued", "name.paused", "queued"]
@@ -176,29 +190,29 @@ class TurnPromises(StoreCase):
         """Turn.unlogged: earlier turns that the log may not know of: kept by the boot with this one"""
         self.needs("recall")
         with store.turn("b", NOW) as turn:
-            turn.register(a_boot("b"))
+            turn.boots.register(a_boot("b"))
         with store.turn("b", NOW) as first:
-            first.insert(new("a"))
+            first.jobs.insert([new("a")])
         with store.turn("b", NOW) as second:
             assert first.did is not None
             second.unlogged.append(first.did)
-            second.insert(new("b"))
+            second.jobs.insert([new("b")])
 
-        assert [move["j"] for turn in store.boots()[0].unlogged for move in turn.moves] == ["a", "b"]
+        assert [move["j"] for turn in store.surroundings("b").boots[0].unlogged for move in turn.moves] == ["a", "b"]
 
     def test_what_a_boot_has_changed_of_schedules_is_kept_with_it(self, store: Store) -> None:
         """Turn.did: after the commit, what this turn did"""
         self.needs("recall")
         with store.turn("b", NOW) as turn:
-            turn.register(a_boot("b"))
+            turn.boots.register(a_boot("b"))
         with store.turn("b", NOW) as first:
-            ((added, _),) = first.declare([a_schedule()])
+            ((added, _),) = first.schedules.declare([a_schedule()])
         with store.turn("b", NOW + 7) as second:
-            second.declare([a_schedule(), a_schedule(id="other")])
+            second.schedules.declare([a_schedule(), a_schedule(id="other")])
 
         rule = {"when": "* * * * *", "tz": "UTC", "gap": "run_after", "fold": "first"}
         assert first.did is not None
         assert second.did is not None
         assert first.did.moves == [{"k": "schedule.added", "s": "s", "n": "work", "no": added.change_no, **rule}]
         assert [(move["k"], move["s"]) for move in second.did.moves] == [("schedule.added", "other")]
-        assert store.boots()[0].unlogged == (second.did,)
+        assert store.surroundings("b").boots[0].unlogged == (second.did,)

@@ -1,0 +1,116 @@
+"""How a turn gives delivered jobs to lanes.
+
+A claim changes nothing on the server: the delivery is the claim. Only a job that may be poison is noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...messages.jobs import Claim, Instant, JobRecord
+from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, SUSPECT_INTERRUPTIONS, is_suspect
+from ..ports import Claimed, Want
+from ..transitions import granted
+from .deliveries import Delivery, HeldJob
+from .turn_draft import TurnDraft, move
+
+
+class Claiming:
+    """The wants of one turn, one after the other.
+
+    Args:
+        suspect: whether a suspect may be taken.
+    """
+
+    def __init__(self, turn: TurnDraft, *, suspect: bool) -> None:
+        self._turn = turn
+        self._suspect = suspect
+        self._poison: list[JobRecord] = []
+
+    def claim(self, wants: Sequence[Want], paused: set[str]) -> Claimed:
+        """As `JobQueue.claim` says, of names that are not paused."""
+        waiting = self._turn.state.deliveries.waiting
+        claims: dict[str, Sequence[Claim]] = {}
+        next_due: dict[str, Instant] = {}
+        for want in wants:
+            claimed = claims[want.name] = self._claim(want, is_stopped=want.name in paused)
+            if len(claimed) < want.begun + want.prefetched:
+                first = min((one.job.run_at for one in waiting.get(want.name, ())), default=float("inf"))
+                if first > self._turn.now:
+                    next_due[want.name] = first
+        return Claimed(claims, next_due, self._poison)
+
+    def _claim(self, want: Want, *, is_stopped: bool) -> list[Claim]:
+        turn, deliveries = self._turn, self._turn.state.deliveries
+        if is_stopped:
+            deliveries.wish(want.name, 0)
+            return []
+        turn.ops.names.add(want.name)
+        is_full = want.begun + want.prefetched == 0
+        # The lane of a lost delivery may still run. If another copy of its job comes, it is bound to that lane.
+        mine = sum(held.job.name == want.name and (is_full or not held.is_lost) for held in deliveries.held)
+        deliveries.wish(want.name, mine + want.begun + want.prefetched)
+        begun, prefetched = want.begun, want.prefetched
+        claims: list[Claim] = []
+        for delivery in list(deliveries.waiting.get(want.name, ())):
+            if begun + prefetched <= 0:
+                break
+            if is_expired(delivery.job, turn.now):
+                continue
+            blamed = turn.state.shared.blamed(delivery.job.id, turn.now)
+            if blamed and blamed >= want.interruptions_max:
+                # The claim stands for the last of those that were lost: with it, as many are counted as there were.
+                held = self._grant(delivery, want, begun=True, interruptions=blamed - 1)
+                held.is_marked = True
+                self._poison.append(held.job)
+                continue
+            suspect = blamed >= SUSPECT_INTERRUPTIONS or is_suspect(delivery.job, turn.now)
+            # The job was delivered before, so it may be what has killed its process.
+            is_careful = suspect or bool(delivery.job.must_begin) or delivery.arrival.redeliveries > 0
+            if (suspect and not self._suspect) or (is_careful and begun <= 0):
+                continue
+            self._suspect = self._suspect and not suspect
+            held = self._grant(delivery, want, begun=begun > 0, interruptions=blamed)
+            if delivery.arrival.redeliveries > 0:
+                held.is_marked = True
+                turn.ops.records.append({"is": "began", "id": held.job.id, "at": turn.now, "boot": turn.boot})
+            claims.append(Claim(held.job))
+            begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
+        return claims
+
+    def _grant(self, delivery: Delivery, want: Want, *, begun: bool, interruptions: int) -> HeldJob:
+        """Give a delivered job to a lane."""
+        turn, held_by = self._turn, self._turn.state.deliveries.held
+        passed, suspect_until = delivery.arrival.redeliveries, delivery.job.suspect_until
+        if interruptions >= SUSPECT_INTERRUPTIONS:
+            # The message does not know that the job is a suspect by now. Later claims look among the running jobs for a
+            # suspect, so this one must say that it is.
+            suspect_until = turn.now + INTERRUPTION_WINDOW_SECONDS
+        step = move(
+            delivery.job,
+            "job.claimed",
+            {"begun": begun, "redeliveries": passed},
+            passed=passed,
+            no=turn.state.next_no(),
+            interruptions=interruptions,
+            suspect_until=suspect_until,
+            **granted(delivery.job, want, turn.now, begun=begun, passed=passed),
+        )
+        turn.transitions.append(step)
+        held = HeldJob(delivery, step.job)
+        take_out(turn, delivery)
+        held_by.put(held)
+        turn.change(lambda: held_by.pop(held.job.key))
+        return held
+
+
+def is_expired(job: JobRecord, now: Instant) -> bool:
+    """Whether a job is to be started no more."""
+    return job.expires_at is not None and job.expires_at <= now
+
+
+def take_out(turn: TurnDraft, delivery: Delivery) -> None:
+    """A delivered job waits no longer. It does again if the turn fails."""
+    waiting = turn.state.deliveries.waiting[delivery.job.name]
+    waiting.remove(delivery)
+    turn.change(lambda: waiting.appendleft(delivery))

@@ -1,0 +1,170 @@
+"""The jobs of a turn on RabbitMQ."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from ...messages.jobs import ClaimKey, Instant, JobRecord, NewJob, Seconds, Transition
+from ...messages.outcomes import Outcome, OutcomeKind, Verdict
+from ..ports import Claimed, Want
+from ..transitions import born, released, requeued
+from .claiming import Claiming, is_expired, take_out
+from .dead_jobs import Found
+from .recent import FORGOTTEN
+from .turn_draft import TurnDraft, move
+
+SPARE_SHARE = 1 / 8
+"""Of the server's largest message: what the data of a job leaves for its errors."""
+
+
+class RabbitJobs:
+    """The `JobQueue` of a turn: there is no table, so it finds what is here."""
+
+    def __init__(self, turn: TurnDraft) -> None:
+        self._turn = turn
+        self._state = turn.state
+        self._pauses: dict[str, bool] = {}
+        self._dead: dict[str, Found] = {}
+
+    def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        return [self._insert(job) for job in jobs]
+
+    def _insert(self, job: NewJob) -> tuple[JobRecord, bool]:
+        state = self._state
+        state.ailing.check(job.name)
+        known = state.memory.queued.get(job.id)
+        if known is not None:
+            return (known if known.data != FORGOTTEN else known._replace(data=job.data)), False
+        record = state.memory.doubtful.get(job.id)
+        if record is None or (record.name, record.data) != (job.name, job.data):
+            record = born(job, 0)
+        self._turn.check_size(len(job.data), "data", spare=SPARE_SHARE)
+        self._turn.publish(record, job.run_at - self._turn.now, state.results_name)
+        self._remember(record)
+        self._turn.transitions.append(Transition("job.queued", record, None, {}))
+        return record, True
+
+    def _remember(self, record: JobRecord) -> None:
+        queued, doubtful = self._state.memory.queued, self._state.memory.doubtful
+        before = queued.get(record.id)
+        queued.put(record)
+
+        def undo() -> None:
+            queued.pop(record.id) if before is None else queued.put(before)
+            if record.claim_no == 0:
+                # The job may have been published although the turn failed: a caller that asks again means the same job.
+                doubtful.put(record.id, record)
+
+        self._turn.change(undo, lambda: queued.put(record))
+
+    def get(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
+        held = map(self._state.deliveries.held.newest, job_ids)
+        return {one.job.id: one.job for one in held if one is not None}
+
+    def find(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
+        found = self.get(job_ids)
+        for job_id in [job_id for job_id in job_ids if job_id not in found]:
+            job = self._dead_at_hand(job_id) or self._state.memory.last.get(job_id)
+            if job is not None:
+                found[job_id] = job
+        return found
+
+    def _dead_at_hand(self, job_id: str) -> JobRecord | None:
+        found = self._state.dead.find(job_id)
+        if found is None:
+            return None
+        # The dead job goes back unless this turn takes it.
+        self._turn.ops.done.append(lambda: self._state.dead.end(found))
+        self._turn.change(lambda: self._state.give_up(found))
+        self._dead[job_id] = found
+        return found.job
+
+    def claim(self, wants: Sequence[Want], *, suspect: bool) -> Claimed:
+        stopped = self._state.ailing.stopped
+        paused = {want.name for want in wants if self.is_paused(want.name) or want.name in stopped}
+        return Claiming(self._turn, suspect=suspect).claim(wants, paused)
+
+    def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
+        held = self._turn.let_go(claimed)
+        if held is None:
+            return None
+        if held.is_lost:
+            if outcome.kind is not OutcomeKind.INTERRUPTED:
+                self._state.memory.kept.put(held.delivery.copy, (held.job, outcome, verdict))
+            return None
+        return self._turn.settle_held(held, outcome, verdict)
+
+    def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
+        held = self._turn.let_go(claimed)
+        if held is None or held.is_lost:
+            return None
+        step = move(held.job, "job.released", {"reason": reason}, **released(held.job, self._turn.now))
+        self._turn.record_wait(step, held.delivery, 0.0)
+        return step.job
+
+    def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
+        return self._amend(claimed.key, deferred=1, timeout=timeout)
+
+    def note_progress(self, key: ClaimKey, progress: str) -> None:
+        self._amend(key, progress=progress)
+
+    def _amend(self, key: ClaimKey, **changes: Any) -> bool:
+        held = self._state.deliveries.held.get(key)
+        if held is None:
+            return False
+        before, after = held.job, held.job._replace(**changes)
+        held.job = after
+        self._turn.change(lambda: setattr(held, "job", before), lambda: setattr(held, "job", after))
+        return True
+
+    def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord | None:
+        changes, delay = requeued(run_at, self._turn.now), run_at - self._turn.now
+        held, dead = self._state.deliveries.held.get(job.key), self._dead.get(job.id)
+        if held is not None and not held.is_lost:
+            self._turn.let_go(job)
+            step = move(held.job, "job.requeued", {"run_at": run_at}, **changes)
+            self._turn.record_wait(step, held.delivery, delay)
+            return step.job
+        if dead is None:
+            # One that runs on without its delivery may be elsewhere already.
+            return None
+        step = move(job, "job.requeued", {"run_at": run_at}, **changes)
+        self._state.memory.endings.pop(job.id)
+        self._turn.publish(step.job, delay, self._state.results_name)
+        self._remember(step.job)
+        self._turn.ops.done.insert(0, dead.take)
+        self._turn.transitions.append(step)
+        return step.job
+
+    def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
+        return [
+            held.job
+            for held in self._state.deliveries.held
+            if held.job.boot == boot
+            and name in (None, held.job.name)
+            and (incarnation_max is None or (held.job.incarnation or 0) <= incarnation_max)
+        ]
+
+    def orphans(self) -> list[JobRecord]:
+        # What a lost connection held is not here: the server delivers it again.
+        return [held.job for held in self._state.deliveries.held if held.job.boot not in self._state.own_boots]
+
+    def recent_interruptions(self, job_ids: Collection[str], since: Instant) -> dict[str, int]:
+        return {job_id: self._state.shared.blamed(job_id, self._turn.now) for job_id in job_ids}
+
+    def is_paused(self, name: str) -> bool:
+        """Whether no job of this name is to be started."""
+        return self._pauses.get(name, name in self._state.shared.pauses)
+
+    def pause(self, name: str, *, paused: bool) -> None:
+        self._pauses[name] = paused
+        self._turn.ops.records.append({"is": "pause", "name": name, "paused": paused})
+
+    def refresh(self) -> None:
+        now = self._turn.now
+        for waiting in list(self._state.deliveries.waiting.values()):
+            for delivery in [one for one in waiting if is_expired(one.job, now)]:
+                take_out(self._turn, delivery)
+                step = move(delivery.job, "job.cancelled", {"reason": "expired"}, reason="expired", ended_at=now)
+                self._turn.record_end(step, delivery)

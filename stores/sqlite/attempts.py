@@ -1,0 +1,61 @@
+"""Rows of `lamplighter_attempts`: the ended claims of a job that failed or were interrupted."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import fields
+
+from ...messages.jobs import Attempt, Instant, JobRecord
+from ...messages.outcomes import Outcome, OutcomeKind, Verdict
+from .job_rows import in_batches
+
+COLUMNS = tuple(field.name for field in fields(Attempt))
+"""Of `lamplighter_attempts`, in their order."""
+
+ATTEMPTS_KEPT_MAX = 100
+"""How many ended claims are kept of one job, the newest."""
+
+
+def keep(connection: sqlite3.Connection, claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> None:
+    """Keep how a claim ended, if it failed and somebody can be blamed for that."""
+    if outcome.kind in (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED):
+        return
+    if outcome.kind is OutcomeKind.INTERRUPTED and not outcome.blamed:
+        return
+    connection.execute(
+        "insert or replace into lamplighter_attempts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            claimed.id,
+            claimed.claim_no,
+            verdict.attempt,
+            outcome.kind.value,
+            claimed.boot or "",
+            claimed.counts_attempt,
+            claimed.claimed_at or now,
+            now,
+            outcome.error or outcome.reason,
+            outcome.traceback,
+        ),
+    )
+    if claimed.claim_no <= ATTEMPTS_KEPT_MAX:
+        return
+    connection.execute(
+        """delete from lamplighter_attempts where job_id = ? and claim_no <=
+           (select claim_no from lamplighter_attempts where job_id = ? order by claim_no desc limit 1 offset ?)""",
+        (claimed.id, claimed.id, ATTEMPTS_KEPT_MAX),
+    )
+
+
+def recent_interruptions(connection: sqlite3.Connection, job_ids: Collection[str], since: Instant) -> dict[str, int]:
+    """As `JobQueue.recent_interruptions` says."""
+    query = """select job_id, count(*) from lamplighter_attempts
+               where job_id in ({places}) and outcome = 'interrupted' and begun and ended_at >= ? group by job_id"""
+    return dict(in_batches(connection, query, job_ids, since))
+
+
+def read(connection: sqlite3.Connection, job_id: str) -> Sequence[Attempt]:
+    """As `JobTable.attempts` says."""
+    rows = connection.execute("select * from lamplighter_attempts where job_id = ? order by claim_no", (job_id,))
+    kept = (dict(zip(COLUMNS, row, strict=True)) for row in rows)
+    return [Attempt(**{**one, "begun": bool(one["begun"])}) for one in kept]

@@ -1,0 +1,274 @@
+"""The jobs of a turn on SQLite: every write to job state that there is, but for an application's own transaction.
+
+Every change of state goes through `_move`, which is fenced on the state and the `claim_no` that the caller saw. So a
+stale ending cannot touch its successor.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from ...errors import KeyTaken
+from ...messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
+from ...messages.outcomes import Outcome, Verdict
+from ...rules.lifecycle import MOVES, is_suspect
+from ..ports import Claimed, Want
+from ..transitions import UNCOUNTED, born, ending, finished, granted, released, requeued, says_ending
+from . import attempts, due
+from .job_rows import fenced_update, insert_unless_known, insertion, jobs_by_id, kept_out, stored_twin
+from .open_turn import OpenTurn
+
+INSERTED_ROWS_MAX = 25
+"""Rows of one insert. More are not faster, and each number of rows is a statement of its own."""
+
+HOST_JOBS_MAX = 2_000
+"""How many jobs from hosts' own transactions one turn counts."""
+
+EXPIRED_JOBS_MAX = 500
+"""How many expired jobs one turn cancels."""
+
+HOST_REASON = "marked in a transaction of the application"
+
+
+class SqliteJobs:
+    """The `JobQueue` and the `WaitingJobs` of a turn."""
+
+    def __init__(self, turn: OpenTurn) -> None:
+        self._turn = turn
+        self._connection = turn.connection
+
+    def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        stored: list[tuple[JobRecord, bool]] = []
+        for start in range(0, len(jobs), INSERTED_ROWS_MAX):
+            stored += self._insert_together(jobs[start : start + INSERTED_ROWS_MAX])
+        return stored
+
+    def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        """Insert jobs in one statement, unless one of them is there already."""
+        try:
+            inserted = self._connection.execute(*insertion(jobs, self._turn.last_no + 1))
+        except sqlite3.IntegrityError:
+            # The statement has inserted nothing. Insert the jobs one by one, to find which have a twin.
+            return [self._insert_one(job) for job in jobs]
+        if inserted.rowcount != len(jobs):
+            raise kept_out(len(jobs) - inserted.rowcount)
+        return [(self._add(job), True) for job in jobs]
+
+    def _insert_one(self, job: NewJob) -> tuple[JobRecord, bool]:
+        if not insert_unless_known(self._connection, job, self._turn.last_no + 1):
+            return stored_twin(self._connection, job), False
+        return self._add(job), True
+
+    def _add(self, job: NewJob) -> JobRecord:
+        """Note that a job was inserted, with the next `no`."""
+        self._turn.last_no += 1
+        stored = born(job, self._turn.last_no)
+        self._turn.heed(stored)
+        self._turn.transitions.append(Transition("job.queued", stored, None, {}))
+        return stored
+
+    def get(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
+        found = jobs_by_id(self._connection, job_ids)
+        return {job.id: job if job.is_counted else self._count_host_moves_of(job) for job in found.values()}
+
+    def find(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
+        return self.get(job_ids)
+
+    def claim(self, wants: Sequence[Want], *, suspect: bool) -> Claimed:
+        claims: dict[str, Sequence[Claim]] = {}
+        next_due: dict[str, Instant] = {}
+        for want in wants:
+            claimed = claims[want.name] = self._claim(want, suspect=suspect)
+            suspect = suspect and not any(is_suspect(one.job, self._turn.now) for one in claimed)
+            if len(claimed) < want.begun + want.prefetched:
+                first = due.first(self._connection, want.name)
+                if first is None or first > self._turn.now:
+                    next_due[want.name] = float("inf") if first is None else first
+        return Claimed(claims, next_due)
+
+    def _claim(self, want: Want, *, suspect: bool) -> list[Claim]:
+        begun, prefetched = want.begun, want.prefetched
+        if begun + prefetched == 0 or self._is_paused(want.name):
+            return []
+        if want.total is not None:
+            running = self._one("select count(*) from lamplighter_jobs where state = 'running' and name = ?", want.name)
+            begun, prefetched = min(begun, want.total - running), 0
+        claims: list[Claim] = []
+        taken: set[str | None] = set()
+        for job in self._due(want, begun + prefetched, suspect=suspect) if begun + prefetched > 0 else ():
+            careful = job.must_begin or is_suspect(job, self._turn.now)
+            if begun <= 0 and (prefetched <= 0 or careful):
+                continue
+            if job.one_at_a_time and job.schedule in taken:
+                continue
+            taken.add(job.schedule if job.one_at_a_time else None)
+            claims.append(self._grant(job, want, begun=begun > 0))
+            begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
+        return claims
+
+    def _is_paused(self, name: str) -> bool:
+        return self._turn.has_pauses and self._one("select 1 from lamplighter_pauses where name = ?", name) is not None
+
+    def _grant(self, job: JobRecord, want: Want, *, begun: bool) -> Claim:
+        claimed = self._move(job, "job.claimed", {"begun": begun}, granted(job, want, self._turn.now, begun=begun))
+        assert claimed is not None, "a row that this transaction has just read cannot have moved"
+        return Claim(claimed)
+
+    def _due(self, want: Want, limit: int, *, suspect: bool) -> list[JobRecord]:
+        rows = due.jobs(self._connection, want.name, self._turn.now, limit)
+        if suspect and self._turn.has_suspects:
+            found = due.suspect(self._connection, want.name, self._turn.now)
+            if found is not None:
+                rows = sorted([*rows, found], key=due.order)
+        return rows
+
+    def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
+        fields, changes = says_ending(outcome, verdict), ending(claimed, outcome, verdict, self._turn.now)
+        settled = self._move(claimed, verdict.event, fields, changes)
+        if settled is not None:
+            attempts.keep(self._connection, claimed, outcome, verdict, self._turn.now)
+        return settled
+
+    def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
+        return self._move(claimed, "job.released", {"reason": reason}, released(claimed, self._turn.now))
+
+    def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
+        done = self._connection.execute(
+            """update lamplighter_jobs set deferred = 1, timeout = ?
+               where no = ? and claim_no = ? and state = 'running'""",
+            (timeout, *claimed.key),
+        )
+        return done.rowcount == 1
+
+    def note_progress(self, key: ClaimKey, progress: str) -> None:
+        self._connection.execute(
+            "update lamplighter_jobs set progress = ? where no = ? and claim_no = ? and state = 'running'",
+            (progress, *key),
+        )
+
+    def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
+        try:
+            return self._move_surely(job, "job.requeued", {"run_at": run_at}, requeued(run_at, self._turn.now))
+        except sqlite3.IntegrityError as error:
+            raise KeyTaken(
+                f"job {job.id} cannot be requeued: another unfinished {job.name} job holds its unique key "
+                f"{job.unique_key!r}; wait for that one, or cancel it"
+            ) from error
+
+    def finish(self, job: JobRecord, result: str | None) -> JobRecord:
+        return self._move_surely(job, "job.done", {"reason": "marked"}, finished(result, self._turn.now))
+
+    def cancel(self, job: JobRecord, reason: str) -> JobRecord:
+        changes = {"reason": reason, "ended_at": self._turn.now}
+        return self._move_surely(job, "job.cancelled", {"reason": reason}, changes)
+
+    def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
+        # The index holds running jobs alone. Without this hint SQLite would read through all of them.
+        query = """select * from lamplighter_jobs indexed by lamplighter_jobs_running
+                   where state = 'running' and boot = ?"""
+        values: list[Any] = [boot]
+        if name is not None:
+            query, values = query + " and name = ?", [*values, name]
+        if incarnation_max is not None:
+            query, values = query + " and incarnation <= ?", [*values, incarnation_max]
+        return self._jobs(query + " order by no", *values)
+
+    def orphans(self) -> list[JobRecord]:
+        return self._jobs(
+            """select * from lamplighter_jobs indexed by lamplighter_jobs_running
+               where state = 'running' and boot not in (select boot from lamplighter_boots) order by no"""
+        )
+
+    def unfinished_of(self, schedule_id: str) -> list[tuple[str, str]]:
+        return self._connection.execute(
+            """select id, state from lamplighter_jobs
+               where schedule = ? and state in ('queued', 'running') order by no""",
+            (schedule_id,),
+        ).fetchall()
+
+    def recent_interruptions(self, job_ids: Collection[str], since: Instant) -> dict[str, int]:
+        return attempts.recent_interruptions(self._connection, job_ids, since)
+
+    def pause(self, name: str, *, paused: bool) -> None:
+        self._turn.has_pauses = True
+        if paused:
+            values = (name, self._turn.now)
+            self._connection.execute("insert or ignore into lamplighter_pauses values (?, ?)", values)
+            return
+        self._connection.execute("delete from lamplighter_pauses where name = ?", (name,))
+
+    def refresh(self) -> None:
+        turn = self._turn
+        if turn.has_host_moves:
+            query = "select * from lamplighter_jobs where rev <= 0 order by no limit ?"
+            for job in self._jobs(query, HOST_JOBS_MAX):
+                self._count_host_moves_of(job)
+        if turn.expiry is not None and turn.expiry <= turn.now:
+            query = """select * from lamplighter_jobs
+                       where state = 'queued' and expires_at is not null and expires_at <= ? and rev > 0
+                       order by expires_at limit ?"""
+            for job in self._jobs(query, turn.now, EXPIRED_JOBS_MAX):
+                self.cancel(job, "expired")
+
+    def _count_host_moves_of(self, job: JobRecord) -> JobRecord:
+        """Make moves of the one or two steps that a host's own transaction has made."""
+        moves = self._turn.transitions
+        counted = job._replace(rev=-job.rev)
+        if counted.rev == UNCOUNTED:
+            counted = counted._replace(rev=1)
+            born = counted._replace(state="queued", result=None, ended_at=None)
+            moves.append(Transition("job.queued", born, None, {}))
+        if job.state == "done":
+            counted = counted._replace(rev=counted.rev + 1)
+            # A claim has ended it, or nobody had it.
+            before = "running" if job.settled_no else "queued"
+            moves.append(Transition("job.done", counted, before, {"reason": HOST_REASON}))
+        self._connection.execute("update lamplighter_jobs set rev = ? where no = ?", (counted.rev, job.no))
+        return counted
+
+    def prune(self, states: Sequence[str], before: Instant, batch: int) -> int:
+        """Remove at most a batch of jobs that had ended in these states before."""
+        pruned = 0
+        for state in states:
+            gone = self._connection.execute(
+                """delete from lamplighter_jobs where no in (
+                     select no from lamplighter_jobs where state = ? and ended_at < ? and rev > 0
+                     order by ended_at limit ?)
+                   returning no, id""",
+                (state, before, batch - pruned),
+            ).fetchall()
+            if any(no == self._turn.last_no for no, _ in gone):
+                # No other job may get the number of the last.
+                self._connection.execute("update lamplighter_store set last_no = ?", (self._turn.last_no,))
+            self._connection.executemany("delete from lamplighter_attempts where job_id = ?", [row[1:] for row in gone])
+            pruned += len(gone)
+        return pruned
+
+    def _move_surely(self, job: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord:
+        moved = self._move(job, event, fields, changes)
+        assert moved is not None, "a row that this transaction has read cannot have moved"
+        return moved
+
+    def _move(self, before: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord | None:
+        """Change a job's state if it is still as the caller saw it; None if it is not."""
+        state = MOVES[event][1].value
+        changes = {**changes, "state": state, "rev": before.rev + 1}
+        update, changed = fenced_update(tuple(changes))
+        values = changes.values()
+        done = self._connection.execute(update, (*values, before.no, before.claim_no, before.state))
+        if done.rowcount != 1:
+            return None
+        moved = JobRecord._make(changed((*before, *values)))
+        self._turn.heed(moved)
+        holder = before.boot if before.state == JobState.RUNNING and before.boot != self._turn.boot else None
+        self._turn.transitions.append(Transition(event, moved, before.state, fields, holder))
+        return moved
+
+    def _jobs(self, query: str, *values: Any) -> list[JobRecord]:
+        return [JobRecord._make(row) for row in self._connection.execute(query, values).fetchall()]
+
+    def _one(self, query: str, *values: Any) -> Any:
+        row = self._connection.execute(query, values).fetchone()
+        return None if row is None else row[0]

@@ -1,0 +1,124 @@
+"""What the parts of a turn on SQLite share: the transaction, what they know of the store, and what they have done."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, NamedTuple
+
+from ...messages.jobs import Instant, JobRecord, JobState, Seconds, Transition
+from ...messages.ledger import LedgerTurn, Move
+from ..troubles import BootLost
+from .due import NEXT_EXPIRY
+
+OVERVIEW = f"""
+  select boots, max(last_no, (select coalesce(max(no), 0) from lamplighter_jobs)), change_no,
+    exists (select 1 from lamplighter_pauses),
+    exists (select 1 from lamplighter_jobs where rev <= 0),
+    exists (select 1 from lamplighter_jobs where state = 'queued' and suspect_until is not null),
+    ({NEXT_EXPIRY}),
+    clock_count, clock_offset, clock_stepped, b.boot_no, b.turn
+  from lamplighter_store left join lamplighter_boots b on b.boot = ?
+"""
+"""What every turn must know, in one statement."""
+
+
+class Seen(NamedTuple):
+    """How far a boot knows its store to have come.
+
+    Attributes:
+        turn: how many turns of its own its row has counted.
+        boots, last_no, change_no: the last number of a boot, of a job and of a change of a schedule.
+    """
+
+    boot: str
+    turn: int
+    boots: int
+    last_no: int
+    change_no: int
+
+    def compare(self, turn: int | None, boots: int, last_no: int, change_no: int) -> BootLost | None:
+        """Why the store is not the one that the boot knows any more; None when it is.
+
+        Args:
+            turn: what its row has now; None when it has none.
+        """
+        is_behind = boots < self.boots or last_no < self.last_no or change_no < self.change_no
+        if is_behind or (turn is not None and turn < self.turn):
+            says = "the store has gone back to an earlier state: an older copy was put in its place"
+            return BootLost(says, turn_was=self.turn)
+        return (
+            BootLost("the store does not know this runtime instance any more: another process took it for dead")
+            if turn is None
+            else None
+        )
+
+
+class OpenTurn:
+    """A turn while it is open.
+
+    Attributes:
+        notes: what it did besides moving jobs, each after so many transitions.
+        seen: how far its boot knows the store to have come, if it is registered.
+        boot_no: the number of its boot; 0 until that is registered.
+        number: how many turns of its boot have changed something; None until that is registered.
+        last_boot_no, last_no, change_no: the last number of a boot, of a job, and of a change of a schedule.
+        has_pauses, has_host_moves, has_suspects: whether there may be any.
+        clock: what the last turn knew of wall time.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None
+    ) -> None:
+        self.now = now
+        self.transitions: list[Transition] = []
+        self.unlogged: list[LedgerTurn] = []
+        self.did: LedgerTurn | None = None
+        self.leads = True
+        self.news: list[tuple[str, dict[str, Any]]] = []
+        self.notes: list[tuple[int, Move]] = []
+        self.connection = connection
+        self.boot = boot
+        # SQLite's number holds for one connection only; another one may begin with the same.
+        self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
+        self.last_boot_no: int
+        self.last_no: int
+        self.change_no: int
+        self.expiry: Instant | None
+        self.number: int | None
+        (
+            self.last_boot_no,
+            self.last_no,
+            self.change_no,
+            self.has_pauses,
+            self.has_host_moves,
+            self.has_suspects,
+            self.expiry,
+            *clock,
+            boot_no,
+            self.number,
+        ) = connection.execute(OVERVIEW, (boot,)).fetchone()
+        self.boot_no: int = boot_no or 0
+        self.clock: tuple[str | None, Seconds, Instant | None] = clock[0], clock[1], clock[2]
+        self.seen = seen if seen is not None and seen.boot == boot else None
+        self.lost: BootLost | None = None
+        if self.seen is not None:
+            self.lost = self.seen.compare(self.number, self.last_boot_no, self.last_no, self.change_no)
+
+    def note(self, move: Move) -> None:
+        """Have the ledger tell what this turn does besides moving jobs."""
+        self.notes.append((len(self.transitions), move))
+
+    def next_change(self) -> int:
+        """The number of one more change of a schedule."""
+        self.change_no += 1
+        return self.change_no
+
+    def heed(self, job: JobRecord) -> None:
+        """Note what the overview could not know of yet."""
+        if job.state != JobState.QUEUED:
+            return
+        if job.expires_at is not None:
+            self.expiry = job.expires_at if self.expiry is None else min(self.expiry, job.expires_at)
+        if job.suspect_until is not None:
+            # No later turn may come.
+            self.has_suspects = True

@@ -1,0 +1,34 @@
+"""What can be wrong with a store, and what a turn on it raises."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from ..errors import LamplighterError, StoreUnavailable
+
+
+class Ailment(NamedTuple):
+    """A trouble of a store, though turns succeed.
+
+    Attributes:
+        status: `yellow` if it heals by itself or does little harm; `red` when a person must act.
+    """
+
+    status: Literal["yellow", "red"]
+    reason: str
+
+
+class CommitUnknown(StoreUnavailable):
+    """The commit itself raised: what the turn did may hold or not, and only the store can say."""
+
+
+class BootLost(LamplighterError):
+    """The store does not know this boot any more, or has gone back: the boot's claims are lost.
+
+    Attributes:
+        turn_was: the last turn of the boot before the store went back; None if it has not.
+    """
+
+    def __init__(self, message: str, *, turn_was: int | None = None) -> None:
+        super().__init__(message)
+        self.turn_was = turn_was
