@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..log_files.lines import Line
 from ..replay.boots import BootReplay
 from ..replay.findings import Kind, many
-from ..replay.jobs import ANY_BOOT, Doubt
+from ..replay.jobs import ANY_BOOT, DoubtfulMove
 from ..replay.replay import Replay, StoreReplay
 
 if TYPE_CHECKING:
@@ -208,11 +208,11 @@ class Verdicts:
                 f"{many(excused, 'move')} may follow one that no line tells: a process was dead that may have made it"
             )
 
-    def _say_doubt(self, doubt: Doubt) -> None:
+    def _say_doubt(self, doubt: DoubtfulMove) -> None:
         before = doubt.before
         self._findings.say(doubt.kind, doubt.says, None if before is None else before.line, doubt.step.line)
 
-    def _is_excused(self, doubt: Doubt) -> bool:
+    def _is_excused(self, doubt: DoubtfulMove) -> bool:
         """Whether something may have befallen that lets a job run twice, or a move go untold."""
         if self._replay.is_troubled:
             return True

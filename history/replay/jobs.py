@@ -72,7 +72,7 @@ ANY_BOOT = ""
 """Instead of the name of one."""
 
 
-class Doubt(NamedTuple):
+class DoubtfulMove(NamedTuple):
     """Something that cannot be, unless a process died before it had told its last turn.
 
     Attributes:
@@ -115,7 +115,7 @@ class JobReplay:
         self.bereft: dict[str, ToldMove] = {}
         # What cannot be: on a server, unless a connection was lost or a process has died; in a file, unless turns are
         # missing, in which the job may have been removed and born again.
-        self.doubtful: list[Doubt] = []
+        self.doubtful: list[DoubtfulMove] = []
         self._findings = findings
         self.on_birth: Callable[[ToldMove], None] = lambda step: None
 
@@ -336,7 +336,7 @@ class JobReplay:
         """
         if self.is_server or is_doubtful:
             by = None if untold is None else untold.boot
-            self.doubtful.append(Doubt(kind, says, step, None if before is None else before.step, by))
+            self.doubtful.append(DoubtfulMove(kind, says, step, None if before is None else before.step, by))
         else:
             self._findings.say(kind, says, None if before is None else before.step.line, step.line)
 
