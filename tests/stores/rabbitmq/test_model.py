@@ -407,6 +407,19 @@ def until_unlocked(one: Player) -> tuple[list[Arrival], Browsed]:
             assert error.code == LOCKED
 
 
+def test_what_is_asked_of_the_model_between_two_sessions_is_not_done_in_the_next() -> None:
+    """It was, and everything that was asked there was answered one question late: the last one never. (Seed 11597.)"""
+    server = ModelServer()
+    player, other = Player(ModelLink(server)), QueueSpec(name="other", arguments=topology.QUORUM)
+    server.cut(server.links[0])
+    lost = player.link.setup([JOBS])
+    server.let_pass(1.0)
+    asked = player.link.setup([other])
+
+    assert isinstance(lost.exception(0), LinkLost)
+    assert (asked.done(), list(server.queues)) == (True, ["other"])
+
+
 def test_a_link_that_was_stopped_says_so(player) -> None:
     one = player()
     one.link.stop()
