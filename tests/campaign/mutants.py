@@ -1148,7 +1148,7 @@ MUTANTS = (
         LEDGER,
         "what a sum includes is never acknowledged",
         "stores/rabbitmq/ledger.py",
-        "        self._link.settle(self._session, [one.tag for one in over])",
+        "        self._link.acknowledge(self._session, [one.tag for one in over])",
         "        pass",
         test="tests/stores/rabbitmq/test_ledger.py::test_the_ledger_stays_small_however_much_is_written_into_it",
     ),

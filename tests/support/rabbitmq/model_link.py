@@ -259,7 +259,7 @@ class ModelLink:
         while self._held_up:
             self._held_up.popleft()()
 
-    def settle(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
+    def acknowledge(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
         def do() -> None:
             for tag in acks:
                 settled = self._settled(tag)
