@@ -45,8 +45,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Jobs:
     """Queue jobs, look at them, act on them, and register the functions that do them. Made by `Runtime`."""
 
-    def __init__(self, boots: CurrentBoot) -> None:
-        self._boots = boots
+    def __init__(self, current_boot: CurrentBoot) -> None:
+        self._current_boot = current_boot
         self._warned = False
 
     def queue(
@@ -101,7 +101,7 @@ class Jobs:
             max_attempts=max_attempts,
             timeout=timeout,
         )
-        boot = self._boots.current()
+        boot = self._current_boot.current()
         job = boot.checks(current_corr()).spec(spec)
         if connection is not None:
             try:
@@ -116,7 +116,7 @@ class Jobs:
 
     async def aqueue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
         """`queue` for asyncio applications; takes the same options but `connection`."""
-        boot = self._boots.current()
+        boot = self._current_boot.current()
         checks = boot.checks(current_corr())
         job = checks.spec(spec_of("jobs.aqueue", name, data, options)) if options else checks.pair(name, data)
         return _stored(await boot.requests.ask_async(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
@@ -208,32 +208,32 @@ class Jobs:
         """
         self._warn_if_blocking("cancel")
         make = partial(Cancel, id_of(job))
-        return Job(self._boots.current().requests.ask(make))
+        return Job(self._current_boot.current().requests.ask(make))
 
     async def acancel(self, job: Ref) -> Job[Any]:
         """`cancel` for asyncio applications."""
         make = partial(Cancel, id_of(job))
-        return Job(await self._boots.current().requests.ask_async(make))
+        return Job(await self._current_boot.current().requests.ask_async(make))
 
     def pause(self, name: str) -> None:
         """Start no job of this name, on any runtime of the store, until `resume`. A pause is stored."""
         self._warn_if_blocking("pause")
         make = partial(Pause, check_name(name), True)
-        self._boots.current().requests.ask(make)
+        self._current_boot.current().requests.ask(make)
 
     def resume(self, name: str) -> None:
         """Start jobs of this name again."""
         self._warn_if_blocking("resume")
         make = partial(Pause, check_name(name), False)
-        self._boots.current().requests.ask(make)
+        self._current_boot.current().requests.ask(make)
 
     async def apause(self, name: str) -> None:
         """`pause` for asyncio applications."""
-        await self._boots.current().requests.ask_async(partial(Pause, check_name(name), True))
+        await self._current_boot.current().requests.ask_async(partial(Pause, check_name(name), True))
 
     async def aresume(self, name: str) -> None:
         """`resume` for asyncio applications."""
-        await self._boots.current().requests.ask_async(partial(Pause, check_name(name), False))
+        await self._current_boot.current().requests.ask_async(partial(Pause, check_name(name), False))
 
     def get(self, job: Ref) -> Job[Any]:
         """The job as it is now.
@@ -241,7 +241,7 @@ class Jobs:
         Raises:
             UnknownJob: it never was, or retention has removed it.
         """
-        boot = self._boots.current()
+        boot = self._current_boot.current()
         needed(boot.store.table, "get")
         return Job(stored(boot, id_of(job)))
 
@@ -264,7 +264,7 @@ class Jobs:
             check_name(name)
         if before is not None and not isinstance(before, Job):
             raise UsageError(f"expected before to be a Job of the page before, got: {shown(before)}")
-        store, last = self._boots.current().store, None if before is None else before.record
+        store, last = self._current_boot.current().store, None if before is None else before.record
         if store.dead is not None and state == JobState.DEAD:
             records = store.dead.list(name, limit, last)
         else:
@@ -283,7 +283,7 @@ class Jobs:
 
     def counts(self, name: str | None = None) -> dict[str, int]:
         """How many jobs are in each state; every state is there."""
-        return self._boots.current().store.jobs.counts(None if name is None else check_name(name))
+        return self._current_boot.current().store.jobs.counts(None if name is None else check_name(name))
 
     async def acounts(self, name: str | None = None) -> dict[str, int]:
         """`counts` for asyncio applications."""
@@ -291,7 +291,7 @@ class Jobs:
 
     def attempts(self, job: Ref) -> Sequence[Attempt]:
         """Every attempt that failed, timed out or was interrupted: error, traceback, boot and times, oldest first."""
-        return needed(self._boots.current().store.table, "history").attempts(id_of(job))
+        return needed(self._current_boot.current().store.table, "history").attempts(id_of(job))
 
     def join(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """Wait until the job has ended, wherever it runs.
@@ -302,14 +302,14 @@ class Jobs:
             UnknownJob: it is not in the store.
         """
         self._warn_if_blocking("join")
-        boot, job_id, seconds = self._boots.current(), id_of(job), seconds_of(timeout)
+        boot, job_id, seconds = self._current_boot.current(), id_of(job), seconds_of(timeout)
         with awaiting(boot, job_id, boot.environment.reply(), timeout) as reply:
             found = ended(boot, job_id)
             return outcome(reply.wait(seconds) if found is None else found)
 
     async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """`join` for asyncio applications."""
-        boot, job_id, seconds = self._boots.current(), id_of(job), seconds_of(timeout)
+        boot, job_id, seconds = self._current_boot.current(), id_of(job), seconds_of(timeout)
         with awaiting(boot, job_id, boot.environment.loop_reply(), timeout) as reply:
             found = await asyncio.to_thread(ended, boot, job_id)
             return outcome(await reply.wait(seconds) if found is None else found)
@@ -367,13 +367,13 @@ class Jobs:
         """
         if unknown:
             raise unknown_options(unknown, options_of(Jobs.add_handler), "jobs.add_handler")
-        boots = self._boots
+        current_boot = self._current_boot
         handler = check_handler(
             name,
             fn,
-            new_id=boots.environment.new_id,
-            limits=boots.limits,
-            has_table=boots.has_table,
+            new_id=current_boot.environment.new_id,
+            limits=current_boot.limits,
+            has_table=current_boot.has_table,
             concurrency=concurrency,
             concurrency_total=concurrency_total,
             timeout=timeout,
@@ -385,9 +385,9 @@ class Jobs:
             interruptions_max=interruptions_max,
         )
         if restart is not None:
-            boots.declared.budgets[handler.name] = check_budget(restart)
-        boots.declared.add_handler(handler)
-        boot = boots.running
+            current_boot.declared.budgets[handler.name] = check_budget(restart)
+        current_boot.declared.add_handler(handler)
+        boot = current_boot.running
         if boot is not None:
             boot.add_handler(handler)
         return handler.id
@@ -399,34 +399,34 @@ class Jobs:
             UnknownHandler: there is none with this id.
         """
         seconds = None if drain is None else check_seconds(drain, "drain")
-        handler = self._boots.declared.remove_handler(handler_id)
+        handler = self._current_boot.declared.remove_handler(handler_id)
         if handler is None:
             raise UnknownHandler(f"expected the id that add_handler gave, got: {shown(handler_id)}")
-        boot = self._boots.running
+        boot = self._current_boot.running
         if boot is not None:
             boot.remove_handler(handler, seconds)
 
     def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
         """Queue a job that descends from the one that a handler runs."""
-        boot = self._boots.current()
+        boot = self._current_boot.current()
         job = boot.checks(corr).spec(spec_of("job.queue", name, data, options))
         return _stored(boot.requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=corr))[0]
 
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, tuple[NewJob, ...]]:
-        boot = self._boots.current()
+        boot = self._current_boot.current()
         checks = boot.checks(current_corr())
         wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
         return boot, tuple([checks.one(job) for job in wanted])
 
     def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Boot, Callable[[Reply], Requeue]]:
-        return self._boots.current(), partial(Requeue, id_of(job), _delay(delay))
+        return self._current_boot.current(), partial(Requeue, id_of(job), _delay(delay))
 
     def _revival(self, name: str | None, delay: Seconds | timedelta | None) -> tuple[Boot, str | None, Seconds]:
-        return self._boots.current(), None if name is None else check_name(name), _delay(delay)
+        return self._current_boot.current(), None if name is None else check_name(name), _delay(delay)
 
     def _ending(self, job: Ref, result: Any) -> tuple[Boot, str, int | None, int | None, str]:
         """The job's id, its `no` and its claim number, as far as each is known, and the result as JSON text."""
-        boot = self._boots.current()
+        boot = self._current_boot.current()
         text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max)
         return boot, *claim_of(boot.store, job), text
 

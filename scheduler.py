@@ -82,8 +82,8 @@ class SlotStory:
 class Scheduler:
     """Queue jobs by cron, interval or date. Made by `Runtime`."""
 
-    def __init__(self, boots: CurrentBoot) -> None:
-        self._boots = boots
+    def __init__(self, current_boot: CurrentBoot) -> None:
+        self._current_boot = current_boot
 
     def add(
         self,
@@ -178,9 +178,9 @@ class Scheduler:
             StoreUnavailable: it is not removed.
         """
         record = self._known(schedule_id)
-        boot, declared = self._boots.running, self._boots.declared
+        boot, declared = self._current_boot.running, self._current_boot.declared
         if record.durable:
-            self._boots.current().requests.ask(partial(Forget, schedule_id))
+            self._current_boot.current().requests.ask(partial(Forget, schedule_id))
             return
         # Before the store is asked: a tick that comes in between must find that nobody declares it.
         gone = declared.remove_schedule(schedule_id)
@@ -195,17 +195,17 @@ class Scheduler:
     def pause(self, schedule_id: str) -> None:
         """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped."""
         self._known(schedule_id)
-        self._boots.current().requests.ask(partial(PauseSchedule, schedule_id, True))
+        self._current_boot.current().requests.ask(partial(PauseSchedule, schedule_id, True))
 
     def resume(self, schedule_id: str) -> None:
         """Let its slots fire again."""
         self._known(schedule_id)
-        self._boots.current().requests.ask(partial(PauseSchedule, schedule_id, False))
+        self._current_boot.current().requests.ask(partial(PauseSchedule, schedule_id, False))
 
     def run_now(self, schedule_id: str) -> Job[Any]:
         """Queue one of its jobs now, beside its slots."""
         record = self._known(schedule_id)
-        boot = self._boots.current()
+        boot = self._current_boot.current()
         job_id, now = boot.job_ids(), boot.clock.now()
         job = NewJob(
             id=job_id,
@@ -228,7 +228,7 @@ class Scheduler:
         """
         record = self._known(schedule_id)
         first, last = check_instant(start, "start"), check_instant(end, "end")
-        boot = self._boots.current()
+        boot = self._current_boot.current()
         stored, since = boot.store.schedules.slots(schedule_id, first, last)
         stories = [*_forgotten(record, stored, first, last, since), *map(_story, stored)]
         accounted = max(record.accounted_to, math.nextafter(first, -math.inf))
@@ -253,8 +253,8 @@ class Scheduler:
         return sorted(stories, key=lambda story: story.slot)[:EXPLAINED_SLOTS_MAX]
 
     def _active(self) -> dict[str, ScheduleRecord]:
-        declared = {record.id: record for record in self._boots.declared.schedules()}
-        boot = self._boots.running
+        declared = {record.id: record for record in self._current_boot.declared.schedules()}
+        boot = self._current_boot.running
         if boot is None:
             return declared
         stored = {record.id: record for record in boot.store.schedules.all() if record.durable or record.id in declared}
@@ -263,7 +263,7 @@ class Scheduler:
     def _known(self, schedule_id: str) -> ScheduleRecord:
         # A text that is not Unicode cannot even be looked up in the store.
         if isinstance(schedule_id, str) and schedule_id.isprintable():
-            declared, boot = self._boots.declared.schedule(schedule_id), self._boots.running
+            declared, boot = self._current_boot.declared.schedule(schedule_id), self._current_boot.running
             stored = None if boot is None else boot.store.schedules.one(schedule_id)
             if stored is not None and (stored.durable or declared is not None):
                 return stored
@@ -274,8 +274,8 @@ class Scheduler:
     def _declare(self, records: Sequence[ScheduleRecord]) -> None:
         durable = any(record.durable for record in records)
         # A durable schedule needs a running boot. This raises before anything is declared.
-        boot = self._boots.current() if durable else self._boots.running
-        self._boots.declared.add_schedules(record for record in records if not record.durable)
+        boot = self._current_boot.current() if durable else self._current_boot.running
+        self._current_boot.declared.add_schedules(record for record in records if not record.durable)
         if boot is not None:
             boot.requests.declare(records)
 
@@ -288,7 +288,7 @@ class Scheduler:
             yield self._check(**{"data": None, **_DEFAULTS, **arguments})
 
     def _picture(self, record: ScheduleRecord) -> Schedule:
-        due = rule_of(record).after(max(record.accounted_to, self._boots.now()))
+        due = rule_of(record).after(max(record.accounted_to, self._current_boot.now()))
         return Schedule(
             id=record.id,
             name=record.name,
@@ -307,13 +307,13 @@ class Scheduler:
         name = check_name(name)
         rule = parse_when(when, timezone=options["timezone"], dst_gap=options["dst_gap"], dst_fold=options["dst_fold"])
         key = None if options["key"] is None else check_name(options["key"], "key")
-        text = encode(data, what="data", bytes_max=self._boots.limits.data_bytes_max)
+        text = encode(data, what="data", bytes_max=self._current_boot.limits.data_bytes_max)
         window = check_seconds(options["catch_up_window"], "catch_up_window")
         check_catch_up(options["catch_up"], window, options["catch_up_max"])
         overlap = check_one_of(options["overlap"], "overlap", get_args(Overlap))
-        if overlap != "allow" and not self._boots.has_table:
+        if overlap != "allow" and not self._current_boot.has_table:
             raise not_supported("overlap")
-        now = self._boots.now()
+        now = self._current_boot.now()
         return ScheduleRecord(
             id=schedule_id(key, name, rule.text, options["timezone"], text),
             name=name,

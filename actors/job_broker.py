@@ -23,12 +23,13 @@ from ..broker.clock_steps import keep_time
 from ..broker.dispatch import handle
 from ..broker.host_transactions import ExpectedJobs
 from ..broker.kept_mail import given_up, still_wanted
-from ..broker.membership import Standing
+from ..broker.log_lines import log_lines
 from ..broker.neighbours import Neighbours
-from ..broker.outbox import Outbox, log_lines
+from ..broker.outbox import Outbox
 from ..broker.retention import Retention
+from ..broker.standing import Standing
 from ..broker.state import BrokerState, CarriedOver
-from ..broker.step import PASSED_ON, TurnContext
+from ..broker.turn_context import PASSED_ON, TurnContext
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..log.emitter import Speaker
@@ -70,7 +71,7 @@ class JobBroker(RuntimeActor):
             limits=context.limits,
             chance=context.environment.chance(),
             has_handler=has_handler,
-            age=context.clock.monotonic,
+            monotonic=context.clock.monotonic,
         )
         self._pending: list[Mail] = []
         self._carried_over = carried_over
@@ -159,7 +160,7 @@ class JobBroker(RuntimeActor):
     def _take_turn(self, batch: list[Mail]) -> None:
         first, is_back = not self._recovered, True
         try:
-            out = self._commit(batch)
+            out = self._run_turn(batch)
         except (StoreUnavailable, StoreGone) as error:
             self._wait_for_store(error)
             return
@@ -195,7 +196,7 @@ class JobBroker(RuntimeActor):
         waiting, rest = deque(one for mail in batch for one in claims.one_by_one(mail)), self._pending[len(batch) :]
         while waiting:
             try:
-                out = self._commit([waiting[0]])
+                out = self._run_turn([waiting[0]])
             except (StoreUnavailable, StoreGone) as error:
                 self._pending = [*waiting, *rest]
                 self._wait_for_store(error)
@@ -231,7 +232,7 @@ class JobBroker(RuntimeActor):
             self._retention.put_off()
         return claims.failed_instead(mail, error)
 
-    def _commit(self, batch: list[Mail]) -> Outbox:
+    def _run_turn(self, batch: list[Mail]) -> Outbox:
         out = Outbox()
         clock = self.context.clock
         speaker = Speaker(self.name, self.incarnation)
@@ -243,6 +244,7 @@ class JobBroker(RuntimeActor):
                 keep_time(own, clock, self._carried_over, is_first=not self._recovered)
                 self._looked_at = turn.now
                 self._work(own, batch)
+                # The store commits here, where its block ends.
         except BaseException:
             # A commit that raised may hold all the same, and what it has queued may be due.
             self._state.forget_next_due()
@@ -336,7 +338,7 @@ class JobBroker(RuntimeActor):
             # The turn meets the same trouble, and knows what to do about it.
             return None
         self._looked_at, self._state.expiry = now, outlook.expiry
-        return None if any(one.due <= self._state.age() for one in self._state.deferred.values()) else outlook
+        return None if any(one.due <= self._state.monotonic() for one in self._state.deferred.values()) else outlook
 
     def _wake_the_ended(self) -> None:
         """Tell those who wait for jobs that ended where this broker did not see it."""
@@ -359,7 +361,7 @@ class JobBroker(RuntimeActor):
                 # From the instant that was looked at, not from now: what became due in between must wake us too.
                 outlook = self._store.jobs.outlook(unknown, self._looked_at)
                 state.expiry = outlook.expiry
-            self._expected.look(state.age())
+            self._expected.look(state.monotonic())
         except (StoreUnavailable, StoreError):
             self._alarms.after("retry", RETRY_SECONDS, CheckDue())
             return
@@ -369,7 +371,7 @@ class JobBroker(RuntimeActor):
             self._alarms.at(min(instants), CheckDue())
         until = min((one.due for one in state.deferred.values()), default=float("inf"))
         if until != float("inf"):
-            self._alarms.after("deferred", max(0.0, until - state.age()), CheckDue())
+            self._alarms.after("deferred", max(0.0, until - state.monotonic()), CheckDue())
         self._neighbours.poll()
 
     def _wait_for_store(self, error: StoreUnavailable | StoreGone) -> None:

@@ -12,7 +12,7 @@ from ..actors.handler_actor import HandlerActor
 from ..actors.job_broker import JobBroker
 from ..actors.scheduler_actor import SchedulerActor
 from ..broker.joins import Joins
-from ..broker.membership import Standing
+from ..broker.standing import Standing
 from ..broker.state import CarriedOver, Renewal
 from ..environment.environment import Environment
 from ..environment.failpoints import VARIABLE

@@ -1,5 +1,5 @@
-"""Boots: the broker removes those that have died and takes their jobs back; its own boot leaves the store at the
-end.
+"""What a turn does for boots: it takes back the jobs of those that have died, makes known the one that this runtime has
+become, and interrupts what its own still holds at the end. `standing.leave` removes its own row after that.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from ..messages.boots import BootRecord
 from ..messages.jobs import JobRecord, Seconds
 from ..messages.mail import Declare
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
-from . import schedules as slots
-from .membership import place_of
+from . import schedules
 from .outbox import Membership
+from .standing import place_of
 from .state import BrokerState, Renewal
-from .step import TurnContext
+from .turn_context import TurnContext
 
 UNTRACED_SECONDS_MAX = 6.0
 """A boot whose lock file has been missing for so long is dead: a living one makes its file anew when it next looks."""
@@ -30,7 +30,7 @@ def renew(context: TurnContext, renewal: Renewal) -> None:
     others = context.turn.boots.all()
     boot_no = context.turn.boots.register(renewal.record)
     context.say("runtime.started", **renewal.about, **place_of(boot_no, others))
-    slots.declare(context, Declare(schedules=tuple(renewal.schedules), reply=None))
+    schedules.declare(context, Declare(schedules=tuple(renewal.schedules), reply=None))
     context.out.hint = True
 
 
@@ -77,12 +77,12 @@ def _lives(state: BrokerState, boot: str, untraced: dict[str, Seconds]) -> bool:
     alive = state.presence.is_alive(boot)
     if alive is not None:
         return alive
-    now = state.age()
+    now = state.monotonic()
     since = untraced[boot] = state.untraced.get(boot, now)
     return now - since < UNTRACED_SECONDS_MAX
 
 
-def farewell(context: TurnContext) -> None:
+def interrupt_own(context: TurnContext) -> None:
     """The boot ends: interrupt what it still holds."""
     context.out.drains = True
     context.interrupt(context.turn.jobs.open_claims(context.state.boot), "the runtime stopped")

@@ -14,7 +14,7 @@ from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.lifecycle import is_suspect
 from ..stores.ports import Want
 from .outbox import Deferred, HandlerCapacity
-from .step import TurnContext, is_current
+from .turn_context import TurnContext, is_current
 
 LOST = "its process died while it ran"
 """The reason of a job that ends as poison without a boot that has died to name."""
@@ -133,7 +133,7 @@ def failed_instead(mail: Mail, error: Exception) -> Mail | None:
 def _defer(context: TurnContext, job: JobRecord, ending: Ending) -> None:
     timeout = ending.outcome.seconds or None
     if context.turn.jobs.defer(job, timeout):
-        due = float("inf") if timeout is None else context.state.age() + timeout - ending.seconds
+        due = float("inf") if timeout is None else context.state.monotonic() + timeout - ending.seconds
         context.out.deferred[job.key] = Deferred(due, ending.policy, job.id)
 
 
@@ -145,7 +145,7 @@ def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
     overruled = current.state == JobState.CANCELLED
     settled = (current.no, current.settled_no) == job.key
     if not settled or ending.late or overruled:
-        context.fenced(current, job.claim_no, ending.outcome.kind.value)
+        context.say_fenced(current, job.claim_no, ending.outcome.kind.value)
 
 
 def progressed(context: TurnContext, body: Progressed) -> None:
@@ -174,7 +174,7 @@ def _is_ours(context: TurnContext, claim: Claim) -> bool:
     return claim.job.boot == context.state.boot
 
 
-def up(context: TurnContext, body: Capacity) -> None:
+def hear_capacity(context: TurnContext, body: Capacity) -> None:
     """A HandlerActor says what it can take, and what it holds."""
     state, actor = context.state, f"handler:{body.name}"
     known = context.capacities.get(body.name)
@@ -214,8 +214,8 @@ def down(context: TurnContext, body: Down) -> None:
 
 def finish_deferred(context: TurnContext) -> None:
     """Time out claims whose handler has returned and which nobody has marked done."""
-    age = context.state.age()
-    overdue = {key: deferred for key, deferred in context.state.deferred.items() if deferred.due <= age}
+    monotonic = context.state.monotonic()
+    overdue = {key: deferred for key, deferred in context.state.deferred.items() if deferred.due <= monotonic}
     jobs = context.turn.jobs.get({deferred.job_id for deferred in overdue.values()}) if overdue else {}
     for key, deferred in overdue.items():
         job = jobs.get(deferred.job_id)
@@ -245,7 +245,7 @@ def _reconcile(context: TurnContext, body: Capacity) -> dict[ClaimKey, JobRecord
         elif job.deferred:
             # Its handler's policy died with the broker that knew it.
             if key not in context.state.deferred:
-                due = context.state.age() + _time_left(job, context.turn.now)
+                due = context.state.monotonic() + _time_left(job, context.turn.now)
                 context.out.deferred[key] = Deferred(due, Policy(), job.id)
         else:
             context.interrupt([job], "it was not delivered")

@@ -7,7 +7,7 @@ from ..messages.clock_steps import Stepped
 from ..messages.jobs import Seconds
 from ..messages.mail import Wake
 from .state import CarriedOver
-from .step import TurnContext
+from .turn_context import TurnContext
 
 
 def keep_time(context: TurnContext, clock: Clock, memory: CarriedOver, *, is_first: bool) -> None:

@@ -30,7 +30,7 @@ from ..messages.mail import (
 )
 from . import boots, claims, jobs, schedules
 from .retention import Retention
-from .step import TurnContext
+from .turn_context import TurnContext
 
 
 def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
@@ -46,7 +46,7 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
         case Ended():
             return claims.ended(context, body)
         case Capacity():
-            return claims.up(context, body)
+            return claims.hear_capacity(context, body)
         case GiveBack():
             return claims.give_back(context, body)
         case Progressed():
@@ -74,7 +74,7 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
         case Down():
             return claims.down(context, body)
         case Farewell():
-            return boots.farewell(context)
+            return boots.interrupt_own(context)
         case Drain():
             context.out.drains = True
             claims.store_names(context)

@@ -12,7 +12,7 @@ from ..rules.capabilities import needed
 from ..rules.lifecycle import judge
 from ..stores.ports import Store
 from .alarms import Alarms
-from .step import is_current
+from .turn_context import is_current
 
 LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.005, 0.25
 """How often a job in a host's open transaction is looked for, backing off from the first to the second."""
@@ -71,7 +71,7 @@ class ExpectedJobs:
         self._jobs[expect.job_id] = expect
         self._wait = LOOK_SECONDS_MIN
 
-    def look(self, age: Seconds) -> None:
+    def look(self, monotonic: Seconds) -> None:
         """Look for them, by monotonic time, and be woken to do so again while one is missing.
 
         Raises:
@@ -81,7 +81,7 @@ class ExpectedJobs:
         for job_id, expect in list(self._jobs.items()):
             job = known.get(job_id)
             there = job is not None and job.is_counted and expect.state in (None, job.state)
-            if there or expect.give_up_at <= age:
+            if there or expect.give_up_at <= monotonic:
                 del self._jobs[job_id]
         if self._jobs:
             self._alarms.after("expect", self._wait, CheckDue())

@@ -13,8 +13,8 @@ from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seco
 from ..messages.mail import Cancel, MarkDone, Pause, Paused, Queue, Requeue, RequeueDead, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed, not_supported
-from .outbox import names_job
-from .step import PASSED_ON, TurnContext, is_current
+from .log_lines import names_job
+from .turn_context import PASSED_ON, TurnContext, is_current
 
 Stored = list[tuple[JobRecord, bool]]
 """For each job that was to be queued, the job that is stored, and whether it is new."""
@@ -91,7 +91,7 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
     """End a job as done: a queued one by its id, a running one by its claim. The same ending twice is one."""
     job = context.known(body.job_id)
     if body.no is not None and job.no != body.no:
-        context.fenced(job, body.claim_no or 0, "mark_done")
+        context.say_fenced(job, body.claim_no or 0, "mark_done")
         raise StaleClaim(f"the job {job.id} that this was is gone; another one has its id now, and decides")
     if job.state == JobState.DONE and (body.claim_no is None or job.settled_no == body.claim_no):
         return job
@@ -103,7 +103,7 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
             "use the Job that its handler got, or that Job's token"
         )
     if not is_current(job, ClaimKey(job.no, body.claim_no)):
-        context.fenced(job, body.claim_no, "mark_done")
+        context.say_fenced(job, body.claim_no, "mark_done")
         raise StaleClaim(
             f"claim {body.claim_no} of job {job.id} no longer holds it: the job is {job.state}, its claim number is "
             f"{job.claim_no}; whatever this attempt did, another one decides"

@@ -102,11 +102,11 @@ class Neighbours:
         if not self._changed:
             return
         self._wake_the_ended()
-        wait = self._changes_due - self._state.age()
+        wait = self._changes_due - self._state.monotonic()
         if wait <= 0.0:
             self._read_changes()
             self._changed = False
-            self._changes_due = self._state.age() + CHANGES_SECONDS
+            self._changes_due = self._state.monotonic() + CHANGES_SECONDS
         elif not known:
             self._alarms.after("changes", wait, CheckDue(foreign=True))
 

@@ -1,20 +1,17 @@
-"""What a turn sends and changes after its commit, and how its log lines are made."""
+"""What a turn sends and changes after its commit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
-from ..log.emitter import Log, Speaker
+from ..log.emitter import Speaker
 from ..messages.boots import BootRecord
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
 from ..messages.ledger import LedgerTurn
 from ..messages.mail import Expect, Reply
 from ..messages.outcomes import Policy
-from ..rules.codec import digest
-from ..rules.ledger_moves import ledger_lines
 
 
 @dataclass(slots=True)
@@ -110,83 +107,3 @@ class Outbox:
     is_renewed: bool = False
     slots_are_pruned: bool = False
     housekeep_after: Seconds | None = None
-
-
-OF_TURNS = frozenset(
-    {
-        "slot.fired",
-        "slot.caught_up",
-        "slot.skipped",
-        "slot.taken",
-        "schedule.added",
-        "schedule.changed",
-        "schedule.removed",
-        "schedule.paused",
-        "schedule.resumed",
-        "name.paused",
-        "name.resumed",
-        "retention.pruned",
-    }
-)
-"""Besides moves of jobs, what says in a line of its own what the ledger tells of the same turn."""
-
-
-def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str | None) -> None:
-    """Say what a turn did and has to say, now that it is committed: first the ledger, then what is for people.
-
-    Args:
-        itself: the broker.
-        boot: which boot this is.
-    """
-    for turn in out.unlogged:
-        for fields in ledger_lines(turn, store_id, told_by=boot):
-            log.emit("turn.committed", itself, **fields)
-    number = None if out.did is None else out.did.turn
-    if out.did is not None:
-        for fields in ledger_lines(out.did, store_id, told_by=None):
-            log.emit("turn.committed", itself, **fields)
-    for event, speaker, said in out.lines:
-        match said:
-            case Transition():
-                log.emit_made(event, speaker, partial(line_of, said, number))
-            case JobRecord():
-                log.emit_made(event, speaker, partial(names_job, said))
-            case fields:
-                log.emit(event, speaker, **({"turn": number, **fields} if event in OF_TURNS else fields))
-
-
-def names_job(job: JobRecord) -> dict[str, Any]:
-    """The fields by which a line names a job."""
-    return {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "attempt": job.attempt}
-
-
-def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
-    """What the line of a move carries for people. The rest of it is in the ledger, under the turn's number."""
-    job = moved.job
-    line = {"corr": job.corr, **names_job(job), "turn": turn, **moved.fields}
-    match moved.event:
-        case "job.queued":
-            line |= {
-                "priority": job.priority,
-                "run_at": job.run_at,
-                "bytes": len(job.data),
-                "digest": digest(job.data),
-                "schedule": job.schedule,
-                "slot": job.slot,
-                "unique_key": job.unique_key,
-            }
-        case "job.claimed":
-            line["waited"] = round((job.claimed_at or 0.0) - job.run_at, 6)
-        case "job.done" if job.claimed_at is not None and job.ended_at is not None:
-            line |= {"took": round(job.ended_at - job.claimed_at, 6), "schedule": job.schedule, "slot": job.slot}
-        case "job.failed":
-            line |= {"error": job.error, "traceback": job.traceback, "boot_was": moved.boot_was}
-        case "job.dead":
-            line |= {
-                "error": job.error,
-                "traceback": job.traceback,
-                "boot_was": moved.boot_was,
-                "schedule": job.schedule,
-                "slot": job.slot,
-            }
-    return line

@@ -7,7 +7,7 @@ from ..messages.mail import Housekeep
 from .alarms import Alarms
 from .outbox import Outbox
 from .state import BrokerState
-from .step import TurnContext
+from .turn_context import TurnContext
 
 SLOTS_SECONDS = 3600.0
 """How often slots are looked through for those that nobody needs any more: they are kept for days."""
@@ -31,7 +31,7 @@ class Retention:
     def prune(self, context: TurnContext) -> None:
         """Remove a batch. While there is more, the next follows at once."""
         limits, now = self._state.limits, context.turn.now
-        with_slots = self._slots_due <= self._state.age()
+        with_slots = self._slots_due <= self._state.monotonic()
         rows = context.turn.prune(
             done_before=now - limits.keep_done_seconds,
             dead_before=now - limits.keep_dead_seconds,
@@ -47,7 +47,7 @@ class Retention:
     def take(self, out: Outbox) -> None:
         """A turn is committed: set the alarm for the next batch, if it asked for one."""
         if out.slots_are_pruned:
-            self._slots_due = self._state.age() + SLOTS_SECONDS
+            self._slots_due = self._state.monotonic() + SLOTS_SECONDS
         if out.housekeep_after is not None:
             self._wake_after(out.housekeep_after)
 

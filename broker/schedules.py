@@ -14,7 +14,7 @@ from ..messages.mail import Declare, Forget, PauseSchedule, Retire, SchedulesCha
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import Fire, SlotRange
 from ..rules.capabilities import needed
-from .step import TurnContext
+from .turn_context import TurnContext
 
 
 def declare(context: TurnContext, body: Declare) -> None:

@@ -14,8 +14,8 @@ from ..messages.mail import Expect
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import Limits
 from ..stores.presence import Presence
-from .membership import Standing
 from .outbox import Deferred, HandlerCapacity, Outbox
+from .standing import Standing
 
 
 class Renewal(NamedTuple):
@@ -46,13 +46,13 @@ class BrokerState:
         stored_names: the names that the boot's row has.
         sync_id: the number of the last `Resync` that living HandlerActors were sent.
         unreconciled: those whose claims have not been compared with the store since, with the incarnation asked.
-        age: monotonic time.
+        monotonic: the time that only passes, in seconds.
         deferred: claims whose handler has returned.
         others: the other living boots.
         next_due: by job name, from when on it pays to look for a job to claim, where that is known; never too late.
         version: the store's, for which that holds.
         expiry: no queued job expires before then, as far as is known.
-        untraced: boots of which nothing tells whether they live, and since when by `age`.
+        untraced: boots of which nothing tells whether they live, and since when by `monotonic`.
         membership_changed: whether somebody has come or died, so that the next turn must look who lives.
     """
 
@@ -60,7 +60,7 @@ class BrokerState:
     limits: Limits
     chance: random.Random
     has_handler: Callable[[str], bool]
-    age: Callable[[], Seconds]
+    monotonic: Callable[[], Seconds]
     capacities: dict[str, HandlerCapacity] = field(default_factory=dict)
     stored_names: list[str] | None = None
     sync_id: int = 0

@@ -190,8 +190,8 @@ class _GatedHandlers(Declared):
 class _InlineJobs(Jobs):
     """Whose calls return after what they have made due has run."""
 
-    def __init__(self, boots: CurrentBoot, after: Callable[[], None]) -> None:
-        super().__init__(boots)
+    def __init__(self, current_boot: CurrentBoot, after: Callable[[], None]) -> None:
+        super().__init__(current_boot)
         self._after = after
 
     def queue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
@@ -215,7 +215,7 @@ class _InlineJobs(Jobs):
 
     def add_handler(self, name: str, fn: Callable[..., Any], **options: Any) -> str:
         handler_id = super().add_handler(name, fn, **options)
-        if self._boots.running is not None:
+        if self._current_boot.running is not None:
             self._after()
         return handler_id
 
@@ -230,8 +230,8 @@ class _InlineJobs(Jobs):
 class _InlineScheduler(Scheduler):
     """Whose `run_now` returns the job that has run."""
 
-    def __init__(self, boots: CurrentBoot, jobs: Jobs, after: Callable[[], None]) -> None:
-        super().__init__(boots)
+    def __init__(self, current_boot: CurrentBoot, jobs: Jobs, after: Callable[[], None]) -> None:
+        super().__init__(current_boot)
         self._jobs = jobs
         self._after = after
 

@@ -151,7 +151,7 @@ class Deliveries:
             return
         if name is None:
             # The delivery was on its way when its consumer was ended.
-            self._link.settle(arrival.session, (), (arrival.tag,))
+            self._link.acknowledge(arrival.session, (), (arrival.tag,))
             return
         self.stacks[name].delivered(arrival.consumer)
         try:
@@ -220,7 +220,7 @@ class Deliveries:
                 back += [one for one in self.waiting.get(name, ()) if one.arrival.consumer in ended]
         for one in back:
             self.drop(one)
-        self._link.settle(self._session, (), [one.arrival.tag for one in back])
+        self._link.acknowledge(self._session, (), [one.arrival.tag for one in back])
         self.notice_surplus()
         return back
 

@@ -263,13 +263,13 @@ class Ledger:
         over += chain(written.summing or (), written.rest, () if written.end is None else (written.end,))
         written.parts.update(written.coming)
         written.coming, written.summing, written.rest, written.end = {}, None, [], entry
-        self._link.settle(self._session, [one.tag for one in over])
+        self._link.acknowledge(self._session, [one.tag for one in over])
 
     def _keep_or_acknowledge(self, entry: LedgerEntry) -> None:
         if self._written.end is None:
             self._written.rest.append(entry)
         else:
-            self._link.settle(self._session, [entry.tag])
+            self._link.acknowledge(self._session, [entry.tag])
 
     def _publish(self, record: Record) -> None:
         self._link.send([message(record)])

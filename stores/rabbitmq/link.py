@@ -175,7 +175,7 @@ class Link(Protocol):
         Raises (the future): `LinkLost`.
         """
 
-    def settle(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
+    def acknowledge(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
         """Acknowledge deliveries, and give others back to their queue."""
 
     def consume(self, session: int, queue: str, consumer: str, *, prefetch: int, apart: bool = False) -> None:
@@ -186,7 +186,7 @@ class Link(Protocol):
         """
 
     def cancel(self, session: int, consumer: str) -> None:
-        """Have no more delivered to this consumer. What was delivered stays its own until it is settled."""
+        """Have no more delivered to this consumer. What was delivered stays its own until it is acknowledged."""
 
     def delete(self, session: int, queue: str) -> None:
         """Delete a queue, whatever is in it; before the link ends, if it is stopped right after."""

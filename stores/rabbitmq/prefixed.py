@@ -73,8 +73,8 @@ class PrefixedLink:
             [one._replace(exchange=self._name(one.exchange), key=self._name(one.key)) for one in messages]
         )
 
-    def settle(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
-        self._link.settle(session, acks, requeue)
+    def acknowledge(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
+        self._link.acknowledge(session, acks, requeue)
 
     def consume(self, session: int, queue: str, consumer: str, *, prefetch: int, apart: bool = False) -> None:
         self._link.consume(session, self._name(queue), consumer, prefetch=prefetch, apart=apart)

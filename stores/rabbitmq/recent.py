@@ -129,7 +129,7 @@ class Remembered:
         queued = self.queued.get(job_id)
         return None if queued is None or queued.state in ENDED else queued
 
-    def settle(self, copy: Hashable, job: JobRecord) -> None:
+    def note_ended(self, copy: Hashable, job: JobRecord) -> None:
         """An attempt has ended here, and this is what became of its job."""
         self.settled.put(copy, True)
         self.last.put(job.id, job._replace(data=FORGOTTEN, result=None, error=None, traceback=None))

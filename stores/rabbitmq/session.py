@@ -210,7 +210,7 @@ class Session(Inbox):
         except wire.UnreadableJob as error:
             self.state.deliveries.strays.append(Stray(arrival, self.state.results_name or "", None, error))
         else:
-            self._link.settle(arrival.session, (arrival.tag,))
+            self._link.acknowledge(arrival.session, (arrival.tag,))
             self.state.memory.end(ended)
         self._has_changed = True
 
@@ -224,7 +224,7 @@ class Session(Inbox):
 
     def _hear(self, arrival: Arrival) -> None:
         """The leader has sent what it has read."""
-        self._link.settle(arrival.session, (arrival.tag,))
+        self._link.acknowledge(arrival.session, (arrival.tag,))
         if self.leads:
             return
         try:

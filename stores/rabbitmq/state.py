@@ -10,11 +10,11 @@ from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
 from .ailments import Ailing
-from .commit import Flight
 from .dead_jobs import Dead, Found
 from .deliveries import Deliveries
 from .recent import Remembered
 from .shared_state import SharedState
+from .turn_end import Flight
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -26,7 +26,6 @@ from ..ports import (
 )
 from ..troubles import Ailment, CommitUnknown
 from . import topology
-from .commit import Flight, Ops, redo, undo
 from .deliveries import Delivery
 from .environment import StoreEnvironment
 from .ledger import message
@@ -36,6 +35,7 @@ from .link import NOT_FOUND, Link, LinkLost, Message, Refused, Sent
 from .questions import ANSWER_SECONDS_MAX
 from .session import Session
 from .turn import RabbitTurn
+from .turn_end import Flight, Ops, redo, undo
 from .unreadable import Stray
 
 PUBLISH_TRIES_MAX = 3
@@ -99,7 +99,7 @@ class RabbitStore(Session):
         return RabbitTurn(self.state, boot, now, version=self.version, leads=self.leads, bytes_max=self._link.bytes_max)
 
     def _commit(self, ops: Ops, session: int) -> None:
-        """Publish, wait for the confirmations, write the records, acknowledge."""
+        """Publish, wait for the confirmations, send the notices, write the records, acknowledge."""
         stage = self._stages(ops, session)
         try:
             for waits_for in stage:
@@ -119,7 +119,11 @@ class RabbitStore(Session):
             raise StoreUnavailable(f"the store {self.address} refuses: {error}") from error
 
     def _stages(self, ops: Ops, session: int) -> Iterator[Future[Any]]:
-        """The steps of a commit; each yields what must have an answer before the next."""
+        """The steps of a commit: declare, publish, send the notices, write the records, and then acknowledge.
+
+        Each yields what must have an answer before the next. What is not acknowledged when a process dies is delivered
+        again, so acknowledging earlier would lose a job, and does not happen.
+        """
         yield from self._declaring(ops.names)
         left: Sequence[Message] = ops.messages
         for tries_left in range(PUBLISH_TRIES_MAX, -1, -1):
@@ -147,7 +151,7 @@ class RabbitStore(Session):
         for delivery in ops.settled:
             by_session.setdefault(delivery.arrival.session, []).append(delivery)
         for of, settled in by_session.items():
-            self._link.settle(of, [delivery.arrival.tag for delivery in settled])
+            self._link.acknowledge(of, [delivery.arrival.tag for delivery in settled])
         for delivery in ops.settled:
             self.state.deliveries.drop(delivery)
         for done in ops.done:

@@ -18,11 +18,11 @@ from ...rules.lifecycle import MOVES
 from ..transitions import ending, says_ending
 from ..troubles import BootLost
 from . import job_message as wire
-from .commit import MemoryChange, Ops
 from .deliveries import Delivery, HeldJob
 from .link import Message
 from .state import RabbitState
 from .topology import DEAD, queue_of, route
+from .turn_end import MemoryChange, Ops
 
 DEAD_SECONDS_KEPT = 30 * 86400.0
 """How long a dead job stays in its queue. The server removes it, so a runtime's own retention does not apply."""
@@ -143,7 +143,7 @@ class TurnDraft:
         state = self.state
         self.transitions.append(step)
         self.ops.settled.append(delivery)
-        self.ops.done.append(lambda: state.memory.settle(delivery.copy, step.job))
+        self.ops.done.append(lambda: state.memory.note_ended(delivery.copy, step.job))
 
     def let_go(self, claimed: JobRecord) -> HeldJob | None:
         """A lane has a job no longer. None if it had lost it before."""

@@ -13,8 +13,8 @@ def test_a_hint_that_arrives_among_other_mail_is_heeded(runtime, recorder, monke
     recorder.until(lambda: is_idle(first), "the first to be idle")
     broker = first.boot.post.find("broker")
     entered, go = threading.Event(), threading.Event()
-    commit = broker._commit
-    monkeypatch.setattr(broker, "_commit", lambda batch: (entered.set(), go.wait(10), commit(batch))[2])
+    commit = broker._run_turn
+    monkeypatch.setattr(broker, "_run_turn", lambda batch: (entered.set(), go.wait(10), commit(batch))[2])
     queued = caller(first.jobs.queue, "nobody")
     assert entered.wait(10)
 

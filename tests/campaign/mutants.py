@@ -580,7 +580,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "a boot leaves though its last turn is unlogged",
-        "broker/membership.py",
+        "broker/standing.py",
         "    if own is not None and own.turn == logged and not",
         "    if own is not None and not",
         test="tests/broker/test_leaving.py::test_a_boot_that_has_not_told_its_last_turn_stays_for_the_others",
@@ -773,7 +773,7 @@ MUTANTS = (
     Mutant(
         ROAD,
         "a dead actor is blamed on its jobs",
-        "broker/step.py",
+        "broker/turn_context.py",
         "Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason), Policy())",
         "Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, blamed=True), Policy())",
     ),
@@ -802,7 +802,7 @@ MUTANTS = (
         ROAD,
         "a claim whose handler has returned never times out",
         "broker/claims.py",
-        "context.state.deferred.items() if deferred.due <= age}",
+        "context.state.deferred.items() if deferred.due <= monotonic}",
         "context.state.deferred.items() if False}",
     ),
     Mutant(
@@ -948,10 +948,10 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "interruptions before a requeue still count",
-        "broker/step.py",
+        "broker/turn_context.py",
         "            earlier = min(recent.get(job.id, 0), job.interruptions)",
         "            earlier = recent.get(job.id, 0)",
-        (("broker/step.py", "OutcomeKind.INTERRUPTED and job.interruptions]", "OutcomeKind.INTERRUPTED]"),),
+        (("broker/turn_context.py", "OutcomeKind.INTERRUPTED and job.interruptions]", "OutcomeKind.INTERRUPTED]"),),
         test="tests/broker/test_interruptions.py::test_a_requeue_forgets_interruptions_and_keeps_their_history",
     ),
     Mutant(
@@ -1148,7 +1148,7 @@ MUTANTS = (
         LEDGER,
         "what a sum includes is never acknowledged",
         "stores/rabbitmq/ledger.py",
-        "        self._link.settle(self._session, [one.tag for one in over])",
+        "        self._link.acknowledge(self._session, [one.tag for one in over])",
         "        pass",
         test="tests/stores/rabbitmq/test_ledger.py::test_the_ledger_stays_small_however_much_is_written_into_it",
     ),

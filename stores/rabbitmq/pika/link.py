@@ -351,7 +351,7 @@ class PikaLink:
         if found is not None:
             found[0].returned.append(found[1])
 
-    def settle(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
+    def acknowledge(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
         def call() -> None:
             if session == self._session:
                 self._acknowledge(acks)
@@ -361,7 +361,7 @@ class PikaLink:
             self._do(call)
 
     def _acknowledge(self, tags: Sequence[int]) -> None:
-        """In as few frames as can be: one for all up to the first delivery that is not settled."""
+        """In as few frames as can be: one for all up to the first delivery that is not to be acknowledged."""
         work, apart = self._work, self._apart
         assert work is not None and apart is not None
         wanted = {tag for tag in tags if tag > 0}

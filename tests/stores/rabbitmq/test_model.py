@@ -117,7 +117,7 @@ def test_what_is_published_is_confirmed_and_delivered_in_order_up_to_the_prefetc
     one.consume("first", 2)
     first = one.take(2)
     only_two = one.has_nothing()
-    one.link.settle(one.session, [first[0].tag])
+    one.link.acknowledge(one.session, [first[0].tag])
 
     assert (tuple(sent.returned), tuple(sent.refused)) == ((), ())
     assert (bodies(first), only_two, bodies(one.take(1))) == (["a", "b"], True, ["c"])
@@ -175,7 +175,7 @@ def test_what_is_given_back_comes_again_and_is_counted(player) -> None:
     one.consume("first", 1)
     (fresh,) = one.take(1)
 
-    one.link.settle(one.session, (), (fresh.tag,))
+    one.link.acknowledge(one.session, (), (fresh.tag,))
 
     assert [(one.body, one.redeliveries) for one in one.take(1)] == [(b"a", 1)]
 
@@ -189,7 +189,7 @@ def test_a_consumer_that_ended_keeps_what_it_has_and_gets_no_more(player) -> Non
     one.link.cancel(one.session, "first")
     one.publish("b")
     nothing = one.has_nothing()
-    one.link.settle(one.session, [held.tag])
+    one.link.acknowledge(one.session, [held.tag])
     one.consume("second", 5)
 
     assert (nothing, bodies(one.take(1))) == (True, ["b"])
@@ -207,8 +207,8 @@ def test_what_is_settled_out_of_its_order_leaves_the_others_as_they_were(player)
     one, other = player(), player()
     a, _, c, _ = four_jobs(one)
 
-    one.link.settle(one.session, [c.tag])
-    one.link.settle(one.session, [a.tag])
+    one.link.acknowledge(one.session, [c.tag])
+    one.link.acknowledge(one.session, [a.tag])
     one.link.stop()
     other.consume("second", 5)
 
@@ -220,8 +220,8 @@ def test_what_was_given_back_keeps_nobody_from_settling_what_came_after_it(playe
     a, b, c, _ = four_jobs(one)
 
     one.link.cancel(one.session, "first")
-    one.link.settle(one.session, [], [a.tag])
-    one.link.settle(one.session, [b.tag, c.tag])
+    one.link.acknowledge(one.session, [], [a.tag])
+    one.link.acknowledge(one.session, [b.tag, c.tag])
     one.link.stop()
     other.consume("second", 5)
 
@@ -239,7 +239,7 @@ def test_what_is_held_apart_is_settled_apart(player) -> None:
     one.consume("first", 5)
     a, b, _ = one.take(3)
 
-    one.link.settle(one.session, [a.tag, b.tag, gone.tag])
+    one.link.acknowledge(one.session, [a.tag, b.tag, gone.tag])
     one.link.stop()
     other.consume("second", 5, "apart")
     other.consume("third", 5)
@@ -270,7 +270,7 @@ def test_what_a_lost_session_had_comes_before_what_was_published_later(player) -
     one.publish("a", "b", "c", "d", "e", key="ordered")
     one.consume("first", 3, "ordered")
     a, *_ = one.take(3)
-    one.link.settle(one.session, [a.tag])
+    one.link.acknowledge(one.session, [a.tag])
     one.take(1)
     other.consume("second", 9, "ordered")
 
@@ -405,6 +405,19 @@ def until_unlocked(one: Player) -> tuple[list[Arrival], Browsed]:
             return one.browse()
         except Refused as error:
             assert error.code == LOCKED
+
+
+def test_what_is_asked_of_the_model_between_two_sessions_is_not_done_in_the_next() -> None:
+    """It was, and everything that was asked there was answered one question late: the last one never. (Seed 11597.)"""
+    server = ModelServer()
+    player, other = Player(ModelLink(server)), QueueSpec(name="other", arguments=topology.QUORUM)
+    server.cut(server.links[0])
+    lost = player.link.setup([JOBS])
+    server.let_pass(1.0)
+    asked = player.link.setup([other])
+
+    assert isinstance(lost.exception(0), LinkLost)
+    assert (asked.done(), list(server.queues)) == (True, ["other"])
 
 
 def test_a_link_that_was_stopped_says_so(player) -> None:

@@ -146,11 +146,14 @@ class ModelLink:
     # What goes to the server keeps its order, and so does what comes back.
 
     def _to_server(self, call: Callable[[], object]) -> None:
+        if not self.session:
+            # It would be done in the next session, and everything that is asked there one question late.
+            return
         self._out.append(call)
         session = self.session
 
         def arrive() -> None:
-            if session == self.session and session and self._out:
+            if session == self.session and self._out:
                 self._out.popleft()()
 
         self._server.soon(arrive)
@@ -256,7 +259,7 @@ class ModelLink:
         while self._held_up:
             self._held_up.popleft()()
 
-    def settle(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
+    def acknowledge(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
         def do() -> None:
             for tag in acks:
                 settled = self._settled(tag)

@@ -18,7 +18,8 @@ from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed
 from ..rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
 from ..stores.ports import Turn
-from .outbox import HandlerCapacity, Outbox, names_job
+from .log_lines import names_job
+from .outbox import HandlerCapacity, Outbox
 from .state import BrokerState
 
 PASSED_ON = object()
@@ -125,7 +126,7 @@ class TurnContext(NamedTuple):
         for job, _, _ in ended:
             self.tell(f"handler:{job.name}", Revoke(key=job.key, reason=reason))
 
-    def fenced(self, job: JobRecord, claim_no: int, outcome: str) -> None:
+    def say_fenced(self, job: JobRecord, claim_no: int, outcome: str) -> None:
         """Log that an attempt which had lost its claim tried to end the job."""
         line = {**names_job(job), "claim_no": claim_no, "outcome": outcome}
         self.say("job.fenced", corr=job.corr, **line, claim_no_now=job.claim_no, state=job.state, why=job.reason)
