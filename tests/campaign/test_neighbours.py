@@ -14,12 +14,12 @@ from lamplighter.testing.simulation.simulation import Simulation
 def looks(monkeypatch) -> Counter[str]:
     """How often each kind of look at the neighbours reached a store."""
     counted: Counter[str] = Counter()
-    for what in ("changed", "boots"):
+    for what in ("changed", "surroundings"):
         original = getattr(SqliteStore, what)
 
-        def counting(store, what=what, original=original):
+        def counting(store, *asked, what=what, original=original):
             counted[what] += 1
-            return original(store)
+            return original(store, *asked)
 
         monkeypatch.setattr(SqliteStore, what, counting)
     return counted
@@ -45,7 +45,7 @@ def test_two_on_a_file_with_nothing_to_do_look_once_a_second_each(looks):
         simulation.run(minutes=2)
 
         assert 2 * 118 <= looks["changed"] <= 2 * 121
-        assert looks["boots"] == 0
+        assert looks["surroundings"] == 0
 
 
 def test_under_load_a_neighbours_changes_are_read_fifty_times_a_second_at_most(looks):
@@ -60,7 +60,7 @@ def test_under_load_a_neighbours_changes_are_read_fifty_times_a_second_at_most(l
         lasted = (simulation.now - began).total_seconds()
 
         assert looks["changed"] > 100, "each hint is heeded"
-        assert looks["boots"] <= lasted * 50 + 1
+        assert looks["surroundings"] <= lasted * 50 + 1
 
 
 def test_each_claim_that_a_neighbour_ends_is_signalled_at_once_also_right_after_one():

@@ -140,7 +140,6 @@ class Campaign:
                 prefetched=0,
                 total=None,
                 interruptions_max=3,
-                suspect=True,
             )
             return [claim.job for claim in turn.jobs.claim([want], suspect=True).claims[want.name]]
 

@@ -46,15 +46,15 @@ NEXT_VERSION = Mutant(
         # And a kind of record that this version does not know, which the next writes all the time.
         (
             "stores/rabbitmq/turn_schedules.py",
-            "        self.ops.records.append(schedule_record(schedule))\n",
-            "        self.ops.records.append(schedule_record(schedule))\n"
-            "        self.ops.records.append({'is': 'weather', 'sun': True})\n",
+            "        self._turn.ops.records.append(schedule_record(schedule))\n",
+            "        self._turn.ops.records.append(schedule_record(schedule))\n"
+            "        self._turn.ops.records.append({'is': 'weather', 'sun': True})\n",
         ),
         (
             "stores/rabbitmq/turn_schedules.py",
-            '            self.ops.records.append({"is": "account"',
-            "            self.ops.records.append({'is': 'weather', 'sun': True})\n"
-            '            self.ops.records.append({"is": "account"',
+            '            self._turn.ops.records.append({"is": "account"',
+            "            self._turn.ops.records.append({'is': 'weather', 'sun': True})\n"
+            '            self._turn.ops.records.append({"is": "account"',
         ),
     ),
 )

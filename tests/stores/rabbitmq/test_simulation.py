@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 from lamplighter import Runtime
+from lamplighter.stores.rabbitmq import ledger_sums
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.stores.rabbitmq.turn import RabbitTurn
 from lamplighter.testing import Faults, Simulation
@@ -129,3 +130,29 @@ def test_what_fires_after_a_clock_has_gone_back_counts_for_the_campaign() -> Non
         simulation._world.after(1.0, lambda: simulation.step_clock(-LEAP_SECONDS))
 
         keep_firing(simulation)
+
+
+def test_what_has_fired_before_counts_for_the_campaign_whoever_remembers_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runtime that connects anew is told the newest slots, and all of those were in a false future. (Seed 11554.)"""
+    monkeypatch.setattr(ledger_sums, "SLOTS_TOLD_MAX", 1)
+    with Simulation(register, processes=2, server=SimulatedRabbitMQ) as simulation:
+        simulation.run(seconds=90)
+        simulation.step_clock(1200.0)
+        simulation.run(seconds=5)
+        simulation.step_clock(-1200.0)
+        simulation.run(seconds=5)
+        store = simulation.runtime.boots.current().store
+        simulation.server.cut(next(link for link in simulation.server.links if store.is_on(link)))
+        simulation.run(seconds=5)
+
+        keep_firing(simulation)
+
+
+def test_a_schedule_that_is_silent_is_found() -> None:
+    with Simulation(register, server=SimulatedRabbitMQ) as simulation:
+        simulation.run(seconds=90)
+        (schedule,) = simulation.runtime.scheduler.list()
+        simulation.runtime.scheduler.pause(schedule.id)
+
+        with pytest.raises(Violation, match="not done"):
+            keep_firing(simulation)
