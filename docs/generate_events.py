@@ -20,8 +20,8 @@ An event is logged after the commit that made it true. A field that does not app
 only its size (`bytes`) and hash (`digest`).
 
 [Embedding](embedding.md) says where the lines go and how to subscribe to them, the [glossary](glossary.md) what the
-words mean. Some names are older than those words: a `boot` is a runtime instance, a `lane` a worker thread, an
-abandoned lane a hung thread, a turn a write batch, and what is `told` is logged.
+words mean. Some names are older than those words: a `boot` is a runtime instance, a `lane` one run of a job on a
+worker thread, an abandoned lane one on a hung thread, a turn a write batch, and what is `told` is logged.
 """
 
 

@@ -25,8 +25,8 @@ class LaneContext(NamedTuple):
 
     Attributes:
         tell: sends a message to an actor. Any thread calls it.
-        ended: called once when a lane has ended, with the outcome, how long it took, and the lane that has got its
-            place. Any thread calls it.
+        ended: `Lanes.ended`. Called once when a lane has ended, with the outcome, how long it took, and the lane that
+            has got its place. Any thread calls it.
         queue: queues a job that descends from another.
         bound: makes a logger of the application with the given fields bound.
     """

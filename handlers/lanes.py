@@ -90,6 +90,7 @@ class Lanes:
             make = self._context.environment.runners.get(handler.kind, RUNNERS[handler.kind])
             runner = self._runners[handler.id] = make()
         try:
+            # `Pool.start` for threads and child processes, `TaskRunner.start` for tasks.
             runner.start(lane)
         except BaseException:
             self._forget(lane)

@@ -1,6 +1,7 @@
 """The ports: what a store promises. These docstrings are the specification; the conformance suite quotes them.
 
-A store is the only writer of job state. It is written by one thread, the JobBroker's, in turns; it is read by any.
+A store is written in turns, by one thread of a runtime at a time: the JobBroker's, or that of a start or a stop. Beside
+them, what concerns an application's own transaction is written in it (`HostTransactions`). Any thread reads.
 
 What a store need not have is an attribute that may be None. Each has `JobReader` and `ScheduleReader`, and its turns
 have `JobQueue`, `ScheduleBook` and `Members`. One with a table of jobs has `JobTable`, and its turns `WaitingJobs`; it
@@ -228,7 +229,7 @@ class Members(Protocol):
 
 
 class Turn(Protocol):
-    """One transaction of the JobBroker. All of it holds after the commit, or none of it.
+    """One transaction: all of it holds after the commit, or none. `SqliteTurn` and `RabbitTurn` are its two classes.
 
     Attributes:
         now: the wall time that everything in this turn happens at.
