@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any, Never, get_args
 
 from .boot.current import CurrentBoot
-from .cron.catch_up import check_catch_up, rule_of, schedule_id
+from .cron.catch_up import check_catch_up
+from .cron.schedule import rule_of, schedule_id
 from .cron.when import parse_when
 from .errors import UnknownSchedule, UsageError, shown
 from .job import Job

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..cron.catch_up import jitter_of, rule_of
 from ..cron.interval import ONCE, parse_at
+from ..cron.schedule import jitter_of, rule_of
 from ..errors import UnknownSchedule
 from ..messages.clock_steps import STEP_SECONDS_MIN
 from ..messages.jobs import Instant, JobState, NewJob

@@ -6,18 +6,17 @@ nothing is a flood, however long the runtime was away. Pure rules: the caller sa
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from hashlib import blake2b
 from typing import cast, get_args
 
 from ..errors import UsageError, shown
 from ..messages.jobs import Instant
 from ..messages.schedules import CatchUp, ScheduleRecord, SlotEntry
 from ..messages.slots import Accounting, Due, Fire, SlotRange
-from .when import Rule, parse_when
+from .schedule import rule_of
+from .when import Rule
 
 CAUGHT_UP_MAX = 1_000_000
 """No schedule may catch up with more slots at once."""
@@ -33,9 +32,6 @@ ON_TIME_SECONDS = 1.0
 
 SLOT_SECONDS_KEPT_MIN = 7 * 24 * 3600.0
 """Slots are remembered for seven days, or for the catch-up window if that is longer."""
-
-_ID_BYTES = 8
-_FRACTION_BITS = 48
 
 
 def account(
@@ -123,15 +119,6 @@ def recounted(schedule: ScheduleRecord, before: ScheduleRecord | None, now: Inst
     )
 
 
-def rule_of(schedule: ScheduleRecord) -> Rule:
-    """When a schedule is due.
-
-    Raises:
-        UsageError: it names a zone that this system does not know, or is a newer version's.
-    """
-    return parse_when(schedule.when, timezone=schedule.timezone, dst_gap=schedule.dst_gap, dst_fold=schedule.dst_fold)
-
-
 def cut(schedule: ScheduleRecord, skipped: SlotEntry, now: Instant) -> SlotEntry | None:
     """What is left of a range of slots that did not fire if only those up to `now` have come. None when none has."""
     if skipped.slot > now:
@@ -144,32 +131,6 @@ def cut(schedule: ScheduleRecord, skipped: SlotEntry, now: Instant) -> SlotEntry
     before = math.nextafter(skipped.slot, -math.inf)
     last = max((due.slot for due in rule.latest(now, 1, before)), default=skipped.slot)
     return replace(skipped, last=last, count=max(1, rule.count(before, now)))
-
-
-def jitter_of(schedule_id: str, slot: float, jitter: float) -> float:
-    """How many seconds after its slot the job of a slot may run: from 0 up to, not including, `jitter`.
-
-    It depends on nothing but its arguments, so that every process computes the same, and again after a restart.
-    """
-    if not jitter:
-        return 0.0
-    digest = blake2b(f"{schedule_id}\n{float(slot)!r}".encode(), digest_size=_FRACTION_BITS // 8).digest()
-    return int.from_bytes(digest, "big") / (1 << _FRACTION_BITS) * jitter
-
-
-def schedule_id(key: str | None, name: str, rule_text: str, timezone: str, data_json: str) -> str:
-    """The id of a schedule: 16 hex digits, the same in every process and at every start.
-
-    Args:
-        key: the application's own name for the schedule. With one, the id depends on this and `name` only, so that the
-            schedule can change and yet remain the same one.
-        name: the name of its jobs.
-        rule_text: `Rule.text`.
-        timezone: the name of its zone.
-        data_json: what its jobs get, as JSON text in one canonical form.
-    """
-    parts = ["when", name, rule_text, timezone, data_json] if key is None else ["key", name, key]
-    return blake2b(json.dumps(parts).encode(), digest_size=_ID_BYTES).hexdigest()
 
 
 def _recent(due: Due, now: float) -> Fire:

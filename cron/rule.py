@@ -1,4 +1,5 @@
-"""A cron expression as instants: its naive local times, laid over the spans of constant offset of a zone.
+"""When a cron expression that has been read is due: its naive local times, laid over the spans of constant offset of a
+zone. `when.py` reads it.
 
 The rules for the gaps and folds of local time:
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...cron.catch_up import recounted, rule_of
+from ...cron.catch_up import recounted
+from ...cron.schedule import rule_of
 from ...errors import UsageError
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord, SlotEntry

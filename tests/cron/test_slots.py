@@ -15,9 +15,8 @@ from lamplighter.cron.catch_up import (
     SUPERSEDED,
     account,
     check_catch_up,
-    jitter_of,
-    schedule_id,
 )
+from lamplighter.cron.schedule import jitter_of, schedule_id
 from lamplighter.cron.when import parse_when
 from lamplighter.errors import UsageError
 from lamplighter.messages.schedules import CatchUp
