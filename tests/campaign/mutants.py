@@ -623,6 +623,22 @@ MUTANTS = (
     ),
     Mutant(
         LOG,
+        "what is told late is held against the newest rule",
+        "history/replay/slots.py",
+        "        is_older = step.line.told_by is not None or step.at < change.at\n",
+        "        is_older = False\n",
+        test="tests/history/audit/test_audit.py::test_a_slot_that_is_told_after_a_change_is_judged_by_the_older_rule",
+    ),
+    Mutant(
+        LOG,
+        "on RabbitMQ a killed process excuses whatever comes after it",
+        "history/audit/verdicts.py",
+        "        if doubt.by is None:\n            return False\n",
+        "        if doubt.by is None:\n            return True\n",
+        test="tests/stores/rabbitmq/test_audit.py::test_every_edit_deletion_and_swap_in_a_log_with_kills_is_found",
+    ),
+    Mutant(
+        LOG,
         "a gap of turns is no finding",
         "history/audit/verdicts.py",
         "            for gap in boot.turns.gaps(first, last)\n",
