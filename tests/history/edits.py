@@ -10,8 +10,8 @@ from lamplighter.rules.lifecycle import MOVES
 
 from .kit import Said, audited
 
-KEYS = ("k", "j", "n", "r", "f", "c", "a", "s", "t")
-"""Of a move, what the log proves by itself. How an attempt ended, and when the next is due, its own line says too."""
+KEYS = ("k", "j", "n", "r", "f", "c", "a", "o", "s", "t")
+"""Of a move, what the log proves, by itself or by a line of the move's own."""
 
 FIELDS = ("job_id", "job_name", "claim_no", "attempt", "outcome", "turn")
 
