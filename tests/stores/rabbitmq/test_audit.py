@@ -176,6 +176,7 @@ def test_after_kills_at_random_instants_nothing_is_found(url: str, tmp_path: Pat
     assert report.boots == KILLS + 2
 
 
+@pytest.mark.timeout(count(300, 3600))
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_edit_deletion_and_swap_in_a_log_with_kills_is_found(level: str) -> None:
     lines = map(json.loads, campaign(TROUBLES["kills"], 12, 2).log.splitlines())
