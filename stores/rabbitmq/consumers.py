@@ -2,7 +2,7 @@
 
 AMQP fixes a consumer's prefetch when it begins. So a queue has a stack of consumers here: to take more, one is added
 with the difference; to take fewer, the newest are ended. What an ended consumer was given still counts until it is
-settled. And what it was given and has no lane is given back, which the server counts as a delivery that failed: so
+let go. And what it was given and has no lane is given back, which the server counts as a delivery that failed: so
 a window becomes smaller only once less has been wanted for a while, and one that breathes with the load does not.
 """
 
@@ -22,7 +22,7 @@ class Consumer:
     """One consumer of the stack.
 
     Attributes:
-        held: how many deliveries it has that are not settled.
+        held: how many deliveries it has that are neither acknowledged nor given back.
     """
 
     tag: str
@@ -61,7 +61,7 @@ class ConsumerStack:
         if tag in self._by_tag:
             self._by_tag[tag].held += 1
 
-    def settled(self, tag: str) -> None:
+    def let_go(self, tag: str) -> None:
         """Note that one of its deliveries is acknowledged, or given back."""
         one = self._by_tag.get(tag)
         if one is None:

@@ -133,7 +133,7 @@ class Deliveries:
 
     def begin(self, session: int) -> None:
         """A new session begins: the server will deliver again, to this runtime or another, what the old session had not
-        settled.
+        acknowledged.
         """
         self._session, self._stirs_at = session, 0.0
         self._names.clear()
@@ -169,13 +169,13 @@ class Deliveries:
         self.waiting.setdefault(delivery.job.name, deque()).append(delivery)
 
     def drop(self, one: Delivery | Stray) -> None:
-        """Note that a delivery is settled: it no longer waits, and its place in the window is free."""
+        """Note that a delivery is acknowledged or given back: it waits no longer, and its place is free."""
         for waiting in (self.strays,) if isinstance(one, Stray) else (self.fresh, self.waiting.get(one.name)):
             if waiting is not None and one in waiting:
                 waiting.remove(one)  # type: ignore[arg-type]
         stack = self.stacks.get(one.name or "")
         if stack is not None and one.arrival.session == self._session:
-            stack.settled(one.arrival.consumer)
+            stack.let_go(one.arrival.consumer)
 
     def cancelled(self, session: int, consumer: str) -> None:
         """The server has ended a consumer."""

@@ -21,9 +21,9 @@ class Intake:
     def take_in(self) -> None:
         """Sort what was delivered since the last turn: jobs that wait, copies to drop, messages that cannot be read."""
         deliveries = self._state.deliveries
-        settled = list[Delivery]()
-        # If this turn fails, the next one looks again at what it would have settled.
-        self._turn.change(lambda: deliveries.fresh.extendleft(reversed(settled)))
+        dropped = list[Delivery]()
+        # If this turn fails, the next one looks again at what it would have acknowledged.
+        self._turn.change(lambda: deliveries.fresh.extendleft(reversed(dropped)))
         for _ in range(len(deliveries.fresh)):
             delivery = deliveries.fresh[0]
             is_to_wait = self._is_to_wait(delivery)
@@ -31,7 +31,7 @@ class Intake:
             if is_to_wait:
                 deliveries.wait(delivery)
             elif not self._is_bound(delivery):
-                settled.append(delivery)
+                dropped.append(delivery)
         strays = list(deliveries.strays)
         deliveries.strays.clear()
         self._turn.change(lambda: deliveries.strays.extendleft(reversed(strays)))
@@ -47,14 +47,14 @@ class Intake:
             self._turn.ops.messages.append(put_aside(stray, self._turn.now))
             self._turn.ops.done.append(self._state.ailing.count_unreadable)
             self._turn.news.append(("message.unreadable", stray.fields))
-        self._turn.ops.settled.append(stray)
+        self._turn.ops.acknowledged.append(stray)
 
     def _is_to_wait(self, delivery: Delivery) -> bool:
         """Whether it is to wait for a lane."""
         state, job = self._state, delivery.job
         rest = wire.rest_of(delivery.arrival.headers)
         twin = state.deliveries.held.newest(job.id)
-        if delivery.copy in state.memory.settled:
+        if delivery.copy in state.memory.ended_copies:
             self._drop_copy(delivery, "it has ended here")
             return False
         if twin is not None and twin.delivery.copy == delivery.copy:
@@ -74,7 +74,7 @@ class Intake:
             return False
         if rest > 0.0:
             self._turn.publish(job, rest, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body))
-            self._turn.ops.settled.append(delivery)
+            self._turn.ops.acknowledged.append(delivery)
             return False
         return True
 
@@ -96,7 +96,7 @@ class Intake:
         self._turn.news.append(
             ("job.duplicate", {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "reason": reason})
         )
-        self._turn.ops.settled.append(delivery)
+        self._turn.ops.acknowledged.append(delivery)
 
     def _bind(self, held: HeldJob, delivery: Delivery) -> None:
         """The server has delivered again a job that runs here and whose delivery was lost with the session before."""

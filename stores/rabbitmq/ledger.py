@@ -78,7 +78,7 @@ class Ledger:
     Args:
         told: called with each record once the leader has read it.
         unreadable: called with why something in the ledger cannot be read and is passed over; and with its delivery, if
-            it is that as a whole, which is to be settled then.
+            it is that as a whole, which is to be acknowledged then.
         now: wall time.
         new_id: an id that nobody else makes.
     """

@@ -109,7 +109,7 @@ class Remembered:
         doubtful: what it has tried to queue, and may have: a second try is the same job.
         endings: how jobs have ended, for whoever joins them later.
         kept: how attempts have ended whose delivery was lost, by the copy that was delivered.
-        settled: the copies that have ended here.
+        ended_copies: the copies that have ended here.
         last: by job, what became of the last attempt that has ended here; without what host and handler have given.
     """
 
@@ -118,7 +118,7 @@ class Remembered:
         self.doubtful: Newest[str, JobRecord] = Newest(_weight)
         self.endings: Newest[str, JobRecord] = Newest(_weight)
         self.kept: Newest[Hashable, tuple[JobRecord, Outcome, Verdict]] = Newest(_weight_of_kept)
-        self.settled: Newest[Hashable, bool] = Newest()
+        self.ended_copies: Newest[Hashable, bool] = Newest()
         self.last: Newest[str, JobRecord] = Newest()
 
     def job(self, job_id: str) -> JobRecord | None:
@@ -131,7 +131,7 @@ class Remembered:
 
     def note_ended(self, copy: Hashable, job: JobRecord) -> None:
         """An attempt has ended here, and this is what became of its job."""
-        self.settled.put(copy, True)
+        self.ended_copies.put(copy, True)
         self.last.put(job.id, job._replace(data=FORGOTTEN, result=None, error=None, traceback=None))
 
     def end(self, job: JobRecord) -> None:

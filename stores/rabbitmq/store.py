@@ -148,11 +148,11 @@ class RabbitStore(Session):
         if ops.records:
             yield from self._writing(ops.records)
         by_session: dict[int, list[Delivery | Stray]] = {}
-        for delivery in ops.settled:
+        for delivery in ops.acknowledged:
             by_session.setdefault(delivery.arrival.session, []).append(delivery)
-        for of, settled in by_session.items():
-            self._link.acknowledge(of, [delivery.arrival.tag for delivery in settled])
-        for delivery in ops.settled:
+        for of, deliveries in by_session.items():
+            self._link.acknowledge(of, [delivery.arrival.tag for delivery in deliveries])
+        for delivery in ops.acknowledged:
             self.state.deliveries.drop(delivery)
         for done in ops.done:
             done()

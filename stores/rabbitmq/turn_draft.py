@@ -142,7 +142,7 @@ class TurnDraft:
     def _record(self, step: Transition, delivery: Delivery) -> None:
         state = self.state
         self.transitions.append(step)
-        self.ops.settled.append(delivery)
+        self.ops.acknowledged.append(delivery)
         self.ops.done.append(lambda: state.memory.note_ended(delivery.copy, step.job))
 
     def let_go(self, claimed: JobRecord) -> HeldJob | None:

@@ -35,7 +35,7 @@ class Ops:
         messages: published first, in one pipeline.
         notices: published once the messages are confirmed: whoever hears of them finds what they tell of.
         records: for the state that all share, written once the messages are confirmed.
-        settled: acknowledged last.
+        acknowledged: deliveries that are, last of all.
         changes: to this runtime's memory, in order.
         done: calls to make once all of it holds.
     """
@@ -44,7 +44,7 @@ class Ops:
     messages: list[Message] = field(default_factory=list)
     notices: list[Message] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
-    settled: list[Delivery | Stray] = field(default_factory=list)
+    acknowledged: list[Delivery | Stray] = field(default_factory=list)
     changes: list[MemoryChange] = field(default_factory=list)
     done: list[Callable[[], object]] = field(default_factory=list)
 

@@ -112,7 +112,7 @@ def faults_of(seed: int, chance: random.Random) -> Faults:
 
 def mend(simulation: Simulation) -> None:
     """What an operator does for a name whose HandlerActor has died too often: has it started again."""
-    while any(runtime.boot is None for runtime in simulation.runtimes):
+    while any(runtime.boot is None or runtime.boot.is_over for runtime in simulation.runtimes):
         # Its supervisor has given up, and its process is about to be started again.
         simulation.run(minutes=0.01)
     for runtime in simulation.runtimes:

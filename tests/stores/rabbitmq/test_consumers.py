@@ -78,6 +78,6 @@ def test_what_an_ended_consumer_was_given_counts_until_it_is_settled(server: Ser
     server.stack.delivered("1")
     server.stack.resize(0, 0.0)
     before = server.stack.size
-    server.stack.settled("1")
+    server.stack.let_go("1")
 
     assert (before, server.stack.size) == (1, 0)

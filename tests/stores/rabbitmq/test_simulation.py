@@ -93,7 +93,7 @@ def test_the_same_seed_gives_the_same_log_byte_for_byte() -> None:
 
 def test_acknowledging_before_the_confirms_loses_jobs_and_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def stages(self, ops, session, stages=RabbitStore._stages):
-        for delivery in ops.settled:
+        for delivery in ops.acknowledged:
             self._link.acknowledge(session, [delivery.arrival.tag])
         return stages(self, ops, session)
 
