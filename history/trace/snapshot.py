@@ -104,11 +104,17 @@ class _System:
         self.replay.hear(line)
         for move in line.moves or ():
             if AFTER.get(move.k) in ENDED:
-                self._starts.pop((line.of or line.boot, move.j), None)
+                self._forget_starts((line.of or line.boot, move.j), move.c or 0)
         if line.event == "job.started" and line.job_id is not None:
             self._starts.setdefault((line.boot, line.job_id), {})[line.claim_no or 0] = line
         elif line.child is not None or line.event in OF_BOOTS or line.event in OF_LANES:
             self._of_system.append(line)
+
+    def _forget_starts(self, key: tuple[str, str], claim_no: int) -> None:
+        """What has ended is in nobody's hand. A later claim, after a requeue, may have been read before this end."""
+        later = {number: line for number, line in self._starts.pop(key, {}).items() if number > claim_no}
+        if later:
+            self._starts[key] = later
 
     def _hear_of_system(self, line: Line) -> None:
         seen = self.seen

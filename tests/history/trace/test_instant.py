@@ -191,6 +191,19 @@ def test_two_stores_may_each_have_a_job_of_one_id_that_runs(tmp_path):
     assert seen.states == {"running": 2}
 
 
+def test_a_claim_after_a_requeue_may_start_before_the_end_of_the_one_before_is_read(tmp_path):
+    story = Story()
+    story.move("queued", None, 0, 0).move("claimed", "queued", 1, 0).move("dead", "running", 1, 1)
+    dead = story.lines[-2:]
+    story.move("requeued", "dead", 1, 0).move("claimed", "queued", 2, 0)
+    story.said("job.started", job_id="j", claim_no=2, lane=7, incarnation=1)
+    log = str(write_log(tmp_path / "log", [*(line for line in story.lines if line not in dead), *dead]))
+
+    (held,) = snapshot([log], 2000.0).held
+
+    assert (held.claim_no, held.started, held.lane) == (2, True, 7)
+
+
 def test_what_stands_between_and_is_torn_changes_nothing(logs, tmp_path):
     log, chance = tmp_path / "app.log", random.Random(5)
     lines = logs[0].read_text().splitlines(keepends=True)

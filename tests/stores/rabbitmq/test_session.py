@@ -145,7 +145,7 @@ class Notes:
     def consume(self, *_: object, **__: object) -> None:
         pass
 
-    cancel = settle = consume
+    cancel = acknowledge = consume
 
 
 def test_a_window_that_breathes_has_one_timer(world: World) -> None:
