@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ __all__ = ["Audit", "Finding", "Report", "audit_logs"]
 
 NEWER_NAMED_MAX = 10
 """Kinds of lines that this version does not know, and that are named."""
+
+
+STORES_NAMED_MAX = 5
+"""Stores that a log tells of, and that are named."""
 
 
 class Audit:
@@ -41,7 +46,7 @@ class Audit:
         if store is not None and compared is not None:
             verdicts.explained = compare(replay, compared, store)
         elif store is not None:
-            verdicts.notes.append("the log has no line of this store's ledger")
+            verdicts.notes += self._say_unknown(store)
         verdicts.judge(compared, store)
         return Report(
             findings=tuple(replay.findings.kept),
@@ -68,6 +73,18 @@ class Audit:
             f"{many(newer.total(), 'line')} of a kind that this version does not know ({kinds}): they count as told, "
             "and a newer version can check them"
         ]
+
+    def _say_unknown(self, view: StoreView) -> list[str]:
+        """No line is of the store. If lines are of others, it is the wrong file, or was put in the place of one."""
+        with contextlib.closing(view.read()) as stored:
+            jobs = sum(1 for _ in stored.jobs())
+        says = "the log has no line of this store's ledger"
+        if not jobs or not self.replay.stores:
+            return [says]
+        others = ", ".join(sorted(self.replay.stores)[:STORES_NAMED_MAX])
+        says += f": the store is {view.store_id}, and has {many(jobs, 'job')}; the log tells of {others}"
+        self.replay.findings.say("orphan", says)
+        return []
 
     def _of_store(self, view: StoreView) -> StoreReplay | None:
         return self.replay.stores.get(view.store_id)

@@ -144,7 +144,9 @@ def in_order(found: list[Said]) -> list[Said]:
     """Lines as they followed one another: by `seq` within a boot, by `rev` among moves of a job, by time otherwise."""
     # A host may write the events that it subscribes to into the same log: the first of a line's copies counts.
     first_of = {
-        (one.get("boot"), one["seq"], one.get("event"), one.get("rev")): one for one in found[::-1] if "seq" in one
+        (one.get("boot"), one["seq"], one.get("event"), one.get("job_id"), one.get("rev")): one
+        for one in found[::-1]
+        if "seq" in one
     }
     first = {id(one) for one in first_of.values()}
     found = [one for one in found if "seq" not in one or one.get("untold") or id(one) in first]

@@ -78,7 +78,9 @@ class Replay:
         self.lines_of: dict[str, TurnLines] = {}
         self.lines = 0
         self.copies = 0
-        self.crashes = 0
+        self.actor_crashes = 0
+        # Boots that another one has found dead: two lines say so, one of which may be missing.
+        self.dead: set[str] = set()
         self.is_troubled = False
         self.leaders: set[str] = set()
         self.newer: Counter[str] = Counter()
@@ -116,7 +118,7 @@ class Replay:
             case "runtime.stopped" | "runtime.renewed":
                 boot.ended = "stopped"
             case "actor.crashed":
-                self.crashes += 1
+                self.actor_crashes += 1
                 self.is_troubled = True
             case "store.unavailable":
                 self.is_troubled = True
@@ -126,6 +128,11 @@ class Replay:
                 self.leaders.add(line.boot)
             case "job.fenced":
                 self._fenced(line, boot)
+
+    @property
+    def crashes(self) -> int:
+        """Of actors, and of processes."""
+        return self.actor_crashes + len(self.dead)
 
     def _boot(self, name: str) -> BootReplay:
         boot = self.boots.get(name)
@@ -139,7 +146,7 @@ class Replay:
             case "runtime.stopped":
                 boot.come_to(turn, line)
             case "runtime.recovered" if line.dead_boot is not None:
-                self.crashes += 1
+                self.dead.add(line.dead_boot)
                 dead = self._boot(line.dead_boot)
                 dead.ended = dead.ended or "recovered"
                 dead.come_to(turn, line)
@@ -242,6 +249,7 @@ class Replay:
             case "pruned":
                 store.jobs.pruned += move.x or 0
             case "buried" if move.b is not None:
+                self.dead.add(move.b)
                 dead = self._boot(move.b)
                 dead.ended = dead.ended or "recovered"
                 last = int(move.l or 0)

@@ -25,7 +25,7 @@ def trace_schedule(paths: Sequence[str], named: str, *, processes: int = 1) -> l
         UsageError: a log cannot be read.
     """
     again = [path for path in paths if path != "-"]
-    ids = {said.get("schedule") for said in find(again, needles_of(named)) if said.get("key") == named}
+    ids = {schedule for said in find(again, needles_of(named)) for schedule in _ids_by_key(said, named)}
     schedule = str(next(iter(ids), named))
     found = list(find(paths, [*needles_of(schedule), *needles_of(f"{schedule}-")], processes=processes))
     lines = in_order(
@@ -58,6 +58,13 @@ def trace_schedule(paths: Sequence[str], named: str, *, processes: int = 1) -> l
             fired.add(job_of(said))
             entries.append(_slot_by_job(said, ends.get(job_of(said))))
     return entries
+
+
+def _ids_by_key(said: Said, key: str) -> list[object]:
+    """The schedules that a line says have this key: one of its own, or the moves of a turn."""
+    moves = [move for move in said.get("moves") or () if isinstance(move, dict) and move.get("key") == key]
+    own = [said.get("schedule")] if said.get("key") == key else []
+    return [*own, *(move.get("s") for move in moves)]
 
 
 def schedules_in(paths: Sequence[str]) -> dict[str, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from lamplighter.cli.main import main
 from lamplighter.history.trace.job import biography
 
-from ..kit import Said, Story, audited, changed, clean_run, index_of, kinds, write_log
+from ..kit import Said, Story, audited, changed, clean_run, index_of, kinds, without, write_log
 
 
 def a_run_on(store_id: str, boot: str, *, store: str = "/srv/jobs.db", level: str = "debug") -> list[Said]:
@@ -47,11 +48,25 @@ def test_a_store_is_compared_with_the_lines_of_its_id(tmp_path):
     assert main(["audit", str(log), "--store", str(clean_run().store)]) == 0
 
 
-def test_a_store_that_the_log_does_not_tell_of_is_said(capsys, tmp_path):
+def test_a_store_that_the_log_does_not_tell_of_is_found(capsys, tmp_path):
     log = write_log(tmp_path / "log", a_run_on("another", "a"))
 
-    assert main(["audit", str(log), "--store", str(clean_run().store)]) == 0
-    assert "the log has no line of this store's ledger" in capsys.readouterr().out
+    assert main(["audit", str(log), "--store", str(clean_run().store)]) == 1
+    assert re.search(
+        r"no line of this store's ledger: the store is \w+, and has \d+ jobs; the log tells of another",
+        capsys.readouterr().out,
+    )
+
+
+def test_a_crash_is_counted_once_whichever_line_tells_of_it():
+    dead, heir = Story(), Story("b2", 2)
+    dead.move("queued", None, 0, 0)
+    heir.bury(dead)
+    heir.said("runtime.recovered", dead_boot="b1", dead_pid=1, jobs=0, turn=1)
+
+    whole = [*dead.lines, *heir.lines]
+
+    assert [audited(lines).crashes for lines in (whole, without(whole, len(whole) - 1))] == [1, 1]
 
 
 def on_rabbit(boot: str, store: str = "server", among: Story | None = None) -> Story:

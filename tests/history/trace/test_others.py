@@ -17,7 +17,20 @@ def test_a_schedule_is_found_by_its_id_or_its_key(tmp_path):
 
     assert len(by_key) == 2
     assert [entry.says for entry in trace_schedule([log], "5f")] == by_key
+    only_turns = [line for line in story.lines if line["event"] != "schedule.added"]
+    assert trace_schedule([str(write_log(tmp_path / "turns", only_turns))], "nightly")
     assert schedules_in([log]) == {"5f": "nightly, n, @every 10s"}
+
+
+def test_two_slots_of_a_schedule_that_fire_in_one_turn_are_both_told(tmp_path):
+    story = Story()
+    slots = (102, 104)
+    story.turn(*(story.hop("queued", None, 0, 0, f"5f-{slot}", s="5f", t=float(slot)) for slot in slots))
+    log = str(write_log(tmp_path / "log", story.lines))
+
+    told = trace_schedule([log], "5f")
+
+    assert [entry.said["slot"] for entry in told] == [102.0, 104.0]
 
 
 def test_each_store_has_a_job_of_its_own_for_a_slot(tmp_path):
