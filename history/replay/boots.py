@@ -74,9 +74,14 @@ class BootReplay:
     _aloud: int = 0
     _silent_gaps: int = 0
     _is_silent: bool = False
+    # Numbers that are not missed, of which some lines may come yet.
+    _excused: NumberRanges = field(default_factory=NumberRanges)
 
     def hear(self, line: Line) -> bool:
-        """Note a line by its number. False if a line of this number is known already."""
+        """Note a line by its number. False if a line of this number is known already.
+
+        Where lines lie in any order, some may come of a stretch in which the boot seemed to be silent.
+        """
         is_debug = line.event in DEBUG_EVENTS
         if line.seq == 1:
             self.begins = True
@@ -84,7 +89,7 @@ class BootReplay:
             self.loud = True
             if self.quiet:
                 self.quiet, self._silent_gaps = False, SILENT_GAPS_MIN
-                self.seqs.fill(0, line.seq - 1)
+                self._fill(0, line.seq - 1)
         if not self.audible and line.event in EVENTS and line.event not in ALARMS:
             self.audible = True
         if line.event in MOVES:
@@ -95,7 +100,8 @@ class BootReplay:
             return True
         before, last = self.line, self.seqs.last
         if not self.seqs.add(line.seq):
-            return False
+            self.is_disordered = self.is_disordered or line.seq < last
+            return line.seq in self._excused
         self.is_disordered = self.is_disordered or line.seq < last
         if before is not None and line.seq > last + 1:
             self._silent_gaps += 1
@@ -122,6 +128,10 @@ class BootReplay:
         """Whether its log begins in the middle of its life."""
         return not self.begins and (self.turns.first > 1 or not self.turns)
 
+    def _fill(self, first: int, last: int) -> None:
+        self.seqs.fill(first, last)
+        self._excused.fill(first, last)
+
     def _be_silent(self, line: Line, *, is_over: bool) -> None:
         """After many gaps without a line at debug: the boot was at another level meanwhile."""
         if not self._is_silent:
@@ -129,6 +139,6 @@ class BootReplay:
             self.silences += 1
         while self.gaps and self.gaps[-1].first > self._aloud:
             self.gaps.pop()
-        self.seqs.fill(self._aloud, line.seq)
+        self._fill(self._aloud, line.seq)
         if is_over:
             self._is_silent = False

@@ -111,6 +111,8 @@ with runtime:
             stop.set()
             for thread in threads:
                 thread.join()
-            for job in runtime.jobs.list(state="queued", limit=10_000):
-                runtime.jobs.join(job, timeout=60)
+            for state in ("running", "queued"):
+                # A job that is claimed in advance runs, and a stop would give it back.
+                for job in runtime.jobs.list(state=state, limit=10_000):
+                    runtime.jobs.join(job, timeout=60)
             say("storm-over", *codes)

@@ -442,6 +442,18 @@ def test_a_turn_in_parts_is_whole_only_with_all_of_them():
         assert "missing turns" in kinds(audited(without(story.lines, 2 + part)))
 
 
+def test_in_mixed_lines_no_turn_is_taken_for_a_copy_after_gaps_without_a_debug_line():
+    lines = clean_run().lines
+    turns = [line for line in lines if line["event"] == "turn.committed"][::4][:6]
+    first = [next(line for line in lines if line["level"] == "debug"), *turns]
+    mixed = [*first, *(line for line in lines if line not in first)]
+
+    report = audited(mixed)
+
+    assert report.ok, report.findings
+    assert (report.jobs, report.transitions) == (audited(lines).jobs, audited(lines).transitions)
+
+
 def test_lines_that_the_log_itself_has_given_up_are_excused_up_to_their_number():
     story = Story().done().said("log.dropped", count=1, reason="OSError: no space left").done("k")
 
