@@ -234,8 +234,8 @@ class Verdicts:
                 self._say("missing lines", says, 1, line)
             if boot.turns and not boot.is_disordered:
                 for turn, line in lines.waiting():
-                    if turn >= boot.turns.first and turn in boot.turns:
-                        says = f"it is said to be of turn {turn} of boot {name}, which was long before it"
+                    if turn < 1 or turn in boot.turns:
+                        says = f"it is said to be of turn {turn} of boot {name}, which is none or was long before it"
                         self._findings.say("told otherwise", says, line)
         kinds = sorted({kind for lines in replay.lines_of.values() for kind in lines.unheard})
         if kinds:

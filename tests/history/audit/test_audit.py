@@ -106,6 +106,17 @@ def test_at_info_each_line_of_the_ledger_and_each_about_a_move_is_missed():
             assert len(found) <= 2
 
 
+@pytest.mark.parametrize("turn", [0, -1])
+def test_a_line_of_a_turn_that_no_boot_has_is_found(turn):
+    """Turns are numbered from one. (One of 3,000 edits that were made at random.)"""
+    story = Story().done()
+    line = story.lines[index_of(story.lines, "job.done")]
+
+    line["turn"] = turn
+
+    assert kinds(audited(story.stop().lines)) == ["told otherwise"]
+
+
 def test_a_gap_names_its_turn():
     run = clean_run("info")
     index = turns(run.lines)[3]
