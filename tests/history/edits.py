@@ -88,10 +88,10 @@ def unproven_turns(lines: list[Said]) -> set[tuple[str, int]]:
 
 
 def is_beyond_a_server(lines: list[Said], what: str, spoiled: list[Said], line: Said) -> bool:
-    """Whether a birth or a claim is told of another job, and no line at debug says of which it was.
+    """Whether a birth or a claim is told of another job or as of another kind, and no line at debug says what it was.
 
     A killed process may have told neither, and there is no table to be asked.
     """
     is_loud = any(other["event"] == "job.queued" for other in lines)
     kinds = {move["k"] for move in line.get("moves", ())}
-    return what.endswith(" j") and not is_loud and bool(kinds & {"queued", "claimed"})
+    return what.endswith((" j", " k")) and not is_loud and bool(kinds & {"queued", "claimed"})
