@@ -352,8 +352,8 @@ class JobReplay:
             if one.rev != base - 1:
                 continue
             for kind, after in AFTER.items():
-                # An untold claim is no move that is missing: the server says that it had delivered the job. And what waits
-                # in its queue nobody can requeue.
+                # An untold claim is no move that is missing: the server says that it had delivered the job. And nobody
+                # can requeue what waits in its queue.
                 if kind == "claimed" or after != move.f or after == one.state or one.state not in BEFORE[kind]:
                     continue
                 by = one.boot if one.state == "running" else ANY_BOOT
