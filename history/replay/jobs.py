@@ -137,9 +137,10 @@ class JobReplay:
                 self._wait(step)
         elif self._parent(job, move) is not None:
             self._enter(job, step)
-        elif move.r <= job.rev:
+        elif move.r <= job.rev and (self.is_server or job.state not in ENDED or move.r == 1):
             self._again(job, step)
         else:
+            # Of a job that has ended, it may be the next life of its id, whose birth is told late.
             self._wait(step)
 
     def get(self, job_id: str) -> Job | None:

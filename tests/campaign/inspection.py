@@ -45,19 +45,32 @@ def check_log(text: str, one_waits: str) -> None:
 def moves_of(text: str) -> list[dict[str, Any]]:
     """Every change of state as the ledger tells it, with what its own line says besides, in the order of the turns.
 
-    In one process's log they lie so, but for those that somebody else has told: these come before what follows them.
+    In one process's log they lie so, but for those that are told late: these come where their instant lies, after the
+    turn before it of the same boot.
     """
     beside = {
         (line["boot"], line["turn"], line["event"], line.get("job_id")): line
         for line in lines_of(text)
         if "turn" in line and line["event"] in MOVES
     }
-    turns: dict[tuple[str, int, int], dict[str, Any]] = {}
+    turns: list[tuple[str, dict[str, Any]]] = []
+    known: set[tuple[str, int, int]] = set()
     for line in lines_of(text):
-        if line["event"] == "turn.committed":
-            turns.setdefault((line.get("of", line["boot"]), line["turn"], line.get("part", 1)), line)
+        if line["event"] != "turn.committed":
+            continue
+        boot = line.get("of", line["boot"])
+        key = (boot, line["turn"], line.get("part", 1))
+        if key in known:
+            continue
+        known.add(key)
+        place = len(turns)
+        if "told_by" in line:
+            while place and turns[place - 1][0] != boot and turns[place - 1][1]["at"] > line["at"]:
+                place -= 1
+        turns.insert(place, (boot, line))
     moves = []
-    for (boot, turn, _), line in turns.items():
+    for boot, line in turns:
+        turn = line["turn"]
         for move in line["moves"]:
             event = f"job.{move['k']}"
             if event in MOVES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from inspection import NOTHING_BACK, check_stops, gave_nothing_back
+from inspection import NOTHING_BACK, check_stops, gave_nothing_back, moves_of
 
 
 def test_a_boot_that_has_stopped_and_left_jobs_behind_is_found():
@@ -30,6 +30,24 @@ def test_a_boot_that_could_not_give_its_jobs_back_counts_as_dead():
 
     assert gave_nothing_back(log) == {"a"}
     assert check_stops(log) == 0
+
+
+def test_a_turn_that_is_told_late_comes_where_its_instant_lies():
+    moves = [{"j": job, "n": "n", "k": kind} for job, kind in (("a", "claimed"), ("b", "claimed"), ("a", "done"))]
+    turns = [("x", 1, 1.0, moves[0]), ("y", 1, 3.0, moves[1]), ("x", 2, 2.0, moves[2])]
+    lines = [
+        {"seq": 1, "boot": boot, "event": "turn.committed", "turn": turn, "at": at, "moves": [move]}
+        for boot, turn, at, move in turns
+    ]
+    lines[-1]["told_by"] = "x"
+
+    told = moves_of("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    assert [(move["job_id"], move["event"]) for move in told] == [
+        ("a", "job.claimed"),
+        ("a", "job.done"),
+        ("b", "job.claimed"),
+    ]
 
 
 def log_of(*lines: tuple[str, ...]) -> str:

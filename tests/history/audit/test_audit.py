@@ -453,6 +453,21 @@ def test_a_turn_in_parts_is_whole_only_with_all_of_them():
         assert "missing turns" in kinds(audited(without(story.lines, 2 + part)))
 
 
+def test_a_next_life_of_an_id_may_be_told_before_its_birth_is():
+    story = Story().done().turn({"k": "pruned", "x": 1})
+    other = Story("b2", 2)
+    story.tell(other, 1, {"k": "queued", "j": "j", "n": "n", "r": 1})
+    birth = story.lines.pop()
+    story.revs["j"] = 1
+    story.move("claimed", "queued", 1, 0).move("done", "running", 1, 1)
+
+    report = audited([*story.lines, {**birth, "seq": story.seq + 1}])
+
+    assert "told twice" not in kinds(report)
+    assert "finished twice" not in kinds(report)
+    assert {"told twice", "finished twice"} <= set(kinds(audited(story.lines)))
+
+
 def test_in_mixed_lines_no_turn_is_taken_for_a_copy_after_gaps_without_a_debug_line():
     lines = clean_run().lines
     turns = [line for line in lines if line["event"] == "turn.committed"][::4][:6]
