@@ -74,10 +74,21 @@ def missed_edits(lines: list[Said], chance: random.Random, number: int, store: P
         spoiled = None if (line["boot"], line.get("turn")) in unproven else spoil(lines, index, chance)
         if spoiled is None or (store is None and is_beyond_a_server(lines, *spoiled, line)):
             continue
+        if spoiled[0] == "delete" and is_told_by_two(lines, line):
+            continue
         number -= 1
         if audited(spoiled[1], store).ok:
             missed.append((spoiled[0], lines[index]))
     return missed
+
+
+def is_told_by_two(lines: list[Said], line: Said) -> bool:
+    """Whether a turn stands in the log twice: said before a kill, and said again by whoever buried the boot."""
+
+    def turn_of(said: Said) -> tuple[str, int, int]:
+        return said.get("of", said["boot"]), said["turn"], said.get("part", 1)
+
+    return "moves" in line and sum("moves" in other and turn_of(other) == turn_of(line) for other in lines) > 1
 
 
 def unproven_turns(lines: list[Said]) -> set[tuple[str, int]]:
