@@ -17,7 +17,7 @@ import msgspec
 from ...errors import UsageError
 from .fields import Said, typed
 from .files import raw_lines
-from .unwrapping import as_json, event_in, host_line_in, is_like_ours
+from .unwrapping import event_in, host_line_in, is_like_ours
 
 SHOWN_BYTES_MAX = 300
 """How much of a line that cannot be read is shown."""
@@ -133,12 +133,6 @@ def parse(raw: bytes) -> Line | None:
         return None if said is None else msgspec.convert(said, Line)
     except msgspec.MsgspecError:
         return None
-
-
-def body_of(raw: bytes) -> bytes | None:
-    """The line of ours that a line carries, as the runtime would have written it; None if there is none."""
-    said = event_in(raw)
-    return None if said is None else as_json(said)
 
 
 def fields_of(raw: bytes, *, hosts_too: bool = False) -> Said | None:

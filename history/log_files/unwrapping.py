@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -145,8 +144,3 @@ def _at(said: Said, at: float | None) -> Said:
 
 def _text(raw: bytes) -> str:
     return raw.decode(errors="replace")
-
-
-def as_json(said: dict[str, Any]) -> bytes:
-    """The line as the runtime would have written it."""
-    return msgspec.json.encode(said)

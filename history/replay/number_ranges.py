@@ -82,17 +82,6 @@ class NumberRanges:
         if at <= last:
             yield at, last
 
-    def numbers(self, first: int, last: int) -> Iterator[int]:
-        """The numbers from `first` to `last`, both included, that are in the set."""
-        for index in range(bisect_left(self._lasts, first), len(self._firsts)):
-            if self._firsts[index] > last:
-                return
-            yield from range(max(first, self._firsts[index]), min(last, self._lasts[index]) + 1)
-
-    def has_gap(self, first: int, last: int) -> bool:
-        """Whether any number from `first` to `last` is not in the set."""
-        return next(self.gaps(first, last), None) is not None
-
     def clear(self) -> None:
         """Forget all."""
         self._firsts.clear()
