@@ -89,11 +89,11 @@ class _Check:
             self._findings.say(DISAGREES, says)
 
     def _compare(self, row: StoredJob, job: Job) -> None:
-        if self._has_holes:
-            # What is missing is found by its number. It may have removed this job, and told of the birth of another.
-            return
         told = (job.name, job.state, job.rev, job.claim_no, job.attempt)
         if (row.name, row.state, row.rev, row.claim_no, row.attempt) == told:
+            return
+        if self._has_holes:
+            # What is missing is found by its number. It may have removed this job, and told of the birth of another.
             return
         says = (
             f"job {row.id}: the store has {row.name}, {row.state}, claim {row.claim_no}, attempt {row.attempt}, "

@@ -14,6 +14,7 @@ from ...log.events import EVENTS
 from ...rules.lifecycle import MOVES, QUIET
 from ..log_files.lines import Line, Told
 from .findings import Findings
+from .jobs import AFTER
 
 TURNS_KEPT_MAX = 64
 """The newest turns of a boot that are remembered."""
@@ -53,6 +54,7 @@ class TurnLines:
         self._findings = findings
         self._turns: OrderedDict[int, dict[Subject, list[Told]] | Sequence[Told]] = OrderedDict()
         self._waiting: dict[int, list[Line]] = {}
+        self._waiting_lines = 0
         self._expected: dict[tuple[int, str, str], Line] = {}
         self._said: Counter[str] = Counter()
         self.unheard: Counter[str] = Counter()
@@ -75,8 +77,10 @@ class TurnLines:
         self._turns[turn] = moves
         if len(self._turns) > TURNS_KEPT_MAX:
             self._turns.popitem(last=False)
-        for waiting in self._waiting.pop(turn, ()):
-            self.check(waiting)
+        waiting = self._waiting.pop(turn, ())
+        self._waiting_lines -= len(waiting)
+        for line in waiting:
+            self.check(line)
 
     def differs(self, turn: int, moves: Sequence[Told]) -> bool:
         """Whether a turn that is told again is another one, as far as it is remembered."""
@@ -94,13 +98,14 @@ class TurnLines:
         if kind is None or turn is None or (kind == "taken" and line.job_id is None):
             # A slot that another runtime was first to account for is taken too, and nothing is changed.
             return
-        subject = (line.job_id if kind in PLAIN_KINDS else line.schedule or line.job_name) or ""
+        subject = (line.job_id if kind in AFTER else line.schedule or line.job_name) or ""
         if self._expected.pop((turn, kind, subject), None) is not None:
             self._said[kind] += 1
         moves = self._turns.get(turn)
         if moves is None:
-            if sum(map(len, self._waiting.values())) < WAITING_LINES_MAX:
+            if self._waiting_lines < WAITING_LINES_MAX:
                 self._waiting.setdefault(turn, []).append(line)
+                self._waiting_lines += 1
             return
         if not isinstance(moves, dict):
             moves = self._turns[turn] = _by_subject(moves)
@@ -125,10 +130,6 @@ class TurnLines:
         """Lines whose turn was not told."""
         for turn, lines in self._waiting.items():
             yield turn, lines[0]
-
-
-PLAIN_KINDS = frozenset(event.removeprefix("job.") for event in MOVES)
-"""The kinds of moves of jobs."""
 
 
 def _flat(known: dict[Subject, list[Told]] | Sequence[Told]) -> list[Told]:
