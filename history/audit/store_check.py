@@ -92,7 +92,7 @@ class _Check:
         told = (job.name, job.state, job.rev, job.claim_no, job.attempt)
         if (row.name, row.state, row.rev, row.claim_no, row.attempt) == told:
             return
-        if self._has_holes:
+        if (row.rev != job.rev or self._store.jobs.pruned) and self._has_holes:
             # What is missing is found by its number. It may have removed this job, and told of the birth of another.
             return
         says = (
