@@ -7,8 +7,6 @@ from collections.abc import Collection, Sequence
 from ...messages.boots import BootRecord
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
-from ...messages.ledger import UNLOGGED_MAX, LedgerTurn
-from ...rules.ledger_moves import told_moves
 from ..ports import JobQueue, Members, ScheduleBook, WaitingJobs
 from .intake import Intake
 from .jobs import RabbitJobs
@@ -48,15 +46,14 @@ class RabbitTurn(TurnDraft):
 
     def seal(self) -> None:
         """Remember in this process what the turn did: its broker may die before it has said it."""
-        moves = told_moves(self.transitions, self.notes, self.now)
-        if not moves:
-            return
         boot, boots = self.boot, self.state.own_boots
         known = boots.get(boot)
-        did = self.did = LedgerTurn(boot, 0, 1 if known is None else known.turn + 1, self.now, moves)
-        unlogged = (*self.unlogged, did)[-UNLOGGED_MAX:]
+        kept = tuple(self.sum_up(0, 0 if known is None else known.turn))
+        if self.did is None:
+            return
+        turn = self.did.turn
         self.ops.done.append(
-            lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=did.turn, unlogged=unlogged)})
+            lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=turn, unlogged=kept)})
         )
 
 

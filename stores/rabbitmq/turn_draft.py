@@ -12,9 +12,9 @@ from typing import Any
 
 from ...errors import UsageError
 from ...messages.jobs import Instant, JobRecord, JobState, Seconds, Transition
-from ...messages.ledger import LedgerTurn, Move
 from ...messages.outcomes import Outcome, Verdict
 from ...rules.lifecycle import MOVES
+from ...rules.turn_record import TurnRecord
 from ..transitions import ending, says_ending
 from ..troubles import BootLost
 from . import job_message as wire
@@ -34,11 +34,10 @@ HIGH_PRIORITY = 5
 """A quorum queue knows two priorities; from this one on it is the higher."""
 
 
-class TurnDraft:
+class TurnDraft(TurnRecord):
     """A turn while nothing of it has left.
 
     Attributes:
-        notes: what it did besides moving jobs, each after so many transitions.
         ops: what it will do at its end, and how what it has done to memory is taken back.
         state: what this runtime remembers between turns.
     """
@@ -46,24 +45,14 @@ class TurnDraft:
     def __init__(
         self, state: RabbitState, boot: str, now: Instant, *, version: int, leads: bool, bytes_max: int | None
     ) -> None:
-        self.now = now
-        self.transitions: list[Transition] = []
-        self.unlogged: list[LedgerTurn] = []
-        self.did: LedgerTurn | None = None
-        self.news: list[tuple[str, dict[str, Any]]] = []
+        super().__init__(boot, now)
         self.expiry: Instant | None = None
         self.version = version
         self.leads = leads
         self.lost: BootLost | None = None
-        self.notes: list[tuple[int, Move]] = []
         self.ops = Ops()
         self.state = state
-        self.boot = boot
         self._bytes_max = bytes_max
-
-    def note(self, move: Move) -> None:
-        """Have the ledger tell what this turn does besides moving jobs."""
-        self.notes.append((len(self.transitions), move))
 
     def change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
         """Note a change that was made to memory, see `MemoryChange`."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ...messages.jobs import Instant, JobRecord, JobState, Seconds, Transition
-from ...messages.ledger import LedgerTurn, Move
+from ...messages.jobs import Instant, JobRecord, JobState, Seconds
+from ...rules.turn_record import TurnRecord
 from ..troubles import BootLost
 from .due import NEXT_EXPIRY
 
@@ -53,11 +53,10 @@ class Seen(NamedTuple):
         )
 
 
-class OpenTurn:
+class OpenTurn(TurnRecord):
     """A turn while it is open.
 
     Attributes:
-        notes: what it did besides moving jobs, each after so many transitions.
         seen: how far its boot knows the store to have come, if it is registered.
         boot_no: the number of its boot; 0 until that is registered.
         number: how many turns of its boot have changed something; None until that is registered.
@@ -69,15 +68,9 @@ class OpenTurn:
     def __init__(
         self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None
     ) -> None:
-        self.now = now
-        self.transitions: list[Transition] = []
-        self.unlogged: list[LedgerTurn] = []
-        self.did: LedgerTurn | None = None
+        super().__init__(boot, now)
         self.leads = True
-        self.news: list[tuple[str, dict[str, Any]]] = []
-        self.notes: list[tuple[int, Move]] = []
         self.connection = connection
-        self.boot = boot
         # SQLite's number holds for one connection only; another one may begin with the same.
         self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
         self.last_boot_no: int
@@ -103,10 +96,6 @@ class OpenTurn:
         self.lost: BootLost | None = None
         if self.seen is not None:
             self.lost = self.seen.compare(self.number, self.last_boot_no, self.last_no, self.change_no)
-
-    def note(self, move: Move) -> None:
-        """Have the ledger tell what this turn does besides moving jobs."""
-        self.notes.append((len(self.transitions), move))
 
     def next_change(self) -> int:
         """The number of one more change of a schedule."""

@@ -6,9 +6,7 @@ import sqlite3
 
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
-from ...messages.ledger import UNLOGGED_MAX, LedgerTurn
 from ...rules.codec import encode_own
-from ...rules.ledger_moves import told_moves
 from ..ports import JobQueue, Members, ScheduleBook, WaitingJobs
 from . import clock_steps
 from .boots import SqliteMembers
@@ -48,13 +46,10 @@ class SqliteTurn(OpenTurn):
         """Write what the whole turn did: its number, and the boot's memory of what it did."""
         if self.change_no > self._changes_before:
             self.connection.execute("update lamplighter_store set change_no = ?", (self.change_no,))
-        moves = told_moves(self.transitions, self.notes, self.now)
-        if moves:
-            turn = (self.number or 0) + 1
-            self.did = LedgerTurn(self.boot, self.boot_no, turn, self.now, moves)
-            if self.number is not None:
-                values = (turn, encode_own([*self.unlogged, self.did][-UNLOGGED_MAX:]), self.boot)
-                self.connection.execute("update lamplighter_boots set turn = ?, unlogged = ? where boot = ?", values)
-                self.number = turn
+        kept = self.sum_up(self.boot_no, self.number or 0)
+        if kept and self.number is not None:
+            self.number += 1
+            values = (self.number, encode_own(kept), self.boot)
+            self.connection.execute("update lamplighter_boots set turn = ?, unlogged = ? where boot = ?", values)
         if self.seen is not None:
             self.seen = Seen(self.boot, self.number or 0, self.last_boot_no, self.last_no, self.change_no)

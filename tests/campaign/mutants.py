@@ -548,9 +548,9 @@ MUTANTS = (
     Mutant(
         TURN,
         "a turn that changes nothing takes a number",
-        "stores/sqlite/turn.py",
-        "        if moves:\n            turn =",
-        "        if True:\n            turn =",
+        "rules/turn_record.py",
+        "        if not moves:\n",
+        "        if False:\n",
         test="tests/support/test_conformance.py::test_a_store_that_keeps_every_promise_passes",
     ),
     Mutant(
