@@ -186,6 +186,23 @@ def test_what_does_not_finish_within_the_drain_is_interrupted_and_uses_no_attemp
     assert (stored.state, stored.attempt, stored.record.interruptions) == ("queued", 0, 0)
 
 
+def assert_that_the_next_broker_claims_nothing(rt, recorder, stopping, release, running):
+    """Have the broker die in a stop, and its successor take a turn with a job that waits, until what runs has ended."""
+    post = rt.boot.post
+    post.find("broker").actor_ref.tell("no mail of ours")
+    recorder.wait_for("actor.restarted", child="broker")
+    waiting = rt.jobs.queue("work")
+    recorder.until(lambda: post.find("broker")._state.capacities, "its HandlerActor to answer")
+    rt.jobs.resume("another turn")
+    release.set()
+    stopping.join(WAIT_SECONDS_MAX)
+
+    # A stop that waits for its drain to be over has not heard of the ending.
+    assert not stopping.is_alive(), recorder.events[-20:]
+    assert [event["job_id"] for event in recorder.of("job.claimed")] == [running]
+    assert waiting.state == "queued"
+
+
 def test_a_broker_that_is_started_while_the_runtime_stops_claims_nothing(runtime, recorder):
     # Only the broker that had heard of the stop knew of it; its successor went on handing out work.
     rt = runtime()
@@ -197,18 +214,7 @@ def test_a_broker_that_is_started_while_the_runtime_stops_claims_nothing(runtime
     stopping = threading.Thread(target=rt.stop, kwargs={"drain": 60})
     stopping.start()
     recorder.wait_for("runtime.stopping")
-    rt.boot.post.find("broker").actor_ref.tell("no mail of ours")
-    recorder.wait_for("actor.restarted", child="broker")
-    waiting = rt.jobs.queue("work")
-    recorder.until(lambda: rt.boot.post.find("broker")._state.capacities, "its HandlerActor to answer")
-    rt.jobs.resume("another turn")
-    release.set()
-    stopping.join(WAIT_SECONDS_MAX)
-
-    # A stop that waits for its drain to be over has not heard of the ending.
-    assert not stopping.is_alive(), recorder.events[-20:]
-    assert [event["job_id"] for event in recorder.of("job.claimed")] == [running]
-    assert waiting.state == "queued"
+    assert_that_the_next_broker_claims_nothing(rt, recorder, stopping, release, running)
 
 
 def test_a_stop_does_not_wait_for_the_back_off_of_a_broker_that_has_died(runtime, recorder):
@@ -248,17 +254,7 @@ def test_a_broker_that_nobody_could_find_yet_when_the_stop_began_claims_nothing(
         enter(broker)
 
     monkeypatch.setattr(post, "enter", enter_when_the_stop_has_begun)
-    post.find("broker").actor_ref.tell("no mail of ours")
-    recorder.wait_for("actor.restarted", child="broker")
-    waiting = rt.jobs.queue("work")
-    recorder.until(lambda: post.find("broker")._state.capacities, "its HandlerActor to answer")
-    rt.jobs.resume("another turn")
-    release.set()
-    stopping.join(WAIT_SECONDS_MAX)
-
-    assert not stopping.is_alive(), recorder.events[-20:]
-    assert [event["job_id"] for event in recorder.of("job.claimed")] == [running]
-    assert waiting.state == "queued"
+    assert_that_the_next_broker_claims_nothing(rt, recorder, stopping, release, running)
 
 
 def test_a_claim_that_comes_after_all_was_interrupted_is_given_back_and_not_started(runtime, recorder):
