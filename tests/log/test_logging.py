@@ -82,7 +82,7 @@ def run_script(text: str, folder: Path) -> str:
     return ran.stdout
 
 
-def test_the_hosts_lines_and_ours_go_to_one_file_with_the_same_fields(runtime, tmp_path, lines):
+def test_the_hosts_lines_and_ours_go_to_one_file_with_the_same_fields(runtime, recorder, tmp_path, lines):
     configure_logging(tmp_path / "app.log", console=False)
     rt = runtime()
 
@@ -92,6 +92,9 @@ def test_the_hosts_lines_and_ours_go_to_one_file_with_the_same_fields(runtime, t
         job.log.info("mine", size=5)
 
     rt.jobs.add_handler("work", work)
+    # Then the turn that stores the job claims it too.
+    recorder.until(lambda: rt.boot.post.find("broker") is not None, "the broker to be found")
+    recorder.until(lambda: rt.boot.post.find("broker")._state.capacities, "its HandlerActor to offer lanes")
     job = rt.jobs.join(rt.jobs.queue("work"), timeout=10)
     logging.getLogger("app.b").info("outside")
     rt.stop()

@@ -15,7 +15,7 @@ from lamplighter.history.audit.audit import Audit, audit_logs
 from lamplighter.history.audit.report import Report
 from lamplighter.stores.rabbitmq.turn import RabbitTurn
 
-from ...faults.kit import Host, count
+from ...faults.kit import Host, count, eventually
 from ...history.edits import missed_edits
 from ...history.kit import HOST, Said, audited, changed, kinds, logger_to, without
 from .test_simulation import TROUBLES, campaign
@@ -49,7 +49,7 @@ def run(url: str, folder: Path, level: str) -> list[Said]:
     for each in (one, other):
         each.jobs.add_handler("work", lambda job: job.data, concurrency=2)
         each.jobs.add_handler("bad", fail, max_attempts=2, backoff=[0.0])
-        each.scheduler.add("work", "@every 1s")
+    schedules = [each.scheduler.add("work", "@every 1s") for each in (one, other)]
     with one, other:
         jobs = one.jobs.queue_many([("work", number) for number in range(20)])
         for job in jobs:
@@ -61,6 +61,11 @@ def run(url: str, folder: Path, level: str) -> list[Said]:
             other.jobs.requeue(bad)
         with pytest.raises(JobFailed):
             other.jobs.join(bad, timeout=WAIT_SECONDS)
+        for each, schedule in zip((one, other), schedules, strict=True):
+            each.scheduler.remove(schedule)
+        # A slot that fired just before the stop would leave its job in the queue.
+        eventually(lambda: not one.scheduler.list() and not other.scheduler.list(), what="the end of the schedule")
+        eventually(lambda: not sum(map(one.jobs.counts("work").get, ("queued", "running"))), what="the end of its jobs")
     lines = [json.loads(line) for number in range(2) for line in (folder / f"{number}.log").open()]
     return sorted(lines, key=lambda line: float(line["ts"]))
 
