@@ -12,16 +12,17 @@ from typing import Any, Never, get_args
 
 from .boot.current import CurrentBoot
 from .cron.catch_up import check_catch_up
-from .cron.schedule import rule_of, schedule_id
+from .cron.schedule import job_of, keyed_id, rule_of, unkeyed_id
 from .cron.when import parse_when
 from .errors import UnknownSchedule, UsageError, shown
 from .job import Job
 from .log.emitter import current_corr
-from .messages.jobs import Instant, NewJob, Seconds
+from .messages.jobs import Instant, Seconds
 from .messages.mail import Forget, PauseSchedule, Queue, Retire
 from .messages.schedules import CatchUp, DstFold, DstGap, Overlap, ScheduleRecord, SlotEntry
 from .rules.capabilities import not_supported
 from .rules.codec import decode, encode
+from .rules.new_jobs import check_max_attempts, check_priority, check_timeout
 from .rules.validation import (
     check_bool,
     check_instant,
@@ -49,6 +50,7 @@ class Schedule:
         when: the rule in its canonical form.
         next_slot: the next instant at which it is due; None when there is none any more.
         last_slot: the newest instant at which it fired.
+        key: the application's own name for it, if `add` was given one.
     """
 
     id: str
@@ -60,6 +62,7 @@ class Schedule:
     last_slot: datetime | None
     paused: bool
     durable: bool
+    key: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,10 @@ class SlotStory:
     job_id: str | None
     last: datetime
     count: int
+
+
+ScheduleRef = str | Schedule
+"""A schedule as an application may name it: the id that `add` gave it, or a picture of it."""
 
 
 class Scheduler:
@@ -102,6 +109,10 @@ class Scheduler:
         dst_fold: DstFold = "first",
         jitter: Seconds | timedelta = 0,
         durable: bool = False,
+        priority: int = 0,
+        max_attempts: int | None = None,
+        timeout: Seconds | timedelta | None = None,
+        expires: Seconds | timedelta | None = None,
         **unknown: Never,
     ) -> str:
         """Queue a job whenever a rule is due. The same call at every start-up is idempotent.
@@ -123,6 +134,8 @@ class Scheduler:
             jitter: up to so many seconds are added to when a job is due, the same in every process.
             durable: keep the schedule in the store until it is removed; otherwise it lives as long as this runtime
                 runs.
+            priority, max_attempts, timeout: those of its jobs, as `jobs.queue` takes them.
+            expires: a job that is due for longer and has not been started is cancelled: seconds or a timedelta.
 
         Returns:
             Its id, the same at every start.
@@ -145,6 +158,10 @@ class Scheduler:
             dst_fold=dst_fold,
             jitter=jitter,
             durable=durable,
+            priority=priority,
+            max_attempts=max_attempts,
+            timeout=timeout,
+            expires=expires,
             **unknown,
         )
         self._declare([record])
@@ -169,7 +186,27 @@ class Scheduler:
         active = self._active()
         return [self._picture(record) for record in active.values() if name is None or record.name == name]
 
-    def remove(self, schedule_id: str) -> None:
+    def get(self, schedule: ScheduleRef, *, key: str | None = None) -> Schedule:
+        """The present picture of an active schedule.
+
+        Args:
+            schedule: its id or an older picture of it; with `key`, the name of its jobs.
+            key: the application's own name for it, as `add` was given it.
+
+        Raises:
+            UnknownSchedule: there is none.
+        """
+        if key is None:
+            return self._picture(self._known(schedule))
+        name, key = check_name(schedule), check_name(key, "key")
+        try:
+            return self._picture(self._known(keyed_id(name, key)))
+        except UnknownSchedule:
+            raise UnknownSchedule(
+                f"expected the key of an active schedule of {shown(name)}, got: {shown(key)}"
+            ) from None
+
+    def remove(self, schedule: ScheduleRef) -> None:
         """Remove a schedule: a declared one from this runtime, a durable one from the store.
 
         Added again, it is a new one, which counts from then; unless another runtime has declared it all the while.
@@ -178,59 +215,50 @@ class Scheduler:
             UnknownSchedule: there is none with this id.
             StoreUnavailable: it is not removed.
         """
-        record = self._known(schedule_id)
+        record = self._known(schedule)
         boot, declared = self._current_boot.running, self._current_boot.declared
         if record.durable:
-            self._current_boot.current().requests.ask(partial(Forget, schedule_id))
+            self._current_boot.current().requests.ask(partial(Forget, record.id))
             return
         # Before the store is asked: a tick that comes in between must find that nobody declares it.
-        gone = declared.remove_schedule(schedule_id)
+        gone = declared.remove_schedule(record.id)
         if boot is None or gone is None:
             return
         try:
-            boot.requests.ask(partial(Retire, schedule_id, record.name))
+            boot.requests.ask(partial(Retire, record.id, record.name))
         except BaseException:
             declared.add_schedules([gone])
             raise
 
-    def pause(self, schedule_id: str) -> None:
+    def pause(self, schedule: ScheduleRef) -> None:
         """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped."""
-        self._known(schedule_id)
-        self._current_boot.current().requests.ask(partial(PauseSchedule, schedule_id, True))
+        record = self._known(schedule)
+        self._current_boot.current().requests.ask(partial(PauseSchedule, record.id, True))
 
-    def resume(self, schedule_id: str) -> None:
+    def resume(self, schedule: ScheduleRef) -> None:
         """Let its slots fire again."""
-        self._known(schedule_id)
-        self._current_boot.current().requests.ask(partial(PauseSchedule, schedule_id, False))
+        record = self._known(schedule)
+        self._current_boot.current().requests.ask(partial(PauseSchedule, record.id, False))
 
-    def run_now(self, schedule_id: str) -> Job[Any]:
+    def run_now(self, schedule: ScheduleRef) -> Job[Any]:
         """Queue one of its jobs now, beside its slots."""
-        record = self._known(schedule_id)
+        record = self._known(schedule)
         boot = self._current_boot.current()
         job_id, now = boot.job_ids(), boot.clock.now()
-        job = NewJob(
-            id=job_id,
-            name=record.name,
-            data=record.data,
-            priority=0,
-            run_at=now,
-            queued_at=now,
-            corr=current_corr() or job_id,
-            schedule=record.id,
-        )
+        job = job_of(record, job_id, run_at=now, now=now, corr=current_corr() or job_id)
         ((stored, _),) = boot.requests.ask(partial(Queue, (job,)), job_ids=(job_id,), corr=job.corr)
         return Job(stored)
 
-    def explain(self, schedule_id: str, start: datetime, end: datetime) -> Sequence[SlotStory]:
+    def explain(self, schedule: ScheduleRef, start: datetime, end: datetime) -> Sequence[SlotStory]:
         """What each slot in [start, end) did or will do, and why; at most `EXPLAINED_SLOTS_MAX`.
 
         Raises:
             UnknownSchedule: there is none with this id.
         """
-        record = self._known(schedule_id)
+        record = self._known(schedule)
         first, last = check_instant(start, "start"), check_instant(end, "end")
         boot = self._current_boot.current()
-        stored, since = boot.store.schedules.slots(schedule_id, first, last)
+        stored, since = boot.store.schedules.slots(record.id, first, last)
         stories = [*_forgotten(record, stored, first, last, since), *map(_story, stored)]
         accounted = max(record.accounted_to, math.nextafter(first, -math.inf))
         # These were stored since the schedule was read, or while the clock was ahead.
@@ -261,16 +289,17 @@ class Scheduler:
         stored = {record.id: record for record in boot.store.schedules.all() if record.durable or record.id in declared}
         return {**declared, **stored}
 
-    def _known(self, schedule_id: str) -> ScheduleRecord:
+    def _known(self, schedule: ScheduleRef) -> ScheduleRecord:
+        wanted = schedule.id if isinstance(schedule, Schedule) else schedule
         # A text that is not Unicode cannot even be looked up in the store.
-        if isinstance(schedule_id, str) and schedule_id.isprintable():
-            declared, boot = self._current_boot.declared.schedule(schedule_id), self._current_boot.running
-            stored = None if boot is None else boot.store.schedules.one(schedule_id)
+        if isinstance(wanted, str) and wanted.isprintable():
+            declared, boot = self._current_boot.declared.schedule(wanted), self._current_boot.running
+            stored = None if boot is None else boot.store.schedules.one(wanted)
             if stored is not None and (stored.durable or declared is not None):
                 return stored
             if declared is not None:
                 return declared
-        raise UnknownSchedule(f"expected the id of an active schedule, as add gave it, got: {shown(schedule_id)}")
+        raise UnknownSchedule(f"expected the id of an active schedule, as add gave it, got: {shown(schedule)}")
 
     def _declare(self, records: Sequence[ScheduleRecord]) -> None:
         durable = any(record.durable for record in records)
@@ -300,6 +329,7 @@ class Scheduler:
             last_slot=None if record.last_slot is None else _time(record.last_slot),
             paused=bool(record.paused),
             durable=bool(record.durable),
+            key=record.key,
         )
 
     def _check(self, name: str, when: When, data: Any, **options: Any) -> ScheduleRecord:
@@ -316,7 +346,7 @@ class Scheduler:
             raise not_supported("overlap")
         now = self._current_boot.now()
         return ScheduleRecord(
-            id=schedule_id(key, name, rule.text, options["timezone"], text),
+            id=unkeyed_id(name, rule.text, options["timezone"], text) if key is None else keyed_id(name, key),
             name=name,
             when=rule.text,
             data=text,
@@ -334,6 +364,10 @@ class Scheduler:
             changed_at=now,
             last_slot=None,
             key=key,
+            priority=check_priority(options["priority"]),
+            max_attempts=check_max_attempts(options["max_attempts"]),
+            timeout=check_timeout(options["timeout"]),
+            expires=None if options["expires"] is None else check_seconds(options["expires"], "expires"),
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..cron.interval import ONCE, parse_at
-from ..cron.schedule import jitter_of, rule_of
+from ..cron.schedule import jitter_of, job_of, rule_of
 from ..errors import UnknownSchedule
 from ..messages.clock_steps import STEP_SECONDS_MIN
 from ..messages.jobs import Instant, JobState, NewJob
@@ -133,21 +133,7 @@ def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
     # The id follows from the slot, so that the same slot can never make two jobs.
     job_id = f"{schedule.id}-{slot:.6f}".rstrip("0").rstrip(".")
     run_at = slot + jitter_of(schedule.id, slot, schedule.jitter)
-    return NewJob(
-        id=job_id,
-        name=schedule.name,
-        data=schedule.data,
-        priority=0,
-        run_at=run_at,
-        queued_at=now,
-        corr=job_id,
-        schedule=schedule.id,
-        slot=slot,
-        one_at_a_time=int(schedule.overlap == "queue_one"),
-        # The wait is one of seconds, not until an instant: if the clock was ahead and is set back, a job that waited
-        # for that instant would hold up the slots before it.
-        due_in=max(0.0, run_at - now),
-    )
+    return job_of(schedule, job_id, run_at=run_at, now=now, corr=job_id, slot=slot)
 
 
 def _hold_back(context: TurnContext, schedule: ScheduleRecord) -> tuple[str, str | None] | None:

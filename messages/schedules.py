@@ -33,6 +33,8 @@ class ScheduleRecord(NamedTuple):
         change_no: the number of its last change, by which it became what it is or more of its slots were accounted
             for. All schedules of a store share one count, which only rises.
         key: the application's own name for it, if it has given one: for people, who cannot read the id.
+        priority, max_attempts, timeout: those of its jobs.
+        expires: for how many seconds a job may be due and not started.
     """
 
     id: str
@@ -54,6 +56,10 @@ class ScheduleRecord(NamedTuple):
     last_slot: Instant | None
     change_no: int = 0
     key: str | None = None
+    priority: int = 0
+    max_attempts: int | None = None
+    timeout: Seconds | None = None
+    expires: Seconds | None = None
 
     @property
     def definition(self) -> tuple[object, ...]:
@@ -71,6 +77,10 @@ class ScheduleRecord(NamedTuple):
             self.overlap,
             self.jitter,
             self.durable,
+            self.priority,
+            self.max_attempts,
+            self.timeout,
+            self.expires,
         )
 
 

@@ -33,6 +33,21 @@ def spec_of(what: str, name: Any, data: Any, options: JobKeywords) -> JobSpec:
     return JobSpec(name=name, data=data, **options)
 
 
+def check_priority(value: Any) -> int:
+    """A priority of a job."""
+    return check_whole(value, "priority", least=-PRIORITY_MAX, most=PRIORITY_MAX)
+
+
+def check_max_attempts(value: Any) -> int | None:
+    """A job's own limit of attempts, if it has one."""
+    return None if value is None else check_whole(value, "max_attempts", least=1, most=10**9)
+
+
+def check_timeout(value: Any) -> Seconds | None:
+    """A job's own limit of seconds for an attempt, if it has one."""
+    return None if value is None else check_seconds(value, "timeout", least=0.001)
+
+
 class JobChecks:
     """Makes jobs as the store will keep them from the arguments of a call, all of them queued at one moment.
 
@@ -100,14 +115,12 @@ class JobChecks:
             job_id,
             name,
             encode(spec.data, what="data", bytes_max=self._bytes_max),
-            check_whole(spec.priority, "priority", least=-PRIORITY_MAX, most=PRIORITY_MAX),
+            check_priority(spec.priority),
             run_at,
             now,
             self._corr or job_id,
-            max_attempts=None
-            if spec.max_attempts is None
-            else check_whole(spec.max_attempts, "max_attempts", least=1, most=10**9),
-            timeout=None if spec.timeout is None else check_seconds(spec.timeout, "timeout", least=0.001),
+            max_attempts=check_max_attempts(spec.max_attempts),
+            timeout=check_timeout(spec.timeout),
             expires_at=expires_at,
             unique_key=None if spec.unique is None else check_name(spec.unique, "unique"),
             due_in=due_in,

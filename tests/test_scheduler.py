@@ -118,6 +118,58 @@ def test_a_schedule_with_a_key_may_change_and_remains_the_same_one(scheduled, re
     recorder.wait_for("schedule.changed", schedule=first)
 
 
+def test_a_schedule_is_found_by_its_key_and_may_be_named_by_its_picture(scheduled):
+    rt = scheduled()
+    for tenant in (7, 8):
+        rt.scheduler.add("digest", "@daily", tenant, key=f"tenant-{tenant}")
+
+    seven = rt.scheduler.get("digest", key="tenant-7")
+
+    assert (seven.data, seven.key) == (7, "tenant-7")
+    assert rt.scheduler.get(seven.id) == rt.scheduler.get(seven) == seven
+    rt.scheduler.remove(seven)
+    assert [one.key for one in rt.scheduler.list()] == ["tenant-8"]
+    with pytest.raises(UnknownSchedule, match="expected the key of an active schedule of 'digest', got: 'tenant-7'"):
+        rt.scheduler.get("digest", key="tenant-7")
+
+
+def test_the_jobs_of_a_schedule_have_the_options_that_it_was_given(scheduled, time, recorder):
+    rt = scheduled()
+    options = {"priority": 7, "max_attempts": 3, "timeout": timedelta(seconds=20), "expires": timedelta(minutes=5)}
+    schedule = rt.scheduler.add("tick", "* * * * *", **options, jitter=10)
+
+    advance(rt, time, recorder, schedule, 30, 1)
+    fired = rt.jobs.get(recorder.wait_for("slot.fired", schedule=schedule)["job_id"]).record
+    beside = rt.scheduler.run_now(schedule).record
+
+    for record in (fired, beside):
+        assert (record.priority, record.max_attempts, record.timeout) == (7, 3, 20.0)
+    assert fired.expires_at == pytest.approx(fired.run_at + 300)
+    assert beside.expires_at == pytest.approx(beside.queued_at + 300)
+
+
+def test_other_options_of_its_jobs_make_it_another_schedule_from_now_on(scheduled, recorder):
+    rt = scheduled()
+    first = rt.scheduler.add("tick", "@daily")
+
+    second = rt.scheduler.add("tick", "@daily", priority=1)
+
+    assert first == second
+    recorder.wait_for("schedule.changed", schedule=first)
+
+
+def test_a_job_of_a_schedule_that_nobody_starts_expires(scheduled, time, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("tick", "0 12 * * *", expires=60)
+    advance(rt, time, recorder, schedule, 30, 1)
+    settle(rt, time, recorder)
+
+    time.advance(61)
+
+    fired = recorder.wait_for("slot.fired", schedule=schedule)
+    assert recorder.wait_for("job.cancelled")["job_id"] == fired["job_id"]
+
+
 def test_add_many_gives_an_id_for_each(scheduled):
     rt = scheduled()
 

@@ -32,6 +32,10 @@ SCHEDULE_DEFAULTS: Record = {
     "last_slot": None,
     "change_no": 0,
     "key": None,
+    "priority": 0,
+    "max_attempts": None,
+    "timeout": None,
+    "expires": None,
 }
 """What a field of a schedule is that a record leaves out. The others it must have."""
 
@@ -49,8 +53,9 @@ _SCHEDULE: dict[str, tuple[type, ...]] = {
         TEXT,
     ),
     **dict.fromkeys(("catch_up_window", "jitter", "accounted_to", "changed_at"), NUMBER),
-    **dict.fromkeys(("catch_up_max", "durable", "paused", "change_no"), (int,)),
-    "last_slot": NUMBER + NOTHING,
+    **dict.fromkeys(("catch_up_max", "durable", "paused", "change_no", "priority"), (int,)),
+    **dict.fromkeys(("last_slot", "timeout", "expires"), NUMBER + NOTHING),
+    "max_attempts": (int, *NOTHING),
     "key": TEXT + NOTHING,
 }
 _SLOT: dict[str, tuple[type, ...]] = {

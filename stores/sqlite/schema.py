@@ -125,7 +125,8 @@ CREATION = (
       dst_gap text not null, dst_fold text not null, catch_up text not null, catch_up_window real not null,
       catch_up_max integer not null, overlap text not null, jitter real not null, durable integer not null,
       paused integer not null, accounted_to real not null, changed_at real not null, last_slot real,
-      change_no integer not null, key text
+      change_no integer not null, key text, priority integer not null default 0, max_attempts integer, timeout real,
+      expires real
     ) strict""",
     # The schedules that have changed since a runtime looked: one range is read, however many there are.
     "create index lamplighter_schedules_changes on lamplighter_schedules (change_no)",
@@ -181,6 +182,10 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "pragma legacy_alter_table = off",
         *JOB_INDEXES,
         "alter table lamplighter_schedules add column key text",
+        "alter table lamplighter_schedules add column priority integer not null default 0",
+        "alter table lamplighter_schedules add column max_attempts integer",
+        "alter table lamplighter_schedules add column timeout real",
+        "alter table lamplighter_schedules add column expires real",
         RETIRED,
     ),
 }

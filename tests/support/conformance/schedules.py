@@ -51,6 +51,19 @@ class SchedulePromises(StoreCase):
         assert (same.accounted_to, nothing) == (NOW + 60, None)
         assert (changed.accounted_to, changed.paused, changed.last_slot, news) == (NOW + 100, 1, NOW + 60, "changed")
 
+    def test_a_schedule_keeps_what_its_jobs_are_given(self, store: Store) -> None:
+        """ScheduleBook.declare: Insert, or replace when its definition changed, and say which (`added`, `changed`,
+        None); of each, in order."""
+        options = {"key": "k", "priority": 3, "max_attempts": 2, "timeout": 5.0, "expires": 9.0}
+        with store.turn("b", NOW) as turn:
+            turn.schedules.declare([a_schedule()])
+        with store.turn("b", NOW) as turn:
+            ((_, news),) = turn.schedules.declare([a_schedule(**options)])
+
+        (kept,) = store.schedules.all()
+        assert news == "changed"
+        assert {name: getattr(kept, name) for name in options} == options
+
     def test_a_schedule_is_forgotten_once(self, store: Store) -> None:
         """ScheduleBook.forget: Remove a schedule. False when there is none."""
         with store.turn("b", NOW) as turn:
