@@ -99,8 +99,7 @@ class Boot:
         self._emptied = environment.event()
         self._begun = ExitStack()
         self._heard_by: list[Subscription] = []
-        self._has_said_start = False
-        self._place: dict[str, Any] = {}
+        self._is_registered = False
         self._interrupted = 0
         self._context = ActorContext(
             environment=environment,
@@ -147,13 +146,13 @@ class Boot:
             self.log.emit("store.on_network", store=self.store.path, filesystem=kind)
         begun.callback(self._let_go)
         self._standing.enter(self._heard)
-        self._place, news = self._standing.register(names, self.clock, self.limits.reply_seconds_max)
+        place, news = self._standing.register(names, self.clock, self.limits.reply_seconds_max)
+        self._is_registered, self.carried_over.boot_no = True, place.get("boot_no", 0)
         begun.callback(self._leave)
         begun.callback(self.clock.stop)
         self.clock.start()
         self.clock.on_jump(self._jumped)
-        self.log.emit("runtime.started", **self._about(), **self._place)
-        self._has_said_start = True
+        self.log.emit("runtime.started", **self._about(), **place)
         if self.environment.failpoints.unheeded is not None:
             self.log.emit("failpoints.unheeded", variable=VARIABLE, value=self.environment.failpoints.unheeded)
         for event, fields in news:
@@ -321,7 +320,7 @@ class Boot:
         self.log.begin(new.boot)
         record = new.record(self._declared.names(), self.clock.now())
         self.carried_over.renewal = Renewal(record, old.boot, self._declared.schedules(), self._about())
-        self._standing, self.carried_over.logged = new, 0
+        self._standing, self.carried_over.logged, self.carried_over.boot_no = new, 0, 0
         old.leave()
         return new
 
@@ -388,12 +387,11 @@ class Boot:
             subscription.close()
 
     def _say_stopped(self) -> None:
-        if self._has_said_start:
-            self.log.emit("runtime.stopped", interrupted=self._interrupted, turn=self.carried_over.logged)
-        elif self._place:
-            # It has a number among the boots of its store, and has done nothing under it.
-            where = {"store_id": self.store.store_id, "boot_no": self._place["boot_no"]}
-            self.log.emit("runtime.stopped", interrupted=0, turn=0, **where)
+        # One whose start has failed is missed too: it has a number among the boots of its store.
+        if self._is_registered:
+            did = self.carried_over
+            where = {"store_id": self.store.store_id, "boot_no": did.boot_no or None}
+            self.log.emit("runtime.stopped", interrupted=self._interrupted, turn=did.logged, **where)
 
     def _leave(self) -> None:
         """Remove this boot's row. The actors have ended before, because a broker may die before it has logged its last

@@ -147,6 +147,7 @@ class CarriedOver:
     Attributes:
         expected: jobs in hosts' own transactions, which are looked for until they appear.
         logged: the last turn of this boot that the log was told of.
+        boot_no: its number among those of its store; 0 where that is unknown, or boots have none.
         jumped: by how many seconds wall time was stepped since a turn made good for it. The clock's thread adds, a turn
             takes.
         draining: whether the runtime is stopping, so that no broker claims anything more.
@@ -155,6 +156,7 @@ class CarriedOver:
 
     expected: dict[str, Expect] = field(default_factory=dict)
     logged: int = 0
+    boot_no: int = 0
     jumped: Seconds = 0.0
     draining: bool = False
     renewal: Renewal | None = None
@@ -169,7 +171,7 @@ class CarriedOver:
         """A turn of a boot is committed, and logged."""
         for turn in (*out.unlogged, *([out.did] if out.did is not None else ())):
             if turn.boot == boot:
-                self.logged = turn.turn
+                self.logged, self.boot_no = turn.turn, turn.boot_no
         self.jump(-out.made_good)
         if out.is_renewed:
             self.renewal = None

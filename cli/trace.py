@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import UsageError
 from ..history.log_files.blocks import processes_here
 from ..history.log_files.instants import LATEST
-from ..history.log_files.lines import check_readable, has_ledger
+from ..history.log_files.lines import check_readable, may_have
 from ..history.replay.findings import many
 from ..history.trace.job import biography
 from ..history.trace.others import schedules_in, trace_actor, trace_root, trace_schedule
@@ -28,6 +28,11 @@ EARLIEST = -62_135_596_800.0
 
 NO_LEDGER = "these logs are at warning, and what turns do is told at info"
 """Why a job may be missing from a log in which nothing is."""
+
+NO_STARTS = (
+    "these logs are not at debug, where it is told that an actor starts and stops: at info, only that it died is"
+)
+"""Why an actor may seem not to be in a log in which it has lived in peace."""
 
 WAYS = {"schedule": trace_schedule, "actor": trace_actor, "corr": trace_root}
 
@@ -71,8 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
             entries = way(paths, wanted, processes=processes_here())
             if not entries:
                 check_readable(paths)
-            others = _other_schedules(paths) if name == "schedule" and not entries else ""
-            return _show(f"{name} {wanted}", entries, as_json=arguments.json, missing=f"{name} {wanted}{others}")
+            hint = _hint(name, paths) if not entries else ""
+            return _show(f"{name} {wanted}", entries, as_json=arguments.json, missing=f"{name} {wanted}{hint}")
     if not arguments.logs:
         raise UsageError("expected JOB_ID LOG..., or one of --schedule, --actor, --corr and --at, got nothing")
     job_id, *logs = arguments.logs
@@ -82,9 +87,18 @@ def run(arguments: argparse.Namespace) -> int:
     life = biography(paths, job_id, processes=processes_here())
     if life is None:
         check_readable(paths)
-        no_ledger = "" if has_ledger(paths) else f" ({NO_LEDGER})"
+        no_ledger = "" if may_have(paths, lambda line: line.moves is not None) else f" ({NO_LEDGER})"
         return _show("", [], as_json=arguments.json, missing=f"job {job_id}{no_ledger}")
     return _show(life.title, list(life.entries), as_json=arguments.json, missing="")
+
+
+def _hint(name: str, paths: Sequence[str]) -> str:
+    """What may explain that nothing was found."""
+    if name == "schedule":
+        return _other_schedules(paths)
+    if name == "actor" and not may_have(paths, lambda line: line.event == "actor.started"):
+        return f" ({NO_STARTS})"
+    return ""
 
 
 def _other_schedules(paths: Sequence[str]) -> str:

@@ -119,6 +119,13 @@ def recounted(schedule: ScheduleRecord, before: ScheduleRecord | None, now: Inst
     )
 
 
+def set_back(schedule: ScheduleRecord, now: Instant) -> ScheduleRecord:
+    """A schedule that was accounted for in what is the future now: it counts from now. What it is, it is since then at
+    the latest, or nobody could say of the slots before that they were ever its own.
+    """
+    return schedule._replace(accounted_to=now, changed_at=min(schedule.changed_at, now))
+
+
 def cut(schedule: ScheduleRecord, skipped: SlotEntry, now: Instant) -> SlotEntry | None:
     """What is left of a range of slots that did not fire if only those up to `now` have come. None when none has."""
     if skipped.slot > now:

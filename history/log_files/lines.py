@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -234,10 +234,10 @@ def check_readable(paths: Sequence[str]) -> None:
         unread.refuse()
 
 
-def has_ledger(paths: Sequence[str]) -> bool:
-    """Whether any of these logs, of those that can be read again, tells what turns did: not at warning."""
+def may_have(paths: Sequence[str], is_wanted: Callable[[Line], bool]) -> bool:
+    """Whether any line of these logs is such a one, as far as they can be read again."""
     again = [path for path in paths if path != "-"]
-    return len(again) < len(paths) or any(line.moves is not None for path in again for line in read_one(path))
+    return len(again) < len(paths) or any(is_wanted(line) for path in again for line in read_one(path))
 
 
 def _placed(source: str, number: int, raw: bytes) -> str:

@@ -106,15 +106,13 @@ class Replay:
                 # It may be what a newer version says of a move.
                 self.lines_of[line.boot].excuse(line.turn, line.job_id)
             return
+        if line.store_id is not None:
+            self._place(boot, line.store_id, line.boot_no, line)
         if line.turn is not None:
             self._of_turn(line, boot, line.turn)
         match line.event:
             case "runtime.started":
-                self._started(line, boot)
-            case "runtime.stopped" if line.store_id is not None:
-                # Its start has failed.
-                boot.ended = "stopped"
-                self._place(boot, line.store_id, line.boot_no, line)
+                boot.beside = None if line.beside is None else frozenset(line.beside)
             case "runtime.stopped" | "runtime.renewed":
                 boot.ended = "stopped"
             case "actor.crashed":
@@ -156,12 +154,6 @@ class Replay:
             case _:
                 boot.come_to(turn, line)
                 self.lines_of[line.boot].check(line)
-
-    def _started(self, line: Line, boot: BootReplay) -> None:
-        if line.store_id is not None:
-            self._place(boot, line.store_id, line.boot_no, line)
-        if line.beside is not None:
-            boot.beside = frozenset(line.beside)
 
     def _fenced(self, line: Line, boot: BootReplay) -> None:
         """Where retention removes jobs, an id may have been used again, and its claims begin anew."""

@@ -150,7 +150,9 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
             state, rev = said.get("to"), said["rev"]
             holder = said if state == "running" else {}
         entry = entry_of(_in_queue_since(said, queued_at))
-        queued_at = said.get("line_ts") or said.get("ts") if said.get("to") == "queued" else queued_at
+        if said.get("to") == "queued":
+            came_back = said["event"] == "job.released" or said.get("outcome") == "interrupted"
+            queued_at = said.get("line_ts") or said.get("ts") if came_back else None
         if said.get("untold"):
             says = f"{entry.says} (perhaps not said by the dead; told by boot {str(said.get('told_by'))[:6]})"
             entry = Entry(at=entry.at, who=who_says(said), says=says, tone="warning", said=said)
@@ -159,7 +161,12 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
 
 
 def _in_queue_since(said: Said, queued_at: float | None) -> Said:
-    """A claim whose wait is no longer than the job was in the queue: one that was interrupted keeps when it was due."""
+    """A claim after which the job did not wait since it was due: one that was put back keeps that instant, and `waited`
+    counts from it.
+
+    Args:
+        queued_at: when it was put back, if it was.
+    """
     if said.get("event") != "job.claimed" or queued_at is None or not {"waited", "ts"} <= said.keys():
         return said
     at: float = said.get("line_ts") or said["ts"]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
-from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN
+from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, set_back
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
 from . import ledger_records as records
@@ -295,7 +295,7 @@ class SharedState:
         """Let schedules that are accounted for in the future count from now."""
         for schedule in self.beyond(to):
             last_slot = self.slots.take_back(schedule, to)
-            self._number(schedule._replace(accounted_to=to, last_slot=last_slot))
+            self._number(set_back(schedule, to)._replace(last_slot=last_slot))
             self._touch(schedule.id)
 
     def _pause(self, name: str, *, paused: bool) -> None:

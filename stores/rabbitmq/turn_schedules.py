@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...cron.catch_up import recounted
+from ...cron.catch_up import recounted, set_back
 from ...cron.schedule import rule_of
 from ...errors import UsageError
 from ...messages.jobs import Instant
@@ -177,7 +177,7 @@ class RabbitSchedules:
         """Have schedules count from now that a clock which was wrong has accounted for. How many; the leader does."""
         found = self._shared.beyond(self._turn.now) if self._turn.leads else []
         for schedule in found:
-            self._schedules[schedule.id] = schedule._replace(accounted_to=self._turn.now, change_no=self._next_change())
+            self._schedules[schedule.id] = set_back(schedule, self._turn.now)._replace(change_no=self._next_change())
         if found:
             self._turn.ops.records.append({"is": "recount", "to": self._turn.now})
         return len(found)

@@ -335,8 +335,12 @@ def test_a_log_in_which_a_runtime_becomes_another_boot_is_well(runtime, recorder
     bury(tmp_path / "jobs.db", rt.boot.id)
     rt.jobs.join(rt.jobs.queue("work", 2), timeout=15)
     rt.stop()
-    recorder.wait_for("runtime.stopped")
+    stopped = recorder.wait_for("runtime.stopped")
 
+    begun = recorder.of("runtime.started")[-1]
+    assert {key: stopped[key] for key in ("store_id", "boot_no")} == {
+        key: begun[key] for key in ("store_id", "boot_no")
+    }
     audit = Audit()
     for event in recorder.events:
         audit.feed(parse(json.dumps(event).encode()))

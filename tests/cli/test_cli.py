@@ -146,6 +146,15 @@ def test_a_schedule_in_a_log_at_info_is_told_by_its_jobs(tmp_path, capsys):
     assert any(f"fired as job {done['job_id']}; the job is done" in line for line in printed(capsys))
 
 
+@pytest.mark.parametrize(("level", "hints"), [("info", True), ("debug", False)])
+def test_an_actor_of_which_nothing_is_told_at_info_is_not_said_not_to_be(tmp_path, capsys, level, hints):
+    path = write_log(tmp_path / "log", clean_run(level).lines)
+
+    assert main(["trace", "--actor", "handler:nobody", str(path)]) == 1
+
+    assert ("at info, only that it died is" in capsys.readouterr().out) == hints
+
+
 def test_an_actor_says_its_lives(log, capsys):
     assert main(["trace", "--actor", "handler:bad", log]) == 0
 

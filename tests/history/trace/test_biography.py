@@ -56,9 +56,9 @@ def test_each_hop_is_told_in_order_by_who_did_it(tmp_path):
 
 
 def test_the_waits_in_queue_and_mailbox_are_told(tmp_path):
+    """By the lines' own fields: they are written after the commit, at some distance."""
     lines = [dict(line) for line in clean_run().lines]
     job_id = a_job("bad")
-    lines[index_of(lines, "job.queued", job_id=job_id)]["ts"] -= 60.0
     lines[index_of(lines, "job.claimed", job_id=job_id)]["waited"] = 2.5
     lines[index_of(lines, "job.started", job_id=job_id)]["mail_seconds"] = 0.25
 
@@ -66,6 +66,17 @@ def test_the_waits_in_queue_and_mailbox_are_told(tmp_path):
 
     assert "claim 1 taken after 2.5 s in the queue" in told[1]
     assert told[2].endswith("its message had waited 250 ms in the mailbox")
+
+
+@pytest.mark.parametrize(("kind", "keys"), [("released", {}), ("failed", {"o": "interrupted", "u": 1.0})])
+def test_a_job_that_was_put_back_has_not_waited_since_it_was_due_first(tmp_path, kind, keys):
+    story = Story().move("queued", None, 0, 0).move("claimed", "queued", 1, 0).move(kind, "running", 1, 0, **keys)
+    story.move("claimed", "queued", 2, 0)
+    story.said("job.claimed", job_id="j", job_name="n", claim_no=2, attempt=0, turn=story.turns, waited=500.0)
+
+    told = said(life_of(tmp_path, story.lines, "j"))
+
+    assert "claim 2 taken after 2 s in the queue" in told[3]
 
 
 def test_a_log_at_info_tells_every_move(tmp_path):

@@ -183,6 +183,30 @@ def test_explain_says_of_no_slot_what_is_not_so_however_little_is_remembered(mon
     assert stories[0].last == begin + timedelta(minutes=3)
 
 
+def test_explain_does_not_keep_silent_of_slots_from_before_a_clock_was_set_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The schedule was added in a future: what it did after that was set right is its own all the same."""
+    monkeypatch.setattr(sums, "SLOTS_TOLD_MAX", 2)
+
+    with Simulation(declaring(1), server=SimulatedRabbitMQ) as simulation:
+        simulation.run(minutes=1)
+        simulation.step_clock(-7200.0)
+        simulation.run(minutes=6)
+        begin, now = START - timedelta(minutes=118), simulation.now
+        # Whoever leads anew writes a sum of what it has found.
+        simulation.runtime.stop()
+        simulation.runtime.start()
+        simulation.run(seconds=1)
+        simulation.runtime.stop()
+        simulation.runtime.start()
+        (schedule,) = simulation.runtime.scheduler.list()
+        stories = simulation.runtime.scheduler.explain(schedule.id, begin, now)
+
+    assert (stories[0].slot, stories[0].outcome) == (begin, "unknown")
+    assert sum(story.count for story in stories) == 6
+
+
 def test_the_next_leader_goes_on_with_what_others_declare() -> None:
     with Simulation(declaring(3), processes=3, server=SimulatedRabbitMQ) as simulation:
         simulation.run(minutes=2)
