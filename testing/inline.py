@@ -24,7 +24,7 @@ from ..log.emitter import current_corr
 from ..messages.jobs import JobSpec, Seconds
 from ..messages.mail import Attach
 from ..runtime import Runtime
-from ..scheduler import Scheduler
+from ..scheduler import Scheduler, ScheduleRef
 from .arguments import check_register
 from .simulation.simulation import SETTLE_SECONDS_MAX, START, Simulation
 
@@ -235,7 +235,7 @@ class _InlineScheduler(Scheduler):
         self._jobs = jobs
         self._after = after
 
-    def run_now(self, schedule_id: str) -> Job[Any]:
-        job = super().run_now(schedule_id)
+    def run_now(self, schedule: ScheduleRef) -> Job[Any]:
+        job = super().run_now(schedule)
         self._after()
         return self._jobs.get(job)
