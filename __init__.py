@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .handlers.handler import JobTimeout
     from .job import Job
     from .log.configure import configure_logging
-    from .log.emitter import JobFields
+    from .log.job_context import JobFields
     from .messages.jobs import JobSpec, JobState
     from .messages.outcomes import Backoff
     from .rules.restart_budget import RestartBudget
@@ -72,7 +72,7 @@ _HOMES = {
     "JobTimeout": "handlers.handler",
     "Job": "job",
     "configure_logging": "log.configure",
-    "JobFields": "log.emitter",
+    "JobFields": "log.job_context",
     "JobSpec": "messages.jobs",
     "JobState": "messages.jobs",
     "Backoff": "messages.outcomes",

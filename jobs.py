@@ -19,7 +19,7 @@ from .errors import StoreUnavailable, UnknownHandler, UsageError, shown
 from .handlers.options import HandlerKeywords, Isolation, OnTimeout
 from .handlers.registration import check_budget, check_handler
 from .job import Job
-from .log.emitter import current_corr
+from .log.job_context import current_corr
 from .messages.jobs import Attempt, JobKeywords, JobSpec, JobState, JobStateName, NewJob, Seconds
 from .messages.mail import Cancel, MarkDone, Pause, Queue, Reply, Requeue
 from .messages.outcomes import Backoff

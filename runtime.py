@@ -18,7 +18,8 @@ from .boot.health import ActorView, Health
 from .environment.environment import Environment
 from .errors import RuntimeFailed, UsageError, shown
 from .jobs import Jobs
-from .log.emitter import Subscription, check_events, current_corr, current_job
+from .log.emitter import Subscription, check_events
+from .log.job_context import current_corr, current_job
 from .messages.jobs import Seconds
 from .rules.limits import LimitKeywords, Limits
 from .rules.validation import check_seconds, options_of, unknown_options

@@ -16,7 +16,7 @@ from .cron.schedule import job_of, keyed_id, rule_of, unkeyed_id
 from .cron.when import parse_when
 from .errors import UnknownSchedule, UsageError, shown
 from .job import Job
-from .log.emitter import current_corr
+from .log.job_context import current_corr
 from .messages.jobs import Instant, Seconds
 from .messages.mail import Forget, PauseSchedule, Queue, Retire
 from .messages.schedules import CatchUp, DstFold, DstGap, Overlap, ScheduleRecord, SlotEntry

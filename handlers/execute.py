@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from ..environment.failpoints import Failpoints
 from ..job import Job, JobContext
-from ..log.emitter import enter_job
+from ..log.job_context import enter_job
 from ..messages.jobs import JobRecord
 from ..messages.outcomes import Outcome
 from .forked import end_fork

@@ -9,29 +9,9 @@ from typing import Any, Protocol, cast
 
 import structlog
 
-from .json_line import safe_repr, safe_str, to_json
+from .log_line import LogLine, formatted
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-
-
-class LogLine:
-    """The message of a record of the standard library: fields, and JSON text as soon as somebody asks for it.
-
-    Attributes:
-        fields: begins with `event` and `level`. Nobody changes it.
-        is_event: whether it is one of Lamplighter's events, which have the fields of their job already.
-        lost: why a sink of ours could not write it.
-    """
-
-    __slots__ = ("fields", "is_event", "lost")
-
-    def __init__(self, fields: dict[str, Any], *, is_event: bool = False) -> None:
-        self.fields = fields
-        self.is_event = is_event
-        self.lost: Exception | None = None
-
-    def __str__(self) -> str:
-        return to_json(self.fields).decode()
 
 
 class Outlet(Protocol):
@@ -73,7 +53,7 @@ class StandardOutlet:
 
     def write(self, line: dict[str, Any]) -> None:
         logger = self._logger
-        said = LogLine(line, is_event=True)
+        said = LogLine(line, logger=logger, is_event=True)
         logger.handle(logger.makeRecord(logger.name, LEVELS[line["level"]], "(lamplighter)", 0, said, (), None))
         lost, said.lost = said.lost, None
         if lost is not None:
@@ -122,19 +102,7 @@ def as_record(logger: Any, method: str, said: Any) -> tuple[tuple[Any, ...], dic
     passed = {name: said.pop(name) for name in ("exc_info", "stack_info") if name in said}
     event = formatted(said.pop("event", None), said.pop("positional_args", ()))
     level = {"warn": "warning", "exception": "error"}.get(method, method)
-    return (LogLine({"event": event, "level": level, **said}),), passed
-
-
-def formatted(template: Any, args: Any) -> str:
-    """`template % args`; both, as they are, when they do not fit together."""
-    if not args:
-        return safe_str(template)
-    try:
-        # As standard logging and structlog do: one dict alone is for named fields.
-        single = isinstance(args, tuple) and len(args) == 1 and isinstance(args[0], dict) and args[0]
-        return str(template % (args[0] if single else args))
-    except Exception as error:
-        return f"{safe_str(template)} % {safe_repr(args)} ({type(error).__name__})"
+    return (LogLine({"event": event, "level": level, **said}, logger=logger),), passed
 
 
 PROCESSORS: list[Any] = [structlog.stdlib.filter_by_level, structlog.contextvars.merge_contextvars, as_record]

@@ -20,7 +20,7 @@ from ..boot.declared import Declared
 from ..handlers.handler import Handler
 from ..job import Job
 from ..jobs import Jobs
-from ..log.emitter import current_corr
+from ..log.job_context import current_corr
 from ..messages.jobs import JobSpec, Seconds
 from ..messages.mail import Attach
 from ..runtime import Runtime

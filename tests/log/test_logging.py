@@ -15,15 +15,18 @@ import stat
 import subprocess
 import sys
 import threading
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-import lamplighter.log.configure
+import lamplighter.log.sinks
 import pytest
 import structlog
 from lamplighter import JobFields, UsageError, configure_logging
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.log.emitter import JOB_FIELDS, Log
+from lamplighter.log.emitter import Log
+from lamplighter.log.job_context import JOB_FIELDS
+from lamplighter.log.outlets import outlet_of
 
 SCRIPT_SECONDS_MAX = 60
 
@@ -35,7 +38,7 @@ def logging_as_before():
     level, our_level = root.level, ours.level
     yield
     for handler in list(root.handlers):
-        if isinstance(handler, lamplighter.log.configure.Sink):
+        if isinstance(handler, lamplighter.log.sinks.Sink):
             root.removeHandler(handler)
             handler.close()
     root.setLevel(level)
@@ -61,9 +64,9 @@ def alone():
         root.handlers = pytests + root.handlers
 
 
-def sink() -> lamplighter.log.configure.Sink:
+def sink() -> lamplighter.log.sinks.Sink:
     """The one that configure_logging has just installed."""
-    (found,) = (one for one in logging.getLogger().handlers if isinstance(one, lamplighter.log.configure.Sink))
+    (found,) = (one for one in logging.getLogger().handlers if isinstance(one, lamplighter.log.sinks.Sink))
     return found
 
 
@@ -250,6 +253,64 @@ def test_readable_lines_can_be_asked_for_and_have_colours_only_on_a_terminal(mon
     assert "\x1b" not in pipe.getvalue()
     assert "[error    ] watch out" in pipe.getvalue()
     assert "[app]" in pipe.getvalue()
+
+
+EVENT = {
+    "event": "job.failed",
+    "level": "warning",
+    "ts": 1795714125.25,
+    "boot": "b",
+    "seq": 7,
+    "actor": "broker",
+    "msg": 16,
+    "corr": "j",
+    "job_id": "j",
+    "job_name": "greet",
+    "run_at": 1795714130.5,
+    "traceback": "Traceback (most recent call last):\n  in greet\nValueError: no",
+}
+
+
+def test_a_person_at_a_terminal_reads_what_became_of_jobs_and_no_bookkeeping(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    configure_logging()
+    outlet = outlet_of(logging.getLogger("lamplighter"))
+
+    outlet.write({"event": "turn.committed", "level": "info", "boot": "b", "seq": 6, "moves": [{"k": "failed"}]})
+    outlet.write(EVENT)
+
+    first, *rest = terminal.getvalue().splitlines()
+    run_at = datetime.fromtimestamp(EVENT["run_at"]).isoformat(" ", "milliseconds")
+    assert first.split("job.failed")[1].split(maxsplit=2) == ["job_id=j", "job_name=greet", f"run_at='{run_at}'"]
+    assert rest[:3] == EVENT["traceback"].splitlines()
+
+
+def test_a_pipe_gets_all_fields_for_the_commands_that_read_them(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", pipe := io.StringIO())
+    configure_logging(console=True)
+
+    outlet_of(logging.getLogger("lamplighter")).write(EVENT)
+
+    assert {"boot=b", "seq=7", "actor=broker", "msg=16", "corr=j"} <= set(pipe.getvalue().split())
+
+
+@pytest.mark.parametrize("stream", [Terminal, io.StringIO])
+def test_without_any_configuration_a_terminal_gets_text_and_a_pipe_json(monkeypatch, stream):
+    monkeypatch.setattr(sys, "stderr", printed := stream())
+    outlet = outlet_of(logging.Logger("without handlers"))
+
+    outlet.write(EVENT)
+    outlet.bound(job_id="j").warning("nearly %s", "done")
+
+    if stream is Terminal:
+        assert "job.failed" in printed.getvalue() and "nearly done" in printed.getvalue()
+        assert "\nValueError: no\n" in printed.getvalue()
+        assert "{" not in printed.getvalue()
+    else:
+        said = [json.loads(line) for line in printed.getvalue().splitlines()]
+        assert said[0] == EVENT
+        assert (said[1]["event"], said[1]["job_id"]) == ("nearly done", "j")
 
 
 def test_a_closed_terminal_is_counted_and_told_later(monkeypatch):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter.cli.main import main
-from lamplighter.log.configure import Console
-from lamplighter.log.outlets import LogLine
+from lamplighter.log.log_line import LogLine
+from lamplighter.log.sinks import Console
 from lamplighter.rules.printable import visible
 
 HOSTILE = [

@@ -1,0 +1,84 @@
+"""A line as a person reads it on a terminal."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from ..rules.printable import visible
+from .json_line import safe_repr
+
+BROKEN = frozenset({"event", "exception", "traceback", "stack"})
+"""Fields that are shown over several lines."""
+
+BOOKKEEPING = frozenset({"boot", "seq", "actor", "incarnation", "msg", "cause", "mail_seconds", "turn", "claim_no"})
+"""Fields by which the commands find what belongs together."""
+
+INSTANTS = frozenset({"run_at", "slot", "last"})
+
+LEDGER = "turn.committed"
+"""The event that says once more, for the audit, what others say for people."""
+
+
+class ConsoleText:
+    """Makes lines.
+
+    Args:
+        for_terminal: whether only a person reads them: coloured, and without what the commands need. The rest is in
+            the file.
+    """
+
+    def __init__(self, *, for_terminal: bool) -> None:
+        self._for_terminal = for_terminal
+        self._render = structlog.dev.ConsoleRenderer(
+            colors=for_terminal and "NO_COLOR" not in os.environ,
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+
+    def shows(self, fields: dict[str, Any]) -> bool:
+        """Whether there is a line at all for what was logged."""
+        return not (self._for_terminal and fields.get("event") == LEDGER and "moves" in fields)
+
+    def of(self, fields: dict[str, Any], now: float | None) -> str:
+        """The line.
+
+        Args:
+            now: when it was logged, if that is known.
+        """
+        shown = {
+            visible(name): visible(value, breaks=name in BROKEN) if type(value) is str else safe_repr(value)
+            for name, value in (_brief(fields) if self._for_terminal else fields).items()
+        }
+        shown.pop("ts", None)
+        if isinstance(fields.get("moves"), list):
+            del shown["moves"]
+            shown["did"] = in_words(fields["moves"])
+        if now is not None:
+            shown["timestamp"] = datetime.fromtimestamp(now).isoformat(" ", "milliseconds")
+        if "traceback" in shown:
+            shown["exception"] = shown.pop("traceback")
+        return str(self._render(None, shown["level"], shown))
+
+
+def in_words(moves: list[Any]) -> str:
+    """How many things of each kind a turn did."""
+    kinds = Counter(str(move.get("k")) for move in moves if isinstance(move, dict))
+    return ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+
+
+def _brief(fields: dict[str, Any]) -> dict[str, Any]:
+    if "boot" not in fields or "seq" not in fields:
+        # It is the application's own.
+        return fields
+    brief = {name: value for name, value in fields.items() if name not in BOOKKEEPING}
+    if brief.get("corr") == brief.get("job_id"):
+        brief.pop("corr", None)
+    for name in INSTANTS & brief.keys():
+        if isinstance(brief[name], float):
+            brief[name] = datetime.fromtimestamp(brief[name]).isoformat(" ", "milliseconds")
+    return brief

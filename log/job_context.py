@@ -1,0 +1,77 @@
+"""The job that this thread or task runs, for the lines that the application itself logs inside a handler."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextvars import ContextVar, copy_context
+from typing import Any
+
+import structlog
+
+from .log_line import LogLine
+
+JOB_FIELDS = ("job_id", "job_name", "claim_no", "attempt", "corr")
+"""The fields that the application's own lines carry inside a handler."""
+
+ABSENT = "-"
+"""What a record has in their place outside of a handler, so that a format never fails."""
+
+_job: ContextVar[dict[str, Any] | None] = ContextVar("lamplighter_job", default=None)
+
+_BOUND = {
+    name: token.var
+    for name, token in copy_context().run(structlog.contextvars.bind_contextvars, **dict.fromkeys(JOB_FIELDS)).items()
+}
+"""Structlog's own variables for the fields of a job, which are set anew with each."""
+
+
+def enter_job(corr: str, **fields: Any) -> None:
+    """Have the application's lines in this context carry the job's fields. The caller gives each job a context of its
+    own, with which all that is bound ends.
+    """
+    job = {**fields, "corr": corr}
+    _job.set(job)
+    for name, value in job.items():
+        _BOUND[name].set(value)
+
+
+def current_corr() -> str | None:
+    """The root of the job that this thread or task runs; None outside of a handler."""
+    corr: str | None = current_job().get("corr")
+    return corr
+
+
+def current_job() -> Mapping[str, Any]:
+    """`JOB_FIELDS` of the job that this thread or task runs; nothing outside of a handler."""
+    return _job.get() or {}
+
+
+class JobFields(logging.Filter):
+    """Gives the records of a handler's own lines the fields of its job, for formats such as `%(job_id)s`.
+
+    Add it to handlers or loggers of the standard library. It lets every record pass and sets `job_id`, `job_name`,
+    `claim_no`, `attempt` and `corr`, unless the record has them already.
+
+    Args:
+        outside: their value outside of a handler.
+    """
+
+    def __init__(self, outside: str | None = ABSENT) -> None:
+        super().__init__()
+        self.outside = outside
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Runs on the thread or task that logs."""
+        about = record.msg.fields if isinstance(record.msg, LogLine) and record.msg.is_event else current_job()
+        for name in JOB_FIELDS:
+            # Fields that the application gives with `extra=` stay; those that another JobFields has set outside of a
+            # handler are replaced.
+            if is_absent(getattr(record, name, None)):
+                setattr(record, name, about.get(name, self.outside))
+        return True
+
+
+def is_absent(value: Any) -> bool:
+    """Whether a record's field says that there is no job."""
+    return value is None or (isinstance(value, str) and value == ABSENT)

@@ -1,0 +1,51 @@
+"""One line on its way through the standard library's logging."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from .console_text import ConsoleText
+from .json_line import safe_repr, safe_str, to_json
+
+
+class LogLine:
+    """The message of a record of the standard library: fields, and text as soon as somebody asks for it.
+
+    The text is JSON, but readable where nobody has configured logging: there the standard library itself prints it.
+
+    Attributes:
+        fields: begins with `event` and `level`. Nobody changes it.
+        is_event: whether it is one of Lamplighter's events, which have the fields of their job already.
+        lost: why a sink of ours could not write it.
+    """
+
+    __slots__ = ("_logger", "fields", "is_event", "lost")
+
+    def __init__(self, fields: dict[str, Any], *, logger: Any = None, is_event: bool = False) -> None:
+        self.fields = fields
+        self.is_event = is_event
+        self.lost: Exception | None = None
+        self._logger = logger
+
+    def __str__(self) -> str:
+        if isinstance(self._logger, logging.Logger) and not self._logger.hasHandlers() and _on_terminal():
+            return ConsoleText(for_terminal=True).of(self.fields, self.fields.get("ts"))
+        return to_json(self.fields).decode()
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def formatted(template: Any, args: Any) -> str:
+    """`template % args`; both, as they are, when they do not fit together."""
+    if not args:
+        return safe_str(template)
+    try:
+        # As standard logging and structlog do: one dict alone is for named fields.
+        single = isinstance(args, tuple) and len(args) == 1 and isinstance(args[0], dict) and args[0]
+        return str(template % (args[0] if single else args))
+    except Exception as error:
+        return f"{safe_str(template)} % {safe_repr(args)} ({type(error).__name__})"
