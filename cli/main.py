@@ -37,13 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="lamplighter", description="Understand and check what a Lamplighter runtime has logged."
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    words = sys.argv[1:] if argv is None else argv
-    wanted = next((word for word in words if not word.startswith("-")), None)
-    for name, says in SUBCOMMANDS.items():
-        subparser = subparsers.add_parser(name, help=says)
-        if name == wanted:
-            importlib.import_module(f".{name}", __package__).declare(subparser)
-    arguments = parser.parse_args(words)
+    words = list(sys.argv[1:] if argv is None else argv)
+    listed = {name: subparsers.add_parser(name, help=says) for name, says in SUBCOMMANDS.items()}
+    if words and words[0] in listed:
+        subparser = listed[words[0]]
+        importlib.import_module(f".{words[0]}", __package__).declare(subparser)
+        # Options may stand between the others, as in `trace JOB --json LOG`.
+        arguments = subparser.parse_intermixed_args(words[1:])
+    else:
+        arguments = parser.parse_args(words)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What the terminal's encoding does not have is shown as an escape.

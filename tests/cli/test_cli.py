@@ -101,11 +101,12 @@ def test_a_trace_is_a_title_and_a_line_a_hop(log, capsys):
     assert re.match(r"\S+Z +\+[\d.]+ [µm]s +broker/1 · \w{6} +claim 1 taken after", hops[1])
 
 
-def test_a_trace_as_json_carries_the_lines(log, capsys):
+@pytest.mark.parametrize("words", [["--json", "JOB", "LOG"], ["JOB", "--json", "LOG"], ["JOB", "LOG", "--json"]])
+def test_a_trace_as_json_carries_the_lines(log, capsys, words):
     lines = clean_run().lines
     job_id = lines[index_of(lines, "job.snoozed")]["job_id"]
 
-    main(["trace", "--json", job_id, log])
+    main(["trace", *({"JOB": job_id, "LOG": log}.get(word, word) for word in words)])
 
     assert [hop["line"]["event"] for hop in objects(capsys)] == [
         "job.queued",
