@@ -25,6 +25,10 @@ class JobContext(Protocol):
         """Whether the job has been signalled to end."""
 
     @property
+    def stopping(self) -> bool:
+        """Whether the runtime has begun to stop."""
+
+    @property
     def deadline(self) -> datetime | None:
         """When its time is up."""
 
@@ -33,7 +37,7 @@ class JobContext(Protocol):
         """A structlog logger with the job's fields bound."""
 
     def sleep(self, seconds: Seconds) -> bool:
-        """Wait; False when woken by the signal."""
+        """Wait; False when woken by the signal, or because the runtime stops."""
 
     def report(self, progress: str) -> None:
         """Report progress, as JSON text."""
@@ -164,11 +168,19 @@ class Job(Generic[T]):
 
     @property
     def cancelled(self) -> bool:
-        """Whether the handler should end now: timed out, cancelled, requeued, or the runtime stops.
+        """Whether the handler should end now: timed out, cancelled, requeued, or the drain of a stop is over.
 
         Whatever it returns after that changes nothing.
         """
         return self._lane().cancelled
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the runtime has begun to stop: a handler that cannot finish within the drain should end now.
+
+        How it ends counts. `raise Snooze(0)` puts the job back for the next process, and uses no attempt.
+        """
+        return self._lane().stopping
 
     @property
     def deadline(self) -> datetime | None:
@@ -181,7 +193,7 @@ class Job(Generic[T]):
         return self._lane().log
 
     def sleep(self, seconds: Seconds) -> bool:
-        """Wait. True after the whole time, False when the job was signalled to end.
+        """Wait. True after the whole time; False, at once, when the job is `cancelled` or the runtime is `stopping`.
 
         It blocks its thread. A coroutine awaits `asyncio.sleep` instead, which is cancelled by the signal.
         """

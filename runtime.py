@@ -35,8 +35,15 @@ SIGNAL_SECONDS = 0.5
 
 T = TypeVar("T")
 
-DRAIN_SECONDS = 30.0
-"""How long `stop` lets running jobs finish."""
+DRAIN_SECONDS = 8.0
+"""How long a stop lets running jobs finish. `docker stop` kills after ten seconds, and what was interrupted has to be
+stored by then.
+"""
+
+SECOND_SIGNAL_SECONDS = 0.5
+"""A signal that comes sooner after the first is the same wish, sent twice: by a terminal and by what has started the
+process, say.
+"""
 
 
 class Runtime:
@@ -46,6 +53,7 @@ class Runtime:
         store: a path, "sqlite:///path", ":memory:", or the address of a RabbitMQ, "amqp://user:password@host/vhost". A
             relative path, and links on the way, are followed once: now.
         durability: `full` survives a power cut; `os` a killed process.
+        drain: how many seconds a stop lets running jobs finish.
         logger: a structlog or a standard logger; otherwise your structlog if it is configured, otherwise the standard
             logger `lamplighter`.
         on_failure: called with a `RuntimeFailed`, on a thread of its own, when the supervisor gives up.
@@ -61,6 +69,7 @@ class Runtime:
         store: str | os.PathLike[str],
         *,
         durability: Durability = "full",
+        drain: Seconds = DRAIN_SECONDS,
         logger: Any = None,
         on_failure: Callable[[RuntimeFailed], None] | None = None,
         environment: Environment | None = None,
@@ -71,6 +80,7 @@ class Runtime:
         self.limits = Limits(**limits)
         self._address = _address(store)
         self._durability = durability
+        self._drain = check_seconds(drain, "drain")
         if not (environment is None or isinstance(environment, Environment)):
             raise UsageError(f"expected environment to be an Environment, got: {shown(environment)}")
         if not (on_failure is None or callable(on_failure)):
@@ -133,24 +143,37 @@ class Runtime:
                 raise
             return True
 
-    def stop(self, drain: Seconds = DRAIN_SECONDS) -> None:
+    def stop(self, drain: Seconds | None = None) -> None:
         """Stop. Running jobs may finish for `drain` seconds; what has not is interrupted, which uses no attempt.
 
-        A runtime that does not run stays as it is.
+        A runtime that does not run stays as it is. One that another thread stops already does not wait longer for its
+        jobs than this call would.
 
         Raises:
             UsageError: called from inside a handler, which `stop` would wait for.
         """
-        seconds = check_seconds(drain, "drain")
+        self._stop(drain, lambda: False)
+
+    def _stop(self, drain: Seconds | None, is_urged: Callable[[], bool]) -> None:
+        seconds = self._drain if drain is None else check_seconds(drain, "drain")
         if current_corr() is not None:
             raise UsageError("expected stop() to be called from outside a handler: it waits for running handlers")
+        self._shorten_drain(seconds)
         with self.boots.lock:
             boot = self.boots.running
             if boot is None:
                 return
-            # Handlers that finish during the drain may still queue jobs and mark them done.
-            boot.stop(seconds)
-            self.boots.ended(boot)
+            try:
+                # Handlers that finish during the drain may still queue jobs and mark them done.
+                boot.stop(seconds, is_urged)
+            finally:
+                self.boots.ended(boot)
+
+    def _shorten_drain(self, seconds: Seconds) -> None:
+        """A thread that stops the boot now may hold the lock, and wait for jobs longer than somebody else would."""
+        boot = self.boots.running
+        if boot is not None:
+            boot.draining.shorten(seconds)
 
     def wait(self, timeout: Seconds | None = None) -> bool:
         """Wait until the runtime has stopped. False when `timeout` seconds pass before.
@@ -163,23 +186,26 @@ class Runtime:
             raise self.boots.failure
         return ended
 
-    def run(self, drain: Seconds = DRAIN_SECONDS) -> None:
+    def run(self, drain: Seconds | None = None) -> None:
         """Start, work until SIGTERM or SIGINT, stop. Call it from the main thread; your signal handlers are put back.
+
+        A second signal, half a second after the first or later, ends the drain.
 
         Raises:
             RuntimeFailed: the supervisor gave up.
         """
         # A signal's handler may interrupt another's, and the very wait that it is to end. An Event's lock it might hold
         # itself; a SimpleQueue can be put to at any point.
-        asked = self.environment.queue()
+        asked, now = self.environment.queue(), self.environment.clock().monotonic
         before: dict[int, Any] = {}
         try:
             for each in (signal.SIGTERM, signal.SIGINT):
-                before[each] = self.environment.signal(each, lambda number, _: asked.put(number))
+                before[each] = self.environment.signal(each, lambda number, _: asked.put(now()))
             self.start()
             while not (_has_come(asked) or self.wait(0)):
                 pass
-            self.stop(drain)
+            urges_from = now() + SECOND_SIGNAL_SECONDS
+            self._stop(drain, lambda: _came_after(asked, urges_from))
         finally:
             for number, handler in before.items():
                 # One that was not installed by Python cannot be put back by it.
@@ -216,7 +242,14 @@ class Runtime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self.stop)
+        stopping = asyncio.ensure_future(asyncio.to_thread(self.stop))
+        try:
+            await asyncio.shield(stopping)
+        except asyncio.CancelledError:
+            # A second Ctrl-C, say: whoever cancels does not want to wait.
+            self._shorten_drain(0.0)
+            await _outlast(stopping)
+            raise
 
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not."""
@@ -274,13 +307,22 @@ class Runtime:
             self._on_failure(failure)
 
 
-def _has_come(asked: queue.SimpleQueue[int]) -> bool:
+def _has_come(asked: queue.SimpleQueue[Seconds]) -> bool:
     """Whether a signal has come, or comes within a step."""
     try:
         asked.get(timeout=SIGNAL_SECONDS)
     except queue.Empty:
         return False
     return True
+
+
+def _came_after(asked: queue.SimpleQueue[Seconds], instant: Seconds) -> bool:
+    """Whether one more has come, and not before an instant."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            if asked.get(block=False) >= instant:
+                return True
+    return False
 
 
 async def _outlast(work: asyncio.Future[T]) -> T | None:

@@ -33,7 +33,6 @@ from ..messages.mail import (
     Drain,
     Expect,
     Farewell,
-    Interrupt,
     Wake,
 )
 from ..rules.limits import Limits
@@ -43,11 +42,9 @@ from ..stores.presence import network_filesystem
 from ..stores.troubles import BootLost
 from ..supervisor import ChildSpec, Supervision
 from .declared import Declared
+from .draining import Draining
 from .health import ActorView, Health, health_of, view_of
 from .requests import Requests
-
-SETTLE_SECONDS_MAX = 5.0
-"""How long `stop` waits for the last endings to be stored, after the drain."""
 
 EXPECT_SECONDS_MAX = 60.0
 """How long a job in an application's own transaction is looked for at once; after that any later turn finds it."""
@@ -115,12 +112,14 @@ class Boot:
                 clock=self.clock,
                 limits=limits,
                 environment=environment,
+                stopping=environment.event(),
                 tell=self.post.tell,
                 queue=queue,
                 bound=self.log.bound,
             ),
             left,
         )
+        self.draining = Draining(self.clock, self.log, self.post, self.lanes, self._emptied)
         self._supervision = Supervision(self._context, partial(self.post.tell, "broker"), self._give_up)
 
     @property
@@ -332,23 +331,25 @@ class Boot:
             failures=subscription.failures,
         )
 
-    def stop(self, drain: Seconds) -> None:
-        """Take no new work, let running jobs finish for `drain` seconds, interrupt the rest, end."""
+    def stop(self, drain: Seconds, is_urged: Callable[[], bool] = lambda: False) -> None:
+        """Take no new work, let running jobs finish for `drain` seconds, or until somebody urges; interrupt the rest,
+        end.
+        """
         self.log.emit("runtime.stopping", drain=drain)
         self._supervision.stop_child("scheduler")
         self.carried_over.draining = True
         # A broker that waits out a back-off may come later than the stop ends, and what has ended by then ran in vain.
         self._supervision.start_now("broker")
         self.post.tell("broker", Drain())
-        handlers = [name for name in self.post.names() if name.startswith("handler:")]
-        for name in handlers:
-            self.post.tell(name, Drain())
-        interrupted = 0
-        if not self._wait_until_empty(handlers, drain):
-            interrupted = len([lane for lane in self.lanes.open() if lane.abandoned_because is None])
-            for name in handlers:
-                self.post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
-            self._wait_until_empty(handlers, SETTLE_SECONDS_MAX)
+        try:
+            self.draining.run(drain, is_urged)
+        finally:
+            # Also when a second Ctrl-C was raised in it.
+            self._end_drained()
+
+    def _end_drained(self) -> None:
+        """Give back what still runs, and end."""
+        interrupted = self.draining.interrupt()
         try:
             self.requests.ask(Farewell)
         except LamplighterError:
@@ -410,18 +411,6 @@ class Boot:
 
     def _let_go(self) -> None:
         self._standing.leave()
-
-    def _wait_until_empty(self, names: Sequence[str], seconds: Seconds) -> bool:
-        give_up_at = self.clock.monotonic() + seconds
-        while True:
-            self._emptied.clear()
-            actors = [self.post.find(name) for name in names]
-            if all(not isinstance(actor, HandlerActor) or actor.holds_nothing for actor in actors):
-                return True
-            remaining = give_up_at - self.clock.monotonic()
-            if remaining <= 0:
-                return False
-            self._emptied.wait(min(remaining, 0.5))
 
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not."""

@@ -52,7 +52,8 @@ class Parent:
         self._claim: list[int] = []
         self.runs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.replies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self.signalled = threading.Event()
+        self.woken = threading.Event()
+        self.is_cancelled = self.is_stopping = False
         os.register_at_fork(after_in_child=self._forked)
 
     def _forked(self) -> None:
@@ -98,12 +99,19 @@ class Parent:
 
     def _sort(self, message: dict[str, Any]) -> None:
         if "run" in message:
-            self.signalled.clear()
+            self.is_cancelled = False
+            if not self.is_stopping:
+                self.woken.clear()
             self._claim = message["claim"]
             self.runs.put(message)
         elif "signal" in message:
             if message["claim"] == self._claim:
-                self.signalled.set()
+                self.is_cancelled = True
+                self.woken.set()
+        elif "stopping" in message:
+            # A child ends with its runtime, so this holds for whatever it runs.
+            self.is_stopping = True
+            self.woken.set()
         else:
             self.replies.put(message)
 
@@ -127,14 +135,18 @@ class Borrowed:
 
     @property
     def cancelled(self) -> bool:
-        return self._parent.signalled.is_set()
+        return self._parent.is_cancelled
+
+    @property
+    def stopping(self) -> bool:
+        return self._parent.is_stopping
 
     @property
     def deadline(self) -> datetime | None:
         return None if self._deadline is None else datetime.fromtimestamp(self._deadline, UTC)
 
     def sleep(self, seconds: float) -> bool:
-        return not self._parent.signalled.wait(seconds)
+        return not self._parent.woken.wait(seconds)
 
     def report(self, progress: str) -> None:
         self._parent.say(self._claim, {"progress": progress})

@@ -25,6 +25,7 @@ class LaneContext(NamedTuple):
 
     Attributes:
         tell: sends a message to an actor. Any thread calls it.
+        stopping: is set from when the runtime begins to stop.
         ended: `Lanes.ended`. Called once when a lane has ended, with the outcome, how long it took, and the lane that
             has got its place. Any thread calls it.
         queue: queues a job that descends from another.
@@ -34,6 +35,7 @@ class LaneContext(NamedTuple):
     clock: Clock
     limits: Limits
     environment: Environment
+    stopping: threading.Event
     tell: Callable[..., bool]
     ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]
     queue: Callable[[str, Any, JobKeywords, str], Job[Any]]
@@ -58,6 +60,9 @@ class RunHandle:
 
     def kill(self, lane: Lane) -> None:
         """Take the lane away for good, where that can be done."""
+
+    def begin_stop(self, lane: Lane) -> None:
+        """Pass it on that the runtime stops: tell a child."""
 
 
 NO_HANDLE = RunHandle()
@@ -133,6 +138,14 @@ class Lane:
         if signal is not None:
             signal.set()
         self.handle.interrupt(self)
+
+    def begin_stop(self) -> None:
+        """The runtime stops. The function sees `job.stopping`, and `job.sleep` returns; what it still does counts."""
+        with self._lock:
+            signal = self._signal
+        if signal is not None:
+            signal.set()
+        self.handle.begin_stop(self)
 
     def abandon(self, why: str) -> bool:
         """Give the lane up: whatever it still does changes nothing, and its thread is not used again.
@@ -230,6 +243,10 @@ class Lane:
         return self.reason is not None
 
     @property
+    def stopping(self) -> bool:
+        return self.context.stopping.is_set()
+
+    @property
     def deadline(self) -> datetime | None:
         timeout = self.timeout
         return None if timeout is None else datetime.fromtimestamp(self.started_at + timeout, UTC)
@@ -241,7 +258,7 @@ class Lane:
     def sleep(self, seconds: Seconds) -> bool:
         with self._lock:
             signal = self._signal = self._signal or self.context.environment.event()
-        return not (self.cancelled or signal.wait(seconds))
+        return not (self.cancelled or self.stopping or signal.wait(seconds))
 
     def report(self, progress: str) -> None:
         with self._lock:

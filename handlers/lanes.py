@@ -122,6 +122,12 @@ class Lanes:
         unread = self._unread.get(name, ())
         return [self._unread[name].popleft() for _ in range(len(unread))]
 
+    def begin_stop(self) -> None:
+        """The runtime stops: running jobs see it at once, and those that sleep wake up."""
+        self._context.stopping.set()
+        for lane in self.open():
+            lane.begin_stop()
+
     def close(self, handler_id: str) -> None:
         """A handler was removed: let its idle threads, loop and children end."""
         runner = self._runners.pop(handler_id, None)

@@ -70,6 +70,8 @@ class _Keeper(Worker):
                 "rules": Rules.of(lane),
             }
         )
+        if lane.stopping:
+            child.begin_stop(lane)
         if lane.cancelled:
             child.interrupt(lane)
         while (heard := child.hear()) is not None:
@@ -172,6 +174,9 @@ class _Child(RunHandle):
 
     def interrupt(self, lane: Lane) -> None:
         self.say({"signal": lane.reason, "claim": lane.claim.key})
+
+    def begin_stop(self, lane: Lane) -> None:
+        self.say({"stopping": True})
 
     def kill(self, lane: Lane) -> None:
         self.end()

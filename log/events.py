@@ -111,6 +111,11 @@ EVENTS: dict[str, EventKind] = {
         "info", "A runtime runs.", ("store", "store_id", "boot_no", "beside", "pid", "durability", "host", "version")
     ),
     "runtime.stopping": EventKind("info", "A runtime takes no new work and lets running jobs finish.", ("drain",)),
+    "runtime.draining": EventKind(
+        "info",
+        "A stop waits for `jobs` that still run, of which `waits_for` names the first, for `left` seconds at most.",
+        ("jobs", "waits_for", "left"),
+    ),
     "runtime.stopped": EventKind(
         "info",
         "A runtime has stopped; `interrupted` jobs did not finish in time, and `turn` was its last write batch.",

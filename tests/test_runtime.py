@@ -171,8 +171,17 @@ def test_a_stop_lets_running_jobs_finish_and_starts_no_new_ones(runtime, recorde
 
 def test_what_does_not_finish_within_the_drain_is_interrupted_and_uses_no_attempt(runtime, recorder):
     rt = runtime()
-    woken = []
-    rt.jobs.add_handler("work", lambda job: woken.append(job.sleep(30)))
+    release, seen = threading.Event(), []
+
+    @rt.jobs.handler("work")
+    def work(job):
+        seen.append((job.stopping, job.cancelled))
+        slept = job.sleep(30)
+        # It takes longer than the drain all the same.
+        seen.append((slept, job.stopping, job.cancelled))
+        release.wait(30)
+        seen.append(job.cancelled)
+
     job = rt.jobs.queue("work")
     recorder.wait_for("job.started", job_id=job.id)
 
@@ -180,7 +189,9 @@ def test_what_does_not_finish_within_the_drain_is_interrupted_and_uses_no_attemp
 
     recorder.wait_for("runtime.stopped", interrupted=1)
     assert recorder.wait_for("job.failed", job_id=job.id)["reason"] == "interrupted: the runtime stopped"
-    recorder.until(lambda: woken == [False], "the handler to be woken")
+    release.set()
+    recorder.until(lambda: len(seen) == 3, "the handler to go on")
+    assert seen == [(False, False), (False, True, False), True]
     other = runtime()
     stored = other.jobs.get(job)
     assert (stored.state, stored.attempt, stored.record.interruptions) == ("queued", 0, 0)

@@ -63,6 +63,7 @@ class Host:
 
     def _add_others(self, runtime: Runtime, without: str = "") -> None:
         """What is the same in every release; or nearly, if one does without a handler."""
+        self._event = runtime.environment.event
         jobs = runtime.jobs
         jobs.add_handler("quick", self.quick, concurrency=1, max_attempts=50, backoff=[0.5])
         if without != "async":
@@ -104,8 +105,8 @@ class Host:
         """Succeeds, fails, sleeps, asks for another time, gives up: each job its own way, every time the same."""
         number = job.data if isinstance(job.data, int) else 0
         match number % 11:
-            case 1:
-                job.sleep(1.5)
+            case 1 if not job.sleep(1.5) and job.stopping:
+                raise Snooze(0)
             case 3 if job.attempt == 1:
                 raise ValueError("the first attempt fails")
             case 5 if job.token.endswith(":1"):
@@ -118,9 +119,19 @@ class Host:
                 job.queue("quick", number, id=f"{job.id}-child")
             case 9 if job.attempt < 10:
                 raise RuntimeError("always")
-            case 10 if job.sleep(60):
+            case 10 if self._sleep_on(job, 60):
                 self.overslept.append(job.id)
         return number
+
+    def _sleep_on(self, job: Job, seconds: float) -> bool:
+        """Sleep, and let the whole drain pass when the runtime stops meanwhile."""
+        if job.sleep(seconds):
+            return True
+        for _ in range(int(seconds)):
+            if job.cancelled:
+                break
+            self._event().wait(1.0)
+        return False
 
     def quick(self, job: Job) -> object:
         """Ends at once; in a life of bursts one is slow now and then, and those behind it have to go back."""

@@ -39,6 +39,7 @@ class House:
             clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0),
             environment=Environment(),
             limits=Limits(),
+            stopping=threading.Event(),
             tell=lambda to, body, corr: self.sent.append(to),
             ended=lambda lane, outcome, seconds, following: self.told.append((lane.id, following and following.id)),
         )

@@ -6,8 +6,10 @@ import importlib
 import json
 import threading
 
+import pytest
 from lamplighter import Runtime
 from lamplighter.handlers.processes import ProcessRunner
+from lamplighter.messages.mail import Progressed
 from lamplighter.testing.simulation.simulation import Simulation
 
 from .test_lanes import House, claim
@@ -47,6 +49,34 @@ def test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on(tmp_path, m
     assert ended.wait(30)
     runner.close()
     assert json.loads(outcomes[0].result) is False, "it was woken"
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_a_child_process_hears_that_the_runtime_stops(tmp_path, monkeypatch, is_early):
+    (tmp_path / "stopped.py").write_text(
+        "def sleeps(job):\n"
+        "    job.progress(0)\n"
+        "    return job.sleep(600), job.sleep(600), job.stopping, job.cancelled\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    house, began, ended, outcomes = House(), threading.Event(), threading.Event(), []
+    house.context.ended = lambda lane, outcome, *_: (outcomes.append(outcome), ended.set())
+    house.context.tell = lambda to, body: isinstance(body, Progressed) and began.set()
+    lane = house.lane(claim(1), importlib.import_module("stopped").sleeps)
+    lane.handler.timeout = None
+    runner = ProcessRunner()
+    if is_early:
+        house.context.stopping.set()
+
+    runner.start(lane)
+    if not is_early:
+        assert began.wait(30)
+        house.context.stopping.set()
+        lane.begin_stop()
+
+    assert ended.wait(30)
+    runner.close()
+    assert json.loads(outcomes[0].result) == [False, False, True, False]
 
 
 def test_a_claim_whose_handler_has_returned_gets_no_more_time_by_the_brokers_death():

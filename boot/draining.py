@@ -1,0 +1,97 @@
+"""The drain of a stop: the jobs that still run may finish, for so long; and the log says what is waited for."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+
+from ..actors.base import Post
+from ..actors.handler_actor import HandlerActor
+from ..environment.clock import Clock
+from ..handlers.lane import Lane
+from ..handlers.lanes import Lanes
+from ..log.emitter import Log
+from ..messages.jobs import Seconds
+from ..messages.mail import Drain, Interrupt
+
+SAID_AFTER_SECONDS = 1.0
+"""A stop that has waited so long says what it waits for, and again whenever it has waited twice as long."""
+
+NAMED_JOBS_MAX = 10
+"""How many of the jobs that it waits for one line names."""
+
+LOOK_SECONDS_MAX = 0.5
+"""Between two looks at what only a look can tell: a signal's handler can wake nobody."""
+
+SETTLE_SECONDS_MAX = 5.0
+"""How long the endings of what was interrupted may take to be stored."""
+
+
+class Draining:
+    """The drain of one boot.
+
+    Args:
+        emptied: is set whenever a HandlerActor holds nothing any more.
+    """
+
+    def __init__(self, clock: Clock, log: Log, post: Post, lanes: Lanes, emptied: threading.Event) -> None:
+        self._clock = clock
+        self._log = log
+        self._post = post
+        self._lanes = lanes
+        self._emptied = emptied
+        self._ends_at = math.inf
+        self._names: list[str] = []
+
+    def shorten(self, seconds: Seconds) -> None:
+        """End the drain in so many seconds, unless it ends before. Any thread calls it, also before the drain."""
+        self._ends_at = min(self._ends_at, self._clock.monotonic() + seconds)
+        self._emptied.set()
+
+    def run(self, seconds: Seconds, is_urged: Callable[[], bool]) -> None:
+        """Let running jobs finish for so many seconds, or until somebody urges, and start no others."""
+        self._names = [name for name in self._post.names() if name.startswith("handler:")]
+        for name in self._names:
+            self._post.tell(name, Drain())
+        self._lanes.begin_stop()
+        self.shorten(seconds)
+        began = self._clock.monotonic()
+        says_at = began + SAID_AFTER_SECONDS
+        while True:
+            # In this order: what is set after this line is seen by the looks below, or ends the next wait.
+            self._emptied.clear()
+            now = self._clock.monotonic()
+            if self._holds_nothing() or now >= self._ends_at or is_urged():
+                return
+            if now >= says_at:
+                self._say(self._ends_at - now)
+                says_at = now + (now - began)
+            self._emptied.wait(min(self._ends_at - now, says_at - now, LOOK_SECONDS_MAX))
+
+    def interrupt(self) -> int:
+        """Interrupt what still runs, and wait until that is stored. How many jobs it was."""
+        if self._holds_nothing():
+            return 0
+        interrupted = len(self._running())
+        for name in self._names:
+            self._post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
+        give_up_at = self._clock.monotonic() + SETTLE_SECONDS_MAX
+        while True:
+            self._emptied.clear()
+            left = give_up_at - self._clock.monotonic()
+            if self._holds_nothing() or left <= 0:
+                return interrupted
+            self._emptied.wait(min(left, LOOK_SECONDS_MAX))
+
+    def _holds_nothing(self) -> bool:
+        actors = [self._post.find(name) for name in self._names]
+        return all(not isinstance(actor, HandlerActor) or actor.holds_nothing for actor in actors)
+
+    def _running(self) -> list[Lane]:
+        return [lane for lane in self._lanes.open() if lane.abandoned_because is None]
+
+    def _say(self, left: Seconds) -> None:
+        jobs = [lane.claim.job for lane in self._running()]
+        named = [f"{job.id} ({job.name})" for job in jobs[:NAMED_JOBS_MAX]]
+        self._log.emit("runtime.draining", jobs=len(jobs), waits_for=named, left=round(left, 1))

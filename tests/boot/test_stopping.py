@@ -1,0 +1,137 @@
+"""What a stop waits for, what it says meanwhile, and who can make it end sooner."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+from contextlib import closing
+
+import pytest
+from lamplighter import Snooze
+
+
+def test_a_job_that_sleeps_hears_of_the_stop_at_its_beginning_and_how_it_ends_counts(runtime, recorder):
+    # It heard of it when its time was over, and a stop with it took the whole drain.
+    rt = runtime()
+    rt.jobs.add_handler("polls", lambda job: "woken" if not job.sleep(3600) and job.stopping else "slept")
+
+    @rt.jobs.handler("gives back")
+    def give_back(job):
+        if not job.sleep(3600):
+            raise Snooze(0)
+
+    jobs = [rt.jobs.queue(name) for name in ("polls", "gives back")]
+    for job in jobs:
+        recorder.wait_for("job.started", job_id=job.id)
+
+    rt.stop(drain=3600)
+
+    recorder.wait_for("runtime.stopped", interrupted=0)
+    assert recorder.of("runtime.draining") == []
+    done, back = (runtime().jobs.get(job) for job in jobs)
+    assert (done.state, done.result) == ("done", "woken")
+    assert (back.state, back.attempt, back.record.interruptions) == ("queued", 0, 0)
+
+
+def test_a_stop_that_waits_says_which_jobs_it_waits_for(runtime, recorder):
+    rt = runtime()
+    release = threading.Event()
+    rt.jobs.add_handler("slow", lambda job: release.wait(30))
+    rt.jobs.queue("slow", id="a")
+    recorder.wait_for("job.started")
+
+    stopping = threading.Thread(target=rt.stop, kwargs={"drain": 60})
+    stopping.start()
+    said = recorder.wait_for("runtime.draining")
+    release.set()
+    stopping.join(30)
+
+    assert (said["jobs"], said["waits_for"]) == (1, ["a (slow)"])
+    assert 30 < said["left"] < 60
+    recorder.wait_for("runtime.stopped", interrupted=0)
+
+
+def test_another_stop_that_would_wait_less_ends_the_drain_of_the_first(runtime, recorder):
+    rt = runtime(drain=3600)
+    release = threading.Event()
+    rt.jobs.add_handler("slow", lambda job: release.wait(30))
+    rt.jobs.queue("slow")
+    recorder.wait_for("job.started")
+    stopping = threading.Thread(target=rt.stop)
+    stopping.start()
+    assert recorder.wait_for("runtime.stopping")["drain"] == 3600
+
+    rt.stop(drain=0)
+
+    recorder.wait_for("runtime.stopped", interrupted=1)
+    stopping.join(30)
+    release.set()
+    assert not stopping.is_alive()
+
+
+def test_a_cancelled_end_of_async_with_drains_no_longer(runtime, recorder):
+    rt = runtime(start=False, drain=3600)
+    release = threading.Event()
+    rt.jobs.add_handler("slow", lambda job: release.wait(30))
+
+    async def serve():
+        async with rt:
+            await rt.jobs.aqueue("slow")
+            await asyncio.to_thread(recorder.wait_for, "job.started")
+
+    async def main():
+        serving = asyncio.create_task(serve())
+        await asyncio.to_thread(recorder.wait_for, "runtime.stopping")
+        serving.cancel()
+        await asyncio.wait([serving])
+        return serving.cancelled(), rt.boot
+
+    assert asyncio.run(main()) == (True, None)
+    release.set()
+    recorder.wait_for("runtime.stopped", interrupted=1)
+
+
+IMPATIENT = """
+    import sys, threading
+    from lamplighter import Runtime
+    rt = Runtime(sys.argv[1], drain=3600)
+    rt.subscribe(lambda event: print(event["event"], flush=True), events=["job.started", "runtime.draining"])
+    rt.jobs.add_handler("hangs", lambda job: threading.Event().wait())
+    with rt:
+        rt.jobs.queue("hangs")
+        {wait}
+    print("stopped", rt.boot, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("wait", "says", "code"),
+    [("rt.run()", "stopped None\n", 0), ("threading.Event().wait()", "", -signal.SIGINT)],
+    ids=["run", "with"],
+)
+def test_a_second_ctrl_c_ends_the_drain(tmp_path, wait, says, code):
+    # It did nothing in `run`, and in a `with` it left a runtime behind that had not given its jobs back.
+    path = tmp_path / "jobs.db"
+    host = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(IMPATIENT).format(wait=wait), str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert host.stdout.readline() == "job.started\n"
+
+    host.send_signal(signal.SIGINT)
+    assert host.stdout.readline() == "runtime.draining\n", "a second later"
+    host.send_signal(signal.SIGINT)
+    said, _ = host.communicate(timeout=20)
+
+    assert (said, host.returncode) == (says, code)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("select state, boot, interruptions from lamplighter_jobs").fetchall() == [
+            ("queued", None, 0)
+        ]
