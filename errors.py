@@ -64,6 +64,12 @@ class JobFailed(LamplighterError):
         self.job = job
 
 
+class ResultLost(LamplighterError):
+    """A job is done, and what its handler returned could not be kept; the message says why. The work is done all the
+    same, so do not queue it again for this.
+    """
+
+
 class RuntimeFailed(LamplighterError):
     """The supervisor gave up: a part that the runtime cannot do without kept crashing. Your application goes on."""
 

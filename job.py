@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar, Unpack
 
-from .errors import UsageError
+from .errors import ResultLost, UsageError
 from .messages.jobs import Claim, JobKeywords, JobRecord, JobState, Seconds
 from .rules.codec import decode, encode
 
@@ -140,8 +140,17 @@ class Job(Generic[T]):
 
     @property
     def result(self) -> Any:
-        """What its handler returned, or `mark_done` was given."""
-        return None if self.record.result is None else decode(self.record.result)
+        """What its handler returned, or `mark_done` was given.
+
+        Raises:
+            ResultLost: the job is done, and its result could not be kept.
+        """
+        record = self.record
+        if record.result is None:
+            if record.state == JobState.DONE and record.reason is not None:
+                raise ResultLost(f"job {self.id} ({self.name}) is done, but {record.reason}")
+            return None
+        return decode(record.result)
 
     @property
     def reason(self) -> str | None:

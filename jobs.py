@@ -69,7 +69,8 @@ class Jobs:
 
         Args:
             name: which handler it is for, 1 to 200 characters. Without a handler it waits.
-            data: anything JSON can carry, at most `data_bytes_max`.
+            data: what JSON has, dataclasses, Structs, attrs classes, pydantic models, enums, UUIDs, dates, Decimals,
+                paths, sets, bytes; at most `data_bytes_max` as JSON.
             id: a known one returns the stored job, which makes a retry safe. Made up when not given.
             delay: seconds or a timedelta before it is due.
             at: an aware date-time at which it is due.
@@ -180,7 +181,7 @@ class Jobs:
 
         Args:
             job: the handler's `Job` or its `token`, for a running one; an id or a snapshot of it, for a queued one.
-            result: anything JSON can carry.
+            result: what `queue` takes as data.
             connection: your own open connection: what the handler has written on it and the job's end commit together.
 
         Raises:

@@ -121,7 +121,7 @@ class Scheduler:
             name: of the jobs.
             when: cron with 5 fields, or 6 with the seconds first; a name such as `@daily`; an interval (a timedelta or
                 "@every 30s"); or an aware date-time.
-            data: what each job gets.
+            data: what each job gets; as `jobs.queue` takes it.
             key: your own name for the schedule, under which it may change; otherwise another name, when, zone or data
                 makes it another schedule.
             timezone: an IANA zone in which cron fields are read.

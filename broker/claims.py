@@ -11,8 +11,9 @@ from ..errors import UsageError
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, Seconds
 from ..messages.mail import Capacity, Down, Ended, Ending, GiveBack, Mail, Progressed, Revoke, Run
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
-from ..rules.lifecycle import is_suspect
+from ..rules.lifecycle import done_without_result, is_suspect
 from ..stores.ports import Want
+from .log_lines import names_job
 from .outbox import Deferred, HandlerCapacity
 from .turn_context import TurnContext, is_current
 
@@ -105,6 +106,8 @@ def ended(context: TurnContext, body: Ended) -> None:
             _defer(context, job, ending)
         elif context.settle(job, ending.outcome, ending.policy) is None:
             _refuse(context, job, ending)
+        elif ending.outcome.kind is OutcomeKind.SUCCEEDED and ending.outcome.result is None:
+            context.say("job.result_lost", corr=job.corr, **names_job(job), reason=ending.outcome.reason)
 
 
 def one_by_one(mail: Mail) -> Iterator[Mail]:
@@ -123,9 +126,10 @@ def failed_instead(mail: Mail, error: Exception) -> Mail | None:
     if not isinstance(mail.body, Ended) or mail.body.endings[0].outcome.reason == UNSTORABLE:
         return None
     failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
-    if isinstance(error, UsageError) and mail.body.endings[0].outcome.kind is OutcomeKind.SUCCEEDED:
-        # Its result is more than the store takes. Another attempt would end like this one.
-        failed = Outcome(kind=OutcomeKind.DISCARDED, reason=str(error)[:500], error=f"UsageError: {error}"[:500])
+    outcome = mail.body.endings[0].outcome
+    if isinstance(error, UsageError) and outcome.kind is OutcomeKind.SUCCEEDED and outcome.result is not None:
+        # Its result is more than the store takes. Another attempt would do the work again, and end like this one.
+        failed = done_without_result(str(error)[:500])
     ending = mail.body.endings[0]._replace(outcome=failed)
     return mail._replace(body=mail.body._replace(endings=(ending,)))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import ctypes
+import functools
 import importlib
 import json
 import os
@@ -26,7 +27,7 @@ from typing import Any
 from ..errors import LamplighterError, NotStarted, UsageError
 from ..job import Job
 from ..messages.jobs import JobKeywords, JobRecord
-from ..rules.codec import encode
+from ..rules.codec import decode, encode
 from .execute import Execution
 from .outcomes import Rules
 from .payload import payload_type
@@ -153,8 +154,8 @@ class Borrowed:
 
     def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
         # What JSON would change, such as keys that are numbers, is refused here: the parent does not see it any more.
-        encode(data, what="data", bytes_max=sys.maxsize)
-        asked = [name, data, {key: _plain(value) for key, value in options.items()}]
+        carried = decode(encode(data, what="data", bytes_max=sys.maxsize))
+        asked = [name, carried, {key: _plain(value) for key, value in options.items()}]
         reply = self._parent.ask(self._claim, {"queue": asked})
         if "refused" in reply:
             raise (UsageError if reply["usage"] else LamplighterError)(reply["refused"])
@@ -201,11 +202,18 @@ def main(fd: int, parent_pid: int) -> None:
 
 
 def _call(run: Execution, module: str, qualname: str) -> None:
+    fn, wanted = _function(module, qualname)
+    run.returned(fn(run.job(wanted)))
+
+
+@functools.cache
+def _function(module: str, qualname: str) -> tuple[Any, Any]:
+    """A handler's function, and the payload type of its annotation."""
     fn: Any = importlib.import_module(module)
     for part in qualname.split("."):
         fn = getattr(fn, part)
     # The module has under this name what a decorator left there, which may wrap the function.
-    run.returned(fn(run.job(payload_type(fn, Job))))
+    return fn, payload_type(fn, Job)
 
 
 def _plain(value: Any) -> Any:

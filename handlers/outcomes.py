@@ -13,6 +13,7 @@ from ..errors import DISCARDED, Discard, Snooze, UsageError, check_snooze
 from ..log.json_line import safe_str
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.codec import encode
+from ..rules.lifecycle import done_without_result
 from .lane import Lane
 
 UNENDED = Outcome(kind=OutcomeKind.FAILED, error="it did not end")
@@ -71,14 +72,15 @@ def _snoozed(error: Snooze, characters_max: int) -> Outcome:
 
 
 def success(result: Any, rules: Rules) -> Outcome:
-    """What a returned value means. One that JSON cannot carry kills the job: trying again would not help."""
+    """What a returned value means. If JSON cannot carry it, the work is done all the same, and only the result is lost:
+    another attempt would do the work again, and end like this one.
+    """
     if not rules.auto_done:
         return Outcome(kind=OutcomeKind.DEFERRED)
     try:
         text = encode(result, what="result", bytes_max=rules.result_bytes_max)
     except UsageError as error:
-        reason = text_of(error, LINE_CHARACTERS_MAX)
-        return Outcome(kind=OutcomeKind.DISCARDED, reason=reason, error=f"UsageError: {reason}")
+        return done_without_result(text_of(error, LINE_CHARACTERS_MAX))
     return Outcome(OutcomeKind.SUCCEEDED, text)
 
 

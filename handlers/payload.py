@@ -1,21 +1,30 @@
-"""Typed payloads: what a handler's annotation asks for, and data that fits it. msgspec converts it."""
+"""Typed payloads: what a handler's annotations ask for and promise, and data that fits. msgspec converts it, and
+pydantic its own models.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import re
+import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
 import msgspec.inspect
 
 from ..errors import Discard, UsageError
+from ..rules.codec import CARRIED
+from ..rules.models import Misfit, ModelType, asks_for_model, is_model
 
 JSON_VALUES: tuple[Any, ...] = (None, True, 1, 0.5, "", [], {})
 """One of each type that data may have."""
+
+JSON_CLASSES = (bool, int, float, str, list, tuple, dict)
+"""Their subclasses are carried as what they are like."""
 
 WITHOUT_VALUES = re.compile(
     r"Expected |Object missing required field |Invalid (UUID|decimal|RFC3339|base64|ISO8601|epoch) ?"
@@ -35,7 +44,7 @@ PATH = re.compile(r" - at `([^`]*` in `)?\$(\.[A-Za-z_][\w-]*|\[\d*\]|\[\.\.\.\]
 
 
 def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
-    """The `X` of a handler whose first parameter is annotated `Job[X]`; None when it is not.
+    """The `X` of a handler whose first parameter is annotated `Job[X]`, as `fit` takes it; None when it is not.
 
     Raises:
         UsageError: the annotation is `Job[...]` with a type that cannot be resolved or validated.
@@ -47,7 +56,7 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
     if parameter is None or parameter.annotation is inspect.Parameter.empty:
         return None
     try:
-        annotation = typing.get_type_hints(inspect.unwrap(_function(fn)))[parameter.name]
+        annotation = _hints(fn)[parameter.name]
     except Exception as error:
         # A plain `job: Job` imported for type checkers only asks for nothing and must go on working.
         if "Job[" not in str(parameter.annotation):
@@ -60,19 +69,61 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
     (wanted,) = typing.get_args(annotation)
     if wanted is Any:
         return None
+    if asks_for_model(wanted):
+        return ModelType(wanted)
     try:
         msgspec.json.Decoder(wanted)
     except TypeError as error:
         raise UsageError(f"expected a payload type that can be validated, got: {wanted!r} ({error})") from error
-    _check_possible(wanted)
+    # msgspec takes any class for one that its caller can make, and only the first job would show that nobody can.
+    for cls in _foreign_classes(wanted):
+        if not _is_json(cls):
+            raise UsageError(
+                "expected a payload type that JSON data can be made into (a dataclass, TypedDict, NamedTuple, "
+                "attrs class, msgspec.Struct, pydantic model, Enum or path, or one that msgspec knows, and "
+                f"containers of them), got: {cls!r} in {wanted!r}; ask for dict, and make it in the handler"
+            )
     return wanted
 
 
-def _check_possible(wanted: Any) -> None:
-    """msgspec takes any class for one that its caller can make, and only the first job would show that nobody can.
+def check_result_type(fn: Callable[..., Any], name: str) -> None:
+    """Refuse a handler whose results nobody could keep, before it has done any work.
 
     Raises:
-        UsageError: no JSON data can be made into a part of this type.
+        UsageError: what its annotation says that it returns, JSON cannot carry.
+    """
+    try:
+        returned = _hints(fn).get("return", Any)
+    except Exception:
+        # It stands for type checkers only.
+        return
+    for cls in _returned_classes(returned):
+        if not (_is_json(cls) or issubclass(cls, JSON_CLASSES)):
+            raise UsageError(
+                f"expected a result that JSON can carry ({CARRIED}, and containers of them), got: {cls!r} in "
+                f"{returned!r}, which the handler for {name} returns; return an id, a dict or None"
+            )
+
+
+def _returned_classes(returned: Any) -> Iterator[type]:
+    """The classes of which a result of this type may be, and that msgspec knows nothing of."""
+    if typing.get_origin(returned) in (typing.Union, types.UnionType):
+        # Each may be carried, though no data could be made into their union.
+        for one in typing.get_args(returned):
+            yield from _returned_classes(one)
+        return
+    try:
+        yield from _foreign_classes(returned)
+    except TypeError:
+        # Nothing can be said of it before the first result.
+        return
+
+
+def _foreign_classes(wanted: Any) -> Iterator[type]:
+    """The classes within a type that msgspec knows nothing of, but paths and models, which are ours to carry.
+
+    Raises:
+        TypeError: msgspec does not understand the type at all.
     """
     seen: set[int] = set()
     waiting: list[Any] = [msgspec.inspect.type_info(wanted)]
@@ -82,12 +133,9 @@ def _check_possible(wanted: Any) -> None:
             continue
         seen.add(id(info))
         match info:
-            case msgspec.inspect.CustomType(cls=cls) if not isinstance(cls, type) or not _is_json(cls):
-                raise UsageError(
-                    "expected a payload type that JSON data can be made into (a dataclass, TypedDict, NamedTuple, "
-                    "attrs class, msgspec.Struct or Enum, or one that msgspec knows, and containers of them), "
-                    f"got: {cls!r} in {wanted!r}; ask for dict, and make it in the handler"
-                )
+            case msgspec.inspect.CustomType(cls=cls):
+                if not (is_model(cls) or issubclass(cls, PurePath)):
+                    yield cls
             case msgspec.inspect.Type() | msgspec.inspect.Field():
                 waiting += [getattr(info, name) for name in info.__struct_fields__]
             case tuple():
@@ -97,6 +145,10 @@ def _check_possible(wanted: Any) -> None:
 def _is_json(cls: type) -> bool:
     """Whether some data is of this class as it is."""
     return any(isinstance(value, cls) for value in JSON_VALUES)
+
+
+def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
+    return typing.get_type_hints(inspect.unwrap(_function(fn)))
 
 
 def _function(fn: Callable[..., Any]) -> Any:
@@ -114,11 +166,28 @@ def fit(data: Any, wanted: Any) -> Any:
     """
     if wanted is None:
         return data
+    name = getattr(wanted, "__name__", None) or getattr(wanted, "name", str(wanted))
     try:
-        return msgspec.convert(data, type=wanted)
+        if isinstance(wanted, ModelType):
+            return wanted.validate(data)
+        return msgspec.convert(data, type=wanted, str_keys=True, dec_hook=_made)
+    except Misfit as error:
+        raise Discard(f"data does not fit {name}: {error}") from None
     except msgspec.ValidationError as error:
-        name = getattr(wanted, "__name__", str(wanted))
         raise Discard(f"data does not fit {name}: {_without_values(error)}") from None
+
+
+_model_type = functools.lru_cache(maxsize=256)(ModelType)
+"""Of a model that stands in a dataclass, say: pydantic need not be asked for each job how to validate it."""
+
+
+def _made(wanted: type, data: Any) -> Any:
+    """Data as a class that msgspec knows nothing of."""
+    if is_model(wanted):
+        return _model_type(wanted).validate(data)
+    if issubclass(wanted, PurePath) and isinstance(data, str):
+        return wanted(data)
+    return data
 
 
 def _without_values(error: msgspec.ValidationError) -> str:

@@ -23,7 +23,7 @@ from ..rules.validation import (
 )
 from .handler import Handler
 from .options import Isolation, OnTimeout
-from .payload import payload_type
+from .payload import check_result_type, payload_type
 
 CONCURRENCY_MAX = 10_000
 
@@ -54,6 +54,8 @@ def check_handler(
     total, timeout, most = options["concurrency_total"], options["timeout"], options["interruptions_max"]
     if total is not None and not has_table:
         raise not_supported("limit")
+    if check_bool(options["auto_done"], "auto_done"):
+        check_result_type(fn, name)
     return Handler(
         id=f"{name}#{new_id()[:8]}",
         name=name,
@@ -65,7 +67,7 @@ def check_handler(
         else check_whole(total, "concurrency_total", least=1, most=CONCURRENCY_MAX),
         timeout=None if timeout is None else check_seconds(timeout, "timeout", least=0.001),
         on_timeout=options["on_timeout"],
-        auto_done=check_bool(options["auto_done"], "auto_done"),
+        auto_done=options["auto_done"],
         policy=Policy(
             max_attempts=check_whole(options["max_attempts"], "max_attempts", least=1, most=10**9),
             backoff=check_backoff(options["backoff"]),

@@ -152,6 +152,11 @@ EVENTS: dict[str, EventKind] = {
     ),
     "job.started": EventKind("debug", "A job's function is called.", (*JOB, "handler", "lane", "waited")),
     "job.done": EventKind("info", "A job is done.", (*MOVE, "outcome", "reason", "run_at", "took", "schedule", "slot")),
+    "job.result_lost": EventKind(
+        "warning",
+        "A job is done, and JSON cannot carry what its handler returned, or it is too large: the result is lost.",
+        (*JOB, "reason"),
+    ),
     "job.failed": EventKind(
         "warning",
         "An attempt failed, timed out or was interrupted; from `run_at` on it is tried again.",

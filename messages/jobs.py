@@ -51,7 +51,7 @@ class JobSpec:
 
     Attributes:
         name: which handler it is for, 1 to 200 characters.
-        data: anything JSON can carry.
+        data: as `jobs.queue` takes it.
         id: the job's id; a known one returns the stored job.
         delay: seconds or a timedelta from now.
         at: an aware date-time before which it is not started.

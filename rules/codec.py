@@ -1,4 +1,5 @@
-"""Data and results as JSON text, strictly: what comes out is what went in, or nothing is stored.
+"""Data and results as JSON text, strictly: what JSON has comes out as it went in, and what has a text or fields of its
+own (a UUID, a date, a dataclass, a model) is stored as these; otherwise nothing is stored.
 
 JSON only, never pickle: a job written by one version, process or machine must be readable by any other.
 """
@@ -8,17 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
-from ..errors import UsageError
+from ..errors import UsageError, shown
+from .models import dump, is_model
 
 _encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _quick = msgspec.json.Encoder()
 
 PLAIN = frozenset({type(None), bool, int, str})
 """Whatever is of just one of these types, JSON can carry."""
+
+CARRIED = "what JSON has; dataclasses, models, enums, UUIDs, dates, Decimals, paths, sets, bytes"
+"""What an error says that can be carried."""
 
 DEPTH_MAX = 100
 """How deep data may nest; a cycle is found by it too."""
@@ -28,7 +34,9 @@ def encode(value: Any, *, what: str, bytes_max: int) -> str:
     """JSON text of a value.
 
     Args:
-        value: None, bool, int, finite float, str, and lists, tuples and dicts with str keys of them.
+        value: None, bool, int, finite float, str; what msgspec can carry (dataclasses, Structs, attrs classes, enums,
+            UUIDs, dates and times, Decimals, sets, bytes); paths; pydantic models; and lists, tuples and dicts of
+            them. The keys of a dict are text, or become text.
         what: how an error names it, such as `data`.
         bytes_max: how long the text may be.
 
@@ -86,33 +94,84 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 
 def _carefully(value: Any, what: str) -> str:
-    _check(value, what, 0)
+    plain = _plain(value, what, 0)
     try:
-        return _encoder.encode(value)
+        return _encoder.encode(plain)
     except ValueError as error:
         # An int of thousands of digits: Python writes none (sys.set_int_max_str_digits), and could not read it back.
         raise UsageError(f"expected {what} that JSON can carry, got: {error}") from None
 
 
-def _check(value: Any, path: str, depth: int) -> None:
+def _plain(value: Any, path: str, depth: int) -> Any:
+    """The value with all that is not JSON's own replaced by what stands for it."""
     if depth > DEPTH_MAX:
         raise UsageError(f"expected data nested at most {DEPTH_MAX} deep and without cycles, got more at {path[:200]}")
     match value:
         case None | bool() | int() | str():
-            return
+            return value
         case float():
             if not math.isfinite(value):
                 raise UsageError(f"expected a value that JSON can carry at {path}, got: {value!r}")
+            return value
         case list() | tuple():
-            for index, item in enumerate(value):
-                _check(item, f"{path}[{index}]", depth + 1)
+            return [_plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
         case dict():
-            for key, item in value.items():
-                if not isinstance(key, str):
-                    raise UsageError(f"expected only str keys at {path}, got: {key!r} ({type(key).__name__})")
-                _check(item, f"{path}.{key}", depth + 1)
+            return _plain_dict(value, path, depth)
+        case set() | frozenset():
+            # In an order that is the same in every process: the id of a schedule is made of its data.
+            return sorted((_plain(item, f"{path}[...]", depth + 1) for item in value), key=_encoder.encode)
         case _:
-            raise UsageError(
-                f"expected a value that JSON can carry at {path} (None, bool, int, float, str, list, dict), "
-                f"got: {type(value).__name__}; convert it first"
-            )
+            return _plain(_stand_in(value, path), path, depth + 1)
+
+
+def _plain_dict(value: dict[Any, Any], path: str, depth: int) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, item in value.items():
+        text = key if isinstance(key, str | None | int | float) else _stand_in(key, path)
+        if not isinstance(text, str):
+            # A number would come back as text, which looks like it and is not found by it.
+            raise UsageError(f"expected only str keys at {path}, got: {shown(key)} ({type(key).__name__})")
+        if text in plain:
+            raise UsageError(f"expected keys that differ as text at {path}, got: {shown(key)} twice")
+        plain[text] = _plain(item, f"{path}.{text}", depth + 1)
+    return plain
+
+
+def _stand_in(value: Any, path: str) -> Any:
+    """What stands for a value in JSON: text, a number, a list or a dict, which may hold more of the kind.
+
+    Raises:
+        UsageError: nothing does.
+    """
+    try:
+        return dump(value) if is_model(type(value)) else _builtins(value)
+    except UsageError:
+        raise
+    except RecursionError:
+        raise UsageError(f"expected data without cycles, got one at {path[:200]}") from None
+    except _NoStandIn as error:
+        got = str(error)
+    except Exception as error:
+        got = f"{type(value).__name__}, which raised {type(error).__name__}"
+    raise UsageError(f"expected a value that JSON can carry at {path} ({CARRIED}), got: {got}; convert it first")
+
+
+class _NoStandIn(Exception):
+    """The type of a value that JSON cannot carry."""
+
+
+def _builtins(value: Any) -> Any:
+    try:
+        return msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_unknown)
+    except TypeError:
+        # A set in it has items that cannot be compared with one another.
+        return msgspec.to_builtins(value, str_keys=True, enc_hook=_unknown)
+
+
+def _unknown(value: Any) -> Any:
+    """What stands for a value that msgspec does not know."""
+    if isinstance(value, PurePath):
+        return str(value)
+    if is_model(type(value)):
+        return dump(value)
+    raise _NoStandIn(type(value).__name__)

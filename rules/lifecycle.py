@@ -39,6 +39,11 @@ def is_suspect(job: JobRecord, now: Instant) -> bool:
     return (job.suspect_until or 0.0) > now
 
 
+def done_without_result(why: str) -> Outcome:
+    """How the claim of a job ended whose work is done, and whose result nobody can keep."""
+    return Outcome(kind=OutcomeKind.SUCCEEDED, reason=f"its result is lost: {why}")
+
+
 def judge(
     job: JobRecord, outcome: Outcome, policy: Policy, now: Instant, *, earlier_interruptions: int, chance: float
 ) -> Verdict:

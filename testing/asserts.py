@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Protocol, overload
@@ -10,6 +11,7 @@ from ..errors import UsageError
 from ..job import Job
 from ..jobs import LIST_JOBS_MAX, Jobs
 from ..messages.jobs import JobState, Seconds
+from ..rules.codec import decode, encode
 
 ANY: Any = ...
 """Whatever the data."""
@@ -75,7 +77,7 @@ def assert_queued(
         where: a runtime, an `Inline` or a `Simulation`.
         name: of the job.
         data: a dict that the job's data contains (so do dicts within it); a function of the data that says whether it
-            is meant; or the data itself.
+            is meant; or the data itself, as it was queued or as it is stored.
         count: exactly so many; otherwise one or more.
         fields: what else is so: `unique`, `priority`, `delay` (seconds; unknown of a job that was put off since, as by
             a retry, and then it matches nothing), `at` or `run_at` (a date-time), `schedule`,
@@ -137,13 +139,19 @@ def _matches(data: Any, wanted: Any) -> bool:
     if callable(wanted):
         return bool(wanted(data))
     if isinstance(wanted, dict):
+        stored = {_as_stored(key): value for key, value in wanted.items()}
         return isinstance(data, dict) and all(
-            key in data and _matches(data[key], value) for key, value in wanted.items()
+            key in data and _matches(data[key], value) for key, value in stored.items()
         )
-    if isinstance(wanted, tuple):
-        # JSON knows lists only.
-        return bool(data == list(wanted))
-    return bool(data == wanted)
+    return bool(data == wanted) or bool(data == _as_stored(wanted))
+
+
+def _as_stored(wanted: Any) -> Any:
+    """What stands for a value in JSON, which has neither tuples nor UUIDs; the value itself if nothing does."""
+    try:
+        return decode(encode(wanted, what="data", bytes_max=sys.maxsize))
+    except UsageError:
+        return wanted
 
 
 def _is(job: Job[Any], field: str, wanted: Any) -> bool:

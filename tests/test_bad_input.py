@@ -7,11 +7,11 @@ import os
 import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
 
 import pytest
 from lamplighter import (
     Backoff,
-    JobFailed,
     NotSupported,
     Runtime,
     SchemaTooNew,
@@ -30,15 +30,16 @@ for _ in range(200):
 
 NAMES = ["", None, 7, b"mail", ["mail"], "x" * 201, "\ud83d"]
 DATA = [
-    ({1, 2}, "set"),
+    ({1j, 2}, "complex"),
     (float("nan"), "nan"),
     (float("inf"), "inf"),
     ({1: "a"}, "only str keys"),
-    (b"x", "bytes"),
+    (iter("x"), "iterator"),
+    ({UUID(int=1): "a", str(UUID(int=1)): "b"}, "keys that differ as text"),
     (CYCLE, "cycles"),
     (DEEP, "deep"),
     ({"a": [object()]}, r"data\.a\[0\]"),
-    (datetime.now(UTC), "datetime"),
+    (datetime.now(UTC).tzinfo, "timezone"),
     ("x" * (1024 * 1024), "at most 1048576 bytes"),
     (10**5000, "integer string conversion"),
 ]
@@ -129,7 +130,7 @@ SCHEDULE_OPTIONS = [
     {"jitter": -1},
     {"durable": "yes"},
     {"key": ""},
-    {"data": {1, 2}},
+    {"data": {1j, 2}},
 ]
 
 
@@ -413,35 +414,12 @@ def test_a_runtime_that_could_not_start_can_be_started_once_it_is_mended(tmp_pat
         assert rt.jobs.queue("mail").state == "queued"
 
 
-@pytest.mark.parametrize("result", [{1}, float("nan"), b"x", object()], ids=["set", "nan", "bytes", "object"])
-def test_a_result_that_json_cannot_carry_kills_the_job_with_that_reason(runtime, result):
-    rt = runtime()
-    rt.jobs.add_handler("work", lambda job: result)
-    job = rt.jobs.queue("work")
-
-    with pytest.raises(JobFailed):
-        rt.jobs.join(job, timeout=10)
-
-    dead = rt.jobs.get(job)
-    assert dead.state == "dead"
-    assert "that JSON can carry at result" in dead.reason
-    assert dead.attempt == 1
-
-
-def test_a_result_that_is_too_large_kills_the_job_with_that_reason(runtime):
-    rt = runtime(result_bytes_max=100)
-    rt.jobs.add_handler("work", lambda job: "x" * 200)
-
-    with pytest.raises(JobFailed, match="result of at most 100 bytes"):
-        rt.jobs.join(rt.jobs.queue("work"), timeout=10)
-
-
 def test_mark_done_refuses_a_result_that_json_cannot_carry(runtime):
     rt = runtime()
     job = rt.jobs.queue("work")
 
     with pytest.raises(UsageError, match="result"):
-        rt.jobs.mark_done(job, {1})
+        rt.jobs.mark_done(job, {1j})
 
     assert rt.jobs.get(job).state == "queued"
 

@@ -37,6 +37,7 @@ PUBLIC = [
     "NotStarted",
     "NotSupported",
     "RestartBudget",
+    "ResultLost",
     "Runtime",
     "RuntimeFailed",
     "SchemaTooNew",

@@ -199,7 +199,7 @@ def test_queue_many_stores_all_or_nothing(runtime):
     rt = runtime()
 
     with pytest.raises(UsageError):
-        rt.jobs.queue_many([("a", 1), ("b", {1, 2}), ("c", 3)])
+        rt.jobs.queue_many([("a", 1), ("b", {1j, 2}), ("c", 3)])
 
     assert rt.jobs.counts()["queued"] == 0
 

@@ -124,6 +124,8 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
         case "job.done":
             took = f" after {span(said['took'])}" if "took" in said else ""
             return f"done{took}" + (f" ({reason})" if reason and reason != "succeeded" else "")
+        case "job.result_lost":
+            return reason
         case "job.failed":
             why = f": {error}" if (error := brief(said.get("error") or said.get("reason") or "")) else ""
             again = _due(said) or ", due at once"

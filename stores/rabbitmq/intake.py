@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...errors import UsageError
 from ...messages.outcomes import Outcome, OutcomeKind, Policy, Verdict
-from ...rules.lifecycle import judge
+from ...rules.lifecycle import done_without_result, judge
 from . import job_message as wire
 from .deliveries import Delivery, HeldJob
 from .turn_draft import TurnDraft
@@ -84,6 +84,10 @@ class Intake:
             self._turn.settle_held(held, outcome, verdict)
         except UsageError as error:
             too_large = Outcome(kind=OutcomeKind.DISCARDED, reason=str(error), error=f"UsageError: {error}")
+            if outcome.kind is OutcomeKind.SUCCEEDED:
+                too_large = done_without_result(str(error))
+                about = {"job_id": held.job.id, "job_name": held.job.name, "claim_no": held.job.claim_no}
+                self._turn.news.append(("job.result_lost", {**about, "reason": too_large.reason}))
             verdict = judge(held.job, too_large, Policy(), self._turn.now, earlier_interruptions=0, chance=0.0)
             self._turn.settle_held(held, too_large, verdict)
 

@@ -98,7 +98,7 @@ def test_progress_can_be_seen_while_the_job_runs(runtime, recorder):
 
 def test_progress_that_json_cannot_carry_is_the_handlers_error(runtime):
     rt = runtime()
-    rt.jobs.add_handler("work", lambda job: job.progress(1, note={1}), max_attempts=1)
+    rt.jobs.add_handler("work", lambda job: job.progress(1, note={1j}), max_attempts=1)
 
     assert "UsageError" in ending(rt, "work").error
 

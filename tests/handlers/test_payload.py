@@ -48,6 +48,11 @@ class Card:
 
 
 @dataclasses.dataclass
+class Place:
+    under: pathlib.Path
+
+
+@dataclasses.dataclass
 class Wallet:
     orders: list[Order]
 
@@ -83,7 +88,6 @@ def handler_for(wanted):
 IMPOSSIBLE = [
     Order,
     Name,
-    pathlib.Path,
     complex,
     list[Order],
     dict[str, Order],
@@ -102,7 +106,9 @@ POSSIBLE = [
     object,
     typing.Any,
     collections.abc.Mapping,
+    pathlib.Path,
     uuid.UUID,
+    dict[uuid.UUID, pathlib.Path],
     decimal.Decimal,
     datetime.datetime,
     bytes,
@@ -150,6 +156,7 @@ MISFITS = [
     ({}, Card, "data does not fit Card: Object missing required field `kind`"),
     ({SECRET: "x"}, dict[str, int], "Expected `int`, got `str` - at `$[...]`"),
     ({SECRET: 1}, dict[int, int], "Expected `int`, got `str` - at `key` in `$`"),
+    ({"under": [SECRET]}, Place, "Expected `Path`, got `list` - at `$.under`"),
 ]
 
 

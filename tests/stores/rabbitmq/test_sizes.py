@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lamplighter import JobFailed, LamplighterError, UsageError
+from lamplighter import LamplighterError, ResultLost, UsageError
 
 from support.conformance.kit import NOW, new, put, take
 from support.rabbitmq.model import ModelServer
@@ -34,8 +34,10 @@ def test_a_result_and_data_over_the_servers_limit_end_one_job_and_one_call(small
     big = web.jobs.queue("work", LIMIT)
     small_ones = [web.jobs.queue("work", 1) for _ in range(3)]
 
-    with pytest.raises(JobFailed, match=r"max_message_size is 200000.*pass a reference"):
-        web.jobs.join(big, timeout=JOIN_SECONDS)
+    done = web.jobs.join(big, timeout=JOIN_SECONDS)
+    assert done.state == "done"
+    with pytest.raises(ResultLost, match=r"max_message_size is 200000.*pass a reference"):
+        _ = done.result
     assert [web.jobs.join(job, timeout=JOIN_SECONDS).result for job in small_ones] == ["x"] * 3
     with pytest.raises(LamplighterError):
         # The first that is refused is refused by the server, with the connection; the call is made again by itself.
