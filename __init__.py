@@ -9,6 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+
+    from .boot.health import ActorView, Health
+    from .environment.environment import Environment
     from .errors import (
         Discard,
         JobFailed,
@@ -32,31 +36,43 @@ if TYPE_CHECKING:
     )
     from .handlers.handler import JobTimeout
     from .job import Job
+    from .jobs import Jobs
     from .log.configure import configure_logging
     from .log.job_context import JobFields
-    from .messages.jobs import JobSpec, JobState
+    from .messages.jobs import Attempt, JobSpec, JobState
     from .messages.outcomes import Backoff
+    from .rules.limits import Limits
     from .rules.restart_budget import RestartBudget
     from .runtime import Runtime
+    from .scheduler import Schedule, Scheduler, SlotStory
 
 __all__ = [
+    "ActorView",
+    "Attempt",
     "Backoff",
     "Discard",
+    "Environment",
+    "Health",
     "Job",
     "JobFailed",
     "JobFields",
     "JobSpec",
     "JobState",
     "JobTimeout",
+    "Jobs",
     "KeyTaken",
     "LamplighterError",
+    "Limits",
     "NotStarted",
     "NotSupported",
     "RestartBudget",
     "ResultLost",
     "Runtime",
     "RuntimeFailed",
+    "Schedule",
+    "Scheduler",
     "SchemaTooNew",
+    "SlotStory",
     "Snooze",
     "StaleClaim",
     "StoreCorrupt",
@@ -71,6 +87,15 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Health": "boot.health",
+    "ActorView": "boot.health",
+    "Schedule": "scheduler",
+    "SlotStory": "scheduler",
+    "Scheduler": "scheduler",
+    "Attempt": "messages.jobs",
+    "Limits": "rules.limits",
+    "Jobs": "jobs",
+    "Environment": "environment.environment",
     "JobTimeout": "handlers.handler",
     "Job": "job",
     "configure_logging": "log.configure",
@@ -87,12 +112,15 @@ if not TYPE_CHECKING:
     # A type checker would take it for an answer to every name.
 
     def __getattr__(name: str) -> Any:
-        if name not in __all__:
+        if name == "__version__":
+            found = importlib.import_module("importlib.metadata").version(__name__)
+        elif name in __all__:
+            found = getattr(importlib.import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
+        else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = getattr(importlib.import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
         globals()[name] = found
         return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

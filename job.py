@@ -172,6 +172,32 @@ class Job(Generic[T]):
         """What the handler said last with `progress`: `done`, `total`, `note`."""
         return None if self.record.progress is None else dict(decode(self.record.progress))
 
+    def to_dict(self) -> dict[str, Any]:
+        """What there is to see of it as JSON has it, for an answer of your API: times as ISO 8601 in UTC.
+
+        The data and the result are as they are stored. The traceback is left out: it is for you, and not for whoever
+        calls you. A result that was lost is None.
+        """
+        record = self.record
+        return {
+            "id": record.id,
+            "name": record.name,
+            "state": record.state,
+            "data": decode(record.data),
+            "result": None if record.result is None else decode(record.result),
+            "progress": self.progress_report,
+            "reason": record.reason,
+            "error": record.error,
+            "attempt": self.attempt,
+            "priority": record.priority,
+            "unique": record.unique_key,
+            "schedule": record.schedule,
+            "slot": _text(self.slot),
+            "queued_at": _text(self.queued_at),
+            "run_at": _text(self.run_at),
+            "ended_at": _text(self.ended_at),
+        }
+
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.name} {self.record.state}>"
 
@@ -231,3 +257,7 @@ class Job(Generic[T]):
 
 def _time(instant: float) -> datetime:
     return datetime.fromtimestamp(instant, UTC)
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()

@@ -12,6 +12,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from ..errors import LamplighterError
 from ..rules.printable import visible
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="lamplighter", description="Understand and check what a Lamplighter runtime has logged."
     )
+    parser.add_argument("--version", action=_Version, help="say which version this is, and end")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     words = list(sys.argv[1:] if argv is None else argv)
     listed = {name: subparsers.add_parser(name, help=says) for name, says in SUBCOMMANDS.items()}
@@ -66,3 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+class _Version(argparse.Action):
+    """`version` of argparse would look for it in every call."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"lamplighter {importlib.import_module(__package__.partition('.')[0]).__version__}")
+        parser.exit()

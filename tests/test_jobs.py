@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
+import uuid
 import warnings
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -926,3 +928,37 @@ def test_the_history_of_a_job_is_there_without_another_service(runtime):
     (failed,) = rt.jobs.attempts(job)
     assert (failed.error, failed.boot, job.result) == ("ValueError: first", rt.boot.id, "second")
     assert 'raise ValueError("first")' in failed.traceback
+
+
+def test_a_job_as_a_dict_is_what_json_can_carry(runtime):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: job.progress(1) or object(), max_attempts=3)
+    rt.jobs.pause("work")
+    job = rt.jobs.queue("work", {"of": uuid.UUID(int=1)}, unique="u", priority=3)
+    waiting = job.to_dict()
+    rt.jobs.resume("work")
+
+    done = rt.jobs.join(job, timeout=10).to_dict()
+
+    assert json.loads(json.dumps(done)) == done
+    assert waiting | {"id": "", "queued_at": "", "run_at": ""} == {
+        "id": "",
+        "name": "work",
+        "state": "queued",
+        "data": {"of": "00000000-0000-0000-0000-000000000001"},
+        "result": None,
+        "progress": None,
+        "reason": None,
+        "error": None,
+        "attempt": 0,
+        "priority": 3,
+        "unique": "u",
+        "schedule": None,
+        "slot": None,
+        "queued_at": "",
+        "run_at": "",
+        "ended_at": None,
+    }
+    assert datetime.fromisoformat(done["ended_at"]) >= datetime.fromisoformat(done["queued_at"]) == job.queued_at
+    assert (done["state"], done["result"], done["progress"]["done"], done["attempt"]) == ("done", None, 1, 1)
+    assert "its result is lost" in done["reason"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lamplighter
 import pytest
 from lamplighter.cli.main import main
 
@@ -284,3 +286,12 @@ def test_a_terminal_gets_colours_and_without_rich_the_same_words(log, monkeypatc
 
     assert "\x1b[" in coloured
     assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain == without_rich
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert printed(capsys) == [f"lamplighter {lamplighter.__version__}"]
+    assert lamplighter.__version__ == importlib.metadata.version("lamplighter")
