@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         UnknownSchedule,
         UsageError,
     )
+    from .handlers.carriers import Carrier
     from .handlers.handler import JobTimeout
     from .job import Job
     from .jobs import Jobs
@@ -50,6 +51,7 @@ __all__ = [
     "ActorView",
     "Attempt",
     "Backoff",
+    "Carrier",
     "Discard",
     "Environment",
     "Health",
@@ -96,6 +98,7 @@ _HOMES = {
     "Limits": "rules.limits",
     "Jobs": "jobs",
     "Environment": "environment.environment",
+    "Carrier": "handlers.carriers",
     "JobTimeout": "handlers.handler",
     "Job": "job",
     "configure_logging": "log.configure",

@@ -139,6 +139,11 @@ class Job(Generic[T]):
         return None if self.record.slot is None else _time(self.record.slot)
 
     @property
+    def carried(self) -> dict[str, str]:
+        """What the application's carriers gave it when it was queued."""
+        return {} if self.record.carried is None else decode(self.record.carried)
+
+    @property
     def result(self) -> Any:
         """What its handler returned, or `mark_done` was given.
 

@@ -8,7 +8,7 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -17,6 +17,7 @@ from .boot.current import CurrentBoot
 from .boot.health import ActorView, Health
 from .environment.environment import Environment
 from .errors import RuntimeFailed, UsageError, shown
+from .handlers.carriers import Carrier, check_carriers
 from .jobs import Jobs
 from .log.emitter import Subscription, check_events
 from .log.job_context import current_corr, current_job
@@ -57,6 +58,7 @@ class Runtime:
         logger: a structlog or a standard logger; otherwise your structlog if it is configured, otherwise the standard
             logger `lamplighter`.
         on_failure: called with a `RuntimeFailed`, on a thread of its own, when the supervisor gives up.
+        carriers: what goes along with jobs, from where they are queued to around the function that runs them.
         environment: where time, chance, ids and threads come from; for tests.
         limits: see `Limits`, such as `reply_seconds_max=10` or `keep_done_seconds=86400`.
 
@@ -72,6 +74,7 @@ class Runtime:
         drain: Seconds = DRAIN_SECONDS,
         logger: Any = None,
         on_failure: Callable[[RuntimeFailed], None] | None = None,
+        carriers: Sequence[Carrier] = (),
         environment: Environment | None = None,
         **limits: Unpack[LimitKeywords],
     ) -> None:
@@ -95,6 +98,7 @@ class Runtime:
         self.scheduler = Scheduler(self.boots)
         self._logger = logger
         self._on_failure = on_failure
+        self._carriers = check_carriers(carriers)
         self._subscriptions: list[Subscription] = []
 
     def start(self) -> Self:
@@ -130,6 +134,7 @@ class Runtime:
                 queue=self.jobs.queue_from_handler,
                 subscriptions=self._subscriptions,
                 failed=self._failed,
+                carriers=self._carriers,
                 left=boots.left,
             )
             try:

@@ -18,11 +18,13 @@ from ..environment.environment import Environment
 from ..environment.failpoints import VARIABLE
 from ..environment.ids import JobIds
 from ..errors import LamplighterError, NotStarted
+from ..handlers.carriers import Carrier, Carriers
 from ..handlers.handler import Handler
 from ..handlers.lane import LaneContext
 from ..handlers.lanes import Lanes
 from ..job import Job
 from ..log.emitter import Log, Subscription
+from ..log.json_line import safe_str
 from ..messages.jobs import JobKeywords, Seconds
 from ..messages.mail import (
     Attach,
@@ -65,6 +67,7 @@ class Boot:
         queue: Callable[[str, Any, JobKeywords, str], Job[Any]],
         subscriptions: Sequence[Subscription],
         failed: Callable[[str], None],
+        carriers: Carriers,
         left: Lanes | None = None,
     ) -> None:
         self.pid = environment.pid()
@@ -92,6 +95,7 @@ class Boot:
         self._durability = durability
         self._declared = declared
         self._failed = failed
+        self._carriers = carriers
         self._subscriptions = subscriptions
         self._emptied = environment.event()
         self._begun = ExitStack()
@@ -116,6 +120,7 @@ class Boot:
                 tell=self.post.tell,
                 queue=queue,
                 bound=self.log.bound,
+                carriers=carriers,
             ),
             left,
         )
@@ -244,7 +249,14 @@ class Boot:
             corr: the root that they descend from, if there is one.
         """
         now, has_table = self.clock.now(), self.store.table is not None
-        return JobChecks(now=now, new_id=self.job_ids, corr=corr, limits=self.limits, has_table=has_table)
+        carried = self._carriers.injected(self._say_failed) if self._carriers else None
+        return JobChecks(
+            now=now, new_id=self.job_ids, corr=corr, limits=self.limits, has_table=has_table, carried=carried
+        )
+
+    def _say_failed(self, carrier: Carrier, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {safe_str(error)}"[: self.limits.error_characters_max]
+        self.log.emit("carrier.failed", carrier=type(carrier).__qualname__, reason=reason)
 
     def _broker_spec(self) -> ChildSpec:
         def start(incarnation: int) -> object:

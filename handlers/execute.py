@@ -2,10 +2,11 @@
 
 1. The lane begins, unless it was given up or taken back.
 2. Lines that the function logs say whose they are.
-3. The job's data becomes what the handler asks for.
-4. The application's function is called; a coroutine function is awaited.
-5. A child that the function has forked ends here: whatever becomes of the job is for its parent to say.
-6. What it returned, or raised, becomes an outcome.
+3. What the application has put around its jobs is entered; it is left when the function has ended.
+4. The job's data becomes what the handler asks for.
+5. The application's function is called; a coroutine function is awaited.
+6. A child that the function has forked ends here: whatever becomes of the job is for its parent to say.
+7. What it returned, or raised, becomes an outcome.
 
 Then the lane ends: `Lane.pass_on` gives its place to the next claim, and `Lane.finish` tells its HandlerActor.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import contextvars
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +25,7 @@ from ..job import Job, JobContext
 from ..log.job_context import enter_job
 from ..messages.jobs import JobRecord
 from ..messages.outcomes import Outcome
+from .carriers import NO_CARRIERS, Carriers
 from .forked import end_fork
 from .lane import Lane
 from .outcomes import UNBEGUN, UNENDED, Rules, raised, success
@@ -63,11 +66,23 @@ class Execution:
         record: the claimed job.
         context: what the job borrows while it runs.
         failpoints: where a test may make the run fail.
+        carriers: what the application has put around each run.
         pid: which process this is.
         leave: ends a process at once.
     """
 
-    __slots__ = ("_context", "_failpoints", "_leave", "_parent", "_pid", "_record", "_rules", "outcome")
+    __slots__ = (
+        "_around",
+        "_carriers",
+        "_context",
+        "_failpoints",
+        "_leave",
+        "_parent",
+        "_pid",
+        "_record",
+        "_rules",
+        "outcome",
+    )
 
     def __init__(
         self,
@@ -76,6 +91,7 @@ class Execution:
         rules: Rules,
         *,
         failpoints: Failpoints | None = None,
+        carriers: Carriers = NO_CARRIERS,
         pid: Callable[[], int] = os.getpid,
         leave: Callable[[int], None] = os._exit,
     ) -> None:
@@ -83,6 +99,8 @@ class Execution:
         self._context = context
         self._rules = rules
         self._failpoints = Failpoints() if failpoints is None else failpoints
+        self._carriers = carriers
+        self._around: ExitStack | None = None
         self._pid = pid
         self._leave = leave
         self._parent = pid()
@@ -97,6 +115,7 @@ class Execution:
             lane,
             Rules.of(lane),
             failpoints=environment.failpoints,
+            carriers=lane.context.carriers,
             pid=environment.pid,
             leave=environment.leave,
         )
@@ -116,6 +135,8 @@ class Execution:
             attempt=job.attempt,
         )
         self._failpoints.at("lane.call", self._context)
+        if self._carriers:
+            self._around = self._carriers.around(job)
         return job if wanted is None else Job(self._record, context=self._context, data=fit(job.data, wanted))
 
     def returned(self, result: Any) -> None:
@@ -133,6 +154,11 @@ class Execution:
         if error is not None:
             self._end_if_forked(error)
             self.outcome = raised(error, self._rules.error_characters_max)
+        if self._around is not None:
+            try:
+                self._around.__exit__(kind, error, trace)
+            except BaseException as worse:
+                self.outcome = raised(worse, self._rules.error_characters_max)
         return True
 
     def _end_if_forked(self, error: BaseException | None) -> None:

@@ -14,6 +14,7 @@ from ..messages.jobs import Claim, JobKeywords, Seconds
 from ..messages.mail import Progressed
 from ..messages.outcomes import Outcome
 from ..rules.limits import Limits
+from .carriers import Carriers
 from .handler import Handler
 
 PROGRESS_SECONDS_MIN = 0.1
@@ -30,6 +31,7 @@ class LaneContext(NamedTuple):
             has got its place. Any thread calls it.
         queue: queues a job that descends from another.
         bound: makes a logger of the application with the given fields bound.
+        carriers: what the application has put around each run of a job.
     """
 
     clock: Clock
@@ -40,6 +42,7 @@ class LaneContext(NamedTuple):
     ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]
     queue: Callable[[str, Any, JobKeywords, str], Job[Any]]
     bound: Callable[..., Any]
+    carriers: Carriers
 
 
 class RunHandle:

@@ -324,6 +324,9 @@ EVENTS: dict[str, EventKind] = {
     "subscriber.failed": EventKind(
         "warning", "A subscriber raised; the event was not given to it again.", ("subscriber", "reason", "failures")
     ),
+    "carrier.failed": EventKind(
+        "warning", "A carrier raised while a job was queued; the job carries nothing of it.", ("carrier", "reason")
+    ),
     "log.dropped": EventKind("error", "Lines could not be written, or a subscriber was too slow.", ("count", "reason")),
 }
 """Every kind of event that there is."""

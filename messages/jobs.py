@@ -109,6 +109,7 @@ class NewJob(NamedTuple):
     one_at_a_time: int = 0
     due_in: Seconds | None = 0.0
     expires_in: Seconds | None = None
+    carried: str | None = None
 
 
 class ClaimKey(NamedTuple):
@@ -168,6 +169,7 @@ class JobRecord(NamedTuple):
         waits: whether it was told to wait, by a delay or a back-off, when it was queued last.
         due_in: how many seconds it was to wait when `run_at` was set; None if that is an instant that somebody named.
         expires_in: the same of `expires_at`.
+        carried: JSON text of what the application's carriers gave it when it was queued.
     """
 
     no: int
@@ -208,6 +210,7 @@ class JobRecord(NamedTuple):
     waits: int = 0
     due_in: Seconds | None = 0.0
     expires_in: Seconds | None = None
+    carried: str | None = None
 
     @property
     def key(self) -> ClaimKey:

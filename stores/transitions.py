@@ -11,8 +11,8 @@ from ..messages.slots import SlotRange
 from .ports import Want
 
 _BLANK = tuple(JobRecord._field_defaults.values())
-# Between its place and its revision, a new job brings along what a NewJob may leave out; its last two come last.
-_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[1 + len(NewJob._field_defaults) : -4]
+# Between its place and its revision, a new job brings along what a NewJob may leave out; its last three come last.
+_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[len(NewJob._field_defaults) : -5]
 
 UNCOUNTED = 0
 """The `rev` of a job whose birth no turn has counted yet."""
@@ -21,7 +21,7 @@ UNCOUNTED = 0
 def born(job: NewJob, no: int, *, rev: int = 1) -> JobRecord:
     """A new job as its store keeps it."""
     return JobRecord._make(
-        (no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:-2], *_UNHELD, rev, is_to_wait(job), *job[-2:])
+        (no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:-3], *_UNHELD, rev, is_to_wait(job), *job[-3:])
     )
 
 

@@ -27,6 +27,7 @@ PUBLIC = [
     "ActorView",
     "Attempt",
     "Backoff",
+    "Carrier",
     "Discard",
     "Environment",
     "Health",

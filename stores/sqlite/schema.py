@@ -56,7 +56,8 @@ create table lamplighter_jobs (
   rev               integer not null default 1,
   waits             integer not null default 0,
   due_in            real default 0.0,
-  expires_in        real
+  expires_in        real,
+  carried           text
 ) strict
 """
 

@@ -1379,6 +1379,23 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "a forked child leaves what is around its parent's job",
+        "handlers/execute.py",
+        "        if error is not None:\n            self._end_if_forked(error)\n",
+        "        if error is not None:\n",
+        test="tests/handlers/test_carriers.py::test_a_forked_child_leaves_nothing_that_its_parent_is_in",
+    ),
+    Mutant(
+        LANES,
+        "a job is not queued when a carrier raises",
+        "handlers/carriers.py",
+        "                failed(carrier, error)\n",
+        "                raise\n",
+        test="tests/handlers/test_carriers.py::"
+        "test_what_a_carrier_cannot_give_is_said_and_the_job_is_queued_without[raises]",
+    ),
+    Mutant(
+        LANES,
         "a child outlives its host if its socket stays open",
         "handlers/child.py",
         "        self._dies_with_parent = die_with_parent()",

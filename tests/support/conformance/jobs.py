@@ -43,6 +43,16 @@ class JobPromises(StoreCase):
         assert (stored.queued_at, stored.run_at, stored.corr) == (NOW, NOW + 5, "root")
         assert (stored.timeout, stored.max_attempts, stored.attempt, stored.claim_no) == (3.0, 2, 0, 0)
 
+    def test_a_job_keeps_what_it_carries_as_long_as_it_is_there(self, store: Store) -> None:
+        """JobQueue.insert: Add jobs, in order."""
+        put(store, new("a", carried='{"trace":"1"}'))
+        (first,) = take(store)
+        with store.turn("b", NOW) as turn:
+            turn.jobs.settle(first, FAILED, RETRY)
+        (second,) = take(store, RETRY.run_at or NOW)
+
+        assert (first.carried, second.carried) == ('{"trace":"1"}',) * 2
+
     def test_a_known_id_gives_the_stored_job_and_false(self, store: Store) -> None:
         """JobQueue.insert: A known id, or an unfinished job with its unique key, gives the stored one and False."""
         self.needs("table")

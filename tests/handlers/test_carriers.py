@@ -1,0 +1,192 @@
+"""Carriers: what goes along with a job, and what is put around its run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+
+import pytest
+from lamplighter import Carrier, JobFailed, Runtime, UsageError
+from lamplighter.handlers.carriers import Carriers
+from lamplighter.handlers.execute import Execution
+from lamplighter.handlers.outcomes import Rules
+from lamplighter.messages.jobs import JobRecord
+
+current = contextvars.ContextVar("current", default="nothing")
+
+
+class Request(Carrier):
+    """Takes the value of a context variable along, and notes what happens to it."""
+
+    def __init__(self):
+        self.story = []
+
+    def inject(self):
+        return {"request": current.get()}
+
+    @contextlib.contextmanager
+    def around(self, job):
+        self.story.append("enter")
+        token = current.set(job.carried["request"])
+        try:
+            yield
+        except Exception as error:
+            self.story.append(type(error).__name__)
+            raise
+        finally:
+            current.reset(token)
+            self.story.append("leave")
+
+
+def plain(job):
+    return current.get()
+
+
+async def coroutine(job):
+    await asyncio.sleep(0)
+    return current.get()
+
+
+@contextlib.contextmanager
+def as_request(name):
+    token = current.set(name)
+    yield
+    current.reset(token)
+
+
+@pytest.mark.parametrize("handler", [plain, coroutine])
+def test_a_handler_sees_what_its_job_took_along_from_where_it_was_queued(runtime, handler):
+    carrier = Request()
+    rt = runtime(carriers=[carrier])
+    rt.jobs.add_handler("work", handler)
+
+    with as_request("of ada"):
+        jobs = [rt.jobs.queue("work"), *rt.jobs.queue_many([("work", 1)])]
+
+    assert [rt.jobs.join(job, timeout=10).result for job in jobs] == ["of ada"] * 2
+    assert carrier.story == ["enter", "leave"] * 2
+
+
+def test_carriers_are_entered_in_their_order_and_left_in_the_other(runtime):
+    said = []
+
+    class Speaking(Carrier):
+        def __init__(self, name):
+            self.name = name
+
+        def inject(self):
+            return {self.name: "1"}
+
+        @contextlib.contextmanager
+        def around(self, job):
+            said.append(f"{self.name} {sorted(job.carried)}")
+            yield
+            said.append(f"not {self.name}")
+
+    rt = runtime(carriers=[Speaking("a"), Speaking("b")])
+    rt.jobs.add_handler("work", lambda job: said.append("run"))
+
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    assert said == ["a ['a', 'b']", "b ['a', 'b']", "run", "not b", "not a"]
+
+
+@pytest.mark.parametrize("handler", [plain, coroutine])
+@pytest.mark.parametrize("where", ["enter", "leave"])
+def test_a_carrier_that_raises_around_a_job_fails_the_attempt(runtime, handler, where):
+    class Failing(Carrier):
+        @contextlib.contextmanager
+        def around(self, job):
+            if where == "enter":
+                raise ConnectionError("no database")
+            yield
+            raise ConnectionError("no database")
+
+    rt = runtime(carriers=[Request(), Failing()])
+    rt.jobs.add_handler("work", handler, max_attempts=1)
+
+    with pytest.raises(JobFailed, match="ConnectionError: no database"):
+        rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+
+def test_a_carrier_sees_the_error_of_the_function_and_cannot_hide_it(runtime):
+    class Hiding(Carrier):
+        def around(self, job):
+            return contextlib.suppress(ValueError)
+
+    carrier = Request()
+    rt = runtime(carriers=[Hiding(), carrier])
+
+    @rt.jobs.handler("work", max_attempts=1)
+    def work(job):
+        raise ValueError("no")
+
+    with pytest.raises(JobFailed, match="ValueError: no"):
+        rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    assert carrier.story == ["enter", "ValueError", "leave"]
+
+
+@pytest.mark.parametrize(
+    ("injected", "reason"),
+    [
+        (lambda: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda: {"n": 1}, "UsageError: expected inject to return a dict of str to str, got: {'n': 1}"),
+        (lambda: {"n": "x" * 9000}, "UsageError: expected at most 8192 bytes for a job to carry, got: 9031"),
+    ],
+    ids=["raises", "no text", "too much"],
+)
+def test_what_a_carrier_cannot_give_is_said_and_the_job_is_queued_without(runtime, recorder, injected, reason):
+    class Strange(Carrier):
+        def inject(self):
+            return injected()
+
+    rt = runtime(carriers=[Request(), Strange()])
+    rt.jobs.add_handler("work", lambda job: job.carried)
+
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == {"request": "nothing"}
+    failed = recorder.wait_for("carrier.failed")
+    assert (failed["carrier"].rpartition(".")[2], failed["reason"]) == ("Strange", reason)
+
+
+def test_a_job_carries_on_over_a_requeue_and_so_do_the_jobs_that_it_queues(runtime):
+    rt = runtime(carriers=[Request()])
+    rt.jobs.add_handler("child", plain)
+    rt.jobs.add_handler("parent", lambda job: job.queue("child").id)
+
+    with as_request("of ada"):
+        parent = rt.jobs.queue("parent")
+    rt.jobs.join(parent, timeout=10)
+    child = rt.jobs.join(rt.jobs.requeue(parent), timeout=10).result
+
+    assert rt.jobs.join(child, timeout=10).result == "of ada"
+
+
+class Left(BaseException):
+    """The process has ended."""
+
+
+def test_a_forked_child_leaves_nothing_that_its_parent_is_in():
+    """A connection that the child closes would be closed for its parent too."""
+
+    def leave(code):
+        raise Left
+
+    carrier, pids = Request(), iter([1, 2, 2])
+    record = JobRecord(1, "j", "work", "null", "running", 0, 0.0, 0.0, "j", carried='{"request":"r"}')
+    rules = Rules(auto_done=True, result_bytes_max=100, error_characters_max=100)
+
+    def fork():
+        with Execution(record, None, rules, carriers=Carriers([carrier]), pid=lambda: next(pids), leave=leave) as run:
+            run.job(None)
+            run.returned("from the forked child")
+
+    with pytest.raises(Left):
+        contextvars.copy_context().run(fork)
+    assert carrier.story == ["enter"]
+
+
+@pytest.mark.parametrize("carriers", [Request(), [object()], 5, "x"])
+def test_what_is_no_carrier_is_refused(carriers):
+    with pytest.raises(UsageError, match="expected carriers to be a list of Carrier objects, got: "):
+        Runtime(":memory:", carriers=carriers)
