@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from ..cron.interval import ONCE, parse_at
 from ..cron.schedule import jitter_of, job_of, rule_of
@@ -107,6 +106,7 @@ def _fire(context: TurnContext, schedule: ScheduleRecord, fire: Fire) -> bool:
         _skip(context, schedule, SlotRange(first=fire.slot, last=fire.slot, count=1, reason=reason), by=by)
         return False
     job = _job_of(schedule, fire.slot, context.turn.now)
+    context.collect()
     entry = SlotEntry(
         schedule_id=schedule.id,
         slot=fire.slot,
@@ -116,24 +116,40 @@ def _fire(context: TurnContext, schedule: ScheduleRecord, fire: Fire) -> bool:
         reason=fire.reason,
         job_id=job.id,
     )
-    fields: dict[str, Any] = {"schedule": schedule.id, "slot": fire.slot, "job_name": schedule.name}
-    context.collect()
     if not context.turn.schedules.fire(entry):
-        context.turn.note({"k": "taken", "s": schedule.id, "t": fire.slot})
-        context.say("slot.taken", **fields, job_id=job.id)
+        _taken(context, schedule, fire.slot)
         return False
     context.turn.jobs.insert([job])
     event = "slot.caught_up" if fire.outcome == "caught_up" else "slot.fired"
-    late = round(context.turn.now - fire.slot, 3)
-    context.say(event, corr=job.id, **fields, job_id=job.id, outcome=fire.outcome, reason=fire.reason, late=late)
+    context.say(
+        event,
+        corr=job.id,
+        schedule=schedule.id,
+        slot=fire.slot,
+        job_name=schedule.name,
+        job_id=job.id,
+        outcome=fire.outcome,
+        reason=fire.reason,
+        late=round(context.turn.now - fire.slot, 3),
+    )
     return True
 
 
+def _taken(context: TurnContext, schedule: ScheduleRecord, slot: Instant) -> None:
+    """Say of a slot that fired already, while the clock was ahead, that it is accounted for."""
+    context.turn.note({"k": "taken", "s": schedule.id, "t": slot})
+    context.say("slot.taken", schedule=schedule.id, slot=slot, job_name=schedule.name, job_id=_job_id(schedule, slot))
+
+
 def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
-    # The id follows from the slot, so that the same slot can never make two jobs.
-    job_id = f"{schedule.id}-{slot:.6f}".rstrip("0").rstrip(".")
+    job_id = _job_id(schedule, slot)
     run_at = slot + jitter_of(schedule.id, slot, schedule.jitter)
     return job_of(schedule, job_id, run_at=run_at, now=now, corr=job_id, slot=slot)
+
+
+def _job_id(schedule: ScheduleRecord, slot: Instant) -> str:
+    """The id of the job of a slot. It follows from the slot, so that the same slot can never make two jobs."""
+    return f"{schedule.id}-{slot:.6f}".rstrip("0").rstrip(".")
 
 
 def _hold_back(context: TurnContext, schedule: ScheduleRecord) -> tuple[str, str | None] | None:
@@ -164,6 +180,7 @@ def _skip_if_passed(context: TurnContext, schedule: ScheduleRecord) -> None:
 def _skip(context: TurnContext, schedule: ScheduleRecord, gone: SlotRange, *, by: str | None) -> None:
     while not context.turn.schedules.skip(schedule.id, gone):
         # Its first slot fired while the clock was ahead. The others did not, so they are recorded as skipped.
+        _taken(context, schedule, gone.first)
         following = rule_of(schedule).after(gone.first)
         if following is None or following.slot > gone.last:
             return

@@ -100,11 +100,19 @@ class SqliteSchedules:
 
     def _skip(self, schedule_id: str, gone: SlotRange) -> bool:
         before = self._connection.execute(
-            """select slot, count, outcome, reason from lamplighter_slots
-               where schedule_id = ? and slot < ? order by slot desc limit 1""",
+            """select slot, outcome, reason from lamplighter_slots
+               where schedule_id = ? and slot <= ? order by slot desc limit 1""",
             (schedule_id, gone.first),
         ).fetchone()
-        if before is not None and before[2:] == ("skipped", gone.reason):
+        if before is not None and before[0] == gone.first:
+            # It comes again because the clock was set back.
+            self._connection.execute(
+                """update lamplighter_slots set last = max(last, ?), count = max(count, ?)
+                   where schedule_id = ? and slot = ? and outcome = 'skipped'""",
+                (gone.last, gone.count, schedule_id, gone.first),
+            )
+            return bool(before[1] == "skipped")
+        if before is not None and before[1:] == ("skipped", gone.reason):
             self._connection.execute(
                 """update lamplighter_slots set last = max(last, ?), count = count + ?
                    where schedule_id = ? and slot = ? and last < ?""",

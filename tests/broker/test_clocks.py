@@ -124,6 +124,30 @@ def test_a_slot_that_fired_in_a_false_future_holds_up_none_that_comes_before_it(
     assert rt.jobs.counts("tick")["done"] == 4
 
 
+@pytest.mark.parametrize("why", ["paused", "overlap"])
+def test_a_slot_of_a_false_future_is_told_when_it_comes_and_may_not_fire(start, time, recorder, tmp_path, why):
+    rt = start()
+    schedule = rt.scheduler.add("tick", "* * * * *", overlap="queue_one" if why == "overlap" else "allow")
+    time.step(120)
+    drain(rt)
+    (fired,) = slots_of(rt)
+
+    time.step(-120)
+    drain(rt)
+    if why == "paused":
+        rt.scheduler.pause(schedule)
+    pass_minutes(rt, time, 4)
+    rt.stop()
+
+    audit = Audit()
+    for event in recorder.events:
+        audit.feed(event)
+    assert audit.finish(StoreView(tmp_path / "jobs.db")).findings == ()
+    recorder.wait_for("slot.taken", slot=fired.timestamp())
+    told = [(event["slot"], event["last"]) for event in recorder.of("slot.skipped")]
+    assert not any(first <= fired.timestamp() <= last for first, last in told)
+
+
 def test_slots_that_are_missed_behind_one_that_fired_in_a_false_future_are_said(start, time, recorder):
     rt = start()
     schedule = rt.scheduler.add("tick", "* * * * *", catch_up="skip")

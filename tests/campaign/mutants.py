@@ -389,8 +389,25 @@ MUTANTS = (
         '"insert or replace into lamplighter_slots',
         (
             ("broker/schedules.py", "    if known.change_no != body.change_no:", "    if False:"),
-            ("broker/schedules.py", 'f"{schedule.id}-{slot:.6f}"', 'f"{schedule.id}-{slot:.6f}-{now:.6f}"'),
+            ("broker/schedules.py", 'f"{schedule.id}-{slot:.6f}"', 'f"{schedule.id}-{slot:.6f}-{id(object())}"'),
         ),
+    ),
+    Mutant(
+        SLOTS,
+        "a slot that fired in a false future, and may not fire when it comes, is not told",
+        "broker/schedules.py",
+        "        _taken(context, schedule, gone.first)\n",
+        "",
+        test="tests/broker/test_clocks.py::"
+        "test_a_slot_of_a_false_future_is_told_when_it_comes_and_may_not_fire[paused]",
+    ),
+    Mutant(
+        SLOTS,
+        "a slot that fired is skipped as well, behind others that were",
+        "stores/sqlite/schedules.py",
+        "where schedule_id = ? and slot <= ? order by slot desc limit 1",
+        "where schedule_id = ? and slot < ? order by slot desc limit 1",
+        test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_a_slot_that_fired_is_not_skipped_as_well",
     ),
     Mutant(
         SLOTS,
@@ -418,8 +435,8 @@ MUTANTS = (
     Mutant(
         SLOTS,
         "the job of a slot in a false future waits until that comes",
-        "broker/schedules.py",
-        "        due_in=max(0.0, run_at - now),",
+        "cron/schedule.py",
+        "        due_in=due_in,",
         "        due_in=None,",
         test="tests/broker/test_clocks.py::test_a_slot_that_fired_in_a_false_future_holds_up_none_that_comes_before_it",
     ),

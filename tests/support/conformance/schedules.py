@@ -235,9 +235,24 @@ class SchedulePromises(StoreCase):
     def test_a_slot_that_fired_is_not_skipped_as_well(self, store: Store) -> None:
         """ScheduleBook.skip: False when the first of them fired."""
         with store.turn("b", NOW) as turn:
+            turn.schedules.skip("s", SlotRange(first=NOW - 60, last=NOW - 60, count=1, reason="late"))
             turn.schedules.fire(entry(NOW, "s-1"))
 
             assert not turn.schedules.skip("s", SlotRange(first=NOW, last=NOW, count=1, reason="late"))
+
+        assert list(store.schedules.slots("s", NOW, NOW + 1).entries) == [entry(NOW, "s-1")]
+
+    def test_slots_that_are_skipped_once_more_are_not_more(self, store: Store) -> None:
+        """ScheduleBook.skip: Record that slots did not fire."""
+        gone = SlotRange(first=NOW, last=NOW + 60, count=2, reason="late")
+        for _ in range(2):
+            with store.turn("b", NOW) as turn:
+                assert turn.schedules.skip("s", gone)
+
+        ((slot, last, count),) = [
+            (one.slot, one.last, one.count) for one in store.schedules.slots("s", 0, NOW + 99).entries
+        ]
+        assert (slot, last, count) == (NOW, NOW + 60, 2)
 
     def test_slots_are_told_in_order_within_the_asked_range_only(self, store: Store) -> None:
         """ScheduleReader.slots: What became of the slots in [start, end)."""
