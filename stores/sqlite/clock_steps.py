@@ -70,7 +70,12 @@ def keep_time(turn: OpenTurn, reading: Reading, *, may_have_gone_back: bool) -> 
     if reading.counter is not None:
         # The clock of a machine that was just started may be wrong, and so may one that is far ahead at once.
         is_doubtful = step > DOUBTFUL_STEP_SECONDS if step is not None else count is not None
-        turn.clock = (reading.counter, reading.offset, turn.now if is_doubtful else stepped)
+        if is_doubtful:
+            stepped = turn.now
+        elif stepped is not None and step is not None:
+            # A step back need not be the whole way, so as many seconds are left of the doubt as before.
+            stepped += step
+        turn.clock = (reading.counter, reading.offset, stepped)
         turn.connection.execute(
             "update lamplighter_store set clock_count = ?, clock_offset = ?, clock_stepped = ?", turn.clock
         )

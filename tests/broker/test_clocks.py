@@ -350,6 +350,25 @@ def test_a_clock_that_is_years_ahead_for_a_moment_removes_no_history(start, time
     assert recorder.of("retention.pruned")
 
 
+def test_a_clock_that_is_set_back_only_half_the_way_removes_no_history_yet(start, time, recorder):
+    rt = start(keep_done_seconds=HOUR)
+    rt.jobs.add_handler("work", lambda job: None)
+    job = rt.jobs.queue("work")
+    drain(rt)
+
+    for step in (2 * YEAR, -YEAR):
+        time.step(step)
+        time.advance(600)
+        drain(rt)
+    kept = rt.jobs.get(job).state
+    for _ in range(5):
+        time.advance(600)
+        drain(rt)
+
+    assert kept == "done"
+    assert recorder.of("retention.pruned")
+
+
 def test_a_reading_counts_as_every_other_process_of_the_machine_does():
     first, second = SystemClock().reading(), SystemClock().reading()
 

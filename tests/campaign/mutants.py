@@ -880,6 +880,14 @@ MUTANTS = (
     ),
     Mutant(
         LIMITS,
+        "a clock that is set back half the way is believed at once",
+        "stores/sqlite/clock_steps.py",
+        "            stepped += step\n",
+        "            stepped += 0\n",
+        test="tests/broker/test_clocks.py::test_a_clock_that_is_set_back_only_half_the_way_removes_no_history_yet",
+    ),
+    Mutant(
+        LIMITS,
         "a job may snooze for ever",
         "errors.py",
         "or not 0 <= seconds <= SECONDS_MAX:",
