@@ -34,7 +34,7 @@ from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..log.emitter import Speaker
 from ..messages.jobs import ENDED, JobRecord
-from ..messages.mail import CheckDue, Housekeep, Mail, Queue, Resync, Settled, Ticked
+from ..messages.mail import CheckDue, Drain, Housekeep, Mail, Queue, Resync, Settled, Ticked
 from ..stores.ports import Outlook, Store
 from ..stores.troubles import BootLost, CommitUnknown
 from .base import ActorContext, RuntimeActor
@@ -99,8 +99,12 @@ class JobBroker(RuntimeActor):
         # Not before this broker can be found: of a stop that begins in between, its dead predecessor would be told.
         self._state.draining = self._carried_over.draining
         self._ask_the_living()
-        self.tell_self(CheckDue())
+        self._begin()
         self._retention.put_off()
+
+    def _begin(self) -> None:
+        """Take the first turn. A boot that stops has to say so under each of its names."""
+        self.tell_self(Drain() if self._state.draining else CheckDue())
 
     def _ask_the_living(self) -> None:
         """Ask the HandlerActors which claims they hold. The next turn takes back those of dead ones, and logs what was
@@ -189,7 +193,7 @@ class JobBroker(RuntimeActor):
             )
             return
         self._ask_the_living()
-        self.tell_self(CheckDue())
+        self._begin()
 
     def _one_by_one(self, batch: list[Mail]) -> bool:
         """The turn failed and was rolled back. Only the message that fails alone is refused. False: the store went."""

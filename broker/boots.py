@@ -11,6 +11,7 @@ from ..messages.jobs import JobRecord, Seconds
 from ..messages.mail import Declare
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from . import schedules
+from .claims import store_names
 from .outbox import Membership
 from .standing import place_of
 from .state import BrokerState, Renewal
@@ -82,6 +83,13 @@ def _lives(state: BrokerState, boot: str, untraced: dict[str, Seconds]) -> bool:
     return now - since < UNTRACED_SECONDS_MAX
 
 
+def drain(context: TurnContext) -> None:
+    """The boot begins to stop: it claims nothing more, and whoever finds it dead later blames none of its jobs."""
+    context.out.drains = True
+    store_names(context)
+    context.turn.boots.note_stop(context.state.boot)
+
+
 def interrupt_own(context: TurnContext) -> None:
     """The boot ends: interrupt what it still holds."""
     context.out.drains = True
@@ -89,10 +97,19 @@ def interrupt_own(context: TurnContext) -> None:
 
 
 def _bury(context: TurnContext, dead: BootRecord, jobs: Sequence[JobRecord]) -> None:
-    reason = f"the process of boot {dead.boot} (pid {dead.pid}) died"
+    # A service manager kills what does not stop in time, whatever job it was.
+    is_stopping = dead.stopping
+    reason = f"the process of boot {dead.boot} (pid {dead.pid}) died" + (" while it stopped" if is_stopping else "")
     context.turn.unlogged.extend(dead.unlogged)
     context.turn.note({"k": "buried", "b": dead.boot, "no": dead.boot_no, "l": dead.turn})
-    context.say("runtime.recovered", dead_boot=dead.boot, dead_pid=dead.pid, jobs=len(jobs), turn=dead.turn)
+    context.say(
+        "runtime.recovered",
+        dead_boot=dead.boot,
+        dead_pid=dead.pid,
+        jobs=len(jobs),
+        turn=dead.turn,
+        stopping=is_stopping or None,
+    )
     maximum = context.state.limits.interruptions_max
     # A claim whose handler has returned had no lane: its process's death cannot be its doing.
     died = {
@@ -100,6 +117,9 @@ def _bury(context: TurnContext, dead: BootRecord, jobs: Sequence[JobRecord]) -> 
         for is_blamed in (True, False)
     }
     context.settle_all(
-        [(job, died[not job.deferred], Policy(interruptions_max=job.interruptions_max or maximum)) for job in jobs]
+        [
+            (job, died[not (job.deferred or is_stopping)], Policy(interruptions_max=job.interruptions_max or maximum))
+            for job in jobs
+        ]
     )
     context.out.buried.append(dead)

@@ -76,8 +76,7 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
         case Farewell():
             return boots.interrupt_own(context)
         case Drain():
-            context.out.drains = True
-            claims.store_names(context)
+            boots.drain(context)
         case Expect():
             context.out.expected.append(body)
         case Housekeep():

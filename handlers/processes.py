@@ -84,7 +84,8 @@ class _Keeper(Worker):
                 return Outcome(**{**heard["ended"], "kind": OutcomeKind(heard["ended"]["kind"])})
         code = self._bury()
         reason = f"its process {describe_exit(code)}"
-        return Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=True)
+        # A service manager that stops its parent may kill the child too.
+        return Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=not lane.stopping)
 
     def _serve(self, child: _Child, lane: Lane, heard: dict[str, Any]) -> None:
         if "progress" in heard:

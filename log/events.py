@@ -133,8 +133,8 @@ EVENTS: dict[str, EventKind] = {
     "runtime.recovered": EventKind(
         "warning",
         "A dead runtime instance's jobs were taken back. `turn` was its last write batch; what it may not have logged "
-        "is logged in its place.",
-        ("dead_boot", "dead_pid", "jobs", "turn"),
+        "is logged in its place. One that was `stopping` blames none of its jobs.",
+        ("dead_boot", "dead_pid", "jobs", "turn", "stopping"),
     ),
     "turn.recovered": EventKind(
         "warning",

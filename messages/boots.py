@@ -17,6 +17,7 @@ class BootRecord(NamedTuple):
         boot_no: its number among the boots of its store, from 1 and without a gap; 0 until it is registered.
         turn: how many of its turns have changed something.
         unlogged: the last of them, and those of others that it was to tell: those that the log may not have yet.
+        stopping: whether it has said that it stops. What kills its process from then on is no job of its.
     """
 
     boot: str
@@ -28,3 +29,4 @@ class BootRecord(NamedTuple):
     boot_no: int = 0
     turn: int = 0
     unlogged: tuple[LedgerTurn, ...] = ()
+    stopping: bool = False

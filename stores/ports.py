@@ -7,7 +7,6 @@ What a store need not have is an attribute that may be None. Each has `JobReader
 have `JobQueue`, `ScheduleBook` and `Members`. One with a table of jobs has `JobTable`, and its turns `WaitingJobs`; it
 alone is given jobs with a `unique_key` or `one_at_a_time`, and wants with a `total`. Whoever asks for what a store has
 not is told so by `rules.capabilities`: no store says it.
-
 What is asked is asked in sets, so that a store in a server needs one round trip for it.
 """
 
@@ -205,8 +204,7 @@ class ScheduleBook(Protocol):
         its row already: nothing changes."""
 
     def skip(self, schedule_id: str, gone: SlotRange) -> bool:
-        """Record that slots did not fire, joining the range before if the reason is the same.
-        False when the first of them fired."""
+        """Record that slots did not fire, joining the range before if it has the reason. False when the first fired."""
 
     def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:
         """Every slot of the schedule up to this instant is accounted for. Gives the schedule's new `change_no`."""
@@ -223,6 +221,9 @@ class Members(Protocol):
 
     def set_names(self, boot: str, names: Sequence[str]) -> None:
         """The job names for which a boot has handlers now."""
+
+    def note_stop(self, boot: str) -> None:
+        """A boot stops: if its process dies from now on, none of its claims is to blame."""
 
     def forget(self, boots: Collection[str]) -> Collection[str]:
         """Remove boots, and say which: not those that another has removed."""
@@ -416,8 +417,7 @@ class Store(Protocol):
 
     @property
     def store_id(self) -> str | None:
-        """Tells it from every other store, also from one that was at its address before. Known once the store is open;
-        None where it has none."""
+        """Tells it from every other store, also one that was at its address before. None until it is known."""
 
     def open(self) -> None:
         """Open for reading and writing; make or migrate the schema.

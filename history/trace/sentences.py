@@ -200,13 +200,17 @@ def _about_actor(event: str, said: dict[str, Any]) -> str:
     return f"{child} {event.partition('.')[2]}{window}"
 
 
+def _is_dead(said: dict[str, Any]) -> str:
+    return "was killed while it stopped" if said.get("stopping") else "is dead"
+
+
 def _about_runtime(event: str, said: dict[str, Any]) -> str:
     match event:
         case "runtime.started":
             return f"boot {said['boot']} runs (pid {said.get('pid')} on {said.get('host')}, store {said.get('store')})"
         case "runtime.recovered":
             return (
-                f"boot {said.get('dead_boot')} (pid {said.get('dead_pid')}) is dead; "
+                f"boot {said.get('dead_boot')} (pid {said.get('dead_pid')}) {_is_dead(said)}; "
                 f"{_held(said.get('jobs'))} taken back"
             )
         case "runtime.renewed":

@@ -12,6 +12,7 @@ from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, SUSPECT_INTERRUPTION
 from ..ports import Claimed, Want
 from ..transitions import granted
 from .deliveries import Delivery, HeldJob
+from .ledger_records import begins
 from .turn_draft import TurnDraft, move
 
 
@@ -73,7 +74,7 @@ class Claiming:
             held = self._grant(delivery, want, begun=begun > 0, interruptions=blamed)
             if delivery.arrival.redeliveries > 0:
                 held.is_marked = True
-                turn.ops.records.append({"is": "began", "id": held.job.id, "at": turn.now, "boot": turn.boot})
+                turn.ops.records.append(begins(held.job.id, turn.now, turn.boot))
             claims.append(Claim(held.job))
             begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
         return claims

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord, SlotEntry
 
 Record = dict[str, Any]
@@ -158,6 +159,16 @@ def declares(runtime: str, ids: Iterable[str]) -> Record:
 def handles(runtime: str, names: Sequence[str]) -> Record:
     """Says for which job names a runtime has lanes; no others."""
     return {"is": "handles", "runtime": runtime, "names": names}
+
+
+def begins(job_id: str, at: Instant, boot: str) -> Record:
+    """Says that an attempt of a job begins which may be what has killed its process."""
+    return {"is": "began", "id": job_id, "at": at, "boot": boot}
+
+
+def excuses(job_id: str, at: Instant) -> Record:
+    """Says that the process in which an attempt began at this instant stops: the attempt is not to blame if it dies."""
+    return {"is": "excused", "id": job_id, "at": at}
 
 
 def slot_row(entry: SlotEntry) -> Record:

@@ -46,7 +46,8 @@ class SharedState:
         runtimes: by runtime, the schedules that it declares; those that have ended are not among them.
         handled: by runtime, the job names that it has lanes for; those that have ended are not among them.
         retired: schedules that were removed by the last that declared them: they are new when they are declared again.
-        marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it.
+        marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it, unless
+            that had said that it stops.
         number: no lower than that of any record that was added, or written here.
         changes: rises with every record that changes what may be claimed.
         change_no: the number of the last change of any schedule. Each runtime counts for itself.
@@ -106,6 +107,8 @@ class SharedState:
                 self._pause(records.field(record, "name", TEXT), paused=records.field(record, "paused", (int,)))
             case "began":
                 self._began(records.field(record, "id", TEXT), records.field(record, "at", NUMBER))
+            case "excused":
+                self._excuse(records.field(record, "id", TEXT), records.field(record, "at", NUMBER))
             case "ended":
                 job_id = records.field(record, "id", TEXT)
                 self.marks.pop(job_id, None)
@@ -309,6 +312,14 @@ class SharedState:
             marks.append(at)
             self.changes += 1
             self._touch(job_id)
+
+    def _excuse(self, job_id: str, at: Instant) -> None:
+        """One attempt, which began at this instant, is not to blame for whatever becomes of its process."""
+        left = [mark for mark in self.marks.pop(job_id, ()) if mark != at]
+        if left:
+            self.marks[job_id] = left
+        self.changes += 1
+        self._touch(job_id)
 
     def _is_active(self, schedule: ScheduleRecord) -> bool:
         return bool(schedule.durable) or self._declared[schedule.id] > 0

@@ -10,6 +10,7 @@ from ...messages.jobs import Instant
 from ..ports import JobQueue, Members, ScheduleBook, WaitingJobs
 from .intake import Intake
 from .jobs import RabbitJobs
+from .ledger_records import excuses
 from .state import RabbitState
 from .turn_draft import TurnDraft
 from .turn_schedules import RabbitSchedules
@@ -61,6 +62,7 @@ class RabbitMembers:
     """The boots of this runtime: each knows of itself alone, and the server of the connections of all."""
 
     def __init__(self, turn: TurnDraft, schedules: RabbitSchedules) -> None:
+        self._turn = turn
         self._state = turn.state
         self._schedules = schedules
 
@@ -79,6 +81,14 @@ class RabbitMembers:
         deliveries = self._state.deliveries
         for name in deliveries.wishes.keys() - set(names):
             deliveries.wish(name, 0)
+
+    def note_stop(self, boot: str) -> None:
+        own = self._state.own_boots
+        if boot in own:
+            own[boot] = own[boot]._replace(stopping=True)
+        for held in self._state.deliveries.held:
+            if held.is_marked and held.job.claimed_at is not None:
+                self._turn.ops.records.append(excuses(held.job.id, held.job.claimed_at))
 
     def forget(self, boots: Collection[str]) -> Collection[str]:
         if boots:

@@ -11,7 +11,7 @@ from ...messages.ledger import LedgerTurn
 from ...rules.codec import encode_own
 from .open_turn import OpenTurn, Seen
 
-COLUMNS = "boot, pid, host, started_at, hint, names, boot_no, turn, unlogged"
+COLUMNS = "boot, pid, host, started_at, hint, names, boot_no, turn, unlogged, stopping"
 """Of `lamplighter_boots`, what makes a BootRecord, in its order."""
 
 
@@ -38,8 +38,8 @@ class SqliteMembers:
         if boot.boot == turn.boot:
             turn.seen, turn.number, turn.boot_no = Seen(turn.boot, 0, 0, 0, 0), 0, number
         self._connection.execute(
-            f"insert or replace into lamplighter_boots ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*boot[:5], json.dumps(boot.names), number, 0, encode_own(boot.unlogged)),
+            f"insert or replace into lamplighter_boots ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*boot[:5], json.dumps(boot.names), number, 0, encode_own(boot.unlogged), boot.stopping),
         )
         return number
 
@@ -47,6 +47,9 @@ class SqliteMembers:
         self._connection.execute(
             "update lamplighter_boots set names = ? where boot = ?", (json.dumps(sorted(names)), boot)
         )
+
+    def note_stop(self, boot: str) -> None:
+        self._connection.execute("update lamplighter_boots set stopping = 1 where boot = ?", (boot,))
 
     def forget(self, boots: Collection[str]) -> Collection[str]:
         if self._turn.boot in boots:
@@ -59,8 +62,8 @@ def read_boots(connection: sqlite3.Connection) -> list[BootRecord]:
     """Every boot on the store, oldest first."""
     rows = connection.execute(f"select {COLUMNS} from lamplighter_boots order by started_at, boot")
     return [
-        BootRecord._make((*about, tuple(json.loads(names)), boot_no, turn, ledger_turns(unlogged)))
-        for *about, names, boot_no, turn, unlogged in rows
+        BootRecord._make((*about, tuple(json.loads(names)), boot_no, turn, ledger_turns(unlogged), bool(stopping)))
+        for *about, names, boot_no, turn, unlogged, stopping in rows
     ]
 
 

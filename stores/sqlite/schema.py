@@ -97,7 +97,7 @@ BOOTS = """
 create table lamplighter_boots (
   boot text primary key, pid integer not null, host text not null, started_at real not null, hint text,
   names text not null default '[]', boot_no integer not null, turn integer not null default 0,
-  unlogged text not null default '[]'
+  unlogged text not null default '[]', stopping integer not null default 0
 ) strict
 """
 
@@ -175,7 +175,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         BOOTS,
         # Of a boot of 0.1.0 it is not known which turns it has not logged.
         """insert into lamplighter_boots
-           select boot, pid, host, started_at, hint, names, row_number() over (order by started_at, boot), 0, '[]'
+           select boot, pid, host, started_at, hint, names, row_number() over (order by started_at, boot), 0, '[]', 0
            from lamplighter_boots_before""",
         "drop table lamplighter_jobs_before",
         "drop table lamplighter_store_before",

@@ -35,5 +35,5 @@ class _VirtualChild(RunHandle):
     def kill(self, lane: Lane) -> None:
         self._world.kill(self._process)
         reason = "its process was killed by SIGKILL"
-        killed = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=True)
+        killed = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=not lane.stopping)
         self._world.after(0.0, lambda: lane.finish(killed))

@@ -27,6 +27,9 @@ RESTART_SECONDS_MAX = 10.0
 STOP_SECONDS_MAX = 300.0
 """Within this, a process has stopped that was asked to, whatever goes wrong meanwhile."""
 
+KILLED_SHARE, GRACE_SECONDS_MAX = 0.2, 5.0
+"""How many of the processes that were told to stop are killed, and after how long at most: `docker stop` does so."""
+
 DRAIN_SECONDS_MAX = 5.0
 """The longest that a process that stops lets its jobs finish."""
 
@@ -224,6 +227,9 @@ class Processes:
         if not member.is_stopping:
             member.is_stopping = True
             self._world.after(STOP_SECONDS_MAX, lambda: self._check_stopped(process))
+            chance = self._world.chance
+            if chance.random() < KILLED_SHARE:
+                self._world.after(chance.uniform(0.0, GRACE_SECONDS_MAX), lambda: self._die(process, "killed stop"))
         self._reached["signal"] += 1
         self._world.interrupt(member.main, lambda: call(number, None))
 
@@ -237,7 +243,7 @@ class Processes:
         member = self._members[process.number - 1]
         if not process.is_alive or member.process is not process:
             return
-        if why in ("gave_up", "stopped", "signal killed"):
+        if why in ("gave_up", "stopped", "signal killed", "killed stop"):
             self._reached[why] += 1
         self._end(member, with_power=why == "power_cut")
         self._world.after(self._world.chance.uniform(0.0, RESTART_SECONDS_MAX), lambda: self._begin(member))

@@ -135,3 +135,28 @@ def test_a_second_ctrl_c_ends_the_drain(tmp_path, wait, says, code):
         assert connection.execute("select state, boot, interruptions from lamplighter_jobs").fetchall() == [
             ("queued", None, 0)
         ]
+
+
+def test_a_boot_that_is_renewed_in_a_stop_says_again_that_it_stops(runtime, recorder, tmp_path):
+    rt = runtime()
+    release = threading.Event()
+    rt.jobs.add_handler("slow", lambda job: release.wait(30))
+    rt.jobs.queue("slow")
+    recorder.wait_for("job.started")
+    stopping = threading.Thread(target=rt.stop, kwargs={"drain": 60})
+    stopping.start()
+
+    def said():
+        with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
+            return db.execute("select boot, stopping from lamplighter_boots").fetchall()
+
+    recorder.until(lambda: said() == [(rt.boot.id, 1)], "the boot to say that it stops")
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db, db:
+        db.execute("delete from lamplighter_boots")
+    rt.jobs.queue("nobody")
+    renewed = recorder.wait_for("runtime.renewed")
+
+    recorder.until(lambda: said() == [(renewed["next_boot"], 1)], "the boot to say so under its new name")
+    release.set()
+    stopping.join(30)
+    assert not stopping.is_alive()

@@ -125,6 +125,11 @@ def gave_nothing_back(text: str) -> set[str]:
     return {line["boot"] for line in lines_of(text) if line.get("reason") == NOTHING_BACK}
 
 
+def killed_stops(text: str) -> set[str]:
+    """The boots that had said that they stop, and have died before they had."""
+    return {line["dead_boot"] for line in lines_of(text) if line["event"] == "runtime.recovered" and "stopping" in line}
+
+
 def running_at_the_end_of(text: str) -> set[str]:
     """The boots that have started and not stopped, though they may have died."""
     said = {(line["event"], line["boot"]) for line in lines_of(text)}
@@ -134,6 +139,10 @@ def running_at_the_end_of(text: str) -> set[str]:
 def check_store(runtime: Runtime, text: str, *, deaths: int) -> None:
     """Why the dead are dead. Nobody is poison where no process has died, nor for what a requeue has forgiven."""
     forgiven = {line["job_id"]: line["claim_no"] for line in lines_of(text) if line["event"] == "job.requeued"}
+    for job in runtime.jobs.list(limit=1000):
+        # What nobody is blamed for is not among the attempts.
+        excused = [attempt for attempt in runtime.jobs.attempts(job) if "while it stopped" in (attempt.error or "")]
+        assert not excused, f"blamed for the end of a boot that had said that it stops: {excused}"
     for job in runtime.jobs.list(state="dead", limit=1000):
         since = forgiven.get(job.id, 0)
         attempts = [attempt for attempt in runtime.jobs.attempts(job) if attempt.claim_no > since]

@@ -1462,6 +1462,48 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "whoever finds a boot dead that had said that it stops blames its jobs",
+        "broker/boots.py",
+        "died[not (job.deferred or is_stopping)]",
+        "died[not job.deferred]",
+        test="tests/faults/test_killed_stops.py::test_what_is_killed_in_the_drain_is_held_against_no_job",
+    ),
+    Mutant(
+        LANES,
+        "a boot does not say that it stops",
+        "broker/boots.py",
+        "    context.turn.boots.note_stop(context.state.boot)\n",
+        "",
+        test="tests/faults/test_killed_stops.py::test_what_is_killed_in_the_drain_is_held_against_no_job",
+    ),
+    Mutant(
+        LANES,
+        "a broker that is started while the runtime stops does not say so under its new name",
+        "actors/job_broker.py",
+        "self.tell_self(Drain() if self._state.draining else CheckDue())",
+        "self.tell_self(CheckDue())",
+        test="tests/boot/test_stopping.py::test_a_boot_that_is_renewed_in_a_stop_says_again_that_it_stops",
+    ),
+    Mutant(
+        LEDGER,
+        "a boot that stops excuses nothing that it has begun",
+        "stores/rabbitmq/turn.py",
+        "if held.is_marked and held.job.claimed_at is not None:",
+        "if False:",
+        test="tests/stores/rabbitmq/test_memory.py::"
+        "test_a_boot_that_stops_excuses_the_attempts_that_it_has_begun_and_no_others",
+    ),
+    Mutant(
+        LEDGER,
+        "a boot that stops excuses all that its jobs have ever begun",
+        "stores/rabbitmq/shared_state.py",
+        "if mark != at]",
+        "if False]",
+        test="tests/stores/rabbitmq/test_memory.py::"
+        "test_a_boot_that_stops_excuses_the_attempts_that_it_has_begun_and_no_others",
+    ),
+    Mutant(
+        LANES,
         "a job that sleeps does not hear of the stop",
         "handlers/lanes.py",
         "        for lane in self.open():\n            lane.begin_stop()\n",

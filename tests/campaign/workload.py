@@ -13,7 +13,7 @@ from dataclasses import replace
 import paths  # noqa: F401 (first: by it support is found)
 from application import JOBS, Host
 from deployments import LAST, DeployedHost
-from inspection import check_log, check_pauses, check_stops, check_store, gave_nothing_back
+from inspection import check_log, check_pauses, check_stops, check_store, gave_nothing_back, killed_stops
 from lamplighter import Runtime
 from lamplighter.testing.simulation.faults import STRIKES, Faults
 from lamplighter.testing.simulation.simulation import Simulation, Violation
@@ -69,6 +69,8 @@ REACH = (
     "forked child left",
     "signal",
     "stopped",
+    "killed stop",
+    "killed in a drain",
     "requeued poison",
     *(f"release {number}" for number in range(LAST + 1)),
 )
@@ -264,9 +266,19 @@ def scenario(seed: int) -> Counter[str]:
             check_pauses(simulation.log)
             check_stops(simulation.log, host.copied)
         # A boot that the others cannot find is dead to them.
-        deadly = ("kill_process", "power_cut", "kill_child", "gave_up", "lose_lock", "lose_row", "signal killed")
+        deadly = (
+            "kill_process",
+            "power_cut",
+            "kill_child",
+            "gave_up",
+            "lose_lock",
+            "lose_row",
+            "signal killed",
+            "killed stop",
+        )
         deaths = sum(simulation.reached[kind] for kind in deadly) + len(gave_nothing_back(simulation.log))
         check_store(simulation.runtime, simulation.log, deaths=deaths)
+        simulation.reached["killed in a drain"] += len(killed_stops(simulation.log))
         simulation.reached += host.check(simulation)
         simulation.reached["requeued poison"] += host.forgiven.total()
         simulation.reached["producer"] += (

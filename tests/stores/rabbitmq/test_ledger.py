@@ -156,6 +156,7 @@ UNREADABLE = [
     {"is": "pause", "name": "work", "paused": True},
     {"is": "pause", "by": ["x"], "name": "work", "paused": True},
     {"is": "began", "by": "x", "id": 3, "at": 1.0},
+    {"is": "excused", "by": "x", "id": "j", "at": "now"},
     {"is": "declares", "by": "x", "runtime": "r", "ids": [3]},
     b'{"is": "account", "by": "x", "id": "s", "to": NaN, "last": null}',
 ]

@@ -178,6 +178,24 @@ def test_a_job_that_killed_its_process_too_often_is_claimed_only_to_be_judged(mo
     assert [job.id for job in store.dead.list(None, 9, None)] == ["a"]
 
 
+def test_a_boot_that_stops_excuses_the_attempts_that_it_has_begun_and_no_others(model) -> None:
+    _, _, store = model
+    put(store, new("a"))
+    (claimed,) = take(store)
+    (held,) = store.state.deliveries.held
+    held.is_marked = True
+    store.state.shared.marks.update({"a": [NOW - 1, claimed.claimed_at], "b": [claimed.claimed_at]})
+
+    with store.turn("b", NOW + 1) as turn:
+        turn.boots.note_stop("b")
+
+    assert store.state.shared.marks == {"a": [NOW - 1], "b": [NOW]}
+    with store.turn("b", NOW + 2) as turn:
+        turn.boots.note_stop("b")
+        turn.jobs.settle(claimed, SUCCEEDED, DONE)
+    assert store.state.shared.marks == {"b": [NOW]}, "its attempt has ended, so none of its has killed a process"
+
+
 def test_a_token_that_was_used_is_stale_and_its_own_ending_twice_is_one(url: str, runtime) -> None:
     web, worker, tokens = runtime(url), runtime(url), SimpleQueue()
     worker.jobs.add_handler("work", lambda job: tokens.put(job.token), auto_done=False)

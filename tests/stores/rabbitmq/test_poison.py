@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,3 +39,30 @@ def test_a_job_that_kills_its_process_is_dead_alone(tmp_path: Path, url: str, ru
     assert [job.id for job in one.jobs.list(state="dead")] == ["poison-2"]
     assert {str(job.state) for job in innocent} == {"done"}
     assert deaths == DEATHS
+
+
+def test_what_is_killed_in_the_drain_is_held_against_no_job(
+    tmp_path: Path, url: str, runtime: Callable[..., Runtime]
+) -> None:
+    one = runtime(url)
+    job = one.jobs.queue("work")
+
+    def has_mark() -> bool:
+        return job.id in one.boot.store.state.shared.marks
+
+    for kill in range(DEATHS + 1):
+        with Host("stopped.py", url, "hangs", folder=tmp_path) as host:
+            assert host.expect("started") == [job.id]
+            if kill:
+                # The first attempt is not written down.
+                eventually(has_mark, LIFE_SECONDS_MAX, what="the attempt to be written down")
+            host.signal(signal.SIGTERM)
+            eventually(lambda: not has_mark(), LIFE_SECONDS_MAX, what="the boot to say that it stops")
+            host.kill()
+    with Host("stopped.py", url, "ends", folder=tmp_path) as host:
+        assert host.expect("started") == [job.id]
+        done = one.jobs.join(job, timeout=LIFE_SECONDS_MAX)
+        host.signal(signal.SIGTERM)
+        assert host.end() == 0
+
+    assert (done.attempt, done.record.interruptions) == (1, 0)

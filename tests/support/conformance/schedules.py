@@ -220,7 +220,7 @@ class SchedulePromises(StoreCase):
         assert list(store.schedules.slots("s", NOW, NOW + 1).entries) == [entry(NOW, "s-1")]
 
     def test_skipped_slots_join_the_range_before_if_the_reason_is_the_same(self, store: Store) -> None:
-        """ScheduleBook.skip: Record that slots did not fire, joining the range before if the reason is the same."""
+        """ScheduleBook.skip: Record that slots did not fire, joining the range before if it has the reason."""
         with store.turn("b", NOW) as turn:
             for first, reason in ((10.0, "paused"), (20.0, "paused"), (30.0, "late")):
                 assert turn.schedules.skip("s", SlotRange(first=first, last=first + 5, count=2, reason=reason))
@@ -233,7 +233,7 @@ class SchedulePromises(StoreCase):
         ]
 
     def test_a_slot_that_fired_is_not_skipped_as_well(self, store: Store) -> None:
-        """ScheduleBook.skip: False when the first of them fired."""
+        """ScheduleBook.skip: False when the first fired."""
         with store.turn("b", NOW) as turn:
             turn.schedules.skip("s", SlotRange(first=NOW - 60, last=NOW - 60, count=1, reason="late"))
             turn.schedules.fire(entry(NOW, "s-1"))
@@ -441,6 +441,16 @@ class SchedulePromises(StoreCase):
             turn.boots.set_names("x", ["c", "b"])
 
         assert sorted(store.surroundings("b").boots[0].names) == ["b", "c"]
+
+    def test_a_boot_that_stops_is_known_to_stop(self, store: Store) -> None:
+        """Members.note_stop: A boot stops: if its process dies from now on, none of its claims is to blame."""
+        with store.turn("b", NOW) as turn:
+            for boot in ("x", "y"):
+                turn.boots.register(a_boot(boot))
+        with store.turn("b", NOW) as turn:
+            turn.boots.note_stop("x")
+
+        assert {boot.boot: boot.stopping for boot in store.surroundings("b").boots} == {"x": True, "y": False}
 
     def test_a_boot_is_forgotten_by_exactly_one(self, store: Store) -> None:
         """Members.forget: Remove boots, and say which: not those that another has removed."""
