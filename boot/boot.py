@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -281,6 +281,10 @@ class Boot:
         return self._declared.schedule(schedule_id) is not None or (
             peers is not None and peers.is_declared(schedule_id)
         )
+
+    def handled_names(self) -> Collection[str]:
+        """The job names for which this process has handlers."""
+        return self._declared.names()
 
     def _has_handler(self, name: str) -> bool:
         peers = self.store.peers

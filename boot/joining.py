@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from ..errors import JobFailed, UnknownJob
+from ..errors import JobFailed
 from ..job import Job
 from ..messages.jobs import ENDED, JobRecord, JobState, Seconds
 from ..messages.mail import Reply
-from ..rules.validation import check_seconds
+from ..rules.validation import check_seconds, unknown_job
 from .boot import Boot
 
 R = TypeVar("R", bound=Reply)
@@ -36,9 +37,29 @@ def awaiting(boot: Boot, job_id: str, reply: R, timeout: Seconds | None) -> Iter
     try:
         yield reply
     except TimeoutError:
-        raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
+        raise TimeoutError(f"job {job_id} has not ended within {timeout} s{_still(boot, job_id)}") from None
     finally:
         boot.joins.drop(job_id, reply)
+
+
+def _still(boot: Boot, job_id: str) -> str:
+    """Where a job is that somebody has waited for in vain."""
+    job = boot.store.jobs.known((job_id,)).get(job_id)
+    if job is None or job.state in ENDED:
+        return ""
+    if job.state == JobState.RUNNING:
+        return f": attempt {job.attempt + 1} is running"
+    wait = job.run_at - boot.clock.now()
+    if wait > 0.0:
+        return f": it is queued, and due in {wait:.1f} s"
+    if job.name in boot.store.jobs.paused():
+        return f": it is queued, and {job.name!r} is paused"
+    names = boot.handled_names()
+    if job.name in names:
+        return ": it is queued, behind others"
+    close = difflib.get_close_matches(job.name, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f": it is queued, and this process has no handler for {job.name!r}{hint}"
 
 
 def ended(boot: Boot, job_id: str) -> JobRecord | None:
@@ -59,8 +80,7 @@ def stored(boot: Boot, job_id: str) -> JobRecord:
     """
     record = boot.store.jobs.known((job_id,)).get(job_id)
     if record is None:
-        where = " that this runtime has queued" if boot.store.table is None else ""
-        raise UnknownJob(f"expected the id of a stored job{where}, got: {job_id!r}")
+        raise unknown_job(job_id, " to this runtime, which has not queued it" if boot.store.table is None else "")
     return record
 
 

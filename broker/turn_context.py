@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..errors import UnknownJob
 from ..log.emitter import Speaker
 from ..messages.boots import BootRecord
 from ..messages.jobs import ClaimKey, JobRecord, JobState
@@ -17,6 +16,7 @@ from ..messages.mail import Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed
 from ..rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
+from ..rules.validation import unknown_job
 from ..stores.ports import Turn
 from .log_lines import names_job
 from .outbox import HandlerCapacity, Outbox
@@ -95,7 +95,7 @@ class TurnContext(NamedTuple):
         job = self.turn.jobs.find((job_id,)).get(job_id)
         if job is None:
             needed(self.turn.queued, "remove")
-            raise UnknownJob(f"expected the id of a stored job, got: {job_id!r}; it never was, or retention removed it")
+            raise unknown_job(job_id)
         return job
 
     def settle(self, job: JobRecord, outcome: Outcome, policy: Policy) -> JobRecord | None:

@@ -150,14 +150,25 @@ def _parse_text(text: str, zone: ZoneInfo, dst_gap: DstGap, dst_fold: DstFold) -
     return _parse_cron(words, zone, dst_gap, dst_fold)
 
 
+def _meant(fields: list[str]) -> str:
+    """What somebody may have meant who gave another number of fields."""
+    match fields:
+        case ["EVERY", count]:
+            return f'; did you mean "@every {count.lower()}"?'
+        case ["EVERY", count, unit] if unit[0] in "DHMS":
+            return f'; did you mean "@every {count}{unit[0].lower()}"?'
+        case [_] | ["EVERY", *_]:
+            return '; for an interval write for example "@every 30s"'
+    return ""
+
+
 def _parse_cron(fields: list[str], zone: ZoneInfo, dst_gap: DstGap, dst_fold: DstFold) -> CronRule:
     """The rule that an expression of these fields (upper case) means."""
     text = " ".join(fields)
     if len(fields) not in (5, 6):
         raise UsageError(
             "expected a cron expression of 5 fields (minute hour day-of-month month day-of-week), or of 6 with the "
-            f"seconds first, got {len(fields)} field{'s' * (len(fields) != 1)}: {text!r}"
-            + ('; for an interval write for example "@every 30s"' if len(fields) == 1 else "")
+            f"seconds first, got {len(fields)} field{'s' * (len(fields) != 1)}: {text!r}" + _meant(fields)
         )
     kinds = _KINDS[-len(fields) :]
     for kind, field in zip(kinds, fields, strict=True):
@@ -166,7 +177,7 @@ def _parse_cron(fields: list[str], zone: ZoneInfo, dst_gap: DstGap, dst_fold: Ds
     named = dict(zip((kind.name for kind in kinds), fields, strict=True))
     days = _one_for_all(_days(named["day-of-month"], named["day-of-week"], expanded, nth_weekdays))
     if not days.ever_match():
-        raise UsageError(f"expected a date that comes, got: {text!r}, which no calendar has")
+        raise UsageError(f"cron expression {text!r} never matches a date")
     times = TimesOfDay(
         hours=_values(expanded["hour"], range(24)),
         minutes=_values(expanded["minute"], range(60)),

@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from ..cron.interval import INSTANT_MAX, INSTANT_MIN
-from ..errors import UsageError, shown
+from ..errors import UnknownJob, UsageError, shown
 from ..messages.jobs import SECONDS_MAX, Instant, Seconds
 from ..messages.outcomes import Backoff
 from .limits import NAME_CHARACTERS_MAX
 
+ELSEWHERE = {
+    "retries": "max_attempts",
+    "max_retries": "max_attempts",
+    "attempts": "max_attempts",
+    "retry_delay": "backoff",
+    "retry_backoff": "backoff",
+    "countdown": "delay",
+    "delay_ms": "delay",
+    "eta": "at",
+    "run_at": "at",
+    "ttl": "expires",
+    "unique_key": "unique",
+    "job_id": "id",
+    "task_id": "id",
+    "time_limit": "timeout",
+    "workers": "concurrency",
+    "threads": "concurrency",
+    "max_instances": "overlap",
+    "misfire_grace_time": "catch_up_window",
+    "coalesce": "catch_up",
+    "tz": "timezone",
+}
+"""What options are called in other job queues, and here."""
+
 
 def unknown_options(unknown: Iterable[str], known: Iterable[str], what: str) -> UsageError:
     """The error for options that a call does not have."""
-    got, there = ", ".join(sorted(unknown)), ", ".join(known)
-    return UsageError(f"expected the options of {what} ({there}), got: {got}")
+    got, there = sorted(unknown), list(known)
+    meant = {name: ELSEWHERE.get(name) for name in got if ELSEWHERE.get(name) in there}
+    closest = {name: close[0] for name in got if (close := difflib.get_close_matches(name, there, n=1))}
+    hints = list(dict.fromkeys({**closest, **meant}.values()))
+    hint = f"; did you mean {' and '.join(map(str, hints))}?" if hints else ""
+    return UsageError(f"unknown option {', '.join(got)}{hint or '.'} The options of {what} are {', '.join(there)}")
+
+
+def unknown_job(job_id: str, where: str = "") -> UnknownJob:
+    """The error for the id of a job that is not there.
+
+    Args:
+        where: to whom it is unknown, if not to all.
+    """
+    return UnknownJob(f"no job {shown(job_id)}: unknown{where}, or removed by retention")
 
 
 def options_of(call: Callable[..., Any]) -> list[str]:

@@ -597,6 +597,29 @@ def test_join_gives_up_after_its_timeout(runtime):
         rt.jobs.join(rt.jobs.queue("nobody"), timeout=0.05)
 
 
+def test_whoever_waits_in_vain_learns_where_the_job_is(runtime):
+    rt = runtime()
+    rt.jobs.add_handler("send-mail", lambda job: job.sleep(60), concurrency=1)
+    begun = threading.Event()
+    rt.jobs.add_handler("begin", lambda job: begun.set() or job.sleep(60))
+    running = rt.jobs.queue("begin")
+    assert begun.wait(10)
+    jobs = {
+        rt.jobs.queue(
+            "send_mail"
+        ): "it is queued, and this process has no handler for 'send_mail'; did you mean 'send-mail'?",
+        rt.jobs.queue("send-mail", delay=3600): r"it is queued, and due in 3[56]\d\d\.\d s",
+        running: "attempt 1 is running",
+    }
+    rt.jobs.pause("send-mail")
+    jobs[rt.jobs.queue("send-mail")] = "it is queued, and 'send-mail' is paused"
+
+    for job, says in jobs.items():
+        with pytest.raises(TimeoutError, match=f"has not ended within 0.01 s: {says}"):
+            rt.jobs.join(job, timeout=0.01)
+    rt.stop(0)
+
+
 def test_join_of_a_job_that_has_ended_returns_at_once(runtime):
     rt = runtime()
     job = rt.jobs.queue("a")

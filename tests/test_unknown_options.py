@@ -58,11 +58,34 @@ def functions(tmp_path, monkeypatch):
 def test_an_unknown_option_is_named_with_those_that_are_known(runtime, name):
     rt = runtime(":memory:")
 
-    with pytest.raises(UsageError, match=rf"{KNOWN[name]}.*got: colour"):
+    with pytest.raises(UsageError, match=rf"unknown option colour\. The options of .* are .*{KNOWN[name]}"):
         CALLS[name](rt)
 
     assert sum(rt.jobs.counts().values()) == 0
     assert rt.scheduler.list() == []
+
+
+@pytest.mark.parametrize(
+    ("call", "options", "meant"),
+    [
+        ("queue", {"retries": 3}, "unknown option retries; did you mean max_attempts? The options of"),
+        ("queue", {"eta": 3, "countdown": 1}, "unknown option countdown, eta; did you mean delay and at?"),
+        ("queue", {"prioritty": 3}, "unknown option prioritty; did you mean priority?"),
+        ("add", {"tz": "UTC"}, "unknown option tz; did you mean timezone?"),
+        ("add", {"max_instances": 1}, "unknown option max_instances; did you mean overlap?"),
+    ],
+)
+def test_what_other_job_queues_call_an_option_leads_to_what_it_is_here(runtime, call, options, meant):
+    rt = runtime(":memory:")
+    calls = {
+        "queue": lambda: rt.jobs.queue("mail", **options),
+        "add": lambda: rt.scheduler.add("mail", "@daily", **options),
+    }
+
+    with pytest.raises(UsageError) as caught:
+        calls[call]()
+
+    assert str(caught.value).startswith(meant)
 
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])
@@ -72,8 +95,7 @@ def test_an_unknown_option_inside_a_handler_is_the_callers_fault(runtime, functi
 
     said = rt.jobs.join(rt.jobs.queue("work", {"colour": "red"}), timeout=15).result
 
-    assert said.startswith("expected the options of job.queue (id, delay, at, priority,")
-    assert said.endswith("got: colour")
+    assert said.startswith("unknown option colour. The options of job.queue are id, delay, at, priority,")
     assert rt.jobs.counts("mail")["queued"] == 0
 
 
