@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 import structlog
 from lamplighter import Job, Runtime, configure_logging
+from lamplighter.rules.codec import checksum
 
 JOBS = 5_000
 """Of one life."""
@@ -100,14 +101,17 @@ def _later(said: Said, number: int, seconds: float) -> Said:
     if "moves" in told:
         told["at"] = round(told["at"] + seconds, 6)
         told["moves"] = [_moved(move, number, seconds) for move in told["moves"]]
+        told["crc"] = checksum([told.get(name, told["boot"] if name == "of" else None) for name in SUMMED])
     return told
+
+
+SUMMED = ("v", "store_id", "of", "boot_no", "turn", "at", "part", "parts", "moves")
+"""Of the ledger's line, what its checksum is of."""
 
 
 def _moved(move: Said, number: int, seconds: float) -> Said:
     told = {**move, **({"j": _id(move["j"], number, seconds)} if "j" in move else {})}
-    return told | {
-        key: round(move[key] + seconds, 6) for key in ("u", "t", "l", "w") if key in move and move["k"] != "buried"
-    }
+    return told | {key: round(move[key] + seconds, 6) for key in ("u", "t", "l", "w") if key in move}
 
 
 def _id(text: str, number: int, seconds: float) -> str:

@@ -101,7 +101,7 @@ def _bury(context: TurnContext, dead: BootRecord, jobs: Sequence[JobRecord]) -> 
     is_stopping = dead.stopping
     reason = f"the process of boot {dead.boot} (pid {dead.pid}) died" + (" while it stopped" if is_stopping else "")
     context.turn.unlogged.extend(dead.unlogged)
-    context.turn.note({"k": "buried", "b": dead.boot, "no": dead.boot_no, "l": dead.turn})
+    context.turn.note({"k": "buried", "b": dead.boot, "x": dead.turn, "no": dead.boot_no})
     context.say(
         "runtime.recovered",
         dead_boot=dead.boot,

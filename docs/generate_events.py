@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lamplighter import JobState
 from lamplighter.log.events import ENVELOPE, EVENTS, LEDGER, MOVE_KEYS, MOVE_KINDS, EventKind
+from lamplighter.rules.lifecycle import MOVES
 
 PAGE = Path(__file__).with_name("events.md")
 
@@ -29,8 +31,45 @@ LEDGER_HEAD = """## The ledger
 
 `turn.committed` is one line for each turn that has changed something, at info: what `lamplighter audit` proves that
 nothing was lost from, and `trace` tells a job's life by. Its keys are short and stable. Where a boot or its broker died
-between a commit and its line, whoever comes next tells the turn with `of` and `told_by`: of equal turns the first
-counts.
+between a commit and its line, whoever comes next tells the turn with `of` and `told_by`.
+"""
+
+LEDGER_TAIL = """\
+What does not apply is left out, and so are `c`, `a` and `p` while they are 0. A birth has `u` if the job is due later
+than it was queued; what puts a job back has `u` unless it is due as before (`released`). `o` stands where an attempt
+has ended: not where a job was marked, or cancelled while nobody had it.
+
+Lines tell the same turn if `of` (`boot` where there is none), `turn` and `part` are the same. Then all that `crc` is
+made of must be the same too, and the first counts.
+
+`d` and `crc` are hashes of JSON without spaces: `d` of the data as it is stored, in ASCII, and `crc` of the line, with
+null for what is left out and the keys of each move in the order of this table.
+
+```python
+import hashlib
+import json
+import zlib
+
+
+def d(data):
+    return hashlib.blake2b(json.dumps(data, separators=(",", ":")).encode(), digest_size=6).hexdigest()
+
+
+def crc(line):
+    told = {"of": line["boot"], **line}
+    names = ("v", "store_id", "of", "boot_no", "turn", "at", "part", "parts", "moves")
+    text = json.dumps([told.get(name) for name in names], separators=(",", ":"), ensure_ascii=False)
+    return zlib.crc32(text.encode())
+
+
+line = json.loads(
+    '{"event":"turn.committed","level":"info","ts":1795616862.955301,"boot":"6c883ca77bdc","seq":7,"actor":"broker",'
+    '"incarnation":1,"v":1,"store_id":"e01bdd15d1d7c985a5e3bac0","boot_no":1,"turn":1,"at":1795616862.9531,'
+    '"crc":1797700592,"moves":[{"k":"queued","j":"a-job","n":"mail","r":1,"d":"d02f71d41a42"}]}'
+)
+assert crc(line) == line["crc"]
+assert d({"to": "ada"}) == line["moves"][0]["d"]
+```
 """
 
 
@@ -40,13 +79,29 @@ def page() -> str:
     for level in LEVELS:
         kinds = {name: kind for name, kind in EVENTS.items() if kind.level == level}
         parts += [f"## {level.capitalize()}\n", *_table(kinds), ""]
-    parts += [LEDGER_HEAD, *_fields(LEDGER), "", "The kinds (`k`) of moves:\n", *_fields(MOVE_KINDS, "kind"), ""]
-    parts += ["The keys of a move:\n", *_fields(MOVE_KEYS, "key"), ""]
+    parts += [
+        LEDGER_HEAD,
+        *_fields(LEDGER),
+        "",
+        "The kinds (`k`) of moves, and what they make of a job:\n",
+        *_kinds(),
+        "",
+    ]
+    parts += ["The keys of a move:\n", *_fields(MOVE_KEYS, "key"), "", LEDGER_TAIL]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
 def _fields(meanings: dict[str, str], what: str = "field") -> list[str]:
     return [f"| {what} | meaning |", "| --- | --- |", *(f"| `{name}` | {says} |" for name, says in meanings.items())]
+
+
+def _kinds() -> list[str]:
+    rows = []
+    for kind, says in MOVE_KINDS.items():
+        before, after = MOVES.get(f"job.{kind}", (frozenset[str | None](), None))
+        states = [state for state in JobState if state in before]
+        rows.append(f"| `{kind}` | {says} | {', '.join(states)} | {after or ''} |")
+    return ["| kind | meaning | from | to |", "| --- | --- | --- | --- |", *rows]
 
 
 def _table(kinds: dict[str, EventKind]) -> list[str]:

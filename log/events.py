@@ -34,11 +34,12 @@ LEDGER: dict[str, str] = {
     "boot_no": "the number of the boot among those of its store, from 1 without a gap (not on RabbitMQ)",
     "turn": "the number of the turn among those of the boot that have changed something, from 1 without a gap",
     "at": "the instant at which all of it happened",
+    "crc": "a checksum of all this but who tells it",
     "moves": "what it did, in order",
     "part": "which part of the turn this is, where one line could not hold all its moves",
     "parts": "how many parts it has",
     "of": "whose turn it was, where another than the speaker's boot did it",
-    "told_by": "who tells it, because whoever did it may not have: the first of equal turns counts",
+    "told_by": "who tells it, because whoever did it may not have",
 }
 """Fields of the ledger's line, `turn.committed`."""
 
@@ -73,23 +74,28 @@ MOVE_KEYS: dict[str, str] = {
     "n": "its name, or the name of the jobs that it is about",
     "r": "how many moves the job has made, this one included: from 1 without a gap",
     "f": "the state that it came from; not of a birth",
-    "c": "its claim number after it; not of a birth",
-    "a": "its attempts after it; not of a birth",
+    "c": "its claim number after it",
+    "a": "its attempts after it",
     "b": "the boot whose claim it ended, where that was another; the boot that was buried",
     "o": "how its attempt ended",
-    "u": "from when on it is due",
+    "u": "from when on it is due, where that is not at once",
     "p": "how often the server had delivered it before: so many claims and moves nobody may know of",
     "d": "a hash of its data, at its birth",
     "s": "the schedule's id",
-    "key": "the application's own name for a schedule, if it has one",
     "t": "the slot; of several, the first",
-    "l": "the last slot of several; the last turn of a boot that was buried",
-    "x": "how many: slots, schedules, jobs",
+    "l": "the last slot of several",
+    "x": "how many: slots, schedules, jobs; turns of a boot that was buried",
     "w": "when it was queued, if a second or more before the turn",
     "no": "the `boot_no` of a boot that was buried; the number of a change of a schedule",
-    "when": "the rule of a schedule, with its time zone `tz`, `gap` and `fold`",
+    "when": "the rule of a schedule",
+    "tz": "its time zone",
+    "gap": "what it does with a local time that is missing",
+    "fold": "what it does with one that comes twice",
+    "key": "the application's own name for it, if it has one",
 }
-"""What the keys of a move mean. Those that do not apply are left out."""
+"""What the keys of a move mean, in the order in which they stand: the checksum goes by it. What does not apply is left
+out.
+"""
 
 
 class EventKind(NamedTuple):

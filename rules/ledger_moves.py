@@ -9,7 +9,7 @@ from ..messages.jobs import Instant, Transition
 from ..messages.ledger import FORMAT, MOVES_MAX, LedgerTurn, Move
 from ..messages.schedules import ScheduleRecord
 from ..messages.slots import SlotRange
-from .codec import digest
+from .codec import checksum, digest
 
 LONG_AGO_SECONDS = 1.0
 """A job that was queued so long before its turn is told with its own instant: a host had a transaction of its own."""
@@ -40,15 +40,19 @@ def told_move(step: Transition, at: Instant) -> Move:
     job = step.job
     told: Move = {"k": step.event[4:], "j": job.id, "n": job.name, "r": job.rev}
     if step.before is None:
+        if job.run_at > job.queued_at:
+            told["u"] = job.run_at
         told["d"] = digest(job.data)
         if job.schedule is not None:
             told["s"], told["t"] = job.schedule, job.slot
-        if job.run_at > job.queued_at:
-            told["u"] = job.run_at
         if at - job.queued_at >= LONG_AGO_SECONDS:
             told["w"] = job.queued_at
         return told
-    told["f"], told["c"], told["a"] = step.before, job.claim_no, job.attempt
+    told["f"] = step.before
+    if job.claim_no:
+        told["c"] = job.claim_no
+    if job.attempt:
+        told["a"] = job.attempt
     if step.boot_was is not None:
         told["b"] = step.boot_was
     for key, name in BESIDES:
@@ -67,14 +71,14 @@ def schedule_move(what: str, schedule: ScheduleRecord) -> Move:
     """A schedule was added or changed, and what it is from now on."""
     return {
         "k": f"schedule.{what}",
-        "s": schedule.id,
-        **({} if schedule.key is None else {"key": schedule.key}),
         "n": schedule.name,
+        "s": schedule.id,
+        "no": schedule.change_no,
         "when": schedule.when,
         "tz": schedule.timezone,
         "gap": schedule.dst_gap,
         "fold": schedule.dst_fold,
-        "no": schedule.change_no,
+        **({} if schedule.key is None else {"key": schedule.key}),
     }
 
 
@@ -84,17 +88,21 @@ def ledger_lines(turn: LedgerTurn, store_id: str | None, told_by: str | None) ->
     Args:
         told_by: the boot that tells it instead of the turn's own broker, if one does.
     """
+    boot_no = turn.boot_no or None
     parts = max(1, -(-len(turn.moves) // MOVES_MAX))
     for part in range(parts):
+        moves = list(turn.moves[part * MOVES_MAX : (part + 1) * MOVES_MAX])
+        place = (part + 1, parts) if parts > 1 else (None, None)
         line: dict[str, Any] = {
             "v": FORMAT,
             "store_id": store_id,
-            "boot_no": turn.boot_no or None,
+            "boot_no": boot_no,
             "turn": turn.turn,
             "at": turn.at,
+            "crc": checksum((FORMAT, store_id, turn.boot, boot_no, turn.turn, turn.at, *place, moves)),
         }
         if told_by is not None:
             line["of"], line["told_by"] = turn.boot, told_by
         if parts > 1:
-            line["part"], line["parts"] = part + 1, parts
-        yield {**line, "moves": list(turn.moves[part * MOVES_MAX : (part + 1) * MOVES_MAX])}
+            line["part"], line["parts"] = place
+        yield {**line, "moves": moves}

@@ -8,6 +8,7 @@ import re
 
 import pytest
 from lamplighter import JobFailed
+from lamplighter.history.log_files.lines import Told
 from lamplighter.log.events import ENVELOPE, EVENTS, LEDGER, MOVE_KEYS, MOVE_KINDS
 from lamplighter.log.outlets import LEVELS
 from lamplighter.rules.lifecycle import MOVES
@@ -61,7 +62,9 @@ def test_the_ledger_tells_every_turn_of_the_boot_without_a_gap(runtime, recorder
     assert {key for turn in turns for key in turn} <= {*ENVELOPE, "level", *LEDGER}
     moves = [move for turn in turns for move in turn["moves"]]
     assert {move["k"] for move in moves} <= MOVE_KINDS.keys()
-    assert {key for move in moves for key in move} <= MOVE_KEYS.keys() | {"tz", "gap", "fold"}
+    # By this order both sides come to the same checksum.
+    assert all([*move] == [key for key in MOVE_KEYS if key in move] for move in moves)
+    assert tuple(MOVE_KEYS) == Told.__struct_fields__
 
 
 def test_every_line_about_a_move_says_what_the_ledger_tells_of_its_turn(runtime, recorder):

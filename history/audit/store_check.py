@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 from ...messages.jobs import ENDED
+from ...rules.codec import digest
 from ...stores.sqlite.read_only import ReadOnlyView, StoredJob
 from ..replay.findings import Findings, Kind, many
 from ..replay.jobs import Job
@@ -91,6 +93,8 @@ class _Check:
     def _compare(self, row: StoredJob, job: Job) -> None:
         told = (job.name, job.state, job.rev, job.claim_no, job.attempt)
         if (row.name, row.state, row.rev, row.claim_no, row.attempt) == told:
+            for what in _differences(row, job):
+                self._findings.say(DISAGREES, f"job {row.id}: the store has {what}", job.step.line)
             return
         if (row.rev != job.rev or self._store.jobs.pruned) and self._has_holes:
             # What is missing is found by its number. It may have removed this job, and told of the birth of another.
@@ -139,6 +143,19 @@ class _Check:
         says += f"{row.rev}, and the log has {known}"
         kind: Kind = "missing moves" if job is not None or self._is_open else "orphan"
         self._findings.say(kind, says, None if job is None else job.step.line)
+
+
+def _differences(row: StoredJob, job: Job) -> Iterator[str]:
+    """What is not so of a job that stands where the log has it."""
+    if job.digest is not None and digest(row.data) != job.digest:
+        yield f"data with the hash {digest(row.data)}, and it was queued with {job.digest}"
+    move = job.step.move
+    if row.state != "queued" or row.due_at is None:
+        return
+    if move.u is not None and row.due_at != move.u:
+        yield f"it due at {row.due_at}, and the log at {move.u}"
+    elif move.u is None and move.k == "queued" and row.due_at > job.step.at:
+        yield f"it due at {row.due_at}, and the log at once"
 
 
 def _compare_slots(store: StoreReplay, findings: Findings, stored: ReadOnlyView) -> None:

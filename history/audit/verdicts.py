@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 NAMED_MAX = 5
 """Boots that are named in one sentence."""
 
+STARTING_SECONDS_MAX = 60.0
+"""A boot has a number before it says its first line, and does so within this time, or is hung."""
+
 ON_A_SERVER = (
     "the log is of a RabbitMQ, where each job is judged by itself: whether one is missing of which no line is left, "
     "and whether one that has not ended is still in its queue, cannot be said"
@@ -55,6 +58,7 @@ class Verdicts:
         for store in replay.stores.values():
             store.slots.finish()
             self._judge_store(store, view if store is compared else None)
+        self._say_uncompared([store for store in replay.stores.values() if store is not compared])
         if replay.copies:
             stand = "line stands" if replay.copies == 1 else "lines stand"
             self.notes.append(f"{replay.copies:,} {stand} in the log more than once")
@@ -109,6 +113,17 @@ class Verdicts:
             self._say("missing turns", says, number, boot.last_said if end > boot.turns.last else boot.line)
         return gaps
 
+    def _say_uncompared(self, stores: list[StoreReplay]) -> None:
+        """Jobs that had not ended, and that nobody has looked for: their store may be gone, and they with it."""
+        left = [store for store in stores if store.jobs.open and not store.is_server]
+        if left:
+            number, ids = (
+                sum(len(store.jobs.open) for store in left),
+                ", ".join(store.store_id for store in left[:NAMED_MAX]),
+            )
+            lie = "lies" if number == 1 else "lie"
+            self.notes.append(f"{many(number, 'unfinished job')} {lie} in a store that was not compared: {ids}")
+
     def _judge_numbers(self, store: StoreReplay) -> bool:
         """Whether the whole log of a boot is missing: those of a store are numbered."""
         numbers = store.numbers
@@ -125,18 +140,24 @@ class Verdicts:
                 self.notes.append(f"boot {burial.boot} (number {number}) died before it had changed anything")
             elif burial is not None and all((burial.boot, turn) in self.explained for turn in turns):
                 continue
-            elif burial is None and all(
-                other.beside is None or number in other.beside
-                for other in numbers.values()
-                if other.number is not None and other.number > number
-            ):
-                self.notes.append(f"boot number {number} was there, and nothing in this log is of it")
+            elif burial is None and self._may_be_starting(store, number):
+                self.notes.append(f"boot number {number} was there, and nothing in this log is of it yet")
             else:
                 after = next(boot for other, boot in sorted(numbers.items()) if other > number)
                 says = f"the log of boot number {number} of store {store.store_id} is missing"
                 self._findings.say("missing boot", says, burial.line if burial is not None else after.line)
                 found = True
         return found
+
+    def _may_be_starting(self, store: StoreReplay, number: int) -> bool:
+        """Whether a boot may not have said anything yet: who has come after it lives beside it, and not for long."""
+        after = [boot for boot in store.boots.values() if boot.number is not None and boot.number > number]
+        return all(
+            (boot.beside is None or number in boot.beside)
+            and boot.ended is None
+            and (boot.line is None or boot.line.ts - self._replay.first_ts[boot.name] < STARTING_SECONDS_MAX)
+            for boot in after
+        )
 
     def _say_ends(self, store: StoreReplay, headless: list[BootReplay]) -> None:
         """What is missing before the log."""
@@ -243,6 +264,9 @@ class Verdicts:
         quiet = [boot for boot in replay.boots.values() if boot.silences]
         if quiet:
             self.notes.append(f"boot {_named(quiet)} was not at debug all the time")
+        back = [boot for boot in replay.boots.values() if boot.went_back and not boot.has_jumped]
+        if back:
+            self.notes.append(f"the times of boot {_named(back)} go back, and no clock.jumped of it says so")
         for boot in replay.boots.values():
             self._judge_gaps(boot)
 

@@ -11,79 +11,21 @@ from .instants import LATEST
 
 Said = dict[str, Any]
 
+TEXTS = """
+    event boot actor corr of told_by digest boot_was child job_id job_name from to outcome state reason
+    schedule key when timezone dst_gap dst_fold dead_boot store store_id host message_corr handler
+"""
+COUNTS = """
+    seq incarnation msg cause claim_no claim_no_now attempt rev turn boot_no crc part parts v count rows
+    jobs lane child_incarnation restarts_in_window pid dead_pid mailbox bytes interrupted redeliveries
+    priority concurrency running concurrency_total change_no
+"""
+SECONDS = "ts at slot last run_at late took waited after mail_seconds delta drain"
+
 KINDS: dict[str, Any] = {
-    **dict.fromkeys(
-        (
-            "event",
-            "boot",
-            "actor",
-            "corr",
-            "of",
-            "told_by",
-            "digest",
-            "boot_was",
-            "child",
-            "job_id",
-            "job_name",
-            "from",
-            "to",
-            "outcome",
-            "state",
-            "reason",
-            "schedule",
-            "key",
-            "when",
-            "timezone",
-            "dst_gap",
-            "dst_fold",
-            "dead_boot",
-            "store",
-            "store_id",
-            "host",
-            "message_corr",
-            "handler",
-        ),
-        str,
-    ),
-    **dict.fromkeys(
-        (
-            "seq",
-            "incarnation",
-            "msg",
-            "cause",
-            "claim_no",
-            "claim_no_now",
-            "attempt",
-            "rev",
-            "turn",
-            "boot_no",
-            "part",
-            "parts",
-            "v",
-            "count",
-            "rows",
-            "jobs",
-            "lane",
-            "child_incarnation",
-            "restarts_in_window",
-            "pid",
-            "dead_pid",
-            "mailbox",
-            "bytes",
-            "interrupted",
-            "redeliveries",
-            "priority",
-            "concurrency",
-            "running",
-            "concurrency_total",
-            "change_no",
-        ),
-        int,
-    ),
-    **dict.fromkeys(
-        ("ts", "at", "slot", "last", "run_at", "late", "took", "waited", "after", "mail_seconds", "delta", "drain"),
-        float,
-    ),
+    **dict.fromkeys(TEXTS.split(), str),
+    **dict.fromkeys(COUNTS.split(), int),
+    **dict.fromkeys(SECONDS.split(), float),
     **dict.fromkeys(("begun", "durable"), bool),
     "beside": list[int],
     "moves": list[dict[str, Any]],

@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
 from ...errors import UsageError
@@ -21,7 +21,7 @@ OTHERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2", b
 """Other compressions, by their first bytes, and the programs that undo them."""
 
 
-def open_log(path: str) -> IO[bytes]:
+def open_log(path: str, on_cut: Callable[[], None] | None = None) -> IO[bytes]:
     """Open a log for reading, `-` for standard input; what is compressed or framed shows in its first bytes.
 
     Raises:
@@ -29,7 +29,7 @@ def open_log(path: str) -> IO[bytes]:
     """
     opened = open_plain(path)
     try:
-        return _unpacked(path, opened) or opened
+        return _unpacked(path, opened, on_cut) or opened
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -64,13 +64,16 @@ def is_plain(path: str) -> bool:
             raise _unreadable(path, error) from error
 
 
-def raw_lines(path: str) -> Iterator[bytes]:
+def raw_lines(path: str, on_cut: Callable[[], None] | None = None) -> Iterator[bytes]:
     """Every line of one log, whoever wrote it.
+
+    Args:
+        on_cut: is called if it is compressed, and ends in the middle.
 
     Raises:
         UsageError: it cannot be read.
     """
-    with contextlib.closing(open_log(path)) as opened:
+    with contextlib.closing(open_log(path, on_cut)) as opened:
         try:
             yield from opened
         except OSError as error:
@@ -80,8 +83,9 @@ def raw_lines(path: str) -> Iterator[bytes]:
 class _Unzipped(io.RawIOBase):
     """What a file compressed by gzip holds, up to where one that is still being written ends in the middle."""
 
-    def __init__(self, opened: IO[bytes]) -> None:
+    def __init__(self, opened: IO[bytes], on_cut: Callable[[], None] | None) -> None:
         super().__init__()
+        self._on_cut = on_cut
         self._file = gzip.GzipFile(fileobj=opened)
         self._opened = opened
 
@@ -92,6 +96,8 @@ class _Unzipped(io.RawIOBase):
         try:
             read = self._file.read1(len(buffer))
         except (EOFError, zlib.error):
+            if self._on_cut is not None:
+                self._on_cut()
             return 0
         buffer[: len(read)] = read
         return len(read)
@@ -101,7 +107,7 @@ class _Unzipped(io.RawIOBase):
         super().close()
 
 
-def _unpacked(path: str, opened: io.BufferedReader) -> IO[bytes] | None:
+def _unpacked(path: str, opened: io.BufferedReader, on_cut: Callable[[], None] | None = None) -> IO[bytes] | None:
     """The lines of a log that is compressed or framed, or both; None of one that is neither."""
     head = opened.peek(len(GZIP))
     for magic, program in OTHERS.items():
@@ -112,7 +118,7 @@ def _unpacked(path: str, opened: io.BufferedReader) -> IO[bytes] | None:
             )
     if not head.startswith(GZIP):
         return unframed(opened)
-    whole = cast(io.BufferedReader, io.BufferedReader(_Unzipped(opened), READ_BYTES))
+    whole = cast(io.BufferedReader, io.BufferedReader(_Unzipped(opened, on_cut), READ_BYTES))
     return unframed(whole) or whole
 
 

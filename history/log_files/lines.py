@@ -23,8 +23,10 @@ SHOWN_BYTES_MAX = 300
 """How much of a line that cannot be read is shown."""
 
 
-class Told(msgspec.Struct, gc=False):
-    """One of the moves that a line of the ledger tells; `log.events.MOVE_KEYS` says what each key means."""
+class Told(msgspec.Struct, gc=False, omit_defaults=True):
+    """One of the moves that a line of the ledger tells; `log.events.MOVE_KEYS` says what each key means. Its JSON is
+    the writer's, whatever the line has gone through.
+    """
 
     k: str
     j: str = ""
@@ -63,6 +65,7 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     boot_no: int | None = None
     turn: int | None = None
     at: float | None = None
+    crc: int | None = None
     moves: list[Told] | None = None
     part: int | None = None
     parts: int | None = None
@@ -144,15 +147,17 @@ def fields_of(raw: bytes, *, hosts_too: bool = False) -> Said | None:
 
 
 class Unread:
-    """Lines that look like ours and cannot be read.
+    """What could not be read: lines that look like ours, and logs that are cut short.
 
     Attributes:
-        count: how many there were.
+        cut: logs whose compression ends in the middle.
+        count: how many lines there were.
         first: the first of them, after its place.
         other: the first line of all that is none of ours.
     """
 
     def __init__(self) -> None:
+        self.cut: dict[str, None] = {}
         self.count = 0
         self.first = ""
         self.other = ""
@@ -160,10 +165,10 @@ class Unread:
     @property
     def note_on_them(self) -> tuple[str, ...]:
         """What an audit says of them."""
-        if not self.count:
-            return ()
+        cut = (f"{', '.join(self.cut)} ends in the middle of what was compressed: the rest was not read",)
         look = "line looks" if self.count == 1 else "lines look"
-        return (f"{self.count:,} {look} like Lamplighter's and cannot be read; the first is {self.first}",)
+        torn = (f"{self.count:,} {look} like Lamplighter's and cannot be read; the first is {self.first}",)
+        return (cut if self.cut else ()) + (torn if self.count else ())
 
     def refuse(self) -> NoReturn:
         """Say that there was no line of ours at all.
@@ -206,7 +211,8 @@ def read(paths: Sequence[str], unread: Unread | None = None) -> Iterator[Line]:
 def read_one(path: str, unread: Unread | None = None) -> Iterator[Line]:
     """Our lines in one log."""
     name = "stdin" if path == "-" else os.path.basename(path)
-    for number, raw in enumerate(raw_lines(path), start=1):
+    on_cut = None if unread is None else lambda: unread.cut.setdefault(name)
+    for number, raw in enumerate(raw_lines(path, on_cut), start=1):
         line = parse(raw)
         if line is not None:
             line.raw, line.source, line.number = raw, name, number

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ...log.events import EVENTS
+from ...messages.clock_steps import STEP_SECONDS_MIN
 from ...rules.lifecycle import MOVES
 from ..log_files.lines import Line
 from .number_ranges import NumberRanges
@@ -48,6 +49,8 @@ class BootReplay:
         last_turn: a turn that it is said to have come to.
         last_said: what says so.
         is_disordered: whether its lines lie in another order than that of their numbers.
+        went_back: how often the time of a line is before that of an earlier one, and `has_jumped` whether it says that
+            the clock was set.
         silences: how often a boot that logs at debug did not for a while.
     """
 
@@ -69,6 +72,8 @@ class BootReplay:
     seqs: NumberRanges = field(default_factory=NumberRanges)
     gaps: list[Gap] = field(default_factory=list)
     is_disordered: bool = False
+    went_back: int = 0
+    has_jumped: bool = False
     silences: int = 0
     # The last line at debug, and the gaps since.
     _aloud: int = 0
@@ -94,6 +99,8 @@ class BootReplay:
             self.audible = True
         if line.event in MOVES:
             self.tells_moves = True
+        if self.line is not None and line.ts < self.line.ts - STEP_SECONDS_MIN and line.seq > self.line.seq:
+            self.went_back += 1
         if self.quiet:
             self.is_disordered = self.is_disordered or (self.line is not None and line.seq < self.line.seq)
             self.line = line

@@ -55,6 +55,7 @@ class Job:
     Attributes:
         boot: who holds it, while it runs.
         step: its last move; None of one of which only its later moves are known.
+        digest: the hash of its data, if its birth is told.
         others: where it stood before, newest first, if its server may have gone on from there.
     """
 
@@ -65,6 +66,7 @@ class Job:
     name: str
     boot: str
     step: ToldMove
+    digest: str | None = None
     others: tuple[Job, ...] = ()
 
 
@@ -246,7 +248,9 @@ class JobReplay:
             self.born += 1
         state = AFTER[move.k]
         boot = step.boot if move.k == "claimed" else ""
-        known = Job(state, move.r, move.c, move.a, move.n, boot, step)
+        earlier = before or job
+        data = move.d if move.k == "queued" or earlier is None else earlier.digest
+        known = Job(state, move.r, move.c, move.a, move.n, boot, step, data)
         if self.is_server and job is not None:
             known.others = _others(job)
             if move.k == "claimed" and move.p and job.state == "running" and job.boot != step.boot:
@@ -359,7 +363,9 @@ class JobReplay:
                     continue
                 by = one.boot if one.state == "running" else ANY_BOOT
                 for attempt in {0 if kind == "requeued" else one.attempt, one.attempt + (one.state == "running")}:
-                    led = Job(after, base, one.claim_no, attempt, one.name, by, one.step, known[:OTHERS_KEPT_MAX])
+                    led = Job(
+                        after, base, one.claim_no, attempt, one.name, by, one.step, others=known[:OTHERS_KEPT_MAX]
+                    )
                     if self._wrong(led, step) is None:
                         return led
         return None

@@ -82,10 +82,14 @@ class TurnLines:
         for line in waiting:
             self.check(line)
 
-    def differs(self, turn: int, moves: Sequence[Told]) -> bool:
+    def knows(self, turn: int) -> bool:
+        """Whether it is remembered."""
+        return turn in self._turns
+
+    def differs(self, turn: int, moves: Sequence[Told], *, is_whole: bool) -> bool:
         """Whether a turn that is told again is another one, as far as it is remembered."""
-        known = self._turns.get(turn)
-        return known is not None and any(move not in _flat(known) for move in moves)
+        known = _flat(self._turns.get(turn, moves))
+        return (is_whole and len(known) != len(moves)) or any(move not in known for move in moves)
 
     def excuse(self, turn: int, job_id: str | None = None) -> None:
         """What is to be said of this turn, or of one job in it, may not have been said."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ...log.events import EVENTS, MOVE_KINDS
 from ...messages.ledger import FORMAT
+from ...rules.codec import checksum
 from ..log_files.lines import Line
 from .boots import BootReplay
 from .findings import Findings
@@ -96,6 +97,7 @@ class Replay:
             self.first_ts[line.boot] = line.ts
         if not boot.hear(line):
             self.copies += 1
+            self._check_copy(line, boot)
             return
         if line.moves is not None:
             self._turn(line, boot)
@@ -122,6 +124,8 @@ class Replay:
                 self.is_troubled = True
             case "log.dropped":
                 boot.dropped += line.count or 0
+            case "clock.jumped":
+                boot.has_jumped = True
             case "scheduler.leads":
                 self.leaders.add(line.boot)
             case "job.fenced":
@@ -138,6 +142,13 @@ class Replay:
             boot = self.boots[name] = BootReplay(name)
             self.lines_of[name] = TurnLines(self.findings)
         return boot
+
+    def _check_copy(self, line: Line, boot: BootReplay) -> None:
+        """A line whose number is known must say the same again."""
+        if line.moves is not None:
+            self._turn(line, boot)
+        elif line.turn is not None and self.lines_of[line.boot].knows(line.turn):
+            self.lines_of[line.boot].check(line)
 
     def _of_turn(self, line: Line, boot: BootReplay, turn: int) -> None:
         match line.event:
@@ -191,12 +202,13 @@ class Replay:
             self.findings.say("illegal transition", "it tells moves, and not whose turn they were", line)
             return
         owner = speaker if line.of is None else self._boot(line.of)
+        self._check_sum(line, owner.name)
         store = self._place(owner, line.store_id, line.boot_no, line)
         lines = self.lines_of[owner.name]
         if line.told_by is not None:
             lines.excuse(line.turn)
         if not self._is_first_telling(line, owner, line.turn):
-            if lines.differs(line.turn, line.moves):
+            if lines.differs(line.turn, line.moves, is_whole=line.parts is None):
                 says = f"turn {line.turn} of boot {owner.name} is told twice, and not as the same"
                 self.findings.say("told twice", says, line)
             elif line.parts is None:
@@ -213,6 +225,15 @@ class Replay:
                 self._other(store, step)
             else:
                 self.newer[f"{line.event} {move.k}"] += 1
+
+    def _check_sum(self, line: Line, boot: str) -> None:
+        if line.crc is None or line.v > FORMAT:
+            return
+        told = (line.v, line.store_id, boot, line.boot_no, line.turn, line.at, line.part, line.parts, line.moves)
+        crc = checksum(told)
+        if crc != line.crc:
+            says = f"turn {line.turn} of boot {boot} is not told as it was written: expected crc {line.crc}, got: {crc}"
+            self.findings.say("told otherwise", says, line)
 
     def _is_first_telling(self, line: Line, owner: BootReplay, turn: int) -> bool:
         if turn in owner.turns:
@@ -244,7 +265,7 @@ class Replay:
                 self.dead.add(move.b)
                 dead = self._boot(move.b)
                 dead.ended = dead.ended or "recovered"
-                last = int(move.l or 0)
+                last = move.x or 0
                 dead.come_to(last, step.line)
                 if move.no is not None:
                     store.buried[move.no] = Burial(move.b, last, step.line)

@@ -17,7 +17,12 @@ BUSY_SECONDS_MAX = 10.0
 
 
 class StoredJob(NamedTuple):
-    """What an audit compares of a job."""
+    """What an audit compares of a job.
+
+    Attributes:
+        due_at: until which instant it was asked to wait; None of a wait in seconds, which is corrected when the clock
+            is set.
+    """
 
     id: str
     name: str
@@ -25,6 +30,8 @@ class StoredJob(NamedTuple):
     claim_no: int
     attempt: int
     rev: int
+    data: str
+    due_at: float | None
 
     @property
     def is_counted(self) -> bool:
@@ -67,7 +74,10 @@ class ReadOnlyView:
 
     def jobs(self) -> Iterator[StoredJob]:
         """Every job."""
-        rows = self._connection.execute("select id, name, state, claim_no, attempt, rev from lamplighter_jobs")
+        rows = self._connection.execute(
+            """select id, name, state, claim_no, attempt, rev, data, case when due_in is null then run_at end
+               from lamplighter_jobs"""
+        )
         return map(StoredJob._make, rows)
 
     def slots(self) -> Iterator[StoredSlots]:

@@ -680,6 +680,23 @@ MUTANTS = (
     ),
     Mutant(
         LOG,
+        "a turn need not be told as it was written",
+        "history/replay/replay.py",
+        "        if crc != line.crc:",
+        "        if False:",
+        test="tests/history/audit/test_audit.py::test_a_turn_that_is_not_told_as_it_was_written_is_found",
+    ),
+    Mutant(
+        LOG,
+        "a copy of a turn may tell something else",
+        "history/replay/replay.py",
+        "            self._check_copy(line, boot)\n",
+        "",
+        test="tests/history/audit/test_audit.py::"
+        "test_a_copy_that_tells_other_moves_is_found_also_where_it_comes_second",
+    ),
+    Mutant(
+        LOG,
         "moves that are told too early are lost",
         "history/replay/jobs.py",
         "        self.waiting.setdefault(step.move.j, []).append(step)\n",

@@ -8,12 +8,15 @@ from typing import Any
 
 from lamplighter.rules.lifecycle import MOVES
 
-from .kit import Said, audited
+from .kit import Said, audited, changed
 
 KEYS = ("k", "j", "n", "r", "f", "c", "a", "o", "s", "t")
-"""Of a move, what the log proves, by itself or by a line of the move's own."""
+"""Of a move, what the log proves by itself or by a line of the move's own, also where the checksum was made anew."""
 
 FIELDS = ("job_id", "job_name", "claim_no", "attempt", "outcome", "turn")
+
+RETOLD = "retold "
+"""Begins what is done to a line that keeps its checksum: that alone contradicts it."""
 
 
 def another(value: Any, chance: random.Random) -> Any:
@@ -27,29 +30,7 @@ def spoil(lines: list[Said], index: int, chance: random.Random) -> tuple[str, li
     """One change of one line, and what it is; None where a line proves nothing."""
     line = lines[index]
     if "moves" in line:
-        what = chance.choice(["delete", "key", "turn", "swap", *(["boot_no"] if "boot_no" in line else [])])
-        places = [place for place, move in enumerate(line["moves"]) if "j" in move]
-        if what == "delete" and line.get("told_by") is None:
-            return what, [*lines[:index], *lines[index + 1 :]]
-        if what in ("turn", "boot_no"):
-            return what, [*lines[:index], {**line, what: line[what] + 1}, *lines[index + 1 :]]
-        if not places or line.get("told_by") is not None:
-            return None
-        place = chance.choice(places)
-        move = line["moves"][place]
-        key = chance.choice([key for key in KEYS if key in move])
-        if what == "swap":
-            others = [
-                one for at, other in enumerate(lines) if "moves" in other and at != index for one in other["moves"]
-            ]
-            other = chance.choice([one for one in others if key in one and one[key] != move[key]] or [move])
-            value = other[key]
-        else:
-            value = another(move[key], chance)
-        if value == move[key]:
-            return None
-        moves = [*line["moves"][:place], {**move, key: value}, *line["moves"][place + 1 :]]
-        return f"{what} {key}", [*lines[:index], {**line, "moves": moves}, *lines[index + 1 :]]
+        return (forge if chance.random() < 0.5 and "told_by" not in line else retell)(lines, index, chance)
     if line["event"] not in MOVES or "turn" not in line:
         return None
     if chance.random() < 0.2:
@@ -59,7 +40,51 @@ def spoil(lines: list[Said], index: int, chance: random.Random) -> tuple[str, li
             return None
         return "delete", [*lines[:index], *lines[index + 1 :]]
     field = chance.choice([field for field in FIELDS if field in line])
-    return field, [*lines[:index], {**line, field: another(line[field], chance)}, *lines[index + 1 :]]
+    return field, changed(lines, index, **{field: another(line[field], chance)})
+
+
+def forge(lines: list[Said], index: int, chance: random.Random) -> tuple[str, list[Said]] | None:
+    """A change of a line of the ledger that only other lines contradict."""
+    line = lines[index]
+    what = chance.choice(["delete", "key", "turn", "swap", *(["boot_no"] if "boot_no" in line else [])])
+    if what == "delete":
+        return what, [*lines[:index], *lines[index + 1 :]]
+    if what in ("turn", "boot_no"):
+        return what, changed(lines, index, **{what: line[what] + 1})
+    places = [place for place, move in enumerate(line["moves"]) if "j" in move]
+    if not places:
+        return None
+    place = chance.choice(places)
+    move = line["moves"][place]
+    key = chance.choice([key for key in KEYS if key in move])
+    value = another(move[key], chance)
+    if what == "swap":
+        others = [one for at, other in enumerate(lines) if "moves" in other and at != index for one in other["moves"]]
+        value = chance.choice([one for one in others if key in one and one[key] != move[key]] or [move])[key]
+    if value == move[key]:
+        return None
+    moves = [*line["moves"][:place], {**move, key: value}, *line["moves"][place + 1 :]]
+    return f"{what} {key}", changed(lines, index, moves=moves)
+
+
+def retell(lines: list[Said], index: int, chance: random.Random) -> tuple[str, list[Said]] | None:
+    """A change of anything that a line of the ledger tells, with the checksum that it has."""
+    line = lines[index]
+    place = chance.randrange(len(line["moves"]))
+    move = line["moves"][place]
+    before, after = line["moves"][:place], line["moves"][place + 1 :]
+    what = chance.choice(["at", "turn", "take out", "add", "key", "key", "key", "key"])
+    if what in ("at", "turn"):
+        changes: Said = {what: another(line[what], chance)}
+    elif what == "take out":
+        changes = {"moves": [*before, *after]}
+    elif what == "add":
+        changes = {"moves": [*before, {"k": "queued", "j": "another", "n": "another", "r": 1}, move, *after]}
+    else:
+        key = chance.choice([*move, "u"])
+        changes = {"moves": [*before, {**move, key: another(move.get(key, 1.0), chance)}, *after]}
+        what = f"key {key}"
+    return f"{RETOLD}{what}", changed(lines, index, crc=line["crc"], **changes)
 
 
 def missed_edits(lines: list[Said], chance: random.Random, number: int, store: Path | None) -> list[tuple[str, Said]]:
@@ -67,18 +92,21 @@ def missed_edits(lines: list[Said], chance: random.Random, number: int, store: P
     report = audited(lines, store)
     assert report.ok, report.findings[:5]
     missed: list[tuple[str, Said]] = []
-    unproven = unproven_turns(lines) if store is None else set[tuple[str, int]]()
+    unproven = unproven_turns(lines)
     while number:
         index = chance.randrange(len(lines))
         line = lines[index]
-        spoiled = None if (line["boot"], line.get("turn")) in unproven else spoil(lines, index, chance)
-        if spoiled is None or (store is None and is_beyond_a_server(lines, *spoiled, line)):
+        spoiled = spoil(lines, index, chance)
+        if spoiled is None or (spoiled[0] == "delete" and is_told_by_two(lines, line)):
             continue
-        if spoiled[0] == "delete" and is_told_by_two(lines, line):
-            continue
+        if store is None and not spoiled[0].startswith(RETOLD):
+            # No table can be asked what a killed process did last.
+            is_last = (line["boot"], line.get("turn")) in unproven
+            if is_last or is_beyond_a_server(lines, spoiled[0], line):
+                continue
         number -= 1
         if audited(spoiled[1], store).ok:
-            missed.append((spoiled[0], lines[index]))
+            missed.append((spoiled[0], line))
     return missed
 
 
@@ -98,10 +126,10 @@ def unproven_turns(lines: list[Said]) -> set[tuple[str, int]]:
     return {(boot, turn) for boot, turn in last.items() if boot not in stopped}
 
 
-def is_beyond_a_server(lines: list[Said], what: str, spoiled: list[Said], line: Said) -> bool:
+def is_beyond_a_server(lines: list[Said], what: str, line: Said) -> bool:
     """Whether a birth or a claim is told of another job or as of another kind, and no line at debug says what it was.
 
-    A killed process may have told neither, and there is no table to be asked.
+    A killed process may have told neither.
     """
     is_loud = any(other["event"] == "job.queued" for other in lines)
     kinds = {move["k"] for move in line.get("moves", ())}

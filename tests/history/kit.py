@@ -117,9 +117,9 @@ def without(lines: Sequence[Said], *indexes: int) -> list[Said]:
 
 
 def changed(lines: Sequence[Said], index: int, **fields: Any) -> list[Said]:
-    """All lines, one of them with other fields; None removes one."""
-    line = {key: value for key, value in {**lines[index], **fields}.items() if value is not None}
-    return [*lines[:index], line, *lines[index + 1 :]]
+    """All lines, one of them with other fields and no checksum; None removes one."""
+    line = {key: value for key, value in {**lines[index], "crc": None, **fields}.items() if value is not None}
+    return [*lines[:index], line, *lines[index % len(lines) + 1 :]]
 
 
 def index_of(lines: Sequence[Said], event: str, **fields: Any) -> int:
@@ -201,7 +201,7 @@ class Story:
 
     def bury(self, dead: Story, *moves: Said) -> Story:
         """Find another boot dead."""
-        return self.turn({"k": "buried", "b": dead.boot, "no": dead.number, "l": dead.turns}, *moves)
+        return self.turn({"k": "buried", "b": dead.boot, "x": dead.turns, "no": dead.number}, *moves)
 
     def stop(self) -> Story:
         """Stop."""

@@ -55,7 +55,10 @@ def test_nothing_is_found_in_a_clean_run(level, with_store):
     report = audited(run.lines, run.store if with_store else None)
 
     assert report.ok, report.findings
-    assert report.notes == ()
+    unlooked = (
+        "" if with_store else f"1 unfinished job lies in a store that was not compared: {run.lines[0]['store_id']}"
+    )
+    assert report.notes == ((unlooked,) if unlooked else ())
     assert report.jobs >= 10
     assert (report.boots, report.unfinished) == (1, 1)
     assert report.summary.startswith("all is well")
@@ -198,6 +201,54 @@ def test_a_turn_that_is_told_again_otherwise_is_found():
         again = edited(run.lines, index, 0, r=99)[index]
         found = kinds(audited([*run.lines[: index + 1], {**again, "seq": seq + 1}, *run.lines[index + 1 :]]))
         assert "told twice" in found
+
+
+@pytest.mark.parametrize("others", [[], [{"r": 99}], [{}, {"k": "queued", "j": "else", "n": "n", "r": 1}]])
+@pytest.mark.parametrize("later", [1, 3])
+def test_a_copy_that_tells_other_moves_is_found_also_where_it_comes_second(others, later):
+    story = Story().done()
+    at = index_of(story.lines, "turn.committed")
+    copy = changed(story.lines, at, moves=[{**story.lines[at]["moves"][0], **other} for other in others])[at]
+
+    for lines in ([*story.lines[: at + later], copy, *story.lines[at + later :]], [copy, *story.lines]):
+        report = audited(lines)
+        assert "told twice" in kinds(report), (lines, report.notes)
+
+
+def test_a_copy_of_a_line_about_a_move_that_says_something_else_is_found():
+    story = Story().done()
+    copy = changed(story.lines, -1, outcome="failed")[-1]
+
+    assert kinds(audited([*story.lines, copy])) == ["told otherwise"]
+
+
+@LEVELS
+@settings(max_examples=100)
+@given(data=st.data())
+def test_a_turn_that_is_not_told_as_it_was_written_is_found(level, data):
+    """Its line says what all of it comes to, and the rest of the log need not contradict it."""
+    lines = [dict(line) for line in clean_run(level).lines]
+    one, other = (lines[index] for index in data.draw(st.permutations(turns(tuple(lines))), label="lines")[:2])
+    place = data.draw(st.integers(0, len(one["moves"]) - 1), label="move")
+    move = one["moves"][place]
+    rest = one["moves"][:place] + one["moves"][place + 1 :]
+    match data.draw(st.sampled_from(["move", "add", "take out", "at", "change"])):
+        case "move":
+            one["moves"], other["moves"] = rest, [*other["moves"], move]
+        case "add":
+            birth = {"k": "queued", "j": "a-new-job", "n": "good", "r": 1, "d": "0123456789ab"}
+            one["moves"] = [*one["moves"], birth]
+        case "take out":
+            one["moves"] = rest
+        case "at":
+            one["at"] += data.draw(st.sampled_from([-3600.0, -1e-6, 1e-6, 3600.0]))
+        case _:
+            key = data.draw(st.sampled_from([*move, "u"]), label="key")
+            value = move.get(key, 0.0)
+            other_value = f"{value}x" if isinstance(value, str) else value + data.draw(st.sampled_from([-1, 1]))
+            one["moves"] = [*one["moves"][:place], {**move, key: other_value}, *one["moves"][place + 1 :]]
+
+    assert "told otherwise" in kinds(audited(lines))
 
 
 @LEVELS
@@ -427,6 +478,41 @@ def test_a_boot_that_changed_nothing_is_named_as_such_and_one_just_come_is_no_de
     assert report.ok
     assert "boot b2 (number 2) died before it had changed anything" in report.notes
     assert audited([*one.lines, *changed(fresh.lines, 0, beside=[1, 2, 3])]).ok
+
+
+@pytest.mark.parametrize("lives", ["stopped", "long"])
+def test_a_boot_that_lived_on_and_of_which_there_is_no_line_is_missing(lives):
+    """Whoever came later says that it was there, and has lived too long for it to be just starting."""
+    one = Story().done()
+    three = Story("b3", 3, among=one).done("k")
+    three.lines[0]["beside"] = [1, 2]
+    assert audited([*one.lines, *three.lines]).ok
+
+    if lives == "stopped":
+        three.stop()
+    else:
+        three.said("handler.added", job_name="n").lines[-1]["ts"] += 60.0
+
+    assert kinds(audited([*one.lines, *three.lines])) == ["missing boot"]
+
+
+def test_unfinished_jobs_of_a_store_that_is_gone_are_not_passed_over(tmp_path):
+    run = clean_run()
+    gone = Story(store="gone", boot="g").move("queued", None, 0, 0).move("queued", None, 0, 0, "k")
+
+    report = audited([*run.lines, *gone.lines], run.store)
+
+    assert report.ok
+    assert report.notes == ("2 unfinished jobs lie in a store that was not compared: gone",)
+
+
+def test_times_that_go_back_are_noted_unless_the_log_says_that_the_clock_was_set():
+    story = Story().done()
+    story.lines[-2]["ts"] -= 100.0
+    says = "the times of boot b1 go back, and no clock.jumped of it says so"
+
+    assert says in audited(story.lines).notes
+    assert says not in audited(story.said("clock.jumped", delta=-99.0, jobs=0, schedules=0).lines).notes
 
 
 def test_a_boot_that_is_said_to_be_another_is_found():
@@ -757,6 +843,23 @@ def test_a_job_that_differs_in_the_store_is_found(tmp_path, change, level):
     assert kinds(audited(run.lines, store)) == ["disagreement with the store"]
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("data = '7'", "the store has data with the hash"),
+        ("run_at = run_at + 1, due_in = null", "the store has it due at"),
+    ],
+)
+def test_data_and_an_instant_that_are_not_those_of_the_birth_are_found(tmp_path, change, says):
+    run = clean_run("info")
+    store = copy_of(run.store, tmp_path)
+
+    spoil(store, f"update lamplighter_jobs set {change} where state = 'queued'")
+
+    (finding,) = audited(run.lines, store).findings
+    assert (finding.kind, says in finding.says) == ("disagreement with the store", True)
+
+
 @LEVELS
 def test_a_job_that_nobody_in_the_log_can_account_for_is_named(tmp_path, level):
     run = clean_run(level)
@@ -787,8 +890,9 @@ def test_ended_jobs_that_retention_did_not_remove_are_missed(tmp_path, level):
     stopped = index_of(run.lines, "runtime.stopping")
     rows = len({line["job_id"] for line in run.lines if line["event"] == "job.done"})
     last = max(line["turn"] for line in run.lines if "turn" in line)
-    pruned = {**run.lines[turns(run.lines)[-1]], "seq": 5000, "turn": last + 1, "moves": [{"k": "pruned", "x": rows}]}
-    whole = changed([*run.lines[:stopped], pruned, *run.lines[stopped:]], -1, turn=last + 1)
+    pruned = {"seq": 5000, "turn": last + 1, "crc": None, "moves": [{"k": "pruned", "x": rows}]}
+    told = [*run.lines[:stopped], {**run.lines[turns(run.lines)[-1]], **pruned}, *run.lines[stopped:]]
+    whole = changed(told, -1, turn=last + 1)
 
     assert kinds(audited(run.lines, store)) == ["disagreement with the store"]
     assert [kind for kind in kinds(audited(whole, store)) if kind != "missing lines"] == []

@@ -19,7 +19,8 @@ def a_run_on(store_id: str, boot: str, *, store: str = "/srv/jobs.db", level: st
     for line in clean_run(level).lines:
         where = {"store_id": store_id} if "store_id" in line else {}
         where |= {"store": store} if line["event"] == "runtime.started" else {}
-        lines.append({**line, "boot": boot, **where} if "seq" in line else line)
+        whole = {key: value for key, value in line.items() if key != "crc"}
+        lines.append({**whole, "boot": boot, **where} if "seq" in line else line)
     return lines
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import UsageError
 from lamplighter.history.audit.audit import Audit
-from lamplighter.history.log_files.lines import fields_of, parse, read
+from lamplighter.history.log_files.lines import Unread, fields_of, parse, read
 from lamplighter.history.log_files.search import find, in_order
 from lamplighter.history.replay.number_ranges import NumberRanges
 
@@ -92,12 +92,16 @@ def test_rotated_and_compressed_logs_may_be_given_in_any_order(tmp_path):
         assert audit.finish().ok
 
 
-def test_a_compressed_log_that_ends_in_the_middle_is_read_as_far_as_it_goes(tmp_path):
+def test_a_compressed_log_that_ends_in_the_middle_is_read_as_far_as_it_goes_and_said(tmp_path):
     whole = gzip.compress("".join(json.dumps({**LINE, "seq": n}) + "\n" for n in range(20_000)).encode())
     torn = tmp_path / "torn.gz"
     torn.write_bytes(whole[: len(whole) // 2])
 
-    assert 0 < len(list(read([str(torn)]))) < 20_000
+    unread = Unread()
+
+    assert 0 < len(list(read([str(torn)], unread))) < 20_000
+
+    assert unread.note_on_them[0] == "torn.gz ends in the middle of what was compressed: the rest was not read"
 
 
 def test_a_log_that_cannot_be_read_is_said_with_its_name(tmp_path):

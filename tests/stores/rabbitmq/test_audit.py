@@ -141,7 +141,7 @@ def test_a_job_that_another_runtime_ends_again_is_found_unless_it_was_redelivere
     last = lines[stop]["turn"] + 1
 
     def with_moves(*told: Said) -> Report:
-        again = {**other, "seq": 1_000_000, "turn": last, "moves": list(told), "ts": lines[stop]["ts"]}
+        again = {**other, "crc": None, "seq": 1_000_000, "turn": last, "moves": list(told), "ts": lines[stop]["ts"]}
         return audited([*lines[:stop], again, {**lines[stop], "turn": last}, *lines[stop + 1 :]])
 
     claimed = {"k": "claimed", "j": move["j"], "n": move["n"], "r": 3, "f": "queued", "c": 2, "a": 0, "p": 1}
