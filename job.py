@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Generic, Protocol, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Unpack, cast
 
 from .errors import ResultLost, UsageError
 from .messages.jobs import Claim, JobKeywords, JobRecord, JobState, Seconds
@@ -12,7 +12,26 @@ from .rules.codec import decode, encode
 PROGRESS_BYTES_MAX = 4096
 """JSON text of one progress report."""
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    # Only from Python 3.13 on, `typing` has type variables with a default.
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T")
+    R = TypeVar("R", default=Any)
+else:
+    from typing import TypeVar
+
+    T, R = TypeVar("T"), TypeVar("R")
+
+
+class JobTypes(Protocol):
+    """What a job's data and result are for whoever knows its handler."""
+
+    def data(self, stored: Any) -> Any:
+        """The data as what its handler asks for."""
+
+    def result(self, stored: Any) -> Any:
+        """The result as what its handler returns."""
 
 
 class JobContext(Protocol):
@@ -46,21 +65,36 @@ class JobContext(Protocol):
         """Queue another job with the same root."""
 
 
-class Job(Generic[T]):
-    """One job.
+class Job(Generic[T, R]):
+    """One job: `Job[X]` has data of the type X. One that a handler object has queued, `Job[X, Y]`, has a result of the
+    type Y as well.
 
     As `jobs.queue`, `get` or `list` return it, it is a snapshot of the stored job, which does not change any more. As a
     handler gets it, it also has a token, a log, and a way to report progress.
     """
 
-    __slots__ = ("_context", "_data", "deduplicated", "record")
+    __slots__ = ("_context", "_data", "deduplicated", "record", "types")
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, of: Any) -> Any:
+            """`Job[X]` is `Job[X, Any]`."""
+            return super().__class_getitem__(of if isinstance(of, tuple) else (of, Any))
 
     def __init__(
-        self, record: JobRecord, *, data: Any = ..., context: JobContext | None = None, deduplicated: bool = False
+        self,
+        record: JobRecord,
+        *,
+        data: Any = ...,
+        context: JobContext | None = None,
+        deduplicated: bool = False,
+        types: JobTypes | None = None,
     ) -> None:
         self.record = record
         self.deduplicated = deduplicated
         """Whether `queue` found this job there already, by id or unique key, and stored nothing."""
+        self.types = types
+        """What the handler object that has queued it knows; None for a job that was queued, or found, by its name."""
         self._data = data
         self._context = context
 
@@ -76,9 +110,14 @@ class Job(Generic[T]):
 
     @property
     def data(self) -> T:
-        """What it was queued with; validated when the handler asks for a type."""
+        """What it was queued with; validated when the handler asks for a type.
+
+        Raises:
+            UsageError: a handler object has queued it, and its stored data is no longer what the handler asks for.
+        """
         if self._data is ...:
-            self._data = decode(self.record.data)
+            stored = decode(self.record.data)
+            self._data = stored if self.types is None else self.types.data(stored)
         data: T = self._data
         return data
 
@@ -144,18 +183,21 @@ class Job(Generic[T]):
         return {} if self.record.carried is None else decode(self.record.carried)
 
     @property
-    def result(self) -> Any:
+    def result(self) -> R:
         """What its handler returned, or `mark_done` was given.
 
         Raises:
             ResultLost: the job is done, and its result could not be kept.
+            UsageError: a handler object has queued it, and its stored result is not what the handler returns.
         """
         record = self.record
         if record.result is None:
             if record.state == JobState.DONE and record.reason is not None:
                 raise ResultLost(f"job {self.id} ({self.name}) is done, but {record.reason}")
-            return None
-        return decode(record.result)
+            return cast("R", None)
+        stored = decode(record.result)
+        result: R = stored if self.types is None else self.types.result(stored)
+        return result
 
     @property
     def reason(self) -> str | None:

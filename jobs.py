@@ -3,146 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import timedelta
 from functools import partial
-from typing import Any, Never, TypeVar, Unpack
+from typing import Any, Concatenate, Never, ParamSpec, TypeVar, Unpack, overload
 
 from .boot.boot import Boot
-from .boot.current import CurrentBoot
-from .boot.job_refs import Ref, claim_of, id_of
+from .boot.job_refs import Ref, claim_of, id_of, types_of
 from .boot.joining import awaiting, ended, outcome, seconds_of, stored
 from .boot.reviving import at_hand, off_loop, revive, revive_async
-from .broker.host_transactions import finish_on, queue_on
-from .errors import StoreUnavailable, UnknownHandler, UsageError, shown
+from .broker.host_transactions import finish_on
+from .errors import UnknownHandler, UsageError, shown
+from .handlers.handler import Handler
 from .handlers.options import HandlerKeywords, Isolation, OnTimeout
-from .handlers.registration import check_budget, check_handler
+from .handlers.registration import check_handler, check_importable, name_of
 from .job import Job
-from .log.job_context import current_corr
-from .messages.jobs import Attempt, JobKeywords, JobSpec, JobState, JobStateName, NewJob, Seconds
-from .messages.mail import Cancel, MarkDone, Pause, Queue, Reply, Requeue
+from .job_handler import HandlerDecorator, JobHandler
+from .messages.jobs import Attempt, JobState, JobStateName, Seconds
+from .messages.mail import Cancel, MarkDone, Pause, Reply, Requeue
 from .messages.outcomes import Backoff
+from .queueing import Queueing
 from .rules.capabilities import needed
 from .rules.codec import encode
-from .rules.new_jobs import spec_of
 from .rules.restart_budget import RestartBudget
 from .rules.validation import (
-    check_iterable,
     check_name,
     check_one_of,
     check_seconds,
     check_whole,
-    options_of,
     unknown_options,
 )
 
 LIST_JOBS_MAX = 10_000
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-class Jobs:
+class Jobs(Queueing):
     """Queue jobs, look at them, act on them, and register the functions that do them. Made by `Runtime`."""
-
-    def __init__(self, current_boot: CurrentBoot) -> None:
-        self._current_boot = current_boot
-        self._warned = False
-
-    def queue(
-        self,
-        name: str,
-        data: Any = None,
-        *,
-        id: str | None = None,
-        delay: Seconds | timedelta | None = None,
-        at: datetime | None = None,
-        priority: int = 0,
-        unique: str | None = None,
-        expires: Seconds | timedelta | datetime | None = None,
-        max_attempts: int | None = None,
-        timeout: Seconds | timedelta | None = None,
-        connection: Any = None,
-        **unknown: Never,
-    ) -> Job[Any]:
-        """Add a one-time job. Returns when it is durable.
-
-        Args:
-            name: which handler it is for, 1 to 200 characters. Without a handler it waits.
-            data: what JSON has, dataclasses, Structs, attrs classes, pydantic models, enums, UUIDs, dates, Decimals,
-                paths, sets, bytes; at most `data_bytes_max` as JSON.
-            id: a known one returns the stored job, which makes a retry safe. Made up when not given.
-            delay: seconds or a timedelta before it is due.
-            at: an aware date-time at which it is due.
-            priority: higher runs first; then what is due longer; then what was queued first.
-            unique: while a job with this name and key is unfinished, that one is returned, `deduplicated`.
-            expires: an unstarted job is cancelled after it: seconds, a timedelta or an aware date-time. One that waits
-                for its retry has been started; one that was snoozed has not.
-            max_attempts: overrides the handler's.
-            timeout: seconds for one attempt; overrides the handler's.
-            connection: your own open sqlite3 connection, SQLAlchemy Connection or Session on the same file. The job
-                exists if and only if your transaction commits.
-
-        Raises:
-            UsageError: something in the call cannot be; nothing is stored.
-            NotStarted: the runtime does not run.
-            StoreUnavailable: no answer in time; queue again with `id=error.job_id`.
-        """
-        if unknown:
-            raise unknown_options(unknown, options_of(Jobs.queue), "jobs.queue")
-        spec = JobSpec(
-            name=name,
-            data=data,
-            id=id,
-            delay=delay,
-            at=at,
-            priority=priority,
-            unique=unique,
-            expires=expires,
-            max_attempts=max_attempts,
-            timeout=timeout,
-        )
-        boot = self._current_boot.current()
-        job = boot.checks(current_corr()).spec(spec)
-        if connection is not None:
-            try:
-                record, fresh = queue_on(boot.store, connection, job, boot.clock.now())
-            except StoreUnavailable as error:
-                raise StoreUnavailable(str(error), (job.id,)) from error
-            if fresh:
-                boot.expect(job.id, None)
-            return Job(record, deduplicated=not fresh)
-        self._warn_if_blocking("queue")
-        return _stored(boot.requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
-
-    async def aqueue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
-        """`queue` for asyncio applications; takes the same options but `connection`."""
-        boot = self._current_boot.current()
-        checks = boot.checks(current_corr())
-        job = checks.spec(spec_of("jobs.aqueue", name, data, options)) if options else checks.pair(name, data)
-        return _stored(await boot.requests.ask_async(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
-
-    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        """Add many jobs at once: all of them, or none.
-
-        Args:
-            jobs: (name, data) pairs or `JobSpec`s.
-
-        Raises:
-            UsageError: one of them cannot be; none is stored.
-            NotStarted: the runtime does not run.
-            StoreUnavailable: no answer in time; queue them again, each with its id of `error.job_ids`.
-        """
-        self._warn_if_blocking("queue_many")
-        boot, new = self._new_many(jobs)
-        return _stored(boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new])) if new else []
-
-    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        """`queue_many` for asyncio applications."""
-        boot, new = self._new_many(jobs)
-        if not new:
-            return []
-        return _stored(await boot.requests.ask_async(partial(Queue, new), job_ids=[job.id for job in new]))
 
     def requeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
         """Remove, then re-add at the back of the queue with its attempts reset; also one that has ended.
@@ -153,7 +54,7 @@ class Jobs:
             UnknownJob: it is not in the store.
             KeyTaken: another unfinished job holds its unique key.
         """
-        self._warn_if_blocking("requeue")
+        self.warn_if_blocking("requeue")
         boot, make = self._requeue(job, delay)
         with at_hand(boot.store, id_of(job)):
             return Job(boot.requests.ask(make))
@@ -169,7 +70,7 @@ class Jobs:
 
         One whose unique key another unfinished job holds stays dead, and so does one that dies again meanwhile.
         """
-        self._warn_if_blocking("requeue_dead")
+        self.warn_if_blocking("requeue_dead")
         return revive(*self._revival(name, delay))
 
     async def arequeue_dead(self, name: str | None = None, *, delay: Seconds | timedelta | None = None) -> int:
@@ -191,7 +92,7 @@ class Jobs:
         """
         boot, job_id, no, claim_no, text = self._ending(job, result)
         if connection is None:
-            self._warn_if_blocking("mark_done")
+            self.warn_if_blocking("mark_done")
             boot.requests.ask(partial(MarkDone, job_id, no, claim_no, text))
             return
         finish_on(boot.store, connection, job_id, no, claim_no, text, boot.clock.now())
@@ -207,7 +108,7 @@ class Jobs:
 
         One that has ended stays as it is; the returned job says how.
         """
-        self._warn_if_blocking("cancel")
+        self.warn_if_blocking("cancel")
         make = partial(Cancel, id_of(job))
         return Job(self._current_boot.current().requests.ask(make))
 
@@ -218,13 +119,13 @@ class Jobs:
 
     def pause(self, name: str) -> None:
         """Start no job of this name, on any runtime of the store, until `resume`. A pause is stored."""
-        self._warn_if_blocking("pause")
+        self.warn_if_blocking("pause")
         make = partial(Pause, check_name(name), True)
         self._current_boot.current().requests.ask(make)
 
     def resume(self, name: str) -> None:
         """Start jobs of this name again."""
-        self._warn_if_blocking("resume")
+        self.warn_if_blocking("resume")
         make = partial(Pause, check_name(name), False)
         self._current_boot.current().requests.ask(make)
 
@@ -236,6 +137,12 @@ class Jobs:
         """`resume` for asyncio applications."""
         await self._current_boot.current().requests.ask_async(partial(Pause, check_name(name), False))
 
+    @overload
+    def get(self, job: Job[T, R]) -> Job[T, R]: ...
+
+    @overload
+    def get(self, job: str) -> Job[Any]: ...
+
     def get(self, job: Ref) -> Job[Any]:
         """The job as it is now.
 
@@ -244,7 +151,13 @@ class Jobs:
         """
         boot = self._current_boot.current()
         needed(boot.store.table, "get")
-        return Job(stored(boot, id_of(job)))
+        return Job(stored(boot, id_of(job)), types=types_of(job))
+
+    @overload
+    async def aget(self, job: Job[T, R]) -> Job[T, R]: ...
+
+    @overload
+    async def aget(self, job: str) -> Job[Any]: ...
 
     async def aget(self, job: Ref) -> Job[Any]:
         """`get` for asyncio applications."""
@@ -294,6 +207,12 @@ class Jobs:
         """Every attempt that failed, timed out or was interrupted: error, traceback, boot and times, oldest first."""
         return needed(self._current_boot.current().store.table, "history").attempts(id_of(job))
 
+    @overload
+    def join(self, job: Job[T, R], timeout: Seconds | None = None) -> Job[T, R]: ...
+
+    @overload
+    def join(self, job: str, timeout: Seconds | None = None) -> Job[Any]: ...
+
     def join(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """Wait until the job has ended, wherever it runs.
 
@@ -302,32 +221,59 @@ class Jobs:
             TimeoutError: it has not ended within `timeout` seconds.
             UnknownJob: it is not in the store.
         """
-        self._warn_if_blocking("join")
+        self.warn_if_blocking("join")
         boot, job_id, seconds = self._current_boot.current(), id_of(job), seconds_of(timeout)
         with awaiting(boot, job_id, boot.environment.reply(), timeout) as reply:
             found = ended(boot, job_id)
-            return outcome(reply.wait(seconds) if found is None else found)
+            return outcome(reply.wait(seconds) if found is None else found, job)
+
+    @overload
+    async def ajoin(self, job: Job[T, R], timeout: Seconds | None = None) -> Job[T, R]: ...
+
+    @overload
+    async def ajoin(self, job: str, timeout: Seconds | None = None) -> Job[Any]: ...
 
     async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """`join` for asyncio applications."""
         boot, job_id, seconds = self._current_boot.current(), id_of(job), seconds_of(timeout)
         with awaiting(boot, job_id, boot.environment.loop_reply(), timeout) as reply:
             found = await asyncio.to_thread(ended, boot, job_id)
-            return outcome(await reply.wait(seconds) if found is None else found)
+            return outcome(await reply.wait(seconds) if found is None else found, job)
 
-    def handler(self, name: str, **options: Unpack[HandlerKeywords]) -> Callable[[F], F]:
-        """`add_handler` as a decorator; the function stays what it is."""
+    @overload
+    def handler(
+        self, name: Callable[Concatenate[Job[T, Any], P], Coroutine[Any, Any, R]], /
+    ) -> JobHandler[P, T, Coroutine[Any, Any, R], R]: ...
 
-        def decorate(fn: F) -> F:
-            self.add_handler(name, fn, **options)
-            return fn
+    @overload
+    def handler(self, name: Callable[Concatenate[Job[T, Any], P], R], /) -> JobHandler[P, T, R, R]: ...
 
-        return decorate
+    @overload
+    def handler(self, name: str | None = None, **options: Unpack[HandlerKeywords]) -> HandlerDecorator: ...
+
+    def handler(self, name: str | Callable[..., Any] | None = None, **options: Unpack[HandlerKeywords]) -> Any:
+        """`add_handler` as a decorator: `@handler("resize")`, or `@handler` for jobs that have the function's name.
+
+        It leaves a handler object in the place of the function, which can be called as before, and queues jobs:
+        `resize.queue(data)`. Whether a child process can import the function is looked at by `start`, because it has
+        its name only after this.
+
+        Raises:
+            UsageError: something in the call cannot be.
+        """
+
+        def decorate(fn: Callable[..., Any]) -> JobHandler[Any, Any, Any, Any]:
+            own = name_of(fn) if name is None or callable(name) else name
+            handler = self._checked(own, fn, **{**_DEFAULTS, **options})
+            self._declare(handler)
+            return JobHandler(self, handler)
+
+        return decorate(name) if callable(name) else decorate
 
     def add_handler(
         self,
         name: str,
-        fn: Callable[..., Any],
+        fn: Callable[[Job[Any]], Any],
         *,
         concurrency: int = 1,
         concurrency_total: int | None = None,
@@ -366,15 +312,9 @@ class Jobs:
         Raises:
             UsageError: something in the call cannot be.
         """
-        if unknown:
-            raise unknown_options(unknown, options_of(Jobs.add_handler), "jobs.add_handler")
-        current_boot = self._current_boot
-        handler = check_handler(
+        handler = self._checked(
             name,
             fn,
-            new_id=current_boot.environment.new_id,
-            limits=current_boot.limits,
-            has_table=current_boot.has_table,
             concurrency=concurrency,
             concurrency_total=concurrency_total,
             timeout=timeout,
@@ -384,13 +324,11 @@ class Jobs:
             auto_done=auto_done,
             isolation=isolation,
             interruptions_max=interruptions_max,
+            restart=restart,
+            **unknown,
         )
-        if restart is not None:
-            current_boot.declared.budgets[handler.name] = check_budget(restart)
-        current_boot.declared.add_handler(handler)
-        boot = current_boot.running
-        if boot is not None:
-            boot.add_handler(handler)
+        check_importable(handler)
+        self._declare(handler)
         return handler.id
 
     def remove_handler(self, handler_id: str, *, drain: Seconds | timedelta | None = None) -> None:
@@ -407,17 +345,24 @@ class Jobs:
         if boot is not None:
             boot.remove_handler(handler, seconds)
 
-    def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
-        """Queue a job that descends from the one that a handler runs."""
-        boot = self._current_boot.current()
-        job = boot.checks(corr).spec(spec_of("job.queue", name, data, options))
-        return _stored(boot.requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=corr))[0]
+    def _checked(self, name: str, fn: Callable[..., Any], **options: Any) -> Handler:
+        if unknown := options.keys() - _DEFAULTS.keys():
+            raise unknown_options(unknown, _DEFAULTS, "jobs.add_handler")
+        current_boot = self._current_boot
+        return check_handler(
+            name,
+            fn.__wrapped__ if isinstance(fn, JobHandler) else fn,
+            new_id=current_boot.environment.new_id,
+            limits=current_boot.limits,
+            has_table=current_boot.has_table,
+            **options,
+        )
 
-    def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, tuple[NewJob, ...]]:
-        boot = self._current_boot.current()
-        checks = boot.checks(current_corr())
-        wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
-        return boot, tuple([checks.one(job) for job in wanted])
+    def _declare(self, handler: Handler) -> None:
+        self._current_boot.declared.add_handler(handler)
+        boot = self._current_boot.running
+        if boot is not None:
+            boot.add_handler(handler)
 
     def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Boot, Callable[[Reply], Requeue]]:
         return self._current_boot.current(), partial(Requeue, id_of(job), _delay(delay))
@@ -431,20 +376,14 @@ class Jobs:
         text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max)
         return boot, *claim_of(boot.store, job), text
 
-    def _warn_if_blocking(self, call: str) -> None:
-        if self._warned or asyncio._get_running_loop() is None:
-            return
-        self._warned = True
-        warnings.warn(
-            f"jobs.{call} blocks the running event loop until the job is durable; await jobs.a{call} instead",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-
 
 def _delay(delay: Seconds | timedelta | None) -> Seconds:
     return 0.0 if delay is None else check_seconds(delay, "delay")
 
 
-def _stored(answer: Any) -> list[Job[Any]]:
-    return [Job(record, deduplicated=not fresh) for record, fresh in answer]
+_DEFAULTS = {
+    name: option.default
+    for name, option in inspect.signature(Jobs.add_handler).parameters.items()
+    if option.kind is option.KEYWORD_ONLY
+}
+"""The options of `Jobs.add_handler`."""

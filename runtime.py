@@ -18,6 +18,7 @@ from .boot.health import ActorView, Health
 from .environment.environment import Environment
 from .errors import RuntimeFailed, UsageError, shown
 from .handlers.carriers import Carrier, check_carriers
+from .handlers.registration import check_importable
 from .jobs import Jobs
 from .log.emitter import Subscription, check_events
 from .log.job_context import current_corr, current_job
@@ -107,6 +108,7 @@ class Runtime:
         Raises:
             UsageError, StoreError, StoreUnavailable: the store cannot be opened; the message says why.
             UsageError: called from inside a handler that has outlived the `stop` of this runtime.
+            UsageError: a child process cannot import the function of a handler with `isolation="process"`.
         """
         self._start()
         return self
@@ -123,6 +125,8 @@ class Runtime:
         with boots.lock:
             if boots.running is not None:
                 return False
+            for handler in boots.declared.all_handlers():
+                check_importable(handler)
             boots.forget()
             boot = Boot(
                 store=self._store(),

@@ -22,6 +22,8 @@ class Declared:
     def add_handler(self, handler: Handler) -> None:
         """One more competing consumer of its name."""
         with self._lock:
+            if handler.restart is not None:
+                self.budgets[handler.name] = handler.restart
             self._handlers[handler.name] = (*self._handlers.get(handler.name, ()), handler)
 
     def remove_handler(self, handler_id: str) -> Handler | None:
@@ -37,6 +39,10 @@ class Declared:
     def handlers(self, name: str) -> Sequence[Handler]:
         """The handlers of a name."""
         return self._handlers.get(name, ())
+
+    def all_handlers(self) -> list[Handler]:
+        """Those of all names."""
+        return [handler for handlers in self._handlers.values() for handler in handlers]
 
     def names(self) -> list[str]:
         """The names that have, or had, a handler."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UsageError
-from ..job import Job
+from ..job import Job, JobTypes
 from ..messages.jobs import JobState
 from ..rules.validation import check_name
 from ..stores.ports import Store
@@ -41,3 +41,8 @@ def claim_of(store: Store, job: Ref) -> tuple[str, int | None, int | None]:
     if job_id in known:
         raise UsageError(f"expected a token or an id, got: {job!r}, which is both here; pass the Job itself")
     return job, None, None
+
+
+def types_of(job: Ref) -> JobTypes | None:
+    """What is known of the types of a job, if it came from its handler object."""
+    return job.types if isinstance(job, Job) else None

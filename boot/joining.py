@@ -13,6 +13,7 @@ from ..messages.jobs import ENDED, JobRecord, JobState, Seconds
 from ..messages.mail import Reply
 from ..rules.validation import check_seconds, unknown_job
 from .boot import Boot
+from .job_refs import Ref, types_of
 
 R = TypeVar("R", bound=Reply)
 
@@ -84,13 +85,13 @@ def stored(boot: Boot, job_id: str) -> JobRecord:
     return record
 
 
-def outcome(record: JobRecord) -> Job[Any]:
-    """The job as it has ended.
+def outcome(record: JobRecord, job: Ref) -> Job[Any]:
+    """The job that was waited for, as it has ended.
 
     Raises:
         JobFailed: it is dead or cancelled.
     """
-    job: Job[Any] = Job(record)
-    if job.state is not JobState.DONE:
-        raise JobFailed(f"job {job.id} ({job.name}) is {job.state.value}: {job.error or job.reason}", job)
-    return job
+    ended: Job[Any] = Job(record, types=types_of(job))
+    if ended.state is not JobState.DONE:
+        raise JobFailed(f"job {ended.id} ({ended.name}) is {ended.state.value}: {ended.error or ended.reason}", ended)
+    return ended

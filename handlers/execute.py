@@ -39,7 +39,7 @@ def execute(lane: Lane) -> Outcome:
 
 def _execute(lane: Lane) -> Outcome:
     with Execution.of(lane) as run:
-        run.returned(lane.handler.fn(run.job(lane.handler.wanted)))
+        run.returned(lane.handler.fn(run.job(lane.handler.types.wanted)))
     return run.outcome
 
 
@@ -52,7 +52,7 @@ async def execute_async(lane: Lane, end: Callable[[Lane, Outcome], None]) -> Non
     if lane.begin():
         # A task has a context of its own.
         with Execution.of(lane) as run:
-            run.returned(await lane.handler.fn(run.job(lane.handler.wanted)))
+            run.returned(await lane.handler.fn(run.job(lane.handler.types.wanted)))
         outcome = run.outcome
     end(lane, outcome)
 

@@ -7,7 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 from ..messages.jobs import Seconds
 from ..messages.outcomes import Policy
+from ..rules.restart_budget import RestartBudget
 from .options import OnTimeout
+from .payload import HandlerTypes
 
 Kind = Literal["thread", "task", "process"]
 
@@ -19,7 +21,8 @@ class Handler(NamedTuple):
         id: what `remove_handler` takes.
         fn: called with a `Job`.
         kind: what it runs on; coroutine functions run as tasks.
-        wanted: the payload type of its annotation, if it has one.
+        restart: how often the actor of its name may die, if it says so.
+        types: the payload type of its annotation, and the type of what it returns, as far as it has them.
         on_timeout: `signal`, or `raise` to also raise `JobTimeout` inside a thread.
         auto_done: whether returning ends the job.
     """
@@ -34,7 +37,8 @@ class Handler(NamedTuple):
     on_timeout: OnTimeout
     auto_done: bool
     policy: Policy
-    wanted: Any
+    restart: RestartBudget | None
+    types: HandlerTypes
 
 
 class JobTimeout(Exception):

@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import msgspec.inspect
@@ -66,7 +66,7 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
         ) from error
     if typing.get_origin(annotation) is not job_type:
         return None
-    (wanted,) = typing.get_args(annotation)
+    wanted, _ = typing.get_args(annotation)
     if wanted is Any:
         return None
     if asks_for_model(wanted):
@@ -86,23 +86,32 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
     return wanted
 
 
-def check_result_type(fn: Callable[..., Any], name: str) -> None:
-    """Refuse a handler whose results nobody could keep, before it has done any work.
+def result_type(fn: Callable[..., Any], name: str) -> Any:
+    """What the annotation of a handler says that it returns, as `fit` takes it. None where it says nothing, and where
+    what is stored of a result does not say which of several types it was.
 
     Raises:
-        UsageError: what its annotation says that it returns, JSON cannot carry.
+        UsageError: JSON cannot carry it, so that nobody could keep a result, whatever work was done for it.
     """
     try:
         returned = _hints(fn).get("return", Any)
     except Exception:
         # It stands for type checkers only.
-        return
+        return None
     for cls in _returned_classes(returned):
         if not (_is_json(cls) or issubclass(cls, JSON_CLASSES)):
             raise UsageError(
                 f"expected a result that JSON can carry ({CARRIED}, and containers of them), got: {cls!r} in "
                 f"{returned!r}, which the handler for {name} returns; return an id, a dict or None"
             )
+    try:
+        if asks_for_model(returned):
+            return ModelType(returned)
+        msgspec.json.Decoder(returned)
+        is_readable = returned is not Any and all(map(_is_json, _foreign_classes(returned)))
+    except (TypeError, UsageError):
+        return None
+    return returned if is_readable else None
 
 
 def _returned_classes(returned: Any) -> Iterator[type]:
@@ -148,7 +157,7 @@ def _is_json(cls: type) -> bool:
 
 
 def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
-    return typing.get_type_hints(inspect.unwrap(_function(fn)))
+    return typing.get_type_hints(inspect.unwrap(_function(inspect.unwrap(fn))))
 
 
 def _function(fn: Callable[..., Any]) -> Any:
@@ -164,17 +173,52 @@ def fit(data: Any, wanted: Any) -> Any:
     Raises:
         Discard: it does not fit; trying again would not help.
     """
-    if wanted is None:
-        return data
-    name = getattr(wanted, "__name__", None) or getattr(wanted, "name", str(wanted))
     try:
-        if isinstance(wanted, ModelType):
-            return wanted.validate(data)
-        return msgspec.convert(data, type=wanted, str_keys=True, dec_hook=_made)
+        return data if wanted is None else _convert(data, wanted)
     except Misfit as error:
-        raise Discard(f"data does not fit {name}: {error}") from None
+        raise Discard(f"data does not fit {_name(wanted)}: {error}") from None
+
+
+class HandlerTypes(NamedTuple):
+    """The payload type of a handler and the type of its results, of those that it has."""
+
+    wanted: Any
+    returned: Any
+
+    def data(self, stored: Any) -> Any:
+        """Data as what the handler asks for.
+
+        Raises:
+            UsageError: it does not fit.
+        """
+        return self._as(stored, self.wanted, "data that fits")
+
+    def result(self, stored: Any) -> Any:
+        """A result as what the handler returns.
+
+        Raises:
+            UsageError: it does not fit.
+        """
+        return self._as(stored, self.returned, "a result that fits")
+
+    def _as(self, stored: Any, wanted: Any, what: str) -> Any:
+        try:
+            return stored if wanted is None else _convert(stored, wanted)
+        except Misfit as error:
+            raise UsageError(f"expected {what} {_name(wanted)}, got: {error}") from None
+
+
+def _convert(data: Any, wanted: Any) -> Any:
+    if isinstance(wanted, ModelType):
+        return wanted.validate(data)
+    try:
+        return msgspec.convert(data, type=wanted, str_keys=True, dec_hook=_made)
     except msgspec.ValidationError as error:
-        raise Discard(f"data does not fit {name}: {_without_values(error)}") from None
+        raise Misfit(_without_values(error)) from None
+
+
+def _name(wanted: Any) -> str:
+    return str(wanted.name if isinstance(wanted, ModelType) else getattr(wanted, "__name__", wanted))
 
 
 _model_type = functools.lru_cache(maxsize=256)(ModelType)

@@ -23,7 +23,7 @@ from ..rules.validation import (
 )
 from .handler import Handler
 from .options import Isolation, OnTimeout
-from .payload import check_result_type, payload_type
+from .payload import HandlerTypes, payload_type, result_type
 
 CONCURRENCY_MAX = 10_000
 
@@ -49,13 +49,13 @@ def check_handler(
     check_one_of(options["isolation"], "isolation", get_args(Isolation))
     check_one_of(options["on_timeout"], "on_timeout", get_args(OnTimeout))
     is_task = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
-    if options["isolation"] == "process":
-        _check_importable(fn, is_task=is_task)
+    if options["isolation"] == "process" and is_task:
+        raise UsageError(f"expected a plain function for isolation='process', got the coroutine function {_title(fn)}")
+    _check_takes_job(fn, name)
     total, timeout, most = options["concurrency_total"], options["timeout"], options["interruptions_max"]
     if total is not None and not has_table:
         raise not_supported("limit")
-    if check_bool(options["auto_done"], "auto_done"):
-        check_result_type(fn, name)
+    auto_done = check_bool(options["auto_done"], "auto_done")
     return Handler(
         id=f"{name}#{new_id()[:8]}",
         name=name,
@@ -67,7 +67,7 @@ def check_handler(
         else check_whole(total, "concurrency_total", least=1, most=CONCURRENCY_MAX),
         timeout=None if timeout is None else check_seconds(timeout, "timeout", least=0.001),
         on_timeout=options["on_timeout"],
-        auto_done=options["auto_done"],
+        auto_done=auto_done,
         policy=Policy(
             max_attempts=check_whole(options["max_attempts"], "max_attempts", least=1, most=10**9),
             backoff=check_backoff(options["backoff"]),
@@ -75,11 +75,12 @@ def check_handler(
             if most is None
             else check_whole(most, "interruptions_max", least=1, most=10**9),
         ),
-        wanted=payload_type(fn, Job),
+        restart=None if options["restart"] is None else _check_budget(options["restart"]),
+        types=HandlerTypes(payload_type(fn, Job), result_type(fn, name) if auto_done else None),
     )
 
 
-def check_budget(restart: Any) -> RestartBudget:
+def _check_budget(restart: Any) -> RestartBudget:
     """How often the actor of a name may die.
 
     Raises:
@@ -94,22 +95,62 @@ def check_budget(restart: Any) -> RestartBudget:
     )
 
 
-def _check_importable(fn: Callable[..., Any], *, is_task: bool) -> None:
-    """A child process finds its function by name.
+def name_of(fn: Callable[..., Any]) -> str:
+    """The name of a function, which is that of its jobs where nobody gives another.
+
+    Raises:
+        UsageError: it has none.
+    """
+    name = getattr(fn, "__name__", None)
+    if not isinstance(name, str) or not name.isidentifier():
+        raise UsageError(f"expected a name for the jobs of {shown(fn)}, which has none of its own: handler('name')")
+    return name
+
+
+def check_importable(handler: Handler) -> None:
+    """A child process finds its function by name. A decorator runs before its function has one.
 
     Raises:
         UsageError: it cannot.
     """
-    module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", "<unnamed>")
-    if is_task:
-        raise UsageError(f"expected a plain function for isolation='process', got the coroutine function {name}")
+    if handler.kind != "process":
+        return
+    fn: Any = handler.fn
     found: Any = None
-    if module not in (None, "__main__") and "<" not in name:
+    module, qualname = getattr(fn, "__module__", None), getattr(fn, "__qualname__", "<unnamed>")
+    if module not in (None, "__main__") and "<" not in qualname:
         found = importlib.import_module(str(module))
-        for part in name.split("."):
+        for part in qualname.split("."):
             found = getattr(found, part, None)
+    # A decorator may have left something there that wraps the function, as `jobs.handler` does.
+    while found is not fn and hasattr(found, "__wrapped__"):
+        found = found.__wrapped__
     if found is not fn:
         raise UsageError(
-            f"expected a function that a child process can import for isolation='process', got: {module}.{name}; "
-            "define it at the top level of a module other than __main__"
+            f"expected a function that a child process can import for isolation='process', got: {_title(fn)}, the "
+            f"handler for {handler.name}; define it at the top level of a module other than __main__"
         )
+
+
+def _check_takes_job(fn: Callable[..., Any], name: str) -> None:
+    """
+    Raises:
+        UsageError: it cannot be called with a job, and nothing else.
+    """
+    try:
+        # As it is called, and not as what it wraps: a decorator may pass it more.
+        signature = inspect.signature(fn, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise UsageError(
+            f"expected a handler for {name} that can be called with one argument, its Job, got: "
+            f"{_title(fn)}{signature}; write def {getattr(fn, '__name__', 'handler')}(job), and find in job.data what "
+            "the job was queued with"
+        ) from None
+
+
+def _title(fn: Callable[..., Any]) -> str:
+    return f"{getattr(fn, '__module__', None)}.{getattr(fn, '__qualname__', type(fn).__qualname__)}"

@@ -87,6 +87,12 @@ class JobKeywords(TypedDict, total=False):
     timeout: Seconds | timedelta | None
 
 
+class QueueKeywords(JobKeywords, total=False):
+    """The options of `jobs.queue` as keyword arguments."""
+
+    connection: Any
+
+
 class NewJob(NamedTuple):
     """A checked job on its way into the store. `data` is JSON text.
 

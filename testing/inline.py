@@ -213,11 +213,10 @@ class _InlineJobs(Jobs):
         super().resume(name)
         self._after()
 
-    def add_handler(self, name: str, fn: Callable[..., Any], **options: Any) -> str:
-        handler_id = super().add_handler(name, fn, **options)
+    def _declare(self, handler: Handler) -> None:
+        super()._declare(handler)
         if self._current_boot.running is not None:
             self._after()
-        return handler_id
 
     def _now(self, job: Job[Any]) -> Job[Any]:
         self._after()

@@ -28,6 +28,8 @@ FLOORS = (
     {"actors"},
     {"supervisor"},
     {"boot"},
+    {"queueing"},
+    {"job_handler"},
     {"jobs", "scheduler"},
     {"runtime"},
     {"__init__"},
@@ -61,6 +63,7 @@ HOMES = {
     "greenlet": ("testing/simulation/world.py",),
     "hypothesis": ("testing/simulation/shrinking.py",),
     "pytest": ("testing/",),
+    "typing_extensions": ("job.py",),
     "pykka": ("actors/", "supervisor.py"),
 }
 

@@ -16,6 +16,7 @@ from ...boot.current import CurrentBoot, left_behind
 from ...environment.failpoints import unarmed
 from ...errors import NotStarted
 from ...handlers.lane import Lane
+from ...handlers.payload import HandlerTypes
 from ...handlers.tasks import TaskRunner
 from ...handlers.threads import ThreadRunner
 from ...job import Job
@@ -76,7 +77,9 @@ class Forks:
             queue=Jobs(boots).queue_from_handler,
             environment=replace(lane.context.environment, failpoints=unarmed()),
         )
-        handler = lane.handler._replace(fn=task if lane.handler.kind == "task" else child, wanted=None)
+        handler = lane.handler._replace(
+            fn=task if lane.handler.kind == "task" else child, types=HandlerTypes(None, None)
+        )
         return Lane(lane.id, handler, lane.claim, context, goes_on)
 
     def _live(self, job: Job[Any], boots: CurrentBoot) -> object:

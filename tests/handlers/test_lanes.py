@@ -16,6 +16,7 @@ from lamplighter.handlers.backlog import Backlog
 from lamplighter.handlers.handler import JobTimeout
 from lamplighter.handlers.lane import Lane
 from lamplighter.handlers.lanes import LaneEnded, Lanes
+from lamplighter.handlers.payload import HandlerTypes
 from lamplighter.handlers.tasks import TaskRunner
 from lamplighter.messages.jobs import Claim, JobRecord
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
@@ -45,7 +46,7 @@ class House:
         )
 
     def lane(self, claim, fn=None):
-        handler = SimpleNamespace(name="x", fn=fn, wanted=None, auto_done=True)
+        handler = SimpleNamespace(name="x", fn=fn, types=HandlerTypes(None, None), auto_done=True)
         return Lane(claim.job.no, handler, claim, self.context, self.next_lane)
 
     def next_lane(self, _):

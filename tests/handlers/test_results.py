@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 from lamplighter import ResultLost, UsageError
-from lamplighter.handlers.payload import check_result_type
+from lamplighter.handlers.payload import result_type
 
 UNKEPT = {"nan": float("nan"), "object": object(), "iterator": iter("x"), "deep": {"a": [1j]}}
 
@@ -87,7 +87,7 @@ def test_a_handler_is_refused_whose_annotation_returns_what_nobody_can_keep(runt
     ids=str,
 )
 def test_a_handler_is_taken_whose_results_may_be_kept(returned):
-    check_result_type(returning(returned), "work")
+    result_type(returning(returned), "work")
 
 
 @pytest.mark.parametrize("result", UNKEPT.values(), ids=UNKEPT)

@@ -1,0 +1,125 @@
+"""Handler objects: what `jobs.handler` leaves in the place of a function, which queues its jobs by their type."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
+
+from .errors import UsageError
+from .handlers.handler import Handler
+from .job import Job
+from .messages.jobs import JobKeywords, JobSpec, QueueKeywords
+from .queueing import Queueing
+from .rules.codec import decode, encode
+from .rules.new_jobs import spec_of
+
+P = ParamSpec("P")
+D = TypeVar("D")
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+class JobHandler(Generic[P, D, C, R]):
+    """A function that does the jobs of one name. Called, it does what the function does.
+
+    Attributes:
+        name: of its jobs.
+        id: what `jobs.remove_handler` takes.
+    """
+
+    __qualname__: str
+    __wrapped__: Callable[Concatenate[Job[D, Any], P], C]
+
+    def __init__(self, jobs: Queueing, handler: Handler) -> None:
+        functools.update_wrapper(self, handler.fn)
+        self.name = handler.name
+        self.id = handler.id
+        self._jobs = jobs
+        self._types = handler.types
+
+    if TYPE_CHECKING:
+
+        def __call__(self, job: Job[D, Any], /, *args: P.args, **kwargs: P.kwargs) -> C: ...
+
+    else:
+        # The function's own first parameter has a name, by which it may be called.
+
+        def __call__(self, *args, **kwargs):
+            return self.__wrapped__(*args, **kwargs)
+
+    @overload
+    def queue(self: JobHandler[P, None, C, R], data: None = None, **options: Unpack[QueueKeywords]) -> Job[None, R]: ...
+
+    @overload
+    def queue(self, data: D, **options: Unpack[QueueKeywords]) -> Job[D, R]: ...
+
+    def queue(self, data: Any = None, **options: Unpack[QueueKeywords]) -> Job[Any, R]:
+        """Queue a job; the options are those of `jobs.queue`.
+
+        Raises:
+            UsageError, NotStarted, StoreUnavailable: as `jobs.queue`.
+            UsageError: the data is not what the function asks for.
+        """
+        self._jobs.warn_if_blocking("queue", self.name)
+        return self._typed(self._jobs.queue(self.name, self._fitting(data), **options))
+
+    @overload
+    async def aqueue(
+        self: JobHandler[P, None, C, R], data: None = None, **options: Unpack[JobKeywords]
+    ) -> Job[None, R]: ...
+
+    @overload
+    async def aqueue(self, data: D, **options: Unpack[JobKeywords]) -> Job[D, R]: ...
+
+    async def aqueue(self, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any, R]:
+        """`queue` for asyncio applications."""
+        return self._typed(await self._jobs.aqueue(self.name, self._fitting(data), **options))
+
+    def many(self, payloads: Iterable[D], **options: Unpack[JobKeywords]) -> list[Job[D, R]]:
+        """Queue a job for each of some payloads: all of them, or none. Each has these options.
+
+        Raises:
+            UsageError, NotStarted, StoreUnavailable: as `jobs.queue_many`.
+            UsageError: one of them is not what the function asks for; none is stored.
+        """
+        self._jobs.warn_if_blocking("many", self.name)
+        return [self._typed(job) for job in self._jobs.queue_many(self._specs(payloads, options))]
+
+    async def amany(self, payloads: Iterable[D], **options: Unpack[JobKeywords]) -> list[Job[D, R]]:
+        """`many` for asyncio applications."""
+        return [self._typed(job) for job in await self._jobs.aqueue_many(self._specs(payloads, options))]
+
+    def __reduce__(self) -> str:
+        """It is pickled as what a module has under its name: another process finds its own there."""
+        return self.__qualname__
+
+    def __repr__(self) -> str:
+        return f"<JobHandler {self.name}: {self.__wrapped__!r}>"
+
+    def _specs(self, payloads: Iterable[D], options: JobKeywords) -> list[JobSpec]:
+        if alone := options.keys() & {"id", "unique"}:
+            raise UsageError(f"expected options that many jobs can have, got: {', '.join(sorted(alone))}")
+        return [spec_of(f"{self.name}.many", self.name, self._fitting(data), options) for data in payloads]
+
+    def _fitting(self, data: Any) -> Any:
+        """The data as it will be stored, which the function can take."""
+        stored = decode(encode(data, what="data", bytes_max=sys.maxsize))
+        self._types.data(stored)
+        return stored
+
+    def _typed(self, job: Job[Any]) -> Job[Any, R]:
+        return Job(job.record, deduplicated=job.deduplicated, types=self._types)
+
+
+class HandlerDecorator(Protocol):
+    """What `jobs.handler("name")` returns."""
+
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[Job[D, Any], P], Coroutine[Any, Any, R]], /
+    ) -> JobHandler[P, D, Coroutine[Any, Any, R], R]: ...
+
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Job[D, Any], P], R], /) -> JobHandler[P, D, R, R]: ...

@@ -1,0 +1,151 @@
+"""Queueing jobs: the part of the Jobs API that applications call most, and handler objects with them."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Never, Unpack
+
+from .boot.boot import Boot
+from .boot.current import CurrentBoot
+from .broker.host_transactions import queue_on
+from .errors import StoreUnavailable
+from .job import Job
+from .log.job_context import current_corr
+from .messages.jobs import JobKeywords, JobSpec, NewJob, Seconds
+from .messages.mail import Queue
+from .rules.new_jobs import spec_of
+from .rules.validation import check_iterable, options_of, unknown_options
+
+
+class Queueing:
+    """Queues jobs."""
+
+    def __init__(self, current_boot: CurrentBoot) -> None:
+        self._current_boot = current_boot
+        self._warned = False
+
+    def queue(
+        self,
+        name: str,
+        data: Any = None,
+        *,
+        id: str | None = None,
+        delay: Seconds | timedelta | None = None,
+        at: datetime | None = None,
+        priority: int = 0,
+        unique: str | None = None,
+        expires: Seconds | timedelta | datetime | None = None,
+        max_attempts: int | None = None,
+        timeout: Seconds | timedelta | None = None,
+        connection: Any = None,
+        **unknown: Never,
+    ) -> Job[Any]:
+        """Add a one-time job. Returns when it is durable.
+
+        Args:
+            name: which handler it is for, 1 to 200 characters. Without a handler it waits.
+            data: what JSON has, dataclasses, Structs, attrs classes, pydantic models, enums, UUIDs, dates, Decimals,
+                paths, sets, bytes; at most `data_bytes_max` as JSON.
+            id: a known one returns the stored job, which makes a retry safe. Made up when not given.
+            delay: seconds or a timedelta before it is due.
+            at: an aware date-time at which it is due.
+            priority: higher runs first; then what is due longer; then what was queued first.
+            unique: while a job with this name and key is unfinished, that one is returned, `deduplicated`.
+            expires: an unstarted job is cancelled after it: seconds, a timedelta or an aware date-time. One that waits
+                for its retry has been started; one that was snoozed has not.
+            max_attempts: overrides the handler's.
+            timeout: seconds for one attempt; overrides the handler's.
+            connection: your own open sqlite3 connection, SQLAlchemy Connection or Session on the same file. The job
+                exists if and only if your transaction commits.
+
+        Raises:
+            UsageError: something in the call cannot be; nothing is stored.
+            NotStarted: the runtime does not run.
+            StoreUnavailable: no answer in time; queue again with `id=error.job_id`.
+        """
+        if unknown:
+            raise unknown_options(unknown, options_of(Queueing.queue), "jobs.queue")
+        spec = JobSpec(
+            name=name,
+            data=data,
+            id=id,
+            delay=delay,
+            at=at,
+            priority=priority,
+            unique=unique,
+            expires=expires,
+            max_attempts=max_attempts,
+            timeout=timeout,
+        )
+        boot = self._current_boot.current()
+        job = boot.checks(current_corr()).spec(spec)
+        if connection is not None:
+            try:
+                record, fresh = queue_on(boot.store, connection, job, boot.clock.now())
+            except StoreUnavailable as error:
+                raise StoreUnavailable(str(error), (job.id,)) from error
+            if fresh:
+                boot.expect(job.id, None)
+            return Job(record, deduplicated=not fresh)
+        self.warn_if_blocking("queue")
+        return _stored(boot.requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
+
+    async def aqueue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
+        """`queue` for asyncio applications; takes the same options but `connection`."""
+        boot = self._current_boot.current()
+        checks = boot.checks(current_corr())
+        job = checks.spec(spec_of("jobs.aqueue", name, data, options)) if options else checks.pair(name, data)
+        return _stored(await boot.requests.ask_async(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
+
+    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """Add many jobs at once: all of them, or none.
+
+        Args:
+            jobs: (name, data) pairs or `JobSpec`s.
+
+        Raises:
+            UsageError: one of them cannot be; none is stored.
+            NotStarted: the runtime does not run.
+            StoreUnavailable: no answer in time; queue them again, each with its id of `error.job_ids`.
+        """
+        self.warn_if_blocking("queue_many")
+        boot, new = self._new_many(jobs)
+        return _stored(boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new])) if new else []
+
+    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """`queue_many` for asyncio applications."""
+        boot, new = self._new_many(jobs)
+        if not new:
+            return []
+        return _stored(await boot.requests.ask_async(partial(Queue, new), job_ids=[job.id for job in new]))
+
+    def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
+        """Queue a job that descends from the one that a handler runs."""
+        boot = self._current_boot.current()
+        job = boot.checks(corr).spec(spec_of("job.queue", name, data, options))
+        return _stored(boot.requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=corr))[0]
+
+    def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, tuple[NewJob, ...]]:
+        boot = self._current_boot.current()
+        checks = boot.checks(current_corr())
+        wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
+        return boot, tuple([checks.one(job) for job in wanted])
+
+    def warn_if_blocking(self, call: str, of: str = "jobs") -> None:
+        """Warn, once, whoever has called something that blocks a running event loop. It is called right from there."""
+        if self._warned or asyncio._get_running_loop() is None:
+            return
+        self._warned = True
+        warnings.warn(
+            f"{of}.{call} blocks the running event loop until the job is durable; await {of}.a{call} instead",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _stored(answer: Any) -> list[Job[Any]]:
+    return [Job(record, deduplicated=not fresh) for record, fresh in answer]

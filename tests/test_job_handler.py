@@ -1,0 +1,277 @@
+"""Handler objects: what `jobs.handler` leaves in the place of a function."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+import inspect
+import pickle
+import sys
+import uuid
+import warnings
+from dataclasses import dataclass
+
+import pydantic
+import pytest
+from lamplighter import Job, JobSpec, Runtime, UsageError
+from lamplighter.testing import Inline
+
+
+@dataclass
+class Resize:
+    of: uuid.UUID
+    width: int
+
+
+@dataclass
+class Thumbnail:
+    width: int
+
+
+class Mail(pydantic.BaseModel):
+    to: str = pydantic.Field(alias="recipient", min_length=3)
+
+
+PAYLOAD = Resize(uuid.UUID(int=1), 300)
+
+MODULE = """
+from lamplighter import Job, Runtime
+
+runtime = Runtime({store!r})
+
+
+@runtime.jobs.handler("halve", isolation="process")
+def halve(job: Job[int]) -> int:
+    return job.data // 2
+
+
+@runtime.jobs.handler
+def named(job):
+    return halve(job)
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    (tmp_path / "handled_module.py").write_text(MODULE.format(store=str(tmp_path / "jobs.db")))
+    monkeypatch.syspath_prepend(tmp_path)
+    import handled_module
+
+    yield handled_module
+    handled_module.runtime.stop(drain=0)
+    del sys.modules["handled_module"]
+
+
+def test_a_handler_object_queues_what_its_function_takes_and_knows_what_it_returns(runtime):
+    rt = runtime()
+
+    @rt.jobs.handler("resize")
+    def resize(job: Job[Resize]) -> Thumbnail:
+        return Thumbnail(job.data.width // 2)
+
+    job = resize.queue(PAYLOAD, priority=3)
+    done = rt.jobs.join(job, timeout=10)
+
+    assert (resize.name, job.name, job.priority) == ("resize", "resize", 3)
+    assert job.data == done.data == rt.jobs.get(job).data == PAYLOAD
+    assert done.result == Thumbnail(150)
+    assert rt.jobs.join(job.id, timeout=10).result == {"width": 150}
+    assert [one.data for one in resize.many([PAYLOAD, PAYLOAD], delay=60)] == [PAYLOAD, PAYLOAD]
+
+
+def test_models_of_pydantic_come_back_as_themselves(runtime):
+    rt = runtime()
+
+    @rt.jobs.handler
+    def send(job: Job[Mail]) -> Mail:
+        return job.data
+
+    done = rt.jobs.join(send.queue(Mail(recipient="ada")), timeout=10)
+
+    assert done.data == done.result == Mail(recipient="ada")
+    with pytest.raises(UsageError, match=r"expected data that fits Mail, got: string_too_short - at `\$.recipient`"):
+        send.queue({"recipient": "a"})
+
+
+def test_a_coroutine_function_has_the_same_object(runtime):
+    rt = runtime()
+
+    @rt.jobs.handler
+    async def fetch(job: Job[str]) -> int:
+        return len(job.data)
+
+    async def use():
+        one, *more = await fetch.aqueue("abc"), *await fetch.amany(["a", "ab"])
+        return [(await rt.jobs.ajoin(job, timeout=10)).result for job in (one, *more)], (await rt.jobs.aget(one)).data
+
+    assert asyncio.run(use()) == ([3, 1, 2], "abc")
+
+
+def test_data_that_does_not_fit_is_refused_before_it_is_stored(runtime):
+    rt = runtime()
+
+    @rt.jobs.handler
+    def resize(job: Job[Resize]) -> None: ...
+
+    for call in (lambda: resize.queue({"width": 1}), lambda: resize.many([PAYLOAD, {"of": "x"}]), resize.queue):
+        with pytest.raises(UsageError, match="expected data that fits Resize, got: "):
+            call()
+
+    with pytest.raises(UsageError, match="options that many jobs can have, got: id"):
+        resize.many([PAYLOAD], id="x")
+    with pytest.raises(UsageError, match=r"unknown option dely; did you mean delay.*options of resize.many"):
+        resize.many([PAYLOAD], dely=1)
+    assert rt.jobs.counts()["queued"] == 0
+    assert resize.queue({"of": str(PAYLOAD.of), "width": 300}, delay=60).data == PAYLOAD
+
+
+def test_a_function_stays_callable_as_it_was(runtime):
+    rt = runtime(start=False)
+
+    def work(job, scale=2):
+        """Works."""
+        return scale
+
+    handled = rt.jobs.handler("work")(work)
+
+    assert handled(None) == handled(job=None) == 2
+    assert handled(None, scale=3) == 3
+    assert (handled.__name__, handled.__doc__, handled.__module__) == ("work", "Works.", __name__)
+    assert inspect.signature(handled) == inspect.signature(work)
+    assert functools.wraps(handled)(lambda job: None).__name__ == "work"
+
+
+@pytest.mark.parametrize("decorate", [lambda jobs: jobs.handler, lambda jobs: jobs.handler()], ids=["bare", "called"])
+def test_without_a_name_jobs_are_called_as_their_function(runtime, decorate):
+    rt = runtime()
+
+    @decorate(rt.jobs)
+    def send_mail(job):
+        return job.data
+
+    assert send_mail.name == "send_mail"
+    assert rt.jobs.join(send_mail.queue(1), timeout=10).result == 1
+    rt.jobs.remove_handler(send_mail.id)
+
+
+@pytest.mark.parametrize("fn", [lambda job: None, functools.partial(print, 1)], ids=["lambda", "partial"])
+def test_what_has_no_name_of_its_own_must_be_given_one(runtime, fn):
+    rt = runtime(start=False)
+
+    with pytest.raises(UsageError, match=r"expected a name for the jobs of .* handler\('name'\)"):
+        rt.jobs.handler(fn)
+
+    assert rt.jobs.handler("named")(fn).name == "named"
+
+
+def nothing(): ...
+
+
+def pair(job, other): ...
+
+
+def named_only(job, *, other): ...
+
+
+class Sends:
+    def send(self, job): ...
+
+
+@pytest.mark.parametrize("fn", [nothing, pair, named_only, Sends.send], ids=lambda fn: fn.__name__)
+def test_a_function_that_cannot_be_called_with_a_job_is_refused_at_once(runtime, fn):
+    rt = runtime(start=False)
+
+    for register in (lambda: rt.jobs.handler(fn), lambda: rt.jobs.add_handler("work", fn)):
+        with pytest.raises(UsageError, match=r"can be called with one argument, its Job, got: .*write def \w+\(job\)"):
+            register()
+
+    assert rt.boots.declared.names() == []
+
+
+def injected(fn):
+    @functools.wraps(fn)
+    def call(*args):
+        return fn(*args, 5)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [injected(pair), Sends().send, print, functools.partial(pair, 1)],
+    ids=["injected", "method", "builtin", "partial"],
+)
+def test_what_can_be_called_with_a_job_is_taken_however_it_is_made(runtime, fn):
+    runtime(start=False).jobs.add_handler("work", fn)
+
+
+def test_one_function_may_have_two_names(runtime):
+    rt = runtime()
+
+    @rt.jobs.handler("b")
+    @rt.jobs.handler("a")
+    async def work(job):
+        return job.name
+
+    rt.jobs.add_handler("c", work)
+
+    assert [rt.jobs.join(rt.jobs.queue(name), timeout=10).result for name in "abc"] == ["a", "b", "c"]
+
+
+def test_a_child_process_runs_the_function_that_a_decorator_has_wrapped(module):
+    module.runtime.start()
+
+    assert module.runtime.jobs.join(module.halve.queue(6), timeout=15).result == 3
+    assert module.runtime.jobs.join(module.named.queue(8), timeout=15).result == 4
+
+
+def test_a_handler_object_is_pickled_by_the_name_that_it_has_in_its_module(module):
+    assert pickle.loads(pickle.dumps(module.halve)) is module.halve
+    assert copy.deepcopy([module.halve]) == [module.halve]
+
+
+def test_a_function_that_no_child_process_can_import_is_refused_by_start(runtime):
+    rt = runtime(start=False)
+
+    @rt.jobs.handler("work", isolation="process")
+    def work(job): ...
+
+    with pytest.raises(UsageError, match=r"that a child process can import .*<locals>.work, the handler for work"):
+        rt.start()
+    with pytest.raises(UsageError, match="got the coroutine function"):
+
+        @rt.jobs.handler(isolation="process")
+        async def never(job): ...
+
+    rt.jobs.remove_handler(work.id)
+    rt.start()
+    with pytest.raises(UsageError, match="that a child process can import"):
+        rt.jobs.add_handler("more", work, isolation="process")
+
+
+def test_whoever_blocks_a_loop_is_told_what_to_await_instead(runtime):
+    rt = runtime()
+    work = rt.jobs.handler("work")(print)
+
+    async def blocks():
+        return work.queue(1)
+
+    with pytest.warns(RuntimeWarning, match=r"work.queue blocks .* await work.aqueue instead") as warned:
+        asyncio.run(blocks())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        asyncio.run(blocks())
+    assert warned[0].filename == __file__
+
+
+def test_a_handler_object_of_an_inline_runtime_runs_its_job_at_once():
+    handlers = []
+
+    def register(runtime: Runtime) -> None:
+        handlers.append(runtime.jobs.handler("work")(lambda job: job.data))
+
+    with Inline(register) as app:
+        assert handlers[0].queue(7).result == 7
+        assert [job.result for job in handlers[0].many([1, 2])] == [1, 2]
+        assert app.jobs.queue_many([JobSpec(name="work", data=3)])[0].result == 3

@@ -1,0 +1,100 @@
+"""What is right: no type checker finds anything here."""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import lamplighter
+from lamplighter import Attempt, Backoff, Health, Job, Jobs, JobSpec, JobState, Limits, Runtime, Schedule, Scheduler
+
+
+@dataclass
+class Resize:
+    path: pathlib.Path
+    width: int
+
+
+@dataclass
+class Thumbnail:
+    id: uuid.UUID
+
+
+runtime: Runtime = Runtime(":memory:", durability="os", reply_seconds_max=5)
+jobs: Jobs = runtime.jobs
+scheduler: Scheduler = runtime.scheduler
+PAYLOAD = Resize(pathlib.Path("a.png"), 300)
+
+
+@jobs.handler("resize", concurrency=2, backoff=Backoff(first=1.0), isolation="process", on_timeout="raise")
+def resize(job: Job[Resize], quality: int = 80) -> Thumbnail:
+    job.progress(1, 2, "half")
+    job.queue("fetch", "a", delay=5)
+    return Thumbnail(uuid.UUID(int=job.data.width * quality))
+
+
+@jobs.handler
+async def fetch(job: Job[str]) -> int:
+    return len(job.data)
+
+
+@jobs.handler()
+def tidy(job: Job[None]) -> None: ...
+
+
+@jobs.handler("anything")
+def anything(job: Job[Any]) -> list[str]:
+    return [str(job.data)]
+
+
+def plain(job: Job[Resize]) -> None: ...
+
+
+jobs.add_handler("plain", plain, max_attempts=3, timeout=timedelta(seconds=5))
+jobs.add_handler("lambda", lambda job: job.data)
+jobs.add_handler("again", resize)
+
+queued: Job[Resize, Thumbnail] = resize.queue(PAYLOAD, delay=timedelta(minutes=1), unique="a", connection=None)
+any_queued: Job[Resize] = queued
+thumbnail: Thumbnail = jobs.join(queued, timeout=5).result
+payload: Resize = jobs.get(queued).data
+several: list[Job[Resize, Thumbnail]] = resize.many([PAYLOAD, PAYLOAD], priority=3)
+by_id: Job[Any] = jobs.get(queued.id)
+result: Any = jobs.join("id").result
+nothing: None = jobs.join(tidy.queue(delay=3)).result
+anything.queue()
+anything.queue({"what": ["ever"]}, id="x")
+name: str = resize.name
+jobs.remove_handler(resize.id, drain=5)
+
+
+def call(job: Job[Resize], text: Job[str]) -> None:
+    made: Thumbnail = resize(job)
+    small: Thumbnail = resize(job, quality=10)
+    number: int = asyncio.run(fetch(text))
+    print(made, small, number)
+
+
+async def use() -> None:
+    job = await fetch.aqueue("a", expires=datetime.now(UTC))
+    number: int = (await jobs.ajoin(job)).result
+    text: str = (await jobs.aget(job)).data
+    many: list[Job[str, int]] = await fetch.amany(["a", "b"])
+    await tidy.aqueue()
+    print(number, text, many)
+
+
+jobs.queue("resize", PAYLOAD, at=datetime.now(UTC))
+jobs.queue_many([("resize", PAYLOAD), JobSpec(name="resize", data=PAYLOAD, priority=1)])
+scheduler.add("resize", timedelta(hours=1), PAYLOAD, catch_up="all", overlap="skip")
+state: JobState = queued.state
+as_dict: dict[str, Any] = queued.to_dict()
+health: Health = runtime.health()
+limits: Limits = runtime.limits
+schedules: list[Schedule] = list(scheduler.list())
+attempts: list[Attempt] = list(jobs.attempts(queued))
+version: str = lamplighter.__version__
