@@ -9,6 +9,7 @@ from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
+from ...rules.known_clock import KnownClock
 from .ailments import Ailing
 from .dead_jobs import Dead, Found
 from .deliveries import Deliveries
@@ -30,6 +31,7 @@ class RabbitState:
         own_boots: the rows that a boot of this runtime would have in a table of boots.
         duplicates: how many deliveries were copies of others.
         flight: the turn whose outcome is unknown.
+        clock: what the last turn knew of wall time.
     """
 
     runtime_id: str
@@ -44,6 +46,7 @@ class RabbitState:
     own_boots: dict[str, BootRecord] = field(default_factory=dict)
     duplicates: int = 0
     flight: Flight | None = None
+    clock: KnownClock = field(default_factory=KnownClock)
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     def next_no(self) -> int:

@@ -37,11 +37,13 @@ class RabbitTurn(TurnDraft):
         clock here.
         """
         self.now = reading.now
+        if reading.counter is not None:
+            self.state.clock = self.state.clock.after(reading)
         schedules = self._schedules.recount()
         return Stepped(None, 0, schedules) if schedules else None
 
     def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
-        if slots_before is None:
+        if slots_before is None or self.state.clock.is_in_doubt(self.now):
             return 0
         return self.state.prune_slots(slots_before) + self._schedules.forget_abandoned(slots_before, batch)
 

@@ -10,16 +10,11 @@ from __future__ import annotations
 
 from ...cron.catch_up import cut
 from ...messages.clock_steps import STEP_SECONDS_MIN, Reading, Stepped
-from ...messages.jobs import Seconds
 from ...messages.schedules import ScheduleRecord
 from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS
 from .due import NEXT_EXPIRY
 from .open_turn import OpenTurn
 from .schedules import slot_entry
-
-DOUBTFUL_STEP_SECONDS, DOUBT_SECONDS = 3600.0, 3600.0
-"""After a step ahead of more than the first, or a start of the machine, nothing is removed for the second: a clock that
-is wrong for a moment must not make all that is kept seem old, nor have slots forgotten that would fire again."""
 
 # Jobs that are due already keep their places in the queue.
 SHIFT_WAITS = """
@@ -50,10 +45,8 @@ BOUND_WAITS = """
 def keep_time(turn: OpenTurn, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
     """As `Turn.keep_time` says."""
     turn.now = reading.now
-    count, offset, stepped = turn.clock
-    step: Seconds | None = None
-    if reading.counter is not None and reading.counter == count:
-        step = reading.offset - offset
+    step = turn.clock.step(reading)
+    if step is not None:
         if abs(step) <= STEP_SECONDS_MIN:
             return None
         due = min(turn.now, turn.now - step)
@@ -68,26 +61,13 @@ def keep_time(turn: OpenTurn, reading: Reading, *, may_have_gone_back: bool) -> 
         "update lamplighter_jobs set waits = 1 where state = 'queued' and waits = 0 and run_at > ?", (turn.now,)
     )
     if reading.counter is not None:
-        # The clock of a machine that was just started may be wrong, and so may one that is far ahead at once.
-        is_doubtful = step > DOUBTFUL_STEP_SECONDS if step is not None else count is not None
-        if is_doubtful:
-            stepped = turn.now
-        elif stepped is not None and step is not None:
-            # A step back need not be the whole way, so as many seconds are left of the doubt as before.
-            stepped += step
-        turn.clock = (reading.counter, reading.offset, stepped)
+        turn.clock = turn.clock.after(reading)
         turn.connection.execute(
             "update lamplighter_store set clock_count = ?, clock_offset = ?, clock_stepped = ?", turn.clock
         )
     if jobs:
         turn.expiry = turn.connection.execute(NEXT_EXPIRY).fetchone()[0]
     return Stepped(step, jobs, _recount(turn))
-
-
-def is_in_doubt(turn: OpenTurn) -> bool:
-    """Whether the clock has been stepped far ahead so lately that it may yet be set back."""
-    stepped = turn.clock[2]
-    return stepped is not None and 0.0 <= turn.now - stepped < DOUBT_SECONDS
 
 
 def _recount(turn: OpenTurn) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from ...messages.jobs import Instant, JobRecord, JobState, Seconds
+from ...messages.jobs import Instant, JobRecord, JobState
+from ...rules.known_clock import KnownClock
 from ...rules.turn_record import TurnRecord
 from ..troubles import BootLost
 from .due import NEXT_EXPIRY
@@ -91,7 +92,7 @@ class OpenTurn(TurnRecord):
             self.number,
         ) = connection.execute(OVERVIEW, (boot,)).fetchone()
         self.boot_no: int = boot_no or 0
-        self.clock: tuple[str | None, Seconds, Instant | None] = clock[0], clock[1], clock[2]
+        self.clock = KnownClock(*clock)
         self.seen = seen if seen is not None and seen.boot == boot else None
         self.lost: BootLost | None = None
         if self.seen is not None:

@@ -34,7 +34,7 @@ class SqliteTurn(OpenTurn):
         return clock_steps.keep_time(self, reading, may_have_gone_back=may_have_gone_back)
 
     def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
-        if clock_steps.is_in_doubt(self):
+        if self.clock.is_in_doubt(self.now):
             return 0
         pruned = self._jobs.prune(("done", "cancelled"), done_before, batch)
         pruned += self._jobs.prune(("dead",), dead_before, batch - pruned)

@@ -65,6 +65,24 @@ def test_a_schedule_goes_on_after_a_clock_that_was_a_year_ahead_for_three_second
     assert sorted(jumped) == [0, 0, 0, 1]
 
 
+def test_a_clock_that_is_a_year_ahead_for_a_moment_has_no_slot_forgotten(world: World) -> None:
+    store = started(world)
+    declare(store, a_schedule(durable=1))
+    with store.turn("b", NOW) as turn:
+        turn.keep_time(Reading(NOW, "machine", 0.0), may_have_gone_back=False)
+        turn.schedules.fire(entry(NOW, "s-1"))
+
+    def pruned(now: float, offset: float) -> int:
+        with store.turn("b", now) as turn:
+            turn.keep_time(Reading(now, "machine", offset), may_have_gone_back=False)
+            return turn.prune(done_before=0.0, dead_before=0.0, slots_before=now, batch=10)
+
+    assert pruned(NOW + YEAR, YEAR) == 0
+    assert pruned(NOW + 2, 0.0) == 0
+    assert [slot.slot for slot in store.schedules.slots("s", NOW, NOW + 1).entries] == [NOW]
+    assert pruned(NOW + YEAR, 0.0) > 0
+
+
 def test_a_slot_that_fired_in_a_false_future_fires_once_and_those_before_it_do_fire() -> None:
     with Simulation(declaring(1, 2, catch_up="latest"), processes=2, server=SimulatedRabbitMQ) as simulation:
         simulation.run(seconds=90)
