@@ -153,7 +153,7 @@ def test_each_third_party_library_has_one_home() -> None:
                 assert library in sys.stdlib_module_names, f"{where} imports {library}"
 
 
-WHOLE = {"bench", "campaign", "faults", "hashbase", "soak", "support"}
+WHOLE = {"bench", "campaign", "examples", "faults", "hashbase", "soak", "support"}
 """What is tested on the whole of it, or beside it; and the tests of what tests are made with."""
 
 

@@ -1,0 +1,110 @@
+"""The FastAPI example, driven over HTTP: under uvicorn and gunicorn, with new code deployed while a job runs."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..faults.kit import check_slots, eventually, rows
+from ..faults.test_process_lanes import is_alive
+from ..support.web_server import WebServer
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "fastapi_app"
+
+DEPLOY_SECONDS_MAX = 10.0
+"""How long old code may still run, though its job alone would take minutes."""
+
+UVICORN = ("uvicorn", "app:app", "--port", "0")
+GUNICORN = ("gunicorn", "app:app", "--worker-class", "asgi", "--workers", "2", "--bind", "127.0.0.1:0")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the example, which a test may change."""
+    return Path(shutil.copytree(EXAMPLE, tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__", "*.db*")))
+
+
+def deploy(folder: Path) -> None:
+    """New code, which says in its results that it is new."""
+    replace(folder / "letters.py", '"pid": os.getpid()', '"pid": os.getpid(), "code": "new"')
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+
+
+def send(server: WebServer, subject: str, readers: int) -> str:
+    """The job of a new letter."""
+    return str(server.post("/letters", {"subject": subject, "readers": readers}, status=201)["job"])
+
+
+def begun(server: WebServer, job: str) -> Any:
+    """A job that has said how far it is."""
+    return server.until(f"/jobs/{job}", lambda found: (found["progress"] or {}).get("done", 0) >= 1)
+
+
+def done(server: WebServer, job: str) -> Any:
+    """A job that has ended well."""
+    return server.until(f"/jobs/{job}", lambda found: found["state"] == "done")
+
+
+def test_two_workers_of_uvicorn_send_letters_and_each_slot_fires_once(folder: Path) -> None:
+    with WebServer(*UVICORN, "--workers", "2", folder=folder) as server:
+        short, long = send(server, "short", 3), send(server, "long", 10_000)
+
+        assert done(server, short)["result"]["sent"] == 3
+        assert begun(server, long)["progress"]["total"] == 10_000
+        assert server.post(f"/jobs/{long}/cancel")["state"] == "cancelled"
+        counted = server.until("/letters", lambda found: found["count"] and found["count"]["letters"] == 2)
+        assert {letter["state"] for letter in counted["letters"]} == {"done", "cancelled"}
+        assert server.stop() == 0
+
+    assert rows(folder / "letters.db", "select slot from counts group by slot having count(*) > 1") == []
+    check_slots(folder / "letters.db")
+
+
+def test_a_letter_that_is_refused_leaves_no_job(folder: Path) -> None:
+    with WebServer(*UVICORN, folder=folder) as server:
+        job = send(server, "once", 1)
+
+        server.post("/letters", {"subject": "once", "readers": 1}, status=409)
+        server.post("/letters", {"subject": "", "readers": 0}, status=422)
+        server.post("/jobs/nobody/cancel", status=404)
+
+        assert [letter["job"] for letter in server.get("/letters")["letters"]] == [job]
+    assert rows(folder / "letters.db", "select id from lamplighter_jobs where name = 'send-letter'") == [(job,)]
+
+
+@pytest.mark.parametrize("how", ["uvicorn --reload", "gunicorn and HUP"])
+def test_new_code_goes_on_with_the_job_that_the_old_code_had(folder: Path, how: str) -> None:
+    command = (*UVICORN, "--reload") if how == "uvicorn --reload" else GUNICORN
+    with WebServer(*command, folder=folder) as server:
+        old = server.get("/health")["pid"]
+        job = send(server, "long", 10_000)
+        began = begun(server, job)
+
+        deploy(folder)
+        if how != "uvicorn --reload":
+            server.process.send_signal(signal.SIGHUP)
+
+        eventually(lambda: not is_alive(old), DEPLOY_SECONDS_MAX, what="the end of the old code")
+        short = send(server, "short", 1)
+        assert done(server, short)["result"]["code"] == "new"
+        further = server.until(f"/jobs/{job}", lambda found: found["progress"]["done"] > began["progress"]["done"])
+        assert (further["state"], further["attempt"]) == ("running", 1)
+
+
+def test_a_master_of_gunicorn_that_has_imported_the_application_runs_none_of_it(folder: Path) -> None:
+    with WebServer(*GUNICORN, "--preload", folder=folder) as server:
+        result = done(server, send(server, "short", 1))["result"]
+
+        assert result["pid"] != server.process.pid
+        boots = rows(folder / "letters.db", "select pid from lamplighter_boots")
+        assert len(boots) == 2
+        assert (server.process.pid,) not in boots
