@@ -176,6 +176,9 @@ class SlotReplay:
         for known in self.schedules.values():
             if known.waiting or (known.to is not None and known.to > step.at):
                 self._flush(known)
+                if step.line.told_by is not None and known.to is not None:
+                    # Told late: others may have accounted for these slots once more since.
+                    self._keep_late(known, step.at, known.to)
                 known.to, known.line = step.at if known.to is None else min(known.to, step.at), step.line
 
     def _changed(self, known: Schedule, change: Change, step: ToldMove) -> None:

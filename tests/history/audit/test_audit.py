@@ -647,6 +647,16 @@ def test_a_slot_from_before_a_clock_went_back_that_is_told_later_moves_nothing_o
     assert audited(story.lines).ok == is_well
 
 
+@pytest.mark.parametrize(("next_slot", "is_well"), [(1040.0, True), (1050.0, False)])
+def test_that_a_clock_went_back_may_be_told_after_its_slots_came_again(next_slot, is_well):
+    story = fired(fired(fired(added(), 1010.0), 1020.0), 1030.0)
+    story.turn({"k": "taken", "s": "s", "t": 1020.0}).turn({"k": "taken", "s": "s", "t": 1030.0})
+    story.tell("dead", 1, {"k": "recounted", "x": 1}, number=2, at=1015.0, ts=1035.0)
+    fired(story, next_slot)
+
+    assert audited(story.lines).ok == is_well
+
+
 def test_a_schedule_that_was_removed_has_no_slots_until_it_is_added_again():
     story = fired(added(), 1010.0).turn({"k": "schedule.removed", "s": "s"})
     story.turn({"k": "schedule.added", "s": "s", "n": "n", "when": "@every 10s", "no": 2, **RULE}, at=1500.0)
