@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Never, get_args
+from typing import Any, Never, TypeVar, Unpack, get_args
 
 from .boot.current import CurrentBoot
 from .cron.catch_up import check_catch_up
@@ -16,10 +16,11 @@ from .cron.schedule import job_of, keyed_id, rule_of, unkeyed_id
 from .cron.when import parse_when
 from .errors import UnknownSchedule, UsageError, shown
 from .job import Job
+from .job_handler import JobHandler
 from .log.job_context import current_corr
 from .messages.jobs import Instant, Seconds
 from .messages.mail import Forget, PauseSchedule, Queue, Retire
-from .messages.schedules import CatchUp, DstFold, DstGap, Overlap, ScheduleRecord, SlotEntry
+from .messages.schedules import CatchUp, DstFold, DstGap, Overlap, ScheduleKeywords, ScheduleRecord, SlotEntry
 from .rules.capabilities import not_supported
 from .rules.codec import decode, encode
 from .rules.new_jobs import check_max_attempts, check_priority, check_timeout
@@ -40,6 +41,8 @@ UNKNOWN = "it was accounted for before what this runtime remembers: the log says
 """Why nothing can be said of a slot."""
 
 When = str | timedelta | datetime
+
+H = TypeVar("H", bound=JobHandler[Any, Any, Any, Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +169,21 @@ class Scheduler:
         )
         self._declare([record])
         return record.id
+
+    def cron(self, when: When, data: Any = None, **options: Unpack[ScheduleKeywords]) -> Callable[[H], H]:
+        """`add` as a decorator of a handler object: `@scheduler.cron("0 3 * * *")` above `@jobs.handler`.
+
+        Raises:
+            UsageError: as `add`; or what stands below is no handler object.
+        """
+
+        def decorate(handler: H) -> H:
+            if not isinstance(handler, JobHandler):
+                raise UsageError(f"expected @scheduler.cron(...) above @jobs.handler, got it above: {shown(handler)}")
+            self.add(handler.name, when, data, **options)
+            return handler
+
+        return decorate
 
     def add_many(self, schedules: Iterable[dict[str, Any]]) -> list[str]:
         """Add several; each is the arguments of `add` as a dict. All are checked before the first is added.

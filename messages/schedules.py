@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from datetime import timedelta
+from typing import Literal, NamedTuple, TypedDict
 
 from .jobs import Instant, Seconds
 
@@ -18,6 +19,25 @@ DstGap = Literal["run_after", "skip"]
 
 DstFold = Literal["first", "second", "both"]
 """Which slots there are of a local time that comes twice."""
+
+
+class ScheduleKeywords(TypedDict, total=False):
+    """The options of `scheduler.add` as keyword arguments."""
+
+    key: str | None
+    timezone: str
+    catch_up: CatchUp
+    catch_up_window: Seconds | timedelta
+    catch_up_max: int
+    overlap: Overlap
+    dst_gap: DstGap
+    dst_fold: DstFold
+    jitter: Seconds | timedelta
+    durable: bool
+    priority: int
+    max_attempts: int | None
+    timeout: Seconds | timedelta | None
+    expires: Seconds | timedelta | None
 
 
 class ScheduleRecord(NamedTuple):

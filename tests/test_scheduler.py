@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from lamplighter import JobState, NotStarted, UnknownSchedule
+from lamplighter import JobState, NotStarted, UnknownSchedule, UsageError
 from lamplighter.environment import Environment
 from lamplighter.testing.draining import is_idle
 from lamplighter.testing.manual_clock import ManualTime
@@ -168,6 +168,33 @@ def test_a_job_of_a_schedule_that_nobody_starts_expires(scheduled, time, recorde
 
     fired = recorder.wait_for("slot.fired", schedule=schedule)
     assert recorder.wait_for("job.cancelled")["job_id"] == fired["job_id"]
+
+
+def test_a_schedule_may_stand_above_its_handler(scheduled, time, recorder):
+    rt = scheduled()
+
+    @rt.scheduler.cron("0 12 * * *", {"n": 1}, timezone="UTC", priority=3)
+    @rt.jobs.handler
+    def nightly(job):
+        return job.data
+
+    (schedule,) = rt.scheduler.list("nightly")
+    assert (schedule.data, schedule.next_slot) == ({"n": 1}, NOON)
+    advance(rt, time, recorder, schedule.id, 30, 1)
+    fired = recorder.wait_for("slot.fired", schedule=schedule.id)["job_id"]
+    job = rt.jobs.join(fired, timeout=10)
+    assert (job.result, job.priority) == ({"n": 1}, 3)
+    assert nightly(job) == {"n": 1}
+
+
+def test_a_schedule_above_what_is_no_handler_is_refused(scheduled):
+    rt = scheduled()
+
+    with pytest.raises(UsageError, match=r"above @jobs\.handler, got it above"):
+        rt.scheduler.cron("@daily")(lambda job: None)
+    with pytest.raises(UsageError, match="unknown option tz; did you mean timezone"):
+        rt.scheduler.cron("@daily", tz="UTC")(rt.jobs.handler("x")(lambda job: None))
+    assert rt.scheduler.list() == []
 
 
 def test_add_many_gives_an_id_for_each(scheduled):

@@ -91,6 +91,8 @@ async def use() -> None:
 jobs.queue("resize", PAYLOAD, at=datetime.now(UTC))
 jobs.queue_many([("resize", PAYLOAD), JobSpec(name="resize", data=PAYLOAD, priority=1)])
 scheduler.add("resize", timedelta(hours=1), PAYLOAD, catch_up="all", overlap="skip")
+nightly = scheduler.cron("0 3 * * *", PAYLOAD, overlap="skip", durable=False)(resize)
+also_queued: Job[Resize, Thumbnail] = nightly.queue(PAYLOAD)
 state: JobState = queued.state
 as_dict: dict[str, Any] = queued.to_dict()
 health: Health = runtime.health()
