@@ -1023,7 +1023,7 @@ MUTANTS = (
     Mutant(
         FENCE,
         "who is not answered in time is not told the ids of many jobs",
-        "jobs.py",
+        "queueing.py",
         "boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new])",
         "boot.requests.ask(lambda reply: Queue(jobs=new, reply=reply))",
         test="tests/boot/test_unavailable.py::test_queue_many_again_with_the_ids_of_the_error_stores_every_job_once",
@@ -1686,9 +1686,9 @@ MUTANTS = (
     Mutant(
         LANES,
         "a handler is accepted whose results nobody can keep",
-        "handlers/registration.py",
-        "        check_result_type(fn, name)",
-        "        pass",
+        "handlers/payload.py",
+        "        if not (_is_json(cls) or issubclass(cls, JSON_CLASSES)):",
+        "        if False:",
         test="tests/handlers/test_results.py::test_a_handler_is_refused_whose_annotation_returns_what_nobody_can_keep",
     ),
     Mutant(
@@ -1719,8 +1719,8 @@ MUTANTS = (
         LANES,
         "the error of data that does not fit quotes it",
         "handlers/payload.py",
-        "{_without_values(error)}",
-        "{error}",
+        "Misfit(_without_values(error))",
+        "Misfit(str(error))",
         test="tests/handlers/test_payload.py::test_data_that_does_not_fit_is_never_quoted",
     ),
     Mutant(
