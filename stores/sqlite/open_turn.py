@@ -66,6 +66,12 @@ class OpenTurn(TurnRecord):
         clock: what the last turn knew of wall time.
     """
 
+    last_boot_no: int
+    last_no: int
+    change_no: int
+    expiry: Instant | None
+    number: int | None
+
     def __init__(
         self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None
     ) -> None:
@@ -74,11 +80,6 @@ class OpenTurn(TurnRecord):
         self.connection = connection
         # SQLite's number holds for one connection only; another one may begin with the same.
         self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
-        self.last_boot_no: int
-        self.last_no: int
-        self.change_no: int
-        self.expiry: Instant | None
-        self.number: int | None
         (
             self.last_boot_no,
             self.last_no,

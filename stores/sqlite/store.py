@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...environment.failpoints import Failpoints
-from ...errors import LamplighterError, StoreCorrupt, StoreError, StoreGone, StoreUnavailable, UsageError, shown
+from ...errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError, shown
 from ...messages.jobs import Instant
 from ..ports import (
     DeadJobs,
@@ -38,6 +38,7 @@ from .host_connection import SqliteHostTurn, cursor_of
 from .open_turn import Seen
 from .readers import Readers
 from .rows import JobRows, ScheduleRows
+from .translation import Translation
 from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
@@ -56,8 +57,6 @@ FREEZE_SECONDS_MAX = 10.0
 _unfrozen: dict[SqliteStore, int] = {}
 """Stores that could not be closed for the last fork of their process, with its pid. A child keeps them as they are: to
 close their connections there would hurt the parent."""
-
-CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
 
 
 class SqliteStore:
@@ -99,6 +98,7 @@ class SqliteStore:
         self._busy_ms = int(busy_seconds_max * 1000)
         self._writer: sqlite3.Connection | None = None
         self._lock = threading.RLock()
+        self._translated = Translation(self.address)
         self._files = None if in_memory else Files(self.address)
         self._readers = Readers(self._connect_reader)
         self._reopen = False
@@ -116,7 +116,7 @@ class SqliteStore:
         if self.path is not None:
             self._check_inherited()
             self._make_file()
-        with self._translated():
+        with self._translated:
             writer = self._writer = self._connect_writer()
             try:
                 self.store_id = schema.migrate(writer, self._busy_ms, self._new_id)
@@ -229,7 +229,7 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[SqliteTurn]:
-        with self._lock, self._translated():
+        with self._lock, self._translated:
             writer = self._reopened()
             if writer is None:
                 raise StoreUnavailable(f"the store {self.address} is closed")
@@ -275,7 +275,7 @@ class SqliteStore:
             ) from error
 
     def changed(self) -> bool:
-        with self._lock, self._translated():
+        with self._lock, self._translated:
             writer = self._reopened()
             if writer is None:
                 return False
@@ -286,36 +286,16 @@ class SqliteStore:
         return bool(changed)
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except LamplighterError:
-            raise
-        except sqlite3.Error as error:
-            raise self._explain(error) from error
-
-    def _explain(self, error: sqlite3.Error) -> Exception:
-        text = str(error).lower()
-        if "not a database" in text or "malformed" in text:
-            return StoreCorrupt(
-                f"expected {self.address} to be a sound SQLite database, got: {error}; "
-                "put back a backup, or give the runtime another file"
-            )
-        if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in CLEAN_FAILURES):
-            return StoreUnavailable(f"the store {self.address} cannot be used now: {error}")
-        return error
-
-    @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._translated():
+        with self._translated:
             self._failpoints.at("store.read")
         if self.path is None:
-            with self._lock, self._translated():
+            with self._lock, self._translated:
                 if self._writer is None:
                     raise StoreUnavailable(f"the store {self.address} is closed")
                 yield self._writer
             return
-        with self._translated(), self._readers.lend() as reader:
+        with self._translated, self._readers.lend() as reader:
             # Not opened again here: the fork that closed it holds the lock until it has tried to.
             if self._writer is None:
                 raise StoreUnavailable(f"the store {self.address} is closed")
@@ -342,5 +322,5 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def join(self, connection: Any, now: Instant) -> Iterator[SqliteHostTurn]:
-        with self._translated(), cursor_of(connection, self.address) as cursor:
+        with self._translated, cursor_of(connection, self.address) as cursor:
             yield SqliteHostTurn(cursor, now)
