@@ -17,7 +17,6 @@ import pykka
 
 from ..environment.clock import Clock, Timer
 from ..environment.environment import Environment
-from ..environment.mailbox import Mailbox
 from ..environment.threads import Thread
 from ..log.emitter import NOBODY, Log, Speaker
 from ..messages.jobs import Seconds
@@ -147,13 +146,6 @@ class RuntimeActor(pykka.ThreadingActor):
         """How many messages it has not handled yet."""
         return len(self.mailbox)
 
-    @property
-    def mailbox(self) -> Mailbox:
-        """The inbox, as what it is."""
-        inbox = self.actor_inbox
-        assert isinstance(inbox, Mailbox)
-        return inbox
-
     def on_receive(self, message: Any) -> None:
         """Runs on the actor's thread for every message."""
         if not isinstance(message, Mail):
@@ -171,7 +163,8 @@ class RuntimeActor(pykka.ThreadingActor):
             self.busy_since = None
 
     def _create_actor_inbox(self) -> Any:  # type: ignore[override]
-        return self.context.environment.mailbox()
+        self.mailbox = self.context.environment.mailbox()
+        return self.mailbox
 
     def _start_actor_loop(self) -> None:
         # An application that stops all *its* actors through pykka's registry must not stop these.

@@ -32,7 +32,6 @@ from ..broker.state import BrokerState, CarriedOver
 from ..broker.turn_context import PASSED_ON, TurnContext
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
-from ..log.emitter import Speaker
 from ..messages.jobs import ENDED, JobRecord
 from ..messages.mail import CheckDue, Drain, Housekeep, Mail, Queue, Resync, Settled, Ticked
 from ..stores.ports import Outlook, Store
@@ -61,6 +60,8 @@ class JobBroker(RuntimeActor):
         store_is_down: Callable[[str | None], None],
     ) -> None:
         super().__init__(context, "broker", incarnation)
+        # Who speaks when no message has caused it.
+        self._itself = self.speaker
         self._store = store
         self._renew = renew
         self._wake_waiters = wake_waiters
@@ -239,12 +240,11 @@ class JobBroker(RuntimeActor):
     def _run_turn(self, batch: list[Mail]) -> Outbox:
         out = Outbox()
         clock = self.context.clock
-        speaker = Speaker(self.name, self.incarnation)
         try:
             with self._store.turn(self._state.boot, clock.now()) as turn:
                 if turn.lost is not None and self._carried_over.renewal is None:
                     raise turn.lost
-                own = TurnContext(self._state, turn, out, speaker)
+                own = TurnContext(self._state, turn, out, self._itself)
                 keep_time(own, clock, self._carried_over, is_first=not self._recovered)
                 self._looked_at = turn.now
                 self._work(own, batch)
@@ -254,7 +254,7 @@ class JobBroker(RuntimeActor):
             self._state.forget_next_due()
             raise
         out.did, out.unlogged, out.version, out.expiry = turn.did, turn.unlogged, turn.version, turn.expiry
-        out.lines += [(event, speaker, fields) for event, fields in turn.news]
+        out.lines += [(event, self._itself, fields) for event, fields in turn.news]
         if turn.leads and not self._leads:
             own.tell("scheduler", Resync(self._state.sync_id, self._state.boot))
         self._leads = turn.leads
@@ -314,8 +314,7 @@ class JobBroker(RuntimeActor):
             self._state.presence.bury(dead)
         if out.known is not None:
             self._state.presence.tidy(out.known)
-        speaker = Speaker(self.name, self.incarnation)
-        log_lines(self.context.log, out, speaker, self._state.boot, self._store.store_id)
+        log_lines(self.context.log, out, self._itself, self._state.boot, self._store.store_id)
         self._carried_over.take(out, self._state.boot)
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))

@@ -4,7 +4,7 @@ HandlerActors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from ..errors import UsageError
@@ -28,24 +28,27 @@ dropped.
 
 def claim(context: TurnContext) -> None:
     """Claim what free lanes can take, and a few more where jobs are short."""
-    state, out, now = context.state, context.out, context.turn.now
-    capacities, next_due, wants = context.capacities, _next_due(context), list[Want]()
-    # A job that ends in this very turn makes room for the next. No later turn may come to claim that one.
-    suspect_held = any(
-        is_suspect(job, now) and key not in out.freed.get(name, ())
-        for name, capacity in capacities.items()
-        for key, job in capacity.held.items()
-    )
-    for name, capacity in capacities.items():
-        held = len(capacity.held.keys() - out.freed.get(name, set()))
+    next_due = _next_due(context)
+    wants = _wants(context, next_due)
+    if wants:
+        _claim(context, wants, next_due)
+    context.out.next_due = next_due
+    context.collect()
+
+
+def _wants(context: TurnContext, next_due: Mapping[str, Instant]) -> list[Want]:
+    """What there are lanes for, of the names that may have due jobs."""
+    wants: list[Want] = []
+    for name, capacity in context.capacities.items():
+        held = len(capacity.held.keys() - context.out.freed.get(name, set()))
         begun = max(0, capacity.lanes - held)
         prefetched = max(0, capacity.lanes + capacity.prefetch - held) - begun
-        if context.draining or capacity.lanes == 0 or next_due.get(name, now) > now:
+        if context.draining or capacity.lanes == 0 or next_due.get(name, context.turn.now) > context.turn.now:
             continue
         wants.append(
             Want(
                 name=name,
-                boot=state.boot,
+                boot=context.state.boot,
                 incarnation=capacity.incarnation,
                 begun=begun,
                 prefetched=prefetched,
@@ -53,6 +56,17 @@ def claim(context: TurnContext) -> None:
                 interruptions_max=capacity.interruptions_max,
             )
         )
+    return wants
+
+
+def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Instant]) -> None:
+    out, now = context.out, context.turn.now
+    # A job that ends in this very turn makes room for the next. No later turn may come to claim that one.
+    suspect_held = any(
+        is_suspect(job, now) and key not in out.freed.get(name, ())
+        for name, capacity in context.capacities.items()
+        for key, job in capacity.held.items()
+    )
     claimed = context.turn.jobs.claim(wants, suspect=not suspect_held)
     for name in (want.name for want in wants):
         claims, due = claimed.claims.get(name), claimed.next_due.get(name)
@@ -64,9 +78,8 @@ def claim(context: TurnContext) -> None:
             next_due.pop(name, None)
         else:
             next_due[name] = due
-    out.next_due = next_due
-    _end_poison(context, claimed.poison)
-    context.collect()
+    if claimed.poison:
+        _end_poison(context, claimed.poison)
 
 
 def _end_poison(context: TurnContext, poison: Sequence[JobRecord]) -> None:
@@ -93,18 +106,23 @@ def ended(context: TurnContext, body: Ended) -> None:
     capacity = context.capacities.get(body.name)
     held = {} if capacity is None else capacity.held
     freed = context.out.freed.setdefault(body.name, set())
-    settled = context.out.settled.setdefault(body.name, [])
+    keys = context.out.settled.setdefault(body.name, [])
+    judged: list[tuple[JobRecord, Ending]] = []
     for ending in body.endings:
         key = ending.claim.key
-        settled.append(key)
+        keys.append(key)
         if not _is_ours(context, ending.claim):
             _refuse(context, ending.claim.job, ending)
             continue
         freed.add(key)
-        job = _as_reported(context, held.get(key, ending.claim.job))
+        job = _as_reported(context, key, held.get(key, ending.claim.job))
         if ending.outcome.kind is OutcomeKind.DEFERRED:
             _defer(context, job, ending)
-        elif context.settle(job, ending.outcome, ending.policy) is None:
+        else:
+            judged.append((job, ending))
+    settled = context.settle_all([(job, ending.outcome, ending.policy) for job, ending in judged])
+    for (job, ending), ended_job in zip(judged, settled, strict=True):
+        if ended_job is None:
             _refuse(context, job, ending)
         elif ending.outcome.kind is OutcomeKind.SUCCEEDED and ending.outcome.result is None:
             context.say("job.result_lost", corr=job.corr, **names_job(job), reason=ending.outcome.reason)
@@ -158,9 +176,9 @@ def progressed(context: TurnContext, body: Progressed) -> None:
     context.out.progress[body.key] = body.progress
 
 
-def _as_reported(context: TurnContext, job: JobRecord) -> JobRecord:
+def _as_reported(context: TurnContext, key: ClaimKey, job: JobRecord) -> JobRecord:
     """A claimed job with what it has reported in this very turn."""
-    progress = context.out.progress.get(job.key)
+    progress = context.out.progress.get(key)
     return job if progress is None else job._replace(progress=progress)
 
 
@@ -218,6 +236,8 @@ def down(context: TurnContext, body: Down) -> None:
 
 def finish_deferred(context: TurnContext) -> None:
     """Time out claims whose handler has returned and which nobody has marked done."""
+    if not context.state.deferred:
+        return
     monotonic = context.state.monotonic()
     overdue = {key: deferred for key, deferred in context.state.deferred.items() if deferred.due <= monotonic}
     jobs = context.turn.jobs.get({deferred.job_id for deferred in overdue.values()}) if overdue else {}

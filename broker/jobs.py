@@ -42,7 +42,7 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> list[Stored]:
     first = asked[0][0]
     now, mail_seconds_max = first.turn.now, first.state.limits.reply_seconds_max
     jobs = [_in_time(job, now, mail_seconds_max) for _, body in asked for job in body.jobs]
-    unhandled = {name for name in dict.fromkeys(job.name for job in jobs) if not first.is_handled(name)}
+    unhandled = {name for name in {job.name for job in jobs} if not first.is_handled(name)}
     inserted = iter(first.turn.jobs.insert(jobs))
     parts = [list(islice(inserted, len(body.jobs))) for _, body in asked]
     for (context, body), stored in zip(asked, parts, strict=True):
@@ -52,7 +52,7 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> list[Stored]:
                 line = {**names_job(record), "asked_id": job.id, "unique_key": job.unique_key}
                 context.out.lines.append(("job.deduplicated", context.speaker, line))
             elif record.name in unhandled:
-                context.out.lines.append(("job.parked", context.speaker.about(record.corr), record))
+                context.out.lines.append(("job.parked", context.speaker, record))
     return parts
 
 

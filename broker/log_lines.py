@@ -7,8 +7,9 @@ from typing import Any
 
 from ..log.emitter import Log, Speaker
 from ..messages.jobs import JobRecord, Transition
+from ..messages.ledger import LedgerTurn
 from ..rules.codec import digest
-from ..rules.ledger_moves import ledger_lines
+from ..rules.ledger_moves import ledger_line, line_count
 from .outbox import Outbox
 
 OF_TURNS = frozenset(
@@ -38,20 +39,23 @@ def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str |
         boot: which boot this is.
     """
     for turn in out.unlogged:
-        for fields in ledger_lines(turn, store_id, told_by=boot):
-            log.emit("turn.committed", itself, **fields)
+        _log_ledger(log, itself, turn, store_id, boot)
     number = None if out.did is None else out.did.turn
     if out.did is not None:
-        for fields in ledger_lines(out.did, store_id, told_by=None):
-            log.emit("turn.committed", itself, **fields)
+        _log_ledger(log, itself, out.did, store_id, None)
     for event, speaker, said in out.lines:
         match said:
             case Transition():
                 log.emit_made(event, speaker, partial(line_of, said, number))
             case JobRecord():
-                log.emit_made(event, speaker, partial(names_job, said))
+                log.emit_made(event, speaker, partial(of_job, said))
             case fields:
                 log.emit(event, speaker, **({"turn": number, **fields} if event in OF_TURNS else fields))
+
+
+def _log_ledger(log: Log, itself: Speaker, turn: LedgerTurn, store_id: str | None, told_by: str | None) -> None:
+    for part in range(line_count(turn)):
+        log.emit_made("turn.committed", itself, partial(ledger_line, turn, part, store_id, told_by))
 
 
 def names_job(job: JobRecord) -> dict[str, Any]:
@@ -59,10 +63,15 @@ def names_job(job: JobRecord) -> dict[str, Any]:
     return {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "attempt": job.attempt}
 
 
+def of_job(job: JobRecord) -> dict[str, Any]:
+    """The same, and the root that the job descends from: also where the line is caused by a message with another."""
+    return {"corr": job.corr, **names_job(job)}
+
+
 def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
     """What the line of a move carries for people. The rest of it is in the ledger, under the turn's number."""
     job = moved.job
-    line = {"corr": job.corr, **names_job(job), "turn": turn, **moved.fields}
+    line = {**of_job(job), "turn": turn, **moved.fields}
     match moved.event:
         case "job.queued":
             line |= {

@@ -133,7 +133,7 @@ class BrokerState:
             self.stored_names = out.stored_names
         if out.next_due is not None:
             self.next_due = out.next_due
-        for moved in out.transitions:
+        for moved in out.transitions if self.deferred else ():
             if moved.job.state in ENDED:
                 self.deferred.pop(moved.job.key, None)
         self.version, self.expiry = out.version, out.expiry
@@ -172,6 +172,7 @@ class CarriedOver:
         for turn in (*out.unlogged, *([out.did] if out.did is not None else ())):
             if turn.boot == boot:
                 self.logged, self.boot_no = turn.turn, turn.boot_no
-        self.jump(-out.made_good)
+        if out.made_good:
+            self.jump(-out.made_good)
         if out.is_renewed:
             self.renewal = None

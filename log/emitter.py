@@ -37,7 +37,7 @@ class Speaker(NamedTuple):
 
     def about(self, corr: str | None) -> Speaker:
         """The same with another root."""
-        return self._replace(corr=corr)
+        return Speaker(self.actor, self.incarnation, self.message_id, self.cause, corr, self.mail_seconds)
 
     def add_to(self, line: dict[str, Any]) -> None:
         """The fields that apply."""
@@ -79,7 +79,7 @@ class Log:
 
     def emit_made(self, event: str, speaker: Speaker, make: Callable[[], dict[str, Any]]) -> None:
         """`emit`, with fields that are made only if somebody listens."""
-        if not self._outlet.hears(EVENTS[event].level) and not self._listening(event):
+        if not self._outlet.hears(EVENTS[event].level) and not (self._subscriptions and self._listening(event)):
             # The event gets its number all the same. Nothing here waits for a thread that is writing a line.
             next(self._numbers)
             return

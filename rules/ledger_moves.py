@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..messages.jobs import Instant, Transition
@@ -14,8 +14,8 @@ from .codec import checksum, digest
 LONG_AGO_SECONDS = 1.0
 """A job that was queued so long before its turn is told with its own instant: a host had a transaction of its own."""
 
-BESIDES = (("o", "outcome"), ("u", "run_at"), ("p", "redeliveries"))
-"""What is told of the fields of an event, unless it is nothing."""
+BESIDES = {"outcome": "o", "run_at": "u", "redeliveries": "p"}
+"""What is told of the fields of an event, unless it is nothing, and under which key."""
 
 
 def told_moves(steps: Sequence[Transition], notes: Sequence[tuple[int, Move]], at: Instant) -> list[Move]:
@@ -55,10 +55,9 @@ def told_move(step: Transition, at: Instant) -> Move:
         told["a"] = job.attempt
     if step.boot_was is not None:
         told["b"] = step.boot_was
-    for key, name in BESIDES:
-        value = step.fields.get(name)
-        if value:
-            told[key] = value
+    for name, value in step.fields.items():
+        if value and name in BESIDES:
+            told[BESIDES[name]] = value
     return told
 
 
@@ -82,27 +81,32 @@ def schedule_move(what: str, schedule: ScheduleRecord) -> Move:
     }
 
 
-def ledger_lines(turn: LedgerTurn, store_id: str | None, told_by: str | None) -> Iterator[dict[str, Any]]:
-    """What the lines of a turn carry: one, or as many as its moves need.
+def line_count(turn: LedgerTurn) -> int:
+    """How many lines the moves of a turn need."""
+    return max(1, -(-len(turn.moves) // MOVES_MAX))
+
+
+def ledger_line(turn: LedgerTurn, part: int, store_id: str | None, told_by: str | None) -> dict[str, Any]:
+    """What one of the lines of a turn carries.
 
     Args:
+        part: which of them, from 0.
         told_by: the boot that tells it instead of the turn's own broker, if one does.
     """
-    boot_no = turn.boot_no or None
-    parts = max(1, -(-len(turn.moves) // MOVES_MAX))
-    for part in range(parts):
-        moves = list(turn.moves[part * MOVES_MAX : (part + 1) * MOVES_MAX])
-        place = (part + 1, parts) if parts > 1 else (None, None)
-        line: dict[str, Any] = {
-            "v": FORMAT,
-            "store_id": store_id,
-            "boot_no": boot_no,
-            "turn": turn.turn,
-            "at": turn.at,
-            "crc": checksum((FORMAT, store_id, turn.boot, boot_no, turn.turn, turn.at, *place, moves)),
-        }
-        if told_by is not None:
-            line["of"], line["told_by"] = turn.boot, told_by
-        if parts > 1:
-            line["part"], line["parts"] = place
-        yield {**line, "moves": moves}
+    parts, boot_no = line_count(turn), turn.boot_no or None
+    moves = list(turn.moves[part * MOVES_MAX : (part + 1) * MOVES_MAX])
+    place = (part + 1, parts) if parts > 1 else (None, None)
+    line: dict[str, Any] = {
+        "v": FORMAT,
+        "store_id": store_id,
+        "boot_no": boot_no,
+        "turn": turn.turn,
+        "at": turn.at,
+        "crc": checksum((FORMAT, store_id, turn.boot, boot_no, turn.turn, turn.at, *place, moves)),
+    }
+    if told_by is not None:
+        line["of"], line["told_by"] = turn.boot, told_by
+    if parts > 1:
+        line["part"], line["parts"] = place
+    line["moves"] = moves
+    return line

@@ -974,8 +974,8 @@ MUTANTS = (
         LIMITS,
         "what a name's next job is due at is remembered over a lost turn",
         "broker/claims.py",
-        "    out.next_due = next_due\n",
-        "    state.next_due = next_due\n",
+        "    context.out.next_due = next_due\n",
+        "    context.state.next_due = next_due\n",
         (
             (
                 "actors/job_broker.py",
