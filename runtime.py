@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from .boot.boot import Boot
 from .boot.current import CurrentBoot
+from .boot.declared import Share, check_share
 from .boot.health import ActorView, Health
 from .environment.environment import Environment
 from .errors import RuntimeFailed, UsageError, shown
@@ -102,19 +103,29 @@ class Runtime:
         self._carriers = check_carriers(carriers)
         self._subscriptions: list[Subscription] = []
 
-    def start(self) -> Self:
+    def start(self, *, work: bool = True, only: Collection[str] | None = None) -> Self:
         """Start. A runtime that runs already goes on. In a forked child, this starts an instance of the child's own.
+
+        Args:
+            work: False for a producer: it queues and does whatever else the APIs do, but runs no jobs, declares no
+                schedules and fires no slots, so that another process has to.
+            only: the names whose jobs it runs; None for all that have a handler.
 
         Raises:
             UsageError, StoreError, StoreUnavailable: the store cannot be opened; the message says why.
             UsageError: called from inside a handler that has outlived the `stop` of this runtime.
             UsageError: a child process cannot import the function of a handler with `isolation="process"`.
+            UsageError: a name of `only` has no handler; or this runtime runs already, and does not do what is asked.
         """
-        self._start()
+        self._start(check_share(self.boots.declared, work, only))
         return self
 
-    def _start(self) -> bool:
-        """Whether it did not run before."""
+    def _start(self, share: Share | None = None) -> bool:
+        """Whether it did not run before.
+
+        Args:
+            share: what it is to take on; None for all, or whatever it does if it runs already.
+        """
         boots = self.boots
         if current_corr() is not None:
             if boots.running is not None:
@@ -124,8 +135,10 @@ class Runtime:
                 raise UsageError("expected start() from outside of a handler whose runtime was stopped")
         with boots.lock:
             if boots.running is not None:
+                _check_does(boots.running.share, share)
                 return False
-            for handler in boots.declared.all_handlers():
+            share = Share(boots.declared) if share is None else share
+            for handler in share.all_handlers():
                 check_importable(handler)
             boots.forget()
             boot = Boot(
@@ -134,7 +147,7 @@ class Runtime:
                 limits=self.limits,
                 logger=self._logger,
                 durability=self._durability,
-                declared=boots.declared,
+                share=share,
                 queue=self.jobs.queue_from_handler,
                 subscriptions=self._subscriptions,
                 failed=self._failed,
@@ -195,10 +208,14 @@ class Runtime:
             raise self.boots.failure
         return ended
 
-    def run(self, drain: Seconds | None = None) -> None:
+    def run(self, drain: Seconds | None = None, *, work: bool = True, only: Collection[str] | None = None) -> None:
         """Start, work until SIGTERM or SIGINT, stop. Call it from the main thread; your signal handlers are put back.
 
         A second signal, half a second after the first or later, ends the drain.
+
+        Args:
+            drain: how many seconds running jobs may finish; None for the runtime's own.
+            work, only: as `start` takes them.
 
         Raises:
             RuntimeFailed: the supervisor gave up.
@@ -210,7 +227,7 @@ class Runtime:
         try:
             for each in (signal.SIGTERM, signal.SIGINT):
                 before[each] = self.environment.signal(each, lambda number, _: asked.put(now()))
-            self.start()
+            self.start(work=work, only=only)
             while not (_has_come(asked) or self.wait(0)):
                 pass
             urges_from = now() + SECOND_SIGNAL_SECONDS
@@ -221,7 +238,8 @@ class Runtime:
                 self.environment.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def __enter__(self) -> Self:
-        return self.start()
+        self._start()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -314,6 +332,25 @@ class Runtime:
             self.boots.ended(boot)
         if self._on_failure is not None:
             self._on_failure(failure)
+
+
+def _check_does(runs: Share, share: Share | None) -> None:
+    """Whoever starts a runtime that runs already must not rely on what it does not do.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if share is None or not share.works:
+        return
+    if not runs.works:
+        raise UsageError(
+            "expected a runtime that is stopped, got one that was started with work=False: stop() it first"
+        )
+    if share.only not in (None, runs.only):
+        raise UsageError(
+            f"expected only={sorted(share.only)} as this runtime was started with, "
+            f"got: {'all names' if runs.only is None else sorted(runs.only)}; stop() it first"
+        )
 
 
 def _has_come(asked: queue.SimpleQueue[Seconds]) -> bool:

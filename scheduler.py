@@ -136,7 +136,7 @@ class Scheduler:
             dst_fold: one that comes twice: `first`, `second` or `both`.
             jitter: up to so many seconds are added to when a job is due, the same in every process.
             durable: keep the schedule in the store until it is removed; otherwise it lives as long as this runtime
-                runs.
+                runs, and does not take effect in one that does not work.
             priority, max_attempts, timeout: those of its jobs, as `jobs.queue` takes them.
             expires: a job that is due for longer and has not been started is cancelled: seconds or a timedelta.
 
@@ -240,7 +240,7 @@ class Scheduler:
             return
         # Before the store is asked: a tick that comes in between must find that nobody declares it.
         gone = declared.remove_schedule(record.id)
-        if boot is None or gone is None:
+        if boot is None or gone is None or not boot.share.works:
             return
         try:
             boot.requests.ask(partial(Retire, record.id, record.name))
@@ -325,7 +325,8 @@ class Scheduler:
         boot = self._current_boot.current() if durable else self._current_boot.running
         self._current_boot.declared.add_schedules(record for record in records if not record.durable)
         if boot is not None:
-            boot.requests.declare(records)
+            # A producer declares nothing for others: it may be a process with older code that is about to end.
+            boot.requests.declare([record for record in records if record.durable or boot.share.works])
 
     def _check_all(self, schedules: Iterable[dict[str, Any]]) -> Iterator[ScheduleRecord]:
         for arguments in check_iterable(schedules, "schedules", "dicts, each with the arguments of add"):

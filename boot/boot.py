@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -43,7 +43,7 @@ from ..stores.ports import Store
 from ..stores.presence import network_filesystem
 from ..stores.troubles import BootLost
 from ..supervisor import ChildSpec, Supervision
-from .declared import Declared
+from .declared import Share
 from .draining import Draining
 from .health import ActorView, Health, health_of, view_of
 from .requests import Requests
@@ -63,7 +63,7 @@ class Boot:
         limits: Limits,
         logger: Any,
         durability: str,
-        declared: Declared,
+        share: Share,
         queue: Callable[[str, Any, JobKeywords, str], Job[Any]],
         subscriptions: Sequence[Subscription],
         failed: Callable[[str], None],
@@ -93,7 +93,7 @@ class Boot:
         self._has_declared = False
         self.carried_over = CarriedOver()
         self._durability = durability
-        self._declared = declared
+        self.share = share
         self._failed = failed
         self._carriers = carriers
         self._subscriptions = subscriptions
@@ -139,7 +139,7 @@ class Boot:
 
     def start(self) -> None:
         """Open the store, enter this boot, start the actors. When this raises midway, `give_up` must follow."""
-        begun, names = self._begun, self._declared.names()
+        begun, names = self._begun, self.share.names()
         begun.callback(self._close_subscriptions)
         for subscription in self._subscriptions:
             self.listen(subscription)
@@ -148,7 +148,8 @@ class Boot:
         begun.callback(self.store.close)
         if self.store.path is not None and (kind := network_filesystem(self.store.path)):
             self.log.emit("store.on_network", store=self.store.path, filesystem=kind)
-        begun.callback(self._let_go)
+        # Looked up then: a boot that was renewed has another.
+        begun.callback(lambda: self._standing.leave())  # noqa: PLW0108
         self._standing.enter(self._heard)
         place, news = self._standing.register(names, self.clock, self.limits.reply_seconds_max)
         self._is_registered, self.carried_over.boot_no = True, place.get("boot_no", 0)
@@ -164,9 +165,11 @@ class Boot:
         begun.callback(self._stop_actors)
         self._supervision.start()
         self._supervision.have(self._broker_spec())
-        self._supervision.have(self._scheduler_spec())
+        if self.share.works or self.store.peers is not None:
+            # Where one runtime fires the slots of all, it may be a producer; it never fires what it alone has declared.
+            self._supervision.have(self._scheduler_spec())
         for name in names:
-            for handler in self._declared.handlers(name):
+            for handler in self.share.handlers(name):
                 self._say_added(handler)
             self.start_handler(name)
 
@@ -179,6 +182,8 @@ class Boot:
             "pid": pid,
             "durability": self._durability,
             "host": host,
+            "work": None if self.share.works else False,
+            "only": None if self.share.only is None else sorted(self.share.only),
         }
 
     def begin_schedules(self) -> None:
@@ -187,7 +192,7 @@ class Boot:
         Raises:
             StoreUnavailable, LamplighterError: as `Requests.declare`.
         """
-        self.requests.declare(self._declared.schedules())
+        self.requests.declare(self.share.schedules())
         self._has_declared = True
         self.post.tell("scheduler", Wake(reload=True))
 
@@ -199,12 +204,16 @@ class Boot:
 
     def add_handler(self, handler: Handler) -> None:
         """Have one more handler, that was declared while the boot runs."""
+        if not self.share.takes(handler.name):
+            return
         self._say_added(handler)
         self.start_handler(handler.name)
         self.post.tell(f"handler:{handler.name}", Attach())
 
     def remove_handler(self, handler: Handler, drain: Seconds | None) -> None:
         """Stop using a handler that was removed: its running jobs finish, or go back after `drain`."""
+        if not self.share.takes(handler.name):
+            return
         self.log.emit("handler.removed", job_name=handler.name, handler=handler.id)
         self.post.tell(f"handler:{handler.name}", Detach(handler_id=handler.id, drain=drain))
 
@@ -233,11 +242,11 @@ class Boot:
                 HandlerActor.start,
                 self._context,
                 name,
-                handlers=partial(self._declared.handlers, name),
+                handlers=partial(self.share.handlers, name),
                 lanes=self.lanes,
                 emptied=self._emptied.set,
             ),
-            budget=self._declared.budgets.get(name) or self.limits.restart_budget,
+            budget=self.share.budget(name) or self.limits.restart_budget,
             when_spent="quarantine",
         )
         self._supervision.have(spec)
@@ -278,17 +287,11 @@ class Boot:
 
     def _is_active(self, schedule_id: str) -> bool:
         peers = self.store.peers
-        return self._declared.schedule(schedule_id) is not None or (
-            peers is not None and peers.is_declared(schedule_id)
-        )
-
-    def handled_names(self) -> Collection[str]:
-        """The job names for which this process has handlers."""
-        return self._declared.names()
+        return self.share.schedule(schedule_id) is not None or (peers is not None and peers.is_declared(schedule_id))
 
     def _has_handler(self, name: str) -> bool:
         peers = self.store.peers
-        return bool(self._declared.handlers(name)) or (peers is not None and peers.is_handled(name))
+        return bool(self.share.handlers(name)) or (peers is not None and peers.is_handled(name))
 
     def _scheduler_spec(self) -> ChildSpec:
         start = partial(
@@ -333,8 +336,8 @@ class Boot:
             self.log.emit("store.went_back", store=self.store.address, turn_was=lost.turn_was)
         self.log.emit("runtime.renewed", reason=str(lost), next_boot=new.boot)
         self.log.begin(new.boot)
-        record = new.record(self._declared.names(), self.clock.now())
-        self.carried_over.renewal = Renewal(record, old.boot, self._declared.schedules(), self._about())
+        record = new.record(self.share.names(), self.clock.now())
+        self.carried_over.renewal = Renewal(record, old.boot, self.share.schedules(), self._about())
         self._standing, self.carried_over.logged, self.carried_over.boot_no = new, 0, 0
         old.leave()
         return new
@@ -352,7 +355,8 @@ class Boot:
         end.
         """
         self.log.emit("runtime.stopping", drain=drain)
-        self._supervision.stop_child("scheduler")
+        if "scheduler" in self._supervision.family.children:
+            self._supervision.stop_child("scheduler")
         self.carried_over.draining = True
         # A broker that waits out a back-off may come later than the stop ends, and what has ended by then ran in vain.
         self._supervision.start_now("broker")
@@ -424,9 +428,6 @@ class Boot:
                 store=self.store.address,
                 reason=f"this runtime instance stays registered: {error!r}",
             )
-
-    def _let_go(self) -> None:
-        self._standing.leave()
 
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not."""

@@ -1,13 +1,18 @@
-"""The handlers and schedules that the application has declared. They belong to the runtime, and outlive its boots."""
+"""The handlers and schedules that the application has declared, and which of them a boot takes on. What is declared
+belongs to the runtime, and outlives its boots.
+"""
 
 from __future__ import annotations
 
+import difflib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+from ..errors import UsageError, shown
 from ..handlers.handler import Handler
 from ..messages.schedules import ScheduleRecord
 from ..rules.restart_budget import RestartBudget
+from ..rules.validation import check_bool, check_iterable, check_name
 
 
 class Declared:
@@ -40,10 +45,6 @@ class Declared:
         """The handlers of a name."""
         return self._handlers.get(name, ())
 
-    def all_handlers(self) -> list[Handler]:
-        """Those of all names."""
-        return [handler for handlers in self._handlers.values() for handler in handlers]
-
     def names(self) -> list[str]:
         """The names that have, or had, a handler."""
         return list(self._handlers)
@@ -65,3 +66,76 @@ class Declared:
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         """One declared schedule, if it is."""
         return self._schedules.get(schedule_id)
+
+
+class Share:
+    """What one boot takes on of what is declared: all of it, the jobs of some names and every schedule, or nothing.
+
+    A boot that takes on nothing is a producer: it queues, and whatever else the APIs do, and leaves the work to others.
+
+    Args:
+        works: whether it takes on anything.
+        only: the names whose jobs it runs; None for all, also for those that are declared later.
+    """
+
+    def __init__(self, declared: Declared, *, works: bool = True, only: frozenset[str] | None = None) -> None:
+        self._declared = declared
+        self.works = works
+        self.only = only
+
+    def takes(self, name: str) -> bool:
+        """Whether it runs jobs of a name that has a handler."""
+        return self.works and (self.only is None or name in self.only)
+
+    def names(self) -> list[str]:
+        """The names that have, or had, a handler which is used here."""
+        return [name for name in self._declared.names() if self.takes(name)]
+
+    def handlers(self, name: str) -> Sequence[Handler]:
+        """The handlers of a name that are used here."""
+        return self._declared.handlers(name) if self.takes(name) else ()
+
+    def all_handlers(self) -> list[Handler]:
+        """Those of all names."""
+        return [handler for name in self.names() for handler in self.handlers(name)]
+
+    def budget(self, name: str) -> RestartBudget | None:
+        """How often the actor of a name may die, if its handler says so."""
+        return self._declared.budgets.get(name)
+
+    def schedules(self) -> list[ScheduleRecord]:
+        """The schedules that are declared on the store."""
+        return self._declared.schedules() if self.works else []
+
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        """One of them, if it is."""
+        return self._declared.schedule(schedule_id) if self.works else None
+
+
+def check_share(declared: Declared, work: bool, only: Collection[str] | None) -> Share:
+    """What `start(work=, only=)` asks for.
+
+    Raises:
+        UsageError: it cannot be.
+    """
+    works = check_bool(work, "work")
+    if only is None:
+        return Share(declared, works=works)
+    if not works:
+        raise UsageError("expected only= without work=False: a runtime that does not work takes no jobs of any name")
+    if isinstance(only, (str, bytes)):
+        raise UsageError(f"expected only to be a list of names, got: {shown(only)}")
+    names = [check_name(name, "only") for name in check_iterable(only, "only", "a list of names")]
+    if not names:
+        raise UsageError("expected only to be one name or more; a runtime that runs no jobs is start(work=False)")
+    known = [name for name in declared.names() if declared.handlers(name)]
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=3)
+            said = (
+                f"did you mean {' or '.join(map(repr, close))}?"
+                if close
+                else f"there are: {', '.join(known) or 'none'}"
+            )
+            raise UsageError(f"expected only to be names that have a handler here, got: {shown(name)}; {said}")
+    return Share(declared, only=frozenset(names))

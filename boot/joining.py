@@ -55,12 +55,12 @@ def _still(boot: Boot, job_id: str) -> str:
         return f": it is queued, and due in {wait:.1f} s"
     if job.name in boot.store.jobs.paused():
         return f": it is queued, and {job.name!r} is paused"
-    names = boot.handled_names()
-    if job.name in names:
+    names = {*boot.share.names(), *(name for one in boot.store.surroundings(boot.id).boots for name in one.names)}
+    if job.name in names or (boot.store.peers is not None and boot.store.peers.is_handled(job.name)):
         return ": it is queued, behind others"
     close = difflib.get_close_matches(job.name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f": it is queued, and this process has no handler for {job.name!r}{hint}"
+    return f": it is queued, and no running process has a handler for {job.name!r}{hint}"
 
 
 def ended(boot: Boot, job_id: str) -> JobRecord | None:

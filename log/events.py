@@ -114,7 +114,9 @@ class EventKind(NamedTuple):
 
 EVENTS: dict[str, EventKind] = {
     "runtime.started": EventKind(
-        "info", "A runtime runs.", ("store", "store_id", "boot_no", "beside", "pid", "durability", "host", "version")
+        "info",
+        "A runtime runs.",
+        ("store", "store_id", "boot_no", "beside", "pid", "durability", "host", "version", "work", "only"),
     ),
     "runtime.stopping": EventKind("info", "A runtime takes no new work and lets running jobs finish.", ("drain",)),
     "runtime.draining": EventKind(

@@ -71,18 +71,20 @@ def is_idle(runtime: Runtime) -> bool:
     """Whether every actor of a runtime has handled all that it was told, and every tick that was sent is stored."""
     boot = runtime.boots.current()
     scheduler = boot.post.find("scheduler")
-    if not isinstance(scheduler, SchedulerActor):
+    if not isinstance(scheduler, SchedulerActor) and boot.share.works:
+        # It is still being started.
         return False
+    sent = isinstance(scheduler, SchedulerActor) and scheduler._sent
     actors = [boot.post.find(name) for name in boot.post.names()]
-    return not scheduler._sent and not any(
+    return not sent and not any(
         len(actor.mailbox) or actor.busy_since is not None for actor in actors if actor is not None
     )
 
 
 def open_jobs(runtime: Runtime) -> list[str]:
     """What is due and waits, or runs, as far as somebody here handles it and nobody has paused it."""
-    boot, declared = runtime.boots.current(), runtime.boots.declared
-    names = {name for name in declared.names() if declared.handlers(name)} - set(boot.store.jobs.paused())
+    boot = runtime.boots.current()
+    names = {name for name in boot.share.names() if boot.share.handlers(name)} - set(boot.store.jobs.paused())
     now = boot.clock.now()
     table = needed(boot.store.table, "list")
     running = table.list(name=None, state="running", limit=OPEN_JOBS_MAX, before=None)

@@ -185,7 +185,11 @@ def test_what_does_not_finish_within_the_drain_is_interrupted_and_uses_no_attemp
     job = rt.jobs.queue("work")
     recorder.wait_for("job.started", job_id=job.id)
 
-    rt.stop(drain=0.05)
+    stopping = threading.Thread(target=rt.stop, kwargs={"drain": 60})
+    stopping.start()
+    recorder.until(lambda: len(seen) == 2, "the handler to hear of the stop")
+    rt.stop(drain=0)
+    stopping.join(30)
 
     recorder.wait_for("runtime.stopped", interrupted=1)
     assert recorder.wait_for("job.failed", job_id=job.id)["reason"] == "interrupted: the runtime stopped"

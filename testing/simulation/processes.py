@@ -178,16 +178,16 @@ class Processes:
             )
             runtime = self._program.runtime(process, environment, lambda failure: self._die(process, "gave_up"))
             member.runtime = runtime
-            if not member.is_producer:
-                self._program.register(runtime)
-            while not _has_started(runtime):
+            self._program.register(runtime)
+            while not _has_started(runtime, work=not member.is_producer):
                 self._world.sleep(self._world.chance.uniform(0.0, 1.0))
             member.is_up = True
             if not self._faults.signal_burst:
                 self._be_host(member, runtime)
                 return
             self._world.spawn(lambda: self._be_host(member, runtime), "host", process)
-            if serve(runtime, self._world.chance.uniform(0.0, DRAIN_SECONDS_MAX)):
+            drain = self._world.chance.uniform(0.0, DRAIN_SECONDS_MAX)
+            if serve(runtime, drain, work=not member.is_producer):
                 self._die(process, "stopped")
         except Exception as error:
             self.troubles.append(error)
@@ -263,9 +263,9 @@ class Processes:
         member.stores.clear()
 
 
-def _has_started(runtime: Runtime) -> bool:
+def _has_started(runtime: Runtime, *, work: bool) -> bool:
     try:
-        runtime.start()
+        runtime.start(work=work)
     except (StoreUnavailable, StoreError, RuntimeFailed, NoThread):
         return False
     return True

@@ -30,10 +30,10 @@ def burst(world: World, send: Callable[[int], object]) -> None:
         world.after(delay, partial(send, chance.choice((signal.SIGTERM, signal.SIGINT))))
 
 
-def serve(runtime: Runtime, drain: Seconds) -> bool:
+def serve(runtime: Runtime, drain: Seconds, *, work: bool) -> bool:
     """What the main thread of a service does. Whether it was stopped; one that has given up tells its `on_failure`."""
     try:
-        runtime.run(drain)
+        runtime.run(drain, work=work)
     except RuntimeFailed:
         return False
     return True

@@ -51,7 +51,7 @@ class Simulation:
         chance: instead of a seed, a source of chance, such as Hypothesis' `randoms(use_true_random=False)`.
         faults: what may go wrong while `run` runs; nothing unless given.
         processes: how many processes share the store.
-        producers: how many more are not registered: they have no handlers, declare nothing, and only queue.
+        producers: how many more only queue: they are registered, and started with `work=False`.
         disk: makes a disk below the store, whose power can be cut, from a source of chance.
         server: makes a model of a server, which the stores are on instead of on a file.
         start: wall time at the beginning.

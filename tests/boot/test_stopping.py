@@ -130,7 +130,8 @@ def test_a_second_ctrl_c_ends_the_drain(tmp_path, wait, says, code):
     host.send_signal(signal.SIGINT)
     said, _ = host.communicate(timeout=20)
 
-    assert (said, host.returncode) == (says, code)
+    # It says again and again that it waits.
+    assert (said.replace("runtime.draining\n", ""), host.returncode) == (says, code)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("select state, boot, interruptions from lamplighter_jobs").fetchall() == [
             ("queued", None, 0)

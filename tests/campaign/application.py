@@ -223,7 +223,7 @@ class Host:
                 self._insist(runtime, partial(jobs.pause, "quick"))
                 pause(runtime, 2.0)
                 self._insist(runtime, partial(jobs.resume, "quick"))
-            case 4 if runtime.boots.declared.names():
+            case 4:
                 handler = jobs.add_handler("quick", lambda job: "another", concurrency=2)
                 pause(runtime, 1.0)
                 jobs.remove_handler(handler, drain=1.0)

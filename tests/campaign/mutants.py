@@ -1487,6 +1487,49 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "a producer runs jobs",
+        "boot/declared.py",
+        "        return self.works and (self.only is None or name in self.only)",
+        "        return self.only is None or name in self.only",
+        test="tests/boot/test_producers.py::test_a_producer_has_no_names_no_lanes_and_no_schedules",
+    ),
+    Mutant(
+        LANES,
+        "a runtime that is to run the jobs of some names runs all",
+        "boot/declared.py",
+        "        return self.works and (self.only is None or name in self.only)",
+        "        return self.works",
+        test="tests/boot/test_producers.py::test_only_the_jobs_of_some_names_are_run",
+    ),
+    Mutant(
+        SLOTS,
+        "a producer declares what its code has, as it starts",
+        "boot/declared.py",
+        "        return self._declared.schedules() if self.works else []",
+        "        return self._declared.schedules()",
+        test="tests/boot/test_producers.py::"
+        "test_a_producer_with_older_code_leaves_the_schedules_of_newer_workers_alone",
+    ),
+    Mutant(
+        SLOTS,
+        "a producer declares what its code adds later",
+        "scheduler.py",
+        "if record.durable or boot.share.works]",
+        "]",
+        test="tests/boot/test_producers.py::"
+        "test_a_producer_with_older_code_leaves_the_schedules_of_newer_workers_alone",
+    ),
+    Mutant(
+        LEDGER,
+        "a producer that leads fires nothing",
+        "boot/boot.py",
+        "if self.share.works or self.store.peers is not None:",
+        "if self.share.works:",
+        test="tests/stores/rabbitmq/test_producers.py::"
+        "test_a_producer_that_leads_fires_what_workers_declare_and_nothing_of_its_own",
+    ),
+    Mutant(
+        LANES,
         "whoever finds a boot dead that had said that it stops blames its jobs",
         "broker/boots.py",
         "died[not (job.deferred or is_stopping)]",

@@ -118,8 +118,9 @@ def mend(simulation: Simulation) -> None:
         # Its supervisor has given up, and its process is about to be started again.
         simulation.run(minutes=0.01)
     for runtime in simulation.runtimes:
-        for name in runtime.boots.declared.names():
-            runtime.boots.current().start_handler(name)
+        boot = runtime.boots.current()
+        for name in boot.share.names():
+            boot.start_handler(name)
 
 
 def open_ended(runtime: Runtime) -> list[str]:
@@ -281,9 +282,7 @@ def scenario(seed: int) -> Counter[str]:
         simulation.reached["killed in a drain"] += len(killed_stops(simulation.log))
         simulation.reached += host.check(simulation)
         simulation.reached["requeued poison"] += host.forgiven.total()
-        simulation.reached["producer"] += (
-            len(simulation.runtimes) > 1 and not simulation.runtimes[-1].boots.declared.names()
-        )
+        simulation.reached["producer"] += not simulation.runtimes[-1].boots.current().share.works
         assert not host.overslept, f"slept through their timeout: {host.overslept}"
         assert not host.crowded, f"ran beside too many: {host.crowded}"
         is_kept = simulation.runtime.limits.keep_done_seconds > JOBS * 60

@@ -23,7 +23,8 @@ def test_a_producer_handles_nothing_and_its_jobs_are_done_by_the_others():
         simulation.check()
         worker, *producers = simulation.runtimes
 
-        assert [producer.boots.declared.names() for producer in producers] == [[], []]
+        assert [producer.boots.current().share.works for producer in producers] == [False, False]
+        assert [actor.name for actor in producers[0].tree()] == ["supervisor", "broker"]
         assert worker.jobs.counts()["done"] == 15
 
 

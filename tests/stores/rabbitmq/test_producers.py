@@ -1,0 +1,47 @@
+"""Runtimes on a RabbitMQ that do not work. One of them may lead the schedules of all."""
+
+from __future__ import annotations
+
+from lamplighter import Runtime
+from lamplighter.testing import Simulation
+
+from support.rabbitmq.simulated import SimulatedRabbitMQ
+
+from .test_schedules import lines_of, number_of
+
+JOIN_SECONDS = 15.0
+
+
+def test_a_producer_queues_for_its_workers_and_takes_nothing_itself(url: str, runtime) -> None:
+    web, worker = runtime(url, start=False), runtime(url)
+    web.jobs.add_handler("work", lambda job: "the producer")
+    web.start(work=False)
+    worker.jobs.add_handler("work", lambda job: job.data)
+
+    done = [web.jobs.join(web.jobs.queue("work", number), timeout=JOIN_SECONDS).result for number in range(3)]
+    durable = web.scheduler.add("work", "@daily", durable=True)
+    seen = [one.id for one in web.scheduler.list()]
+    web.scheduler.remove(durable)
+
+    assert done == [0, 1, 2]
+    assert (seen, web.scheduler.list()) == ([durable], [])
+    assert [actor.name for actor in web.tree()] == ["supervisor", "broker", "scheduler"]
+
+
+def test_a_producer_that_leads_fires_what_workers_declare_and_nothing_of_its_own() -> None:
+    def register(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("tick", lambda job: None)
+        runtime.scheduler.add("tick", "@every 10s", key="worker's" if number_of(runtime) == 1 else "producer's")
+
+    with Simulation(register, processes=1, producers=1, server=SimulatedRabbitMQ) as simulation:
+        simulation.run(seconds=5)
+        simulation.kill(1)
+        simulation.run(minutes=2)
+        simulation.check()
+        boot = simulation.runtimes[1].boots.current()
+        fired = [line["schedule"] for line in lines_of(simulation, "slot.fired") if line["boot"] == boot.id]
+        (schedule,) = {one.id for one in simulation.runtimes[0].scheduler.list()}
+
+        assert boot.store.leads
+        assert len(fired) >= 10
+        assert set(fired) == {schedule}
