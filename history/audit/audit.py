@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..log_files.lines import Line, Unread, line_of, read
-from ..replay.findings import Finding, many
-from ..replay.replay import Replay, StoreReplay
+from ..replay.findings import Finding, many, named
+from ..replay.replay import Replay
 from .report import Report
 from .store_check import compare
 from .verdicts import Verdicts
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from .store_view import StoreView
 
 __all__ = ["Audit", "Finding", "Report", "audit_logs"]
-
-NEWER_NAMED_MAX = 10
-"""Kinds of lines that this version does not know, and that are named."""
-
-
-STORES_NAMED_MAX = 5
-"""Stores that a log tells of, and that are named."""
 
 
 class Audit:
@@ -42,7 +35,7 @@ class Audit:
         replay = self.replay
         verdicts = Verdicts(replay)
         stores = list(replay.stores.values())
-        compared = None if store is None else self._of_store(store)
+        compared = None if store is None else replay.stores.get(store.store_id)
         if store is not None and compared is not None:
             verdicts.explained = compare(replay, compared, store)
         elif store is not None:
@@ -68,10 +61,9 @@ class Audit:
         newer = self.replay.newer
         if not newer:
             return []
-        kinds = ", ".join(sorted(newer)[:NEWER_NAMED_MAX])
         return [
-            f"{many(newer.total(), 'line')} of a kind that this version does not know ({kinds}): they count as told, "
-            "and a newer version can check them"
+            f"{many(newer.total(), 'line')} of a kind that this version does not know ({named(sorted(newer))}): they "
+            "count as told, and a newer version can check them"
         ]
 
     def _say_unknown(self, view: StoreView) -> list[str]:
@@ -81,13 +73,10 @@ class Audit:
         says = "the log has no line of this store's ledger"
         if not jobs or not self.replay.stores:
             return [says]
-        others = ", ".join(sorted(self.replay.stores)[:STORES_NAMED_MAX])
+        others = named(sorted(self.replay.stores))
         says += f": the store is {view.store_id}, and has {many(jobs, 'job')}; the log tells of {others}"
         self.replay.findings.say("orphan", says)
         return []
-
-    def _of_store(self, view: StoreView) -> StoreReplay | None:
-        return self.replay.stores.get(view.store_id)
 
 
 def audit_logs(paths: Sequence[str], store: StoreView | None = None) -> Report:

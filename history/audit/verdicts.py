@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ..log_files.lines import Line
 from ..replay.boots import BootReplay
-from ..replay.findings import Kind, many
+from ..replay.findings import Kind, many, named, stretch
 from ..replay.jobs import ANY_BOOT, DoubtfulMove
 from ..replay.replay import Replay, StoreReplay
 
 if TYPE_CHECKING:
     from .store_view import StoreView
-
-NAMED_MAX = 5
-"""Boots that are named in one sentence."""
 
 STARTING_SECONDS_MAX = 60.0
 """A boot has a number before it says its first line, and does so within this time, or is hung."""
@@ -101,28 +99,19 @@ class Verdicts:
             if not all((boot.name, turn) in self.explained for turn in _some(*gap))
         ]
         for start, end in gaps:
-            number = end - start + 1
-            what = (
-                f"turn {start} of boot {boot.name} is"
-                if number == 1
-                else (f"turns {start} to {end} of boot {boot.name} are")
-            )
-            says = f"{what} told by no line"
+            says = f"{stretch('turn', start, end, f' of boot {boot.name}')} told by no line"
             if end > boot.turns.last:
                 says += ", and it is said to have come so far"
-            self._say("missing turns", says, number, boot.last_said if end > boot.turns.last else boot.line)
+            self._say("missing turns", says, end - start + 1, boot.last_said if end > boot.turns.last else boot.line)
         return gaps
 
     def _say_uncompared(self, stores: list[StoreReplay]) -> None:
         """Jobs that had not ended, and that nobody has looked for: their store may be gone, and they with it."""
         left = [store for store in stores if store.jobs.open and not store.is_server]
         if left:
-            number, ids = (
-                sum(len(store.jobs.open) for store in left),
-                ", ".join(store.store_id for store in left[:NAMED_MAX]),
-            )
-            lie = "lies" if number == 1 else "lie"
-            self.notes.append(f"{many(number, 'unfinished job')} {lie} in a store that was not compared: {ids}")
+            number, ids = sum(len(store.jobs.open) for store in left), named(store.store_id for store in left)
+            are = "is" if number == 1 else "are"
+            self.notes.append(f"{many(number, 'unfinished job')} {are} in a store that was not compared: {ids}")
 
     def _judge_numbers(self, store: StoreReplay) -> bool:
         """Whether the whole log of a boot is missing: those of a store are numbered."""
@@ -163,9 +152,8 @@ class Verdicts:
         """What is missing before the log."""
         least = min(store.numbers, default=1)
         if headless:
-            turns = ", ".join(f"{boot.name} at turn {boot.turns.first}" for boot in headless[:NAMED_MAX])
-            more = "" if len(headless) <= NAMED_MAX else f" and {len(headless) - NAMED_MAX} more"
-            self.notes.append(f"the log begins in the middle: boot {turns}{more}")
+            turns = named(f"{boot.name} at turn {boot.turns.first}" for boot in headless)
+            self.notes.append(f"the log begins in the middle: boot {turns}")
         if least > 1:
             self.notes.append(f"the log begins with boot number {least} of store {store.store_id}")
         if store.jobs.headless:
@@ -223,7 +211,7 @@ class Verdicts:
         if replay.is_troubled:
             self.notes.append("a connection or a broker was lost: what it had done last need not have been told")
         if dead:
-            self.notes.append(f"boot {', '.join(dead)} died: a job of it was delivered again, and it said nothing more")
+            self.notes.append(f"boot {named(dead)} died: a job of it was delivered again, and it said nothing more")
         if excused:
             self.notes.append(
                 f"{many(excused, 'move')} may follow one that no line tells: a process was dead that may have made it"
@@ -277,8 +265,8 @@ class Verdicts:
         for gap in boot.gaps:
             missing = sum(last - first + 1 for first, last in boot.seqs.gaps(gap.first, gap.last))
             if missing:
-                what = f"line {gap.first} is" if gap.first == gap.last else f"lines {gap.first} to {gap.last} are"
-                self._say("missing lines", f"{what} missing of boot {boot.name}", missing, gap.before, gap.after)
+                says = f"{stretch('line', gap.first, gap.last)} missing of boot {boot.name}"
+                self._say("missing lines", says, missing, gap.before, gap.after)
 
     def _say(self, kind: Kind, says: str, number: int, *lines: Line | None) -> None:
         """Say what is missing; what the log itself has given up is excused."""
@@ -299,9 +287,8 @@ def _is_hushed(boot: BootReplay) -> bool:
     return not boot.turns and boot.line is not None and (not boot.audible or boot.tells_moves)
 
 
-def _named(boots: list[BootReplay]) -> str:
-    named = ", ".join(boot.name for boot in boots[:NAMED_MAX])
-    return named if len(boots) <= NAMED_MAX else f"{named} and {len(boots) - NAMED_MAX} more"
+def _named(boots: Iterable[BootReplay]) -> str:
+    return named(boot.name for boot in boots)
 
 
 def _some(first: int, last: int) -> range:

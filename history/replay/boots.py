@@ -75,6 +75,7 @@ class BootReplay:
     went_back: int = 0
     has_jumped: bool = False
     silences: int = 0
+    _furthest: int = 0
     # The last line at debug, and the gaps since.
     _aloud: int = 0
     _silent_gaps: int = 0
@@ -101,15 +102,14 @@ class BootReplay:
             self.tells_moves = True
         if self.line is not None and line.ts < self.line.ts - STEP_SECONDS_MIN and line.seq > self.line.seq:
             self.went_back += 1
+        self.is_disordered = self.is_disordered or line.seq < self._furthest
+        self._furthest = max(self._furthest, line.seq)
         if self.quiet:
-            self.is_disordered = self.is_disordered or (self.line is not None and line.seq < self.line.seq)
             self.line = line
             return True
         before, last = self.line, self.seqs.last
         if not self.seqs.add(line.seq):
-            self.is_disordered = self.is_disordered or line.seq < last
             return line.seq in self._excused
-        self.is_disordered = self.is_disordered or line.seq < last
         if before is not None and line.seq > last + 1:
             self._silent_gaps += 1
             if len(self.gaps) < GAPS_KEPT_MAX:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,6 +28,9 @@ Kind = Literal[
 
 FINDINGS_KEPT_MAX = 1_000
 """Of each kind; the report counts the others."""
+
+NAMED_MAX = 5
+"""Boots, jobs and the like that are named in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +74,15 @@ def many(number: Any, noun: str) -> str:
     """So many of something, in words; a line may say anything for a number."""
     ending = "" if number == 1 else "es" if noun.endswith("sh") else "s"
     return f"{number:,} {noun}{ending}" if isinstance(number, int) else f"{number} {noun}{ending}"
+
+
+def named(names: Iterable[str]) -> str:
+    """The first few, and how many there are besides."""
+    known = list(names)
+    more = f" and {len(known) - NAMED_MAX} more" if len(known) > NAMED_MAX else ""
+    return ", ".join(known[:NAMED_MAX]) + more
+
+
+def stretch(noun: str, first: int, last: int, of: str = "") -> str:
+    """Numbers in a row, as what a sentence is about: `turns 3 to 5 are`."""
+    return f"{noun} {first}{of} is" if first == last else f"{noun}s {first} to {last}{of} are"

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ...messages.jobs import ENDED
 from ...rules.lifecycle import MOVES
 from ..log_files.lines import Line, Told
-from .findings import Findings, Kind
+from .findings import Findings, Kind, stretch
 
 ENDED_KEPT_MAX = 20_000
 """Ended jobs that are remembered, the newest."""
@@ -200,8 +200,8 @@ class JobReplay:
             known = 0 if job is None else job.rev
             if not may_be_missing(step):
                 missing = step.move.r - 1 - known
-                what = f"move {known + 1} is" if missing == 1 else f"moves {known + 1} to {step.move.r - 1} are"
-                says = f"job {job_id}: {what} told by no line" if missing > 0 else f"job {job_id}: it follows nothing"
+                what = f"{stretch('move', known + 1, step.move.r - 1)} told by no line"
+                says = f"job {job_id}: {what if missing > 0 else 'it follows nothing'}"
                 untold = self._untold(job, step) if self.is_server else None
                 self._say("missing moves", says, step, job, untold=untold)
                 job = untold or job

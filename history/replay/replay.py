@@ -6,8 +6,8 @@ moves by their job. So what is missing shows wherever the rest is read, and memo
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 
 from ...log.events import EVENTS, MOVE_KINDS
 from ...messages.ledger import FORMAT
@@ -61,14 +61,6 @@ class StoreReplay:
         self.jobs.is_server = self.slots.is_server = True
 
 
-@dataclass(slots=True)
-class Parts:
-    """The parts of a turn that were told by now."""
-
-    parts: int
-    seen: set[int] = field(default_factory=set)
-
-
 class Replay:
     """Replays lines; see the module."""
 
@@ -86,7 +78,8 @@ class Replay:
         self.leaders: set[str] = set()
         self.newer: Counter[str] = Counter()
         self.first_ts: dict[str, float] = {}
-        self._parts: dict[tuple[str, int], Parts] = {}
+        # The parts that were told by now, of turns of which others are to come.
+        self._parts: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
 
     def hear(self, line: Line) -> None:
         """Take the next line in."""
@@ -241,19 +234,17 @@ class Replay:
         if line.parts is None:
             owner.turns.add(turn)
             return True
-        key = (owner.name, turn)
-        known = self._parts.setdefault(key, Parts(line.parts))
-        part = line.part or 0
-        if known.parts != line.parts or not 1 <= part <= line.parts:
-            says = f"turn {turn} of boot {owner.name}: part {part} of {line.parts} is none of {known.parts}"
+        part, told = line.part or 0, self._parts[owner.name, turn]
+        if not 1 <= part <= line.parts:
+            says = f"turn {turn} of boot {owner.name}: {part} is none of {line.parts} parts"
             self.findings.say("told otherwise", says, line)
             return False
-        if part in known.seen:
+        if part in told:
             return False
-        known.seen.add(part)
-        if len(known.seen) == known.parts:
+        told.add(part)
+        if len(told) == line.parts:
             owner.turns.add(turn)
-            del self._parts[key]
+            del self._parts[owner.name, turn]
         return True
 
     def _other(self, store: StoreReplay, step: ToldMove) -> None:

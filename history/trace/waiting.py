@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from ..log_files.fields import Said
 from ..log_files.search import find, in_order
-from ..replay.findings import many
+from ..replay.findings import many, named
 from .sentences import Entry, clock, span
 from .snapshot import Snapshot, snapshot
 
@@ -23,9 +23,6 @@ FATES = frozenset({"actor.quarantined", "actor.restarted", "handler.halted"})
 
 SILENT_SECONDS_MIN = 1.0
 """A boot that has said nothing for so long, when others have, is worth a look."""
-
-NAMED_MAX = 10
-"""Jobs that are named of those that hold a limit."""
 
 
 def why_unfinished(paths: Sequence[str], lines: Sequence[Said], *, processes: int = 1) -> list[Entry]:
@@ -95,6 +92,5 @@ def _full(seen: Snapshot, name: str, handlers: Sequence[Said]) -> Iterator[str]:
     places = sum(said.get("concurrency", 1) for said in handlers)
     if not held or len(held) < min(total, places):
         return
-    jobs = ", ".join(held[:NAMED_MAX]) + (f" and {len(held) - NAMED_MAX} more" if len(held) > NAMED_MAX else "")
     limit = f"concurrency_total={total}" if total <= places else f"{many(places, 'lane')} in all"
-    yield f"{name} has {limit}, held by {'job' if len(held) == 1 else 'jobs'} {jobs}"
+    yield f"{name} has {limit}, held by {'job' if len(held) == 1 else 'jobs'} {named(held)}"

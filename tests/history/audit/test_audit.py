@@ -55,9 +55,7 @@ def test_nothing_is_found_in_a_clean_run(level, with_store):
     report = audited(run.lines, run.store if with_store else None)
 
     assert report.ok, report.findings
-    unlooked = (
-        "" if with_store else f"1 unfinished job lies in a store that was not compared: {run.lines[0]['store_id']}"
-    )
+    unlooked = "" if with_store else f"1 unfinished job is in a store that was not compared: {run.lines[0]['store_id']}"
     assert report.notes == ((unlooked,) if unlooked else ())
     assert report.jobs >= 10
     assert (report.boots, report.unfinished) == (1, 1)
@@ -503,7 +501,7 @@ def test_unfinished_jobs_of_a_store_that_is_gone_are_not_passed_over(tmp_path):
     report = audited([*run.lines, *gone.lines], run.store)
 
     assert report.ok
-    assert report.notes == ("2 unfinished jobs lie in a store that was not compared: gone",)
+    assert report.notes == ("2 unfinished jobs are in a store that was not compared: gone",)
 
 
 def test_times_that_go_back_are_noted_unless_the_log_says_that_the_clock_was_set():
