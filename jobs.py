@@ -110,32 +110,32 @@ class Jobs(Queueing):
         """
         self.warn_if_blocking("cancel")
         make = partial(Cancel, id_of(job))
-        return Job(self._current_boot.current().requests.ask(make))
+        return Job(self._current_boot.get().requests.ask(make))
 
     async def acancel(self, job: Ref) -> Job[Any]:
         """`cancel` for asyncio applications."""
         make = partial(Cancel, id_of(job))
-        return Job(await self._current_boot.current().requests.ask_async(make))
+        return Job(await self._current_boot.get().requests.ask_async(make))
 
     def pause(self, name: str) -> None:
         """Start no job of this name, on any runtime of the store, until `resume`. A pause is stored."""
         self.warn_if_blocking("pause")
         make = partial(Pause, check_name(name), True)
-        self._current_boot.current().requests.ask(make)
+        self._current_boot.get().requests.ask(make)
 
     def resume(self, name: str) -> None:
         """Start jobs of this name again."""
         self.warn_if_blocking("resume")
         make = partial(Pause, check_name(name), False)
-        self._current_boot.current().requests.ask(make)
+        self._current_boot.get().requests.ask(make)
 
     async def apause(self, name: str) -> None:
         """`pause` for asyncio applications."""
-        await self._current_boot.current().requests.ask_async(partial(Pause, check_name(name), True))
+        await self._current_boot.get().requests.ask_async(partial(Pause, check_name(name), True))
 
     async def aresume(self, name: str) -> None:
         """`resume` for asyncio applications."""
-        await self._current_boot.current().requests.ask_async(partial(Pause, check_name(name), False))
+        await self._current_boot.get().requests.ask_async(partial(Pause, check_name(name), False))
 
     @overload
     def get(self, job: Job[T, R]) -> Job[T, R]: ...
@@ -149,7 +149,7 @@ class Jobs(Queueing):
         Raises:
             UnknownJob: it never was, or retention has removed it.
         """
-        boot = self._current_boot.current()
+        boot = self._current_boot.get()
         needed(boot.store.table, "get")
         return Job(stored(boot, id_of(job)), types=types_of(job))
 
@@ -178,7 +178,7 @@ class Jobs(Queueing):
             check_name(name)
         if before is not None and not isinstance(before, Job):
             raise UsageError(f"expected before to be a Job of the page before, got: {shown(before)}")
-        store, last = self._current_boot.current().store, None if before is None else before.record
+        store, last = self._current_boot.get().store, None if before is None else before.record
         if store.dead is not None and state == JobState.DEAD:
             records = store.dead.list(name, limit, last)
         else:
@@ -197,7 +197,7 @@ class Jobs(Queueing):
 
     def counts(self, name: str | None = None) -> dict[str, int]:
         """How many jobs are in each state; every state is there."""
-        return self._current_boot.current().store.jobs.counts(None if name is None else check_name(name))
+        return self._current_boot.get().store.jobs.counts(None if name is None else check_name(name))
 
     async def acounts(self, name: str | None = None) -> dict[str, int]:
         """`counts` for asyncio applications."""
@@ -205,7 +205,7 @@ class Jobs(Queueing):
 
     def attempts(self, job: Ref) -> Sequence[Attempt]:
         """Every attempt that failed, timed out or was interrupted: error, traceback, boot and times, oldest first."""
-        return needed(self._current_boot.current().store.table, "history").attempts(id_of(job))
+        return needed(self._current_boot.get().store.table, "history").attempts(id_of(job))
 
     @overload
     def join(self, job: Job[T, R], timeout: Seconds | None = None) -> Job[T, R]: ...
@@ -222,7 +222,7 @@ class Jobs(Queueing):
             UnknownJob: it is not in the store.
         """
         self.warn_if_blocking("join")
-        boot, job_id, seconds = self._current_boot.current(), id_of(job), seconds_of(timeout)
+        boot, job_id, seconds = self._current_boot.get(), id_of(job), seconds_of(timeout)
         with awaiting(boot, job_id, boot.environment.reply(), timeout) as reply:
             found = ended(boot, job_id)
             return outcome(reply.wait(seconds) if found is None else found, job)
@@ -235,7 +235,7 @@ class Jobs(Queueing):
 
     async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
         """`join` for asyncio applications."""
-        boot, job_id, seconds = self._current_boot.current(), id_of(job), seconds_of(timeout)
+        boot, job_id, seconds = self._current_boot.get(), id_of(job), seconds_of(timeout)
         with awaiting(boot, job_id, boot.environment.loop_reply(), timeout) as reply:
             found = await asyncio.to_thread(ended, boot, job_id)
             return outcome(await reply.wait(seconds) if found is None else found, job)
@@ -365,14 +365,14 @@ class Jobs(Queueing):
             boot.add_handler(handler)
 
     def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Boot, Callable[[Reply], Requeue]]:
-        return self._current_boot.current(), partial(Requeue, id_of(job), _delay(delay))
+        return self._current_boot.get(), partial(Requeue, id_of(job), _delay(delay))
 
     def _revival(self, name: str | None, delay: Seconds | timedelta | None) -> tuple[Boot, str | None, Seconds]:
-        return self._current_boot.current(), None if name is None else check_name(name), _delay(delay)
+        return self._current_boot.get(), None if name is None else check_name(name), _delay(delay)
 
     def _ending(self, job: Ref, result: Any) -> tuple[Boot, str, int | None, int | None, str]:
         """The job's id, its `no` and its claim number, as far as each is known, and the result as JSON text."""
-        boot = self._current_boot.current()
+        boot = self._current_boot.get()
         text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max)
         return boot, *claim_of(boot.store, job), text
 

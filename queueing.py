@@ -81,7 +81,7 @@ class Queueing:
             max_attempts=max_attempts,
             timeout=timeout,
         )
-        boot = self._current_boot.current()
+        boot = self._current_boot.get()
         job = boot.checks(current_corr()).spec(spec)
         if connection is not None:
             try:
@@ -96,7 +96,7 @@ class Queueing:
 
     async def aqueue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
         """`queue` for asyncio applications; takes the same options but `connection`."""
-        boot = self._current_boot.current()
+        boot = self._current_boot.get()
         checks = boot.checks(current_corr())
         job = checks.spec(spec_of("jobs.aqueue", name, data, options)) if options else checks.pair(name, data)
         return _stored(await boot.requests.ask_async(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
@@ -125,12 +125,12 @@ class Queueing:
 
     def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
         """Queue a job that descends from the one that a handler runs."""
-        boot = self._current_boot.current()
+        boot = self._current_boot.get()
         job = boot.checks(corr).spec(spec_of("job.queue", name, data, options))
         return _stored(boot.requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=corr))[0]
 
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, tuple[NewJob, ...]]:
-        boot = self._current_boot.current()
+        boot = self._current_boot.get()
         checks = boot.checks(current_corr())
         wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
         return boot, tuple([checks.one(job) for job in wanted])

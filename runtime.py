@@ -95,9 +95,9 @@ class Runtime:
         if named.path is not None:
             # From now on: the application may change its folder, and where a link leads, before the next start.
             self._address = named.path
-        self.boots = CurrentBoot(self.environment, self.limits, has_table=named.table is not None)
-        self.jobs = Jobs(self.boots)
-        self.scheduler = Scheduler(self.boots)
+        self.current_boot = CurrentBoot(self.environment, self.limits, has_table=named.table is not None)
+        self.jobs = Jobs(self.current_boot)
+        self.scheduler = Scheduler(self.current_boot)
         self._logger = logger
         self._on_failure = on_failure
         self._carriers = check_carriers(carriers)
@@ -117,7 +117,7 @@ class Runtime:
             UsageError: a child process cannot import the function of a handler with `isolation="process"`.
             UsageError: a name of `only` has no handler; or this runtime runs already, and does not do what is asked.
         """
-        self._start(check_share(self.boots.declared, work, only))
+        self._start(check_share(self.current_boot.declared, work, only))
         return self
 
     def _start(self, share: Share | None = None) -> bool:
@@ -126,21 +126,21 @@ class Runtime:
         Args:
             share: what it is to take on; None for all, or whatever it does if it runs already.
         """
-        boots = self.boots
+        current_boot = self.current_boot
         if current_corr() is not None:
-            if boots.running is not None:
+            if current_boot.running is not None:
                 # `stop` may hold the lock, and wait for this very handler.
                 return False
-            if boots.left is not None and boots.left.runs(current_job()):
+            if current_boot.left is not None and current_boot.left.runs(current_job()):
                 raise UsageError("expected start() from outside of a handler whose runtime was stopped")
-        with boots.lock:
-            if boots.running is not None:
-                _check_does(boots.running.share, share)
+        with current_boot.lock:
+            if current_boot.running is not None:
+                _check_does(current_boot.running.share, share)
                 return False
-            share = Share(boots.declared) if share is None else share
+            share = Share(current_boot.declared) if share is None else share
             for handler in share.all_handlers():
                 check_importable(handler)
-            boots.forget()
+            current_boot.forget()
             boot = Boot(
                 store=self._store(),
                 environment=self.environment,
@@ -152,15 +152,15 @@ class Runtime:
                 subscriptions=self._subscriptions,
                 failed=self._failed,
                 carriers=self._carriers,
-                left=boots.left,
+                left=current_boot.left,
             )
             try:
                 boot.start()
-                boots.began(boot)
+                current_boot.began(boot)
                 boot.begin_schedules()
             except BaseException:
                 # A start that fails has started nothing: the next one begins anew.
-                boots.ended(boot)
+                current_boot.ended(boot)
                 boot.give_up()
                 raise
             return True
@@ -181,19 +181,19 @@ class Runtime:
         if current_corr() is not None:
             raise UsageError("expected stop() to be called from outside a handler: it waits for running handlers")
         self._shorten_drain(seconds)
-        with self.boots.lock:
-            boot = self.boots.running
+        with self.current_boot.lock:
+            boot = self.current_boot.running
             if boot is None:
                 return
             try:
                 # Handlers that finish during the drain may still queue jobs and mark them done.
                 boot.stop(seconds, is_urged)
             finally:
-                self.boots.ended(boot)
+                self.current_boot.ended(boot)
 
     def _shorten_drain(self, seconds: Seconds) -> None:
         """A thread that stops the boot now may hold the lock, and wait for jobs longer than somebody else would."""
-        boot = self.boots.running
+        boot = self.current_boot.running
         if boot is not None:
             boot.draining.shorten(seconds)
 
@@ -203,9 +203,9 @@ class Runtime:
         Raises:
             RuntimeFailed: the supervisor gave up.
         """
-        ended = self.boots.wait(None if timeout is None else check_seconds(timeout, "timeout"))
-        if self.boots.failure is not None:
-            raise self.boots.failure
+        ended = self.current_boot.wait(None if timeout is None else check_seconds(timeout, "timeout"))
+        if self.current_boot.failure is not None:
+            raise self.current_boot.failure
         return ended
 
     def run(self, drain: Seconds | None = None, *, work: bool = True, only: Collection[str] | None = None) -> None:
@@ -280,14 +280,14 @@ class Runtime:
 
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not."""
-        failure, boot = self.boots.failure, self.boots.running
+        failure, boot = self.current_boot.failure, self.current_boot.running
         if failure is not None:
             return Health(status="red", reasons=(str(failure),), boot=None)
         return Health(status="red", reasons=("it is not started",), boot=None) if boot is None else boot.health()
 
     def tree(self) -> tuple[ActorView, ...]:
         """Every actor: how often it was restarted, its mailbox, what it does now, its last crash."""
-        return self.boots.current().tree()
+        return self.current_boot.get().tree()
 
     def subscribe(self, fn: Callable[[dict[str, Any]], None], events: Collection[str] | None = None) -> None:
         """Call a function with each event, after the commit that made it true, on a thread of its own.
@@ -303,14 +303,14 @@ class Runtime:
             raise UsageError(f"expected a callable subscriber, got: {shown(fn)}")
         subscription = Subscription(fn, check_events(events), self.environment.mailbox())
         self._subscriptions.append(subscription)
-        boot = self.boots.running
+        boot = self.current_boot.running
         if boot is not None:
             boot.listen(subscription)
 
     @property
     def boot(self) -> Boot | None:
         """The boot that runs in this process; None when none does."""
-        return self.boots.running
+        return self.current_boot.running
 
     def _store(self) -> Store:
         return open_store(
@@ -323,13 +323,13 @@ class Runtime:
     def _failed(self, reason: str) -> None:
         """The supervisor gave up; runs on a thread of its own."""
         failure = RuntimeFailed(reason)
-        with self.boots.lock:
-            boot = self.boots.running
+        with self.current_boot.lock:
+            boot = self.current_boot.running
             if boot is None:
                 return
-            self.boots.failure = failure
+            self.current_boot.failure = failure
             boot.end(len(boot.lanes.open()))
-            self.boots.ended(boot)
+            self.current_boot.ended(boot)
         if self._on_failure is not None:
             self._on_failure(failure)
 

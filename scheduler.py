@@ -236,7 +236,7 @@ class Scheduler:
         record = self._known(schedule)
         boot, declared = self._current_boot.running, self._current_boot.declared
         if record.durable:
-            self._current_boot.current().requests.ask(partial(Forget, record.id))
+            self._current_boot.get().requests.ask(partial(Forget, record.id))
             return
         # Before the store is asked: a tick that comes in between must find that nobody declares it.
         gone = declared.remove_schedule(record.id)
@@ -251,17 +251,17 @@ class Scheduler:
     def pause(self, schedule: ScheduleRef) -> None:
         """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped."""
         record = self._known(schedule)
-        self._current_boot.current().requests.ask(partial(PauseSchedule, record.id, True))
+        self._current_boot.get().requests.ask(partial(PauseSchedule, record.id, True))
 
     def resume(self, schedule: ScheduleRef) -> None:
         """Let its slots fire again."""
         record = self._known(schedule)
-        self._current_boot.current().requests.ask(partial(PauseSchedule, record.id, False))
+        self._current_boot.get().requests.ask(partial(PauseSchedule, record.id, False))
 
     def run_now(self, schedule: ScheduleRef) -> Job[Any]:
         """Queue one of its jobs now, beside its slots."""
         record = self._known(schedule)
-        boot = self._current_boot.current()
+        boot = self._current_boot.get()
         job_id, now = boot.job_ids(), boot.clock.now()
         job = job_of(record, job_id, run_at=now, now=now, corr=current_corr() or job_id)
         ((stored, _),) = boot.requests.ask(partial(Queue, (job,)), job_ids=(job_id,), corr=job.corr)
@@ -275,7 +275,7 @@ class Scheduler:
         """
         record = self._known(schedule)
         first, last = check_instant(start, "start"), check_instant(end, "end")
-        boot = self._current_boot.current()
+        boot = self._current_boot.get()
         stored, since = boot.store.schedules.slots(record.id, first, last)
         stories = [*_forgotten(record, stored, first, last, since), *map(_story, stored)]
         accounted = max(record.accounted_to, math.nextafter(first, -math.inf))
@@ -322,7 +322,7 @@ class Scheduler:
     def _declare(self, records: Sequence[ScheduleRecord]) -> None:
         durable = any(record.durable for record in records)
         # A durable schedule needs a running boot. This raises before anything is declared.
-        boot = self._current_boot.current() if durable else self._current_boot.running
+        boot = self._current_boot.get() if durable else self._current_boot.running
         self._current_boot.declared.add_schedules(record for record in records if not record.durable)
         if boot is not None:
             # A producer declares nothing for others: it may be a process with older code that is about to end.

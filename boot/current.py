@@ -56,7 +56,7 @@ class CurrentBoot:
             return None
         return boot
 
-    def current(self) -> Boot:
+    def get(self) -> Boot:
         """The boot that runs.
 
         Raises:

@@ -47,7 +47,7 @@ def drain(runtime: Runtime, timeout: Seconds = 30.0) -> None:
     Raises:
         TimeoutError: something still waits or runs; it says what.
     """
-    boot = runtime.boots.current()
+    boot = runtime.current_boot.get()
     rung, clock = threading.Event(), SystemClock()
     bell = _WakeOnEvent(rung, boot.environment.mailbox())
     give_up_at = clock.monotonic() + timeout
@@ -69,7 +69,7 @@ def drain(runtime: Runtime, timeout: Seconds = 30.0) -> None:
 
 def is_idle(runtime: Runtime) -> bool:
     """Whether every actor of a runtime has handled all that it was told, and every tick that was sent is stored."""
-    boot = runtime.boots.current()
+    boot = runtime.current_boot.get()
     scheduler = boot.post.find("scheduler")
     if not isinstance(scheduler, SchedulerActor) and boot.share.works:
         # It is still being started.
@@ -83,7 +83,7 @@ def is_idle(runtime: Runtime) -> bool:
 
 def open_jobs(runtime: Runtime) -> list[str]:
     """What is due and waits, or runs, as far as somebody here handles it and nobody has paused it."""
-    boot = runtime.boots.current()
+    boot = runtime.current_boot.get()
     names = {name for name in boot.share.names() if boot.share.handlers(name)} - set(boot.store.jobs.paused())
     now = boot.clock.now()
     table = needed(boot.store.table, "list")

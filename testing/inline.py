@@ -132,10 +132,10 @@ class Inline:
         return self._take_ended()
 
     def _prepare(self, runtime: Runtime) -> None:
-        boots = runtime.boots
-        boots.declared = self._gated = _GatedHandlers(is_open=self.at_once)
-        runtime.jobs = _InlineJobs(boots, self._after)
-        runtime.scheduler = _InlineScheduler(boots, runtime.jobs, self._after)
+        current_boot = runtime.current_boot
+        current_boot.declared = self._gated = _GatedHandlers(is_open=self.at_once)
+        runtime.jobs = _InlineJobs(current_boot, self._after)
+        runtime.scheduler = _InlineScheduler(current_boot, runtime.jobs, self._after)
         runtime.subscribe(self._note_ended, events=ENDINGS)
         self._register(runtime)
 
@@ -148,7 +148,7 @@ class Inline:
         if is_open == self._gated.is_open:
             return
         self._gated.is_open = is_open
-        post = self.runtime.boots.current().post
+        post = self.runtime.current_boot.get().post
         for name in self._gated.names():
             post.tell(f"handler:{name}", Attach())
         self._simulation.run(seconds=HUSH_SECONDS)

@@ -151,7 +151,7 @@ def rt(shared):
     yield shared
     assert sum(shared.jobs.counts().values()) == 0, "something was stored"
     assert shared.scheduler.list() == []
-    assert shared.boots.declared.names() == []
+    assert shared.current_boot.declared.names() == []
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ids(NAMES))

@@ -186,7 +186,7 @@ def test_a_function_that_cannot_be_called_with_a_job_is_refused_at_once(runtime,
         with pytest.raises(UsageError, match=r"can be called with one argument, its Job, got: .*write def \w+\(job\)"):
             register()
 
-    assert rt.boots.declared.names() == []
+    assert rt.current_boot.declared.names() == []
 
 
 def injected(fn):

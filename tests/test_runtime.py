@@ -376,7 +376,7 @@ def test_a_job_that_has_ended_is_not_among_the_current_ones(runtime, recorder):
     rt.jobs.add_handler("work", lambda job: None)
     recorder.until(lambda: rt.boot.post.find("handler:work"), "the HandlerActor to be there")
     actor, record = rt.boot.post.find("handler:work"), rt.jobs.queue("other").record
-    lane = rt.boot.lanes.open_lane(rt.boots.declared.handlers("work")[0], Claim(record), lambda lane: None)
+    lane = rt.boot.lanes.open_lane(rt.current_boot.declared.handlers("work")[0], Claim(record), lambda lane: None)
 
     actor._running[lane.id] = lane
     before = actor.current()

@@ -44,12 +44,12 @@ class Forks:
         self._reached = reached
         self._found = found
 
-    def fork(self, lane: Lane, boots: CurrentBoot, stores: Sequence[Store]) -> None:
+    def fork(self, lane: Lane, current_boot: CurrentBoot, stores: Sequence[Store]) -> None:
         """As `os.fork`, called by the function of a lane that has just begun: its own thread goes on after it."""
         # What `os.register_at_fork` does: no connection to the file is open at the fork.
         frozen = [store.fork for store in stores if store.fork is not None and store.fork.freeze()]
         runner: TaskRunner | ThreadRunner = TaskRunner() if lane.handler.kind == "task" else ThreadRunner()
-        runner.start(self._copy(lane, copy.copy(boots)))
+        runner.start(self._copy(lane, copy.copy(current_boot)))
         for fork in frozen:
             fork.thaw()
 
@@ -58,7 +58,7 @@ class Forks:
         self._reached["forked child left"] += 1
         self._world.kill(self._world.current.process)
 
-    def _copy(self, lane: Lane, boots: CurrentBoot) -> Lane:
+    def _copy(self, lane: Lane, current_boot: CurrentBoot) -> Lane:
         job_id = lane.claim.job.id
 
         def goes_on(*_: object) -> Any:
@@ -67,14 +67,14 @@ class Forks:
 
         def child(job: Job[Any]) -> object:
             self._world.fork()
-            return self._live(job, boots)
+            return self._live(job, current_boot)
 
         async def task(job: Job[Any]) -> object:
             return child(job)
 
         context = lane.context._replace(
             ended=goes_on,
-            queue=Jobs(boots).queue_from_handler,
+            queue=Jobs(current_boot).queue_from_handler,
             environment=replace(lane.context.environment, failpoints=unarmed()),
         )
         handler = lane.handler._replace(
@@ -82,19 +82,19 @@ class Forks:
         )
         return Lane(lane.id, handler, lane.claim, context, goes_on)
 
-    def _live(self, job: Job[Any], boots: CurrentBoot) -> object:
+    def _live(self, job: Job[Any], current_boot: CurrentBoot) -> object:
         """What a forked child does in the function, and how it comes out."""
         chance = self._world.chance
         if chance.random() < 0.5:
             self._world.sleep(chance.uniform(*STAYS_SECONDS))
         if chance.random() < 0.5:
-            self._try_to_queue(job, boots)
+            self._try_to_queue(job, current_boot)
         if chance.random() < 0.5:
             raise SystemExit(EXIT_CODE)
         return "of a forked child"
 
-    def _try_to_queue(self, job: Job[Any], boots: CurrentBoot) -> None:
-        boot = boots._boot
+    def _try_to_queue(self, job: Job[Any], current_boot: CurrentBoot) -> None:
+        boot = current_boot._boot
         try:
             job.queue(job.name, "of a forked child")
         except NotStarted:

@@ -198,7 +198,7 @@ class Processes:
                 self._program.host(runtime)
         except Exception as error:
             # Its runtime may be stopped under it, or fail, and its process ends then.
-            is_ending = member.is_stopping or runtime.boots.failure is not None
+            is_ending = member.is_stopping or runtime.current_boot.failure is not None
             if not (isinstance(error, (NotStarted, StoreUnavailable)) and is_ending):
                 self.troubles.append(error)
 
@@ -214,7 +214,7 @@ class Processes:
     def _fork(self, process: Process, lane: Lane) -> None:
         member = self._members[process.number - 1]
         assert member.runtime is not None
-        self._forks.fork(lane, member.runtime.boots, member.stores)
+        self._forks.fork(lane, member.runtime.current_boot, member.stores)
 
     def _signal(self, process: Process, number: int) -> None:
         member, call = self._members[process.number - 1], process.signal_handlers.get(number)

@@ -118,7 +118,7 @@ def mend(simulation: Simulation) -> None:
         # Its supervisor has given up, and its process is about to be started again.
         simulation.run(minutes=0.01)
     for runtime in simulation.runtimes:
-        boot = runtime.boots.current()
+        boot = runtime.current_boot.get()
         for name in boot.share.names():
             boot.start_handler(name)
 
@@ -181,10 +181,10 @@ def simulation_of(seed: int, host: Host) -> Simulation:
 
 def check_boots(simulation: Simulation) -> None:
     """Whoever has died is forgotten, and whoever lives is known."""
-    living = {runtime.boots.current().id for runtime in simulation.runtimes}
+    living = {runtime.current_boot.get().id for runtime in simulation.runtimes}
 
     def wrong() -> set[str]:
-        return {boot.boot for boot in simulation.runtime.boots.current().store.surroundings("").boots} ^ living
+        return {boot.boot for boot in simulation.runtime.current_boot.get().store.surroundings("").boots} ^ living
 
     comes_to_nothing(simulation, wrong, BURIED_SECONDS_MAX, "boots that died and are known, or live and are not")
 
@@ -282,7 +282,7 @@ def scenario(seed: int) -> Counter[str]:
         simulation.reached["killed in a drain"] += len(killed_stops(simulation.log))
         simulation.reached += host.check(simulation)
         simulation.reached["requeued poison"] += host.forgiven.total()
-        simulation.reached["producer"] += not simulation.runtimes[-1].boots.current().share.works
+        simulation.reached["producer"] += not simulation.runtimes[-1].current_boot.get().share.works
         assert not host.overslept, f"slept through their timeout: {host.overslept}"
         assert not host.crowded, f"ran beside too many: {host.crowded}"
         is_kept = simulation.runtime.limits.keep_done_seconds > JOBS * 60

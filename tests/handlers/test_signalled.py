@@ -88,7 +88,7 @@ def test_a_claim_whose_handler_has_returned_gets_no_more_time_by_the_brokers_dea
         job = simulation.runtime.jobs.queue("asks")
         for seconds in (40, 40):
             simulation.run(seconds=seconds)
-            simulation.runtime.boots.current().post.find("broker").actor_ref.tell("this is no mail, and kills it")
+            simulation.runtime.current_boot.get().post.find("broker").actor_ref.tell("this is no mail, and kills it")
         simulation.run(until=lambda: bool(simulation.runtime.jobs.attempts(job)), seconds=600)
         (attempt,) = simulation.runtime.jobs.attempts(job)
 

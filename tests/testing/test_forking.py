@@ -74,8 +74,8 @@ def test_forked_children_outlive_a_host_that_is_killed_and_touch_nothing():
 
 def test_a_runtime_knows_its_process_by_its_environment():
     with Simulation(lambda runtime: None) as simulation:
-        boots = simulation.runtime.boots
-        boots.current().pid += 1
+        current_boot = simulation.runtime.current_boot
+        current_boot.get().pid += 1
 
         with pytest.raises(NotStarted, match="started in another process, before a fork"):
-            boots.current()
+            current_boot.get()

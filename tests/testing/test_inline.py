@@ -233,7 +233,7 @@ def test_the_log_is_that_of_production() -> None:
 
 def test_the_store_is_sqlite() -> None:
     with Inline(register) as app:
-        with sqlite3.connect(app.runtime.boots.current().store.address) as connection:
+        with sqlite3.connect(app.runtime.current_boot.get().store.address) as connection:
             tables = [row[0] for row in connection.execute("select name from sqlite_schema where type = 'table'")]
         connection.close()
 
@@ -298,8 +298,8 @@ def test_drain_follows_a_time_that_a_test_owns(runtime: Callable[..., Runtime]) 
 
 def test_drain_leaves_no_subscriber_behind(runtime: Callable[..., Runtime]) -> None:
     rt = runtime()
-    before = len(rt.boots.current().log._subscriptions)
+    before = len(rt.current_boot.get().log._subscriptions)
 
     drain(rt, timeout=15)
 
-    assert len(rt.boots.current().log._subscriptions) == before
+    assert len(rt.current_boot.get().log._subscriptions) == before

@@ -23,16 +23,16 @@ def test_a_producer_handles_nothing_and_its_jobs_are_done_by_the_others():
         simulation.check()
         worker, *producers = simulation.runtimes
 
-        assert [producer.boots.current().share.works for producer in producers] == [False, False]
+        assert [producer.current_boot.get().share.works for producer in producers] == [False, False]
         assert [actor.name for actor in producers[0].tree()] == ["supervisor", "broker"]
         assert worker.jobs.counts()["done"] == 15
 
 
 def test_a_process_that_is_killed_on_purpose_is_started_again():
     with Simulation(register, processes=2) as simulation:
-        before = [runtime.boots.current().id for runtime in simulation.runtimes]
+        before = [runtime.current_boot.get().id for runtime in simulation.runtimes]
         simulation.kill(2)
-        after = [runtime.boots.current().id for runtime in simulation.runtimes]
+        after = [runtime.current_boot.get().id for runtime in simulation.runtimes]
 
         assert (after[0] == before[0], after[1] == before[1]) == (True, False)
         assert simulation.reached["kill_process"] == 1

@@ -52,10 +52,10 @@ def test_a_process_that_is_told_to_stop_stops_once_and_uses_no_attempt():
 
 def test_who_asks_for_a_runtime_that_is_stopping_gets_the_next_one():
     with Simulation(register, host=queue_some, faults=Faults(signal_burst=1.0)) as simulation:
-        before = simulation.runtime.boots.current().id
+        before = simulation.runtime.current_boot.get().id
         simulation.run(seconds=0.1)
 
-        assert simulation.runtime.boots.current().id != before
+        assert simulation.runtime.current_boot.get().id != before
 
 
 def test_a_signal_that_nobody_handles_yet_kills_the_process_that_starts():

@@ -85,7 +85,7 @@ def test_an_address_that_makes_no_sense_is_refused_without_being_shown(url: str,
 
 def test_the_queue_for_results_ends_with_a_clean_stop(url: str) -> None:
     with Runtime(url) as runtime:
-        name = runtime.boots.current().store.state.results_name
+        name = runtime.current_boot.get().store.state.results_name
 
     with pika.BlockingConnection(pika.URLParameters(url)) as connection, pytest.raises(ChannelClosedByBroker) as caught:
         connection.channel().queue_declare(name, passive=True)

@@ -85,12 +85,12 @@ def test_a_schedule_goes_on_where_the_file_has_accounted_for_it(tmp_path: Path, 
     file = tmp_path / "jobs.db"
     with Runtime(file) as old:
         schedule_id = old.scheduler.add("digest", "@yearly", durable=True)
-        before = old.boots.current().store.schedules.one(schedule_id)
+        before = old.current_boot.get().store.schedules.one(schedule_id)
 
     assert main(["migrate", str(file), url]) == 0
 
     with Runtime(url) as new:
-        after = new.boots.current().store.schedules.one(schedule_id)
+        after = new.current_boot.get().store.schedules.one(schedule_id)
         assert after._replace(change_no=0) == before._replace(change_no=0)
 
 
@@ -110,9 +110,9 @@ def test_what_cannot_move_is_said_before_anything_has_moved(tmp_path: Path, url:
 
     assert "RabbitMQ keeps queues" in capsys.readouterr().err
     with Runtime(file) as old:
-        assert (old.jobs.counts()["queued"], old.boots.current().store.jobs.paused()) == (1, ("work",))
+        assert (old.jobs.counts()["queued"], old.current_boot.get().store.jobs.paused()) == (1, ("work",))
     with Runtime(url) as new:
-        assert (new.scheduler.list(), new.boots.current().store.jobs.paused()) == ([], ())
+        assert (new.scheduler.list(), new.current_boot.get().store.jobs.paused()) == ([], ())
 
 
 def test_a_path_at_which_there_is_no_store_is_said_and_nothing_is_made_there(tmp_path: Path, capsys) -> None:

@@ -133,7 +133,7 @@ def test_two_applications_share_a_virtual_host_and_neither_may_touch_the_other(
     assert one.jobs.join(dead, timeout=JOIN_SECONDS).result == 3
     assert (other.jobs.counts("work")["queued"], other.jobs.list(state="dead"), other.scheduler.list()) == (1, [], [])
     assert 7 not in [data for _, data in ran]
-    assert one.boots.current().store.address.endswith("?prefix=app1")
+    assert one.current_boot.get().store.address.endswith("?prefix=app1")
 
 
 def test_a_queue_with_other_arguments_stops_its_name_alone_until_it_is_gone(

@@ -38,7 +38,7 @@ def test_a_producer_that_leads_fires_what_workers_declare_and_nothing_of_its_own
         simulation.kill(1)
         simulation.run(minutes=2)
         simulation.check()
-        boot = simulation.runtimes[1].boots.current()
+        boot = simulation.runtimes[1].current_boot.get()
         fired = [line["schedule"] for line in lines_of(simulation, "slot.fired") if line["boot"] == boot.id]
         (schedule,) = {one.id for one in simulation.runtimes[0].scheduler.list()}
 

@@ -53,7 +53,7 @@ def fired(simulation: Simulation, name: str = "tick") -> list[float]:
 def leader_of(simulation: Simulation) -> Runtime:
     """The runtime that was the last to lead."""
     boot = lines_of(simulation, "scheduler.leads")[-1]["boot"]
-    return next(runtime for runtime in simulation.runtimes if runtime.boots.current().id == boot)
+    return next(runtime for runtime in simulation.runtimes if runtime.current_boot.get().id == boot)
 
 
 def other_than(simulation: Simulation, one: Runtime) -> Runtime:

@@ -141,7 +141,7 @@ def test_what_has_fired_before_counts_for_the_campaign_whoever_remembers_it(monk
         simulation.run(seconds=5)
         simulation.step_clock(-1200.0)
         simulation.run(seconds=5)
-        store = simulation.runtime.boots.current().store
+        store = simulation.runtime.current_boot.get().store
         simulation.server.cut(next(link for link in simulation.server.links if store.is_on(link)))
         simulation.run(seconds=5)
 

@@ -119,7 +119,7 @@ def test_what_nobody_can_read_is_put_aside_and_said_without_what_it_holds(
     aside, headers = outside.take(topology.UNREADABLE)
     first, _, why = UNREADABLE["bytes"]
     assert (aside, headers[strays.QUEUE], headers[strays.REASON]) == (first, QUEUE, why)
-    assert headers[strays.SINCE] == pytest.approx(worker.boots.now(), abs=60)
+    assert headers[strays.SINCE] == pytest.approx(worker.current_boot.now(), abs=60)
 
 
 def test_strange_properties_of_a_message_cost_nobody_a_connection(

@@ -121,7 +121,7 @@ def in_child(act):
 def test_a_child_that_was_forked_in_the_middle_of_a_read_may_not_open_the_file(runtime, tmp_path, monkeypatch):
     rt = runtime()
     rt.jobs.queue("mail", id="held")
-    store = rt.boots.current().store
+    store = rt.current_boot.get().store
     monkeypatch.setattr(sqlite, "FREEZE_SECONDS_MAX", 0.01)
 
     def opens():
