@@ -71,7 +71,7 @@ class Verdicts:
         begins_later = bool(headless) or (not store.is_server and min(store.numbers, default=1) > 1)
         may_be_missing = begins_later or bool(missing) or is_missing_boot or bool(self.hushed)
         store.jobs.settle(lambda step: may_be_missing or (store.is_server and self._replay.is_troubled))
-        self._say_ends(store, headless)
+        self._say_ends(store, headless, view)
         if store.is_server:
             self._judge_server(store)
         else:
@@ -148,14 +148,20 @@ class Verdicts:
             for boot in after
         )
 
-    def _say_ends(self, store: StoreReplay, headless: list[BootReplay]) -> None:
-        """What is missing before the log."""
+    def _say_ends(self, store: StoreReplay, headless: list[BootReplay], view: StoreView | None) -> None:
+        """What is missing before the log, and after it. A boot that lived then need not have said anything since."""
         least = min(store.numbers, default=1)
         if headless:
             turns = named(f"{boot.name} at turn {boot.turns.first}" for boot in headless)
             self.notes.append(f"the log begins in the middle: boot {turns}")
         if least > 1:
-            self.notes.append(f"the log begins with boot number {least} of store {store.store_id}")
+            beside = sorted({no for boot in store.boots.values() for no in boot.beside or () if no < least})
+            known = f", and nothing in it is of number {named(map(str, beside))}, which lived then" if beside else ""
+            self.notes.append(f"the log begins with boot number {least} of store {store.store_id}{known}")
+        if view is not None and view.boots_wanted > max(store.numbers, default=0):
+            self.notes.append(
+                f"the store has had {many(view.boots_wanted, 'boot')}: nothing in this log is of the last"
+            )
         if store.jobs.headless:
             self.notes.append(f"{many(store.jobs.headless, 'job')} began before this log")
 

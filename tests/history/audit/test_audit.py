@@ -494,6 +494,29 @@ def test_a_boot_that_lived_on_and_of_which_there_is_no_line_is_missing(lives):
     assert kinds(audited([*one.lines, *three.lines])) == ["missing boot"]
 
 
+def test_a_boot_that_lived_when_the_log_began_and_is_not_in_it_is_named():
+    """It may have begun long before, and have had nothing to say since."""
+    two = Story("b2", 2).done().stop()
+    two.lines[0]["beside"] = [1]
+
+    report = audited(two.lines)
+
+    assert report.ok
+    assert report.notes == (
+        "the log begins with boot number 2 of store s, and nothing in it is of number 1, which lived then",
+    )
+
+
+def test_the_last_boots_of_a_store_that_are_not_in_the_log_are_noted(tmp_path):
+    run = clean_run("info")
+    store = copy_of(run.store, tmp_path)
+    spoil(store, "update lamplighter_store set boots = 3")
+
+    report = audited(run.lines, store)
+
+    assert (report.ok, report.notes) == (True, ("the store has had 3 boots: nothing in this log is of the last",))
+
+
 def test_unfinished_jobs_of_a_store_that_is_gone_are_not_passed_over(tmp_path):
     run = clean_run()
     gone = Story(store="gone", boot="g").move("queued", None, 0, 0).move("queued", None, 0, 0, "k")
