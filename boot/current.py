@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Callable
 
 from ..environment.environment import Environment
 from ..errors import NotStarted, RuntimeFailed
 from ..handlers.lanes import Lanes
+from ..log.job_context import current_corr
 from ..messages.jobs import Instant, Seconds
 from ..rules.limits import Limits
 from .boot import Boot
@@ -30,6 +32,7 @@ class CurrentBoot:
         lock: is held while a boot is started or stopped.
         failure: why the last boot has failed, if it has.
         left: the lanes that the last boot left running.
+        on_demand: starts a boot for whoever needs one while none runs; what a web framework's processes do.
     """
 
     def __init__(self, environment: Environment, limits: Limits, *, has_table: bool) -> None:
@@ -40,6 +43,7 @@ class CurrentBoot:
         self.lock = self.environment.relock()
         self.failure: RuntimeFailed | None = None
         self.left: Lanes | None = None
+        self.on_demand: Callable[[], object] | None = None
         self._boot: Boot | None = None
         self._forked_in: int | None = None
         self._ended = environment.event()
@@ -63,6 +67,10 @@ class CurrentBoot:
             NotStarted: none does, or it takes no calls any more.
         """
         boot = self.running
+        # A handler that outlives its runtime must not start another.
+        if boot is None and self.on_demand is not None and self.failure is None and current_corr() is None:
+            self.on_demand()
+            boot = self.running
         # A caller that asks one that is over, and asks again at once, would turn in circles until it has ended.
         if boot is not None and not boot.is_over:
             return boot

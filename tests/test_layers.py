@@ -33,20 +33,30 @@ FLOORS = (
     {"jobs", "scheduler"},
     {"runtime"},
     {"__init__"},
+    {"contrib/django"},
+    {"contrib/django/management/commands"},
     {"testing/arguments", "testing/draining", "testing/missing_extra"},
     {"testing/simulation"},
     {"testing"},
+    {"contrib/django/testing"},
     {"cli"},
     {"__main__"},
 )
 """From the ground up. A room is a folder of modules, or a module at the root."""
 
-ALONE = {"stores/opening", "testing/arguments", "testing/draining", "testing/missing_extra"}
-"""Modules on another floor than the rest of their folder: what opens the stores stands above them, and what all of the
-test kit needs below it.
+ALONE = {
+    "contrib/django/testing",
+    "stores/opening",
+    "testing/arguments",
+    "testing/draining",
+    "testing/missing_extra",
+}
+"""Modules on another floor than the rest of their folder: what opens the stores stands above them, what all of the test
+kit needs below it, and what of an integration is for tests above it.
 """
 
 HOMES = {
+    "django": ("contrib/django/",),
     "croniter": ("cron/when.py",),
     "structlog": ("log/",),
     "msgspec": (

@@ -26,7 +26,7 @@ class WebServer:
     """
 
     def __init__(self, *command: str, folder: Path, environment: Mapping[str, str] | None = None) -> None:
-        self._said = folder / f"{command[0]}.said"
+        self._said = folder / f"{'-'.join(command[:2])}.said"
         with self._said.open("ab") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command],

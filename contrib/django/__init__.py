@@ -1,0 +1,32 @@
+"""Lamplighter in a Django project: `from lamplighter.contrib.django import jobs, scheduler, runtime`.
+
+Put "lamplighter.contrib.django" into INSTALLED_APPS. The runtime is made of `settings.LAMPLIGHTER` when one of these
+names is imported first. Importing starts nothing: `manage.py lamplighter run` does the work, and in any other process
+the first call starts a producer, which leaves the work to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...jobs import Jobs
+    from ...runtime import Runtime
+    from ...scheduler import Scheduler
+
+    runtime: Runtime
+    jobs: Jobs
+    scheduler: Scheduler
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .configured import configured_runtime
+
+        made = configured_runtime()
+        globals().update(runtime=made, jobs=made.jobs, scheduler=made.scheduler)
+        return globals()[name]
+
+
+__all__ = ["jobs", "runtime", "scheduler"]

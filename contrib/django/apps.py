@@ -1,0 +1,35 @@
+"""The Django application. Being ready starts nothing: `migrate`, the shell and a reloader's parent come so far too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.core import checks
+from django.db import connections
+from django.db.models.signals import post_migrate
+
+from .checks import check_settings
+from .configured import configured_runtime
+
+
+class LamplighterConfig(AppConfig):
+    """`"lamplighter.contrib.django"` in INSTALLED_APPS."""
+
+    name = "lamplighter.contrib.django"
+    label = "lamplighter"
+    verbose_name = "Lamplighter"
+
+    def ready(self) -> None:
+        """Called by Django."""
+        checks.register(check_settings, "lamplighter")
+        post_migrate.connect(_make_tables, sender=self)
+
+
+def _make_tables(using: str, **kwargs: Any) -> None:
+    """Make the store's tables in the database's own file: a transaction that queues a job could not make them."""
+    runtime = configured_runtime()
+    if runtime.is_on(connections[using]):
+        store = runtime.new_store()
+        store.open()
+        store.close()

@@ -1,0 +1,39 @@
+"""What `manage.py check` says of the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Warning
+from django.db import connections
+
+from .configured import configured_runtime
+from .options import database, problems
+
+
+def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """Called by Django's check framework."""
+    wrong = list(problems())
+    if wrong:
+        return [Error(problem, id="lamplighter.E001") for problem in wrong]
+    return list(_warnings())
+
+
+def _warnings() -> Iterator[CheckMessage]:
+    runtime, alias = configured_runtime(), database()
+    connection = connections[alias]
+    options = connection.settings_dict["OPTIONS"]
+    if runtime.is_on(connection) and str(options.get("transaction_mode")).upper() != "IMMEDIATE":
+        yield Warning(
+            f"LAMPLIGHTER['STORE'] is the file of DATABASES[{alias!r}], whose transactions begin by reading: one that "
+            "writes later fails with 'database is locked' when somebody else has written meanwhile.",
+            hint=f'Set DATABASES[{alias!r}]["OPTIONS"] = {{"transaction_mode": "IMMEDIATE"}}.',
+            id="lamplighter.W001",
+        )
+    if runtime.is_in_memory:
+        yield Warning(
+            "LAMPLIGHTER['STORE'] is in memory, so the worker never sees what other processes queue.",
+            hint="Set it to a path, to that of your SQLite database for one, or to the address of a RabbitMQ.",
+            id="lamplighter.W002",
+        )

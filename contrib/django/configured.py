@@ -1,0 +1,140 @@
+"""The runtime that the settings describe: one for each process, and for whatever it forks."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Collection
+from typing import Any, Self
+
+from django.core import mail
+from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.module_loading import autodiscover_modules
+
+from ...boot.declared import Share
+from ...errors import NotStarted
+from ...rules.new_jobs import JobChecks
+from ...runtime import Runtime
+from ...stores.ports import Store
+from .carrier import ConnectionCarrier
+from .options import database, problems, runtime_options
+from .transactional_jobs import TransactionalJobs
+
+JOBS_MODULE = "jobs"
+"""What is imported of each installed app, for its handlers and schedules."""
+
+_lock = threading.RLock()
+_made: DjangoRuntime | None = None
+
+
+def configured_runtime() -> DjangoRuntime:
+    """The runtime of `settings.LAMPLIGHTER`."""
+    global _made  # noqa: PLW0603 (settings are read once, and a process has one runtime)
+    with _lock:
+        if _made is None:
+            wrong = tuple(problems())
+            options = {"store": ":memory:"} if wrong else runtime_options()
+            _made = DjangoRuntime(wrong, None if wrong else database(), options)
+        return _made
+
+
+class DjangoRuntime(Runtime):
+    """A runtime that knows a Django project: it finds the project's handlers, follows its transactions, and starts as a
+    producer when it is called while nothing runs.
+
+    Args:
+        wrong: what is wrong with the settings. With that, handlers can still be added, so that `manage.py check` gets
+            as far as to say it; but nothing starts.
+        database: the alias of the database whose transactions jobs follow.
+    """
+
+    def __init__(self, wrong: tuple[str, ...], database: str | None, options: dict[str, Any]) -> None:
+        carriers = (ConnectionCarrier(), *options.pop("carriers", ()))
+        super().__init__(**options, carriers=carriers)
+        self._wrong = wrong
+        self._discovering = threading.local()
+        self._has_discovered = False
+        self._leaves_in: int | None = None
+        self.path = self.new_store().path
+        """The store's file, if it is one."""
+        self.is_in_memory = self._address == ":memory:"
+        self.boots.on_demand = self._produce
+        self.jobs = TransactionalJobs(self, database)
+
+    def start(self, *, work: bool = True, only: Collection[str] | None = None) -> Self:
+        """Start, with the handlers and schedules of all installed apps; see `Runtime.start`."""
+        self.discover()
+        return super().start(work=work, only=only)
+
+    def _start(self, share: Share | None = None) -> bool:
+        self.discover()
+        return super()._start(share)
+
+    def discover(self) -> None:
+        """Import the jobs module of each installed app, once.
+
+        Raises:
+            ImproperlyConfigured: the settings are wrong.
+        """
+        if self._wrong:
+            raise ImproperlyConfigured("\n".join(self._wrong))
+        if self._has_discovered:
+            return
+        if getattr(self._discovering, "here", False):
+            raise NotStarted(
+                f"expected the {JOBS_MODULE} modules to add handlers and schedules, and nothing that needs a runtime "
+                "that runs: nothing has started while they are imported"
+            )
+        # Not under a lock: a thread that imports such a module itself holds its import's lock, and would wait for ours.
+        # Two threads that discover at once do no harm.
+        self._discovering.here = True
+        try:
+            autodiscover_modules(JOBS_MODULE)
+        finally:
+            self._discovering.here = False
+        self._has_discovered = True
+
+    def prepare(self) -> None:
+        """Before a process that runs nothing queues its first job.
+
+        Raises:
+            ImproperlyConfigured: the settings are wrong.
+            NotStarted: this is a test, whose jobs would go to the store of the settings.
+        """
+        self.discover()
+        if hasattr(mail, "outbox"):
+            raise NotStarted(
+                "expected a test to queue its jobs within lamplighter.contrib.django.testing.inline(), or to start the "
+                "runtime itself: the store of settings.LAMPLIGHTER is not the test's"
+            )
+
+    def new_store(self) -> Store:
+        """The store, which is not open."""
+        return self._store()
+
+    def checks(self, corr: str | None) -> JobChecks:
+        """As those of a boot, while none runs."""
+        boots = self.boots
+        return JobChecks(
+            now=boots.now(),
+            new_id=boots.environment.new_id,
+            corr=corr,
+            limits=boots.limits,
+            has_table=boots.has_table,
+            carried=self._carriers.injected(lambda carrier, error: None),
+        )
+
+    def is_on(self, connection: BaseDatabaseWrapper) -> bool:
+        """Whether a connection's database is the store's own file."""
+        name = connection.settings_dict["NAME"]
+        return connection.vendor == "sqlite" and self.path is not None and os.path.realpath(str(name)) == self.path
+
+    def _produce(self) -> None:
+        self.prepare()
+        super().start(work=False)
+        if self._leaves_in != self.environment.pid():
+            # A producer has no jobs to wait for. Without a farewell, others would find a dead runtime at each deploy.
+            self._leaves_in = self.environment.pid()
+            atexit.register(self.stop, 0.0)

@@ -1,0 +1,162 @@
+"""The Jobs API in Django's transactions: what is queued inside of `atomic` exists if and only if that commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.connection import ConnectionProxy
+
+from ...boot.job_refs import Ref
+from ...broker.host_transactions import queue_on
+from ...errors import StoreError, StoreUnavailable
+from ...job import Job
+from ...jobs import Jobs
+from ...log.job_context import current_corr
+from ...messages.jobs import JobKeywords, JobSpec, NewJob
+from ...messages.mail import Queue
+from ...rules.new_jobs import spec_of
+from ...rules.validation import check_iterable
+from ...stores.sqlite.schema import VERSION, read_version
+from ...stores.transitions import UNCOUNTED, born
+
+if TYPE_CHECKING:
+    from .configured import DjangoRuntime
+
+
+class TransactionalJobs(Jobs):
+    """Jobs that follow the transactions of a database.
+
+    Args:
+        database: its alias; None while the settings are wrong.
+    """
+
+    def __init__(self, runtime: DjangoRuntime, database: str | None) -> None:
+        super().__init__(runtime.boots)
+        self._runtime = runtime
+        self._database = database
+
+    def queue(self, name: str, data: Any = None, *, connection: Any = None, **options: Any) -> Job[Any]:
+        """See `Jobs.queue`. Inside of `transaction.atomic()` the job exists if and only if that commits."""
+        open_one = self._transaction_of(connection)
+        if open_one is not None:
+            spec = spec_of("jobs.queue", name, data, cast(JobKeywords, options))
+            return self._follow(open_one, [spec], current_corr())[0]
+        return super().queue(name, data, connection=_connected(connection), **options)
+
+    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """See `Jobs.queue_many`. Inside of `transaction.atomic()` the jobs exist if and only if that commits."""
+        open_one = self._transaction_of(None)
+        if open_one is None:
+            return super().queue_many(jobs)
+        wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
+        return self._follow(open_one, wanted, current_corr())
+
+    def mark_done(self, job: Ref, result: Any = None, *, connection: Any = None) -> None:
+        """See `Jobs.mark_done`. Inside of `transaction.atomic()` the job is done if and only if that commits."""
+        open_one = self._transaction_of(connection)
+        if open_one is None:
+            super().mark_done(job, result, connection=_connected(connection))
+        elif self._is_own(open_one):
+            super().mark_done(job, result, connection=open_one)
+        else:
+            transaction.on_commit(partial(super().mark_done, job, result), using=open_one.alias)
+
+    def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
+        """Queue a job that descends from the one that a handler runs."""
+        open_one = self._transaction_of(None)
+        if open_one is None:
+            return super().queue_from_handler(name, data, options, corr)
+        return self._follow(open_one, [spec_of("job.queue", name, data, options)], corr)[0]
+
+    def _transaction_of(self, connection: Any) -> BaseDatabaseWrapper | None:
+        """The connection of Django's that is in `atomic` here, if a call is to follow it.
+
+        Args:
+            connection: what the call was given as `connection=`; one that is not the store's own is told so by `Jobs`.
+        """
+        if self._database is None:
+            return None
+        own: BaseDatabaseWrapper = connections[self._database]
+        is_meant = connection is None or (_inner(connection) is own and self._is_own(own))
+        return own if is_meant and own.in_atomic_block else None
+
+    def _is_own(self, connection: BaseDatabaseWrapper) -> bool:
+        """Whether the store is in the database itself."""
+        return self._runtime.is_on(connection)
+
+    def _follow(
+        self, connection: BaseDatabaseWrapper, wanted: Iterable[JobSpec | tuple[str, Any]], corr: str | None
+    ) -> list[Job[Any]]:
+        """Queue jobs with a transaction that is open."""
+        if self._is_own(connection):
+            return self._queue_in(connection, wanted, corr)
+        checks = self._current_boot.current().checks(corr)
+        jobs = tuple([checks.one(job) for job in wanted])
+        if jobs:
+            transaction.on_commit(partial(self._queue_now, jobs, corr), using=connection.alias)
+        return [Job(born(job, 0, rev=UNCOUNTED)) for job in jobs]
+
+    def _queue_in(
+        self, connection: BaseDatabaseWrapper, wanted: Iterable[JobSpec | tuple[str, Any]], corr: str | None
+    ) -> list[Job[Any]]:
+        """Store jobs by the very transaction, in the same file.
+
+        Where no runtime runs yet, none is started before the commit: its first write would wait for the lock that this
+        transaction holds, and this thread with it.
+        """
+        boots, boot = self._current_boot, self._current_boot.running
+        if boot is None:
+            self._runtime.prepare()
+            _check_tables(connection)
+            store, checks = self._runtime.new_store(), self._runtime.checks(corr)
+        else:
+            store, checks = boot.store, boot.checks(corr)
+        jobs = [checks.one(job) for job in wanted]
+        queued: list[Job[Any]] = []
+        for job in jobs:
+            try:
+                record, fresh = queue_on(store, connection, job, boots.now())
+            except StoreUnavailable as error:
+                raise StoreUnavailable(str(error), tuple(one.id for one in jobs)) from error
+            queued.append(Job(record, deduplicated=not fresh))
+            if fresh:
+                transaction.on_commit(partial(self._expect, job.id), using=connection.alias)
+        return queued
+
+    def _queue_now(self, jobs: Sequence[NewJob], corr: str | None) -> None:
+        self._current_boot.current().requests.ask(
+            partial(Queue, tuple(jobs)), job_ids=tuple(job.id for job in jobs), corr=corr
+        )
+
+    def _expect(self, job_id: str) -> None:
+        self._current_boot.current().expect(job_id, None)
+
+
+def _check_tables(connection: BaseDatabaseWrapper) -> None:
+    """A start makes the tables, or brings them up to date; in a transaction there is none.
+
+    Raises:
+        StoreError: they have to be made before.
+    """
+    version = read_version(connection.connection)
+    if version != VERSION:
+        raise StoreError(
+            f"expected Lamplighter's tables, version {VERSION}, in {connection.settings_dict['NAME']}, got: "
+            f"{f'version {version}' if version else 'none'}; run manage.py migrate first"
+        )
+
+
+def _inner(connection: Any) -> Any:
+    """The connection behind `django.db.connection`."""
+    return connections[connection.alias] if isinstance(connection, ConnectionProxy) else connection
+
+
+def _connected(connection: Any) -> Any:
+    """A connection as it was given; one of Django's is open then."""
+    if isinstance(connection, (BaseDatabaseWrapper, ConnectionProxy)):
+        connection.ensure_connection()
+    return connection

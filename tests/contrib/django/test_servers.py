@@ -1,0 +1,137 @@
+"""The shop under real servers: they queue, the worker works, and nothing runs in a parent."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ...examples.test_fastapi_app import replace
+from ...faults.kit import SECONDS_MAX, check_slots, eventually, rows
+from ...support.web_server import WebServer
+from .conftest import PROJECT
+
+RUNSERVER = ("manage", "runserver", "127.0.0.1:0")
+GUNICORN = ("gunicorn", "mysite.wsgi", "--workers", "2", "--bind", "127.0.0.1:0")
+WORKER = ("manage", "lamplighter", "run")
+
+
+class Site:
+    """A copy of the shop, which a test may change, and the servers that run it."""
+
+    def __init__(self, folder: Path, servers: ExitStack) -> None:
+        self.folder = folder
+        self.store = folder / "db.sqlite3"
+        self._servers = servers
+
+    def serve(self, *command: str) -> WebServer:
+        """A server, or a worker."""
+        return self._servers.enter_context(WebServer(*command, folder=self.folder))
+
+    def pids(self) -> set[object]:
+        """Where runtimes run."""
+        return {pid for (pid,) in rows(self.store, "select pid from lamplighter_boots")}
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shop, after `migrate`, which has started nothing."""
+    folder = tmp_path_factory.mktemp("shop") / "site"
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3*"))
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=folder, check=True, timeout=SECONDS_MAX)
+    assert rows(folder / "db.sqlite3", "select boots from lamplighter_store") == [(0,)]
+    return folder
+
+
+@pytest.fixture
+def site(migrated: Path, tmp_path: Path) -> Iterator[Site]:
+    with ExitStack() as servers:
+        yield Site(Path(shutil.copytree(migrated, tmp_path / "site")), servers)
+
+
+def post(server: WebServer, path: str, **fields: str) -> httpx.Response:
+    """Fill in a form, over a connection of its own, so that any process of the server may be the one that answers."""
+    with httpx.Client(base_url=server.url(), timeout=SECONDS_MAX, follow_redirects=True) as client:
+        client.get("/")
+        return client.post(path, data={**fields, "csrfmiddlewaretoken": client.cookies["csrftoken"]})
+
+
+def order(server: WebServer, item: str, seconds_per_page: float = 0.0) -> str:
+    """Where the page of a new order is."""
+    answer = post(server, "/orders", item=item, seconds_per_page=str(seconds_per_page))
+    assert answer.status_code == 200, f"{answer.text}\n{server.said[-3000:]}"
+    return answer.url.path
+
+
+def pid_of(server: WebServer, page: str) -> int:
+    return int(server.get(page)["pid"])
+
+
+def has_seen_edit(server: WebServer, edited: Path) -> bool:
+    """Whether a reloader restarts. A change before its first look at a file is none to it, so it is changed again."""
+    if f"{edited.name} changed, reloading" in server.said:
+        return True
+    edited.touch()
+    return False
+
+
+@pytest.mark.parametrize("how", [(), ("--preload",)], ids=["plain", "preload"])
+def test_two_processes_of_gunicorn_queue_and_the_worker_works(site: Site, how: tuple[str, ...]) -> None:
+    worker, server = site.serve(*WORKER), site.serve(*GUNICORN, *how)
+
+    orders: list[str] = []
+
+    def both_have_queued() -> bool:
+        orders.append(order(server, "a lamp"))
+        return len(site.pids()) == 3
+
+    eventually(both_have_queued, what="a boot of each process that works or queues")
+    for page in orders:
+        server.until(page, lambda found: found["receipt"] == "1 x a lamp")
+    pids, serving = site.pids(), {pid_of(server, page) for page in orders}
+
+    assert worker.process.pid in pids and serving <= pids and server.process.pid not in pids
+    assert "job.done" in worker.said and "job.done" not in server.said
+
+    slow = order(server, "a slow lamp", seconds_per_page=5)
+    server.until(slow, lambda found: found["job"]["state"] == "running")
+    assert post(server, f"{slow}/cancel").json()["job"]["state"] == "cancelled"
+    assert post(server, "/orders", item="nothing").status_code == 500
+    assert rows(site.store, "select count(*) from shop_order where item = 'nothing'") == [(0,)]
+    assert len(rows(site.store, "select 1 from lamplighter_jobs where name = 'receipt'")) == len(orders) + 1
+
+    # A server that stops says farewell for its processes: nobody finds a dead one, and blames its jobs for that.
+    assert server.stop() == 0
+    eventually(lambda: site.pids() == {worker.process.pid}, what="the end of the producers")
+    assert worker.stop() == 0
+    assert site.pids() == set()
+    check_slots(site.store)
+
+
+def test_no_parent_of_a_reloader_runs_anything_and_an_edit_brings_new_code(site: Site) -> None:
+    server = site.serve(*RUNSERVER)
+    first = order(server, "a lamp")
+    worker = site.serve(*WORKER, "--reload")
+    server.until(first, lambda found: found["receipt"] == "1 x a lamp")
+    serving, old = pid_of(server, first), site.pids()
+
+    edited = site.folder / "shop" / "jobs.py"
+    replace(edited, "1 x {order.item}", "one {order.item}")
+
+    for reloaded in (worker, server):
+        eventually(partial(has_seen_edit, reloaded, edited), what="a reloader that has seen the edit")
+    eventually(lambda: not old & site.pids(), what="the end of the old code")
+    eventually(lambda: server.said.count("Starting development server") == 2, what="a server with the new code")
+    second = order(server, "a lamp")
+    server.until(second, lambda found: found["receipt"] == "one a lamp")
+    parents = {worker.process.pid, server.process.pid}
+    assert serving in old and not parents & (old | site.pids())
+    assert "job.done" not in server.said
+    check_slots(site.store)

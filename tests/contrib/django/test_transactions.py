@@ -1,0 +1,175 @@
+"""Jobs in Django's transactions: they exist if and only if those commit, whichever file they are in."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+from django.db import connection, connections, transaction
+from lamplighter import Job, JobSpec, StoreError, UnknownJob, UsageError
+
+JOIN_SECONDS_MAX = 15
+
+
+class Regret(Exception):
+    """What the tests roll back with."""
+
+
+@pytest.fixture(params=["own", "elsewhere"])
+def runtime(request: pytest.FixtureRequest, worker: Any, elsewhere: Callable[..., Any]) -> Any:
+    """A runtime on the database's own file, and one on another, both of which work."""
+    return worker if request.param == "own" else elsewhere().start()
+
+
+def exists(runtime: Any, job: Job[Any]) -> bool:
+    try:
+        return bool(runtime.jobs.get(job))
+    except UnknownJob:
+        return False
+
+
+def test_a_job_runs_after_the_commit_and_not_before(runtime: Any) -> None:
+    seen: list[Any] = []
+    handler = runtime.jobs.add_handler("look", lambda job: seen.append(job.data))
+
+    with transaction.atomic():
+        job = runtime.jobs.queue("look", 1, priority=3)
+        assert (job.state, job.data, job.priority) == ("queued", 1, 3)
+        seen_inside = list(seen)
+    done = runtime.jobs.join(job, timeout=JOIN_SECONDS_MAX)
+
+    assert (seen_inside, seen, done.id) == ([], [1], job.id)
+    runtime.jobs.remove_handler(handler)
+
+
+def test_a_job_of_a_transaction_that_rolls_back_never_was(runtime: Any) -> None:
+    from shop.models import Order
+
+    with pytest.raises(Regret), transaction.atomic():
+        order = Order.objects.create(item="a lamp")
+        job = runtime.jobs.queue("look", order.pk)
+        raise Regret
+
+    assert not exists(runtime, job)
+    assert not Order.objects.filter(pk=order.pk).exists()
+
+
+def test_a_savepoint_that_rolls_back_takes_only_its_own_jobs_along(runtime: Any) -> None:
+    with transaction.atomic():
+        before = runtime.jobs.queue("look")
+        with pytest.raises(Regret), transaction.atomic():
+            within = runtime.jobs.queue("look")
+            raise Regret
+        after = runtime.jobs.queue("look")
+
+    assert [exists(runtime, job) for job in (before, within, after)] == [True, False, True]
+
+
+def test_many_jobs_follow_a_transaction_together(runtime: Any) -> None:
+    with pytest.raises(Regret), transaction.atomic():
+        gone = runtime.jobs.queue_many([("look", 1), JobSpec(name="look", priority=2)])
+        raise Regret
+    with transaction.atomic():
+        there = runtime.jobs.queue_many([("look", 1), JobSpec(name="look", priority=2)])
+        assert runtime.jobs.queue_many([]) == []
+
+    assert [exists(runtime, job) for job in (*gone, *there)] == [False, False, True, True]
+
+
+def test_what_a_handler_queues_in_a_transaction_follows_it(runtime: Any) -> None:
+    queued: list[Job[Any]] = []
+
+    def parent(job: Job[Any]) -> None:
+        with transaction.atomic():
+            queued.append(job.queue("look", "kept"))
+        with pytest.raises(Regret), transaction.atomic():
+            queued.append(job.queue("look", "lost"))
+            raise Regret
+
+    handler = runtime.jobs.add_handler("parent", parent)
+    job = runtime.jobs.join(runtime.jobs.queue("parent"), timeout=JOIN_SECONDS_MAX)
+
+    assert [exists(runtime, one) for one in queued] == [True, False]
+    assert runtime.jobs.get(queued[0]).record.corr == job.id
+    runtime.jobs.remove_handler(handler)
+
+
+def test_a_handler_marks_its_job_done_in_the_transaction_of_its_work(runtime: Any) -> None:
+    from shop.models import Order
+
+    def pack(job: Job[Any]) -> str:
+        with pytest.raises(Regret), transaction.atomic():
+            runtime.jobs.mark_done(job, "too early")
+            raise Regret
+        with transaction.atomic():
+            Order.objects.create(item=job.id)
+            runtime.jobs.mark_done(job, "packed")
+        return "too late"
+
+    handler = runtime.jobs.add_handler("pack", pack)
+    job = runtime.jobs.join(runtime.jobs.queue("pack"), timeout=JOIN_SECONDS_MAX)
+
+    assert (job.result, Order.objects.filter(item=job.id).count()) == ("packed", 1)
+    runtime.jobs.remove_handler(handler)
+
+
+def test_a_mistake_in_the_call_is_told_at_the_call(runtime: Any) -> None:
+    with transaction.atomic():
+        with pytest.raises(UsageError, match="priority"):
+            runtime.jobs.queue("look", priority="high")
+        with pytest.raises(UsageError, match="prioriti"):
+            runtime.jobs.queue("look", prioriti=3)
+
+
+def test_nothing_starts_in_a_transaction_whose_lock_the_start_would_wait_for(
+    worker: Any, elsewhere: Callable[..., Any]
+) -> None:
+    """A web process queues its first job in `atomic`. The start of a producer would write to the file that this very
+    transaction has locked, and wait for itself.
+    """
+    idle = elsewhere(worker.path)
+    with pytest.raises(Regret), transaction.atomic():
+        gone = idle.jobs.queue("look")
+        raise Regret
+    is_running_after_rollback = idle.boot is not None
+    with transaction.atomic():
+        there = idle.jobs.queue("look", "first")
+        is_running_inside = idle.boot is not None
+
+    assert (is_running_after_rollback, is_running_inside) == (False, False)
+    assert idle.boot is not None and not idle.boot.share.works
+    assert [exists(idle, job) for job in (gone, there)] == [False, True]
+
+
+def test_a_connection_that_is_given_by_name_works_as_well_and_is_opened(worker: Any) -> None:
+    with transaction.atomic():
+        job = worker.jobs.queue("look", connection=connection)
+    assert exists(worker, job)
+
+    connections.close_all()
+    with pytest.raises(UsageError, match="autocommit"):
+        worker.jobs.queue("look", connection=connection)
+
+
+def test_a_connection_to_another_file_is_refused(worker: Any, elsewhere: Callable[..., Any]) -> None:
+    other = elsewhere().start()
+
+    with transaction.atomic(), pytest.raises(UsageError, match="store's file"):
+        other.jobs.queue("look", connection=connection)
+
+
+def test_who_queues_into_a_file_without_tables_is_told_to_migrate(worker: Any, elsewhere: Callable[..., Any]) -> None:
+    idle = elsewhere(worker.path)
+    worker.stop()
+    rename = "alter table {} rename to {}"
+    with closing(sqlite3.connect(idle.path)) as db:
+        db.execute(rename.format("lamplighter_store", "hidden"))
+    try:
+        with transaction.atomic(), pytest.raises(StoreError, match=r"manage\.py migrate"):
+            idle.jobs.queue("look")
+    finally:
+        with closing(sqlite3.connect(idle.path)) as db:
+            db.execute(rename.format("hidden", "lamplighter_store"))
