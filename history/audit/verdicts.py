@@ -129,7 +129,7 @@ class Verdicts:
                 self.notes.append(f"boot {burial.boot} (number {number}) died before it had changed anything")
             elif burial is not None and all((burial.boot, turn) in self.explained for turn in turns):
                 continue
-            elif burial is None and self._may_be_starting(store, number):
+            elif burial is None and _may_be_starting(store, number):
                 self.notes.append(f"boot number {number} was there, and nothing in this log is of it yet")
             else:
                 after = next(boot for other, boot in sorted(numbers.items()) if other > number)
@@ -137,16 +137,6 @@ class Verdicts:
                 self._findings.say("missing boot", says, burial.line if burial is not None else after.line)
                 found = True
         return found
-
-    def _may_be_starting(self, store: StoreReplay, number: int) -> bool:
-        """Whether a boot may not have said anything yet: who has come after it lives beside it, and not for long."""
-        after = [boot for boot in store.boots.values() if boot.number is not None and boot.number > number]
-        return all(
-            (boot.beside is None or number in boot.beside)
-            and boot.ended is None
-            and (boot.line is None or boot.line.ts - self._replay.first_ts[boot.name] < STARTING_SECONDS_MAX)
-            for boot in after
-        )
 
     def _say_ends(self, store: StoreReplay, headless: list[BootReplay], view: StoreView | None) -> None:
         """What is missing before the log, and after it. A boot that lived then need not have said anything since."""
@@ -286,6 +276,17 @@ class Verdicts:
 def is_silent(boot: BootReplay, since: Line) -> bool:
     """Whether a boot that has not said that it stopped says nothing any more when a line is written."""
     return boot.ended is None and boot.line is not None and boot.name != since.boot and boot.line.ts < since.ts
+
+
+def _may_be_starting(store: StoreReplay, number: int) -> bool:
+    """Whether a boot may not have said anything yet: who has come after it lives beside it, and not for long."""
+    after = [boot for boot in store.boots.values() if boot.number is not None and boot.number > number]
+    return all(
+        (boot.beside is None or number in boot.beside)
+        and boot.ended is None
+        and (boot.line is None or abs(boot.line.ts - boot.first) < STARTING_SECONDS_MAX)
+        for boot in after
+    )
 
 
 def _is_hushed(boot: BootReplay) -> bool:

@@ -43,7 +43,7 @@ class BootReplay:
         audible: whether it has said anything below warning.
         tells_moves: whether it has said of a job what the ledger tells too.
         ended: whether it has stopped, or others have taken back what it held.
-        line: the last that it has said.
+        line: the last that it has said, and `first` when the first of them was said.
         store: the id of its store, and `number` its own among the boots of it.
         turns: those of its turns that are told.
         last_turn: a turn that it is said to have come to.
@@ -62,6 +62,7 @@ class BootReplay:
     ended: str | None = None
     dropped: int = 0
     line: Line | None = None
+    first: float = 0.0
     begins: bool = False
     store: str | None = None
     number: int | None = None
@@ -88,6 +89,7 @@ class BootReplay:
 
         Where lines lie in any order, some may come of a stretch in which the boot seemed to be silent.
         """
+        self.first = self.first or line.ts
         is_debug = line.event in DEBUG_EVENTS
         if line.seq == 1:
             self.begins = True

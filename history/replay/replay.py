@@ -77,17 +77,13 @@ class Replay:
         self.is_troubled = False
         self.leaders: set[str] = set()
         self.newer: Counter[str] = Counter()
-        self.first_ts: dict[str, float] = {}
         # The parts that were told by now, of turns of which others are to come.
         self._parts: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
 
     def hear(self, line: Line) -> None:
         """Take the next line in."""
         self.lines += 1
-        boot = self.boots.get(line.boot)
-        if boot is None:
-            boot = self._boot(line.boot)
-            self.first_ts[line.boot] = line.ts
+        boot = self.boots.get(line.boot) or self._boot(line.boot)
         if not boot.hear(line):
             self.copies += 1
             self._check_copy(line, boot)

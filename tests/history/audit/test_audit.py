@@ -486,6 +486,11 @@ def test_a_boot_that_lived_on_and_of_which_there_is_no_line_is_missing(lives):
     three.lines[0]["beside"] = [1, 2]
     assert audited([*one.lines, *three.lines]).ok
 
+    # A boot may be named by another one before it has said anything.
+    four = Story("b4", 4, among=one).tell(three, 1, {"k": "queued", "j": "k", "n": "n", "r": 1})
+    four.lines[0]["beside"] = [1, 2, 3]
+    assert audited([*four.lines, *one.lines, *three.lines]).ok
+
     if lives == "stopped":
         three.stop()
     else:
