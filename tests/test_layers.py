@@ -33,7 +33,7 @@ FLOORS = (
     {"jobs", "scheduler"},
     {"runtime"},
     {"__init__"},
-    {"contrib/django"},
+    {"contrib/django", "contrib/flask"},
     {"contrib/django/management/commands"},
     {"testing/arguments", "testing/draining", "testing/missing_extra"},
     {"testing/simulation"},
@@ -56,8 +56,10 @@ kit needs below it, and what of an integration is for tests above it.
 """
 
 HOMES = {
-    "django": ("contrib/django/",),
+    "click": ("contrib/flask/",),
     "croniter": ("cron/when.py",),
+    "django": ("contrib/django/",),
+    "flask": ("contrib/flask/",),
     "structlog": ("log/",),
     "msgspec": (
         "rules/codec.py",

@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse
 from lamplighter import UnknownJob
-from letters import database, jobs, runtime
+from letters import database, jobs, runtime, send_letter
 from pydantic import BaseModel, Field
 
 PAGE = Path(__file__).with_name("page.html")
@@ -44,7 +44,7 @@ def send(letter: Letter) -> dict[str, Any]:
     letter_id = uuid.uuid4().hex
     try:
         with database() as db:  # one transaction: there is a job if and only if there is a letter
-            job = jobs.queue("send-letter", letter_id, connection=db)
+            job = send_letter.queue(letter_id, connection=db)
             row = (letter_id, letter.subject, letter.readers, 0, job.id)
             db.execute("insert into letters values (?, ?, ?, ?, ?)", row)
     except sqlite3.IntegrityError:

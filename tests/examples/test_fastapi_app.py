@@ -2,56 +2,38 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ..faults.kit import check_slots, eventually, rows
 from ..faults.test_process_lanes import is_alive
 from ..support.web_server import WebServer
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "fastapi_app"
-
-DEPLOY_SECONDS_MAX = 10.0
-"""How long old code may still run, though its job alone would take minutes."""
+from .letters import DEPLOY_SECONDS_MAX, begun, copy, deploy, done
 
 UVICORN = ("uvicorn", "app:app", "--port", "0")
-GUNICORN = ("gunicorn", "app:app", "--worker-class", "asgi", "--workers", "2", "--bind", "127.0.0.1:0")
+GUNICORN = (
+    "gunicorn",
+    "app:app",
+    "--worker-class",
+    "asgi",
+    "--workers",
+    "2",
+    "--bind",
+    "127.0.0.1:0",
+    "--no-control-socket",
+)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the example, which a test may change."""
-    return Path(shutil.copytree(EXAMPLE, tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__", "*.db*")))
-
-
-def deploy(folder: Path) -> None:
-    """New code, which says in its results that it is new."""
-    replace(folder / "letters.py", '"pid": os.getpid()', '"pid": os.getpid(), "code": "new"')
-
-
-def replace(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert text.count(old) == 1
-    file.write_text(text.replace(old, new))
+    return copy("fastapi_app", tmp_path)
 
 
 def send(server: WebServer, subject: str, readers: int) -> str:
     """The job of a new letter."""
-    return str(server.post("/letters", {"subject": subject, "readers": readers}, status=201)["job"])
-
-
-def begun(server: WebServer, job: str) -> Any:
-    """A job that has said how far it is."""
-    return server.until(f"/jobs/{job}", lambda found: (found["progress"] or {}).get("done", 0) >= 1)
-
-
-def done(server: WebServer, job: str) -> Any:
-    """A job that has ended well."""
-    return server.until(f"/jobs/{job}", lambda found: found["state"] == "done")
+    return str(server.post("/letters", 201, json={"subject": subject, "readers": readers})["job"])
 
 
 def test_two_workers_of_uvicorn_send_letters_and_each_slot_fires_once(folder: Path) -> None:
@@ -73,9 +55,9 @@ def test_a_letter_that_is_refused_leaves_no_job(folder: Path) -> None:
     with WebServer(*UVICORN, folder=folder) as server:
         job = send(server, "once", 1)
 
-        server.post("/letters", {"subject": "once", "readers": 1}, status=409)
-        server.post("/letters", {"subject": "", "readers": 0}, status=422)
-        server.post("/jobs/nobody/cancel", status=404)
+        server.post("/letters", 409, json={"subject": "once", "readers": 1})
+        server.post("/letters", 422, json={"subject": "", "readers": 0})
+        server.post("/jobs/nobody/cancel", 404)
 
         assert [letter["job"] for letter in server.get("/letters")["letters"]] == [job]
     assert rows(folder / "letters.db", "select id from lamplighter_jobs where name = 'send-letter'") == [(job,)]

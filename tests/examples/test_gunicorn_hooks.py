@@ -32,7 +32,9 @@ def test_a_hup_deploys_new_code_where_the_hooks_import_the_application(tmp_path:
     (tmp_path / "gunicorn.conf.py").write_text(block)
     (tmp_path / "myapp.py").write_text(APPLICATION)
 
-    with WebServer("gunicorn", "myapp:app", "--workers", "2", "--bind", "127.0.0.1:0", folder=tmp_path) as server:
+    with WebServer(
+        "gunicorn", "myapp:app", "--workers", "2", "--bind", "127.0.0.1:0", "--no-control-socket", folder=tmp_path
+    ) as server:
         assert server.get("/") == "old"
         (tmp_path / "myapp.py").write_text(APPLICATION.replace('"old"', '"new"'))
 

@@ -31,6 +31,7 @@ class WebServer:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 cwd=folder,
+                # A file that is changed twice within a second may be taken for its compiled older self.
                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
                 stdout=said,
                 stderr=said,
@@ -59,9 +60,9 @@ class WebServer:
         """What it answers."""
         return self._answer("GET", path, 200)
 
-    def post(self, path: str, data: Any = None, *, status: int = 200) -> Any:
-        """What it answers to a POST."""
-        return self._answer("POST", path, status, json=data)
+    def post(self, path: str, status: int = 200, **content: Any) -> Any:
+        """What it answers to a POST, whose content is given as to httpx: `json=`, or `data=` for a form."""
+        return self._answer("POST", path, status, **content)
 
     def until(self, path: str, holds: Callable[[Any], Any]) -> Any:
         """What it answers to a GET, as soon as that is so."""
@@ -88,7 +89,8 @@ class WebServer:
 
         eventually(answered, what=f"an answer to {path}")
         assert responses[0].status_code == status, f"{responses[0].text}\n{self.said[-3000:]}"
-        return responses[0].json()
+        is_json = responses[0].headers.get("Content-Type", "").startswith("application/json")
+        return responses[0].json() if is_json else responses[0].text
 
     def stop(self) -> int:
         """SIGTERM; its exit code."""

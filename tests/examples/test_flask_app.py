@@ -1,0 +1,76 @@
+"""The Flask example, driven over HTTP: under Flask's reloader, and under gunicorn with a worker beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..faults.kit import check_slots, eventually, rows
+from ..faults.test_process_lanes import is_alive
+from ..support.web_server import WebServer
+from .letters import DEPLOY_SECONDS_MAX, begun, copy, deploy, done
+
+RELOADER = ("flask", "run", "--debug", "--port", "0")
+GUNICORN = ("gunicorn", "app:create_app()", "--workers", "2", "--bind", "127.0.0.1:0", "--no-control-socket")
+WORKER = ("flask", "lamplighter", "run")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return copy("flask_app", tmp_path)
+
+
+def send(server: WebServer, subject: str, readers: int) -> str:
+    """The job of a new letter."""
+    server.post("/letters", 303, data={"subject": subject, "readers": readers})
+    letters = server.get("/letters")["letters"]
+    return str(next(letter["job"] for letter in letters if letter["subject"] == subject))
+
+
+def check_counts(folder: Path) -> None:
+    """No slot has fired twice."""
+    store = folder / "instance" / "letters.db"
+    assert rows(store, "select slot from counts group by slot having count(*) > 1") == []
+    check_slots(store)
+
+
+def test_the_reloaders_parent_runs_no_job_and_new_code_goes_on_with_the_old_ones(folder: Path) -> None:
+    with WebServer(*RELOADER, folder=folder, environment={"FLASK_LAMPLIGHTER_WORK_IN": "web"}) as server:
+        old = server.get("/health")["pid"]
+        job = send(server, "long", 10_000)
+        began = begun(server, job)
+
+        deploy(folder)
+
+        eventually(lambda: not is_alive(old), DEPLOY_SECONDS_MAX, what="the end of the old code")
+        result = done(server, send(server, "short", 1))["result"]
+        assert (result["code"], result["pid"]) == ("new", server.get("/health")["pid"])
+        further = server.until(f"/jobs/{job}", lambda found: found["progress"]["done"] > began["progress"]["done"])
+        assert (further["state"], further["attempt"]) == ("running", 1)
+        pids = rows(folder / "instance" / "letters.db", "select pid from lamplighter_boots")
+        assert pids == [(result["pid"],)]
+        assert result["pid"] != server.process.pid
+        check_counts(folder)
+
+
+@pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
+def test_the_processes_of_gunicorn_queue_what_a_worker_does(folder: Path, preload: list[str]) -> None:
+    with WebServer(*GUNICORN, *preload, folder=folder) as server, WebServer(*WORKER, folder=folder) as worker:
+        short, long = send(server, "short", 2), send(server, "long", 10_000)
+
+        assert done(server, short)["result"] == {"sent": 2, "pid": worker.process.pid}
+        begun(server, long)
+        server.post(f"/jobs/{long}/cancel", 303)
+        server.post("/letters", 409, data={"subject": "short", "readers": 2})
+        counted = server.until("/letters", lambda found: found["count"] and found["count"]["letters"] == 2)
+        assert [letter["state"] for letter in counted["letters"]] == ["cancelled", "done"]
+        assert counted["count"]["pid"] == worker.process.pid
+        boots = rows(folder / "instance" / "letters.db", "select pid, names from lamplighter_boots")
+        assert {names for pid, names in boots if pid != worker.process.pid} == {"[]"}
+        assert server.process.pid not in {pid for pid, names in boots}
+        check_counts(folder)
+
+        assert (worker.stop(), server.stop()) == (0, 0)
+
+    assert rows(folder / "instance" / "letters.db", "select * from lamplighter_boots") == []
