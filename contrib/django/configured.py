@@ -60,7 +60,7 @@ class DjangoRuntime(Runtime):
         self.path = self.new_store().path
         """The store's file, if it is one."""
         self.is_in_memory = self._address == ":memory:"
-        self.boots.on_demand = self._produce
+        self.current_boot.on_demand = self._produce
         self.jobs = TransactionalJobs(self, database)
 
     def start(self, *, work: bool = True, only: Collection[str] | None = None) -> Self:
@@ -116,13 +116,13 @@ class DjangoRuntime(Runtime):
 
     def checks(self, corr: str | None) -> JobChecks:
         """As those of a boot, while none runs."""
-        boots = self.boots
+        current = self.current_boot
         return JobChecks(
-            now=boots.now(),
-            new_id=boots.environment.new_id,
+            now=current.now(),
+            new_id=current.environment.new_id,
             corr=corr,
-            limits=boots.limits,
-            has_table=boots.has_table,
+            limits=current.limits,
+            has_table=current.has_table,
             carried=self._carriers.injected(lambda carrier, error: None),
         )
 

@@ -35,7 +35,7 @@ class TransactionalJobs(Jobs):
     """
 
     def __init__(self, runtime: DjangoRuntime, database: str | None) -> None:
-        super().__init__(runtime.boots)
+        super().__init__(runtime.current_boot)
         self._runtime = runtime
         self._database = database
 
@@ -94,7 +94,7 @@ class TransactionalJobs(Jobs):
         """Queue jobs with a transaction that is open."""
         if self._is_own(connection):
             return self._queue_in(connection, wanted, corr)
-        checks = self._current_boot.current().checks(corr)
+        checks = self._current_boot.get().checks(corr)
         jobs = tuple([checks.one(job) for job in wanted])
         if jobs:
             transaction.on_commit(partial(self._queue_now, jobs, corr), using=connection.alias)
@@ -108,7 +108,7 @@ class TransactionalJobs(Jobs):
         Where no runtime runs yet, none is started before the commit: its first write would wait for the lock that this
         transaction holds, and this thread with it.
         """
-        boots, boot = self._current_boot, self._current_boot.running
+        boot = self._current_boot.running
         if boot is None:
             self._runtime.prepare()
             _check_tables(connection)
@@ -119,7 +119,7 @@ class TransactionalJobs(Jobs):
         queued: list[Job[Any]] = []
         for job in jobs:
             try:
-                record, fresh = queue_on(store, connection, job, boots.now())
+                record, fresh = queue_on(store, connection, job, self._current_boot.now())
             except StoreUnavailable as error:
                 raise StoreUnavailable(str(error), tuple(one.id for one in jobs)) from error
             queued.append(Job(record, deduplicated=not fresh))
@@ -128,12 +128,12 @@ class TransactionalJobs(Jobs):
         return queued
 
     def _queue_now(self, jobs: Sequence[NewJob], corr: str | None) -> None:
-        self._current_boot.current().requests.ask(
+        self._current_boot.get().requests.ask(
             partial(Queue, tuple(jobs)), job_ids=tuple(job.id for job in jobs), corr=corr
         )
 
     def _expect(self, job_id: str) -> None:
-        self._current_boot.current().expect(job_id, None)
+        self._current_boot.get().expect(job_id, None)
 
 
 def _check_tables(connection: BaseDatabaseWrapper) -> None:
