@@ -11,7 +11,7 @@ WORKLOAD ?= drain-1
 # Most tests wait for other processes and for servers, so more run side by side than there are cores.
 WORKERS ?= 4
 
-.PHONY: demo demo-cluster test check simulate mutants torture bench profile clean
+.PHONY: demo demo-cluster test check simulate mutants torture bench profile docs clean
 
 demo: $(VENV)/ready
 	PYTHONPATH=examples $(BIN)/python -P -m hashbase.demo
@@ -50,6 +50,10 @@ bench: $(VENV)/peers
 profile: $(VENV)/peers
 	$(BIN)/python bench/profiling.py $(WORKLOAD)
 
+# The site of the documentation, in build/site. A warning is an error.
+docs: $(VENV)/docs
+	$(BIN)/python -P docs/site/build.py
+
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
@@ -58,6 +62,10 @@ $(VENV)/ready: pyproject.toml
 
 $(VENV)/peers: $(VENV)/ready
 	$(BIN)/python -m pip install -q -e ".[bench]"
+	touch $@
+
+$(VENV)/docs: $(VENV)/ready
+	$(BIN)/python -m pip install -q -e ".[docs]"
 	touch $@
 
 clean:

@@ -105,7 +105,7 @@ class Queueing:
         """Add many jobs at once: all of them, or none.
 
         Args:
-            jobs: (name, data) pairs or `JobSpec`s.
+            jobs: (name, data) pairs, or `JobSpec` objects.
 
         Raises:
             UsageError: one of them cannot be; none is stored.

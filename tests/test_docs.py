@@ -16,7 +16,7 @@ from lamplighter.environment.failpoints import POINTS
 from lamplighter.rules.limits import Limits
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "llms.txt"])
 PAGE_SECONDS_MAX = 110
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -142,6 +142,12 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
             broken.append(link)
 
     assert broken == []
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    numbers = [path.name.split("-")[0] for path in (ROOT / "docs" / "decisions").glob("*.md")]
+
+    assert len(set(numbers)) == len(numbers)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

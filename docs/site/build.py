@@ -1,0 +1,76 @@
+"""Builds the site of the documentation: stages the pages, with those that lie outside of docs/, and runs Sphinx."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGE, SITE = ROOT / "build" / "pages", ROOT / "build" / "site"
+
+AT_THE_ROOT = {"README": "index", "CHANGELOG": "changelog", "CONTRIBUTING": "contributing"}
+"""Pages at the root, and what the site calls them."""
+
+CONTENTS = {
+    "Start": ["tutorial", "embedding", "fastapi", "scheduling", "testing", "scaling-out"],
+    "Coming from": [f"coming-from/{name}" for name in ("celery", "huey", "apscheduler", "rq")],
+    "Running it": ["production", "troubleshooting", "debugging", "configuration", "performance"],
+    "Reference": [f"reference/{name}" for name in ("runtime", "jobs", "scheduler", "errors", "testing")]
+    + ["events", "glossary", "changelog"],
+    "Why it holds": ["guarantees", "lifecycle", "reliability", "mutants", "architecture", "decisions", "contributing"],
+}
+
+TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+LINK = re.compile(r"\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]+)?\)")
+
+
+def main() -> int:
+    """Build; the exit code. A warning is an error."""
+    shutil.rmtree(STAGE, ignore_errors=True)
+    pages = {path: Path(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    pages |= {ROOT / f"{name}.md": Path(f"{there}.md") for name, there in AT_THE_ROOT.items()}
+    pages |= {path: Path("examples", f"{path.parent.name}.md") for path in ROOT.glob("examples/*/README.md")}
+    for source, there in pages.items():
+        _stage(there, _relinked(source, there, pages))
+    _stage(Path("decisions.md"), "# Decisions\n\nWhy it is as it is.\n\n" + _toctree(_names(pages, "decisions")))
+    with (STAGE / "index.md").open("a", encoding="utf-8") as index:
+        for caption, names in CONTENTS.items():
+            index.write(_toctree(names, f":caption: {caption}\n:hidden:\n"))
+        index.write(_toctree(_names(pages, "examples"), ":caption: Examples\n:hidden:\n"))
+    shutil.copy(ROOT / "docs" / "site" / "conf.py", STAGE)
+    command = [sys.executable, "-P", "-m", "sphinx", "-q", "-W", "--keep-going", "-E", str(STAGE), str(SITE)]
+    return subprocess.run(command, check=False).returncode
+
+
+def _stage(there: Path, text: str) -> None:
+    (STAGE / there).parent.mkdir(parents=True, exist_ok=True)
+    (STAGE / there).write_text(text, encoding="utf-8")
+
+
+def _relinked(source: Path, there: Path, pages: dict[Path, Path]) -> str:
+    """The page with links that lead to where the site has the others; what it does not have is no link."""
+
+    def link(found: re.Match[str]) -> str:
+        wanted = (source.parent / found["path"]).resolve()
+        if wanted in pages:
+            up = "../" * (len(there.parts) - 1)
+            return f"]({up}{pages[wanted].as_posix()}{found['anchor'] or ''})"
+        return "](#)" if wanted.exists() and wanted.suffix != ".svg" else found[0]
+
+    text = LINK.sub(link, source.read_text("utf-8"))
+    return re.sub(r"\[([^]]*)\]\(#\)", r"\1", text)
+
+
+def _names(pages: dict[Path, Path], folder: str) -> list[str]:
+    return sorted(str(there.with_suffix("")) for there in pages.values() if there.parts[0] == folder)
+
+
+def _toctree(names: list[str], options: str = "") -> str:
+    return f"\n```{{toctree}}\n{options}\n" + "\n".join(names) + "\n```\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

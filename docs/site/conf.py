@@ -1,0 +1,20 @@
+"""How Sphinx makes the site: `make docs` stages the pages beside this file and runs it."""
+
+project = "Lamplighter"
+html_title = "Lamplighter"
+html_theme = "furo"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib.mermaid"]
+root_doc = "index"
+
+myst_fence_as_directive = ["mermaid"]
+myst_heading_anchors = 4
+# Pages that show other job queues name their blocks `py`, so that only ours are run as tests.
+highlight_language = "python"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True, "inherited-members": "Exception,BaseException,tuple,object,Generic,Filter"}
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+# Docstrings put code between single backticks, as the pages do.
+default_role = "code"
