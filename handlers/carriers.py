@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
@@ -45,6 +45,9 @@ class Carriers:
 
     def __bool__(self) -> bool:
         return bool(self._carriers)
+
+    def __iter__(self) -> Iterator[Carrier]:
+        return iter(self._carriers)
 
     def injected(self, failed: Callable[[Carrier, Exception], None]) -> str | None:
         """What a job that is queued now carries, as JSON text.

@@ -6,18 +6,19 @@ import math
 
 from ..errors import UsageError, shown
 from ..messages.jobs import Seconds
+from ..runtime import Runtime
 
 
 def check_register(register: object) -> None:
-    """What adds the handlers and schedules of an application.
+    """What adds the handlers and schedules of an application, or a runtime that has them.
 
     Raises:
-        UsageError: it cannot be called.
+        UsageError: it is neither.
     """
-    if not callable(register):
+    if not (callable(register) or isinstance(register, Runtime)):
         raise UsageError(
-            "expected register to be a function that adds handlers and schedules to the Runtime that it is given, "
-            f"got: {shown(register)}"
+            "expected register to be a function that adds handlers and schedules to the Runtime that it is given, or "
+            f"a Runtime that has them, got: {shown(register)}"
         )
 
 

@@ -26,6 +26,7 @@ from ..messages.mail import Attach
 from ..runtime import Runtime
 from ..scheduler import Scheduler, ScheduleRef
 from .arguments import check_register
+from .lending import Lending
 from .simulation.simulation import SETTLE_SECONDS_MAX, START, Simulation
 
 HUSH_SECONDS = 0.01
@@ -39,7 +40,9 @@ class Inline:
     """An application's handlers and schedules on the test's own thread, in virtual time.
 
     Args:
-        register: called with a `Runtime` before its start: adds handlers and schedules.
+        register: called with a `Runtime` before its start: adds handlers and schedules. Or a `Runtime` of the
+            application's that has them, and does not run: it, its `jobs`, its `scheduler` and its handler objects are
+            the test's while this is open.
         at_once: whether what is queued runs before `queue` returns. Otherwise nothing runs but in `drain`, so that a
             test can look at the queue in between.
         start: wall time at the beginning.
@@ -49,7 +52,7 @@ class Inline:
 
     def __init__(
         self,
-        register: Callable[[Runtime], object],
+        register: Callable[[Runtime], object] | Runtime,
         *,
         at_once: bool = True,
         start: datetime = START,
@@ -58,18 +61,31 @@ class Inline:
     ) -> None:
         check_register(register)
         self.at_once = at_once
+        self._lending: Lending | None = None
+        if isinstance(register, Runtime):
+            self._lending = Lending(register)
+            register, options = self._lending.register, {**self._lending.options, **options}
         self._register = register
         self._gated = _GatedHandlers(is_open=at_once)
         self._ended: list[Job[Any]] = []
         self._simulation = _Simulation(self._prepare, register, seed=seed, start=start, **options)
 
     def __enter__(self) -> Self:
-        self._simulation.__enter__()
+        if self._lending is None:
+            self._simulation.__enter__()
+            return self
+        self._lending.begin(self._simulation.runtime_here)
+        try:
+            self._simulation.__enter__()
+        except BaseException:
+            self._lending.end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end_lending()
         self._simulation.__exit__(kind, error, trace)
 
     @property
@@ -130,6 +146,10 @@ class Inline:
         if self.at_once:
             self._simulation.settle()
         return self._take_ended()
+
+    def _end_lending(self) -> None:
+        if self._lending is not None:
+            self._lending.end()
 
     def _prepare(self, runtime: Runtime) -> None:
         current_boot = runtime.current_boot

@@ -74,7 +74,7 @@ def lamplighter_sim(request: pytest.FixtureRequest, lamplighter_seed: int) -> It
     made: list[Simulation] = []
     setattr(request.node, _SIMULATIONS, made)
 
-    def make(register: Callable[[Runtime], object], **options: Any) -> Simulation:
+    def make(register: Callable[[Runtime], object] | Runtime, **options: Any) -> Simulation:
         from .simulation.simulation import Simulation
 
         made.append(Simulation(register, **{"seed": lamplighter_seed, **options}).__enter__())

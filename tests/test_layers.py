@@ -35,7 +35,7 @@ FLOORS = (
     {"__init__"},
     {"contrib/django", "contrib/flask"},
     {"contrib/django/management/commands"},
-    {"testing/arguments", "testing/draining", "testing/missing_extra"},
+    {"testing/arguments", "testing/draining", "testing/lending", "testing/missing_extra"},
     {"testing/simulation"},
     {"testing"},
     {"contrib/django/testing"},
@@ -49,6 +49,7 @@ ALONE = {
     "stores/opening",
     "testing/arguments",
     "testing/draining",
+    "testing/lending",
     "testing/missing_extra",
 }
 """Modules on another floor than the rest of their folder: what opens the stores stands above them, what all of the test

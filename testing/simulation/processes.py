@@ -122,6 +122,12 @@ class Processes:
         assert member.runtime is not None
         return member.runtime
 
+    def runtime_of(self, process: Process) -> Runtime:
+        """The runtime that runs in a process."""
+        runtime = self._members[process.number - 1].runtime
+        assert runtime is not None, "a process makes its runtime before it does anything else"
+        return runtime
+
     def runtimes(self) -> list[Runtime]:
         """The runtimes of all, once they are up."""
         return [self.runtime(member.number) for member in self._members]

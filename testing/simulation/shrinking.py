@@ -89,7 +89,7 @@ class Choices(random.Random):
 
 
 def simulations(
-    register: Callable[[Runtime], object],
+    register: Callable[[Runtime], object] | Runtime,
     *,
     faults: Faults = Faults(),  # noqa: B008 (frozen)
     stretches: int = STRETCHES,

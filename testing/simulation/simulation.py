@@ -19,6 +19,7 @@ from ...runtime import Runtime
 from ...stores.opening import Durability
 from ..arguments import check_forward, check_process, check_processes, check_register, total_of
 from ..draining import open_jobs
+from ..lending import Lending
 from .captured_log import CapturedLog, CapturedLogger
 from .faults import Faults
 from .places import Disk, Server
@@ -45,7 +46,8 @@ class Simulation:
     """An application's runtimes through virtual time and faults.
 
     Args:
-        register: called with a `Runtime` before every start of every process: adds handlers and schedules.
+        register: called with a `Runtime` before every start of every process: adds handlers and schedules. Or a
+            `Runtime` of the application's that has them, and does not run: it is the simulation's while that is open.
         host: what the main thread does after every start; called with the runtime.
         seed: chooses everything that is left to chance. The same seed gives the same run.
         chance: instead of a seed, a source of chance, such as Hypothesis' `randoms(use_true_random=False)`.
@@ -65,7 +67,7 @@ class Simulation:
 
     def __init__(
         self,
-        register: Callable[[Runtime], object],
+        register: Callable[[Runtime], object] | Runtime,
         *,
         host: Callable[[Runtime], object] | None = None,
         seed: int = 0,
@@ -86,6 +88,10 @@ class Simulation:
         if faults.power_cut and disk is None:
             raise UsageError("expected a disk for power_cut, whose power can be cut, got none")
         self.reached: Counter[str] = Counter()
+        self._lending: Lending | None = None
+        if isinstance(register, Runtime):
+            self._lending = Lending(register)
+            register, options = self._lending.register, {**self._lending.options, **options}
         self._register = register
         self._chosen = f"seed={seed}" if chance is None else f"chance={chance!r}"
         self.faults = faults
@@ -117,6 +123,8 @@ class Simulation:
     def __enter__(self) -> Self:
         if not self._is_new:
             raise UsageError(f"expected a new {self!r}: each is entered once, and then over")
+        if self._lending is not None:
+            self._lending.begin(self.runtime_here)
         self._is_new, self._is_open = False, True
         self._folder = make_folder()
         self._captured.hide(str(self._folder) + "/")
@@ -136,6 +144,8 @@ class Simulation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_open = False
+        if self._lending is not None:
+            self._lending.end()
         self._processes.end()
         self._world.end()
         if self._file is not None:
@@ -159,6 +169,10 @@ class Simulation:
         """The runtime of the first process, as it runs now."""
         self._check_open()
         return self._processes.runtime(1)
+
+    def runtime_here(self) -> Runtime:
+        """The runtime of the process in which this is called; to the test, that of the first."""
+        return self.runtime if self._world.is_in_test else self._processes.runtime_of(self._world.current.process)
 
     @property
     def runtimes(self) -> list[Runtime]:

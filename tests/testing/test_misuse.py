@@ -93,9 +93,9 @@ def test_an_inline_is_used_within_its_with(call: Callable[[Inline], Any]) -> Non
 
 
 @pytest.mark.parametrize("kit", [Simulation, Inline])
-def test_a_runtime_is_no_function_that_registers_handlers(kit: Callable[..., Any]) -> None:
+def test_jobs_are_no_function_that_registers_handlers(kit: Callable[..., Any]) -> None:
     with pytest.raises(UsageError, match="expected register to be a function that adds handlers"):
-        kit(Runtime(":memory:"))
+        kit(Runtime(":memory:").jobs)
 
 
 @pytest.mark.parametrize("processes", [0, -1, 1.5, True, "2"])

@@ -1,0 +1,111 @@
+"""An application's own runtime, lent to a test: what the application calls on it is done by a runtime of the test's.
+
+An application of which a module has the runtime, and others its `jobs` and its handler objects, holds on to these very
+objects. So they stay, and for a time pass on whatever is asked of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, Self
+
+from ..errors import UsageError
+from ..jobs import Jobs
+from ..rules.limits import Limits
+from ..runtime import Runtime
+from ..scheduler import Scheduler
+
+
+class Lending:
+    """Lends a runtime from `begin` to `end`.
+
+    Attributes:
+        options: those of the runtime that a runtime of the test's has too. How long a transaction is waited for is the
+            test's own, because real time does not pass.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        limits = {field.name: getattr(runtime.limits, field.name) for field in fields(Limits)}
+        del limits["busy_seconds_max"]
+        self.options: dict[str, Any] = {**limits, "carriers": list(runtime._carriers), "drain": runtime._drain}
+
+    def register(self, other: Runtime) -> None:
+        """Give another runtime the handlers, schedules and subscribers of this one, as it was when it was lent."""
+        now = other.current_boot.now()
+        for handler in self._handlers:
+            other.current_boot.declared.add_handler(handler)
+        other.current_boot.declared.add_schedules(
+            schedule._replace(accounted_to=now, changed_at=now) for schedule in self._schedules
+        )
+        for call, events in self._subscribers:
+            other.subscribe(call, events)
+
+    def begin(self, borrower: Callable[[], Runtime]) -> None:
+        """From now on, `borrower` says which runtime does what is asked of this one.
+
+        Raises:
+            UsageError: it is used already.
+        """
+        if isinstance(self._runtime, _Lent):
+            raise UsageError("expected a Runtime that no other test has at this moment")
+        if self._runtime.boot is not None:
+            raise UsageError("expected a Runtime that does not run, got one that was started; stop() it first")
+        runtime, jobs, scheduler = self._parts = (self._runtime, self._runtime.jobs, self._runtime.scheduler)
+        declared = runtime.current_boot.declared
+        self._handlers = [handler for name in declared.names() for handler in declared.handlers(name)]
+        self._schedules = declared.schedules()
+        self._subscribers = [(one.call, one.events) for one in runtime._subscriptions]
+        _lend(runtime, _LentRuntime, borrower)
+        _lend(jobs, _LentJobs, lambda: borrower().jobs)
+        _lend(scheduler, _LentScheduler, lambda: borrower().scheduler)
+
+    def end(self) -> None:
+        """The runtime is the application's again, and has nothing of what the test did."""
+        for part, own in zip(self._parts, (Runtime, Jobs, Scheduler), strict=True):
+            object.__setattr__(part, "__class__", own)
+
+
+def _lend(part: Any, lent: type, borrower: Callable[[], Any]) -> None:
+    part._borrower = borrower
+    part.__class__ = lent
+
+
+class _Lent:
+    """Whose attributes are those of another."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__class__":
+            return type(self)
+        return getattr(object.__getattribute__(self, "_borrower")(), name)
+
+
+class _LentJobs(_Lent, Jobs):
+    """`runtime.jobs`, as a module of the application may have it."""
+
+
+class _LentScheduler(_Lent, Scheduler):
+    """`runtime.scheduler`."""
+
+
+class _LentRuntime(_Lent, Runtime):
+    """It runs as long as the test does, whatever starts and stops it."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    def __getattribute__(self, name: str) -> Any:
+        match name:
+            case "jobs" | "scheduler":
+                return object.__getattribute__(self, name)
+            case "start":
+                return lambda **_: self
+            case "_start":
+                return lambda: False
+            case "stop":
+                return lambda drain=None: None
+        return super().__getattribute__(name)
