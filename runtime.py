@@ -220,6 +220,8 @@ class Runtime:
         Raises:
             RuntimeFailed: the supervisor gave up.
         """
+        if drain is not None:
+            check_seconds(drain, "drain")
         # A signal's handler may interrupt another's, and the very wait that it is to end. An Event's lock it might hold
         # itself; a SimpleQueue can be put to at any point.
         asked, now = self.environment.queue(), self.environment.clock().monotonic

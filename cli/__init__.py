@@ -1,1 +1,1 @@
-"""THE COMMAND. `lamplighter trace` and `lamplighter audit`: what a log says, for people and for other programs."""
+"""THE COMMAND. `lamplighter run` works; `trace` and `audit` say what a log says, for people and for other programs."""

@@ -18,6 +18,7 @@ from ..errors import LamplighterError
 from ..rules.printable import visible
 
 SUBCOMMANDS = {
+    "run": "do the jobs of an application",
     "trace": "tell what became of a job, a schedule, an actor; or show the system at an instant",
     "audit": "check a log for what cannot have happened if all is well",
     "simulate": "run a scenario with many seeds",
@@ -35,7 +36,7 @@ UNREAD = 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     parser = argparse.ArgumentParser(
-        prog="lamplighter", description="Understand and check what a Lamplighter runtime has logged."
+        prog="lamplighter", description="Run an application's jobs; understand and check what has been logged."
     )
     parser.add_argument("--version", action=_Version, help="say which version this is, and end")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

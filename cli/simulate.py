@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import os
 import sys
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from .application import load
 
 if TYPE_CHECKING:
     from ..testing.simulation.campaign import Summary
@@ -64,13 +64,8 @@ def _found(name: str) -> tuple[Any, Sequence[str]]:
     Raises:
         UsageError: there is none of this name.
     """
-    module, _, function = name.partition(":")
-    sys.path.insert(0, os.getcwd())
-    try:
-        home = importlib.import_module(module)
-        return getattr(home, function), getattr(home, "REACH", ())
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"expected MODULE:SCENARIO, a function of one seed, got: {name!r} ({error})") from error
+    home, function = load(name, "MODULE:SCENARIO, a function of one seed")
+    return function, getattr(home, "REACH", ())
 
 
 def _tell(summary: Summary, seconds: float) -> None:

@@ -73,6 +73,11 @@ def configure_logging(
         handler.close()
 
 
+def is_configured() -> bool:
+    """Whether the application has said where Lamplighter's lines go."""
+    return structlog.is_configured() or logging.getLogger("lamplighter").hasHandlers()
+
+
 def _standard_logger(*name: Any) -> logging.Logger:
     """The standard logger of that name, or of the module that asked structlog for one."""
     frame: Any = sys._getframe(1)

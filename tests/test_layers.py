@@ -71,6 +71,7 @@ HOMES = {
         "testing/simulation/captured_log.py",
     ),
     "rich": ("cli/",),
+    "watchfiles": ("cli/reload.py",),
     "sqlite3": ("stores/", "testing/"),
     "pika": ("stores/rabbitmq/pika/",),
     "greenlet": ("testing/simulation/world.py",),

@@ -1,0 +1,69 @@
+"""Finds what a command is to work with in the application's own code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from types import ModuleType
+from typing import Any, TypeVar
+
+from ..errors import UsageError, shown
+
+T = TypeVar("T")
+
+
+def load(target: str, what: str) -> tuple[ModuleType, Any]:
+    """Import MODULE of MODULE:NAME, from the current folder too, as uvicorn does. The module, and what has the name.
+
+    Args:
+        what: how the command calls its argument.
+
+    Raises:
+        UsageError: there is no such module, or nothing of that name in it. What the module itself raises comes out.
+    """
+    module, _, path = target.partition(":")
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise UsageError(f"expected {what}, got: {shown(target)}")
+    sys.path.insert(0, os.getcwd())
+    try:
+        home = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # The module may be there, and import another that is not: its own traceback says that best.
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        hint = f"; did you mean {module.removesuffix('.py')}:{path}?" if module.endswith(".py") else ""
+        raise UsageError(f"expected {what}, got: {target}; no module {error.name!r} in {os.getcwd()}{hint}") from None
+    if not path:
+        raise UsageError(f"expected {what}, got: {shown(target)}")
+    value: Any = home
+    for name in path.split("."):
+        try:
+            value = getattr(value, name)
+        except AttributeError:
+            raise UsageError(f"expected {what}, got: {target}; {module} has no {path}") from None
+    return home, value
+
+
+def load_a(kind: type[T], target: str, what: str) -> T:
+    """The same, of one kind.
+
+    Raises:
+        UsageError: it is none.
+    """
+    module = target.partition(":")[0]
+    try:
+        _, value = load(target, what)
+    except UsageError as error:
+        raise UsageError(f"{error}{_hint(kind, module)}") from None
+    if not isinstance(value, kind):
+        raise UsageError(
+            f"expected {what}, a {kind.__name__}, got: {target}, a {type(value).__name__}{_hint(kind, module)}"
+        )
+    return value
+
+
+def _hint(kind: type[object], module: str) -> str:
+    """What of a module would do."""
+    found = [name for name, value in vars(sys.modules.get(module, object)).items() if isinstance(value, kind)]
+    return f"; did you mean {' or '.join(f'{module}:{name}' for name in found)}?" if found else ""

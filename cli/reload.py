@@ -1,0 +1,140 @@
+"""`lamplighter run --reload`: a process that only watches files, and has another work that is started anew."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ..errors import UsageError
+from ..messages.jobs import Seconds
+
+DRAIN_SECONDS = 1.0
+"""How long a worker that is started anew lets its jobs finish, unless --drain says: whoever edits waits for it."""
+
+STOP_SECONDS_MAX = 15.0
+"""How long a worker may take to stop beyond its drain. One that is still importing, say, may never."""
+
+LOOK_SECONDS = 0.5
+"""Between two looks whether the worker has ended by itself."""
+
+
+def run_anew(arguments: argparse.Namespace) -> int:
+    """Run a worker until a signal comes, and start it anew whenever a Python file has changed; the exit code.
+
+    Raises:
+        UsageError: watchfiles is not installed.
+    """
+    try:
+        from watchfiles import PythonFilter, watch
+    except ImportError:
+        raise UsageError(
+            "expected watchfiles for --reload, got none installed; pip install 'lamplighter[reload]'"
+        ) from None
+    drain = DRAIN_SECONDS if arguments.drain is None else arguments.drain
+    worker = _Worker(_command(arguments, drain), drain)
+    with worker.heeding_signals(), worker:
+        looks = watch(
+            os.getcwd(),
+            watch_filter=PythonFilter(),
+            stop_event=worker,
+            rust_timeout=int(LOOK_SECONDS * 1000),
+            yield_on_timeout=True,
+            raise_interrupt=False,
+        )
+        for changes in looks:
+            if worker.is_set():
+                break
+            if changes:
+                names = sorted(os.path.relpath(path) for _, path in changes)
+                print(f"lamplighter: {', '.join(names)} changed; starting anew", file=sys.stderr)
+                worker.stop()
+                worker.start()
+            else:
+                worker.look()
+    return 0
+
+
+def _command(arguments: argparse.Namespace, drain: Seconds) -> list[str]:
+    command = [
+        sys.executable,
+        "-m",
+        f"{__package__.partition('.')[0]}",
+        "run",
+        arguments.runtime,
+        "--drain",
+        str(drain),
+    ]
+    for name in arguments.only or ():
+        command += ["--only", name]
+    for option in ("log", "level"):
+        value = getattr(arguments, option)
+        command += [] if value is None else [f"--{option}", value]
+    return command
+
+
+class _Worker:
+    """The process that works. It stands for the event at which `watch` ends, too."""
+
+    def __init__(self, command: list[str], drain: Seconds) -> None:
+        self._command = command
+        self._seconds_max = drain + STOP_SECONDS_MAX
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_told = False
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def is_set(self) -> bool:
+        """Whether a signal has come."""
+        return self._is_told
+
+    def start(self) -> None:
+        """Start a worker, unless a signal has come."""
+        if not self._is_told:
+            self._process = subprocess.Popen(self._command)
+
+    def stop(self) -> None:
+        """Stop the worker, if it has not ended."""
+        process = self._process
+        if process is None:
+            return
+        if not self._is_told:
+            process.terminate()
+        try:
+            process.wait(self._seconds_max)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._process = None
+
+    def look(self) -> None:
+        """Say once that the worker has ended by itself: it is started anew when a file changes."""
+        if self._process is not None and self._process.poll() is not None:
+            code = self._process.returncode
+            print(f"lamplighter: it has ended with {code}; waiting for a file to change", file=sys.stderr)
+            self._process = None
+
+    @contextmanager
+    def heeding_signals(self) -> Iterator[None]:
+        """Pass SIGTERM and SIGINT on, also while the worker is waited for."""
+        before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _pass_on(self, number: int, _: FrameType | None) -> None:
+        # At a terminal the worker has got a Ctrl-C itself: two within a moment are one to it.
+        self._is_told = True
+        if self._process is not None:
+            self._process.send_signal(number)

@@ -1,0 +1,53 @@
+"""`lamplighter run`: does the jobs of an application until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ..errors import RuntimeFailed
+from ..log.configure import configure_logging, is_configured
+from ..log.outlets import LEVELS
+from ..runtime import Runtime
+from .application import load_a
+
+TARGET = "MODULE:RUNTIME"
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what the subcommand takes."""
+    parser.description = (
+        "Import MODULE, from the current folder too, and do the jobs of its RUNTIME until SIGTERM or SIGINT. A second "
+        "signal, half a second later, ends the drain."
+    )
+    parser.add_argument("runtime", metavar=TARGET)
+    parser.add_argument("--only", metavar="NAME", action="append", help="do the jobs of this name; may be repeated")
+    parser.add_argument("--drain", metavar="S", type=float, help="how many seconds a stop lets running jobs finish")
+    parser.add_argument("--reload", action="store_true", help="start anew whenever a Python file has changed")
+    parser.add_argument("--log", metavar="FILE", help="write JSON lines to a file")
+    parser.add_argument("--level", choices=list(LEVELS), help="what is logged (info)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it; the exit code."""
+    if arguments.reload:
+        from .reload import run_anew
+
+        return run_anew(arguments)
+    runtime = load_a(Runtime, arguments.runtime, TARGET)
+    # The application was imported before, so that what is asked for here wins over what it configures.
+    if arguments.log is not None or arguments.level is not None or not is_configured():
+        configure_logging(arguments.log, level=arguments.level or "info")
+    if not runtime.boots.declared.names():
+        print(
+            f"lamplighter: {arguments.runtime} has no handlers; import the modules that add them in "
+            f"{arguments.runtime.partition(':')[0]}",
+            file=sys.stderr,
+        )
+    try:
+        runtime.run(arguments.drain, only=arguments.only)
+    except RuntimeFailed as failure:
+        print(f"lamplighter: {failure}", file=sys.stderr)
+        return 1
+    return 0
