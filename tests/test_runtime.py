@@ -183,7 +183,7 @@ def test_what_does_not_finish_within_the_drain_is_interrupted_and_uses_no_attemp
         seen.append(job.cancelled)
 
     job = rt.jobs.queue("work")
-    recorder.wait_for("job.started", job_id=job.id)
+    recorder.until(lambda: len(seen) == 1, "the handler to begin")
 
     stopping = threading.Thread(target=rt.stop, kwargs={"drain": 60})
     stopping.start()
