@@ -131,13 +131,6 @@ def test_no_module_is_too_long_to_be_read_at_once() -> None:
     assert {module: count for module, count in lines.items() if count > MODULE_LINES_MAX} == {}
 
 
-TWICE = {
-    "Job",
-    "Schedule",
-}
-"""Names that still stand in two modules."""
-
-
 def test_no_two_modules_have_a_class_of_one_name() -> None:
     homes = defaultdict(list)
     for module, path in MODULES.items():
@@ -145,7 +138,7 @@ def test_no_two_modules_have_a_class_of_one_name() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes[node.name].append("/".join(module))
 
-    assert {name: where for name, where in homes.items() if len(where) > 1 and name not in TWICE} == {}
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
 
 
 def test_no_actor_module_imports_another_but_the_base() -> None:

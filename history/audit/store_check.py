@@ -9,7 +9,7 @@ from ...messages.jobs import ENDED
 from ...rules.codec import digest
 from ...stores.sqlite.read_only import ReadOnlyView, StoredJob
 from ..replay.findings import Findings, Kind, many
-from ..replay.jobs import Job
+from ..replay.jobs import ToldJob
 from ..replay.replay import Replay, StoreReplay
 from .store_view import StoreView
 
@@ -61,7 +61,7 @@ class _Check:
     def jobs(self) -> None:
         """Each job stands where the log has it."""
         store, jobs, found = self._store, self._store.jobs, set[str]()
-        ahead: list[tuple[StoredJob, Job | None]] = []
+        ahead: list[tuple[StoredJob, ToldJob | None]] = []
         ended, store.stored_unfinished = 0, 0
         for row in self._stored.jobs():
             job = jobs.get(row.id)
@@ -90,7 +90,7 @@ class _Check:
             says = f"{many(gone, 'ended job')} {are} not in the store any more, and retention has removed {rows}"
             self._findings.say(DISAGREES, says)
 
-    def _compare(self, row: StoredJob, job: Job) -> None:
+    def _compare(self, row: StoredJob, job: ToldJob) -> None:
         told = (job.name, job.state, job.rev, job.claim_no, job.attempt)
         if (row.name, row.state, row.rev, row.claim_no, row.attempt) == told:
             for what in _differences(row, job):
@@ -133,7 +133,7 @@ class _Check:
             boot.turns.pieces > 1 or boot.turns.first > 1 or boot.dropped > 0 for boot in self._store.boots.values()
         )
 
-    def _say_ahead(self, ahead: list[tuple[StoredJob, Job | None]]) -> None:
+    def _say_ahead(self, ahead: list[tuple[StoredJob, ToldJob | None]]) -> None:
         """What the store knows of jobs and no line tells: once, because one cut makes many of them."""
         if not ahead or self._is_live:
             return
@@ -145,7 +145,7 @@ class _Check:
         self._findings.say(kind, says, None if job is None else job.step.line)
 
 
-def _differences(row: StoredJob, job: Job) -> Iterator[str]:
+def _differences(row: StoredJob, job: ToldJob) -> Iterator[str]:
     """What is not so of a job that stands where the log has it."""
     if job.digest is not None and digest(row.data) != job.digest:
         yield f"data with the hash {digest(row.data)}, and it was queued with {job.digest}"

@@ -49,8 +49,8 @@ class ToldMove(NamedTuple):
 
 
 @dataclass(slots=True)
-class Job:
-    """Where a job stands.
+class ToldJob:
+    """Where a job stands, by what the log tells of it.
 
     Attributes:
         boot: who holds it, while it runs.
@@ -67,7 +67,7 @@ class Job:
     boot: str
     step: ToldMove
     digest: str | None = None
-    others: tuple[Job, ...] = ()
+    others: tuple[ToldJob, ...] = ()
 
 
 ANY_BOOT = ""
@@ -102,8 +102,8 @@ class JobReplay:
 
     def __init__(self, findings: Findings) -> None:
         self.is_server = False
-        self.open: dict[str, Job] = {}
-        self.ended: OrderedDict[str, Job] = OrderedDict()
+        self.open: dict[str, ToldJob] = {}
+        self.ended: OrderedDict[str, ToldJob] = OrderedDict()
         self.waiting: OrderedDict[str, list[ToldMove]] = OrderedDict()
         self.born = 0
         self.moves = 0
@@ -145,7 +145,7 @@ class JobReplay:
             # Of a job that has ended, it may be the next life of its id, whose birth is told late.
             self._wait(step)
 
-    def get(self, job_id: str) -> Job | None:
+    def get(self, job_id: str) -> ToldJob | None:
         """A job that is remembered."""
         return self.open.get(job_id) or self.ended.get(job_id)
 
@@ -163,7 +163,7 @@ class JobReplay:
         if len(self.waiting) > WAITING_JOBS_MAX:
             self._settle(next(iter(self.waiting)), lambda step: True)
 
-    def _parent(self, job: Job, move: Told) -> Job | None:
+    def _parent(self, job: ToldJob, move: Told) -> ToldJob | None:
         """From where a move goes on; None if nothing is known that it could follow."""
         base = move.r - 1 - move.p
         if not job.others:
@@ -209,7 +209,7 @@ class JobReplay:
             self._adopt(step, job)
             self._drain(job_id)
 
-    def _enter(self, job: Job | None, step: ToldMove, *, drain: bool = True) -> None:
+    def _enter(self, job: ToldJob | None, step: ToldMove, *, drain: bool = True) -> None:
         """A move that follows the one before it."""
         move = step.move
         before = None if job is None else self._parent(job, move)
@@ -229,7 +229,7 @@ class JobReplay:
         if drain and move.j in self.waiting:
             self._drain(move.j)
 
-    def _note_ends(self, job: Job, step: ToldMove) -> None:
+    def _note_ends(self, job: ToldJob, step: ToldMove) -> None:
         """A job that was delivered again may end twice; one that was not may do so only after a requeue."""
         known = (job, *job.others)
         again = {one.rev - 1 for one in known if one.step.move.k == "requeued"}
@@ -241,7 +241,7 @@ class JobReplay:
             says = f"job {step.move.j}: it ended by claim {end.claim_no}, and again by claim {step.move.c}"
             self._say("finished twice", says, step, end)
 
-    def _adopt(self, step: ToldMove, job: Job | None = None, before: Job | None = None) -> None:
+    def _adopt(self, step: ToldMove, job: ToldJob | None = None, before: ToldJob | None = None) -> None:
         """Believe a move."""
         move = step.move
         if job is None and before is None and move.r != 1:
@@ -250,7 +250,7 @@ class JobReplay:
         boot = step.boot if move.k == "claimed" else ""
         earlier = before or job
         data = move.d if move.k == "queued" or earlier is None else earlier.digest
-        known = Job(state, move.r, move.c, move.a, move.n, boot, step, data)
+        known = ToldJob(state, move.r, move.c, move.a, move.n, boot, step, data)
         if self.is_server and job is not None:
             known.others = _others(job)
             if move.k == "claimed" and move.p and job.state == "running" and job.boot != step.boot:
@@ -268,7 +268,7 @@ class JobReplay:
             self.ended.popitem(last=False)
             self.evicted += 1
 
-    def _again(self, job: Job, step: ToldMove) -> None:
+    def _again(self, job: ToldJob, step: ToldMove) -> None:
         """A number that the job has had: a new life, another delivery, or something that cannot be."""
         move = step.move
         if self.is_server:
@@ -284,7 +284,7 @@ class JobReplay:
             self.ended.pop(move.j, None)
             self._enter(None, step)
 
-    def _again_on_server(self, job: Job, step: ToldMove) -> None:
+    def _again_on_server(self, job: ToldJob, step: ToldMove) -> None:
         move = step.move
         if move.k == "queued":
             self.on_birth(step)
@@ -299,7 +299,7 @@ class JobReplay:
             return "illegal transition", f"expected a new job with claim 0 and attempt 0, got: {move.c} and {move.a}"
         return None
 
-    def _wrong(self, job: Job, step: ToldMove) -> tuple[Kind, str] | None:
+    def _wrong(self, job: ToldJob, step: ToldMove) -> tuple[Kind, str] | None:
         """Why a job cannot have gone from here by this move; None when it can."""
         move = step.move
         if move.f != job.state or move.f not in BEFORE[move.k]:
@@ -328,9 +328,9 @@ class JobReplay:
         kind: Kind,
         says: str,
         step: ToldMove,
-        before: Job | None,
+        before: ToldJob | None,
         *,
-        untold: Job | None = None,
+        untold: ToldJob | None = None,
         is_doubtful: bool = False,
     ) -> None:
         """Say what is wrong; on a server later, when it is known which processes had died.
@@ -345,12 +345,12 @@ class JobReplay:
         else:
             self._findings.say(kind, says, None if before is None else before.step.line, step.line)
 
-    def _untold(self, job: Job | None, step: ToldMove) -> Job | None:
+    def _untold(self, job: ToldJob | None, step: ToldMove) -> ToldJob | None:
         """Where one move would have led that nobody has told, if a step follows it; by which boot, or `ANY_BOOT`."""
         move = step.move
         base = move.r - 1 - move.p
         if job is None:
-            born = Job("queued", 1, 0, 0, move.n, ANY_BOOT, step)
+            born = ToldJob("queued", 1, 0, 0, move.n, ANY_BOOT, step)
             return born if base == 1 and self._wrong(born, step) is None else None
         known = (job, *job.others)
         for one in known:
@@ -363,7 +363,7 @@ class JobReplay:
                     continue
                 by = one.boot if one.state == "running" else ANY_BOOT
                 for attempt in {0 if kind == "requeued" else one.attempt, one.attempt + (one.state == "running")}:
-                    led = Job(
+                    led = ToldJob(
                         after, base, one.claim_no, attempt, one.name, by, one.step, others=known[:OTHERS_KEPT_MAX]
                     )
                     if self._wrong(led, step) is None:
@@ -377,9 +377,9 @@ OTHERS_KEPT_MAX = 8
 """Places of one job from which its server may have gone on."""
 
 
-def _others(job: Job) -> tuple[Job, ...]:
+def _others(job: ToldJob) -> tuple[ToldJob, ...]:
     """Where a job has stood by now. A claim may be lost, and what it has done be told all the same."""
-    bare = Job(job.state, job.rev, job.claim_no, job.attempt, job.name, job.boot, job.step)
+    bare = ToldJob(job.state, job.rev, job.claim_no, job.attempt, job.name, job.boot, job.step)
     return (bare, *job.others)[:OTHERS_KEPT_MAX]
 
 

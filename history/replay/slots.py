@@ -75,8 +75,8 @@ class Doubt:
 
 
 @dataclass(slots=True)
-class Schedule:
-    """What is known of a schedule."""
+class ToldSchedule:
+    """What the log tells of a schedule."""
 
     name: str
     # What it is now; None when it was removed, or nothing has said it.
@@ -99,7 +99,7 @@ class SlotReplay:
     """Replays what a store's ledger says of schedules and slots."""
 
     def __init__(self, findings: Findings) -> None:
-        self.schedules: dict[str, Schedule] = {}
+        self.schedules: dict[str, ToldSchedule] = {}
         self.passed: list[Passed] = []
         self.doubts: list[Doubt] = []
         # Slots that two jobs are said to be of, or on a server one job that was born twice.
@@ -165,10 +165,10 @@ class SlotReplay:
                 self._say(doubt)
         self.doubts.clear()
 
-    def _schedule(self, name: str) -> Schedule:
+    def _schedule(self, name: str) -> ToldSchedule:
         known = self.schedules.get(name)
         if known is None:
-            known = self.schedules[name] = Schedule(name)
+            known = self.schedules[name] = ToldSchedule(name)
         return known
 
     def _recount(self, step: ToldMove) -> None:
@@ -181,7 +181,7 @@ class SlotReplay:
                     self._keep_late(known, step.at, known.to)
                 known.to, known.line = step.at if known.to is None else min(known.to, step.at), step.line
 
-    def _changed(self, known: Schedule, change: Change, step: ToldMove) -> None:
+    def _changed(self, known: ToldSchedule, change: Change, step: ToldMove) -> None:
         """It is another one from now on, unless it was changed again since."""
         if any(change.key == other.key for other in known.changes):
             return
@@ -199,7 +199,7 @@ class SlotReplay:
             start = start if known.to is None else max(start, known.to)
         known.change, known.change_no, known.to, known.line = change, change.no, start, step.line
 
-    def _skipped(self, known: Schedule, step: ToldMove, slot: float) -> None:
+    def _skipped(self, known: ToldSchedule, step: ToldMove, slot: float) -> None:
         move = step.move
         last = slot if move.l is None else move.l
         count = 1 if move.x is None else move.x
@@ -211,7 +211,7 @@ class SlotReplay:
         self._check(known, step, slot, last, count)
         self._account(known, slot, last, step)
 
-    def _check(self, known: Schedule, step: ToldMove, first: float, last: float, count: int) -> None:
+    def _check(self, known: ToldSchedule, step: ToldMove, first: float, last: float, count: int) -> None:
         change = known.change
         if change is None or not any(change.objections(first, last, count)):
             return
@@ -230,7 +230,7 @@ class SlotReplay:
             says = f"schedule {doubt.schedule}: {objection}"
             self._findings.say("slot without an account", says, doubt.change.line, doubt.line)
 
-    def _account(self, known: Schedule, first: float, last: float, step: ToldMove) -> None:
+    def _account(self, known: ToldSchedule, first: float, last: float, step: ToldMove) -> None:
         if step.line.told_by is not None and step.at > step.line.ts:
             # It was stored before the clock was set back, and is told after: the slots count anew from the step on.
             self._keep_late(known, first, last)
@@ -240,12 +240,12 @@ class SlotReplay:
             known.waiting.sort(key=lambda account: account[0])
             self._close(known, known.waiting.pop(0))
 
-    def _flush(self, known: Schedule) -> None:
+    def _flush(self, known: ToldSchedule) -> None:
         for account in sorted(known.waiting, key=lambda account: account[0]):
             self._close(known, account)
         known.waiting.clear()
 
-    def _close(self, known: Schedule, account: tuple[float, float, Line]) -> None:
+    def _close(self, known: ToldSchedule, account: tuple[float, float, Line]) -> None:
         """The slots between the account before and this one should be none."""
         first, last, line = account
         if known.to is not None and known.change is not None and len(self.passed) < PASSED_KEPT_MAX:
@@ -257,6 +257,6 @@ class SlotReplay:
         known.to = last if known.to is None else max(known.to, last)
         known.line = line
 
-    def _keep_late(self, known: Schedule, first: float, last: float) -> None:
+    def _keep_late(self, known: ToldSchedule, first: float, last: float) -> None:
         if len(known.late) < LATE_KEPT_MAX:
             known.late.append((first, last))
