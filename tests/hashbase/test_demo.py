@@ -15,6 +15,7 @@ from hashbase.demo import fates
 from hashbase.demo.__main__ import main
 from hashbase.demo.audit import audit, biography
 from hashbase.demo.life import Line
+from hashbase.demo.view import details
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -75,6 +76,7 @@ def test_the_actor_crashed_and_the_process_was_killed_in_the_middle_of_a_job(
     assert [step.line["life"] for step in cleaning if step.line["event"] == "job.started"] == [1, 2]
     assert "runtime.stopped" not in {line["event"] for line in lines if line["life"] == 1}
     assert all(step.after >= 0 for step in cleaning)
+    assert [step.line["event"] for step in cleaning if not details(step.line)] == []
 
 
 def test_the_audit_notices_every_line_that_is_missing(

@@ -193,6 +193,8 @@ def details(line: Line) -> str:
             return f"pid {line['dead_pid']} is dead; running jobs taken back: {line['jobs']}"
         case "runtime.stopped":
             return f"{line.get('interrupted', 0)} jobs interrupted"
+        case "turn.committed":
+            return f"said for boot {line['of']}, which died before it could have"
         case "profile.verified":
             return "the host's own line; it carries the job's id too"
         case "demo.held":
