@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     # The application was imported before, so that what is asked for here wins over what it configures.
     if arguments.log is not None or arguments.level is not None or not is_configured():
         configure_logging(arguments.log, level=arguments.level or "info")
-    if not runtime.boots.declared.names():
+    if not runtime.current_boot.declared.names():
         print(
             f"lamplighter: {arguments.runtime} has no handlers; import the modules that add them in "
             f"{arguments.runtime.partition(':')[0]}",
