@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ...jobs import Jobs
     from ...runtime import Runtime
     from ...scheduler import Scheduler
+    from .tasks import LamplighterBackend
 
     runtime: Runtime
     jobs: Jobs
@@ -22,6 +23,11 @@ else:
     def __getattr__(name: str) -> Any:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name == "LamplighterBackend":
+            # Django has its own Tasks from 6.0 on.
+            from .tasks import LamplighterBackend
+
+            return LamplighterBackend
         from .configured import configured_runtime
 
         made = configured_runtime()
@@ -29,4 +35,4 @@ else:
         return globals()[name]
 
 
-__all__ = ["jobs", "runtime", "scheduler"]
+__all__ = ["LamplighterBackend", "jobs", "runtime", "scheduler"]

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Collection
 from typing import Any, Self
 
+import django
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -94,7 +95,12 @@ class DjangoRuntime(Runtime):
             autodiscover_modules(JOBS_MODULE)
         finally:
             self._discovering.here = False
-        self._has_discovered = True
+        with _lock:
+            if not self._has_discovered and django.VERSION >= (6,):
+                from .tasks import add_task_handlers
+
+                add_task_handlers(self.jobs)
+            self._has_discovered = True
 
     def prepare(self) -> None:
         """Before a process that runs nothing queues its first job.
