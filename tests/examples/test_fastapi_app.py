@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,31 +37,39 @@ def send(server: WebServer, subject: str, readers: int) -> str:
     return str(server.post("/letters", 201, json={"subject": subject, "readers": readers})["job"])
 
 
-def test_two_workers_of_uvicorn_send_letters_and_each_slot_fires_once(folder: Path) -> None:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WebServer, Path]]:
+    """Two workers of uvicorn, and their database."""
+    folder = copy("fastapi_app", tmp_path_factory.mktemp("uvicorn"))
     with WebServer(*UVICORN, "--workers", "2", folder=folder) as server:
-        short, long = send(server, "short", 3), send(server, "long", 10_000)
-
-        assert done(server, short)["result"]["sent"] == 3
-        assert begun(server, long)["progress"]["total"] == 10_000
-        assert server.post(f"/jobs/{long}/cancel")["state"] == "cancelled"
-        counted = server.until("/letters", lambda found: found["count"] and found["count"]["letters"] == 2)
-        assert {letter["state"] for letter in counted["letters"]} == {"done", "cancelled"}
+        yield server, folder / "letters.db"
         assert server.stop() == 0
 
-    assert rows(folder / "letters.db", "select slot from counts group by slot having count(*) > 1") == []
-    check_slots(folder / "letters.db")
+
+def test_two_workers_of_uvicorn_send_letters_and_each_slot_fires_once(served: tuple[WebServer, Path]) -> None:
+    server, database = served
+    short, long = send(server, "short", 3), send(server, "long", 10_000)
+
+    assert done(server, short)["result"]["sent"] == 3
+    assert begun(server, long)["progress"]["total"] == 10_000
+    assert server.post(f"/jobs/{long}/cancel")["state"] == "cancelled"
+    counted = server.until("/letters", lambda found: found["count"] and found["count"]["letters"] == 2)
+    assert {letter["state"] for letter in counted["letters"]} == {"done", "cancelled"}
+    assert rows(database, "select slot from counts group by slot having count(*) > 1") == []
+    check_slots(database)
 
 
-def test_a_letter_that_is_refused_leaves_no_job(folder: Path) -> None:
-    with WebServer(*UVICORN, folder=folder) as server:
-        job = send(server, "once", 1)
+def test_a_letter_that_is_refused_leaves_no_job(served: tuple[WebServer, Path]) -> None:
+    server, database = served
+    job = send(server, "once", 1)
+    before = rows(database, "select id from lamplighter_jobs where name = 'send-letter'")
 
-        server.post("/letters", 409, json={"subject": "once", "readers": 1})
-        server.post("/letters", 422, json={"subject": "", "readers": 0})
-        server.post("/jobs/nobody/cancel", 404)
+    server.post("/letters", 409, json={"subject": "once", "readers": 1})
+    server.post("/letters", 422, json={"subject": "", "readers": 0})
+    server.post("/jobs/nobody/cancel", 404)
 
-        assert [letter["job"] for letter in server.get("/letters")["letters"]] == [job]
-    assert rows(folder / "letters.db", "select id from lamplighter_jobs where name = 'send-letter'") == [(job,)]
+    assert server.get("/letters")["letters"][0]["job"] == job
+    assert rows(database, "select id from lamplighter_jobs where name = 'send-letter'") == before
 
 
 @pytest.mark.parametrize("how", ["uvicorn --reload", "gunicorn and HUP"])
