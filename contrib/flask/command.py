@@ -7,6 +7,7 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from ...errors import LamplighterError
+from ...log.configure import configure_logging, is_configured
 from ...runtime import Runtime
 
 commands = AppGroup("lamplighter", help="Background jobs.")
@@ -21,6 +22,8 @@ def run(only: tuple[str, ...], drain: float | None) -> None:
     A second signal ends the drain.
     """
     runtime: Runtime = current_app.extensions["lamplighter"]
+    if not is_configured():
+        configure_logging()
     # Where the application has queued something while it was made, a producer runs.
     runtime.stop()
     names = only or runtime.current_boot.declared.names()

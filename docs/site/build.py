@@ -15,10 +15,11 @@ AT_THE_ROOT = {"README": "index", "CHANGELOG": "changelog", "CONTRIBUTING": "con
 """Pages at the root, and what the site calls them."""
 
 CONTENTS = {
-    "Start": ["tutorial", "embedding", "fastapi", "scheduling", "testing", "scaling-out"],
+    "Start": ["tutorial", "scheduling", "testing", "scaling-out"],
+    "In your application": ["django", "fastapi", "flask", "embedding"],
     "Coming from": [f"coming-from/{name}" for name in ("celery", "huey", "apscheduler", "rq")],
     "Running it": ["production", "troubleshooting", "debugging", "configuration", "performance"],
-    "Reference": [f"reference/{name}" for name in ("runtime", "jobs", "scheduler", "errors", "testing")]
+    "Reference": [f"reference/{name}" for name in ("runtime", "jobs", "scheduler", "errors", "flask", "testing")]
     + ["events", "glossary", "changelog"],
     "Why it holds": ["guarantees", "lifecycle", "reliability", "mutants", "architecture", "decisions", "contributing"],
 }

@@ -11,7 +11,7 @@ import pytest
 from ..faults.kit import check_slots, eventually, rows
 from ..faults.test_process_lanes import is_alive
 from ..support.web_server import WebServer
-from .letters import DEPLOY_SECONDS_MAX, begun, copy, deploy, done
+from .letters import DEPLOY_SECONDS_MAX, begun, copy, deploy, done, replace
 
 UVICORN = ("uvicorn", "app:app", "--port", "0")
 GUNICORN = (
@@ -70,6 +70,17 @@ def test_a_letter_that_is_refused_leaves_no_job(served: tuple[WebServer, Path]) 
 
     assert server.get("/letters")["letters"][0]["job"] == job
     assert rows(database, "select id from lamplighter_jobs where name = 'send-letter'") == before
+
+
+def test_web_processes_that_are_producers_leave_all_work_to_a_worker(folder: Path) -> None:
+    replace(folder / "app.py", "async with runtime:", "async with runtime.start(work=False):")
+    with (
+        WebServer(*UVICORN, folder=folder) as server,
+        WebServer("lamplighter", "run", "app:runtime", folder=folder) as worker,
+    ):
+        assert done(server, send(server, "short", 1))["result"]["pid"] == worker.process.pid
+        assert server.until("/letters", lambda found: found["count"])["count"]["pid"] == worker.process.pid
+        assert worker.stop() == 0
 
 
 @pytest.mark.parametrize("how", ["uvicorn --reload", "gunicorn and HUP"])
