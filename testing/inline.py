@@ -154,10 +154,13 @@ class Inline:
     def _prepare(self, runtime: Runtime) -> None:
         current_boot = runtime.current_boot
         current_boot.declared = self._gated = _GatedHandlers(is_open=self.at_once)
-        runtime.jobs = _InlineJobs(current_boot, self._after)
+        runtime.jobs = self._jobs_on(current_boot)
         runtime.scheduler = _InlineScheduler(current_boot, runtime.jobs, self._after)
         runtime.subscribe(self._note_ended, events=ENDINGS)
         self._register(runtime)
+
+    def _jobs_on(self, current_boot: CurrentBoot) -> Jobs:
+        return InlineJobs(current_boot, self._after)
 
     def _after(self) -> None:
         """Something became due by the test itself, or by what it calls."""
@@ -207,7 +210,7 @@ class _GatedHandlers(Declared):
         return super().handlers(name) if self.is_open else ()
 
 
-class _InlineJobs(Jobs):
+class InlineJobs(Jobs):
     """Whose calls return after what they have made due has run."""
 
     def __init__(self, current_boot: CurrentBoot, after: Callable[[], None]) -> None:

@@ -53,6 +53,8 @@ class Lending:
         if self._runtime.boot is not None:
             raise UsageError("expected a Runtime that does not run, got one that was started; stop() it first")
         runtime, jobs, scheduler = self._parts = (self._runtime, self._runtime.jobs, self._runtime.scheduler)
+        # An integration's are of classes of its own.
+        self._classes = [type(part) for part in self._parts]
         declared = runtime.current_boot.declared
         self._handlers = [handler for name in declared.names() for handler in declared.handlers(name)]
         self._schedules = declared.schedules()
@@ -63,7 +65,7 @@ class Lending:
 
     def end(self) -> None:
         """The runtime is the application's again, and has nothing of what the test did."""
-        for part, own in zip(self._parts, (Runtime, Jobs, Scheduler), strict=True):
+        for part, own in zip(self._parts, self._classes, strict=True):
             object.__setattr__(part, "__class__", own)
 
 

@@ -82,7 +82,11 @@ class TransactionalJobs(Jobs):
             return None
         own: BaseDatabaseWrapper = connections[self._database]
         is_meant = connection is None or (_inner(connection) is own and self._is_own(own))
-        return own if is_meant and own.in_atomic_block else None
+        return own if is_meant and self._is_open(own) else None
+
+    def _is_open(self, connection: BaseDatabaseWrapper) -> bool:
+        """Whether a transaction is under way."""
+        return connection.in_atomic_block
 
     def _is_own(self, connection: BaseDatabaseWrapper) -> bool:
         """Whether the store is in the database itself."""
