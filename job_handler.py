@@ -67,13 +67,13 @@ class JobHandler(Generic[P, D, C, R]):
 
     @overload
     async def aqueue(
-        self: JobHandler[P, None, C, R], data: None = None, **options: Unpack[JobKeywords]
+        self: JobHandler[P, None, C, R], data: None = None, **options: Unpack[QueueKeywords]
     ) -> Job[None, R]: ...
 
     @overload
-    async def aqueue(self, data: D, **options: Unpack[JobKeywords]) -> Job[D, R]: ...
+    async def aqueue(self, data: D, **options: Unpack[QueueKeywords]) -> Job[D, R]: ...
 
-    async def aqueue(self, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any, R]:
+    async def aqueue(self, data: Any = None, **options: Unpack[QueueKeywords]) -> Job[Any, R]:
         """`queue` for asyncio applications."""
         return self._typed(await self._jobs.aqueue(self.name, self._fitting(data), **options))
 

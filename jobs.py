@@ -13,7 +13,7 @@ from .boot.boot import Boot
 from .boot.job_refs import Ref, claim_of, id_of, types_of
 from .boot.joining import awaiting, ended, outcome, seconds_of, stored
 from .boot.reviving import at_hand, off_loop, revive, revive_async
-from .broker.host_transactions import finish_on
+from .broker.host_transactions import Finishing, finish_on, finish_on_async
 from .errors import UnknownHandler, UsageError, shown
 from .handlers.handler import Handler
 from .handlers.options import HandlerKeywords, Isolation, OnTimeout
@@ -90,18 +90,22 @@ class Jobs(Queueing):
             UnknownJob: it is not in the store.
             UsageError: JSON cannot carry the result.
         """
-        boot, job_id, no, claim_no, text = self._ending(job, result)
+        boot, end = self._finishing(job, result)
         if connection is None:
             self.warn_if_blocking("mark_done")
-            boot.requests.ask(partial(MarkDone, job_id, no, claim_no, text))
+            boot.requests.ask(partial(MarkDone, *end))
             return
-        finish_on(boot.store, connection, job_id, no, claim_no, text, boot.clock.now())
-        boot.expect(job_id, JobState.DONE)
+        finish_on(boot.store, connection, end, boot.clock.now())
+        boot.expect(end.job_id, JobState.DONE)
 
-    async def amark_done(self, job: Ref, result: Any = None) -> None:
-        """`mark_done` for asyncio applications."""
-        boot, job_id, no, claim_no, text = self._ending(job, result)
-        await boot.requests.ask_async(partial(MarkDone, job_id, no, claim_no, text))
+    async def amark_done(self, job: Ref, result: Any = None, *, connection: Any = None) -> None:
+        """`mark_done` for asyncio applications. A `connection` may be one that is awaited, as for `aqueue`."""
+        boot, end = self._finishing(job, result)
+        if connection is None:
+            await boot.requests.ask_async(partial(MarkDone, *end))
+            return
+        await finish_on_async(boot.store, connection, end, boot.clock.now())
+        boot.expect(end.job_id, JobState.DONE)
 
     def cancel(self, job: Ref) -> Job[Any]:
         """End a job as cancelled. A running one is signalled, and whatever its attempt still does changes nothing.
@@ -370,11 +374,10 @@ class Jobs(Queueing):
     def _revival(self, name: str | None, delay: Seconds | timedelta | None) -> tuple[Boot, str | None, Seconds]:
         return self._current_boot.get(), None if name is None else check_name(name), _delay(delay)
 
-    def _ending(self, job: Ref, result: Any) -> tuple[Boot, str, int | None, int | None, str]:
-        """The job's id, its `no` and its claim number, as far as each is known, and the result as JSON text."""
+    def _finishing(self, job: Ref, result: Any) -> tuple[Boot, Finishing]:
         boot = self._current_boot.get()
         text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max)
-        return boot, *claim_of(boot.store, job), text
+        return boot, Finishing(*claim_of(boot.store, job), text)
 
 
 def _delay(delay: Seconds | timedelta | None) -> Seconds:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Never, Unpack
 
 from .boot.boot import Boot
 from .boot.current import CurrentBoot
-from .broker.host_transactions import queue_on
+from .broker.host_transactions import queue_on, queue_on_async
 from .errors import StoreUnavailable
 from .job import Job
 from .log.job_context import current_corr
-from .messages.jobs import JobKeywords, JobSpec, NewJob, Seconds
+from .messages.jobs import JobKeywords, JobRecord, JobSpec, NewJob, Seconds
 from .messages.mail import Queue
 from .rules.new_jobs import spec_of
 from .rules.validation import check_iterable, options_of, unknown_options
@@ -60,7 +61,7 @@ class Queueing:
             max_attempts: overrides the handler's.
             timeout: seconds for one attempt; overrides the handler's.
             connection: your own open sqlite3 connection, SQLAlchemy Connection or Session on the same file. The job
-                exists if and only if your transaction commits.
+                exists if and only if your transaction commits. `aqueue` takes those of asyncio too.
 
         Raises:
             UsageError: something in the call cannot be; nothing is stored.
@@ -84,21 +85,25 @@ class Queueing:
         boot = self._current_boot.get()
         job = boot.checks(current_corr()).spec(spec)
         if connection is not None:
-            try:
+            with _told_of(job):
                 record, fresh = queue_on(boot.store, connection, job, boot.clock.now())
-            except StoreUnavailable as error:
-                raise StoreUnavailable(str(error), (job.id,)) from error
-            if fresh:
-                boot.expect(job.id, None)
-            return Job(record, deduplicated=not fresh)
+            return _expected(boot, record, fresh)
         self.warn_if_blocking("queue")
         return _stored(boot.requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
 
-    async def aqueue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
-        """`queue` for asyncio applications; takes the same options but `connection`."""
+    async def aqueue(
+        self, name: str, data: Any = None, *, connection: Any = None, **options: Unpack[JobKeywords]
+    ) -> Job[Any]:
+        """`queue` for asyncio applications. A `connection` may also be a SQLAlchemy AsyncSession or AsyncConnection, or
+        an aiosqlite.Connection; one of sqlite3 blocks the loop while it waits for the write lock.
+        """
         boot = self._current_boot.get()
         checks = boot.checks(current_corr())
         job = checks.spec(spec_of("jobs.aqueue", name, data, options)) if options else checks.pair(name, data)
+        if connection is not None:
+            with _told_of(job):
+                record, fresh = await queue_on_async(boot.store, connection, job, boot.clock.now())
+            return _expected(boot, record, fresh)
         return _stored(await boot.requests.ask_async(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
 
     def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
@@ -145,6 +150,22 @@ class Queueing:
             RuntimeWarning,
             stacklevel=3,
         )
+
+
+@contextlib.contextmanager
+def _told_of(job: NewJob) -> Iterator[None]:
+    """Whoever must queue a job again is told with which id."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise StoreUnavailable(str(error), (job.id,)) from error
+
+
+def _expected(boot: Boot, record: JobRecord, fresh: bool) -> Job[Any]:
+    """A job in a transaction of the application. Nobody says when that commits, so the boot looks for it."""
+    if fresh:
+        boot.expect(record.id, None)
+    return Job(record, deduplicated=not fresh)
 
 
 def _stored(answer: Any) -> list[Job[Any]]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
-from ..errors import StaleClaim
+from ..errors import StaleClaim, UsageError
 from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.mail import CheckDue, Expect
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed
 from ..rules.lifecycle import judge
-from ..stores.ports import Store
+from ..stores.ports import HostTurn, Store
 from .alarms import Alarms
 from .turn_context import is_current
 
@@ -25,32 +28,72 @@ def queue_on(store: Store, connection: Any, job: NewJob, now: Instant) -> tuple[
         UsageError: see `HostTransactions.join`.
         NotSupported: the store lies elsewhere.
     """
-    with needed(store.host, "connection").join(connection, now) as turn:
-        return turn.insert(job)
+    stored: tuple[JobRecord, bool] = _joined(store, connection, now, lambda turn: turn.insert(job))
+    return stored
 
 
-def finish_on(
-    store: Store, connection: Any, job_id: str, no: int | None, claim_no: int | None, result: str | None, now: Instant
-) -> None:
-    """End a job as done in the application's transaction: a running one by its claim, a queued one without.
+async def queue_on_async(store: Store, connection: Any, job: NewJob, now: Instant) -> tuple[JobRecord, bool]:
+    """`queue_on`, also for connections that are used by `await`."""
+    stored: tuple[JobRecord, bool] = await _awaited(store, connection, now, lambda turn: turn.insert(job))
+    return stored
 
-    Args:
+
+class Finishing(NamedTuple):
+    """The end of a job as done: of a running one by its claim, of a queued one without.
+
+    Attributes:
         no: None where only a token is known.
+    """
+
+    job_id: str
+    no: int | None
+    claim_no: int | None
+    result: str | None
+
+
+def finish_on(store: Store, connection: Any, end: Finishing, now: Instant) -> None:
+    """End a job as done in the application's transaction.
 
     Raises:
         StaleClaim: the claim does not hold it, or without a claim it is not queued.
         UsageError, NotSupported: as `queue_on`.
     """
-    with needed(store.host, "connection").join(connection, now) as turn:
-        job = turn.find(job_id)
-        if job is not None and no in (None, job.no):
-            if claim_no is None and job.state == JobState.QUEUED:
-                return turn.finish(job, result)
-            if claim_no is not None and is_current(job, ClaimKey(job.no, claim_no)):
-                outcome = Outcome(kind=OutcomeKind.SUCCEEDED, result=result)
-                verdict = judge(job, outcome, Policy(), now, earlier_interruptions=0, chance=0.0)
-                return turn.settle(job, outcome, verdict)
-    raise StaleClaim(f"job {job_id} is not there to be marked done by claim {claim_no}; roll back")
+    _joined(store, connection, now, partial(_finish, end, now))
+
+
+async def finish_on_async(store: Store, connection: Any, end: Finishing, now: Instant) -> None:
+    """`finish_on`, also for connections that are used by `await`."""
+    await _awaited(store, connection, now, partial(_finish, end, now))
+
+
+def _joined(store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
+    """What the work gives, of a connection that is not used by `await`."""
+    done = needed(store.host, "connection").join(connection, now, work)
+    if inspect.iscoroutine(done):
+        done.close()
+        raise UsageError(
+            "expected a connection= that is not awaited, got: "
+            f"{type(connection).__module__}.{type(connection).__qualname__}; give it to aqueue or amark_done, or make "
+            "this call within run_sync, with what that gives you"
+        )
+    return done
+
+
+async def _awaited(store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
+    done = needed(store.host, "connection").join(connection, now, work)
+    return await done if inspect.isawaitable(done) else done
+
+
+def _finish(end: Finishing, now: Instant, turn: HostTurn) -> None:
+    job = turn.find(end.job_id)
+    if job is not None and end.no in (None, job.no):
+        if end.claim_no is None and job.state == JobState.QUEUED:
+            return turn.finish(job, end.result)
+        if end.claim_no is not None and is_current(job, ClaimKey(job.no, end.claim_no)):
+            outcome = Outcome(kind=OutcomeKind.SUCCEEDED, result=end.result)
+            verdict = judge(job, outcome, Policy(), now, earlier_interruptions=0, chance=0.0)
+            return turn.settle(job, outcome, verdict)
+    raise StaleClaim(f"job {end.job_id} is not there to be marked done by claim {end.claim_no}; roll back")
 
 
 class ExpectedJobs:

@@ -5,9 +5,8 @@ them, what concerns an application's own transaction is written in it (`HostTran
 
 What a store need not have is an attribute that may be None. Each has `JobReader` and `ScheduleReader`, and its turns
 have `JobQueue`, `ScheduleBook` and `Members`. One with a table of jobs has `JobTable`, and its turns `WaitingJobs`; it
-alone is given jobs with a `unique_key` or `one_at_a_time`, and wants with a `total`. Whoever asks for what a store has
-not is told so by `rules.capabilities`: no store says it.
-What is asked is asked in sets, so that a store in a server needs one round trip for it.
+alone is given jobs with a `unique_key` or `one_at_a_time`, and wants with a `total`. What a store has not is said by
+`rules.capabilities`, and by no store. What is asked is asked in sets: one round trip to a server.
 """
 
 from __future__ import annotations
@@ -361,8 +360,9 @@ class HostTurn(Protocol):
 class HostTransactions(Protocol):
     """The applications' own transactions, of a store that lies where they have their data."""
 
-    def join(self, connection: Any, now: Instant) -> AbstractContextManager[HostTurn]:
-        """Take part in the transaction of the application's open connection. The end of the block leaves it open.
+    def join(self, connection: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
+        """Do work in the transaction of the application's open connection, which stays open. What the work gives; with
+        a connection that is used by `await`, an awaitable of that.
 
         Raises:
             UsageError: it is no connection, or not one to this store, or in no transaction that can be trusted.

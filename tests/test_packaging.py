@@ -86,7 +86,7 @@ async def more(job: Job[str]) -> None:
     job.queue("work", 1, prioriti=3)  # type: ignore[call-arg]
     job.queue("work", 1, priority="high")  # type: ignore[arg-type]
     await runtime.jobs.aqueue("work", 1, prioriti=3)  # type: ignore[call-arg]
-    await runtime.jobs.aqueue("work", 1, connection=None)  # type: ignore[call-arg]
+    await runtime.jobs.aqueue("work", 1, connection=None)
     await runtime.jobs.aqueue("work", 1, unique=3)  # type: ignore[arg-type]
     await runtime.jobs.alist(state="deaf")  # type: ignore[arg-type]
 

@@ -10,7 +10,8 @@ import contextlib
 import inspect
 import os
 import sqlite3
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...errors import UsageError
@@ -55,21 +56,40 @@ class SqliteHostTurn:
         self._cursor.execute(update, (*changes.values(), before.no, before.claim_no, before.state))
 
 
+def run_on(connection: Any, work: Callable[[Any, sqlite3.Connection], Any]) -> Any:
+    """Do some work with the connection that the application gave and the sqlite3 connection inside of it, on the thread
+    that this belongs to. What the work gives; an awaitable of that where the application awaits its connection: an
+    AsyncSession, an AsyncConnection, an aiosqlite.Connection.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if _is_aiosqlite(connection):
+        return connection._execute(work, connection, connection._conn)
+    run_sync = getattr(connection, "run_sync", None)
+    if callable(run_sync):
+        return run_sync(run_on, work)
+    found = _unwrap(connection)
+    if found is None:
+        raise UsageError(
+            "expected connection= to be an open sqlite3.Connection, or a SQLAlchemy Connection or Session on SQLite, "
+            f"got: {type(connection).__module__}.{type(connection).__qualname__}"
+        )
+    if isinstance(found, sqlite3.Connection):
+        return work(connection, found)
+    # This is the Session or Connection that run_sync has given, or that SQLAlchemy would refuse to use here.
+    return sys.modules["sqlalchemy.util"].await_only(found._execute(work, connection, found._conn))
+
+
 @contextlib.contextmanager
-def cursor_of(connection: Any, address: str) -> Iterator[sqlite3.Cursor]:
+def cursor_of(connection: Any, raw: sqlite3.Connection, address: str) -> Iterator[sqlite3.Cursor]:
     """A cursor on the sqlite3 connection inside what the host gave, if that is open on the store's file.
 
     It gives plain rows of str, whatever factories the host has for its own.
 
     Raises:
-        UsageError: it is something else, open on another file, or in a transaction that cannot be trusted.
+        UsageError: it is open on another file, or in a transaction that cannot be trusted.
     """
-    raw = _unwrap(connection)
-    if raw is None:
-        raise UsageError(
-            "expected connection= to be an open sqlite3.Connection, or a SQLAlchemy Connection or Session on SQLite, "
-            f"got: {type(connection).__module__}.{type(connection).__qualname__}"
-        )
     texts = raw.text_factory
     raw.text_factory = str
     try:
@@ -118,10 +138,19 @@ def _begins_itself(raw: sqlite3.Connection) -> bool:
     return raw.isolation_level is not None and getattr(raw, "autocommit", LEGACY) == LEGACY
 
 
-def _unwrap(connection: Any) -> sqlite3.Connection | None:
-    """Look through SQLAlchemy's Session, Connection and pool proxy, by shape: it is not a dependency."""
+def _is_aiosqlite(connection: Any) -> bool:
+    """Whether it is a connection of aiosqlite's, which keeps a sqlite3 connection on a thread of its own. It is not a
+    dependency.
+    """
+    return type(connection).__module__.partition(".")[0] == "aiosqlite" and hasattr(connection, "_execute")
+
+
+def _unwrap(connection: Any) -> Any:
+    """Look through SQLAlchemy's Session, Connection and pool proxy, by shape: it is not a dependency. The connection of
+    sqlite3 or aiosqlite inside, if there is one.
+    """
     for _ in range(5):
-        if isinstance(connection, sqlite3.Connection):
+        if isinstance(connection, sqlite3.Connection) or _is_aiosqlite(connection):
             return connection
         # A SQLAlchemy Connection begins its transaction at the first statement that it sees, and it sees none of ours:
         # without this its commit() would do nothing, and the job would be rolled back with the connection.

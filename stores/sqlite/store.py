@@ -12,6 +12,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ..ports import (
     DeadJobs,
     Forkable,
     HostTransactions,
+    HostTurn,
     JobReader,
     JobTable,
     Notifier,
@@ -34,7 +36,7 @@ from . import schema
 from . import write_lock as writelock
 from .boots import read_boots
 from .connections import Connect, Files, connect_in_memory, connect_to_file, into_wal
-from .host_connection import SqliteHostTurn, cursor_of
+from .host_connection import SqliteHostTurn, cursor_of, run_on
 from .open_turn import Seen
 from .readers import Readers
 from .rows import JobRows, ScheduleRows
@@ -320,7 +322,9 @@ class SqliteStore:
         trouble = None if self._files is None else self._files.trouble
         return () if trouble is None else (Ailment("red", trouble),)
 
-    @contextlib.contextmanager
-    def join(self, connection: Any, now: Instant) -> Iterator[SqliteHostTurn]:
-        with self._translated, cursor_of(connection, self.address) as cursor:
-            yield SqliteHostTurn(cursor, now)
+    def join(self, connection: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
+        return run_on(connection, partial(self._join, now, work))
+
+    def _join(self, now: Instant, work: Callable[[HostTurn], Any], connection: Any, raw: sqlite3.Connection) -> Any:
+        with self._translated, cursor_of(connection, raw, self.address) as cursor:
+            return work(SqliteHostTurn(cursor, now))

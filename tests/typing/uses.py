@@ -84,7 +84,7 @@ async def use() -> None:
     number: int = (await jobs.ajoin(job)).result
     text: str = (await jobs.aget(job)).data
     many: list[Job[str, int]] = await fetch.amany(["a", "b"])
-    await tidy.aqueue()
+    await tidy.aqueue(connection=None)
     print(number, text, many)
 
 

@@ -165,8 +165,7 @@ def test_the_number_of_a_job_that_was_removed_is_given_to_no_other(tmp_path):
         second, _ = turn.jobs.insert([a_job("second")])[0]
     with contextlib.closing(sqlite3.connect(tmp_path / "jobs.db")) as host, host:
         host.execute("begin")
-        with store.host.join(host, 1.0) as theirs:
-            third, _ = theirs.insert(a_job("third"))
+        third, _ = store.host.join(host, 1.0, lambda turn: turn.insert(a_job("third")))
 
     assert (first.no, second.no, third.no) == (1, 2, 3)
     store.close()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from lamplighter.errors import StoreUnavailable, UsageError
 from lamplighter.messages.jobs import JobRecord, NewJob
-from lamplighter.stores.ports import HostTransactions, Store
+from lamplighter.stores.ports import HostTransactions, HostTurn, Store
 
 from .kit import DONE, NOW, SUCCEEDED, StoreCase, job_of, new, put, take
 
@@ -23,8 +23,7 @@ class HostPromises(StoreCase):
 
     def queue(self, store: Store, connection: Any, job: NewJob) -> tuple[JobRecord, bool]:
         """Insert a job in an application's transaction."""
-        with self.host_of(store).join(connection, NOW) as turn:
-            return turn.insert(job)
+        return self.host_of(store).join(connection, NOW, lambda turn: turn.insert(job))
 
     def test_a_job_exists_if_and_only_if_the_hosts_transaction_commits(self, store: Store) -> None:
         """HostTurn.insert: A transaction of the application that job state takes part in: it is there if
@@ -50,8 +49,8 @@ class HostPromises(StoreCase):
         host = self.host_of(store)
         nonsense: Any = object()
 
-        with pytest.raises(UsageError), host.join(nonsense, NOW):
-            pass
+        with pytest.raises(UsageError):
+            host.join(nonsense, NOW, lambda turn: None)
 
     def test_a_known_id_in_a_hosts_transaction_gives_the_stored_job(self, store: Store) -> None:
         """HostTurn.insert: As `JobQueue.insert`."""
@@ -71,11 +70,13 @@ class HostPromises(StoreCase):
         take(store)
         host = self.connect_host(store)
 
-        with self.host_of(store).join(host, NOW + 1) as turn:
+        def settle(turn: HostTurn) -> JobRecord | None:
             job = turn.find("a")
             assert job is not None
             turn.settle(job, SUCCEEDED, DONE)
-            within = turn.find("a")
+            return turn.find("a")
+
+        within = self.host_of(store).join(host, NOW + 1, settle)
         host.commit()
         host.close()
 
@@ -97,11 +98,13 @@ class HostPromises(StoreCase):
         put(store, new("a"))
         host = self.connect_host(store)
 
-        with self.host_of(store).join(host, NOW) as turn:
+        def finish(turn: HostTurn) -> JobRecord | None:
             job = turn.find("a")
             assert job is not None
             turn.finish(job, "8")
-            none = turn.find("nobody")
+            return turn.find("nobody")
+
+        none = self.host_of(store).join(host, NOW, finish)
         host.commit()
         host.close()
 
@@ -116,10 +119,12 @@ class HostPromises(StoreCase):
         put(store, new("a"))
         host = self.connect_host(store)
 
-        with self.host_of(store).join(host, NOW) as turn:
+        def find(turn: HostTurn) -> None:
             turn.find("a")
             with pytest.raises(StoreUnavailable), store.turn("b", NOW) as other:
                 other.jobs.pause("work", paused=True)
+
+        self.host_of(store).join(host, NOW, find)
         host.rollback()
         host.close()
 
