@@ -1530,6 +1530,31 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "in Flask whatever has the application starts",
+        "contrib/flask/extension.py",
+        "        app.before_request(starting.for_requests)",
+        "        starting.for_requests()",
+        test="tests/contrib/flask/test_extension.py::test_init_app_starts_nothing_and_the_first_request_a_producer",
+    ),
+    Mutant(
+        LANES,
+        "in Flask a command that queues runs jobs",
+        "contrib/flask/starting.py",
+        "        self._start(work=False)",
+        "        self._start(work=True)",
+        test="tests/contrib/flask/test_extension.py::test_outside_of_requests_the_first_call_starts_a_producer",
+    ),
+    Mutant(
+        TURN,
+        "in Flask the first call of a process waits for the lock that its own transaction holds",
+        "contrib/flask/extension.py",
+        "        app.before_request(starting.for_requests)\n",
+        "",
+        test="tests/contrib/flask/test_extension.py::"
+        "test_a_transaction_that_has_written_queues_in_the_first_request_of_a_process",
+    ),
+    Mutant(
+        LANES,
         "whoever finds a boot dead that had said that it stops blames its jobs",
         "broker/boots.py",
         "died[not (job.deferred or is_stopping)]",

@@ -306,3 +306,22 @@ def test_many_first_calls_at_once_start_one_producer(served: Served) -> None:
 
     assert rows(served.folder / "instance" / "app.db", "select count(*) from lamplighter_boots") == [(1,)]
     assert rows(served.folder / "instance" / "app.db", "select count(*) from lamplighter_jobs") == [(4,)]
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (["--only", "wokr"], "did you mean 'work'"),
+        (["--drain", "-1"], "expected drain"),
+        (["--drain", "soon"], "not a valid float"),
+    ],
+)
+def test_the_worker_says_what_is_wrong_with_its_options(served: Served, options: list[str], says: str) -> None:
+    served.lamp.jobs.add_handler("work", print)
+    app = served.make()
+
+    result = app.test_cli_runner().invoke(args=["lamplighter", "run", *options])
+
+    assert result.exit_code != 0
+    assert says in result.output
+    assert runtime_of(app).boot is None
