@@ -33,11 +33,14 @@ class Requests:
     Attributes:
         store_trouble: why the store is unavailable, as the broker said last; None while it is not.
         is_over: whether the boot has ended, so that nobody will answer any more.
+        before_waiting: raises where the calling thread itself holds what the answer would wait for, as far as a web
+            framework knows that.
     """
 
     def __init__(self, post: Post, *, clock: Clock, environment: Environment, limits: Limits, is_file: bool) -> None:
         self.store_trouble: str | None = None
         self.is_over = False
+        self.before_waiting: Callable[[], None] | None = None
         self.post = post
         self.clock = clock
         self.limits = limits
@@ -52,8 +55,10 @@ class Requests:
 
         Raises:
             StoreUnavailable: no answer within `reply_seconds_max`.
-            LamplighterError: the broker refused.
+            LamplighterError: the broker refused, or `before_waiting` does.
         """
+        if self.before_waiting is not None:
+            self.before_waiting()
         request = BrokerRequest(self, make, job_ids, corr)
         while True:
             reply = self._environment.reply()

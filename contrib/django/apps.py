@@ -6,11 +6,13 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.core import checks
+from django.core.signals import request_started
 from django.db import connections
 from django.db.models.signals import post_migrate
 
 from .checks import check_settings
-from .configured import configured_runtime
+from .configured import configured_runtime, is_test
+from .options import works_in_web
 
 
 class LamplighterConfig(AppConfig):
@@ -24,6 +26,14 @@ class LamplighterConfig(AppConfig):
         """Called by Django."""
         checks.register(check_settings, "lamplighter")
         post_migrate.connect(_make_tables, sender=self)
+        if works_in_web():
+            request_started.connect(_start_in_web)
+
+
+def _start_in_web(**kwargs: Any) -> None:
+    """Before the first request of a process, and its transaction. What serves none is a parent, or a command."""
+    if not is_test():
+        configured_runtime().start_in_web()
 
 
 def _make_tables(using: str, **kwargs: Any) -> None:

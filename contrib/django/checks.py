@@ -8,7 +8,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections
 
-from .configured import configured_runtime
+from .configured import begins_by_locking, configured_runtime
 from .options import database, problems
 
 
@@ -23,8 +23,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
 def _warnings() -> Iterator[CheckMessage]:
     runtime, alias = configured_runtime(), database()
     connection = connections[alias]
-    options = connection.settings_dict["OPTIONS"]
-    if runtime.is_on(connection) and str(options.get("transaction_mode")).upper() != "IMMEDIATE":
+    if runtime.is_on(connection) and not begins_by_locking(connection):
         yield Warning(
             f"LAMPLIGHTER['STORE'] is the file of DATABASES[{alias!r}], whose transactions begin by reading: one that "
             "writes later fails with 'database is locked' when somebody else has written meanwhile.",

@@ -11,11 +11,12 @@ from typing import Any, Self
 import django
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.module_loading import autodiscover_modules
 
 from ...boot.declared import Share
-from ...errors import NotStarted
+from ...errors import NotStarted, UsageError
 from ...rules.new_jobs import JobChecks
 from ...runtime import Runtime
 from ...stores.ports import Store
@@ -41,6 +42,16 @@ def configured_runtime() -> DjangoRuntime:
         return _made
 
 
+def is_test() -> bool:
+    """Whether Django's own test environment is set up."""
+    return hasattr(mail, "outbox")
+
+
+def begins_by_locking(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the transactions of a SQLite database take the write lock when they begin."""
+    return str(connection.settings_dict["OPTIONS"].get("transaction_mode")).upper() == "IMMEDIATE"
+
+
 class DjangoRuntime(Runtime):
     """A runtime that knows a Django project: it finds the project's handlers, follows its transactions, and starts as a
     producer when it is called while nothing runs.
@@ -55,8 +66,10 @@ class DjangoRuntime(Runtime):
         carriers = (ConnectionCarrier(), *options.pop("carriers", ()))
         super().__init__(**options, carriers=carriers)
         self._wrong = wrong
+        self._database = database or DEFAULT_DB_ALIAS
         self._discovering = threading.local()
         self._has_discovered = False
+        self._served_in: int | None = None
         self._leaves_in: int | None = None
         self.path = self.new_store().path
         """The store's file, if it is one."""
@@ -71,7 +84,10 @@ class DjangoRuntime(Runtime):
 
     def _start(self, share: Share | None = None) -> bool:
         self.discover()
-        return super()._start(share)
+        is_new = super()._start(share)
+        if self.boot is not None:
+            self.boot.requests.before_waiting = self._check_lock
+        return is_new
 
     def discover(self) -> None:
         """Import the jobs module of each installed app, once.
@@ -110,7 +126,7 @@ class DjangoRuntime(Runtime):
             NotStarted: this is a test, whose jobs would go to the store of the settings.
         """
         self.discover()
-        if hasattr(mail, "outbox"):
+        if is_test():
             raise NotStarted(
                 "expected a test to queue its jobs within lamplighter.contrib.django.testing.inline(), or to start the "
                 "runtime itself: the store of settings.LAMPLIGHTER is not the test's"
@@ -137,10 +153,37 @@ class DjangoRuntime(Runtime):
         name = connection.settings_dict["NAME"]
         return connection.vendor == "sqlite" and self.path is not None and os.path.realpath(str(name)) == self.path
 
+    def _check_lock(self) -> None:
+        """A transaction that has begun with IMMEDIATE holds the lock on the store's file until it ends.
+
+        Raises:
+            UsageError: it is this thread's own.
+        """
+        own: BaseDatabaseWrapper = connections[self._database]
+        if own.in_atomic_block and begins_by_locking(own) and self.is_on(own):
+            raise UsageError(
+                "expected this call outside of transaction.atomic(), which holds the lock on the store's file that the "
+                "runtime needs; pass it to transaction.on_commit(). Only queue, queue_many and mark_done join in"
+            )
+
+    def start_in_web(self) -> None:
+        """At a request: work in this process from now on."""
+        if self._served_in == self.environment.pid():
+            return
+        with self.current_boot.lock:
+            if self.boot is not None and not self.boot.share.works:
+                self.stop()
+            self.start()
+        self._served_in = self.environment.pid()
+        self._leave_at_exit()
+
     def _produce(self) -> None:
         self.prepare()
         super().start(work=False)
+        self._leave_at_exit()
+
+    def _leave_at_exit(self) -> None:
+        """Without a farewell, others would find a dead runtime at each deployment."""
         if self._leaves_in != self.environment.pid():
-            # A producer has no jobs to wait for. Without a farewell, others would find a dead runtime at each deploy.
             self._leaves_in = self.environment.pid()
-            atexit.register(self.stop, 0.0)
+            atexit.register(self.stop)

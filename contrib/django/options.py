@@ -11,15 +11,22 @@ from django.utils.module_loading import import_string
 
 from ...errors import UsageError, shown
 from ...rules.limits import Limits
-from ...rules.validation import options_of, unknown_options
+from ...rules.validation import check_one_of, options_of, unknown_options
 from ...runtime import Runtime
+
+WORK_IN = ("worker", "web")
+"""Who runs jobs: processes of their own, `manage.py lamplighter run`; or each process that serves requests too."""
 
 KNOWN = (
     "STORE",
     "DATABASE",
+    "WORK_IN",
     *(name.upper() for name in (*options_of(Runtime), *Limits.__slots__) if name != "environment"),
 )
 """What the setting may have. DATABASE is the alias of the database whose transactions jobs follow."""
+
+OURS = ("DATABASE", "WORK_IN")
+"""What is no option of `Runtime`."""
 
 BY_PATH = ("ON_FAILURE", "CARRIERS", "LOGGER")
 """What a settings file names by a dotted path, because importing the application there would be too early."""
@@ -30,9 +37,15 @@ def database() -> str:
     return str(_given().get("DATABASE", DEFAULT_DB_ALIAS))
 
 
+def works_in_web() -> bool:
+    """Whether the processes that serve requests run jobs."""
+    given = getattr(settings, "LAMPLIGHTER", None)
+    return isinstance(given, Mapping) and given.get("WORK_IN") == "web"
+
+
 def runtime_options() -> dict[str, Any]:
     """What `Runtime` is made with, the store among it, if the setting has no `problems`."""
-    return {name.lower(): _loaded(name, value) for name, value in _given().items() if name != "DATABASE"}
+    return {name.lower(): _loaded(name, value) for name, value in _given().items() if name not in OURS}
 
 
 def problems() -> Iterator[str]:
@@ -64,6 +77,9 @@ def _problem(name: str, value: Any) -> Iterator[str]:
             )
         return
     try:
+        if name == "WORK_IN":
+            check_one_of(value, name, WORK_IN)
+            return
         Runtime(**{"store": ":memory:", name.lower(): _loaded(name, value)})
     except (UsageError, ImportError) as error:
         yield f"LAMPLIGHTER[{name!r}]: {error}"

@@ -141,3 +141,20 @@ def test_no_parent_of_a_reloader_runs_anything_and_an_edit_brings_new_code(site:
     assert serving in old and not parents & (old | site.pids())
     assert "job.done" not in server.said
     check_slots(site.store)
+
+
+def test_a_site_without_a_worker_works_where_it_serves_requests(site: Site) -> None:
+    settings = site.folder / "mysite" / "settings.py"
+    replace(settings, 'DATABASES["default"]["NAME"]}', 'DATABASES["default"]["NAME"], "WORK_IN": "web"}')
+    server = site.serve(*GUNICORN, "--preload")
+    server.url()
+    before = site.pids()
+
+    page = order(server, "a lamp")
+    done = server.until(page, lambda found: found["receipt"])
+
+    assert before == set() and done["receipt"] == "1 x a lamp"
+    assert server.process.pid not in site.pids()
+    assert server.stop() == 0
+    assert site.pids() == set()
+    check_slots(site.store)

@@ -37,6 +37,7 @@ def told() -> list[tuple[str | None, str]]:
         ({"STORE": "jobs.db", "DATABASE": "replica"}, "LAMPLIGHTER['DATABASE']: expected an alias"),
         ({"STORE": "jobs.db", "CARRIERS": ["no.such.Carrier"]}, "LAMPLIGHTER['CARRIERS']: No module"),
         ({"STORE": "jobs.db", "CARRIERS": "lamplighter.Carrier"}, "LAMPLIGHTER['CARRIERS']: expected carriers"),
+        ({"STORE": "jobs.db", "WORK_IN": "cellar"}, "LAMPLIGHTER['WORK_IN']: expected WORK_IN"),
         ({"STORE": "jobs.db", "ON_FAILURE": 3}, "LAMPLIGHTER['ON_FAILURE']: expected on_failure"),
     ],
 )

@@ -173,3 +173,29 @@ def test_who_queues_into_a_file_without_tables_is_told_to_migrate(worker: Any, e
     finally:
         with closing(sqlite3.connect(idle.path)) as db:
             db.execute(rename.format("hidden", "lamplighter_store"))
+
+
+def test_a_call_that_would_wait_for_the_lock_of_its_own_transaction_is_refused(worker: Any) -> None:
+    """It waited ten seconds, and everybody's jobs with it."""
+    job = worker.jobs.queue("look")
+
+    with transaction.atomic():
+        for call in (
+            lambda: worker.jobs.cancel(job),
+            lambda: worker.jobs.pause("look"),
+            lambda: worker.scheduler.add("look", "@daily"),
+        ):
+            with pytest.raises(UsageError, match="on_commit"):
+                call()
+        assert worker.jobs.get(job).state == "queued"
+        transaction.on_commit(lambda: worker.jobs.cancel(job))
+
+    assert worker.jobs.get(job).state == "cancelled"
+
+
+def test_on_another_file_every_call_may_be_made_in_a_transaction(worker: Any, elsewhere: Callable[..., Any]) -> None:
+    other = elsewhere().start()
+    job = other.jobs.queue("look")
+
+    with transaction.atomic():
+        assert other.jobs.cancel(job).state == "cancelled"
