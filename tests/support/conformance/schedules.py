@@ -243,7 +243,7 @@ class SchedulePromises(StoreCase):
         assert list(store.schedules.slots("s", NOW, NOW + 1).entries) == [entry(NOW, "s-1")]
 
     def test_slots_that_are_skipped_once_more_are_not_more(self, store: Store) -> None:
-        """ScheduleBook.skip: Record that slots did not fire."""
+        """ScheduleBook.skip: Record that slots did not fire, joining the range before if it has the reason."""
         gone = SlotRange(first=NOW, last=NOW + 60, count=2, reason="late")
         for _ in range(2):
             with store.turn("b", NOW) as turn:
