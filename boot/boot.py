@@ -20,6 +20,7 @@ from ..environment.ids import JobIds
 from ..errors import LamplighterError, NotStarted
 from ..handlers.carriers import Carrier, Carriers
 from ..handlers.handler import Handler
+from ..handlers.headcount import Headcount
 from ..handlers.lane import LaneContext
 from ..handlers.lanes import Lanes
 from ..job import Job
@@ -31,7 +32,6 @@ from ..messages.mail import (
     CheckDue,
     ClockJumped,
     Detach,
-    Died,
     Drain,
     Expect,
     Farewell,
@@ -108,7 +108,7 @@ class Boot:
             log=self.log,
             limits=limits,
             post=self.post,
-            died=self._died,
+            died=lambda death: self._supervision.died(death),  # noqa: PLW0108 (it is made below)
         )
         self.lanes = Lanes(
             partial(
@@ -116,6 +116,7 @@ class Boot:
                 clock=self.clock,
                 limits=limits,
                 environment=environment,
+                headcount=Headcount(limits.workers_max),
                 stopping=environment.event(),
                 tell=self.post.tell,
                 queue=queue,
@@ -302,9 +303,6 @@ class Boot:
             may_tick=lambda: self._has_declared,
         )
         return ChildSpec(id="scheduler", start=start, budget=self.limits.restart_budget)
-
-    def _died(self, death: Died) -> None:
-        self._supervision.died(death)
 
     def _give_up(self, reason: str) -> None:
         self.log.emit("runtime.failed", reason=reason)

@@ -12,9 +12,11 @@ from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, Secon
 from ..messages.mail import Capacity, Down, Ended, Ending, GiveBack, Mail, Progressed, Revoke, Run
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.lifecycle import done_without_result, is_suspect
+from ..rules.limits import WHOLE_MAX
 from ..stores.ports import Want
 from .log_lines import names_job
 from .outbox import Deferred, HandlerCapacity
+from .places import is_limited, share_out
 from .turn_context import TurnContext, is_current
 
 LOST = "its process died while it ran"
@@ -30,10 +32,36 @@ def claim(context: TurnContext) -> None:
     """Claim what free lanes can take, and a few more where jobs are short."""
     next_due = _next_due(context)
     wants = _wants(context, next_due)
-    if wants:
+    if wants and is_limited(context.capacities, context.state.limits.workers_max):
+        _share_out(context, wants, next_due)
+    elif wants and not _is_uncounted(context):
         _claim(context, wants, next_due)
     context.out.next_due = next_due
     context.collect()
+
+
+def _share_out(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Instant]) -> None:
+    """Claim no more than there are places, for whichever names have due jobs."""
+    out, state, capacities = context.out, context.state, context.capacities
+    held = sum(len(capacity.held.keys() - out.freed.get(name, set())) for name, capacity in capacities.items())
+    places = 0 if _is_uncounted(context) else max(0, state.limits.workers_max - held)
+    out.served = share_out(
+        wants,
+        places,
+        lambda some: _claim(context, some, next_due),
+        names=list(capacities),
+        served=state.served,
+    )
+    if held + sum(map(len, out.claimed.values())) >= state.limits.workers_max:
+        # What has come in the meantime and finds no place is not to be held here: another process may have one.
+        context.turn.jobs.claim([want._replace(begun=0, prefetched=0) for want in wants], suspect=False)
+
+
+def _is_uncounted(context: TurnContext) -> bool:
+    """Whether nobody knows yet what some HandlerActors hold, and it matters: places are limited."""
+    if context.state.limits.workers_max == WHOLE_MAX:
+        return False
+    return bool(context.state.unreconciled.keys() - context.out.reconciled)
 
 
 def _wants(context: TurnContext, next_due: Mapping[str, Instant]) -> list[Want]:
@@ -59,20 +87,21 @@ def _wants(context: TurnContext, next_due: Mapping[str, Instant]) -> list[Want]:
     return wants
 
 
-def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Instant]) -> None:
+def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Instant]) -> dict[str, int]:
+    """Claim for wants, also several times in a turn. How many claims each name has got."""
     out, now = context.out, context.turn.now
     # A job that ends in this very turn makes room for the next. No later turn may come to claim that one.
     suspect_held = any(
         is_suspect(job, now) and key not in out.freed.get(name, ())
         for name, capacity in context.capacities.items()
         for key, job in capacity.held.items()
-    )
+    ) or any(is_suspect(one.job, now) for claims in out.claimed.values() for one in claims)
     claimed = context.turn.jobs.claim(wants, suspect=not suspect_held)
     for name in (want.name for want in wants):
         claims, due = claimed.claims.get(name), claimed.next_due.get(name)
         if claims:
             context.tell(f"handler:{name}", Run(claims=tuple(claims)))
-            out.claimed[name] = claims
+            out.claimed[name] = [*out.claimed.get(name, ()), *claims]
         if due is None:
             # There may be more: what is due but held back is looked for in every turn.
             next_due.pop(name, None)
@@ -80,6 +109,7 @@ def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Inst
             next_due[name] = due
     if claimed.poison:
         _end_poison(context, claimed.poison)
+    return {name: len(claims) for name, claims in claimed.claims.items()}
 
 
 def _end_poison(context: TurnContext, poison: Sequence[JobRecord]) -> None:

@@ -59,6 +59,7 @@ class Outbox:
         settled: endings that their HandlerActors need not keep any more, by job name.
         ticked: schedules that are accounted for, up to when, and their change number.
         claimed: what HandlerActors have been given, by job name.
+        served: which name has got the last of the places, if they are limited.
         freed: claims that they hold no more.
         capacities: what HandlerActors have said that they can take; None of one that has died.
         reconciled: actors whose claims have been compared with the store.
@@ -89,6 +90,7 @@ class Outbox:
     settled: dict[str, list[ClaimKey]] = field(default_factory=dict)
     ticked: list[tuple[str, Instant, int]] = field(default_factory=list)
     claimed: dict[str, Sequence[Claim]] = field(default_factory=dict)
+    served: str | None = None
     freed: dict[str, set[ClaimKey]] = field(default_factory=dict)
     capacities: dict[str, HandlerCapacity | None] = field(default_factory=dict)
     reconciled: set[str] = field(default_factory=set)

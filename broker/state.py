@@ -15,6 +15,7 @@ from ..messages.schedules import ScheduleRecord
 from ..rules.limits import Limits
 from ..stores.presence import Presence
 from .outbox import Deferred, HandlerCapacity, Outbox
+from .places import is_limited
 from .standing import Standing
 
 
@@ -43,6 +44,7 @@ class BrokerState:
         standing: who this runtime is on its store.
         has_handler: whether this boot's host has added a handler for a name, whose actor may still be starting.
         capacities: by job name, of HandlerActors that have said `Capacity`.
+        served: the name that has got the last of the places for running jobs, where they are limited.
         stored_names: the names that the boot's row has.
         sync_id: the number of the last `Resync` that living HandlerActors were sent.
         unreconciled: those whose claims have not been compared with the store since, with the incarnation asked.
@@ -62,6 +64,7 @@ class BrokerState:
     has_handler: Callable[[str], bool]
     monotonic: Callable[[], Seconds]
     capacities: dict[str, HandlerCapacity] = field(default_factory=dict)
+    served: str = ""
     stored_names: list[str] | None = None
     sync_id: int = 0
     unreconciled: dict[str, int] = field(default_factory=dict)
@@ -95,9 +98,14 @@ class BrokerState:
 
     def free_names(self) -> list[str]:
         """The job names that have a free lane here."""
-        if self.draining:
+        if self.draining or not self._has_place():
             return []
         return [name for name, capacity in self.capacities.items() if len(capacity.held) < capacity.lanes]
+
+    def _has_place(self) -> bool:
+        """Whether one more job may run, of whichever name."""
+        most, capacities = self.limits.workers_max, self.capacities
+        return not is_limited(capacities, most) or sum(len(one.held) for one in capacities.values()) < most
 
     def forget_next_due(self) -> None:
         """Forget from when on each name has due jobs, so that the next turn looks for all of them."""
@@ -131,6 +139,8 @@ class BrokerState:
             self.membership_changed = False
         if out.stored_names is not None:
             self.stored_names = out.stored_names
+        if out.served is not None:
+            self.served = out.served
         if out.next_due is not None:
             self.next_due = out.next_due
         for moved in out.transitions if self.deferred else ():

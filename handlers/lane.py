@@ -16,6 +16,7 @@ from ..messages.outcomes import Outcome
 from ..rules.limits import Limits
 from .carriers import Carriers
 from .handler import Handler
+from .headcount import Headcount
 
 PROGRESS_SECONDS_MIN = 0.1
 """Progress reports in quicker succession are merged."""
@@ -26,6 +27,7 @@ class LaneContext(NamedTuple):
 
     Attributes:
         tell: sends a message to an actor. Any thread calls it.
+        headcount: of the worker threads.
         stopping: is set from when the runtime begins to stop.
         ended: `Lanes.ended`. Called once when a lane has ended, with the outcome, how long it took, and the lane that
             has got its place. Any thread calls it.
@@ -37,6 +39,7 @@ class LaneContext(NamedTuple):
     clock: Clock
     limits: Limits
     environment: Environment
+    headcount: Headcount
     stopping: threading.Event
     tell: Callable[..., bool]
     ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]

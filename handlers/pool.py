@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
+from functools import partial
 
 from ..environment.environment import Environment
 from ..environment.threads import Thread
+from .headcount import Headcount
 from .lane import Lane, RunHandle
 
 
@@ -25,6 +27,7 @@ class Pool:
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._closed = False
+        self._headcount: Headcount | None = None
 
     def start(self, lane: Lane) -> None:
         """Run a lane on an idle thread, or on a new one.
@@ -37,16 +40,20 @@ class Pool:
         if worker is None:
             environment = lane.context.environment
             worker = self.worker(self, environment)
-            worker.thread = environment.spawn(worker.work, f"{self.title} {lane.handler.name}")
+            headcount = self._headcount = lane.context.headcount
+            worker.thread = environment.spawn(
+                partial(headcount.count, worker.work), f"{self.title} {lane.handler.name}"
+            )
         lane.handle = worker
         worker.lanes.put(lane)
 
     def keep(self, worker: Worker) -> bool:
-        """Keep an idle thread. False when the handler was removed, and the thread must end."""
+        """Keep an idle thread. False when it must end: the handler was removed, or there are threads enough."""
         with self._lock:
-            if not self._closed:
+            is_kept = not (self._closed or self._headcount is None or self._headcount.is_over)
+            if is_kept:
                 self._idle.append(worker)
-            return not self._closed
+            return is_kept
 
     def close(self) -> None:
         """Let idle threads end, and keep no more."""

@@ -30,6 +30,7 @@ class Limits:
         data_bytes_max: JSON text of a job's data.
         result_bytes_max: JSON text of a job's result.
         error_characters_max: what is kept of a traceback.
+        workers_max: jobs of all names together that run at once in one runtime. No more threads are kept for them.
         interruptions_max: blamed interruptions within 72 hours that make a job dead as poison.
         abandoned_threads_max: hung threads of one runtime before their handlers are halted.
         lane_grace_seconds: how long a thread may go on whose job has lost its claim before it counts as hung.
@@ -50,6 +51,7 @@ class Limits:
     data_bytes_max: int = 1024 * 1024
     result_bytes_max: int = 1024 * 1024
     error_characters_max: int = 20_000
+    workers_max: int = WHOLE_MAX
     interruptions_max: int = 3
     abandoned_threads_max: int = 16
     lane_grace_seconds: float = 5.0
@@ -88,6 +90,7 @@ class LimitKeywords(TypedDict, total=False):
     data_bytes_max: int
     result_bytes_max: int
     error_characters_max: int
+    workers_max: int
     interruptions_max: int
     abandoned_threads_max: int
     lane_grace_seconds: float

@@ -50,7 +50,7 @@ class Claiming:
         is_full = want.begun + want.prefetched == 0
         # The lane of a lost delivery may still run. If another copy of its job comes, it is bound to that lane.
         mine = sum(held.job.name == want.name and (is_full or not held.is_lost) for held in deliveries.held)
-        deliveries.wish(want.name, mine + want.begun + want.prefetched)
+        deliveries.wish(want.name, mine + want.begun + want.prefetched, lags=True)
         begun, prefetched = want.begun, want.prefetched
         claims: list[Claim] = []
         for delivery in list(deliveries.waiting.get(want.name, ())):

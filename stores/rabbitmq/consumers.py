@@ -77,14 +77,17 @@ class ConsumerStack:
             self._stack.remove(one)
             self._over(one)
 
-    def resize(self, wanted: int, now: Seconds) -> list[str]:
+    def resize(self, wanted: int, now: Seconds, *, lags: bool = False) -> list[str]:
         """Let so many be delivered: more, or none, at once, and fewer from `shrinks_at` on.
+
+        Args:
+            lags: whether none counts as fewer, too.
 
         Returns:
             The tags of the consumers that were ended for it, newest first.
         """
         target = wanted
-        if 0 < wanted < self.size:
+        if wanted < self.size and (wanted > 0 or lags):
             if self.shrinks_at is None:
                 self._peak, self.shrinks_at = 0, now + LAG_SECONDS
             self._peak = max(self._peak, wanted)

@@ -130,6 +130,7 @@ class Deliveries:
         self.held = HeldJobs()
         self.stacks: dict[str, ConsumerStack] = {}
         self.wishes: dict[str, int] = {}
+        self._lagging: set[str] = set()
 
     def begin(self, session: int) -> None:
         """A new session begins: the server will deliver again, to this runtime or another, what the old session had not
@@ -183,9 +184,14 @@ class Deliveries:
         if session == self._session and name is not None:
             self.stacks[name].cancelled(consumer)
 
-    def wish(self, name: str, size: int) -> None:
-        """Set how many jobs of a name this runtime wants, the held ones included. `adjust` tells the server."""
+    def wish(self, name: str, size: int, *, lags: bool = False) -> None:
+        """Set how many jobs of a name this runtime wants, the held ones included. `adjust` tells the server.
+
+        Args:
+            lags: whether none are wanted only for the moment, perhaps.
+        """
         self.wishes[name] = size
+        (self._lagging.add if lags else self._lagging.discard)(name)
 
     def is_short(self, name: str) -> bool:
         """Whether fewer jobs of a name can come than are wanted, or it is not known yet how many are."""
@@ -215,7 +221,7 @@ class Deliveries:
                 if size <= 0:
                     continue
                 stack = self.stacks[name] = self._stack(name)
-            ended = set(stack.resize(size, now))
+            ended = set(stack.resize(size, now, lags=name in self._lagging))
             if ended:
                 back += [one for one in self.waiting.get(name, ()) if one.arrival.consumer in ended]
         for one in back:

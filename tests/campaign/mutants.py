@@ -1486,6 +1486,48 @@ MUTANTS = (
         test="tests/faults/test_signals.py::test_signals_that_fall_into_one_another_stop_a_run_once",
     ),
     Mutant(
+        LIMITS,
+        "as many jobs run at once as there are lanes, whatever the limit of the runtime",
+        "broker/places.py",
+        "    return most < WHOLE_MAX and ",
+        "    return False and ",
+        test="tests/broker/test_places.py::"
+        "test_no_more_jobs_run_at_once_than_there_are_places_and_no_more_threads_stay",
+    ),
+    Mutant(
+        LIMITS,
+        "threads are kept for all lanes, whatever the limit of the runtime",
+        "handlers/headcount.py",
+        "        return self._count > self._most",
+        "        return False",
+        test="tests/broker/test_places.py::"
+        "test_no_more_jobs_run_at_once_than_there_are_places_and_no_more_threads_stay",
+    ),
+    Mutant(
+        LIMITS,
+        "a name that was served last is asked first again",
+        "broker/places.py",
+        "    after = names.index(served) + 1 if served in names else 0",
+        "    after = 0",
+        test="tests/broker/test_places.py::test_whoever_waits_is_served_within_one_round_of_the_others",
+    ),
+    Mutant(
+        LIMITS,
+        "a new broker gives out places that are taken",
+        "broker/claims.py",
+        "    return bool(context.state.unreconciled.keys() - context.out.reconciled)",
+        "    return False",
+        test="tests/broker/test_places.py::test_a_new_broker_gives_out_no_place_before_it_knows_what_is_held",
+    ),
+    Mutant(
+        LIMITS,
+        "on RabbitMQ a process without a free place holds what has come",
+        "broker/claims.py",
+        "        context.turn.jobs.claim([want._replace(begun=0, prefetched=0) for want in wants], suspect=False)",
+        "        pass",
+        test="tests/broker/test_places.py::test_a_process_without_a_free_place_holds_nothing_that_another_could_run",
+    ),
+    Mutant(
         LANES,
         "a producer runs jobs",
         "boot/declared.py",

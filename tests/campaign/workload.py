@@ -33,6 +33,9 @@ BURIED_SECONDS_MAX = 10.0
 PROMPT_SECONDS_MAX = 5.0
 """Within this, a job is done that nothing stands in the way of, whoever has queued it."""
 
+LONG_LANES, LONG_SECONDS_MAX = 2, 300.0
+"""The same where all places may be taken by long jobs of the schedules."""
+
 SILENT_SECONDS_MAX = 150.0
 """Within this, every schedule has fired again: twice the longest interval of all, and some."""
 
@@ -164,6 +167,8 @@ def simulation_of(seed: int, host: Host) -> Simulation:
         faults = replace(faults, fork=0.2)
     if random.Random(f"signals of {seed}").random() < 0.15:
         faults = replace(faults, signal_burst=0.004)
+    few = random.Random(f"places of {seed}")
+    limits = {"workers_max": few.choice((1, 2, 5))} if few.random() < 0.15 else {}
     return Simulation(
         host.register,
         host=host.live,
@@ -176,6 +181,7 @@ def simulation_of(seed: int, host: Host) -> Simulation:
         lane_grace_seconds=3.0,
         abandoned_threads_max=10_000,
         keep_done_seconds=chance.choice((86400.0, 86400.0, 60.0)),
+        **limits,
     )
 
 
@@ -232,7 +238,9 @@ def check_prompt(simulation: Simulation) -> None:
     def undone() -> list[str]:
         return [f"{job.id} of process {job.id[-1]}" for runtime, job in asked if runtime.jobs.get(job).state != "done"]
 
-    comes_to_nothing(simulation, undone, PROMPT_SECONDS_MAX, "queued, and not done soon")
+    has_few_places = simulation.runtime.limits.workers_max <= LONG_LANES
+    seconds = LONG_SECONDS_MAX if has_few_places else PROMPT_SECONDS_MAX
+    comes_to_nothing(simulation, undone, seconds, "queued, and not done soon")
 
 
 def comes_to_nothing(simulation: Simulation, wrong: Callable[[], object], seconds: float, what: str) -> None:

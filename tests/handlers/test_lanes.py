@@ -14,6 +14,7 @@ from lamplighter.environment import Environment
 from lamplighter.environment.mailbox import Mailbox
 from lamplighter.handlers.backlog import Backlog
 from lamplighter.handlers.handler import JobTimeout
+from lamplighter.handlers.headcount import Headcount
 from lamplighter.handlers.lane import Lane
 from lamplighter.handlers.lanes import LaneEnded, Lanes
 from lamplighter.handlers.payload import HandlerTypes
@@ -40,6 +41,7 @@ class House:
             clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0),
             environment=Environment(),
             limits=Limits(),
+            headcount=Headcount(100),
             stopping=threading.Event(),
             tell=lambda to, body, corr: self.sent.append(to),
             ended=lambda lane, outcome, seconds, following: self.told.append((lane.id, following and following.id)),
