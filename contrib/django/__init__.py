@@ -7,6 +7,7 @@ the first call starts a producer, which leaves the work to it.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ else:
             from .tasks import LamplighterBackend
 
             return LamplighterBackend
+        if f"{__name__.partition('.')[0]}.handlers.child" in sys.modules:
+            # A child process of a handler imports the jobs module by its name, and nobody else sets Django up there.
+            import django
+
+            django.setup()
         from .configured import configured_runtime
 
         made = configured_runtime()

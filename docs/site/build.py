@@ -19,8 +19,12 @@ CONTENTS = {
     "In your application": ["django", "fastapi", "flask", "embedding"],
     "Coming from": [f"coming-from/{name}" for name in ("celery", "huey", "apscheduler", "rq")],
     "Running it": ["production", "troubleshooting", "debugging", "configuration", "performance"],
-    "Reference": [f"reference/{name}" for name in ("runtime", "jobs", "scheduler", "errors", "flask", "testing")]
-    + ["events", "glossary", "changelog"],
+    "Reference": [
+        *(f"reference/{name}" for name in ("runtime", "jobs", "scheduler", "errors", "django", "flask", "testing")),
+        "events",
+        "glossary",
+        "changelog",
+    ],
     "Why it holds": ["guarantees", "lifecycle", "reliability", "mutants", "architecture", "decisions", "contributing"],
 }
 

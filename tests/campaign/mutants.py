@@ -288,6 +288,24 @@ MUTANTS = (
     ),
     Mutant(
         TURN,
+        "a job on another file does not wait for the commit of Django's transaction",
+        "contrib/django/transactional_jobs.py",
+        "            transaction.on_commit(partial(self._queue_now, jobs, corr), using=connection.alias)\n",
+        "            self._queue_now(jobs, corr)\n",
+        test="tests/contrib/django/test_transactions.py::"
+        "test_a_job_of_a_transaction_that_rolls_back_never_was[elsewhere]",
+    ),
+    Mutant(
+        TURN,
+        "a producer starts in the transaction whose lock its start waits for",
+        "contrib/django/transactional_jobs.py",
+        "        boot = self._current_boot.running\n",
+        "        boot = self._current_boot.get()\n",
+        test="tests/contrib/django/test_transactions.py::"
+        "test_nothing_starts_in_a_transaction_whose_lock_the_start_would_wait_for",
+    ),
+    Mutant(
+        TURN,
         "a job on a connection in autocommit mode is stored at once",
         "stores/sqlite/host_connection.py",
         "        _check_transaction(raw)\n",
