@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse
-from lamplighter import UnknownJob
+from lamplighter import UnknownJob, configure_logging
 from letters import database, jobs, runtime, send_letter
 from pydantic import BaseModel, Field
 
@@ -22,6 +22,7 @@ PAGE = Path(__file__).with_name("page.html")
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    configure_logging()  # uvicorn shows only lines of its own
     async with runtime:
         yield
 

@@ -179,7 +179,7 @@ def test_a_transaction_that_has_written_queues_in_the_first_request_of_a_process
 
     @app.get("/order")
     def order() -> dict[str, str]:
-        db = sqlite3.connect(served.folder / "instance" / "app.db", timeout=0)
+        db = sqlite3.connect(served.folder / "instance" / "app.db", timeout=20)
         with db:
             db.execute("create table orders (number)")
             db.execute("insert into orders values (1)")
