@@ -127,6 +127,10 @@ class Jobs(Queueing):
         make = partial(Pause, check_name(name), True)
         self._current_boot.get().requests.ask(make)
 
+    def paused(self) -> Sequence[str]:
+        """The names that are paused."""
+        return self._current_boot.get().store.jobs.paused()
+
     def resume(self, name: str) -> None:
         """Start jobs of this name again."""
         self.warn_if_blocking("resume")

@@ -73,6 +73,7 @@ class JobBroker(RuntimeActor):
             chance=context.environment.chance(),
             has_handler=has_handler,
             monotonic=context.clock.monotonic,
+            parked=carried_over.parked,
         )
         self._pending: list[Mail] = []
         self._carried_over = carried_over

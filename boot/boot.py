@@ -45,7 +45,7 @@ from ..stores.troubles import BootLost
 from ..supervisor import ChildSpec, Supervision
 from .declared import Share
 from .draining import Draining
-from .health import ActorView, Health, health_of, view_of
+from .health import ActorView, Health, health_of, view_of, waiting_names
 from .requests import Requests
 
 EXPECT_SECONDS_MAX = 60.0
@@ -421,11 +421,8 @@ class Boot:
         except Exception as error:
             # Whatever goes wrong here, the other parts must end all the same. The next start finds a boot without a
             # process.
-            self.log.emit(
-                "store.unavailable",
-                store=self.store.address,
-                reason=f"this runtime instance stays registered: {error!r}",
-            )
+            reason = f"this runtime instance stays registered: {error!r}"
+            self.log.emit("store.unavailable", store=self.store.address, reason=reason)
 
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not."""
@@ -433,6 +430,7 @@ class Boot:
             boot=self.id,
             family=self._supervision.family,
             trouble=self.requests.store_trouble,
+            waiting=waiting_names(self.store, list(self.carried_over.parked)),
             ailments=self.store.ailments(),
             abandoned=self.lanes.abandoned(),
             abandoned_max=self.limits.abandoned_threads_max,

@@ -9,9 +9,11 @@ from typing import Literal
 from ..actors.base import RuntimeActor
 from ..actors.handler_actor import HandlerActor
 from ..environment.clock import Clock
+from ..errors import LamplighterError
 from ..handlers.lane import Lane
 from ..log.emitter import Log, Subscription
-from ..messages.jobs import Seconds
+from ..messages.jobs import JobState, Seconds
+from ..stores.ports import Store
 from ..stores.troubles import Ailment
 from ..supervisor import Child, ChildStatus, Family
 
@@ -76,6 +78,7 @@ def health_of(
     boot: str,
     family: Family,
     trouble: str | None,
+    waiting: Sequence[str],
     ailments: Iterable[Ailment],
     abandoned: Sequence[Lane],
     abandoned_max: int,
@@ -87,6 +90,7 @@ def health_of(
 
     Args:
         trouble: why the store is unavailable, if it is.
+        waiting: sentences about names whose jobs wait for a person.
         abandoned: lanes that were given up and still run; more than `abandoned_max` are too many.
         now: monotonic.
     """
@@ -101,6 +105,7 @@ def health_of(
             yellow.append(f"{child.spec.id} is being restarted: {child.last_crash}")
     if trouble is not None:
         yellow.append(f"the store is unavailable: {trouble}")
+    yellow += waiting
     for ailment in ailments:
         (red if ailment.status == "red" else yellow).append(ailment.reason)
     if len(abandoned) > abandoned_max:
@@ -116,6 +121,25 @@ def health_of(
         subscriber_dropped=sum(one.dropped for one in subscriptions),
         subscriber_failures=sum(one.failures for one in subscriptions),
     )
+
+
+def waiting_names(store: Store, parked: Sequence[str]) -> list[str]:
+    """Sentences about names whose jobs wait until somebody does something: paused ones, and those without a handler.
+
+    Args:
+        parked: names for which no living runtime had a handler.
+    """
+    try:
+        paused = [f"the jobs of {name!r} are paused" for name in store.jobs.paused()]
+        queued = {name: store.jobs.counts(name)[JobState.QUEUED] for name in parked}
+    except LamplighterError:
+        # What is wrong with the store is said elsewhere.
+        return []
+    return paused + [
+        f"no living runtime has a handler for {name!r}, and {count} of its jobs wait"
+        for name, count in queued.items()
+        if count
+    ]
 
 
 def view_of(name: str, actor: RuntimeActor | None, child: Child | None, clock: Clock) -> ActorView:

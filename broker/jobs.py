@@ -20,6 +20,10 @@ Stored = list[tuple[JobRecord, bool]]
 """For each job that was to be queued, the job that is stored, and whether it is new."""
 
 
+PARKED_SECONDS = 60.0
+"""How often it is said of a name that no living runtime has a handler for it."""
+
+
 def queue(context: TurnContext, body: Queue) -> Stored:
     """Store jobs, all in this turn or none."""
     (stored,) = _queue([(context, body)])
@@ -53,7 +57,19 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> list[Stored]:
                 context.out.lines.append(("job.deduplicated", context.speaker, line))
             elif record.name in unhandled:
                 context.out.lines.append(("job.parked", context.speaker, record))
+    for name in unhandled:
+        fresh = sum(is_fresh for stored in parts for record, is_fresh in stored if record.name == name)
+        if fresh:
+            _say_parked(first, name, fresh)
     return parts
+
+
+def _say_parked(context: TurnContext, name: str, jobs: int) -> None:
+    """Warn that jobs of a name wait for a handler: not of each of them, but now and then while more come."""
+    now, said = context.state.monotonic(), context.out.parked.get(name, context.state.parked.get(name))
+    if said is None or now - said >= PARKED_SECONDS:
+        context.out.parked[name] = now
+        context.say("name.parked", job_name=name, jobs=jobs)
 
 
 def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:

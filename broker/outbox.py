@@ -75,6 +75,7 @@ class Outbox:
         buried: boots that have died, whose jobs the turn has taken back.
         expected: jobs in hosts' own transactions.
         made_good: by how many seconds wall time was stepped for which the turn has made good.
+        parked: names of which it is said that no living boot has a handler for them, and when by monotonic time.
         is_renewed: whether the store knows the boot that this runtime has become.
         slots_are_pruned: whether nobody needs any of the slots that are left.
         housekeep_after: when to remove the next batch of what ended long ago.
@@ -106,6 +107,7 @@ class Outbox:
     buried: list[BootRecord] = field(default_factory=list)
     expected: list[Expect] = field(default_factory=list)
     made_good: Seconds = 0.0
+    parked: dict[str, Seconds] = field(default_factory=dict)
     is_renewed: bool = False
     slots_are_pruned: bool = False
     housekeep_after: Seconds | None = None

@@ -56,6 +56,7 @@ class BrokerState:
         expiry: no queued job expires before then, as far as is known.
         untraced: boots of which nothing tells whether they live, and since when by `monotonic`.
         membership_changed: whether somebody has come or died, so that the next turn must look who lives.
+        parked: names of jobs for which no living boot has a handler, and when that was said last by `monotonic`.
     """
 
     standing: Standing
@@ -75,6 +76,7 @@ class BrokerState:
     expiry: Instant | None = None
     untraced: dict[str, Seconds] = field(default_factory=dict)
     membership_changed: bool = False
+    parked: dict[str, Seconds] = field(default_factory=dict)
     draining: bool = False
 
     @property
@@ -106,6 +108,10 @@ class BrokerState:
         """Whether one more job may run, of whichever name."""
         most, capacities = self.limits.workers_max, self.capacities
         return not is_limited(capacities, most) or sum(len(one.held) for one in capacities.values()) < most
+
+    def is_handled(self, name: str) -> bool:
+        """Whether any living boot has a handler for the name, as far as is known."""
+        return self.has_handler(name) or any(name in boot.names for boot in self.others)
 
     def forget_next_due(self) -> None:
         """Forget from when on each name has due jobs, so that the next turn looks for all of them."""
@@ -146,6 +152,9 @@ class BrokerState:
         for moved in out.transitions if self.deferred else ():
             if moved.job.state in ENDED:
                 self.deferred.pop(moved.job.key, None)
+        self.parked.update(out.parked)
+        for name in [name for name in self.parked if self.is_handled(name)]:
+            del self.parked[name]
         self.version, self.expiry = out.version, out.expiry
         self.draining = self.draining or out.drains
 
@@ -161,6 +170,7 @@ class CarriedOver:
         jumped: by how many seconds wall time was stepped since a turn made good for it. The clock's thread adds, a turn
             takes.
         draining: whether the runtime is stopping, so that no broker claims anything more.
+        parked: as in `BrokerState`; who is asked for the runtime's health reads it too.
         renewal: given while this runtime is a boot that the store does not know yet.
     """
 
@@ -169,6 +179,7 @@ class CarriedOver:
     boot_no: int = 0
     jumped: Seconds = 0.0
     draining: bool = False
+    parked: dict[str, Seconds] = field(default_factory=dict)
     renewal: Renewal | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

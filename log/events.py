@@ -205,7 +205,12 @@ EVENTS: dict[str, EventKind] = {
         "An attempt that had lost its claim tried to end the job; nothing changed.",
         (*JOB, "outcome", "claim_no_now", "state", "why"),
     ),
-    "job.parked": EventKind("info", "No living runtime has a handler for a job; it waits.", (*JOB,)),
+    "name.parked": EventKind(
+        "warning",
+        "Jobs were queued that no living runtime has a handler for; they wait. Said once a minute while more come.",
+        ("job_name", "jobs"),
+    ),
+    "job.parked": EventKind("debug", "No living runtime has a handler for a job; it waits.", (*JOB,)),
     "job.waiting": EventKind(
         "debug", "A job may not start yet because its old worker thread still runs.", (*JOB, "lane")
     ),

@@ -484,7 +484,7 @@ def test_a_locked_file_makes_queue_say_so_with_the_job_id_and_heals_by_itself(ru
     assert again.id == caught.value.job_id
     assert rt.jobs.counts()["queued"] == 2
     assert rt.jobs.get(before).state == "queued"
-    assert rt.health().status == "green"
+    assert rt.health().reasons == ("no living runtime has a handler for 'work', and 2 of its jobs wait",)
 
 
 def test_aqueue_says_so_as_well(runtime, tmp_path):

@@ -76,7 +76,9 @@ def _queued(seen: Snapshot, lines: Sequence[Said], about: Sequence[Said]) -> Ite
         for said in about
         if said["event"] == "handler.added" and said.get("boot") in seen.boots
     }
-    if not handlers and any(said["event"] in ("handler.added", "job.parked") for said in (*about, *lines)):
+    if not handlers and any(
+        said["event"] in ("handler.added", "job.parked", "name.parked") for said in (*about, *lines)
+    ):
         yield f"no runtime that lives has a handler for {name}"
     fates = {said.get("boot"): said for said in about if said["event"] in FATES and said.get("boot") in seen.boots}
     for boot, said in fates.items():

@@ -35,7 +35,7 @@ def test_a_producer_has_no_names_no_lanes_and_no_schedules(producer, recorder, t
     recorder.until(lambda: is_idle(producer), "it to be idle")
 
     assert [actor.name for actor in producer.tree()] == ["supervisor", "broker"]
-    assert producer.health().status == "green"
+    assert producer.health().reasons == ("no living runtime has a handler for 'work', and 1 of its jobs wait",)
     assert producer.jobs.get(job).state == "queued"
     assert recorder.wait_for("job.parked")["job_id"] == job.id
     assert recorder.of("handler.added") == []

@@ -30,6 +30,27 @@ def test_a_live_job_is_never_rescued_by_its_age(timed, time, recorder):
     assert len(recorder.of("job.started", job_id=job.id)) == 1
 
 
+def test_names_without_a_handler_are_warned_of_once_and_make_health_yellow_until_there_is_one(runtime, recorder):
+    rt = runtime()
+    rt.jobs.queue_many([("send_mail", number) for number in range(5)])
+    rt.jobs.queue("send_mail", 5)
+    rt.jobs.pause("other")
+
+    (parked,) = recorder.of("name.parked")
+    assert (parked["job_name"], parked["jobs"]) == ("send_mail", 5)
+    health = rt.health()
+    assert (rt.jobs.paused(), health.status) == (("other",), "yellow")
+    assert health.reasons == (
+        "the jobs of 'other' are paused",
+        "no living runtime has a handler for 'send_mail', and 6 of its jobs wait",
+    )
+
+    rt.jobs.add_handler("send_mail", lambda job: None)
+    rt.jobs.resume("other")
+    recorder.wait_for("job.done", count=6)
+    assert rt.health().status == "green"
+
+
 def test_a_deploy_without_the_handler_deletes_nothing(runtime, recorder):
     rt = runtime()
     job = rt.jobs.queue("renamed", {"kept": True})
