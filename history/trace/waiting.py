@@ -15,7 +15,9 @@ from .snapshot import Snapshot, snapshot
 
 NEEDLES = (b'"name.', b'"handler.', b'"actor.quarantined', b'"actor.restarted')
 
-EVENTS_OF_NAMES = frozenset({"name.paused", "name.resumed", "handler.added", "handler.removed", "handler.halted"})
+EVENTS_OF_NAMES = frozenset(
+    {"name.paused", "name.resumed", "name.parked", "handler.added", "handler.removed", "handler.halted"}
+)
 """What says how the jobs of a name fare."""
 
 FATES = frozenset({"actor.quarantined", "actor.restarted", "handler.halted"})

@@ -30,7 +30,7 @@ def test_a_live_job_is_never_rescued_by_its_age(timed, time, recorder):
     assert len(recorder.of("job.started", job_id=job.id)) == 1
 
 
-def test_names_without_a_handler_are_warned_of_once_and_make_health_yellow_until_there_is_one(runtime, recorder):
+def test_names_that_nobody_handles_are_warned_of_once_and_make_health_yellow(runtime, recorder):
     rt = runtime()
     rt.jobs.queue_many([("send_mail", number) for number in range(5)])
     rt.jobs.queue("send_mail", 5)
