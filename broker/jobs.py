@@ -58,9 +58,9 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> list[Stored]:
             elif record.name in unhandled:
                 context.out.lines.append(("job.parked", context.speaker, record))
     for name in unhandled:
-        fresh = sum(is_fresh for stored in parts for record, is_fresh in stored if record.name == name)
-        if fresh:
-            _say_parked(first, name, fresh)
+        new = sum(is_fresh for stored in parts for record, is_fresh in stored if record.name == name)
+        if new:
+            _say_parked(first, name, new)
     return parts
 
 
