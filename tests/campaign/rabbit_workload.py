@@ -22,6 +22,7 @@ TROUBLES = {
     "server restarts": ServerFaults(restart_server=0.02),
     "alarms": ServerFaults(alarm=0.01),
     "kills": ServerFaults(kill_process=0.001),
+    "stops": ServerFaults(signal_burst=0.004),
     "crashes": ServerFaults(crash_actor=0.003),
     "foreign records": ServerFaults(foreign_record=0.02),
     "foreign messages": ServerFaults(foreign_message=0.02),
@@ -35,6 +36,7 @@ TROUBLES = {
         crash_actor=0.002,
         hang=0.002,
         crash_handler=0.005,
+        signal_burst=0.0005,
         clock_jump=0.0005,
         clock_leap=0.0001,
         slow_log=0.001,
@@ -58,6 +60,8 @@ REACH = (
     "claim.kept",
     "producer",
     "a producer leads",
+    "stopped",
+    "killed stop",
     "newer",
     *OF_A_SERVER,
 )
@@ -72,6 +76,13 @@ def register(runtime: Runtime) -> None:
         job.sleep(0.01 * (job.data % 5))
         return job.data
 
+    @runtime.jobs.handler("slow")
+    def slow(job):
+        # It takes longer than most drains, and does not look whether there is one.
+        for _ in range(8):
+            if not job.cancelled:
+                runtime.environment.event().wait(1.0)
+
     runtime.jobs.add_handler("tick", lambda job: None)
     runtime.scheduler.add("tick", "* * * * *", catch_up="all")
 
@@ -81,7 +92,9 @@ def host(runtime: Runtime) -> None:
         job_id = runtime.environment.new_id()
         while True:
             try:
-                runtime.jobs.queue("work", number, id=job_id, delay=0.0 if number % 3 else 1.5)
+                is_slow = number % 6 == 5
+                delay = 8.0 * number if is_slow else 0.0 if number % 3 else 1.5
+                runtime.jobs.queue("slow" if is_slow else "work", number, id=job_id, delay=delay)
                 break
             except StoreUnavailable:
                 continue
@@ -168,7 +181,7 @@ def checked(name: str, seed: int) -> Counter[str]:
     """
     simulation = campaign(TROUBLES[name], seed)
     reached, told = simulation.reached, minutes_of(simulation.log)
-    if not (reached["kill_process"] or reached["gave_up"]):
+    if not any(reached[death] for death in ("kill_process", "killed stop", "signal killed", "gave_up")):
         # What a killed process had fired and not said is in the store alone; so is what was never confirmed, until
         # its job says whose it is.
         known = told.keys() | slots_run(simulation.log)
@@ -176,6 +189,9 @@ def checked(name: str, seed: int) -> Counter[str]:
         end = min(max(known), simulation.now.timestamp())
         gaps = [slot for slot in known if slot + MINUTE not in known and slot + MINUTE <= end]
         assert not gaps, f"seed {seed}: no slot after {gaps}"
+    if name == "stops":
+        dead = [line for line in simulation.log.splitlines() if '"event":"job.dead"' in line]
+        assert not dead, f"seed {seed}: dead though processes only stopped, or were killed as they did: {dead}"
     if name == "none":
         assert (reached["ended_twice"], reached["fired_twice"], reached["job.duplicate"]) == (0, 0, 0)
     return reached
