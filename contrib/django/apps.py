@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.apps import AppConfig
@@ -10,6 +11,7 @@ from django.core.signals import request_started
 from django.db import connections
 from django.db.models.signals import post_migrate
 
+from ...errors import LamplighterError
 from .checks import check_settings
 from .configured import configured_runtime, is_test
 from .options import works_in_web
@@ -32,8 +34,13 @@ class LamplighterConfig(AppConfig):
 
 def _start_in_web(**kwargs: Any) -> None:
     """Before the first request of a process, and its transaction. What serves none is a parent, or a command."""
-    if not is_test():
+    if is_test():
+        return
+    try:
         configured_runtime().start_in_web()
+    except LamplighterError:
+        # Most requests need no store.
+        logging.getLogger("django").exception("Lamplighter cannot be started; the next request will try again")
 
 
 def _make_tables(using: str, **kwargs: Any) -> None:

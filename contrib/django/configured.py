@@ -34,6 +34,9 @@ _made: DjangoRuntime | None = None
 def configured_runtime() -> DjangoRuntime:
     """The runtime of `settings.LAMPLIGHTER`."""
     global _made  # noqa: PLW0603 (settings are read once, and a process has one runtime)
+    if _made is not None:
+        # Without the lock, which another thread may hold at the moment of a fork.
+        return _made
     with _lock:
         if _made is None:
             wrong = tuple(problems())

@@ -46,6 +46,7 @@ LONGEST_FIRST = (
     "tests/hashbase/test_demo.py",
     "tests/environment/test_failpoints.py",
     "tests/soak/test_soak.py",
+    "tests/contrib/django/test_servers.py",
     "tests/examples/test_fastapi_app.py",
     "tests/examples/test_flask_app.py",
     "tests/history/audit/test_processes.py",

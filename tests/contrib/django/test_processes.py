@@ -153,3 +153,20 @@ def test_a_handler_in_a_child_process_has_django_set_up(
     worker.jobs.remove_handler(handler)
 
     assert job.result == [Order.objects.count(), True]
+
+
+def test_a_process_that_cannot_start_serves_its_request_and_starts_at_a_later_one(
+    elsewhere: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lamplighter.contrib.django import apps
+
+    web = elsewhere(tmp_path / "mounted-later" / "jobs.db")
+    monkeypatch.setattr(apps, "configured_runtime", lambda: web)
+
+    request_started = apps._start_in_web
+    request_started()
+    is_idle = web.boot is None
+    (tmp_path / "mounted-later").mkdir()
+    request_started()
+
+    assert is_idle and web.boot.share.works
