@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging.config
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,11 @@ def shop() -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("SHOP_DATA", folder)
             patched.setenv("DJANGO_SETTINGS_MODULE", "mysite.settings")
+            # The tests of others, in this process too, have their own logging and their own time zone.
+            patched.setenv("TZ", "UTC")
+            patched.setattr(logging.config, "dictConfig", lambda config: None)
             django.setup()
+        time.tzset()
         from django.core.management import call_command
         from django.db import connections
 
