@@ -145,6 +145,8 @@ def test_a_drain_that_cannot_be_is_refused(runtime, drain):
 
     with pytest.raises(UsageError, match="drain"):
         rt.stop(drain=drain)
+    with pytest.raises(UsageError, match="drain"):
+        runtime(start=False, drain=drain)
 
     assert rt.boot is not None
 

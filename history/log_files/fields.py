@@ -20,7 +20,7 @@ COUNTS = """
     jobs lane child_incarnation restarts_in_window pid dead_pid mailbox bytes interrupted redeliveries
     priority concurrency running concurrency_total change_no
 """
-SECONDS = "ts at slot last run_at late took waited after mail_seconds delta drain"
+SECONDS = "ts at slot last run_at late took waited after mail_seconds delta drain left"
 
 KINDS: dict[str, Any] = {
     **dict.fromkeys(TEXTS.split(), str),
@@ -28,6 +28,7 @@ KINDS: dict[str, Any] = {
     **dict.fromkeys(SECONDS.split(), float),
     **dict.fromkeys(("begun", "durable"), bool),
     "beside": list[int],
+    "waits_for": list[str],
     "moves": list[dict[str, Any]],
 }
 """Another field may hold anything: it is only ever shown."""

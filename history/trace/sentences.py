@@ -207,7 +207,14 @@ def _is_dead(said: dict[str, Any]) -> str:
 def _about_runtime(event: str, said: dict[str, Any]) -> str:
     match event:
         case "runtime.started":
-            return f"boot {said['boot']} runs (pid {said.get('pid')} on {said.get('host')}, store {said.get('store')})"
+            runs = "only queues" if said.get("work") is False else "runs"
+            return (
+                f"boot {said['boot']} {runs} (pid {said.get('pid')} on {said.get('host')}, store {said.get('store')})"
+            )
+        case "runtime.stopping":
+            return f"boot {said['boot']} stops; its jobs may finish for {span(said.get('drain', 0.0))}"
+        case "runtime.draining":
+            return f"the stop waits for {', '.join(said.get('waits_for', ()))}"
         case "runtime.recovered":
             return (
                 f"boot {said.get('dead_boot')} (pid {said.get('dead_pid')}) {_is_dead(said)}; "
