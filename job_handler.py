@@ -14,6 +14,7 @@ from .messages.jobs import JobKeywords, JobSpec, QueueKeywords
 from .queueing import Queueing
 from .rules.codec import decode, encode
 from .rules.new_jobs import spec_of
+from .rules.validation import unknown_options
 
 P = ParamSpec("P")
 D = TypeVar("D")
@@ -63,6 +64,7 @@ class JobHandler(Generic[P, D, C, R]):
             UsageError: the data is not what the function asks for.
         """
         self._jobs.warn_if_blocking("queue", self.name)
+        self._check("queue", options)
         return self._typed(self._jobs.queue(self.name, self._fitting(data), **options))
 
     @overload
@@ -75,6 +77,7 @@ class JobHandler(Generic[P, D, C, R]):
 
     async def aqueue(self, data: Any = None, **options: Unpack[QueueKeywords]) -> Job[Any, R]:
         """`queue` for asyncio applications."""
+        self._check("aqueue", options)
         return self._typed(await self._jobs.aqueue(self.name, self._fitting(data), **options))
 
     def many(self, payloads: Iterable[D], **options: Unpack[JobKeywords]) -> list[Job[D, R]]:
@@ -102,6 +105,16 @@ class JobHandler(Generic[P, D, C, R]):
         if alone := options.keys() & {"id", "unique"}:
             raise UsageError(f"expected options that many jobs can have, got: {', '.join(sorted(alone))}")
         return [spec_of(f"{self.name}.many", self.name, self._fitting(data), options) for data in payloads]
+
+    def _check(self, call: str, options: QueueKeywords) -> None:
+        """Whoever passes what the function takes, as other job queues want it, is told of that and not of the data.
+
+        Raises:
+            UsageError: there is no such option.
+        """
+        known = QueueKeywords.__annotations__
+        if unknown := options.keys() - known.keys():
+            raise unknown_options(unknown, known, f"{self.name}.{call}, whose data is one argument,")
 
     def _fitting(self, data: Any) -> Any:
         """The data as it will be stored, which the function can take."""

@@ -17,7 +17,7 @@ from .broker.host_transactions import Finishing, finish_on, finish_on_async
 from .errors import UnknownHandler, UsageError, shown
 from .handlers.handler import Handler
 from .handlers.options import HandlerKeywords, Isolation, OnTimeout
-from .handlers.registration import check_handler, check_importable, name_of
+from .handlers.registration import check_handler, check_importable, check_only, name_of
 from .job import Job
 from .job_handler import HandlerDecorator, JobHandler
 from .messages.jobs import Attempt, JobState, JobStateName, Seconds
@@ -273,6 +273,7 @@ class Jobs(Queueing):
         def decorate(fn: Callable[..., Any]) -> JobHandler[Any, Any, Any, Any]:
             own = name_of(fn) if name is None or callable(name) else name
             handler = self._checked(own, fn, **{**_DEFAULTS, **options})
+            check_only(handler, self._current_boot.declared.handlers(own))
             self._declare(handler)
             return JobHandler(self, handler)
 

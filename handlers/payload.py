@@ -4,6 +4,7 @@ pydantic its own models.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import re
@@ -65,6 +66,11 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
             f"expected the annotation {parameter.annotation} of {fn!r} to be resolvable when it is added: {error}"
         ) from error
     if typing.get_origin(annotation) is not job_type:
+        if isinstance(annotation, type) and _is_payload(annotation):
+            raise UsageError(
+                f"expected the parameter {parameter.name} of {fn!r} to be annotated Job[{annotation.__name__}], got: "
+                f"{annotation.__name__}; the function is given the job, whose data is {parameter.name}.data"
+            )
         return None
     wanted, _ = typing.get_args(annotation)
     if wanted is Any:
@@ -149,6 +155,11 @@ def _foreign_classes(wanted: Any) -> Iterator[type]:
                 waiting += [getattr(info, name) for name in info.__struct_fields__]
             case tuple():
                 waiting += info
+
+
+def _is_payload(cls: type) -> bool:
+    """Whether it is a type of data, and cannot be a job."""
+    return is_model(cls) or issubclass(cls, (msgspec.Struct, *JSON_CLASSES)) or dataclasses.is_dataclass(cls)
 
 
 def _is_json(cls: type) -> bool:

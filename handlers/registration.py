@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from ..errors import UsageError, shown
@@ -51,6 +51,11 @@ def check_handler(
     is_task = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
     if options["isolation"] == "process" and is_task:
         raise UsageError(f"expected a plain function for isolation='process', got the coroutine function {_title(fn)}")
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise UsageError(
+            f"expected a function that returns, got the generator function {_title(fn)}, of which a call runs nothing; "
+            "return a list, or queue a job for each item"
+        )
     _check_takes_job(fn, name)
     total, timeout, most = options["concurrency_total"], options["timeout"], options["interruptions_max"]
     if total is not None and not has_table:
@@ -105,6 +110,21 @@ def name_of(fn: Callable[..., Any]) -> str:
     if not isinstance(name, str) or not name.isidentifier():
         raise UsageError(f"expected a name for the jobs of {shown(fn)}, which has none of its own: handler('name')")
     return name
+
+
+def check_only(handler: Handler, others: Sequence[Handler]) -> None:
+    """A handler object queues for its own function, so it may not share its name with another's. The same function may
+    come again: a module may be imported twice.
+
+    Raises:
+        UsageError: another function has the name already.
+    """
+    for other in others:
+        if _title(other.fn) != _title(handler.fn):
+            raise UsageError(
+                f"expected one function for jobs of {handler.name!r}, got {_title(other.fn)} and {_title(handler.fn)}; "
+                "give one of them another name: handler('name'). Those that compete for jobs are added by add_handler"
+            )
 
 
 def check_importable(handler: Handler) -> None:

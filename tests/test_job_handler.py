@@ -275,3 +275,54 @@ def test_a_handler_object_of_an_inline_runtime_runs_its_job_at_once():
         assert handlers[0].queue(7).result == 7
         assert [job.result for job in handlers[0].many([1, 2])] == [1, 2]
         assert app.jobs.queue_many([JobSpec(name="work", data=3)])[0].result == 3
+
+
+def test_two_functions_of_one_name_are_refused_and_one_that_comes_again_is_not(runtime):
+    rt = runtime(":memory:")
+    jobs = rt.jobs
+
+    @jobs.handler("send")
+    def of_letters(job: Job[None]) -> str:
+        return "a letter"
+
+    with pytest.raises(UsageError, match=r"expected one function for jobs of 'send', got .*of_letters and .*of_mails"):
+
+        @jobs.handler("send")
+        def of_mails(job: Job[None]) -> str:
+            return "a mail"
+
+    again = jobs.handler("send")(of_letters.__wrapped__)
+    assert rt.jobs.join(again.queue(), timeout=10).result == "a letter"
+
+
+def test_who_passes_what_the_function_takes_is_told_of_options_and_not_of_data(runtime):
+    rt = runtime(":memory:")
+
+    @rt.jobs.handler("send")
+    def send(job: Job[int]) -> None: ...
+
+    with pytest.raises(UsageError, match=r"unknown option to\. The options of send\.queue, whose data is one argument"):
+        send.queue(to="a")
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_generator_function_is_refused_because_a_call_runs_nothing_of_it(runtime, kind):
+    def plain(job):
+        yield 1
+
+    async def coroutine(job):
+        yield 1
+
+    with pytest.raises(UsageError, match="expected a function that returns, got the generator function"):
+        runtime(":memory:").jobs.handler("x")(plain if kind == "plain" else coroutine)
+
+
+@pytest.mark.parametrize("payload", [str, dict, Resize])
+def test_a_payload_in_the_place_of_the_job_is_refused(runtime, payload):
+    def send(job):
+        return job
+
+    send.__annotations__ = {"job": payload}
+
+    with pytest.raises(UsageError, match=rf"to be annotated Job\[{payload.__name__}\], got: {payload.__name__}"):
+        runtime(":memory:").jobs.handler("x")(send)

@@ -116,7 +116,7 @@ class Surroundings:
             queue=lambda: VirtualQueue(world),
             signal=process.signal,
             reply=lambda: VirtualReply(world, self._accept),
-            loop_reply=lambda: VirtualLoopReply(self._accept),
+            loop_reply=lambda: VirtualLoopReply(world, self._accept),
             loop=lambda: VirtualLoop(world, spawn),
             runners={"process": lambda: VirtualProcessRunner(world, process)},
             store=store,

@@ -16,6 +16,7 @@ from typing import Any
 
 from ...environment.mailbox import Mailbox
 from ...environment.replies import LoopReply, ThreadReply
+from ...errors import UsageError
 from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, JobRecord, Seconds
 from .world import Process, Task, World
@@ -221,7 +222,13 @@ class VirtualReply(ThreadReply):
 class VirtualLoopReply(LoopReply):
     """A reply that a task of a VirtualLoop waits at. `answered` is told of every answer that is waited for."""
 
-    def __init__(self, answered: Callable[[Any], None]) -> None:
+    def __init__(self, world: World, answered: Callable[[Any], None]) -> None:
+        world.check_thread()
+        if world.is_in_test:
+            raise UsageError(
+                "expected a call that is not awaited, such as queue in the place of aqueue: a simulated runtime, as "
+                "Inline's is, does not run while the test's own event loop does"
+            )
         super().__init__()
         self._answered = answered
 

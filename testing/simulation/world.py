@@ -12,6 +12,7 @@ import asyncio
 import heapq
 import math
 import random
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -133,6 +134,7 @@ class World:
     def __init__(self, chance: random.Random, start: Instant) -> None:
         self.chance = chance
         self.elapsed = 0.0
+        self._thread = threading.get_ident()
         self.offset = start
         self.asleep = 0.0
         # Names one start of the machine. With None in its place, a step cannot be told from a sleep.
@@ -279,7 +281,19 @@ class World:
                 _graves.append(task)
         self.current = self._main
 
+    def check_thread(self) -> None:
+        """
+        Raises:
+            UsageError: this is not the thread that made the world.
+        """
+        if threading.get_ident() != self._thread:
+            raise UsageError(
+                "expected a call from the thread that made this simulated runtime, as Inline's is, not another. "
+                "A test client runs endpoints on threads of its own: start the runtime on a file of the test's"
+            )
+
     def _switch(self, task: Task) -> None:
+        self.check_thread()
         if self._is_over:
             if self.is_in_test:
                 raise UsageError("expected this call within the `with` of its simulation, got it after its end")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -303,3 +304,25 @@ def test_drain_leaves_no_subscriber_behind(runtime: Callable[..., Runtime]) -> N
     drain(rt, timeout=15)
 
     assert len(rt.current_boot.get().log._subscriptions) == before
+
+
+def test_a_call_from_another_thread_says_so_and_what_to_do() -> None:
+    said: list[str] = []
+
+    def endpoint() -> None:
+        try:
+            inline.jobs.queue("mail", {"total": 1})
+        except UsageError as error:
+            said.append(str(error))
+
+    with Inline(register) as inline:
+        thread = threading.Thread(target=endpoint)
+        thread.start()
+        thread.join(10)
+
+    assert said[0].startswith("expected a call from the thread that made this simulated runtime")
+
+
+def test_a_call_that_is_awaited_in_the_tests_own_loop_is_refused_at_once() -> None:
+    with Inline(register) as inline, pytest.raises(UsageError, match="such as queue in the place of aqueue"):
+        asyncio.run(inline.jobs.aqueue("mail", {"total": 1}))
