@@ -60,7 +60,7 @@ def _still(boot: Boot, job_id: str) -> str:
         return ": it is queued, behind others"
     close = difflib.get_close_matches(job.name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f": it is queued, and no running process has a handler for {job.name!r}{hint}"
+    return f": it is queued, and no running process on {boot.store.address} has a handler for {job.name!r}{hint}"
 
 
 def ended(boot: Boot, job_id: str) -> JobRecord | None:

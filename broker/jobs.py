@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
@@ -69,7 +70,9 @@ def _say_parked(context: TurnContext, name: str, jobs: int) -> None:
     now, said = context.state.monotonic(), context.out.parked.get(name, context.state.parked.get(name))
     if said is None or now - said >= PARKED_SECONDS:
         context.out.parked[name] = now
-        context.say("name.parked", job_name=name, jobs=jobs)
+        handled = {*context.state.capacities, *(known for boot in context.others for known in boot.names)}
+        close = difflib.get_close_matches(name, handled, n=1)
+        context.say("name.parked", job_name=name, jobs=jobs, meant=close[0] if close else None)
 
 
 def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:

@@ -209,7 +209,7 @@ EVENTS: dict[str, EventKind] = {
     "name.parked": EventKind(
         "warning",
         "Jobs were queued that no living runtime has a handler for; they wait. Said once a minute while more come.",
-        ("job_name", "jobs"),
+        ("job_name", "jobs", "meant"),
     ),
     "job.parked": EventKind("debug", "No living runtime has a handler for a job; it waits.", (*JOB,)),
     "job.waiting": EventKind(

@@ -32,12 +32,15 @@ def test_a_live_job_is_never_rescued_by_its_age(timed, time, recorder):
 
 def test_names_that_nobody_handles_are_warned_of_once_and_make_health_yellow(runtime, recorder):
     rt = runtime()
+    rt.jobs.add_handler("send-mail", lambda job: None)
+    recorder.wait_for("handler.added")
+    recorder.until(lambda: rt.boot.post.find("broker")._state.capacities, "its lanes to be known")
     rt.jobs.queue_many([("send_mail", number) for number in range(5)])
     rt.jobs.queue("send_mail", 5)
     rt.jobs.pause("other")
 
     (parked,) = recorder.of("name.parked")
-    assert (parked["job_name"], parked["jobs"]) == ("send_mail", 5)
+    assert (parked["job_name"], parked["jobs"], parked["meant"]) == ("send_mail", 5, "send-mail")
     health = rt.health()
     assert (rt.jobs.paused(), health.status) == (("other",), "yellow")
     assert health.reasons == (

@@ -51,10 +51,11 @@ def tell_when_waiting(main):
 
 threading.Thread(target=tell_when_waiting, args=(threading.get_ident(),), daemon=True).start()
 nest.left, nest.heeds = int(sys.argv[2]), False
+before = signal.getsignal(signal.SIGINT)
 sys.setprofile(nest if nest.left else None)
 runtime.run(drain=1)
 sys.setprofile(None)
-os.write(1, f"returned {signal.getsignal(signal.SIGINT) is signal.default_int_handler}".encode())
+os.write(1, f"returned {signal.getsignal(signal.SIGINT) is before}".encode())
 """
 
 
