@@ -105,13 +105,13 @@ def health_of(
             yellow.append(f"{child.spec.id} is being restarted: {child.last_crash}")
     if trouble is not None:
         yellow.append(f"the store is unavailable: {trouble}")
-    yellow += waiting
     for ailment in ailments:
         (red if ailment.status == "red" else yellow).append(ailment.reason)
     if len(abandoned) > abandoned_max:
         red.append(f"{len(abandoned)} hung threads, more than abandoned_threads_max")
     elif abandoned:
         yellow.append(f"hung threads: {len(abandoned)}")
+    yellow += waiting
     return Health(
         status="red" if red else "yellow" if yellow else "green",
         reasons=(*red, *yellow),
