@@ -410,6 +410,9 @@ class Boot:
         if self._is_registered:
             did = self.carried_over
             where = {"store_id": self.store.store_id, "boot_no": did.boot_no or None}
+            if not did.boot_no and self.store.table is not None:
+                # It was renewed, and the store does not know it yet: its number is not known here.
+                where = {}
             self.log.emit("runtime.stopped", interrupted=self._interrupted, turn=did.logged, **where)
 
     def _leave(self) -> None:

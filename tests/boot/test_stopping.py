@@ -161,3 +161,14 @@ def test_a_boot_that_is_renewed_in_a_stop_says_again_that_it_stops(runtime, reco
     release.set()
     stopping.join(30)
     assert not stopping.is_alive()
+
+
+def test_a_boot_whose_number_is_not_known_yet_does_not_say_on_which_store_it_was(runtime, recorder):
+    """It was renewed, and its store failed before its first turn. Others, who bury it, know its number."""
+    rt = runtime()
+    rt.boot.carried_over.boot_no = 0
+
+    rt.boot._say_stopped()
+
+    stopped = recorder.wait_for("runtime.stopped")
+    assert {"store_id", "boot_no"} & stopped.keys() == set()
