@@ -102,6 +102,8 @@ def test_a_job_of_one_name_gets_the_next_place_whatever_waits_of_another(runtime
     rt.jobs.add_handler("many", lambda job: steps.acquire(timeout=30), concurrency=2)
     rt.jobs.add_handler("one", lambda job: "served")
     rt.start()
+    recorder.until(lambda: rt.boot.post.find("broker") is not None, "the broker to be found")
+    recorder.until(lambda: len(rt.boot.post.find("broker")._state.capacities) == 2, "both names to offer places")
     rt.jobs.queue_many([("many", None)] * 50)
     recorder.wait_for("job.started", count=2)
     single = rt.jobs.queue("one")
