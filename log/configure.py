@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from ..errors import UsageError
+from .console_text import on_terminal
 from .outlets import LEVELS, PROCESSORS, StandardBoundLogger
 from .sinks import Console, LineFile, Sink
 
@@ -49,7 +50,7 @@ def configure_logging(
     if path is None and console is False:
         raise UsageError("expected somewhere to log to: a path, or console other than False")
     sinks: list[logging.Handler] = [] if path is None else [LineFile(os.fspath(path))]
-    if console or (console is None and sys.stderr is not None and sys.stderr.isatty()):
+    if console or (console is None and on_terminal()):
         sinks.append(Console())
     if not sinks:
         sinks.append(LineFile(None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,11 @@ INSTANTS = frozenset({"run_at", "slot", "last"})
 
 LEDGER = "turn.committed"
 """The event that says once more, for the audit, what others say for people."""
+
+
+def on_terminal() -> bool:
+    """Whether a person sees what is written to standard error."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 class ConsoleText:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import sys
 from typing import Any
 
-from .console_text import ConsoleText
+from .console_text import ConsoleText, on_terminal
 from .json_line import safe_repr, safe_str, to_json
 
 
@@ -30,13 +29,9 @@ class LogLine:
         self._logger = logger
 
     def __str__(self) -> str:
-        if isinstance(self._logger, logging.Logger) and not self._logger.hasHandlers() and _on_terminal():
+        if isinstance(self._logger, logging.Logger) and not self._logger.hasHandlers() and on_terminal():
             return ConsoleText(for_terminal=True).of(self.fields, self.fields.get("ts"))
         return to_json(self.fields).decode()
-
-
-def _on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def formatted(template: Any, args: Any) -> str:

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from typing import Any
 
 from ..errors import UsageError
-from .console_text import ConsoleText
+from .console_text import ConsoleText, on_terminal
 from .job_context import JOB_FIELDS, current_job, is_absent
 from .json_line import safe_str, to_json
 from .log_line import LogLine, formatted
@@ -134,7 +134,7 @@ class Console(Sink):
 
     def __init__(self) -> None:
         super().__init__()
-        self._text = ConsoleText(for_terminal=sys.stderr is not None and sys.stderr.isatty())
+        self._text = ConsoleText(for_terminal=on_terminal())
 
     def _put(self, fields: dict[str, Any], now: float) -> None:
         if self._text.shows(fields):
