@@ -409,10 +409,9 @@ class Boot:
         # One whose start has failed is missed too: it has a number among the boots of its store.
         if self._is_registered:
             did = self.carried_over
-            where = {"store_id": self.store.store_id, "boot_no": did.boot_no or None}
-            if not did.boot_no and self.store.table is not None:
-                # It was renewed, and the store does not know it yet: its number is not known here.
-                where = {}
+            # Boots on a table have numbers. That of one that was renewed is not known before its first turn.
+            is_known = did.boot_no or self.store.table is None
+            where = {"store_id": self.store.store_id, "boot_no": did.boot_no or None} if is_known else {}
             self.log.emit("runtime.stopped", interrupted=self._interrupted, turn=did.logged, **where)
 
     def _leave(self) -> None:
