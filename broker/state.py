@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -109,9 +109,9 @@ class BrokerState:
         most, capacities = self.limits.workers_max, self.capacities
         return not is_limited(capacities, most) or sum(len(one.held) for one in capacities.values()) < most
 
-    def is_handled(self, name: str) -> bool:
-        """Whether any living boot has a handler for the name, as far as is known."""
-        return self.has_handler(name) or any(name in boot.names for boot in self.others)
+    def is_handled(self, name: str, others: Iterable[BootRecord]) -> bool:
+        """Whether this boot, or one of the others, has a handler for the name."""
+        return self.has_handler(name) or any(name in boot.names for boot in others)
 
     def forget_next_due(self) -> None:
         """Forget from when on each name has due jobs, so that the next turn looks for all of them."""
@@ -153,7 +153,7 @@ class BrokerState:
             if moved.job.state in ENDED:
                 self.deferred.pop(moved.job.key, None)
         self.parked.update(out.parked)
-        for name in [name for name in self.parked if self.is_handled(name)]:
+        for name in [name for name in self.parked if self.is_handled(name, self.others)]:
             del self.parked[name]
         self.version, self.expiry = out.version, out.expiry
         self.draining = self.draining or out.drains

@@ -61,7 +61,7 @@ class TurnContext(NamedTuple):
 
     def is_handled(self, name: str) -> bool:
         """Whether any living boot has a handler for the name."""
-        return self.state.has_handler(name) or any(name in boot.names for boot in self.others)
+        return self.state.is_handled(name, self.others)
 
     def forget_next_due(self) -> None:
         """Look for jobs of every name: what was known of when they are due holds no longer."""
