@@ -7,7 +7,8 @@ and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .messages.jobs import SECONDS_MAX
@@ -154,3 +155,8 @@ def shown(value: object) -> str:
             return f"an {type(value).__name__} of too many digits"
         return f"a {type(value).__name__} whose repr raises {type(error).__name__}"
     return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}..."
+
+
+def alike(text: str, known: Iterable[str], *, most: int = 1) -> list[str]:
+    """Which of what is known somebody may have meant, the closest first."""
+    return difflib.get_close_matches(text, list(known), n=most)

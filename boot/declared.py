@@ -4,11 +4,10 @@ belongs to the runtime, and outlives its boots.
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Collection, Iterable, Sequence
 
-from ..errors import UsageError, shown
+from ..errors import UsageError, alike, shown
 from ..handlers.handler import Handler
 from ..messages.schedules import ScheduleRecord
 from ..rules.restart_budget import RestartBudget
@@ -131,7 +130,7 @@ def check_share(declared: Declared, work: bool, only: Collection[str] | None) ->
     known = [name for name in declared.names() if declared.handlers(name)]
     for name in names:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=3)
+            close = alike(name, known, most=3)
             said = (
                 f"did you mean {' or '.join(map(repr, close))}?"
                 if close

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from ..errors import JobFailed
+from ..errors import JobFailed, alike
 from ..job import Job
 from ..messages.jobs import ENDED, JobRecord, JobState, Seconds
 from ..messages.mail import Reply
@@ -58,8 +57,7 @@ def _still(boot: Boot, job_id: str) -> str:
     names = {*boot.share.names(), *(name for one in boot.store.surroundings(boot.id).boots for name in one.names)}
     if job.name in names or (boot.store.peers is not None and boot.store.peers.is_handled(job.name)):
         return ": it is queued, behind others"
-    close = difflib.get_close_matches(job.name, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = "".join(f"; did you mean {close!r}?" for close in alike(job.name, names))
     return f": it is queued, and no running process on {boot.store.address} has a handler for {job.name!r}{hint}"
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
+from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from ..errors import KeyTaken, StaleClaim
+from ..errors import KeyTaken, StaleClaim, alike
 from ..messages.clock_steps import STEP_SECONDS_MIN
 from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.mail import Cancel, MarkDone, Pause, Paused, Queue, Requeue, RequeueDead, Revoke
@@ -50,6 +50,7 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> list[Stored]:
     unhandled = {name for name in {job.name for job in jobs} if not first.is_handled(name)}
     inserted = iter(first.turn.jobs.insert(jobs))
     parts = [list(islice(inserted, len(body.jobs))) for _, body in asked]
+    parked = Counter[str]()
     for (context, body), stored in zip(asked, parts, strict=True):
         context.collect(sum(fresh for _, fresh in stored))
         for job, (record, fresh) in zip(body.jobs, stored, strict=True):
@@ -58,10 +59,9 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> list[Stored]:
                 context.out.lines.append(("job.deduplicated", context.speaker, line))
             elif record.name in unhandled:
                 context.out.lines.append(("job.parked", context.speaker, record))
-    for name in unhandled:
-        new = sum(is_fresh for stored in parts for record, is_fresh in stored if record.name == name)
-        if new:
-            _say_parked(first, name, new)
+                parked[record.name] += 1
+    for name, new in parked.items():
+        _say_parked(first, name, new)
     return parts
 
 
@@ -71,8 +71,7 @@ def _say_parked(context: TurnContext, name: str, jobs: int) -> None:
     if said is None or now - said >= PARKED_SECONDS:
         context.out.parked[name] = now
         handled = {*context.state.capacities, *(known for boot in context.others for known in boot.names)}
-        close = difflib.get_close_matches(name, handled, n=1)
-        context.say("name.parked", job_name=name, jobs=jobs, meant=close[0] if close else None)
+        context.say("name.parked", job_name=name, jobs=jobs, meant=next(iter(alike(name, handled)), None))
 
 
 def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:

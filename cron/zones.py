@@ -7,7 +7,6 @@ that a schedule needs to know of a zone, and it is as true for thirty minutes, t
 
 from __future__ import annotations
 
-import difflib
 import io
 import struct
 import zoneinfo
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from ..errors import UsageError, shown
+from ..errors import UsageError, alike, shown
 
 DAY_SECONDS = 86_400
 
@@ -90,7 +89,7 @@ def _suggestion(timezone: str) -> str:
     known = sorted(key for key in zoneinfo.available_timezones() if not key.startswith(_UNFIT_KEYS))
     if not known:
         return "; this machine has no tz database: pip install lamplighter[tzdata]"
-    close = difflib.get_close_matches(timezone[:100], known, n=1)
+    close = alike(timezone[:100], known)
     return f"; did you mean {close[0]!r}?" if close else ' (for example "Europe/Berlin" or "UTC")'
 
 

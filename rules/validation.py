@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from ..cron.interval import INSTANT_MAX, INSTANT_MIN
-from ..errors import UnknownJob, UsageError, shown
+from ..errors import UnknownJob, UsageError, alike, shown
 from ..messages.jobs import SECONDS_MAX, Instant, Seconds
 from ..messages.outcomes import Backoff
 from .limits import NAME_CHARACTERS_MAX
@@ -42,10 +41,10 @@ ELSEWHERE = {
 def unknown_options(unknown: Iterable[str], known: Iterable[str], what: str) -> UsageError:
     """The error for options that a call does not have."""
     got, there = sorted(unknown), list(known)
-    meant = {name: ELSEWHERE.get(name) for name in got if ELSEWHERE.get(name) in there}
-    closest = {name: close[0] for name in got if (close := difflib.get_close_matches(name, there, n=1))}
-    hints = list(dict.fromkeys({**closest, **meant}.values()))
-    hint = f"; did you mean {' and '.join(map(str, hints))}?" if hints else ""
+    meant = {name: ELSEWHERE[name] for name in got if ELSEWHERE.get(name) in there}
+    close = {name: one for name in got for one in alike(name, there)}
+    hints = dict.fromkeys({**close, **meant}.values())
+    hint = f"; did you mean {' and '.join(hints)}?" if hints else ""
     return UsageError(f"unknown option {', '.join(got)}{hint or '.'} The options of {what} are {', '.join(there)}")
 
 
