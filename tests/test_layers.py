@@ -33,6 +33,7 @@ FLOORS = (
     {"jobs", "scheduler"},
     {"runtime"},
     {"__init__"},
+    {"contrib"},
     {"contrib/django", "contrib/flask"},
     {"contrib/django/management/commands"},
     {"testing/arguments", "testing/draining", "testing/lending", "testing/missing_extra"},

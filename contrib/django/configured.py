@@ -20,6 +20,7 @@ from ...errors import NotStarted, UsageError
 from ...rules.new_jobs import JobChecks
 from ...runtime import Runtime
 from ...stores.ports import Store
+from ..serving import work_from_now_on
 from .carrier import ConnectionCarrier
 from .options import database, problems, runtime_options
 from .transactional_jobs import TransactionalJobs
@@ -173,10 +174,7 @@ class DjangoRuntime(Runtime):
         """At a request: work in this process from now on."""
         if self._served_in == self.environment.pid():
             return
-        with self.current_boot.lock:
-            if self.boot is not None and not self.boot.share.works:
-                self.stop()
-            self.start()
+        work_from_now_on(self)
         self._served_in = self.environment.pid()
         self._leave_at_exit()
 

@@ -10,18 +10,15 @@ from django.db import DEFAULT_DB_ALIAS
 from django.utils.module_loading import import_string
 
 from ...errors import UsageError, shown
-from ...rules.limits import Limits
-from ...rules.validation import check_one_of, options_of, unknown_options
+from ...rules.validation import check_one_of, unknown_options
 from ...runtime import Runtime
-
-WORK_IN = ("worker", "web")
-"""Who runs jobs: processes of their own, `manage.py lamplighter run`; or each process that serves requests too."""
+from ..settings import OPTIONS, WORK_IN, check_option
 
 KNOWN = (
     "STORE",
     "DATABASE",
     "WORK_IN",
-    *(name.upper() for name in (*options_of(Runtime), *Limits.__slots__) if name != "environment"),
+    *(name for name in OPTIONS if name != "ENVIRONMENT"),
 )
 """What the setting may have. DATABASE is the alias of the database whose transactions jobs follow."""
 
@@ -80,7 +77,7 @@ def _problem(name: str, value: Any) -> Iterator[str]:
         if name == "WORK_IN":
             check_one_of(value, name, WORK_IN)
             return
-        Runtime(**{"store": ":memory:", name.lower(): _loaded(name, value)})
+        check_option(name, _loaded(name, value))
     except (UsageError, ImportError) as error:
         yield f"LAMPLIGHTER[{name!r}]: {error}"
 

@@ -9,17 +9,14 @@ from typing import Any
 from flask import Flask
 
 from ...errors import UsageError
-from ...rules.limits import Limits
-from ...rules.validation import check_one_of, options_of, unknown_options
-from ...runtime import STORES, Runtime
+from ...rules.validation import check_one_of, unknown_options
+from ...runtime import STORES
+from ..settings import OPTIONS, WORK_IN, check_option
 
 PREFIX = "LAMPLIGHTER_"
 STORE = "LAMPLIGHTER_STORE"
 
-WORK_IN = ("worker", "web")
-"""Who runs jobs: processes of their own, `flask lamplighter run`; or each process that serves requests too."""
-
-KNOWN = ("STORE", "WORK_IN", *(name.upper() for name in (*options_of(Runtime), *Limits.__slots__)))
+KNOWN = ("STORE", "WORK_IN", *OPTIONS)
 
 
 def runtime_options(app: Flask) -> dict[str, Any]:
@@ -37,7 +34,7 @@ def runtime_options(app: Flask) -> dict[str, Any]:
     given.pop("WORK_IN", None)
     for name, value in given.items():
         try:
-            Runtime(**{"store": ":memory:", name.lower(): value})
+            check_option(name, value)
         except UsageError as error:
             raise UsageError(f"{PREFIX}{name}: {error}") from None
     given["STORE"] = _in_instance(app, given["STORE"])

@@ -12,6 +12,7 @@ from flask import Flask
 
 from ...errors import LamplighterError, NotStarted, UsageError
 from ...runtime import Runtime
+from ..serving import work_from_now_on
 
 
 class Starting:
@@ -66,11 +67,10 @@ class Starting:
                 "expected LAMPLIGHTER_STORE to be a file or the address of a RabbitMQ, got: ':memory:', which no other "
                 "process sees; or set LAMPLIGHTER_WORK_IN to 'web'"
             )
-        with self._runtime.current_boot.lock:
-            boot = self._runtime.boot
-            if boot is not None and work and not boot.share.works:
-                self._runtime.stop()
-            self._runtime.start(work=work)
+        if work:
+            work_from_now_on(self._runtime)
+        else:
+            self._runtime.start(work=False)
         if not self._leaves:
             # Without a farewell, others would find a dead runtime at each deployment.
             self._leaves = True

@@ -1,0 +1,27 @@
+"""What the settings of a web framework may say of a runtime, and whether that can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..rules.limits import Limits
+from ..rules.validation import options_of
+from ..runtime import Runtime
+
+WORK_IN = ("worker", "web")
+"""Who runs jobs: processes of their own, which a command of the framework starts; or each process that serves requests
+too."""
+
+OPTIONS = tuple(name.upper() for name in (*options_of(Runtime), *Limits.__slots__))
+"""The options of `Runtime`, as settings are written."""
+
+
+def check_option(name: str, value: Any) -> None:
+    """
+    Args:
+        name: in capitals.
+
+    Raises:
+        UsageError: `Runtime` has no such option, or cannot be made with this value.
+    """
+    Runtime(**{"store": ":memory:", name.lower(): value})
