@@ -5,11 +5,16 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import os
 import queue
+import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -230,6 +235,23 @@ class Talker:
         """SIGKILL."""
         self.process.kill()
         self._close()
+
+    def kill_at_work(self, store: Path) -> None:
+        """SIGKILL, at an instant at which it runs a job."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while True:
+            # While it stands still, what the store says of it holds.
+            self.process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+            with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
+                (running,) = connection.execute(
+                    "select count(*) from lamplighter_jobs where state = 'running'"
+                ).fetchone()
+            if running:
+                break
+            assert time.monotonic() < deadline, "it runs no job"
+            self.process.send_signal(signal.SIGCONT)
+        self.kill()
 
     def stop(self) -> None:
         """Let it end by itself."""

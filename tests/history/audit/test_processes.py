@@ -82,7 +82,7 @@ def test_the_life_of_a_job_of_a_killed_process_goes_on_in_another_ones_log(tmp_p
     with_lane = Talker(store, logs[0], "debug", "first")
     with_lane.started()
     comes(logs[0], "job.started", 50)
-    with_lane.kill()
+    with_lane.kill_at_work(store)
     heir = Talker(store, logs[1], "debug", "second")
     heir.started()
     comes(logs[1], "job.started", 50)
