@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 import time as walltime
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hypothesis
@@ -99,6 +102,22 @@ def recorder() -> Iterator[Recorder]:
     kept = Recorder()
     yield kept
     kept.check()
+
+
+@pytest.fixture
+def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], ModuleType]]:
+    """Makes modules of a text, which child processes can import too. They are forgotten after the test."""
+    made: list[str] = []
+
+    def make(name: str, text: str) -> ModuleType:
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        made.append(name)
+        return importlib.import_module(name)
+
+    yield make
+    for name in made:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture

@@ -272,13 +272,9 @@ def queues(job):
 """
 
 
-def test_a_child_process_queues_what_a_thread_may(runtime, tmp_path, monkeypatch):
-    (tmp_path / "queueing_kinds.py").write_text(QUEUES)
-    monkeypatch.syspath_prepend(tmp_path)
-    import queueing_kinds
-
+def test_a_child_process_queues_what_a_thread_may(runtime, importable):
     rt = runtime()
-    rt.jobs.add_handler("work", queueing_kinds.queues, isolation="process")
+    rt.jobs.add_handler("work", importable("queueing_kinds", QUEUES).queues, isolation="process")
 
     done = rt.jobs.join(rt.jobs.queue("work"), timeout=15)
 

@@ -7,7 +7,6 @@ import copy
 import functools
 import inspect
 import pickle
-import sys
 import uuid
 import warnings
 from dataclasses import dataclass
@@ -53,14 +52,10 @@ def named(job):
 
 
 @pytest.fixture
-def module(tmp_path, monkeypatch):
-    (tmp_path / "handled_module.py").write_text(MODULE.format(store=str(tmp_path / "jobs.db")))
-    monkeypatch.syspath_prepend(tmp_path)
-    import handled_module
-
+def module(tmp_path, importable):
+    handled_module = importable("handled_module", MODULE.format(store=str(tmp_path / "jobs.db")))
     yield handled_module
     handled_module.runtime.stop(drain=0)
-    del sys.modules["handled_module"]
 
 
 def test_a_handler_object_queues_what_its_function_takes_and_knows_what_it_returns(runtime):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import pytest
 from lamplighter import Runtime, UsageError
@@ -45,13 +44,8 @@ def queues_numbers(job):
 
 
 @pytest.fixture
-def functions(tmp_path, monkeypatch):
-    (tmp_path / "queueing_functions.py").write_text(FUNCTIONS)
-    monkeypatch.syspath_prepend(tmp_path)
-    import queueing_functions
-
-    yield queueing_functions
-    del sys.modules["queueing_functions"]
+def functions(importable):
+    return importable("queueing_functions", FUNCTIONS)
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from lamplighter import JobFailed
 
@@ -16,14 +14,9 @@ def dies(job):
 
 
 @pytest.fixture
-def dies(tmp_path, monkeypatch):
+def dies(importable):
     """A handler that ends its child process."""
-    (tmp_path / "deadly_functions.py").write_text(DEADLY)
-    monkeypatch.syspath_prepend(tmp_path)
-    import deadly_functions
-
-    yield deadly_functions.dies
-    del sys.modules["deadly_functions"]
+    return importable("deadly_functions", DEADLY).dies
 
 
 def dead(rt, job):

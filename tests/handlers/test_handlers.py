@@ -552,15 +552,8 @@ def fail(job):
 
 
 @pytest.fixture
-def functions(tmp_path, monkeypatch):
-    (tmp_path / "lane_functions.py").write_text(LANE_FUNCTIONS)
-    monkeypatch.syspath_prepend(tmp_path)
-    import lane_functions
-
-    yield lane_functions
-    import sys
-
-    del sys.modules["lane_functions"]
+def functions(importable):
+    return importable("lane_functions", LANE_FUNCTIONS)
 
 
 def test_a_process_lane_runs_in_another_process_and_can_queue(runtime, functions):

@@ -17,13 +17,8 @@ def asks_badly(job):
 
 
 @pytest.fixture
-def functions(tmp_path, monkeypatch):
-    (tmp_path / "process_functions.py").write_text(PROCESS_FUNCTIONS)
-    monkeypatch.syspath_prepend(tmp_path)
-    import process_functions
-
-    yield process_functions
-    del sys.modules["process_functions"]
+def functions(importable):
+    return importable("process_functions", PROCESS_FUNCTIONS)
 
 
 def test_a_child_that_queues_with_a_bad_option_gets_an_error_and_its_lane_goes_on(runtime, functions):

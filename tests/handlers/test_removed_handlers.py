@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 
 import pytest
@@ -17,13 +16,8 @@ def waits(job):
 
 
 @pytest.fixture
-def functions(tmp_path, monkeypatch):
-    (tmp_path / "process_functions.py").write_text(PROCESS_FUNCTIONS)
-    monkeypatch.syspath_prepend(tmp_path)
-    import process_functions
-
-    yield process_functions
-    del sys.modules["process_functions"]
+def functions(importable):
+    return importable("process_functions", PROCESS_FUNCTIONS)
 
 
 def threads_of(name):

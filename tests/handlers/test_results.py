@@ -117,13 +117,9 @@ def test_a_result_that_is_too_large_is_lost_and_its_work_is_not(runtime):
         _ = done.result
 
 
-def test_a_child_process_loses_a_result_as_a_thread_does(runtime, tmp_path, monkeypatch):
-    (tmp_path / "unkept_results.py").write_text(RESULTS)
-    monkeypatch.syspath_prepend(tmp_path)
-    import unkept_results
-
+def test_a_child_process_loses_a_result_as_a_thread_does(runtime, importable):
     rt = runtime()
-    rt.jobs.add_handler("work", unkept_results.unkept, isolation="process")
+    rt.jobs.add_handler("work", importable("unkept_results", RESULTS).unkept, isolation="process")
 
     done = rt.jobs.join(rt.jobs.queue("work"), timeout=15)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import threading
 
@@ -34,12 +33,11 @@ def test_a_requeued_job_is_asked_to_end_at_once_though_it_is_to_run_much_later(r
     assert rt.jobs.get(job).state == "queued"
 
 
-def test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on(tmp_path, monkeypatch):
-    (tmp_path / "sleepy.py").write_text("def sleeps(job): return job.sleep(600)\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+def test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on(importable):
+    sleepy = importable("sleepy", "def sleeps(job): return job.sleep(600)\n")
     house, ended, outcomes = House(), threading.Event(), []
     house.context.ended = lambda lane, outcome, *_: (outcomes.append(outcome), ended.set())
-    lane = house.lane(claim(1), importlib.import_module("sleepy").sleeps)
+    lane = house.lane(claim(1), sleepy.sleeps)
     lane.handler.timeout = None
     lane.signal("cancelled")
     runner = ProcessRunner()
@@ -52,17 +50,17 @@ def test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on(tmp_path, m
 
 
 @pytest.mark.parametrize("is_early", [True, False])
-def test_a_child_process_hears_that_the_runtime_stops(tmp_path, monkeypatch, is_early):
-    (tmp_path / "stopped.py").write_text(
+def test_a_child_process_hears_that_the_runtime_stops(importable, is_early):
+    stopped = importable(
+        "stopped",
         "def sleeps(job):\n"
         "    job.progress(0)\n"
-        "    return job.sleep(600), job.sleep(600), job.stopping, job.cancelled\n"
+        "    return job.sleep(600), job.sleep(600), job.stopping, job.cancelled\n",
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
     house, began, ended, outcomes = House(), threading.Event(), threading.Event(), []
     house.context.ended = lambda lane, outcome, *_: (outcomes.append(outcome), ended.set())
     house.context.tell = lambda to, body: isinstance(body, Progressed) and began.set()
-    lane = house.lane(claim(1), importlib.import_module("stopped").sleeps)
+    lane = house.lane(claim(1), stopped.sleeps)
     lane.handler.timeout = None
     runner = ProcessRunner()
     if is_early:

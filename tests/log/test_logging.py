@@ -733,14 +733,10 @@ def work(job):
 """
 
 
-def test_in_a_child_process_the_hosts_lines_carry_the_job_too(runtime, tmp_path, monkeypatch):
-    (tmp_path / "logging_child.py").write_text(CHILD)
-    monkeypatch.syspath_prepend(tmp_path)
+def test_in_a_child_process_the_hosts_lines_carry_the_job_too(runtime, tmp_path, monkeypatch, importable):
     monkeypatch.chdir(tmp_path)
-    import logging_child
-
     rt = runtime()
-    rt.jobs.add_handler("work", logging_child.work, isolation="process")
+    rt.jobs.add_handler("work", importable("logging_child", CHILD).work, isolation="process")
 
     jobs = [rt.jobs.join(rt.jobs.queue("work"), timeout=30) for _ in range(2)]
 

@@ -160,6 +160,14 @@ def test_nothing_of_an_old_rule_fires_after_a_deployment_that_has_changed_it(lea
         assert len(fired(simulation)) == 2
 
 
+def lead_anew(simulation: Simulation) -> None:
+    """Have a runtime that is stopped lead twice: whoever leads anew writes a sum of what it has found."""
+    simulation.runtime.start()
+    simulation.run(seconds=1)
+    simulation.runtime.stop()
+    simulation.runtime.start()
+
+
 def test_explain_says_of_no_slot_what_is_not_so_however_little_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sums, "SLOTS_TOLD_MAX", 2)
 
@@ -168,11 +176,7 @@ def test_explain_says_of_no_slot_what_is_not_so_however_little_is_remembered(mon
         begin, now = START + timedelta(minutes=1), simulation.now
         for runtime in simulation.runtimes:
             runtime.stop()
-        # Whoever leads anew writes a sum of what it has found.
-        simulation.runtime.start()
-        simulation.run(seconds=1)
-        simulation.runtime.stop()
-        simulation.runtime.start()
+        lead_anew(simulation)
         (schedule,) = simulation.runtime.scheduler.list()
         stories = simulation.runtime.scheduler.explain(schedule.id, begin, now)
 
@@ -194,12 +198,8 @@ def test_explain_does_not_keep_silent_of_slots_from_before_a_clock_was_set_back(
         simulation.step_clock(-7200.0)
         simulation.run(minutes=6)
         begin, now = START - timedelta(minutes=118), simulation.now
-        # Whoever leads anew writes a sum of what it has found.
         simulation.runtime.stop()
-        simulation.runtime.start()
-        simulation.run(seconds=1)
-        simulation.runtime.stop()
-        simulation.runtime.start()
+        lead_anew(simulation)
         (schedule,) = simulation.runtime.scheduler.list()
         stories = simulation.runtime.scheduler.explain(schedule.id, begin, now)
 
