@@ -13,7 +13,7 @@ from ..messages.mail import Capacity, Down, Ended, Ending, GiveBack, Mail, Progr
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.lifecycle import done_without_result, is_suspect
 from ..rules.limits import WHOLE_MAX
-from ..stores.ports import Want
+from ..stores.turn_ports import Want
 from .log_lines import names_job
 from .outbox import Deferred, HandlerCapacity
 from .places import is_limited, share_out

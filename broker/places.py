@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from ..rules.limits import WHOLE_MAX
-from ..stores.ports import Want
+from ..stores.turn_ports import Want
 from .outbox import HandlerCapacity
 
 Claimer = Callable[[Sequence[Want]], Mapping[str, int]]

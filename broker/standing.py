@@ -11,7 +11,8 @@ from ..errors import StoreError, StoreUnavailable
 from ..messages.boots import BootRecord
 from ..messages.jobs import Instant, Seconds
 from ..stores.opening import neighbours
-from ..stores.ports import Store, Turn
+from ..stores.ports import Store
+from ..stores.turn_ports import Turn
 
 RETRY_SECONDS = 0.01
 """Between two tries to be registered."""

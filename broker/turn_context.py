@@ -17,7 +17,7 @@ from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed
 from ..rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
 from ..rules.validation import unknown_job
-from ..stores.ports import Turn
+from ..stores.turn_ports import Turn
 from .log_lines import names_job
 from .outbox import HandlerCapacity, Outbox
 from .state import BrokerState

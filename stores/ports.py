@@ -1,4 +1,5 @@
-"""The ports: what a store promises. These docstrings are the specification; the conformance suite quotes them.
+"""The ports: what a store promises. These docstrings are the specification, with those of `turn_ports`; the conformance
+suite quotes them.
 
 A store is written in turns, by one thread of a runtime at a time: the JobBroker's, or that of a start or a stop. Beside
 them, what concerns an application's own transaction is written in it (`HostTransactions`). Any thread reads.
@@ -11,54 +12,19 @@ alone is given jobs with a `unique_key` or `one_at_a_time`, and wants with a `to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from ..messages.boots import BootRecord
-from ..messages.clock_steps import Reading, Stepped
-from ..messages.jobs import Attempt, Claim, ClaimKey, Instant, JobRecord, NewJob, Seconds, Transition
-from ..messages.ledger import LedgerTurn, Move
+from ..messages.jobs import Attempt, Instant, JobRecord, NewJob
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
-from ..messages.slots import SlotRange
-from .troubles import Ailment, BootLost
+from .troubles import Ailment
+from .turn_ports import Turn
 
 SERVER_SCHEMES = ("amqp", "amqps")
 """What the address of a store in a server begins with; of a file it is a path."""
-
-
-class Want(NamedTuple):
-    """What a broker wants to claim for one name.
-
-    Attributes:
-        begun, prefetched: how many of each kind, at most.
-        total: limit of running jobs of the name in the whole store.
-    """
-
-    name: str
-    boot: str
-    incarnation: int
-    begun: int
-    prefetched: int
-    total: int | None
-    interruptions_max: int
-
-
-class Claimed(NamedTuple):
-    """What became of wants.
-
-    Attributes:
-        claims: by job name.
-        next_due: from when on a job of a name can be claimed: infinite where none is queued. Not of names of which one
-            that is due is left, whatever holds it back.
-        poison: claims of jobs whose earlier ones the store has found to be lost, each with its process, and the last of
-            these too: such a claim is not for a lane, but to be settled as an interruption that the job is blamed for.
-    """
-
-    claims: Mapping[str, Sequence[Claim]]
-    next_due: Mapping[str, Instant]
-    poison: Sequence[JobRecord] = ()
 
 
 class Outlook(NamedTuple):
@@ -100,184 +66,6 @@ class Slots(NamedTuple):
 
     entries: Sequence[SlotEntry]
     since: Instant
-
-
-class JobQueue(Protocol):
-    """The jobs of a turn. It sees its own changes."""
-
-    def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
-        """Add jobs, in order. A known id, or an unfinished job with its unique key, gives the stored one and False.
-        It may be the twin of another that comes before it."""
-
-    def get(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
-        """Jobs by their ids. Without a table, those that run here."""
-
-    def find(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
-        """The jobs that a host names by their ids. Without a table, those that run here, what became of those of which
-        an attempt has ended here lately, and the dead ones that are at hand."""
-
-    def claim(self, wants: Sequence[Want], *, suspect: bool) -> Claimed:
-        """Move due jobs from queued to running, each with a new `claim_no`.
-
-        Only what is counted: a job from an application's own transaction waits for `refresh`. Order: higher priority,
-        then `run_at`, then queue order. No job that is paused, expired, or held back by `overlap="queue_one"`; no more
-        running ones in the whole store than `Want.total`; at most one suspect of all names together, and none unless
-        `suspect`.
-        """
-
-    def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
-        """Record how a claim ended: running to the verdict's state, only if the claim is still the current one.
-        None when it is not: nothing changes."""
-
-    def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
-        """Running to queued, at its old place, as if it had not been claimed. None when the claim is not current."""
-
-    def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
-        """Note that the handler has returned and the claim lives on, for `timeout` seconds since it was claimed.
-        False when the claim is not current."""
-
-    def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord | None:
-        """Any state to queued, attempts reset; id and `claim_no` stay. None when the job is out of reach, as none is in
-        a table.
-
-        Raises:
-            KeyTaken: another unfinished job holds its unique key.
-        """
-
-    def note_progress(self, key: ClaimKey, progress: str) -> None:
-        """Keep how far a job is, only if the claim is current."""
-
-    def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
-        """Running jobs that a boot holds, those whose handler has returned included."""
-
-    def orphans(self) -> list[JobRecord]:
-        """Running jobs whose boot is not on the store: nobody else will ever take them back."""
-
-    def recent_interruptions(self, job_ids: Collection[str], since: Instant) -> dict[str, int]:
-        """How many blamed interruptions each job had since then, if any."""
-
-    def pause(self, name: str, *, paused: bool) -> None:
-        """Start no job of this name, anywhere, or start them again."""
-
-    def refresh(self) -> None:
-        """Make moves of what nobody has told: what hosts changed in their own transactions, and that a batch of queued
-        jobs, whose `expires_at` has passed, is cancelled with the reason `expired`; without a table, of those here.
-        A job of which an attempt has ended without an end of the job, or which was requeued, has none any more."""
-
-
-class WaitingJobs(Protocol):
-    """What a turn can do with a queued job, if there is a table to find it in."""
-
-    def finish(self, job: JobRecord, result: str | None) -> JobRecord:
-        """Queued to done."""
-
-    def cancel(self, job: JobRecord, reason: str) -> JobRecord:
-        """Queued to cancelled."""
-
-    def unfinished_of(self, schedule_id: str) -> list[tuple[str, str]]:
-        """(id, state) of the queued and running jobs of a schedule."""
-
-
-class ScheduleBook(Protocol):
-    """The schedules of a turn, and their slots. It sees its own changes."""
-
-    def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
-        """Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of each, in order.
-        What is new or has changed counts from now and has a new `change_no`."""
-
-    def one(self, schedule_id: str) -> ScheduleRecord | None:
-        """A schedule; None when there is none."""
-
-    def forget(self, schedule_id: str) -> bool:
-        """Remove a schedule. False when there is none."""
-
-    def retire(self, schedule_id: str) -> None:
-        """One boot declares a schedule no longer. Unless another accounts for slots of it meanwhile, it counts as new
-        when it is declared again."""
-
-    def pause(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
-        """Pause or resume a schedule. None when there is none."""
-
-    def fire(self, entry: SlotEntry) -> bool:
-        """Record that a slot fires, with the id of its job, which is inserted in the same turn. False when the slot has
-        its row already: nothing changes."""
-
-    def skip(self, schedule_id: str, gone: SlotRange) -> bool:
-        """Record that slots did not fire, joining the range before if it has the reason. False when the first fired."""
-
-    def account(self, schedule_id: str, accounted_to: Instant, last_slot: Instant | None) -> int:
-        """Every slot of the schedule up to this instant is accounted for. Gives the schedule's new `change_no`."""
-
-
-class Members(Protocol):
-    """The boots on a store, as a turn sees them."""
-
-    def all(self) -> Sequence[BootRecord]:
-        """Every boot on the store, living or not."""
-
-    def register(self, boot: BootRecord) -> int:
-        """Make a boot known to the others. Gives it its `boot_no`."""
-
-    def set_names(self, boot: str, names: Sequence[str]) -> None:
-        """The job names for which a boot has handlers now."""
-
-    def note_stop(self, boot: str) -> None:
-        """A boot stops: if its process dies from now on, none of its claims is to blame."""
-
-    def forget(self, boots: Collection[str]) -> Collection[str]:
-        """Remove boots, and say which: not those that another has removed."""
-
-
-class Turn(Protocol):
-    """One transaction: all of it holds after the commit, or none. `SqliteTurn` and `RabbitTurn` are its two classes.
-
-    Attributes:
-        now: the wall time that everything in this turn happens at.
-        transitions: the moves of jobs so far, in order. Those of one job are counted by its `rev`, without a gap.
-        unlogged: earlier turns that the log may not know of: kept by the boot with this one, because its broker too may
-            die before it has told them.
-        did: after the commit, what this turn did; None when it has changed nothing.
-        version: another one than in the turn before if somebody else has committed since.
-        expiry: no queued job expires before this instant, as far as is known; None when none does.
-        leads: whether slots may be accounted for here: always, unless a store has one boot do it for all.
-        lost: why the boot of this turn, once registered, is none any more. Nothing that it knows or holds counts then;
-            what the turn may still do is to register another one.
-        news: events of the store itself, to be logged after the commit: (event, fields).
-    """
-
-    now: Instant
-    transitions: list[Transition]
-    unlogged: list[LedgerTurn]
-    did: LedgerTurn | None
-    version: int
-    expiry: Instant | None
-    leads: bool
-    lost: BootLost | None
-    news: list[tuple[str, dict[str, Any]]]
-    jobs: JobQueue
-    queued: WaitingJobs | None
-    schedules: ScheduleBook
-    boots: Members
-
-    def note(self, move: Move) -> None:
-        """Have the ledger tell what this turn does besides moving jobs."""
-
-    def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
-        """Compare wall time with what the last turn knew of it, and make good for a step; None where there was none.
-
-        It is called once, before anything else, and `now` is the reading's from then on.
-
-        A wait of so many seconds, and an expiry in so many, end when so many have passed; one until an instant ends at
-        that instant. Schedules that are accounted for in what is the future count from now, and slots that were skipped
-        there come yet; those that fired do not fire again.
-
-        Where the reading cannot be compared, nothing lasts longer from now than it was to last in all. One without a
-        counter is not, unless wall time `may_have_gone_back`.
-        """
-
-    def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
-        """Remove at most a batch of ended jobs and, unless None, of slots; say how many. None while the
-        clock may be far ahead by mistake."""
 
 
 class JobReader(Protocol):

@@ -8,7 +8,7 @@ from ..messages.jobs import Instant, JobRecord, NewJob
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..messages.schedules import SlotEntry
 from ..messages.slots import SlotRange
-from .ports import Want
+from .turn_ports import Want
 
 _BLANK = tuple(JobRecord._field_defaults.values())
 # Between its place and its revision, a new job brings along what a NewJob may leave out; its last three come last.

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from ...messages.jobs import Claim, Instant, JobRecord
 from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, SUSPECT_INTERRUPTIONS, is_suspect
-from ..ports import Claimed, Want
 from ..transitions import granted
+from ..turn_ports import Claimed, Want
 from .deliveries import Delivery, HeldJob
 from .ledger_records import begins
 from .turn_draft import TurnDraft, move

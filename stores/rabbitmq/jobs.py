@@ -7,8 +7,8 @@ from typing import Any
 
 from ...messages.jobs import ClaimKey, Instant, JobRecord, NewJob, Seconds, Transition
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
-from ..ports import Claimed, Want
 from ..transitions import born, released, requeued
+from ..turn_ports import Claimed, Want
 from .claiming import Claiming, is_expired, take_out
 from .dead_jobs import Found
 from .recent import FORGOTTEN

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from ...messages.boots import BootRecord
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
-from ..ports import JobQueue, Members, ScheduleBook, WaitingJobs
+from ..turn_ports import JobQueue, Members, ScheduleBook, WaitingJobs
 from .intake import Intake
 from .jobs import RabbitJobs
 from .ledger_records import excuses

@@ -14,8 +14,8 @@ from ...errors import KeyTaken
 from ...messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ...messages.outcomes import Outcome, Verdict
 from ...rules.lifecycle import MOVES, is_suspect
-from ..ports import Claimed, Want
 from ..transitions import UNCOUNTED, born, ending, finished, granted, released, requeued, says_ending
+from ..turn_ports import Claimed, Want
 from . import attempts, due
 from .job_rows import fenced_update, insert_unless_known, insertion, jobs_by_id, kept_out, stored_twin
 from .open_turn import OpenTurn

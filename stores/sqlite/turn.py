@@ -7,7 +7,7 @@ import sqlite3
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
-from ..ports import JobQueue, Members, ScheduleBook, WaitingJobs
+from ..turn_ports import JobQueue, Members, ScheduleBook, WaitingJobs
 from . import clock_steps
 from .boots import SqliteMembers
 from .jobs import SqliteJobs

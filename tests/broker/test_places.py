@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import Runtime
 from lamplighter.broker.places import share_out
-from lamplighter.stores.ports import Want
+from lamplighter.stores.turn_ports import Want
 from lamplighter.testing import Simulation
 
 from support.rabbitmq.simulated import SimulatedRabbitMQ

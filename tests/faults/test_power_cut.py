@@ -23,9 +23,9 @@ from lamplighter import Runtime
 from lamplighter.environment import Environment
 from lamplighter.messages.jobs import JobRecord, JobState, NewJob
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
-from lamplighter.stores.ports import Want
 from lamplighter.stores.sqlite import store as sqlite
 from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.turn_ports import Want
 
 from support.disk.disk import Disk
 

@@ -6,7 +6,7 @@ import inspect
 
 import lamplighter.testing.simulation.simulation  # noqa: F401 (in-process runs forget what they are the first to import)
 import pytest
-from lamplighter.stores import ports as base
+from lamplighter.stores import ports, turn_ports
 
 from support.conformance.suite import CAPABILITIES, StoreConformance
 
@@ -14,7 +14,12 @@ pytest_plugins = ["pytester"]
 
 TESTS = {name: test for name, test in inspect.getmembers(StoreConformance) if name.startswith("test_")}
 QUOTES = {name: inspect.getdoc(test) for name, test in TESTS.items() if inspect.getdoc(test)}
-PORTS = {name: port for name, port in inspect.getmembers(base, inspect.isclass) if port.__module__ == base.__name__}
+PORTS = {
+    name: port
+    for module in (ports, turn_ports)
+    for name, port in inspect.getmembers(module, inspect.isclass)
+    if port.__module__ == module.__name__
+}
 PROTOCOLS = [name for name, port in PORTS.items() if getattr(port, "_is_protocol", False)]
 
 OF_OTHERS = {

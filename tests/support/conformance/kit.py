@@ -11,7 +11,8 @@ from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.jobs import Claim, Instant, JobRecord, JobState, NewJob
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
 from lamplighter.messages.schedules import ScheduleRecord
-from lamplighter.stores.ports import Store, Turn, Want
+from lamplighter.stores.ports import Store
+from lamplighter.stores.turn_ports import Turn, Want
 
 CAPABILITIES = {
     "at_once": "a job that a turn has queued can be claimed in that very turn",

@@ -6,8 +6,8 @@
         def make_store(self, place):
             return SqliteStore(str(place / "jobs.db"))
 
-The port's docstrings (`lamplighter.stores.ports`) are the specification, and each test quotes the sentence that it
-checks. What a store says that it cannot is skipped, and told by pytest.
+The ports' docstrings (`lamplighter.stores.ports`, `turn_ports`) are the specification, and each test quotes the
+sentence that it checks. What a store says that it cannot is skipped, and told by pytest.
 """
 
 from __future__ import annotations
