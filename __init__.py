@@ -42,10 +42,11 @@ if TYPE_CHECKING:
     from .log.job_context import JobFields
     from .messages.jobs import Attempt, JobSpec, JobState
     from .messages.outcomes import Backoff
+    from .operating.schedules import Schedule, SlotStory
     from .rules.limits import Limits
     from .rules.restart_budget import RestartBudget
     from .runtime import Runtime
-    from .scheduler import Schedule, Scheduler, SlotStory
+    from .scheduler import Scheduler
 
 __all__ = [
     "ActorView",
@@ -91,8 +92,8 @@ __all__ = [
 _HOMES = {
     "Health": "boot.health",
     "ActorView": "boot.health",
-    "Schedule": "scheduler",
-    "SlotStory": "scheduler",
+    "Schedule": "operating.schedules",
+    "SlotStory": "operating.schedules",
     "Scheduler": "scheduler",
     "Attempt": "messages.jobs",
     "Limits": "rules.limits",

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Never, TypeVar, Unpack, get_args
 
 from .boot.current import CurrentBoot
 from .cron.catch_up import check_catch_up
-from .cron.schedule import job_of, keyed_id, rule_of, unkeyed_id
+from .cron.schedule import job_of, keyed_id, unkeyed_id
 from .cron.when import parse_when
 from .errors import UnknownSchedule, UsageError, shown
 from .job import Job
 from .job_handler import JobHandler
 from .log.job_context import current_corr
-from .messages.jobs import Instant, Seconds
+from .messages.jobs import Seconds
 from .messages.mail import Forget, PauseSchedule, Queue, Retire
-from .messages.schedules import CatchUp, DstFold, DstGap, Overlap, ScheduleKeywords, ScheduleRecord, SlotEntry
+from .messages.schedules import CatchUp, DstFold, DstGap, Overlap, ScheduleKeywords, ScheduleRecord
+from .operating.schedules import Schedule, SlotStory, explain, picture
 from .rules.capabilities import not_supported
-from .rules.codec import decode, encode
+from .rules.codec import encode
 from .rules.new_jobs import check_max_attempts, check_priority, check_timeout
 from .rules.validation import (
     check_bool,
@@ -34,56 +33,9 @@ from .rules.validation import (
     unknown_options,
 )
 
-EXPLAINED_SLOTS_MAX = 10_000
-"""How many slots one `explain` tells."""
-
-UNKNOWN = "it was accounted for before what this runtime remembers: the log says what became of it"
-"""Why nothing can be said of a slot."""
-
 When = str | timedelta | datetime
 
 H = TypeVar("H", bound=JobHandler[Any, Any, Any, Any])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
-    """An active schedule. Instants are aware date-times in UTC.
-
-    Attributes:
-        when: the rule in its canonical form.
-        next_slot: the next instant at which it is due; None when there is none any more.
-        last_slot: the newest instant at which it fired.
-        key: the application's own name for it, if `add` was given one.
-    """
-
-    id: str
-    name: str
-    when: str
-    data: Any
-    timezone: str
-    next_slot: datetime | None
-    last_slot: datetime | None
-    paused: bool
-    durable: bool
-    key: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlotStory:
-    """What became, or will become, of a slot, or of a range of them.
-
-    Attributes:
-        outcome: `fired`, `late`, `caught_up`, `skipped`, `due` for what is still to come, or `unknown` for what was
-            accounted for so long ago that the store does not remember how.
-        last, count: the end of a range of skipped or unknown slots and how many they are.
-    """
-
-    slot: datetime
-    outcome: str
-    reason: str | None
-    job_id: str | None
-    last: datetime
-    count: int
 
 
 ScheduleRef = str | Schedule
@@ -201,8 +153,8 @@ class Scheduler:
         """The active schedules of a name, or all: those declared here, and the durable ones of the store."""
         if name is not None:
             check_name(name)
-        active = self._active()
-        return [self._picture(record) for record in active.values() if name is None or record.name == name]
+        now = self._current_boot.now()
+        return [picture(record, now) for record in self._active().values() if name is None or record.name == name]
 
     def get(self, schedule: ScheduleRef, *, key: str | None = None) -> Schedule:
         """The present picture of an active schedule.
@@ -215,10 +167,10 @@ class Scheduler:
             UnknownSchedule: there is none.
         """
         if key is None:
-            return self._picture(self._known(schedule))
+            return picture(self._known(schedule), self._current_boot.now())
         name, key = check_name(schedule), check_name(key, "key")
         try:
-            return self._picture(self._known(keyed_id(name, key)))
+            return picture(self._known(keyed_id(name, key)), self._current_boot.now())
         except UnknownSchedule:
             raise UnknownSchedule(
                 f"expected the key of an active schedule of {shown(name)}, got: {shown(key)}"
@@ -268,7 +220,7 @@ class Scheduler:
         return Job(stored)
 
     def explain(self, schedule: ScheduleRef, start: datetime, end: datetime) -> Sequence[SlotStory]:
-        """What each slot in [start, end) did or will do, and why; at most `EXPLAINED_SLOTS_MAX`.
+        """What each slot in [start, end) did or will do, and why; at most 10,000.
 
         Raises:
             UnknownSchedule: there is none with this id.
@@ -276,28 +228,7 @@ class Scheduler:
         record = self._known(schedule)
         first, last = check_instant(start, "start"), check_instant(end, "end")
         boot = self._current_boot.get()
-        stored, since = boot.store.schedules.slots(record.id, first, last)
-        stories = [*_forgotten(record, stored, first, last, since), *map(_story, stored)]
-        accounted = max(record.accounted_to, math.nextafter(first, -math.inf))
-        # These were stored since the schedule was read, or while the clock was ahead.
-        ahead = [entry for entry in stored if entry.last > accounted]
-        for due in rule_of(record).between(accounted, last):
-            if due.slot >= last or len(stories) >= EXPLAINED_SLOTS_MAX:
-                break
-            if any(entry.slot <= due.slot <= entry.last for entry in ahead):
-                continue
-            reason = due.note or ("it is being accounted for" if due.slot <= boot.clock.now() else None)
-            stories.append(
-                SlotStory(
-                    slot=_time(due.slot),
-                    outcome="due",
-                    reason="paused" if record.paused else reason,
-                    job_id=None,
-                    last=_time(due.slot),
-                    count=1,
-                )
-            )
-        return sorted(stories, key=lambda story: story.slot)[:EXPLAINED_SLOTS_MAX]
+        return explain(record, boot.store.schedules.slots(record.id, first, last), first, last, boot.clock.now())
 
     def _active(self) -> dict[str, ScheduleRecord]:
         declared = {record.id: record for record in self._current_boot.declared.schedules()}
@@ -335,21 +266,6 @@ class Scheduler:
             if strange := [key for key in arguments if not isinstance(key, str)]:
                 raise UsageError(f"expected the arguments of add by their names, got: {shown(strange[0])}")
             yield self._check(**{"data": None, **_DEFAULTS, **arguments})
-
-    def _picture(self, record: ScheduleRecord) -> Schedule:
-        due = rule_of(record).after(max(record.accounted_to, self._current_boot.now()))
-        return Schedule(
-            id=record.id,
-            name=record.name,
-            when=record.when,
-            data=decode(record.data),
-            timezone=record.timezone,
-            next_slot=None if due is None else _time(due.slot),
-            last_slot=None if record.last_slot is None else _time(record.last_slot),
-            paused=bool(record.paused),
-            durable=bool(record.durable),
-            key=record.key,
-        )
 
     def _check(self, name: str, when: When, data: Any, **options: Any) -> ScheduleRecord:
         if unknown := options.keys() - _DEFAULTS.keys():
@@ -396,41 +312,3 @@ _DEFAULTS = {
     if option.kind is option.KEYWORD_ONLY
 }
 """The options of `Scheduler.add`."""
-
-
-def _story(entry: SlotEntry) -> SlotStory:
-    return SlotStory(
-        slot=_time(entry.slot),
-        outcome=entry.outcome,
-        reason=entry.reason,
-        job_id=entry.job_id,
-        last=_time(entry.last),
-        count=entry.count,
-    )
-
-
-def _forgotten(
-    record: ScheduleRecord, stored: Sequence[SlotEntry], first: Instant, end: Instant, since: Instant
-) -> Iterator[SlotStory]:
-    """The slots in [first, end) that were accounted for, and of which the store does not remember how."""
-    known_from = min(since, record.accounted_to, *(math.nextafter(at, -math.inf) for at in (end, *_begin(stored))))
-    start, rule = max(record.changed_at, math.nextafter(first, -math.inf)), rule_of(record)
-    count = rule.count(start, known_from) if start < known_from else 0
-    if count:
-        slot, last = next(rule.between(start, known_from)).slot, rule.latest(known_from, 1, start)[0].slot
-        yield SlotStory(
-            slot=_time(slot),
-            outcome="unknown",
-            reason=UNKNOWN,
-            job_id=None,
-            last=_time(last),
-            count=count,
-        )
-
-
-def _begin(stored: Sequence[SlotEntry]) -> tuple[Instant, ...]:
-    return (stored[0].slot,) if stored else ()
-
-
-def _time(instant: float) -> datetime:
-    return datetime.fromtimestamp(instant, UTC)

@@ -25,7 +25,7 @@ FLOORS = (
     {"handlers", "history/log_files"},
     {"history/replay", "stores/opening"},
     {"broker", "history/audit", "history/trace"},
-    {"actors"},
+    {"actors", "operating"},
     {"supervisor"},
     {"boot"},
     {"queueing"},

@@ -1341,7 +1341,7 @@ MUTANTS = (
     Mutant(
         LEDGER,
         "nothing is said of slots that are not remembered",
-        "scheduler.py",
+        "operating/schedules.py",
         "    if count:\n        slot, last",
         "    if False:\n        slot, last",
         test="tests/stores/rabbitmq/test_schedules.py::"
