@@ -8,9 +8,6 @@ from functools import partial
 from typing import Any
 
 from ..actors.base import ActorContext, Post
-from ..actors.handler_actor import HandlerActor
-from ..actors.job_broker import JobBroker
-from ..actors.scheduler_actor import SchedulerActor
 from ..broker.joins import Joins
 from ..broker.standing import Standing
 from ..broker.state import CarriedOver, Renewal
@@ -42,7 +39,8 @@ from ..rules.new_jobs import JobChecks
 from ..stores.ports import Store
 from ..stores.presence import network_filesystem
 from ..stores.troubles import BootLost
-from ..supervisor import ChildSpec, Supervision
+from ..supervisor import Supervision
+from .children import Children
 from .declared import Share
 from .draining import Draining
 from .health import ActorView, Health, health_of, view_of, waiting_names
@@ -126,6 +124,19 @@ class Boot:
             left,
         )
         self.draining = Draining(self.clock, self.log, self.post, self.lanes, self._emptied)
+        self._children = Children(
+            self._context,
+            store,
+            share,
+            self.lanes,
+            carried_over=self.carried_over,
+            joins=self.joins,
+            requests=self.requests,
+            standing=lambda: self._standing,
+            renew=self._renew,
+            may_tick=lambda: self._has_declared,
+            emptied=self._emptied.set,
+        )
         self._supervision = Supervision(self._context, partial(self.post.tell, "broker"), self._give_up)
 
     @property
@@ -165,10 +176,10 @@ class Boot:
             self.log.emit(event, **fields)
         begun.callback(self._stop_actors)
         self._supervision.start()
-        self._supervision.have(self._broker_spec())
+        self._supervision.have(self._children.broker())
         if self.share.works or self.store.peers is not None:
             # Where one runtime fires the slots of all, it may be a producer; it never fires what it alone has declared.
-            self._supervision.have(self._scheduler_spec())
+            self._supervision.have(self._children.scheduler())
         for name in names:
             for handler in self.share.handlers(name):
                 self._say_added(handler)
@@ -237,20 +248,7 @@ class Boot:
 
     def start_handler(self, name: str) -> None:
         """Have a HandlerActor for a name."""
-        spec = ChildSpec(
-            id=f"handler:{name}",
-            start=partial(
-                HandlerActor.start,
-                self._context,
-                name,
-                handlers=partial(self.share.handlers, name),
-                lanes=self.lanes,
-                emptied=self._emptied.set,
-            ),
-            budget=self.share.budget(name) or self.limits.restart_budget,
-            when_spent="quarantine",
-        )
-        self._supervision.have(spec)
+        self._supervision.have(self._children.handler(name))
 
     def checks(self, corr: str | None) -> JobChecks:
         """Checks jobs, all of which are queued at this moment.
@@ -267,42 +265,6 @@ class Boot:
     def _say_failed(self, carrier: Carrier, error: Exception) -> None:
         reason = f"{type(error).__name__}: {safe_str(error)}"[: self.limits.error_characters_max]
         self.log.emit("carrier.failed", carrier=type(carrier).__qualname__, reason=reason)
-
-    def _broker_spec(self) -> ChildSpec:
-        def start(incarnation: int) -> object:
-            # The standing is looked up at each start: a boot that was renewed has another.
-            return JobBroker.start(
-                self._context,
-                incarnation,
-                store=self.store,
-                standing=self._standing,
-                renew=self._renew,
-                has_handler=self._has_handler,
-                wake_waiters=self.joins.wake,
-                awaited=self.joins.awaited,
-                carried_over=self.carried_over,
-                store_is_down=self.requests.note_store,
-            )
-
-        return ChildSpec(id="broker", start=start, budget=self.limits.restart_budget)
-
-    def _is_active(self, schedule_id: str) -> bool:
-        peers = self.store.peers
-        return self.share.schedule(schedule_id) is not None or (peers is not None and peers.is_declared(schedule_id))
-
-    def _has_handler(self, name: str) -> bool:
-        peers = self.store.peers
-        return bool(self.share.handlers(name)) or (peers is not None and peers.is_handled(name))
-
-    def _scheduler_spec(self) -> ChildSpec:
-        start = partial(
-            SchedulerActor.start,
-            self._context,
-            store=self.store,
-            is_declared=self._is_active,
-            may_tick=lambda: self._has_declared,
-        )
-        return ChildSpec(id="scheduler", start=start, budget=self.limits.restart_budget)
 
     def _give_up(self, reason: str) -> None:
         self.log.emit("runtime.failed", reason=reason)

@@ -1,0 +1,110 @@
+"""The actors of one boot as children of its supervisor: with what each is started, also after a death."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from ..actors.base import ActorContext
+from ..actors.handler_actor import HandlerActor
+from ..actors.job_broker import JobBroker
+from ..actors.scheduler_actor import SchedulerActor
+from ..broker.joins import Joins
+from ..broker.standing import Standing
+from ..broker.state import CarriedOver
+from ..handlers.lanes import Lanes
+from ..stores.ports import Store
+from ..stores.troubles import BootLost
+from ..supervisor import ChildSpec
+from .declared import Share
+from .requests import Requests
+
+
+class Children:
+    """Makes the specs of a boot's children.
+
+    Args:
+        share: what the boot takes on.
+        standing: who the boot is on its store. It is asked at each start of a broker: a boot that was renewed has
+            another.
+        renew: makes the boot another one, which its store knows.
+        may_tick: whether the boot has declared its schedules.
+        emptied: called whenever a HandlerActor holds nothing any more.
+    """
+
+    def __init__(
+        self,
+        context: ActorContext,
+        store: Store,
+        share: Share,
+        lanes: Lanes,
+        *,
+        carried_over: CarriedOver,
+        joins: Joins,
+        requests: Requests,
+        standing: Callable[[], Standing],
+        renew: Callable[[BootLost], Standing],
+        may_tick: Callable[[], bool],
+        emptied: Callable[[], None],
+    ) -> None:
+        self._context = context
+        self._store = store
+        self._share = share
+        self._lanes = lanes
+        self._carried_over = carried_over
+        self._joins = joins
+        self._requests = requests
+        self._standing = standing
+        self._renew = renew
+        self._may_tick = may_tick
+        self._emptied = emptied
+
+    def broker(self) -> ChildSpec:
+        """The JobBroker, without which nothing works."""
+        return ChildSpec(id="broker", start=self._start_broker, budget=self._context.limits.restart_budget)
+
+    def scheduler(self) -> ChildSpec:
+        """The SchedulerActor, without which nothing works either."""
+        start = partial(
+            SchedulerActor.start,
+            self._context,
+            store=self._store,
+            is_declared=self._is_declared,
+            may_tick=self._may_tick,
+        )
+        return ChildSpec(id="scheduler", start=start, budget=self._context.limits.restart_budget)
+
+    def handler(self, name: str) -> ChildSpec:
+        """The HandlerActor of a name, which alone is quarantined when it keeps dying."""
+        start = partial(
+            HandlerActor.start,
+            self._context,
+            name,
+            handlers=partial(self._share.handlers, name),
+            lanes=self._lanes,
+            emptied=self._emptied,
+        )
+        budget = self._share.budget(name) or self._context.limits.restart_budget
+        return ChildSpec(id=f"handler:{name}", start=start, budget=budget, when_spent="quarantine")
+
+    def _start_broker(self, incarnation: int) -> object:
+        return JobBroker.start(
+            self._context,
+            incarnation,
+            store=self._store,
+            standing=self._standing(),
+            renew=self._renew,
+            has_handler=self._has_handler,
+            wake_waiters=self._joins.wake,
+            awaited=self._joins.awaited,
+            carried_over=self._carried_over,
+            store_is_down=self._requests.note_store,
+        )
+
+    def _has_handler(self, name: str) -> bool:
+        peers = self._store.peers
+        return bool(self._share.handlers(name)) or (peers is not None and peers.is_handled(name))
+
+    def _is_declared(self, schedule_id: str) -> bool:
+        peers = self._store.peers
+        return self._share.schedule(schedule_id) is not None or (peers is not None and peers.is_declared(schedule_id))
