@@ -85,11 +85,12 @@ class Queueing:
         boot = self._current_boot.get()
         job = boot.checks(current_corr()).spec(spec)
         if connection is not None:
-            with _told_of(job):
+            with boot.queueing((job,)) as (job,), _told_of(job):
                 record, fresh = queue_on(boot.store, connection, job, boot.clock.now())
             return _expected(boot, record, fresh)
         self.warn_if_blocking("queue")
-        return _stored(boot.requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
+        with boot.queueing((job,)) as jobs:
+            return _stored(boot.requests.ask(partial(Queue, jobs), job_ids=(job.id,), corr=job.corr))[0]
 
     async def aqueue(
         self, name: str, data: Any = None, *, connection: Any = None, **options: Unpack[JobKeywords]
@@ -101,10 +102,11 @@ class Queueing:
         checks = boot.checks(current_corr())
         job = checks.spec(spec_of("jobs.aqueue", name, data, options)) if options else checks.pair(name, data)
         if connection is not None:
-            with _told_of(job):
+            with boot.queueing((job,)) as (job,), _told_of(job):
                 record, fresh = await queue_on_async(boot.store, connection, job, boot.clock.now())
             return _expected(boot, record, fresh)
-        return _stored(await boot.requests.ask_async(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr))[0]
+        with boot.queueing((job,)) as jobs:
+            return _stored(await boot.requests.ask_async(partial(Queue, jobs), job_ids=(job.id,), corr=job.corr))[0]
 
     def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         """Add many jobs at once: all of them, or none.
@@ -119,20 +121,25 @@ class Queueing:
         """
         self.warn_if_blocking("queue_many")
         boot, new = self._new_many(jobs)
-        return _stored(boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new])) if new else []
+        if not new:
+            return []
+        with boot.queueing(new) as new:
+            return _stored(boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new]))
 
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         """`queue_many` for asyncio applications."""
         boot, new = self._new_many(jobs)
         if not new:
             return []
-        return _stored(await boot.requests.ask_async(partial(Queue, new), job_ids=[job.id for job in new]))
+        with boot.queueing(new) as new:
+            return _stored(await boot.requests.ask_async(partial(Queue, new), job_ids=[job.id for job in new]))
 
     def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
         """Queue a job that descends from the one that a handler runs."""
         boot = self._current_boot.get()
         job = boot.checks(corr).spec(spec_of("job.queue", name, data, options))
-        return _stored(boot.requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=corr))[0]
+        with boot.queueing((job,)) as jobs:
+            return _stored(boot.requests.ask(partial(Queue, jobs), job_ids=(job.id,), corr=corr))[0]
 
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, tuple[NewJob, ...]]:
         boot = self._current_boot.get()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..handlers.lanes import Lanes
 from ..job import Job
 from ..log.emitter import Log, Subscription
 from ..log.json_line import safe_str
-from ..messages.jobs import JobKeywords, Seconds
+from ..messages.jobs import JobKeywords, NewJob, Seconds
 from ..messages.mail import (
     Attach,
     CheckDue,
@@ -257,10 +257,11 @@ class Boot:
             corr: the root that they descend from, if there is one.
         """
         now, has_table = self.clock.now(), self.store.table is not None
-        carried = self._carriers.injected(self._say_failed) if self._carriers else None
-        return JobChecks(
-            now=now, new_id=self.job_ids, corr=corr, limits=self.limits, has_table=has_table, carried=carried
-        )
+        return JobChecks(now=now, new_id=self.job_ids, corr=corr, limits=self.limits, has_table=has_table)
+
+    def queueing(self, jobs: tuple[NewJob, ...]) -> AbstractContextManager[tuple[NewJob, ...]]:
+        """Around the call that stores some jobs: gives them with what they carry."""
+        return self._carriers.queueing(jobs, self._say_failed) if self._carriers else nullcontext(jobs)
 
     def _say_failed(self, carrier: Carrier, error: Exception) -> None:
         reason = f"{type(error).__name__}: {safe_str(error)}"[: self.limits.error_characters_max]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from types import TracebackType
 from typing import Any
 
 from ..errors import UsageError, shown
 from ..job import Job
+from ..messages.jobs import NewJob
+from ..stores.transitions import UNCOUNTED, born
 
 CARRIED_BYTES_MAX = 8192
 """JSON text of what one job carries."""
@@ -27,6 +30,17 @@ class Carrier:
         """
         return {}
 
+    def around_queue(self, jobs: Sequence[Job[Any]]) -> AbstractContextManager[Any]:
+        """Entered on the thread that queues, before `inject`, and left when the jobs are stored or the call has raised.
+
+        In an asyncio application the call is awaited inside of it. What it raises is logged as `carrier.failed`, and
+        costs the call nothing.
+
+        Args:
+            jobs: what the call is about to store. One that was there already is left as it was.
+        """
+        return nullcontext()
+
     def around(self, job: Job[Any]) -> AbstractContextManager[Any]:
         """Entered before the handler's function is called, and left when that has ended, on the same thread.
 
@@ -35,6 +49,10 @@ class Carrier:
         carriers.
         """
         return nullcontext()
+
+
+Failed = Callable[[Carrier, Exception], None]
+"""Is told of a carrier that has raised while jobs were queued."""
 
 
 class Carriers:
@@ -49,12 +67,22 @@ class Carriers:
     def __iter__(self) -> Iterator[Carrier]:
         return iter(self._carriers)
 
-    def injected(self, failed: Callable[[Carrier, Exception], None]) -> str | None:
-        """What a job that is queued now carries, as JSON text.
+    @contextmanager
+    def queueing(self, jobs: tuple[NewJob, ...], failed: Failed) -> Iterator[tuple[NewJob, ...]]:
+        """Around the call that stores some jobs: gives them with what they carry.
 
         Args:
             failed: is told of a carrier that raises, or whose part JSON cannot carry or is too long.
         """
+        queued: list[Job[Any]] = [Job(born(job, 0, rev=UNCOUNTED)) for job in jobs]
+        with ExitStack() as entered:
+            for carrier in self._carriers:
+                entered.enter_context(_AroundQueue(carrier, queued, failed))
+            carried = self._injected(failed)
+            yield jobs if carried is None else tuple([job._replace(carried=carried) for job in jobs])
+
+    def _injected(self, failed: Failed) -> str | None:
+        """What a job that is queued now carries, as JSON text."""
         carried: dict[str, str] = {}
         for carrier in self._carriers:
             try:
@@ -77,6 +105,36 @@ class Carriers:
 
 
 NO_CARRIERS = Carriers(())
+
+
+class _AroundQueue:
+    """What one carrier puts around a call that queues. Its errors cost the call nothing."""
+
+    def __init__(self, carrier: Carrier, jobs: Sequence[Job[Any]], failed: Failed) -> None:
+        self._carrier = carrier
+        self._jobs = jobs
+        self._failed = failed
+        self._inner: AbstractContextManager[Any] | None = None
+
+    def __enter__(self) -> None:
+        try:
+            inner = self._carrier.around_queue(self._jobs)
+            inner.__enter__()
+        except Exception as error:
+            self._failed(self._carrier, error)
+        else:
+            self._inner = inner
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._inner is None:
+            return
+        try:
+            self._inner.__exit__(kind, error, trace)
+        except Exception as worse:
+            if worse is not error:
+                self._failed(self._carrier, worse)
 
 
 def check_carriers(carriers: Any) -> Carriers:

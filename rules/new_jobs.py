@@ -56,7 +56,6 @@ class JobChecks:
         new_id: makes the id of a job that is given none.
         corr: the root they descend from; each is its own if there is none.
         has_table: whether the store keeps every job in a table.
-        carried: what each of them carries, as JSON text.
     """
 
     def __init__(
@@ -67,14 +66,12 @@ class JobChecks:
         corr: str | None,
         limits: Limits,
         has_table: bool,
-        carried: str | None,
     ) -> None:
         self._now = now
         self._new_id = new_id
         self._corr = corr
         self._bytes_max = limits.data_bytes_max
         self._has_table = has_table
-        self._carried = carried
 
     def one(self, job: Any) -> NewJob:
         """A job as `queue_many` takes it.
@@ -97,7 +94,7 @@ class JobChecks:
         """
         name = check_name(name)
         text, job_id, now = encode(data, what="data", bytes_max=self._bytes_max), self._new_id(), self._now
-        return NewJob(job_id, name, text, 0, now, now, self._corr or job_id, carried=self._carried)
+        return NewJob(job_id, name, text, 0, now, now, self._corr or job_id)
 
     def spec(self, spec: JobSpec) -> NewJob:
         """A job with options.
@@ -134,7 +131,6 @@ class JobChecks:
             unique_key=None if spec.unique is None else check_name(spec.unique, "unique"),
             due_in=due_in,
             expires_in=expires_in,
-            carried=self._carried,
         )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import django
@@ -17,6 +19,8 @@ from django.utils.module_loading import autodiscover_modules
 
 from ...boot.declared import Share
 from ...errors import NotStarted, UsageError
+from ...handlers.carriers import Carrier
+from ...messages.jobs import NewJob
 from ...rules.new_jobs import JobChecks
 from ...runtime import Runtime
 from ...stores.ports import Store
@@ -149,8 +153,11 @@ class DjangoRuntime(Runtime):
             corr=corr,
             limits=current.limits,
             has_table=current.has_table,
-            carried=self._carriers.injected(lambda carrier, error: None),
         )
+
+    def queueing(self, jobs: tuple[NewJob, ...]) -> AbstractContextManager[tuple[NewJob, ...]]:
+        """As that of a boot, while none runs."""
+        return self._carriers.queueing(jobs, _say_failed)
 
     def is_on(self, connection: BaseDatabaseWrapper) -> bool:
         """Whether a connection's database is the store's own file."""
@@ -188,3 +195,10 @@ class DjangoRuntime(Runtime):
         if self._leaves_in != self.environment.pid():
             self._leaves_in = self.environment.pid()
             atexit.register(self.stop)
+
+
+def _say_failed(carrier: Carrier, error: Exception) -> None:
+    """A carrier has failed while no boot runs, whose log would have `carrier.failed`."""
+    logging.getLogger("django").warning(
+        "The carrier %s failed; the job carries nothing of it", type(carrier).__qualname__, exc_info=error
+    )

@@ -20,6 +20,7 @@ from ...messages.jobs import JobKeywords, JobSpec, NewJob
 from ...messages.mail import Queue
 from ...rules.new_jobs import spec_of
 from ...rules.validation import check_iterable
+from ...stores.ports import Store
 from ...stores.sqlite.schema import VERSION, read_version
 from ...stores.transitions import UNCOUNTED, born
 
@@ -98,9 +99,13 @@ class TransactionalJobs(Jobs):
         """Queue jobs with a transaction that is open."""
         if self._is_own(connection):
             return self._queue_in(connection, wanted, corr)
-        checks = self._current_boot.get().checks(corr)
+        boot = self._current_boot.get()
+        checks = boot.checks(corr)
         jobs = tuple([checks.one(job) for job in wanted])
-        if jobs:
+        if not jobs:
+            return []
+        # What they carry is of the moment at which they are queued, not of that of the commit.
+        with boot.queueing(jobs) as jobs:
             transaction.on_commit(partial(self._queue_now, jobs, corr), using=connection.alias)
         return [Job(born(job, 0, rev=UNCOUNTED)) for job in jobs]
 
@@ -116,20 +121,25 @@ class TransactionalJobs(Jobs):
         if boot is None:
             self._runtime.prepare()
             _check_tables(connection)
-            store, checks = self._runtime.new_store(), self._runtime.checks(corr)
-        else:
-            store, checks = boot.store, boot.checks(corr)
-        jobs = [checks.one(job) for job in wanted]
-        queued: list[Job[Any]] = []
-        for job in jobs:
-            try:
-                record, fresh = queue_on(store, connection, job, self._current_boot.now())
-            except StoreUnavailable as error:
-                raise StoreUnavailable(str(error), tuple(one.id for one in jobs)) from error
-            queued.append(Job(record, deduplicated=not fresh))
-            if fresh:
-                transaction.on_commit(partial(self._expect, job.id), using=connection.alias)
-        return queued
+        store = self._runtime.new_store() if boot is None else boot.store
+        place = self._runtime if boot is None else boot
+        checks = place.checks(corr)
+        jobs = tuple([checks.one(job) for job in wanted])
+        if not jobs:
+            return []
+        with place.queueing(jobs) as jobs:
+            return [self._queue_one(store, connection, job, jobs) for job in jobs]
+
+    def _queue_one(
+        self, store: Store, connection: BaseDatabaseWrapper, job: NewJob, jobs: Sequence[NewJob]
+    ) -> Job[Any]:
+        try:
+            record, fresh = queue_on(store, connection, job, self._current_boot.now())
+        except StoreUnavailable as error:
+            raise StoreUnavailable(str(error), tuple(one.id for one in jobs)) from error
+        if fresh:
+            transaction.on_commit(partial(self._expect, job.id), using=connection.alias)
+        return Job(record, deduplicated=not fresh)
 
     def _queue_now(self, jobs: Sequence[NewJob], corr: str | None) -> None:
         self._current_boot.get().requests.ask(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import sqlite3
 
 import pytest
 from lamplighter import Carrier, JobFailed, Runtime, UsageError
@@ -160,6 +161,105 @@ def test_a_job_carries_on_over_a_requeue_and_so_do_the_jobs_that_it_queues(runti
     child = rt.jobs.join(rt.jobs.requeue(parent), timeout=10).result
 
     assert rt.jobs.join(child, timeout=10).result == "of ada"
+
+
+class Queued(Carrier):
+    """Notes what happens around calls that queue."""
+
+    def __init__(self):
+        self.story = []
+
+    @contextlib.contextmanager
+    def around_queue(self, jobs):
+        self.story.append([(job.name, job.data) for job in jobs])
+        token = current.set("the call")
+        try:
+            yield
+        except Exception as error:
+            self.story.append(type(error).__name__)
+            raise
+        finally:
+            current.reset(token)
+            self.story.append("left")
+
+    def inject(self):
+        return {"request": current.get()}
+
+
+def queue(jobs):
+    return [jobs.queue("work", 1)]
+
+
+def queue_many(jobs):
+    return jobs.queue_many([("work", 1), ("work", 2)])
+
+
+def aqueue(jobs):
+    async def call():
+        return [await jobs.aqueue("work", 1)]
+
+    return asyncio.run(call())
+
+
+def aqueue_many(jobs):
+    async def call():
+        return await jobs.aqueue_many([("work", 1), ("work", 2)])
+
+    return asyncio.run(call())
+
+
+@pytest.mark.parametrize("call", [queue, queue_many, aqueue, aqueue_many])
+def test_a_carrier_is_around_the_call_that_queues_and_its_inject_within(runtime, call):
+    carrier = Queued()
+    rt = runtime(carriers=[carrier])
+
+    queued = call(rt.jobs)
+
+    assert carrier.story == [[("work", job.data) for job in queued], "left"]
+    assert [rt.jobs.get(job).carried for job in queued] == [{"request": "the call"}] * len(queued)
+
+
+def test_a_carrier_is_around_what_a_handler_queues_and_what_a_transaction_does(runtime, tmp_path):
+    carrier = Queued()
+    rt = runtime(carriers=[carrier])
+    rt.jobs.add_handler("parent", lambda job: job.queue("work", "of the handler").id)
+
+    rt.jobs.join(rt.jobs.queue("parent"), timeout=10)
+    with contextlib.closing(sqlite3.connect(tmp_path / "jobs.db")) as db, db:
+        db.execute("create table mine (id)")
+        rt.jobs.queue("work", "of the transaction", connection=db)
+
+    of_work = [said for said in carrier.story if said[0][0] == "work"]
+    assert of_work == [[("work", "of the handler")], [("work", "of the transaction")]]
+
+
+def test_a_carrier_sees_the_error_of_the_call_that_queues_and_cannot_hide_it(runtime, tmp_path):
+    class Hiding(Carrier):
+        def around_queue(self, jobs):
+            return contextlib.suppress(UsageError)
+
+    carrier = Queued()
+    rt = runtime(carriers=[Hiding(), carrier])
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "another.db")) as db, pytest.raises(UsageError, match="file"):
+        rt.jobs.queue("work", 1, connection=db)
+    assert carrier.story == [[("work", 1)], "UsageError", "left"]
+
+
+@pytest.mark.parametrize("where", ["enter", "leave"])
+def test_a_carrier_that_raises_around_a_call_is_told_and_the_job_is_queued(runtime, recorder, where):
+    class Failing(Carrier):
+        @contextlib.contextmanager
+        def around_queue(self, jobs):
+            if where == "enter":
+                raise ConnectionError("no collector")
+            yield
+            raise ConnectionError("no collector")
+
+    rt = runtime(carriers=[Failing(), Request()])
+
+    assert rt.jobs.get(rt.jobs.queue("work")).carried == {"request": "nothing"}
+    assert recorder.wait_for("carrier.failed")["reason"] == "ConnectionError: no collector"
 
 
 class Left(BaseException):

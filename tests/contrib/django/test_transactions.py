@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
-from lamplighter import Job, JobSpec, StoreError, UnknownJob, UsageError
+from lamplighter import Carrier, Job, JobSpec, StoreError, UnknownJob, UsageError
 
 JOIN_SECONDS_MAX = 15
 
@@ -199,3 +199,41 @@ def test_on_another_file_every_call_may_be_made_in_a_transaction(worker: Any, el
 
     with transaction.atomic():
         assert other.jobs.cancel(job).state == "cancelled"
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_carriers_go_along_in_a_transaction_whether_a_runtime_runs_or_not(
+    worker: Any, elsewhere: Callable[..., Any], runs: bool
+) -> None:
+    class Traced(Carrier):
+        def inject(self) -> dict[str, str]:
+            return {"trace": "1"}
+
+    one = elsewhere(worker.path, carriers=[Traced()])
+    if runs:
+        one.start(work=False)
+
+    with transaction.atomic():
+        job = one.jobs.queue("look")
+
+    assert job.carried == {"trace": "1"}
+
+
+def test_a_carrier_that_fails_while_no_runtime_runs_is_told_to_djangos_log(
+    worker: Any, elsewhere: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is no log of the runtime's then, which would have `carrier.failed`."""
+
+    class Failing(Carrier):
+        def inject(self) -> dict[str, str]:
+            raise ConnectionError("no collector")
+
+    idle = elsewhere(worker.path, carriers=[Failing()])
+
+    with transaction.atomic():
+        job = idle.jobs.queue("look")
+
+    assert exists(idle, job)
+    (record,) = [one for one in caplog.records if one.name == "django"]
+    assert "Failing failed; the job carries nothing of it" in record.getMessage()
+    assert record.exc_info is not None and str(record.exc_info[1]) == "no collector"
