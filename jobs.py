@@ -16,7 +16,7 @@ from .boot.reviving import at_hand, off_loop, revive, revive_async
 from .broker.host_transactions import Finishing, finish_on, finish_on_async
 from .errors import UnknownHandler, UsageError, shown
 from .handlers.handler import Handler
-from .handlers.options import HandlerKeywords, Isolation, OnTimeout
+from .handlers.options import ExceptionClasses, HandlerKeywords, Isolation, OnTimeout
 from .handlers.registration import check_handler, check_importable, check_only, name_of
 from .job import Job
 from .job_handler import HandlerDecorator, JobHandler
@@ -290,6 +290,8 @@ class Jobs(Queueing):
         on_timeout: OnTimeout = "signal",
         max_attempts: int = 20,
         backoff: Backoff | Sequence[Seconds] = Backoff(),  # noqa: B008 (frozen)
+        retry_on: ExceptionClasses | None = None,
+        discard_on: ExceptionClasses | None = None,
         auto_done: bool = True,
         isolation: Isolation = "thread",
         interruptions_max: int | None = None,
@@ -310,6 +312,9 @@ class Jobs(Queueing):
                 also while the function holds a lock.
             max_attempts: failures and timeouts before the job is dead.
             backoff: a `Backoff`, or the waits themselves, of which the last repeats.
+            retry_on: exception classes, with what extends them, that are tried again; any other that the function
+                raises makes the job dead at once. None: all are. Timeouts and interruptions are tried again anyway.
+            discard_on: those that make the job dead at once. Where both have a class of the error, the nearest counts.
             auto_done: whether returning ends the job; otherwise `mark_done` must be called with its token.
             isolation: `thread`, or `process` for a child process that can really be killed; `fn` must be importable.
             interruptions_max: blamed interruptions within 72 hours before the job is dead as poison.
@@ -330,6 +335,8 @@ class Jobs(Queueing):
             on_timeout=on_timeout,
             max_attempts=max_attempts,
             backoff=backoff,
+            retry_on=retry_on,
+            discard_on=discard_on,
             auto_done=auto_done,
             isolation=isolation,
             interruptions_max=interruptions_max,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Literal, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 from ..messages.jobs import Seconds
 from ..messages.outcomes import Backoff
@@ -17,6 +17,10 @@ OnTimeout = Literal["signal", "raise"]
 """What a thread is told whose job has timed out."""
 
 
+ExceptionClasses: TypeAlias = type[BaseException] | Sequence[type[BaseException]]
+"""One exception class, or several."""
+
+
 class HandlerKeywords(TypedDict, total=False):
     """The options of `jobs.add_handler` as keyword arguments."""
 
@@ -26,6 +30,8 @@ class HandlerKeywords(TypedDict, total=False):
     on_timeout: OnTimeout
     max_attempts: int
     backoff: Backoff | Sequence[Seconds]
+    retry_on: ExceptionClasses | None
+    discard_on: ExceptionClasses | None
     auto_done: bool
     isolation: Isolation
     interruptions_max: int | None

@@ -13,6 +13,7 @@ from ..errors import DISCARDED, Discard, Snooze, UsageError, check_snooze
 from ..log.json_line import safe_str
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.codec import encode
+from ..rules.exception_classes import class_names
 from ..rules.lifecycle import done_without_result
 from .lane import Lane
 
@@ -44,7 +45,17 @@ class Rules(NamedTuple):
 
 
 def raised(error: BaseException, characters_max: int) -> Outcome:
-    """What an error means that came out of a job's call, whatever it is."""
+    """What an error means that came out of a job's call, whatever it is. Its class counts."""
+    outcome = escaped(error, characters_max)
+    try:
+        return outcome._replace(error_classes=class_names(type(error)))
+    except BaseException:
+        # A class may have a metaclass that raises.
+        return outcome
+
+
+def escaped(error: BaseException, characters_max: int) -> Outcome:
+    """What an error means that came from around a job's call. Its class says nothing about the job."""
     try:
         if isinstance(error, Discard):
             return _discarded(error)

@@ -81,7 +81,9 @@ class _Keeper(Worker):
             if "ended" not in heard:
                 self._serve(child, lane, heard)
             elif heard["pid"] == child.pid:
-                return Outcome(**{**heard["ended"], "kind": OutcomeKind(heard["ended"]["kind"])})
+                ended = heard["ended"]
+                classes = tuple(ended["error_classes"])
+                return Outcome(**{**ended, "kind": OutcomeKind(ended["kind"]), "error_classes": classes})
         code = self._bury()
         reason = f"its process {describe_exit(code)}"
         # A service manager that stops its parent may kill the child too.

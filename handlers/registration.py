@@ -11,6 +11,7 @@ from ..errors import UsageError, shown
 from ..job import Job
 from ..messages.outcomes import Policy
 from ..rules.capabilities import not_supported
+from ..rules.exception_classes import check_exceptions
 from ..rules.limits import Limits
 from ..rules.restart_budget import RestartBudget
 from ..rules.validation import (
@@ -61,6 +62,7 @@ def check_handler(
     if total is not None and not has_table:
         raise not_supported("limit")
     auto_done = check_bool(options["auto_done"], "auto_done")
+    retry_on, discard_on = _check_errors(options["retry_on"], options["discard_on"])
     return Handler(
         id=f"{name}#{new_id()[:8]}",
         name=name,
@@ -79,10 +81,29 @@ def check_handler(
             interruptions_max=limits.interruptions_max
             if most is None
             else check_whole(most, "interruptions_max", least=1, most=10**9),
+            retry_on=retry_on,
+            discard_on=discard_on,
         ),
         restart=None if options["restart"] is None else _check_budget(options["restart"]),
         types=HandlerTypes(payload_type(fn, Job), result_type(fn, name) if auto_done else None),
     )
+
+
+def _check_errors(retry_on: Any, discard_on: Any) -> tuple[frozenset[str] | None, frozenset[str]]:
+    """The names of the errors that are tried again, and of those that are not.
+
+    Raises:
+        UsageError: they are no exception classes, or say both of one, or that there is no retry at all.
+    """
+    again = check_exceptions(retry_on, "retry_on")
+    never = check_exceptions(discard_on, "discard_on") or frozenset()
+    if again is not None and not again:
+        raise UsageError(
+            f"expected retry_on to name an exception, got: {shown(retry_on)}; write max_attempts=1 for none"
+        )
+    if both := (again or frozenset()) & never:
+        raise UsageError(f"expected retry_on or discard_on to name an error, got both for: {', '.join(sorted(both))}")
+    return again, never
 
 
 def _check_budget(restart: Any) -> RestartBudget:

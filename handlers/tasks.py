@@ -11,7 +11,7 @@ from functools import partial
 from ..messages.outcomes import Outcome, OutcomeKind
 from .execute import execute_async
 from .lane import Lane, RunHandle
-from .outcomes import raised
+from .outcomes import escaped
 
 LOOP_DIED = "its event loop was closed by what ran on it"
 """Why a job fails whose loop runs no more."""
@@ -109,7 +109,7 @@ class _Loop(RunHandle):
             task.add_done_callback(partial(self._is_done, lane))
         except BaseException as error:
             # No memory, say.
-            self._end(lane, raised(error, lane.context.limits.error_characters_max))
+            self._end(lane, escaped(error, lane.context.limits.error_characters_max))
             return
         if lane.cancelled:
             # After its first step, so that its function sees it.
@@ -119,7 +119,7 @@ class _Loop(RunHandle):
         # A job may cancel all tasks, and asyncio never enters a coroutine that is cancelled before its first step.
         if lane.id in self._lanes:
             error = asyncio.CancelledError() if task.cancelled() else task.exception() or asyncio.CancelledError()
-            self._end(lane, raised(error, lane.context.limits.error_characters_max))
+            self._end(lane, escaped(error, lane.context.limits.error_characters_max))
 
     def _end(self, lane: Lane, outcome: Outcome) -> None:
         """Report how a lane has ended, and begin the one that has got its place."""

@@ -9,7 +9,7 @@ from ..messages.outcomes import Outcome
 from .execute import execute
 from .handler import JobTimeout
 from .lane import Lane
-from .outcomes import UNENDED, raised
+from .outcomes import UNENDED, escaped
 from .pool import Pool, Worker
 
 
@@ -51,7 +51,7 @@ class _ThreadWorker(Worker):
             lane.finish(outcome, following)
         except BaseException as error:
             # A function may have left a profiler on this thread, or an error that arrives late: both may raise here.
-            lane.finish(raised(error, lane.context.limits.error_characters_max), following)
+            lane.finish(escaped(error, lane.context.limits.error_characters_max), following)
         return following
 
     def _run(self, lane: Lane) -> Outcome:

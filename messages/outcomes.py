@@ -32,6 +32,8 @@ class Outcome(NamedTuple):
         error, traceback: what the handler raised, already formatted (an exception object would keep frames alive).
         seconds: how long a snoozed job sleeps, or how long a deferred claim may last (0: for ever).
         blamed: whether an interruption may be the job's own doing. A shutdown never is.
+        error_classes: of what the handler raised, the qualified names of its class and of those that it extends, the
+            nearest first. Empty where the attempt failed of something else.
     """
 
     kind: OutcomeKind
@@ -41,6 +43,7 @@ class Outcome(NamedTuple):
     traceback: str | None = None
     seconds: Seconds = 0.0
     blamed: bool = False
+    error_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +64,18 @@ class Backoff:
 
 
 class Policy(NamedTuple):
-    """What `judge` needs to know of the handler that ran the claim."""
+    """What `judge` needs to know of the handler that ran the claim.
+
+    Attributes:
+        retry_on, discard_on: the qualified names of the exception classes that are, and are not, tried again.
+            `retry_on` is None for all.
+    """
 
     max_attempts: int = 20
     backoff: Backoff | Sequence[Seconds] = Backoff()
     interruptions_max: int = 3
+    retry_on: frozenset[str] | None = None
+    discard_on: frozenset[str] = frozenset()
 
 
 class Verdict(NamedTuple):

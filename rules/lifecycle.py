@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ..messages.jobs import Instant, JobRecord, JobState, Seconds
 from ..messages.outcomes import Backoff, Outcome, OutcomeKind, Policy, Verdict
+from .exception_classes import is_tried_again
 
 INTERRUPTION_WINDOW_SECONDS = 72 * 3600.0
 """Only interruptions within this window are held against a job."""
@@ -96,6 +97,9 @@ def _judge_failure(job: JobRecord, outcome: Outcome, policy: Policy, now: Instan
     how = "timed out" if outcome.kind is OutcomeKind.TIMED_OUT else "failed"
     if attempt >= attempts_max:
         reason = f"{how} in attempt {attempt} of {attempts_max}"
+        return Verdict(state=JobState.DEAD, event="job.dead", reason=reason, attempt=attempt)
+    if not is_tried_again(outcome.error_classes, policy.retry_on, policy.discard_on):
+        reason = f"failed in attempt {attempt} of {attempts_max}, and {outcome.error_classes[0]} is not tried again"
         return Verdict(state=JobState.DEAD, event="job.dead", reason=reason, attempt=attempt)
     return Verdict(
         state=JobState.QUEUED,

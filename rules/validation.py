@@ -19,6 +19,8 @@ ELSEWHERE = {
     "attempts": "max_attempts",
     "retry_delay": "backoff",
     "retry_backoff": "backoff",
+    "autoretry_for": "retry_on",
+    "dont_autoretry_for": "discard_on",
     "countdown": "delay",
     "delay_ms": "delay",
     "eta": "at",

@@ -173,7 +173,21 @@ def test_a_snooze_without_seconds_fails_and_says_what_is_missing():
 
 
 def test_an_error_that_cannot_be_looked_at_is_a_failure_all_the_same():
-    assert raised(Trap(), 1000) == INDESCRIBABLE
+    assert raised(Trap(), 1000)._replace(error_classes=()) == INDESCRIBABLE
+
+
+def test_an_error_whose_class_has_no_name_is_a_failure_all_the_same():
+    class Nameless(type):
+        def __getattribute__(cls, name):
+            if name == "__qualname__":
+                raise RuntimeError("no")
+            return super().__getattribute__(name)
+
+    class Odd(Exception, metaclass=Nameless): ...
+
+    outcome = raised(Odd(), 1000)
+
+    assert (outcome.kind, outcome.error, outcome.error_classes) == (OutcomeKind.FAILED, "Odd", ())
 
 
 def test_a_profiler_that_raises_costs_its_job_and_nobody_else(runtime, recorder):

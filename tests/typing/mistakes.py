@@ -1,4 +1,4 @@
-"""Twenty mistakes, each in a line of its own that says so. A type checker finds them all, and nothing else."""
+"""Twenty-one mistakes, each in a line of its own that says so. A type checker finds them all, and nothing else."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def payload(of: Resize) -> None: ...
 
 
 jobs.handler("x", isolation="fork")  # mistake: a word that an option does not have
+jobs.handler("x", retry_on="OSError")  # mistake: the name of an exception
 jobs.add_handler("x", plain)  # mistake: no parameter, without the decorator
 Runtime(":memory:", reply_seconds="5")  # mistake: a limit that there is not
 jobs.queue_many([JobSpec(name="resize", dealy=5)])  # mistake: a field that a spec does not have

@@ -54,7 +54,8 @@ def anything(job: Job[Any]) -> list[str]:
 def plain(job: Job[Resize]) -> None: ...
 
 
-jobs.add_handler("plain", plain, max_attempts=3, timeout=timedelta(seconds=5))
+jobs.add_handler("plain", plain, max_attempts=3, timeout=timedelta(seconds=5), retry_on=OSError)
+jobs.handler("picky", retry_on=(OSError, KeyError), discard_on=[FileNotFoundError])(plain)
 jobs.add_handler("lambda", lambda job: job.data)
 jobs.add_handler("again", resize)
 
