@@ -25,6 +25,10 @@ class UsageError(LamplighterError, ValueError):
     """The caller asked for something that cannot be. Nothing was stored."""
 
 
+class MissingExtra(UsageError, ImportError):
+    """An optional package is not installed; an `ImportError` for whoever asks whether it is."""
+
+
 class NotStarted(LamplighterError):
     """The runtime is not running here: not started yet, stopped, or started before a fork in the parent process."""
 
@@ -155,6 +159,16 @@ def shown(value: object) -> str:
             return f"an {type(value).__name__} of too many digits"
         return f"a {type(value).__name__} whose repr raises {type(error).__name__}"
     return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}..."
+
+
+def missing_extra(package: str, purpose: str, extra: str) -> MissingExtra:
+    """The error that says what to install.
+
+    Args:
+        package: as people call it.
+        extra: the name of the group of packages that has it.
+    """
+    return MissingExtra(f"expected {package} for {purpose}, got none installed; pip install 'lamplighter[{extra}]'")
 
 
 def alike(text: str, known: Iterable[str], *, most: int = 1) -> list[str]:

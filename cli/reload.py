@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ..errors import UsageError
+from ..errors import missing_extra
 from ..messages.jobs import Seconds
 
 DRAIN_SECONDS = 1.0
@@ -28,14 +28,12 @@ def run_anew(arguments: argparse.Namespace) -> int:
     """Run a worker until a signal comes, and start it anew whenever a Python file has changed; the exit code.
 
     Raises:
-        UsageError: watchfiles is not installed.
+        MissingExtra: watchfiles is not installed.
     """
     try:
         from watchfiles import PythonFilter, watch
-    except ImportError:
-        raise UsageError(
-            "expected watchfiles for --reload, got none installed; pip install 'lamplighter[reload]'"
-        ) from None
+    except ImportError as error:
+        raise missing_extra("watchfiles", "--reload", "reload") from error
     drain = DRAIN_SECONDS if arguments.drain is None else arguments.drain
     worker = _Worker(_command(arguments, drain), drain)
     with worker.heeding_signals(), worker:

@@ -36,7 +36,7 @@ FLOORS = (
     {"contrib"},
     {"contrib/django", "contrib/flask"},
     {"contrib/django/management/commands"},
-    {"testing/arguments", "testing/draining", "testing/lending", "testing/missing_extra"},
+    {"testing/arguments", "testing/draining", "testing/lending"},
     {"testing/simulation"},
     {"testing"},
     {"contrib/django/testing"},
@@ -51,7 +51,6 @@ ALONE = {
     "testing/arguments",
     "testing/draining",
     "testing/lending",
-    "testing/missing_extra",
 }
 """Modules on another floor than the rest of their folder: what opens the stores stands above them, what all of the test
 kit needs below it, and what of an integration is for tests above it.

@@ -20,9 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Self
 
-from ...errors import UsageError
+from ...errors import UsageError, missing_extra
 from ...runtime import Runtime
-from ..missing_extra import missing
 from .faults import Faults
 from .simulation import Simulation
 
@@ -30,7 +29,7 @@ try:
     from hypothesis import Phase, currently_in_test_context, settings
     from hypothesis import strategies as st
 except ImportError as error:
-    raise missing("hypothesis", "simulations that shrink") from error
+    raise missing_extra("hypothesis", "simulations that shrink", "testing") from error
 
 PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
 """What Hypothesis is to do. Up to Python 3.11 it explains a failure by tracing with `sys.settrace`; what the

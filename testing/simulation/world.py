@@ -19,15 +19,14 @@ from dataclasses import dataclass, field
 from signal import SIG_DFL
 from typing import Any
 
-from ...errors import UsageError
+from ...errors import UsageError, missing_extra
 from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, Seconds
-from ..missing_extra import missing
 
 try:
     from greenlet import GreenletExit, greenlet
 except ImportError as error:
-    raise missing("greenlet", "simulations") from error
+    raise missing_extra("greenlet", "simulations", "testing") from error
 
 FORKED_PID = 1000
 """Steps between the pids of forked children."""

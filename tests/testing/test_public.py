@@ -52,8 +52,8 @@ def test_what_needs_an_extra_says_which_and_how_to_get_it_always_in_the_same_wor
     assert ran.returncode == 1
     last = ran.stderr.strip().splitlines()[-1]
     assert re.fullmatch(
-        rf"lamplighter\.testing\.missing_extra\.MissingExtra: expected {missing} for [a-z ]+, got none installed; "
-        r"pip install lamplighter\[testing\]",
+        rf"lamplighter\.errors\.MissingExtra: expected {missing} for [a-z ]+, got none installed; "
+        r"pip install 'lamplighter\[testing\]'",
         last,
     )
 

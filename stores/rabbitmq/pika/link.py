@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from ....environment.replies import answer
-from ....errors import NotSupported
+from ....errors import missing_extra
 from ....messages.jobs import Seconds
 from ..address import Address
 from ..link import PULSE_SECONDS, Arrival, Browsed, LinkListener, LinkLost, Message, Sent, Wanted
@@ -30,9 +30,7 @@ try:
     from .connection import Connection, parameters
     from .errors import arrival_of, bytes_max_of, why
 except ImportError as error:
-    raise NotSupported(
-        "expected the package pika for jobs in RabbitMQ; install it: pip install 'lamplighter[rabbitmq]'"
-    ) from error
+    raise missing_extra("pika", "jobs in RabbitMQ", "rabbitmq") from error
 
 BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.2, 3.0
 CLOSE_SECONDS_MAX = 5.0
