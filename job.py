@@ -44,6 +44,14 @@ class JobContext(Protocol):
         """Whether the job has been signalled to end."""
 
     @property
+    def reason(self) -> str | None:
+        """Why it has been, if it has."""
+
+    @property
+    def attempts_max(self) -> int:
+        """How many attempts the job has."""
+
+    @property
     def stopping(self) -> bool:
         """Whether the runtime has begun to stop."""
 
@@ -130,6 +138,11 @@ class Job(Generic[T, R]):
     def attempt(self) -> int:
         """While it runs, which attempt this is (1 is the first); otherwise how many have been counted."""
         return self.record.attempt + (self.record.state == JobState.RUNNING)
+
+    @property
+    def max_attempts(self) -> int | None:
+        """While it runs, after which attempt a failure is its last; otherwise what it was queued with."""
+        return self.record.max_attempts if self._context is None else self._context.attempts_max
 
     @property
     def token(self) -> str:
@@ -255,6 +268,13 @@ class Job(Generic[T, R]):
         Whatever it returns after that changes nothing.
         """
         return self._lane().cancelled
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why it is `cancelled`: "timed out", "cancelled", "requeued", "the runtime stopped" or what else has happened.
+        None as long as it is not.
+        """
+        return self._lane().reason
 
     @property
     def stopping(self) -> bool:

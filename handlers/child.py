@@ -54,7 +54,8 @@ class Parent:
         self.runs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.replies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.woken = threading.Event()
-        self.is_cancelled = self.is_stopping = False
+        self.reason: str | None = None
+        self.is_stopping = False
         os.register_at_fork(after_in_child=self._forked)
 
     def _forked(self) -> None:
@@ -100,14 +101,14 @@ class Parent:
 
     def _sort(self, message: dict[str, Any]) -> None:
         if "run" in message:
-            self.is_cancelled = False
+            self.reason = None
             if not self.is_stopping:
                 self.woken.clear()
             self._claim = message["claim"]
             self.runs.put(message)
         elif "signal" in message:
             if message["claim"] == self._claim:
-                self.is_cancelled = True
+                self.reason = message["signal"]
                 self.woken.set()
         elif "stopping" in message:
             # A child ends with its runtime, so this holds for whatever it runs.
@@ -128,15 +129,20 @@ def die_with_parent() -> bool:
 class Borrowed:
     """What a Job in a child borrows: every call goes to the parent."""
 
-    def __init__(self, parent: Parent, claim: list[int], deadline: float | None) -> None:
+    def __init__(self, parent: Parent, order: dict[str, Any]) -> None:
         self._parent = parent
-        self._claim = claim
-        self._deadline = deadline
-        self.log = RemoteLog(partial(parent.say, claim))
+        self._claim: list[int] = order["claim"]
+        self._deadline: float | None = order["deadline"]
+        self.attempts_max: int = order["attempts_max"]
+        self.log = RemoteLog(partial(parent.say, self._claim))
 
     @property
     def cancelled(self) -> bool:
-        return self._parent.is_cancelled
+        return self._parent.reason is not None
+
+    @property
+    def reason(self) -> str | None:
+        return self._parent.reason
 
     @property
     def stopping(self) -> bool:
@@ -192,7 +198,7 @@ def main(fd: int, parent_pid: int) -> None:
     try:
         while True:
             order = parent.runs.get()
-            borrowed = Borrowed(parent, order["claim"], order["deadline"])
+            borrowed = Borrowed(parent, order)
             with Execution(JobRecord(*order["record"]), borrowed, Rules(*order["rules"])) as run:
                 contextvars.copy_context().run(_call, run, *order["run"])
             parent.say(order["claim"], {"ended": run.outcome._asdict()})

@@ -253,6 +253,11 @@ class Lane:
         return self.context.stopping.is_set()
 
     @property
+    def attempts_max(self) -> int:
+        own = self.claim.job.max_attempts
+        return self.handler.policy.max_attempts if own is None else own
+
+    @property
     def deadline(self) -> datetime | None:
         timeout = self.timeout
         return None if timeout is None else datetime.fromtimestamp(self.started_at + timeout, UTC)

@@ -67,6 +67,7 @@ class _Keeper(Worker):
                 "claim": lane.claim.key,
                 "record": lane.claim.job,
                 "deadline": None if lane.deadline is None else lane.deadline.timestamp(),
+                "attempts_max": lane.attempts_max,
                 "rules": Rules.of(lane),
             }
         )

@@ -300,6 +300,18 @@ def test_a_timed_out_task_is_cancelled(runtime, recorder):
     assert cancelled.wait(5)
 
 
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_a_handler_sees_how_many_attempts_its_job_has(runtime, importable, isolation):
+    counts = importable("counts", "def says(job): return job.max_attempts\n")
+    rt = runtime()
+    rt.jobs.add_handler("work", counts.says, isolation=isolation, max_attempts=3)
+
+    jobs = [rt.jobs.queue("work"), rt.jobs.queue("work", max_attempts=7)]
+
+    assert [job.max_attempts for job in jobs] == [None, 7]
+    assert [rt.jobs.join(job, timeout=20).result for job in jobs] == [3, 7]
+
+
 def test_a_failed_job_is_tried_again_until_it_succeeds(runtime):
     rt = runtime()
 

@@ -20,7 +20,7 @@ from lamplighter.handlers.lanes import LaneEnded, Lanes
 from lamplighter.handlers.payload import HandlerTypes
 from lamplighter.handlers.tasks import TaskRunner
 from lamplighter.messages.jobs import Claim, JobRecord
-from lamplighter.messages.outcomes import Outcome, OutcomeKind
+from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.rules.limits import Limits
 
 DONE = Outcome(kind=OutcomeKind.SUCCEEDED)
@@ -48,7 +48,7 @@ class House:
         )
 
     def lane(self, claim, fn=None):
-        handler = SimpleNamespace(name="x", fn=fn, types=HandlerTypes(None, None), auto_done=True)
+        handler = SimpleNamespace(name="x", fn=fn, types=HandlerTypes(None, None), auto_done=True, policy=Policy())
         return Lane(claim.job.no, handler, claim, self.context, self.next_lane)
 
     def next_lane(self, _):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 
 import pytest
@@ -33,8 +34,38 @@ def test_a_requeued_job_is_asked_to_end_at_once_though_it_is_to_run_much_later(r
     assert rt.jobs.get(job).state == "queued"
 
 
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (lambda rt, job: rt.jobs.cancel(job), "cancelled"),
+        (lambda rt, job: rt.jobs.requeue(job, delay=3600), "requeued"),
+        (lambda rt, job: rt.stop(drain=0.0), "the runtime stopped"),
+        (lambda rt, job: None, "timed out"),
+    ],
+    ids=["cancel", "requeue", "stop", "timeout"],
+)
+def test_a_job_that_is_to_end_is_told_why(runtime, act, reason):
+    rt = runtime()
+    began, reasons = threading.Event(), queue.SimpleQueue()
+
+    @rt.jobs.handler("long", timeout=0.05 if reason == "timed out" else 600)
+    def long(job):
+        reasons.put(job.cancel_reason)
+        began.set()
+        while not job.cancelled:
+            job.sleep(0.01)
+        reasons.put(job.cancel_reason)
+
+    job = rt.jobs.queue("long")
+    assert began.wait(15)
+
+    act(rt, job)
+
+    assert (reasons.get(timeout=15), reasons.get(timeout=15)) == (None, reason)
+
+
 def test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on(importable):
-    sleepy = importable("sleepy", "def sleeps(job): return job.sleep(600)\n")
+    sleepy = importable("sleepy", "def sleeps(job): return job.sleep(600), job.cancel_reason\n")
     house, ended, outcomes = House(), threading.Event(), []
     house.context.ended = lambda lane, outcome, *_: (outcomes.append(outcome), ended.set())
     lane = house.lane(claim(1), sleepy.sleeps)
@@ -46,7 +77,7 @@ def test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on(importable)
 
     assert ended.wait(30)
     runner.close()
-    assert json.loads(outcomes[0].result) is False, "it was woken"
+    assert json.loads(outcomes[0].result) == [False, "cancelled"], "it was woken"
 
 
 @pytest.mark.parametrize("is_early", [True, False])
