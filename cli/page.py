@@ -7,8 +7,9 @@ import shutil
 import sys
 from typing import Any
 
-from ..history.trace.sentences import Entry, Tone, clock, span
+from ..history.trace.sentences import Entry, Tone
 from ..rules.printable import visible
+from ..rules.wording import clock, span
 
 STYLES: dict[Tone, str] = {"good": "green", "bad": "bold red", "warning": "yellow", "plain": "", "quiet": "dim"}
 

@@ -12,11 +12,11 @@ from ..errors import UsageError
 from ..history.log_files.blocks import processes_here
 from ..history.log_files.instants import LATEST
 from ..history.log_files.lines import check_readable, may_have
-from ..history.replay.findings import many
 from ..history.trace.job import biography
 from ..history.trace.others import schedules_in, trace_actor, trace_root, trace_schedule
-from ..history.trace.sentences import Entry, clock, span
+from ..history.trace.sentences import Entry
 from ..history.trace.snapshot import SAMPLES_MAX, Held, Snapshot, snapshot
+from ..rules.wording import clock, many, span
 from .logs import add_logs, log_paths
 from .page import Page
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ..errors import UsageError
-from ..history.trace.sentences import clock
 from ..rules.validation import check_whole
+from ..rules.wording import clock
 from ..stores.opening import visit
 from ..stores.ports import SERVER_SCHEMES
 from .page import Page

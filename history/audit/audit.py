@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ...rules.wording import many
 from ..log_files.lines import Line, Unread, line_of, read
-from ..replay.findings import Finding, many, named
+from ..replay.findings import Finding, named
 from ..replay.replay import Replay
 from .report import Report
 from .store_check import compare

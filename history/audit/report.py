@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ..replay.findings import Finding, many
+from ...rules.wording import many
+from ..replay.findings import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from ...messages.jobs import ENDED
 from ...rules.codec import digest
+from ...rules.wording import many
 from ...stores.sqlite.read_only import ReadOnlyView, StoredJob
-from ..replay.findings import Findings, Kind, many
+from ..replay.findings import Findings, Kind
 from ..replay.jobs import ToldJob
 from ..replay.replay import Replay, StoreReplay
 from .store_view import StoreView

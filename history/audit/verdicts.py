@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ...rules.wording import many
 from ..log_files.lines import Line
 from ..replay.boots import BootReplay
-from ..replay.findings import Kind, many, named, stretch
+from ..replay.findings import Kind, named, stretch
 from ..replay.jobs import ANY_BOOT, DoubtfulMove
 from ..replay.replay import Replay, StoreReplay
 

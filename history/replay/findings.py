@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ..log_files.lines import Line
 
@@ -68,12 +68,6 @@ class Findings:
     def more(self) -> dict[str, int]:
         """How many there were of each kind beyond those that are kept."""
         return {kind: number - FINDINGS_KEPT_MAX for kind, number in self._counts.items() if number > FINDINGS_KEPT_MAX}
-
-
-def many(number: Any, noun: str) -> str:
-    """So many of something, in words; a line may say anything for a number."""
-    ending = "" if number == 1 else "es" if noun.endswith("sh") else "s"
-    return f"{number:,} {noun}{ending}" if isinstance(number, int) else f"{number} {noun}{ending}"
 
 
 def named(names: Iterable[str]) -> str:

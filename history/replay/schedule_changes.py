@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from ...cron.when import Rule, parse_when
 from ...errors import LamplighterError
+from ...rules.wording import many
 from ..log_files.lines import Line, Told
-from .findings import many
 
 NAMED_SLOTS_MAX = 100
 """Of one stretch, the first."""

@@ -9,8 +9,9 @@ import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
+from ...rules.wording import many
 from ..log_files.lines import Line
-from .findings import Findings, many
+from .findings import Findings
 from .jobs import ToldMove
 from .lines_of_turns import slot_named_by
 from .schedule_changes import Change, change_of

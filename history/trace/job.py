@@ -9,12 +9,12 @@ from itertools import chain
 
 from ...messages.jobs import ENDED
 from ...rules.lifecycle import MOVES
+from ...rules.wording import many, span
 from ..log_files.fields import Said
 from ..log_files.files import is_plain
 from ..log_files.search import find, in_order, needles_of
-from ..replay.findings import many
 from .hops import with_hops
-from .sentences import Entry, entry_of, span, who_says
+from .sentences import Entry, entry_of, who_says
 from .waiting import why_unfinished
 
 CONTEXT = (b"actor.crashed", b".recovered")

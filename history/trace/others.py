@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...rules.wording import brief, clock, span
 from ..log_files.fields import Said
 from ..log_files.search import find, in_order, needles_of
 from .hops import with_hops
-from .sentences import Entry, brief, clock, entry_of, span
+from .sentences import Entry, entry_of
 
 ENDS = frozenset({"job.done", "job.dead", "job.cancelled"})
 OF_HANDLERS = frozenset({"lane.abandoned", "lane.returned", "handler.halted"})

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from ...log.events import EVENTS
-from ..replay.findings import many
+from ...rules.wording import brief, clock, many, span
 
 Tone = Literal["good", "bad", "warning", "plain", "quiet"]
-
-REASON_CHARACTERS_MAX = 160
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,30 +233,3 @@ def _held(jobs: Any) -> str:
 
 def _many_were(jobs: Any) -> str:
     return f"{many(jobs, 'job')} {'was' if jobs == 1 else 'were'}"
-
-
-def span(seconds: float) -> str:
-    """A duration with its unit, three digits."""
-    if seconds < 0.0009995:
-        return f"{seconds * 1e6:.0f} µs"
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.3g} ms"
-    if seconds < 120.0:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def clock(instant: Any) -> str:
-    """An instant in UTC."""
-    if not isinstance(instant, int | float):
-        return "?"
-    text = datetime.fromtimestamp(instant, UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
-    return text.rstrip("0").rstrip(".") + "Z"
-
-
-def brief(text: Any) -> str:
-    """The first line, not too long."""
-    first = (str(text).strip().splitlines() or [""])[0]
-    return first if len(first) <= REASON_CHARACTERS_MAX else first[: REASON_CHARACTERS_MAX - 1] + "…"

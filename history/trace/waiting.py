@@ -7,10 +7,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from ...rules.wording import clock, many, span
 from ..log_files.fields import Said
 from ..log_files.search import find, in_order
-from ..replay.findings import many, named
-from .sentences import Entry, clock, span
+from ..replay.findings import named
+from .sentences import Entry
 from .snapshot import Snapshot, snapshot
 
 NEEDLES = (b'"name.', b'"handler.', b'"actor.quarantined', b'"actor.restarted')

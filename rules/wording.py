@@ -1,0 +1,42 @@
+"""How numbers, durations, instants and long texts are written in sentences for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+REASON_CHARACTERS_MAX = 160
+"""How much of a reason or of an error stands in a sentence."""
+
+
+def many(number: Any, noun: str) -> str:
+    """So many of something, in words; a line may say anything for a number."""
+    ending = "" if number == 1 else "es" if noun.endswith("sh") else "s"
+    return f"{number:,} {noun}{ending}" if isinstance(number, int) else f"{number} {noun}{ending}"
+
+
+def span(seconds: float) -> str:
+    """A duration with its unit, three digits."""
+    if seconds < 0.0009995:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 120.0:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def clock(instant: Any) -> str:
+    """An instant in UTC."""
+    if not isinstance(instant, int | float):
+        return "?"
+    text = datetime.fromtimestamp(instant, UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
+    return text.rstrip("0").rstrip(".") + "Z"
+
+
+def brief(text: Any) -> str:
+    """The first line, not too long."""
+    first = (str(text).strip().splitlines() or [""])[0]
+    return first if len(first) <= REASON_CHARACTERS_MAX else first[: REASON_CHARACTERS_MAX - 1] + "…"
