@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Unpack, cast
 
-from .errors import ResultLost, UsageError
+from .errors import Discard, ResultLost, Snooze, UsageError
 from .messages.jobs import Claim, JobKeywords, JobRecord, JobState, Seconds
+from .messages.outcomes import Policy
 from .rules.codec import decode, encode
+from .rules.exception_classes import class_names
+from .rules.exception_classes import is_tried_again as is_retried
 
 PROGRESS_BYTES_MAX = 4096
 """JSON text of one progress report."""
@@ -48,8 +51,8 @@ class JobContext(Protocol):
         """Why it has been, if it has."""
 
     @property
-    def attempts_max(self) -> int:
-        """How many attempts the job has."""
+    def policy(self) -> Policy:
+        """Its handler's, about attempts."""
 
     @property
     def stopping(self) -> bool:
@@ -142,7 +145,16 @@ class Job(Generic[T, R]):
     @property
     def max_attempts(self) -> int | None:
         """While it runs, after which attempt a failure is its last; otherwise what it was queued with."""
-        return self.record.max_attempts if self._context is None else self._context.attempts_max
+        own = self.record.max_attempts
+        return own if own is not None or self._context is None else self._context.policy.max_attempts
+
+    def is_tried_again(self, error: BaseException) -> bool:
+        """Whether another attempt follows if this one ends with an error: for whoever cleans up, or tells people."""
+        if isinstance(error, Discard | Snooze):
+            return isinstance(error, Snooze)
+        policy = self._lane().policy
+        most = policy.max_attempts if self.record.max_attempts is None else self.record.max_attempts
+        return self.attempt < most and is_retried(class_names(type(error)), policy.retry_on, policy.discard_on)
 
     @property
     def token(self) -> str:

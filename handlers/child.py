@@ -27,6 +27,7 @@ from typing import Any
 from ..errors import LamplighterError, NotStarted, UsageError
 from ..job import Job
 from ..messages.jobs import JobKeywords, JobRecord
+from ..messages.outcomes import Policy
 from ..rules.codec import decode, encode
 from .execute import Execution
 from .outcomes import Rules
@@ -133,7 +134,12 @@ class Borrowed:
         self._parent = parent
         self._claim: list[int] = order["claim"]
         self._deadline: float | None = order["deadline"]
-        self.attempts_max: int = order["attempts_max"]
+        most, retry_on, discard_on = order["policy"]
+        self.policy = Policy(
+            max_attempts=most,
+            retry_on=None if retry_on is None else frozenset(retry_on),
+            discard_on=frozenset(discard_on),
+        )
         self.log = RemoteLog(partial(parent.say, self._claim))
 
     @property

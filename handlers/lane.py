@@ -12,7 +12,7 @@ from ..environment.environment import Environment
 from ..job import Job
 from ..messages.jobs import Claim, JobKeywords, Seconds
 from ..messages.mail import Progressed
-from ..messages.outcomes import Outcome
+from ..messages.outcomes import Outcome, Policy
 from ..rules.limits import Limits
 from .carriers import Carriers
 from .handler import Handler
@@ -253,9 +253,8 @@ class Lane:
         return self.context.stopping.is_set()
 
     @property
-    def attempts_max(self) -> int:
-        own = self.claim.job.max_attempts
-        return self.handler.policy.max_attempts if own is None else own
+    def policy(self) -> Policy:
+        return self.handler.policy
 
     @property
     def deadline(self) -> datetime | None:

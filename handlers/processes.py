@@ -20,7 +20,7 @@ from typing import Any
 from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..errors import UsageError
-from ..messages.outcomes import Outcome, OutcomeKind
+from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from .lane import Lane, RunHandle
 from .outcomes import UNBEGUN, Rules, failure
 from .pool import Pool, Worker
@@ -67,7 +67,7 @@ class _Keeper(Worker):
                 "claim": lane.claim.key,
                 "record": lane.claim.job,
                 "deadline": None if lane.deadline is None else lane.deadline.timestamp(),
-                "attempts_max": lane.attempts_max,
+                "policy": _policy(handler.policy),
                 "rules": Rules.of(lane),
             }
         )
@@ -204,6 +204,11 @@ class _Child(RunHandle):
         self._process.wait()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def _policy(policy: Policy) -> list[Any]:
+    """What a child's job knows of it: `max_attempts`, `retry_on` and `discard_on`."""
+    return [policy.max_attempts, None if policy.retry_on is None else [*policy.retry_on], [*policy.discard_on]]
 
 
 def describe_exit(code: int | None) -> str:

@@ -152,3 +152,31 @@ def test_a_simulation_judges_errors_as_production_does(functions):
 
         assert [simulation.runtime.jobs.get(job).state for job in jobs] == ["dead", "dead"]
         simulation.check()
+
+
+ASKS = """
+from lamplighter import Discard, Snooze
+
+
+def asks(job):
+    errors = [KeyError(), ConnectionError(), ValueError(), Discard(), Snooze(0)]
+    raise ConnectionError("".join("ny"[job.is_tried_again(error)] for error in errors))
+
+
+async def asks_async(job):
+    asks(job)
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_handler_can_ask_whether_an_error_is_tried_again(runtime, recorder, importable, kind):
+    asking = importable("asking", ASKS)
+    rt = runtime()
+    fn = asking.asks_async if kind == "task" else asking.asks
+    isolation = "process" if kind == "process" else "thread"
+    options = {"retry_on": OSError, "discard_on": KeyError, "backoff": [0]}
+    rt.jobs.add_handler("work", fn, isolation=isolation, max_attempts=3, **options)
+    job = rt.jobs.queue("work", max_attempts=2)
+
+    assert recorder.wait_for("job.failed", job_id=job.id)["error"] == "ConnectionError: nynny"
+    assert recorder.wait_for("job.dead", job_id=job.id)["error"] == "ConnectionError: nnnny", "it was the last attempt"
