@@ -70,7 +70,7 @@ class Boot:
     ) -> None:
         self.pid = environment.pid()
         self.store = store
-        self._standing = Standing(environment, store)
+        self._standing = Standing(environment, store, share.kind)
         self.limits = limits
         self.environment = environment
         self.clock = environment.clock()
@@ -194,6 +194,7 @@ class Boot:
             "pid": pid,
             "durability": self._durability,
             "host": host,
+            "version": self.environment.versions()[0],
             "work": None if self.share.works else False,
             "only": None if self.share.only is None else sorted(self.share.only),
         }
@@ -287,7 +288,7 @@ class Boot:
         Raises:
             UsageError, StoreUnavailable: see `Presence.enter`.
         """
-        old, new = self._standing, Standing(self.environment, self.store)
+        old, new = self._standing, Standing(self.environment, self.store, self.share.kind)
         try:
             new.enter(self._heard)
         except BaseException:

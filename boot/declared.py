@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from ..errors import UsageError, alike, shown
 from ..handlers.handler import Handler
+from ..messages.boots import BootKind
 from ..messages.schedules import ScheduleRecord
 from ..rules.restart_budget import RestartBudget
 from ..rules.validation import check_bool, check_iterable, check_name
@@ -81,6 +82,11 @@ class Share:
         self._declared = declared
         self.works = works
         self.only = only
+
+    @property
+    def kind(self) -> BootKind:
+        """What its boot does."""
+        return "worker" if self.works else "producer"
 
     def takes(self, name: str) -> bool:
         """Whether it runs jobs of a name that has a handler."""

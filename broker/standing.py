@@ -8,7 +8,7 @@ from typing import Any
 from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..errors import StoreError, StoreUnavailable
-from ..messages.boots import BootRecord
+from ..messages.boots import BootKind, BootRecord
 from ..messages.jobs import Instant, Seconds
 from ..stores.opening import neighbours
 from ..stores.ports import Store
@@ -19,11 +19,16 @@ RETRY_SECONDS = 0.01
 
 
 class Standing:
-    """Who a runtime is on its store. One that its store does not know any more takes another standing."""
+    """Who a runtime is on its store. One that its store does not know any more takes another standing.
 
-    def __init__(self, environment: Environment, store: Store) -> None:
+    Args:
+        kind: what it does.
+    """
+
+    def __init__(self, environment: Environment, store: Store, kind: BootKind = "worker") -> None:
         self.boot = environment.new_id()[:12]
         self.presence, self.hints = neighbours(environment, store, self.boot)
+        self._kind = kind
         self._environment = environment
         self._store = store
 
@@ -44,8 +49,17 @@ class Standing:
     def record(self, names: Sequence[str], now: Instant) -> BootRecord:
         """The row by which the others know this boot."""
         host, pid = self._environment.whereabouts()
+        version, python = self._environment.versions()
         return BootRecord(
-            boot=self.boot, pid=pid, host=host, started_at=now, hint=self.hints.address, names=tuple(names)
+            boot=self.boot,
+            pid=pid,
+            host=host,
+            started_at=now,
+            hint=self.hints.address,
+            names=tuple(names),
+            kind=self._kind,
+            version=version,
+            python=python,
         )
 
     def register(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import queue
 import random
 import signal
@@ -33,6 +34,17 @@ def whereabouts() -> tuple[str, int]:
     return socket.gethostname(), os.getpid()
 
 
+def versions() -> tuple[str, str]:
+    """Which Lamplighter this is, and which Python; the first is empty where it is not installed as a package."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        own = version(__name__.partition(".")[0])
+    except PackageNotFoundError:
+        own = ""
+    return own, platform.python_version()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """What a runtime gets from outside, and a test replaces.
@@ -55,6 +67,7 @@ class Environment:
         store: opens the store at an address, instead of what stores/opening.py opens there.
         neighbours: presence and hints between the boots on a store, instead of those that stores/opening.py gives.
         whereabouts: the name of the machine and the number of the process.
+        versions: of Lamplighter and of Python.
         pid: which process this is. A lane looks before and after the function that it calls, which may fork; a runtime
             looks whether it was started in this one.
         leave: ends a process at once, with an exit code: a forked child that comes out of an application's function.
@@ -78,6 +91,7 @@ class Environment:
     store: Callable[..., Store] | None = None
     neighbours: Callable[[Store, str], tuple[Presence, Hints]] | None = None
     whereabouts: Callable[[], tuple[str, int]] = whereabouts
+    versions: Callable[[], tuple[str, str]] = versions
     pid: Callable[[], int] = os.getpid
     leave: Callable[[int], None] = os._exit
     failpoints: Failpoints = field(default_factory=unarmed)

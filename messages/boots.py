@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from .jobs import Instant
 from .ledger import LedgerTurn
+
+BootKind = Literal["worker", "producer", "operator"]
+"""What a boot does: runs jobs, only queues, or has acted once for somebody outside of any runtime."""
 
 
 class BootRecord(NamedTuple):
@@ -18,6 +21,9 @@ class BootRecord(NamedTuple):
         turn: how many of its turns have changed something.
         unlogged: the last of them, and those of others that it was to tell: those that the log may not have yet.
         stopping: whether it has said that it stops. What kills its process from then on is no job of its.
+        kind: one of `BootKind`. An operator has ended as soon as its row can be seen, which its only turn has made.
+        version, python: of Lamplighter and of Python there; empty where nobody has said so.
+        control: the address at which it answers whoever asks what only its memory knows; None where it does not.
     """
 
     boot: str
@@ -30,3 +36,7 @@ class BootRecord(NamedTuple):
     turn: int = 0
     unlogged: tuple[LedgerTurn, ...] = ()
     stopping: bool = False
+    kind: str = "worker"
+    version: str = ""
+    python: str = ""
+    control: str | None = None

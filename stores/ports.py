@@ -163,6 +163,9 @@ class Peers(Protocol):
     def is_declared(self, schedule_id: str) -> bool:
         """Whether another runtime that lives has declared a schedule, so that its slots are to fire here too."""
 
+    def boots(self) -> Sequence[BootRecord]:
+        """The runtimes that live, this one among them, as far as they have said who they are."""
+
     def is_handled(self, name: str) -> bool:
         """Whether a runtime that lives is known to have handlers for a job name."""
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord, SlotEntry
 
@@ -42,6 +43,8 @@ SCHEDULE_DEFAULTS: Record = {
 
 SLOT_DEFAULTS: Record = {"count": 1, "reason": None, "job_id": None}
 
+BOOT_DEFAULTS: Record = {"kind": "worker", "version": "", "python": "", "control": None}
+
 TEXT: tuple[type, ...] = (str,)
 NUMBER: tuple[type, ...] = (int, float)
 NOTHING: tuple[type, ...] = (type(None),)
@@ -67,6 +70,12 @@ _SLOT: dict[str, tuple[type, ...]] = {
     "outcome": TEXT,
     "reason": TEXT + NOTHING,
     "job_id": TEXT + NOTHING,
+}
+_BOOT: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("boot", "host", "kind", "version", "python"), TEXT),
+    "pid": (int,),
+    "started_at": NUMBER,
+    "control": TEXT + NOTHING,
 }
 """What each field may be."""
 
@@ -159,6 +168,23 @@ def declares(runtime: str, ids: Iterable[str]) -> Record:
 def handles(runtime: str, names: Sequence[str]) -> Record:
     """Says for which job names a runtime has lanes; no others."""
     return {"is": "handles", "runtime": runtime, "names": names}
+
+
+def is_boot(runtime: str, boot: BootRecord) -> Record:
+    """Says who a runtime is."""
+    return {"is": "boot", "runtime": runtime, "boot": {name: getattr(boot, name) for name in _BOOT}}
+
+
+def boot_of(row: Any, names: Sequence[str]) -> BootRecord:
+    """What a record says of who a runtime is.
+
+    Args:
+        names: the job names that it has lanes for.
+
+    Raises:
+        UnreadableRecord: it lacks what makes it a boot, or a field is of another type.
+    """
+    return BootRecord(**_fields(row, _BOOT, BOOT_DEFAULTS), hint=None, names=tuple(names))
 
 
 def begins(job_id: str, at: Instant, boot: str) -> Record:

@@ -24,6 +24,7 @@ def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Rec
             "schedules": [],
             "declared": {},
             "handled": {},
+            "boots": {},
             "slots": {},
             "retired": [],
             "pauses": [],
@@ -50,6 +51,9 @@ def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Rec
     for runtime, names in shared.handled.items():
         if (bucket := bucket_of(runtime)) in made:
             made[bucket]["handled"][runtime] = names
+    for runtime, boot in shared.boots.items():
+        if (bucket := bucket_of(runtime)) in made:
+            made[bucket]["boots"][runtime] = boot
     for name in sorted(shared.pauses):
         if (bucket := bucket_of(name)) in made:
             made[bucket]["pauses"].append(name)
@@ -94,6 +98,8 @@ def _records_of(part: Record) -> Iterator[Record]:
         yield {"is": "declares", "runtime": runtime, "ids": ids}
     for runtime, names in _section(part, "handled", MAPS).items():
         yield records.handles(runtime, names)
+    for runtime, boot in _section(part, "boots", MAPS).items():
+        yield {"is": "boot", "runtime": runtime, "boot": boot}
     for row in _section(part, "schedules", LISTS):
         yield {"is": "schedule", "schedule": row}
     yield {"is": "retracts", "runtime": "", "ids": _section(part, "retired", LISTS)}

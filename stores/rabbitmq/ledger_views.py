@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
 from ..ports import Slots
+from . import ledger_records as records
 from .shared_state import SharedState
 from .state import RabbitState
 
@@ -44,6 +46,10 @@ class LedgerPeers:
 
     def is_declared(self, schedule_id: str) -> bool:
         return self._state.shared.is_declared(schedule_id, beside=self._state.runtime_id)
+
+    def boots(self) -> Sequence[BootRecord]:
+        shared = self._state.shared
+        return [records.boot_of(row, shared.handled.get(runtime, ())) for runtime, row in list(shared.boots.items())]
 
     def is_handled(self, name: str) -> bool:
         return self._state.shared.is_handled(name)

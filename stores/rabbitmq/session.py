@@ -369,7 +369,7 @@ class Session(Inbox):
     @property
     def _says_something(self) -> bool:
         """Whether the others are to know what this runtime does."""
-        return bool(self.state.declared or self.state.handled)
+        return bool(self.state.declared or self.state.handled or self.state.own_boots)
 
     def _consume(self, queue: str, kind: str, prefetch: int) -> None:
         """Have what comes into a queue delivered: once in a session, however often it has to be made ready."""
@@ -382,6 +382,8 @@ class Session(Inbox):
         known = self.state.shared.runtimes.get(self._id, {})
         missing = [one for one in self.state.declared.values() if one.id not in known]
         written: list[Record] = []
+        for boot in self.state.own_boots.values() if self._id not in self.state.shared.boots else ():
+            written.append(records.is_boot(self._id, boot))
         if missing:
             now = self._environment.clock.now()
             gone = [one for one in missing if one.id not in self.state.shared.schedules]

@@ -16,7 +16,7 @@ from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, set_back
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
 from . import ledger_records as records
-from .ledger_records import NOTHING, NUMBER, TEXT, Record
+from .ledger_records import MAPS, NOTHING, NUMBER, TEXT, Record
 from .slot_book import SlotBook
 
 BUCKETS = 64
@@ -45,6 +45,7 @@ class SharedState:
         unknown: by schedule, the fields that a newer version has given it.
         runtimes: by runtime, the schedules that it declares; those that have ended are not among them.
         handled: by runtime, the job names that it has lanes for; those that have ended are not among them.
+        boots: by runtime, who it is, as its record says it; those that have ended are not among them.
         retired: schedules that were removed by the last that declared them: they are new when they are declared again.
         marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it, unless
             that had said that it stops.
@@ -60,6 +61,7 @@ class SharedState:
     unknown: dict[str, Record] = field(default_factory=dict)
     runtimes: dict[str, dict[str, None]] = field(default_factory=dict)
     handled: dict[str, list[str]] = field(default_factory=dict)
+    boots: dict[str, Record] = field(default_factory=dict)
     retired: set[str] = field(default_factory=set)
     slots: SlotBook = field(default_factory=SlotBook)
     pauses: set[str] = field(default_factory=set)
@@ -92,6 +94,8 @@ class SharedState:
                 self._retract(records.field(record, "runtime", TEXT), records.texts(record, "ids"))
             case "handles":
                 self._handle(records.field(record, "runtime", TEXT), records.texts(record, "names"))
+            case "boot":
+                self._know(records.field(record, "runtime", TEXT), records.field(record, "boot", MAPS))
             case "runtime gone":
                 self._forget_runtime(records.field(record, "runtime", TEXT))
             case "account":
@@ -129,8 +133,8 @@ class SharedState:
         return any(name in names for names in self.handled.values())
 
     def living(self) -> set[str]:
-        """The runtimes that declare or handle something."""
-        return self.runtimes.keys() | self.handled.keys()
+        """The runtimes that have said who they are, or that declare or handle something."""
+        return self.boots.keys() | self.runtimes.keys() | self.handled.keys()
 
     def blamed(self, job_id: str, now: Instant) -> int:
         """How many attempts of a job began within 72 hours whose end no record has."""
@@ -182,6 +186,7 @@ class SharedState:
                 self.slots.take_back(schedule, schedule.accounted_to)
         self.runtimes, self._declared = other.runtimes, other._declared
         self.handled, self.retired, self.unknown = other.handled, other.retired, other.unknown
+        self.boots = other.boots
         self.pauses, self.marks, self.weights = other.pauses, other.marks, other.weights
         self.schedules, self._order = {}, []
         for schedule in other.schedules.values():
@@ -229,8 +234,14 @@ class SharedState:
         for schedule_id in list(self.runtimes.get(runtime, ())):
             if self._undeclare(runtime, schedule_id):
                 self._heed(schedule_id, if_declared_by=0)
-
+        self.boots.pop(runtime, None)
         self._handle(runtime, [])
+
+    def _know(self, runtime: str, boot: Record) -> None:
+        records.boot_of(boot, ())
+        # As it is: a newer version may have said more.
+        self.boots[runtime] = boot
+        self._touch(runtime)
 
     def _handle(self, runtime: str, names: list[str]) -> None:
         if names:

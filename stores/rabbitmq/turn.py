@@ -10,7 +10,7 @@ from ...messages.jobs import Instant
 from ..turn_ports import JobQueue, Members, ScheduleBook, WaitingJobs
 from .intake import Intake
 from .jobs import RabbitJobs
-from .ledger_records import excuses
+from .ledger_records import excuses, is_boot
 from .state import RabbitState
 from .turn_draft import TurnDraft
 from .turn_schedules import RabbitSchedules
@@ -73,6 +73,7 @@ class RabbitMembers:
 
     def register(self, boot: BootRecord) -> int:
         self._state.own_boots[boot.boot] = boot
+        self._turn.ops.records.append(is_boot(self._state.runtime_id, boot))
         return boot.boot_no
 
     def set_names(self, boot: str, names: Sequence[str]) -> None:

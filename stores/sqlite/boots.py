@@ -11,8 +11,10 @@ from ...messages.ledger import LedgerTurn
 from ...rules.codec import encode_own
 from .open_turn import OpenTurn, Seen
 
-COLUMNS = "boot, pid, host, started_at, hint, names, boot_no, turn, unlogged, stopping"
+COLUMNS = ", ".join(BootRecord._fields)
 """Of `lamplighter_boots`, what makes a BootRecord, in its order."""
+
+PLACES = ", ".join("?" * len(BootRecord._fields))
 
 
 class SqliteMembers:
@@ -37,9 +39,10 @@ class SqliteMembers:
         number = turn.last_boot_no if known is None else int(known[0])
         if boot.boot == turn.boot:
             turn.seen, turn.number, turn.boot_no = Seen(turn.boot, 0, 0, 0, 0), 0, number
+        row = boot._replace(boot_no=number, turn=0)._asdict()
+        values = {**row, "names": json.dumps(boot.names), "unlogged": encode_own(boot.unlogged)}
         self._connection.execute(
-            f"insert or replace into lamplighter_boots ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*boot[:5], json.dumps(boot.names), number, 0, encode_own(boot.unlogged), boot.stopping),
+            f"insert or replace into lamplighter_boots ({COLUMNS}) values ({PLACES})", tuple(values.values())
         )
         return number
 
@@ -62,8 +65,12 @@ def read_boots(connection: sqlite3.Connection) -> list[BootRecord]:
     """Every boot on the store, oldest first."""
     rows = connection.execute(f"select {COLUMNS} from lamplighter_boots order by started_at, boot")
     return [
-        BootRecord._make((*about, tuple(json.loads(names)), boot_no, turn, ledger_turns(unlogged), bool(stopping)))
-        for *about, names, boot_no, turn, unlogged, stopping in rows
+        row._replace(
+            names=tuple(json.loads(str(row.names))),
+            unlogged=ledger_turns(str(row.unlogged)),
+            stopping=bool(row.stopping),
+        )
+        for row in map(BootRecord._make, rows)
     ]
 
 

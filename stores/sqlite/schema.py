@@ -97,7 +97,8 @@ BOOTS = """
 create table lamplighter_boots (
   boot text primary key, pid integer not null, host text not null, started_at real not null, hint text,
   names text not null default '[]', boot_no integer not null, turn integer not null default 0,
-  unlogged text not null default '[]', stopping integer not null default 0
+  unlogged text not null default '[]', stopping integer not null default 0, kind text not null default 'worker',
+  version text not null default '', python text not null default '', control text
 ) strict
 """
 
@@ -175,7 +176,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         BOOTS,
         # Of a boot of 0.1.0 it is not known which turns it has not logged.
         """insert into lamplighter_boots
-           select boot, pid, host, started_at, hint, names, row_number() over (order by started_at, boot), 0, '[]', 0
+           select boot, pid, host, started_at, hint, names, row_number() over (order by started_at, boot), 0, '[]', 0,
+             'worker', '0.1.0', '', null
            from lamplighter_boots_before""",
         "drop table lamplighter_jobs_before",
         "drop table lamplighter_store_before",

@@ -122,6 +122,7 @@ class Surroundings:
             store=store,
             neighbours=neighbours,
             whereabouts=lambda: ("simulation", process.pid),
+            versions=lambda: ("simulated", "simulated"),
             pid=lambda: world.current.process.pid if world.current.process.is_fork else process.pid,
             leave=leave,
             failpoints=failpoints,

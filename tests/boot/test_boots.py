@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
 
+import lamplighter
 import pytest
 from lamplighter import Runtime
 from lamplighter.boot.boot import Boot
@@ -44,6 +46,14 @@ def test_a_runtime_that_believes_to_be_alone_finds_a_neighbour_without_a_hint(ru
     job = other.jobs.queue("mail", "hello")
 
     assert other.jobs.join(job, timeout=15).result == "hello"
+
+
+def test_a_boot_says_what_it_is_and_which_versions_it_runs(runtime, recorder, tmp_path):
+    runtime()
+
+    (row,) = rows(tmp_path / "jobs.db", "select kind, version, python, control from lamplighter_boots")
+    assert row == ("worker", lamplighter.__version__, platform.python_version(), None)
+    assert recorder.wait_for("runtime.started")["version"] == lamplighter.__version__
 
 
 def test_a_cleaned_folder_buries_nobody_and_is_there_again(runtime, recorder, tmp_path):

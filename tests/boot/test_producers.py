@@ -41,7 +41,7 @@ def test_a_producer_has_no_names_no_lanes_and_no_schedules(producer, recorder, t
     assert recorder.of("handler.added") == []
     assert recorder.wait_for("runtime.started")["work"] is False
     path = tmp_path / "jobs.db"
-    assert rows(path, "select names from lamplighter_boots") == [("[]",)]
+    assert rows(path, "select names, kind from lamplighter_boots") == [("[]", "producer")]
     assert rows(path, "select * from lamplighter_schedules") == []
 
 

@@ -12,7 +12,7 @@ from support.conformance.kit import NOW, a_boot
 from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 from .model_world import World
-from .test_ledger import died, started, world
+from .test_ledger import died, started, world, write
 from .test_schedules import lines_of, number_of
 
 __all__ = ["world"]
@@ -54,6 +54,49 @@ def test_what_a_runtime_handles_is_known_to_the_others_and_to_those_who_come_lat
     world.let_pass(1.0)
 
     assert (known, handled(leader, other, late)) == ([True] * 3, [False] * 3)
+
+
+def versions_known(*stores: RabbitStore) -> list[list[str]]:
+    return [sorted(boot.version for boot in store.peers.boots()) for store in stores]
+
+
+def register(store: RabbitStore, version: str) -> None:
+    with store.turn(version, NOW) as turn:
+        turn.boots.register(a_boot(version, version=version))
+
+
+def test_who_lives_is_known_to_the_others_and_to_those_who_come_later(world: World) -> None:
+    leader, leaving, dying = started(world), started(world), started(world)
+    for store, version in ((leader, "1"), (leaving, "2"), (dying, "3")):
+        register(store, version)
+    world.let_pass(1.0)
+    known = versions_known(leader, leaving, dying)
+
+    with leaving.turn("2", NOW) as turn:
+        turn.boots.forget(("2",))
+    died(world, leaving)
+    died(world, dying)
+    world.let_pass(SILENT_SECONDS)
+    late = started(world)
+    register(late, "4")
+    died(world, leader)
+    world.let_pass(SILENT_SECONDS)
+
+    assert (known, versions_known(late)) == ([["1", "2", "3"]] * 3, [["4"]])
+
+
+def test_what_a_newer_version_says_of_its_boot_is_kept_by_an_older_leader(world: World) -> None:
+    leader = started(world)
+    row = {"boot": "x", "pid": 1, "host": "h", "started_at": NOW, "tenant": "next"}
+    write(world, {"is": "boot", "runtime": "newer", "boot": row, "by": "newer-1", "no": 99})
+    write(world, {"is": "boot", "runtime": "strange", "boot": {"boot": "y"}, "by": "strange-1", "no": 100})
+    world.let_pass(1.0)
+    died(world, leader)
+    late = started(world)
+
+    assert late.state.shared.boots == {"newer": row}
+    (known,) = late.peers.boots()
+    assert (known.boot, known.kind, known.version) == ("x", "worker", "")
 
 
 def test_what_a_runtime_that_has_left_or_has_died_handles_nobody_does(world: World) -> None:

@@ -412,11 +412,23 @@ class SchedulePromises(StoreCase):
 
     def test_a_boot_is_known_to_the_others_as_it_registered(self, store: Store) -> None:
         """Members.register: Make a boot known to the others. Gives it its `boot_no`."""
-        boot = a_boot("x", pid=7, host="h", hint="there", names=("a", "b"))
+        about = {"kind": "producer", "version": "9.8", "python": "3.99", "control": "/somewhere"}
+        boot = a_boot("x", pid=7, host="h", hint="there", names=("a", "b"), **about)
         with store.turn("b", NOW) as turn:
             turn.boots.register(boot)
 
         assert [known._replace(boot_no=0) for known in store.surroundings("b").boots] == [boot]
+
+    def test_who_lives_is_known_where_boots_have_no_rows(self, store: Store) -> None:
+        """Peers.boots: The runtimes that live, this one among them, as far as they have said who they are."""
+        peers, boot = self.peers_of(store), a_boot("x", pid=7, kind="producer", version="9.8", control="/somewhere")
+        with store.turn("b", NOW) as turn:
+            turn.boots.register(boot)
+        with store.turn("b", NOW) as turn:
+            known = list(peers.boots())
+            turn.boots.forget(("x",))
+
+        assert (known, list(peers.boots())) == ([boot], [])
 
     def test_every_boot_is_listed(self, store: Store) -> None:
         """StoreSurroundings.boots: every boot on the store, living or not."""
