@@ -12,7 +12,7 @@ alone is given jobs with a `unique_key` or `one_at_a_time`, and wants with a `to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -68,6 +68,24 @@ class Slots(NamedTuple):
     since: Instant
 
 
+class Before(NamedTuple):
+    """What stands before a queued job.
+
+    Attributes:
+        ahead: how many jobs of its name are due and are claimed before it.
+        is_capped: whether there may be more than were counted.
+        running: how many jobs of its name run, at most as many as were to be counted.
+        same_schedule: the id of a running job of its schedule, if that keeps it waiting.
+        suspects: by boot, the id of a suspect that runs there, if this one is one too.
+    """
+
+    ahead: int
+    is_capped: bool
+    running: int
+    same_schedule: str | None = None
+    suspects: Mapping[str, str] = {}
+
+
 class JobReader(Protocol):
     """Jobs as they are outside of turns."""
 
@@ -93,6 +111,9 @@ class JobTable(Protocol):
 
     def dead(self, name: str | None) -> Sequence[str]:
         """The ids of dead jobs, of one name or all, oldest first."""
+
+    def before(self, job: JobRecord, now: Instant, most: int) -> Before:
+        """What stands before a queued job; of each kind of job no more than so many are counted."""
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """The ended claims of a job that failed or were interrupted, oldest first."""

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 
 from ...messages.jobs import Attempt, Instant, JobRecord, JobState
 from ...messages.schedules import ScheduleRecord
-from ..ports import Outlook, Slots
-from . import attempts, due
+from ..ports import Before, Outlook, Slots
+from . import attempts, before, due
 from .job_rows import jobs_by_id
 from .schedules import slot_entry
 
@@ -54,6 +54,10 @@ class JobRows:
         query = "select id from lamplighter_jobs where state = 'dead' and (:name is null or name = :name) order by no"
         with self._reading() as reader:
             return [job_id for (job_id,) in reader.execute(query, {"name": name})]
+
+    def before(self, job: JobRecord, now: Instant, most: int) -> Before:
+        with self._reading() as reader:
+            return before.before(reader, job, now, most)
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         with self._reading() as reader:

@@ -1,0 +1,66 @@
+"""What stands before a queued job: those that are claimed first, and those that run and may keep it from being claimed.
+
+All of it is read from indexes, and no further than somebody wants to know.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from ...messages.jobs import Instant, JobRecord
+from ..ports import Before
+from .due import CLAIMABLE
+
+SUSPECTS_MAX = 1_000
+"""Of running suspects no more are read. There are as many as processes."""
+
+# The order of claims, as three ranges of an index in this order: a higher priority, an earlier time, an earlier row.
+READY_AHEAD = " union all ".join(
+    f"""select 1 from lamplighter_jobs indexed by lamplighter_jobs_ready
+        where state = 'queued' and waits = 0 and name = :name and {range} and run_at <= :now {CLAIMABLE}"""
+    for range in (
+        "priority > :priority",
+        "priority = :priority and run_at < :run_at",
+        "priority = :priority and run_at = :run_at and no < :no",
+    )
+)
+
+# What waits at higher priorities may be ever so much that is not due. What is due of it lies together by its time.
+DUE_WAITED = """select no from lamplighter_jobs indexed by lamplighter_jobs_later
+                where state = 'queued' and waits = 1 and name = :name and run_at <= :now limit :most"""
+
+WAITED_AHEAD = f"""
+  select 1 from lamplighter_jobs where no in ({DUE_WAITED})
+    and (priority > :priority or (priority = :priority and (run_at < :run_at or (run_at = :run_at and no < :no))))
+    {CLAIMABLE}
+"""
+
+RUNNING = """select 1 from lamplighter_jobs indexed by lamplighter_jobs_running
+             where state = 'running' and name = :name"""
+
+SUSPECTS = f"""select boot, id from lamplighter_jobs indexed by lamplighter_jobs_running
+               where state = 'running' and suspect_until > :now limit {SUSPECTS_MAX}"""
+
+SAME_SCHEDULE = "select id from lamplighter_jobs where schedule = :schedule and state = 'running' order by no limit 1"
+
+
+def before(connection: sqlite3.Connection, job: JobRecord, now: Instant, most: int) -> Before:
+    """As `JobTable.before` says."""
+    about: dict[str, Any] = {"now": now, "most": most, **job._asdict()}
+    ready, waited = _count(connection, READY_AHEAD, about), _count(connection, WAITED_AHEAD, about)
+    looked = _count(connection, DUE_WAITED, about)
+    sibling = connection.execute(SAME_SCHEDULE, about).fetchone() if job.one_at_a_time else None
+    return Before(
+        ahead=min(ready + waited, most),
+        is_capped=ready + waited >= most or looked >= most,
+        running=_count(connection, RUNNING, about),
+        same_schedule=None if sibling is None else sibling[0],
+        suspects=dict(connection.execute(SUSPECTS, about)) if job.suspect_until is not None else {},
+    )
+
+
+def _count(connection: sqlite3.Connection, query: str, about: dict[str, Any]) -> int:
+    """How many rows a query has, at most as many as anybody wants to know."""
+    limit = "" if query.endswith("limit :most") else " limit :most"
+    return int(connection.execute(f"select count(*) from ({query}{limit})", about).fetchone()[0])
