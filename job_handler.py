@@ -21,6 +21,33 @@ D = TypeVar("D")
 C = TypeVar("C")
 R = TypeVar("R")
 
+ELSEWHERE = {
+    "delay": "queue(data)",
+    "delay_on_commit": "queue(data, connection=...)",
+    "apply_async": "queue(data, delay=..., at=..., expires=..., priority=...)",
+    "send": "queue(data)",
+    "send_with_options": "queue(data, delay=..., priority=...)",
+    "enqueue": "queue(data)",
+    "enqueue_at": "queue(data, at=...)",
+    "enqueue_in": "queue(data, delay=...)",
+    "schedule": "queue(data, delay=...)",
+    "submit": "queue(data)",
+    "perform_async": "queue(data)",
+    "defer": "queue(data)",
+    "aenqueue": "aqueue(data)",
+    "defer_async": "aqueue(data)",
+    "kiq": "aqueue(data)",
+    "map": "many([data, data])",
+    "starmap": "many([data, data])",
+    "apply": "queue(data) with lamplighter.testing.Inline",
+    "call_local": "__wrapped__(job)",
+    "s": "queue(data) in the handler of the job before it",
+    "si": "queue(data) in the handler of the job before it",
+    "signature": "queue(data) in the handler of the job before it",
+    "then": "queue(data) in the handler of the job before it",
+}
+"""What the functions of other job queues have, and what there is here."""
+
 
 class JobHandler(Generic[P, D, C, R]):
     """A function that does the jobs of one name. Called, it does what the function does.
@@ -65,7 +92,7 @@ class JobHandler(Generic[P, D, C, R]):
         """
         self._jobs.warn_if_blocking("queue", self.name)
         self._check("queue", options)
-        return self._typed(self._jobs.queue(self.name, self._fitting(data), **options))
+        return self._typed(self._jobs.queue(self.name, self.fitting(data), **options))
 
     @overload
     async def aqueue(
@@ -78,7 +105,7 @@ class JobHandler(Generic[P, D, C, R]):
     async def aqueue(self, data: Any = None, **options: Unpack[QueueKeywords]) -> Job[Any, R]:
         """`queue` for asyncio applications."""
         self._check("aqueue", options)
-        return self._typed(await self._jobs.aqueue(self.name, self._fitting(data), **options))
+        return self._typed(await self._jobs.aqueue(self.name, self.fitting(data), **options))
 
     def many(self, payloads: Iterable[D], **options: Unpack[JobKeywords]) -> list[Job[D, R]]:
         """Queue a job for each of some payloads: all of them, or none. Each has these options.
@@ -94,6 +121,26 @@ class JobHandler(Generic[P, D, C, R]):
         """`many` for asyncio applications."""
         return [self._typed(job) for job in await self._jobs.aqueue_many(self._specs(payloads, options))]
 
+    def fitting(self, data: Any) -> Any:
+        """The data as it is stored.
+
+        Raises:
+            UsageError: JSON cannot carry it, or the function cannot take it.
+        """
+        stored = decode(encode(data, what="data", bytes_max=sys.maxsize))
+        self._types.data(stored)
+        return stored
+
+    if not TYPE_CHECKING:
+        # Type checkers are to find such a name, and do not if there is this.
+
+        def __getattr__(self, name):
+            # It is looked up without `self.name`, which a copy does not have yet.
+            of = self.__dict__.get("name")
+            meant = ELSEWHERE.get(name)
+            hint = "" if meant is None or of is None else f" (the handler of {of!r}); did you mean .{meant}?"
+            raise AttributeError(f"'JobHandler' object has no attribute {name!r}{hint}", name=name, obj=self)
+
     def __reduce__(self) -> str:
         """It is pickled as what a module has under its name: another process finds its own there."""
         return self.__qualname__
@@ -104,7 +151,7 @@ class JobHandler(Generic[P, D, C, R]):
     def _specs(self, payloads: Iterable[D], options: JobKeywords) -> list[JobSpec]:
         if alone := options.keys() & {"id", "unique"}:
             raise UsageError(f"expected options that many jobs can have, got: {', '.join(sorted(alone))}")
-        return [spec_of(f"{self.name}.many", self.name, self._fitting(data), options) for data in payloads]
+        return [spec_of(f"{self.name}.many", self.name, self.fitting(data), options) for data in payloads]
 
     def _check(self, call: str, options: QueueKeywords) -> None:
         """Whoever passes what the function takes, as other job queues want it, is told of that and not of the data.
@@ -115,12 +162,6 @@ class JobHandler(Generic[P, D, C, R]):
         known = QueueKeywords.__annotations__
         if unknown := options.keys() - known.keys():
             raise unknown_options(unknown, known, f"{self.name}.{call}, whose data is one argument,")
-
-    def _fitting(self, data: Any) -> Any:
-        """The data as it will be stored, which the function can take."""
-        stored = decode(encode(data, what="data", bytes_max=sys.maxsize))
-        self._types.data(stored)
-        return stored
 
     def _typed(self, job: Job[Any]) -> Job[Any, R]:
         return Job(job.record, deduplicated=job.deduplicated, types=self._types)

@@ -12,6 +12,7 @@ from typing import Any, Never, Unpack
 
 from .boot.boot import Boot
 from .boot.current import CurrentBoot
+from .boot.misfits import warn_of_misfits
 from .broker.host_transactions import queue_on, queue_on_async
 from .errors import StoreUnavailable
 from .job import Job
@@ -84,6 +85,7 @@ class Queueing:
         )
         boot = self._current_boot.get()
         job = boot.checks(current_corr()).spec(spec)
+        warn_of_misfits(self._current_boot.declared, (job,))
         if connection is not None:
             with boot.queueing((job,)) as (job,), _told_of(job):
                 record, fresh = queue_on(boot.store, connection, job, boot.clock.now())
@@ -101,6 +103,7 @@ class Queueing:
         boot = self._current_boot.get()
         checks = boot.checks(current_corr())
         job = checks.spec(spec_of("jobs.aqueue", name, data, options)) if options else checks.pair(name, data)
+        warn_of_misfits(self._current_boot.declared, (job,))
         if connection is not None:
             with boot.queueing((job,)) as (job,), _told_of(job):
                 record, fresh = await queue_on_async(boot.store, connection, job, boot.clock.now())
@@ -121,6 +124,7 @@ class Queueing:
         """
         self.warn_if_blocking("queue_many")
         boot, new = self._new_many(jobs)
+        warn_of_misfits(self._current_boot.declared, new)
         if not new:
             return []
         with boot.queueing(new) as new:
@@ -129,6 +133,7 @@ class Queueing:
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         """`queue_many` for asyncio applications."""
         boot, new = self._new_many(jobs)
+        warn_of_misfits(self._current_boot.declared, new)
         if not new:
             return []
         with boot.queueing(new) as new:
@@ -138,6 +143,7 @@ class Queueing:
         """Queue a job that descends from the one that a handler runs."""
         boot = self._current_boot.get()
         job = boot.checks(corr).spec(spec_of("job.queue", name, data, options))
+        warn_of_misfits(self._current_boot.declared, (job,))
         with boot.queueing((job,)) as jobs:
             return _stored(boot.requests.ask(partial(Queue, jobs), job_ids=(job.id,), corr=corr))[0]
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Never, TypeVar, Unpack, get_args
 
 from .boot.current import CurrentBoot
+from .boot.misfits import warn_of_misfits
 from .cron.catch_up import check_catch_up
 from .cron.schedule import job_of, keyed_id, unkeyed_id
 from .cron.when import parse_when
@@ -119,6 +120,7 @@ class Scheduler:
             expires=expires,
             **unknown,
         )
+        warn_of_misfits(self._current_boot.declared, (record,))
         self._declare([record])
         return record.id
 
@@ -126,13 +128,13 @@ class Scheduler:
         """`add` as a decorator of a handler object: `@scheduler.cron("0 3 * * *")` above `@jobs.handler`.
 
         Raises:
-            UsageError: as `add`; or what stands below is no handler object.
+            UsageError: as `add`; or what stands below is no handler object, or cannot take the data.
         """
 
         def decorate(handler: H) -> H:
             if not isinstance(handler, JobHandler):
                 raise UsageError(f"expected @scheduler.cron(...) above @jobs.handler, got it above: {shown(handler)}")
-            self.add(handler.name, when, data, **options)
+            self.add(handler.name, when, handler.fitting(data), **options)
             return handler
 
         return decorate
@@ -146,6 +148,7 @@ class Scheduler:
             UsageError, NotStarted: as `add`.
         """
         records = list(self._check_all(schedules))
+        warn_of_misfits(self._current_boot.declared, records)
         self._declare(records)
         return [record.id for record in records]
 

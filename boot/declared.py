@@ -11,6 +11,7 @@ from ..errors import UsageError, alike, shown
 from ..handlers.handler import Handler
 from ..messages.boots import BootKind
 from ..messages.schedules import ScheduleRecord
+from ..rules.codec import decode
 from ..rules.restart_budget import RestartBudget
 from ..rules.validation import check_bool, check_iterable, check_name
 
@@ -23,6 +24,8 @@ class Declared:
         self._handlers: dict[str, tuple[Handler, ...]] = {}
         self._schedules: dict[str, ScheduleRecord] = {}
         self.budgets: dict[str, RestartBudget] = {}
+        self.names_warned_of: set[str] = set()
+        """For which names somebody was told that their handlers cannot take some data."""
 
     def add_handler(self, handler: Handler) -> None:
         """One more competing consumer of its name."""
@@ -48,6 +51,24 @@ class Declared:
     def names(self) -> list[str]:
         """The names that have, or had, a handler."""
         return list(self._handlers)
+
+    def misfit(self, name: str, text: str) -> str | None:
+        """Why no handler of a name that is declared here can take some data, as JSON text; None if one can, or if there
+        is none. The code of another process may be of another version, so this refuses nothing.
+        """
+        why = None
+        for handler in self.handlers(name):
+            if handler.types.wanted is None:
+                return None
+            try:
+                handler.types.data(decode(text))
+                return None
+            except UsageError as error:
+                why = str(error)
+            except Exception as error:
+                # A check of the payload's own may need what only the handler's process has.
+                why = f"expected data that fits its handler, whose own check raised {type(error).__name__}"
+        return why
 
     def add_schedules(self, schedules: Iterable[ScheduleRecord]) -> None:
         """Declare schedules for as long as the runtime lives."""

@@ -216,7 +216,7 @@ class HandlerTypes(NamedTuple):
         try:
             return stored if wanted is None else _convert(stored, wanted)
         except Misfit as error:
-            raise UsageError(f"expected {what} {_name(wanted)}, got: {error}") from None
+            raise UsageError(f"expected {what} {_name(wanted)}: {error}") from None
 
 
 def _convert(data: Any, wanted: Any) -> Any:

@@ -6,6 +6,7 @@ It is the application's library. Nothing here imports it: whoever has a model ha
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -14,6 +15,22 @@ from ..errors import UsageError
 
 SECRET = "**********"
 """What pydantic writes in the place of a secret, which a handler would then take for the secret itself."""
+
+
+PROBLEMS_MAX = 5
+"""How many of the things that are wrong with one payload are told."""
+
+TOLD_CHARACTERS_MAX = 200
+"""Of one of them, and of where it is."""
+
+OWN_CHECKS = {"value_error", "assertion_error"}
+"""The types of pydantic's errors that have the words of an application's own check, which may quote the data."""
+
+OF_THE_DATA = ("error", "encoding_error", "tag", "tz_actual", "actual_length")
+"""What pydantic's messages say of what came. The rest of their words is of what was declared."""
+
+QUOTE = re.compile(rf"(?:[,:] (?:error: |got |not )?| )'?\{{(?:{'|'.join(OF_THE_DATA)})\}}'?")
+"""How they say it."""
 
 
 class Misfit(Exception):
@@ -75,16 +92,35 @@ class ModelType:
         try:
             return self._adapter.validate_json(json.dumps(data))
         except sys.modules["pydantic"].ValidationError as error:
-            found = error.errors(include_url=False, include_context=False, include_input=False)
-            raise Misfit("; ".join(self._says(one) for one in found)) from None
+            found = error.errors(include_url=False, include_input=False)
+            told = [f"{_cut(_message(one))} - at `{_cut(self._path(one['loc']))}`" for one in found[:PROBLEMS_MAX]]
+            if len(found) > PROBLEMS_MAX:
+                told.append(f"and {len(found) - PROBLEMS_MAX} more")
+            raise Misfit("; ".join(told)) from None
 
-    def _says(self, problem: dict[str, Any]) -> str:
-        """What is wrong, and where. A message may quote the data, and so may keys of dicts: only fields are named."""
-        path = "".join(
-            f".{step}" if step in self._fields else f"[{step}]" if isinstance(step, int) else "[...]"
-            for step in problem["loc"]
+    def _path(self, steps: tuple[str | int, ...]) -> str:
+        """Where something is wrong. Keys of dicts are data: only fields are named."""
+        return "$" + "".join(
+            f".{step}" if step in self._fields else f"[{step}]" if isinstance(step, int) else "[...]" for step in steps
         )
-        return f"{problem['type']} - at `${path}`"
+
+
+def _message(problem: dict[str, Any]) -> str:
+    """What is wrong, in pydantic's words, without what came: job data is never logged."""
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind in OWN_CHECKS:
+        return f"Expected what its own checks take, which raised {type(context.get('error')).__name__}"
+    try:
+        template = sys.modules["pydantic_core"].PydanticKnownError(kind, context).message_template
+    except (KeyError, TypeError):
+        return f"Expected what its own checks take, which said {kind}"
+    declared = {name: value for name, value in context.items() if name not in OF_THE_DATA}
+    plural = "" if 1 in declared.values() else "s"
+    return str(QUOTE.sub("", template).format_map({**declared, "expected_plural": plural}))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TOLD_CHARACTERS_MAX else f"{text[:TOLD_CHARACTERS_MAX]}..."
 
 
 def _hides(values: Any) -> bool:

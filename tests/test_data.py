@@ -215,12 +215,16 @@ def test_progress_takes_what_data_takes(runtime):
 
 
 MISFITS = [
-    (User, {"id": "secret"}, "uuid_parsing - at `$.id`; missing - at `$.fullName`"),
-    (User, {"id": str(ID), "fullName": "a", "friends": [{}]}, "missing - at `$.friends[0].id`"),
-    (list[Cat | Dog], [{"kind": "secret"}], "literal_error - at `$[0]"),
-    (Size, {"width": 0}, "data does not fit Size: greater_than - at `$.width`"),
-    (dict[str, Cat], {"secret": {"lives": "many"}}, "int_parsing - at `$[...].lives`"),
-    (Envelope, {"user": {"id": str(ID)}}, "data does not fit Envelope: missing - at `$.fullName`"),
+    (User, {"id": "secret"}, "Input should be a valid UUID - at `$.id`; Field required - at `$.fullName`"),
+    (User, {"id": str(ID), "fullName": "a", "friends": [{}]}, "Field required - at `$.friends[0].id`"),
+    (list[Cat | Dog], [{"kind": "secret"}], "Input should be 'cat' - at `$[0]"),
+    (Size, {"width": 0}, "data does not fit Size: Input should be greater than 0 - at `$.width`"),
+    (
+        dict[str, Cat],
+        {"secret": {"lives": "many"}},
+        "Input should be a valid integer, unable to parse string as an integer - at `$[...].lives`",
+    ),
+    (Envelope, {"user": {"id": str(ID)}}, "data does not fit Envelope: Field required - at `$.fullName`"),
 ]
 
 

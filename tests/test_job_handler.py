@@ -85,7 +85,9 @@ def test_models_of_pydantic_come_back_as_themselves(runtime):
     done = rt.jobs.join(send.queue(Mail(recipient="ada")), timeout=10)
 
     assert done.data == done.result == Mail(recipient="ada")
-    with pytest.raises(UsageError, match=r"expected data that fits Mail, got: string_too_short - at `\$.recipient`"):
+    with pytest.raises(
+        UsageError, match=r"expected data that fits Mail: String should have at least 3 characters - at `\$.recipient`"
+    ):
         send.queue({"recipient": "a"})
 
 
@@ -110,7 +112,7 @@ def test_data_that_does_not_fit_is_refused_before_it_is_stored(runtime):
     def resize(job: Job[Resize]) -> None: ...
 
     for call in (lambda: resize.queue({"width": 1}), lambda: resize.many([PAYLOAD, {"of": "x"}]), resize.queue):
-        with pytest.raises(UsageError, match="expected data that fits Resize, got: "):
+        with pytest.raises(UsageError, match="expected data that fits Resize: "):
             call()
 
     with pytest.raises(UsageError, match="options that many jobs can have, got: id"):
@@ -321,3 +323,116 @@ def test_a_payload_in_the_place_of_the_job_is_refused(runtime, payload):
 
     with pytest.raises(UsageError, match=rf"to be annotated Job\[{payload.__name__}\], got: {payload.__name__}"):
         runtime(":memory:").jobs.handler("x")(send)
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("delay", r"\.queue\(data\)"),
+        ("apply_async", r"\.queue\(data, delay="),
+        ("send", r"\.queue\(data\)"),
+        ("kiq", r"\.aqueue\(data\)"),
+        ("s", r"\.queue\(data\) in the handler of the job before it"),
+    ],
+)
+def test_a_method_of_another_job_queue_leads_to_what_it_is_here(runtime, name, instead):
+    handler = runtime(":memory:", start=False).jobs.handler("mail")(print)
+
+    with pytest.raises(
+        AttributeError, match=rf"no attribute '{name}' \(the handler of 'mail'\); did you mean {instead}"
+    ):
+        getattr(handler, name)
+
+    assert not hasattr(handler, name)
+    assert getattr(handler, name, None) is None
+
+
+def test_any_other_attribute_is_missing_as_of_any_object(runtime):
+    handler = runtime(":memory:", start=False).jobs.handler("mail")(print)
+
+    with pytest.raises(AttributeError, match=r"^'JobHandler' object has no attribute 'quue'$") as missing:
+        _ = handler.quue
+
+    assert (missing.value.name, missing.value.obj) == ("quue", handler)
+    assert not hasattr(object.__new__(type(handler)), "delay")
+
+
+def test_data_that_is_queued_by_name_and_cannot_be_taken_here_is_warned_of_once(runtime):
+    rt = runtime(start=False)
+    rt.jobs.handler("resize")(lambda job: None)
+    rt.jobs.handler("scale")(scale)
+    rt.start(work=False)
+
+    async def in_coroutine():
+        await rt.jobs.aqueue("scale", {"width": "secret"}, delay=9)
+
+    calls = {
+        "queue": lambda: rt.jobs.queue("scale", {"width": "secret"}),
+        "queue_many": lambda: rt.jobs.queue_many([("scale", PAYLOAD), ("scale", {"width": "secret"})]),
+        "aqueue": lambda: asyncio.run(in_coroutine()),
+        "add": lambda: rt.scheduler.add("scale", "@daily", {"width": "secret"}),
+    }
+
+    for call in calls.values():
+        rt.current_boot.declared.names_warned_of.clear()
+        with pytest.warns(RuntimeWarning, match=r"handler of 'scale' .* that fits Resize: .*The job will be") as warned:
+            call()
+        assert [(one.filename, "secret" in str(one.message)) for one in warned] == [(__file__, False)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        calls["queue"]()
+        rt.jobs.queue("scale", PAYLOAD)
+        rt.jobs.queue("resize", "anything")
+        rt.jobs.queue("unknown", "anything")
+
+    assert rt.jobs.counts("scale")["queued"] == 6
+
+
+def scale(job: Job[Resize]) -> None: ...
+
+
+def test_one_of_several_handlers_that_can_take_the_data_is_enough(runtime):
+    rt = runtime(start=False)
+
+    def of_text(job: Job[str]) -> None: ...
+
+    def demanding(job: Job[Demanding]) -> None: ...
+
+    rt.jobs.add_handler("scale", scale)
+    rt.jobs.add_handler("scale", of_text)
+    rt.jobs.add_handler("demand", demanding)
+    rt.start(work=False)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rt.jobs.queue("scale", "a text")
+    with pytest.warns(RuntimeWarning, match="handler of 'demand' .* whose own check raised ConnectionError"):
+        rt.jobs.queue("demand", {"of": "x"})
+
+
+class Demanding(pydantic.BaseModel):
+    of: str
+
+    @pydantic.field_validator("of")
+    @classmethod
+    def look_up(cls, value: str) -> str:
+        raise ConnectionError("only a worker is connected")
+
+
+def test_a_job_that_a_handler_queues_by_name_is_warned_of_too(runtime):
+    rt = runtime(start=False)
+    rt.jobs.add_handler("scale", scale)
+    rt.jobs.add_handler("work", lambda job: job.queue("scale", "wide", delay=60).id)
+    rt.start()
+
+    with pytest.warns(RuntimeWarning, match="handler of 'scale' in this process cannot take this"):
+        rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+
+def test_a_schedule_above_a_handler_object_is_refused_with_data_that_it_cannot_take(runtime):
+    rt = runtime(":memory:", start=False)
+
+    with pytest.raises(UsageError, match="expected data that fits Resize: "):
+        rt.scheduler.cron("@daily", {"width": 3})(rt.jobs.handler(scale))
+
+    assert rt.scheduler.list() == []

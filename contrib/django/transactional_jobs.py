@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.connection import ConnectionProxy
 
 from ...boot.job_refs import Ref
+from ...boot.misfits import warn_of_misfits
 from ...broker.host_transactions import queue_on
 from ...errors import StoreError, StoreUnavailable
 from ...job import Job
@@ -102,6 +103,7 @@ class TransactionalJobs(Jobs):
         boot = self._current_boot.get()
         checks = boot.checks(corr)
         jobs = tuple([checks.one(job) for job in wanted])
+        warn_of_misfits(self._current_boot.declared, jobs)
         if not jobs:
             return []
         # What they carry is of the moment at which they are queued, not of that of the commit.
@@ -125,6 +127,7 @@ class TransactionalJobs(Jobs):
         place = self._runtime if boot is None else boot
         checks = place.checks(corr)
         jobs = tuple([checks.one(job) for job in wanted])
+        warn_of_misfits(self._current_boot.declared, jobs)
         if not jobs:
             return []
         with place.queueing(jobs) as jobs:

@@ -1885,6 +1885,14 @@ MUTANTS = (
         test="tests/handlers/test_payload.py::test_data_that_does_not_fit_is_never_quoted",
     ),
     Mutant(
+        LANES,
+        "the words of a model's own check are logged",
+        "rules/models.py",
+        """return f"Expected what its own checks take, which raised {type(context.get('error')).__name__}\"""",
+        """return str(problem["msg"])""",
+        test="tests/rules/test_models.py::test_a_refusal_says_what_pydantic_says_and_nothing_of_the_data",
+    ),
+    Mutant(
         MESSAGES,
         "a message that cannot be read keeps its place",
         "stores/rabbitmq/intake.py",
