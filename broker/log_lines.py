@@ -12,6 +12,9 @@ from ..rules.codec import digest
 from ..rules.ledger_moves import ledger_line, line_count
 from .outbox import Outbox
 
+MAIL_SECONDS_MIN = 0.001
+"""A shorter wait in a mailbox is not said in a `job.done`, which is short."""
+
 OF_TURNS = frozenset(
     {
         "slot.fired",
@@ -46,7 +49,8 @@ def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str |
     for event, speaker, said in out.lines:
         match said:
             case Transition():
-                log.emit_made(event, speaker, partial(line_of, said, number))
+                who = _briefly(speaker) if event == "job.done" else speaker
+                log.emit_made(event, who, partial(line_of, said, number))
             case JobRecord():
                 log.emit_made(event, speaker, partial(of_job, said))
             case fields:
@@ -56,6 +60,14 @@ def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str |
 def _log_ledger(log: Log, itself: Speaker, turn: LedgerTurn, store_id: str | None, told_by: str | None) -> None:
     for part in range(line_count(turn)):
         log.emit_made("turn.committed", itself, partial(ledger_line, turn, part, store_id, told_by))
+
+
+def _briefly(speaker: Speaker) -> Speaker:
+    """What the one line that a job without trouble has at info says of its speaker. Who it is, the ledger's line has
+    said, and the numbers of messages mean something only beside lines at debug.
+    """
+    waited = speaker.mail_seconds
+    return Speaker(mail_seconds=waited if waited is not None and waited >= MAIL_SECONDS_MIN else None)
 
 
 def names_job(job: JobRecord) -> dict[str, Any]:
@@ -85,8 +97,12 @@ def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
             }
         case "job.claimed":
             line["waited"] = round((job.claimed_at or 0.0) - job.run_at, 6)
-        case "job.done" if job.claimed_at is not None and job.ended_at is not None:
-            line |= {"took": round(job.ended_at - job.claimed_at, 6), "schedule": job.schedule, "slot": job.slot}
+        case "job.done":
+            line |= {"outcome": None, "schedule": job.schedule, "slot": job.slot}
+            if job.corr == job.id:
+                del line["corr"]
+            if job.claimed_at is not None and job.ended_at is not None:
+                line["took"] = round(job.ended_at - job.claimed_at, 6)
         case "job.failed":
             line |= {"error": job.error, "traceback": job.traceback, "boot_was": moved.boot_was}
         case "job.dead":

@@ -27,6 +27,13 @@ worker thread, an abandoned lane one on a hung thread, a turn a write batch, and
 """
 
 
+ENVELOPE_TAIL = """\
+`job.done` is short, as it is the line of which there are most. The broker says it, after the ledger's line of the same
+`turn`: it has no `actor`, `incarnation`, `msg` and `cause`, `corr` only where the job descends from another one, and
+`mail_seconds` from a millisecond on. That its attempt has `succeeded` is in its name, and `outcome` in the ledger.
+"""
+
+
 LEDGER_HEAD = """## The ledger
 
 `turn.committed` is one line for each turn that has changed something, at info: what `lamplighter audit` proves that
@@ -75,7 +82,7 @@ assert d({"to": "ada"}) == line["moves"][0]["d"]
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD, "## Fields of every line\n", *_fields(ENVELOPE), ""]
+    parts = [HEAD, "## Fields of every line\n", *_fields(ENVELOPE), "", ENVELOPE_TAIL]
     for level in LEVELS:
         kinds = {name: kind for name, kind in EVENTS.items() if kind.level == level}
         parts += [f"## {level.capitalize()}\n", *_table(kinds), ""]

@@ -23,7 +23,9 @@ ENVELOPE: dict[str, str] = {
     "corr": "the root: the application's call, or the slot",
     "mail_seconds": "how long that message had waited in the mailbox",
 }
-"""Fields that every line may carry besides its own."""
+"""Fields that every line may carry besides its own. `job.done`, the only line but the ledger's that a job without
+trouble has at info, says of them only what is not told beside it.
+"""
 
 JOB = ("job_id", "job_name", "claim_no", "attempt")
 MOVE = (*JOB, "turn")
@@ -160,7 +162,7 @@ EVENTS: dict[str, EventKind] = {
         "debug", "A job is claimed for a worker thread.", (*MOVE, "begun", "waited", "redeliveries")
     ),
     "job.started": EventKind("debug", "A job's function is called.", (*JOB, "handler", "lane", "waited")),
-    "job.done": EventKind("info", "A job is done.", (*MOVE, "outcome", "reason", "run_at", "took", "schedule", "slot")),
+    "job.done": EventKind("info", "A job is done.", (*MOVE, "reason", "took", "schedule", "slot")),
     "job.result_lost": EventKind(
         "warning",
         "A job is done, and JSON cannot carry what its handler returned, or it is too large: the result is lost.",

@@ -63,7 +63,12 @@ class JobFields(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Runs on the thread or task that logs."""
-        about = record.msg.fields if isinstance(record.msg, LogLine) and record.msg.is_event else current_job()
+        about = current_job()
+        if isinstance(record.msg, LogLine) and record.msg.is_event:
+            about = record.msg.fields
+            if "job_id" in about and "corr" not in about:
+                # A `job.done` does not say that a job is its own root.
+                about = {**about, "corr": about["job_id"]}
         for name in JOB_FIELDS:
             # Fields that the application gives with `extra=` stay; those that another JobFields has set outside of a
             # handler are replaced.

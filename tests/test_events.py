@@ -10,6 +10,7 @@ import pytest
 from lamplighter import JobFailed
 from lamplighter.history.log_files.lines import Told
 from lamplighter.log.events import ENVELOPE, EVENTS, LEDGER, MOVE_KEYS, MOVE_KINDS
+from lamplighter.log.json_line import to_json
 from lamplighter.log.outlets import LEVELS
 from lamplighter.rules.lifecycle import MOVES
 
@@ -82,8 +83,26 @@ def test_every_line_about_a_move_says_what_the_ledger_tells_of_its_turn(runtime,
     assert {(line["turn"], line["event"], line["job_id"]) for line in lines} == told.keys()
     for line in lines:
         move = told[line["turn"], line["event"], line["job_id"]]
-        said = (line["claim_no"], line["attempt"], line.get("outcome"))
-        assert said == (move.get("c", 0), move.get("a", 0), move.get("o"))
+        outcome = "succeeded" if line["event"] == "job.done" else line.get("outcome")
+        assert (line["claim_no"], line["attempt"], outcome) == (move.get("c", 0), move.get("a", 0), move.get("o"))
+
+
+def test_a_done_job_says_a_short_line_without_what_is_told_beside_it(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("parent", lambda job: job.queue("child").id)
+    rt.jobs.add_handler("child", lambda job: None)
+    parent = rt.jobs.join(rt.jobs.queue("parent"), timeout=10)
+    rt.jobs.join(parent.result, timeout=10)
+
+    of_parent, of_child = (recorder.wait_for("job.done", job_id=job_id) for job_id in (parent.id, parent.result))
+
+    envelope = {"event", "level", "ts", "boot", "seq"}
+    own = {"job_id", "job_name", "claim_no", "attempt", "turn", "took"}
+    assert of_parent.keys() - {"mail_seconds"} == envelope | own
+    assert of_child.keys() - {"mail_seconds"} == envelope | own | {"corr"}
+    assert of_child["corr"] == parent.id
+    of_parent.pop("mail_seconds", None)
+    assert len(to_json({**of_parent, "job_name": "send-welcome", "seq": 12345, "turn": 1234})) <= 235
 
 
 def test_a_failed_attempt_is_one_line_with_its_error_and_when_it_is_tried_again(runtime, recorder):
@@ -148,7 +167,7 @@ def test_the_life_of_a_job_is_told_under_its_own_root(runtime, recorder):
         "job.dead",
     ]
     lives = [event for event in recorder.events if event.get("job_id") == good.id and event["event"] != "job.requeued"]
-    assert {event["corr"] for event in lives} == {good.id}
+    assert {event.get("corr", event["job_id"]) for event in lives} == {good.id}
 
 
 def test_without_a_logger_of_the_hosts_the_lines_go_to_the_standard_logger_as_json(runtime, caplog):

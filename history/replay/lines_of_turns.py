@@ -152,7 +152,9 @@ def _differences(line: Line, move: Told) -> Iterator[str]:
     pairs: list[tuple[str, object, object]] = [("job_name", line.job_name, move.n or line.job_name)]
     if line.event in MOVES:
         pairs += [("claim_no", line.claim_no, move.c), ("attempt", line.attempt, move.a)]
-        pairs.append(("outcome", line.outcome, move.o))
+        if line.event != "job.done" or line.outcome is not None:
+            # That a job is done says how its attempt has ended; an older version's line says it twice.
+            pairs.append(("outcome", line.outcome, move.o))
         if line.event in ("job.failed", "job.dead"):
             pairs.append(("boot_was", line.boot_was, move.b))
         pairs += [("redeliveries", line.redeliveries or 0, move.p)]
