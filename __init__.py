@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
 
-    from .boot.health import ActorView, Health
     from .environment.environment import Environment
     from .errors import (
         Discard,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from .log.job_context import JobFields
     from .messages.jobs import Attempt, JobSpec, JobState
     from .messages.outcomes import Backoff
+    from .messages.views import ActorView, Health
     from .operating.schedules import Schedule, SlotStory
     from .rules.limits import Limits
     from .rules.restart_budget import RestartBudget
@@ -92,8 +92,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Health": "boot.health",
-    "ActorView": "boot.health",
+    "Health": "messages.views",
+    "ActorView": "messages.views",
     "Schedule": "operating.schedules",
     "SlotStory": "operating.schedules",
     "Scheduler": "scheduler",

@@ -15,7 +15,6 @@ from typing import Any, Self, TypeVar, Unpack
 from .boot.boot import Boot
 from .boot.current import CurrentBoot
 from .boot.declared import Share, check_share
-from .boot.health import ActorView, Health
 from .environment.environment import Environment
 from .errors import RuntimeFailed, UsageError, shown
 from .handlers.carriers import Carrier, check_carriers
@@ -24,6 +23,7 @@ from .jobs import Jobs
 from .log.emitter import Subscription, check_events
 from .log.job_context import current_corr, current_job
 from .messages.jobs import Seconds
+from .messages.views import ActorView, Health
 from .rules.limits import LimitKeywords, Limits
 from .rules.validation import check_seconds, options_of, unknown_options
 from .scheduler import Scheduler
@@ -285,11 +285,11 @@ class Runtime:
         failure, boot = self.current_boot.failure, self.current_boot.running
         if failure is not None:
             return Health(status="red", reasons=(str(failure),), boot=None)
-        return Health(status="red", reasons=("it is not started",), boot=None) if boot is None else boot.health()
+        return Health(status="red", reasons=("it is not started",), boot=None) if boot is None else boot.views.health()
 
     def tree(self) -> tuple[ActorView, ...]:
         """Every actor: how often it was restarted, its mailbox, what it does now, its last crash."""
-        return self.current_boot.get().tree()
+        return self.current_boot.get().views.tree()
 
     def subscribe(self, fn: Callable[[dict[str, Any]], None], events: Collection[str] | None = None) -> None:
         """Call a function with each event, after the commit that made it true, on a thread of its own.

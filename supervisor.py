@@ -12,14 +12,16 @@ store is the truth (docs/decisions/0002-one-flat-family.md).
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from .actors.base import ActorContext, Post, RuntimeActor
-from .messages.jobs import Seconds
+from .messages.jobs import Instant, Seconds
 from .messages.mail import Died, Down, Mail, StartChild, StartNow, StopChild, StopFamily
+from .messages.views import DEATHS_SHOWN_MAX, Death
 from .rules.restart_budget import HEALTHY_SECONDS, RestartBudget
 
 STOP_SECONDS_MAX = 5.0
@@ -78,13 +80,19 @@ FOLLOWING: dict[ChildStatus, frozenset[ChildStatus]] = {
 
 @dataclass(eq=False)
 class Child:
-    """A child and its incarnations."""
+    """A child and its incarnations.
+
+    Attributes:
+        deaths: when it died, by the time that only passes, as far as its budget and its back-off ask.
+        crashes: the same for people, the last ones only; a new budget does not clear them.
+    """
 
     spec: ChildSpec
     incarnation: int = 0
     status: ChildStatus = ChildStatus.NEW
     deaths: list[float] = field(default_factory=list)
     last_crash: str | None = None
+    crashes: deque[Death] = field(default_factory=lambda: deque(maxlen=DEATHS_SHOWN_MAX))
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def become(self, status: ChildStatus) -> None:
@@ -245,6 +253,8 @@ class Supervisor(RuntimeActor):
         child.deaths = [at for at in child.deaths if now - at < max(HEALTHY_SECONDS, child.spec.budget.window_seconds)]
         child.deaths.append(now)
         child.last_crash = reason
+        kind = None if over is None else type(over.body).__name__
+        child.crashes.append(Death(at=self.context.clock.now(), incarnation=child.incarnation, why=reason, over=kind))
         actor = self.context.post.find(name)
         self.say(
             "actor.crashed",
@@ -253,7 +263,7 @@ class Supervisor(RuntimeActor):
             reason=reason,
             traceback=trace,
             mailbox=0 if actor is None else len(actor.mailbox),
-            message=None if over is None else type(over.body).__name__,
+            message=kind,
             message_id=None if over is None else over.message_id,
             message_corr=None if over is None else over.corr,
         )
@@ -297,6 +307,9 @@ class Supervisor(RuntimeActor):
 class Supervision:
     """A supervisor that is always there: a family, and a watchdog, a plain thread that starts its next supervisor.
 
+    Attributes:
+        crashes: the last deaths of a supervisor, oldest first.
+
     Args:
         announce: told of each death, before the next incarnation is started.
         give_up: told why, when a child died too often that the runtime cannot do without.
@@ -310,6 +323,7 @@ class Supervision:
         self._give_up = give_up
         self._deaths = context.environment.mailbox()
         self._incarnation = 0
+        self.crashes: deque[Death] = deque(maxlen=DEATHS_SHOWN_MAX)
         self.family = Family(context.environment.event())
 
     def start(self) -> None:
@@ -360,9 +374,16 @@ class Supervision:
     def _watch(self) -> None:
         """Start the next supervisor whenever one has died, on the watchdog's thread."""
         while (death := self._deaths.get()) is not None:
+            self.crashes.append(_shown(death, self._context.clock.now()))
             if death.incarnation == self._incarnation:
                 self._start()
 
     def _start(self) -> None:
         self._incarnation += 1
         Supervisor.start(self._context, self._incarnation, self.family, self._announce, self._give_up)
+
+
+def _shown(death: Died, now: Instant) -> Death:
+    """A death as people see it."""
+    over = None if death.over is None else type(death.over.body).__name__
+    return Death(at=now, incarnation=death.incarnation, why=death.reason, over=over)

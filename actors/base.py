@@ -95,9 +95,9 @@ class RuntimeActor(pykka.ThreadingActor):
         self.incarnation = incarnation
         self.thread: Thread | None = None
         self.busy_since: float | None = None
+        self.in_hand: Mail | None = None
         self.speaker = Speaker(actor=name, incarnation=incarnation)
         self._death: tuple[str, str] | None = None
-        self._in_hand: Mail | None = None
         super().__init__()
 
     @abstractmethod
@@ -152,13 +152,13 @@ class RuntimeActor(pykka.ThreadingActor):
             raise TypeError(f"expected a Mail, got: {type(message).__name__}")
         self.busy_since = self.context.clock.monotonic()
         self.speaker = self.speaker_of(message)
-        self._in_hand = message
+        self.in_hand = message
         failpoints = self.context.environment.failpoints
         try:
             failpoints.at("actor.receive", self)
             self.receive(message)
             failpoints.at("actor.received", self)
-            self._in_hand = None
+            self.in_hand = None
         finally:
             self.busy_since = None
 
@@ -182,15 +182,15 @@ class RuntimeActor(pykka.ThreadingActor):
             self.actor_stopped.set()
             try:
                 self.on_down()
-                if self._in_hand is not None:
-                    self.on_lost(self._in_hand, read=True)
+                if self.in_hand is not None:
+                    self.on_lost(self.in_hand, read=True)
                 self.return_mail()
             except BaseException as error:
                 # An error in the last log line must not keep the supervisor from learning of the death.
                 self._note_death(error)
             reason, trace = self._death or ("stopped", None)
             self.context.died(
-                Died(child=self.name, incarnation=self.incarnation, reason=reason, traceback=trace, over=self._in_hand)
+                Died(child=self.name, incarnation=self.incarnation, reason=reason, traceback=trace, over=self.in_hand)
             )
 
     def _actor_loop_teardown(self) -> None:

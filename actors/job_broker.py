@@ -30,6 +30,7 @@ from ..broker.retention import Retention
 from ..broker.standing import Standing
 from ..broker.state import BrokerState, CarriedOver
 from ..broker.turn_context import PASSED_ON, TurnContext
+from ..broker.turn_times import TurnTimes
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..messages.jobs import ENDED, JobRecord
@@ -75,6 +76,7 @@ class JobBroker(RuntimeActor):
             monotonic=context.clock.monotonic,
             parked=carried_over.parked,
         )
+        self.turn_times = TurnTimes(context.clock.monotonic)
         self._pending: list[Mail] = []
         self._carried_over = carried_over
         self._recovered = False
@@ -129,6 +131,11 @@ class JobBroker(RuntimeActor):
         """Whoever still waits for an answer asks the next incarnation; ids make that harmless."""
         for place, mail in enumerate(self._pending):
             self.on_lost(mail, read=place < self.context.limits.turn_messages_max)
+
+    @property
+    def leads(self) -> bool:
+        """Whether the last turn could account for slots."""
+        return self._leads
 
     @property
     def behind(self) -> int:
@@ -239,10 +246,12 @@ class JobBroker(RuntimeActor):
         return claims.failed_instead(mail, error)
 
     def _run_turn(self, batch: list[Mail]) -> Outbox:
-        out = Outbox()
+        out, times, is_stored = Outbox(), self.turn_times, False
         clock = self.context.clock
+        times.begin()
         try:
             with self._store.turn(self._state.boot, clock.now()) as turn:
+                times.can_write()
                 if turn.lost is not None and self._carried_over.renewal is None:
                     raise turn.lost
                 own = TurnContext(self._state, turn, out, self._itself)
@@ -250,10 +259,13 @@ class JobBroker(RuntimeActor):
                 self._looked_at = turn.now
                 self._work(own, batch)
                 # The store commits here, where its block ends.
+            is_stored = True
         except BaseException:
             # A commit that raised may hold all the same, and what it has queued may be due.
             self._state.forget_next_due()
             raise
+        finally:
+            times.end(is_stored=is_stored)
         out.did, out.unlogged, out.version, out.expiry = turn.did, turn.unlogged, turn.version, turn.expiry
         out.lines += [(event, self._itself, fields) for event, fields in turn.news]
         if turn.leads and not self._leads:

@@ -43,8 +43,8 @@ from ..supervisor import Supervision
 from .children import Children
 from .declared import Share
 from .draining import Draining
-from .health import ActorView, Health, health_of, view_of, waiting_names
 from .requests import Requests
+from .views import Views
 
 EXPECT_SECONDS_MAX = 60.0
 """How long a job in an application's own transaction is looked for at once; after that any later turn finds it."""
@@ -138,6 +138,22 @@ class Boot:
             emptied=self._emptied.set,
         )
         self._supervision = Supervision(self._context, partial(self.post.tell, "broker"), self._give_up)
+        self.views = Views(
+            id=lambda: self.id,
+            started_at=self.clock.now(),
+            environment=environment,
+            clock=self.clock,
+            limits=limits,
+            store=store,
+            share=share,
+            lanes=self.lanes,
+            post=self.post,
+            supervision=self._supervision,
+            requests=self.requests,
+            carried_over=self.carried_over,
+            log=self.log,
+            subscriptions=subscriptions,
+        )
 
     @property
     def id(self) -> str:
@@ -389,24 +405,3 @@ class Boot:
             # process.
             reason = f"this runtime instance stays registered: {error!r}"
             self.log.emit("store.unavailable", store=self.store.address, reason=reason)
-
-    def health(self) -> Health:
-        """Whether the runtime does its work, and what is wrong if not."""
-        return health_of(
-            boot=self.id,
-            family=self._supervision.family,
-            trouble=self.requests.store_trouble,
-            waiting=waiting_names(self.store, list(self.carried_over.parked)),
-            ailments=self.store.ailments(),
-            abandoned=self.lanes.abandoned(),
-            abandoned_max=self.limits.abandoned_threads_max,
-            now=self.clock.monotonic(),
-            log=self.log,
-            subscriptions=self._subscriptions,
-        )
-
-    def tree(self) -> tuple[ActorView, ...]:
-        """Every actor, with the supervisor first."""
-        children = self._supervision.family.children
-        names = ["supervisor", *list(children)]
-        return tuple(view_of(name, self.post.find(name), children.get(name), self.clock) for name in names)

@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from types import FrameType
 from typing import Protocol
 
 THREADS = "/proc/self/task"
@@ -44,11 +45,7 @@ class SystemThread(threading.Thread):
 
     def stack(self) -> str:
         frame = sys._current_frames().get(self.ident or 0)
-        try:
-            return "" if frame is None else "".join(traceback.format_stack(frame))
-        except Exception as error:
-            # It runs on while its frames are read, and one that has returned need not look like a frame any more.
-            return f"its stack could not be read: {error!r}"
+        return "" if frame is None else _stack(frame)
 
     def strike(self, error: type[BaseException] | None) -> None:
         if error is not None:
@@ -69,6 +66,23 @@ def spawn(run: Callable[[], None], name: str) -> Thread:
     thread = SystemThread(run, name)
     thread.start()
     return thread
+
+
+def stacks() -> list[tuple[str, str]]:
+    """Where every thread of this process is, the application's included, by its name."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return [
+        (names.get(ident, f"thread {ident}, which Python has not started"), _stack(frame))
+        for ident, frame in sys._current_frames().items()
+    ]
+
+
+def _stack(frame: FrameType) -> str:
+    try:
+        return "".join(traceback.format_stack(frame))
+    except Exception as error:
+        # It runs on while its frames are read, and one that has returned need not look like a frame any more.
+        return f"its stack could not be read: {error!r}"
 
 
 class _Recalled(BaseException):

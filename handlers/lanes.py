@@ -158,6 +158,11 @@ class Lanes:
         """The hung lanes: given up, and still running."""
         return [lane for lane in self.open() if lane.abandoned_because is not None]
 
+    def tasks(self) -> list[tuple[str, str]]:
+        """The tasks on the event loops of all handlers: what each is called, and where it is."""
+        runners = [runner for runner in list(self._runners.values()) if isinstance(runner, TaskRunner)]
+        return [task for runner in runners for task in runner.tasks()]
+
     def _note(self, lane: Lane) -> None:
         self._open[lane.id] = self._newest[lane.claim.job.id] = lane
 

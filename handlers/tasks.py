@@ -7,6 +7,7 @@ import contextlib
 import io
 from collections import deque
 from functools import partial
+from typing import Any
 
 from ..messages.outcomes import Outcome, OutcomeKind
 from .execute import execute_async
@@ -35,6 +36,10 @@ class TaskRunner:
             self._loop.close()
             self._loop = None
 
+    def tasks(self) -> list[tuple[str, str]]:
+        """Every task on its loop, those that its jobs have made included: what it is called, and where it is."""
+        return [] if self._loop is None else self._loop.tasks()
+
 
 class _Loop(RunHandle):
     """An event loop on its own thread."""
@@ -48,6 +53,7 @@ class _Loop(RunHandle):
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._new: deque[Lane] = deque()
         self._knows = False
+        self._name = first.handler.name
         self._thread = first.context.environment.spawn(self._run, f"loop {first.handler.name}")
 
     @property
@@ -174,10 +180,23 @@ class _Loop(RunHandle):
         if task is None:
             # If it has not ended, it waits to be begun, behind whatever the loop does.
             return self._thread.stack() if lane.id in self._lanes else ""
-        text = io.StringIO()
+        return _stack(task)
+
+    def tasks(self) -> list[tuple[str, str]]:
+        """Every task that has not ended, by its name."""
         try:
-            task.print_stack(file=text)
-        except Exception as error:
-            # It runs on while its frames are read.
-            text.write(f"its stack could not be read: {error!r}")
-        return text.getvalue()
+            tasks = asyncio.all_tasks(self._loop)
+        except RuntimeError:
+            # It makes and ends tasks while they are counted.
+            tasks = set(self._tasks.values())
+        return [(f"{task.get_name()} of {self._name}", _stack(task)) for task in tasks]
+
+
+def _stack(task: asyncio.Task[Any]) -> str:
+    text = io.StringIO()
+    try:
+        task.print_stack(file=text)
+    except Exception as error:
+        # It runs on while its frames are read.
+        text.write(f"its stack could not be read: {error!r}")
+    return text.getvalue()

@@ -64,6 +64,7 @@ HOMES = {
     "structlog": ("log/",),
     "msgspec": (
         "rules/codec.py",
+        "rules/control_lines.py",
         "handlers/payload.py",
         "log/json_line.py",
         "history/",

@@ -1,0 +1,221 @@
+"""What a boot says of itself: pictures of its parts, taken by any thread and without waiting for one of them.
+
+Whoever asks from outside may ask because the broker hangs. So nothing here reads the store, sends a message, or takes a
+lock that is held over anything but a few steps.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from ..actors.base import Post, RuntimeActor
+from ..actors.handler_actor import HandlerActor
+from ..actors.job_broker import JobBroker
+from ..broker.state import CarriedOver
+from ..environment.clock import Clock
+from ..environment.environment import Environment
+from ..environment.process import measured, version
+from ..environment.threads import stacks
+from ..handlers.handler import Handler
+from ..handlers.lane import Lane
+from ..handlers.lanes import Lanes
+from ..log.emitter import Log, Subscription
+from ..messages.jobs import Instant
+from ..messages.views import (
+    LANES_SHOWN_MAX,
+    ActorView,
+    DeclaredView,
+    HandlerView,
+    Health,
+    LaneView,
+    RuntimeView,
+    Stack,
+    StacksView,
+    TurnView,
+)
+from ..rules.limits import Limits
+from ..stores.ports import Store
+from ..supervisor import Supervision
+from .declared import Share
+from .health import health_of, waiting_names
+from .requests import Requests
+
+STACK_CHARACTERS_MAX = 20_000
+"""How much of one stack is shown: its end, where it is now."""
+
+
+class Views:
+    """Takes the pictures of one boot.
+
+    Args:
+        id: under which boot the runtime is known now.
+        started_at: when it was started.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: Callable[[], str],
+        started_at: Instant,
+        environment: Environment,
+        clock: Clock,
+        limits: Limits,
+        store: Store,
+        share: Share,
+        lanes: Lanes,
+        post: Post,
+        supervision: Supervision,
+        requests: Requests,
+        carried_over: CarriedOver,
+        log: Log,
+        subscriptions: Sequence[Subscription],
+    ) -> None:
+        self._id = id
+        self._started_at = started_at
+        self._environment = environment
+        self._clock = clock
+        self._limits = limits
+        self._store = store
+        self._share = share
+        self._lanes = lanes
+        self._post = post
+        self._supervision = supervision
+        self._requests = requests
+        self._carried_over = carried_over
+        self._log = log
+        self._subscriptions = subscriptions
+
+    def health(self) -> Health:
+        """Whether the runtime does its work, and what is wrong if not. Reads the store too."""
+        return self._health(waiting_names(self._store, list(self._carried_over.parked)))
+
+    def tree(self) -> tuple[ActorView, ...]:
+        """Every actor, with the supervisor first."""
+        return tuple(self._actor(name) for name in ("supervisor", *self._supervision.family.children))
+
+    def runtime(self) -> RuntimeView:
+        """The boot as a whole."""
+        host, pid = self._environment.whereabouts()
+        open_lanes, share = self._lanes.open(), self._share
+        found = self._post.find("broker")
+        # While a boot starts there is none yet.
+        broker = found if isinstance(found, JobBroker) else None
+        return RuntimeView(
+            at=self._clock.now(),
+            boot=self._id(),
+            boot_no=self._carried_over.boot_no,
+            host=host,
+            pid=pid,
+            version=version(),
+            python=platform.python_version(),
+            started_at=self._started_at,
+            kind="worker" if share.works else "producer",
+            store=self._store.address,
+            store_id=self._store.store_id,
+            names=tuple(share.names()),
+            only=None if share.only is None else tuple(sorted(share.only)),
+            leads=None if broker is None or self._store.peers is None else broker.leads,
+            is_draining=self._carried_over.draining,
+            health=self._health(()),
+            process=measured(),
+            turns=_turns(broker, self._requests.store_trouble),
+            actors=self.tree(),
+            handlers=tuple(map(_handler, share.all_handlers())),
+            lanes=tuple(map(self._lane, open_lanes[:LANES_SHOWN_MAX])),
+            lanes_open=len(open_lanes),
+            limits=asdict(self._limits),
+        )
+
+    def stacks(self) -> StacksView:
+        """Where everything is."""
+        found: list[Stack] = []
+        for lane in self._lanes.open():
+            job = lane.claim.job
+            found.append(Stack(what="job", name=f"{job.id} ({job.name})", stack=lane.stack()))
+        found += [Stack(what="task", name=name, stack=stack) for name, stack in self._lanes.tasks()]
+        found += [Stack(what="thread", name=name, stack=stack) for name, stack in stacks()]
+        cut = tuple(Stack(what=one.what, name=one.name, stack=one.stack[-STACK_CHARACTERS_MAX:]) for one in found)
+        return StacksView(at=self._clock.now(), boot=self._id(), pid=self._environment.whereabouts()[1], stacks=cut)
+
+    def declared(self) -> DeclaredView:
+        """The schedules of the application's code."""
+        return DeclaredView(boot=self._id(), schedules=tuple(one.id for one in self._share.schedules()))
+
+    def _health(self, waiting: Sequence[str]) -> Health:
+        return health_of(
+            boot=self._id(),
+            family=self._supervision.family,
+            trouble=self._requests.store_trouble,
+            waiting=waiting,
+            ailments=self._store.ailments(),
+            abandoned=self._lanes.abandoned(),
+            abandoned_max=self._limits.abandoned_threads_max,
+            now=self._clock.monotonic(),
+            log=self._log,
+            subscriptions=self._subscriptions,
+        )
+
+    def _actor(self, name: str) -> ActorView:
+        actor, child = self._post.find(name), self._supervision.family.children.get(name)
+        crashes = self._supervision.crashes if child is None else child.crashes
+        waits = None if actor is None else actor.mailbox.first()
+        sent_at = getattr(getattr(waits, "message", None), "sent_at", None)
+        busy_since, now = None if actor is None else actor.busy_since, self._clock.monotonic()
+        budget = None if child is None else child.spec.budget
+        return ActorView(
+            name=name,
+            incarnation=0 if actor is None else actor.incarnation,
+            status="up" if child is None else child.status.value,
+            mailbox=0 if actor is None else len(actor.mailbox),
+            oldest_seconds=None if sent_at is None else max(0.0, self._clock.now() - sent_at),
+            busy_seconds=None if busy_since is None else max(0.0, now - busy_since),
+            jobs=tuple(actor.current()) if isinstance(actor, HandlerActor) else (),
+            restarts_in_window=0 if child is None else len(child.spec.budget.recent(child.deaths, now)),
+            last_crash=None if child is None else child.last_crash,
+            busy_with=None if actor is None or busy_since is None else _message_of(actor),
+            restarts_max=None if budget is None else budget.restarts_max,
+            restart_window_seconds=None if budget is None else budget.window_seconds,
+            deaths=tuple(crashes),
+        )
+
+    def _lane(self, lane: Lane) -> LaneView:
+        job, timeout = lane.claim.job, lane.timeout
+        return LaneView(
+            lane=lane.id,
+            job_id=job.id,
+            job_name=job.name,
+            handler=lane.handler.id,
+            kind=lane.handler.kind,
+            attempt=job.attempt + 1,
+            claim_no=job.claim_no,
+            since=lane.started_at,
+            seconds=max(0.0, self._clock.monotonic() - lane.started_monotonic),
+            deadline=None if timeout is None else lane.started_at + timeout,
+            cancelled=lane.reason,
+            abandoned=lane.abandoned_because,
+        )
+
+
+def _turns(broker: JobBroker | None, trouble: str | None) -> TurnView:
+    if broker is not None:
+        return broker.turn_times.view(trouble)
+    return TurnView(took_seconds=None, waited_seconds=None, under_way_seconds=None, is_waiting=False, trouble=trouble)
+
+
+def _handler(handler: Handler) -> HandlerView:
+    return HandlerView(
+        id=handler.id,
+        name=handler.name,
+        kind=handler.kind,
+        concurrency=handler.concurrency,
+        total=handler.concurrency_total,
+        timeout=handler.timeout,
+        attempts=handler.policy.max_attempts,
+    )
+
+
+def _message_of(actor: RuntimeActor) -> str | None:
+    mail = actor.in_hand
+    return None if mail is None else type(mail.body).__name__

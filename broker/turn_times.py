@@ -1,0 +1,52 @@
+"""How the turns of a broker fare: how long the last one took, and how long the one that is under way has taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..messages.jobs import Seconds
+from ..messages.views import TurnView
+
+
+class TurnTimes:
+    """The broker's thread notes its turns here. Any thread looks, also while a turn hangs.
+
+    Args:
+        monotonic: the time that only passes, in seconds.
+    """
+
+    def __init__(self, monotonic: Callable[[], Seconds]) -> None:
+        self._monotonic = monotonic
+        self._began: Seconds | None = None
+        self._writes_from: Seconds | None = None
+        self._last: tuple[Seconds, Seconds] | None = None
+
+    def begin(self) -> None:
+        """A turn begins, and waits until it can write."""
+        self._writes_from = None
+        self._began = self._monotonic()
+
+    def can_write(self) -> None:
+        """It has what it waited for: SQLite's write lock."""
+        self._writes_from = self._monotonic()
+
+    def end(self, *, is_stored: bool) -> None:
+        """It has ended. One that was not stored says nothing of how long turns take."""
+        began, writes_from, self._began = self._began, self._writes_from, None
+        if is_stored and began is not None and writes_from is not None:
+            self._last = (self._monotonic() - began, writes_from - began)
+
+    def view(self, trouble: str | None) -> TurnView:
+        """What is known now.
+
+        Args:
+            trouble: why the store cannot be written, if it cannot.
+        """
+        began, last = self._began, self._last
+        return TurnView(
+            took_seconds=None if last is None else last[0],
+            waited_seconds=None if last is None else last[1],
+            under_way_seconds=None if began is None else max(0.0, self._monotonic() - began),
+            is_waiting=began is not None and self._writes_from is None,
+            trouble=trouble,
+        )

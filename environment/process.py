@@ -1,0 +1,69 @@
+"""What this process uses of its machine, and what state another process is in, as far as the system says."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import resource
+from typing import Literal
+
+from ..messages.views import ProcessView
+
+ProcessState = Literal["running", "stopped", "gone"]
+"""What can be told of a process from outside: it may run; a signal or a debugger has stopped it; it is no more."""
+
+STOPPED = "Tt"
+"""What Linux calls the states of a process that does not run until somebody lets it (proc_pid_stat(5))."""
+
+GONE = "ZXx"
+"""What it calls those of a process that has ended."""
+
+
+def measured() -> ProcessView:
+    """What this process uses now."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return ProcessView(
+        rss_bytes=_rss_bytes(),
+        threads=_count("/proc/self/task"),
+        descriptors=_count("/dev/fd"),
+        descriptors_max=None if limit == resource.RLIM_INFINITY else limit,
+    )
+
+
+def state_of(pid: int) -> ProcessState | None:
+    """What a process on this machine is doing; None where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            # The name of the program, in brackets, may have anything in it.
+            state = file.read().rpartition(") ")[2][:1]
+    except FileNotFoundError:
+        return "gone" if os.path.exists("/proc/self/stat") else None
+    except OSError:
+        return None
+    return "stopped" if state in STOPPED else "gone" if state in GONE else "running"
+
+
+@functools.cache
+def version() -> str:
+    """Which version of this package runs here."""
+    try:
+        return importlib.metadata.version(__package__.partition(".")[0])
+    except importlib.metadata.PackageNotFoundError:
+        # It was put on the path, and not installed.
+        return "unknown"
+
+
+def _rss_bytes() -> int | None:
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return None
+
+
+def _count(folder: str) -> int | None:
+    try:
+        return len(os.listdir(folder))
+    except OSError:
+        return None

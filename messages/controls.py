@@ -1,0 +1,38 @@
+"""What a boot is asked from outside, past its actors, which may hang."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+VERSION = 1
+"""Of how questions and answers are written."""
+
+ANSWER_BYTES_MAX = 4 * 1024 * 1024
+"""How long an answer may be."""
+
+ASK_BYTES_MAX = 64 * 1024
+"""How long a question may be."""
+
+Verb = Literal["view", "stacks", "declares", "quiet", "go"]
+"""What can be asked: three pictures, and whether to claim more jobs."""
+
+Refusal = Literal["unreadable", "unknown_verb", "too_large", "failed"]
+"""Why there is no answer: the question cannot be read; it is not known here; what it asks for is more than a line may
+hold; an error was met, which is said.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A question.
+
+    Attributes:
+        verb: a `Verb`, or what another version has.
+        by: on whose behalf.
+        via: through what: `cli`, say.
+    """
+
+    verb: str
+    by: str | None = None
+    via: str | None = None

@@ -1,0 +1,121 @@
+"""Views as JSON, both ways, and the lines in which they are asked for: one question, one answer, each a line.
+
+Whoever asks may be of another version than who answers. So each line says which version of this it is, what is not
+known is passed over, and a verb that is not known is refused by name.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..errors import LamplighterError, UsageError
+from ..messages.controls import VERSION, Ask, Refusal
+
+V = TypeVar("V")
+
+
+def plain(view: Any) -> Any:
+    """A view as dicts and lists: its one JSON shape."""
+    return msgspec.to_builtins(view)
+
+
+def encode_view(view: Any) -> bytes:
+    """The same as JSON text."""
+    try:
+        return msgspec.json.encode(view)
+    except UnicodeEncodeError:
+        # The name of a file need not be valid Unicode, and is in paths and stacks.
+        return msgspec.json.encode(_readable(plain(view)))
+
+
+def decode_view(text: bytes, kind: type[V]) -> V:
+    """A view of its JSON text.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"expected the JSON of a {kind.__name__}, got: {error}") from None
+
+
+def encode_ask(ask: Ask) -> bytes:
+    """A question as a line."""
+    return msgspec.json.encode({"v": VERSION, "verb": ask.verb, "by": ask.by, "via": ask.via}) + b"\n"
+
+
+def decode_ask(line: bytes) -> Ask:
+    """The question of a line.
+
+    Raises:
+        UsageError: it is none that this version understands.
+    """
+    try:
+        found = msgspec.json.decode(line, type=_Question)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"expected a question as a line of JSON, got: {error}") from None
+    if found.v != VERSION:
+        raise UsageError(f"expected v={VERSION}, got: {found.v}; ask with the version of Lamplighter that runs there")
+    return Ask(verb=found.verb, by=found.by, via=found.via)
+
+
+def encode_answer(view: Any) -> bytes:
+    """An answer as a line."""
+    return b'{"v":%d,"answer":%b}\n' % (VERSION, encode_view(view))
+
+
+def encode_refusal(refusal: Refusal, says: str) -> bytes:
+    """Why a question is not answered, as a line."""
+    return msgspec.json.encode({"v": VERSION, "refused": refusal, "says": says}) + b"\n"
+
+
+def decode_answer(line: bytes, kind: type[V]) -> V:
+    """The answer of a line.
+
+    Raises:
+        AskRefused: the line says why there is none.
+        UsageError: it is no line of this version's.
+    """
+    try:
+        found = msgspec.json.decode(line, type=_Answer)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"expected an answer as a line of JSON, got: {error}") from None
+    if found.refused is not None:
+        raise AskRefused(found.says)
+    if found.v != VERSION:
+        raise UsageError(f"expected an answer of v={VERSION}, got: {found.v}; ask with the version that runs there")
+    return decode_view(bytes(found.answer), kind)
+
+
+def _readable(value: Any) -> Any:
+    """The same with escapes for what is no valid Unicode."""
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_readable(key): _readable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_readable(item) for item in value]
+        case _:
+            return value
+
+
+class AskRefused(LamplighterError):
+    """Who was asked has answered, and not what it was asked for; the message says why."""
+
+
+class _Question(msgspec.Struct):
+    v: int
+    verb: str
+    by: str | None = None
+    via: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    v: int
+    answer: msgspec.Raw = msgspec.Raw(b"null")
+    refused: str | None = None
+    says: str = ""
