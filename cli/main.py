@@ -1,7 +1,7 @@
 """The `lamplighter` command: reads its arguments and runs one subcommand.
 
-Exit codes: 0, well; 1, something was found, or what was asked for is not there; 2, the arguments make no sense;
-141, whoever read the output left before it was known whether all is well.
+Exit codes: 0, well; 1, something was found, or what was asked for is not there; 2, the arguments make no sense; 3, the
+store cannot be reached; 130, Ctrl-C; 141, whoever read the output left before it was known whether all is well.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from ..errors import LamplighterError
+from ..errors import LamplighterError, StoreError, StoreUnavailable
 from ..rules.printable import visible
 
 SUBCOMMANDS = {
@@ -25,9 +25,13 @@ SUBCOMMANDS = {
     "migrate": "move what waits in a SQLite store into a RabbitMQ",
     "unreadable": "show or return the messages in a RabbitMQ that no runtime could read",
 }
-"""Each is the module of its name, which is imported only if it is the one that was asked for."""
+"""Each is the module of its name, which is imported only if it is the one that was asked for. Its `declare` gives the
+parsers of subcommands of its own, if it has any."""
 
 USAGE_ERROR = 2
+
+STORE_ERROR = 3
+"""The store that was asked about cannot be reached, or cannot be read."""
 
 UNREAD = 141
 """Nobody reads the output any more: what a shell says of a program that SIGPIPE has ended."""
@@ -42,13 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     words = list(sys.argv[1:] if argv is None else argv)
     listed = {name: subparsers.add_parser(name, help=says) for name, says in SUBCOMMANDS.items()}
-    if words and words[0] in listed:
-        subparser = listed[words[0]]
-        importlib.import_module(f".{words[0]}", __package__).declare(subparser)
-        # Options may stand between the others, as in `trace JOB --json LOG`.
-        arguments = subparser.parse_intermixed_args(words[1:])
-    else:
-        arguments = parser.parse_args(words)
+    arguments = _parsed(parser, listed, words)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What the terminal's encoding does not have is shown as an escape.
@@ -58,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except LamplighterError as error:
         print(f"lamplighter: {visible(str(error))}", file=sys.stderr)
-        return USAGE_ERROR
+        return STORE_ERROR if isinstance(error, StoreError | StoreUnavailable) else USAGE_ERROR
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,6 +67,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def _parsed(
+    parser: argparse.ArgumentParser, listed: Mapping[str, argparse.ArgumentParser], words: list[str]
+) -> argparse.Namespace:
+    if not words or words[0] not in listed:
+        return parser.parse_args(words)
+    name, *rest = words
+    subparser = listed[name]
+    inner = importlib.import_module(f".{name}", __package__).declare(subparser)
+    if inner is not None:
+        if not rest or rest[0] not in inner:
+            # It says which there are.
+            return subparser.parse_args(rest)
+        name, *rest = rest
+        subparser = inner[name]
+    # Options may stand between the others, as in `trace JOB --json LOG`.
+    return subparser.parse_intermixed_args(rest)
 
 
 class _Version(argparse.Action):

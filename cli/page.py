@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import shutil
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..history.trace.sentences import Entry, Tone
 from ..rules.printable import visible
-from ..rules.wording import clock, span
+from ..rules.wording import Tone, clock, span
+
+if TYPE_CHECKING:
+    from ..history.trace.sentences import Entry
 
 STYLES: dict[Tone, str] = {"good": "green", "bad": "bold red", "warning": "yellow", "plain": "", "quiet": "dim"}
 
@@ -17,12 +20,24 @@ PLAIN_COLUMNS = 220
 """How long a cut line may be where nobody says how wide the page is."""
 
 
-class Page:
-    """Writes to standard output."""
+Cell = str | tuple[str, Tone]
+"""What stands in a table: a text, or one that looks somehow."""
 
-    def __init__(self) -> None:
-        self._console = _console() if sys.stdout.isatty() else None
-        self._columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else PLAIN_COLUMNS
+Color = Literal["auto", "always", "never"]
+
+
+class Page:
+    """Writes to standard output.
+
+    Args:
+        color: `auto` is on a terminal, unless NO_COLOR is set.
+    """
+
+    def __init__(self, color: Color = "auto") -> None:
+        is_terminal = sys.stdout.isatty()
+        self._console = _console(color) if is_terminal or color == "always" else None
+        self._columns = shutil.get_terminal_size().columns if is_terminal else PLAIN_COLUMNS
+        self._is_terminal = is_terminal
 
     def line(self, text: str, tone: Tone = "plain", *, cut: bool = False) -> None:
         """One line, cut to the width of the page if need be. What a log holds never moves the terminal's cursor."""
@@ -44,15 +59,59 @@ class Page:
             before = entry.at if entry.at is not None or entry.begins else before
             self.line(f"{at:<27}  {since:>10}  {entry.who:<{who_width}}  {entry.says}".rstrip(), entry.tone)
 
+    def table(self, heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, right: Sequence[str] = ()) -> None:
+        """Rows below one another, in columns with these heads; those of numbers stand at the right."""
+        if self._console is not None:
+            self._console.print(_table(heads, rows, right))
+            return
+        texts = [[_text(cell) for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(heads, *texts, strict=True)]
+        for row in (heads, *texts):
+            cells = (
+                text.rjust(width) if head in right else text.ljust(width)
+                for head, text, width in zip(heads, row, widths, strict=True)
+            )
+            text = "  ".join(cells).rstrip()
+            print(text[: self._columns] if self._is_terminal else text)
+
+    def fields(self, fields: Sequence[tuple[str, Cell]]) -> None:
+        """What is known of one thing: a line for each field that has a text."""
+        told = [(name, cell) for name, cell in fields if _text(cell)]
+        width = max((len(name) for name, _ in told), default=0)
+        for name, cell in told:
+            tone: Tone = cell[1] if isinstance(cell, tuple) else "plain"
+            first, *more = (cell if isinstance(cell, str) else cell[0]).split("\n")
+            self.line(f"{name:<{width}}  {first}", tone)
+            for line in more:
+                self.line(f"{'':<{width}}  {line}", tone)
+
+
+def _text(cell: Cell) -> str:
+    return visible(cell if isinstance(cell, str) else cell[0])
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]) -> Any:
+    table = importlib.import_module("rich.table").Table(
+        box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0)
+    )
+    text = importlib.import_module("rich.text").Text
+    for head in heads:
+        table.add_column(head, justify="right" if head in right else "left", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(text(_text(cell), style=STYLES[cell[1]] if isinstance(cell, tuple) else "") for cell in row))
+    return table
+
 
 def _since(seconds: float) -> str:
     return f"+{span(seconds)}" if seconds >= 0 else f"-{span(-seconds)}"
 
 
-def _console() -> Any:
+def _console(color: Color) -> Any:
     try:
         module = importlib.import_module("rich.console")
     except ImportError:
         # The extra `cli` is not installed: plain text says the same.
         return None
-    return module.Console()
+    if color == "always":
+        return module.Console(force_terminal=True, no_color=False)
+    return module.Console(no_color=True) if color == "never" else module.Console()

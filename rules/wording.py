@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
+
+Tone = Literal["good", "bad", "warning", "plain", "quiet"]
+"""How something that is said looks, where there are colours."""
 
 REASON_CHARACTERS_MAX = 160
 """How much of a reason or of an error stands in a sentence."""

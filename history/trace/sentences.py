@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from ...log.events import EVENTS
-from ...rules.wording import brief, clock, many, span
-
-Tone = Literal["good", "bad", "warning", "plain", "quiet"]
+from ...rules.wording import Tone, brief, clock, many, span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,121 @@
+"""The options that subcommands share which look at a store, and what follows from them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ..errors import UsageError
+from ..rules.validation import check_seconds, check_whole
+
+STORE_VARIABLE = "LAMPLIGHTER_STORE"
+
+LIMIT = 50
+LIMIT_MAX = 10_000
+
+WATCH_SECONDS = 2.0
+WATCH_SECONDS_MIN = 0.1
+
+CLEAR = "\x1b[H\x1b[2J"
+"""Makes a terminal empty, and goes to its upper left corner."""
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand be told which store."""
+    parser.add_argument(
+        "-s",
+        "--store",
+        metavar="ADDRESS",
+        help=f"the store: a file, or amqp://...; a password is better kept in ${STORE_VARIABLE}",
+    )
+
+
+def store_of(arguments: argparse.Namespace) -> str:
+    """The store's address.
+
+    Raises:
+        UsageError: nobody has said it.
+    """
+    address: str = arguments.store or os.environ.get(STORE_VARIABLE, "")
+    if not address:
+        raise UsageError(f"expected --store ADDRESS, or ${STORE_VARIABLE} to be set")
+    return address
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand be told how to show what it has."""
+    parser.add_argument("--json", action="store_true", help="JSON, one object a line")
+    parser.add_argument("--utc", action="store_true", help="times in UTC, not in local time; JSON always has UTC")
+    parser.add_argument("--color", choices=["auto", "always", "never"], default="auto", help="colours (auto)")
+
+
+def add_paging(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand be told how many, and where to go on."""
+    parser.add_argument("--limit", type=int, default=LIMIT, metavar="N", help="at most so many (%(default)s)")
+    parser.add_argument("--after", metavar="CURSOR", help="go on there; what comes before it says how")
+
+
+def limit_of(arguments: argparse.Namespace) -> int:
+    """How many there may be.
+
+    Raises:
+        UsageError: that is no number of things.
+    """
+    return check_whole(arguments.limit, "--limit", least=1, most=LIMIT_MAX)
+
+
+def add_watch(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand be repeated."""
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        type=float,
+        const=WATCH_SECONDS,
+        metavar="SECONDS",
+        help=f"show it again and again, until Ctrl-C (every {WATCH_SECONDS:g} s)",
+    )
+
+
+def watched(arguments: argparse.Namespace, show: Callable[[], int]) -> int:
+    """Show something once, or again and again; the last exit code.
+
+    Raises:
+        UsageError: the time between is none.
+    """
+    if arguments.watch is None:
+        return show()
+    seconds = check_seconds(arguments.watch, "--watch")
+    if seconds < WATCH_SECONDS_MIN:
+        raise UsageError(f"expected --watch to be {WATCH_SECONDS_MIN:g} s or more, got: {seconds:g}")
+    # Imported only here: asyncio comes with it.
+    from ..environment.environment import Environment
+
+    waits_at = Environment().event()
+    while True:
+        if sys.stdout.isatty() and not arguments.json:
+            sys.stdout.write(CLEAR)
+        show()
+        sys.stdout.flush()
+        waits_at.wait(seconds)
+
+
+class Times:
+    """Writes instants for people.
+
+    Args:
+        is_utc: in UTC, and not in the zone of this machine.
+    """
+
+    def __init__(self, *, is_utc: bool) -> None:
+        self._is_utc = is_utc
+
+    def at(self, time: datetime | None) -> str:
+        """To the second, with its offset."""
+        if time is None:
+            return ""
+        if self._is_utc:
+            return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        return time.astimezone().isoformat(sep=" ", timespec="seconds")
