@@ -18,9 +18,10 @@ CONTENTS = {
     "Start": ["tutorial", "scheduling", "testing", "scaling-out"],
     "In your application": ["django", "fastapi", "flask", "embedding"],
     "Coming from": [f"coming-from/{name}" for name in ("celery", "huey", "apscheduler", "rq")],
-    "Running it": ["production", "troubleshooting", "debugging", "configuration", "performance"],
+    "Running it": ["production", "troubleshooting", "debugging", "opentelemetry", "configuration", "performance"],
     "Reference": [
-        *(f"reference/{name}" for name in ("runtime", "jobs", "scheduler", "errors", "django", "flask", "testing")),
+        *(f"reference/{name}" for name in ("runtime", "jobs", "scheduler", "errors")),
+        *(f"reference/{name}" for name in ("django", "flask", "opentelemetry", "testing")),
         "events",
         "glossary",
         "changelog",

@@ -1,0 +1,16 @@
+"""Lamplighter in OpenTelemetry: `Runtime(carriers=[OTelCarrier()])` gives each call that queues, and each attempt, a
+span.
+"""
+
+from __future__ import annotations
+
+from ...errors import missing_extra
+
+try:
+    import opentelemetry.trace  # noqa: F401 (whether it is there)
+except ImportError as error:
+    raise missing_extra("opentelemetry-api", "traces", "otel") from error
+
+from .carrier import OTelCarrier
+
+__all__ = ["OTelCarrier"]

@@ -1,0 +1,190 @@
+"""The spans of jobs, as OpenTelemetry's conventions for messaging have them, and how a trace goes along with a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Literal
+
+from opentelemetry import context, propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TracerProvider
+
+from ... import __version__
+from ...errors import Discard, Snooze
+from ...handlers.carriers import Carrier
+from ...job import Job
+from ...log.json_line import safe_str
+from ...messages.outcomes import OutcomeKind
+from ...rules.exception_classes import class_names
+from ...rules.validation import check_one_of
+
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.43.0"
+"""The version of the conventions that the attributes follow. Those for messaging are still in development."""
+
+SYSTEM = "lamplighter"
+
+WRONG = frozenset({OutcomeKind.FAILED, OutcomeKind.TIMED_OUT, OutcomeKind.DISCARDED})
+"""The outcomes whose spans have the status of an error."""
+
+SIGNALLED = {"timed out": OutcomeKind.TIMED_OUT, "cancelled": OutcomeKind.CANCELLED}
+"""The outcome of an attempt that was told to end, by `job.cancel_reason`; any other is an interruption."""
+
+
+class OTelCarrier(Carrier):
+    """A span `queue NAME` for each call that queues, and a span `process NAME` for each attempt.
+
+    The context travels along by the propagators that are configured: W3C's `traceparent`, `tracestate` and `baggage`
+    unless OTEL_PROPAGATORS says otherwise. An attempt's span ends when its function does. Attempts in child processes
+    have none.
+
+    Args:
+        parent: `link`: each attempt begins a trace of its own, with a link to where its job was queued, so that no
+            trace lasts for days. `child`: its span is a child of the one in which its job was queued.
+        tracer_provider: OpenTelemetry's own is the global one.
+
+    Raises:
+        UsageError: `parent` is something else.
+    """
+
+    def __init__(
+        self, *, parent: Literal["link", "child"] = "link", tracer_provider: TracerProvider | None = None
+    ) -> None:
+        self._is_linked = check_one_of(parent, "parent", ["link", "child"]) == "link"
+        self._tracer = trace.get_tracer("lamplighter", __version__, tracer_provider, SCHEMA_URL)
+
+    def inject(self) -> Mapping[str, str]:
+        """Called by the runtime."""
+        carried: dict[str, str] = {}
+        propagate.inject(carried)
+        return carried
+
+    @contextmanager
+    def around_queue(self, jobs: Sequence[Job[Any]]) -> Iterator[None]:
+        """Called by the runtime."""
+        names = {job.name for job in jobs}
+        title = " ".join(["queue", *(names if len(names) == 1 else ())])
+        with self._tracer.start_as_current_span(
+            title,
+            kind=SpanKind.PRODUCER,
+            attributes={**_operation("queue", "send"), **_queued(jobs)},
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield
+            except BaseException as error:
+                _say_error(span, error)
+                raise
+
+    @contextmanager
+    def around(self, job: Job[Any]) -> Iterator[None]:
+        """Called by the runtime."""
+        origin, links = self._origin(job)
+        with (
+            _attached(origin),
+            self._tracer.start_as_current_span(
+                f"process {job.name}",
+                kind=SpanKind.CONSUMER,
+                links=links,
+                attributes={**_operation("process", "process"), **_message(job), **_attempt(job)},
+                record_exception=False,
+                set_status_on_exception=False,
+            ) as span,
+        ):
+            try:
+                yield
+            except BaseException as error:
+                _say_outcome(span, job, error)
+                raise
+            _say_outcome(span, job, None)
+
+    def _origin(self, job: Job[Any]) -> tuple[Context, list[Link]]:
+        """The context in which an attempt's span begins, and its links."""
+        # Of nothing but what the job carries: the job before may have left something on this thread.
+        origin = propagate.extract(job.carried, Context())
+        queued = trace.get_current_span(origin).get_span_context()
+        if not self._is_linked:
+            return origin, []
+        # The baggage stays.
+        root = trace.set_span_in_context(trace.INVALID_SPAN, origin)
+        return root, [Link(queued)] if queued.is_valid else []
+
+
+@contextmanager
+def _attached(one: Context) -> Iterator[None]:
+    token = context.attach(one)
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def _operation(name: str, kind: str) -> dict[str, str]:
+    return {"messaging.system": SYSTEM, "messaging.operation.name": name, "messaging.operation.type": kind}
+
+
+def _queued(jobs: Sequence[Job[Any]]) -> dict[str, str | int]:
+    """What jobs that are queued together have in common."""
+    if len(jobs) == 1:
+        return _message(jobs[0])
+    names = [job.name for job in jobs]
+    of_all: dict[str, str | int] = {"messaging.destination.name": names[0]} if len(set(names)) == 1 else {}
+    return {**of_all, "messaging.batch.message_count": len(jobs)}
+
+
+def _message(job: Job[Any]) -> dict[str, str | int]:
+    return {
+        "messaging.destination.name": job.name,
+        "messaging.message.id": job.id,
+        "messaging.message.conversation_id": job.record.corr,
+        "messaging.message.body.size": len(job.record.data.encode()),
+    }
+
+
+def _attempt(job: Job[Any]) -> dict[str, str | int]:
+    of_schedule: dict[str, str | int] = {}
+    if job.schedule is not None:
+        of_schedule["lamplighter.job.schedule"] = job.schedule
+    if job.slot is not None:
+        of_schedule["lamplighter.job.slot"] = job.slot.isoformat()
+    return {
+        "lamplighter.job.attempt": job.attempt,
+        "lamplighter.job.claim_no": job.record.claim_no,
+        **of_schedule,
+    }
+
+
+def _say_outcome(span: Span, job: Job[Any], error: BaseException | None) -> None:
+    outcome = _outcome(job, error)
+    span.set_attribute("lamplighter.job.outcome", outcome.value)
+    if outcome not in WRONG:
+        return
+    if error is not None:
+        _say_error(span, error)
+    if job.cancel_reason is not None:
+        span.set_attribute("error.type", outcome.value)
+        span.set_status(StatusCode.ERROR, job.cancel_reason)
+
+
+def _outcome(job: Job[Any], error: BaseException | None) -> OutcomeKind:
+    if job.cancel_reason is not None:
+        # Whatever it has returned or raised, nobody heeds it.
+        return SIGNALLED.get(job.cancel_reason, OutcomeKind.INTERRUPTED)
+    match error:
+        case None:
+            return OutcomeKind.SUCCEEDED
+        case Discard():
+            return OutcomeKind.DISCARDED
+        case Snooze():
+            return OutcomeKind.SNOOZED
+        case _:
+            return OutcomeKind.FAILED
+
+
+def _say_error(span: Span, error: BaseException) -> None:
+    with suppress(Exception):
+        # An error that cannot even be shown must not take the place of itself.
+        span.record_exception(error)
+    span.set_attribute("error.type", class_names(type(error))[0])
+    span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {safe_str(error)}")
