@@ -99,6 +99,11 @@ class HandlerActor(RuntimeActor):
         """The ids of the jobs that it runs now."""
         return [lane.claim.job.id for lane in self._lanes_here() if not lane.is_closed]
 
+    @property
+    def is_halted(self) -> bool:
+        """Whether it takes no jobs because too many threads hang."""
+        return self._halted
+
     def on_start(self) -> None:
         """Runs on the actor's thread: signal the lanes of the previous incarnation, whose claims are lost."""
         for lane in self._lanes.open(self.job_name):

@@ -178,6 +178,7 @@ class Views:
             restarts_max=None if budget is None else budget.restarts_max,
             restart_window_seconds=None if budget is None else budget.window_seconds,
             deaths=tuple(crashes),
+            is_halted=isinstance(actor, HandlerActor) and actor.is_halted,
         )
 
     def _lane(self, lane: Lane) -> LaneView:

@@ -78,6 +78,7 @@ class ActorView:
         restarts_in_window: how many of its deaths count now. More than `restarts_max` within `restart_window_seconds`
             spend its budget; None of the supervisor, which is always restarted.
         deaths: the last of them, oldest first.
+        is_halted: whether it takes no jobs because too many threads hang.
     """
 
     name: str
@@ -93,6 +94,7 @@ class ActorView:
     restarts_max: int | None = None
     restart_window_seconds: Seconds | None = None
     deaths: tuple[Death, ...] = ()
+    is_halted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

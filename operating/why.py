@@ -1,0 +1,366 @@
+"""Why a job is not running: a pure function over one snapshot of its store, and over what those say who work on it.
+
+What is said is so. Where a snapshot cannot tell, the code is `unknown`, and the sentence says what is missing. Several
+things may keep a job from running at once: `reasons` has all that are known, and the first of them is the one that must
+go first.
+
+1. What only time decides: `expired`, `not_due`.
+2. What keeps all jobs of the store waiting: `no_runtime`, `store_locked`, `quiet`.
+3. What keeps the jobs of its name waiting: `paused`, `parked`, `restarting`, `halted`, `quarantined`.
+4. What keeps this one waiting: `untold`, `solo`, `suspect`.
+5. That others have all the places, or come first: `limit`, `lanes_full`, `behind`.
+
+Where none of this is known to be so, it is `just_now` for a moment, and `unknown` after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ..errors import alike
+from ..messages.jobs import ENDED, JobState, Seconds
+from ..messages.views import RuntimeView
+from ..rules.lifecycle import is_suspect
+from ..rules.wording import brief, clock, many, span
+from .situation import DEFECTS, SeenBoot, Situation, Why
+
+JUST_NOW_SECONDS = 2.0
+"""What is due for less than this need not be held back by anything: should a hint be lost, processes find what others
+have queued once a second."""
+
+NAMED_MAX = 3
+"""So many processes are named in one sentence."""
+
+RESTART = "end that process and start it anew"
+START = "start a process that has a handler for it: your application, or `lamplighter run MODULE:RUNTIME`"
+
+
+def why(situation: Situation) -> Why:
+    """What must go first, or what became of a job that is not queued."""
+    return reasons(situation)[0]
+
+
+def reasons(situation: Situation) -> Sequence[Why]:
+    """All that is known to keep a job from running, what must go first at the front; at least one."""
+    state = situation.job.state
+    if state in ENDED:
+        return (_ended(situation),)
+    if state == JobState.RUNNING:
+        return (_held(situation),)
+    takers = _Takers.of(situation)
+    found = [
+        *_of_time(situation),
+        *_of_the_store(situation, takers),
+        *_of_its_name(situation, takers),
+        *_of_its_own(situation, takers),
+        *_of_others(situation, takers),
+    ]
+    return tuple(found) or (_nothing_known(situation, takers),)
+
+
+class _Takers(NamedTuple):
+    """The boots that might claim a job, fewer and fewer of them.
+
+    Attributes:
+        living: those that live, and those of which nobody knows it.
+        workers: the ones among them that run jobs.
+        awake: those that neither stop nor were told to be quiet.
+        handling: those that have a handler for its name.
+        sound: those whose parts for its name all work.
+    """
+
+    living: Sequence[SeenBoot]
+    workers: Sequence[SeenBoot]
+    awake: Sequence[SeenBoot]
+    handling: Sequence[SeenBoot]
+    sound: Sequence[SeenBoot]
+
+    @classmethod
+    def of(cls, situation: Situation) -> _Takers:
+        name = situation.job.name
+        living = [boot for boot in situation.boots if boot.is_alive is not False and boot.record.kind != "operator"]
+        workers = [boot for boot in living if boot.record.kind == "worker"]
+        awake = [boot for boot in workers if not boot.stops]
+        handling = [boot for boot in awake if name in boot.record.names]
+        sound = [boot for boot in handling if boot.defect(name) is None]
+        return cls(living, workers, awake, handling, sound)
+
+
+def _of_time(situation: Situation) -> Iterator[Why]:
+    job, now = situation.job, situation.now
+    if job.expires_at is not None and job.expires_at <= now:
+        yield Why(
+            code="expired",
+            sentence=f"it expired {span(now - job.expires_at)} ago, and the next write batch cancels it",
+            changes="requeue it: it does not expire any more then",
+        )
+    if job.run_at > now:
+        because = f", since it {_since(job.reason)}" if job.reason else ""
+        yield Why(
+            code="not_due",
+            sentence=f"it is due in {span(job.run_at - now)}, at {clock(job.run_at)}{because}",
+            changes="time does; a requeue makes it due at once",
+        )
+
+
+def _since(reason: str) -> str:
+    """Why it waits, where its record says so in words that a handler's end has."""
+    return f"was {reason}" if reason.startswith(("snoozed", "interrupted")) else brief(reason)
+
+
+def _of_the_store(situation: Situation, takers: _Takers) -> Iterator[Why]:
+    if not takers.workers and not situation.is_handled_elsewhere:
+        only = ""
+        if takers.living:
+            verb = "only queues" if len(takers.living) == 1 else "only queue"
+            only = f": {_named(takers.living)} {verb}"
+        yield Why(code="no_runtime", sentence=f"no process runs jobs on {situation.store}{only}", changes=START)
+        return
+    yield from _locked(situation, takers)
+    if takers.workers and not takers.awake and not situation.is_handled_elsewhere:
+        sentence = f"every process that runs jobs is about to stop: {_named(takers.workers)}"
+        yield Why(code="quiet", sentence=sentence, changes=START)
+
+
+def _locked(situation: Situation, takers: _Takers) -> Iterator[Why]:
+    holder = None if situation.lock_holder is None else f"process {situation.lock_holder}"
+    waits = [_waits_to_write(boot) for boot in takers.awake]
+    if holder is None and not (waits and min(waits) >= JUST_NOW_SECONDS):
+        return
+    since = f" for {span(min(waits))}" if waits and min(waits) >= JUST_NOW_SECONDS else ""
+    yield Why(
+        code="store_locked",
+        sentence=f"{holder or 'somebody else'} keeps the write lock of {situation.store}{since}: no job can be taken",
+        changes=f"the end of the transaction in {holder or 'the process that has it'}, or of that process if it hangs",
+    )
+
+
+def _waits_to_write(boot: SeenBoot) -> Seconds:
+    """For how long a boot has waited until it may write, as far as it has said."""
+    turns = None if boot.view is None else boot.view.turns
+    return turns.under_way_seconds or 0.0 if turns is not None and turns.is_waiting else 0.0
+
+
+def _of_its_name(situation: Situation, takers: _Takers) -> Iterator[Why]:
+    name, pause = situation.job.name, situation.pause
+    if pause is not None:
+        until = "" if pause.until is None else f", until {clock(pause.until)}"
+        whom = "" if pause.by is None else f" by {pause.by}"
+        because = "" if pause.reason is None else f": {brief(pause.reason)}"
+        yield Why(
+            code="paused",
+            sentence=f"{name!r} has been paused since {clock(pause.since)}{whom}{until}{because}",
+            changes=f"`lamplighter names resume {name}`, or jobs.resume({name!r})",
+        )
+    if situation.is_handled_elsewhere:
+        return
+    if takers.awake and not takers.handling:
+        names = {known for boot in takers.living for known in boot.record.names}
+        hint = "".join(f"; did you mean {close!r}?" for close in alike(name, names))
+        yield Why(
+            code="parked",
+            sentence=f"no running process on {situation.store} has a handler for {name!r}{hint}",
+            changes=START,
+        )
+    if takers.handling and not takers.sound:
+        yield _broken(name, takers.handling)
+
+
+def _broken(name: str, boots: Sequence[SeenBoot]) -> Why:
+    """Why no boot that has handlers for a name takes its jobs: what is mended most easily is said."""
+    defects = {defect: [boot for boot in boots if boot.defect(name) == defect] for defect in DEFECTS}
+    defect, with_it = next((defect, some) for defect, some in defects.items() if some)
+    where, crash = _named(with_it), brief(with_it[0].crash_of(name) or "")
+    match defect:
+        case "restarting":
+            sentence = f"what takes jobs of {name!r} has died and is being restarted on {where}: {crash}"
+            return Why(code=defect, sentence=sentence, changes="its restart, after a back-off")
+        case "halted":
+            sentence = f"the handlers of {name!r} are halted on {where}: too many of its threads hang"
+            return Why(code=defect, sentence=sentence, changes=f"the end of some of these threads; or {RESTART}")
+    sentence = f"what takes jobs of {name!r} has died too often and is quarantined on {where}: {crash}"
+    return Why(code=defect, sentence=sentence, changes=RESTART)
+
+
+def _of_its_own(situation: Situation, takers: _Takers) -> Iterator[Why]:
+    job, before = situation.job, situation.before
+    if not job.is_counted:
+        yield Why(
+            code="untold",
+            sentence="an application's own transaction has moved it, and no write batch has counted that yet",
+            changes="the next write batch of any process on the store",
+        )
+    if before is None:
+        return
+    if before.same_schedule is not None:
+        yield Why(
+            code="solo",
+            sentence=f"job {before.same_schedule} of its schedule runs, and overlap='queue_one' has one run at a time",
+            changes="the end of that job",
+        )
+    held = [before.suspects[boot.record.boot] for boot in takers.sound if boot.record.boot in before.suspects]
+    if is_suspect(job, situation.now) and takers.sound and len(held) == len(takers.sound):
+        yield Why(
+            code="suspect",
+            sentence=f"its process died {many(job.interruptions, 'time')} while it ran, so it runs alone among such "
+            f"jobs, and {_list([f'job {one}' for one in held])} {'is one' if len(held) == 1 else 'are such'}",
+            changes="the end of that job",
+        )
+
+
+def _of_others(situation: Situation, takers: _Takers) -> Iterator[Why]:
+    job, before = situation.job, situation.before
+    free = list(takers.sound)
+    limited = [boot for boot in free if _is_limited(boot, situation)]
+    if limited and len(limited) == len(free):
+        total = max(_total(boot.view, job.name) or 0 for boot in limited if boot.view is not None)
+        yield Why(
+            code="limit",
+            sentence=f"{total} of {total} jobs of {job.name!r} run that may run at once over the whole store "
+            "(concurrency_total)",
+            changes="the end of one of them, or a higher concurrency_total",
+        )
+    free = [boot for boot in free if boot not in limited]
+    full = [(boot, said) for boot in free if (said := _full(boot, situation)) is not None]
+    if full and len(full) == len(free):
+        yield Why(
+            code="lanes_full",
+            sentence="; ".join(said for _, said in full[:NAMED_MAX]),
+            changes="the end of one of these jobs, a higher concurrency, or another process",
+        )
+    if before is not None and before.ahead:
+        count = f"{before.ahead:,}{'+' if before.is_capped else ''} due job{'s' * (before.ahead != 1)}"
+        yield Why(
+            code="behind",
+            sentence=f"{count} of {job.name!r} {'comes' if count.startswith('1 ') else 'come'} before it",
+            changes="time does; more lanes or processes, or a higher priority for jobs that are queued from now on",
+        )
+
+
+def _total(view: RuntimeView | None, name: str) -> int | None:
+    totals = [one.total for one in view.handlers if one.name == name and one.total is not None] if view else []
+    return min(totals, default=None)
+
+
+def _is_limited(boot: SeenBoot, situation: Situation) -> bool:
+    """Whether as many jobs of the name run in the whole store as this boot may add to."""
+    total = _total(boot.view, situation.job.name)
+    return total is not None and situation.before is not None and situation.before.running >= total
+
+
+def _full(boot: SeenBoot, situation: Situation) -> str | None:
+    """What says that a boot has no lane for a job; None if it has one, or nobody knows."""
+    name, view = situation.job.name, boot.view
+    if view is None:
+        return None
+    lanes = [lane for lane in view.lanes if lane.abandoned is None]
+    mine = [lane for lane in lanes if lane.job_name == name]
+    places = sum(one.concurrency for one in view.handlers if one.name == name)
+    workers = int(view.limits.get("workers_max", 0))
+    if places and len(mine) >= places:
+        busy, what = mine, f"all {places} lanes of {name!r} are" if places > 1 else f"the one lane of {name!r} is"
+    elif workers and len(lanes) >= workers:
+        busy, what = lanes, f"all places (workers_max={workers}) are"
+    else:
+        return None
+    oldest = max(busy, key=lambda lane: lane.seconds)
+    return f"{what} busy on {boot.words}, the longest for {span(oldest.seconds)} with job {oldest.job_id}"
+
+
+def _nothing_known(situation: Situation, takers: _Takers) -> Why:
+    due = situation.now - max(situation.job.run_at, situation.job.queued_at)
+    if due < JUST_NOW_SECONDS:
+        return Why(
+            code="just_now",
+            sentence=f"it is due for {span(max(0.0, due))}, and nothing is known to hold it back",
+            changes="the next write batch of a process that has a handler for it",
+        )
+    because = "; ".join(_gaps(situation, takers)) or (
+        f"nothing that can be seen holds it back, though it is due for {span(due)}"
+    )
+    return Why(code="unknown", sentence=f"unknown, because {because}")
+
+
+def _gaps(situation: Situation, takers: _Takers) -> Iterator[str]:
+    """What is not known and might tell."""
+    if unsure := [boot for boot in takers.sound if boot.is_alive is None]:
+        yield f"nobody can know whether {_named(unsure)} lives"
+    silent = [boot for boot in takers.sound if boot.view is None]
+    for unheard in dict.fromkeys(boot.unheard for boot in silent):
+        mute = [boot for boot in silent if boot.unheard == unheard]
+        yield f"{_named(mute)} may take it and has not said what it is at ({unheard})"
+    for boot in takers.sound:
+        busy = boot.broker_busy
+        if busy >= JUST_NOW_SECONDS:
+            yield f"the broker of {boot.words} has been at one message for {span(busy)}"
+    if not takers.sound and situation.is_handled_elsewhere:
+        yield "another process has a handler for it, and was not asked what it is at"
+    if situation.before is None:
+        yield "this store does not say which jobs come before it"
+
+
+def _held(situation: Situation) -> Why:
+    """How far a running job has come."""
+    job = situation.job
+    boot = next((one for one in situation.boots if one.record.boot == job.boot), None)
+    since = "" if job.claimed_at is None else f" for {span(max(0.0, situation.now - job.claimed_at))}"
+    if boot is None and situation.has_all_boots:
+        sentence = f"boot {job.boot}, which has claimed it, is not on the store any more"
+        return Why(code="orphaned", sentence=sentence, changes="the next start of a process takes it back")
+    if boot is not None and boot.is_alive is False:
+        sentence = f"{boot.words}, which has claimed it, is dead"
+        return Why(code="orphaned", sentence=sentence, changes="the next start, or another process, takes it back")
+    where = f"on boot {job.boot}" if boot is None else f"on {boot.words}"
+    if job.deferred:
+        return Why(
+            code="deferred",
+            sentence=f"its handler has returned {where}, and nobody has marked it done yet (auto_done=False)",
+            changes="mark_done with its token, or its timeout",
+        )
+    if boot is not None and boot.view is not None:
+        return _on_a_lane(situation, boot, boot.view, where)
+    return Why(code="running", sentence=f"attempt {job.attempt + 1} has held it{since} {where}")
+
+
+def _on_a_lane(situation: Situation, boot: SeenBoot, view: RuntimeView, where: str) -> Why:
+    """What its boot says of a claimed job."""
+    job = situation.job
+    lanes = [lane for lane in view.lanes if lane.job_id == job.id]
+    mine = next((lane for lane in lanes if lane.claim_no == job.claim_no), None)
+    if mine is not None:
+        asked = "" if mine.cancelled is None else f", and is asked to end: {brief(mine.cancelled)}"
+        return Why(code="running", sentence=f"attempt {mine.attempt} has run for {span(mine.seconds)} {where}{asked}")
+    if lanes:
+        old, grace = lanes[0], view.limits.get("lane_grace_seconds")
+        wait = "" if grace is None else f", or has had its {span(float(grace))} of grace"
+        return Why(
+            code="old_lane",
+            sentence=f"claim {old.claim_no} of it still runs {where}, though it does not count any more; claim "
+            f"{job.claim_no} begins when that has ended{wait}",
+            changes="a handler that responds to its signal",
+        )
+    return Why(code="claimed", sentence=f"it is claimed {where}, and about to begin")
+
+
+def _ended(situation: Situation) -> Why:
+    job = situation.job
+    ago = "" if job.ended_at is None else f" for {span(max(0.0, situation.now - job.ended_at))}"
+    match JobState(job.state):
+        case JobState.DONE:
+            return Why(code="done", sentence=f"it has been done{ago}")
+        case JobState.CANCELLED:
+            because = f": {brief(job.reason)}" if job.reason else ""
+            return Why(code="cancelled", sentence=f"it has been cancelled{ago}{because}", changes="a requeue")
+    said = dict.fromkeys(brief(text) for text in (job.reason, job.error) if text)
+    return Why(code="dead", sentence=": ".join([f"it has been dead{ago}", *said]), changes="a requeue")
+
+
+def _named(boots: Sequence[SeenBoot]) -> str:
+    more = [f"{len(boots) - NAMED_MAX} more"] if len(boots) > NAMED_MAX else []
+    return _list([*(boot.words for boot in boots[:NAMED_MAX]), *more])
+
+
+def _list(items: Sequence[str]) -> str:
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,297 @@
+"""Why a job is not running: each reason alone, and which of two is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import get_args
+
+import pytest
+from lamplighter.operating.situation import Code, NamePause, Situation
+from lamplighter.operating.why import reasons, why
+from lamplighter.stores.ports import Before
+
+from .kit import (
+    CLEAR,
+    NOW,
+    STORE,
+    a_boot,
+    a_handler,
+    a_job,
+    a_lane,
+    a_situation,
+    a_view,
+    an_actor,
+    waiting_to_write,
+)
+
+BUSY = a_view(lanes=(a_lane("j8", 180.0), a_lane("j9", 3.0)), lanes_open=2)
+
+
+def working(**changed: object) -> tuple[object, ...]:
+    """What a boot says of its actors when something is the matter with those of `mail`."""
+    return an_actor("supervisor"), an_actor("broker"), an_actor(**changed)
+
+
+CASES: list[tuple[Code, Situation, str]] = [
+    (
+        "expired",
+        a_situation(a_job(expires_at=NOW - 3)),
+        "it expired 3 s ago, and the next write batch cancels it",
+    ),
+    (
+        "not_due",
+        a_situation(a_job(run_at=NOW + 90, attempt=1, reason="failed")),
+        "it is due in 90 s, at 1970-01-12T13:48:10Z, since it failed",
+    ),
+    (
+        "no_runtime",
+        a_situation(None, a_boot(is_alive=False)),
+        "no process runs jobs on app.db",
+    ),
+    (
+        "store_locked",
+        a_situation(lock_holder=4711),
+        "process 4711 keeps the write lock of app.db: no job can be taken",
+    ),
+    (
+        "quiet",
+        a_situation(None, a_boot(stopping=True)),
+        "every process that runs jobs is about to stop: boot b1 (pid 7 on h)",
+    ),
+    (
+        "paused",
+        a_situation(pause=NamePause(since=NOW - 60, by="ada", reason="the server is down", until=NOW + 60)),
+        "'mail' has been paused since 1970-01-12T13:45:40Z by ada, until 1970-01-12T13:47:40Z: the server is down",
+    ),
+    (
+        "parked",
+        a_situation(a_job(name="send_mail"), a_boot(names=("send-mail", "resize"))),
+        "no running process on app.db has a handler for 'send_mail'; did you mean 'send-mail'?",
+    ),
+    (
+        "restarting",
+        a_situation(None, a_boot(view=a_view(actors=working(status="waiting", last_crash="KeyError: 'x'")))),
+        "what takes jobs of 'mail' has died and is being restarted on boot b1 (pid 7 on h): KeyError: 'x'",
+    ),
+    (
+        "halted",
+        a_situation(None, a_boot(view=a_view(actors=working(is_halted=True)))),
+        "the handlers of 'mail' are halted on boot b1 (pid 7 on h): too many of its threads hang",
+    ),
+    (
+        "quarantined",
+        a_situation(None, a_boot(view=a_view(actors=working(status="quarantined", last_crash="KeyError: 'x'")))),
+        "what takes jobs of 'mail' has died too often and is quarantined on boot b1 (pid 7 on h): KeyError: 'x'",
+    ),
+    (
+        "untold",
+        a_situation(a_job(rev=0)),
+        "an application's own transaction has moved it, and no write batch has counted that yet",
+    ),
+    (
+        "solo",
+        a_situation(a_job(schedule="s", one_at_a_time=1), before=CLEAR._replace(same_schedule="s-60")),
+        "job s-60 of its schedule runs, and overlap='queue_one' has one run at a time",
+    ),
+    (
+        "suspect",
+        a_situation(
+            a_job(suspect_until=NOW + 9, interruptions=2),
+            a_boot(view=a_view()),
+            before=CLEAR._replace(suspects={"b1": "j0"}),
+        ),
+        "its process died 2 times while it ran, so it runs alone among such jobs, and job j0 is one",
+    ),
+    (
+        "limit",
+        a_situation(None, a_boot(view=a_view(handlers=(a_handler(total=3),))), before=Before(0, False, 3)),
+        "3 of 3 jobs of 'mail' run that may run at once over the whole store (concurrency_total)",
+    ),
+    (
+        "lanes_full",
+        a_situation(None, a_boot(view=BUSY)),
+        "all 2 lanes of 'mail' are busy on boot b1 (pid 7 on h), the longest for 3 min 0 s with job j8",
+    ),
+    (
+        "behind",
+        a_situation(before=Before(12, False, 0)),
+        "12 due jobs of 'mail' come before it",
+    ),
+    (
+        "just_now",
+        a_situation(a_job(run_at=NOW - 0.5)),
+        "it is due for 500 ms, and nothing is known to hold it back",
+    ),
+    (
+        "unknown",
+        a_situation(None, a_boot()),
+        "unknown, because boot b1 (pid 7 on h) may take it and has not said what it is at (it was not asked)",
+    ),
+    (
+        "claimed",
+        a_situation(a_job(state="running", boot="b1", claim_no=1, claimed_at=NOW - 1)),
+        "it is claimed on boot b1 (pid 7 on h), and about to begin",
+    ),
+    (
+        "old_lane",
+        a_situation(
+            a_job(state="running", boot="b1", claim_no=2),
+            a_boot(view=a_view(lanes=(a_lane("j1", cancelled="it timed out"),), lanes_open=1)),
+        ),
+        "claim 1 of it still runs on boot b1 (pid 7 on h), though it does not count any more; claim 2 begins when that "
+        "has ended, or has had its 5 s of grace",
+    ),
+    (
+        "running",
+        a_situation(a_job(state="running", boot="b1", claim_no=1, claimed_at=NOW - 4), a_boot()),
+        "attempt 1 has held it for 4 s on boot b1 (pid 7 on h)",
+    ),
+    (
+        "deferred",
+        a_situation(a_job(state="running", boot="b1", claim_no=1, deferred=1)),
+        "its handler has returned on boot b1 (pid 7 on h), and nobody has marked it done yet (auto_done=False)",
+    ),
+    (
+        "orphaned",
+        a_situation(a_job(state="running", boot="b1", claim_no=1), a_boot(is_alive=False)),
+        "boot b1 (pid 7 on h), which has claimed it, is dead",
+    ),
+    (
+        "done",
+        a_situation(a_job(state="done", ended_at=NOW - 5)),
+        "it has been done for 5 s",
+    ),
+    (
+        "dead",
+        a_situation(a_job(state="dead", ended_at=NOW - 5, reason="failed in attempt 3 of 3", error="ValueError: no")),
+        "it has been dead for 5 s: failed in attempt 3 of 3: ValueError: no",
+    ),
+    (
+        "cancelled",
+        a_situation(a_job(state="cancelled", ended_at=NOW - 5, reason="expired")),
+        "it has been cancelled for 5 s: expired",
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "situation", "sentence"), CASES, ids=[case[0] for case in CASES])
+def test_each_reason_is_said_where_it_is_so(code: Code, situation: Situation, sentence: str) -> None:
+    said = why(situation)
+
+    assert (said.code, said.sentence) == (code, sentence)
+
+
+def test_there_is_a_case_of_each_code_in_the_order_in_which_they_are_listed() -> None:
+    assert tuple(case[0] for case in CASES) == get_args(Code)
+
+
+TOGETHER = a_situation(
+    a_job(run_at=NOW - 60, rev=0, schedule="s", one_at_a_time=1, suspect_until=NOW + 9, interruptions=2),
+    a_boot(view=BUSY),
+    before=Before(5, False, 2, same_schedule="s-60", suspects={"b1": "j0"}),
+    pause=NamePause(since=NOW - 60),
+    lock_holder=4711,
+)
+"""As many reasons as can be at once."""
+
+
+def test_of_several_reasons_the_one_that_must_go_first_is_said_first() -> None:
+    codes = [one.code for one in reasons(TOGETHER)]
+
+    assert codes == ["store_locked", "paused", "untold", "solo", "suspect", "lanes_full", "behind"]
+
+
+def test_reasons_come_in_the_order_of_the_list_of_codes() -> None:
+    order = get_args(Code)
+    late = replace(TOGETHER, job=TOGETHER.job._replace(run_at=NOW + 5, expires_at=NOW - 1))
+
+    for situation in (TOGETHER, late, replace(late, boots=()), *(case[1] for case in CASES)):
+        places = [order.index(one.code) for one in reasons(situation)]
+        assert all(first < second for first, second in pairwise(places))
+
+
+@pytest.mark.parametrize(
+    ("boots", "code"),
+    [
+        ([a_boot("b1", view=BUSY), a_boot("b2", view=a_view())], "unknown"),
+        ([a_boot("b1", view=BUSY), a_boot("b2")], "unknown"),
+        ([a_boot("b1", view=BUSY), a_boot("b2", view=BUSY)], "lanes_full"),
+        ([a_boot("b1", view=BUSY), a_boot("b2", is_alive=False)], "lanes_full"),
+        ([a_boot("b1", view=BUSY), a_boot("b2", stopping=True)], "lanes_full"),
+        ([a_boot("b1", view=BUSY), a_boot("b2", kind="producer", names=())], "lanes_full"),
+        ([a_boot("b1", view=BUSY), a_boot("b2", view=a_view(actors=working(status="quarantined")))], "lanes_full"),
+        ([a_boot("b1", view=a_view(actors=working(status="quarantined"))), a_boot("b2")], "unknown"),
+        ([a_boot("b1", names=("other",)), a_boot("b2", stopping=True)], "parked"),
+        ([a_boot("b1", kind="operator", names=())], "no_runtime"),
+        ([a_boot("b1", is_alive=None)], "unknown"),
+    ],
+)
+def test_a_boot_that_might_take_the_job_keeps_others_from_being_the_reason(boots, code) -> None:
+    assert why(a_situation(None, *boots)).code == code
+
+
+def test_a_store_on_which_processes_only_queue_is_said_to_have_no_worker() -> None:
+    said = why(a_situation(None, a_boot(kind="producer", names=())))
+
+    assert (said.code, said.sentence) == (
+        "no_runtime",
+        "no process runs jobs on app.db: boot b1 (pid 7 on h) only queues",
+    )
+
+
+def test_a_boot_that_cannot_write_says_that_the_store_is_locked() -> None:
+    said = why(a_situation(None, a_boot(view=a_view(turns=waiting_to_write(12.0)))))
+
+    assert (said.code, said.sentence) == (
+        "store_locked",
+        f"somebody else keeps the write lock of {STORE} for 12 s: no job can be taken",
+    )
+
+
+def test_a_broker_that_hangs_is_told_where_nothing_else_is_known() -> None:
+    stuck = (an_actor("supervisor"), an_actor("broker", busy_seconds=42.0), an_actor())
+
+    said = why(a_situation(None, a_boot(view=a_view(actors=stuck))))
+
+    assert said.sentence == "unknown, because the broker of boot b1 (pid 7 on h) has been at one message for 42 s"
+
+
+def test_what_nothing_holds_back_and_does_not_run_is_not_explained_away() -> None:
+    said = why(a_situation())
+
+    assert said.sentence == "unknown, because nothing that can be seen holds it back, though it is due for 60 s"
+
+
+def test_a_store_that_cannot_say_what_comes_first_is_no_reason_to_guess() -> None:
+    said = why(a_situation(None, a_boot(view=a_view()), before=None))
+
+    assert said.sentence == "unknown, because this store does not say which jobs come before it"
+
+
+def test_a_name_that_is_handled_elsewhere_is_neither_parked_nor_without_a_runtime() -> None:
+    alone = a_situation(before=None, is_handled_elsewhere=True, has_all_boots=False)
+
+    assert why(replace(alone, boots=())).code == "unknown"
+    assert why(replace(alone, boots=(a_boot(names=("other",)),))).code == "unknown"
+
+
+def test_a_running_job_of_no_known_boot_is_orphaned_where_all_boots_are_known() -> None:
+    job = a_job(state="running", boot="b0", claim_no=1)
+
+    assert why(a_situation(job)).code == "orphaned"
+    assert why(a_situation(job, has_all_boots=False)).code == "running"
+
+
+def test_jobs_of_all_names_may_hold_every_worker_of_a_process() -> None:
+    busy = a_view(lanes=(a_lane("j8", 9.0, job_name="resize"),), lanes_open=1, limits={"workers_max": 1})
+
+    assert why(a_situation(None, a_boot(view=busy))).sentence == (
+        "all places (workers_max=1) are busy on boot b1 (pid 7 on h), the longest for 9 s with job j8"
+    )
+
+
+def test_a_hung_thread_holds_no_lane() -> None:
+    hung = a_view(lanes=(a_lane("j8", 9.0, abandoned="it timed out"), a_lane("j9")), lanes_open=2)
+
+    assert why(a_situation(None, a_boot(view=hung))).code == "unknown"
