@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from .environment.environment import Environment
     from .errors import (
+        Cancel,
         Discard,
         JobFailed,
         KeyTaken,
@@ -53,6 +54,7 @@ __all__ = [
     "ActorView",
     "Attempt",
     "Backoff",
+    "Cancel",
     "Carrier",
     "Discard",
     "Environment",

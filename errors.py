@@ -1,8 +1,8 @@
 """What can go wrong, and whose fault it is.
 
 Three families: the caller's (`UsageError` and the unknowns), the world's (`StoreUnavailable` and its kin), and the
-two exceptions that a handler raises on purpose (`Discard`, `Snooze`). Every message says what was expected, what came
-and what to do.
+three exceptions that a handler raises on purpose (`Cancel`, `Discard`, `Snooze`). Every message says what was expected,
+what came and what to do.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class NotSupported(LamplighterError):
 
 
 class JobFailed(LamplighterError):
-    """A job that was waited for is dead or cancelled.
+    """A job that was waited for is dead or cancelled: it has no result.
 
     Attributes:
-        job: the job as it ended; `job.error` has the handler's error and traceback.
+        job: the job as it ended: `job.reason` says why, `job.error` and `job.traceback` what its handler raised.
     """
 
     def __init__(self, message: str, job: Any) -> None:
@@ -120,9 +120,27 @@ DISCARDED = "discarded by its handler"
 
 
 class Discard(Exception):
-    """Raise it in a handler: the job is dead at once, with this reason, and is not retried."""
+    """Raise it in a handler: the job is dead at once, with this reason, and is not retried. A person should look at it.
+
+    The traceback of the error that it was raised from, or while that was handled, is kept with the job.
+    """
 
     def __init__(self, reason: str = DISCARDED) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+CANCELLED = "cancelled by its handler"
+"""The reason of a `Cancel` that gives none."""
+
+
+class Cancel(Exception):
+    """Raise it in a handler: the job is not needed any more. It ends as cancelled, with this reason.
+
+    That is no failure: it is not retried, no attempt is used, and nobody is alarmed.
+    """
+
+    def __init__(self, reason: str = CANCELLED) -> None:
         super().__init__(reason)
         self.reason = reason
 

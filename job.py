@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Unpack, cast
 
-from .errors import Discard, ResultLost, Snooze, UsageError
+from .errors import Cancel, Discard, ResultLost, Snooze, UsageError
 from .messages.jobs import Claim, JobKeywords, JobRecord, JobState, Seconds
 from .messages.outcomes import Policy
 from .rules.codec import decode, encode
@@ -150,7 +150,7 @@ class Job(Generic[T, R]):
 
     def is_tried_again(self, error: BaseException) -> bool:
         """Whether another attempt follows if this one ends with an error: for whoever cleans up, or tells people."""
-        if isinstance(error, Discard | Snooze):
+        if isinstance(error, Cancel | Discard | Snooze):
             return isinstance(error, Snooze)
         policy = self._lane().policy
         most = policy.max_attempts if self.record.max_attempts is None else self.record.max_attempts

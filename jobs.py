@@ -21,7 +21,7 @@ from .handlers.registration import check_handler, check_importable, check_only, 
 from .job import Job
 from .job_handler import HandlerDecorator, JobHandler
 from .messages.jobs import Attempt, JobState, JobStateName, Seconds
-from .messages.mail import Cancel, MarkDone, Pause, Reply, Requeue
+from .messages.mail import CancelJob, MarkDone, Pause, Reply, Requeue
 from .messages.outcomes import Backoff
 from .queueing import Queueing
 from .rules.capabilities import needed
@@ -113,12 +113,12 @@ class Jobs(Queueing):
         One that has ended stays as it is; the returned job says how.
         """
         self.warn_if_blocking("cancel")
-        make = partial(Cancel, id_of(job))
+        make = partial(CancelJob, id_of(job))
         return Job(self._current_boot.get().requests.ask(make))
 
     async def acancel(self, job: Ref) -> Job[Any]:
         """`cancel` for asyncio applications."""
-        make = partial(Cancel, id_of(job))
+        make = partial(CancelJob, id_of(job))
         return Job(await self._current_boot.get().requests.ask_async(make))
 
     def pause(self, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..messages.mail import (
-    Cancel,
+    CancelJob,
     Capacity,
     CheckDue,
     ClockJumped,
@@ -59,7 +59,7 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
             return jobs.requeue(context, body)
         case RequeueDead():
             return jobs.requeue_dead(context, body)
-        case Cancel():
+        case CancelJob():
             return jobs.cancel(context, body)
         case Pause():
             return jobs.pause(context, body)

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import KeyTaken, StaleClaim, alike
 from ..messages.clock_steps import STEP_SECONDS_MIN
 from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
-from ..messages.mail import Cancel, MarkDone, Pause, Paused, Queue, Requeue, RequeueDead, Revoke
+from ..messages.mail import CancelJob, MarkDone, Pause, Paused, Queue, Requeue, RequeueDead, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed, not_supported
 from .log_lines import names_job
@@ -131,7 +131,7 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
     return settled
 
 
-def cancel(context: TurnContext, body: Cancel) -> JobRecord:
+def cancel(context: TurnContext, body: CancelJob) -> JobRecord:
     """End a queued or running job as cancelled; one that has ended stays as it is."""
     job = context.known(body.job_id)
     match JobState(job.state):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback as tracebacks
 from typing import Any, NamedTuple
 
-from ..errors import DISCARDED, Discard, Snooze, UsageError, check_snooze
+from ..errors import CANCELLED, DISCARDED, Cancel, Discard, Snooze, UsageError, check_snooze
 from ..log.json_line import safe_str
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.codec import encode
@@ -58,7 +58,9 @@ def escaped(error: BaseException, characters_max: int) -> Outcome:
     """What an error means that came from around a job's call. Its class says nothing about the job."""
     try:
         if isinstance(error, Discard):
-            return _discarded(error)
+            return _discarded(error, characters_max)
+        if isinstance(error, Cancel):
+            return Outcome(kind=OutcomeKind.CANCELLED, reason=_reason(error, CANCELLED))
         if isinstance(error, Snooze):
             return _snoozed(error, characters_max)
         return failure(error, characters_max)
@@ -66,11 +68,27 @@ def escaped(error: BaseException, characters_max: int) -> Outcome:
         return INDESCRIBABLE
 
 
-def _discarded(error: Discard) -> Outcome:
-    # One that extends Discard need not have called its __init__, and a reason may be anything.
+def _discarded(error: Discard, characters_max: int) -> Outcome:
+    text = _reason(error, DISCARDED)
+    return Outcome(
+        kind=OutcomeKind.DISCARDED,
+        reason=text,
+        error=f"Discard: {text}",
+        traceback=_formatted(error, characters_max) if _has_cause(error) else None,
+    )
+
+
+def _reason(error: Discard | Cancel, unsaid: str) -> str:
+    # One that extends Discard or Cancel need not have called its __init__, and a reason may be anything.
     reason = getattr(error, "reason", None)
-    text = text_of(reason if reason is not None else safe_str(error) or DISCARDED, LINE_CHARACTERS_MAX)
-    return Outcome(kind=OutcomeKind.DISCARDED, reason=text, error=f"Discard: {text}")
+    return text_of(reason if reason is not None else safe_str(error) or unsaid, LINE_CHARACTERS_MAX)
+
+
+def _has_cause(error: BaseException) -> bool:
+    """Whether an error was raised from another, or while that was handled. By itself a Discard says all that it has to
+    say in its reason.
+    """
+    return error.__cause__ is not None or (error.__context__ is not None and not error.__suppress_context__)
 
 
 def _snoozed(error: Snooze, characters_max: int) -> Outcome:
@@ -99,15 +117,23 @@ def failure(error: BaseException, characters_max: int) -> Outcome:
     """A raised error as text, at once: an error object would keep every frame of the handler alive."""
     try:
         line = "".join(tracebacks.format_exception_only(error)).strip()
-        whole = "".join(tracebacks.format_exception(error))
     except BaseException:
-        # An error whose own attributes raise, or no memory left to format it in.
-        line = whole = type(error).__name__
+        line = type(error).__name__
     return Outcome(
         kind=OutcomeKind.FAILED,
         error=text_of(line, LINE_CHARACTERS_MAX),
-        traceback=text_of(whole[-characters_max:], characters_max),
+        traceback=_formatted(error, characters_max),
     )
+
+
+def _formatted(error: BaseException, characters_max: int) -> str:
+    """The end of an error's traceback, with those of the errors that led to it."""
+    try:
+        whole = "".join(tracebacks.format_exception(error))
+    except BaseException:
+        # An error whose own attributes raise, or no memory left to format it in.
+        whole = type(error).__name__
+    return text_of(whole[-characters_max:], characters_max)
 
 
 def text_of(value: object, characters_max: int) -> str:

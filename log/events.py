@@ -183,7 +183,11 @@ EVENTS: dict[str, EventKind] = {
         (*MOVE, "outcome", "reason", "error", "traceback", "boot_was", "schedule", "slot"),
     ),
     "job.requeued": EventKind("info", "The application put a job back into the queue.", (*MOVE, "run_at")),
-    "job.cancelled": EventKind("info", "A job was cancelled, or expired.", (*MOVE, "outcome", "reason", "run_at")),
+    "job.cancelled": EventKind(
+        "info",
+        "A job was cancelled: by the application, by its handler with `Cancel`, or because it had expired.",
+        (*MOVE, "outcome", "reason", "run_at"),
+    ),
     "job.duplicate": EventKind(
         "info", "Another copy of a job that this runtime knows was delivered, and dropped.", (*JOB, "reason")
     ),

@@ -28,7 +28,8 @@ class JobState(StrEnum):
             `requeue`, or whoever finds its runtime dead.
         DONE: its handler has returned, or somebody has marked it done.
         DEAD: it has failed for good: no attempt is left, its handler discarded it, or it is poison.
-        CANCELLED: `cancel` has ended it, or it has expired. Retention removes what is done, dead or cancelled.
+        CANCELLED: it is not needed any more: `cancel` or its handler has said so, or it has expired. Retention removes
+            what is done, dead or cancelled.
     """
 
     QUEUED = "queued"

@@ -79,7 +79,7 @@ class MarkDone(NamedTuple):
     reply: Reply
 
 
-class Cancel(NamedTuple):
+class CancelJob(NamedTuple):
     """End a queued or running job as cancelled."""
 
     job_id: str

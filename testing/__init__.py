@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .draining import drain
     from .inline import Inline
     from .manual_clock import ManualClock, ManualTime
-    from .scripted_handlers import Call, Script, crash, discard, fail, hang, ok, snooze, work
+    from .scripted_handlers import Call, Script, cancel, crash, discard, fail, hang, ok, snooze, work
     from .simulation.faults import Faults
     from .simulation.shrinking import Choices, simulations
     from .simulation.simulation import Simulation
@@ -32,6 +32,7 @@ __all__ = [
     "Violation",
     "assert_not_queued",
     "assert_queued",
+    "cancel",
     "crash",
     "discard",
     "drain",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from ..errors import Discard, Snooze, UsageError
+from ..errors import Cancel, Discard, Snooze, UsageError
 from ..handlers.lane import Lane
 from ..job import Job
 from ..messages.jobs import Seconds
@@ -89,6 +89,11 @@ def snooze(seconds: Seconds) -> Step:
 def discard(reason: str) -> Step:
     """Raise `Discard`: dead at once."""
     return Step("discard", lambda job, wait: _throw(Discard(reason)))
+
+
+def cancel(reason: str) -> Step:
+    """Raise `Cancel`: not needed any more."""
+    return Step("cancel", lambda job, wait: _throw(Cancel(reason)))
 
 
 def crash(error: type[BaseException] = SystemExit) -> Step:

@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.json import normalize_json
 from django.utils.module_loading import import_string
 
-from ...errors import Snooze, UnknownJob, UsageError
+from ...errors import UnknownJob, UsageError
 from ...job import Job
 from ...jobs import Jobs
 from ...messages.jobs import Attempt, Instant, JobState
@@ -48,7 +48,11 @@ STATUS = {
     JobState.CANCELLED: TaskResultStatus.FAILED,
 }
 
-ERRORS = {OutcomeKind.TIMED_OUT: "lamplighter.JobTimeout", OutcomeKind.DISCARDED: "lamplighter.Discard"}
+ERRORS = {
+    OutcomeKind.TIMED_OUT: "lamplighter.JobTimeout",
+    OutcomeKind.DISCARDED: "lamplighter.Discard",
+    OutcomeKind.CANCELLED: "lamplighter.Cancel",
+}
 """The class of what ended an attempt, where that was no error which the task has raised."""
 
 CLASS_PATH = re.compile(r"[^\W\d][\w.]*")
@@ -122,11 +126,6 @@ class LamplighterBackend(BaseTaskBackend):
         for name in sorted(self.queues):
             jobs.add_handler(name, run_task, **{"max_attempts": MAX_ATTEMPTS, **options})
 
-    def is_last(self, job: Job[Any]) -> bool:
-        """Whether a job that fails now is not tried again."""
-        own, general = job.record.max_attempts, self.options.get("MAX_ATTEMPTS", MAX_ATTEMPTS)
-        return job.attempt >= (general if own is None else own)
-
     def task_of(self, job: Job[Any]) -> Task[..., Any]:
         """The task that a job stands for.
 
@@ -190,10 +189,8 @@ def run_task(job: Job[Any]) -> Any:
     context = [TaskContext(task_result=result)] if result.task.takes_context else []
     try:
         value = normalize_json(result.task.call(*context, *result.args, **result.kwargs))
-    except Snooze:
-        raise
     except BaseException as error:
-        if backend.is_last(job):
+        if not job.is_tried_again(error):
             path = f"{type(error).__module__}.{type(error).__qualname__}"
             result.errors.append(TaskError(exception_class_path=path, traceback="".join(format_exception(error))))
             _finish(backend, result, TaskResultStatus.FAILED)

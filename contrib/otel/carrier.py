@@ -11,7 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TracerProvider
 
 from ... import __version__
-from ...errors import Discard, Snooze
+from ...errors import Cancel, Discard, Snooze
 from ...handlers.carriers import Carrier
 from ...job import Job
 from ...log.json_line import safe_str
@@ -176,6 +176,8 @@ def _outcome(job: Job[Any], error: BaseException | None) -> OutcomeKind:
             return OutcomeKind.SUCCEEDED
         case Discard():
             return OutcomeKind.DISCARDED
+        case Cancel():
+            return OutcomeKind.CANCELLED
         case Snooze():
             return OutcomeKind.SNOOZED
         case _:

@@ -11,7 +11,18 @@ from contextlib import closing
 from datetime import timedelta
 from functools import partial
 
-from lamplighter import Discard, Job, JobSpec, KeyTaken, LamplighterError, Runtime, Snooze, StaleClaim, StoreUnavailable
+from lamplighter import (
+    Cancel,
+    Discard,
+    Job,
+    JobSpec,
+    KeyTaken,
+    LamplighterError,
+    Runtime,
+    Snooze,
+    StaleClaim,
+    StoreUnavailable,
+)
 from lamplighter.testing.simulation.simulation import Simulation
 
 JOBS = 60
@@ -109,6 +120,8 @@ class Host:
                 raise Snooze(0)
             case 3 if job.attempt == 1:
                 raise ValueError("the first attempt fails")
+            case 4:
+                raise Cancel("not needed any more")
             case 5 if job.token.endswith(":1"):
                 raise Snooze(2)
             case 7:

@@ -1448,9 +1448,26 @@ MUTANTS = (
         LANES,
         "a Discard whose reason is no text is stored as it is",
         "handlers/outcomes.py",
-        "    text = text_of(reason if",
-        "    text = (lambda value, _: value)(reason if",
+        "    return text_of(reason if",
+        "    return (lambda value, _: value)(reason if",
         test="tests/handlers/test_lane_endings.py::test_a_discard_is_one_whatever_its_reason_is",
+    ),
+    Mutant(
+        LANES,
+        "a job that is not needed any more has failed",
+        "handlers/outcomes.py",
+        "        if isinstance(error, Cancel):",
+        "        if False:",
+        test="tests/handlers/test_purposeful_endings.py::test_a_job_that_is_not_needed_any_more_ends_quietly",
+    ),
+    Mutant(
+        LANES,
+        "what a Discard was raised over is forgotten",
+        "handlers/outcomes.py",
+        " if _has_cause(error) else None",
+        " if False else None",
+        test="tests/handlers/test_purposeful_endings.py::"
+        "test_what_a_discard_was_raised_over_is_kept_with_its_traceback",
     ),
     Mutant(
         LANES,

@@ -155,11 +155,11 @@ def test_a_simulation_judges_errors_as_production_does(functions):
 
 
 ASKS = """
-from lamplighter import Discard, Snooze
+from lamplighter import Cancel, Discard, Snooze
 
 
 def asks(job):
-    errors = [KeyError(), ConnectionError(), ValueError(), Discard(), Snooze(0)]
+    errors = [KeyError(), ConnectionError(), ValueError(), Discard(), Cancel(), Snooze(0)]
     raise ConnectionError("".join("ny"[job.is_tried_again(error)] for error in errors))
 
 
@@ -178,5 +178,5 @@ def test_a_handler_can_ask_whether_an_error_is_tried_again(runtime, recorder, im
     rt.jobs.add_handler("work", fn, isolation=isolation, max_attempts=3, **options)
     job = rt.jobs.queue("work", max_attempts=2)
 
-    assert recorder.wait_for("job.failed", job_id=job.id)["error"] == "ConnectionError: nynny"
-    assert recorder.wait_for("job.dead", job_id=job.id)["error"] == "ConnectionError: nnnny", "it was the last attempt"
+    assert recorder.wait_for("job.failed", job_id=job.id)["error"] == "ConnectionError: nynnny"
+    assert recorder.wait_for("job.dead", job_id=job.id)["error"] == "ConnectionError: nnnnny", "it was the last attempt"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter import Discard, Runtime, Snooze, UsageError
+from lamplighter import Cancel, Discard, Runtime, Snooze, UsageError
 from lamplighter.rules.exception_classes import check_exceptions, class_names, is_tried_again
 
 
@@ -50,6 +50,7 @@ def test_what_is_no_exception_class_is_refused(option, given):
     [
         ({"retry_on": ()}, r"expected retry_on to name an exception, got: \(\); write max_attempts=1 for none"),
         ({"retry_on": Snooze}, "expected retry_on to name errors, got: Snooze, which says itself"),
+        ({"discard_on": Cancel}, "expected discard_on to name errors, got: Cancel, which says itself"),
         ({"discard_on": (KeyError, Discard)}, "expected discard_on to name errors, got: Discard, which says itself"),
         ({"retry_on": OSError, "discard_on": [OSError]}, "expected retry_on or discard_on .* got both for: OSError"),
         ({"autoretry_for": (OSError,)}, "unknown option autoretry_for; did you mean retry_on?"),

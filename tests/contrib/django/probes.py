@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from django.tasks import task
+from lamplighter import Cancel
 
 
 @task
@@ -35,6 +36,12 @@ class Refused(Exception):
 def refuse() -> None:
     """Fails."""
     raise Refused("no")
+
+
+@task
+def leave() -> None:
+    """Is not needed any more."""
+    raise Cancel("the order was deleted")
 
 
 @task

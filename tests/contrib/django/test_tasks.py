@@ -18,7 +18,7 @@ from django.tasks import TaskResultStatus, task_backends
 from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist, TaskResultMismatch
 from django.tasks.signals import task_enqueued, task_finished, task_started
 from django.test import override_settings
-from lamplighter import JobFailed
+from lamplighter import Cancel, JobFailed
 
 JOIN_SECONDS_MAX = 15
 BACKEND = {"BACKEND": "lamplighter.contrib.django.LamplighterBackend", "QUEUES": ["default", "mail"]}
@@ -99,6 +99,14 @@ def test_a_task_that_fails_is_not_repeated_and_says_its_error(probes: Any) -> No
         _ = refused.return_value
 
 
+def test_a_task_that_is_not_needed_any_more_has_failed_by_a_cancel(probes: Any) -> None:
+    result = ended(probes.leave.enqueue())
+
+    # Django has no status of its own for it.
+    assert result.status == "FAILED"
+    assert [(one.exception_class, one.traceback) for one in result.errors] == [(Cancel, "the order was deleted")]
+
+
 def test_a_task_is_tried_as_often_as_its_backend_says(shop: None, probes: Any) -> None:
     from lamplighter.contrib.django import jobs, runtime
 
@@ -131,6 +139,26 @@ def test_signals_are_sent_when_a_task_is_queued_begun_and_ended(probes: Any) -> 
 
     one = [("q", "READY"), ("b", "RUNNING")]
     assert sorted(sent) == sorted([*one, ("e", "SUCCESSFUL"), *one, ("e", "FAILED")])
+
+
+def test_the_end_of_a_task_that_gives_up_early_is_sent(shop: None, probes: Any) -> None:
+    from lamplighter.contrib.django import jobs, runtime
+
+    sent: list[Any] = []
+
+    def note(sender: Any, task_result: Any, **kwargs: Any) -> None:
+        sent.append((task_result.status, [error.exception_class for error in task_result.errors]))
+
+    forget_handlers(runtime)
+    task_finished.connect(note)
+    try:
+        with override_settings(TASKS={"default": {**BACKEND, "OPTIONS": {"MAX_ATTEMPTS": 9}}}):
+            task_backends["default"].add_handlers(jobs)
+            ended(probes.leave.enqueue())
+    finally:
+        task_finished.disconnect(note)
+
+    assert sent == [("FAILED", [Cancel])]
 
 
 def test_a_task_of_a_transaction_that_rolls_back_never_was(probes: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lamplighter import Discard, Job, JobFailed, Runtime, Snooze, StoreUnavailable, UsageError
+from lamplighter import Cancel, Discard, Job, JobFailed, Runtime, Snooze, StoreUnavailable, UsageError
 from lamplighter.contrib.otel import OTelCarrier
 from lamplighter.errors import MissingExtra
 from lamplighter.testing import Inline, Simulation
@@ -175,8 +175,12 @@ def test_each_attempt_has_a_span_and_the_one_that_fails_has_its_error(app: Any, 
 
 @pytest.mark.parametrize(
     ("raised", "outcome", "status"),
-    [(Discard("no"), "discarded", StatusCode.ERROR), (Snooze(86_400), "snoozed", StatusCode.UNSET)],
-    ids=["discard", "snooze"],
+    [
+        (Discard("no"), "discarded", StatusCode.ERROR),
+        (Cancel("not needed"), "cancelled", StatusCode.UNSET),
+        (Snooze(86_400), "snoozed", StatusCode.UNSET),
+    ],
+    ids=["discard", "cancel", "snooze"],
 )
 def test_what_is_raised_on_purpose_has_its_own_outcome(
     app: Any, traces: Traces, raised: Exception, outcome: str, status: StatusCode

@@ -15,7 +15,7 @@ import threading
 import time
 
 import structlog
-from lamplighter import Discard, Job, NotSupported, Runtime, Snooze, StoreUnavailable
+from lamplighter import Cancel, Discard, Job, NotSupported, Runtime, Snooze, StoreUnavailable
 
 store, log, level, prefix = sys.argv[1:]
 # Each line is one write to a file opened for appending: a SIGKILL tears none, and several processes may share it.
@@ -44,6 +44,8 @@ def moody(job: Job) -> None:
             job.sleep(0.05)
         case 5:
             runtime.jobs.queue("moody")
+        case 6:
+            raise Cancel("not needed")
 
 
 def ask_of_a_file(number: int) -> None:
