@@ -6,14 +6,10 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Any, Concatenate, Never, ParamSpec, TypeVar, Unpack, overload
 
-from .boot.boot import Boot
-from .boot.job_refs import Ref, claim_of, id_of, types_of
+from .boot.job_refs import Ref, id_of, types_of
 from .boot.joining import awaiting, ended, outcome, seconds_of, stored
-from .boot.reviving import at_hand, off_loop, revive, revive_async
-from .broker.host_transactions import Finishing, finish_on, finish_on_async
 from .errors import UnknownHandler, UsageError, shown
 from .handlers.handler import Handler
 from .handlers.options import ExceptionClasses, HandlerKeywords, Isolation, OnTimeout
@@ -21,11 +17,8 @@ from .handlers.registration import check_handler, check_importable, check_only, 
 from .job import Job
 from .job_handler import HandlerDecorator, JobHandler
 from .messages.jobs import Attempt, JobState, JobStateName, Seconds
-from .messages.mail import CancelJob, MarkDone, Pause, Reply, Requeue
 from .messages.outcomes import Backoff
-from .queueing import Queueing
 from .rules.capabilities import needed
-from .rules.codec import encode
 from .rules.restart_budget import RestartBudget
 from .rules.validation import (
     check_name,
@@ -34,6 +27,7 @@ from .rules.validation import (
     check_whole,
     unknown_options,
 )
+from .steering import Steering
 
 LIST_JOBS_MAX = 10_000
 
@@ -42,108 +36,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Jobs(Queueing):
+class Jobs(Steering):
     """Queue jobs, look at them, act on them, and register the functions that do them. Made by `Runtime`."""
-
-    def requeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
-        """Remove, then re-add at the back of the queue with its attempts reset; also one that has ended.
-
-        An attempt that still runs loses its claim, so it cannot finish the job any more. An `expires` is removed.
-
-        Raises:
-            UnknownJob: it is not in the store.
-            KeyTaken: another unfinished job holds its unique key.
-        """
-        self.warn_if_blocking("requeue")
-        boot, make = self._requeue(job, delay)
-        with at_hand(boot.store, id_of(job)):
-            return Job(boot.requests.ask(make))
-
-    async def arequeue(self, job: Ref, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
-        """`requeue` for asyncio applications."""
-        boot, make = self._requeue(job, delay)
-        async with off_loop(at_hand(boot.store, id_of(job))):
-            return Job(await boot.requests.ask_async(make))
-
-    def requeue_dead(self, name: str | None = None, *, delay: Seconds | timedelta | None = None) -> int:
-        """`requeue` every dead job of a name, or of all, the oldest first, and say how many.
-
-        One whose unique key another unfinished job holds stays dead, and so does one that dies again meanwhile.
-        """
-        self.warn_if_blocking("requeue_dead")
-        return revive(*self._revival(name, delay))
-
-    async def arequeue_dead(self, name: str | None = None, *, delay: Seconds | timedelta | None = None) -> int:
-        """`requeue_dead` for asyncio applications."""
-        return await revive_async(*self._revival(name, delay))
-
-    def mark_done(self, job: Ref, result: Any = None, *, connection: Any = None) -> None:
-        """Remove the job from the queue: it is done.
-
-        Args:
-            job: the handler's `Job` or its `token`, for a running one; an id or a snapshot of it, for a queued one.
-            result: what `queue` takes as data.
-            connection: your own open connection: what the handler has written on it and the job's end commit together.
-
-        Raises:
-            StaleClaim: the attempt no longer holds the job; roll back what it did.
-            UnknownJob: it is not in the store.
-            UsageError: JSON cannot carry the result.
-        """
-        boot, end = self._finishing(job, result)
-        if connection is None:
-            self.warn_if_blocking("mark_done")
-            boot.requests.ask(partial(MarkDone, *end))
-            return
-        finish_on(boot.store, connection, end, boot.clock.now())
-        boot.expect(end.job_id, JobState.DONE)
-
-    async def amark_done(self, job: Ref, result: Any = None, *, connection: Any = None) -> None:
-        """`mark_done` for asyncio applications. A `connection` may be one that is awaited, as for `aqueue`."""
-        boot, end = self._finishing(job, result)
-        if connection is None:
-            await boot.requests.ask_async(partial(MarkDone, *end))
-            return
-        await finish_on_async(boot.store, connection, end, boot.clock.now())
-        boot.expect(end.job_id, JobState.DONE)
-
-    def cancel(self, job: Ref) -> Job[Any]:
-        """End a job as cancelled. A running one is signalled, and whatever its attempt still does changes nothing.
-
-        One that has ended stays as it is; the returned job says how.
-        """
-        self.warn_if_blocking("cancel")
-        make = partial(CancelJob, id_of(job))
-        return Job(self._current_boot.get().requests.ask(make))
-
-    async def acancel(self, job: Ref) -> Job[Any]:
-        """`cancel` for asyncio applications."""
-        make = partial(CancelJob, id_of(job))
-        return Job(await self._current_boot.get().requests.ask_async(make))
-
-    def pause(self, name: str) -> None:
-        """Start no job of this name, on any runtime of the store, until `resume`. A pause is stored."""
-        self.warn_if_blocking("pause")
-        make = partial(Pause, check_name(name), True)
-        self._current_boot.get().requests.ask(make)
-
-    def paused(self) -> Sequence[str]:
-        """The names that are paused."""
-        return self._current_boot.get().store.jobs.paused()
-
-    def resume(self, name: str) -> None:
-        """Start jobs of this name again."""
-        self.warn_if_blocking("resume")
-        make = partial(Pause, check_name(name), False)
-        self._current_boot.get().requests.ask(make)
-
-    async def apause(self, name: str) -> None:
-        """`pause` for asyncio applications."""
-        await self._current_boot.get().requests.ask_async(partial(Pause, check_name(name), True))
-
-    async def aresume(self, name: str) -> None:
-        """`resume` for asyncio applications."""
-        await self._current_boot.get().requests.ask_async(partial(Pause, check_name(name), False))
 
     @overload
     def get(self, job: Job[T, R]) -> Job[T, R]: ...
@@ -379,21 +273,6 @@ class Jobs(Queueing):
         boot = self._current_boot.running
         if boot is not None:
             boot.add_handler(handler)
-
-    def _requeue(self, job: Ref, delay: Seconds | timedelta | None) -> tuple[Boot, Callable[[Reply], Requeue]]:
-        return self._current_boot.get(), partial(Requeue, id_of(job), _delay(delay))
-
-    def _revival(self, name: str | None, delay: Seconds | timedelta | None) -> tuple[Boot, str | None, Seconds]:
-        return self._current_boot.get(), None if name is None else check_name(name), _delay(delay)
-
-    def _finishing(self, job: Ref, result: Any) -> tuple[Boot, Finishing]:
-        boot = self._current_boot.get()
-        text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max)
-        return boot, Finishing(*claim_of(boot.store, job), text)
-
-
-def _delay(delay: Seconds | timedelta | None) -> Seconds:
-    return 0.0 if delay is None else check_seconds(delay, "delay")
 
 
 _DEFAULTS = {

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeVar
 
+from ..messages.acts import Attribution
 from ..messages.jobs import Seconds
 from ..messages.mail import RequeueDead
 from ..rules.capabilities import needed
@@ -38,7 +39,7 @@ def dead_at_hand(store: Store, name: str | None, but: Collection[str]) -> Abstra
     return contextlib.nullcontext([job_id for job_id in dead if job_id not in but])
 
 
-def revive(boot: Boot, name: str | None, delay: Seconds) -> int:
+def revive(boot: Boot, name: str | None, delay: Seconds, who: Attribution) -> int:
     """Requeue the dead jobs of a name, or all; how many. One that dies again meanwhile is not revived again."""
     seen: set[str] = set()
     revived = 0
@@ -47,11 +48,11 @@ def revive(boot: Boot, name: str | None, delay: Seconds) -> int:
             if not ids:
                 return revived
             for some in _batches(ids):
-                revived += boot.requests.ask(partial(RequeueDead, some, delay))
+                revived += boot.requests.ask(partial(RequeueDead, some, delay, who=who))
         seen.update(ids)
 
 
-async def revive_async(boot: Boot, name: str | None, delay: Seconds) -> int:
+async def revive_async(boot: Boot, name: str | None, delay: Seconds, who: Attribution) -> int:
     """The same, without blocking the event loop."""
     seen: set[str] = set()
     revived = 0
@@ -60,7 +61,7 @@ async def revive_async(boot: Boot, name: str | None, delay: Seconds) -> int:
             if not ids:
                 return revived
             for some in _batches(ids):
-                revived += await boot.requests.ask_async(partial(RequeueDead, some, delay))
+                revived += await boot.requests.ask_async(partial(RequeueDead, some, delay, who=who))
         seen.update(ids)
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import KeyTaken, StaleClaim, alike
+from ..messages.acts import Attribution
 from ..messages.clock_steps import STEP_SECONDS_MIN
 from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.mail import CancelJob, MarkDone, Pause, Paused, Queue, Requeue, RequeueDead, Revoke
@@ -52,7 +53,7 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> list[Stored]:
     parts = [list(islice(inserted, len(body.jobs))) for _, body in asked]
     parked = Counter[str]()
     for (context, body), stored in zip(asked, parts, strict=True):
-        context.collect(sum(fresh for _, fresh in stored))
+        context.collect(sum(fresh for _, fresh in stored), body.who)
         for job, (record, fresh) in zip(body.jobs, stored, strict=True):
             if not fresh:
                 line = {**names_job(record), "asked_id": job.id, "unique_key": job.unique_key}
@@ -88,7 +89,8 @@ def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:
 def requeue(context: TurnContext, body: Requeue) -> JobRecord:
     """Put a job at the back of the queue. An attempt that still runs loses its claim."""
     job = context.known(body.job_id)
-    moved = context.turn.jobs.requeue(job, context.turn.now + body.delay)
+    with context.on_behalf(body.who):
+        moved = context.turn.jobs.requeue(job, context.turn.now + body.delay)
     if moved is None:
         raise not_supported("requeue" if job.state == JobState.RUNNING else "remove")
     _revoke(context, job, "requeued")
@@ -99,7 +101,7 @@ def requeue_dead(context: TurnContext, body: RequeueDead) -> int:
     """`requeue` those of many jobs that are still dead and whose unique key no other job has taken; return how many."""
     count, found = 0, context.turn.jobs.find(body.job_ids)
     for job in filter(None, map(found.get, body.job_ids)):
-        with contextlib.suppress(KeyTaken):
+        with contextlib.suppress(KeyTaken), context.on_behalf(body.who):
             if job.state == JobState.DEAD:
                 count += context.turn.jobs.requeue(job, context.turn.now + body.delay) is not None
     return count
@@ -115,7 +117,8 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
         return job
     if body.claim_no is None:
         if job.state == JobState.QUEUED:
-            return needed(context.turn.queued, "remove").finish(job, body.result)
+            with context.on_behalf(body.who):
+                return needed(context.turn.queued, "remove").finish(job, body.result)
         raise StaleClaim(
             f"job {job.id} is {job.state}: an id marks only a queued job done; "
             "use the Job that its handler got, or that Job's token"
@@ -126,7 +129,8 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
             f"claim {body.claim_no} of job {job.id} no longer holds it: the job is {job.state}, its claim number is "
             f"{job.claim_no}; whatever this attempt did, another one decides"
         )
-    settled = context.settle(job, Outcome(kind=OutcomeKind.SUCCEEDED, result=body.result), Policy())
+    with context.on_behalf(body.who):
+        settled = context.settle(job, Outcome(kind=OutcomeKind.SUCCEEDED, result=body.result), Policy())
     assert settled is not None, "the claim is current in this very transaction"
     return settled
 
@@ -136,10 +140,12 @@ def cancel(context: TurnContext, body: CancelJob) -> JobRecord:
     job = context.known(body.job_id)
     match JobState(job.state):
         case JobState.QUEUED:
-            return needed(context.turn.queued, "remove").cancel(job, "cancelled by the application")
+            with context.on_behalf(body.who):
+                return needed(context.turn.queued, "remove").cancel(job, _cancelled(body.who))
         case JobState.RUNNING:
-            outcome = Outcome(kind=OutcomeKind.CANCELLED, reason="cancelled by the application while it ran")
-            settled = context.settle(job, outcome, Policy())
+            outcome = Outcome(kind=OutcomeKind.CANCELLED, reason=_cancelled(body.who, " while it ran"))
+            with context.on_behalf(body.who):
+                settled = context.settle(job, outcome, Policy())
             _revoke(context, job, "cancelled")
             assert settled is not None, "the claim is current in this very transaction"
             return settled
@@ -147,15 +153,21 @@ def cancel(context: TurnContext, body: CancelJob) -> JobRecord:
             return job
 
 
+def _cancelled(who: Attribution, when: str = "") -> str:
+    """Why a job that somebody has cancelled is in its state."""
+    by = "the application" if who.by is None else who.by
+    return f"cancelled by {by}{when}" + ("" if who.reason is None else f": {who.reason}")
+
+
 def pause(context: TurnContext, body: Pause) -> Any:
     """Start no job of a name, on any runtime of the store, or start them again."""
     context.turn.jobs.pause(body.name, paused=body.paused)
     context.forget_next_due()
     what = "name.paused" if body.paused else "name.resumed"
-    context.turn.note({"k": what, "n": body.name})
-    context.say(what, job_name=body.name)
+    context.note({"k": what, "n": body.name}, body.who)
+    context.say(what, job_name=body.name, **body.who.said)
     context.out.hint = True
-    if not body.paused:
+    if not body.paused or body.reply is None:
         return None
     # The HandlerActor answers the caller: when `pause` returns, jobs that were claimed in advance must not start any
     # more.

@@ -113,4 +113,4 @@ def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
                 "schedule": job.schedule,
                 "slot": job.slot,
             }
-    return line
+    return {**line, **moved.who.said}

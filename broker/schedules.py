@@ -43,8 +43,8 @@ def forget(context: TurnContext, body: Forget) -> None:
     """Remove a durable schedule, on every runtime of the store."""
     record = _known(context, body.schedule_id)
     context.turn.schedules.forget(body.schedule_id)
-    context.turn.note({"k": "schedule.removed", "s": record.id})
-    context.say("schedule.removed", schedule=record.id, job_name=record.name)
+    context.note({"k": "schedule.removed", "s": record.id}, body.who)
+    context.say("schedule.removed", schedule=record.id, job_name=record.name, **body.who.said)
     context.tell("scheduler", SchedulesChanged(gone=(record.id,)))
     context.out.hint = True
 
@@ -63,8 +63,8 @@ def pause(context: TurnContext, body: PauseSchedule) -> None:
     record = context.turn.schedules.pause(body.schedule_id, paused=body.paused)
     assert record is not None
     what = "schedule.paused" if body.paused else "schedule.resumed"
-    context.turn.note({"k": what, "s": record.id})
-    context.say(what, schedule=record.id, job_name=record.name)
+    context.note({"k": what, "s": record.id}, body.who)
+    context.say(what, schedule=record.id, job_name=record.name, **body.who.said)
     context.out.hint = True
 
 

@@ -6,12 +6,15 @@ dropped with it when the turn is rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..log.emitter import Speaker
+from ..messages.acts import UNATTRIBUTED, Attribution
 from ..messages.boots import BootRecord
 from ..messages.jobs import ClaimKey, JobRecord, JobState
+from ..messages.ledger import Move
 from ..messages.mail import Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed
@@ -76,12 +79,35 @@ class TurnContext(NamedTuple):
         """Send after the commit."""
         self.out.tells.append((to, body, self.speaker))
 
-    def collect(self, most: int | None = None) -> None:
-        """Put the transitions since the last call, or so many of them, into the order of what is said."""
+    @contextlib.contextmanager
+    def on_behalf(self, who: Attribution) -> Iterator[None]:
+        """Whatever jobs are moved while this lasts, they are on somebody's behalf."""
+        first = len(self.turn.transitions)
+        yield
+        if who is not UNATTRIBUTED:
+            self._attribute(first, len(self.turn.transitions), who)
+
+    def _attribute(self, first: int, last: int, who: Attribution) -> None:
+        moves = self.turn.transitions
+        moves[first:last] = [moved._replace(who=who) for moved in moves[first:last]]
+
+    def note(self, move: Move, who: Attribution) -> None:
+        """Have the ledger tell what this turn does besides moving jobs, and on whose behalf."""
+        self.turn.note({**move, **who.told})
+
+    def collect(self, most: int | None = None, who: Attribution = UNATTRIBUTED) -> None:
+        """Put the transitions since the last call, or so many of them, into the order of what is said.
+
+        Args:
+            who: on whose behalf they are, if that is not known of them yet.
+        """
         first = len(self.out.transitions)
         if first == len(self.turn.transitions):
             return
-        new = self.turn.transitions[first : None if most is None else first + most]
+        last = len(self.turn.transitions) if most is None else first + most
+        if who is not UNATTRIBUTED:
+            self._attribute(first, last, who)
+        new = self.turn.transitions[first:last]
         self.out.lines += [(moved.event, self.speaker, moved) for moved in new]
         self.out.transitions += new
 

@@ -29,6 +29,7 @@ trouble has at info, says of them only what is not told beside it.
 
 JOB = ("job_id", "job_name", "claim_no", "attempt")
 MOVE = (*JOB, "turn")
+WHO = ("by", "via", "reason")
 
 LEDGER: dict[str, str] = {
     "v": "the format of the line, now 1: a reader that knows only lower ones counts it and judges what it can",
@@ -94,6 +95,9 @@ MOVE_KEYS: dict[str, str] = {
     "gap": "what it does with a local time that is missing",
     "fold": "what it does with one that comes twice",
     "key": "the application's own name for it, if it has one",
+    "by": "who had it done, if that was said",
+    "via": "what they have used",
+    "why": "the reason that they gave",
 }
 """What the keys of a move mean, in the order in which they stand: the checksum goes by it. What does not apply is left
 out.
@@ -153,7 +157,9 @@ EVENTS: dict[str, EventKind] = {
         ("turn",),
     ),
     "job.queued": EventKind(
-        "debug", "A job is stored.", (*MOVE, "priority", "run_at", "bytes", "digest", "schedule", "slot", "unique_key")
+        "debug",
+        "A job is stored.",
+        (*MOVE, "priority", "run_at", "bytes", "digest", "schedule", "slot", "unique_key", *WHO),
     ),
     "job.deduplicated": EventKind(
         "debug", "A job was already there; nothing was stored.", (*JOB, "asked_id", "unique_key")
@@ -162,7 +168,7 @@ EVENTS: dict[str, EventKind] = {
         "debug", "A job is claimed for a worker thread.", (*MOVE, "begun", "waited", "redeliveries")
     ),
     "job.started": EventKind("debug", "A job's function is called.", (*JOB, "handler", "lane", "waited")),
-    "job.done": EventKind("info", "A job is done.", (*MOVE, "reason", "took", "schedule", "slot")),
+    "job.done": EventKind("info", "A job is done.", (*MOVE, "took", "schedule", "slot", *WHO)),
     "job.result_lost": EventKind(
         "warning",
         "A job is done, and JSON cannot carry what its handler returned, or it is too large: the result is lost.",
@@ -182,11 +188,11 @@ EVENTS: dict[str, EventKind] = {
         "A job is not tried again.",
         (*MOVE, "outcome", "reason", "error", "traceback", "boot_was", "schedule", "slot"),
     ),
-    "job.requeued": EventKind("info", "The application put a job back into the queue.", (*MOVE, "run_at")),
+    "job.requeued": EventKind("info", "Somebody put a job back into the queue.", (*MOVE, "run_at", *WHO)),
     "job.cancelled": EventKind(
         "info",
-        "A job was cancelled: by the application, by its handler with `Cancel`, or because it had expired.",
-        (*MOVE, "outcome", "reason", "run_at"),
+        "A job was cancelled: by the application, by an operator, by its handler with `Cancel`, or as it had expired.",
+        (*MOVE, "outcome", "run_at", *WHO),
     ),
     "job.duplicate": EventKind(
         "info", "Another copy of a job that this runtime knows was delivered, and dropped.", (*JOB, "reason")
@@ -233,9 +239,9 @@ EVENTS: dict[str, EventKind] = {
         ("job_name", "abandoned", "abandoned_threads_max"),
     ),
     "name.paused": EventKind(
-        "info", "No job of this name is started, on any runtime of the store.", ("job_name", "turn")
+        "info", "No job of this name is started, on any runtime of the store.", ("job_name", "turn", *WHO)
     ),
-    "name.resumed": EventKind("info", "Jobs of this name are started again.", ("job_name", "turn")),
+    "name.resumed": EventKind("info", "Jobs of this name are started again.", ("job_name", "turn", *WHO)),
     "slot.fired": EventKind(
         "debug",
         "A slot came and its job is queued.",
@@ -269,9 +275,9 @@ EVENTS: dict[str, EventKind] = {
     "schedule.unusable": EventKind(
         "error", "Its rule or zone cannot be read here; its slots wait.", ("schedule", "job_name", "reason")
     ),
-    "schedule.removed": EventKind("info", "A schedule is gone.", ("schedule", "job_name", "turn")),
-    "schedule.paused": EventKind("info", "Its slots pass without firing.", ("schedule", "job_name", "turn")),
-    "schedule.resumed": EventKind("info", "Its slots fire again.", ("schedule", "job_name", "turn")),
+    "schedule.removed": EventKind("info", "A schedule is gone.", ("schedule", "job_name", "turn", *WHO)),
+    "schedule.paused": EventKind("info", "Its slots pass without firing.", ("schedule", "job_name", "turn", *WHO)),
+    "schedule.resumed": EventKind("info", "Its slots fire again.", ("schedule", "job_name", "turn", *WHO)),
     "actor.started": EventKind("debug", "An actor runs.", ("child", "child_incarnation")),
     "actor.stopped": EventKind("debug", "An actor has stopped, as it was asked to.", ("child", "child_incarnation")),
     "actor.crashed": EventKind(

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, TypedDict
 
+from .acts import UNATTRIBUTED, Attribution
+
 Seconds = float
 """A duration in seconds."""
 
@@ -271,6 +273,7 @@ class Transition(NamedTuple):
         before: its state before, None for a new job.
         fields: what the event says besides.
         boot_was: the boot whose claim it ended, if it ended one.
+        who: on whose behalf it was made.
     """
 
     event: str
@@ -278,3 +281,4 @@ class Transition(NamedTuple):
     before: str | None
     fields: Mapping[str, Any]
     boot_was: str | None = None
+    who: Attribution = UNATTRIBUTED

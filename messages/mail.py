@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+from .acts import UNATTRIBUTED, Attribution
 from .jobs import Claim, ClaimKey, Instant, NewJob, Seconds
 from .outcomes import Outcome, Policy
 from .schedules import ScheduleRecord
@@ -43,7 +44,8 @@ class Mail(NamedTuple):
     body: Any
 
 
-# An application's thread sends these to the JobBroker, which answers each through its `reply`.
+# An application's thread sends these to the JobBroker, which answers each through its `reply`, if there is one. Those
+# that act say on whose behalf, if anybody has said it: `who`.
 
 
 class Queue(NamedTuple):
@@ -51,6 +53,7 @@ class Queue(NamedTuple):
 
     jobs: tuple[NewJob, ...]
     reply: Reply | None
+    who: Attribution = UNATTRIBUTED
 
 
 class Requeue(NamedTuple):
@@ -58,7 +61,8 @@ class Requeue(NamedTuple):
 
     job_id: str
     delay: Seconds
-    reply: Reply
+    reply: Reply | None
+    who: Attribution = UNATTRIBUTED
 
 
 class RequeueDead(NamedTuple):
@@ -66,7 +70,8 @@ class RequeueDead(NamedTuple):
 
     job_ids: tuple[str, ...]
     delay: Seconds
-    reply: Reply
+    reply: Reply | None
+    who: Attribution = UNATTRIBUTED
 
 
 class MarkDone(NamedTuple):
@@ -76,14 +81,16 @@ class MarkDone(NamedTuple):
     no: int | None
     claim_no: int | None
     result: str | None
-    reply: Reply
+    reply: Reply | None
+    who: Attribution = UNATTRIBUTED
 
 
 class CancelJob(NamedTuple):
     """End a queued or running job as cancelled."""
 
     job_id: str
-    reply: Reply
+    reply: Reply | None
+    who: Attribution = UNATTRIBUTED
 
 
 class Pause(NamedTuple):
@@ -91,7 +98,8 @@ class Pause(NamedTuple):
 
     name: str
     paused: bool
-    reply: Reply
+    reply: Reply | None
+    who: Attribution = UNATTRIBUTED
 
 
 class Expect(NamedTuple):
@@ -126,7 +134,8 @@ class Forget(NamedTuple):
     """Remove a durable schedule."""
 
     schedule_id: str
-    reply: Reply
+    reply: Reply | None
+    who: Attribution = UNATTRIBUTED
 
 
 class PauseSchedule(NamedTuple):
@@ -134,7 +143,8 @@ class PauseSchedule(NamedTuple):
 
     schedule_id: str
     paused: bool
-    reply: Reply
+    reply: Reply | None
+    who: Attribution = UNATTRIBUTED
 
 
 # The clock, the hint socket and the supervisor send these to the JobBroker.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..messages.acts import UNATTRIBUTED
 from ..messages.jobs import Instant, Transition
 from ..messages.ledger import FORMAT, MOVES_MAX, LedgerTurn, Move
 from ..messages.schedules import ScheduleRecord
@@ -47,7 +48,7 @@ def told_move(step: Transition, at: Instant) -> Move:
             told["s"], told["t"] = job.schedule, job.slot
         if at - job.queued_at >= LONG_AGO_SECONDS:
             told["w"] = job.queued_at
-        return told
+        return told if step.who is UNATTRIBUTED else {**told, **step.who.told}
     told["f"] = step.before
     if job.claim_no:
         told["c"] = job.claim_no
@@ -58,7 +59,7 @@ def told_move(step: Transition, at: Instant) -> Move:
     for name, value in step.fields.items():
         if value and name in BESIDES:
             told[BESIDES[name]] = value
-    return told
+    return told if step.who is UNATTRIBUTED else {**told, **step.who.told}
 
 
 def skipped_move(schedule_id: str, gone: SlotRange) -> Move:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..cron.interval import INSTANT_MAX, INSTANT_MIN
 from ..errors import UnknownJob, UsageError, alike, shown
+from ..messages.acts import UNATTRIBUTED, Attribution
 from ..messages.jobs import SECONDS_MAX, Instant, Seconds
 from ..messages.outcomes import Backoff
 from .limits import NAME_CHARACTERS_MAX
@@ -76,6 +77,17 @@ def check_name(value: Any, what: str = "name") -> str:
         raise UsageError(f"expected {what} to be valid Unicode, got: {shown(value)}") from None
     # Of an enum's member the text: what is only like a str is not stored, or not as what it says.
     return value if type(value) is str else str.__str__(value)
+
+
+def check_who(by: Any, reason: Any, via: Any = None) -> Attribution:
+    """On whose behalf a call acts, as far as it says so."""
+    if by is reason is via is None:
+        return UNATTRIBUTED
+    return Attribution(
+        by=None if by is None else check_name(by, "by"),
+        via=None if via is None else check_name(via, "via"),
+        reason=None if reason is None else check_name(reason, "reason"),
+    )
 
 
 def check_seconds(value: Any, what: str, *, least: float = 0.0) -> Seconds:

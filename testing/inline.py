@@ -229,11 +229,18 @@ class InlineJobs(Jobs):
         self._after()
         return [self._picture(job) for job in queued]
 
-    def requeue(self, job: Job[Any] | str, *, delay: Seconds | timedelta | None = None) -> Job[Any]:
-        return self._now(super().requeue(job, delay=delay))
+    def requeue(
+        self,
+        job: Job[Any] | str,
+        *,
+        delay: Seconds | timedelta | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Job[Any]:
+        return self._now(super().requeue(job, delay=delay, by=by, reason=reason))
 
-    def resume(self, name: str) -> None:
-        super().resume(name)
+    def resume(self, name: str, *, by: str | None = None, reason: str | None = None) -> None:
+        super().resume(name, by=by, reason=reason)
         self._after()
 
     def _declare(self, handler: Handler) -> None:

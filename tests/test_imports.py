@@ -47,6 +47,7 @@ def test_help_loads_no_library_no_store_and_no_subcommand() -> None:
         "lamplighter.cli.main",
         "lamplighter.errors",
         "lamplighter.messages",
+        "lamplighter.messages.acts",
         "lamplighter.messages.jobs",
         "lamplighter.rules",
         "lamplighter.rules.printable",

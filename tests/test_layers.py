@@ -29,7 +29,7 @@ FLOORS = (
     {"supervisor"},
     {"boot"},
     {"queueing"},
-    {"job_handler"},
+    {"job_handler", "steering"},
     {"jobs", "scheduler"},
     {"runtime"},
     {"__init__"},

@@ -51,6 +51,9 @@ class Told(msgspec.Struct, gc=False, omit_defaults=True):
     gap: str | None = None
     fold: str | None = None
     key: str | None = None
+    by: str | None = None
+    via: str | None = None
+    why: str | None = None
 
 
 class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number": "(number)"}):
@@ -91,6 +94,8 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     dead_boot: str | None = None
     store: str | None = None
     reason: str | None = None
+    by: str | None = None
+    via: str | None = None
     claim_no_now: int | None = None
     pid: int | None = None
     lane: int | None = None

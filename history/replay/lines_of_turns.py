@@ -174,6 +174,10 @@ def _differences(line: Line, move: Told) -> Iterator[str]:
         pairs.append(("slot", line.slot, move.t))
     if line.event == "slot.skipped":
         pairs += [("slot", line.slot, move.t), ("last", line.last, move.l), ("count", line.count, move.x)]
+    if move.by is not None or move.why is not None:
+        pairs += [("by", line.by, move.by), ("via", line.via, move.via), ("reason", line.reason, move.why)]
+    elif line.event != "slot.skipped":
+        pairs.append(("by", line.by, None))
     for field, said, told in pairs:
         if said != told:
             yield f"expected {field} {told}, as the ledger has it, got: {said}"

@@ -26,6 +26,9 @@ NAMES = {
     "d": "digest",
     "p": "redeliveries",
     "b": "boot_was",
+    "by": "by",
+    "via": "via",
+    "why": "reason",
 }
 """What other lines call the keys of a move."""
 

@@ -154,8 +154,10 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
             came_back = said["event"] == "job.released" or said.get("outcome") == "interrupted"
             queued_at = said.get("line_ts") or said.get("ts") if came_back else None
         if said.get("untold"):
-            says = f"{entry.says} (perhaps not said by the dead; told by boot {str(said.get('told_by'))[:6]})"
-            entry = Entry(at=entry.at, who=who_says(said), says=says, tone="warning", said=said)
+            # Whoever acts from outside of a runtime has no log, and is no dead one.
+            is_act, by = "by" in said, f"told by boot {str(said.get('told_by'))[:6]}"
+            says = f"{entry.says} ({by if is_act else f'perhaps not said by the dead; {by}'})"
+            entry = Entry(at=entry.at, who=who_says(said), says=says, tone="plain" if is_act else "warning", said=said)
         entries.append(entry)
     return entries, gaps
 

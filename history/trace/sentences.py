@@ -107,7 +107,7 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             due = _due(said)
             slot = f" for slot {clock(said['slot'])}" if "slot" in said else ""
             size = f", {many(said['bytes'], 'byte')} of data" if "bytes" in said else ""
-            return f"queued{slot}{size}{due}"
+            return f"queued{_by(said)}{slot}{size}{due}" + (f": {reason}" if reason else "")
         case "job.claimed":
             early = "" if said.get("begun", True) else ", in advance of a free lane"
             waited = said.get("waited")
@@ -118,7 +118,8 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             return f"attempt {attempt} starts on lane {said.get('lane')} of {said.get('handler')}{waited}"
         case "job.done":
             took = f" after {span(said['took'])}" if "took" in said else ""
-            return f"done{took}" + (f" ({reason})" if reason and reason != "succeeded" else "")
+            by = f", marked{_by(said)}" if "by" in said else ""
+            return f"done{took}{by}" + (f" ({reason})" if reason and reason != "succeeded" else "")
         case "job.result_lost":
             return reason
         case "job.failed":
@@ -129,7 +130,8 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             error = brief(said.get("error") or "")
             return "dead" + (f": {reason}" if reason else "") + (f": {error}" if error and error != reason else "")
         case "job.snoozed" | "job.requeued":
-            return f"{event.partition('.')[2]}, queued again{_due(said)}" + (f": {reason}" if reason else "")
+            how = f"{event.partition('.')[2]}{_by(said)}"
+            return f"{how}, queued again{_due(said)}" + (f": {reason}" if reason else "")
         case "job.fenced":
             return (
                 f"REFUSED: claim {claim} wanted to end it ({said.get('outcome')}), but had lost it: "
@@ -141,7 +143,13 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             return f"asked for again (as {said.get('asked_id')}); nothing was stored"
         case "job.parked":
             return "parked: no living runtime has a handler for its name"
-    return f"{event.partition('.')[2]}" + (f": {reason}" if reason else "")
+    return f"{event.partition('.')[2]}{_by(said)}" + (f": {reason}" if reason else "")
+
+
+def _by(said: dict[str, Any]) -> str:
+    """Who had it done, and by which way, as far as that was said."""
+    by = f" by {said['by']}" if "by" in said else ""
+    return by + (f" via {said['via']}" if "via" in said else "")
 
 
 def _outcome(said: dict[str, Any]) -> str:

@@ -1,0 +1,149 @@
+"""What an application does to its jobs on somebody's behalf: who, and why, stands in the ledger and in the lines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from lamplighter import Runtime, UsageError
+from lamplighter.history.audit.audit import Audit
+from lamplighter.history.trace.sentences import sentence
+
+ADA = {"by": "ada", "reason": "the address was wrong"}
+
+
+def moves_of(recorder: Any, kind: str) -> list[dict[str, Any]]:
+    return [move for line in recorder.of("turn.committed") for move in line["moves"] if move["k"] == kind]
+
+
+def report_of(recorder: Any) -> Any:
+    """What the audit says of everything that was said."""
+    audit = Audit()
+    for event in recorder.events:
+        audit.feed(event)
+    return audit.finish()
+
+
+ACTS: dict[str, Callable[[Runtime], object]] = {
+    "requeued": lambda rt: rt.jobs.requeue("j", **ADA),
+    "cancelled": lambda rt: rt.jobs.cancel("j", **ADA),
+    "name.paused": lambda rt: rt.jobs.pause("work", **ADA),
+    "name.resumed": lambda rt: rt.jobs.resume("work", **ADA),
+    "requeued, awaited": lambda rt: asyncio.run(rt.jobs.arequeue("j", **ADA)),
+    "cancelled, awaited": lambda rt: asyncio.run(rt.jobs.acancel("j", **ADA)),
+    "name.paused, awaited": lambda rt: asyncio.run(rt.jobs.apause("work", **ADA)),
+    "name.resumed, awaited": lambda rt: asyncio.run(rt.jobs.aresume("work", **ADA)),
+}
+
+
+@pytest.mark.parametrize("kind", ACTS)
+def test_who_has_it_done_and_why_is_in_the_ledger_and_in_the_line(runtime, recorder, kind):
+    rt = runtime()
+    rt.jobs.queue("work", id="j", delay=60)
+    ACTS[kind](rt)
+    kind = kind.partition(",")[0]
+    event = kind if kind.startswith("name") else f"job.{kind}"
+    rt.stop()
+
+    (move,), (line,) = moves_of(recorder, kind), recorder.of(event)
+    assert (move["by"], move["why"], line["by"], line["reason"]) == (*ADA.values(), *ADA.values())
+    assert list(move)[-2:] == ["by", "why"]
+    assert report_of(recorder).ok
+
+
+def test_what_is_done_on_nobodys_behalf_says_so_by_saying_nothing(runtime, recorder):
+    rt = runtime()
+    rt.jobs.queue("work", id="j", delay=60)
+    rt.jobs.requeue("j")
+    rt.jobs.cancel("j")
+    rt.stop()
+
+    told = [key for line in recorder.of("turn.committed") for move in line["moves"] for key in move]
+    assert not {"by", "via", "why"}.intersection(told)
+    assert recorder.of("job.cancelled")[0]["reason"] == "cancelled by the application"
+    assert "by" not in recorder.of("job.requeued")[0]
+
+
+def test_a_cancelled_job_itself_says_who_and_why(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: job.sleep(60))
+    running, waiting = rt.jobs.queue("work"), rt.jobs.queue("work", delay=60)
+    recorder.wait_for("job.started")
+
+    said = [rt.jobs.cancel(job, **ADA).reason for job in (running, waiting)]
+
+    assert said == [
+        "cancelled by ada while it ran: the address was wrong",
+        "cancelled by ada: the address was wrong",
+    ]
+
+
+def test_dead_jobs_are_requeued_on_somebodys_behalf(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: 1 / job.data, max_attempts=1)
+    for number in range(2):
+        rt.jobs.queue("work", 0, id=f"j{number}")
+    recorder.wait_for("job.dead", count=2)
+    rt.jobs.pause("work")
+
+    assert rt.jobs.requeue_dead("work", **ADA) == 2
+    assert asyncio.run(rt.jobs.arequeue_dead("work", by="bob")) == 0
+    assert [move["by"] for move in moves_of(recorder, "requeued")] == ["ada", "ada"]
+
+
+def test_a_name_or_a_reason_that_is_none_is_refused(runtime):
+    rt = runtime()
+    rt.jobs.queue("work", id="j", delay=60)
+
+    for wrong in ({"by": ""}, {"by": 7}, {"reason": "x" * 201}):
+        with pytest.raises(UsageError, match=f"expected {next(iter(wrong))} to be a str of 1 to 200 characters"):
+            rt.jobs.cancel("j", **wrong)
+
+    assert rt.jobs.get("j").state == "queued"
+
+
+@pytest.mark.parametrize("field", ["by", "reason"])
+def test_a_line_that_names_another_than_the_ledger_is_found(runtime, recorder, field):
+    rt = runtime()
+    rt.jobs.queue("work", id="j", delay=60)
+    rt.jobs.cancel("j", **ADA)
+    rt.stop()
+    (line,) = recorder.of("job.cancelled")
+    line[field] = "eve"
+
+    (found,) = report_of(recorder).findings
+    assert found.kind == "told otherwise"
+    assert f"expected {field} {ADA[field]}, as the ledger has it, got: eve" in found.says
+
+
+@pytest.mark.parametrize("change", [{"by": "eve"}, {"by": None}, {"why": "another"}])
+def test_who_had_it_done_cannot_be_changed_in_the_ledger(runtime, recorder, change):
+    rt = runtime()
+    rt.jobs.queue("work", id="j", delay=60)
+    rt.jobs.requeue("j", **ADA)
+    rt.stop()
+    for line in recorder.of("turn.committed"):
+        line["moves"] = [
+            {key: value for key, value in {**move, **change}.items() if value is not None}
+            if move["k"] == "requeued"
+            else move
+            for move in line["moves"]
+        ]
+
+    assert "told otherwise" in {found.kind for found in report_of(recorder).findings}
+
+
+def test_the_lines_say_it_in_words(runtime, recorder):
+    rt = runtime()
+    rt.jobs.queue("work", id="j", delay=60)
+    rt.jobs.requeue("j", **ADA)
+    rt.jobs.cancel("j", **ADA)
+
+    says = [sentence(json.loads(json.dumps(recorder.of(event)[0]))) for event in ("job.requeued", "job.cancelled")]
+    assert says == [
+        "requeued by ada, queued again: the address was wrong",
+        "cancelled by ada: the address was wrong",
+    ]
