@@ -149,6 +149,39 @@ class ScheduleReader(Protocol):
         """What became of the slots in [start, end)."""
 
 
+class StoreSnapshot(Protocol):
+    """What a store has, for whoever looks: as it is at one instant, or, where a store cannot do that, as each question
+    finds it.
+    """
+
+    jobs: JobReader
+    table: JobTable | None
+    dead: DeadJobs | None
+    schedules: ScheduleReader
+
+    def boots(self) -> Sequence[BootRecord]:
+        """Every boot on the store, living or not."""
+
+
+class Readable(Protocol):
+    """Where job state can be looked at.
+
+    Attributes:
+        address: the file or server, without a password.
+        path: the file, beside which boots meet; None where there is none.
+    """
+
+    address: str
+    path: str | None
+
+    def snapshot(self) -> AbstractContextManager[StoreSnapshot]:
+        """The store as it is now, for as long as the block lasts. From any thread.
+
+        Raises:
+            StoreUnavailable, StoreError: it cannot be read.
+        """
+
+
 class HostTurn(Protocol):
     """A transaction of the application that job state takes part in: it is there if that commits. `refresh` makes moves
     of it."""
@@ -208,16 +241,9 @@ class Notifier(Protocol):
         """Call this, from any thread, whenever a turn may be worth while."""
 
 
-class Store(Protocol):
-    """Where job state lives.
+class Store(Readable, Protocol):
+    """Where job state lives. Its `path` is None too where nobody else can be on it."""
 
-    Attributes:
-        address: the file or server, without a password.
-        path: the file, beside which boots meet; None where there is none, or nobody else can be on it.
-    """
-
-    address: str
-    path: str | None
     jobs: JobReader
     table: JobTable | None
     dead: DeadJobs | None

@@ -17,7 +17,7 @@ class StoreView:
         store: the path of the file, or an open sqlite3 connection that nobody else uses.
 
     Raises:
-        UsageError: it is no store.
+        StoreError, StoreUnavailable: it is no store, or cannot be read.
     """
 
     def __init__(self, store: Any) -> None:

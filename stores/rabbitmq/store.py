@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Any
 
 from ...environment.failpoints import Failpoints
 from ...errors import StoreUnavailable
+from ...messages.boots import BootRecord
 from ...messages.jobs import Instant, JobRecord, JobState, Seconds
 from ..ports import (
     DeadJobs,
@@ -22,6 +24,7 @@ from ..ports import (
     Outlook,
     Peers,
     ScheduleReader,
+    StoreSnapshot,
     StoreSurroundings,
 )
 from ..troubles import Ailment, CommitUnknown
@@ -93,6 +96,14 @@ class RabbitStore(Session):
         self._failpoints.at("store.turn.committed")
         turn.news += self._news
         self._news = []
+
+    def snapshot(self) -> AbstractContextManager[StoreSnapshot]:
+        # Queues have no past: each question finds what there is when it is asked.
+        return contextlib.nullcontext(self)
+
+    def boots(self) -> Sequence[BootRecord]:
+        """The runtimes that live, this one among them."""
+        return LedgerPeers(self.state).boots()
 
     def make_turn(self, boot: str, now: Instant) -> RabbitTurn:
         """A turn that nothing was done in yet."""

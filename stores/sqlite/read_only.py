@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ...errors import UsageError
+from ...errors import SchemaTooNew, StoreError, StoreUnavailable
 from ...messages.boots import BootRecord
+from ..ports import StoreSnapshot
 from .boots import read_boots
+from .readers import Readers
 from .schema import VERSION
+from .snapshot import snapshot_of
+from .translation import CLEAN_FAILURES, Translation
 
 BUSY_SECONDS_MAX = 10.0
+
+LOOK_SECONDS_MAX = 2.0
+"""How long a person waits for a file that another process is just about to close or to open."""
 
 
 class StoredJob(NamedTuple):
@@ -110,19 +119,59 @@ class ReadOnlyView:
         self.close()
 
 
-def _open(path: str) -> sqlite3.Connection:
-    where = path.removeprefix("sqlite:///") if path.startswith("sqlite:///") else path
-    if not Path(where).is_file():
-        raise UsageError(f"expected the path of a store's file, got: {path!r}, which is no file")
+class ReadOnlyStore:
+    """A store's file that may be looked at again and again, from any thread. It is opened when somebody looks.
+
+    Args:
+        address: the path of a file that is a store already.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = self.path = _path_of(address)
+        self._translated = Translation(self.address)
+        self._readers = Readers(partial(_open, address, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX))
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[StoreSnapshot]:
+        with self._translated, self._readers.lend() as reader, snapshot_of(reader) as seen:
+            yield seen
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._readers.close()
+
+
+def _path_of(address: str) -> str:
+    return address.removeprefix("sqlite:///")
+
+
+def _open(
+    address: str, *, check_same_thread: bool = True, busy_seconds_max: float = BUSY_SECONDS_MAX
+) -> sqlite3.Connection:
+    path = Path(_path_of(address))
+    if not path.is_file():
+        raise StoreError(f"expected the path of a store's file, got: {address!r}, which is no file")
     try:
-        address = f"file:{quote(str(Path(where).absolute()))}?mode=ro"
-        connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS_MAX, isolation_level=None)
+        connection = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode=ro",
+            uri=True,
+            timeout=busy_seconds_max,
+            isolation_level=None,
+            check_same_thread=check_same_thread,
+        )
         version = connection.execute("select schema_version from lamplighter_store").fetchone()[0]
     except sqlite3.Error as error:
-        raise UsageError(f"expected a store of Lamplighter, got: {path!r} ({error})") from error
-    if version != VERSION:
-        raise UsageError(
-            f"expected a store of schema version {VERSION}, got: {path!r}, which has {version}; "
+        if any(sign in str(error).lower() for sign in CLEAN_FAILURES):
+            raise StoreUnavailable(f"the store {address} cannot be read now: {error}") from error
+        raise StoreError(f"expected a store of Lamplighter, got: {address!r} ({error})") from error
+    if version > VERSION:
+        raise SchemaTooNew(
+            f"expected a store of schema version {VERSION}, got: {address!r}, which has {version}; look at it with a "
+            "newer Lamplighter"
+        )
+    if version < VERSION:
+        raise StoreError(
+            f"expected a store of schema version {VERSION}, got: {address!r}, which has {version}; "
             "a start of a runtime makes an older one newer"
         )
     return connection

@@ -29,6 +29,7 @@ from ..ports import (
     Notifier,
     Peers,
     ScheduleReader,
+    StoreSnapshot,
     StoreSurroundings,
 )
 from ..troubles import Ailment, CommitUnknown
@@ -40,6 +41,7 @@ from .host_connection import SqliteHostTurn, cursor_of, run_on
 from .open_turn import Seen
 from .readers import Readers
 from .rows import JobRows, ScheduleRows
+from .snapshot import SqliteSnapshot, snapshot_of
 from .translation import Translation
 from .turn import SqliteTurn
 
@@ -309,6 +311,16 @@ class SqliteStore:
         reader = self._connect()
         reader.execute("pragma query_only = 1")
         return reader
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[StoreSnapshot]:
+        with self._reading() as reader:
+            if self.path is None:
+                # Nobody writes meanwhile.
+                yield SqliteSnapshot(reader)
+                return
+            with snapshot_of(reader) as seen:
+                yield seen
 
     def surroundings(self, boot: str) -> StoreSurroundings:
         seen = self._seen

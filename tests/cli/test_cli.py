@@ -212,8 +212,6 @@ def test_an_instant_may_be_given_in_iso_8601(log, capsys):
     [
         (["audit"], "expected at least one LOG"),
         (["audit", "/nowhere/app.log"], "expected a log, got: '/nowhere/app.log', and there is no such file"),
-        (["audit", "LOG", "--store", "/nowhere.db"], "expected the path of a store's file, got: '/nowhere.db'"),
-        (["audit", "LOG", "--store", "LOG"], "expected a store of Lamplighter, got"),
         (["audit", "FOLDER"], "which is a folder"),
         (["trace"], "expected JOB_ID LOG..., or one of --schedule"),
         (["trace", "job"], "expected a LOG after the job's id, got only: 'job'"),
@@ -225,6 +223,18 @@ def test_a_mistake_exits_with_2_and_says_what_was_expected(log, tmp_path, capsys
     given = [{"LOG": log, "FOLDER": str(tmp_path)}.get(word, word) for word in arguments]
 
     assert main(given) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("store", "says"),
+    [
+        ("/nowhere.db", "expected the path of a store's file, got: '/nowhere.db'"),
+        ("LOG", "expected a store of Lamplighter, got"),
+    ],
+)
+def test_a_store_that_cannot_be_read_exits_with_3(log, capsys, store, says):
+    assert main(["audit", log, "--store", log if store == "LOG" else store]) == 3
     assert says in capsys.readouterr().err
 
 

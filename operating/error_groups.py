@@ -1,0 +1,154 @@
+"""Failures that are the same one: jobs grouped by what went wrong, and where in the application's code."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from ..messages.jobs import Instant, JobRecord, JobState
+
+MESSAGE_CHARACTERS_MAX = 200
+"""How much of a message tells one group from another."""
+
+DIGEST_BYTES = 5
+
+_EXCEPTION = re.compile(r"([A-Za-z_][\w.]*)(?::\s+(.*)|:?\s*)", re.DOTALL)
+_TELLING = (
+    # What differs from one job to the next, in an order in which none hides another.
+    (re.compile(r"""(?<!\w)(["'`])(?:(?!\1).)*\1(?!\w)"""), "'…'"),
+    (re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "…"),
+    (re.compile(r"\b0x[0-9a-fA-F]+\b"), "…"),
+    (re.compile(r"\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{7,}\b"), "…"),
+    (re.compile(r"\d+(?:[.,:]\d+)*"), "#"),
+)
+_FRAME = re.compile(r'^  File "(.+?)", line (\d+), in (.+)$', re.MULTILINE)
+_BEGINS = "Traceback (most recent call last):"
+_FOREIGN = re.compile(r"/(?:site|dist)-packages/|/lib(?:64)?/python\d|^<frozen |^<string>$")
+"""Paths of what is no code of the application's: libraries, and Python itself."""
+
+
+class GroupKey(NamedTuple):
+    """What the failures of a group have in common.
+
+    Attributes:
+        name: of the jobs.
+        exception: its class; empty where the error names none.
+        message: without digits, ids and what stands in quotes.
+        where: the last frame of the application's code, as `file:function`; empty where there is no traceback.
+    """
+
+    name: str
+    exception: str
+    message: str
+    where: str
+
+    @property
+    def id(self) -> str:
+        """The same for the same failure, whenever it is looked for."""
+        return hashlib.blake2b("\x1f".join(self).encode(errors="replace"), digest_size=DIGEST_BYTES).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorGroup:
+    """Jobs that failed in the same way.
+
+    Attributes:
+        dead: how many of them are dead; `failing` have failed and are tried again.
+        first_seen, last_seen: of these jobs, the first and the last end of an attempt.
+        sample: the id of the one that failed last, whose `error` and `line` (`file:number`) these are.
+    """
+
+    id: str
+    name: str
+    exception: str
+    message: str
+    where: str
+    dead: int
+    failing: int
+    first_seen: Instant
+    last_seen: Instant
+    sample: str
+    error: str
+    line: str
+
+    @property
+    def count(self) -> int:
+        """How many jobs there are in it."""
+        return self.dead + self.failing
+
+
+def key_of(job: JobRecord) -> GroupKey:
+    """Of which group a job is that has failed."""
+    exception, message = _parts(job.error or job.reason or "")
+    where, _ = _place(job.traceback)
+    return GroupKey(job.name, exception, message, where)
+
+
+def grouped(jobs: Iterable[JobRecord]) -> Sequence[ErrorGroup]:
+    """Jobs that have failed, in groups, the largest first."""
+    groups: dict[GroupKey, ErrorGroup] = {}
+    for job in jobs:
+        key = key_of(job)
+        groups[key] = _with(groups.get(key), key, job)
+    return sorted(groups.values(), key=lambda group: (-group.count, -group.last_seen, group.id))
+
+
+def failed_at(job: JobRecord) -> Instant:
+    """When an attempt of a job ended last, as far as its record tells."""
+    if job.ended_at is not None:
+        return job.ended_at
+    # A retry waits from the end of the attempt on.
+    return job.run_at - (job.due_in or 0.0)
+
+
+def _with(group: ErrorGroup | None, key: GroupKey, job: JobRecord) -> ErrorGroup:
+    at, is_dead = failed_at(job), job.state == JobState.DEAD
+    if group is None:
+        return ErrorGroup(
+            id=key.id,
+            **key._asdict(),
+            dead=int(is_dead),
+            failing=int(not is_dead),
+            first_seen=at,
+            last_seen=at,
+            sample=job.id,
+            error=job.error or job.reason or "",
+            line=_place(job.traceback)[1],
+        )
+    counted = replace(group, dead=group.dead + is_dead, failing=group.failing + (not is_dead))
+    if at < group.first_seen:
+        return replace(counted, first_seen=at)
+    if at <= group.last_seen:
+        return counted
+    error, line = job.error or job.reason or "", _place(job.traceback)[1]
+    return replace(counted, last_seen=at, sample=job.id, error=error, line=line)
+
+
+def _parts(error: str) -> tuple[str, str]:
+    """The class of an exception and its message, without what differs from one job to the next."""
+    first = (error.strip().splitlines() or [""])[0]
+    found = _EXCEPTION.fullmatch(first)
+    exception, message = (found[1], found[2] or "") if found is not None else ("", first)
+    for pattern, stands_for in _TELLING:
+        message = pattern.sub(stands_for, message)
+    return exception, message[:MESSAGE_CHARACTERS_MAX].strip()
+
+
+def _place(traceback: str | None) -> tuple[str, str]:
+    """The last frame of the application's code, as `file:function` and as `file:number`.
+
+    The number of the line tells a person where to look. It moves with every deployment, so it tells no groups apart.
+    """
+    if not traceback:
+        return "", ""
+    # Of errors that one another have caused, the last is the one that came out.
+    frames = _FRAME.findall(traceback.rpartition(_BEGINS)[2])
+    if not frames:
+        return "", ""
+    own = [frame for frame in frames if not _FOREIGN.search(frame[0])]
+    path, number, function = (own or frames)[-1]
+    file = "/".join(path.replace("\\", "/").split("/")[-2:])
+    return f"{file}:{function}", f"{file}:{number}"

@@ -1,0 +1,38 @@
+"""A SQLite store as of one instant."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from ...messages.boots import BootRecord
+from ..ports import DeadJobs, JobReader, JobTable, ScheduleReader
+from .boots import read_boots
+from .rows import JobRows, ScheduleRows
+
+
+class SqliteSnapshot:
+    """The `StoreSnapshot` of a connection in one transaction."""
+
+    dead: DeadJobs | None = None
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        rows = JobRows(lambda: contextlib.nullcontext(connection))
+        self._connection = connection
+        self.jobs: JobReader = rows
+        self.table: JobTable | None = rows
+        self.schedules: ScheduleReader = ScheduleRows(lambda: contextlib.nullcontext(connection))
+
+    def boots(self) -> Sequence[BootRecord]:
+        return read_boots(self._connection)
+
+
+@contextlib.contextmanager
+def snapshot_of(connection: sqlite3.Connection) -> Iterator[SqliteSnapshot]:
+    """What a connection sees from its first read on, for as long as the block lasts."""
+    connection.execute("begin")
+    try:
+        yield SqliteSnapshot(connection)
+    finally:
+        connection.execute("rollback")

@@ -1,0 +1,125 @@
+"""A store's file, looked at from outside of any runtime."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from lamplighter.errors import SchemaTooNew, StoreError
+from lamplighter.stores.sqlite.read_only import ReadOnlyStore
+from lamplighter.stores.sqlite.store import SqliteStore
+
+from support.conformance.kit import NOW, a_boot, new, put
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "app.db"
+
+
+@pytest.fixture
+def store(file: Path):
+    one = SqliteStore(str(file))
+    one.open()
+    yield one
+    one.close()
+
+
+@pytest.fixture(params=["its own", "read-only"])
+def readable(request, store, file):
+    if request.param == "its own":
+        yield store
+        return
+    one = ReadOnlyStore(str(file))
+    yield one
+    one.close()
+
+
+def test_a_snapshot_has_what_is_stored(store, readable):
+    put(store, new("j1"))
+    with store.turn("b", NOW) as turn:
+        turn.boots.register(a_boot("b"))
+
+    with readable.snapshot() as seen:
+        assert seen.jobs.known(("j1",))["j1"].name == "work"
+        assert [boot.boot for boot in seen.boots()] == ["b"]
+        assert seen.schedules.all() == []
+
+
+def test_a_snapshot_stays_as_it_is_while_others_write(store, readable):
+    put(store, new("j1"))
+
+    with readable.snapshot() as seen:
+        before = seen.jobs.counts(None)
+        put(store, new("j2"))
+        assert seen.jobs.counts(None) == before
+    with readable.snapshot() as seen:
+        assert seen.jobs.counts(None) != before
+
+
+def test_a_file_can_be_looked_at_whoever_holds_its_write_lock(store, readable, file):
+    put(store, new("j1"))
+    hung = sqlite3.connect(file, isolation_level=None)
+    hung.execute("begin immediate")
+
+    with readable.snapshot() as seen:
+        assert "j1" in seen.jobs.known(("j1",))
+    hung.close()
+
+
+def test_a_file_is_looked_at_after_its_last_process_was_killed(file):
+    # What it has left beside its file is as a killed process leaves it.
+    dead = sqlite3.connect(file, isolation_level=None)
+    left = SqliteStore(str(file))
+    left.open()
+    put(left, new("j1"))
+    names = ("", "-wal", "-shm")
+    copies = {name: Path(f"{file}{name}").read_bytes() for name in names}
+    left.close()
+    dead.close()
+    for name, content in copies.items():
+        Path(f"{file}{name}").write_bytes(content)
+
+    one = ReadOnlyStore(str(file))
+    with one.snapshot() as seen:
+        assert "j1" in seen.jobs.known(("j1",))
+    one.close()
+
+    assert file.read_bytes() == copies[""]
+    assert Path(f"{file}-wal").read_bytes() == copies["-wal"]
+
+
+def test_nothing_can_be_written_by_looking(store, file):
+    one = ReadOnlyStore(str(file))
+    with one.snapshot() as seen, pytest.raises(sqlite3.Error):
+        seen._connection.execute("delete from lamplighter_jobs")
+    one.close()
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda path: None, "which is no file"),
+        (
+            lambda path: path.write_text("no database" * 999),
+            "expected a store of Lamplighter",
+        ),
+        (lambda path: sqlite3.connect(path).execute("create table t (a)"), "expected a store of Lamplighter"),
+    ],
+)
+def test_what_is_no_store_is_said_not_to_be_one(file, made, says):
+    made(file)
+
+    with pytest.raises(StoreError, match=says), ReadOnlyStore(str(file)).snapshot():
+        pass
+
+
+@pytest.mark.parametrize(("version", "error"), [(1, StoreError), (99, SchemaTooNew)])
+def test_a_file_of_another_version_is_refused(store, file, version, error):
+    with sqlite3.connect(file) as connection:
+        connection.execute("update lamplighter_store set schema_version = ?", (version,))
+    connection.close()
+
+    with pytest.raises(error, match=f"which has {version}"), ReadOnlyStore(str(file)).snapshot():
+        pass
