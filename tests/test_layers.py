@@ -34,7 +34,7 @@ FLOORS = (
     {"runtime"},
     {"__init__"},
     {"contrib"},
-    {"contrib/django", "contrib/flask", "contrib/otel"},
+    {"contrib/django", "contrib/flask", "contrib/otel", "contrib/sentry"},
     {"contrib/django/management/commands"},
     {"testing/arguments", "testing/draining", "testing/lending"},
     {"testing/simulation"},
@@ -61,6 +61,7 @@ HOMES = {
     "croniter": ("cron/when.py",),
     "django": ("contrib/django/",),
     "flask": ("contrib/flask/",),
+    "sentry_sdk": ("contrib/sentry/",),
     "structlog": ("log/",),
     "msgspec": (
         "rules/codec.py",

@@ -1,0 +1,155 @@
+"""What is put around jobs for Sentry: a scope of their own, a transaction, and a report of what has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import sentry_sdk
+from sentry_sdk.consts import SPANDATA, SPANSTATUS
+from sentry_sdk.scope import Scope, ScopeType, use_isolation_scope, use_scope
+from sentry_sdk.tracing import TransactionSource
+from sentry_sdk.utils import event_from_exception
+
+from ...errors import Discard, Snooze
+from ...handlers.carriers import Carrier
+from ...job import Job
+from .lines import Lines
+
+ORIGIN = "auto.queue.lamplighter"
+
+TRACE, BAGGAGE = "sentry-trace", "sentry-baggage"
+"""What a job carries. The baggage has a name of its own, because OpenTelemetry's carrier has one too."""
+
+BODY_SIZE = "messaging.message.body.size"
+
+
+class SentryCarrier(Carrier):
+    """Tells Sentry of jobs that fail, with what they were doing.
+
+    A dead job is one report. The error of an attempt is reported when no other attempt follows it. Where there is none
+    to report (the job was timed out or discarded, has killed its process, or ran in a child process), its line in the
+    log is, if lines go to the standard logger `lamplighter`.
+
+    Args:
+        capture_retries: report the errors of attempts that another one follows, too.
+    """
+
+    def __init__(self, *, capture_retries: bool = False) -> None:
+        self._capture_retries = capture_retries
+        # A runtime may be started by a request, whose scope its threads would have for ever.
+        self._base = sentry_sdk.get_isolation_scope()
+        self._lines = Lines()
+        sentry_sdk.get_global_scope().add_event_processor(self._lines.process)
+
+    def inject(self) -> Mapping[str, str]:
+        """Called by the runtime."""
+        if not sentry_sdk.is_initialized():
+            return {}
+        found = {TRACE: sentry_sdk.get_traceparent(), BAGGAGE: sentry_sdk.get_baggage()}
+        return {key: text for key, text in found.items() if text}
+
+    def around_queue(self, jobs: Sequence[Job[Any]]) -> AbstractContextManager[Any]:
+        """Called by the runtime."""
+        if sentry_sdk.get_current_span() is None:
+            return nullcontext()
+        names = ", ".join(sorted({job.name for job in jobs}))
+        span = sentry_sdk.start_span(op="queue.publish", name=names, origin=ORIGIN)
+        span.set_data(SPANDATA.MESSAGING_DESTINATION_NAME, names)
+        if len(jobs) == 1:
+            span.set_data(SPANDATA.MESSAGING_MESSAGE_ID, jobs[0].id)
+            span.set_data(BODY_SIZE, _bytes(jobs[0]))
+        return span
+
+    @contextmanager
+    def around(self, job: Job[Any]) -> Iterator[None]:
+        """Called by the runtime."""
+        if not sentry_sdk.is_initialized():
+            yield
+            return
+        # Not a fork of the current scope, whose span may be somebody else's.
+        with use_scope(Scope(ty=ScopeType.CURRENT)), use_isolation_scope(self._base.fork()) as scope:
+            _describe(scope, job)
+            transaction = sentry_sdk.continue_trace(
+                {"sentry-trace": job.carried.get(TRACE), "baggage": job.carried.get(BAGGAGE)},
+                op="queue.task.lamplighter",
+                name=job.name,
+                source=TransactionSource.TASK,
+                origin=ORIGIN,
+            )
+            sampling = {"lamplighter_job": {"name": job.name, "attempt": job.attempt, "schedule": job.schedule}}
+            failed: BaseException | None = None
+            with (
+                sentry_sdk.start_transaction(transaction, custom_sampling_context=sampling) as running,
+                sentry_sdk.start_span(op="queue.process", name=job.name, origin=ORIGIN) as span,
+            ):
+                _measure(span, job)
+                try:
+                    yield
+                except BaseException as error:
+                    # Sentry would take what is raised on purpose for an error.
+                    failed = error
+                running.set_status(_status(job, failed))
+                if failed is not None and self._is_reported(job, failed):
+                    self._capture(job, failed)
+            if failed is not None:
+                raise failed
+
+    def _is_reported(self, job: Job[Any], error: BaseException) -> bool:
+        # Whatever a job raises that was told to end, its attempt has ended of something else.
+        is_failure = not isinstance(error, Discard | Snooze) and job.cancel_reason is None
+        return is_failure and (self._capture_retries or not job.is_tried_again(error))
+
+    def _capture(self, job: Job[Any], error: BaseException) -> None:
+        event, hint = event_from_exception(
+            error,
+            client_options=sentry_sdk.get_client().options,
+            mechanism={"type": "lamplighter", "handled": False},
+        )
+        sentry_sdk.capture_event(event, hint=hint)
+        self._lines.note_captured(job.id, job.record.claim_no)
+
+
+def _describe(scope: Scope, job: Job[Any]) -> None:
+    scope.clear_breadcrumbs()
+    scope.set_transaction_name(job.name, source=TransactionSource.TASK)
+    scope.set_tag("job_name", job.name)
+    scope.set_tag("job_id", job.id)
+    scope.set_context(
+        "lamplighter",
+        {
+            "job_id": job.id,
+            "job_name": job.name,
+            "attempt": job.attempt,
+            "max_attempts": job.max_attempts,
+            "claim_no": job.record.claim_no,
+            "corr": job.record.corr,
+            "schedule": job.schedule,
+            "slot": None if job.slot is None else job.slot.isoformat(),
+        },
+    )
+
+
+def _measure(span: Any, job: Job[Any]) -> None:
+    """What Sentry's page of queues shows."""
+    span.set_data(SPANDATA.MESSAGING_SYSTEM, "lamplighter")
+    span.set_data(SPANDATA.MESSAGING_DESTINATION_NAME, job.name)
+    span.set_data(SPANDATA.MESSAGING_MESSAGE_ID, job.id)
+    span.set_data(SPANDATA.MESSAGING_MESSAGE_RETRY_COUNT, job.attempt - 1)
+    span.set_data(BODY_SIZE, _bytes(job))
+    if job.record.claimed_at is not None:
+        waited = max(0.0, job.record.claimed_at - job.record.run_at)
+        span.set_data(SPANDATA.MESSAGING_MESSAGE_RECEIVE_LATENCY, waited * 1000)
+
+
+def _status(job: Job[Any], error: BaseException | None) -> str:
+    if job.cancel_reason is not None:
+        return SPANSTATUS.DEADLINE_EXCEEDED if job.cancel_reason == "timed out" else SPANSTATUS.CANCELLED
+    if error is None:
+        return SPANSTATUS.OK
+    return SPANSTATUS.ABORTED if isinstance(error, Discard | Snooze) else SPANSTATUS.INTERNAL_ERROR
+
+
+def _bytes(job: Job[Any]) -> int:
+    return len(job.record.data.encode())
