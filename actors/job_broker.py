@@ -29,6 +29,7 @@ from ..broker.outbox import Outbox
 from ..broker.retention import Retention
 from ..broker.standing import Standing
 from ..broker.state import BrokerState, CarriedOver
+from ..broker.tallies import FLUSH_SECONDS
 from ..broker.turn_context import PASSED_ON, TurnContext
 from ..broker.turn_times import TurnTimes
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of
@@ -87,6 +88,7 @@ class JobBroker(RuntimeActor):
         # Told by name: when this incarnation is gone, its alarms wake the next.
         self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
         self._retention = Retention(self._state, self._alarms)
+        self._tallies = carried_over.tallies
         self._expected = ExpectedJobs(carried_over.expected, store, self._alarms)
         self._neighbours = Neighbours(
             self._state,
@@ -301,6 +303,8 @@ class JobBroker(RuntimeActor):
                 self._apply(context, body)
         claims.finish_deferred(own)
         claims.claim(own)
+        if own.out.drains or self._tallies.is_due(state.monotonic()):
+            self._tallies.store(turn, own.out)
 
     def _apply(self, context: TurnContext, body: Any) -> None:
         if given_up(body):
@@ -329,6 +333,8 @@ class JobBroker(RuntimeActor):
             self._state.presence.tidy(out.known)
         log_lines(self.context.log, out, self._itself, self._state.boot, self._store.store_id)
         self._carried_over.take(out, self._state.boot)
+        if self._store.tallies is not None and self._tallies.take(out, self._looked_at, self._state.monotonic()):
+            self._alarms.after("tallies", FLUSH_SECONDS, CheckDue())
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
         if out.ticked:
@@ -348,6 +354,8 @@ class JobBroker(RuntimeActor):
     def _look_out(self) -> Outlook | None:
         """What time or another process has brought for us, seen without the write lock. None if a turn must look."""
         now = self.context.clock.now()
+        if self._tallies.is_due(self._state.monotonic()):
+            return None
         try:
             outlook = self._store.jobs.outlook(self._state.free_names(), now)
         except (StoreUnavailable, StoreError):

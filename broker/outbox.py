@@ -79,6 +79,7 @@ class Outbox:
         is_renewed: whether the store knows the boot that this runtime has become.
         slots_are_pruned: whether nobody needs any of the slots that are left.
         housekeep_after: when to remove the next batch of what ended long ago.
+        is_tallied: whether the turn has stored what was counted before it.
     """
 
     lines: list[tuple[str, Speaker, dict[str, Any] | Transition | JobRecord]] = field(default_factory=list)
@@ -111,3 +112,4 @@ class Outbox:
     is_renewed: bool = False
     slots_are_pruned: bool = False
     housekeep_after: Seconds | None = None
+    is_tallied: bool = False

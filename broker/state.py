@@ -17,6 +17,7 @@ from ..stores.presence import Presence
 from .outbox import Deferred, HandlerCapacity, Outbox
 from .places import is_limited
 from .standing import Standing
+from .tallies import Tallies
 
 
 class Renewal(NamedTuple):
@@ -172,6 +173,7 @@ class CarriedOver:
         draining: whether the runtime is stopping, so that no broker claims anything more.
         parked: as in `BrokerState`; who is asked for the runtime's health reads it too.
         renewal: given while this runtime is a boot that the store does not know yet.
+        tallies: what has become of jobs, as far as that is counted and not stored.
     """
 
     expected: dict[str, Expect] = field(default_factory=dict)
@@ -181,6 +183,7 @@ class CarriedOver:
     draining: bool = False
     parked: dict[str, Seconds] = field(default_factory=dict)
     renewal: Renewal | None = None
+    tallies: Tallies = field(default_factory=Tallies)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def jump(self, delta: Seconds) -> None:

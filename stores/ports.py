@@ -20,6 +20,7 @@ from ..messages.boots import BootRecord
 from ..messages.jobs import Attempt, Instant, JobRecord, NewJob
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
+from ..messages.tallies import Tally
 from .troubles import Ailment
 from .turn_ports import Turn
 
@@ -149,6 +150,16 @@ class ScheduleReader(Protocol):
         """What became of the slots in [start, end)."""
 
 
+class TallyReader(Protocol):
+    """The sums of what became of jobs, as they are outside of turns."""
+
+    def between(self, span: int, since: Instant, until: Instant, name: str | None = None) -> Sequence[Tally]:
+        """Those of one span that began from the one of `since` up to that of `until`, of one name or all, in order."""
+
+    def totals(self, span: int, since: Instant, until: Instant) -> Sequence[Tally]:
+        """The same over all names, without buckets."""
+
+
 class StoreSnapshot(Protocol):
     """What a store has, for whoever looks: as it is at one instant, or, where a store cannot do that, as each question
     finds it.
@@ -158,6 +169,7 @@ class StoreSnapshot(Protocol):
     table: JobTable | None
     dead: DeadJobs | None
     schedules: ScheduleReader
+    tallies: TallyReader | None
 
     def boots(self) -> Sequence[BootRecord]:
         """Every boot on the store, living or not."""
@@ -248,6 +260,7 @@ class Store(Readable, Protocol):
     table: JobTable | None
     dead: DeadJobs | None
     schedules: ScheduleReader
+    tallies: TallyReader | None
     host: HostTransactions | None
     peers: Peers | None
     fork: Forkable | None

@@ -15,6 +15,7 @@ from ..messages.ledger import LedgerTurn, Move
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
+from ..messages.tallies import Tally
 from .troubles import BootLost
 
 
@@ -158,6 +159,13 @@ class ScheduleBook(Protocol):
         """Every slot of the schedule up to this instant is accounted for. Gives the schedule's new `change_no`."""
 
 
+class TallyBook(Protocol):
+    """The sums of what became of jobs, as a turn adds to them."""
+
+    def add(self, tallies: Sequence[Tally]) -> None:
+        """Add to what is kept of the same span, start, name and kind."""
+
+
 class Members(Protocol):
     """The boots on a store, as a turn sees them."""
 
@@ -207,6 +215,7 @@ class Turn(Protocol):
     queued: WaitingJobs | None
     schedules: ScheduleBook
     boots: Members
+    tallies: TallyBook | None
 
     def note(self, move: Move) -> None:
         """Have the ledger tell what this turn does besides moving jobs."""
@@ -226,4 +235,4 @@ class Turn(Protocol):
 
     def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
         """Remove at most a batch of ended jobs and, unless None, of slots; say how many. None while the
-        clock may be far ahead by mistake."""
+        clock may be far ahead by mistake. Old tallies go too, unsaid."""

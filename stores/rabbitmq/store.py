@@ -26,6 +26,7 @@ from ..ports import (
     ScheduleReader,
     StoreSnapshot,
     StoreSurroundings,
+    TallyReader,
 )
 from ..troubles import Ailment, CommitUnknown
 from . import topology
@@ -56,6 +57,7 @@ class RabbitStore(Session):
 
     path: str | None = None
     table: JobTable | None = None
+    tallies: TallyReader | None = None
     host: HostTransactions | None = None
     # A child has its own connection, and the parent's is not closed by the child's end.
     fork: Forkable | None = None

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from ...messages.boots import BootRecord
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
-from ..turn_ports import JobQueue, Members, ScheduleBook, WaitingJobs
+from ..turn_ports import JobQueue, Members, ScheduleBook, TallyBook, WaitingJobs
 from .intake import Intake
 from .jobs import RabbitJobs
 from .ledger_records import excuses, is_boot
@@ -29,6 +29,7 @@ class RabbitTurn(TurnDraft):
         self.jobs: JobQueue = RabbitJobs(self)
         self.schedules: ScheduleBook = self._schedules
         self.boots: Members = RabbitMembers(self, self._schedules)
+        self.tallies: TallyBook | None = None
         self.intake = Intake(self)
         self.intake.take_in()
 

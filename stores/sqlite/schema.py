@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from ...errors import SchemaTooNew
 from . import write_lock as writelock
+from .tallies import TALLIES
 
 VERSION = 2
 """The schema that this code reads and writes. That of 0.1.0 is 1."""
@@ -111,6 +112,7 @@ create table lamplighter_retired (
 
 CREATION = (
     STORE,
+    TALLIES,
     f"insert into lamplighter_store values (1, {VERSION}, null, 0, 0, 0, null, null, null)",
     JOBS,
     *JOB_INDEXES,
@@ -190,6 +192,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "alter table lamplighter_schedules add column timeout real",
         "alter table lamplighter_schedules add column expires real",
         RETIRED,
+        TALLIES,
     ),
 }
 """The statements that lead from the version before to each version."""

@@ -7,9 +7,10 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from ...messages.boots import BootRecord
-from ..ports import DeadJobs, JobReader, JobTable, ScheduleReader
+from ..ports import DeadJobs, JobReader, JobTable, ScheduleReader, TallyReader
 from .boots import read_boots
 from .rows import JobRows, ScheduleRows
+from .tallies import TallyRows
 
 
 class SqliteSnapshot:
@@ -23,6 +24,7 @@ class SqliteSnapshot:
         self.jobs: JobReader = rows
         self.table: JobTable | None = rows
         self.schedules: ScheduleReader = ScheduleRows(lambda: contextlib.nullcontext(connection))
+        self.tallies: TallyReader | None = TallyRows(lambda: contextlib.nullcontext(connection))
 
     def boots(self) -> Sequence[BootRecord]:
         return read_boots(self._connection)

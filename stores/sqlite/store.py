@@ -31,6 +31,7 @@ from ..ports import (
     ScheduleReader,
     StoreSnapshot,
     StoreSurroundings,
+    TallyReader,
 )
 from ..troubles import Ailment, CommitUnknown
 from . import schema
@@ -42,6 +43,7 @@ from .open_turn import Seen
 from .readers import Readers
 from .rows import JobRows, ScheduleRows
 from .snapshot import SqliteSnapshot, snapshot_of
+from .tallies import TallyRows
 from .translation import Translation
 from .turn import SqliteTurn
 
@@ -113,6 +115,7 @@ class SqliteStore:
         self.jobs: JobReader = self._reader
         self.table: JobTable | None = self._reader
         self.schedules: ScheduleReader = ScheduleRows(self._reading)
+        self.tallies: TallyReader | None = TallyRows(self._reading)
         self.host: HostTransactions | None = self
         self.fork: Forkable | None = None if in_memory else self
 

@@ -7,12 +7,13 @@ import sqlite3
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
-from ..turn_ports import JobQueue, Members, ScheduleBook, WaitingJobs
+from ..turn_ports import JobQueue, Members, ScheduleBook, TallyBook, WaitingJobs
 from . import clock_steps
 from .boots import SqliteMembers
 from .jobs import SqliteJobs
 from .open_turn import OpenTurn, Seen
 from .schedules import SqliteSchedules
+from .tallies import SqliteTallies
 
 
 class SqliteTurn(OpenTurn):
@@ -29,6 +30,8 @@ class SqliteTurn(OpenTurn):
         self.queued: WaitingJobs | None = self._jobs
         self.schedules: ScheduleBook = self._schedules
         self.boots: Members = SqliteMembers(self)
+        self._tallies = SqliteTallies(connection)
+        self.tallies: TallyBook | None = self._tallies
 
     def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
         return clock_steps.keep_time(self, reading, may_have_gone_back=may_have_gone_back)
@@ -40,6 +43,7 @@ class SqliteTurn(OpenTurn):
         pruned += self._jobs.prune(("dead",), dead_before, batch - pruned)
         if pruned:
             self.note({"k": "pruned", "x": pruned})
+        self._tallies.prune(self.now, batch)
         return pruned if slots_before is None else pruned + self._schedules.prune(slots_before, batch - pruned)
 
     def seal(self) -> None:

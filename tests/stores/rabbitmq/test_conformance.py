@@ -45,6 +45,7 @@ CANNOT = frozenset(
         "priority",
         "recall",
         "table",
+        "tallies",
         "watch",
     )
 )

@@ -28,6 +28,7 @@ CAPABILITIES = {
     "recall": "what the last turn of a boot did is kept, so that another can log it",
     "several": "several stores may be open on one place",
     "table": "every job is in a table: found, listed and limited, with unique keys",
+    "tallies": "what became of jobs is summed up",
     "watch": "whatever another store has committed is noticed",
 }
 """What a suite may declare in `cannot`; each text says what a store does that has it."""

@@ -19,12 +19,13 @@ from .host import HostPromises
 from .jobs import JobPromises
 from .kit import CAPABILITIES, NOW
 from .schedules import SchedulePromises
+from .tallies import TallyPromises
 from .turns import TurnPromises
 
 __all__ = ["CAPABILITIES", "StoreConformance"]
 
 
-class StoreConformance(TurnPromises, JobPromises, HostPromises, ClaimPromises, SchedulePromises):
+class StoreConformance(TurnPromises, JobPromises, HostPromises, ClaimPromises, SchedulePromises, TallyPromises):
     """What every store promises: subclass it with a `store` fixture of your own.
 
     Attributes:

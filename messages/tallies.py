@@ -1,0 +1,83 @@
+"""Sums of what became of jobs, as a store keeps them for whoever looks: statistics, and no proof."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .jobs import Instant, Seconds
+
+BOUNDS: tuple[Seconds, ...] = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+    1800.0,
+    3600.0,
+)
+"""Up to how many seconds each bucket of a tally counts; one more counts what takes longer."""
+
+EVER, MINUTE, HOUR = 0, 60, 3600
+"""How many seconds of jobs one tally sums up. Those of `EVER` only rise, whatever is restarted or removed."""
+
+SPANS = (EVER, MINUTE, HOUR)
+
+KEPT_SECONDS = {MINUTE: 3 * 3600.0, HOUR: 8 * 86400.0}
+"""How long a tally is kept."""
+
+OTHERS = ""
+"""The name under which jobs of further names are counted, where there are too many."""
+
+MOVED = ("queued", "requeued", "done", "dead", "cancelled")
+"""The kinds that count moves of jobs."""
+
+WAITED = "waited"
+"""The kind that sums up, for each claim, how long its job had been due."""
+
+RAN = "ran."
+"""What the kinds begin with that sum up how long attempts ran; their outcome follows."""
+
+
+class Tally(NamedTuple):
+    """How often something happened to jobs of a name within a span of time, and how long that took in all.
+
+    Attributes:
+        span: one of `SPANS`.
+        start: when the span began, in whole seconds; 0 for `EVER`.
+        kind: one of `MOVED`, `WAITED`, or `RAN` with an outcome.
+        n: how often.
+        seconds: the sum of what each took; 0 where nothing takes time.
+        buckets: how often it took how long, by `BOUNDS`; empty where nothing takes time.
+    """
+
+    span: int
+    start: int
+    name: str
+    kind: str
+    n: int
+    seconds: Seconds = 0.0
+    buckets: tuple[int, ...] = ()
+
+    def plus(self, other: Tally) -> Tally:
+        """Both together; what it stands for is this one's."""
+        longer, shorter = sorted((self.buckets, other.buckets), key=len, reverse=True)
+        buckets = tuple(a + b for a, b in zip(longer, (*shorter, *(0,) * (len(longer) - len(shorter))), strict=True))
+        return self._replace(n=self.n + other.n, seconds=self.seconds + other.seconds, buckets=buckets)
+
+
+def start_of(span: int, instant: Instant) -> int:
+    """When the span began in which an instant lies."""
+    return int(instant // span) * span if span else 0

@@ -1,0 +1,79 @@
+"""Tallies in SQLite: a row for each span, name and kind."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from ...messages.jobs import Instant
+from ...messages.tallies import KEPT_SECONDS, Tally, start_of
+from ...rules.codec import decode, encode_own
+
+TALLIES = """
+create table lamplighter_tallies (
+  span integer not null, start integer not null, name text not null, kind text not null,
+  n integer not null, seconds real not null, buckets text not null,
+  primary key (span, start, name, kind)
+) strict, without rowid
+"""
+
+ONE = "select * from lamplighter_tallies where span = ? and start = ? and name = ? and kind = ?"
+
+BETWEEN = """
+select * from lamplighter_tallies
+where span = ?1 and start between ?2 and ?3 and (?4 is null or name = ?4) order by start, name, kind
+"""
+
+TOTALS = """
+select span, start, '', kind, sum(n), sum(seconds), '[]' from lamplighter_tallies
+where span = ? and start between ? and ? group by start, kind order by start, kind
+"""
+
+OLD = """
+delete from lamplighter_tallies where (span, start, name, kind) in (
+  select span, start, name, kind from lamplighter_tallies where span = ? and start < ? limit ?)
+"""
+
+
+class SqliteTallies:
+    """The `TallyBook` of a turn."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def add(self, tallies: Sequence[Tally]) -> None:
+        for tally in tallies:
+            row = self._connection.execute(ONE, tally[:4]).fetchone()
+            whole = tally if row is None else tally_of(row).plus(tally)
+            values = (*whole[:6], encode_own(whole.buckets))
+            self._connection.execute("insert or replace into lamplighter_tallies values (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def prune(self, now: Instant, batch: int) -> None:
+        """Remove old ones, at most a batch of each span."""
+        for span, seconds in KEPT_SECONDS.items():
+            self._connection.execute(OLD, (span, start_of(span, now - seconds), batch))
+
+
+class TallyRows:
+    """The `TallyReader` of a file."""
+
+    def __init__(self, reading: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
+        self._reading = reading
+
+    def between(self, span: int, since: Instant, until: Instant, name: str | None = None) -> Sequence[Tally]:
+        return self._read(BETWEEN, span, start_of(span, since), start_of(span, until), name)
+
+    def totals(self, span: int, since: Instant, until: Instant) -> Sequence[Tally]:
+        return self._read(TOTALS, span, start_of(span, since), start_of(span, until))
+
+    def _read(self, query: str, *values: Any) -> Sequence[Tally]:
+        with self._reading() as reader:
+            return [tally_of(row) for row in reader.execute(query, values).fetchall()]
+
+
+def tally_of(row: tuple[Any, ...]) -> Tally:
+    """A row of `lamplighter_tallies`."""
+    span, start, name, kind, n, seconds, buckets = row
+    return Tally(span, start, name, kind, n, seconds, tuple(decode(buckets)))
