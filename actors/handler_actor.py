@@ -329,8 +329,9 @@ class HandlerActor(RuntimeActor):
             # The lane was killed after it had been given up, so it has no ending of its own to report.
             return None
         # The lane had been given up, or belonged to an earlier incarnation: the fence refuses its ending, and the log
-        # says so.
-        self._say_of(lane, "lane.returned", after=round(seconds, 3))
+        # says so. Only of one that is said to hang must be said that it does no more.
+        if lane.grace_is_over:
+            self._say_of(lane, "lane.returned", after=round(seconds, 3))
         handlers = self._handlers()
         return Ending(lane.claim, outcome, handlers[0].policy, late=True, seconds=seconds) if handlers else None
 

@@ -176,7 +176,8 @@ EVENTS: dict[str, EventKind] = {
     ),
     "job.failed": EventKind(
         "warning",
-        "An attempt failed, timed out or was interrupted; from `run_at` on it is tried again.",
+        "An attempt failed, timed out or was interrupted; from `run_at` on it is tried again. `reason` says which one "
+        "of how many it was, if it is counted.",
         (*MOVE, "outcome", "reason", "run_at", "error", "traceback", "boot_was"),
     ),
     "job.snoozed": EventKind(

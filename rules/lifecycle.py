@@ -95,8 +95,8 @@ def _judge_failure(job: JobRecord, outcome: Outcome, policy: Policy, now: Instan
     attempt = job.attempt + 1
     attempts_max = job.max_attempts if job.max_attempts is not None else policy.max_attempts
     how = "timed out" if outcome.kind is OutcomeKind.TIMED_OUT else "failed"
+    reason = f"{how} in attempt {attempt} of {attempts_max}"
     if attempt >= attempts_max:
-        reason = f"{how} in attempt {attempt} of {attempts_max}"
         return Verdict(state=JobState.DEAD, event="job.dead", reason=reason, attempt=attempt)
     if not is_tried_again(outcome.error_classes, policy.retry_on, policy.discard_on):
         reason = f"failed in attempt {attempt} of {attempts_max}, and {outcome.error_classes[0]} is not tried again"
@@ -104,7 +104,7 @@ def _judge_failure(job: JobRecord, outcome: Outcome, policy: Policy, now: Instan
     return Verdict(
         state=JobState.QUEUED,
         event="job.failed",
-        reason=how,
+        reason=reason,
         attempt=attempt,
         run_at=now + backoff_seconds(policy.backoff, attempt, chance),
         interruptions=job.interruptions,

@@ -111,10 +111,15 @@ def test_a_failed_attempt_is_one_line_with_its_error_and_when_it_is_tried_again(
 
     (failed,), (dead,) = recorder.of("job.failed", job_id=bad.id), recorder.of("job.dead", job_id=bad.id)
 
-    assert (failed["outcome"], failed["error"]) == ("failed", "ZeroDivisionError: division by zero")
+    about = ("outcome", "error", "reason")
+    error = "ZeroDivisionError: division by zero"
+    assert [failed[name] for name in about] == ["failed", error, "failed in attempt 1 of 2"]
     assert isinstance(failed["run_at"], float)
-    assert (dead["outcome"], dead["error"]) == (failed["outcome"], failed["error"])
+    assert [dead[name] for name in about] == ["failed", error, "failed in attempt 2 of 2"]
+    assert "traceback" in failed
     assert "traceback" in dead
+    of_it = [event["event"] for event in recorder.events if event.get("job_id") == bad.id and event["level"] != "debug"]
+    assert of_it == ["job.failed", "job.dead"]
 
 
 def test_a_turn_of_many_moves_is_told_in_parts(runtime, recorder):

@@ -125,7 +125,7 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
         case "job.failed":
             why = f": {error}" if (error := brief(said.get("error") or said.get("reason") or "")) else ""
             again = _due(said) or ", due at once"
-            return f"attempt {attempt} {_outcome(said)}, queued again{again}{why}"
+            return f"{_ended_attempt(said)}, queued again{again}{why}"
         case "job.dead":
             error = brief(said.get("error") or "")
             return "dead" + (f": {reason}" if reason else "") + (f": {error}" if error and error != reason else "")
@@ -152,8 +152,12 @@ def _by(said: dict[str, Any]) -> str:
     return by + (f" via {said['via']}" if "via" in said else "")
 
 
-def _outcome(said: dict[str, Any]) -> str:
-    return str(said.get("outcome", "failed")).replace("_", " ")
+def _ended_attempt(said: dict[str, Any]) -> str:
+    """How an attempt has ended, and which one of how many it was, where its line says that."""
+    reason = str(said.get("reason") or "")
+    if " in attempt " in reason and said.get("outcome") != "interrupted":
+        return brief(reason)
+    return f"attempt {said.get('attempt')} {str(said.get('outcome', 'failed')).replace('_', ' ')}"
 
 
 def _due(said: dict[str, Any]) -> str:

@@ -527,6 +527,18 @@ def test_a_hung_lane_is_abandoned_listed_with_its_stack_and_replaced(runtime, re
     recorder.until(lambda: rt.health().status == "green", "health to be green again")
 
 
+def test_a_thread_that_ends_when_it_is_asked_to_is_not_said_to_have_hung(runtime, recorder):
+    rt = runtime(lane_grace_seconds=600)
+    rt.jobs.add_handler("work", lambda job: job.sleep(30), timeout=0.05, max_attempts=1)
+
+    job = ending(rt, "work")
+    # That its late ending was refused is the last thing that is said of it.
+    recorder.wait_for("job.fenced", job_id=job.id)
+
+    assert not recorder.of("lane.abandoned")
+    assert not recorder.of("lane.returned")
+
+
 def test_too_many_hung_lanes_halt_their_handler_until_they_end(runtime, recorder):
     rt = runtime(lane_grace_seconds=0.01, abandoned_threads_max=1)
     never = threading.Event()

@@ -50,7 +50,7 @@ def test_each_hop_is_told_in_order_by_who_did_it(tmp_path):
     boot = clean_run().lines[0]["boot"]
     assert life.entries[0].who == f"broker/1 · {boot[:6]}"
     assert life.entries[2].who == f"handler:bad/1 · {boot[:6]}"
-    assert said(life)[3].startswith("attempt 1 failed, queued again")
+    assert said(life)[3].startswith("failed in attempt 1 of 2, queued again")
     assert "ZeroDivisionError: division by zero" in said(life)[3]
     assert "ZeroDivisionError: division by zero" in said(life)[-1]
 
