@@ -41,6 +41,7 @@ from ..stores.presence import network_filesystem
 from ..stores.troubles import BootLost
 from ..supervisor import Supervision
 from .children import Children
+from .control import Control
 from .declared import Share
 from .draining import Draining
 from .requests import Requests
@@ -154,6 +155,7 @@ class Boot:
             log=self.log,
             subscriptions=subscriptions,
         )
+        self._control = Control(self.views)
 
     @property
     def id(self) -> str:
@@ -178,7 +180,7 @@ class Boot:
             self.log.emit("store.on_network", store=self.store.path, filesystem=kind)
         # Looked up then: a boot that was renewed has another.
         begun.callback(lambda: self._standing.leave())  # noqa: PLW0108
-        self._standing.enter(self._heard)
+        self._standing.enter(self._heard, self._control.answer)
         place, news = self._standing.register(names, self.clock, self.limits.reply_seconds_max)
         self._is_registered, self.carried_over.boot_no = True, place.get("boot_no", 0)
         begun.callback(self._leave)
@@ -186,6 +188,8 @@ class Boot:
         self.clock.start()
         self.clock.on_jump(self._jumped)
         self.log.emit("runtime.started", **self._about(), **place)
+        if (trouble := self._standing.controls.trouble()) is not None:
+            self.log.emit("control.lost", reason=trouble)
         if self.environment.failpoints.unheeded is not None:
             self.log.emit("failpoints.unheeded", variable=VARIABLE, value=self.environment.failpoints.unheeded)
         for event, fields in news:
@@ -306,7 +310,7 @@ class Boot:
         """
         old, new = self._standing, Standing(self.environment, self.store, self.share.kind)
         try:
-            new.enter(self._heard)
+            new.enter(self._heard, self._control.answer)
         except BaseException:
             new.leave()
             raise

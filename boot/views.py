@@ -6,7 +6,6 @@ lock that is held over anything but a few steps.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
@@ -16,7 +15,7 @@ from ..actors.job_broker import JobBroker
 from ..broker.state import CarriedOver
 from ..environment.clock import Clock
 from ..environment.environment import Environment
-from ..environment.process import measured, version
+from ..environment.process import measured
 from ..environment.threads import stacks
 from ..handlers.handler import Handler
 from ..handlers.lane import Lane
@@ -98,6 +97,7 @@ class Views:
     def runtime(self) -> RuntimeView:
         """The boot as a whole."""
         host, pid = self._environment.whereabouts()
+        version, python = self._environment.versions()
         open_lanes, share = self._lanes.open(), self._share
         found = self._post.find("broker")
         # While a boot starts there is none yet.
@@ -108,10 +108,10 @@ class Views:
             boot_no=self._carried_over.boot_no,
             host=host,
             pid=pid,
-            version=version(),
-            python=platform.python_version(),
+            version=version,
+            python=python,
             started_at=self._started_at,
-            kind="worker" if share.works else "producer",
+            kind=share.kind,
             store=self._store.address,
             store_id=self._store.store_id,
             names=tuple(share.names()),

@@ -111,7 +111,9 @@ class Neighbours:
             self._alarms.after("changes", wait, CheckDue(foreign=True))
 
     def _keep_up(self) -> None:
-        """Make this boot's lock file anew if somebody has removed it: without it the others take the boot for dead."""
+        """Make anew what somebody has removed of this boot's files. Without its lock file the others take it for
+        dead.
+        """
         try:
             self._state.presence.keep(self._state.boot)
             self._unseen = False
@@ -120,6 +122,10 @@ class Neighbours:
                 self._unseen = True
                 self._say("presence.lost", reason=str(error))
         self._state.standing.hints.keep()
+        controls = self._state.standing.controls
+        controls.keep()
+        if (trouble := controls.trouble()) is not None:
+            self._say("control.lost", reason=trouble)
 
     def _read_changes(self) -> None:
         """Who came or went, which claims of ours count no longer, whether the scheduler has to look."""

@@ -1,4 +1,4 @@
-"""Who a runtime is on its store: a boot that has a row there, lives by a lock, and hears hints."""
+"""Who a runtime is on its store: a boot that has a row there, lives by a lock, hears hints, and answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ..environment.environment import Environment
 from ..errors import StoreError, StoreUnavailable
 from ..messages.boots import BootKind, BootRecord
 from ..messages.jobs import Instant, Seconds
-from ..stores.opening import neighbours
+from ..stores.controls import Answer
+from ..stores.opening import controls, neighbours
 from ..stores.ports import Store
 from ..stores.turn_ports import Turn
 
@@ -28,21 +29,25 @@ class Standing:
     def __init__(self, environment: Environment, store: Store, kind: BootKind = "worker") -> None:
         self.boot = environment.new_id()[:12]
         self.presence, self.hints = neighbours(environment, store, self.boot)
+        self.controls = controls(environment, store, self.boot)
         self._kind = kind
         self._environment = environment
         self._store = store
 
-    def enter(self, heard: Callable[[], None]) -> None:
-        """Take the lock by which the others see that this boot lives, and call `heard` for every hint.
+    def enter(self, heard: Callable[[], None], answer: Answer) -> None:
+        """Take the lock by which the others see that this boot lives, call `heard` for every hint, and `answer` for
+        every question from outside.
 
         Raises:
             UsageError, StoreUnavailable: see `Presence.enter`.
         """
         self.presence.enter(self.boot)
         self.hints.listen(heard, self._environment.spawn)
+        self.controls.serve(answer, self._environment.spawn)
 
     def leave(self) -> None:
-        """Let go of the lock and the hints, however much of them was had."""
+        """Let go of the lock, the hints and the questions, however much of them was had."""
+        self.controls.close()
         self.hints.close()
         self.presence.leave(self.boot)
 
@@ -60,6 +65,7 @@ class Standing:
             kind=self._kind,
             version=version,
             python=python,
+            control=self.controls.address,
         )
 
     def register(

@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..stores.controls import Controls
 from ..stores.hints import Hints
 from ..stores.ports import Store
 from ..stores.presence import Presence
@@ -66,6 +67,7 @@ class Environment:
         runners: by kind of lane, what runs it instead of what handlers/ has.
         store: opens the store at an address, instead of what stores/opening.py opens there.
         neighbours: presence and hints between the boots on a store, instead of those that stores/opening.py gives.
+        controls: how a boot on a store is asked from outside, likewise.
         whereabouts: the name of the machine and the number of the process.
         versions: of Lamplighter and of Python.
         pid: which process this is. A lane looks before and after the function that it calls, which may fork; a runtime
@@ -90,6 +92,7 @@ class Environment:
     runners: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     store: Callable[..., Store] | None = None
     neighbours: Callable[[Store, str], tuple[Presence, Hints]] | None = None
+    controls: Callable[[Store, str], Controls] | None = None
     whereabouts: Callable[[], tuple[str, int]] = whereabouts
     versions: Callable[[], tuple[str, str]] = versions
     pid: Callable[[], int] = os.getpid

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 import os
 import resource
 from typing import Literal
@@ -42,16 +40,6 @@ def state_of(pid: int) -> ProcessState | None:
     except OSError:
         return None
     return "stopped" if state in STOPPED else "gone" if state in GONE else "running"
-
-
-@functools.cache
-def version() -> str:
-    """Which version of this package runs here."""
-    try:
-        return importlib.metadata.version(__package__.partition(".")[0])
-    except importlib.metadata.PackageNotFoundError:
-        # It was put on the path, and not installed.
-        return "unknown"
 
 
 def _rss_bytes() -> int | None:

@@ -338,6 +338,11 @@ EVENTS: dict[str, EventKind] = {
         "The lock file of this runtime instance is gone and cannot be made anew: the others will take it for dead.",
         ("reason",),
     ),
+    "control.lost": EventKind(
+        "warning",
+        "What only this runtime instance's memory knows cannot be asked for, or could not for a moment; it works on.",
+        ("reason",),
+    ),
     "message.refused": EventKind(
         "error", "A message made its write batch fail and was refused alone.", ("message", "reason", "traceback")
     ),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .boots import BootKind
 from .jobs import Instant, Seconds
 
 LANES_SHOWN_MAX = 1_000
@@ -200,7 +201,7 @@ class RuntimeView:
     version: str
     python: str
     started_at: Instant
-    kind: Literal["worker", "producer"]
+    kind: BootKind
     store: str
     store_id: str | None
     names: tuple[str, ...]

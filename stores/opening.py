@@ -18,6 +18,7 @@ from ..environment.clock import SystemClock
 from ..environment.environment import Environment
 from ..environment.failpoints import Failpoints
 from ..environment.threads import spawn
+from .controls import Controls, NoControls, SocketControls
 from .hints import Hints, ServerHints, SocketHints
 from .ports import SERVER_SCHEMES, Store
 from .presence import FilePresence, Presence, SolePresence
@@ -65,8 +66,26 @@ def neighbours_on(store: Store, boot: str) -> tuple[Presence, Hints]:
     """How the boots on a store know of one another: as the store allows it."""
     if store.path is None:
         return SolePresence(), ServerHints(store.notifier)
-    folder = Path(f"{store.path}-boots")
+    folder = folder_of(store.path)
     return FilePresence(folder), SocketHints(folder, boot)
+
+
+def controls(environment: Environment, store: Store, boot: str) -> Controls:
+    """How a boot on a store is asked from outside: the environment's way, if it has its own."""
+    how = controls_on if environment.controls is None else environment.controls
+    return how(store, boot)
+
+
+def controls_on(store: Store, boot: str) -> Controls:
+    """How a boot on a store is asked from outside: as the store allows it."""
+    if store.path is None:
+        return NoControls()
+    return SocketControls(folder_of(store.path), boot, SystemClock().monotonic)
+
+
+def folder_of(path: str) -> Path:
+    """Where the boots on a file meet."""
+    return Path(f"{path}-boots")
 
 
 def visit(url: str) -> Visit:

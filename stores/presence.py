@@ -18,6 +18,7 @@ from typing import Protocol
 from ..errors import StoreUnavailable, UsageError
 from ..messages.boots import BootRecord
 from . import locks
+from .controls import CONTROL
 from .hints import remove_ear
 
 
@@ -60,7 +61,7 @@ class Presence(Protocol):
         """
 
 
-LEFT = (".lock", ".sock")
+LEFT = (".lock", ".sock", CONTROL)
 """The files of a boot in the folder."""
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
@@ -136,7 +137,8 @@ class FilePresence:
             os.close(descriptor)
 
     def bury(self, boot: BootRecord) -> None:
-        _remove(self._path(boot.boot))
+        for path in (self._path(boot.boot), self._folder / f"{boot.boot}{CONTROL}"):
+            _remove(path)
         if boot.hint is not None:
             remove_ear(boot.hint, boot.boot)
 

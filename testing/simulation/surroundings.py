@@ -11,6 +11,7 @@ from typing import Any
 
 from ...environment.environment import Environment
 from ...messages.jobs import Instant, Seconds
+from ...stores.controls import NoControls
 from ...stores.hints import Hints
 from ...stores.ports import Store
 from ...stores.presence import Presence, SolePresence
@@ -121,6 +122,7 @@ class Surroundings:
             runners={"process": lambda: VirtualProcessRunner(world, process)},
             store=store,
             neighbours=neighbours,
+            controls=lambda store, boot: NoControls(),
             whereabouts=lambda: ("simulation", process.pid),
             versions=lambda: ("simulated", "simulated"),
             pid=lambda: world.current.process.pid if world.current.process.is_fork else process.pid,

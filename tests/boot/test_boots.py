@@ -51,8 +51,8 @@ def test_a_runtime_that_believes_to_be_alone_finds_a_neighbour_without_a_hint(ru
 def test_a_boot_says_what_it_is_and_which_versions_it_runs(runtime, recorder, tmp_path):
     runtime()
 
-    (row,) = rows(tmp_path / "jobs.db", "select kind, version, python, control from lamplighter_boots")
-    assert row == ("worker", lamplighter.__version__, platform.python_version(), None)
+    (row,) = rows(tmp_path / "jobs.db", "select kind, version, python from lamplighter_boots")
+    assert row == ("worker", lamplighter.__version__, platform.python_version())
     assert recorder.wait_for("runtime.started")["version"] == lamplighter.__version__
 
 

@@ -77,6 +77,7 @@ FENCE, RECOVERY, TURN, SLOTS, LOG, ROAD, LIMITS, SUPERVISION = (
 )
 MESSAGES = "the messages of RabbitMQ"
 LEDGER, LANES = "the ledger of RabbitMQ", "lanes, children, start and stop"
+SIGHT = "what hangs can be seen"
 
 MUTANTS = (
     Mutant(
@@ -2239,6 +2240,30 @@ MUTANTS = (
         '        self._supervision.start_now("broker")\n',
         "",
         test="tests/test_runtime.py::test_a_stop_does_not_wait_for_the_back_off_of_a_broker_that_has_died",
+    ),
+    Mutant(
+        SIGHT,
+        "who is asked from outside waits for the store",
+        "boot/views.py",
+        "        open_lanes, share = self._lanes.open(), self._share\n",
+        "        self._store.changed()\n        open_lanes, share = self._lanes.open(), self._share\n",
+        test="tests/boot/test_control.py::test_a_boot_whose_broker_hangs_in_a_write_batch_answers_and_says_so",
+    ),
+    Mutant(
+        SIGHT,
+        "a control socket that was cleaned away stays away",
+        "stores/controls.py",
+        "not counter.is_open or not counter.is_at(self._path):",
+        "not counter.is_open:",
+        test="tests/boot/test_control.py::test_a_socket_that_was_cleaned_away_is_there_again_after_a_poll",
+    ),
+    Mutant(
+        SIGHT,
+        "a forked child keeps the control socket of its parent",
+        "stores/controls.py",
+        "after_in_child=_let_go_in_child",
+        "after_in_child=_forking.release",
+        test="tests/stores/test_controls.py::test_a_forked_child_has_nothing_of_it_and_takes_nothing_away",
     ),
 )
 

@@ -1,0 +1,127 @@
+"""Asking boots what only their memory knows, from outside: all of them at once, and none for longer than is said."""
+
+from __future__ import annotations
+
+import errno
+import selectors
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ..messages.controls import ANSWER_BYTES_MAX
+from .controls import PART_BYTES, short_path
+
+AGAIN_SECONDS = 0.01
+"""Between two tries to be heard by a boot before which too many stand."""
+
+_PEER = struct.Struct("3i")
+"""What Linux says of the process at the other end: its number, user and group (unix(7))."""
+
+
+class Heard(NamedTuple):
+    """What came of a question.
+
+    Attributes:
+        answer: the line that was answered; None if none was.
+        why: why not.
+        pid: the process that should have; None where it was not met, or the system does not say.
+    """
+
+    answer: bytes | None
+    why: str = ""
+    pid: int | None = None
+
+
+def ask_all(
+    sockets: Mapping[str, Path], question: bytes, timeout: float, monotonic: Callable[[], float]
+) -> dict[str, Heard]:
+    """Ask every boot the same, at once.
+
+    Args:
+        sockets: where each boot answers.
+        question: a line.
+        timeout: how many seconds each has.
+        monotonic: the time that only passes.
+    """
+    give_up_at = monotonic() + timeout
+    heard: dict[str, Heard] = {}
+    calls = [_Call(boot, path, question) for boot, path in sockets.items()]
+    try:
+        with selectors.PollSelector() as selector:
+            waiting = calls
+            while len(heard) < len(calls) and (left := give_up_at - monotonic()) > 0:
+                waiting = [call for call in waiting if not call.is_through(selector, heard)]
+                if len(heard) == len(calls):
+                    break
+                for key, _ in selector.select(min(left, AGAIN_SECONDS) if waiting else left):
+                    call: _Call = key.data
+                    if (found := call.go_on(selector)) is not None:
+                        selector.unregister(call.connection)
+                        heard[call.boot] = found
+    finally:
+        for call in calls:
+            call.connection.close()
+    for call in calls:
+        heard.setdefault(call.boot, Heard(None, f"no answer within {timeout:g} s", call.pid))
+    return heard
+
+
+class _Call:
+    """One question to one boot."""
+
+    def __init__(self, boot: str, path: Path, question: bytes) -> None:
+        self.boot = boot
+        self.pid: int | None = None
+        self.connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.connection.setblocking(False)
+        self._path = path
+        self._unsent = memoryview(question)
+        self._answer = bytearray()
+
+    def is_through(self, selector: selectors.BaseSelector, heard: dict[str, Heard]) -> bool:
+        """Try to connect. False while too many others wait there."""
+        try:
+            with short_path(self._path) as path:
+                self.connection.connect(path)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            heard[self.boot] = Heard(None, f"nobody answers at {self._path}: {error.strerror or error}")
+            return True
+        self.pid = _peer(self.connection)
+        selector.register(self.connection, selectors.EVENT_WRITE, self)
+        return True
+
+    def go_on(self, selector: selectors.BaseSelector) -> Heard | None:
+        """Send or receive what can be. What came of it, once that is known."""
+        try:
+            if self._unsent:
+                self._unsent = self._unsent[self.connection.send(self._unsent) :]
+                if not self._unsent:
+                    selector.modify(self.connection, selectors.EVENT_READ, self)
+                return None
+            part = self.connection.recv(PART_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            return Heard(None, f"it hung up: {errno.errorcode.get(error.errno or 0, error)}", self.pid)
+        self._answer += part
+        if b"\n" in part:
+            return Heard(bytes(self._answer).partition(b"\n")[0], pid=self.pid)
+        if not part:
+            return Heard(None, "it hung up before it had answered", self.pid)
+        if len(self._answer) > ANSWER_BYTES_MAX:
+            return Heard(None, f"it answers more than {ANSWER_BYTES_MAX} bytes", self.pid)
+        return None
+
+
+def _peer(connection: socket.socket) -> int | None:
+    """The number of the process that listens at the other end, as this one would call it."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return None
+    pid: int = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, option, _PEER.size))[0]
+    # It may be 0, of a process that cannot be seen from this container.
+    return pid or None

@@ -1,0 +1,344 @@
+"""A socket beside the store at which a boot answers what only its memory knows.
+
+Whoever asks may ask because the boot hangs. So a thread of its own answers, which needs no actor, and which waits for
+nobody: it looks at all its callers together, and each has a second. While nobody asks, it sleeps without ever waking.
+
+A Unix stream socket, because it needs no port and goes with the permissions of the folder that the lock files are in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from ..messages.controls import ASK_BYTES_MAX
+
+CONTROL = ".ctl"
+"""What the name of such a socket ends with; it begins with its boot."""
+
+SOCKET_PATH_BYTES_MAX = 100
+"""Linux takes 107, macOS 103 (unix(7))."""
+
+CALLERS_MAX = 64
+"""How many are heard at once; more wait until one of them is gone."""
+
+CALLER_SECONDS_MAX = 1.0
+"""How long a caller may take to ask, and to take each part of the answer."""
+
+PART_BYTES = 256 * 1024
+"""How much is read or written at once."""
+
+Answer = Callable[[bytes], bytes]
+"""Gives the answer to a question, both as lines. It never raises, and waits for nothing."""
+
+
+class Controls(Protocol):
+    """How a boot is asked from outside. A simulation has its own, or none.
+
+    Attributes:
+        address: where; None while it cannot be asked.
+    """
+
+    address: str | None
+
+    def serve(self, answer: Answer, spawn: Callable[[Callable[[], None], str], object]) -> None:
+        """Answer from now on, on a thread of its own. Where that cannot be, `trouble` says why."""
+
+    def keep(self) -> None:
+        """Make sure that it can still be asked. Call it often: it costs next to nothing."""
+
+    def trouble(self) -> str | None:
+        """Why it cannot be asked, or could not for a while, once; None when there is nothing new to say."""
+
+    def close(self) -> None:
+        """Answer no more."""
+
+
+class NoControls:
+    """For a boot that nobody outside of its process can reach."""
+
+    address: str | None = None
+
+    def serve(self, answer: Answer, spawn: Callable[[Callable[[], None], str], object]) -> None:
+        pass
+
+    def keep(self) -> None:
+        pass
+
+    def trouble(self) -> str | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+class SocketControls:
+    """A socket in the folder of the lock files.
+
+    Args:
+        monotonic: the time that only passes, in seconds.
+    """
+
+    def __init__(self, folder: Path, boot: str, monotonic: Callable[[], float]) -> None:
+        self.address: str | None = None
+        self._path = folder / f"{boot}{CONTROL}"
+        self._monotonic = monotonic
+        self._begin: Callable[[_Counter], object] = lambda counter: None
+        self._counter: _Counter | None = None
+        self._unsaid: str | None = None
+        self._is_down = False
+
+    def serve(self, answer: Answer, spawn: Callable[[Callable[[], None], str], object]) -> None:
+        self._begin = lambda counter: spawn(lambda: counter.run(answer, self._monotonic), "control")
+        self._open()
+
+    def keep(self) -> None:
+        counter = self._counter
+        if counter is None or not counter.is_open or not counter.is_at(self._path):
+            if counter is not None and counter.error is not None:
+                self._unsaid = counter.error
+            self.close()
+            self._open()
+
+    def trouble(self) -> str | None:
+        unsaid, self._unsaid = self._unsaid, None
+        return unsaid
+
+    def close(self) -> None:
+        counter, self._counter, self.address = self._counter, None, None
+        # In a forked child it is closed already, and the file is the parent's.
+        if counter is not None and counter.is_open:
+            if counter.is_at(self._path):
+                _remove(self._path)
+            counter.close()
+
+    def _open(self) -> None:
+        try:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            counter = _Counter(self._path)
+        except OSError as error:
+            # No room for its path, a file system without sockets, or no descriptor to be had. All else works.
+            self._failed(error)
+            return
+        try:
+            self._begin(counter)
+        except (OSError, RuntimeError) as error:
+            # The system gives no more threads.
+            _remove(self._path)
+            counter.let_go()
+            self._failed(error)
+            return
+        self._counter, self.address, self._is_down = counter, str(self._path.absolute()), False
+
+    def _failed(self, error: Exception) -> None:
+        if not self._is_down:
+            self._is_down, self._unsaid = True, f"{self._path}: {error}"
+
+
+class _Counter:
+    """One listening socket, those who stand before it, and what wakes the thread behind it.
+
+    Attributes:
+        error: why that thread has failed, if it has.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.error: str | None = None
+        self._sockets: set[socket.socket] = set()
+        self._callers: dict[socket.socket, _Caller] = {}
+        self._identity: tuple[int, int] | None = None
+        try:
+            with _forking:
+                _open.add(self)
+                self._wakes, self._woken = socket.socketpair()
+                self._sockets |= {self._wakes, self._woken}
+                self._listens = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                self._sockets.add(self._listens)
+            with short_path(path) as short:
+                _remove(path)
+                self._listens.bind(short)
+                # Before anybody can connect.
+                os.chmod(path, 0o600)
+                self._identity = _identity(path)
+            self._listens.listen(CALLERS_MAX)
+            for one in self._sockets:
+                one.setblocking(False)
+        except BaseException:
+            self.let_go()
+            raise
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has been closed neither by its thread nor by a fork."""
+        return self in _open
+
+    def is_at(self, path: Path) -> bool:
+        """Whether its file is still there: somebody may have cleaned the folder."""
+        return self._identity is not None and _identity(path) == self._identity
+
+    def close(self) -> None:
+        """Make the thread end, which closes all."""
+        with contextlib.suppress(OSError):
+            self._wakes.send(b"!")
+
+    def run(self, answer: Answer, monotonic: Callable[[], float]) -> None:
+        """Answer until closed; runs on a thread of its own."""
+        try:
+            with selectors.PollSelector() as selector:
+                selector.register(self._woken, selectors.EVENT_READ)
+                selector.register(self._listens, selectors.EVENT_READ)
+                while self._serve(selector, answer, monotonic):
+                    pass
+        except BaseException as error:
+            self.error = f"the thread that answers has failed: {error!r}"
+        finally:
+            self.let_go()
+
+    def _serve(self, selector: selectors.BaseSelector, answer: Answer, monotonic: Callable[[], float]) -> bool:
+        """Wait until somebody wants something, and give it. False when it is to end."""
+        dues = [caller.due for caller in self._callers.values()]
+        wait = None if not dues else max(0.0, min(dues) - monotonic())
+        for key, _ in selector.select(wait):
+            if key.fileobj is self._woken:
+                return False
+            if key.fileobj is self._listens:
+                self._accept(selector, monotonic)
+            else:
+                self._attend(selector, key.data, answer, monotonic)
+        now = monotonic()
+        for caller in [caller for caller in self._callers.values() if caller.due <= now]:
+            self._dismiss(selector, caller)
+        return True
+
+    def _accept(self, selector: selectors.BaseSelector, monotonic: Callable[[], float]) -> None:
+        with _forking:
+            try:
+                connection, _ = self._listens.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            self._sockets.add(connection)
+        connection.setblocking(False)
+        caller = self._callers[connection] = _Caller(connection, monotonic() + CALLER_SECONDS_MAX)
+        selector.register(connection, selectors.EVENT_READ, caller)
+        if len(self._callers) >= CALLERS_MAX:
+            selector.unregister(self._listens)
+
+    def _attend(
+        self, selector: selectors.BaseSelector, caller: _Caller, answer: Answer, monotonic: Callable[[], float]
+    ) -> None:
+        try:
+            if caller.answer is None and caller.hear():
+                caller.answer = memoryview(answer(bytes(caller.asked).partition(b"\n")[0]))
+                selector.modify(caller.connection, selectors.EVENT_WRITE, caller)
+            elif caller.answer is not None:
+                caller.answer = caller.answer[caller.connection.send(caller.answer[:PART_BYTES]) :]
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            # It has gone.
+            caller.is_over = True
+        caller.due = monotonic() + CALLER_SECONDS_MAX if caller.answer is not None else caller.due
+        if caller.is_over or (caller.answer is not None and not caller.answer):
+            self._dismiss(selector, caller)
+
+    def _dismiss(self, selector: selectors.BaseSelector, caller: _Caller) -> None:
+        if len(self._callers) >= CALLERS_MAX:
+            selector.register(self._listens, selectors.EVENT_READ)
+        del self._callers[caller.connection]
+        selector.unregister(caller.connection)
+        self._sockets.discard(caller.connection)
+        caller.connection.close()
+
+    def let_go(self) -> None:
+        """Close all."""
+        with _forking:
+            _open.discard(self)
+            for one in self._sockets:
+                one.close()
+            self._sockets.clear()
+
+    def close_in_child(self) -> None:
+        """A forked child lets go of what is its parent's, who goes on with it."""
+        for one in self._sockets:
+            one.close()
+        self._sockets.clear()
+
+
+class _Caller:
+    """Somebody who asks.
+
+    Attributes:
+        due: until when it may take what it does next.
+        answer: what it has not got of its answer; None until it has asked.
+        is_over: whether it has gone.
+    """
+
+    def __init__(self, connection: socket.socket, due: float) -> None:
+        self.connection = connection
+        self.due = due
+        self.asked = bytearray()
+        self.answer: memoryview | None = None
+        self.is_over = False
+
+    def hear(self) -> bool:
+        """Read on. Whether the question is whole, or longer than any can be."""
+        part = self.connection.recv(ASK_BYTES_MAX)
+        self.is_over = not part
+        self.asked += part
+        return b"\n" in part or len(self.asked) > ASK_BYTES_MAX
+
+
+_open: set[_Counter] = set()
+"""Those whose descriptors a forked child closes."""
+
+_forking = threading.RLock()
+"""Held from the opening of a descriptor until it is among those."""
+
+
+def _let_go_in_child() -> None:
+    for one in _open:
+        one.close_in_child()
+    _open.clear()
+    _forking.release()
+
+
+os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_let_go_in_child)
+
+
+@contextlib.contextmanager
+def short_path(path: Path) -> Iterator[str]:
+    """A path that is short enough for a socket's address. Where its own is not, Linux takes one by an open descriptor
+    of its folder.
+
+    Raises:
+        OSError: there is no such folder, or the system has no other path to it.
+    """
+    own = os.fspath(path.absolute())
+    if len(os.fsencode(own)) <= SOCKET_PATH_BYTES_MAX:
+        yield own
+        return
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{path.name}"
+    finally:
+        os.close(descriptor)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _remove(path: Path) -> None:
+    # What cannot be removed is found by whoever binds there next.
+    with contextlib.suppress(OSError):
+        path.unlink()
