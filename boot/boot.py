@@ -162,6 +162,10 @@ class Boot:
         """Under which boot this runtime is known on its store now."""
         return self._standing.boot
 
+    def is_alive(self, boot: str) -> bool | None:
+        """Whether a boot on the store lives; None when nobody can know."""
+        return self._standing.presence.is_alive(boot)
+
     @property
     def is_over(self) -> bool:
         """Whether its parts have begun to end, so that nobody would answer a call."""

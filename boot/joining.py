@@ -6,11 +6,17 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from ..errors import JobFailed, alike
+from ..errors import JobFailed, LamplighterError
 from ..job import Job
+from ..messages.boots import BootRecord
 from ..messages.jobs import ENDED, JobRecord, JobState, Seconds
 from ..messages.mail import Reply
+from ..messages.views import RuntimeView
+from ..operating.situation import Situation
+from ..operating.surveying import seen_boots, situation_of
+from ..operating.why import why
 from ..rules.validation import check_seconds, unknown_job
+from ..stores.ports import StoreSnapshot
 from .boot import Boot
 from .job_refs import Ref, types_of
 
@@ -44,21 +50,35 @@ def awaiting(boot: Boot, job_id: str, reply: R, timeout: Seconds | None) -> Iter
 
 def _still(boot: Boot, job_id: str) -> str:
     """Where a job is that somebody has waited for in vain."""
-    job = boot.store.jobs.known((job_id,)).get(job_id)
-    if job is None or job.state in ENDED:
+    try:
+        with boot.store.snapshot() as seen:
+            job = seen.jobs.known((job_id,)).get(job_id)
+            if job is None or job.state in ENDED:
+                return ""
+            return f": {why(_situation(boot, job, seen)).sentence}"
+    except LamplighterError:
+        # It has not ended in time all the same. What is wrong with the store is said elsewhere.
         return ""
-    if job.state == JobState.RUNNING:
-        return f": attempt {job.attempt + 1} is running"
-    wait = job.run_at - boot.clock.now()
-    if wait > 0.0:
-        return f": it is queued, and due in {wait:.1f} s"
-    if job.name in boot.store.jobs.paused():
-        return f": it is queued, and {job.name!r} is paused"
-    names = {*boot.share.names(), *(name for one in boot.store.surroundings(boot.id).boots for name in one.names)}
-    if job.name in names or (boot.store.peers is not None and boot.store.peers.is_handled(job.name)):
-        return ": it is queued, behind others"
-    hint = "".join(f"; did you mean {close!r}?" for close in alike(job.name, names))
-    return f": it is queued, and no running process on {boot.store.address} has a handler for {job.name!r}{hint}"
+
+
+def _situation(boot: Boot, job: JobRecord, seen: StoreSnapshot) -> Situation:
+    peers = boot.store.peers
+
+    def is_alive(one: str) -> bool | None:
+        # A store that tells of its runtimes tells of those that live.
+        return True if one == boot.id or peers is not None else boot.is_alive(one)
+
+    def view_of(record: BootRecord) -> RuntimeView | str:
+        return boot.views.runtime() if record.boot == boot.id else "it runs in another process"
+
+    return situation_of(
+        job,
+        seen,
+        seen_boots(seen.boots(), is_alive, view_of),
+        now=boot.clock.now(),
+        store=boot.store.address,
+        is_handled_elsewhere=peers is not None and (job.name in boot.share.names() or peers.is_handled(job.name)),
+    )
 
 
 def ended(boot: Boot, job_id: str) -> JobRecord | None:

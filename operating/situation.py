@@ -121,11 +121,12 @@ class NamePause:
     """That the jobs of a name are not started.
 
     Attributes:
+        since: None where nobody knows.
         by: who has paused them, if anybody has said so; `reason` is why.
         until: when the pause ends by itself; None if it does not.
     """
 
-    since: Instant
+    since: Instant | None = None
     by: str | None = None
     reason: str | None = None
     until: Instant | None = None

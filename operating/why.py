@@ -145,12 +145,13 @@ def _waits_to_write(boot: SeenBoot) -> Seconds:
 def _of_its_name(situation: Situation, takers: _Takers) -> Iterator[Why]:
     name, pause = situation.job.name, situation.pause
     if pause is not None:
+        since = "is paused" if pause.since is None else f"has been paused since {clock(pause.since)}"
         until = "" if pause.until is None else f", until {clock(pause.until)}"
         whom = "" if pause.by is None else f" by {pause.by}"
         because = "" if pause.reason is None else f": {brief(pause.reason)}"
         yield Why(
             code="paused",
-            sentence=f"{name!r} has been paused since {clock(pause.since)}{whom}{until}{because}",
+            sentence=f"{name!r} {since}{whom}{until}{because}",
             changes=f"`lamplighter names resume {name}`, or jobs.resume({name!r})",
         )
     if situation.is_handled_elsewhere:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from lamplighter import Runtime
 from lamplighter.stores.rabbitmq.ledger import SILENT_LOOKS_MAX
 from lamplighter.stores.rabbitmq.link import PULSE_SECONDS
@@ -42,6 +43,29 @@ def test_a_job_is_said_to_be_parked_if_no_living_runtime_handles_its_name() -> N
         simulation.run(seconds=2)
 
         assert [line["job_name"] for line in lines_of(simulation, "job.parked")] == ["nobody's"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nobody's", 'no running process on .* has a handler for "nobody\'s"'),
+        ("work", "unknown, because boot .* may take it and has not said .*; this store does not say which jobs come"),
+    ],
+)
+def test_whoever_waits_in_vain_is_told_what_the_runtimes_have_said(name: str, says: str) -> None:
+    def boot(runtime: Runtime) -> None:
+        if number_of(runtime) == 2:
+            runtime.jobs.add_handler("work", lambda job: job.sleep(3600))
+
+    with Simulation(boot, processes=2, server=SimulatedRabbitMQ) as simulation:
+        simulation.run(seconds=2)
+        jobs = simulation.runtimes[0].jobs
+        jobs.queue(name)
+        job = jobs.queue(name)
+        simulation.run(seconds=5)
+
+        with pytest.raises(TimeoutError, match=says):
+            jobs.join(job, timeout=1)
 
 
 def test_what_a_runtime_handles_is_known_to_the_others_and_to_those_who_come_later(world: World) -> None:
