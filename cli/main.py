@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     "run": "do the jobs of an application",
     "trace": "tell what became of a job, a schedule, an actor; or show the system at an instant",
     "audit": "check a log for what cannot have happened if all is well",
+    "stats": "tell what became of jobs lately, by name or by time",
     "simulate": "run a scenario with many seeds",
     "migrate": "move what waits in a SQLite store into a RabbitMQ",
     "unreadable": "show or return the messages in a RabbitMQ that no runtime could read",

@@ -18,10 +18,12 @@ from ..environment.clock import SystemClock
 from ..environment.environment import Environment
 from ..environment.failpoints import Failpoints
 from ..environment.threads import spawn
+from ..rules.capabilities import not_supported
 from .controls import Controls, NoControls, SocketControls
 from .hints import Hints, ServerHints, SocketHints
 from .ports import SERVER_SCHEMES, Store
 from .presence import FilePresence, Presence, SolePresence
+from .sqlite.read_only import ReadOnlyStore
 from .sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -86,6 +88,20 @@ def controls_on(store: Store, boot: str) -> Controls:
 def folder_of(path: str) -> Path:
     """Where the boots on a file meet."""
     return Path(f"{path}-boots")
+
+
+def readable_file(address: str, wanted: str) -> ReadOnlyStore:
+    """A store's file for whoever only looks, without a runtime.
+
+    Args:
+        wanted: for what, if it cannot be had from a server.
+
+    Raises:
+        NotSupported: it is on a server.
+    """
+    if address.partition("://")[0] in SERVER_SCHEMES:
+        raise not_supported(wanted)
+    return ReadOnlyStore(address)
 
 
 def visit(url: str) -> Visit:

@@ -1,0 +1,95 @@
+"""`lamplighter stats`: what became of jobs lately, by name or by time."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from ..cron.interval import parse_every
+from ..environment.clock import SystemClock
+from ..errors import UsageError, shown
+from ..messages.jobs import Seconds
+from ..messages.tallies import HOUR, KEPT_SECONDS, MINUTE, Tally
+from ..operating.stats import Spread, Stats, stats_by_name, stats_by_start
+from ..rules.capabilities import needed
+from ..rules.codec import encode_own
+from ..rules.wording import span
+from ..stores.opening import readable_file
+from .options import Times, add_output, add_store, add_watch, store_of, watched
+from .page import Page
+
+HEADS = ("queued", "done", "dead", "cancelled", "attempts", "failed", "waited p50", "p95", "ran p50", "p95", "p99")
+
+BY = ("name", "time")
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what the subcommand takes."""
+    parser.description = (
+        "Tell how many jobs were queued and ended lately, how many attempts failed, how long jobs waited and ran. "
+        "Runtimes write these sums down every ten seconds."
+    )
+    parser.add_argument("name", metavar="NAME", nargs="?", help="of the jobs of this name only")
+    add_store(parser)
+    parser.add_argument("--since", default="1h", metavar="SPAN", help="how far back, as 30m or 2d (%(default)s)")
+    parser.add_argument("--by", choices=BY, default=BY[0], help="a line for each name, or for each minute or hour")
+    add_output(parser)
+    add_watch(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Tell it; the exit code."""
+    seconds, store = _seconds(arguments.since), readable_file(store_of(arguments), "tallies")
+    unit = MINUTE if seconds <= KEPT_SECONDS[MINUTE] else HOUR
+
+    def show() -> int:
+        now = SystemClock().now()
+        with store.snapshot() as seen:
+            tallies = needed(seen.tallies, "tallies").between(unit, now - seconds, now, arguments.name)
+        return _show(arguments, tallies)
+
+    return watched(arguments, show)
+
+
+def _show(arguments: argparse.Namespace, tallies: Sequence[Tally]) -> int:
+    times = Times(is_utc=arguments.utc)
+    if arguments.by == "name":
+        found = {name or "other names": one for name, one in stats_by_name(tallies).items()}
+    else:
+        found = {times.at(datetime.fromtimestamp(start, UTC)): one for start, one in stats_by_start(tallies).items()}
+    if arguments.json:
+        for key, one in found.items():
+            print(encode_own({arguments.by: key, "stats": one}))
+    elif found:
+        rows = [(key, *_row(one)) for key, one in found.items()]
+        Page(arguments.color).table((arguments.by, *HEADS), rows, right=HEADS)
+    return 0 if found else 1
+
+
+def _row(one: Stats) -> list[str]:
+    """The columns of `HEADS`."""
+    counts = (one.queued, one.done, one.dead, one.cancelled, one.attempts)
+    failed = "" if one.failed_percent is None else f"{one.failed:,} ({one.failed_percent:.0f} %)"
+    waited, ran = _spans(one.waited, "p50", "p95"), _spans(one.ran, "p50", "p95", "p99")
+    return [*(f"{count:,}" for count in counts), failed, *waited, *ran]
+
+
+def _spans(spread: Spread | None, *quantiles: str) -> list[str]:
+    return ["" if spread is None else span(getattr(spread, quantile)) for quantile in quantiles]
+
+
+def _seconds(text: str) -> Seconds:
+    """How far back.
+
+    Raises:
+        UsageError: it is no span of time, or longer than sums are kept.
+    """
+    try:
+        seconds = parse_every(f"@every {text}").interval_us / 1e6
+    except UsageError:
+        raise UsageError(f"expected --since to be a span such as 90s, 30m, 1h30m or 2d, got: {shown(text)}") from None
+    if seconds > KEPT_SECONDS[HOUR]:
+        raise UsageError(f"expected --since of at most {KEPT_SECONDS[HOUR] / 86400:.0f}d, as long as sums are kept")
+    return seconds

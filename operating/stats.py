@@ -1,0 +1,114 @@
+"""What became of jobs over a span of time, as people ask for it: made of tallies, and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..messages.jobs import Seconds
+from ..messages.outcomes import OutcomeKind
+from ..messages.tallies import BOUNDS, RAN, WAITED, Tally
+
+WELL = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED, OutcomeKind.DEFERRED})
+"""How an attempt may end that has not failed."""
+
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How long something took.
+
+    Attributes:
+        n: how often it was measured.
+        p50, p95, p99: what so many percent took at most; estimated, as tallies have no more than counts by bounds.
+    """
+
+    n: int
+    mean: Seconds
+    p50: Seconds
+    p95: Seconds
+    p99: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """What became of jobs.
+
+    Attributes:
+        queued, done, dead, cancelled: how many jobs.
+        attempts: how many attempts ended, `failed` of them by an error, a time-out, a death.
+        waited: how long jobs that were due had to wait for an attempt; None if none began.
+        ran: how long attempts ran; None if none ended.
+    """
+
+    queued: int
+    done: int
+    dead: int
+    cancelled: int
+    attempts: int
+    failed: int
+    waited: Spread | None
+    ran: Spread | None
+
+    @property
+    def failed_percent(self) -> float | None:
+        """Of a hundred attempts, how many failed; None if there was none."""
+        return None if self.attempts == 0 else 100.0 * self.failed / self.attempts
+
+
+def stats_by_name(tallies: Iterable[Tally]) -> dict[str, Stats]:
+    """The same for each name, those first that have had most to do."""
+    found = _stats_by(tallies, lambda tally: tally.name)
+    return dict(sorted(found.items(), key=lambda one: (-one[1].attempts, -one[1].queued, one[0])))
+
+
+def stats_by_start(tallies: Iterable[Tally]) -> dict[int, Stats]:
+    """The same for each minute or hour, in order."""
+    return dict(sorted(_stats_by(tallies, lambda tally: tally.start).items()))
+
+
+def stats_of(tallies: Iterable[Tally]) -> Stats:
+    """What became of jobs in all."""
+    sums: dict[str, Tally] = {}
+    for tally in tallies:
+        sums[tally.kind] = sums[tally.kind].plus(tally) if tally.kind in sums else tally
+    ran = {kind.removeprefix(RAN): tally for kind, tally in sums.items() if kind.startswith(RAN)}
+    counts = {kind: sums[kind].n if kind in sums else 0 for kind in ("queued", "done", "dead", "cancelled")}
+    return Stats(
+        **counts,
+        attempts=sum(tally.n for tally in ran.values()),
+        failed=sum(tally.n for outcome, tally in ran.items() if outcome not in WELL),
+        waited=_spread([sums[WAITED]] if WAITED in sums else []),
+        ran=_spread(list(ran.values())),
+    )
+
+
+def quantile(share: float, buckets: Sequence[int]) -> Seconds:
+    """What a share of all took at most. Within a bucket all are taken to lie evenly; beyond the last bound nothing is
+    known but that they do.
+    """
+    wanted, passed, lower = share * sum(buckets), 0, 0.0
+    for bound, n in zip(BOUNDS, buckets, strict=False):
+        if n and passed + n >= wanted:
+            return lower + (bound - lower) * (wanted - passed) / n
+        passed, lower = passed + n, bound
+    return BOUNDS[-1]
+
+
+def _stats_by(tallies: Iterable[Tally], key: Callable[[Tally], Any]) -> dict[Any, Stats]:
+    groups: dict[Any, list[Tally]] = {}
+    for tally in tallies:
+        groups.setdefault(key(tally), []).append(tally)
+    return {name: stats_of(group) for name, group in groups.items()}
+
+
+def _spread(tallies: Sequence[Tally]) -> Spread | None:
+    if not tallies:
+        return None
+    whole = tallies[0]
+    for tally in tallies[1:]:
+        whole = whole.plus(tally)
+    p50, p95, p99 = (quantile(share, whole.buckets) for share in QUANTILES)
+    return Spread(n=whole.n, mean=whole.seconds / whole.n, p50=p50, p95=p95, p99=p99)

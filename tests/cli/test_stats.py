@@ -1,0 +1,71 @@
+"""`lamplighter stats`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from lamplighter import JobFailed, Runtime
+from lamplighter.cli.main import main
+
+
+@pytest.fixture
+def store(tmp_path) -> str:
+    """A store on which two jobs are done and one could not be done."""
+    runtime = Runtime(tmp_path / "jobs.db")
+
+    @runtime.jobs.handler("mail", max_attempts=1)
+    def mail(job):
+        if job.data == "fails":
+            raise ValueError
+
+    with runtime:
+        *fine, failing = [runtime.jobs.queue("mail", data) for data in ("fine", "fine", "fails")]
+        for job in fine:
+            runtime.jobs.join(job)
+        with pytest.raises(JobFailed):
+            runtime.jobs.join(failing)
+        runtime.jobs.queue("nobody")
+    return str(tmp_path / "jobs.db")
+
+
+def test_a_line_for_each_name_says_what_became_of_its_jobs(store, capsys):
+    assert main(["stats", "-s", store]) == 0
+
+    heads, mail, nobody = capsys.readouterr().out.splitlines()
+    assert heads.split()[:7] == ["name", "queued", "done", "dead", "cancelled", "attempts", "failed"]
+    assert mail.split()[:9] == ["mail", "3", "2", "1", "0", "3", "1", "(33", "%)"]
+    assert nobody.split() == ["nobody", "1", "0", "0", "0", "0"]
+
+
+def test_programs_get_numbers(store, capsys):
+    assert main(["stats", "mail", "-s", store, "--json", "--by", "time"]) == 0
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sum(line["stats"]["done"] for line in lines) == 2
+    assert all(line["stats"]["ran"]["p99"] > 0 for line in lines if line["stats"]["attempts"])
+
+
+def test_a_name_of_which_nothing_is_known_exits_with_1(store, capsys):
+    assert main(["stats", "unknown", "-s", store]) == 1
+
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--since", "soon"], "expected --since to be a span such as 90s, 30m, 1h30m or 2d, got: 'soon'"),
+        (["--since", "9d"], "expected --since of at most 8d"),
+    ],
+)
+def test_a_span_that_is_none_is_refused(store, capsys, arguments, says):
+    assert main(["stats", "-s", store, *arguments]) == 2
+
+    assert says in capsys.readouterr().err
+
+
+def test_a_server_that_keeps_no_sums_is_said_to(capsys):
+    assert main(["stats", "-s", "amqp://localhost"]) == 2
+
+    assert "no sums of what became of jobs are kept" in capsys.readouterr().err
