@@ -18,6 +18,8 @@ from .job import Job
 from .job_handler import HandlerDecorator, JobHandler
 from .messages.jobs import Attempt, JobState, JobStateName, Seconds
 from .messages.outcomes import Backoff
+from .messages.queries import JobQuery, place_of
+from .operating.finding import find_all
 from .rules.capabilities import needed
 from .rules.restart_budget import RestartBudget
 from .rules.validation import (
@@ -72,7 +74,9 @@ class Jobs(Steering):
         limit: int = 100,
         before: Job[Any] | None = None,
     ) -> list[Job[Any]]:
-        """Jobs, the newest first; `before` is the last one of the page before."""
+        """Jobs: what was queued last comes first; of a state that is an end, what ended last. `before` is the last one
+        of the page before.
+        """
         if state is not None:
             check_one_of(state, "state", [one.value for one in JobState])
         check_whole(limit, "limit", least=1, most=LIST_JOBS_MAX)
@@ -80,12 +84,10 @@ class Jobs(Steering):
             check_name(name)
         if before is not None and not isinstance(before, Job):
             raise UsageError(f"expected before to be a Job of the page before, got: {shown(before)}")
-        store, last = self._current_boot.get().store, None if before is None else before.record
-        if store.dead is not None and state == JobState.DEAD:
-            records = store.dead.list(name, limit, last)
-        else:
-            records = needed(store.table, "list").list(name=name, state=state, limit=limit, before=last)
-        return [Job(record) for record in records]
+        of_state = None if state is None else JobState(state)
+        query = JobQuery(names=() if name is None else (name,), state=of_state)
+        after = None if before is None else place_of(before.record).cursor
+        return [Job(record) for record in find_all(self._current_boot.get().store, query, limit=limit, after=after)]
 
     async def alist(
         self,

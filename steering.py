@@ -15,6 +15,7 @@ from .job import Job
 from .messages.acts import Attribution
 from .messages.jobs import JobState, Seconds
 from .messages.mail import CancelJob, MarkDone, Pause, Reply, Requeue
+from .messages.queries import JobQuery
 from .queueing import Queueing
 from .rules.codec import encode
 from .rules.validation import check_name, check_seconds, check_who
@@ -163,8 +164,9 @@ class Steering(Queueing):
 
     def _revival(
         self, name: str | None, delay: Seconds | timedelta | None, who: Attribution
-    ) -> tuple[Boot, str | None, Seconds, Attribution]:
-        return self._current_boot.get(), None if name is None else check_name(name), _delay(delay), who
+    ) -> tuple[Boot, JobQuery, Seconds, Attribution]:
+        names = () if name is None else (check_name(name),)
+        return self._current_boot.get(), JobQuery(names=names, state=JobState.DEAD), _delay(delay), who
 
     def _finishing(self, job: Ref, result: Any) -> tuple[Boot, Finishing]:
         boot = self._current_boot.get()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeVar
@@ -12,6 +12,7 @@ from typing import TypeVar
 from ..messages.acts import Attribution
 from ..messages.jobs import Seconds
 from ..messages.mail import RequeueDead
+from ..messages.queries import JobQuery
 from ..rules.capabilities import needed
 from ..stores.ports import Store
 from .boot import Boot
@@ -27,24 +28,21 @@ def at_hand(store: Store, job_id: str) -> AbstractContextManager[object]:
     return contextlib.nullcontext() if store.dead is None else store.dead.one_at_hand(job_id)
 
 
-def dead_at_hand(store: Store, name: str | None, but: Collection[str]) -> AbstractContextManager[Sequence[str]]:
-    """The ids of dead jobs, oldest first, `but` for some: all, or the first many. While this lasts, a turn finds each.
+def revive(boot: Boot, query: JobQuery, delay: Seconds, who: Attribution) -> int:
+    """Requeue the dead jobs that match; how many. One that dies again meanwhile is not revived again.
 
     Raises:
         NotSupported: the store finds none.
     """
-    if store.dead is not None:
-        return store.dead.all_at_hand(name, but)
-    dead = needed(store.table, "list").dead(name)
-    return contextlib.nullcontext([job_id for job_id in dead if job_id not in but])
-
-
-def revive(boot: Boot, name: str | None, delay: Seconds, who: Attribution) -> int:
-    """Requeue the dead jobs of a name, or all; how many. One that dies again meanwhile is not revived again."""
+    revived, dead = 0, boot.store.dead
+    if dead is None:
+        for ids in needed(boot.store.table, "list").sweep(query):
+            for some in _batches(ids):
+                revived += boot.requests.ask(partial(RequeueDead, some, delay, who=who))
+        return revived
     seen: set[str] = set()
-    revived = 0
     while True:
-        with dead_at_hand(boot.store, name, seen) as ids:
+        with dead.all_at_hand(query, seen) as ids:
             if not ids:
                 return revived
             for some in _batches(ids):
@@ -52,12 +50,18 @@ def revive(boot: Boot, name: str | None, delay: Seconds, who: Attribution) -> in
         seen.update(ids)
 
 
-async def revive_async(boot: Boot, name: str | None, delay: Seconds, who: Attribution) -> int:
+async def revive_async(boot: Boot, query: JobQuery, delay: Seconds, who: Attribution) -> int:
     """The same, without blocking the event loop."""
+    revived, dead = 0, boot.store.dead
+    if dead is None:
+        swept = needed(boot.store.table, "list").sweep(query)
+        while found := await asyncio.to_thread(next, swept, None):
+            for some in _batches(found):
+                revived += await boot.requests.ask_async(partial(RequeueDead, some, delay, who=who))
+        return revived
     seen: set[str] = set()
-    revived = 0
     while True:
-        async with off_loop(dead_at_hand(boot.store, name, seen)) as ids:
+        async with off_loop(dead.all_at_hand(query, seen)) as ids:
             if not ids:
                 return revived
             for some in _batches(ids):

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from ..environment.environment import Environment
 from ..errors import UsageError
 from ..messages.jobs import JobRecord, JobState, NewJob
+from ..messages.queries import JobQuery
 from ..messages.schedules import ScheduleRecord
 from ..rules.capabilities import needed, not_supported
 from ..stores.opening import neighbours_on, open_store
@@ -97,24 +99,20 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
     """
     if any(schedule.overlap != "allow" for schedule in schedules):
         raise not_supported("overlap")
-    for job in _queued(source):
+    for job in chain.from_iterable(_queued(source)):
         if job.one_at_a_time:
             raise not_supported("overlap")
         if job.unique_key is not None and not drop_unique:
             raise not_supported("unique")
 
 
-def _queued(source: Store) -> Iterator[JobRecord]:
-    """Every queued job, the newest first."""
-    before: JobRecord | None = None
-    while jobs := _page(source, before):
-        yield from jobs
-        before = jobs[-1]
-
-
-def _page(source: Store, before: JobRecord | None = None) -> Sequence[JobRecord]:
-    queued, table = JobState.QUEUED.value, needed(source.table, "list")
-    return table.list(name=None, state=queued, limit=JOBS_A_TURN, before=before)
+def _queued(source: Store) -> Iterator[Sequence[JobRecord]]:
+    """Every queued job, the oldest first, some at a time."""
+    for ids in needed(source.table, "list").sweep(JobQuery(state=JobState.QUEUED)):
+        for first in range(0, len(ids), JOBS_A_TURN):
+            some = ids[first : first + JOBS_A_TURN]
+            known = source.jobs.known(some)
+            yield [known[job_id] for job_id in some]
 
 
 def _move_pauses(environment: Environment, source: Store, target: Store) -> int:
@@ -150,9 +148,9 @@ def _move_schedules(
 
 def _move_jobs(environment: Environment, source: Store, target: Store) -> int:
     clock, moved = environment.clock(), 0
-    while jobs := _page(source):
+    for jobs in _queued(source):
         with target.turn(BOOT, clock.now()) as turn:
-            turn.jobs.insert([_new(job) for job in reversed(jobs)])
+            turn.jobs.insert(list(map(_new, jobs)))
         with source.turn(BOOT, clock.now()) as turn:
             for job in jobs:
                 needed(turn.queued, "remove").cancel(job, f"moved to {target.address}")

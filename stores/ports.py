@@ -12,13 +12,14 @@ alone is given jobs with a `unique_key` or `one_at_a_time`, and wants with a `to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from ..messages.boots import BootRecord
 from ..messages.jobs import Attempt, Instant, JobRecord, NewJob
 from ..messages.outcomes import Outcome, Verdict
+from ..messages.queries import LOOKED_MAX, Found, JobQuery
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.tallies import Tally
 from .troubles import Ailment
@@ -107,11 +108,15 @@ class JobReader(Protocol):
 class JobTable(Protocol):
     """The jobs of a store that keeps every one in a table."""
 
-    def list(self, *, name: str | None, state: str | None, limit: int, before: JobRecord | None) -> Sequence[JobRecord]:
-        """Jobs, newest first; `before` is the last one of the page before."""
+    def find(self, query: JobQuery, *, limit: int, after: str | None = None, looked_max: int = LOOKED_MAX) -> Found:
+        """The jobs that match, so many at most: what was queued last comes first; where it is asked for what has ended,
+        what ended last. `after` is the `next` of the page before. It looks at no more jobs than `looked_max`, and
+        says so if there are others."""
 
-    def dead(self, name: str | None) -> Sequence[str]:
-        """The ids of dead jobs, of one name or all, oldest first."""
+    def sweep(self, query: JobQuery) -> Iterator[Sequence[str]]:
+        """The ids of the jobs that match, the oldest first, some at a time, which are looked for when they are asked
+        for. What has come since the first were, or has ended since where it is asked for what has ended, is not among
+        them."""
 
     def before(self, job: JobRecord, now: Instant, most: int) -> Before:
         """What stands before a queued job; of each kind of job no more than so many are counted."""
@@ -123,15 +128,15 @@ class JobTable(Protocol):
 class DeadJobs(Protocol):
     """The dead jobs of a store where they lie apart, so that a turn finds only those that somebody has at hand."""
 
-    def list(self, name: str | None, limit: int, before: JobRecord | None) -> Sequence[JobRecord]:
-        """Dead jobs, newest first; `before` is the last one of the page before."""
+    def find(self, query: JobQuery, *, limit: int, after: str | None = None) -> Found:
+        """The dead jobs that match, what died last first; `after` is the `next` of the page before."""
 
     def one_at_hand(self, job_id: str) -> AbstractContextManager[object]:
         """While the block lasts, a turn finds this job, if it is dead."""
 
-    def all_at_hand(self, name: str | None, but: Collection[str]) -> AbstractContextManager[Sequence[str]]:
-        """The ids of dead jobs, of one name or all, oldest first, `but` for some: all of them, or the first many.
-        While the block lasts, a turn finds each."""
+    def all_at_hand(self, query: JobQuery, but: Collection[str]) -> AbstractContextManager[Sequence[str]]:
+        """The ids of the dead jobs that match, oldest first, `but` for some: all of them, or the first many. While the
+        block lasts, a turn finds each."""
 
 
 class ScheduleReader(Protocol):

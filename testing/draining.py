@@ -9,7 +9,8 @@ from ..actors.scheduler_actor import SchedulerActor
 from ..boot.boot import Boot
 from ..environment.clock import SystemClock
 from ..log.emitter import Subscription
-from ..messages.jobs import Seconds
+from ..messages.jobs import JobState, Seconds
+from ..messages.queries import JobQuery
 from ..rules.capabilities import needed
 from ..runtime import Runtime
 
@@ -87,8 +88,8 @@ def open_jobs(runtime: Runtime) -> list[str]:
     names = {name for name in boot.share.names() if boot.share.handlers(name)} - set(boot.store.jobs.paused())
     now = boot.clock.now()
     table = needed(boot.store.table, "list")
-    running = table.list(name=None, state="running", limit=OPEN_JOBS_MAX, before=None)
-    queued = table.list(name=None, state="queued", limit=OPEN_JOBS_MAX, before=None)
+    running = table.find(JobQuery(state=JobState.RUNNING), limit=OPEN_JOBS_MAX).jobs
+    queued = table.find(JobQuery(state=JobState.QUEUED), limit=OPEN_JOBS_MAX).jobs
     found = [
         *(job for job in running if not job.deferred),
         *(job for job in queued if job.run_at <= now and job.name in names),

@@ -1,7 +1,7 @@
 """The jobs that have failed for good: listed whole and in order, and at hand for turns that revive them.
 
 Finding them takes a while, so it is never done within a turn: a caller first puts them at hand, and keeps them there
-until a turn has taken them or not. All of this runs on callers' threads, but for `find`, `end` and `end_all`, which
+until a turn has taken them or not. All of this runs on callers' threads, but for `for_turn`, `end` and `end_all`, which
 turns call.
 """
 
@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from ...messages.jobs import JobRecord
+from ...messages.queries import Found, JobQuery, place_of
+from ...rules.queries import matches, place_at
 from . import job_message as wire
 from . import topology
 from .link import Arrival, Browsed
@@ -49,8 +51,8 @@ class Hold:
 
 
 @dataclass(eq=False, slots=True)
-class Found:
-    """A dead job that is at hand."""
+class DeadAtHand:
+    """A dead job that turns can find."""
 
     job: JobRecord
     tag: int
@@ -92,20 +94,25 @@ class Dead:
         self._browse = browse
         self._put_aside = put_aside
         self._runs_here = runs_here
-        self._at_hand: dict[str, Found] = {}
+        self._at_hand: dict[str, DeadAtHand] = {}
 
-    def list(self, name: str | None, limit: int, before: JobRecord | None) -> Sequence[JobRecord]:
-        """Dead jobs, the newest first; `before` is the last one of the page before."""
+    def find(self, query: JobQuery, *, limit: int, after: str | None = None) -> Found:
+        """The dead jobs that match, what died last first; `after` is the `next` of the page before."""
+        before, looked_at = place_at(after), 0
+        last = None if before is None else (before.ended_at or 0.0, before.id)
         newest: list[tuple[float, str, int, JobRecord]] = []
 
         def see(job: JobRecord, tag: int) -> None:
-            if name in (None, job.name) and (before is None or _place(job) < _place(before)):
+            nonlocal looked_at
+            looked_at += 1
+            if (last is None or _place(job) < last) and matches(query, job):
                 (heapq.heappush if len(newest) < limit else heapq.heappushpop)(newest, (*_place(job), tag, job))
 
         hold = self._look(see)
         hold.is_left = True
         hold.let_go()
-        return [job for *_, job in sorted(newest, reverse=True)]
+        jobs = [job for *_, job in sorted(newest, reverse=True)]
+        return Found(jobs, place_of(jobs[-1]).cursor if len(jobs) == limit else None, looked_at, True)
 
     def count(self, name: str | None) -> int:
         """How many dead jobs a name has, or all have together."""
@@ -124,9 +131,9 @@ class Dead:
         """Put one job at hand for turns, if it is dead."""
         return contextlib.nullcontext() if self._runs_here(job_id) else self._at_hand_if(lambda job: job.id == job_id)
 
-    def all_at_hand(self, name: str | None, but: Collection[str]) -> AbstractContextManager[Sequence[str]]:
-        """Put the dead jobs of a name, or all, at hand for turns, `but` for some."""
-        return self._at_hand_if(lambda job: name in (None, job.name) and job.id not in but)
+    def all_at_hand(self, query: JobQuery, but: Collection[str]) -> AbstractContextManager[Sequence[str]]:
+        """Put the dead jobs that match at hand for turns, `but` for some."""
+        return self._at_hand_if(lambda job: job.id not in but and matches(query, job))
 
     @contextlib.contextmanager
     def _at_hand_if(self, wanted: Callable[[JobRecord], bool]) -> Iterator[Sequence[str]]:
@@ -143,7 +150,7 @@ class Dead:
                 size += len(job.data)
 
         hold = self._look(see)
-        mine = {job_id: Found(job, tag, hold) for job_id, (job, tag) in found.items()}
+        mine = {job_id: DeadAtHand(job, tag, hold) for job_id, (job, tag) in found.items()}
         self._at_hand.update(mine)
         try:
             yield sorted(mine, key=lambda job_id: _place(mine[job_id].job))
@@ -177,14 +184,14 @@ class Dead:
             raise
         return hold
 
-    def find(self, job_id: str) -> Found | None:
+    def for_turn(self, job_id: str) -> DeadAtHand | None:
         """A dead job that is at hand, for a turn, which must say when it is over."""
         found = self._at_hand.get(job_id)
         if found is not None and not found.is_in_turn:
             found.begin()
         return found
 
-    def end(self, found: Found) -> None:
+    def end(self, found: DeadAtHand) -> None:
         """Note that the turn is over which worked on one."""
         if found.hold.is_left and self._at_hand.get(found.job.id) is found:
             del self._at_hand[found.job.id]

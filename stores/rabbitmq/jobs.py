@@ -10,7 +10,7 @@ from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..transitions import born, released, requeued
 from ..turn_ports import Claimed, Want
 from .claiming import Claiming, is_expired, take_out
-from .dead_jobs import Found
+from .dead_jobs import DeadAtHand
 from .recent import FORGOTTEN
 from .turn_draft import TurnDraft, move
 
@@ -25,7 +25,7 @@ class RabbitJobs:
         self._turn = turn
         self._state = turn.state
         self._pauses: dict[str, bool] = {}
-        self._dead: dict[str, Found] = {}
+        self._dead: dict[str, DeadAtHand] = {}
 
     def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
         return [self._insert(job) for job in jobs]
@@ -71,7 +71,7 @@ class RabbitJobs:
         return found
 
     def _dead_at_hand(self, job_id: str) -> JobRecord | None:
-        found = self._state.dead.find(job_id)
+        found = self._state.dead.for_turn(job_id)
         if found is None:
             return None
         # The dead job goes back unless this turn takes it.

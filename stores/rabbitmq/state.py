@@ -11,7 +11,7 @@ from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
 from ...rules.known_clock import KnownClock
 from .ailments import Ailing
-from .dead_jobs import Dead, Found
+from .dead_jobs import Dead, DeadAtHand
 from .deliveries import Deliveries
 from .recent import Remembered
 from .shared_state import SharedState
@@ -53,7 +53,7 @@ class RabbitState:
         """A number that no claim of this runtime has had."""
         return next(self._numbers)
 
-    def give_up(self, found: Found) -> None:
+    def give_up(self, found: DeadAtHand) -> None:
         """The turn that has a dead job in hand is given up. One whose outcome is unknown decides when it is known."""
         if self.flight is None:
             self.dead.end(found)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from ...messages.jobs import Attempt, Instant, JobRecord, JobState
+from ...messages.queries import LOOKED_MAX, Found, JobQuery
 from ...messages.schedules import ScheduleRecord
+from ...rules.queries import place_at
 from ..ports import Before, Outlook, Slots
-from . import attempts, before, due
+from . import attempts, before, due, finding
 from .job_rows import jobs_by_id
 from .schedules import slot_entry
+
+READ_AHEAD = 5_000
+"""How many ids a sweep reads at a time."""
 
 Reading = Callable[[], AbstractContextManager[sqlite3.Connection]]
 """Lends a connection to read with."""
@@ -41,19 +46,22 @@ class JobRows:
         with self._reading() as reader:
             return tuple(row[0] for row in reader.execute("select name from lamplighter_pauses order by name"))
 
-    def list(self, *, name: str | None, state: str | None, limit: int, before: JobRecord | None) -> Sequence[JobRecord]:
-        query = """select * from lamplighter_jobs
-                   where (:name is null or name = :name) and (:state is null or state = :state)
-                     and (:before is null or no < :before)
-                   order by no desc limit :limit"""
-        values = {"name": name, "state": state, "before": None if before is None else before.no, "limit": limit}
+    def find(self, query: JobQuery, *, limit: int, after: str | None = None, looked_max: int = LOOKED_MAX) -> Found:
         with self._reading() as reader:
-            return [JobRecord._make(row) for row in reader.execute(query, values)]
+            return finding.find(reader, query, limit=limit, after=place_at(after), looked_max=looked_max)
 
-    def dead(self, name: str | None) -> Sequence[str]:
-        query = "select id from lamplighter_jobs where state = 'dead' and (:name is null or name = :name) order by no"
-        with self._reading() as reader:
-            return [job_id for (job_id,) in reader.execute(query, {"name": name})]
+    def sweep(self, query: JobQuery) -> Iterator[Sequence[str]]:
+        for one in finding.parts(query):
+            with self._reading() as reader:
+                after, last = None, finding.newest(reader, one, LOOKED_MAX)
+            while last is not None:
+                with self._reading() as reader:
+                    look = finding.following(reader, one, after, last, limit=READ_AHEAD, looked_max=LOOKED_MAX)
+                if look.places:
+                    yield [place.id for place in look.places]
+                after = look.places[-1] if len(look.places) == READ_AHEAD else look.edge
+                if after is None:
+                    break
 
     def before(self, job: JobRecord, now: Instant, most: int) -> Before:
         with self._reading() as reader:

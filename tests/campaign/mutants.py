@@ -1999,7 +1999,7 @@ MUTANTS = (
         MESSAGES,
         "the page of the dead after the first is the first again",
         "stores/rabbitmq/dead_jobs.py",
-        "(before is None or _place(job) < _place(before))",
+        "(last is None or _place(job) < last)",
         "True",
         test="tests/stores/rabbitmq/test_many_dead.py"
         "::test_pages_show_each_once_the_newest_first_also_when_one_is_revived_between",

@@ -23,6 +23,7 @@ from lamplighter import Runtime
 from lamplighter.environment import Environment
 from lamplighter.messages.jobs import JobRecord, JobState, NewJob
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
+from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.sqlite import store as sqlite
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.turn_ports import Want
@@ -189,7 +190,7 @@ def opened(files: Mapping[str, bytes], folder: Path) -> States | None:
 
 
 def jobs_of(store: SqliteStore) -> list[JobRecord]:
-    return store.table.list(name=None, state=None, limit=10_000, before=None)
+    return store.table.find(JobQuery(), limit=10_000).jobs
 
 
 def bad(campaign: Campaign) -> dict[str, int]:

@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 from lamplighter import StoreCorrupt, StoreUnavailable
 from lamplighter.messages.jobs import NewJob
+from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.sqlite.store import SqliteStore
 
 from support.disk.disk import Disk
@@ -33,7 +34,7 @@ def put(store: SqliteStore, *jobs: NewJob) -> None:
 
 
 def ids(store: SqliteStore) -> list[str]:
-    return sorted(job.id for job in store.table.list(name=None, state=None, limit=1_000, before=None))
+    return sorted(job.id for job in store.table.find(JobQuery(), limit=1_000).jobs)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 import pytest
 from lamplighter.environment.clock import SystemClock
 from lamplighter.messages.jobs import JobRecord
+from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.rabbitmq.address import parse_address
 from lamplighter.stores.rabbitmq.environment import StoreEnvironment
 from lamplighter.stores.rabbitmq.store import RabbitStore
@@ -159,7 +160,7 @@ def test_a_revival_confirmed_late_holds_and_one_never_confirmed_leaves_the_job_d
     with store.turn("b", NOW):
         """What was in doubt is decided."""
 
-    assert [one.id for one in store.dead.list(None, 9, None)] == ([] if is_confirmed else ["a"])
+    assert [one.id for one in store.dead.find(JobQuery(), limit=9).jobs] == ([] if is_confirmed else ["a"])
     assert len(server.queues[DEAD].ready) == (not is_confirmed)
     assert [one.claim_no for one in take(store)] == ([2] if is_confirmed else [])
     store.close()

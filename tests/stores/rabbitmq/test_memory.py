@@ -11,6 +11,7 @@ import pytest
 from lamplighter import NotSupported, StaleClaim, StoreUnavailable
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
+from lamplighter.messages.queries import JobQuery
 from lamplighter.rules.lifecycle import judge
 from lamplighter.stores.rabbitmq.link import LinkLost
 from lamplighter.stores.rabbitmq.recent import FORGOTTEN, Newest, QueuedJobs, Remembered
@@ -175,7 +176,7 @@ def test_a_job_that_killed_its_process_too_often_is_claimed_only_to_be_judged(mo
 
     assert [one.job.id for one in claimed.claims["work"]] == ["b"]
     assert (ended.state, ended.reason) == ("dead", "poison: interrupted 3 times within 72 h; last: its process died")
-    assert [job.id for job in store.dead.list(None, 9, None)] == ["a"]
+    assert [job.id for job in store.dead.find(JobQuery(), limit=9).jobs] == ["a"]
 
 
 def test_a_boot_that_stops_excuses_the_attempts_that_it_has_begun_and_no_others(model) -> None:

@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 from lamplighter import StoreUnavailable
+from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.rabbitmq import questions
 from lamplighter.stores.rabbitmq.consumers import LAG_SECONDS
 from lamplighter.stores.rabbitmq.deliveries import Deliveries
@@ -127,7 +128,7 @@ def test_dead_jobs_that_come_too_late_go_back(world: World, monkeypatch: pytest.
     monkeypatch.setattr(store._link, "browse", lambda queue, see: late)
 
     with pytest.raises(StoreUnavailable):
-        store.dead.list(None, 10, None)
+        store.dead.find(JobQuery(), limit=10)
     late.set_result(Browsed(lambda tags: (back.append(tags), Future[None]())[1]))
 
     assert back == [()]

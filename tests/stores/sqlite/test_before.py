@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from lamplighter.messages.jobs import JobState
+from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.sqlite import due
 from lamplighter.stores.sqlite.store import SqliteStore
 
@@ -60,7 +62,7 @@ def test_what_waits_and_is_due_may_hide_more_than_was_looked_at(store):
 def test_running_jobs_of_its_name_are_counted_and_no_others(store):
     put(store, *[new(f"j{n}", run_at=NOW) for n in range(3)], new("other", name="other", run_at=NOW))
     take(store, begun=2)
-    last = store.table.list(name="work", state="queued", limit=1, before=None)[0]
+    last = store.table.find(JobQuery(names=("work",), state=JobState.QUEUED), limit=1).jobs[0]
 
     assert store.table.before(last, NOW, MOST).running == 2
 

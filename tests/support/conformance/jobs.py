@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from lamplighter.boot.reviving import at_hand, dead_at_hand
+from lamplighter.boot.reviving import at_hand
 from lamplighter.errors import KeyTaken
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
+from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.ports import Store
 
 from .kit import (
-    DEAD,
     DONE,
     FAILED,
     NOW,
@@ -161,18 +161,6 @@ class JobPromises(StoreCase):
 
         assert (before, during, job_of(store, "a"), job_of(store, "b")) == (queued, claimed, ended, None)
 
-    def test_jobs_are_listed_newest_first_by_name_and_state_page_by_page(self, store: Store) -> None:
-        """JobTable.list: Jobs, newest first; `before` is the last one of the page before."""
-        self.needs("table")
-        put(store, *(new(str(n), name="work" if n % 2 else "else") for n in range(6)))
-        take(store)
-
-        first = store.table.list(name=None, state=None, limit=4, before=None)
-        rest = store.table.list(name=None, state=None, limit=4, before=first[-1])
-
-        assert [job.id for job in [*first, *rest]] == ["5", "4", "3", "2", "1", "0"]
-        assert [job.id for job in store.table.list(name="work", state="queued", limit=9, before=None)] == ["5", "3"]
-
     def test_a_dead_job_that_a_host_names_is_found(self, store: Store) -> None:
         """DeadJobs.one_at_hand: While the block lasts, a turn finds this job, if it is dead."""
         put(store, new("a"))
@@ -182,48 +170,6 @@ class JobPromises(StoreCase):
             found = turn.jobs.find(("a",))["a"]
 
         assert (found.id, found.state) == ("a", "dead")
-
-    def test_the_dead_are_at_hand_by_name_but_for_some(self, store: Store) -> None:
-        """DeadJobs.all_at_hand: The ids of dead jobs, of one name or all, oldest first, `but` for some: all of them, or
-        the first many."""
-        put(store, new("a"))
-        die(store)
-        put(store, new("b"))
-        die(store)
-
-        with dead_at_hand(store, "work", ()) as all_of_them, store.turn("b", NOW) as turn:
-            states = [job.state for job in turn.jobs.find(all_of_them).values()]
-        with dead_at_hand(store, None, ("a",)) as but_a:
-            pass
-        with dead_at_hand(store, "else", ()) as none_of_them:
-            pass
-
-        assert (list(all_of_them), states, list(but_a), list(none_of_them)) == (["a", "b"], ["dead"] * 2, ["b"], [])
-
-    def test_the_dead_of_a_table_are_given_by_name_the_oldest_first(self, store: Store) -> None:
-        """JobTable.dead: The ids of dead jobs, of one name or all, oldest first."""
-        self.needs("table")
-        for job_id in ("b", "a"):
-            put(store, new(job_id))
-            die(store)
-
-        assert store.table is not None
-        assert [list(store.table.dead(name)) for name in ("work", None, "else")] == [["b", "a"], ["b", "a"], []]
-
-    def test_the_dead_are_listed_newest_first_page_by_page(self, store: Store) -> None:
-        """DeadJobs.list: Dead jobs, newest first; `before` is the last one of the page before."""
-        if store.dead is None:
-            pytest.skip("the dead do not lie apart")
-        for number, job_id in enumerate(("a", "b", "c")):
-            put(store, new(job_id))
-            (claimed,) = take(store)
-            with store.turn("b", NOW + number) as turn:
-                turn.jobs.settle(claimed, FAILED, DEAD)
-
-        first = store.dead.list("work", 2, None)
-        rest = store.dead.list(None, 2, first[-1])
-
-        assert [[job.id for job in page] for page in (first, rest)] == [["c", "b"], ["a"]]
 
     def test_a_store_that_is_well_suffers_from_nothing(self, store: Store) -> None:
         """Store.ailments: What it suffers from. Asked by any thread, and answered at once."""
@@ -434,4 +380,4 @@ class JobPromises(StoreCase):
                 removed.append(turn.prune(done_before=NOW + 50, dead_before=NOW, slots_before=NOW, batch=5))
 
         assert removed == [5, 2, 0]
-        assert [job.id for job in store.table.list(name=None, state=None, limit=9, before=None)] == ["open"]
+        assert [job.id for job in store.table.find(JobQuery(), limit=9).jobs] == ["open"]

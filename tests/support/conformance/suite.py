@@ -15,6 +15,7 @@ from __future__ import annotations
 from lamplighter.stores.ports import Store
 
 from .claims import ClaimPromises
+from .finding import FindingPromises
 from .host import HostPromises
 from .jobs import JobPromises
 from .kit import CAPABILITIES, NOW
@@ -25,7 +26,9 @@ from .turns import TurnPromises
 __all__ = ["CAPABILITIES", "StoreConformance"]
 
 
-class StoreConformance(TurnPromises, JobPromises, HostPromises, ClaimPromises, SchedulePromises, TallyPromises):
+class StoreConformance(
+    TurnPromises, JobPromises, FindingPromises, HostPromises, ClaimPromises, SchedulePromises, TallyPromises
+):
     """What every store promises: subclass it with a `store` fixture of your own.
 
     Attributes:

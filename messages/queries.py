@@ -1,0 +1,207 @@
+"""Which jobs somebody asks for, and what a look has found."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from .jobs import Instant, JobRecord, JobState
+
+LOOKED_MAX = 100_000
+"""How many jobs one look goes through at most, whatever it finds."""
+
+QUALIFIERS = (
+    "name",
+    "state",
+    "id",
+    "error",
+    "schedule",
+    "slot",
+    "boot",
+    "corr",
+    "unique",
+    "attempt",
+    "queued",
+    "ended",
+    "due",
+)
+"""What a term of a query may begin with, before a colon. Beside them there is `data.a.b=1`."""
+
+_PLAIN_KEY = re.compile(r"[^\s.\[\]=\":]+")
+_PLAIN_VALUE = re.compile(r"[^\s\"]\S*")
+_PLAIN_WORD = re.compile(r"[^\s\":][^\s:]*")
+
+
+class DataTerm(NamedTuple):
+    """What must stand at a place in a job's data.
+
+    Attributes:
+        path: keys of objects and indexes of arrays, from the outside in.
+        value: a str, a number, a bool or None, and of just that type: `1` is no `"1"`, and no `true`.
+    """
+
+    path: tuple[str | int, ...]
+    value: str | int | float | bool | None
+
+    def __str__(self) -> str:
+        """The term as a query has it."""
+        path = "".join(f"[{key}]" if isinstance(key, int) else f".{_key(key)}" for key in self.path)
+        return f"data{path}={_scalar(self.value)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """Which jobs are asked for: those for which all of this holds. Its `str` is a text that `operating.query` reads.
+
+    Case does not matter in what a text contains, as far as it is ASCII. Of a span of time, the beginning belongs to it
+    and the end does not.
+
+    Attributes:
+        names: the job's name is one of these.
+        state: None for any.
+        id_prefix: what its id begins with.
+        error: contained in its last error; of one that has none, in the reason why it is in its state.
+        schedule: the id of the schedule whose slot queued it.
+        boot: which runtime instance runs it.
+        corr: the root that it descends from, or is.
+        unique: its unique key.
+        attempt_min, attempt_max: of the attempts that are counted, both included.
+        due_since, due_until: of `run_at`, which every job has.
+        data: what must stand in its data.
+        words: each contained in its id, its name, or what `error` looks at.
+    """
+
+    names: tuple[str, ...] = ()
+    state: JobState | None = None
+    id_prefix: str | None = None
+    error: str | None = None
+    schedule: str | None = None
+    slot: Instant | None = None
+    boot: str | None = None
+    corr: str | None = None
+    unique: str | None = None
+    attempt_min: int | None = None
+    attempt_max: int | None = None
+    queued_since: Instant | None = None
+    queued_until: Instant | None = None
+    ended_since: Instant | None = None
+    ended_until: Instant | None = None
+    due_since: Instant | None = None
+    due_until: Instant | None = None
+    data: tuple[DataTerm, ...] = ()
+    words: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The query as text."""
+        return " ".join(self._terms())
+
+    def _terms(self) -> Iterator[str]:
+        yield from (f"name:{_value(name)}" for name in self.names)
+        said = (
+            ("state", self.state),
+            ("id", self.id_prefix),
+            ("error", self.error),
+            ("schedule", self.schedule),
+            ("boot", self.boot),
+            ("corr", self.corr),
+            ("unique", self.unique),
+        )
+        yield from (f"{qualifier}:{_value(text)}" for qualifier, text in said if text is not None)
+        if self.slot is not None:
+            yield f"slot:{instant_text(self.slot)}"
+        if self.attempt_min is not None:
+            yield f"attempt:>={self.attempt_min}"
+        if self.attempt_max is not None:
+            yield f"attempt:<={self.attempt_max}"
+        spans = (
+            ("queued", self.queued_since, self.queued_until),
+            ("ended", self.ended_since, self.ended_until),
+            ("due", self.due_since, self.due_until),
+        )
+        for qualifier, since, until in spans:
+            if since is not None:
+                yield f"{qualifier}:>{instant_text(since)}"
+            if until is not None:
+                yield f"{qualifier}:<{instant_text(until)}"
+        yield from map(str, self.data)
+        yield from (word if _is_plain_word(word) else _quoted(word) for word in self.words)
+
+
+class Place(NamedTuple):
+    """Where a job stands in the order in which jobs are found; behind it the next page begins."""
+
+    ended_at: Instant | None
+    no: int
+    id: str
+
+    @property
+    def cursor(self) -> str:
+        """The place as text that may travel."""
+        return json.dumps(self, separators=(",", ":"))
+
+
+class Found(NamedTuple):
+    """What a look has found.
+
+    Attributes:
+        next: the cursor for what comes after it; None when nothing does.
+        looked_at: how many jobs were looked at.
+        complete: whether there are as many as were asked for, or no more. Otherwise the look has ended because it had
+            looked at as many as it may, and `next` goes on from there.
+    """
+
+    jobs: Sequence[JobRecord]
+    next: str | None
+    looked_at: int
+    complete: bool
+
+
+def place_of(job: JobRecord) -> Place:
+    """Where a job stands."""
+    return Place(job.ended_at, job.no, job.id)
+
+
+def instant_text(instant: Instant) -> str:
+    """An instant as a query has it: in UTC, or where that is not exact, in seconds since the Unix epoch."""
+    try:
+        time = datetime.fromtimestamp(instant, UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"@{instant!r}"
+    if time.timestamp() != instant:
+        return f"@{instant!r}"
+    return time.isoformat().removesuffix("+00:00") + "Z"
+
+
+def _value(text: str) -> str:
+    return text if _PLAIN_VALUE.fullmatch(text) else _quoted(text)
+
+
+def _key(key: str) -> str:
+    return key if _PLAIN_KEY.fullmatch(key) else _quoted(key)
+
+
+def _is_plain_word(word: str) -> bool:
+    return _PLAIN_WORD.fullmatch(word) is not None and not word.startswith(("data.", "data[", "data="))
+
+
+def _scalar(value: str | int | float | bool | None) -> str:
+    if isinstance(value, str):
+        return value if _PLAIN_VALUE.fullmatch(value) and not is_json_scalar(value) else _quoted(value)
+    return json.dumps(value)
+
+
+def is_json_scalar(text: str) -> bool:
+    """Whether a text without quotes is a number, `true`, `false` or `null`."""
+    return text in ("true", "false", "null") or _NUMBER.fullmatch(text) is not None
+
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

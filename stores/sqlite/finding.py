@@ -1,0 +1,388 @@
+"""Finding jobs: by the index that fits the question, and among no more of them than were allowed.
+
+What has ended lies in an index, in the order in which it ended. Of other jobs the newest are looked at, or those that
+an index has, where these are few: what runs, what is queued, what an id begins with, what descends from a job. Whatever
+else is asked is asked of each of these. Nothing ever goes through the whole table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from ...errors import UsageError
+from ...messages.jobs import ENDED, Instant, JobRecord, JobState
+from ...messages.queries import DataTerm, Found, JobQuery, Place
+from ...rules.queries import folded
+from .job_rows import KEYS_MAX
+
+ERROR_TEXT = "lower(coalesce(error, reason, ''))"
+
+SAID = {"schedule": "schedule", "slot": "slot", "boot": "boot", "corr": "corr", "unique": "unique_key"}
+"""What must be just what a query says, and in which column."""
+
+Values = dict[str, Any]
+"""Of a statement's parameters, by their names."""
+
+
+class Bound(NamedTuple):
+    """Where a stretch of rows begins or ends, and whether the row at that place belongs to it."""
+
+    place: Place
+    is_within: bool
+
+
+class Stretch(NamedTuple):
+    """Rows that are looked at, in an order.
+
+    Attributes:
+        rows: what an index gives.
+        few: of a stretch of few rows, the rows of an index that has their `no`.
+        size: how many these are.
+        by_end: whether in the order in which they ended; otherwise in that in which they were queued.
+        is_backwards: whether the newest come first.
+        since, until: the span in which they ended, if one is asked for.
+    """
+
+    rows: str = "from lamplighter_jobs where true"
+    few: str | None = None
+    size: int = 0
+    by_end: bool = False
+    is_backwards: bool = True
+    since: Instant | None = None
+    until: Instant | None = None
+    first: Bound | None = None
+    last: Bound | None = None
+
+    @property
+    def order(self) -> str:
+        """What rows are ordered by."""
+        way = "desc" if self.is_backwards else "asc"
+        return f"ended_at {way}, no {way}" if self.by_end else f"no {way}"
+
+    def beyond(self, place: Place) -> Stretch:
+        """What comes after a place."""
+        bound = Bound(place, False)
+        return self._replace(last=bound) if self.is_backwards else self._replace(first=bound)
+
+    def upto(self, place: Place) -> Stretch:
+        """What comes before a place, and what is there."""
+        bound = Bound(place, True)
+        return self._replace(first=bound) if self.is_backwards else self._replace(last=bound)
+
+    def sql(self, values: Values, *, only: int | None = None) -> str:
+        """The rows, for a statement with these values, to which those of the bounds are added.
+
+        Args:
+            only: of few rows so many suffice, the first.
+        """
+        if self.few is not None:
+            inner = f"select no {self.few}"
+            if only is not None:
+                inner = f"select no from ({inner}) where true{self._bounds(values)} order by {self.order} limit {only}"
+            return f"from lamplighter_jobs where no in ({inner}){self._bounds(values)}"
+        return self.rows + (self._end_bounds(values) if self.by_end else self._bounds(values))
+
+    def _bounds(self, values: Values) -> str:
+        said = ""
+        for bound, than in ((self.first, ">"), (self.last, "<")):
+            if bound is not None:
+                said += f" and no {_than(than, bound)} {_bind(values, bound.place.no)}"
+        return said
+
+    def _end_bounds(self, values: Values) -> str:
+        """One comparison for each end of the span: of two, SQLite might go by the wider one through the index."""
+        said, first, last = "", self.first, self.last
+        begins = max((at for at in (self.since, first and first.place.ended_at) if at is not None), default=None)
+        if begins is not None:
+            said += f" and ended_at >= {_bind(values, begins)}"
+        ends = None if last is None else last.place.ended_at
+        if self.until is not None and (ends is None or self.until <= ends):
+            said += f" and ended_at < {_bind(values, self.until)}"
+        elif ends is not None:
+            said += f" and ended_at <= {_bind(values, ends)}"
+        for bound, than in ((first, ">"), (last, "<")):
+            if bound is not None:
+                at, no = _bind(values, bound.place.ended_at), _bind(values, bound.place.no)
+                said += f" and (ended_at {than} {at} or (ended_at = {at} and no {_than(than, bound)} {no}))"
+        return said
+
+
+class Look(NamedTuple):
+    """What a look at a stretch came to.
+
+    Attributes:
+        places: of the jobs that match.
+        edge: up to where it has looked; None if to the end.
+    """
+
+    places: Sequence[Place]
+    edge: Place | None
+    looked_at: int
+
+
+def find(connection: sqlite3.Connection, query: JobQuery, *, limit: int, after: Place | None, looked_max: int) -> Found:
+    """As `JobTable.find` says."""
+    wanted = Conditions(query)
+    with _at_one_instant(connection):
+        stretches = _stretches(connection, query, wanted, looked_max)
+        share = max(1, looked_max // len(stretches))
+        looks = [_look(connection, one, wanted, limit=limit, after=after, looked_max=share) for one in stretches]
+        places, edge = _merged(looks, limit)
+        jobs = _rows(connection, places)
+    is_full = len(places) == limit
+    last = places[-1] if is_full else edge
+    looked_at = sum(look.looked_at for look in looks)
+    return Found(jobs, None if last is None else last.cursor, looked_at, is_full or edge is None)
+
+
+def parts(query: JobQuery) -> Sequence[JobQuery]:
+    """The same query for each of the states that what matches can have, if all of these are ends; or itself."""
+    if query.state is None and (query.ended_since, query.ended_until) != (None, None):
+        return [replace(query, state=state) for state in sorted(ENDED)]
+    return [query]
+
+
+def newest(connection: sqlite3.Connection, query: JobQuery, looked_max: int) -> Place | None:
+    """The last place of the rows in which one of the `parts` of a query is looked for; None if there are none."""
+    wanted = Conditions(query)
+    (stretch,) = _stretches(connection, query, wanted, looked_max)
+    rows = stretch.sql(wanted.values, only=1)
+    return next(_places(connection, f"{rows} order by {stretch.order} limit 1", wanted.values), None)
+
+
+def following(
+    connection: sqlite3.Connection, query: JobQuery, after: Place | None, last: Place, *, limit: int, looked_max: int
+) -> Look:
+    """The next jobs that match, the oldest first, up to a place."""
+    wanted = Conditions(query)
+    with _at_one_instant(connection):
+        (stretch,) = _stretches(connection, query, wanted, looked_max)
+        stretch = stretch._replace(is_backwards=False).upto(last)
+        return _look(connection, stretch, wanted, limit=limit, after=after, looked_max=looked_max)
+
+
+class Conditions:
+    """What a query asks of a row, in SQL: what costs least comes first.
+
+    Attributes:
+        sql: true of a row that matches.
+        values: of its parameters.
+        is_all_indexed: whether the indexes of what is queued or runs know all that is asked.
+    """
+
+    def __init__(self, query: JobQuery) -> None:
+        self.values: Values = {}
+        self.is_all_indexed = query == JobQuery(names=query.names, state=query.state)
+        self._said: list[str] = []
+        if query.names:
+            self._said.append(self.one_of("name", query.names))
+        if query.state is not None:
+            self._said.append(f"state = {self.bind(query.state.value)}")
+        self._add_exact(query)
+        self._add_spans(query)
+        self._add_texts(query)
+        for term in query.data:
+            self._add_data(term)
+        self.sql = " and ".join(self._said) or "true"
+
+    def bind(self, value: Any) -> str:
+        """A parameter with this value."""
+        return _bind(self.values, value)
+
+    def one_of(self, column: str, values: Sequence[str]) -> str:
+        """That a column has one of these values."""
+        return f"{column} in ({', '.join(map(self.bind, values))})"
+
+    def _add_exact(self, query: JobQuery) -> None:
+        for field, column in SAID.items():
+            value = getattr(query, field)
+            if value is not None:
+                self._said.append(f"{column} = {self.bind(value)}")
+        if query.attempt_min is not None:
+            self._said.append(f"attempt >= {self.bind(query.attempt_min)}")
+        if query.attempt_max is not None:
+            self._said.append(f"attempt <= {self.bind(query.attempt_max)}")
+
+    def _add_spans(self, query: JobQuery) -> None:
+        spans = (
+            ("queued_at", query.queued_since, query.queued_until),
+            # The plus keeps SQLite from going by it: the bounds of what is looked at are closer.
+            ("+ended_at", query.ended_since, query.ended_until),
+            ("run_at", query.due_since, query.due_until),
+        )
+        for column, since, until in spans:
+            if since is not None:
+                self._said.append(f"{column} >= {self.bind(since)}")
+            if until is not None:
+                self._said.append(f"{column} < {self.bind(until)}")
+
+    def _add_texts(self, query: JobQuery) -> None:
+        if query.id_prefix:
+            self._said.append(f"substr(id, 1, {len(query.id_prefix)}) = {self.bind(query.id_prefix)}")
+        if query.error is not None:
+            self._said.append(f"instr({ERROR_TEXT}, {self.bind(folded(query.error))})")
+        for word in query.words:
+            bound = self.bind(folded(word))
+            texts = ("lower(id)", "lower(name)", ERROR_TEXT)
+            self._said.append(f"({' or '.join(f'instr({text}, {bound})' for text in texts)})")
+
+    def _add_data(self, term: DataTerm) -> None:
+        path = self.bind(_json_path(term.path))
+        kind = f"json_type(data, {path})"
+        match term.value:
+            case None:
+                self._said.append(f"{kind} = 'null'")
+            case bool():
+                self._said.append(f"{kind} = '{str(term.value).lower()}'")
+            case str():
+                self._said.append(f"json_extract(data, {path}) = {self.bind(term.value)} and {kind} = 'text'")
+            case int() | float():
+                value = self.bind(term.value)
+                self._said.append(f"json_extract(data, {path}) = {value} and {kind} in ('integer', 'real')")
+
+
+def _json_path(path: Sequence[str | int]) -> str:
+    """A place in JSON as SQLite writes it. Our JSON is ASCII, and older versions compare keys as they are escaped.
+
+    Raises:
+        UsageError: a key has a quotation mark, which SQLite cannot look for.
+    """
+    for key in path:
+        if isinstance(key, str) and '"' in key:
+            raise UsageError(f"expected a key of data without a quotation mark, which cannot be searched, got: {key!r}")
+    return "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{json.dumps(key)}" for key in path)
+
+
+def _stretches(
+    connection: sqlite3.Connection, query: JobQuery, wanted: Conditions, looked_max: int
+) -> Sequence[Stretch]:
+    """Where a query is looked for."""
+    states = [one.state for one in parts(query) if one.state in ENDED]
+    if states:
+        return [_ended(query, wanted.bind(state.value)) for state in states if state is not None]
+    for few in _few(query, wanted):
+        count = f"select count(*) from (select no {few} limit {looked_max + 1})"
+        size = connection.execute(count, wanted.values).fetchone()[0]
+        if size <= looked_max:
+            return [Stretch(few=few, size=size)]
+    return [Stretch()]
+
+
+def _ended(query: JobQuery, state: str) -> Stretch:
+    rows = f"from lamplighter_jobs indexed by lamplighter_jobs_ended where state = {state} and ended_at is not null"
+    return Stretch(rows, by_end=True, since=query.ended_since, until=query.ended_until)
+
+
+def _few(query: JobQuery, wanted: Conditions) -> Iterator[str]:
+    """Rows that an index has, and that all that matches is among: they may be few."""
+    if query.id_prefix:
+        rows = f"from lamplighter_jobs where id >= {wanted.bind(query.id_prefix)}"
+        end = _next_text(query.id_prefix)
+        yield rows if end is None else f"{rows} and id < {wanted.bind(end)}"
+    if query.state is JobState.RUNNING:
+        rows = "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"
+        yield rows if not query.names else f"{rows} and {wanted.one_of('name', query.names)}"
+    if query.state is JobState.QUEUED:
+        named = f" and {wanted.one_of('name', query.names)}" if query.names else ""
+        ready, waiting = (
+            f"""from lamplighter_jobs indexed by lamplighter_jobs_{index}
+                where state = 'queued' and waits = {waits}{named}"""
+            for index, waits in (("ready", 0), ("waiting", 1))
+        )
+        yield f"{ready} union all select no {waiting}"
+
+
+def _next_text(text: str) -> str | None:
+    """The first text after all that begin with this one; None when there is none."""
+    while text:
+        code = ord(text[-1]) + 1
+        if code <= 0x10FFFF:
+            # What lies between are no characters.
+            return text[:-1] + chr(0xE000 if 0xD800 <= code <= 0xDFFF else code)
+        text = text[:-1]
+    return None
+
+
+def _look(
+    connection: sqlite3.Connection,
+    stretch: Stretch,
+    wanted: Conditions,
+    *,
+    limit: int,
+    after: Place | None,
+    looked_max: int,
+) -> Look:
+    values, edge = dict(wanted.values), None
+    if after is not None:
+        stretch = stretch.beyond(after)
+    if stretch.few is None:
+        rows = f"{stretch.sql(values)} order by {stretch.order} limit 2 offset {looked_max - 1}"
+        last_and_next = list(_places(connection, rows, values))
+        if len(last_and_next) == 2:
+            edge = last_and_next[0]
+            stretch = stretch.upto(edge)
+    rows = stretch.sql(values, only=limit if wanted.is_all_indexed else None)
+    places = list(_places(connection, f"{rows} and {wanted.sql} order by {stretch.order} limit {limit}", values))
+    if stretch.few is not None:
+        return Look(places, edge, stretch.size)
+    is_full = len(places) == limit
+    if edge is not None and not is_full:
+        return Look(places, edge, looked_max)
+    rows = (stretch.upto(places[-1]) if is_full else stretch).sql(values)
+    return Look(places, edge, connection.execute(f"select count(*) {rows}", values).fetchone()[0])
+
+
+def _bind(values: Values, value: Any) -> str:
+    """One more parameter with this value."""
+    name = f"p{len(values)}"
+    values[name] = value
+    return f":{name}"
+
+
+def _than(than: str, bound: Bound) -> str:
+    return f"{than}=" if bound.is_within else than
+
+
+def _places(connection: sqlite3.Connection, rows: str, values: Values) -> Iterator[Place]:
+    return map(Place._make, connection.execute(f"select ended_at, no, id {rows}", values))
+
+
+def _merged(looks: Sequence[Look], limit: int) -> tuple[Sequence[Place], Place | None]:
+    """The first places of several looks, and up to where all of them have looked."""
+    if len(looks) == 1:
+        return looks[0].places, looks[0].edge
+    edges = [look.edge for look in looks if look.edge is not None]
+    edge = max(edges, key=_by_end, default=None)
+    places = sorted((place for look in looks for place in look.places), key=_by_end, reverse=True)
+    return [place for place in places if edge is None or _by_end(place) >= _by_end(edge)][:limit], edge
+
+
+def _by_end(place: Place) -> tuple[float, int]:
+    return place.ended_at or 0.0, place.no
+
+
+def _rows(connection: sqlite3.Connection, places: Sequence[Place]) -> list[JobRecord]:
+    found: dict[int, JobRecord] = {}
+    for first in range(0, len(places), KEYS_MAX):
+        some = [place.no for place in places[first : first + KEYS_MAX]]
+        query = f"select * from lamplighter_jobs where no in ({', '.join('?' * len(some))})"
+        found |= {job.no: job for job in map(JobRecord._make, connection.execute(query, some))}
+    return [found[place.no] for place in places]
+
+
+@contextlib.contextmanager
+def _at_one_instant(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is read in the block belongs to one instant."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("begin")
+    try:
+        yield
+    finally:
+        connection.execute("commit")

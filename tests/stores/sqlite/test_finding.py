@@ -1,0 +1,254 @@
+"""What a table finds is what matches, whichever index leads to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lamplighter.errors import UsageError
+from lamplighter.messages.jobs import JobRecord, JobState
+from lamplighter.messages.outcomes import Outcome, OutcomeKind
+from lamplighter.messages.queries import DataTerm, JobQuery
+from lamplighter.operating.finding import find_all
+from lamplighter.rules.codec import encode
+from lamplighter.rules.queries import matches
+from lamplighter.stores.ports import JobTable, Store
+from lamplighter.stores.sqlite import finding
+from lamplighter.stores.sqlite.store import SqliteStore
+
+from support.conformance.kit import DEAD, DONE, NOW, RETRY, SUCCEEDED, new, take
+
+NAMES = ("a", "B", "a b", "ü")
+DATA: tuple[Any, ...] = (
+    None,
+    7,
+    {"a": {"b": [1, True, "1", 1.0, None, {"c d": "ü"}]}},
+    {"a": "x", "ü": "ß", "": 2**63, "a.b": "\\", "n": 10**400},
+    {"a": {"b": "1"}, "big": 2**62, "real": 0.5},
+    ["x", {"a": False}],
+    '{"a":1}',
+    {"a": {"b": None}, "\n": "\x00"},
+)
+ERRORS = ("TimeoutError: No answer", "ValueError: ü", "E%_", 'KeyError: "x"')
+PATHS: tuple[tuple[str | int, ...], ...] = (
+    (),
+    ("a",),
+    ("a", "b"),
+    ("a", "b", 0),
+    ("a", "b", 1),
+    ("a", "b", 5, "c d"),
+    ("ü",),
+    ("",),
+    ("a.b",),
+    ("\n",),
+    ("n",),
+    ("big",),
+    ("real",),
+    (0,),
+    (1, "a"),
+    ("nothing",),
+)
+VALUES = (None, True, False, 0, 1, 7, 1.0, 0.5, 2**62, 2.0**63, "", "1", "x", "ü", "ß", "\\", "\x00", '{"a":1}', "true")
+
+
+def filled() -> tuple[SqliteStore, list[JobRecord]]:
+    """A store with jobs in every state, and all of them."""
+    store = SqliteStore(":memory:")
+    store.open()
+    jobs = [
+        new(
+            ("id", "ID-", "é", "other:7")[n % 4] + str(n),
+            name=NAMES[n % len(NAMES)],
+            data=encode(DATA[n % len(DATA)], what="data", bytes_max=10_000),
+            queued_at=NOW + n // 3,
+            run_at=NOW + n // 3 + (100 if n % 5 == 4 else 0),
+            corr=f"c{n % 7}",
+            unique_key=f"k{n}" if n % 3 == 0 else None,
+            schedule="s" if n % 4 == 1 else None,
+            slot=NOW + n if n % 4 == 1 else None,
+        )
+        for n in range(80)
+    ]
+    with store.turn("b", NOW) as turn:
+        turn.jobs.insert(jobs)
+    for n, name in enumerate(NAMES * 4):
+        claimed = take(store, NOW + n, name=name, begun=3)
+        with store.turn("b", NOW + n) as turn:
+            error = Outcome(kind=OutcomeKind.FAILED, error=ERRORS[n % len(ERRORS)])
+            for job, outcome, verdict in zip(
+                claimed,
+                (SUCCEEDED, error, error),
+                (DONE, DEAD, RETRY._replace(run_at=NOW + 50, attempt=n)),
+                strict=False,
+            ):
+                turn.jobs.settle(job, outcome, verdict)
+    for name in NAMES:
+        take(store, NOW + 60, name=name, begun=2)
+    with store.turn("b", NOW + 70) as turn:
+        for job in list(turn.jobs.find([job.id for job in jobs]).values())[::9]:
+            if job.state == "queued":
+                turn.queued.cancel(job, "no Reason")
+    return store, list(store.jobs.known([job.id for job in jobs]).values())
+
+
+STORE, JOBS = filled()
+
+
+def optional(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | values
+
+
+instants = st.integers(-1, 110).map(lambda n: NOW + n)
+texts = st.sampled_from(["", "e", "ERROR", "ü", "%", "_", "id", "-", "7", "reason", "No answer", '"', "other:"])
+queries = st.builds(
+    JobQuery,
+    names=st.lists(st.sampled_from([*NAMES, "none"]), max_size=3, unique=True).map(tuple),
+    state=optional(st.sampled_from(JobState)),
+    id_prefix=optional(st.sampled_from(["", "id", "i", "é", "ID-", "other:7", "id1", "z", "\U0010ffff"])),
+    error=optional(texts),
+    schedule=optional(st.sampled_from(["s", "t"])),
+    slot=optional(st.sampled_from([NOW + 1, NOW + 5, NOW])),
+    boot=optional(st.sampled_from(["b", "c"])),
+    corr=optional(st.sampled_from(["c0", "c3"])),
+    unique=optional(st.sampled_from(["k0", "k3", "k1"])),
+    attempt_min=optional(st.integers(0, 9)),
+    attempt_max=optional(st.integers(0, 9)),
+    queued_since=optional(instants),
+    queued_until=optional(instants),
+    ended_since=optional(instants),
+    ended_until=optional(instants),
+    due_since=optional(instants),
+    due_until=optional(instants),
+    data=st.lists(st.builds(DataTerm, st.sampled_from(PATHS), st.sampled_from(VALUES)), max_size=1).map(tuple),
+    words=st.lists(texts.filter(bool), max_size=2).map(tuple),
+)
+FIELDS = sorted(JobQuery.__dataclass_fields__)
+
+
+@st.composite
+def sparse_queries(draw: Any) -> JobQuery:
+    """Queries of a few criteria: of all at once next to nothing matches."""
+    whole, kept = draw(queries), draw(st.lists(st.sampled_from(FIELDS), max_size=3))
+    return JobQuery(**{field: getattr(whole, field) for field in kept})
+
+
+def table_of(store: Store) -> JobTable:
+    assert store.table is not None
+    return store.table
+
+
+def test_the_jobs_that_are_looked_for_are_in_every_state() -> None:
+    assert {job.state for job in JOBS} == {state.value for state in JobState}
+
+
+@given(sparse_queries(), st.sampled_from([1, 3, 100]), st.sampled_from([1, 7, 100_000]))
+def test_what_is_found_page_by_page_is_what_matches(query: JobQuery, limit: int, looked_max: int) -> None:
+    found, after, is_over = [], None, False
+    while not is_over:
+        page = table_of(STORE).find(query, limit=limit, after=after, looked_max=looked_max)
+        found += page.jobs
+        assert len(page.jobs) <= limit
+        after, is_over = page.next, page.next is None
+
+    assert sorted(job.id for job in found) == sorted(job.id for job in JOBS if matches(query, job))
+    by_end = query.state in ("done", "dead", "cancelled") or (
+        query.state is None and (query.ended_since, query.ended_until) != (None, None)
+    )
+    keys = [(job.ended_at, job.no) if by_end else job.no for job in found]
+    assert keys == sorted(keys, reverse=True)
+
+
+@given(sparse_queries())
+def test_a_sweep_comes_by_what_matches(query: JobQuery) -> None:
+    swept = [job_id for ids in table_of(STORE).sweep(query) for job_id in ids]
+
+    assert sorted(swept) == sorted(job.id for job in JOBS if matches(query, job))
+
+
+@given(sparse_queries())
+def test_as_many_looks_as_it_takes_find_as_many_as_are_asked_for(query: JobQuery) -> None:
+    wanted = [job for job in JOBS if matches(query, job)]
+
+    assert len(find_all(STORE, query, limit=5)) == min(5, len(wanted))
+
+
+@given(st.builds(DataTerm, st.sampled_from(PATHS), st.sampled_from(VALUES)))
+def test_what_stands_in_data_is_found_by_its_place_and_of_just_its_type(term: DataTerm) -> None:
+    found = {job.id for job in table_of(STORE).find(JobQuery(data=(term,)), limit=100).jobs}
+
+    def at(value: Any) -> Any:
+        for key in term.path:
+            if not isinstance(value, list if isinstance(key, int) else dict):
+                raise LookupError
+            value = value[key]
+        return value
+
+    def equals(job: JobRecord) -> bool:
+        try:
+            value = at(json.loads(job.data))
+        except LookupError:
+            return False
+        numbers = [isinstance(one, int | float) and not isinstance(one, bool) for one in (value, term.value)]
+        return value == term.value and (all(numbers) or type(value) is type(term.value))
+
+    assert found == {job.id for job in JOBS if equals(job)}
+
+
+def test_a_key_that_cannot_be_looked_for_is_refused() -> None:
+    query = JobQuery(data=(DataTerm(('a"b',), 1),))
+
+    with pytest.raises(UsageError, match="quotation mark"):
+        table_of(STORE).find(query, limit=1)
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "[]", "[1,2]", '["a",1,"b"]', "[1.0,1.5,null]"])
+def test_a_cursor_that_is_none_is_refused(cursor: str) -> None:
+    with pytest.raises(UsageError, match="expected the cursor of a page"):
+        table_of(STORE).find(JobQuery(), limit=1, after=cursor)
+
+
+def statements_of(query: JobQuery) -> Iterator[str]:
+    """How SQLite goes about each statement that a look makes, in its words."""
+    with STORE._lock:
+        connection = STORE._writer
+        assert connection is not None
+        said: list[str] = []
+        connection.set_trace_callback(said.append)
+        table_of(STORE).find(query, limit=10)
+        connection.set_trace_callback(None)
+        for text in said:
+            if text.startswith("select"):
+                yield from (row[3] for row in connection.execute(f"explain query plan {text}"))
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (JobQuery(state=JobState.DEAD, error="x"), "lamplighter_jobs_ended"),
+        (JobQuery(ended_since=NOW), "lamplighter_jobs_ended"),
+        (JobQuery(state=JobState.RUNNING, names=("a",)), "lamplighter_jobs_running"),
+        (JobQuery(state=JobState.QUEUED), "lamplighter_jobs_ready"),
+        (JobQuery(state=JobState.QUEUED, names=("a",)), "lamplighter_jobs_waiting"),
+        (JobQuery(id_prefix="id"), "sqlite_autoindex_lamplighter_jobs_1"),
+    ],
+    ids=str,
+)
+def test_an_index_leads_to_what_is_looked_for(query: JobQuery, index: str) -> None:
+    plans = list(statements_of(query))
+
+    assert any(index in plan for plan in plans)
+    assert not [plan for plan in plans if plan == "SCAN lamplighter_jobs"]
+
+
+def test_where_no_index_helps_the_newest_jobs_are_looked_at_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    look = finding._look
+    monkeypatch.setattr(finding, "_look", lambda *args, **how: looks.append(how["looked_max"]) or look(*args, **how))
+
+    found = table_of(STORE).find(JobQuery(words=("nowhere",)), limit=10, looked_max=20)
+
+    assert (looks, found.looked_at, found.complete) == ([20], 20, False)
