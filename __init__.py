@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from .messages.jobs import Attempt, JobSpec, JobState
     from .messages.outcomes import Backoff
     from .messages.views import ActorView, Health
+    from .operating.operator import Operator
     from .operating.schedules import Schedule, SlotStory
+    from .operating.sweeping import Swept
     from .rules.limits import Limits
     from .rules.restart_budget import RestartBudget
     from .runtime import Runtime
@@ -72,6 +74,7 @@ __all__ = [
     "MissingExtra",
     "NotStarted",
     "NotSupported",
+    "Operator",
     "RestartBudget",
     "ResultLost",
     "Runtime",
@@ -86,6 +89,7 @@ __all__ = [
     "StoreError",
     "StoreGone",
     "StoreUnavailable",
+    "Swept",
     "UnknownHandler",
     "UnknownJob",
     "UnknownSchedule",
@@ -96,6 +100,8 @@ __all__ = [
 _HOMES = {
     "Health": "messages.views",
     "ActorView": "messages.views",
+    "Operator": "operating.operator",
+    "Swept": "operating.sweeping",
     "Schedule": "operating.schedules",
     "SlotStory": "operating.schedules",
     "Scheduler": "scheduler",

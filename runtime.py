@@ -27,11 +27,8 @@ from .messages.views import ActorView, Health
 from .rules.limits import LimitKeywords, Limits
 from .rules.validation import check_seconds, options_of, unknown_options
 from .scheduler import Scheduler
-from .stores.opening import Durability, open_store
-from .stores.ports import SERVER_SCHEMES, Store
-
-STORES = 'a path, "sqlite:///path", ":memory:" or "amqp://user:password@host/vhost"'
-"""What a store may be given as."""
+from .stores.opening import Durability, address_of, open_store
+from .stores.ports import Store
 
 SIGNAL_SECONDS = 0.5
 """Between two looks of `run` whether the runtime has ended by itself."""
@@ -83,7 +80,7 @@ class Runtime:
         if unknown := limits.keys() - set(Limits.__slots__):
             raise unknown_options(unknown, [*options_of(Runtime), *Limits.__slots__], "Runtime")
         self.limits = Limits(**limits)
-        self._address = _address(store)
+        self._address = address_of(store)
         self._durability = durability
         self._drain = check_seconds(drain, "drain")
         if not (environment is None or isinstance(environment, Environment)):
@@ -379,26 +376,3 @@ async def _outlast(work: asyncio.Future[T]) -> T | None:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait([work])
     return None if work.cancelled() or work.exception() is not None else work.result()
-
-
-def _is_path(text: str) -> bool:
-    """Whether the operating system could take it."""
-    try:
-        return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
-
-
-def _address(store: Any) -> str:
-    text = os.fspath(store) if isinstance(store, (str, os.PathLike)) else None
-    if not isinstance(text, str) or not text or not _is_path(text):
-        raise UsageError(f"expected a store: {STORES}, got: {shown(store)}")
-    scheme, found, rest = text.partition("://")
-    if not found:
-        return text
-    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
-        return rest[1:]
-    if scheme in SERVER_SCHEMES:
-        return text
-    # The rest of a URL is not shown: it may hold a password.
-    raise UsageError(f"expected a store: {STORES}, got: {scheme}://...")

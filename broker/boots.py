@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..messages.boots import BootRecord
+from ..messages.boots import OPERATOR, BootRecord
 from ..messages.jobs import JobRecord, Seconds
-from ..messages.mail import Declare
+from ..messages.mail import CheckDue, Declare
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from . import schedules
 from .claims import store_names
@@ -16,6 +16,10 @@ from .outbox import Membership
 from .standing import place_of
 from .state import BrokerState, Renewal
 from .turn_context import TurnContext
+
+ACTS_TOLD_MAX = 10
+"""Of how many operators one turn tells. The boot keeps all of it until it is logged, and each may have moved hundreds
+of jobs."""
 
 UNTRACED_SECONDS_MAX = 6.0
 """A boot whose lock file has been missing for so long is dead: a living one makes its file anew when it next looks."""
@@ -57,15 +61,25 @@ def recover(context: TurnContext, logged: int) -> None:
 def bury_dead(context: TurnContext) -> None:
     """Find out who lives, and take back the jobs of those who do not."""
     boots = [boot for boot in context.turn.boots.all() if boot.boot != context.state.boot]
+    acts, runtimes = (
+        [boot for boot in boots if boot.kind == OPERATOR],
+        [boot for boot in boots if boot.kind != OPERATOR],
+    )
     untraced: dict[str, Seconds] = {}
-    living = [boot for boot in boots if _lives(context.state, boot.boot, untraced)]
-    context.out.membership = Membership(living, untraced)
+    living = [boot for boot in runtimes if _lives(context.state, boot.boot, untraced)]
+    later = acts[ACTS_TOLD_MAX:]
+    context.out.membership = Membership(living, untraced, is_whole=not later)
+    if later:
+        context.tell("broker", CheckDue())
     # Whoever removes the row does the work; the transaction lets only one do it.
-    removed = context.turn.boots.forget([boot.boot for boot in boots if boot not in living])
+    removed = context.turn.boots.forget([boot.boot for boot in boots if boot not in living and boot not in later])
+    for act in acts:
+        if act.boot in removed:
+            _tell_act(context, act)
     orphans: dict[str | None, list[JobRecord]] = {}
     for job in context.turn.jobs.orphans():
         orphans.setdefault(job.boot, []).append(job)
-    for dead in boots:
+    for dead in runtimes:
         if dead.boot in removed:
             _bury(context, dead, orphans.pop(dead.boot, []))
     for boot, jobs in orphans.items():
@@ -94,6 +108,25 @@ def interrupt_own(context: TurnContext) -> None:
     """The boot ends: interrupt what it still holds."""
     context.out.drains = True
     context.interrupt(context.turn.jobs.open_claims(context.state.boot), "the runtime stopped")
+
+
+def _tell_act(context: TurnContext, operator: BootRecord) -> None:
+    """Tell what somebody outside of any runtime has done, in a turn that nobody could log."""
+    moves = [move for turn in operator.unlogged for move in turn.moves]
+    own = [move for move in moves if "via" in move]
+    who = own[0] if own else {}
+    context.turn.unlogged.extend(operator.unlogged)
+    context.turn.note({"k": "acted", "b": operator.boot, "x": operator.turn, "no": operator.boot_no})
+    context.say(
+        "operator.acted",
+        operator=operator.boot,
+        by=who.get("by"),
+        via=who.get("via"),
+        reason=who.get("why"),
+        action=", ".join(dict.fromkeys(str(move["k"]) for move in own or moves)),
+        told=len(moves),
+        turn=operator.turn,
+    )
 
 
 def _bury(context: TurnContext, dead: BootRecord, jobs: Sequence[JobRecord]) -> None:

@@ -36,11 +36,12 @@ class Deferred(NamedTuple):
 
 class Membership(NamedTuple):
     """The other living boots; and those without a lock file, of which nobody knows whether they live, since when by
-    monotonic time.
+    monotonic time. Where it is not whole, there is more to be told, by the next turn.
     """
 
     others: Sequence[BootRecord]
     untraced: dict[str, Seconds]
+    is_whole: bool = True
 
 
 @dataclass(slots=True, kw_only=True)

@@ -41,7 +41,7 @@ def declare(context: TurnContext, body: Declare) -> None:
 
 def forget(context: TurnContext, body: Forget) -> None:
     """Remove a durable schedule, on every runtime of the store."""
-    record = _known(context, body.schedule_id)
+    record = stored(context, body.schedule_id)
     context.turn.schedules.forget(body.schedule_id)
     context.note({"k": "schedule.removed", "s": record.id}, body.who)
     context.say("schedule.removed", schedule=record.id, job_name=record.name, **body.who.said)
@@ -59,7 +59,7 @@ def retire(context: TurnContext, body: Retire) -> None:
 
 def pause(context: TurnContext, body: PauseSchedule) -> None:
     """Let the slots of a schedule pass, or no longer. It is looked up at each slot, so no scheduler needs to know."""
-    _known(context, body.schedule_id)
+    stored(context, body.schedule_id)
     record = context.turn.schedules.pause(body.schedule_id, paused=body.paused)
     assert record is not None
     what = "schedule.paused" if body.paused else "schedule.resumed"
@@ -197,7 +197,12 @@ def _skip(context: TurnContext, schedule: ScheduleRecord, gone: SlotRange, *, by
     )
 
 
-def _known(context: TurnContext, schedule_id: str) -> ScheduleRecord:
+def stored(context: TurnContext, schedule_id: str) -> ScheduleRecord:
+    """A schedule of the store.
+
+    Raises:
+        UnknownSchedule: there is none.
+    """
     record = context.turn.schedules.one(schedule_id)
     if record is None:
         raise UnknownSchedule(f"expected the id of an active schedule, got: {schedule_id!r}")

@@ -8,7 +8,7 @@ from typing import Any
 from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..errors import StoreError, StoreUnavailable
-from ..messages.boots import BootKind, BootRecord
+from ..messages.boots import OPERATOR, BootKind, BootRecord
 from ..messages.jobs import Instant, Seconds
 from ..stores.controls import Answer
 from ..stores.opening import controls, neighbours
@@ -130,4 +130,5 @@ def leave(turn: Turn, boot: str, logged: int) -> list[BootRecord]:
 
 def place_of(boot_no: int, others: Sequence[BootRecord]) -> dict[str, Any]:
     """Where a boot stands among those of its store, as its start says it; nothing where boots have no numbers."""
-    return {"boot_no": boot_no, "beside": sorted(other.boot_no for other in others)} if boot_no else {}
+    beside = sorted(other.boot_no for other in others if other.kind != OPERATOR)
+    return {"boot_no": boot_no, "beside": beside} if boot_no else {}

@@ -142,8 +142,8 @@ class BrokerState:
         for actor in out.reconciled:
             self.unreconciled.pop(actor, None)
         if out.membership is not None:
-            self.others, self.untraced = out.membership
-            self.membership_changed = False
+            self.others, self.untraced, is_whole = out.membership
+            self.membership_changed = not is_whole
         if out.stored_names is not None:
             self.stored_names = out.stored_names
         if out.served is not None:

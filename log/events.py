@@ -68,6 +68,7 @@ MOVE_KINDS: dict[str, str] = {
     "recounted": "the clock was set back, and schedules count from now",
     "pruned": "retention has removed jobs",
     "buried": "a boot was found dead, or taken for dead",
+    "acted": "somebody has acted from outside of any runtime, as a boot whose turns are told",
 }
 """What `k` of a move may be. Those of jobs are what events are called after `job.`."""
 
@@ -79,7 +80,7 @@ MOVE_KEYS: dict[str, str] = {
     "f": "the state that it came from; not of a birth",
     "c": "its claim number after it",
     "a": "its attempts after it",
-    "b": "the boot whose claim it ended, where that was another; the boot that was buried",
+    "b": "the boot whose claim it ended, where that was another; the boot that was buried, or that has acted",
     "o": "how its attempt ended",
     "u": "from when on it is due, where that is not at once",
     "p": "how often the server had delivered it before: so many claims and moves nobody may know of",
@@ -87,9 +88,9 @@ MOVE_KEYS: dict[str, str] = {
     "s": "the schedule's id",
     "t": "the slot; of several, the first",
     "l": "the last slot of several",
-    "x": "how many: slots, schedules, jobs; turns of a boot that was buried",
+    "x": "how many: slots, schedules, jobs; turns of a boot that was buried, or that has acted",
     "w": "when it was queued, if a second or more before the turn",
-    "no": "the `boot_no` of a boot that was buried; the number of a change of a schedule",
+    "no": "the `boot_no` of a boot that was buried, or that has acted; the number of a change of a schedule",
     "when": "the rule of a schedule",
     "tz": "its time zone",
     "gap": "what it does with a local time that is missing",
@@ -150,6 +151,12 @@ EVENTS: dict[str, EventKind] = {
         "A dead runtime instance's jobs were taken back. `turn` was its last write batch; what it may not have logged "
         "is logged in its place. One that was `stopping` blames none of its jobs.",
         ("dead_boot", "dead_pid", "jobs", "turn", "stopping"),
+    ),
+    "operator.acted": EventKind(
+        "info",
+        "Somebody has acted from outside of any runtime, and has no log: so many moves are `told` in its place. "
+        "`operator` is the boot that they were, of which `turn` was the only write batch.",
+        ("operator", "by", "via", "action", "reason", "told", "turn"),
     ),
     "turn.recovered": EventKind(
         "warning",

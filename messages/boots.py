@@ -11,6 +11,9 @@ BootKind = Literal["worker", "producer", "operator"]
 """What a boot does: runs jobs, only queues, or has acted once for somebody outside of any runtime."""
 
 
+OPERATOR: BootKind = "operator"
+
+
 class BootRecord(NamedTuple):
     """One boot, as the others on the store see it.
 

@@ -45,7 +45,9 @@ def told_move(step: Transition, at: Instant) -> Move:
             told["u"] = job.run_at
         told["d"] = digest(job.data)
         if job.schedule is not None:
-            told["s"], told["t"] = job.schedule, job.slot
+            told["s"] = job.schedule
+        if job.slot is not None:
+            told["t"] = job.slot
         if at - job.queued_at >= LONG_AGO_SECONDS:
             told["w"] = job.queued_at
         return told if step.who is UNATTRIBUTED else {**told, **step.who.told}

@@ -56,8 +56,6 @@ class SocketHints:
         self._lend_ear = lambda ear: spawn(lambda: self._hear(ear, heard), "hints")
         # No descriptor, no folder for a path that is short enough, or a file system that has no sockets.
         with contextlib.suppress(OSError):
-            self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._sender.setblocking(False)
             self.address = str(self._place() / f"{self._boot}.sock")
             self._open_ear(self.address)
 
@@ -69,11 +67,13 @@ class SocketHints:
                 self._open_ear(self.address)
 
     def send(self, addresses: Iterable[str]) -> None:
-        if self._sender is None:
-            return
         for address in addresses:
-            # If the buffer is full, hints are waiting there already; if the socket is missing, nobody listens.
+            # If the buffer is full, hints are waiting there already; if the socket is missing, nobody listens; and
+            # there may be no descriptor.
             with contextlib.suppress(OSError):
+                if self._sender is None:
+                    self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                    self._sender.setblocking(False)
                 self._sender.sendto(b"!", address)
 
     def close(self) -> None:

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..environment.clock import SystemClock
 from ..environment.environment import Environment
 from ..environment.failpoints import Failpoints
 from ..environment.threads import spawn
+from ..errors import UsageError, shown
 from ..rules.capabilities import not_supported
 from .controls import Controls, NoControls, SocketControls
 from .hints import Hints, ServerHints, SocketHints
@@ -35,8 +36,52 @@ Durability = Literal["full", "os"]
 """What a commit survives: a power cut, or a killed process."""
 
 
-def open_store(environment: Environment, address: str, *, durability: str, busy_seconds_max: float) -> Store:
-    """The store at an address: the environment's, if it has its own way there."""
+STORES = 'a path, "sqlite:///path", ":memory:" or "amqp://user:password@host/vhost"'
+"""What a store may be given as."""
+
+
+def address_of(store: Any) -> str:
+    """The address of a store, as people give it.
+
+    Raises:
+        UsageError: it cannot be one.
+    """
+    text = os.fspath(store) if isinstance(store, (str, os.PathLike)) else None
+    if not isinstance(text, str) or not text or not _is_path(text):
+        raise UsageError(f"expected a store: {STORES}, got: {shown(store)}")
+    scheme, found, rest = text.partition("://")
+    if not found:
+        return text
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return rest[1:]
+    if scheme in SERVER_SCHEMES:
+        return text
+    # The rest of a URL is not shown: it may hold a password.
+    raise UsageError(f"expected a store: {STORES}, got: {scheme}://...")
+
+
+def _is_path(text: str) -> bool:
+    """Whether the operating system could take it."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def open_store(
+    environment: Environment,
+    address: str,
+    *,
+    durability: str,
+    busy_seconds_max: float,
+    only_existing: bool = False,
+) -> Store:
+    """The store at an address: the environment's, if it has its own way there.
+
+    Args:
+        only_existing: whether whoever opens it is no runtime, which makes what is not there: neither a file nor its
+            tables, nor newer ones of older.
+    """
     how = store_at if environment.store is None else environment.store
     return how(
         address,
@@ -44,17 +89,29 @@ def open_store(environment: Environment, address: str, *, durability: str, busy_
         busy_seconds_max=busy_seconds_max,
         failpoints=environment.failpoints,
         new_id=environment.new_id,
+        only_existing=only_existing,
     )
 
 
 def store_at(
-    address: str, *, durability: str, busy_seconds_max: float, failpoints: Failpoints, new_id: Callable[[], str]
+    address: str,
+    *,
+    durability: str,
+    busy_seconds_max: float,
+    failpoints: Failpoints,
+    new_id: Callable[[], str],
+    only_existing: bool = False,
 ) -> Store:
     """The store that an address names."""
     if address.partition("://")[0] in SERVER_SCHEMES:
-        return _open_rabbit(address, failpoints, new_id)
+        return _open_rabbit(address, failpoints, new_id, only_existing=only_existing)
     return SqliteStore(
-        address, durability=durability, busy_seconds_max=busy_seconds_max, failpoints=failpoints, new_id=new_id
+        address,
+        durability=durability,
+        busy_seconds_max=busy_seconds_max,
+        failpoints=failpoints,
+        new_id=new_id,
+        only_existing=only_existing,
     )
 
 
@@ -113,7 +170,7 @@ def visit(url: str) -> Visit:
     return Visit(str(address), _link_to(address), threading.Event)
 
 
-def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str]) -> Store:
+def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str], *, only_existing: bool) -> Store:
     # This is imported only here: an application on SQLite does not have pika, and starts faster without the rest.
     from .rabbitmq.address import parse_address
     from .rabbitmq.environment import StoreEnvironment
@@ -123,7 +180,12 @@ def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str]) ->
     link = _link_to(address)
     own = StoreEnvironment(clock=SystemClock(), event=threading.Event, future=Future, new_id=new_id)
     return RabbitStore(
-        str(address), link, environment=own, results=address.results, wait=address.wait, failpoints=failpoints
+        str(address),
+        link,
+        environment=own,
+        results=address.results and not only_existing,
+        wait=address.wait,
+        failpoints=failpoints,
     )
 
 

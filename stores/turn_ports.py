@@ -191,6 +191,7 @@ class Turn(Protocol):
     Attributes:
         now: the wall time that everything in this turn happens at.
         transitions: the moves of jobs so far, in order. Those of one job are counted by its `rev`, without a gap.
+        notes: what it does besides moving jobs, each after so many transitions.
         unlogged: earlier turns that the log may not know of: kept by the boot with this one, because its broker too may
             die before it has told them.
         did: after the commit, what this turn did; None when it has changed nothing.
@@ -204,6 +205,7 @@ class Turn(Protocol):
 
     now: Instant
     transitions: list[Transition]
+    notes: list[tuple[int, Move]]
     unlogged: list[LedgerTurn]
     did: LedgerTurn | None
     version: int

@@ -147,3 +147,14 @@ def test_the_lines_say_it_in_words(runtime, recorder):
         "requeued by ada, queued again: the address was wrong",
         "cancelled by ada: the address was wrong",
     ]
+
+
+def test_a_job_of_a_schedule_beside_its_slots_is_told_as_it_was_stored(runtime, recorder):
+    """The ledger said of it a slot that it has not, and the audit found another checksum."""
+    rt = runtime()
+    job = rt.scheduler.run_now(rt.scheduler.add("work", "@yearly"))
+    rt.stop()
+
+    (move,) = moves_of(recorder, "queued")
+    assert (move["j"], move["s"], "t" in move) == (job.id, job.schedule, False)
+    assert report_of(recorder).ok

@@ -28,7 +28,7 @@ CONTENTS = {
         "performance",
     ],
     "Reference": [
-        *(f"reference/{name}" for name in ("runtime", "jobs", "scheduler", "errors")),
+        *(f"reference/{name}" for name in ("runtime", "jobs", "scheduler", "operator", "errors")),
         *(f"reference/{name}" for name in ("django", "flask", "opentelemetry", "sentry", "testing")),
         "events",
         "glossary",

@@ -50,7 +50,8 @@ class Audit:
             jobs=sum(one.jobs.born for one in stores),
             transitions=sum(one.jobs.moves for one in stores),
             slots=sum(one.slots.accounted for one in stores),
-            boots=len(replay.boots),
+            boots=len(replay.boots) - len(replay.operators),
+            acts=len(replay.operators),
             crashes=verdicts.crashes,
             unfinished=sum(
                 len(one.jobs.open) if one.stored_unfinished is None else one.stored_unfinished for one in stores

@@ -23,6 +23,7 @@ class Report:
         slots: slots that were accounted for.
         boots: lives of runtimes.
         crashes: deaths of actors and of boots.
+        acts: how often somebody has acted from outside of any runtime.
         unfinished: jobs that had not ended when the log did.
         is_whole: whether these are all: a log at warning tells no moves.
     """
@@ -36,6 +37,7 @@ class Report:
     slots: int = 0
     boots: int = 0
     crashes: int = 0
+    acts: int = 0
     unfinished: int = 0
     is_whole: bool = True
 
@@ -65,6 +67,7 @@ class Report:
                 (self.slots, "slot"),
                 (self.boots, "boot"),
                 (self.crashes, "crash"),
+                *(((self.acts, "act"),) if self.acts else ()),
             )
         )
         if self.ok:

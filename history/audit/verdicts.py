@@ -93,7 +93,7 @@ class Verdicts:
         """Turns of a boot that no line tells, though what lies around them is there."""
         last = max(boot.turns.last, boot.last_turn)
         # Of one that began before the log, or is none of it, nothing earlier can be missed.
-        first = 1 if boot.begins else boot.turns.first or last + 1
+        first = 1 if boot.begins or boot.is_operator else boot.turns.first or last + 1
         gaps = [
             gap
             for gap in boot.turns.gaps(first, last)

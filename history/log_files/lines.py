@@ -92,6 +92,7 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     timezone: str | None = None
     change_no: int | None = None
     dead_boot: str | None = None
+    operator: str | None = None
     store: str | None = None
     reason: str | None = None
     by: str | None = None

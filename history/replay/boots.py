@@ -43,6 +43,7 @@ class BootReplay:
         audible: whether it has said anything below warning.
         tells_moves: whether it has said of a job what the ledger tells too.
         ended: whether it has stopped, or others have taken back what it held.
+        is_operator: whether it was somebody who has acted from outside of any runtime, and has no log.
         line: the last that it has said, and `first` when the first of them was said.
         store: the id of its store, and `number` its own among the boots of it.
         turns: those of its turns that are told.
@@ -60,6 +61,7 @@ class BootReplay:
     audible: bool = False
     tells_moves: bool = False
     ended: str | None = None
+    is_operator: bool = False
     dropped: int = 0
     line: Line | None = None
     first: float = 0.0
@@ -135,7 +137,7 @@ class BootReplay:
     @property
     def is_headless(self) -> bool:
         """Whether its log begins in the middle of its life."""
-        return not self.begins and (self.turns.first > 1 or not self.turns)
+        return not (self.begins or self.is_operator) and (self.turns.first > 1 or not self.turns)
 
     def _fill(self, first: int, last: int) -> None:
         self.seqs.fill(first, last)

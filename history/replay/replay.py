@@ -74,6 +74,8 @@ class Replay:
         self.actor_crashes = 0
         # Boots that another one has found dead: two lines say so, one of which may be missing.
         self.dead: set[str] = set()
+        # Those of people who have acted from outside of any runtime.
+        self.operators: set[str] = set()
         self.is_troubled = False
         self.leaders: set[str] = set()
         self.newer: Counter[str] = Counter()
@@ -132,6 +134,20 @@ class Replay:
             self.lines_of[name] = TurnLines(self.findings)
         return boot
 
+    def _died(self, name: str) -> BootReplay:
+        """Another has found this boot dead."""
+        self.dead.add(name)
+        boot = self._boot(name)
+        boot.ended = boot.ended or "recovered"
+        return boot
+
+    def _acted(self, name: str) -> BootReplay:
+        """This boot was somebody who has acted, and ended as soon as that was stored."""
+        self.operators.add(name)
+        boot = self._boot(name)
+        boot.is_operator, boot.ended = True, "acted"
+        return boot
+
     def _check_copy(self, line: Line, boot: BootReplay) -> None:
         """A line whose number is known must say the same again."""
         if line.moves is not None:
@@ -144,10 +160,9 @@ class Replay:
             case "runtime.stopped":
                 boot.come_to(turn, line)
             case "runtime.recovered" if line.dead_boot is not None:
-                self.dead.add(line.dead_boot)
-                dead = self._boot(line.dead_boot)
-                dead.ended = dead.ended or "recovered"
-                dead.come_to(turn, line)
+                self._died(line.dead_boot).come_to(turn, line)
+            case "operator.acted" if line.operator is not None:
+                self._acted(line.operator).come_to(turn, line)
             case "turn.recovered":
                 self.is_troubled = True
                 boot.come_to(turn, line)
@@ -248,12 +263,10 @@ class Replay:
         match move.k:
             case "pruned":
                 store.jobs.pruned += move.x or 0
-            case "buried" if move.b is not None:
-                self.dead.add(move.b)
-                dead = self._boot(move.b)
-                dead.ended = dead.ended or "recovered"
+            case "buried" | "acted" if move.b is not None:
+                boot = self._acted(move.b) if move.k == "acted" else self._died(move.b)
                 last = move.x or 0
-                dead.come_to(last, step.line)
+                boot.come_to(last, step.line)
                 if move.no is not None:
                     store.buried[move.no] = Burial(move.b, last, step.line)
             case _:

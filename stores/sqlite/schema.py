@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from ...errors import SchemaTooNew
+from ...errors import SchemaTooNew, UsageError
 from . import write_lock as writelock
 from .tallies import TALLIES
 
@@ -215,10 +215,7 @@ def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], s
     try:
         version = read_version(connection)
         if version > VERSION:
-            raise SchemaTooNew(
-                f"expected a store with schema version {VERSION} or older, got: {version}; "
-                "upgrade Lamplighter in this process, or give it another file"
-            )
+            raise _too_new(version)
         if version == 0:
             version = VERSION
             for statement in CREATION:
@@ -235,11 +232,38 @@ def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], s
         raise
 
 
+def check_existing(connection: sqlite3.Connection, address: str) -> None:
+    """Make sure that a file has tables of `VERSION`, and change nothing.
+
+    Raises:
+        UsageError: it has none, or older ones.
+        SchemaTooNew: a newer Lamplighter wrote it.
+    """
+    version = read_version(connection)
+    if version > VERSION:
+        raise _too_new(version)
+    if version < VERSION:
+        has = f"which has {version}: a start of a runtime makes it newer" if version else "which has none of its tables"
+        raise UsageError(f"expected a store of schema version {VERSION}, got: {address}, {has}")
+
+
+def _too_new(version: int) -> SchemaTooNew:
+    return SchemaTooNew(
+        f"expected a store with schema version {VERSION} or older, got: {version}; "
+        "upgrade Lamplighter in this process, or give it another file"
+    )
+
+
 def _identity(connection: sqlite3.Connection, new_id: Callable[[], str] | None) -> str:
     """The id of the store: a file that is made anew at the same path is another store, and a log can tell."""
     if new_id is not None:
         connection.execute("update lamplighter_store set store_id = ? where store_id is null", (new_id(),))
     connection.execute("update lamplighter_store set store_id = lower(hex(randomblob(12))) where store_id is null")
+    return read_store_id(connection)
+
+
+def read_store_id(connection: sqlite3.Connection) -> str:
+    """The id of a store that has one."""
     return str(connection.execute("select store_id from lamplighter_store").fetchone()[0])
 
 

@@ -73,6 +73,7 @@ class SqliteStore:
             makes up. Such a store has one connection too, as `:memory:` has, and nobody beside it.
         failpoints: where a test makes it fail.
         new_id: where the id of a new store comes from; from SQLite unless given.
+        only_existing: whether nothing is made that is not there: no file, no tables, and no newer ones of older.
     """
 
     dead: DeadJobs | None = None
@@ -88,6 +89,7 @@ class SqliteStore:
         connect: Connect | None = None,
         failpoints: Failpoints | None = None,
         new_id: Callable[[], str] | None = None,
+        only_existing: bool = False,
     ) -> None:
         if not isinstance(durability, str) or durability not in DURABILITY:
             raise UsageError(f"expected durability to be 'full' or 'os', got: {shown(durability)}")
@@ -100,6 +102,7 @@ class SqliteStore:
         self._connect_to = connect or (connect_in_memory if in_memory else connect_to_file)
         self._failpoints = failpoints or Failpoints()
         self._new_id = new_id
+        self._only_existing = only_existing
         self._durability = durability
         self._busy_ms = int(busy_seconds_max * 1000)
         self._writer: sqlite3.Connection | None = None
@@ -126,7 +129,11 @@ class SqliteStore:
         with self._translated:
             writer = self._writer = self._connect_writer()
             try:
-                self.store_id = schema.migrate(writer, self._busy_ms, self._new_id)
+                self.store_id = (
+                    schema.read_store_id(writer)
+                    if self._only_existing
+                    else schema.migrate(writer, self._busy_ms, self._new_id)
+                )
             except BaseException:
                 self.close()
                 raise
@@ -136,6 +143,9 @@ class SqliteStore:
         writer = self._connect()
         self._openings += 1
         try:
+            if self._only_existing:
+                # Before anything is changed: it may be a file of somebody else's.
+                schema.check_existing(writer, self.address)
             mode = into_wal(writer)
             # Some file systems cannot do WAL; SQLite then answers with the mode it kept.
             if mode != "wal" and self.path is not None:
@@ -220,6 +230,8 @@ class SqliteStore:
             raise UsageError(f"expected the folder of the store to exist, got: {path}; make {path.parent} first")
         if path.is_dir():
             raise UsageError(f"expected a file for the store, got a folder: {path}")
+        if self._only_existing and not path.exists():
+            raise UsageError(f"expected the file of a store that runtimes use, got: {path}, which is not there")
         try:
             # Only a file that is created here gets this mode: the application's own database keeps its own.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

@@ -1,0 +1,228 @@
+"""`Operator`: somebody outside of any running runtime acts on its store, and the log tells who.
+
+Each act is one turn, in which a boot of kind operator makes its row and does what is asked, by the functions that
+broker/ has for the same mail. So it needs no runtime alive, and none that listens; and it has ended as soon as anybody
+can see its row. It has no log: whoever runs on the store, or starts next, finds the row, tells its turn in the ledger
+(`operator.acted`), and removes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from ..broker import jobs, schedules
+from ..broker.turn_context import TurnContext
+from ..cron.schedule import job_of
+from ..environment.environment import Environment
+from ..environment.ids import JobIds
+from ..errors import UsageError
+from ..job import Job
+from ..messages.acts import Attribution
+from ..messages.jobs import JobRecord, Seconds
+from ..messages.mail import CancelJob, Forget, Pause, PauseSchedule, Queue, Requeue, RequeueDead
+from ..rules.validation import check_iterable, check_name, check_one_of, check_seconds, check_who
+from ..stores.opening import address_of
+from .operator_turns import OperatorTurns
+from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, batches, sweep, wanted
+
+T = TypeVar("T")
+
+
+class Operator:
+    """Acts on a store from outside of any runtime: beside living ones, while they hang, or with none alive.
+
+    Args:
+        store: as `Runtime` takes it; it must be there.
+        by: who acts, as the log is to call them.
+        via: what they use: a command, a page, a tool.
+        environment: where time, chance, ids and threads come from; for tests.
+
+    Raises:
+        UsageError: something in the call cannot be.
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str],
+        *,
+        by: str,
+        via: str,
+        environment: Environment | None = None,
+    ) -> None:
+        address = address_of(store)
+        if address == ":memory:":
+            raise UsageError("expected a store that others can be on, got: ':memory:', which its runtime has alone")
+        self._who = Attribution(by=check_name(by, "by"), via=check_name(via, "via"))
+        self._environment = Environment() if environment is None else environment
+        self._turns = OperatorTurns(address, self._environment)
+
+    def requeue(
+        self, job: Job[Any] | str, *, delay: Seconds | timedelta | None = None, reason: str | None = None
+    ) -> Job[Any]:
+        """As `jobs.requeue`: put a job at the back of the queue with its attempts reset, whatever its state.
+
+        Raises:
+            UnknownJob, KeyTaken: as `jobs.requeue`.
+            NotSupported: on RabbitMQ it is no dead one.
+            StoreUnavailable: the store cannot be reached, or a process has its write lock; the message names it.
+            UsageError, SchemaTooNew: nothing that runtimes of this version use is there.
+        """
+        body = Requeue(_id_of(job), _seconds(delay), None, self._attributed(reason))
+        return Job(self._act(partial(jobs.requeue, body=body), (body.job_id,)))
+
+    def requeue_dead(
+        self, job_ids: Iterable[str], *, delay: Seconds | timedelta | None = None, reason: str | None = None
+    ) -> int:
+        """`requeue` those of these jobs that are dead, `SWEPT_A_TURN_MAX` a turn, and say how many.
+
+        Raises:
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`; what was done by then holds.
+        """
+        ids = [check_name(job_id, "each id") for job_id in check_iterable(job_ids, "job_ids", "ids of jobs")]
+        who, seconds, done = self._attributed(reason), _seconds(delay), 0
+        with self._turns.opened() as store:
+            for first in range(0, len(ids), SWEPT_A_TURN_MAX):
+                some = tuple(ids[first : first + SWEPT_A_TURN_MAX])
+                body = RequeueDead(some, seconds, None, who)
+                done += self._turns.take(store, partial(jobs.requeue_dead, body=body), some)
+        return done
+
+    def cancel(self, job: Job[Any] | str, *, reason: str | None = None) -> Job[Any]:
+        """As `jobs.cancel`: end a queued or running job; one that has ended stays as it is, and nothing is told.
+
+        Raises:
+            UnknownJob: it is not in the store.
+            NotSupported: on RabbitMQ.
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        body = CancelJob(_id_of(job), None, self._attributed(reason))
+        return Job(self._act(partial(jobs.cancel, body=body)))
+
+    def pause(self, name: str, *, reason: str | None = None) -> None:
+        """As `jobs.pause`: start no job of a name, on any runtime of the store, until it is resumed.
+
+        Raises:
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        self._act(partial(jobs.pause, body=Pause(check_name(name), True, None, self._attributed(reason))))
+
+    def resume(self, name: str, *, reason: str | None = None) -> None:
+        """As `jobs.resume`: start jobs of a name again.
+
+        Raises:
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        self._act(partial(jobs.pause, body=Pause(check_name(name), False, None, self._attributed(reason))))
+
+    def pause_schedule(self, schedule_id: str, *, reason: str | None = None) -> None:
+        """As `scheduler.pause`: let the slots of a schedule pass.
+
+        Raises:
+            UnknownSchedule: there is none with this id.
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        self._pause_schedule(schedule_id, True, reason)
+
+    def resume_schedule(self, schedule_id: str, *, reason: str | None = None) -> None:
+        """As `scheduler.resume`: let the slots of a schedule fire again.
+
+        Raises:
+            UnknownSchedule: there is none with this id.
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        self._pause_schedule(schedule_id, False, reason)
+
+    def remove_schedule(self, schedule_id: str, *, reason: str | None = None) -> None:
+        """Remove a durable schedule. One that code declares would be added again: remove it there, or pause it.
+
+        Raises:
+            UnknownSchedule: there is none with this id.
+            UsageError: it is not durable; or as `requeue`.
+            StoreUnavailable, SchemaTooNew: as `requeue`.
+        """
+        body = Forget(check_name(schedule_id, "schedule_id"), None, self._attributed(reason))
+        self._act(partial(_remove_schedule, body=body))
+
+    def run_now(self, schedule_id: str, *, reason: str | None = None) -> Job[Any]:
+        """As `scheduler.run_now`: queue one of the jobs of a schedule, beside its slots.
+
+        Raises:
+            UnknownSchedule: there is none with this id.
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        job_id = JobIds(self._environment.new_id)()
+        who, schedule_id = self._attributed(reason), check_name(schedule_id, "schedule_id")
+        return Job(self._act(partial(_run_now, schedule_id=schedule_id, job_id=job_id, who=who)))
+
+    def sweep(
+        self,
+        pages: Iterable[Iterable[JobRecord | Job[Any] | str]],
+        action: Sweep,
+        *,
+        delay: Seconds | timedelta | None = None,
+        reason: str | None = None,
+    ) -> Iterator[Swept]:
+        """Act on all jobs of a query, `SWEPT_A_TURN_MAX` a turn; says after each turn how far it has come.
+
+        What comes as a record or a `Job` is acted on only if it still stands where that has it, by the same claim: what
+        has run on meanwhile is not what was found. Of ids, `requeue` takes jobs that have ended, and `cancel` those
+        that have not. The pages are asked for one after the other, so whoever stops asking stops the sweep.
+
+        Raises:
+            NotSupported: on RabbitMQ, if it is not to requeue dead jobs.
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`; what was done by then holds.
+        """
+        check_one_of(action, "action", ("requeue", "cancel"))
+        return self._sweep(pages, action, _seconds(delay), self._attributed(reason))
+
+    def _sweep(
+        self, pages: Iterable[Iterable[Any]], action: Sweep, delay: Seconds, who: Attribution
+    ) -> Iterator[Swept]:
+        so_far = Swept()
+        with self._turns.opened() as store:
+            for page in pages:
+                for some in batches([wanted(one) for one in page]):
+                    work = partial(sweep, some=some, action=action, delay=delay, who=who)
+                    turned = self._turns.take(store, work, [one.job_id for one in some])
+                    so_far = Swept._make(map(sum, zip(so_far, turned, strict=True)))
+                    yield so_far
+
+    def _pause_schedule(self, schedule_id: str, paused: bool, reason: str | None) -> None:
+        body = PauseSchedule(check_name(schedule_id, "schedule_id"), paused, None, self._attributed(reason))
+        self._act(partial(schedules.pause, body=body))
+
+    def _attributed(self, reason: str | None) -> Attribution:
+        return check_who(self._who.by, reason, self._who.via)
+
+    def _act(self, work: Callable[[TurnContext], T], dead: Sequence[str] = ()) -> T:
+        with self._turns.opened() as store:
+            return self._turns.take(store, work, dead)
+
+
+def _remove_schedule(context: TurnContext, body: Forget) -> None:
+    record = schedules.stored(context, body.schedule_id)
+    if not record.durable:
+        raise UsageError(
+            f"expected a durable schedule, got: {record.id} of {record.name}, which code declares and would add again; "
+            "remove it there, or pause it"
+        )
+    schedules.forget(context, body)
+
+
+def _run_now(context: TurnContext, schedule_id: str, job_id: str, who: Attribution) -> JobRecord:
+    record, now = schedules.stored(context, schedule_id), context.turn.now
+    job = job_of(record, job_id, run_at=now, now=now, corr=job_id)
+    ((stored, _),) = jobs.queue(context, Queue((job,), None, who))
+    return stored
+
+
+def _id_of(job: Job[Any] | str) -> str:
+    return job.id if isinstance(job, Job) else check_name(job, "job")
+
+
+def _seconds(delay: Seconds | timedelta | None) -> Seconds:
+    return 0.0 if delay is None else check_seconds(delay, "delay")

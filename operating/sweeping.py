@@ -1,0 +1,98 @@
+"""One action on many jobs, a batch a turn: each job only if it is still what it was when it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+from ..broker import jobs
+from ..broker.turn_context import TurnContext
+from ..errors import KeyTaken, UsageError, shown
+from ..job import Job
+from ..messages.acts import Attribution
+from ..messages.jobs import ENDED, JobRecord, Seconds
+from ..messages.mail import CancelJob, Requeue
+from ..rules.validation import check_name
+
+SWEPT_A_TURN_MAX = 500
+"""How many jobs one turn acts on: runtimes wait for so long."""
+
+Sweep = Literal["requeue", "cancel"]
+"""What is done to each job of a sweep."""
+
+
+class Swept(NamedTuple):
+    """How far a sweep has come.
+
+    Attributes:
+        asked: jobs that it was given so far.
+        done: those that it has acted on.
+        changed: those that were gone, or no longer what they were when they were found.
+        refused: those whose unique key another unfinished job holds.
+    """
+
+    asked: int = 0
+    done: int = 0
+    changed: int = 0
+    refused: int = 0
+
+
+class Wanted(NamedTuple):
+    """A job that a sweep was given.
+
+    Attributes:
+        found: as whoever asks has found it; None where only its id is given.
+    """
+
+    job_id: str
+    found: JobRecord | None
+
+
+def wanted(given: Any) -> Wanted:
+    """What a sweep was given: a record, a `Job`, or an id.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    match given:
+        case Job():
+            return Wanted(given.id, given.record)
+        case JobRecord():
+            return Wanted(given.id, given)
+        case str():
+            return Wanted(check_name(given, "each id"), None)
+    raise UsageError(f"expected a page to have jobs, their records or their ids, got: {shown(given)}")
+
+
+def batches(all_wanted: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
+    """As many as one turn takes, and so on."""
+    for first in range(0, len(all_wanted), SWEPT_A_TURN_MAX):
+        yield all_wanted[first : first + SWEPT_A_TURN_MAX]
+
+
+def sweep(context: TurnContext, some: Sequence[Wanted], action: Sweep, delay: Seconds, who: Attribution) -> Swept:
+    """Act on these jobs in one turn."""
+    stored = context.turn.jobs.find([one.job_id for one in some])
+    done = changed = refused = 0
+    for job_id, found in some:
+        if not _is_it(stored.get(job_id), found, action):
+            changed += 1
+            continue
+        try:
+            if action == "requeue":
+                jobs.requeue(context, Requeue(job_id, delay, None, who))
+            else:
+                jobs.cancel(context, CancelJob(job_id, None, who))
+            done += 1
+        except KeyTaken:
+            refused += 1
+    return Swept(len(some), done, changed, refused)
+
+
+def _is_it(job: JobRecord | None, found: JobRecord | None, action: Sweep) -> bool:
+    """Whether a job stands where it was found; without that, whether the action is for one such as it."""
+    if job is None:
+        return False
+    if found is not None and (job.key, job.state) != (found.key, found.state):
+        return False
+    return (found is not None and action == "requeue") or (job.state in ENDED) == (action == "requeue")
