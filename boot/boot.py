@@ -120,6 +120,7 @@ class Boot:
                 tell=self.post.tell,
                 queue=queue,
                 bound=self.log.bound,
+                say=self.log.emit,
                 carriers=carriers,
             ),
             left,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -50,6 +50,17 @@ class Carrier:
         """
         return nullcontext()
 
+    def around_loop(self) -> AbstractAsyncContextManager[Any]:
+        """Entered on each event loop of coroutine handlers before its first job, and left after its last: for what
+        belongs to one loop, such as a pool of database connections.
+
+        Each coroutine handler has a loop of its own. What this sets in context variables is seen by the jobs. A loop
+        ends when its handler is removed or the runtime stops, which waits for that for `LOOP_END_SECONDS_MAX`. If this
+        raises, `loop.failed` is logged, and the jobs wait, without an attempt being counted, and are tried again on
+        another loop.
+        """
+        return nullcontext()
+
 
 Failed = Callable[[Carrier, Exception], None]
 """Is told of a carrier that has raised while jobs were queued."""
@@ -63,6 +74,11 @@ class Carriers:
 
     def __bool__(self) -> bool:
         return bool(self._carriers)
+
+    @property
+    def are_around_loops(self) -> bool:
+        """Whether one of them has something to do there."""
+        return any(type(carrier).around_loop is not Carrier.around_loop for carrier in self._carriers)
 
     def __iter__(self) -> Iterator[Carrier]:
         return iter(self._carriers)

@@ -33,6 +33,7 @@ class LaneContext(NamedTuple):
             has got its place. Any thread calls it.
         queue: queues a job that descends from another.
         bound: makes a logger of the application with the given fields bound.
+        say: logs an event.
         carriers: what the application has put around each run of a job.
     """
 
@@ -45,6 +46,7 @@ class LaneContext(NamedTuple):
     ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]
     queue: Callable[[str, Any, JobKeywords, str], Job[Any]]
     bound: Callable[..., Any]
+    say: Callable[..., None]
     carriers: Carriers
 
 

@@ -19,6 +19,11 @@ from .processes import ProcessRunner
 from .tasks import TaskRunner
 from .threads import ThreadRunner
 
+LOOP_END_SECONDS_MAX = 2.0
+"""How long a stop waits until what is around event loops is left. `docker stop` gives ten seconds, of which the drain
+takes eight.
+"""
+
 
 class Runner(Protocol):
     """Something that lanes of one handler run on."""
@@ -28,6 +33,9 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Let idle threads and children end."""
+
+    def wait(self, seconds: Seconds) -> None:
+        """Wait until what was around them is left, for so many seconds at most."""
 
 
 RUNNERS: dict[Kind, type[ThreadRunner | TaskRunner | ProcessRunner]] = {
@@ -136,8 +144,13 @@ class Lanes:
 
     def close_all(self) -> None:
         """The boot ends."""
+        runners = list(self._runners.values())
         for handler_id in list(self._runners):
             self.close(handler_id)
+        clock = self._context.clock
+        give_up_at = clock.monotonic() + LOOP_END_SECONDS_MAX
+        for runner in runners:
+            runner.wait(max(0.0, give_up_at - clock.monotonic()))
 
     def open(self, name: str | None = None) -> list[Lane]:
         """Lanes that have not ended, those of one job name or all, in the order they were started."""

@@ -8,6 +8,7 @@ from functools import partial
 
 from ..environment.environment import Environment
 from ..environment.threads import Thread
+from ..messages.jobs import Seconds
 from .headcount import Headcount
 from .lane import Lane, RunHandle
 
@@ -62,6 +63,9 @@ class Pool:
             idle, self._idle = self._idle, []
         for worker in idle:
             worker.lanes.put(None)
+
+    def wait(self, seconds: Seconds) -> None:
+        """There is nothing around them that would have to be left."""
 
 
 class Worker(RunHandle):

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import io
+import math
+import threading
 from collections import deque
 from functools import partial
 from typing import Any
 
+from ..messages.jobs import Seconds
 from ..messages.outcomes import Outcome, OutcomeKind
 from .execute import execute_async
 from .lane import Lane, RunHandle
-from .outcomes import escaped
+from .loop_surroundings import LoopSurroundings
+from .outcomes import UNBEGUN, escaped
 
 LOOP_DIED = "its event loop was closed by what ran on it"
 """Why a job fails whose loop runs no more."""
+
+LOOP_RETRY_SECONDS = 5.0
+"""Between two tries to enter what is around a loop, while carriers refuse. For so long its jobs wait, too."""
 
 
 class TaskRunner:
@@ -23,6 +31,7 @@ class TaskRunner:
 
     def __init__(self) -> None:
         self._loop: _Loop | None = None
+        self._closed: _Loop | None = None
 
     def start(self, lane: Lane) -> None:
         """Run a lane as a task."""
@@ -34,7 +43,12 @@ class TaskRunner:
         """End the loop once its tasks have ended."""
         if self._loop is not None:
             self._loop.close()
-            self._loop = None
+            self._closed, self._loop = self._loop, None
+
+    def wait(self, seconds: Seconds) -> None:
+        """Wait until what was around the loop that was closed is left, for so many seconds at most."""
+        if self._closed is not None and self._closed.left is not None:
+            self._closed.left.wait(seconds)
 
     def tasks(self) -> list[tuple[str, str]]:
         """Every task on its loop, those that its jobs have made included: what it is called, and where it is."""
@@ -42,19 +56,30 @@ class TaskRunner:
 
 
 class _Loop(RunHandle):
-    """An event loop on its own thread."""
+    """An event loop on its own thread.
+
+    Attributes:
+        left: is set when what was around it is left. None if there is nothing.
+    """
 
     def __init__(self, first: Lane) -> None:
         self._is_blocked = False
         self._is_closing = False
         self._is_over = False
-        self._loop = first.context.environment.loop()
+        context = self._lent = first.context
+        self.left: threading.Event | None = context.environment.event() if context.carriers.are_around_loops else None
+        self._surroundings: LoopSurroundings | None = None
+        self._context: contextvars.Context | None = None
+        """What each task gets a copy of. There is none before the loop is entered, and so no task."""
+        self._refusal = ""
+        self._refused_until = -math.inf
+        self._loop = context.environment.loop()
         self._lanes: dict[int, Lane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._new: deque[Lane] = deque()
         self._knows = False
         self._name = first.handler.name
-        self._thread = first.context.environment.spawn(self._run, f"loop {first.handler.name}")
+        self._thread = context.environment.spawn(self._run, f"loop {first.handler.name}")
 
     @property
     def is_usable(self) -> bool:
@@ -79,6 +104,8 @@ class _Loop(RunHandle):
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        if self.left is None:
+            self._context = contextvars.copy_context()
         try:
             # Only a job can have stopped the loop otherwise; the other jobs on it need it.
             while not self._is_over:
@@ -86,10 +113,14 @@ class _Loop(RunHandle):
         except Exception as error:
             # A job has closed it, say.
             self._end_lanes(f"{LOOP_DIED}: {error!r}"[:500])
+            if self._surroundings is not None:
+                self._say_failed("left", LOOP_DIED)
         finally:
             self._is_over = True
             self._end_lanes(LOOP_DIED)
             self._loop.close()
+            if self.left is not None:
+                self.left.set()
 
     def _run_until_stopped(self) -> None:
         # A handler's task may throw these two at the loop, which then goes on.
@@ -105,13 +136,64 @@ class _Loop(RunHandle):
     def _create_new(self) -> None:
         # A caller that comes after this line wakes the loop again; what was put before it is in the queue.
         self._knows = False
-        while self._new:
-            self._create(self._new.popleft())
+        if self._context is None and self._surroundings is None:
+            self._enter()
+        while self._new and self._context is not None:
+            self._create(self._new.popleft(), self._context)
 
-    def _create(self, lane: Lane) -> None:
+    def _enter(self) -> None:
+        """Enter what is around the loop. Lanes wait meanwhile."""
+        if self._loop.time() < self._refused_until:
+            self._refuse()
+            return
+        self._surroundings = LoopSurroundings(
+            self._lent.carriers,
+            self._loop,
+            opened=self._opened,
+            refused=self._refused,
+            left=self._stop,
+            say=self._say_failed,
+        )
+
+    def _opened(self, context: contextvars.Context) -> None:
+        self._context = context
+        self._create_new()
+
+    def _refused(self, reason: str) -> None:
+        self._surroundings = None
+        self._refusal = f"its event loop could not be entered: {reason}"
+        self._refused_until = self._loop.time() + LOOP_RETRY_SECONDS
+        self._refuse()
+
+    def _refuse(self) -> None:
+        """Let jobs wait. Their functions were not called, so that no attempt counts."""
+        snoozed = Outcome(kind=OutcomeKind.SNOOZED, reason=self._refusal, seconds=LOOP_RETRY_SECONDS)
+        while self._new:
+            lane = self._new.popleft()
+            self._drop(lane, snoozed if lane.begin() else UNBEGUN)
+        self._close_when_idle(asked=False)
+
+    def _drop(self, lane: Lane, outcome: Outcome) -> None:
+        if self._lanes.pop(lane.id, None) is not None:
+            lane.finish(outcome)
+
+    def _drop_unbegun(self) -> None:
+        """Those that wait to be begun and need not any more do not wait any longer."""
+        if self._context is None:
+            for lane in [lane for lane in list(self._new) if lane.cancelled or lane.abandoned_because is not None]:
+                self._new.remove(lane)
+                self._drop(lane, UNBEGUN)
+            self._close_when_idle(asked=False)
+
+    def _say_failed(self, where: str, reason: str) -> None:
+        self._lent.say("loop.failed", job_name=self._name, where=where, reason=reason)
+
+    def _create(self, lane: Lane, context: contextvars.Context) -> None:
         try:
-            # Not by the loop's own method, which a job may have made to do something else.
-            task = self._tasks[lane.id] = asyncio.Task(execute_async(lane, self._end), loop=self._loop)
+            # Not by the loop's own method, which a job may have made to do something else. The context of the caller
+            # may be that of the job before.
+            coroutine = execute_async(lane, self._end)
+            task = self._tasks[lane.id] = asyncio.Task(coroutine, loop=self._loop, context=context.copy())
             task.add_done_callback(partial(self._is_done, lane))
         except BaseException as error:
             # No memory, say.
@@ -138,16 +220,15 @@ class _Loop(RunHandle):
         try:
             lane.finish(outcome, following)
         finally:
-            if following is not None:
-                self._create(following)
+            if following is not None and self._context is not None:
+                self._create(following, self._context)
             self._close_when_idle(asked=False)
 
     def interrupt(self, lane: Lane) -> None:
         task = self._tasks.get(lane.id)
-        if task is not None:
-            # A loop that has just been closed has no task left to cancel.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(task.cancel)
+        # A loop that has just been closed has no task left to cancel.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._drop_unbegun if task is None else task.cancel)
 
     def kill(self, lane: Lane) -> None:
         """The lane is hung: if the loop does not answer either, something on it blocks, and all its tasks are lost."""
@@ -171,9 +252,18 @@ class _Loop(RunHandle):
 
     def _close_when_idle(self, *, asked: bool = True) -> None:
         self._is_closing = self._is_closing or asked
-        if self._is_closing and not self._lanes:
-            self._is_over = True
-            self._loop.stop()
+        if asked:
+            self._drop_unbegun()
+        if not self._is_closing or self._lanes:
+            return
+        if self._surroundings is None:
+            self._stop()
+        else:
+            self._surroundings.end()
+
+    def _stop(self) -> None:
+        self._is_over = True
+        self._loop.stop()
 
     def stack(self, lane: Lane) -> str:
         task = self._tasks.get(lane.id)

@@ -188,7 +188,9 @@ EVENTS: dict[str, EventKind] = {
         (*MOVE, "outcome", "reason", "run_at", "error", "traceback", "boot_was"),
     ),
     "job.snoozed": EventKind(
-        "info", "A job's handler has raised `Snooze`: it runs later.", (*MOVE, "outcome", "reason", "run_at")
+        "info",
+        "A job runs later: its handler has raised `Snooze`, or its event loop could not be entered.",
+        (*MOVE, "outcome", "reason", "run_at"),
     ),
     "job.released": EventKind("debug", "A job was claimed in advance, not started, and put back.", (*MOVE, "reason")),
     "job.dead": EventKind(
@@ -314,6 +316,12 @@ EVENTS: dict[str, EventKind] = {
     ),
     "lane.lost": EventKind(
         "error", "The thread that ran a job has died without a completion; the job fails.", (*JOB, "lane")
+    ),
+    "loop.failed": EventKind(
+        "warning",
+        "A carrier has raised where an event loop of coroutine handlers is `entered`, so that its jobs wait for a "
+        "moment, or where it is `left`.",
+        ("job_name", "where", "reason"),
     ),
     "lane.returned": EventKind("info", "A hung thread has ended after all.", (*JOB, "lane", "after")),
     "store.waiting": EventKind(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...handlers.execute import execute
 from ...handlers.lane import Lane, RunHandle
+from ...messages.jobs import Seconds
 from ...messages.outcomes import Outcome, OutcomeKind
 from .world import Process, World
 
@@ -23,6 +24,9 @@ class VirtualProcessRunner:
 
     def close(self) -> None:
         """Nothing is kept that could be let go of."""
+
+    def wait(self, seconds: Seconds) -> None:
+        """There is nothing around them."""
 
 
 class _VirtualChild(RunHandle):

@@ -1489,6 +1489,33 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "a loop that cannot be entered costs its jobs an attempt",
+        "handlers/tasks.py",
+        "        snoozed = Outcome(kind=OutcomeKind.SNOOZED, reason",
+        "        snoozed = Outcome(kind=OutcomeKind.FAILED, reason",
+        test="tests/handlers/test_around_loop.py::"
+        "test_jobs_wait_while_a_loop_cannot_be_entered_and_no_attempt_is_counted",
+    ),
+    Mutant(
+        LANES,
+        "a stop does not wait until what is around a loop is left",
+        "handlers/lanes.py",
+        "            runner.wait(max(0.0, give_up_at - clock.monotonic()))\n",
+        "            runner.wait(0.0)\n",
+        test="tests/handlers/test_around_loop.py::"
+        "test_what_belongs_to_a_loop_is_entered_once_and_left_before_stop_returns",
+    ),
+    Mutant(
+        LANES,
+        "a task begins in the context of the job before it",
+        "handlers/tasks.py",
+        "loop=self._loop, context=context.copy())",
+        "loop=self._loop)",
+        test="tests/handlers/test_around_loop.py::"
+        "test_what_a_coroutine_sets_in_a_context_variable_is_not_seen_by_the_next_job",
+    ),
+    Mutant(
+        LANES,
         "a forked child comes out of a handler",
         "handlers/execute.py",
         "        if self._pid() != self._parent:",

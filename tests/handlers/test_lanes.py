@@ -13,6 +13,7 @@ import pytest
 from lamplighter.environment import Environment
 from lamplighter.environment.mailbox import Mailbox
 from lamplighter.handlers.backlog import Backlog
+from lamplighter.handlers.carriers import NO_CARRIERS
 from lamplighter.handlers.handler import JobTimeout
 from lamplighter.handlers.headcount import Headcount
 from lamplighter.handlers.lane import Lane
@@ -43,6 +44,7 @@ class House:
             limits=Limits(),
             headcount=Headcount(100),
             stopping=threading.Event(),
+            carriers=NO_CARRIERS,
             tell=lambda to, body, corr: self.sent.append(to),
             ended=lambda lane, outcome, seconds, following: self.told.append((lane.id, following and following.id)),
         )
