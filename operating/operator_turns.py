@@ -20,6 +20,7 @@ from ..environment.environment import Environment
 from ..errors import StoreUnavailable
 from ..log.emitter import NOBODY
 from ..messages.boots import OPERATOR, BootRecord
+from ..messages.queries import JobQuery
 from ..rules.limits import Limits
 from ..stores.opening import open_store
 from ..stores.ports import Store
@@ -113,7 +114,7 @@ def _at_hand(store: Store, dead: Sequence[str]) -> AbstractContextManager[Any]:
     """While this lasts, a turn finds these jobs, if they are dead."""
     if store.dead is None or not dead:
         return contextlib.nullcontext()
-    return store.dead.one_at_hand(dead[0]) if len(dead) == 1 else store.dead.all_at_hand(None, ())
+    return store.dead.one_at_hand(dead[0]) if len(dead) == 1 else store.dead.all_at_hand(JobQuery(), ())
 
 
 def _who_may_hold(store: Store, boot: str) -> str:

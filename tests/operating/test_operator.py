@@ -60,17 +60,18 @@ def test_a_person_acts_beside_a_runtime_which_tells_it_and_the_proof_is_whole(ru
     recorder.wait_for("job.dead")
     recorder.wait_for("job.started", job_id=running.id)
 
+    requeued = ada.requeue(dead, reason="mended").state
+    recorder.wait_for("job.dead", count=2)
     acted = [
-        ada.requeue(dead, reason="mended").state,
         ada.cancel(running.id, reason="too long").reason,
         ada.cancel(waiting, reason="not wanted").state,
     ]
     ada.pause("fails", reason="the other side is down")
     recorder.wait_for("operator.acted", count=4)
-    recorder.wait_for("job.dead", count=2)
     rt.stop()
 
-    assert acted == ["queued", "cancelled by ada while it ran: too long", "cancelled"]
+    assert requeued == "queued"
+    assert acted == ["cancelled by ada while it ran: too long", "cancelled"]
     told = [(line["by"], line["via"], line["action"], line["reason"], line["told"]) for line in told_acts(recorder)]
     assert told == [
         ("ada", "cli", "requeued", "mended", 1),
