@@ -33,7 +33,7 @@ QUALIFIERS = (
 
 _PLAIN_KEY = re.compile(r"[^\s.\[\]=\":]+")
 _PLAIN_VALUE = re.compile(r"[^\s\"]\S*")
-_PLAIN_WORD = re.compile(r"[^\s\":][^\s:]*")
+_PLAIN_WORD = re.compile(r"[^\s\":]+")
 
 
 class DataTerm(NamedTuple):

@@ -1,0 +1,243 @@
+"""The language in which people say which jobs they mean, as in `state:dead error:timeout ended:<1d`.
+
+Terms are separated by spaces, and all of them must hold. A term is a qualifier with a value, a place in the data with
+what must stand there (`data.user.id=7`), or a word, which must stand in the job's id, its name or its error. A text
+with spaces, colons or the like stands between quotation marks. Instants are in UTC unless they say otherwise; `2h` is
+two hours ago, and `+2h` is in two hours.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from ..cron.interval import INSTANT_MAX, INSTANT_MIN
+from ..errors import UsageError, alike, shown
+from ..messages.jobs import Instant, JobState
+from ..messages.queries import QUALIFIERS, DataTerm, JobQuery, is_json_scalar
+from ..rules.queries import WHOLE_MAX
+
+QUERY_CHARACTERS_MAX = 2_000
+"""How long a query may be."""
+
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+SPAN_EXAMPLE = "a time such as 2h, +30m, 2026-07-01, 2026-07-01T06:30Z or @1782000000"
+
+FIELD_OF = {"id": "id_prefix"}
+"""The fields of a `JobQuery` that are called otherwise than their qualifiers."""
+
+_SPACE = re.compile(r"\s*")
+_QUALIFIER = re.compile(r"([^\s\":]+):")
+_PLAIN = re.compile(r"\S+")
+_WORD = re.compile(r"[^\s\":]+")
+_KEY = re.compile(r"[^\s.\[\]=\":]+")
+_INDEX = re.compile(r"\[([0-9]{1,9})\]")
+_THAN = re.compile(r"<=|>=|<|>|=|")
+_SPAN = re.compile(r"(\+?)([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])")
+_WHOLE = re.compile(r"[0-9]{1,9}")
+
+
+def parse_query(text: str, now: Instant) -> JobQuery:
+    """The query that a text means.
+
+    Args:
+        text: in the language of this module; of nothing, every job is meant.
+        now: the instant from which ages are counted.
+
+    Raises:
+        UsageError: it cannot be read: where, and what was expected there.
+    """
+    if not isinstance(text, str) or len(text) > QUERY_CHARACTERS_MAX:
+        got = f"{len(text)} characters" if isinstance(text, str) else shown(text)
+        raise UsageError(f"expected a query of at most {QUERY_CHARACTERS_MAX} characters, got: {got}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"expected a query that is valid Unicode, got: {shown(text)}") from None
+    return _Reader(text, now).read()
+
+
+class _Reader:
+    """Reads a query from its beginning to its end.
+
+    Attributes:
+        at: how far it has come.
+    """
+
+    def __init__(self, text: str, now: Instant) -> None:
+        self.at = 0
+        self._text = text
+        self._now = now
+        self._fields: dict[str, Any] = {}
+        self._many: dict[str, list[Any]] = {"names": [], "data": [], "words": []}
+
+    def read(self) -> JobQuery:
+        while self._next(_SPACE) is not None and self.at < len(self._text):
+            self._term()
+            if self.at < len(self._text) and not self._text[self.at].isspace():
+                self._refuse("a space", self.at)
+        return JobQuery(**self._fields | {field: tuple(values) for field, values in self._many.items()})
+
+    def _term(self) -> None:
+        start = self.at
+        if self._text.startswith(("data.", "data[", "data="), start):
+            self._many["data"].append(self._data())
+        elif (found := self._next(_QUALIFIER)) is not None:
+            self._qualified(found[1], start)
+        elif (word := self._next(_WORD)) is not None:
+            self._many["words"].append(word[0])
+        else:
+            word_here = self._quoted() if self._text[start] == '"' else ""
+            self._many["words"].append(word_here or self._refuse("a word", start))
+
+    def _qualified(self, qualifier: str, start: int) -> None:
+        what = f"a value right after {qualifier}:"
+        match qualifier:
+            case "name":
+                self._many["names"].append(self._text_here(what))
+            case "state":
+                self._set("state", self._state(), start)
+            case "attempt":
+                self._attempt(start)
+            case "queued" | "ended" | "due":
+                self._time(qualifier, start)
+            case "slot":
+                self._set("slot", self._read_as(_instant, "the instant of a slot, such as 2026-07-01T06:00Z"), start)
+            case _ if qualifier in QUALIFIERS:
+                self._set(FIELD_OF.get(qualifier, qualifier), self._text_here(what), start)
+            case _:
+                close = alike(qualifier, QUALIFIERS)
+                meant = f"; did you mean {close[0]}:?" if close else ""
+                known = ", ".join(f"{one}:" for one in QUALIFIERS)
+                self._refuse(
+                    f"one of {known}, data.KEY=VALUE, or quotation marks around a text with a colon", start, meant
+                )
+
+    def _set(self, field: str, value: Any, start: int) -> None:
+        if field in self._fields:
+            self._refuse("each of a query's conditions once, but for name:, data and words", start)
+        self._fields[field] = value
+
+    def _state(self) -> JobState:
+        return self._read_as(JobState, f"one of {', '.join(JobState)}")  # type: ignore[no-any-return]
+
+    def _attempt(self, start: int) -> None:
+        than = self._than()
+        number = self._read_as(_whole, "a whole number, as in attempt:>3")
+        if than != "<" and than != "<=":
+            self._set("attempt_min", number + (than == ">"), start)
+        if than != ">" and than != ">=":
+            self._set("attempt_max", number - (than == "<"), start)
+
+    def _time(self, field: str, start: int) -> None:
+        than = self._than()
+        if than not in ("<", ">"):
+            self._refuse(f"< or > after {field}:, as in {field}:<2h", self.at - len(than))
+        instant, is_ago = self._read_as(lambda text: _time(text, self._now), SPAN_EXAMPLE)
+        # What is less than two hours ago is later than the instant two hours ago.
+        is_since = (than == ">") is not is_ago
+        self._set(f"{field}_since" if is_since else f"{field}_until", instant, start)
+
+    def _than(self) -> str:
+        found = self._next(_THAN)
+        return "" if found is None else found[0]
+
+    def _read_as(self, read: Callable[[str], Any], expected: str) -> Any:
+        start = self.at
+        text = self._text_here(expected)
+        try:
+            return read(text)
+        except (ValueError, OverflowError):
+            self._refuse(expected, start)
+
+    def _data(self) -> DataTerm:
+        self.at += len("data")
+        path: list[str | int] = []
+        while self._text[self.at : self.at + 1] in (".", "["):
+            path.append(self._index() if self._text[self.at] == "[" else self._key())
+        if self._text[self.at : self.at + 1] != "=":
+            self._refuse("= and a value, as in data.user.id=7", self.at)
+        self.at += 1
+        start = self.at
+        is_quoted = self._text.startswith('"', start)
+        text = self._text_here("a value after =")
+        if is_quoted or not is_json_scalar(text):
+            return DataTerm(tuple(path), text)
+        value = json.loads(text)
+        is_float = isinstance(value, float)
+        if not math.isfinite(value or 0) or (not is_float and not -WHOLE_MAX <= (value or 0) < WHOLE_MAX):
+            self._refuse("a number that is not as large", start)
+        return DataTerm(tuple(path), value)
+
+    def _index(self) -> int:
+        found = self._next(_INDEX)
+        return self._refuse("the index of an item, as in data.items[0]=7", self.at) if found is None else int(found[1])
+
+    def _key(self) -> str:
+        self.at += 1
+        if self._text.startswith('"', self.at):
+            return self._quoted()
+        found = self._next(_KEY)
+        return self._refuse("a key, as in data.user.id=7", self.at) if found is None else found[0]
+
+    def _text_here(self, expected: str) -> str:
+        """A text between quotation marks, or up to the next space."""
+        if self._text.startswith('"', self.at):
+            return self._quoted()
+        found = self._next(_PLAIN)
+        return self._refuse(expected, self.at) if found is None else found[0]
+
+    def _quoted(self) -> str:
+        start, said = self.at, ""
+        self.at += 1
+        while self.at < len(self._text):
+            char = self._text[self.at]
+            self.at += 1
+            if char == '"':
+                return said
+            if char == "\\" and self._text[self.at : self.at + 1] in ('"', "\\"):
+                char = self._text[self.at]
+                self.at += 1
+            said += char
+        return self._refuse("a second quotation mark", start)
+
+    def _next(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        found = pattern.match(self._text, self.at)
+        if found is not None:
+            self.at = found.end()
+        return found
+
+    def _refuse(self, expected: str, at: int, meant: str = "") -> NoReturn:
+        got = shown(self._text[at:]) if at < len(self._text) else "its end"
+        raise UsageError(f"expected {expected} at character {at + 1} of the query, got: {got}{meant}")
+
+
+def _whole(text: str) -> int:
+    if _WHOLE.fullmatch(text) is None:
+        raise ValueError
+    return int(text)
+
+
+def _time(text: str, now: Instant) -> tuple[Instant, bool]:
+    """An instant, and whether it was given as an age."""
+    span = _SPAN.fullmatch(text)
+    if span is None:
+        return _instant(text), False
+    seconds = float(span[2]) * UNIT_SECONDS[span[3]]
+    return (now + seconds, False) if span[1] else (now - seconds, True)
+
+
+def _instant(text: str) -> Instant:
+    if text.startswith("@"):
+        instant = float(text[1:])
+    else:
+        time = datetime.fromisoformat(text)
+        instant = (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
+    if not INSTANT_MIN <= instant <= INSTANT_MAX:
+        raise ValueError
+    return instant
