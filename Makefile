@@ -11,7 +11,7 @@ WORKLOAD ?= drain-1
 # Most tests wait for other processes and for servers, so more run side by side than there are cores.
 WORKERS ?= 4
 
-.PHONY: demo demo-cluster test check simulate mutants torture bench profile docs clean
+.PHONY: demo demo-cluster test check simulate mutants torture bench profile docs picture dist clean
 
 demo: $(VENV)/ready
 	PYTHONPATH=examples $(BIN)/python -P -m hashbase.demo
@@ -53,6 +53,14 @@ profile: $(VENV)/peers
 # The site of the documentation, in build/site. A warning is an error.
 docs: $(VENV)/docs
 	$(BIN)/python -P docs/site/build.py
+
+# The picture in the README: what the demo says now.
+picture: $(VENV)/ready
+	$(BIN)/python docs/draw_demo.py
+
+# What is published, in dist: make dist URL=https://github.com/OWNER/NAME. The links of the README then lead there.
+dist: $(VENV)/ready
+	$(BIN)/python docs/build_dist.py $(URL)
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

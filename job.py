@@ -319,7 +319,7 @@ class Job(Generic[T, R]):
         Cheap enough for a loop: reports in quick succession are merged.
 
         Raises:
-            UsageError: JSON cannot carry it in `PROGRESS_BYTES_MAX`.
+            UsageError: it is not JSON-serializable in `PROGRESS_BYTES_MAX`.
         """
         report = {"done": done, "total": total, "note": note}
         self._lane().report(encode(report, what="progress", bytes_max=PROGRESS_BYTES_MAX))

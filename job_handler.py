@@ -125,7 +125,7 @@ class JobHandler(Generic[P, D, C, R]):
         """The data as it is stored.
 
         Raises:
-            UsageError: JSON cannot carry it, or the function cannot take it.
+            UsageError: it is not JSON-serializable, or the function cannot take it.
         """
         stored = decode(encode(data, what="data", bytes_max=sys.maxsize))
         self._types.data(stored)

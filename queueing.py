@@ -54,10 +54,10 @@ class Queueing:
                 paths, sets, bytes; at most `data_bytes_max` as JSON.
             id: a known one returns the stored job, which makes a retry safe. Made up when not given.
             delay: seconds or a timedelta before it is due.
-            at: an aware date-time at which it is due.
+            at: an aware datetime at which it is due.
             priority: higher runs first; then what is due longer; then what was queued first.
             unique: while a job with this name and key is unfinished, that one is returned, `deduplicated`.
-            expires: an unstarted job is cancelled after it: seconds, a timedelta or an aware date-time. One that waits
+            expires: an unstarted job is cancelled after it: seconds, a timedelta or an aware datetime. One that waits
                 for its retry has been started; one that was snoozed has not.
             max_attempts: overrides the handler's.
             timeout: seconds for one attempt; overrides the handler's.

@@ -76,7 +76,7 @@ class Scheduler:
         Args:
             name: of the jobs.
             when: cron with 5 fields, or 6 with the seconds first; a name such as `@daily`; an interval (a timedelta or
-                "@every 30s"); or an aware date-time.
+                "@every 30s"); or an aware datetime.
             data: what each job gets; as `jobs.queue` takes it.
             key: your own name for the schedule, under which it may change; otherwise another name, when, zone or data
                 makes it another schedule.

@@ -101,7 +101,7 @@ class Steering(Queueing):
         Raises:
             StaleClaim: the attempt no longer holds the job; roll back what it did.
             UnknownJob: it is not in the store.
-            UsageError: JSON cannot carry the result.
+            UsageError: the result is not JSON-serializable.
         """
         boot, end = self._finishing(job, result)
         if connection is None:

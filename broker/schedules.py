@@ -168,7 +168,7 @@ def _hold_back(context: TurnContext, schedule: ScheduleRecord) -> tuple[str, str
 
 
 def _skip_if_passed(context: TurnContext, schedule: ScheduleRecord) -> None:
-    """A date-time that had passed when it was added will never be due: say so now, because nothing else ever will."""
+    """A datetime that had passed when it was added will never be due: say so now, because nothing else ever will."""
     if not schedule.when.startswith(ONCE):
         return
     instant = parse_at(schedule.when).instant

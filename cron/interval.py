@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from ..errors import UsageError, shown
 from ..messages.slots import Due
+from .meant import meant
 
 INTERVAL_SECONDS_MIN = 1
 INTERVAL_DAYS_MAX = 36_500
@@ -19,7 +20,7 @@ INSTANT_MAX = 253_370_764_800  # 9999-01-01T00:00:00Z
 INSTANT_MIN = -62_104_060_800  # 0002-01-01T00:00:00Z
 
 ONCE = "@at"
-"""How the text of a single date-time begins."""
+"""How the text of a single datetime begins."""
 
 _SECOND_US = 1_000_000
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
@@ -131,7 +132,7 @@ def parse_every(text: str) -> Interval:
     if found is None or not any(found.groups()):
         raise UsageError(
             f'expected an interval such as "@every 30s", "@every 1h30m" or "@every 1d" (units d, h, m, s, in this '
-            f"order, each once), got: {text!r}"
+            f"order, each once), got: {text!r}{meant(text, [])}"
         )
     days, hours, minutes, seconds, fraction = found.groups()
     try:
@@ -155,20 +156,20 @@ def once_at(moment: datetime) -> Once:
     """
     if moment.utcoffset() is None:
         raise UsageError(
-            f"expected a date-time that knows its time zone, got a naive one: {shown(moment)}; "
+            f"expected a datetime that knows its time zone, got a naive one: {shown(moment)}; "
             'add one, as in datetime(2026, 5, 1, 9, tzinfo=ZoneInfo("Europe/Berlin"))'
         )
     instant = moment.timestamp()
     if not INSTANT_MIN <= instant <= INSTANT_MAX:
-        raise UsageError(f"expected a date-time between the years 2 and 9998, got: {shown(moment)}")
+        raise UsageError(f"expected a datetime between the years 2 and 9998, got: {shown(moment)}")
     return Once(f"{ONCE} {moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z", instant)
 
 
 def parse_at(text: str) -> Once:
-    """The date-time that a text such as `"@at 2026-05-01T07:00:00Z"` means.
+    """The datetime that a text such as `"@at 2026-05-01T07:00:00Z"` means.
 
     Raises:
-        UsageError: it is no date-time in ISO 8601, or has no offset from UTC.
+        UsageError: it is no datetime in ISO 8601, or has no offset from UTC.
     """
     moment = text[len(ONCE) :].strip().upper()
     try:
@@ -176,4 +177,4 @@ def parse_at(text: str) -> Once:
     except UsageError:
         raise
     except ValueError:
-        raise UsageError(f'expected a date-time such as "@at 2026-05-01T07:00:00Z", got: {text!r}') from None
+        raise UsageError(f'expected a datetime such as "@at 2026-05-01T07:00:00Z", got: {text!r}') from None

@@ -1,4 +1,4 @@
-"""Reading what an application gives as `when`: cron expressions, intervals, and single date-times.
+"""Reading what an application gives as `when`: cron expressions, intervals, and single datetimes.
 
 The only home of croniter, which reads the fields of an expression. It is not asked for times: it fires twice in a fold
 of local time and loses some in folds that are not a whole hour. `cron/rule.py` decides what is due when.
@@ -20,6 +20,7 @@ from ..messages.schedules import DstFold, DstGap
 from ..messages.slots import Due
 from .calendar import LAST, Days, LocalTimes, TimesOfDay
 from .interval import interval_of, once_at, parse_at, parse_every
+from .meant import meant
 from .rule import CronRule
 from .zones import load_zone
 
@@ -41,6 +42,8 @@ _NAMED = {
     "@MIDNIGHT": "0 0 * * *",
     "@HOURLY": "0 * * * *",
 }
+
+_NAMES = [name.lower() for name in _NAMED]
 
 
 class _Kind(NamedTuple):
@@ -100,9 +103,9 @@ def parse_when(when: object, *, timezone: str = "UTC", dst_gap: str = "run_after
 
     Args:
         when: a cron expression (five fields; six with the seconds first; `@daily` and the like), an interval (a
-            `timedelta`, or `"@every 30s"`), or one date-time (a `datetime` that knows its zone, or `"@at"` and one in
+            `timedelta`, or `"@every 30s"`), or one datetime (a `datetime` that knows its zone, or `"@at"` and one in
             ISO 8601).
-        timezone: the zone of a cron expression, by its IANA name. It says nothing about intervals and date-times.
+        timezone: the zone of a cron expression, by its IANA name. It says nothing about intervals and datetimes.
         dst_gap: what happens to a time of day that does not exist on a day: `run_after` or `skip`.
         dst_fold: which one is meant when a time of day happens twice: `first`, `second` or `both`.
 
@@ -146,30 +149,20 @@ def _parse_text(text: str, zone: ZoneInfo, dst_gap: DstGap, dst_fold: DstFold) -
         case [name] if name in _NAMED:
             words = _NAMED[name].split()
         case [name] if name.startswith("@"):
-            raise UsageError(f'expected {", ".join(_NAMED).lower()}, "@every 30s" or "@at ...", got: {text.strip()!r}')
+            raise UsageError(
+                f'expected {", ".join(_NAMES)}, "@every 30s" or "@at ...", got: {text.strip()!r}{meant(text, _NAMES)}'
+            )
+    if len(words) not in (5, 6):
+        raise UsageError(
+            "expected a cron expression of 5 fields (minute hour day-of-month month day-of-week), or of 6 with the "
+            f"seconds first, got {len(words)} field{'s' * (len(words) != 1)}: {text.strip()!r}{meant(text, _NAMES)}"
+        )
     return _parse_cron(words, zone, dst_gap, dst_fold)
-
-
-def _meant(fields: list[str]) -> str:
-    """What somebody may have meant who gave another number of fields."""
-    match fields:
-        case ["EVERY", count]:
-            return f'; did you mean "@every {count.lower()}"?'
-        case ["EVERY", count, unit] if unit[0] in "DHMS":
-            return f'; did you mean "@every {count}{unit[0].lower()}"?'
-        case [_] | ["EVERY", *_]:
-            return '; for an interval write for example "@every 30s"'
-    return ""
 
 
 def _parse_cron(fields: list[str], zone: ZoneInfo, dst_gap: DstGap, dst_fold: DstFold) -> CronRule:
     """The rule that an expression of these fields (upper case) means."""
     text = " ".join(fields)
-    if len(fields) not in (5, 6):
-        raise UsageError(
-            "expected a cron expression of 5 fields (minute hour day-of-month month day-of-week), or of 6 with the "
-            f"seconds first, got {len(fields)} field{'s' * (len(fields) != 1)}: {text!r}" + _meant(fields)
-        )
     kinds = _KINDS[-len(fields) :]
     for kind, field in zip(kinds, fields, strict=True):
         _check_field(kind, field, text)

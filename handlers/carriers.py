@@ -88,7 +88,7 @@ class Carriers:
         """Around the call that stores some jobs: gives them with what they carry.
 
         Args:
-            failed: is told of a carrier that raises, or whose part JSON cannot carry or is too long.
+            failed: is told of a carrier that raises, or whose part is not JSON-serializable, or too long.
         """
         queued: list[Job[Any]] = [Job(born(job, 0, rev=UNCOUNTED)) for job in jobs]
         with ExitStack() as entered:

@@ -101,8 +101,8 @@ def _snoozed(error: Snooze, characters_max: int) -> Outcome:
 
 
 def success(result: Any, rules: Rules) -> Outcome:
-    """What a returned value means. If JSON cannot carry it, the work is done all the same, and only the result is lost:
-    another attempt would do the work again, and end like this one.
+    """What a returned value means. If it is not JSON-serializable, the work is done all the same, and only the result
+    is lost: another attempt would do the work again, and end like this one.
     """
     if not rules.auto_done:
         return Outcome(kind=OutcomeKind.DEFERRED)

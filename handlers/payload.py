@@ -97,7 +97,7 @@ def result_type(fn: Callable[..., Any], name: str) -> Any:
     what is stored of a result does not say which of several types it was.
 
     Raises:
-        UsageError: JSON cannot carry it, so that nobody could keep a result, whatever work was done for it.
+        UsageError: it is not JSON-serializable, so that nobody could keep a result, whatever work was done for it.
     """
     try:
         returned = _hints(fn).get("return", Any)
@@ -107,7 +107,7 @@ def result_type(fn: Callable[..., Any], name: str) -> Any:
     for cls in _returned_classes(returned):
         if not (_is_json(cls) or issubclass(cls, JSON_CLASSES)):
             raise UsageError(
-                f"expected a result that JSON can carry ({CARRIED}, and containers of them), got: {cls!r} in "
+                f"expected a JSON-serializable result ({CARRIED}, and containers of them), got: {cls!r} in "
                 f"{returned!r}, which the handler for {name} returns; return an id, a dict or None"
             )
     try:

@@ -178,7 +178,7 @@ EVENTS: dict[str, EventKind] = {
     "job.done": EventKind("info", "A job is done.", (*MOVE, "took", "schedule", "slot", *WHO)),
     "job.result_lost": EventKind(
         "warning",
-        "A job is done, and JSON cannot carry what its handler returned, or it is too large: the result is lost.",
+        "A job is done, and what its handler returned is not JSON-serializable, or too large: the result is lost.",
         (*JOB, "reason"),
     ),
     "job.failed": EventKind(

@@ -57,10 +57,10 @@ class JobSpec:
         data: as `jobs.queue` takes it.
         id: the job's id; a known one returns the stored job.
         delay: seconds or a timedelta from now.
-        at: an aware date-time before which it is not started.
+        at: an aware datetime before which it is not started.
         priority: higher runs first.
         unique: while a job with this name and key is unfinished, that one is returned.
-        expires: seconds, a timedelta or an aware date-time after which an unstarted job is cancelled; see `jobs.queue`.
+        expires: seconds, a timedelta or an aware datetime after which an unstarted job is cancelled; see `jobs.queue`.
         max_attempts: overrides the handler's.
         timeout: seconds for one attempt; overrides the handler's.
     """

@@ -23,7 +23,7 @@ UNKNOWN = "it was accounted for before what this runtime remembers: the log says
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """An active schedule. Instants are aware date-times in UTC.
+    """An active schedule. Instants are aware datetimes in UTC.
 
     Attributes:
         when: the rule in its canonical form.
@@ -117,7 +117,7 @@ def explain(record: ScheduleRecord, kept: Slots, first: Instant, last: Instant, 
 
 
 def utc(instant: Instant) -> datetime:
-    """An instant as a date-time."""
+    """An instant as a datetime."""
     return datetime.fromtimestamp(instant, UTC)
 
 

@@ -22,10 +22,10 @@ _encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _quick = msgspec.json.Encoder()
 
 PLAIN = frozenset({type(None), bool, int, str})
-"""Whatever is of just one of these types, JSON can carry."""
+"""Whatever is of just one of these types is JSON-serializable."""
 
 CARRIED = "what JSON has; dataclasses, models, enums, UUIDs, dates, Decimals, paths, sets, bytes"
-"""What an error says that can be carried."""
+"""What an error says that is JSON-serializable."""
 
 DEPTH_MAX = 100
 """How deep data may nest; a cycle is found by it too."""
@@ -86,7 +86,7 @@ def _quickly(value: Any) -> str | None:
 
 
 def _is_plain(value: Any, depth: int) -> bool:
-    """Whether JSON can certainly carry it."""
+    """Whether it certainly is JSON-serializable."""
     kind = type(value)
     if kind in PLAIN:
         return True
@@ -105,7 +105,7 @@ def _carefully(value: Any, what: str) -> str:
         return _encoder.encode(plain)
     except ValueError as error:
         # An int of thousands of digits: Python writes none (sys.set_int_max_str_digits), and could not read it back.
-        raise UsageError(f"expected {what} that JSON can carry, got: {error}") from None
+        raise UsageError(f"expected JSON-serializable {what}, got: {error}") from None
 
 
 def _plain(value: Any, path: str, depth: int) -> Any:
@@ -117,7 +117,7 @@ def _plain(value: Any, path: str, depth: int) -> Any:
             return value
         case float():
             if not math.isfinite(value):
-                raise UsageError(f"expected a value that JSON can carry at {path}, got: {value!r}")
+                raise UsageError(f"expected a JSON-serializable value at {path}, got: {value!r}")
             return value
         case list() | tuple():
             return [_plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
@@ -159,11 +159,11 @@ def _stand_in(value: Any, path: str) -> Any:
         got = str(error)
     except Exception as error:
         got = f"{type(value).__name__}, which raised {type(error).__name__}"
-    raise UsageError(f"expected a value that JSON can carry at {path} ({CARRIED}), got: {got}; convert it first")
+    raise UsageError(f"expected a JSON-serializable value at {path} ({CARRIED}), got: {got}; convert it first")
 
 
 class _NoStandIn(Exception):
-    """The type of a value that JSON cannot carry."""
+    """The type of a value that is not JSON-serializable."""
 
 
 def _builtins(value: Any) -> Any:

@@ -103,17 +103,17 @@ def check_seconds(value: Any, what: str, *, least: float = 0.0) -> Seconds:
 
 
 def check_instant(value: Any, what: str) -> Instant:
-    """An aware date-time as an instant."""
+    """An aware datetime as an instant."""
     if not isinstance(value, datetime) or value.tzinfo is None or value.utcoffset() is None:
-        raise UsageError(f"expected {what} to be a date-time with a time zone, got: {shown(value)}; add tzinfo=...")
+        raise UsageError(f"expected {what} to be a datetime with a time zone, got: {shown(value)}; add tzinfo=...")
     return value.timestamp()
 
 
 def check_moment(value: Any, what: str) -> Instant:
-    """An aware date-time that a job can have as an instant: the calendar has it in every zone."""
+    """An aware datetime that a job can have as an instant: the calendar has it in every zone."""
     instant = check_instant(value, what)
     if not INSTANT_MIN <= instant <= INSTANT_MAX:
-        raise UsageError(f"expected {what} to be a date-time between the years 2 and 9998, got: {shown(value)}")
+        raise UsageError(f"expected {what} to be a datetime between the years 2 and 9998, got: {shown(value)}")
     return instant
 
 

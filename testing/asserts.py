@@ -80,7 +80,7 @@ def assert_queued(
             is meant; or the data itself, as it was queued or as it is stored.
         count: exactly so many; otherwise one or more.
         fields: what else is so: `unique`, `priority`, `delay` (seconds; unknown of a job that was put off since, as by
-            a retry, and then it matches nothing), `at` or `run_at` (a date-time), `schedule`,
+            a retry, and then it matches nothing), `at` or `run_at` (a datetime), `schedule`,
             `slot`, `timeout`, `max_attempts`, `id`, `state`, and what else a `Job` shows; or a function of it.
 
     Returns:

@@ -27,7 +27,7 @@ class ManualTime:
     """One flow of time, shared by every clock (that is: every life of a runtime) that is made from it.
 
     Args:
-        now: wall time at the beginning, as an aware date-time or in seconds since the Unix epoch.
+        now: wall time at the beginning, as an aware datetime or in seconds since the Unix epoch.
     """
 
     def __init__(self, now: Instant | datetime = START) -> None:

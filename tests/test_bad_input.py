@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from lamplighter import (
     Backoff,
-    NotSupported,
+    MissingExtra,
     Runtime,
     SchemaTooNew,
     StoreCorrupt,
@@ -53,11 +53,11 @@ OPTIONS = [
     ({"delay": 1e300}, "delay.* at most a century"),
     ({"delay": 10**400}, "delay.* at most a century"),
     ({"delay": timedelta.max}, "delay.* at most a century"),
-    ({"at": datetime.max.replace(tzinfo=UTC)}, "at to be a date-time between the years 2 and 9998"),
+    ({"at": datetime.max.replace(tzinfo=UTC)}, "at to be a datetime between the years 2 and 9998"),
     ({"at": datetime.max.replace(tzinfo=timezone(-timedelta(hours=12)))}, "between the years 2 and 9998"),
     ({"at": datetime.min.replace(tzinfo=timezone(timedelta(hours=12)))}, "between the years 2 and 9998"),
     ({"expires": 1e300}, "expires.* at most a century"),
-    ({"expires": datetime.max.replace(tzinfo=UTC)}, "expires to be a date-time between the years 2 and 9998"),
+    ({"expires": datetime.max.replace(tzinfo=UTC)}, "expires to be a datetime between the years 2 and 9998"),
     ({"at": datetime(2030, 1, 1)}, "time zone"),
     ({"at": 1.0}, "at"),
     ({"at": "2030-01-01"}, "at"),
@@ -335,7 +335,7 @@ def test_a_missing_pika_is_said_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pika", None)
     monkeypatch.delitem(sys.modules, "lamplighter.stores.rabbitmq.pika.link", raising=False)
 
-    with pytest.raises(NotSupported, match=r"pip install 'lamplighter\[rabbitmq\]'") as caught:
+    with pytest.raises(MissingExtra, match=r"pip install 'lamplighter\[rabbitmq\]'") as caught:
         Runtime("amqp://user:secret@host/vhost")
 
     assert "secret" not in str(caught.value)
@@ -430,3 +430,21 @@ def test_the_limit_of_data_is_the_runtimes_own(runtime):
     rt.jobs.queue("work", "12345678")
     with pytest.raises(UsageError, match="at most 10 bytes"):
         rt.jobs.queue("work", "123456789")
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda rt: rt.scheduler.add("work", "0 0 31 2 *"), "cron expression '0 0 31 2 *' never matches a date"),
+        (lambda rt: rt.jobs.get("nope"), "no job 'nope': unknown, or removed by retention"),
+        (lambda rt: rt.jobs.queue("work", retries=3), "unknown option retries; did you mean max_attempts?"),
+        (lambda rt: rt.scheduler.add("work", "EVERY 5M"), "'EVERY 5M'; did you mean \"@every 5m\"?"),
+        (lambda rt: rt.jobs.queue("work", object()), "expected a JSON-serializable value at data"),
+        (lambda rt: rt.jobs.queue("work", at=datetime(2030, 1, 1)), "expected at to be a datetime with a time zone"),
+    ],
+)
+def test_errors_speak_the_words_of_the_field(rt, call, says):
+    with pytest.raises(UsageError) as caught:
+        call(rt)
+
+    assert says in str(caught.value)

@@ -20,7 +20,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "llms.txt
 PAGE_SECONDS_MAX = 110
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|\b(?:src|srcset)=\"([^\"]+)\"")
+ABSOLUTE = re.compile(r"[a-z]+://|mailto:")
 TEST_FILE = re.compile(r"`(tests/[\w./]+)`")
 
 PUBLIC = [
@@ -42,8 +43,10 @@ PUBLIC = [
     "KeyTaken",
     "LamplighterError",
     "Limits",
+    "MissingExtra",
     "NotStarted",
     "NotSupported",
+    "Operator",
     "RestartBudget",
     "ResultLost",
     "Runtime",
@@ -109,6 +112,11 @@ def anchors_of(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def links_of(text: str) -> list[str]:
+    """Where a page's links lead, and where its pictures are."""
+    return [link or picture for link, picture in LINK.findall(text)]
+
+
 def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
@@ -132,9 +140,7 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
-    links = [
-        link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link and not link.startswith("mailto")
-    ]
+    links = [link for link in links_of(page.read_text("utf-8")) if not ABSOLUTE.match(link)]
 
     broken = []
     for link in links:
@@ -144,6 +150,39 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
             broken.append(link)
 
     assert broken == []
+
+
+def test_in_a_published_readme_every_link_leads_to_a_file_of_the_versions_tag() -> None:
+    absolute = runpy.run_path(str(ROOT / "docs" / "build_dist.py"))["absolute"]
+    readme = (ROOT / "README.md").read_text("utf-8")
+    there = re.compile(r"https://forge\.example/o/n/(?:blob|raw)/v9/([^#]+)(?:#.*)?")
+
+    links = links_of(absolute(readme, "https://forge.example/o/n", "9"))
+
+    assert len(links) == len(links_of(readme)) > 30
+    assert [link for link in links if not ABSOLUTE.match(link)] == []
+    found = [match[1] for link in links if (match := there.fullmatch(link))]
+    assert len(found) == len([link for link in links_of(readme) if not ABSOLUTE.match(link)])
+    assert [path for path in found if not (ROOT / path).exists()] == []
+
+
+NOT_THE_FIELDS = re.compile(
+    r"bear to be repeated|dies as poison|heeds? (?:its|the) signal|\bdeaf\b|wrong last night|wrong tonight"
+    r"|folds the log|right data|not twice|what was missed|clocks that change|look, and act|as they are told|rests on"
+    r"|JSON can(?:not)? carry|date-time|no calendar has",
+    re.IGNORECASE,
+)
+"""Words for which the field has better ones."""
+
+INTERNAL = {"CHANGELOG.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/mutants.md", "docs/reliability.md"}
+"""Pages that are not for users; nor are the decisions."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "decisions" not in page.parts], ids=name_of)
+def test_a_page_for_users_speaks_the_words_of_the_field(page: Path) -> None:
+    text = page.read_text("utf-8")
+
+    assert name_of(page) in INTERNAL or NOT_THE_FIELDS.findall(text) == []
 
 
 def test_each_decision_has_a_number_of_its_own() -> None:

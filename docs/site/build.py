@@ -15,7 +15,7 @@ AT_THE_ROOT = {"README": "index", "CHANGELOG": "changelog", "CONTRIBUTING": "con
 """Pages at the root, and what the site calls them."""
 
 CONTENTS = {
-    "Start": ["tutorial", "scheduling", "testing", "scaling-out"],
+    "Start": ["tutorial", "recipes", "scheduling", "testing", "scaling-out"],
     "In your application": ["django", "fastapi", "flask", "embedding"],
     "Coming from": [f"coming-from/{name}" for name in ("celery", "huey", "apscheduler", "rq")],
     "Running it": [
@@ -39,6 +39,8 @@ CONTENTS = {
 
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 LINK = re.compile(r"\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]+)?\)")
+PICTURE = re.compile(r'(?P<name>src|srcset)="(?P<path>[\w./-]+\.svg)"')
+PICTURES = ("pictures", "plots")
 
 
 def main() -> int:
@@ -55,6 +57,9 @@ def main() -> int:
             index.write(_toctree(names, f":caption: {caption}\n:hidden:\n"))
         index.write(_toctree(_names(pages, "examples"), ":caption: Examples\n:hidden:\n"))
     shutil.copy(ROOT / "docs" / "site" / "conf.py", STAGE)
+    for folder in PICTURES:
+        # Pages show them by HTML, which Sphinx does not look into.
+        shutil.copytree(ROOT / "docs" / folder, SITE / folder, dirs_exist_ok=True)
     command = [sys.executable, "-P", "-m", "sphinx", "-q", "-W", "--keep-going", "-E", str(STAGE), str(SITE)]
     return subprocess.run(command, check=False).returncode
 
@@ -74,7 +79,11 @@ def _relinked(source: Path, there: Path, pages: dict[Path, Path]) -> str:
             return f"]({up}{pages[wanted].as_posix()}{found['anchor'] or ''})"
         return "](#)" if wanted.exists() and wanted.suffix != ".svg" else found[0]
 
-    text = LINK.sub(link, source.read_text("utf-8"))
+    def picture(found: re.Match[str]) -> str:
+        wanted = (source.parent / found["path"]).resolve().relative_to(ROOT / "docs")
+        return f'{found["name"]}="{"../" * (len(there.parts) - 1)}{wanted.as_posix()}"'
+
+    text = PICTURE.sub(picture, LINK.sub(link, source.read_text("utf-8")))
     return re.sub(r"\[([^]]*)\]\(#\)", r"\1", text)
 
 

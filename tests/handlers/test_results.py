@@ -58,7 +58,7 @@ def returning(returned):
 def test_a_handler_is_refused_whose_annotation_returns_what_nobody_can_keep(runtime, returned):
     rt = runtime(start=False)
 
-    with pytest.raises(UsageError, match=r"expected a result that JSON can carry .* the handler for work returns"):
+    with pytest.raises(UsageError, match=r"expected a JSON-serializable result .* the handler for work returns"):
         rt.jobs.add_handler("work", returning(returned))
 
     rt.jobs.add_handler("work", returning(returned), auto_done=False)
@@ -99,7 +99,7 @@ def test_a_job_whose_result_cannot_be_kept_is_done_and_says_so(runtime, recorder
     done = rt.jobs.join(job, timeout=10)
 
     assert (done.state, done.attempt, calls) == ("done", 1, [job.id])
-    assert done.reason.startswith("its result is lost: expected a value that JSON can carry at result")
+    assert done.reason.startswith("its result is lost: expected a JSON-serializable value at result")
     with pytest.raises(ResultLost, match=f"job {job.id} .* is done, but its result is lost"):
         _ = rt.jobs.get(job).result
     lost = recorder.wait_for("job.result_lost")

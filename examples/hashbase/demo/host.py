@@ -94,7 +94,7 @@ def obey(order: dict[str, Any], runtime: Runtime, database: HoldingDatabase) -> 
         database: which holds jobs still.
 
     Returns:
-        The answer, which JSON can carry.
+        The answer, JSON-serializable.
     """
     match order:
         case {"do": "queue", "name": name, "id": id, "data": data, "max_attempts": most}:
