@@ -25,7 +25,7 @@ from .log.job_context import current_corr, current_job
 from .messages.jobs import Seconds
 from .messages.views import ActorView, Health
 from .rules.limits import LimitKeywords, Limits
-from .rules.validation import check_seconds, options_of, unknown_options
+from .rules.validation import check_seconds, check_who, options_of, unknown_options
 from .scheduler import Scheduler
 from .stores.opening import Durability, address_of, open_store
 from .stores.ports import Store
@@ -193,6 +193,29 @@ class Runtime:
         boot = self.current_boot.running
         if boot is not None:
             boot.draining.shorten(seconds)
+
+    def quiet(self, *, by: str | None = None, reason: str | None = None) -> None:
+        """Claim no more jobs until `go`. Those that run go on, those claimed in advance go back; schedules still fire.
+
+        It is not stored: the next start claims again. `health()` is yellow meanwhile.
+
+        Args:
+            by: on whose behalf, for the log.
+            reason: why, for the log.
+
+        Raises:
+            NotStarted: it does not run.
+            StoreUnavailable: the broker has not answered in time; it claims nothing more all the same.
+        """
+        self.current_boot.get().be_quiet(True, check_who(by, reason))
+
+    def go(self, *, by: str | None = None, reason: str | None = None) -> None:
+        """Claim jobs again, after `quiet`.
+
+        Raises:
+            NotStarted, StoreUnavailable: as `quiet`.
+        """
+        self.current_boot.get().be_quiet(False, check_who(by, reason))
 
     def wait(self, timeout: Seconds | None = None) -> bool:
         """Wait until the runtime has stopped. False when `timeout` seconds pass before.

@@ -76,6 +76,7 @@ class JobBroker(RuntimeActor):
             has_handler=has_handler,
             monotonic=context.clock.monotonic,
             parked=carried_over.parked,
+            quiet=carried_over.quiet,
         )
         self.turn_times = TurnTimes(context.clock.monotonic)
         self._pending: list[Mail] = []
@@ -294,6 +295,7 @@ class JobBroker(RuntimeActor):
         elif state.membership_changed:
             boots.bury_dead(own)
         own.collect()
+        claims.heed_quiet(own)
         for kind, mails in groupby(batch, lambda mail: type(mail.body)):
             contexts = [(TurnContext(state, turn, own.out, self.speaker_of(mail)), mail.body) for mail in mails]
             if kind is Queue and len(contexts) > 1:

@@ -23,6 +23,7 @@ from ..handlers.lanes import Lanes
 from ..job import Job
 from ..log.emitter import Log, Subscription
 from ..log.json_line import safe_str
+from ..messages.acts import Attribution
 from ..messages.jobs import JobKeywords, NewJob, Seconds
 from ..messages.mail import (
     Attach,
@@ -32,6 +33,7 @@ from ..messages.mail import (
     Drain,
     Expect,
     Farewell,
+    QuietSwitched,
     Wake,
 )
 from ..rules.limits import Limits
@@ -156,7 +158,7 @@ class Boot:
             log=self.log,
             subscriptions=subscriptions,
         )
-        self._control = Control(self.views)
+        self._control = Control(self.views, self.switch_quiet)
 
     @property
     def id(self) -> str:
@@ -260,6 +262,20 @@ class Boot:
         give_up_at = self.clock.monotonic() + EXPECT_SECONDS_MAX
         expect = self.carried_over.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
         self.post.tell("broker", expect, corr=job_id)
+
+    def be_quiet(self, is_quiet: bool, who: Attribution) -> None:
+        """Claim nothing more, or claim again; what runs goes on. When this returns, the log has it.
+
+        Raises:
+            StoreUnavailable: the broker has not answered. It heeds it all the same, as soon as it does anything.
+        """
+        self.carried_over.quiet.switch(is_quiet, self.clock.now(), who)
+        self.requests.ask(QuietSwitched)
+
+    def switch_quiet(self, is_quiet: bool, who: Attribution) -> None:
+        """The same, without waiting for the broker, which may hang."""
+        self.carried_over.quiet.switch(is_quiet, self.clock.now(), who)
+        self.post.tell("broker", QuietSwitched(reply=None))
 
     def _say_added(self, handler: Handler) -> None:
         """Log which handler takes jobs from now on, and how many at once: `trace` then knows why a job waits."""

@@ -8,7 +8,8 @@ from ..errors import LamplighterError
 from ..handlers.lane import Lane
 from ..log.emitter import Log, Subscription
 from ..messages.jobs import JobState, Seconds
-from ..messages.views import Abandoned, Health
+from ..messages.views import Abandoned, Health, QuietView
+from ..rules.wording import clock
 from ..stores.ports import Store
 from ..stores.troubles import Ailment
 from ..supervisor import ChildStatus, Family
@@ -20,6 +21,7 @@ def health_of(
     family: Family,
     trouble: str | None,
     waiting: Sequence[str],
+    quiet: QuietView | None,
     ailments: Iterable[Ailment],
     abandoned: Sequence[Lane],
     abandoned_max: int,
@@ -31,6 +33,7 @@ def health_of(
 
     Args:
         trouble: why the store is unavailable, if it is.
+        quiet: that it claims no jobs, if somebody had it be quiet.
         waiting: sentences about names whose jobs wait for a person.
         abandoned: lanes that were given up and still run; more than `abandoned_max` are too many.
         now: monotonic.
@@ -44,6 +47,10 @@ def health_of(
             red.append(f"{child.spec.id} is quarantined: {child.last_crash}")
         elif child.status is ChildStatus.WAITING:
             yellow.append(f"{child.spec.id} is being restarted: {child.last_crash}")
+    if quiet is not None:
+        by = "" if quiet.by is None else f" by {quiet.by}"
+        reason = "" if quiet.reason is None else f" ({quiet.reason})"
+        yellow.append(f"it takes no jobs until somebody has it go on: quiet since {clock(quiet.since)}{by}{reason}")
     if trouble is not None:
         yellow.append(f"the store is unavailable: {trouble}")
     for ailment in ailments:

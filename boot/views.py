@@ -29,6 +29,8 @@ from ..messages.views import (
     HandlerView,
     Health,
     LaneView,
+    QuietAnswer,
+    QuietView,
     RuntimeView,
     Stack,
     StacksView,
@@ -126,6 +128,7 @@ class Views:
             lanes=tuple(map(self._lane, open_lanes[:LANES_SHOWN_MAX])),
             lanes_open=len(open_lanes),
             limits=asdict(self._limits),
+            quiet=self._quiet(),
         )
 
     def stacks(self) -> StacksView:
@@ -139,9 +142,20 @@ class Views:
         cut = tuple(Stack(what=one.what, name=one.name, stack=one.stack[-STACK_CHARACTERS_MAX:]) for one in found)
         return StacksView(at=self._clock.now(), boot=self._id(), pid=self._environment.whereabouts()[1], stacks=cut)
 
+    def quiet(self) -> QuietAnswer:
+        """Whether it claims jobs."""
+        return QuietAnswer(boot=self._id(), quiet=self._quiet())
+
     def declared(self) -> DeclaredView:
         """The schedules of the application's code."""
         return DeclaredView(boot=self._id(), schedules=tuple(one.id for one in self._share.schedules()))
+
+    def _quiet(self) -> QuietView | None:
+        switched = self._carried_over.quiet.switched
+        if switched is None or not switched.is_quiet:
+            return None
+        who = switched.who
+        return QuietView(since=switched.at, by=who.by, via=who.via, reason=who.reason)
 
     def _health(self, waiting: Sequence[str]) -> Health:
         return health_of(
@@ -149,6 +163,7 @@ class Views:
             family=self._supervision.family,
             trouble=self._requests.store_trouble,
             waiting=waiting,
+            quiet=self._quiet(),
             ailments=self._store.ailments(),
             abandoned=self._lanes.abandoned(),
             abandoned_max=self._limits.abandoned_threads_max,

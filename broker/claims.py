@@ -9,7 +9,7 @@ from functools import partial
 
 from ..errors import UsageError
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, Seconds
-from ..messages.mail import Capacity, Down, Ended, Ending, GiveBack, Mail, Progressed, Revoke, Run
+from ..messages.mail import Capacity, Down, Ended, Ending, GiveBack, Mail, Paused, Progressed, Revoke, Run
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.lifecycle import done_without_result, is_suspect
 from ..rules.limits import WHOLE_MAX
@@ -30,6 +30,9 @@ dropped.
 
 def claim(context: TurnContext) -> None:
     """Claim what free lanes can take, and a few more where jobs are short."""
+    if context.state.quiet.is_on:
+        _claim_nothing(context)
+        return
     next_due = _next_due(context)
     wants = _wants(context, next_due)
     if wants and is_limited(context.capacities, context.state.limits.workers_max):
@@ -37,6 +40,28 @@ def claim(context: TurnContext) -> None:
     elif wants and not _is_uncounted(context):
         _claim(context, wants, next_due)
     context.out.next_due = next_due
+    context.collect()
+
+
+def heed_quiet(context: TurnContext) -> None:
+    """If somebody has had the boot be quiet, or go on: log it, and give back what was claimed and not started."""
+    quiet = context.state.quiet
+    switched = quiet.switched
+    if switched is None or not quiet.is_untold:
+        return
+    context.say("runtime.quieted" if switched.is_quiet else "runtime.resumed", **switched.who.said)
+    context.out.quieted = switched
+    context.forget_next_due()
+    for name in context.capacities if switched.is_quiet else ():
+        context.tell(f"handler:{name}", Paused(reply=None))
+
+
+def _claim_nothing(context: TurnContext) -> None:
+    """Have a server deliver nothing more than what runs: others have a use for it."""
+    wants = [_want(context, name, capacity, 0, 0) for name, capacity in context.capacities.items()]
+    if wants and not context.draining:
+        context.turn.jobs.claim(wants, suspect=False)
+    context.forget_next_due()
     context.collect()
 
 
@@ -73,18 +98,20 @@ def _wants(context: TurnContext, next_due: Mapping[str, Instant]) -> list[Want]:
         prefetched = max(0, capacity.lanes + capacity.prefetch - held) - begun
         if context.draining or capacity.lanes == 0 or next_due.get(name, context.turn.now) > context.turn.now:
             continue
-        wants.append(
-            Want(
-                name=name,
-                boot=context.state.boot,
-                incarnation=capacity.incarnation,
-                begun=begun,
-                prefetched=prefetched,
-                total=capacity.total,
-                interruptions_max=capacity.interruptions_max,
-            )
-        )
+        wants.append(_want(context, name, capacity, begun, prefetched))
     return wants
+
+
+def _want(context: TurnContext, name: str, capacity: HandlerCapacity, begun: int, prefetched: int) -> Want:
+    return Want(
+        name=name,
+        boot=context.state.boot,
+        incarnation=capacity.incarnation,
+        begun=begun,
+        prefetched=prefetched,
+        total=capacity.total,
+        interruptions_max=capacity.interruptions_max,
+    )
 
 
 def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Instant]) -> dict[str, int]:

@@ -23,6 +23,7 @@ from ..messages.mail import (
     PauseSchedule,
     Progressed,
     Queue,
+    QuietSwitched,
     Requeue,
     RequeueDead,
     Retire,
@@ -81,7 +82,7 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
             context.out.expected.append(body)
         case Housekeep():
             retention.prune(context)
-        case CheckDue() | ClockJumped():
+        case CheckDue() | ClockJumped() | QuietSwitched():
             pass
         case other:
             raise TypeError(f"the JobBroker does not hear {type(other).__name__}")

@@ -12,6 +12,7 @@ from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, Seconds, Transi
 from ..messages.ledger import LedgerTurn
 from ..messages.mail import Expect, Reply
 from ..messages.outcomes import Policy
+from .quiet import QuietSwitch
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class Outbox:
         version: the store's.
         expiry: no queued job expires before then.
         drains: whether nothing more is claimed.
+        quieted: what of `Quiet` the log has from now on.
         known: the boots that the store has, if nobody else may leave anything beside it.
         buried: boots that have died, whose jobs the turn has taken back.
         expected: jobs in hosts' own transactions.
@@ -105,6 +107,7 @@ class Outbox:
     version: int = 0
     expiry: Instant | None = None
     drains: bool = False
+    quieted: QuietSwitch | None = None
     known: set[str] | None = None
     buried: list[BootRecord] = field(default_factory=list)
     expected: list[Expect] = field(default_factory=list)

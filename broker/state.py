@@ -16,6 +16,7 @@ from ..rules.limits import Limits
 from ..stores.presence import Presence
 from .outbox import Deferred, HandlerCapacity, Outbox
 from .places import is_limited
+from .quiet import Quiet
 from .standing import Standing
 from .tallies import Tallies
 
@@ -58,6 +59,7 @@ class BrokerState:
         untraced: boots of which nothing tells whether they live, and since when by `monotonic`.
         membership_changed: whether somebody has come or died, so that the next turn must look who lives.
         parked: names of jobs for which no living boot has a handler, and when that was said last by `monotonic`.
+        quiet: whether somebody has it claim nothing.
     """
 
     standing: Standing
@@ -79,6 +81,7 @@ class BrokerState:
     membership_changed: bool = False
     parked: dict[str, Seconds] = field(default_factory=dict)
     draining: bool = False
+    quiet: Quiet = field(default_factory=Quiet)
 
     @property
     def boot(self) -> str:
@@ -101,7 +104,7 @@ class BrokerState:
 
     def free_names(self) -> list[str]:
         """The job names that have a free lane here."""
-        if self.draining or not self._has_place():
+        if self.draining or self.quiet.is_on or not self._has_place():
             return []
         return [name for name, capacity in self.capacities.items() if len(capacity.held) < capacity.lanes]
 
@@ -158,6 +161,8 @@ class BrokerState:
             del self.parked[name]
         self.version, self.expiry = out.version, out.expiry
         self.draining = self.draining or out.drains
+        if out.quieted is not None:
+            self.quiet.logged = out.quieted
 
 
 @dataclass(slots=True)
@@ -172,6 +177,7 @@ class CarriedOver:
             takes.
         draining: whether the runtime is stopping, so that no broker claims anything more.
         parked: as in `BrokerState`; who is asked for the runtime's health reads it too.
+        quiet: whether somebody has the boot claim nothing.
         renewal: given while this runtime is a boot that the store does not know yet.
         tallies: what has become of jobs, as far as that is counted and not stored.
     """
@@ -182,6 +188,7 @@ class CarriedOver:
     jumped: Seconds = 0.0
     draining: bool = False
     parked: dict[str, Seconds] = field(default_factory=dict)
+    quiet: Quiet = field(default_factory=Quiet)
     renewal: Renewal | None = None
     tallies: Tallies = field(default_factory=Tallies)
     _lock: threading.Lock = field(default_factory=threading.Lock)

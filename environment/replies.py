@@ -151,8 +151,10 @@ class LoopReply:
             self._future.set_result(None)
 
 
-def answer(reply: Reply, value: Any, error: BaseException | None) -> None:
-    """Answer, unless the caller has given up in this very moment."""
+def answer(reply: Reply | None, value: Any, error: BaseException | None) -> None:
+    """Answer, if anybody waits, and has not given up in this very moment."""
+    if reply is None:
+        return
     try:
         if error is not None:
             reply.set_exception(error)

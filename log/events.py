@@ -137,6 +137,8 @@ EVENTS: dict[str, EventKind] = {
         "A runtime has stopped; `interrupted` jobs did not finish in time, and `turn` was its last write batch.",
         ("interrupted", "turn", "store_id", "boot_no"),
     ),
+    "runtime.quieted": EventKind("info", "A runtime claims no more jobs; those that run go on.", WHO),
+    "runtime.resumed": EventKind("info", "A runtime that was quiet claims jobs again.", WHO),
     "runtime.failed": EventKind(
         "error", "The supervisor gave up; the application goes on without the runtime.", ("reason",)
     ),

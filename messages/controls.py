@@ -31,8 +31,10 @@ class Ask:
         verb: a `Verb`, or what another version has.
         by: on whose behalf.
         via: through what: `cli`, say.
+        reason: why.
     """
 
     verb: str
     by: str | None = None
     via: str | None = None
+    reason: str | None = None

@@ -182,6 +182,12 @@ class Drain(NamedTuple):
     """The runtime is stopping: claim nothing more, and give back what has not been started."""
 
 
+class QuietSwitched(NamedTuple):
+    """Somebody had this boot claim nothing more, or claim again: the broker's memory knows which."""
+
+    reply: Reply | None
+
+
 class Farewell(NamedTuple):
     """The boot ends: interrupt the claims that it still holds."""
 
@@ -271,9 +277,11 @@ class Revoke(NamedTuple):
 
 
 class Paused(NamedTuple):
-    """Its name is paused: give back what has not been started, and then answer the caller of `pause`."""
+    """Its name is paused, or the boot quiet: give back what has not been started, and then answer the caller of
+    `pause`.
+    """
 
-    reply: Reply
+    reply: Reply | None
 
 
 class Resync(NamedTuple):

@@ -177,6 +177,24 @@ class ProcessView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuietView:
+    """That a boot claims no jobs, because somebody had it be quiet."""
+
+    since: Instant
+    by: str | None
+    via: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietAnswer:
+    """What has become of a boot that was asked to be quiet, or to go on."""
+
+    boot: str
+    quiet: QuietView | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeView:
     """A boot at one instant.
 
@@ -188,6 +206,7 @@ class RuntimeView:
         only: what it was restricted to by `start(only=)`; None if it was not.
         leads: whether it fires the slots of all; None where each boot fires its own.
         is_draining: whether it has begun to stop.
+        quiet: that it claims no jobs until somebody has it go on; None while it claims.
         health: as far as it is known without reading the store.
         limits: those of the runtime, by their names.
         lanes: the jobs that run, oldest first, at most `LANES_SHOWN_MAX`; `lanes_open` is how many there are.
@@ -216,6 +235,7 @@ class RuntimeView:
     lanes: tuple[LaneView, ...]
     lanes_open: int
     limits: Mapping[str, Any] = field(default_factory=dict)
+    quiet: QuietView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

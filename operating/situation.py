@@ -87,6 +87,11 @@ class SeenBoot:
         return f"boot {self.record.boot} (pid {self.record.pid} on {self.record.host})"
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether it takes no more jobs because somebody had it be quiet, as far as it has said."""
+        return self.view is not None and self.view.quiet is not None
+
+    @property
     def stops(self) -> bool:
         """Whether it takes no more jobs because it stops."""
         return self.record.stopping or (self.view is not None and self.view.is_draining)

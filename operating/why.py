@@ -81,7 +81,7 @@ class _Takers(NamedTuple):
         name = situation.job.name
         living = [boot for boot in situation.boots if boot.is_alive is not False and boot.record.kind != "operator"]
         workers = [boot for boot in living if boot.record.kind == "worker"]
-        awake = [boot for boot in workers if not boot.stops]
+        awake = [boot for boot in workers if not (boot.stops or boot.is_quiet)]
         handling = [boot for boot in awake if name in boot.record.names]
         sound = [boot for boot in handling if boot.defect(name) is None]
         return cls(living, workers, awake, handling, sound)
@@ -119,8 +119,14 @@ def _of_the_store(situation: Situation, takers: _Takers) -> Iterator[Why]:
         return
     yield from _locked(situation, takers)
     if takers.workers and not takers.awake and not situation.is_handled_elsewhere:
-        sentence = f"every process that runs jobs is about to stop: {_named(takers.workers)}"
-        yield Why(code="quiet", sentence=sentence, changes=START)
+        quiet = [boot for boot in takers.workers if boot.is_quiet and not boot.stops]
+        does = "is quiet" if len(quiet) == len(takers.workers) else "stops or is quiet" if quiet else "is about to stop"
+        changes = f"`lamplighter runtimes go {quiet[0].record.boot}`" if quiet else START
+        yield Why(
+            code="quiet",
+            sentence=f"every process that runs jobs {does}: {_named(takers.workers)}",
+            changes=changes,
+        )
 
 
 def _locked(situation: Situation, takers: _Takers) -> Iterator[Why]:

@@ -220,6 +220,10 @@ def _about_runtime(event: str, said: dict[str, Any]) -> str:
             )
         case "runtime.stopping":
             return f"boot {said['boot']} stops; its jobs may finish for {span(said.get('drain', 0.0))}"
+        case "runtime.quieted" | "runtime.resumed":
+            does = "takes no more jobs" if event == "runtime.quieted" else "takes jobs again"
+            reason = brief(said.get("reason") or "")
+            return f"boot {said['boot']} {does}{_by(said)}" + (f": {reason}" if reason else "")
         case "runtime.draining":
             return f"the stop waits for {', '.join(said.get('waits_for', ()))}"
         case "runtime.recovered":

@@ -2292,6 +2292,23 @@ MUTANTS = (
         "after_in_child=_forking.release",
         test="tests/stores/test_controls.py::test_a_forked_child_has_nothing_of_it_and_takes_nothing_away",
     ),
+    Mutant(
+        LIMITS,
+        "a quiet runtime claims all the same",
+        "broker/claims.py",
+        "    if context.state.quiet.is_on:\n        _claim_nothing(context)\n        return\n",
+        "",
+        (("broker/state.py", "self.draining or self.quiet.is_on or not", "self.draining or not"),),
+        test="tests/boot/test_quiet.py::test_a_quiet_runtime_starts_no_job_and_finishes_those_that_run",
+    ),
+    Mutant(
+        LIMITS,
+        "what a runtime has claimed in advance starts after it was told to be quiet",
+        "broker/claims.py",
+        '        context.tell(f"handler:{name}", Paused(reply=None))\n',
+        "        pass\n",
+        test="tests/boot/test_quiet.py::test_what_was_claimed_in_advance_goes_back_when_a_runtime_becomes_quiet",
+    ),
 )
 
 

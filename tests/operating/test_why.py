@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import get_args
 
 import pytest
+from lamplighter.messages.views import QuietView
 from lamplighter.operating.situation import Code, NamePause, Situation
 from lamplighter.operating.why import reasons, why
 from lamplighter.stores.ports import Before
@@ -25,6 +26,7 @@ from .kit import (
     waiting_to_write,
 )
 
+QUIET = QuietView(since=NOW - 60, by="ada", via="cli", reason=None)
 BUSY = a_view(lanes=(a_lane("j8", 180.0), a_lane("j9", 3.0)), lanes_open=2)
 
 
@@ -295,3 +297,20 @@ def test_a_hung_thread_holds_no_lane() -> None:
     hung = a_view(lanes=(a_lane("j8", 9.0, abandoned="it timed out"), a_lane("j9")), lanes_open=2)
 
     assert why(a_situation(None, a_boot(view=hung))).code == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("others", "sentence"),
+    [
+        ([], "every process that runs jobs is quiet: boot b1 (pid 7 on h)"),
+        (
+            [a_boot("b2", stopping=True)],
+            "every process that runs jobs stops or is quiet: boot b1 (pid 7 on h) and boot b2 (pid 7 on h)",
+        ),
+    ],
+)
+def test_a_job_waits_for_a_boot_that_somebody_had_be_quiet(others, sentence):
+    found = why(a_situation(None, a_boot(view=a_view(quiet=QUIET)), *others))
+
+    assert (found.code, found.sentence) == ("quiet", sentence)
+    assert found.changes == "`lamplighter runtimes go b1`"

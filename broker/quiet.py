@@ -1,0 +1,49 @@
+"""Whether a boot claims jobs: somebody may have it be quiet, for as long as it lives."""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+
+from ..messages.acts import Attribution
+from ..messages.jobs import Instant
+
+
+class QuietSwitch(NamedTuple):
+    """The last time that somebody had a boot be quiet, or go on."""
+
+    is_quiet: bool
+    at: Instant
+    who: Attribution
+
+
+class Quiet:
+    """What a boot was told, by any thread; the broker heeds it at once, also before it has read a message about it.
+
+    Attributes:
+        switched: what it was told last; None if it never was.
+        logged: which of that the log has.
+    """
+
+    def __init__(self) -> None:
+        self.switched: QuietSwitch | None = None
+        self.logged: QuietSwitch | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it claims nothing."""
+        switched = self.switched
+        return switched is not None and switched.is_quiet
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether the log does not have yet what holds now."""
+        logged = self.logged
+        return self.is_on != (logged is not None and logged.is_quiet)
+
+    def switch(self, is_quiet: bool, at: Instant, who: Attribution) -> None:
+        """Be quiet, or go on. Nothing changes where it is so already: whoever was first has done it."""
+        with self._lock:
+            if self.is_on != is_quiet:
+                self.switched = QuietSwitch(is_quiet, at, who)
