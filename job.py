@@ -75,6 +75,9 @@ class JobContext(Protocol):
     def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
         """Queue another job with the same root."""
 
+    async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
+        """The same, without blocking the event loop."""
+
 
 class Job(Generic[T, R]):
     """One job: `Job[X]` has data of the type X. One that a handler object has queued, `Job[X, Y]`, has a result of the
@@ -327,6 +330,10 @@ class Job(Generic[T, R]):
     def queue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
         """Queue another job that descends from this one in the log; see `jobs.queue`. Works in child processes too."""
         return self._lane().queue(name, data, options)
+
+    async def aqueue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
+        """`queue` for a handler that is a coroutine function: the other jobs of its loop go on meanwhile."""
+        return await self._lane().aqueue(name, data, options)
 
     def _lane(self) -> JobContext:
         if self._context is None:

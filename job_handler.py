@@ -90,7 +90,7 @@ class JobHandler(Generic[P, D, C, R]):
             UsageError, NotStarted, StoreUnavailable: as `jobs.queue`.
             UsageError: the data is not what the function asks for.
         """
-        self._jobs.warn_if_blocking("queue", self.name)
+        self._jobs.warn_if_blocking("queue", self.name, name=self.name)
         self._check("queue", options)
         return self._typed(self._jobs.queue(self.name, self.fitting(data), **options))
 
@@ -114,7 +114,7 @@ class JobHandler(Generic[P, D, C, R]):
             UsageError, NotStarted, StoreUnavailable: as `jobs.queue_many`.
             UsageError: one of them is not what the function asks for; none is stored.
         """
-        self._jobs.warn_if_blocking("many", self.name)
+        self._jobs.warn_if_blocking("many", self.name, name=self.name)
         return [self._typed(job) for job in self._jobs.queue_many(self._specs(payloads, options))]
 
     async def amany(self, payloads: Iterable[D], **options: Unpack[JobKeywords]) -> list[Job[D, R]]:

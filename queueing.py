@@ -22,13 +22,19 @@ from .messages.mail import Queue
 from .rules.new_jobs import spec_of
 from .rules.validation import check_iterable, options_of, unknown_options
 
+CALLED_DEPTH, IN_HANDLER_DEPTH = 3, 5
+"""How many calls lie between a warning and the application's line: of `jobs.queue`, and of `job.queue`."""
+
+NAMES_MAX = 100
+"""Of so many names the log says that calls block a loop."""
+
 
 class Queueing:
     """Queues jobs."""
 
     def __init__(self, current_boot: CurrentBoot) -> None:
         self._current_boot = current_boot
-        self._warned = False
+        self._warned_of: set[str] = set()
 
     def queue(
         self,
@@ -90,7 +96,7 @@ class Queueing:
             with boot.queueing((job,)) as (job,), _told_of(job):
                 record, fresh = queue_on(boot.store, connection, job, boot.clock.now())
             return _expected(boot, record, fresh)
-        self.warn_if_blocking("queue")
+        self.warn_if_blocking("queue", name=name)
         with boot.queueing((job,)) as jobs:
             return _stored(boot.requests.ask(partial(Queue, jobs), job_ids=(job.id,), corr=job.corr))[0]
 
@@ -141,11 +147,24 @@ class Queueing:
 
     def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
         """Queue a job that descends from the one that a handler runs."""
-        boot = self._current_boot.get()
-        job = boot.checks(corr).spec(spec_of("job.queue", name, data, options))
-        warn_of_misfits(self._current_boot.declared, (job,))
+        boot, job = self._new_from_handler("job.queue", name, data, options, corr)
+        self.warn_if_blocking("queue", "job", name=name, depth=IN_HANDLER_DEPTH)
         with boot.queueing((job,)) as jobs:
             return _stored(boot.requests.ask(partial(Queue, jobs), job_ids=(job.id,), corr=corr))[0]
+
+    async def aqueue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
+        """`queue_from_handler` for a handler that is a coroutine function."""
+        boot, job = self._new_from_handler("job.aqueue", name, data, options, corr)
+        with boot.queueing((job,)) as jobs:
+            return _stored(await boot.requests.ask_async(partial(Queue, jobs), job_ids=(job.id,), corr=corr))[0]
+
+    def _new_from_handler(
+        self, call: str, name: str, data: Any, options: JobKeywords, corr: str
+    ) -> tuple[Boot, NewJob]:
+        boot = self._current_boot.get()
+        job = boot.checks(corr).spec(spec_of(call, name, data, options))
+        warn_of_misfits(self._current_boot.declared, (job,))
+        return boot, job
 
     def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, tuple[NewJob, ...]]:
         boot = self._current_boot.get()
@@ -153,16 +172,28 @@ class Queueing:
         wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
         return boot, tuple([checks.one(job) for job in wanted])
 
-    def warn_if_blocking(self, call: str, of: str = "jobs") -> None:
-        """Warn, once, whoever has called something that blocks a running event loop. It is called right from there."""
-        if self._warned or asyncio._get_running_loop() is None:
+    def warn_if_blocking(
+        self, call: str, of: str = "jobs", *, name: str | None = None, depth: int = CALLED_DEPTH
+    ) -> None:
+        """Say that a call blocks a running event loop: a warning of Python's, once; and in the log, once a name.
+
+        Args:
+            name: of the jobs that the call is about, if it is.
+            depth: how far from here the application's own line is.
+        """
+        about = call if name is None else name
+        if asyncio._get_running_loop() is None or about in self._warned_of or len(self._warned_of) >= NAMES_MAX:
             return
-        self._warned = True
-        warnings.warn(
-            f"{of}.{call} blocks the running event loop until the job is durable; await {of}.a{call} instead",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+        if not self._warned_of:
+            warnings.warn(
+                f"{of}.{call} blocks the running event loop until the job is durable; await {of}.a{call} instead",
+                RuntimeWarning,
+                stacklevel=depth,
+            )
+        self._warned_of.add(about)
+        boot = self._current_boot.running
+        if boot is not None:
+            boot.log.emit("loop.blocked", call=f"{of}.{call}", job_name=name)
 
 
 @contextlib.contextmanager

@@ -146,6 +146,7 @@ class Runtime:
                 durability=self._durability,
                 share=share,
                 queue=self.jobs.queue_from_handler,
+                aqueue=self.jobs.aqueue_from_handler,
                 subscriptions=self._subscriptions,
                 failed=self._failed,
                 carriers=self._carriers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any
@@ -66,6 +66,7 @@ class Boot:
         durability: str,
         share: Share,
         queue: Callable[[str, Any, JobKeywords, str], Job[Any]],
+        aqueue: Callable[[str, Any, JobKeywords, str], Awaitable[Job[Any]]],
         subscriptions: Sequence[Subscription],
         failed: Callable[[str], None],
         carriers: Carriers,
@@ -121,6 +122,7 @@ class Boot:
                 stopping=environment.event(),
                 tell=self.post.tell,
                 queue=queue,
+                aqueue=aqueue,
                 bound=self.log.bound,
                 say=self.log.emit,
                 carriers=carriers,

@@ -7,6 +7,7 @@ then kills the child, elsewhere the child looks now and then.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import ctypes
 import functools
@@ -172,6 +173,9 @@ class Borrowed:
         if "refused" in reply:
             raise (UsageError if reply["usage"] else LamplighterError)(reply["refused"])
         return Job(JobRecord(*reply["queued"]), deduplicated=reply["deduplicated"])
+
+    async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
+        return await asyncio.to_thread(self.queue, name, data, options)
 
 
 class RemoteLog:

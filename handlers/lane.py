@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ class LaneContext(NamedTuple):
         ended: `Lanes.ended`. Called once when a lane has ended, with the outcome, how long it took, and the lane that
             has got its place. Any thread calls it.
         queue: queues a job that descends from another.
+        aqueue: the same, without blocking the event loop.
         bound: makes a logger of the application with the given fields bound.
         say: logs an event.
         carriers: what the application has put around each run of a job.
@@ -45,6 +46,7 @@ class LaneContext(NamedTuple):
     tell: Callable[..., bool]
     ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]
     queue: Callable[[str, Any, JobKeywords, str], Job[Any]]
+    aqueue: Callable[[str, Any, JobKeywords, str], Awaitable[Job[Any]]]
     bound: Callable[..., Any]
     say: Callable[..., None]
     carriers: Carriers
@@ -286,6 +288,9 @@ class Lane:
 
     def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
         return self.context.queue(name, data, options, self.claim.job.corr)
+
+    async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
+        return await self.context.aqueue(name, data, options, self.claim.job.corr)
 
     def _progress_is_due(self) -> None:
         with self._lock:

@@ -319,6 +319,12 @@ EVENTS: dict[str, EventKind] = {
     "lane.lost": EventKind(
         "error", "The thread that ran a job has died without a completion; the job fails.", (*JOB, "lane")
     ),
+    "loop.blocked": EventKind(
+        "warning",
+        "A call blocks a running event loop, and whatever runs there, until it is answered; await its async variant. "
+        "Said once for each name of jobs.",
+        ("call", "job_name"),
+    ),
     "loop.failed": EventKind(
         "warning",
         "A carrier has raised where an event loop of coroutine handlers is `entered`, so that its jobs wait for a "

@@ -744,6 +744,70 @@ def test_a_sync_call_on_a_running_loop_works_and_warns_once(runtime):
     assert rt.jobs.counts()["queued"] == 2
 
 
+@pytest.mark.filterwarnings("ignore:jobs.queue blocks")
+def test_the_log_says_once_for_each_name_which_call_blocks_a_loop(runtime, recorder):
+    rt = runtime()
+
+    async def host():
+        for name in ("a", "b", "a"):
+            rt.jobs.queue(name)
+        rt.jobs.pause("c")
+        await rt.jobs.aqueue("d")
+
+    asyncio.run(host())
+    rt.jobs.queue("e")
+    rt.stop()
+
+    recorder.wait_for("runtime.stopped")
+    blocked = [(event["call"], event.get("job_name")) for event in recorder.of("loop.blocked")]
+    assert blocked == [("jobs.queue", "a"), ("jobs.queue", "b"), ("jobs.pause", None)]
+
+
+def test_a_coroutine_handler_queues_without_blocking_its_loop(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("child", lambda job: job.data)
+
+    async def parent(job):
+        children = await asyncio.gather(*[job.aqueue("child", number, priority=1) for number in range(3)])
+        return [child.id for child in children]
+
+    rt.jobs.add_handler("parent", parent)
+
+    parent_job = rt.jobs.join(rt.jobs.queue("parent"), timeout=10)
+
+    children = [rt.jobs.join(child, timeout=10) for child in parent_job.result]
+    assert [child.result for child in children] == [0, 1, 2]
+    assert {child.record.corr for child in children} == {parent_job.id}
+    assert recorder.of("loop.blocked") == []
+
+
+def test_a_coroutine_handler_that_blocks_its_loop_is_told_what_to_await(runtime, recorder):
+    rt = runtime()
+
+    async def parent(job):
+        return job.queue("child").id
+
+    rt.jobs.add_handler("parent", parent)
+
+    with pytest.warns(RuntimeWarning, match=r"await job\.aqueue") as warned:
+        rt.jobs.join(rt.jobs.queue("parent"), timeout=10)
+
+    assert warned[0].filename == __file__
+    assert recorder.wait_for("loop.blocked")["call"] == "job.queue"
+
+
+def test_an_option_that_there_is_not_is_refused_by_the_async_variant_too(runtime):
+    rt = runtime()
+
+    async def parent(job):
+        with pytest.raises(UsageError, match=r"prioriti.*job.aqueue"):
+            await job.aqueue("child", prioriti=1)
+
+    rt.jobs.add_handler("parent", parent, max_attempts=1)
+
+    rt.jobs.join(rt.jobs.queue("parent"), timeout=10)
+
+
 @pytest.fixture
 def host_db(tmp_path):
     connection = sqlite3.connect(tmp_path / "jobs.db")
