@@ -61,6 +61,7 @@ PUBLIC = [
     "StoreError",
     "StoreGone",
     "StoreUnavailable",
+    "Swept",
     "UnknownHandler",
     "UnknownJob",
     "UnknownSchedule",
