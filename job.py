@@ -196,6 +196,22 @@ class Job(Generic[T, R]):
         return _time(self.record.run_at)
 
     @property
+    def started_at(self) -> datetime | None:
+        """When it was claimed last, in UTC: for the attempt that runs, or that ran last. None before that.
+
+        A requeue begins anew. RabbitMQ does not keep it of a job that is queued again.
+        """
+        return None if self.record.claimed_at is None else _time(self.record.claimed_at)
+
+    @property
+    def runs_on(self) -> str | None:
+        """The id of the runtime instance (`boot` in the log) that runs it, or that ran it last before it ended.
+
+        None while it is queued, also for a retry, and of a job that has ended in the queue.
+        """
+        return self.record.boot
+
+    @property
     def ended_at(self) -> datetime | None:
         """When it ended, in UTC."""
         return None if self.record.ended_at is None else _time(self.record.ended_at)
@@ -270,6 +286,8 @@ class Job(Generic[T, R]):
             "slot": _text(self.slot),
             "queued_at": _text(self.queued_at),
             "run_at": _text(self.run_at),
+            "started_at": _text(self.started_at),
+            "runs_on": record.boot,
             "ended_at": _text(self.ended_at),
         }
 

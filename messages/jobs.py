@@ -158,11 +158,12 @@ class JobRecord(NamedTuple):
         schedule: the id of the schedule that queued it.
         slot: the instant of that schedule that it stands for.
         one_at_a_time: whether it waits while another job of its schedule runs (overlap="queue_one").
-        boot: the runtime that holds the claim of a running job. A claim sets it, its ending clears it.
-        incarnation: that of the HandlerActor which was given the claim; set and cleared with `boot`.
+        boot: the runtime that holds the claim of a running job, or whose claim has ended it. A claim sets it; whatever
+            puts the job back into the queue clears it.
+        incarnation: that of the HandlerActor which was given the claim; the claim's ending clears it.
         counts_attempt: whether the claim was taken for an idle lane: an interruption is then blamed on the job.
         deferred: whether its handler has returned without ending it (auto_done=False).
-        claimed_at: when its newest claim was made.
+        claimed_at: when its newest claim was made; a requeue clears it.
         interruptions: those blamed on it since it was queued or requeued, as many as counted at the last of them.
         interruptions_max: how many its handler allows; the claim notes it, for whoever finds the runtime dead.
         suspect_until: until then it runs alone among suspects; set after two blamed interruptions.

@@ -55,8 +55,11 @@ def finished(result: str | None, now: Instant) -> dict[str, Any]:
     return {"settled_no": 0, "result": result, "ended_at": now, "reason": None}
 
 
-FREE: dict[str, Any] = {"boot": None, "incarnation": None, "deferred": 0}
-"""What the end of any claim changes: no boot holds the job any more."""
+CLAIM_OVER: dict[str, Any] = {"incarnation": None, "deferred": 0}
+"""What the end of any claim changes. A job that has ended keeps the boot that ran it last."""
+
+FREE: dict[str, Any] = {**CLAIM_OVER, "boot": None}
+"""The same where the job is queued again: nobody holds it, and any boot may run it next."""
 
 
 def released(claimed: JobRecord, now: Instant) -> dict[str, Any]:
@@ -86,6 +89,7 @@ def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
         "error": None,
         "traceback": None,
         "progress": None,
+        "claimed_at": None,
         "ended_at": None,
     }
 
@@ -93,7 +97,7 @@ def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
 def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> dict[str, Any]:
     """What the end of a claim changes. Whatever it is to wait for now is a number of seconds from now."""
     changes = {
-        **FREE,
+        **(CLAIM_OVER if verdict.run_at is None else FREE),
         "settled_no": claimed.claim_no,
         "attempt": verdict.attempt,
         "run_at": claimed.run_at if verdict.run_at is None else verdict.run_at,

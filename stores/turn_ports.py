@@ -77,7 +77,8 @@ class JobQueue(Protocol):
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
         """Record how a claim ended: running to the verdict's state, only if the claim is still the current one.
-        None when it is not: nothing changes."""
+        None when it is not: nothing changes. A job that has ended keeps its `boot`; one that is queued again, by
+        this, by `release` or by `requeue`, has none."""
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         """Running to queued, at its old place, as if it had not been claimed. None when the claim is not current."""

@@ -1066,8 +1066,12 @@ def test_a_job_as_a_dict_is_what_json_can_carry(runtime):
         "slot": None,
         "queued_at": "",
         "run_at": "",
+        "started_at": None,
+        "runs_on": None,
         "ended_at": None,
     }
+    assert datetime.fromisoformat(done["ended_at"]) >= datetime.fromisoformat(done["started_at"]) >= job.queued_at
+    assert done["runs_on"] == rt.boot.id
     assert datetime.fromisoformat(done["ended_at"]) >= datetime.fromisoformat(done["queued_at"]) == job.queued_at
     assert (done["state"], done["result"], done["progress"]["done"], done["attempt"]) == ("done", None, 1, 1)
     assert "its result is lost" in done["reason"]

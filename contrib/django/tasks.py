@@ -149,7 +149,7 @@ class LamplighterBackend(BaseTaskBackend):
         record, attempts = job.record, self._attempts_of(job)
         workers = [attempt.boot for attempt in attempts]
         if job.state in (JobState.RUNNING, JobState.DONE):
-            # Which runtime a job has been done by is in the log alone.
+            # Of one that an older version has done, or that somebody has marked done in the queue, it is not known.
             workers.append(record.boot or f"claim {record.claim_no}")
         begun = [attempt.claimed_at for attempt in attempts]
         if record.claimed_at is not None:

@@ -1454,6 +1454,24 @@ MUTANTS = (
         test="tests/handlers/test_lane_endings.py::test_a_discard_is_one_whatever_its_reason_is",
     ),
     Mutant(
+        FENCE,
+        "a job that has ended has run nowhere",
+        "stores/transitions.py",
+        "(CLAIM_OVER if verdict.run_at is None else FREE)",
+        "FREE",
+        test="tests/stores/sqlite/test_store.py::TestStoreInMemory::"
+        "test_a_job_that_has_ended_keeps_who_ran_it_and_nobody_holds_it",
+    ),
+    Mutant(
+        FENCE,
+        "a job that waits for another attempt runs still",
+        "stores/transitions.py",
+        "(CLAIM_OVER if verdict.run_at is None else FREE)",
+        "CLAIM_OVER",
+        test="tests/stores/sqlite/test_store.py::TestStoreInMemory::"
+        "test_a_job_that_is_queued_again_has_nobody_who_runs_it",
+    ),
+    Mutant(
         LANES,
         "a job that is not needed any more has failed",
         "handlers/outcomes.py",

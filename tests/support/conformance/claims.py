@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamplighter.messages.jobs import ClaimKey
+from lamplighter.messages.jobs import ClaimKey, JobState
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
 from lamplighter.stores.ports import Store
 
@@ -171,10 +171,43 @@ class ClaimPromises(StoreCase):
 
         assert done is not None
         assert again is not None
-        assert (done.state, done.result, done.attempt, done.ended_at, done.boot) == ("done", "7", 1, NOW, None)
+        assert (done.state, done.result, done.attempt, done.ended_at) == ("done", "7", 1, NOW)
         assert (again.state, again.error, again.attempt, again.run_at) == ("queued", "E", 1, NOW + 60)
         assert again.ended_at is None
         assert take(store) == []
+
+    def test_a_job_that_has_ended_keeps_who_ran_it_and_nobody_holds_it(self, store: Store) -> None:
+        """JobQueue.settle: A job that has ended keeps its `boot`"""
+        states = (JobState.DONE, JobState.DEAD, JobState.CANCELLED)
+        put(store, new("a"), new("b"), new("c"))
+        claimed = take(store, NOW + 7, begun=3)
+
+        with store.turn("b", NOW + 8) as turn:
+            ended = [
+                turn.jobs.settle(job, SUCCEEDED, DONE._replace(state=state, event=f"job.{state.value}"))
+                for job, state in zip(claimed, states, strict=True)
+            ]
+        with store.turn("b", NOW + 9) as turn:
+            open_claims, orphans = turn.jobs.open_claims("b"), turn.jobs.orphans()
+
+        assert [(job.state, job.boot, job.claimed_at, job.incarnation) for job in ended if job] == [
+            (state, "b", NOW + 7, None) for state in states
+        ]
+        assert (open_claims, orphans) == ([], []), "they are not taken for running ones"
+
+    def test_a_job_that_is_queued_again_has_nobody_who_runs_it(self, store: Store) -> None:
+        """JobQueue.settle: one that is queued again, by this, by `release` or by `requeue`, has none."""
+        put(store, new("a"), new("b"), new("c"))
+        first, second, third = take(store, begun=3)
+
+        with store.turn("b", NOW) as turn:
+            again = [
+                turn.jobs.settle(first, FAILED, RETRY),
+                turn.jobs.release(second, "test"),
+                turn.jobs.requeue(third, NOW),
+            ]
+
+        assert [(job.state, job.boot) for job in again if job] == [("queued", None)] * 3
 
     def test_settle_is_refused_once_the_claim_is_not_the_current_one(self, store: Store) -> None:
         """JobQueue.settle: only if the claim is still the current one. None when it is not: nothing changes."""

@@ -88,7 +88,7 @@ class HostPromises(StoreCase):
             "7",
             1,
             1,
-            None,
+            "b",
             NOW + 1,
         )
 
