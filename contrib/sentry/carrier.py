@@ -12,7 +12,7 @@ from sentry_sdk.scope import Scope, ScopeType, use_isolation_scope, use_scope
 from sentry_sdk.tracing import TransactionSource
 from sentry_sdk.utils import event_from_exception
 
-from ...errors import Discard, Snooze
+from ...errors import Cancel, Discard, Snooze
 from ...handlers.carriers import Carrier
 from ...job import Job
 from .lines import Lines
@@ -98,7 +98,7 @@ class SentryCarrier(Carrier):
 
     def _is_reported(self, job: Job[Any], error: BaseException) -> bool:
         # Whatever a job raises that was told to end, its attempt has ended of something else.
-        is_failure = not isinstance(error, Discard | Snooze) and job.cancel_reason is None
+        is_failure = not isinstance(error, Cancel | Discard | Snooze) and job.cancel_reason is None
         return is_failure and (self._capture_retries or not job.is_tried_again(error))
 
     def _capture(self, job: Job[Any], error: BaseException) -> None:
@@ -148,6 +148,8 @@ def _status(job: Job[Any], error: BaseException | None) -> str:
         return SPANSTATUS.DEADLINE_EXCEEDED if job.cancel_reason == "timed out" else SPANSTATUS.CANCELLED
     if error is None:
         return SPANSTATUS.OK
+    if isinstance(error, Cancel):
+        return SPANSTATUS.CANCELLED
     return SPANSTATUS.ABORTED if isinstance(error, Discard | Snooze) else SPANSTATUS.INTERNAL_ERROR
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import sentry_sdk
-from lamplighter import Discard, Job, Runtime, Snooze
+from lamplighter import Cancel, Discard, Job, Runtime, Snooze
 from lamplighter.contrib.sentry import SentryCarrier
 from lamplighter.errors import MissingExtra
 from lamplighter.testing import Inline
@@ -143,8 +143,8 @@ def test_an_error_that_the_handler_has_reported_itself_is_not_reported_again(app
 
 @pytest.mark.parametrize(
     ("raised", "status"),
-    [(Snooze(86_400), "aborted"), (Discard("not an address"), "aborted")],
-    ids=["snooze", "discard"],
+    [(Snooze(86_400), "aborted"), (Discard("not an address"), "aborted"), (Cancel("not needed"), "cancelled")],
+    ids=["snooze", "discard", "cancel"],
 )
 def test_what_is_raised_on_purpose_is_no_error(app: Any, sent: Kept, raised: Exception, status: str) -> None:
     def work(job: Job[Any]) -> None:
