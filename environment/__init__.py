@@ -1,5 +1,23 @@
-"""WHAT A TEST MUST OWN: time, chance, ids, threads, mailboxes, replies, failpoints."""
+"""WHAT A TEST MUST OWN: time, chance, ids, threads, mailboxes, replies, failpoints.
 
-from .environment import Environment
+`Environment` is imported when it is asked for: a command that only reads the clock need not load what waits for events.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .environment import Environment
 
 __all__ = ["Environment"]
+
+if not TYPE_CHECKING:
+    # A type checker would take it for an answer to every name.
+
+    def __getattr__(name: str) -> Any:
+        if name != "Environment":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .environment import Environment
+
+        return Environment

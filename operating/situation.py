@@ -10,6 +10,7 @@ from ..messages.boots import BootRecord
 from ..messages.jobs import Instant, JobRecord, Seconds
 from ..messages.views import ActorView, RuntimeView
 from ..stores.ports import Before
+from .controls import Condition
 
 Code = Literal[
     "expired",
@@ -74,12 +75,16 @@ class SeenBoot:
         is_alive: None where nobody can know.
         view: what it says of itself; None where it was not asked, or has not answered.
         unheard: why there is no view.
+        condition: how it looks from outside.
+        silent_since: since when it has not answered whoever asks; None if it has, or was not asked.
     """
 
     record: BootRecord
     is_alive: bool | None
     view: RuntimeView | None = None
     unheard: str = "it was not asked"
+    condition: Condition = "unknown"
+    silent_since: Instant | None = None
 
     @property
     def words(self) -> str:

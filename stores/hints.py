@@ -9,12 +9,12 @@ import contextlib
 import os
 import socket
 import stat
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from .ports import Notifier
+if TYPE_CHECKING:
+    from .ports import Notifier
 
 SOCKET_PATH_BYTES_MAX = 100
 """Linux takes 107, macOS 103 (unix(7))."""
@@ -123,6 +123,9 @@ class SocketHints:
         if len(os.fsencode(self._folder.absolute() / f"{self._boot}.sock")) <= SOCKET_PATH_BYTES_MAX:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             return self._folder.absolute()
+        # Imported only here: few paths are that long, and it loads much.
+        import tempfile
+
         # New, and so nobody else's: a name that can be foretold could be taken by any user of the machine.
         return Path(tempfile.mkdtemp(prefix=EAR_PREFIX))
 

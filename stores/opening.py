@@ -11,7 +11,6 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..environment.clock import SystemClock
@@ -23,7 +22,7 @@ from ..rules.capabilities import not_supported
 from .controls import Controls, NoControls, SocketControls
 from .hints import Hints, ServerHints, SocketHints
 from .ports import SERVER_SCHEMES, Store
-from .presence import FilePresence, Presence, SolePresence
+from .presence import FilePresence, Presence, SolePresence, folder_of
 from .sqlite.read_only import ReadOnlyStore
 from .sqlite.store import SqliteStore
 
@@ -140,11 +139,6 @@ def controls_on(store: Store, boot: str) -> Controls:
     if store.path is None:
         return NoControls()
     return SocketControls(folder_of(store.path), boot, SystemClock().monotonic)
-
-
-def folder_of(path: str) -> Path:
-    """Where the boots on a file meet."""
-    return Path(f"{path}-boots")
 
 
 def readable_file(address: str, wanted: str) -> ReadOnlyStore:

@@ -13,13 +13,15 @@ import os
 import threading
 from collections.abc import Collection
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import StoreUnavailable, UsageError
-from ..messages.boots import BootRecord
 from . import locks
 from .controls import CONTROL
 from .hints import remove_ear
+
+if TYPE_CHECKING:
+    from ..messages.boots import BootRecord
 
 
 class Presence(Protocol):
@@ -87,6 +89,11 @@ def _let_go_in_child() -> None:
 os.register_at_fork(before=_own_lock.acquire, after_in_parent=_own_lock.release, after_in_child=_let_go_in_child)
 
 
+def folder_of(path: str) -> Path:
+    """Where the boots on a file meet."""
+    return Path(f"{path}-boots")
+
+
 class FilePresence:
     """Lock files in a folder beside the store."""
 
@@ -135,6 +142,13 @@ class FilePresence:
             return True
         finally:
             os.close(descriptor)
+
+    def entered(self) -> list[str]:
+        """The boots that have a lock file here, whether they live or not."""
+        try:
+            return sorted(path.stem for path in self._folder.iterdir() if path.suffix == ".lock")
+        except OSError:
+            return []
 
     def bury(self, boot: BootRecord) -> None:
         for path in (self._path(boot.boot), self._folder / f"{boot.boot}{CONTROL}"):

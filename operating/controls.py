@@ -1,0 +1,150 @@
+"""Asking the boots on a file what only their memory knows; and what is to be thought of one that says nothing."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from ..environment.clock import SystemClock
+from ..environment.process import state_of
+from ..errors import LamplighterError, StoreUnavailable
+from ..messages.controls import Ask, Verb
+from ..messages.jobs import Instant, Seconds
+from ..messages.views import RuntimeView
+from ..rules.control_lines import decode_answer, encode_ask
+from ..stores.asking import Heard, ask_all
+from ..stores.controls import CONTROL
+from ..stores.presence import FilePresence, folder_of
+
+if TYPE_CHECKING:
+    from ..messages.boots import BootRecord
+
+V = TypeVar("V")
+
+ANSWER_SECONDS = 1.0
+"""How long a boot may take to answer."""
+
+Condition = Literal["answers", "silent", "stopped", "dead", "unknown"]
+"""Of a boot, as it looks from outside: it answers; it holds its lock and does not, because a signal has stopped its
+process, or for whatever reason; its lock is free; or nobody can know.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """What came of asking a boot.
+
+    Attributes:
+        is_alive: whether it holds its lock; None where nobody can know.
+        view: what it says of itself; None where it says nothing, or what cannot be read here.
+        why: why there is no view.
+        pid: its process; None where that is not known.
+        silent_since: since when it has not answered whoever asks here; None if it has.
+    """
+
+    boot: str
+    condition: Condition
+    is_alive: bool | None
+    view: RuntimeView | None = None
+    why: str = ""
+    pid: int | None = None
+    silent_since: Instant | None = None
+
+
+class ControlRoom:
+    """Asks the boots on one file. It remembers since when each is silent.
+
+    Args:
+        path: the store's file.
+        timeout: how long a boot may take to answer.
+    """
+
+    def __init__(self, path: str, timeout: Seconds = ANSWER_SECONDS) -> None:
+        self._folder = folder_of(path)
+        self._presence = FilePresence(self._folder)
+        self._timeout = timeout
+        self._clock = SystemClock()
+        self._silent: dict[str, Instant] = {}
+
+    def entered(self) -> list[str]:
+        """The boots that have left traces beside the file, by their ids, whether they live or not."""
+        return self._presence.entered()
+
+    def ask(
+        self,
+        boot: str,
+        verb: Verb,
+        kind: type[V],
+        *,
+        by: str | None = None,
+        via: str | None = None,
+        reason: str | None = None,
+    ) -> V:
+        """Ask one boot.
+
+        Args:
+            kind: what the verb is answered with.
+            by, via, reason: on whose behalf something is done, for the log of the boot.
+
+        Raises:
+            StoreUnavailable: it does not answer; the message says why.
+            AskRefused, UsageError: it answers, and not what it was asked for.
+        """
+        question = encode_ask(Ask(verb=verb, by=by, via=via, reason=reason))
+        heard = self._ask([boot], question)[boot]
+        if heard.answer is not None:
+            return decode_answer(heard.answer, kind)
+        found = self._unanswered(boot, self._presence.is_alive(boot), heard, None)
+        raise StoreUnavailable(f"expected runtime instance {boot} to answer, got: {found.why}")
+
+    def look(self, boots: Iterable[str], records: Iterable[BootRecord] = ()) -> dict[str, Reached]:
+        """Ask boots for their views, all at once.
+
+        Args:
+            records: what the store says of them, where it was read: of which process each is.
+        """
+        known = {record.boot: record for record in records}
+        alive = {boot: self._presence.is_alive(boot) for boot in boots}
+        heard = self._ask([boot for boot in alive if alive[boot] is not False], encode_ask(Ask(verb="view")))
+        return {boot: self._reached(boot, alive[boot], heard.get(boot), known.get(boot)) for boot in alive}
+
+    def _ask(self, boots: Iterable[str], question: bytes) -> dict[str, Heard]:
+        sockets = {boot: self._folder / f"{boot}{CONTROL}" for boot in boots}
+        return ask_all(sockets, question, self._timeout, self._clock.monotonic)
+
+    def _reached(self, boot: str, is_alive: bool | None, heard: Heard | None, record: BootRecord | None) -> Reached:
+        if heard is None:
+            self._silent.pop(boot, None)
+            return Reached(boot=boot, condition="dead", is_alive=False, why="its process is dead", pid=_pid_of(record))
+        if heard.answer is None:
+            return self._unanswered(boot, is_alive, heard, record)
+        self._silent.pop(boot, None)
+        try:
+            view = decode_answer(heard.answer, RuntimeView)
+        except LamplighterError as error:
+            return Reached(boot=boot, condition="answers", is_alive=True, why=str(error), pid=heard.pid)
+        return Reached(boot=boot, condition="answers", is_alive=True, view=view, pid=view.pid)
+
+    def _unanswered(self, boot: str, is_alive: bool | None, heard: Heard, record: BootRecord | None) -> Reached:
+        if is_alive is not True:
+            condition: Condition = "unknown" if is_alive is None else "dead"
+            why = heard.why if is_alive is None else "its process is dead"
+            return Reached(boot=boot, condition=condition, is_alive=is_alive, why=why, pid=_pid_of(record))
+        pid = heard.pid
+        if pid is None and record is not None and record.host == socket.gethostname():
+            pid = record.pid
+        is_stopped = pid is not None and state_of(pid) == "stopped"
+        return Reached(
+            boot=boot,
+            condition="stopped" if is_stopped else "silent",
+            is_alive=True,
+            why=f"a signal or a debugger has stopped process {pid}" if is_stopped else heard.why,
+            pid=pid if pid is not None else _pid_of(record),
+            silent_since=self._silent.setdefault(boot, self._clock.now()),
+        )
+
+
+def _pid_of(record: BootRecord | None) -> int | None:
+    return None if record is None else record.pid

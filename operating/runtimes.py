@@ -1,0 +1,67 @@
+"""The boots on a store: what its rows say of them, who lives, and what those that live say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import UsageError, shown
+from ..messages.boots import BootRecord
+from ..stores.ports import Readable
+from .controls import ControlRoom, Reached
+from .situation import SeenBoot
+
+NOT_ASKED = Reached(
+    boot="", condition="unknown", is_alive=None, why="on this store nobody can ask a runtime instance yet"
+)
+
+
+class Runtimes:
+    """Looks at the boots on a store, again and again.
+
+    Args:
+        room: asks them; None where they cannot be asked.
+    """
+
+    def __init__(self, store: Readable, room: ControlRoom | None) -> None:
+        self._store = store
+        self._room = room
+
+    def all(self) -> Sequence[SeenBoot]:
+        """Every boot, the oldest first. Those that have only acted for somebody are none that run.
+
+        Raises:
+            StoreUnavailable, StoreError: the store cannot be read.
+        """
+        with self._store.snapshot() as seen:
+            records = [record for record in seen.boots() if record.kind != "operator"]
+        if self._room is None:
+            return [_seen(record, NOT_ASKED) for record in records]
+        reached = self._room.look([record.boot for record in records], records)
+        return [_seen(record, reached[record.boot]) for record in records]
+
+    def one(self, boot: str) -> SeenBoot | None:
+        """The boot of this id, or whose id begins so, or whose number this is; None if there is none.
+
+        Raises:
+            UsageError: there are several.
+            StoreUnavailable, StoreError: as `all`.
+        """
+        found = self.all()
+        meant = [one for one in found if one.record.boot == boot] or [
+            one for one in found if boot and (one.record.boot.startswith(boot) or str(one.record.boot_no) == boot)
+        ]
+        if len(meant) > 1:
+            may_be = ", ".join(one.record.boot for one in meant)
+            raise UsageError(f"expected the id of one runtime instance, got: {shown(boot)}, which may be {may_be}")
+        return meant[0] if meant else None
+
+
+def _seen(record: BootRecord, reached: Reached) -> SeenBoot:
+    return SeenBoot(
+        record=record,
+        is_alive=reached.is_alive,
+        view=reached.view,
+        unheard=reached.why,
+        condition=reached.condition,
+        silent_since=reached.silent_since,
+    )
