@@ -25,6 +25,7 @@ from lamplighter.stores.sqlite.store import SqliteStore
 BEGAN = 1.7e9
 NAMES = 40
 ROUNDS = 5
+CAP = 10_001
 
 FILL = """
 with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < :jobs),
@@ -97,6 +98,16 @@ def measure(table: JobTable, jobs: int) -> None:
         whole = "" if found.complete else ", not all"
         told = f"{len(found.jobs):4} found, {found.looked_at:7,} looked at{whole}"
         print(f"{clock:8.1f} ms {processor:8.1f} ms  {says}: {told}")
+    names, now = table.names(), BEGAN + jobs
+    counts: dict[str, Callable[[], Any]] = {
+        f"all {len(names)} names": table.names,
+        f"a census of {len(names)} names": lambda: table.census(names, CAP, now),
+        "all states counted": lambda: table.capped_counts(None, CAP),
+        "all states counted of one name": lambda: table.capped_counts("name-7", CAP),
+    }
+    for says, call in counts.items():
+        clock, processor, _ = timed(call)
+        print(f"{clock:8.1f} ms {processor:8.1f} ms  {says}")
 
 
 def main() -> None:

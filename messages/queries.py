@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -158,6 +158,36 @@ class Found(NamedTuple):
     next: str | None
     looked_at: int
     complete: bool
+
+
+class Census(NamedTuple):
+    """How many unfinished jobs of a name there are.
+
+    Attributes:
+        ready: queued, and due.
+        scheduled: queued, and not due yet.
+        running: claimed.
+        capped: whether there may be more than were counted.
+        oldest_ready: since when the one has been due that is due longest; None where none is.
+    """
+
+    ready: int
+    scheduled: int
+    running: int
+    capped: bool
+    oldest_ready: Instant | None
+
+
+class CappedCounts(NamedTuple):
+    """How many jobs are in each state.
+
+    Attributes:
+        of: by state; every state is there.
+        capped: the states in which there may be more than were counted.
+    """
+
+    of: Mapping[str, int]
+    capped: frozenset[str]
 
 
 def place_of(job: JobRecord) -> Place:

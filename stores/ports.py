@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from ..messages.boots import BootRecord
 from ..messages.jobs import Attempt, Instant, JobRecord, NewJob
 from ..messages.outcomes import Outcome, Verdict
-from ..messages.queries import LOOKED_MAX, Found, JobQuery
+from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.tallies import Tally
 from .troubles import Ailment
@@ -117,6 +117,19 @@ class JobTable(Protocol):
         """The ids of the jobs that match, the oldest first, some at a time, which are looked for when they are asked
         for. What has come since the first were, or has ended since where it is asked for what has ended, is not among
         them."""
+
+    def census(self, names: Collection[str], cap: int, now: Instant) -> dict[str, Census]:
+        """How many unfinished jobs of each name there are, counted up to `cap` of each kind."""
+
+    def capped_counts(self, name: str | None, cap: int) -> CappedCounts:
+        """How many jobs are in each state, of one name or all, counted up to `cap`. Of a name, what has ended is
+        counted among so many that ended last."""
+
+    def names(self) -> Sequence[str]:
+        """The names of all jobs that have not ended, and, as far as tallies tell, that ever were."""
+
+    def children(self, corr: str, limit: int) -> Sequence[JobRecord]:
+        """The jobs that descend from a root, without itself, the oldest first."""
 
     def before(self, job: JobRecord, now: Instant, most: int) -> Before:
         """What stands before a queued job; of each kind of job no more than so many are counted."""

@@ -128,7 +128,7 @@ class Look(NamedTuple):
 def find(connection: sqlite3.Connection, query: JobQuery, *, limit: int, after: Place | None, looked_max: int) -> Found:
     """As `JobTable.find` says."""
     wanted = Conditions(query)
-    with _at_one_instant(connection):
+    with at_one_instant(connection):
         stretches = _stretches(connection, query, wanted, looked_max)
         share = max(1, looked_max // len(stretches))
         looks = [_look(connection, one, wanted, limit=limit, after=after, looked_max=share) for one in stretches]
@@ -160,7 +160,7 @@ def following(
 ) -> Look:
     """The next jobs that match, the oldest first, up to a place."""
     wanted = Conditions(query)
-    with _at_one_instant(connection):
+    with at_one_instant(connection):
         (stretch,) = _stretches(connection, query, wanted, looked_max)
         stretch = stretch._replace(is_backwards=False).upto(last)
         return _look(connection, stretch, wanted, limit=limit, after=after, looked_max=looked_max)
@@ -284,6 +284,10 @@ def _few(query: JobQuery, wanted: Conditions) -> Iterator[str]:
         rows = f"from lamplighter_jobs where id >= {wanted.bind(query.id_prefix)}"
         end = _next_text(query.id_prefix)
         yield rows if end is None else f"{rows} and id < {wanted.bind(end)}"
+    if query.corr is not None:
+        corr = wanted.bind(query.corr)
+        children = f"from lamplighter_jobs indexed by lamplighter_jobs_children where corr = {corr} and corr <> id"
+        yield f"from lamplighter_jobs where id = {corr} union all select no {children}"
     if query.state is JobState.RUNNING:
         rows = "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"
         yield rows if not query.names else f"{rows} and {wanted.one_of('name', query.names)}"
@@ -376,7 +380,7 @@ def _rows(connection: sqlite3.Connection, places: Sequence[Place]) -> list[JobRe
 
 
 @contextlib.contextmanager
-def _at_one_instant(connection: sqlite3.Connection) -> Iterator[None]:
+def at_one_instant(connection: sqlite3.Connection) -> Iterator[None]:
     """All that is read in the block belongs to one instant."""
     if connection.in_transaction:
         yield

@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from ...messages.jobs import Attempt, Instant, JobRecord, JobState
-from ...messages.queries import LOOKED_MAX, Found, JobQuery
+from ...messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ...messages.schedules import ScheduleRecord
 from ...rules.queries import place_at
 from ..ports import Before, Outlook, Slots
-from . import attempts, before, due, finding
+from . import attempts, before, census, due, finding
+from .finding import at_one_instant
 from .job_rows import jobs_by_id
 from .schedules import slot_entry
 
@@ -62,6 +63,22 @@ class JobRows:
                 after = look.places[-1] if len(look.places) == READ_AHEAD else look.edge
                 if after is None:
                     break
+
+    def census(self, names: Collection[str], cap: int, now: Instant) -> dict[str, Census]:
+        with self._reading() as reader, at_one_instant(reader):
+            return census.census(reader, names, cap, now)
+
+    def capped_counts(self, name: str | None, cap: int) -> CappedCounts:
+        with self._reading() as reader, at_one_instant(reader):
+            return census.counts(reader, name, cap)
+
+    def names(self) -> Sequence[str]:
+        with self._reading() as reader, at_one_instant(reader):
+            return census.names(reader)
+
+    def children(self, corr: str, limit: int) -> Sequence[JobRecord]:
+        with self._reading() as reader:
+            return census.children(reader, corr, limit)
 
     def before(self, job: JobRecord, now: Instant, most: int) -> Before:
         with self._reading() as reader:

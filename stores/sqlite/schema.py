@@ -83,6 +83,8 @@ JOB_INDEXES = (
        where state = 'queued' and suspect_until is not null""",
     """create index lamplighter_jobs_schedule on lamplighter_jobs (schedule, state)
        where schedule is not null and state in ('queued', 'running')""",
+    # What descends from a job. A job that descends from none costs this nothing.
+    "create index lamplighter_jobs_children on lamplighter_jobs (corr) where corr <> id",
 )
 
 STORE = """
@@ -193,6 +195,12 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "alter table lamplighter_schedules add column expires real",
         RETIRED,
         TALLIES,
+        # So that a name is known whose jobs have all ended.
+        """insert into lamplighter_tallies
+           select 0, 0, name, kind, count(*), 0.0, '[]' from (
+             select name, 'queued' as kind from lamplighter_jobs
+             union all select name, state from lamplighter_jobs where state not in ('queued', 'running'))
+           group by name, kind""",
     ),
 }
 """The statements that lead from the version before to each version."""

@@ -23,12 +23,12 @@ ONE = "select * from lamplighter_tallies where span = ? and start = ? and name =
 
 BETWEEN = """
 select * from lamplighter_tallies
-where span = ?1 and start between ?2 and ?3 and (?4 is null or name = ?4) order by start, name, kind
+where span = :span and start between :since and :until and (:name is null or name = :name) order by start, name, kind
 """
 
 TOTALS = """
 select span, start, '', kind, sum(n), sum(seconds), '[]' from lamplighter_tallies
-where span = ? and start between ? and ? group by start, kind order by start, kind
+where span = :span and start between :since and :until group by start, kind order by start, kind
 """
 
 OLD = """
@@ -63,12 +63,12 @@ class TallyRows:
         self._reading = reading
 
     def between(self, span: int, since: Instant, until: Instant, name: str | None = None) -> Sequence[Tally]:
-        return self._read(BETWEEN, span, start_of(span, since), start_of(span, until), name)
+        return self._read(BETWEEN, span=span, since=start_of(span, since), until=start_of(span, until), name=name)
 
     def totals(self, span: int, since: Instant, until: Instant) -> Sequence[Tally]:
-        return self._read(TOTALS, span, start_of(span, since), start_of(span, until))
+        return self._read(TOTALS, span=span, since=start_of(span, since), until=start_of(span, until))
 
-    def _read(self, query: str, *values: Any) -> Sequence[Tally]:
+    def _read(self, query: str, **values: Any) -> Sequence[Tally]:
         with self._reading() as reader:
             return [tally_of(row) for row in reader.execute(query, values).fetchall()]
 

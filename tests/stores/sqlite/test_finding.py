@@ -205,6 +205,20 @@ def test_a_key_that_cannot_be_looked_for_is_refused() -> None:
         table_of(STORE).find(query, limit=1)
 
 
+@given(st.sampled_from(NAMES), st.sampled_from([1, 2, 5, 100]), instants)
+def test_a_census_counts_what_is_there(name: str, cap: int, now: float) -> None:
+    census = table_of(STORE).census((name,), cap, now)[name]
+
+    queued = [job for job in JOBS if (job.name, job.state) == (name, "queued")]
+    due = [job.run_at for job in queued if job.run_at <= now]
+    running = sum((job.name, job.state) == (name, "running") for job in JOBS)
+    if not census.capped:
+        counted = (len(due), len(queued) - len(due), running)
+        assert (census.ready, census.scheduled, census.running) == counted
+    assert max(census.ready, census.scheduled, census.running) <= cap
+    assert census.oldest_ready == min(due, default=None) or census.capped
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "[]", "[1,2]", '["a",1,"b"]', "[1.0,1.5,null]"])
 def test_a_cursor_that_is_none_is_refused(cursor: str) -> None:
     with pytest.raises(UsageError, match="expected the cursor of a page"):
@@ -233,6 +247,7 @@ def statements_of(query: JobQuery) -> Iterator[str]:
         (JobQuery(state=JobState.RUNNING, names=("a",)), "lamplighter_jobs_running"),
         (JobQuery(state=JobState.QUEUED), "lamplighter_jobs_ready"),
         (JobQuery(state=JobState.QUEUED, names=("a",)), "lamplighter_jobs_waiting"),
+        (JobQuery(corr="c1"), "lamplighter_jobs_children"),
         (JobQuery(id_prefix="id"), "sqlite_autoindex_lamplighter_jobs_1"),
     ],
     ids=str,

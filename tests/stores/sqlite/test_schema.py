@@ -9,6 +9,7 @@ import os
 import queue
 import re
 import sqlite3
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from lamplighter import Runtime
 from lamplighter.history.audit.audit import audit_logs
 from lamplighter.history.audit.store_view import StoreView
+from lamplighter.messages.tallies import EVER
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.testing import Simulation
 
@@ -89,6 +91,23 @@ def test_a_file_of_the_first_version_keeps_its_jobs_in_every_state(tmp_path, cop
     assert len(was) == 19 * (copies + 1)
     assert rows_of(old, "count(*) from lamplighter_jobs where rev <> 1") == [(len(COUNTED) * (copies + 1),)]
     assert rows_of(old, "* from pragma_integrity_check") == [("ok",)]
+
+
+def test_of_a_file_of_the_first_version_every_name_is_known_and_how_many_jobs_it_had(old):
+    expected = dict(rows_of(old, "name, count(*) from lamplighter_jobs group by name"))
+    ended = dict(rows_of(old, "state, count(*) from lamplighter_jobs where ended_at is not null group by state"))
+
+    store = SqliteStore(str(old))
+    store.open()
+    names, tallies = store.table.names(), store.tallies.between(EVER, 0.0, 0.0)
+    store.close()
+
+    assert list(names) == sorted(expected)
+    assert {tally.name: tally.n for tally in tallies if tally.kind == "queued"} == expected
+    kinds = Counter()
+    for tally in tallies:
+        kinds[tally.kind] += tally.n
+    assert {kind: kinds[kind] for kind in ended} == ended
 
 
 def test_a_file_of_the_first_version_goes_on_and_gives_no_number_again(old):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from lamplighter.messages.jobs import JobState
-from lamplighter.messages.queries import JobQuery
+from lamplighter.messages.queries import Census, JobQuery
+from lamplighter.messages.tallies import EVER, OTHERS, Tally
 from lamplighter.stores.ports import JobTable, Store
 
 from .kit import DEAD, DONE, FAILED, NOW, SUCCEEDED, StoreCase, die, new, put, take
@@ -113,6 +114,69 @@ class FindingPromises(StoreCase):
         swept = [job_id for ids in table.sweep(JobQuery(ended_since=NOW)) for job_id in ids]
 
         assert sorted(swept) == ["a", "b"]
+
+    def test_unfinished_jobs_are_counted_by_name_up_to_a_cap(self, store: Store) -> None:
+        """JobTable.census: How many unfinished jobs of each name there are, counted up to `cap` of each kind."""
+        table = self.table_of(store)
+        put(store, *(new(f"r{n}", run_at=NOW - n) for n in range(5)), new("urgent", priority=9, run_at=NOW - 2))
+        put(store, *(new(f"w{n}", run_at=NOW + 10 + n) for n in range(3)), new("else", name="else"))
+        take(store)
+
+        now, later = (table.census(("work", "nobody"), 100, at) for at in (NOW, NOW + 11))
+        capped = table.census(("work",), 3, NOW)["work"]
+
+        assert now["work"] == Census(ready=5, scheduled=3, running=1, capped=False, oldest_ready=NOW - 4)
+        assert now["nobody"] == Census(ready=0, scheduled=0, running=0, capped=False, oldest_ready=None)
+        assert (later["work"].ready, later["work"].scheduled) == (7, 1)
+        assert (capped.ready, capped.scheduled, capped.capped, capped.oldest_ready) == (3, 3, True, NOW - 4)
+
+    def test_what_is_due_longest_is_known_though_it_comes_after_more_than_are_counted(self, store: Store) -> None:
+        """JobTable.census: How many unfinished jobs of each name there are, counted up to `cap` of each kind."""
+        table = self.table_of(store)
+        put(store, *(new(f"u{n}", priority=n, run_at=NOW - 1) for n in range(1, 9)), new("old", run_at=NOW - 100))
+
+        found = table.census(("work",), 4, NOW)["work"]
+
+        assert (found.ready, found.capped, found.oldest_ready) == (4, True, NOW - 100)
+
+    def test_jobs_are_counted_in_every_state_up_to_a_cap(self, store: Store) -> None:
+        """JobTable.capped_counts: How many jobs are in each state, of one name or all, counted up to `cap`. Of a name,
+        what has ended is counted among so many that ended last."""
+        table = self.table_of(store)
+        put(store, *(new(str(n)) for n in range(4)))
+        for job in take(store, begun=4):
+            with store.turn("b", NOW) as turn:
+                turn.jobs.settle(job, SUCCEEDED, DONE)
+        put(store, new("q"), new("later", run_at=NOW + 9), new("d", name="else"), new("r", name="runs"))
+        take(store, name="runs")
+
+        whole, low = (table.capped_counts(None, cap) for cap in (100, 3))
+        of_work, of_else = (table.capped_counts(name, 3) for name in ("work", "else"))
+
+        assert whole == ({"queued": 3, "running": 1, "done": 4, "dead": 0, "cancelled": 0}, frozenset())
+        assert low == ({"queued": 3, "running": 1, "done": 3, "dead": 0, "cancelled": 0}, {"queued", "done"})
+        assert (of_work.of["done"], of_work.of["queued"], of_work.capped) == (3, 2, {"done"})
+        assert (of_else.of["done"], of_else.of["queued"], of_else.capped) == (0, 1, {"done"})
+
+    def test_every_name_is_known_of_unfinished_jobs_and_of_what_was_tallied(self, store: Store) -> None:
+        """JobTable.names: The names of all jobs that have not ended, and, as far as tallies tell, that ever were."""
+        table = self.table_of(store)
+        put(store, new("a", name="ready"), new("b", name="waits", run_at=NOW + 9), new("c", name="runs"))
+        take(store, name="runs")
+        with store.turn("b", NOW) as turn:
+            assert turn.tallies is not None
+            turn.tallies.add([Tally(EVER, 0, name, "queued", 1) for name in ("ready", "over", OTHERS)])
+
+        assert list(table.names()) == ["over", "ready", "runs", "waits"]
+
+    def test_what_descends_from_a_root_is_found_the_oldest_first(self, store: Store) -> None:
+        """JobTable.children: The jobs that descend from a root, without itself, the oldest first."""
+        table = self.table_of(store)
+        put(store, new("a"), new("b", corr="a"), new("c", corr="b"), new("d", corr="a"), new("e", corr="a"))
+
+        assert [job.id for job in table.children("a", 2)] == ["b", "d"]
+        assert [job.id for job in table.children("d", 9)] == []
+        assert [job.id for job in table.find(JobQuery(corr="a"), limit=9).jobs] == ["e", "d", "b", "a"]
 
     def test_the_dead_that_match_are_at_hand_but_for_some(self, store: Store) -> None:
         """DeadJobs.all_at_hand: The ids of the dead jobs that match, oldest first, `but` for some: all of them, or the

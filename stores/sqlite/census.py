@@ -1,0 +1,124 @@
+"""How many jobs there are, of which names: read from indexes, and no further than somebody wants to know."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from ...messages.jobs import ENDED, Instant, JobRecord, JobState
+from ...messages.queries import CappedCounts, Census
+from . import due
+
+READY = """select count(*), min(run_at), count(case when run_at > :now then 1 end) from (
+             select run_at from lamplighter_jobs indexed by lamplighter_jobs_ready
+             where state = 'queued' and waits = 0 and name = :name limit :cap)"""
+
+WAITED = """select count(*), min(run_at) from (
+              select run_at from lamplighter_jobs indexed by lamplighter_jobs_later
+              where state = 'queued' and waits = 1 and name = :name and run_at <= :now limit :cap)"""
+
+WAITING = """select count(*) from (
+               select 1 from lamplighter_jobs indexed by lamplighter_jobs_later
+               where state = 'queued' and waits = 1 and name = :name and run_at > :now limit :cap)"""
+
+HIGHEST_READY = """select max(priority) from lamplighter_jobs indexed by lamplighter_jobs_ready
+                   where state = 'queued' and waits = 0 and name = :name"""
+
+OLDEST_READY = """select min(run_at) from lamplighter_jobs indexed by lamplighter_jobs_ready
+                  where state = 'queued' and waits = 0 and name = :name and priority = :priority"""
+
+UNFINISHED = (
+    ("queued", "from lamplighter_jobs indexed by lamplighter_jobs_ready where state = 'queued' and waits = 0"),
+    ("queued", "from lamplighter_jobs indexed by lamplighter_jobs_waiting where state = 'queued' and waits = 1"),
+    ("running", "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"),
+)
+"""The rows of indexes that begin with the name, and the state that they are in."""
+
+ENDED_ROWS = """from lamplighter_jobs indexed by lamplighter_jobs_ended
+                where state = :state and ended_at is not null"""
+
+TALLIED = "from lamplighter_tallies where span = 0 and start = 0"
+
+CHILDREN = "from lamplighter_jobs indexed by lamplighter_jobs_children where corr = :corr and corr <> id"
+
+
+def census(connection: sqlite3.Connection, names: Collection[str], cap: int, now: Instant) -> dict[str, Census]:
+    """As `JobTable.census` says."""
+    return {name: _census(connection, {"name": name, "cap": cap, "now": now}) for name in names}
+
+
+def _census(connection: sqlite3.Connection, about: dict[str, Any]) -> Census:
+    ready, oldest, not_yet = connection.execute(READY, about).fetchone()
+    waited, oldest_waited = connection.execute(WAITED, about).fetchone()
+    (waiting,) = connection.execute(WAITING, about).fetchone()
+    running = _count(connection, f"{UNFINISHED[2][1]} and name = :name", about)
+    cap, dues = about["cap"], [oldest, oldest_waited]
+    if ready >= cap:
+        # What was counted are those of the highest priorities. Others may be due longer.
+        dues += _oldest(connection, about)
+    due_at = min((at for at in dues if at is not None and at <= about["now"]), default=None)
+    return Census(
+        ready=min(ready - not_yet + waited, cap),
+        scheduled=min(waiting + not_yet, cap),
+        running=running,
+        capped=max(ready, waited, waiting, running) >= cap,
+        oldest_ready=due_at,
+    )
+
+
+def _oldest(connection: sqlite3.Connection, about: dict[str, Any]) -> Iterator[Instant | None]:
+    """The oldest of each priority, of as many priorities as a claim looks at: one seek of the index for each."""
+    (priority,) = connection.execute(HIGHEST_READY, about).fetchone()
+    for _ in range(due.PRIORITIES_MAX):
+        if priority is None:
+            return
+        yield connection.execute(OLDEST_READY, {**about, "priority": priority}).fetchone()[0]
+        below = {**about, "priority": priority}
+        (priority,) = connection.execute(f"{HIGHEST_READY} and priority < :priority", below).fetchone()
+
+
+def counts(connection: sqlite3.Connection, name: str | None, cap: int) -> CappedCounts:
+    """As `JobTable.counts` says."""
+    about = {"name": name, "cap": cap}
+    found, capped = dict.fromkeys((state.value for state in JobState), 0), set[str]()
+    for state, rows in UNFINISHED:
+        found[state] += _count(connection, rows if name is None else f"{rows} and name = :name", about)
+    for ended in ENDED:
+        state = ended.value
+        looked = _count(connection, ENDED_ROWS, {**about, "state": state})
+        found[state] = looked if name is None else _of_name(connection, {**about, "state": state})
+        capped |= {state} if looked >= cap else set()
+    capped |= {state for state, count in found.items() if count >= cap}
+    return CappedCounts({state: min(count, cap) for state, count in found.items()}, frozenset(capped))
+
+
+def _of_name(connection: sqlite3.Connection, about: dict[str, Any]) -> int:
+    """How many of those that have ended last are of a name: no index knows more."""
+    newest = f"select name {ENDED_ROWS} order by ended_at desc limit :cap"
+    return int(connection.execute(f"select count(*) from ({newest}) where name = :name", about).fetchone()[0])
+
+
+def _count(connection: sqlite3.Connection, rows: str, about: dict[str, Any]) -> int:
+    return int(connection.execute(f"select count(*) from (select 1 {rows} limit :cap)", about).fetchone()[0])
+
+
+def names(connection: sqlite3.Connection) -> list[str]:
+    """As `JobTable.names` says: one seek of an index for each."""
+    found = {name for _, rows in UNFINISHED for name in _distinct(connection, rows)}
+    found.update(_distinct(connection, TALLIED))
+    return sorted(found - {""})
+
+
+def _distinct(connection: sqlite3.Connection, rows: str) -> Iterator[str]:
+    first, following = f"select min(name) {rows}", f"select min(name) {rows} and name > :name"
+    (name,) = connection.execute(first).fetchone()
+    while name is not None:
+        yield name
+        (name,) = connection.execute(following, {"name": name}).fetchone()
+
+
+def children(connection: sqlite3.Connection, corr: str, limit: int) -> Sequence[JobRecord]:
+    """As `JobTable.children` says."""
+    rows = connection.execute(f"select * {CHILDREN} order by no limit :limit", {"corr": corr, "limit": limit})
+    return list(map(JobRecord._make, rows))
