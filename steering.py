@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -14,11 +14,12 @@ from .broker.host_transactions import Finishing, finish_on, finish_on_async
 from .job import Job
 from .messages.acts import Attribution
 from .messages.jobs import JobState, Seconds
-from .messages.mail import CancelJob, MarkDone, Pause, Reply, Requeue
+from .messages.mail import CancelJob, Limit, MarkDone, Pause, Reply, Requeue
+from .messages.pauses import paused_at
 from .messages.queries import JobQuery
 from .queueing import Queueing
 from .rules.codec import encode
-from .rules.validation import check_name, check_seconds, check_who
+from .rules.validation import check_limit, check_moment, check_name, check_seconds, check_who
 
 
 class Steering(Queueing):
@@ -135,23 +136,50 @@ class Steering(Queueing):
         make = partial(CancelJob, id_of(job), who=check_who(by, reason))
         return Job(await self._current_boot.get().requests.ask_async(make))
 
-    def pause(self, name: str, *, by: str | None = None, reason: str | None = None) -> None:
-        """Start no job of this name, on any runtime of the store, until `resume`. A pause is stored."""
+    def pause(
+        self, name: str, *, by: str | None = None, reason: str | None = None, until: datetime | None = None
+    ) -> None:
+        """Start no job of this name, on any runtime of the store, until `resume`. A pause is stored.
+
+        Args:
+            name: of the jobs.
+            by: on whose behalf, for the log and for whoever looks at the pause.
+            reason: why, likewise.
+            until: an aware date-time at which the pause ends by itself.
+        """
         self.warn_if_blocking("pause")
-        self._current_boot.get().requests.ask(_pausing(name, True, by, reason))
+        self._current_boot.get().requests.ask(_pausing(name, True, by, reason, until))
 
     def paused(self) -> Sequence[str]:
         """The names that are paused."""
-        return self._current_boot.get().store.jobs.paused()
+        boot = self._current_boot.get()
+        return tuple(paused_at(boot.store.jobs.pauses(), boot.clock.now()))
+
+    def limit(self, name: str, most: int | None, *, by: str | None = None, reason: str | None = None) -> None:
+        """Let at most so many jobs of this name run at once, over the whole store, whatever its handlers would take.
+
+        Those that run already go on. None ends the limit. It is stored, as a pause is.
+
+        Raises:
+            NotSupported: the store is a RabbitMQ.
+        """
+        self.warn_if_blocking("limit")
+        self._current_boot.get().requests.ask(_limiting(name, most, by, reason))
+
+    async def alimit(self, name: str, most: int | None, *, by: str | None = None, reason: str | None = None) -> None:
+        """`limit` for asyncio applications."""
+        await self._current_boot.get().requests.ask_async(_limiting(name, most, by, reason))
 
     def resume(self, name: str, *, by: str | None = None, reason: str | None = None) -> None:
         """Start jobs of this name again."""
         self.warn_if_blocking("resume")
         self._current_boot.get().requests.ask(_pausing(name, False, by, reason))
 
-    async def apause(self, name: str, *, by: str | None = None, reason: str | None = None) -> None:
+    async def apause(
+        self, name: str, *, by: str | None = None, reason: str | None = None, until: datetime | None = None
+    ) -> None:
         """`pause` for asyncio applications."""
-        await self._current_boot.get().requests.ask_async(_pausing(name, True, by, reason))
+        await self._current_boot.get().requests.ask_async(_pausing(name, True, by, reason, until))
 
     async def aresume(self, name: str, *, by: str | None = None, reason: str | None = None) -> None:
         """`resume` for asyncio applications."""
@@ -174,8 +202,15 @@ class Steering(Queueing):
         return boot, Finishing(*claim_of(boot.store, job), text)
 
 
-def _pausing(name: str, paused: bool, by: str | None, reason: str | None) -> Callable[[Reply], Pause]:
-    return partial(Pause, check_name(name), paused, who=check_who(by, reason))
+def _pausing(
+    name: str, paused: bool, by: str | None, reason: str | None, until: datetime | None = None
+) -> Callable[[Reply], Pause]:
+    end = None if until is None else check_moment(until, "until")
+    return partial(Pause, check_name(name), paused, who=check_who(by, reason), until=end)
+
+
+def _limiting(name: str, most: int | None, by: str | None, reason: str | None) -> Callable[[Reply], Limit]:
+    return partial(Limit, check_name(name), check_limit(most), who=check_who(by, reason))
 
 
 def _delay(delay: Seconds | timedelta | None) -> Seconds:

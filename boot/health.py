@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from ..errors import LamplighterError
 from ..handlers.lane import Lane
 from ..log.emitter import Log, Subscription
-from ..messages.jobs import JobState, Seconds
+from ..messages.jobs import Instant, JobState, Seconds
+from ..messages.pauses import PauseRecord, paused_at
 from ..messages.views import Abandoned, Health, QuietView
-from ..rules.wording import clock
+from ..rules.wording import brief, clock
 from ..stores.ports import Store
 from ..stores.troubles import Ailment
 from ..supervisor import ChildStatus, Family
@@ -71,14 +72,14 @@ def health_of(
     )
 
 
-def waiting_names(store: Store, parked: Sequence[str]) -> list[str]:
+def waiting_names(store: Store, parked: Sequence[str], now: Instant) -> list[str]:
     """Sentences about names whose jobs wait until somebody does something: paused ones, and those without a handler.
 
     Args:
         parked: names for which no living runtime had a handler.
     """
     try:
-        paused = [f"the jobs of {name!r} are paused" for name in store.jobs.paused()]
+        paused = [_paused(pause) for pause in paused_at(store.jobs.pauses(), now).values()]
         queued = {name: store.jobs.counts(name)[JobState.QUEUED] for name in parked}
     except LamplighterError:
         # What is wrong with the store is said elsewhere.
@@ -99,3 +100,10 @@ def _abandoned(lane: Lane, now: Seconds) -> Abandoned:
         seconds=now - lane.started_monotonic,
         stack=lane.stack(),
     )
+
+
+def _paused(pause: PauseRecord) -> str:
+    by = "" if pause.by is None else f" by {pause.by}"
+    until = "" if pause.until is None else f" until {clock(pause.until)}"
+    why = "" if pause.reason is None else f": {brief(pause.reason)}"
+    return f"the jobs of {pause.name!r} are paused{by}{until}{why}"

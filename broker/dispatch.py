@@ -18,6 +18,7 @@ from ..messages.mail import (
     Forget,
     GiveBack,
     Housekeep,
+    Limit,
     MarkDone,
     Pause,
     PauseSchedule,
@@ -64,6 +65,8 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
             return jobs.cancel(context, body)
         case Pause():
             return jobs.pause(context, body)
+        case Limit():
+            return jobs.limit(context, body)
         case Declare():
             return schedules.declare(context, body)
         case Forget():

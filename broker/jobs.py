@@ -12,7 +12,7 @@ from ..errors import KeyTaken, StaleClaim, alike
 from ..messages.acts import Attribution
 from ..messages.clock_steps import STEP_SECONDS_MIN
 from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
-from ..messages.mail import CancelJob, MarkDone, Pause, Paused, Queue, Requeue, RequeueDead, Revoke
+from ..messages.mail import CancelJob, Limit, MarkDone, Pause, Paused, Queue, Requeue, RequeueDead, Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed, not_supported
 from .log_lines import names_job
@@ -161,11 +161,12 @@ def _cancelled(who: Attribution, when: str = "") -> str:
 
 def pause(context: TurnContext, body: Pause) -> Any:
     """Start no job of a name, on any runtime of the store, or start them again."""
-    context.turn.jobs.pause(body.name, paused=body.paused)
+    who, until = body.who, body.until
+    context.turn.jobs.pause(body.name, paused=body.paused, by=who.by, reason=who.reason, until=until)
     context.forget_next_due()
     what = "name.paused" if body.paused else "name.resumed"
-    context.note({"k": what, "n": body.name}, body.who)
-    context.say(what, job_name=body.name, **body.who.said)
+    context.note({"k": what, "n": body.name, **({} if until is None else {"u": until})}, who)
+    context.say(what, job_name=body.name, until=until, **who.said)
     context.out.hint = True
     if not body.paused or body.reply is None:
         return None
@@ -173,6 +174,16 @@ def pause(context: TurnContext, body: Pause) -> Any:
     # more.
     context.tell(f"handler:{body.name}", Paused(reply=body.reply))
     return PASSED_ON
+
+
+def limit(context: TurnContext, body: Limit) -> None:
+    """Let only so many jobs of a name run over the whole store, or as many as its handlers take."""
+    needed(context.turn.queued, "limit").limit(body.name, body.most)
+    context.forget_next_due()
+    what = "name.unlimited" if body.most is None else "name.limited"
+    context.note({"k": what, "n": body.name, **({} if body.most is None else {"x": body.most})}, body.who)
+    context.say(what, job_name=body.name, limit=body.most, **body.who.said)
+    context.out.hint = True
 
 
 def _revoke(context: TurnContext, job: JobRecord, reason: str) -> None:

@@ -28,6 +28,8 @@ OF_TURNS = frozenset(
         "schedule.resumed",
         "name.paused",
         "name.resumed",
+        "name.limited",
+        "name.unlimited",
         "retention.pruned",
     }
 )

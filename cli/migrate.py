@@ -14,6 +14,7 @@ from itertools import chain
 from ..environment.environment import Environment
 from ..errors import UsageError
 from ..messages.jobs import JobRecord, JobState, NewJob
+from ..messages.pauses import paused_at
 from ..messages.queries import JobQuery
 from ..messages.schedules import ScheduleRecord
 from ..rules.capabilities import needed, not_supported
@@ -117,12 +118,15 @@ def _queued(source: Store) -> Iterator[Sequence[JobRecord]]:
 
 def _move_pauses(environment: Environment, source: Store, target: Store) -> int:
     """Before the jobs, so that none of them is started that was not to be."""
-    clock, paused = environment.clock(), source.jobs.paused()
+    clock = environment.clock()
+    paused = paused_at(source.jobs.pauses(), clock.now()).values()
     if paused:
-        for store, is_paused in ((target, True), (source, False)):
-            with store.turn(BOOT, clock.now()) as turn:
-                for name in paused:
-                    turn.jobs.pause(name, paused=is_paused)
+        with target.turn(BOOT, clock.now()) as turn:
+            for name, _, by, reason, until, _ in paused:
+                turn.jobs.pause(name, paused=True, by=by, reason=reason, until=until)
+        with source.turn(BOOT, clock.now()) as turn:
+            for pause in paused:
+                turn.jobs.pause(pause.name, paused=False)
     return len(paused)
 
 

@@ -65,6 +65,8 @@ MOVE_KINDS: dict[str, str] = {
     "schedule.resumed": "they fire again",
     "name.paused": "no job of a name is started",
     "name.resumed": "they are started again",
+    "name.limited": "so many of a name run at once",
+    "name.unlimited": "as many as its handlers take",
     "recounted": "the clock was set back, and schedules count from now",
     "pruned": "retention has removed jobs",
     "buried": "a boot was found dead, or taken for dead",
@@ -82,13 +84,13 @@ MOVE_KEYS: dict[str, str] = {
     "a": "its attempts after it",
     "b": "the boot whose claim it ended, where that was another; the boot that was buried, or that has acted",
     "o": "how its attempt ended",
-    "u": "from when on it is due, where that is not at once",
+    "u": "from when on it is due, where that is not at once; when a pause ends by itself",
     "p": "how often the server had delivered it before: so many claims and moves nobody may know of",
     "d": "a hash of its data, at its birth",
     "s": "the schedule's id",
     "t": "the slot; of several, the first",
     "l": "the last slot of several",
-    "x": "how many: slots, schedules, jobs; turns of a boot that was buried, or that has acted",
+    "x": "how many: slots, schedules, jobs, of these at once; turns of a boot that was buried, or that has acted",
     "w": "when it was queued, if a second or more before the turn",
     "no": "the `boot_no` of a boot that was buried, or that has acted; the number of a change of a schedule",
     "when": "the rule of a schedule",
@@ -251,9 +253,17 @@ EVENTS: dict[str, EventKind] = {
         ("job_name", "abandoned", "abandoned_threads_max"),
     ),
     "name.paused": EventKind(
-        "info", "No job of this name is started, on any runtime of the store.", ("job_name", "turn", *WHO)
+        "info",
+        "No job of this name is started, on any runtime of the store, `until` an instant or until it is resumed.",
+        ("job_name", "turn", "until", *WHO),
     ),
     "name.resumed": EventKind("info", "Jobs of this name are started again.", ("job_name", "turn", *WHO)),
+    "name.limited": EventKind(
+        "info", "So many jobs of this name run at once, over the whole store.", ("job_name", "turn", "limit", *WHO)
+    ),
+    "name.unlimited": EventKind(
+        "info", "As many jobs of this name run as its handlers take.", ("job_name", "turn", *WHO)
+    ),
     "slot.fired": EventKind(
         "debug",
         "A slot came and its job is queued.",

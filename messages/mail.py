@@ -94,10 +94,20 @@ class CancelJob(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Start no job of this name, on any runtime of the store, until it is resumed."""
+    """Start no job of this name, on any runtime of the store, until it is resumed, or until an instant."""
 
     name: str
     paused: bool
+    reply: Reply | None
+    who: Attribution = UNATTRIBUTED
+    until: Instant | None = None
+
+
+class Limit(NamedTuple):
+    """Start jobs of this name only while fewer than so many run over the whole store; None for no limit."""
+
+    name: str
+    most: int | None
     reply: Reply | None
     who: Attribution = UNATTRIBUTED
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -23,8 +23,16 @@ from ..errors import UsageError
 from ..job import Job
 from ..messages.acts import Attribution
 from ..messages.jobs import JobRecord, Seconds
-from ..messages.mail import CancelJob, Forget, Pause, PauseSchedule, Queue, Requeue, RequeueDead
-from ..rules.validation import check_iterable, check_name, check_one_of, check_seconds, check_who
+from ..messages.mail import CancelJob, Forget, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueDead
+from ..rules.validation import (
+    check_iterable,
+    check_limit,
+    check_moment,
+    check_name,
+    check_one_of,
+    check_seconds,
+    check_who,
+)
 from ..stores.opening import address_of
 from .operator_turns import OperatorTurns
 from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, batches, sweep, wanted
@@ -102,13 +110,14 @@ class Operator:
         body = CancelJob(_id_of(job), None, self._attributed(reason))
         return Job(self._act(partial(jobs.cancel, body=body)))
 
-    def pause(self, name: str, *, reason: str | None = None) -> None:
-        """As `jobs.pause`: start no job of a name, on any runtime of the store, until it is resumed.
+    def pause(self, name: str, *, until: datetime | None = None, reason: str | None = None) -> None:
+        """As `jobs.pause`: start no job of a name, on any runtime of the store, until an instant or until `resume`.
 
         Raises:
             StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
         """
-        self._act(partial(jobs.pause, body=Pause(check_name(name), True, None, self._attributed(reason))))
+        end = None if until is None else check_moment(until, "until")
+        self._act(partial(jobs.pause, body=Pause(check_name(name), True, None, self._attributed(reason), end)))
 
     def resume(self, name: str, *, reason: str | None = None) -> None:
         """As `jobs.resume`: start jobs of a name again.
@@ -117,6 +126,16 @@ class Operator:
             StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
         """
         self._act(partial(jobs.pause, body=Pause(check_name(name), False, None, self._attributed(reason))))
+
+    def limit(self, name: str, most: int | None, *, reason: str | None = None) -> None:
+        """As `jobs.limit`: let at most so many jobs of a name run at once over the whole store; None ends the limit.
+
+        Raises:
+            NotSupported: on RabbitMQ.
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        body = Limit(check_name(name), check_limit(most), None, self._attributed(reason))
+        self._act(partial(jobs.limit, body=body))
 
     def pause_schedule(self, schedule_id: str, *, reason: str | None = None) -> None:
         """As `scheduler.pause`: let the slots of a schedule pass.

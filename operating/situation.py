@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from ..messages.boots import BootRecord
 from ..messages.jobs import Instant, JobRecord, Seconds
+from ..messages.pauses import PauseRecord
 from ..messages.views import ActorView, RuntimeView
 from ..stores.ports import Before
 from .controls import Condition
@@ -127,22 +128,6 @@ class SeenBoot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NamePause:
-    """That the jobs of a name are not started.
-
-    Attributes:
-        since: None where nobody knows.
-        by: who has paused them, if anybody has said so; `reason` is why.
-        until: when the pause ends by itself; None if it does not.
-    """
-
-    since: Instant | None = None
-    by: str | None = None
-    reason: str | None = None
-    until: Instant | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """A job, and what is known of its surroundings at one instant.
 
@@ -150,7 +135,7 @@ class Situation:
         store: its address.
         boots: those on the store, dead ones too.
         has_all_boots: whether no boot is on the store that is not among these.
-        pause: that of its name, if it is paused.
+        pause: what holds back the jobs of its name: a pause, a limit over the store, or both.
         before: what stands before it; None where the store cannot say.
         is_handled_elsewhere: whether a boot that is not among these is known to have handlers for its name.
         lock_holder: the process that has had the store's write lock all the while that somebody looked, if one has.
@@ -161,7 +146,7 @@ class Situation:
     store: str
     boots: Sequence[SeenBoot]
     has_all_boots: bool = True
-    pause: NamePause | None = None
+    pause: PauseRecord | None = None
     before: Before | None = None
     is_handled_elsewhere: bool = False
     lock_holder: int | None = None

@@ -8,7 +8,7 @@ from ..messages.boots import BootRecord
 from ..messages.jobs import Instant, JobRecord, JobState
 from ..messages.views import RuntimeView
 from ..stores.ports import StoreSnapshot
-from .situation import NamePause, SeenBoot, Situation
+from .situation import SeenBoot, Situation
 
 AHEAD_COUNTED_MAX = 10_000
 """So many jobs before another are counted; more are said to be more."""
@@ -61,7 +61,7 @@ def situation_of(
         store=store,
         boots=boots,
         has_all_boots=table is not None,
-        pause=NamePause() if is_queued and job.name in seen.jobs.paused() else None,
+        pause=next((one for one in seen.jobs.pauses() if one.name == job.name), None) if is_queued else None,
         before=table.before(job, now, counted_max) if is_queued and table is not None else None,
         is_handled_elsewhere=is_handled_elsewhere,
         lock_holder=lock_holder,

@@ -150,8 +150,9 @@ def _waits_to_write(boot: SeenBoot) -> Seconds:
 
 def _of_its_name(situation: Situation, takers: _Takers) -> Iterator[Why]:
     name, pause = situation.job.name, situation.pause
-    if pause is not None:
-        since = "is paused" if pause.since is None else f"has been paused since {clock(pause.since)}"
+    if pause is not None and pause.is_paused(situation.now):
+        # A pause of an older version on RabbitMQ does not say since when it is.
+        since = f"has been paused since {clock(pause.since)}" if pause.since else "is paused"
         until = "" if pause.until is None else f", until {clock(pause.until)}"
         whom = "" if pause.by is None else f" by {pause.by}"
         because = "" if pause.reason is None else f": {brief(pause.reason)}"
@@ -219,6 +220,13 @@ def _of_its_own(situation: Situation, takers: _Takers) -> Iterator[Why]:
 def _of_others(situation: Situation, takers: _Takers) -> Iterator[Why]:
     job, before = situation.job, situation.before
     free = list(takers.sound)
+    most = None if situation.pause is None else situation.pause.limit
+    if most is not None and before is not None and before.running >= most:
+        yield Why(
+            code="limit",
+            sentence=f"{before.running} of {most} jobs of {job.name!r} run that may run at once over the whole store",
+            changes=f"the end of one of them, `lamplighter names limit {job.name} N`, or jobs.limit({job.name!r}, n)",
+        )
     limited = [boot for boot in free if _is_limited(boot, situation)]
     if limited and len(limited) == len(free):
         total = max(_total(boot.view, job.name) or 0 for boot in limited if boot.view is not None)

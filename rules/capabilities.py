@@ -12,8 +12,8 @@ INSTEAD = {
     "get": "a job cannot be looked at by its id: join it in the runtime that queued it, or read the log (lamplighter "
     "trace)",
     "history": "attempts that failed are not kept: read the log (lamplighter trace)",
-    "limit": "concurrency_total cannot be kept over several machines: give the name's handler to one of them with "
-    "concurrency, or let handlers take a lock of their own",
+    "limit": "how many jobs of a name run cannot be limited over several machines: give the name's handler to one of "
+    "them with concurrency, or let handlers take a lock of their own",
     "list": 'only dead jobs can be listed (state="dead"): for the others look at counts, or read the log',
     "overlap": 'overlap must be "allow": have the handler end at once when its predecessor still runs',
     "remove": "only a job that runs in this very runtime, or a dead one, can be found by its id: give the job "

@@ -12,7 +12,7 @@ from ..errors import UnknownJob, UsageError, alike, shown
 from ..messages.acts import UNATTRIBUTED, Attribution
 from ..messages.jobs import SECONDS_MAX, Instant, Seconds
 from ..messages.outcomes import Backoff
-from .limits import NAME_CHARACTERS_MAX
+from .limits import NAME_CHARACTERS_MAX, WHOLE_MAX
 
 ELSEWHERE = {
     "retries": "max_attempts",
@@ -122,6 +122,11 @@ def check_whole(value: Any, what: str, *, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise UsageError(f"expected {what} to be a whole number from {least} to {most}, got: {shown(value)}")
     return int(value)
+
+
+def check_limit(value: Any) -> int | None:
+    """How many jobs of a name may run at once, or None for as many as its handlers take."""
+    return None if value is None else check_whole(value, "most", least=1, most=WHOLE_MAX)
 
 
 def check_bool(value: Any, what: str) -> bool:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from ..messages.boots import BootRecord
 from ..messages.jobs import Attempt, Instant, JobRecord, NewJob
 from ..messages.outcomes import Outcome, Verdict
+from ..messages.pauses import PauseRecord
 from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.tallies import Tally
@@ -101,8 +102,8 @@ class JobReader(Protocol):
     def counts(self, name: str | None) -> dict[str, int]:
         """How many jobs are in each state, of one name or all, as far as the store keeps them."""
 
-    def paused(self) -> tuple[str, ...]:
-        """The paused names."""
+    def pauses(self) -> Sequence[PauseRecord]:
+        """The names that are paused or have a limit, in order. One whose `until` has passed may be among them."""
 
 
 class JobTable(Protocol):

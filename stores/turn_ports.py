@@ -71,8 +71,8 @@ class JobQueue(Protocol):
 
         Only what is counted: a job from an application's own transaction waits for `refresh`. Order: higher priority,
         then `run_at`, then queue order. No job that is paused, expired, or held back by `overlap="queue_one"`; no more
-        running ones in the whole store than `Want.total`; at most one suspect of all names together, and none unless
-        `suspect`.
+        running ones in the whole store than `Want.total`, nor than the limit of the name; at most one suspect of all
+        names together, and none unless `suspect`.
         """
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
@@ -107,8 +107,17 @@ class JobQueue(Protocol):
     def recent_interruptions(self, job_ids: Collection[str], since: Instant) -> dict[str, int]:
         """How many blamed interruptions each job had since then, if any."""
 
-    def pause(self, name: str, *, paused: bool) -> None:
-        """Start no job of this name, anywhere, or start them again."""
+    def pause(
+        self,
+        name: str,
+        *,
+        paused: bool,
+        by: str | None = None,
+        reason: str | None = None,
+        until: Instant | None = None,
+    ) -> None:
+        """Start no job of this name, anywhere, until it is resumed, or until an instant; or start them again. Of a name
+        that is paused already, the rest is replaced, and it stays paused since then."""
 
     def refresh(self) -> None:
         """Make moves of what nobody has told: what hosts changed in their own transactions, and that a batch of queued
@@ -118,6 +127,10 @@ class JobQueue(Protocol):
 
 class WaitingJobs(Protocol):
     """What a turn can do with a queued job, if there is a table to find it in."""
+
+    def limit(self, name: str, most: int | None) -> None:
+        """Claim jobs of this name only while fewer than so many run in the whole store; None for no limit. A pause of
+        it stays what it is."""
 
     def finish(self, job: JobRecord, result: str | None) -> JobRecord:
         """Queued to done."""

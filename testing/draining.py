@@ -10,6 +10,7 @@ from ..boot.boot import Boot
 from ..environment.clock import SystemClock
 from ..log.emitter import Subscription
 from ..messages.jobs import JobState, Seconds
+from ..messages.pauses import paused_at
 from ..messages.queries import JobQuery
 from ..rules.capabilities import needed
 from ..runtime import Runtime
@@ -85,8 +86,9 @@ def is_idle(runtime: Runtime) -> bool:
 def open_jobs(runtime: Runtime) -> list[str]:
     """What is due and waits, or runs, as far as somebody here handles it and nobody has paused it."""
     boot = runtime.current_boot.get()
-    names = {name for name in boot.share.names() if boot.share.handlers(name)} - set(boot.store.jobs.paused())
     now = boot.clock.now()
+    paused = paused_at(boot.store.jobs.pauses(), now)
+    names = {name for name in boot.share.names() if boot.share.handlers(name)} - paused.keys()
     table = needed(boot.store.table, "list")
     running = table.find(JobQuery(state=JobState.RUNNING), limit=OPEN_JOBS_MAX).jobs
     queued = table.find(JobQuery(state=JobState.QUEUED), limit=OPEN_JOBS_MAX).jobs

@@ -170,6 +170,10 @@ def _differences(line: Line, move: Told) -> Iterator[str]:
         pairs.append(("digest", line.digest, move.d))
     if line.event in ("schedule.added", "schedule.changed"):
         pairs += [("when", line.when, move.when), ("timezone", line.timezone, move.tz)]
+    if line.event == "name.paused":
+        pairs.append(("until", line.until, move.u))
+    if line.event == "name.limited":
+        pairs.append(("limit", line.limit, move.x))
     if line.event == "slot.taken":
         pairs.append(("slot", line.slot, move.t))
     if line.event == "slot.skipped":

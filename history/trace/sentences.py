@@ -79,6 +79,13 @@ def _about(event: str, said: dict[str, Any]) -> str:
             return _about_lane(event, said)
         case "slot":
             return _about_slot(event, said)
+        case "name" if event in NAMES_EVENTS:
+            return _about_name(event, said)
+        case "operator":
+            return _about_operator(said)
+        case "schedule" if "by" in said or "via" in said or "reason" in said:
+            why = f": {reason}" if (reason := brief(said.get("reason") or "")) else ""
+            return f"schedule {event.partition('.')[2]}{_by(said)}, for {said.get('job_name')}{why}"
         case "schedule" if "when" in said:
             what = event.partition(".")[2]
             return f"schedule {what}: {said['when']} ({said.get('timezone')}), for {said.get('job_name')}"
@@ -186,6 +193,22 @@ def _about_slot(event: str, said: dict[str, Any]) -> str:
     late = said.get("late", 0.0)
     how = f", {span(late)} late" if isinstance(late, int | float) and late >= 1.0 else ""
     return f"slot {slot} fired{how} as job {said.get('job_id')}" + (f": {reason}" if reason else "")
+
+
+NAMES_EVENTS = frozenset({"name.paused", "name.resumed", "name.limited", "name.unlimited"})
+
+
+def _about_name(event: str, said: dict[str, Any]) -> str:
+    until = f" until {clock(said['until'])}" if "until" in said else ""
+    most = f" to {said['limit']} at once" if "limit" in said else ""
+    why = f": {reason}" if (reason := brief(said.get("reason") or "")) else ""
+    return f"{said.get('job_name')} {event.partition('.')[2]}{most}{_by(said)}{until}{why}"
+
+
+def _about_operator(said: dict[str, Any]) -> str:
+    why = f": {reason}" if (reason := brief(said.get("reason") or "")) else ""
+    who = f"{said.get('by', 'somebody')}" + (f" via {said['via']}" if "via" in said else "")
+    return f"{who} has acted from outside: {many(said.get('told'), 'move')} ({said.get('action')}){why}"
 
 
 def _about_actor(event: str, said: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from ...rules.wording import clock, many, span
+from ...rules.wording import brief, clock, many, span
 from ..log_files.fields import Said
 from ..log_files.search import find, in_order
 from ..replay.findings import named
@@ -20,6 +20,8 @@ EVENTS_OF_NAMES = frozenset(
     {"name.paused", "name.resumed", "name.parked", "handler.added", "handler.removed", "handler.halted"}
 )
 """What says how the jobs of a name fare."""
+
+PAUSES = ("name.paused", "name.resumed")
 
 FATES = frozenset({"actor.quarantined", "actor.restarted", "handler.halted"})
 """What says whether the handlers of a name take jobs; the last one counts."""
@@ -44,12 +46,14 @@ def why_unfinished(paths: Sequence[str], lines: Sequence[Said], *, processes: in
     seen = snapshot(again, math.inf)
     name = next((said["job_name"] for said in lines if "job_name" in said), None)
     child = f"handler:{name}"
+    found = list(find(again, NEEDLES, processes=processes))
     about = [
         said
-        for said in in_order(list(find(again, NEEDLES, processes=processes)))
+        for said in in_order(list(found))
         if (said.get("job_name") == name and said.get("event") in EVENTS_OF_NAMES) or said.get("child") == child
     ]
-    reasons = _running(seen, moves[-1]) if moves[-1]["to"] == "running" else _queued(seen, lines, about)
+    paused = _pause(found, about, name)
+    reasons = _running(seen, moves[-1]) if moves[-1]["to"] == "running" else _queued(seen, lines, about, paused)
     return [Entry(at=None, who="", says=f"when these logs end, {says}", tone="warning") for says in reasons]
 
 
@@ -65,11 +69,28 @@ def _running(seen: Snapshot, last: Said) -> Iterator[str]:
         yield f"it runs on boot {boot[:6]}, which has ended and has not given it back"
 
 
-def _queued(seen: Snapshot, lines: Sequence[Said], about: Sequence[Said]) -> Iterator[str]:
+def _pause(found: Sequence[Said], about: Sequence[Said], name: str | None) -> Said | None:
+    """What was last said of whether a name is paused: by the ledger, in which those who have no log are told too, or in
+    a log that has none, by a line.
+    """
+    told = [
+        {**move, "ts": said.get("at", said.get("ts", 0.0)), "event": move["k"]}
+        for said in found
+        for move in said.get("moves", ())
+        if isinstance(move, dict) and move.get("k") in PAUSES and move.get("n") == name
+    ]
+    if told:
+        return max(told, key=lambda said: said["ts"])
+    return next((said for said in reversed(about) if said["event"] in PAUSES), None)
+
+
+def _queued(seen: Snapshot, lines: Sequence[Said], about: Sequence[Said], paused: Said | None) -> Iterator[str]:
     name = next((said["job_name"] for said in lines if "job_name" in said), "?")
-    paused = next((said for said in reversed(about) if said["event"] in ("name.paused", "name.resumed")), None)
-    if paused is not None and paused["event"] == "name.paused":
-        yield f"{name} is paused since {clock(paused.get('ts'))}"
+    if paused is not None and paused["event"] == "name.paused" and paused.get("u", math.inf) > seen.last:
+        by = f" by {paused['by']}" if "by" in paused else ""
+        until = f" until {clock(paused['u'])}" if "u" in paused else ""
+        why = f": {brief(paused['why'])}" if "why" in paused else ""
+        yield f"{name} is paused since {clock(paused.get('ts'))}{by}{until}{why}"
     run_at = next((said["run_at"] for said in reversed(lines) if "run_at" in said), 0.0)
     if run_at > seen.last:
         yield f"it is not due for {span(run_at - seen.last)}"

@@ -5,7 +5,7 @@ A claim changes nothing on the server: the delivery is the claim. Only a job tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...messages.jobs import Claim, Instant, JobRecord
 from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, SUSPECT_INTERRUPTIONS, is_suspect
@@ -28,8 +28,12 @@ class Claiming:
         self._suspect = suspect
         self._poison: list[JobRecord] = []
 
-    def claim(self, wants: Sequence[Want], paused: set[str]) -> Claimed:
-        """As `JobQueue.claim` says, of names that are not paused."""
+    def claim(self, wants: Sequence[Want], paused: Mapping[str, Instant]) -> Claimed:
+        """As `JobQueue.claim` says.
+
+        Args:
+            paused: names of which no job is to be started, and until when.
+        """
         waiting = self._turn.state.deliveries.waiting
         claims: dict[str, Sequence[Claim]] = {}
         next_due: dict[str, Instant] = {}
@@ -37,7 +41,9 @@ class Claiming:
             claimed = claims[want.name] = self._claim(want, is_stopped=want.name in paused)
             if len(claimed) < want.begun + want.prefetched:
                 first = min((one.job.run_at for one in waiting.get(want.name, ())), default=float("inf"))
-                if first > self._turn.now:
+                # Nobody tells when a pause ends by itself, so when to look is found out before that.
+                ends = paused.get(want.name, float("inf")) < float("inf")
+                if first > self._turn.now and not ends:
                     next_due[want.name] = first
         return Claimed(claims, next_due, self._poison)
 

@@ -198,6 +198,10 @@ class Deliveries:
         stack = self.stacks.get(name)
         return stack is None or (stack.size < self.wishes.get(name, 1))
 
+    def is_unwanted(self, name: str) -> bool:
+        """Whether no jobs of a name are wanted."""
+        return self.wishes.get(name) == 0
+
     def notice_surplus(self) -> bool:
         """Whether a window should become smaller now. If one should later, set an alarm for then."""
         due = [stack.shrinks_at for stack in self.stacks.values() if stack.shrinks_at is not None]

@@ -7,10 +7,12 @@ from typing import Any
 
 from ...messages.jobs import ClaimKey, Instant, JobRecord, NewJob, Seconds, Transition
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
+from ...messages.pauses import PauseRecord, changed
 from ..transitions import born, released, requeued
 from ..turn_ports import Claimed, Want
 from .claiming import Claiming, is_expired, take_out
 from .dead_jobs import DeadAtHand
+from .ledger_records import pauses
 from .recent import FORGOTTEN
 from .turn_draft import TurnDraft, move
 
@@ -24,7 +26,7 @@ class RabbitJobs:
     def __init__(self, turn: TurnDraft) -> None:
         self._turn = turn
         self._state = turn.state
-        self._pauses: dict[str, bool] = {}
+        self._pauses: dict[str, PauseRecord] = {}
         self._dead: dict[str, DeadAtHand] = {}
 
     def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
@@ -82,7 +84,10 @@ class RabbitJobs:
 
     def claim(self, wants: Sequence[Want], *, suspect: bool) -> Claimed:
         stopped = self._state.ailing.stopped
-        paused = {want.name for want in wants if self.is_paused(want.name) or want.name in stopped}
+        paused = {want.name: float("inf") for want in wants if want.name in stopped}
+        for name in [want.name for want in wants if want.name not in stopped and self.is_paused(want.name)]:
+            until = self._pause_of(name).until
+            paused[name] = float("inf") if until is None else until
         return Claiming(self._turn, suspect=suspect).claim(wants, paused)
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
@@ -154,12 +159,24 @@ class RabbitJobs:
         return {job_id: self._state.shared.blamed(job_id, self._turn.now) for job_id in job_ids}
 
     def is_paused(self, name: str) -> bool:
-        """Whether no job of this name is to be started."""
-        return self._pauses.get(name, name in self._state.shared.pauses)
+        """Whether no job of this name is to be started now."""
+        return self._pause_of(name).is_paused(self._turn.now)
 
-    def pause(self, name: str, *, paused: bool) -> None:
-        self._pauses[name] = paused
-        self._turn.ops.records.append({"is": "pause", "name": name, "paused": paused})
+    def _pause_of(self, name: str) -> PauseRecord:
+        return self._pauses.get(name) or self._state.shared.pauses.get(name) or PauseRecord(name)
+
+    def pause(
+        self,
+        name: str,
+        *,
+        paused: bool,
+        by: str | None = None,
+        reason: str | None = None,
+        until: Instant | None = None,
+    ) -> None:
+        known = self._pause_of(name)
+        pause = self._pauses[name] = changed(known, self._turn.now, paused=paused, by=by, reason=reason, until=until)
+        self._turn.ops.records.append(pauses(pause, paused=paused))
 
     def refresh(self) -> None:
         now = self._turn.now

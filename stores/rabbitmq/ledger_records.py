@@ -14,6 +14,7 @@ from typing import Any
 
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
+from ...messages.pauses import PauseRecord
 from ...messages.schedules import ScheduleRecord, SlotEntry
 
 Record = dict[str, Any]
@@ -70,6 +71,12 @@ _SLOT: dict[str, tuple[type, ...]] = {
     "outcome": TEXT,
     "reason": TEXT + NOTHING,
     "job_id": TEXT + NOTHING,
+}
+_PAUSE: dict[str, tuple[type, ...]] = {
+    "since": NUMBER,
+    "by": TEXT + NOTHING,
+    "reason": TEXT + NOTHING,
+    "until": NUMBER + NOTHING,
 }
 _BOOT: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("boot", "host", "kind", "version", "python"), TEXT),
@@ -185,6 +192,28 @@ def boot_of(row: Any, names: Sequence[str]) -> BootRecord:
         UnreadableRecord: it lacks what makes it a boot, or a field is of another type.
     """
     return BootRecord(**_fields(row, _BOOT, BOOT_DEFAULTS), hint=None, names=tuple(names))
+
+
+def pauses(pause: PauseRecord, *, paused: bool) -> Record:
+    """Says that no job of a name is to be started, or that they are again."""
+    record: Record = {"is": "pause", "name": pause.name, "paused": paused}
+    return {**record, "about": pause_row(pause)} if paused else record
+
+
+def pause_row(pause: PauseRecord) -> Record:
+    """What is said of a pause besides the name."""
+    return {name: getattr(pause, name) for name in _PAUSE}
+
+
+def pause_of(record: Record) -> PauseRecord:
+    """What a record says of a pause. Nobody need have said since when it is, or anything else of it.
+
+    Raises:
+        UnreadableRecord: a field is of another type.
+    """
+    name, row = field(record, "name", TEXT), field(record, "about", MAPS) if "about" in record else {}
+    found = {of: field(row, of, kinds) for of, kinds in _PAUSE.items() if of in row}
+    return PauseRecord(name, **{"since": 0.0, **found})
 
 
 def begins(job_id: str, at: Instant, boot: str) -> Record:

@@ -9,7 +9,7 @@ from typing import Any
 from ...messages.jobs import Instant
 from . import ledger_records as records
 from .ledger_records import LISTS, MAPS, Record, UnreadableRecord
-from .shared_state import BUCKETS, SharedState, bucket_of
+from .shared_state import BUCKETS, SKEW_SECONDS_MAX, SharedState, bucket_of
 
 SLOTS_TOLD_MAX = 200
 """Of each part, shared by the schedules in it: what became of so many slots is known to whoever starts later."""
@@ -28,6 +28,7 @@ def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Rec
             "slots": {},
             "retired": [],
             "pauses": [],
+            "pauses of": {},
             "marks": {},
         }
         for bucket in sorted(buckets)
@@ -54,9 +55,10 @@ def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Rec
     for runtime, boot in shared.boots.items():
         if (bucket := bucket_of(runtime)) in made:
             made[bucket]["boots"][runtime] = boot
-    for name in sorted(shared.pauses):
-        if (bucket := bucket_of(name)) in made:
+    for name, pause in sorted(shared.pauses.items()):
+        if (bucket := bucket_of(name)) in made and pause.is_paused(now - SKEW_SECONDS_MAX):
             made[bucket]["pauses"].append(name)
+            made[bucket]["pauses of"][name] = records.pause_row(pause)
     for job_id in shared.marks:
         if (bucket := bucket_of(job_id)) in made and (marks := shared.fresh_marks(job_id, now)):
             made[bucket]["marks"][job_id] = marks
@@ -106,8 +108,11 @@ def _records_of(part: Record) -> Iterator[Record]:
     for slots in _section(part, "slots", MAPS).values():
         for row in records.field(slots, "entries", LISTS):
             yield {"is": "slot", "slot": row}
+    about = _section(part, "pauses of", MAPS)
     for name in _section(part, "pauses", LISTS):
-        yield {"is": "pause", "name": name, "paused": 1}
+        # A version that has paused names, and no more to say of them, has left that out.
+        more = {"about": about[name]} if isinstance(name, str) and name in about else {}
+        yield {"is": "pause", "name": name, "paused": 1, **more}
     marks = _section(part, "marks", MAPS)
     for job_id in marks:
         for at in records.field(marks, job_id, LISTS):

@@ -14,6 +14,7 @@ from zlib import crc32
 
 from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, set_back
 from ...messages.jobs import Instant
+from ...messages.pauses import PauseRecord
 from ...messages.schedules import ScheduleRecord
 from . import ledger_records as records
 from .ledger_records import MAPS, NOTHING, NUMBER, TEXT, Record
@@ -64,7 +65,7 @@ class SharedState:
     boots: dict[str, Record] = field(default_factory=dict)
     retired: set[str] = field(default_factory=set)
     slots: SlotBook = field(default_factory=SlotBook)
-    pauses: set[str] = field(default_factory=set)
+    pauses: dict[str, PauseRecord] = field(default_factory=dict)
     marks: dict[str, list[Instant]] = field(default_factory=dict)
     number: int = 0
     changes: int = 0
@@ -108,7 +109,7 @@ class SharedState:
                 self.slots.keep(entry)
                 self._touch(entry.schedule_id)
             case "pause":
-                self._pause(records.field(record, "name", TEXT), paused=records.field(record, "paused", (int,)))
+                self._pause(records.pause_of(record), paused=records.field(record, "paused", (int,)))
             case "began":
                 self._began(records.field(record, "id", TEXT), records.field(record, "at", NUMBER))
             case "excused":
@@ -312,10 +313,12 @@ class SharedState:
             self._number(set_back(schedule, to)._replace(last_slot=last_slot))
             self._touch(schedule.id)
 
-    def _pause(self, name: str, *, paused: bool) -> None:
-        (self.pauses.add if paused else self.pauses.discard)(name)
+    def _pause(self, pause: PauseRecord, *, paused: bool) -> None:
+        self.pauses.pop(pause.name, None)
+        if paused:
+            self.pauses[pause.name] = pause
         self.changes += 1
-        self._touch(name)
+        self._touch(pause.name)
 
     def _began(self, job_id: str, at: Instant) -> None:
         marks = self.marks.setdefault(job_id, [])

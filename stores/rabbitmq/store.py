@@ -14,6 +14,7 @@ from ...environment.failpoints import Failpoints
 from ...errors import StoreUnavailable
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant, JobRecord, JobState, Seconds
+from ...messages.pauses import PauseRecord, paused_at
 from ..ports import (
     DeadJobs,
     Forkable,
@@ -269,7 +270,9 @@ class RabbitStore(Session):
         return {*handled, *scheduled, *list(self._declared)}
 
     def outlook(self, names: Collection[str], now: Instant) -> Outlook:
-        return Outlook(self._is_worth_a_turn(names, now))
+        paused = paused_at(list(self.state.shared.pauses.values()), now)
+        ends = [pause.until for name, pause in paused.items() if name in names and pause.until is not None]
+        return Outlook(self._is_worth_a_turn(names, now), min(ends, default=None))
 
     def _is_worth_a_turn(self, names: Collection[str], now: Instant) -> bool:
         self._drain()
@@ -280,15 +283,20 @@ class RabbitStore(Session):
             return True
         if self.leads and state.shared.beyond(now):
             return True
-        kept = state.shared.pauses | state.ailing.stopped.keys()
+        pauses = list(state.shared.pauses.values())
+        kept = paused_at(pauses, now).keys() | state.ailing.stopped.keys()
+        ended = [pause.name for pause in pauses if pause.name in names and pause.name not in kept]
+        if any(deliveries.is_unwanted(name) for name in ended):
+            # Their pauses have ended by themselves.
+            return True
         return any(deliveries.waiting.get(name) or deliveries.is_short(name) for name in names if name not in kept)
 
     def _check_open(self) -> None:
         if not self._is_open:
             raise StoreUnavailable(f"the store {self.address} is closed")
 
-    def paused(self) -> tuple[str, ...]:
-        return tuple(sorted(self.state.shared.pauses))
+    def pauses(self) -> Sequence[PauseRecord]:
+        return sorted(self.state.shared.pauses.values())
 
     def ailments(self) -> Sequence[Ailment]:
         return self.state.ailing.ailments()

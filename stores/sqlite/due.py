@@ -12,7 +12,9 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from ...messages.jobs import Instant, JobRecord
+from ...messages.pauses import paused_at
 from ..ports import Outlook
+from . import pauses
 
 PRIORITIES_MAX = 32
 """At how many priorities of what waits one claim looks, one after the other. Where there are more, it goes by time."""
@@ -102,10 +104,10 @@ def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant
     query = f"""select ({NEXT_EXPIRY}), exists (select 1 from lamplighter_jobs where rev <= 0)"""
     expiry, is_due = connection.execute(query).fetchone()
     is_due = is_due or (expiry is not None and expiry <= now)
-    if names and not is_due:
-        paused = {name for (name,) in connection.execute("select name from lamplighter_pauses")}
-        is_due = any(_is_any(connection, name, now) for name in names if name not in paused)
-    return Outlook(bool(is_due), _least(*(_following(connection, name, now) for name in names)), expiry)
+    paused = paused_at(pauses.read(connection), now) if names else {}
+    is_due = is_due or any(_is_any(connection, name, now) for name in names if name not in paused)
+    resumed = (pause.until for name, pause in paused.items() if name in names)
+    return Outlook(bool(is_due), _least(*resumed, *(_following(connection, name, now) for name in names)), expiry)
 
 
 def _is_any(connection: sqlite3.Connection, name: str, now: Instant) -> bool:

@@ -13,10 +13,11 @@ from typing import Any
 from ...errors import KeyTaken
 from ...messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ...messages.outcomes import Outcome, Verdict
+from ...messages.pauses import PauseRecord, changed
 from ...rules.lifecycle import MOVES, is_suspect
 from ..transitions import UNCOUNTED, born, ending, finished, granted, released, requeued, says_ending
 from ..turn_ports import Claimed, Want
-from . import attempts, due
+from . import attempts, due, pauses
 from .job_rows import fenced_update, insert_unless_known, insertion, jobs_by_id, kept_out, stored_twin
 from .open_turn import OpenTurn
 
@@ -90,11 +91,13 @@ class SqliteJobs:
 
     def _claim(self, want: Want, *, suspect: bool) -> list[Claim]:
         begun, prefetched = want.begun, want.prefetched
-        if begun + prefetched == 0 or self._is_paused(want.name):
+        pause = self._pause_of(want.name)
+        if begun + prefetched == 0 or pause.is_paused(self._turn.now):
             return []
-        if want.total is not None:
+        total = min((most for most in (want.total, pause.limit) if most is not None), default=None)
+        if total is not None:
             running = self._one("select count(*) from lamplighter_jobs where state = 'running' and name = ?", want.name)
-            begun, prefetched = min(begun, want.total - running), 0
+            begun, prefetched = min(begun, total - running), 0
         claims: list[Claim] = []
         taken: set[str | None] = set()
         for job in self._due(want, begun + prefetched, suspect=suspect) if begun + prefetched > 0 else ():
@@ -108,8 +111,8 @@ class SqliteJobs:
             begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
         return claims
 
-    def _is_paused(self, name: str) -> bool:
-        return self._turn.has_pauses and self._one("select 1 from lamplighter_pauses where name = ?", name) is not None
+    def _pause_of(self, name: str) -> PauseRecord:
+        return pauses.of(self._connection, name) if self._turn.has_pauses else PauseRecord(name)
 
     def _grant(self, job: JobRecord, want: Want, *, begun: bool) -> Claim:
         claimed = self._move(job, "job.claimed", {"begun": begun}, granted(job, want, self._turn.now, begun=begun))
@@ -191,13 +194,22 @@ class SqliteJobs:
     def recent_interruptions(self, job_ids: Collection[str], since: Instant) -> dict[str, int]:
         return attempts.recent_interruptions(self._connection, job_ids, since)
 
-    def pause(self, name: str, *, paused: bool) -> None:
+    def pause(
+        self,
+        name: str,
+        *,
+        paused: bool,
+        by: str | None = None,
+        reason: str | None = None,
+        until: Instant | None = None,
+    ) -> None:
+        known, now = pauses.of(self._connection, name), self._turn.now
+        pauses.keep(self._connection, changed(known, now, paused=paused, by=by, reason=reason, until=until))
         self._turn.has_pauses = True
-        if paused:
-            values = (name, self._turn.now)
-            self._connection.execute("insert or ignore into lamplighter_pauses values (?, ?)", values)
-            return
-        self._connection.execute("delete from lamplighter_pauses where name = ?", (name,))
+
+    def limit(self, name: str, most: int | None) -> None:
+        pauses.keep(self._connection, pauses.of(self._connection, name)._replace(limit=most))
+        self._turn.has_pauses = True
 
     def refresh(self) -> None:
         turn = self._turn

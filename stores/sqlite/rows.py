@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from ...messages.jobs import Attempt, Instant, JobRecord, JobState
+from ...messages.pauses import PauseRecord
 from ...messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ...messages.schedules import ScheduleRecord
 from ...rules.queries import place_at
 from ..ports import Before, Outlook, Slots
-from . import attempts, before, census, due, finding
+from . import attempts, before, census, due, finding, pauses
 from .finding import at_one_instant
 from .job_rows import jobs_by_id
 from .schedules import slot_entry
@@ -43,9 +44,9 @@ class JobRows:
             found = dict(reader.execute(query, {"name": name}).fetchall())
         return {state.value: found.get(state.value, 0) for state in JobState}
 
-    def paused(self) -> tuple[str, ...]:
+    def pauses(self) -> Sequence[PauseRecord]:
         with self._reading() as reader:
-            return tuple(row[0] for row in reader.execute("select name from lamplighter_pauses order by name"))
+            return pauses.read(reader)
 
     def find(self, query: JobQuery, *, limit: int, after: str | None = None, looked_max: int = LOOKED_MAX) -> Found:
         with self._reading() as reader:

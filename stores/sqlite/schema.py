@@ -105,6 +105,13 @@ create table lamplighter_boots (
 ) strict
 """
 
+PAUSES = """
+create table lamplighter_pauses (
+  name text primary key, since real, "by" text, reason text, until real, "limit" integer
+) strict
+"""
+"""Names that are paused, or have a limit; also some whose pause has ended by itself."""
+
 RETIRED = """
 create table lamplighter_retired (
   schedule_id text primary key, change_no integer not null
@@ -125,7 +132,7 @@ CREATION = (
       primary key (job_id, claim_no)
     ) strict, without rowid""",
     BOOTS,
-    "create table lamplighter_pauses (name text primary key, paused_at real not null) strict",
+    PAUSES,
     """create table lamplighter_schedules (
       id text primary key, name text not null, "when" text not null, data text not null, timezone text not null,
       dst_gap text not null, dst_fold text not null, catch_up text not null, catch_up_window real not null,
@@ -154,6 +161,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "alter table lamplighter_jobs rename to lamplighter_jobs_before",
         "alter table lamplighter_store rename to lamplighter_store_before",
         "alter table lamplighter_boots rename to lamplighter_boots_before",
+        "alter table lamplighter_pauses rename to lamplighter_pauses_before",
         JOBS,
         # How many moves a job has made nobody has counted, so all of them are one. Whether one that waits was to wait
         # for seconds nobody has kept, so it waits until an instant.
@@ -186,6 +194,10 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "drop table lamplighter_jobs_before",
         "drop table lamplighter_store_before",
         "drop table lamplighter_boots_before",
+        PAUSES,
+        """insert into lamplighter_pauses
+           select name, paused_at, null, null, null, null from lamplighter_pauses_before""",
+        "drop table lamplighter_pauses_before",
         "pragma legacy_alter_table = off",
         *JOB_INDEXES,
         "alter table lamplighter_schedules add column key text",

@@ -8,7 +8,7 @@ from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
 from ..turn_ports import JobQueue, Members, ScheduleBook, TallyBook, WaitingJobs
-from . import clock_steps
+from . import clock_steps, pauses
 from .boots import SqliteMembers
 from .jobs import SqliteJobs
 from .open_turn import OpenTurn, Seen
@@ -39,6 +39,8 @@ class SqliteTurn(OpenTurn):
     def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
         if self.clock.is_in_doubt(self.now):
             return 0
+        if self.has_pauses:
+            pauses.forget_passed(self.connection, self.now)
         pruned = self._jobs.prune(("done", "cancelled"), done_before, batch)
         pruned += self._jobs.prune(("dead",), dead_before, batch - pruned)
         if pruned:

@@ -7,8 +7,9 @@ from itertools import pairwise
 from typing import get_args
 
 import pytest
+from lamplighter.messages.pauses import PauseRecord
 from lamplighter.messages.views import QuietView
-from lamplighter.operating.situation import Code, NamePause, Situation
+from lamplighter.operating.situation import Code, Situation
 from lamplighter.operating.why import reasons, why
 from lamplighter.stores.ports import Before
 
@@ -63,7 +64,7 @@ CASES: list[tuple[Code, Situation, str]] = [
     ),
     (
         "paused",
-        a_situation(pause=NamePause(since=NOW - 60, by="ada", reason="the server is down", until=NOW + 60)),
+        a_situation(pause=PauseRecord("mail", since=NOW - 60, by="ada", reason="the server is down", until=NOW + 60)),
         "'mail' has been paused since 1970-01-12T13:45:40Z by ada, until 1970-01-12T13:47:40Z: the server is down",
     ),
     (
@@ -184,6 +185,21 @@ def test_each_reason_is_said_where_it_is_so(code: Code, situation: Situation, se
     assert (said.code, said.sentence) == (code, sentence)
 
 
+@pytest.mark.parametrize(("most", "running", "limited"), [(3, 3, True), (3, 5, True), (3, 2, False), (None, 9, False)])
+def test_a_limit_of_the_name_over_the_store_is_told_while_it_is_reached(most, running, limited) -> None:
+    situation = a_situation(before=Before(0, False, running), pause=PauseRecord("mail", limit=most))
+
+    said = [one.sentence for one in reasons(situation) if one.code == "limit"]
+
+    assert said == [f"{running} of 3 jobs of 'mail' run that may run at once over the whole store"] * limited
+
+
+def test_a_pause_whose_time_has_passed_keeps_nothing_waiting() -> None:
+    situation = a_situation(pause=PauseRecord("mail", since=NOW - 60, until=NOW))
+
+    assert "paused" not in {one.code for one in reasons(situation)}
+
+
 def test_there_is_a_case_of_each_code_in_the_order_in_which_they_are_listed() -> None:
     assert tuple(case[0] for case in CASES) == get_args(Code)
 
@@ -192,7 +208,7 @@ TOGETHER = a_situation(
     a_job(run_at=NOW - 60, rev=0, schedule="s", one_at_a_time=1, suspect_until=NOW + 9, interruptions=2),
     a_boot(view=BUSY),
     before=Before(5, False, 2, same_schedule="s-60", suspects={"b1": "j0"}),
-    pause=NamePause(since=NOW - 60),
+    pause=PauseRecord("mail", since=NOW - 60),
     lock_holder=4711,
 )
 """As many reasons as can be at once."""

@@ -234,7 +234,11 @@ def test_an_error_of_before_comes_out_of_the_statement_and_nothing_of_it_is_done
             sqlite3.IntegrityError,
             "UNIQUE constraint failed: ",
         ),
-        ("insert into lamplighter_pauses values ('a', 'b')", sqlite3.IntegrityError, "cannot store TEXT value in REAL"),
+        (
+            "insert into lamplighter_pauses (name, since) values ('a', 'b')",
+            sqlite3.IntegrityError,
+            "cannot store TEXT value in REAL",
+        ),
         ("select", sqlite3.OperationalError, "incomplete input"),
         ("select * from no_table", sqlite3.OperationalError, "no such table: no_table"),
     ],

@@ -146,3 +146,29 @@ def test_a_name_that_was_resumed_is_not_paused(tmp_path, capsys):
     pauses = [{"event": f"name.{what}", "job_name": "work"} for what in ("paused", "resumed")]
 
     assert last_words("j", write_log(tmp_path / "log", told("j", *pauses)), capsys) == []
+
+
+def paused(at: float, kind: str = "name.paused", **keys: object) -> Said:
+    """The ledger's line of an act from outside, which has no line of its own."""
+    move = {"k": kind, "n": "work", **keys}
+    line = {"event": "turn.committed", "store_id": "s", "boot_no": 2, "turn": 1, "of": "x", "told_by": "a"}
+    return {**line, "of": f"x{at}", "acted_at": at, "moves": [move]}
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (
+            [paused(4, by="ada", via="cli", why="it fails", u=99.0)],
+            ["work is paused since 1970-01-01T00:00:04Z by ada until 1970-01-01T00:01:39Z: it fails"],
+        ),
+        ([paused(4, u=3.5)], []),
+        # It was told late, after somebody had resumed it.
+        ([paused(6, "name.resumed"), paused(5, by="ada")], []),
+        ([paused(5, "name.resumed"), paused(6, by="ada")], ["work is paused since 1970-01-01T00:00:06Z by ada"]),
+    ],
+)
+def test_what_somebody_without_a_log_did_to_its_name_is_told_of(tmp_path, capsys, more, says):
+    lines = [{**line, "at": line.pop("acted_at", line["at"])} for line in told("j", *more)]
+
+    assert last_words("j", write_log(tmp_path / "log", lines), capsys) == says

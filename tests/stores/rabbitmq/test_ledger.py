@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from lamplighter import UsageError
+from lamplighter.messages.pauses import PauseRecord
 from lamplighter.messages.schedules import SlotEntry
 from lamplighter.stores.rabbitmq import ledger, topology
 from lamplighter.stores.rabbitmq import ledger_sums as sums
@@ -67,6 +68,10 @@ def records_in(world: World) -> list[dict[str, Any]]:
     queue = world.server.queues[topology.LEDGER]
     held = [stored for link in world.server.links for of, stored, _ in link._unacked.values() if of is queue]
     return [json.loads(one.message.body) for one in (*held, *queue.ready)]
+
+
+def paused(store: RabbitStore) -> tuple[str, ...]:
+    return tuple(pause.name for pause in store.jobs.pauses())
 
 
 def ids_of(store: RabbitStore) -> list[str]:
@@ -176,7 +181,7 @@ def test_a_record_that_makes_no_sense_is_passed_over_by_all_and_said(world: Worl
     fourth = started(world)
 
     assert [ids_of(store) for store in (other, third, fourth)] == [["later", "s"]] * 3
-    assert all(store.state.shared.pauses == set() for store in (other, third, fourth))
+    assert all(store.state.shared.pauses == {} for store in (other, third, fourth))
     aside = world.server.queues[topology.UNREADABLE].ready
     assert len(aside) == 1
     assert aside[0].message.headers[strays.QUEUE] == topology.LEDGER
@@ -213,7 +218,7 @@ def test_of_a_sum_what_makes_no_sense_is_passed_over_and_the_rest_holds(world: W
     after = started(world)
 
     assert "good" in ids_of(after)
-    assert after.jobs.paused() == ("work",)
+    assert paused(after) == ("work",)
 
 
 def fire(store: RabbitStore, *numbers: int) -> None:
@@ -304,7 +309,7 @@ def test_whatever_is_in_the_ledger_runtimes_start_and_one_leads(world: World, se
     assert [store.leads for store in stores] == [True, False]
     with stores[1].turn("b", NOW) as turn:
         turn.jobs.pause("else", paused=True)
-    assert all("else" in store.jobs.paused() for store in stores)
+    assert all("else" in paused(store) for store in stores)
 
 
 def test_kinds_and_fields_of_a_newer_version_are_passed_over(world: World) -> None:
@@ -384,7 +389,7 @@ def test_the_ledger_of_version_0_1_0_is_read(world: World) -> None:
     for store in (second, started(world)):
         assert ids_of(store) == ["a", "b", "c"]
         assert store.schedules.one("a").accounted_to == NOW + 60
-        assert (store.jobs.paused(), store.state.shared.marks) == (("work",), {"j": [NOW]})
+        assert (paused(store), store.state.shared.marks) == (("work",), {"j": [NOW]})
     assert not [record for record in records_in(world) if record["is"] == "sum"]
 
 
@@ -428,7 +433,7 @@ def test_a_sum_that_was_not_finished_does_not_count(world: World) -> None:
 
     write(world, {**part, "by": "unfinished", "pauses": ["work"]})
 
-    assert started(world).jobs.paused() == ()
+    assert paused(started(world)) == ()
 
 
 def test_a_sum_of_a_leader_that_has_a_successor_does_not_count(world: World) -> None:
@@ -475,7 +480,7 @@ def test_the_order_in_which_a_server_gives_back_what_a_leader_had_changes_nothin
     queue = world.server.queues[topology.LEDGER]
     queue.ready = type(queue.ready)(reversed(queue.ready))
 
-    assert started(world).jobs.paused() == ()
+    assert paused(started(world)) == ()
 
 
 def test_all_runtimes_know_one_store_id_and_so_do_those_who_come_later(world: World) -> None:
@@ -519,12 +524,12 @@ def test_a_runtime_that_has_missed_the_last_that_was_told_asks_for_it(world: Wor
     with leader.turn("b", NOW) as turn:
         turn.jobs.pause("work", paused=True)
     bindings.extend(kept)
-    missed = other.jobs.paused()
+    missed = paused(other)
 
     world.let_pass(2 * PULSE_SECONDS)
     assert world.turn(other)
 
-    assert (missed, other.jobs.paused()) == ((), ("work",))
+    assert (missed, paused(other)) == ((), ("work",))
 
 
 def test_a_runtime_that_has_to_be_told_again_hears_everything_once_all_the_same(world: World) -> None:
@@ -548,7 +553,7 @@ def test_a_runtime_that_nothing_leads_to_any_more_hears_the_leader_again(world: 
     world.let_pass((MENDED_PULSES + 2) * PULSE_SECONDS)
     assert world.turn(other)
 
-    assert other.jobs.paused() == ("work",)
+    assert paused(other) == ("work",)
 
 
 def test_every_runtime_says_the_store_s_id_when_it_starts() -> None:
@@ -558,6 +563,22 @@ def test_every_runtime_says_the_store_s_id_when_it_starts() -> None:
 
     assert len(said) == 2
     assert len({line["store_id"] for line in said} - {None}) == 1
+
+
+def test_who_has_paused_a_name_and_why_is_known_to_whoever_leads_later(world: World) -> None:
+    leader = started(world)
+    with leader.turn("b", NOW) as turn:
+        turn.jobs.pause("work", paused=True, by="ada", reason="it fails", until=2 * NOW)
+    # As a version that says no more of a pause.
+    write(world, {"is": "pause", "name": "bare", "paused": 1, "by": "x-1", "no": 99})
+    world.let_pass(1.0)
+    died(world, leader)
+    late = started(world)
+
+    assert late.jobs.pauses() == [
+        PauseRecord("bare", since=0.0),
+        PauseRecord("work", since=NOW, by="ada", reason="it fails", until=2 * NOW),
+    ]
 
 
 @pytest.mark.parametrize("delete", [lambda server: server.delete(topology.LEDGER)], ids=["queue"])
@@ -577,5 +598,5 @@ def test_a_ledger_that_is_deleted_is_made_again_with_all_that_was_in_it(
     late = started(world)
 
     assert sum(store.leads for store in (leader, other, late)) == 1
-    assert (ids_of(late), late.jobs.paused(), late.peers.is_declared("s")) == (["s", "t"], ("work",), True)
+    assert (ids_of(late), paused(late), late.peers.is_declared("s")) == (["s", "t"], ("work",), True)
     assert {store.store_id for store in (leader, other, late)} == {store_id}

@@ -70,7 +70,7 @@ def test_a_pause_moves_and_none_of_its_jobs_is_started(tmp_path: Path, url: str)
     with Runtime(file) as old:
         old.jobs.queue("stopped")
         old.jobs.queue("open")
-        old.jobs.pause("stopped")
+        old.jobs.pause("stopped", by="ada", reason="it fails")
 
     assert main(["migrate", str(file), url]) == 0
     with Runtime(url) as new:
@@ -78,7 +78,8 @@ def test_a_pause_moves_and_none_of_its_jobs_is_started(tmp_path: Path, url: str)
             new.jobs.add_handler(name, lambda job: (ran.append(job.name), done.set()))
         assert done.wait(15)
         assert new.jobs.counts("stopped")["queued"] == 1
-    assert ran == ["open"]
+        (pause,) = new.current_boot.get().store.jobs.pauses()
+    assert (ran, pause.name, pause.by, pause.reason) == (["open"], "stopped", "ada", "it fails")
 
 
 def test_a_schedule_goes_on_where_the_file_has_accounted_for_it(tmp_path: Path, url: str) -> None:
@@ -110,9 +111,9 @@ def test_what_cannot_move_is_said_before_anything_has_moved(tmp_path: Path, url:
 
     assert "RabbitMQ keeps queues" in capsys.readouterr().err
     with Runtime(file) as old:
-        assert (old.jobs.counts()["queued"], old.current_boot.get().store.jobs.paused()) == (1, ("work",))
+        assert (old.jobs.counts()["queued"], old.jobs.paused()) == (1, ("work",))
     with Runtime(url) as new:
-        assert (new.scheduler.list(), new.current_boot.get().store.jobs.paused()) == ([], ())
+        assert (new.scheduler.list(), new.jobs.paused()) == ([], ())
 
 
 def test_a_path_at_which_there_is_no_store_is_said_and_nothing_is_made_there(tmp_path: Path, capsys) -> None:

@@ -1,4 +1,4 @@
-"""Promises about schedules and their slots, about pauses and clocks, and about who lives on the store."""
+"""Promises about schedules and their slots, about clocks, and about who lives on the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lamplighter.messages.slots import SlotRange
 from lamplighter.stores.ports import Peers, Store
 from lamplighter.stores.troubles import BootLost
 
-from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, claim_in, job_of, new, put, take
+from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, job_of, new, put, take
 
 WEEK = 7 * 86400.0
 
@@ -284,26 +284,6 @@ class SchedulePromises(StoreCase):
 
         assert removed == 2
         assert [slot.slot for slot in store.schedules.slots("s", NOW, NOW + 2 * WEEK).entries] == [NOW + WEEK]
-
-    def test_a_pause_is_stored_and_holds_for_every_boot(self, store: Store) -> None:
-        """JobQueue.pause: Start no job of this name, anywhere, or start them again."""
-        put(store, new("a"), new("b", name="else"))
-        with store.turn("b", NOW) as turn:
-            turn.jobs.pause("work", paused=True)
-
-        with store.turn("other", NOW) as turn:
-            assert claim_in(turn, boot="other") == []
-            assert len(claim_in(turn, boot="other", name="else")) == 1
-
-    def test_the_paused_names_are_known(self, store: Store) -> None:
-        """JobReader.paused: The paused names."""
-        with store.turn("b", NOW) as turn:
-            turn.jobs.pause("work", paused=True)
-            turn.jobs.pause("else", paused=True)
-            turn.jobs.pause("else", paused=True)
-            turn.jobs.pause("work", paused=False)
-
-        assert store.jobs.paused() == ("else",)
 
     def test_after_a_step_ahead_seconds_are_waited_as_before_and_instants_as_they_are(self, store: Store) -> None:
         """Turn.keep_time: A wait of so many seconds, and an expiry in so many, end when so many have passed; one until

@@ -19,6 +19,7 @@ from .finding import FindingPromises
 from .host import HostPromises
 from .jobs import JobPromises
 from .kit import CAPABILITIES, NOW
+from .pauses import PausePromises
 from .schedules import SchedulePromises
 from .tallies import TallyPromises
 from .turns import TurnPromises
@@ -27,7 +28,14 @@ __all__ = ["CAPABILITIES", "StoreConformance"]
 
 
 class StoreConformance(
-    TurnPromises, JobPromises, FindingPromises, HostPromises, ClaimPromises, SchedulePromises, TallyPromises
+    TurnPromises,
+    JobPromises,
+    FindingPromises,
+    HostPromises,
+    ClaimPromises,
+    PausePromises,
+    SchedulePromises,
+    TallyPromises,
 ):
     """What every store promises: subclass it with a `store` fixture of your own.
 
