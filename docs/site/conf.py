@@ -11,6 +11,9 @@ myst_heading_anchors = 4
 # Pages that show other job queues name their blocks `py`, so that only ours are run as tests.
 highlight_language = "python"
 
+# The fields of a NamedTuple would be told twice: as its members, and as the Attributes of its docstring.
+napoleon_use_ivar = True
+
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "inherited-members": "Exception,BaseException,tuple,object,Generic,Filter"}
