@@ -145,7 +145,7 @@ class Steering(Queueing):
             name: of the jobs.
             by: on whose behalf, for the log and for whoever looks at the pause.
             reason: why, likewise.
-            until: an aware date-time at which the pause ends by itself.
+            until: an aware datetime at which the pause ends by itself.
         """
         self.warn_if_blocking("pause")
         self._current_boot.get().requests.ask(_pausing(name, True, by, reason, until))

@@ -63,8 +63,8 @@ def test_a_resume_comes_before_the_instant(timed, time, recorder):
 
 
 @pytest.mark.parametrize("until", [datetime(2026, 3, 2), 3600, "tomorrow"])
-def test_a_pause_ends_at_an_aware_date_time(runtime, until):
-    with pytest.raises(UsageError, match="expected until to be a date-time with a time zone"):
+def test_a_pause_ends_at_an_aware_datetime(runtime, until):
+    with pytest.raises(UsageError, match="expected until to be a datetime with a time zone"):
         runtime().jobs.pause("work", until=until)
 
 
