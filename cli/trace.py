@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ..errors import UsageError
+from ..environment.clock import SystemClock
+from ..errors import UnknownJob, UsageError
 from ..history.log_files.blocks import processes_here
 from ..history.log_files.instants import LATEST
 from ..history.log_files.lines import check_readable, may_have
@@ -16,6 +18,8 @@ from ..history.trace.job import biography
 from ..history.trace.others import schedules_in, trace_actor, trace_root, trace_schedule
 from ..history.trace.sentences import Entry
 from ..history.trace.snapshot import SAMPLES_MAX, Held, Snapshot, snapshot
+from ..operating.stored_life import WHO, StoredLife, stored_life
+from ..rules.printable import visible
 from ..rules.wording import clock, many, span
 from .logs import add_logs, log_paths
 from .page import Page
@@ -40,10 +44,12 @@ WAYS = {"schedule": trace_schedule, "actor": trace_actor, "corr": trace_root}
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare what the subcommand takes."""
     parser.usage = (
-        "lamplighter trace (JOB_ID | --schedule ID_OR_KEY | --actor NAME | --corr ID | --at TIME) LOG... [--json]"
+        "lamplighter trace (JOB_ID | --schedule ID_OR_KEY | --actor NAME | --corr ID | --at TIME) LOG... [--json]\n"
+        "       lamplighter trace JOB_ID [LOG...] --store FILE [--json]"
     )
     parser.description = (
-        "Tells from logs alone what happened. Exits with 1 if nothing in them is about what was asked for."
+        "Tells from logs alone what happened, or what a store alone still knows of a job. Exits with 1 if nothing in "
+        "them is about what was asked for."
     )
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--schedule", metavar="ID_OR_KEY", help="why each slot of a schedule did or did not fire")
@@ -57,12 +63,19 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--at", metavar="TIME", help="the whole system at an instant: ISO 8601 (UTC unless it says) or epoch"
     )
     add_logs(parser)
+    parser.add_argument(
+        "-s", "--store", metavar="FILE", help="what this store knows of the job too, or alone; it is only read"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Trace; the exit code."""
+    if arguments.store and any(getattr(arguments, name) is not None for name in ("at", *WAYS)):
+        raise UsageError(
+            "expected a JOB_ID with --store: a store does not tell what schedules, actors and calls have done"
+        )
     if arguments.at is not None:
         at, paths = _instant(arguments.at), log_paths(arguments.logs)
         seen = snapshot(paths, at)
@@ -81,15 +94,46 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.logs:
         raise UsageError("expected JOB_ID LOG..., or one of --schedule, --actor, --corr and --at, got nothing")
     job_id, *logs = arguments.logs
-    if not logs:
-        raise UsageError(f"expected a LOG after the job's id, got only: {job_id!r}")
-    paths = log_paths(logs)
-    life = biography(paths, job_id, processes=processes_here())
-    if life is None:
+    if not logs and not arguments.store:
+        raise UsageError(f"expected a LOG, or --store FILE, after the job's id, got only: {job_id!r}")
+    return _trace_job(job_id, log_paths(logs) if logs else [], arguments.store, as_json=arguments.json)
+
+
+def _trace_job(job_id: str, paths: Sequence[str], address: str | None, *, as_json: bool) -> int:
+    """A job's life, by logs, by its store, or by both."""
+    life = biography(paths, job_id, processes=processes_here()) if paths else None
+    stored, unknown = _stored(address, job_id)
+    if life is not None:
+        added = stored.beside(life) if stored is not None else _not_stored(unknown)
+        return _show(life.title, [*life.entries, *added], as_json=as_json, missing="")
+    if paths:
         check_readable(paths)
         no_ledger = "" if may_have(paths, lambda line: line.moves is not None) else f" ({NO_LEDGER})"
-        return _show("", [], as_json=arguments.json, missing=f"job {job_id}{no_ledger}")
-    return _show(life.title, list(life.entries), as_json=arguments.json, missing="")
+        _show("", [], as_json=as_json, missing=f"job {job_id}{no_ledger}")
+    if unknown:
+        print(f"lamplighter: {visible(unknown)}", file=sys.stderr)
+    return 1 if stored is None else _show(stored.title, list(stored.entries), as_json=as_json, missing="")
+
+
+def _stored(address: str | None, job_id: str) -> tuple[StoredLife | None, str]:
+    """What a store knows of a job, if one was named; or that it knows none of that id."""
+    if not address:
+        return None, ""
+    scheme, is_url, _ = address.partition("://")
+    if is_url and scheme != "sqlite":
+        # The rest of it is not shown: it may hold a password.
+        raise UsageError(
+            f"expected the path of a store's file, got: {scheme}://...; a RabbitMQ keeps no table of its jobs: trace "
+            "its logs without --store"
+        )
+    try:
+        return stored_life(address, job_id, SystemClock().now()), ""
+    except UnknownJob as error:
+        return None, str(error)
+
+
+def _not_stored(unknown: str) -> list[Entry]:
+    return [Entry(at=None, who="", says=unknown, tone="warning", begins=True)] if unknown else []
 
 
 def _hint(name: str, paths: Sequence[str]) -> str:
@@ -123,7 +167,7 @@ def _show(title: str, entries: list[Entry], *, as_json: bool, missing: str) -> i
 
 
 def _line(entry: Entry) -> dict[str, Any]:
-    return {"line": entry.said} if entry.said else {}
+    return {"stored" if entry.who == WHO else "line": entry.said} if entry.said else {}
 
 
 def _instant(text: str) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import lamplighter
 import pytest
+from lamplighter import Runtime
 from lamplighter.cli.main import main
 
 from ..history.kit import clean_run, index_of, without, write_log
@@ -25,6 +26,12 @@ def log(tmp_path: Path) -> str:
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().out.splitlines()
+
+
+def a_job_of(name: str) -> str:
+    """A dead job of this name in the clean run."""
+    lines = clean_run().lines
+    return str(lines[index_of(lines, "job.dead", job_name=name)]["job_id"])
 
 
 def objects(capsys: pytest.CaptureFixture[str]) -> list[dict]:
@@ -214,7 +221,7 @@ def test_an_instant_may_be_given_in_iso_8601(log, capsys):
         (["audit", "/nowhere/app.log"], "expected a log, got: '/nowhere/app.log', and there is no such file"),
         (["audit", "FOLDER"], "which is a folder"),
         (["trace"], "expected JOB_ID LOG..., or one of --schedule"),
-        (["trace", "job"], "expected a LOG after the job's id, got only: 'job'"),
+        (["trace", "job"], "expected a LOG, or --store FILE, after the job's id, got only: 'job'"),
         (["trace", "--at", "noon", "LOG"], "expected --at as ISO 8601 or seconds since the epoch, got: 'noon'"),
         (["trace", "--actor", "broker"], "expected at least one LOG"),
     ],
@@ -245,6 +252,70 @@ def test_an_audit_does_not_show_the_password_of_a_server_that_it_is_to_compare_w
     said = capsys.readouterr()
     assert f"got: {scheme}://...; a RabbitMQ keeps no table" in said.err
     assert "s3cr3t" not in said.out + said.err
+
+
+def test_a_jobs_life_is_told_by_a_store_alone_beside_a_log_and_as_json(log, capsys):
+    store, job_id = str(clean_run().store), a_job_of("bad")
+
+    assert main(["trace", job_id, "--store", store]) == 0
+    assert printed(capsys)[0].endswith(f"; told by {store} alone")
+
+    assert main(["trace", job_id, log, "--store", store]) == 0
+    said = printed(capsys)
+    assert said[0].startswith(f"job {job_id} (bad): dead after ")
+    assert said[-2].strip() == f"{store} adds:"
+    assert "the store" in said[-1]
+    assert "it has the same: dead, claim 2, attempt 2" in said[-1]
+
+    assert main(["trace", job_id, "--store", store, "--json"]) == 0
+    told = objects(capsys)
+    assert [one["stored"]["claim_no"] for one in told if "claim_no" in one.get("stored", {})] == [1, 2]
+    assert not any("line" in one for one in told)
+
+
+def test_a_job_that_is_in_no_store_and_no_log_exits_with_1(log, capsys):
+    store = str(clean_run().store)
+
+    assert main(["trace", "nope", "--store", store]) == 1
+    said = capsys.readouterr()
+    assert said.err == f"lamplighter: no job 'nope': unknown to {store}, or removed by retention\n"
+    assert said.out == ""
+
+    assert main(["trace", "nope", log, "--store", store]) == 1
+    said = capsys.readouterr()
+    assert "no job 'nope'" in said.err
+    assert said.out == "nothing in these logs is about job nope\n"
+
+
+def test_what_only_one_of_log_and_store_knows_is_told_by_it_and_the_other_says_so(tmp_path, log, capsys):
+    stranger, job_id = tmp_path / "other.db", a_job_of("bad")
+    with Runtime(stranger) as runtime:
+        runtime.jobs.queue("nobody", id="stranger")
+
+    assert main(["trace", job_id, log, "--store", str(stranger)]) == 0
+    assert printed(capsys)[-1].strip().startswith(f"no job '{job_id}': unknown to {stranger}")
+
+    assert main(["trace", "stranger", log, "--store", str(stranger)]) == 0
+    assert printed(capsys)[:2] == [
+        "nothing in these logs is about job stranger",
+        f"job stranger (nobody): queued, 0 claims, attempt 0; told by {stranger} alone",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--at", "5"], "expected a JOB_ID with --store"),
+        (["--corr", "j"], "expected a JOB_ID with --store"),
+        (["j", "--store", "amqp://ada:s3cr3t@host/v"], "got: amqp://...; a RabbitMQ keeps no table of its jobs"),
+    ],
+)
+def test_a_store_that_cannot_answer_what_was_asked_exits_with_2(log, capsys, arguments, says):
+    assert main(["trace", "--store", log, *arguments]) == 2
+
+    said = capsys.readouterr().err
+    assert says in said
+    assert "s3cr3t" not in said
 
 
 @pytest.mark.parametrize("arguments", [[], ["conjure"], ["trace", "--actor", "a", "--corr", "b", "log"]])
