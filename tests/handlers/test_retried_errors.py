@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 
 import pytest
 from lamplighter import JobFailed
 from lamplighter.testing import Simulation
+
+from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 FUNCTIONS = """
 import asyncio
@@ -141,17 +144,25 @@ def test_a_child_process_that_dies_is_tried_again(runtime, importable):
     assert caught.value.job.reason.startswith("poison: interrupted 2 times")
 
 
-def test_a_simulation_judges_errors_as_production_does(functions):
+@pytest.mark.parametrize("server", [None, SimulatedRabbitMQ], ids=["file", "rabbitmq"])
+def test_a_simulation_judges_errors_as_production_does(functions, server):
     def register(rt):
         rt.jobs.add_handler("thread", functions.fails, discard_on=functions.Gone)
         rt.jobs.add_handler("process", functions.fails, isolation="process", discard_on=functions.Gone)
 
-    with Simulation(register, seed=1) as simulation:
-        jobs = [simulation.runtime.jobs.queue(name, "gone") for name in ("thread", "process")]
-        simulation.run(seconds=60)
+    def host(rt):
+        rt.jobs.queue_many([("thread", "gone"), ("process", "gone")])
 
-        assert [simulation.runtime.jobs.get(job).state for job in jobs] == ["dead", "dead"]
+    with Simulation(register, seed=1, host=host, server=server) as simulation:
+        simulation.run(seconds=60)
         simulation.check()
+    ended = [
+        line for line in map(json.loads, simulation.log.splitlines()) if line["event"] in ("job.dead", "job.failed")
+    ]
+
+    assert [(line["event"], line["reason"]) for line in ended] == [
+        ("job.dead", "failed in attempt 1 of 20, and failing_functions.Gone is not tried again")
+    ] * 2
 
 
 ASKS = """
