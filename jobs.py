@@ -84,8 +84,8 @@ class Jobs(Steering):
             check_name(name)
         if before is not None and not isinstance(before, Job):
             raise UsageError(f"expected before to be a Job of the page before, got: {shown(before)}")
-        of_state = None if state is None else JobState(state)
-        query = JobQuery(names=() if name is None else (name,), state=of_state)
+        states = () if state is None else (JobState(state),)
+        query = JobQuery(names=() if name is None else (name,), states=states)
         after = None if before is None else place_of(before.record).cursor
         return [Job(record) for record in find_all(self._current_boot.get().store, query, limit=limit, after=after)]
 

@@ -194,7 +194,7 @@ class Steering(Queueing):
         self, name: str | None, delay: Seconds | timedelta | None, who: Attribution
     ) -> tuple[Boot, JobQuery, Seconds, Attribution]:
         names = () if name is None else (check_name(name),)
-        return self._current_boot.get(), JobQuery(names=names, state=JobState.DEAD), _delay(delay), who
+        return self._current_boot.get(), JobQuery(names=names, states=(JobState.DEAD,)), _delay(delay), who
 
     def _finishing(self, job: Ref, result: Any) -> tuple[Boot, Finishing]:
         boot = self._current_boot.get()

@@ -64,12 +64,15 @@ def looks(jobs: int) -> Iterator[tuple[str, JobQuery]]:
     user = DataTerm(("user", "id"), 4_711)
     yield "the newest", JobQuery()
     for state in JobState:
-        yield f"{state.value}", JobQuery(state=state)
-        yield f"{state.value}, of one name", JobQuery(state=state, names=("name-7",))
-        yield f"{state.value}, by an error that none has", JobQuery(state=state, error=nothing)
-        yield f"{state.value}, by data that one in 50,000 has", JobQuery(state=state, data=(user,))
-        yield f"{state.value}, by words and data that none has", JobQuery(state=state, words=(nothing,), data=(user,))
-    yield "dead, by an error that half have", JobQuery(state=JobState.DEAD, error="timeout")
+        yield f"{state.value}", JobQuery(states=(state,))
+        yield f"{state.value}, of one name", JobQuery(states=(state,), names=("name-7",))
+        yield f"{state.value}, by an error that none has", JobQuery(states=(state,), error=nothing)
+        yield f"{state.value}, by data that one in 50,000 has", JobQuery(states=(state,), data=(user,))
+        yield (
+            f"{state.value}, by words and data that none has",
+            JobQuery(states=(state,), words=(nothing,), data=(user,)),
+        )
+    yield "dead, by an error that half have", JobQuery(states=(JobState.DEAD,), error="timeout")
     yield "ended in a span, whichever way", JobQuery(ended_since=late, ended_until=late + 1_000)
     yield "ended in a span, by an error", JobQuery(ended_since=BEGAN, error=nothing)
     yield "any, of a name that none has", JobQuery(names=("nobody",))

@@ -109,7 +109,7 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
 
 def _queued(source: Store) -> Iterator[Sequence[JobRecord]]:
     """Every queued job, the oldest first, some at a time."""
-    for ids in needed(source.table, "list").sweep(JobQuery(state=JobState.QUEUED)):
+    for ids in needed(source.table, "list").sweep(JobQuery(states=(JobState.QUEUED,))):
         for first in range(0, len(ids), JOBS_A_TURN):
             some = ids[first : first + JOBS_A_TURN]
             known = source.jobs.known(some)

@@ -62,7 +62,7 @@ class JobQuery:
 
     Attributes:
         names: the job's name is one of these.
-        state: None for any.
+        states: it is in one of these.
         id_prefix: what its id begins with.
         error: contained in its last error; of one that has none, in the reason why it is in its state.
         schedule: the id of the schedule whose slot queued it.
@@ -76,7 +76,7 @@ class JobQuery:
     """
 
     names: tuple[str, ...] = ()
-    state: JobState | None = None
+    states: tuple[JobState, ...] = ()
     id_prefix: str | None = None
     error: str | None = None
     schedule: str | None = None
@@ -101,8 +101,8 @@ class JobQuery:
 
     def _terms(self) -> Iterator[str]:
         yield from (f"name:{_value(name)}" for name in self.names)
+        yield from (f"state:{state.value}" for state in self.states)
         said = (
-            ("state", self.state),
             ("id", self.id_prefix),
             ("error", self.error),
             ("schedule", self.schedule),

@@ -26,7 +26,7 @@ def find(
         NotSupported: the store has no table, and the query does not say that they are dead.
         UsageError: the query or the cursor cannot be.
     """
-    if store.dead is not None and query.state is JobState.DEAD:
+    if store.dead is not None and set(query.states) == {JobState.DEAD}:
         return store.dead.find(query, limit=limit, after=after)
     return needed(store.table, "list").find(query, limit=limit, after=after, looked_max=looked_max)
 

@@ -74,7 +74,7 @@ class _Reader:
         self._text = text
         self._now = now
         self._fields: dict[str, Any] = {}
-        self._many: dict[str, list[Any]] = {"names": [], "data": [], "words": []}
+        self._many: dict[str, list[Any]] = {"names": [], "states": [], "data": [], "words": []}
 
     def read(self) -> JobQuery:
         while self._next(_SPACE) is not None and self.at < len(self._text):
@@ -101,7 +101,7 @@ class _Reader:
             case "name":
                 self._many["names"].append(self._text_here(what))
             case "state":
-                self._set("state", self._state(), start)
+                self._many["states"].append(self._state())
             case "attempt":
                 self._attempt(start)
             case "queued" | "ended" | "due":
@@ -120,7 +120,7 @@ class _Reader:
 
     def _set(self, field: str, value: Any, start: int) -> None:
         if field in self._fields:
-            self._refuse("each of a query's conditions once, but for name:, data and words", start)
+            self._refuse("each of a query's conditions once, but for name:, state:, data and words", start)
         self._fields[field] = value
 
     def _state(self) -> JobState:

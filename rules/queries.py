@@ -33,7 +33,7 @@ def matches(query: JobQuery, job: JobRecord) -> bool:
     said = ((query.schedule, job.schedule), (query.slot, job.slot), (query.boot, job.boot), (query.corr, job.corr))
     return (
         (not query.names or job.name in query.names)
-        and query.state in (None, job.state)
+        and (not query.states or job.state in query.states)
         and all(wanted in (None, has) for wanted, has in (*said, (query.unique, job.unique_key)))
         and job.id.startswith(query.id_prefix or "")
         and _at_least(query.attempt_min, job.attempt)

@@ -90,8 +90,8 @@ def open_jobs(runtime: Runtime) -> list[str]:
     paused = paused_at(boot.store.jobs.pauses(), now)
     names = {name for name in boot.share.names() if boot.share.handlers(name)} - paused.keys()
     table = needed(boot.store.table, "list")
-    running = table.find(JobQuery(state=JobState.RUNNING), limit=OPEN_JOBS_MAX).jobs
-    queued = table.find(JobQuery(state=JobState.QUEUED), limit=OPEN_JOBS_MAX).jobs
+    running = table.find(JobQuery(states=(JobState.RUNNING,)), limit=OPEN_JOBS_MAX).jobs
+    queued = table.find(JobQuery(states=(JobState.QUEUED,)), limit=OPEN_JOBS_MAX).jobs
     found = [
         *(job for job in running if not job.deferred),
         *(job for job in queued if job.run_at <= now and job.name in names),

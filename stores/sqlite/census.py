@@ -9,6 +9,7 @@ from typing import Any
 from ...messages.jobs import ENDED, Instant, JobRecord, JobState
 from ...messages.queries import CappedCounts, Census
 from . import due
+from .finding import UNFINISHED
 
 READY = """select count(*), min(run_at), count(case when run_at > :now then 1 end) from (
              select run_at from lamplighter_jobs indexed by lamplighter_jobs_ready
@@ -27,13 +28,6 @@ HIGHEST_READY = """select max(priority) from lamplighter_jobs indexed by lamplig
 
 OLDEST_READY = """select min(run_at) from lamplighter_jobs indexed by lamplighter_jobs_ready
                   where state = 'queued' and waits = 0 and name = :name and priority = :priority"""
-
-UNFINISHED = (
-    ("queued", "from lamplighter_jobs indexed by lamplighter_jobs_ready where state = 'queued' and waits = 0"),
-    ("queued", "from lamplighter_jobs indexed by lamplighter_jobs_waiting where state = 'queued' and waits = 1"),
-    ("running", "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"),
-)
-"""The rows of indexes that begin with the name, and the state that they are in."""
 
 ENDED_ROWS = """from lamplighter_jobs indexed by lamplighter_jobs_ended
                 where state = :state and ended_at is not null"""
@@ -58,11 +52,12 @@ def _census(connection: sqlite3.Connection, about: dict[str, Any]) -> Census:
         # What was counted are those of the highest priorities. Others may be due longer.
         dues += _oldest(connection, about)
     due_at = min((at for at in dues if at is not None and at <= about["now"]), default=None)
+    due_now, later = ready - not_yet + waited, waiting + not_yet
     return Census(
-        ready=min(ready - not_yet + waited, cap),
-        scheduled=min(waiting + not_yet, cap),
+        ready=min(due_now, cap),
+        scheduled=min(later, cap),
         running=running,
-        capped=max(ready, waited, waiting, running) >= cap,
+        capped=max(ready, due_now, later, running) >= cap,
         oldest_ready=due_at,
     )
 
@@ -82,8 +77,8 @@ def counts(connection: sqlite3.Connection, name: str | None, cap: int) -> Capped
     """As `JobTable.counts` says."""
     about = {"name": name, "cap": cap}
     found, capped = dict.fromkeys((state.value for state in JobState), 0), set[str]()
-    for state, rows in UNFINISHED:
-        found[state] += _count(connection, rows if name is None else f"{rows} and name = :name", about)
+    for unfinished, rows in UNFINISHED:
+        found[unfinished.value] += _count(connection, rows if name is None else f"{rows} and name = :name", about)
     for ended in ENDED:
         state = ended.value
         looked = _count(connection, ENDED_ROWS, {**about, "state": state})

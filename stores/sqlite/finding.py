@@ -22,6 +22,19 @@ from .job_rows import KEYS_MAX
 
 ERROR_TEXT = "lower(coalesce(error, reason, ''))"
 
+UNFINISHED = (
+    (
+        JobState.QUEUED,
+        "from lamplighter_jobs indexed by lamplighter_jobs_ready where state = 'queued' and waits = 0",
+    ),
+    (
+        JobState.QUEUED,
+        "from lamplighter_jobs indexed by lamplighter_jobs_waiting where state = 'queued' and waits = 1",
+    ),
+    (JobState.RUNNING, "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"),
+)
+"""The rows of indexes that begin with the name, and the state that they are in."""
+
 SAID = {"schedule": "schedule", "slot": "slot", "boot": "boot", "corr": "corr", "unique": "unique_key"}
 """What must be just what a query says, and in which column."""
 
@@ -142,8 +155,11 @@ def find(connection: sqlite3.Connection, query: JobQuery, *, limit: int, after: 
 
 def parts(query: JobQuery) -> Sequence[JobQuery]:
     """The same query for each of the states that what matches can have, if all of these are ends; or itself."""
-    if query.state is None and (query.ended_since, query.ended_until) != (None, None):
-        return [replace(query, state=state) for state in sorted(ENDED)]
+    states = query.states
+    if not states and (query.ended_since, query.ended_until) != (None, None):
+        states = tuple(sorted(ENDED))
+    if states and ENDED.issuperset(states):
+        return [replace(query, states=(state,)) for state in dict.fromkeys(states)]
     return [query]
 
 
@@ -177,12 +193,12 @@ class Conditions:
 
     def __init__(self, query: JobQuery) -> None:
         self.values: Values = {}
-        self.is_all_indexed = query == JobQuery(names=query.names, state=query.state)
+        self.is_all_indexed = query == JobQuery(names=query.names, states=query.states)
         self._said: list[str] = []
         if query.names:
             self._said.append(self.one_of("name", query.names))
-        if query.state is not None:
-            self._said.append(f"state = {self.bind(query.state.value)}")
+        if query.states:
+            self._said.append(self.one_of("state", query.states))
         self._add_exact(query)
         self._add_spans(query)
         self._add_texts(query)
@@ -262,9 +278,9 @@ def _stretches(
     connection: sqlite3.Connection, query: JobQuery, wanted: Conditions, looked_max: int
 ) -> Sequence[Stretch]:
     """Where a query is looked for."""
-    states = [one.state for one in parts(query) if one.state in ENDED]
-    if states:
-        return [_ended(query, wanted.bind(state.value)) for state in states if state is not None]
+    ends = [state for one in parts(query) for state in one.states]
+    if ends and ENDED.issuperset(ends):
+        return [_ended(query, wanted.bind(state.value)) for state in ends]
     for few in _few(query, wanted):
         count = f"select count(*) from (select no {few} limit {looked_max + 1})"
         size = connection.execute(count, wanted.values).fetchone()[0]
@@ -288,17 +304,10 @@ def _few(query: JobQuery, wanted: Conditions) -> Iterator[str]:
         corr = wanted.bind(query.corr)
         children = f"from lamplighter_jobs indexed by lamplighter_jobs_children where corr = {corr} and corr <> id"
         yield f"from lamplighter_jobs where id = {corr} union all select no {children}"
-    if query.state is JobState.RUNNING:
-        rows = "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"
-        yield rows if not query.names else f"{rows} and {wanted.one_of('name', query.names)}"
-    if query.state is JobState.QUEUED:
+    unfinished = [rows for state, rows in UNFINISHED if state in query.states]
+    if unfinished and not ENDED.intersection(query.states):
         named = f" and {wanted.one_of('name', query.names)}" if query.names else ""
-        ready, waiting = (
-            f"""from lamplighter_jobs indexed by lamplighter_jobs_{index}
-                where state = 'queued' and waits = {waits}{named}"""
-            for index, waits in (("ready", 0), ("waiting", 1))
-        )
-        yield f"{ready} union all select no {waiting}"
+        yield " union all select no ".join(f"{rows}{named}" for rows in unfinished)
 
 
 def _next_text(text: str) -> str | None:

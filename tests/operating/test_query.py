@@ -24,7 +24,8 @@ HOUR, DAY = 3_600.0, 86_400.0
         ("  \t\n ", JobQuery()),
         ("name:mail", JobQuery(names=("mail",))),
         ('name:mail name:"send mail"', JobQuery(names=("mail", "send mail"))),
-        ("state:dead error:timeout", JobQuery(state=JobState.DEAD, error="timeout")),
+        ("state:dead state:done", JobQuery(states=(JobState.DEAD, JobState.DONE))),
+        ("state:dead error:timeout", JobQuery(states=(JobState.DEAD,), error="timeout")),
         ('error:"no \\"answer\\" \\\\ yet"', JobQuery(error='no "answer" \\ yet')),
         ("id:order:7", JobQuery(id_prefix="order:7")),
         ("schedule:5f boot:8d corr:c unique:k", JobQuery(schedule="5f", boot="8d", corr="c", unique="k")),
@@ -84,7 +85,7 @@ def test_a_text_means_a_query(text: str, query: JobQuery) -> None:
         ("ended:<@nan", "expected a time such as"),
         ("ended:<@1e99", "expected a time such as"),
         ("slot:2h", "expected the instant of a slot"),
-        ("state:dead state:done", "each of a query's conditions once, but for name:, data and words at character 12"),
+        ("error:a error:b", "each of a query's conditions once, but for name:, state:, data and words at character 9"),
         ("queued:<2h queued:<3h", "each of a query's conditions once"),
         ("data.a", "expected = and a value, as in data.user.id=7 at character 7 of the query, got: its end"),
         ("data..a=1", "expected a key, as in data.user.id=7 at character 6"),
@@ -124,7 +125,7 @@ numbers = st.integers(0, 10**9 - 1)
 queries = st.builds(
     JobQuery,
     names=st.lists(texts, max_size=3).map(tuple),
-    state=st.none() | st.sampled_from(JobState),
+    states=st.lists(st.sampled_from(JobState), max_size=3).map(tuple),
     **{field: st.none() | texts for field in ("id_prefix", "error", "schedule", "boot", "corr", "unique")},
     **{field: st.none() | numbers for field in ("attempt_min", "attempt_max")},
     **{

@@ -62,7 +62,7 @@ def test_what_waits_and_is_due_may_hide_more_than_was_looked_at(store):
 def test_running_jobs_of_its_name_are_counted_and_no_others(store):
     put(store, *[new(f"j{n}", run_at=NOW) for n in range(3)], new("other", name="other", run_at=NOW))
     take(store, begun=2)
-    last = store.table.find(JobQuery(names=("work",), state=JobState.QUEUED), limit=1).jobs[0]
+    last = store.table.find(JobQuery(names=("work",), states=(JobState.QUEUED,)), limit=1).jobs[0]
 
     assert store.table.before(last, NOW, MOST).running == 2
 

@@ -107,7 +107,7 @@ texts = st.sampled_from(["", "e", "ERROR", "ü", "%", "_", "id", "-", "7", "reas
 queries = st.builds(
     JobQuery,
     names=st.lists(st.sampled_from([*NAMES, "none"]), max_size=3, unique=True).map(tuple),
-    state=optional(st.sampled_from(JobState)),
+    states=st.lists(st.sampled_from(JobState), max_size=3).map(tuple),
     id_prefix=optional(st.sampled_from(["", "id", "i", "é", "ID-", "other:7", "id1", "z", "\U0010ffff"])),
     error=optional(texts),
     schedule=optional(st.sampled_from(["s", "t"])),
@@ -126,6 +126,7 @@ queries = st.builds(
     data=st.lists(st.builds(DataTerm, st.sampled_from(PATHS), st.sampled_from(VALUES)), max_size=1).map(tuple),
     words=st.lists(texts.filter(bool), max_size=2).map(tuple),
 )
+ENDED = (JobState.DONE, JobState.DEAD, JobState.CANCELLED)
 FIELDS = sorted(JobQuery.__dataclass_fields__)
 
 
@@ -155,9 +156,8 @@ def test_what_is_found_page_by_page_is_what_matches(query: JobQuery, limit: int,
         after, is_over = page.next, page.next is None
 
     assert sorted(job.id for job in found) == sorted(job.id for job in JOBS if matches(query, job))
-    by_end = query.state in ("done", "dead", "cancelled") or (
-        query.state is None and (query.ended_since, query.ended_until) != (None, None)
-    )
+    ends = query.states or ENDED * ((query.ended_since, query.ended_until) != (None, None))
+    by_end = bool(ends) and set(ends) <= set(ENDED)
     keys = [(job.ended_at, job.no) if by_end else job.no for job in found]
     assert keys == sorted(keys, reverse=True)
 
@@ -242,11 +242,11 @@ def statements_of(query: JobQuery) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        (JobQuery(state=JobState.DEAD, error="x"), "lamplighter_jobs_ended"),
+        (JobQuery(states=(JobState.DEAD,), error="x"), "lamplighter_jobs_ended"),
         (JobQuery(ended_since=NOW), "lamplighter_jobs_ended"),
-        (JobQuery(state=JobState.RUNNING, names=("a",)), "lamplighter_jobs_running"),
-        (JobQuery(state=JobState.QUEUED), "lamplighter_jobs_ready"),
-        (JobQuery(state=JobState.QUEUED, names=("a",)), "lamplighter_jobs_waiting"),
+        (JobQuery(states=(JobState.RUNNING,), names=("a",)), "lamplighter_jobs_running"),
+        (JobQuery(states=(JobState.QUEUED,)), "lamplighter_jobs_ready"),
+        (JobQuery(states=(JobState.QUEUED,), names=("a",)), "lamplighter_jobs_waiting"),
         (JobQuery(corr="c1"), "lamplighter_jobs_children"),
         (JobQuery(id_prefix="id"), "sqlite_autoindex_lamplighter_jobs_1"),
     ],

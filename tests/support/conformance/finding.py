@@ -10,7 +10,7 @@ from lamplighter.stores.ports import JobTable, Store
 
 from .kit import DEAD, DONE, FAILED, NOW, SUCCEEDED, StoreCase, die, new, put, take
 
-IS_DEAD = JobQuery(state=JobState.DEAD)
+IS_DEAD = JobQuery(states=(JobState.DEAD,))
 
 
 class FindingPromises(StoreCase):
@@ -24,7 +24,7 @@ class FindingPromises(StoreCase):
 
         first = table.find(JobQuery(), limit=4)
         rest = table.find(JobQuery(), limit=4, after=first.next)
-        queued = table.find(JobQuery(names=("work",), state=JobState.QUEUED), limit=9)
+        queued = table.find(JobQuery(names=("work",), states=(JobState.QUEUED,)), limit=9)
 
         assert [job.id for job in [*first.jobs, *rest.jobs]] == ["5", "4", "3", "2", "1", "0"]
         assert (first.complete, rest.complete, rest.next) == (True, True, None)
@@ -38,8 +38,8 @@ class FindingPromises(StoreCase):
             with store.turn("b", NOW + later) as turn:
                 turn.jobs.settle(job, SUCCEEDED, DONE)
 
-        first = table.find(JobQuery(state=JobState.DONE), limit=2)
-        rest = table.find(JobQuery(state=JobState.DONE), limit=2, after=first.next)
+        first = table.find(JobQuery(states=(JobState.DONE,)), limit=2)
+        rest = table.find(JobQuery(states=(JobState.DONE,)), limit=2, after=first.next)
         since = table.find(JobQuery(ended_since=NOW + 1), limit=9)
 
         assert [[job.id for job in found.jobs] for found in (first, rest, since)] == [["a", "c"], ["b"], ["a", "c"]]
@@ -51,7 +51,7 @@ class FindingPromises(StoreCase):
             put(store, new(job_id))
             die(store)
 
-        for query in (JobQuery(words=("odd",)), JobQuery(state=JobState.DEAD, words=("odd",))):
+        for query in (JobQuery(words=("odd",)), JobQuery(states=(JobState.DEAD,), words=("odd",))):
             looks = [table.find(query, limit=9, looked_max=3)]
             while looks[-1].next is not None:
                 looks.append(table.find(query, limit=9, after=looks[-1].next, looked_max=3))
@@ -68,7 +68,7 @@ class FindingPromises(StoreCase):
         is not among them."""
         table = self.table_of(store)
         put(store, *(new(str(n)) for n in range(12_000)))
-        swept = table.sweep(JobQuery(state=JobState.QUEUED))
+        swept = table.sweep(JobQuery(states=(JobState.QUEUED,)))
 
         first = next(swept)
         put(store, new("late"))
