@@ -1,8 +1,8 @@
 """Runs the jobs of one name on the lanes of its handlers.
 
 Owns: claims that have not ended, and endings that are not settled. Hears: Run, Settled, Revoke, Paused, Resync,
-LanesEnded, LanesLost, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells: Capacity, Ended,
-GiveBack.
+LanesEnded, LanesLost, LanesSlow, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells:
+Capacity, Ended, GiveBack.
 
 It runs none of the application's code itself, so no job can kill it. It keeps an ending until the broker has said that
 it is settled, and sends it again to a restarted broker.
@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ..environment.clock import Timer
 from ..environment.replies import answer, reply_of
 from ..handlers.backlog import Backlog
+from ..handlers.deadlines import Deadlines
 from ..handlers.handler import Handler
 from ..handlers.held_back import HeldBack
 from ..handlers.lane import Lane
@@ -38,6 +38,7 @@ from ..messages.mail import (
     Interrupt,
     LanesEnded,
     LanesLost,
+    LanesSlow,
     Mail,
     Paused,
     Resync,
@@ -84,9 +85,9 @@ class HandlerActor(RuntimeActor):
         self._unstarted_timer: Any = None
         self._halt_timer: Any = None
         self._watch = LaneWatch(
-            lanes, job_name, context.clock, lost=lambda: self.tell_self(LanesLost()), is_over=self.actor_stopped.is_set
+            lanes, job_name, context.clock, context.limits, tell=self.tell_self, is_over=self.actor_stopped.is_set
         )
-        self._deadlines: dict[int, Timer] = {}
+        self._deadlines = Deadlines(context.clock, self.later)
 
     @property
     def holds_nothing(self) -> bool:
@@ -118,7 +119,7 @@ class HandlerActor(RuntimeActor):
         """Lanes cannot die with their actor: signal them that their claims are lost."""
         self._backlog.close()
         for lane in self._lanes_here():
-            self._forget_deadline(lane.id)
+            self._deadlines.forget(lane.id)
             lane.signal("its HandlerActor died")
 
     def receive(self, mail: Mail) -> None:
@@ -132,6 +133,8 @@ class HandlerActor(RuntimeActor):
                     self._unsettled.pop(key, None)
             case LanesLost():
                 self._end_lost_lanes()
+            case LanesSlow():
+                self._say_slow()
             case DeadlinePassed(lane_id=lane_id):
                 self._deadline_passed(lane_id)
             case GraceOver(lane_id=lane_id):
@@ -263,9 +266,7 @@ class HandlerActor(RuntimeActor):
 
     def _started(self, lane: Lane) -> None:
         self.context.log.emit_made("job.started", self.speaker, lane.start_fields)
-        if lane.timeout is not None and not lane.is_closed:
-            left = lane.started_monotonic + lane.timeout - self.context.clock.monotonic()
-            self._deadlines[lane.id] = self.later(max(0.0, left), DeadlinePassed(lane_id=lane.id))
+        self._deadlines.begin(lane)
 
     def _hold_back(self, claim: Claim, old: Lane) -> None:
         """Its old lane still runs: wait until it has ended, or has had its time."""
@@ -292,7 +293,7 @@ class HandlerActor(RuntimeActor):
         waiting = [*self._backlog.clear(), *self._held_back.clear()]
         for lane in self._lanes_here():
             if lane.take_back("not started"):
-                self._forget_deadline(lane.id)
+                self._deadlines.forget(lane.id)
                 waiting.append(self._running.pop(lane.id).claim)
         self._give_back(waiting)
 
@@ -306,6 +307,11 @@ class HandlerActor(RuntimeActor):
             kind = OutcomeKind.FAILED if lane.abandoned_because is None else OutcomeKind.INTERRUPTED
             lane.finish(Outcome(kind=kind, reason=LOST, error=LOST))
 
+    def _say_slow(self) -> None:
+        for lane, seconds, usual in self._watch.slow():
+            lane.is_said_slow = True
+            self._say_of(lane, "job.slow", seconds=round(seconds, 3), usual=round(usual, 6), stack=lane.stack())
+
     def _lanes_ended(self) -> None:
         """Send the broker all endings in one message, however many: it handles them in one step of its turn."""
         endings = [self._lane_ended(ended) for ended in self._lanes.take_ended(self.job_name)]
@@ -317,9 +323,10 @@ class HandlerActor(RuntimeActor):
             outcome = outcome._replace(seconds=lane.timeout or 0.0)
         if following is not None and following.id in self._running:
             self._started(following)
-        self._forget_deadline(lane.id)
+        self._deadlines.forget(lane.id)
         if lane.id in self._running:
             self._pace.note(seconds)
+            self._watch.note(outcome.kind, seconds)
             ending = self._keep(Ending(lane.claim, outcome, lane.handler.policy, seconds=seconds))
             # Only now is the claim dropped. If it were dropped before its ending is kept, `stop`, which looks from
             # another thread, could find nothing held in between, and go on.
@@ -346,12 +353,6 @@ class HandlerActor(RuntimeActor):
             speaker = self.speaker.about(endings[0].claim.job.corr if len(endings) == 1 else None)
             self.context.post.tell("broker", Ended(self.job_name, endings), speaker=speaker)
 
-    def _forget_deadline(self, lane_id: int) -> None:
-        # Without this a deadline of an hour would stay in the clock's heap for an hour after its job.
-        timer = self._deadlines.pop(lane_id, None)
-        if timer is not None:
-            timer.cancel()
-
     def _deadline_passed(self, lane_id: int) -> None:
         lane = self._running.get(lane_id)
         if lane is None:
@@ -364,7 +365,7 @@ class HandlerActor(RuntimeActor):
         """End the claim now; the lane may still run, but nothing that it does counts, and another takes its place."""
         if not lane.abandon(why):
             return
-        self._forget_deadline(lane.id)
+        self._deadlines.forget(lane.id)
         self._tell_ended(self._keep(Ending(lane.claim, outcome, lane.handler.policy)))
         self._running.pop(lane.id, None)
         self._grace_begins(lane)

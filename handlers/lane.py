@@ -98,6 +98,7 @@ class Lane:
         "handler",
         "id",
         "is_closed",
+        "is_said_slow",
         "reason",
         "started_at",
         "started_monotonic",
@@ -124,6 +125,8 @@ class Lane:
         """Whether the lane was given up and its grace is over: the job need not wait for it any more."""
         self.is_closed = False
         """Whether the function has come to its end, so that the lane cannot be given up any more."""
+        self.is_said_slow = False
+        """Whether the log says that it runs far longer than is usual."""
         self._begun = False
         self._is_reported = False
         self.handle = NO_HANDLE

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import io
 import math
 import threading
 from collections import deque
 from functools import partial
-from typing import Any
 
 from ..messages.jobs import Seconds
 from ..messages.outcomes import Outcome, OutcomeKind
@@ -18,6 +16,7 @@ from .execute import execute_async
 from .lane import Lane, RunHandle
 from .loop_surroundings import LoopSurroundings
 from .outcomes import UNBEGUN, escaped
+from .task_stack import is_running, task_stack
 
 LOOP_DIED = "its event loop was closed by what ran on it"
 """Why a job fails whose loop runs no more."""
@@ -270,7 +269,8 @@ class _Loop(RunHandle):
         if task is None:
             # If it has not ended, it waits to be begun, behind whatever the loop does.
             return self._thread.stack() if lane.id in self._lanes else ""
-        return _stack(task)
+        # What a coroutine calls that does not await is on its thread's stack alone.
+        return self._thread.stack() if is_running(task) else task_stack(task)
 
     def tasks(self) -> list[tuple[str, str]]:
         """Every task that has not ended, by its name."""
@@ -279,14 +279,4 @@ class _Loop(RunHandle):
         except RuntimeError:
             # It makes and ends tasks while they are counted.
             tasks = set(self._tasks.values())
-        return [(f"{task.get_name()} of {self._name}", _stack(task)) for task in tasks]
-
-
-def _stack(task: asyncio.Task[Any]) -> str:
-    text = io.StringIO()
-    try:
-        task.print_stack(file=text)
-    except Exception as error:
-        # It runs on while its frames are read.
-        text.write(f"its stack could not be read: {error!r}")
-    return text.getvalue()
+        return [(f"{task.get_name()} of {self._name}", task_stack(task)) for task in tasks]

@@ -1,24 +1,39 @@
-"""Whether the threads and loops of lanes still live: one may die under a lane, and then nobody reports the lane's
-end.
+"""Looks after running lanes now and then. The thread or loop of one may die under it, and then nobody reports its end;
+and one may run far longer than its like, which somebody should know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ..environment.clock import Clock
+from ..messages.jobs import Seconds
+from ..messages.mail import LanesLost, LanesSlow
+from ..messages.outcomes import OutcomeKind
+from ..rules.limits import Limits
 from .lane import Lane
 from .lanes import Lanes
+from .usual_time import UsualTime
 
 WATCH_SECONDS = 2.0
 """Between two looks."""
+
+
+class SlowLane(NamedTuple):
+    """A lane that has run for so long, where so much is usual."""
+
+    lane: Lane
+    seconds: Seconds
+    usual: Seconds
 
 
 class LaneWatch:
     """Looks now and then, as long as there are lanes of a job name.
 
     Args:
-        lost: called, on the clock's thread, when a look has found a lane that is lost.
+        tell: sends the HandlerActor a message, when a look has found a lane that is lost or slow. The clock's thread
+            calls it.
         is_over: whether nobody needs to know any more.
     """
 
@@ -27,14 +42,16 @@ class LaneWatch:
         lanes: Lanes,
         job_name: str,
         clock: Clock,
+        limits: Limits,
         *,
-        lost: Callable[[], object],
+        tell: Callable[[LanesLost | LanesSlow], object],
         is_over: Callable[[], bool],
     ) -> None:
         self._lanes = lanes
         self._job_name = job_name
         self._clock = clock
-        self._tell_lost = lost
+        self._usual = UsualTime(limits)
+        self._tell = tell
         self._is_over = is_over
         self._is_watching = False
 
@@ -44,14 +61,35 @@ class LaneWatch:
             self._is_watching = True
             self._clock.after(WATCH_SECONDS, self._look)
 
+    def note(self, outcome: OutcomeKind, seconds: Seconds) -> None:
+        """A lane has ended: so long is usual."""
+        self._usual.note(outcome, seconds)
+
     def lost(self) -> list[Lane]:
         """The lanes whose thread or loop is dead, so that nobody reports their end."""
         return [lane for lane in self._lanes.open(self._job_name) if lane.is_lost]
+
+    def slow(self) -> list[SlowLane]:
+        """The lanes that run far longer than is usual, and of which that was not said."""
+        now, usual = self._clock.monotonic(), self._usual
+        running = [(lane, now - lane.started_monotonic) for lane in self._lanes.open(self._job_name) if _counts(lane)]
+        old = [(lane, seconds) for lane, seconds in running if usual.may_be_slow(seconds)]
+        typical = usual.seconds() if old else None
+        if typical is None:
+            return []
+        return [SlowLane(lane, seconds, typical) for lane, seconds in old if usual.is_slow(seconds, typical)]
 
     def _look(self) -> None:
         # No message is sent while all is well: in a simulation each one is an occasion for faults.
         self._is_watching = False
         if self.lost():
-            self._tell_lost()
+            self._tell(LanesLost())
         elif not self._is_over():
+            if self.slow():
+                self._tell(LanesSlow())
             self.begin()
+
+
+def _counts(lane: Lane) -> bool:
+    """Whether its function runs for its claim, and nobody has said yet that it is slow."""
+    return not (lane.is_said_slow or lane.cancelled or lane.is_closed)

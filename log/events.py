@@ -241,6 +241,11 @@ EVENTS: dict[str, EventKind] = {
     "job.waiting": EventKind(
         "debug", "A job may not start yet because its old worker thread still runs.", (*JOB, "lane")
     ),
+    "job.slow": EventKind(
+        "warning",
+        "An attempt has run for `seconds`, far beyond what is `usual` for its name, and goes on; `stack` says where.",
+        (*JOB, "lane", "seconds", "usual", "stack"),
+    ),
     "handler.added": EventKind(
         "debug",
         "A handler takes jobs from now on.",

@@ -330,6 +330,10 @@ class LanesLost(NamedTuple):
     """The thread or loop on which lanes ran is dead, so nobody will report their endings."""
 
 
+class LanesSlow(NamedTuple):
+    """Lanes have run far longer than is usual."""
+
+
 class Unstarted(NamedTuple):
     """Prefetched claims have waited long enough."""
 

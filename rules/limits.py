@@ -42,6 +42,8 @@ class Limits:
         prefetch_seconds: how much work, by what its recent jobs took, a job name may hold beyond its worker threads.
         prefetch_claims_max: the same in claims.
         unstarted_seconds: a prefetched claim that is not started by then is given back.
+        slow_seconds_min, slow_factor: an attempt that runs for so long, and so many times as long as is usual for its
+            name, is told as `job.slow`.
         subscriber_events_max: events waiting for a subscriber before they are dropped and counted.
     """
 
@@ -65,6 +67,8 @@ class Limits:
     prefetch_seconds: float = 0.020
     prefetch_claims_max: int = 64
     unstarted_seconds: float = 0.050
+    slow_seconds_min: float = 60.0
+    slow_factor: float = 10.0
     subscriber_events_max: int = 10_000
 
     def __post_init__(self) -> None:
@@ -104,13 +108,16 @@ class LimitKeywords(TypedDict, total=False):
     prefetch_seconds: float
     prefetch_claims_max: int
     unstarted_seconds: float
+    slow_seconds_min: float
+    slow_factor: float
     subscriber_events_max: int
 
 
 def _check(name: str, value: Any, *, whole: bool) -> None:
     kinds = (int,) if whole else (int, float)
-    lowest = 0 if not whole or name == "abandoned_threads_max" else 1
-    most = WHOLE_MAX if whole else SECONDS_MAX
+    is_factor = name.endswith("_factor")
+    lowest = 1 if is_factor or (whole and name != "abandoned_threads_max") else 0
+    most = WHOLE_MAX if whole or is_factor else SECONDS_MAX
     if isinstance(value, bool) or not isinstance(value, kinds) or not lowest <= value <= most:
-        kind = "a whole number" if whole else "a number of seconds"
+        kind = "a whole number" if whole else "a number" if is_factor else "a number of seconds"
         raise UsageError(f"expected {name} to be {kind}, {lowest} or more and at most {most:g}, got: {shown(value)}")

@@ -144,6 +144,9 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
                 f"REFUSED: claim {claim} wanted to end it ({said.get('outcome')}), but had lost it: "
                 f"claim {said.get('claim_no_now')} is the last one, and the job is {said.get('state')}"
             )
+        case "job.slow":
+            usual = f", and {span(said['usual'])} is usual" if "usual" in said else ""
+            return f"attempt {attempt} has run for {span(said.get('seconds', 0.0))}{usual}; it goes on"
         case "job.waiting":
             return f"claim {claim} waits: lane {said.get('lane')} still runs an earlier attempt"
         case "job.deduplicated":

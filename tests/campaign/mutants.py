@@ -1473,6 +1473,22 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "what runs far beyond its usual time is told again and again",
+        "actors/handler_actor.py",
+        "            lane.is_said_slow = True\n",
+        "",
+        test="tests/handlers/test_slow_jobs.py::test_an_attempt_that_runs_far_beyond_the_usual_time_is_told_once",
+    ),
+    Mutant(
+        LANES,
+        "attempts that failed say what is usual",
+        "handlers/usual_time.py",
+        "if outcome not in WHOLE_RUNS:",
+        "if False:",
+        test="tests/handlers/test_slow_jobs.py::test_what_has_failed_or_was_stopped_says_nothing_about_the_usual_time",
+    ),
+    Mutant(
+        LANES,
         "a job that is not needed any more has failed",
         "handlers/outcomes.py",
         "        if isinstance(error, Cancel):",
