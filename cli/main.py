@@ -21,6 +21,8 @@ SUBCOMMANDS = {
     "run": "do the jobs of an application",
     "trace": "tell what became of a job, a schedule, an actor; or show the system at an instant",
     "audit": "check a log for what cannot have happened if all is well",
+    "runtimes": "list who works on a store, show what each is doing, have one be quiet or go on",
+    "health": "tell whether the runtimes on a store are well",
     "stats": "tell what became of jobs lately, by name or by time",
     "simulate": "run a scenario with many seeds",
     "migrate": "move what waits in a SQLite store into a RabbitMQ",

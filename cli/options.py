@@ -8,8 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ..errors import UsageError
-from ..rules.validation import check_seconds, check_whole
+from ..errors import NotSupported, UsageError
 
 STORE_VARIABLE = "LAMPLIGHTER_STORE"
 
@@ -45,6 +44,38 @@ def store_of(arguments: argparse.Namespace) -> str:
     return address
 
 
+def file_of(arguments: argparse.Namespace) -> str:
+    """The path of the store's file.
+
+    Raises:
+        UsageError: nobody has said which.
+        NotSupported: it is on a server, where runtimes cannot be asked from outside.
+    """
+    address = store_of(arguments).removeprefix("sqlite:///")
+    if "://" in address:
+        raise NotSupported(
+            "expected a store in a file, got one on a server: what only the memory of a runtime knows cannot be asked "
+            "for there; call health() and tree() in its process, or read its log"
+        )
+    # As a runtime on it calls it, whatever the folder and however it is linked: its boots meet beside that.
+    return os.path.realpath(address)
+
+
+def add_who(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand that acts be told on whose behalf, and why."""
+    parser.add_argument("--by", metavar="NAME", help="on whose behalf, for the log (USER@HOST)")
+    parser.add_argument("--reason", metavar="TEXT", help="why, for the log")
+
+
+def who_of(arguments: argparse.Namespace) -> tuple[str, str | None]:
+    """On whose behalf, and why."""
+    # Imported only here: few subcommands act.
+    import getpass
+    import socket
+
+    return arguments.by or f"{getpass.getuser()}@{socket.gethostname()}", arguments.reason
+
+
 def add_output(parser: argparse.ArgumentParser) -> None:
     """Let a subcommand be told how to show what it has."""
     parser.add_argument("--json", action="store_true", help="JSON, one object a line")
@@ -64,6 +95,9 @@ def limit_of(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: that is no number of things.
     """
+    # Imported only here: it loads the calendar, and a health check needs no limit.
+    from ..rules.validation import check_whole
+
     return check_whole(arguments.limit, "--limit", least=1, most=LIMIT_MAX)
 
 
@@ -87,6 +121,8 @@ def watched(arguments: argparse.Namespace, show: Callable[[], int]) -> int:
     """
     if arguments.watch is None:
         return show()
+    from ..rules.validation import check_seconds
+
     seconds = check_seconds(arguments.watch, "--watch")
     if seconds < WATCH_SECONDS_MIN:
         raise UsageError(f"expected --watch to be {WATCH_SECONDS_MIN:g} s or more, got: {seconds:g}")

@@ -98,7 +98,7 @@ def stored_life(address: str, job_id: str, now: Instant) -> StoredLife:
         if job is None:
             raise unknown_job(job_id, f" to {address}")
         attempts = () if seen.table is None else seen.table.attempts(job_id)
-        because = () if job.state in ENDED else tuple(_because(seen, job, store.path, now))
+        because = () if job.state in ENDED else tuple(_because(seen, job, store.address, now))
     with ReadOnlyView(address) as view:
         store_id = view.store_id()
     return StoredLife(address=address, store_id=store_id, job=job, attempts=attempts, because=because)

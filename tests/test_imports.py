@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import lamplighter
 import pytest
+from lamplighter import Runtime
 
 LOADED = """
 import json, sys
@@ -54,11 +56,27 @@ def test_help_loads_no_library_no_store_and_no_subcommand() -> None:
     }
 
 
-@pytest.mark.parametrize("subcommand", ["trace", "audit", "simulate", "migrate", "unreadable"])
+HEAVY = {"asyncio", "croniter", "greenlet", "logging", "multiprocessing", "pika", "pykka", "rich", "sqlite3", "ssl"}
+"""What a health check loads nothing of, besides `structlog`."""
+
+ROOMS_OF_A_RUNTIME = ("actors", "boot", "broker", "cron", "handlers", "history", "log", "runtime", "stores.sqlite")
+
+
+def test_a_health_check_loads_nothing_that_a_runtime_is_made_of(runtime: Callable[..., Runtime]) -> None:
+    store = runtime().boot.store.path
+
+    names = loaded(f"{HELP.format(arguments=['health', '-s', store, '--timeout', '15'])}")
+
+    assert "lamplighter.operating.probing" in names
+    assert not names & {*HEAVY, "structlog"}
+    assert not [name for name in names for room in ROOMS_OF_A_RUNTIME if name.startswith(f"lamplighter.{room}")]
+
+
+@pytest.mark.parametrize("subcommand", ["trace", "audit", "health", "runtimes", "simulate", "migrate", "unreadable"])
 def test_a_subcommand_loads_no_other(subcommand: str) -> None:
     names = loaded(HELP.format(arguments=[subcommand, "--help"]))
 
-    others = {"audit", "migrate", "simulate", "trace", "unreadable"} - {subcommand}
+    others = {"audit", "health", "migrate", "runtimes", "simulate", "trace", "unreadable"} - {subcommand}
     assert f"lamplighter.cli.{subcommand}" in names
     assert not names & {f"lamplighter.cli.{other}" for other in others}
 

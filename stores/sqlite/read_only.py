@@ -127,7 +127,8 @@ class ReadOnlyStore:
     """
 
     def __init__(self, address: str) -> None:
-        self.address = self.path = _path_of(address)
+        self.address = _path_of(address)
+        self.path: str | None = self.address
         self._translated = Translation(self.address)
         self._readers = Readers(partial(_open, address, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX))
 

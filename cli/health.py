@@ -1,0 +1,70 @@
+"""`lamplighter health`: whether the runtimes on a store are well, for whoever restarts them.
+
+It reads their locks and asks them, and loads neither the application nor what a runtime is made of: it is called every
+few seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+
+from ..errors import StoreError, UsageError
+from ..operating.controls import ANSWER_SECONDS, ControlRoom
+from ..operating.probing import Probe, probe
+from ..rules.control_lines import encode_view
+from ..rules.printable import visible
+from .options import add_store, file_of
+
+MAX_AGE_SECONDS = 30.0
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what the subcommand takes."""
+    parser.description = (
+        "Ask every living runtime on a store whether it is well. Exits with 0 if all are, with 1 if one is not or none "
+        "lives, with 3 if the store is not there."
+    )
+    add_store(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--boot", metavar="ID", help="this runtime instance alone, or whose id begins so")
+    which.add_argument("--any", action="store_true", help="one that is well is enough")
+    parser.add_argument(
+        "--max-age",
+        type=float,
+        default=MAX_AGE_SECONDS,
+        metavar="SECONDS",
+        help="no message may wait, and none be handled, for longer (%(default)g)",
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=ANSWER_SECONDS, metavar="SECONDS", help="for each to answer (%(default)g)"
+    )
+    parser.add_argument("--json", action="store_true", help="JSON, one object a line")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask; the exit code."""
+    path = file_of(arguments)
+    for option in ("max_age", "timeout"):
+        if not 0.0 <= getattr(arguments, option) < math.inf:
+            raise UsageError(f"expected --{option.replace('_', '-')} to be a number of seconds, 0 or more")
+    if not os.path.isfile(path):
+        raise StoreError(f"expected the path of a store's file, got: {path!r}, which is no file")
+    room = ControlRoom(path, arguments.timeout)
+    boots = [boot for boot in room.entered() if boot.startswith(arguments.boot or "")]
+    probes = [probe(one, arguments.max_age) for one in room.look(boots).values() if one.is_alive is not False]
+    for one in probes:
+        print(encode_view(one).decode() if arguments.json else visible(_sentence(one)))
+    if not probes and not arguments.json:
+        print(visible(f"no {'such ' if arguments.boot else ''}runtime lives on {path}"))
+    wells = [one.is_well for one in probes]
+    return 0 if wells and (any(wells) if arguments.any else all(wells)) else 1
+
+
+def _sentence(one: Probe) -> str:
+    status = one.status or one.condition
+    words = status if one.is_well else f"NOT WELL, {status}"
+    reasons = f": {'; '.join(one.reasons)}" if one.reasons else ""
+    return f"{one.boot}  pid {one.pid or '?'}  {words}{reasons}"

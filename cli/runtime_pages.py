@@ -1,0 +1,187 @@
+"""How a runtime looks on a page: as a line in a list, all that is known of it, its actors, its jobs; and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ..messages.jobs import Instant
+from ..messages.views import ActorView, HandlerView, LaneView, ProcessView, QuietView, TurnView
+from ..operating.situation import SeenBoot
+from ..rules.control_lines import plain
+from ..rules.wording import Tone, brief, many, span
+from .options import Times
+from .page import Cell
+
+HEADS = ("boot", "no", "kind", "process", "condition", "jobs", "last turn", "memory", "version", "started")
+
+ACTOR_HEADS = ("actor", "life", "status", "mail", "oldest", "busy", "restarts", "jobs", "last death")
+
+LANE_HEADS = ("job", "name", "attempt", "for", "until", "is to end because")
+
+NUMBERS = ("no", "jobs", "last turn", "memory")
+"""Of `HEADS`, those of numbers."""
+
+TONES: Mapping[str, Tone] = {
+    "green": "good",
+    "yellow": "warning",
+    "red": "bad",
+    "silent": "bad",
+    "stopped": "bad",
+    "dead": "bad",
+    "unknown": "warning",
+    "answers": "warning",
+    "up": "good",
+    "waiting": "warning",
+    "quarantined": "bad",
+    "abandoned": "bad",
+}
+"""How a condition, a status of health, and that of an actor look."""
+
+JOBS_NAMED_MAX = 3
+"""So many jobs of an actor are named."""
+
+
+def as_json(one: SeenBoot) -> dict[str, Any]:
+    """What its row says, what it looks like from outside, and what it says itself."""
+    record = one.record
+    return {
+        "boot": record.boot,
+        "boot_no": record.boot_no,
+        "kind": record.kind,
+        "host": record.host,
+        "pid": record.pid,
+        "version": record.version,
+        "python": record.python,
+        "started_at": record.started_at,
+        "names": record.names,
+        "stopping": record.stopping,
+        "is_alive": one.is_alive,
+        "condition": one.condition,
+        "silent_since": one.silent_since,
+        "unheard": one.unheard if one.view is None else None,
+        "view": None if one.view is None else plain(one.view),
+    }
+
+
+def condition(one: SeenBoot) -> tuple[str, Tone]:
+    """How it is, in a word or two."""
+    view = one.view
+    if view is None:
+        return one.condition, TONES[one.condition]
+    does = ", stops" if view.is_draining else ", quiet" if view.quiet is not None else ""
+    return f"{view.health.status}{does}", TONES[view.health.status]
+
+
+def row(one: SeenBoot, now: Instant) -> Sequence[Cell]:
+    """The columns of `HEADS`."""
+    record, view = one.record, one.view
+    turn = None if view is None else view.turns.took_seconds
+    return [
+        record.boot,
+        str(record.boot_no or ""),
+        record.kind,
+        f"{record.pid} on {record.host}",
+        condition(one),
+        "" if view is None else str(view.lanes_open),
+        "" if turn is None else span(turn),
+        "" if view is None else _memory(view.process),
+        record.version,
+        f"{span(max(0.0, now - record.started_at))} ago",
+    ]
+
+
+def fields(one: SeenBoot, times: Times) -> Sequence[tuple[str, Cell]]:
+    """All that is known of one, but for its jobs and its actors."""
+    record, view = one.record, one.view
+    known: list[tuple[str, Cell]] = [
+        ("boot", record.boot),
+        ("number", str(record.boot_no or "")),
+        ("kind", record.kind),
+        ("process", f"{record.pid} on {record.host}"),
+        ("version", f"{record.version}, Python {record.python}" if record.version else ""),
+        ("started", _at(record.started_at, times)),
+        ("names", ", ".join(record.names)),
+        ("condition", condition(one)),
+    ]
+    if view is None:
+        return [*known, ("because", one.unheard), ("silent since", _at(one.silent_since, times))]
+    return [
+        *known,
+        ("because", "\n".join(view.health.reasons)),
+        ("quiet", "" if view.quiet is None else _quiet(view.quiet, times)),
+        ("leads", "" if view.leads is None else "yes: it fires the slots of all" if view.leads else "no"),
+        ("handlers", "\n".join(map(_handler, view.handlers))),
+        ("runs", many(view.lanes_open, "job")),
+        ("last write batch", _last_turn(view.turns)),
+        ("write batch now", _turn_now(view.turns)),
+        ("memory", _memory(view.process)),
+        ("threads", "" if view.process.threads is None else str(view.process.threads)),
+        ("open files", _descriptors(view.process)),
+    ]
+
+
+def lane_row(one: LaneView, times: Times) -> Sequence[Cell]:
+    """The columns of `LANE_HEADS`."""
+    why: Cell = (one.abandoned, "bad") if one.abandoned is not None else (one.cancelled or "", "warning")
+    return [one.job_id, one.job_name, str(one.attempt), span(one.seconds), _at(one.deadline, times), why]
+
+
+def actor_row(one: ActorView, times: Times) -> Sequence[Cell]:
+    """The columns of `ACTOR_HEADS`."""
+    busy = "" if one.busy_seconds is None else f"{one.busy_with or 'something'} for {span(one.busy_seconds)}"
+    most = "" if one.restarts_max is None else f" of {one.restarts_max}"
+    more = len(one.jobs) - JOBS_NAMED_MAX
+    jobs = ", ".join(one.jobs[:JOBS_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+    last = one.deaths[-1] if one.deaths else None
+    return [
+        one.name,
+        str(one.incarnation),
+        (one.status, TONES.get(one.status, "plain")),
+        str(one.mailbox),
+        "" if one.oldest_seconds is None else span(one.oldest_seconds),
+        busy,
+        f"{one.restarts_in_window}{most}",
+        jobs,
+        "" if last is None else f"{_at(last.at, times)}: {brief(last.why)}",
+    ]
+
+
+def _at(instant: Instant | None, times: Times) -> str:
+    return "" if instant is None else times.at(datetime.fromtimestamp(instant, UTC))
+
+
+def _quiet(quiet: QuietView, times: Times) -> str:
+    by = "" if quiet.by is None else f" by {quiet.by}"
+    return f"since {_at(quiet.since, times)}{by}" + ("" if quiet.reason is None else f": {brief(quiet.reason)}")
+
+
+def _handler(one: HandlerView) -> str:
+    timeout = "" if one.timeout is None else f", {span(one.timeout)} each"
+    total = "" if one.total is None else f", {one.total} on the whole store"
+    return f"{one.name}: {one.concurrency} at once ({one.kind}), {many(one.attempts, 'attempt')}{timeout}{total}"
+
+
+def _last_turn(turns: TurnView) -> str:
+    if turns.took_seconds is None or turns.waited_seconds is None:
+        return ""
+    return f"{span(turns.took_seconds)}, of which {span(turns.waited_seconds)} until it could write"
+
+
+def _turn_now(turns: TurnView) -> str:
+    if turns.under_way_seconds is None:
+        return ""
+    does = "it waits until it can write, for" if turns.is_waiting else "it is under way, for"
+    return f"{does} {span(turns.under_way_seconds)}"
+
+
+def _memory(process: ProcessView) -> str:
+    return "" if process.rss_bytes is None else f"{process.rss_bytes / 2**20:.0f} MiB"
+
+
+def _descriptors(process: ProcessView) -> str:
+    if process.descriptors is None:
+        return ""
+    most = "" if process.descriptors_max is None else f" of {process.descriptors_max:,}"
+    return f"{process.descriptors}{most}"

@@ -1,0 +1,225 @@
+"""`lamplighter runtimes`: who works on a store, what each is doing, and to have one be quiet or go on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..environment.clock import SystemClock
+from ..errors import LamplighterError, UsageError
+from ..messages.controls import Verb
+from ..messages.views import QuietAnswer, QuietView, RuntimeView, StacksView
+from ..operating.controls import ANSWER_SECONDS, ControlRoom
+from ..operating.runtimes import Runtimes
+from ..operating.situation import SeenBoot
+from ..rules.codec import encode_own
+from ..rules.control_lines import plain
+from ..rules.printable import visible
+from ..rules.validation import check_seconds
+from ..rules.wording import clock, many, span
+from ..stores.sqlite.read_only import ReadOnlyStore
+from .groups import Subcommand, declare_group
+from .options import Times, add_output, add_store, add_watch, add_who, file_of, watched, who_of
+from .page import Page
+from .runtime_pages import ACTOR_HEADS, HEADS, LANE_HEADS, NUMBERS, actor_row, as_json, condition, fields, lane_row, row
+
+WHICH = "its id, the beginning of it, or its number"
+
+
+def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """Declare what the subcommand takes."""
+    parser.description = "Who works on a store, and what each is doing, also while it hangs."
+    return declare_group(
+        parser,
+        {
+            "list": Subcommand("list the runtimes on a store", _declare_list, _list),
+            "show": Subcommand("show one: its health, its jobs, hung threads, what it uses", _declare_one, _show),
+            "tree": Subcommand("show the actors of one, or of all that live", _declare_tree, _tree),
+            "stacks": Subcommand("show where every job, task and thread of one is", _declare_one, _stacks),
+            "quiet": Subcommand("have runtimes claim no more jobs; those that run go on", _declare_act, _quiet),
+            "go": Subcommand("have runtimes that are quiet claim jobs again", _declare_act, _go),
+        },
+    )
+
+
+def _declare_list(parser: argparse.ArgumentParser) -> None:
+    _declare_asking(parser)
+    add_watch(parser)
+
+
+def _declare_tree(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("boot", metavar="BOOT", nargs="?", help=WHICH)
+    _declare_asking(parser)
+    add_watch(parser)
+
+
+def _declare_one(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("boot", metavar="BOOT", help=WHICH)
+    _declare_asking(parser)
+
+
+def _declare_act(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("boots", metavar="BOOT", nargs="*", help=WHICH)
+    parser.add_argument("--all", action="store_true", help="all that live")
+    _declare_asking(parser)
+    add_who(parser)
+
+
+def _declare_asking(parser: argparse.ArgumentParser) -> None:
+    add_store(parser)
+    parser.add_argument(
+        "--timeout", type=float, default=ANSWER_SECONDS, metavar="SECONDS", help="for each to answer (%(default)g)"
+    )
+    add_output(parser)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    runtimes = Runtimes(ReadOnlyStore(file_of(arguments)), _room(arguments))
+
+    def show() -> int:
+        found, now = runtimes.all(), SystemClock().now()
+        if arguments.json:
+            _print_json(map(as_json, found))
+        elif found:
+            Page(arguments.color).table(HEADS, [row(one, now) for one in found], right=NUMBERS)
+        return 0 if found else 1
+
+    return watched(arguments, show)
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    found = _named(Runtimes(ReadOnlyStore(file_of(arguments)), _room(arguments)), arguments.boot)
+    if found is None:
+        return 1
+    if arguments.json:
+        _print_json([as_json(found)])
+        return 0
+    page, times = Page(arguments.color), Times(is_utc=arguments.utc)
+    page.fields(fields(found, times))
+    if found.view is not None:
+        _show_jobs(page, found.view, times)
+    return 0
+
+
+def _show_jobs(page: Page, view: RuntimeView, times: Times) -> None:
+    if view.lanes:
+        page.line("")
+        page.table(LANE_HEADS, [lane_row(one, times) for one in view.lanes])
+    if view.lanes_open > len(view.lanes):
+        page.line(f"and {many(view.lanes_open - len(view.lanes), 'more job')}", "quiet")
+    for hung in view.health.abandoned:
+        page.line("")
+        page.line(f"hung thread: job {hung.job_id} ({hung.job_name}), {hung.why}, runs for {span(hung.seconds)}", "bad")
+        _print_stack(page, hung.stack)
+
+
+def _tree(arguments: argparse.Namespace) -> int:
+    runtimes = Runtimes(ReadOnlyStore(file_of(arguments)), _room(arguments))
+
+    def show() -> int:
+        if arguments.boot is None:
+            found = [one for one in runtimes.all() if one.is_alive is not False]
+        else:
+            found = [one for one in (_named(runtimes, arguments.boot),) if one is not None]
+        if arguments.json:
+            actors = [(one.record.boot, one.view.actors) for one in found if one.view is not None]
+            _print_json({"boot": boot, **plain(actor)} for boot, some in actors for actor in some)
+        else:
+            _show_trees(Page(arguments.color), found, Times(is_utc=arguments.utc))
+        return 0 if found else 1
+
+    return watched(arguments, show)
+
+
+def _show_trees(page: Page, found: list[SeenBoot], times: Times) -> None:
+    for number, one in enumerate(found):
+        if number:
+            page.line("")
+        words, tone = condition(one)
+        page.line(f"{one.words}: {words}", tone)
+        if one.view is None:
+            page.line(one.unheard, "quiet")
+        else:
+            page.table(ACTOR_HEADS, [actor_row(actor, times) for actor in one.view.actors], right=("life", "mail"))
+
+
+def _stacks(arguments: argparse.Namespace) -> int:
+    room = _room(arguments)
+    found = _named(Runtimes(ReadOnlyStore(file_of(arguments)), room), arguments.boot)
+    if found is None:
+        return 1
+    answer = room.ask(found.record.boot, "stacks", StacksView)
+    if arguments.json:
+        _print_json({"boot": answer.boot, "pid": answer.pid, **plain(one)} for one in answer.stacks)
+        return 0
+    page = Page(arguments.color)
+    for number, one in enumerate(answer.stacks):
+        if number:
+            page.line("")
+        page.line(f"{one.what} {one.name}", "warning" if one.what == "job" else "plain")
+        _print_stack(page, one.stack)
+    return 0
+
+
+def _quiet(arguments: argparse.Namespace) -> int:
+    return _act(arguments, "quiet")
+
+
+def _go(arguments: argparse.Namespace) -> int:
+    return _act(arguments, "go")
+
+
+def _says(quiet: QuietView | None) -> str:
+    if quiet is None:
+        return "claims jobs"
+    by = "" if quiet.by is None else f", by {quiet.by}"
+    return f"claims no more jobs: quiet since {clock(quiet.since)}{by}"
+
+
+def _act(arguments: argparse.Namespace, verb: Verb) -> int:
+    """Have runtimes do something; 1 if one of them is not there, or does not answer."""
+    if bool(arguments.boots) == arguments.all:
+        raise UsageError("expected the ids of runtimes, or --all")
+    room = _room(arguments)
+    runtimes = Runtimes(ReadOnlyStore(file_of(arguments)), room)
+    by, reason = who_of(arguments)
+    if arguments.all:
+        found = [one for one in runtimes.all() if one.is_alive is not False]
+    else:
+        found = [one for one in (_named(runtimes, boot) for boot in arguments.boots) if one is not None]
+    done = 0
+    for boot in [one.record.boot for one in found]:
+        try:
+            answer = room.ask(boot, verb, QuietAnswer, by=by, via="cli", reason=reason)
+        except LamplighterError as error:
+            print(f"lamplighter: {visible(str(error))}", file=sys.stderr)
+            continue
+        done += 1
+        if arguments.json:
+            _print_json([plain(answer)])
+        else:
+            Page(arguments.color).line(f"{boot} {_says(answer.quiet)}")
+    return 0 if done and done >= max(len(found), len(arguments.boots)) else 1
+
+
+def _room(arguments: argparse.Namespace) -> ControlRoom:
+    return ControlRoom(file_of(arguments), check_seconds(arguments.timeout, "--timeout"))
+
+
+def _named(runtimes: Runtimes, boot: str) -> SeenBoot | None:
+    found = runtimes.one(boot)
+    if found is None:
+        print(f"lamplighter: no runtime instance {visible(boot)} is on this store", file=sys.stderr)
+    return found
+
+
+def _print_json(lines: Iterable[Mapping[str, Any]]) -> None:
+    for line in lines:
+        print(encode_own(line))
+
+
+def _print_stack(page: Page, stack: str) -> None:
+    for line in stack.splitlines() or ["it does not run now"]:
+        page.line(f"  {line}", "quiet")

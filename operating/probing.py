@@ -1,0 +1,63 @@
+"""Whether runtimes are well, for whoever restarts them: by their locks and what they answer, without the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..messages.jobs import Seconds
+from ..messages.views import RuntimeView
+from .controls import Condition, Reached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Whether a boot is well.
+
+    Attributes:
+        status: its health, green, yellow or red; None where it has not said it.
+        reasons: why it is not well, or not green.
+    """
+
+    boot: str
+    is_well: bool
+    condition: Condition
+    pid: int | None
+    status: str | None
+    reasons: tuple[str, ...]
+
+
+def probe(reached: Reached, age_seconds_max: Seconds) -> Probe:
+    """Whether a boot is well: it answers, is not red, and none of its parts hangs.
+
+    Args:
+        age_seconds_max: no message may wait, and none be handled, for longer.
+    """
+    view = reached.view
+    if view is None:
+        return Probe(
+            boot=reached.boot,
+            is_well=False,
+            condition=reached.condition,
+            pid=reached.pid,
+            status=None,
+            reasons=(reached.why,),
+        )
+    hung = tuple(_hung(view, age_seconds_max))
+    return Probe(
+        boot=reached.boot,
+        is_well=view.health.status != "red" and not hung,
+        condition=reached.condition,
+        pid=view.pid,
+        status=view.health.status,
+        reasons=(*hung, *view.health.reasons),
+    )
+
+
+def _hung(view: RuntimeView, age_seconds_max: Seconds) -> list[str]:
+    said = []
+    for actor in view.actors:
+        if (busy := actor.busy_seconds or 0.0) > age_seconds_max:
+            said.append(f"{actor.name} has been at one {actor.busy_with or 'message'} for {busy:.0f} s")
+        elif (oldest := actor.oldest_seconds or 0.0) > age_seconds_max:
+            said.append(f"a message to {actor.name} has waited for {oldest:.0f} s")
+    return said
