@@ -106,18 +106,19 @@ def stored_life(address: str, job_id: str, now: Instant) -> StoredLife:
 
 def _because(seen: StoreSnapshot, job: JobRecord, path: str, now: Instant) -> Iterator[str]:
     is_queued = job.state == JobState.QUEUED
-    if is_queued and job.name in seen.jobs.paused():
-        yield f"{job.name!r} is paused"
-        return
+    pause = next((one for one in seen.jobs.pauses() if one.name == job.name), None) if is_queued else None
     presence = FilePresence(Path(f"{path}-boots"))
     situation = Situation(
         job=job,
         now=now,
         store=path,
+        pause=pause,
         boots=[SeenBoot(record=boot, is_alive=presence.is_alive(boot.boot)) for boot in seen.boots()],
         before=seen.table.before(job, now, BEFORE_MAX) if is_queued and seen.table is not None else None,
     )
-    yield from (why.sentence for why in reasons(situation))
+    # Nobody starts a job of a name that is paused, whoever else there is.
+    only = "paused" if pause is not None and pause.is_paused(now) else None
+    yield from (why.sentence for why in reasons(situation) if only in (None, why.code))
 
 
 def _entry(at: Instant | None, says: str, tone: Tone = "plain", **said: Any) -> Entry:

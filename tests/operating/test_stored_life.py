@@ -96,7 +96,7 @@ def test_a_running_job_is_told_with_who_holds_it_and_for_how_long(store, file):
     ("name", "run_at", "because"),
     [
         ("work", NOW + 60.0, "now: it is due in 60 s, at 1970-01-12T13:47:40Z"),
-        ("paused", NOW, "now: 'paused' is paused"),
+        ("paused", NOW, "now: 'paused' has been paused since 1970-01-12T13:46:40Z"),
         ("nobody", NOW, "now: no running process on STORE has a handler for 'nobody'"),
     ],
 )
