@@ -66,7 +66,7 @@ class JobQuery:
         id_prefix: what its id begins with.
         error: contained in its last error; of one that has none, in the reason why it is in its state.
         schedule: the id of the schedule whose slot queued it.
-        boot: which runtime instance runs it.
+        boot: which runtime instance runs it, or ran it last before it ended.
         corr: the root that it descends from, or is.
         unique: its unique key.
         attempt_min, attempt_max: of the attempts that are counted, both included.

@@ -148,7 +148,8 @@ def _end(job: JobRecord) -> Entry:
     # Whoever cancels a job, or marks it done, ends no claim of it where it has none.
     took = ""
     if _has_ended_by_claim(job) and job.claimed_at is not None and job.ended_at is not None:
-        took = f" {span(job.ended_at - job.claimed_at)} after claim {job.claim_no}"
+        where = "" if job.boot is None else f" on boot {job.boot[:6]}"
+        took = f" {span(job.ended_at - job.claimed_at)} after claim {job.claim_no}{where}"
     because = "".join(f": {brief(text)}" for text in dict.fromkeys((job.reason, job.error)) if text)
     tone: Tone = "good" if job.state == JobState.DONE else "bad" if job.state == JobState.DEAD else "plain"
     return _entry(job.ended_at, f"{job.state}{took}{because}{_of_result(job)}", tone, state=job.state)

@@ -77,7 +77,7 @@ def test_claims_of_whose_end_a_store_knows_nothing_are_counted():
     life = stored_life(str(clean_run().store), ended("sleepy", "job.done"), 0.0)
 
     assert says(life)[-1] == ONLY_A_LOG.replace("tell when", "tell how 1 claim ended, when")
-    assert " after claim 2" in says(life)[1]
+    assert f" after claim 2 on boot {str(life.job.boot)[:6]}" in says(life)[1]
 
 
 def test_a_running_job_is_told_with_who_holds_it_and_for_how_long(store, file):
