@@ -72,6 +72,10 @@ class ControlRoom:
         """The boots that have left traces beside the file, by their ids, whether they live or not."""
         return self._presence.entered()
 
+    def is_alive(self, boot: str) -> bool | None:
+        """Whether a boot holds its lock; None where nobody can know."""
+        return self._presence.is_alive(boot)
+
     def ask(
         self,
         boot: str,

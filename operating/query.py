@@ -62,6 +62,18 @@ def parse_query(text: str, now: Instant) -> JobQuery:
     return _Reader(text, now).read()
 
 
+def read_instant(text: str, now: Instant) -> Instant:
+    """An instant as people say it: `2h` is two hours ago, `+2h` in two hours; otherwise ISO 8601, or `@` and seconds.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return _time(text, now)[0]
+    except (ValueError, OverflowError):
+        raise UsageError(f"expected {SPAN_EXAMPLE}, got: {shown(text)}") from None
+
+
 class _Reader:
     """Reads a query from its beginning to its end.
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ..errors import UsageError, shown
+from ..errors import StoreUnavailable, UsageError, shown
 from ..messages.boots import BootRecord
+from ..messages.views import DeclaredView
+from ..rules.control_lines import AskRefused
 from ..stores.ports import Readable
 from .controls import ControlRoom, Reached
 from .situation import SeenBoot
 
 NOT_ASKED = Reached(
-    boot="", condition="unknown", is_alive=None, why="on this store nobody can ask a runtime instance yet"
+    boot="", condition="unknown", is_alive=True, why="on this store nobody can ask a runtime instance yet"
 )
+"""Of a server, which tells of those runtimes alone that live."""
 
 
 class Runtimes:
@@ -38,6 +41,26 @@ class Runtimes:
             return [_seen(record, NOT_ASKED) for record in records]
         reached = self._room.look([record.boot for record in records], records)
         return [_seen(record, reached[record.boot]) for record in records]
+
+    def declared(self) -> Mapping[str, frozenset[str]] | None:
+        """By boot, the ids of the schedules that its code declares; None unless every one that lives has said so.
+
+        Raises:
+            StoreUnavailable, StoreError: as `all`.
+        """
+        if self._room is None:
+            return None
+        with self._store.snapshot() as seen:
+            boots = [record.boot for record in seen.boots() if record.kind != "operator"]
+        declared: dict[str, frozenset[str]] = {}
+        for boot in boots:
+            if self._room.is_alive(boot) is False:
+                continue
+            try:
+                declared[boot] = frozenset(self._room.ask(boot, "declares", DeclaredView).schedules)
+            except (StoreUnavailable, AskRefused, UsageError):
+                return None
+        return declared
 
     def one(self, boot: str) -> SeenBoot | None:
         """The boot of this id, or whose id begins so, or whose number this is; None if there is none.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from ..history.trace.job import Biography
@@ -14,14 +13,8 @@ from ..messages.jobs import ENDED, Attempt, Instant, JobRecord, JobState
 from ..rules.lifecycle import MOVES
 from ..rules.validation import unknown_job
 from ..rules.wording import Tone, brief, clock, many, span
-from ..stores.ports import StoreSnapshot
-from ..stores.presence import FilePresence
 from ..stores.sqlite.read_only import ReadOnlyStore, ReadOnlyView
-from .situation import SeenBoot, Situation
-from .why import reasons
-
-BEFORE_MAX = 1_000
-"""Of the jobs that come before this one, no more are counted."""
+from .looking import look_at
 
 WHO = "the store"
 
@@ -98,27 +91,13 @@ def stored_life(address: str, job_id: str, now: Instant) -> StoredLife:
         if job is None:
             raise unknown_job(job_id, f" to {address}")
         attempts = () if seen.table is None else seen.table.attempts(job_id)
-        because = () if job.state in ENDED else tuple(_because(seen, job, store.address, now))
+    because: Sequence[str] = ()
+    if job.state not in ENDED:
+        with look_at(address, now=lambda: now) as look:
+            because = [why.sentence for why in look.why(job_id)]
     with ReadOnlyView(address) as view:
         store_id = view.store_id()
     return StoredLife(address=address, store_id=store_id, job=job, attempts=attempts, because=because)
-
-
-def _because(seen: StoreSnapshot, job: JobRecord, path: str, now: Instant) -> Iterator[str]:
-    is_queued = job.state == JobState.QUEUED
-    pause = next((one for one in seen.jobs.pauses() if one.name == job.name), None) if is_queued else None
-    presence = FilePresence(Path(f"{path}-boots"))
-    situation = Situation(
-        job=job,
-        now=now,
-        store=path,
-        pause=pause,
-        boots=[SeenBoot(record=boot, is_alive=presence.is_alive(boot.boot)) for boot in seen.boots()],
-        before=seen.table.before(job, now, BEFORE_MAX) if is_queued and seen.table is not None else None,
-    )
-    # Nobody starts a job of a name that is paused, whoever else there is.
-    only = "paused" if pause is not None and pause.is_paused(now) else None
-    yield from (why.sentence for why in reasons(situation) if only in (None, why.code))
 
 
 def _entry(at: Instant | None, says: str, tone: Tone = "plain", **said: Any) -> Entry:

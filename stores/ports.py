@@ -159,6 +159,9 @@ class ScheduleReader(Protocol):
     def all(self) -> Sequence[ScheduleRecord]:
         """Every schedule that the store remembers."""
 
+    def some(self, name: str | None, after: str, limit: int) -> Sequence[ScheduleRecord]:
+        """The schedules of a name, or of all, in the order of their ids: those that come after one, at most so many."""
+
     def one(self, schedule_id: str) -> ScheduleRecord | None:
         """A schedule; None when there is none."""
 
@@ -195,15 +198,15 @@ class StoreSnapshot(Protocol):
 
 
 class Readable(Protocol):
-    """Where job state can be looked at.
+    """Where job state can be looked at."""
 
-    Attributes:
-        address: the file or server, without a password.
-        path: the file, beside which boots meet; None where there is none.
-    """
+    @property
+    def address(self) -> str:
+        """The file or server, without a password."""
 
-    address: str
-    path: str | None
+    @property
+    def path(self) -> str | None:
+        """The file, beside which boots meet; None where there is none."""
 
     def snapshot(self) -> AbstractContextManager[StoreSnapshot]:
         """The store as it is now, for as long as the block lasts. From any thread.

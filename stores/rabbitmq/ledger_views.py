@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from heapq import nsmallest
 
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
@@ -27,6 +28,11 @@ class LedgerSchedules:
     def all(self) -> Sequence[ScheduleRecord]:
         self._check_open()
         return list(self._shared.schedules.values())
+
+    def some(self, name: str | None, after: str, limit: int) -> Sequence[ScheduleRecord]:
+        self._check_open()
+        wanted = (one for one in list(self._shared.schedules.values()) if name is None or one.name == name)
+        return nsmallest(limit, (one for one in wanted if one.id > after), key=lambda one: one.id)
 
     def one(self, schedule_id: str) -> ScheduleRecord | None:
         return self._shared.schedules.get(schedule_id)

@@ -14,7 +14,7 @@ from ...messages.schedules import ScheduleRecord
 from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS
 from .due import NEXT_EXPIRY
 from .open_turn import OpenTurn
-from .schedules import slot_entry
+from .rows import slot_entry
 
 # Jobs that are due already keep their places in the queue.
 SHIFT_WAITS = """

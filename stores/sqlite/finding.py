@@ -125,7 +125,7 @@ class Stretch(NamedTuple):
         return said
 
 
-class Look(NamedTuple):
+class Looked(NamedTuple):
     """What a look at a stretch came to.
 
     Attributes:
@@ -173,7 +173,7 @@ def newest(connection: sqlite3.Connection, query: JobQuery, looked_max: int) -> 
 
 def following(
     connection: sqlite3.Connection, query: JobQuery, after: Place | None, last: Place, *, limit: int, looked_max: int
-) -> Look:
+) -> Looked:
     """The next jobs that match, the oldest first, up to a place."""
     wanted = Conditions(query)
     with at_one_instant(connection):
@@ -329,7 +329,7 @@ def _look(
     limit: int,
     after: Place | None,
     looked_max: int,
-) -> Look:
+) -> Looked:
     values, edge = dict(wanted.values), None
     if after is not None:
         stretch = stretch.beyond(after)
@@ -342,12 +342,12 @@ def _look(
     rows = stretch.sql(values, only=limit if wanted.is_all_indexed else None)
     places = list(_places(connection, f"{rows} and {wanted.sql} order by {stretch.order} limit {limit}", values))
     if stretch.few is not None:
-        return Look(places, edge, stretch.size)
+        return Looked(places, edge, stretch.size)
     is_full = len(places) == limit
     if edge is not None and not is_full:
-        return Look(places, edge, looked_max)
+        return Looked(places, edge, looked_max)
     rows = (stretch.upto(places[-1]) if is_full else stretch).sql(values)
-    return Look(places, edge, connection.execute(f"select count(*) {rows}", values).fetchone()[0])
+    return Looked(places, edge, connection.execute(f"select count(*) {rows}", values).fetchone()[0])
 
 
 def _bind(values: Values, value: Any) -> str:
@@ -365,7 +365,7 @@ def _places(connection: sqlite3.Connection, rows: str, values: Values) -> Iterat
     return map(Place._make, connection.execute(f"select ended_at, no, id {rows}", values))
 
 
-def _merged(looks: Sequence[Look], limit: int) -> tuple[Sequence[Place], Place | None]:
+def _merged(looks: Sequence[Looked], limit: int) -> tuple[Sequence[Place], Place | None]:
     """The first places of several looks, and up to where all of them have looked."""
     if len(looks) == 1:
         return looks[0].places, looks[0].edge

@@ -5,17 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 from ...messages.jobs import Attempt, Instant, JobRecord, JobState
 from ...messages.pauses import PauseRecord
 from ...messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
-from ...messages.schedules import ScheduleRecord
+from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...rules.queries import place_at
 from ..ports import Before, Outlook, Slots
 from . import attempts, before, census, due, finding, pauses
 from .finding import at_one_instant
 from .job_rows import jobs_by_id
-from .schedules import slot_entry
 
 READ_AHEAD = 5_000
 """How many ids a sweep reads at a time."""
@@ -100,6 +100,13 @@ class ScheduleRows:
         with self._reading() as reader:
             return list(map(ScheduleRecord._make, reader.execute("select * from lamplighter_schedules order by id")))
 
+    def some(self, name: str | None, after: str, limit: int) -> Sequence[ScheduleRecord]:
+        query = """select * from lamplighter_schedules
+                   where id > :after and (:name is null or name = :name) order by id limit :limit"""
+        values = {"name": name, "after": after, "limit": limit}
+        with self._reading() as reader:
+            return list(map(ScheduleRecord._make, reader.execute(query, values)))
+
     def one(self, schedule_id: str) -> ScheduleRecord | None:
         with self._reading() as reader:
             row = reader.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
@@ -115,3 +122,11 @@ class ScheduleRows:
                    where schedule_id = ? and last >= ? and slot < ? order by slot"""
         with self._reading() as reader:
             return Slots(list(map(slot_entry, reader.execute(query, (schedule_id, start, end)))), since=0.0)
+
+
+def slot_entry(row: tuple[Any, ...]) -> SlotEntry:
+    """A row of `lamplighter_slots`."""
+    schedule_id, slot, last, count, outcome, reason, job_id = row
+    return SlotEntry(
+        schedule_id=schedule_id, slot=slot, last=last, count=count, outcome=outcome, reason=reason, job_id=job_id
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, recounted
 from ...messages.jobs import Instant
@@ -17,14 +16,6 @@ from .open_turn import OpenTurn
 REPLACE_SCHEDULE = (
     f"insert or replace into lamplighter_schedules values ({', '.join('?' * len(ScheduleRecord._fields))})"
 )
-
-
-def slot_entry(row: tuple[Any, ...]) -> SlotEntry:
-    """A row of `lamplighter_slots`."""
-    schedule_id, slot, last, count, outcome, reason, job_id = row
-    return SlotEntry(
-        schedule_id=schedule_id, slot=slot, last=last, count=count, outcome=outcome, reason=reason, job_id=job_id
-    )
 
 
 class SqliteSchedules:

@@ -64,7 +64,7 @@ def test_who_has_only_acted_is_none_that_runs(runtime):
 def test_where_nobody_can_be_asked_the_rows_are_all_that_is_known():
     (seen,) = Runtimes(Rows("a1"), None).all()
 
-    assert (seen.condition, seen.is_alive, seen.view) == ("unknown", None, None)
+    assert (seen.condition, seen.is_alive, seen.view) == ("unknown", True, None)
 
 
 @pytest.mark.parametrize(("named", "boot"), [("a1b2", "a1b2"), ("a1", "a1b2"), ("2", "c3d4"), ("c", "c3d4")])

@@ -130,6 +130,15 @@ class SchedulePromises(StoreCase):
 
         assert sorted(store.schedules.all(), key=lambda schedule: schedule.id) == stored
 
+    def test_schedules_are_listed_some_at_a_time(self, store: Store) -> None:
+        with store.turn("b", NOW) as turn:
+            turn.schedules.declare([a_schedule(id=f"s{n}", name=("work", "mail")[n % 2]) for n in range(6)])
+
+        read = store.schedules
+        assert [one.id for one in read.some(None, "", 4)] == ["s0", "s1", "s2", "s3"]
+        assert [one.id for one in read.some(None, "s3", 4)] == ["s4", "s5"]
+        assert [one.id for one in read.some("mail", "s1", 4)] == ["s3", "s5"]
+
     def test_one_schedule_is_found_by_its_id(self, store: Store) -> None:
         """ScheduleReader.one: A schedule; None when there is none."""
         with store.turn("b", NOW) as turn:

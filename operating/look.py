@@ -1,0 +1,347 @@
+"""`Look`: what is going on in a store, for every face: command, page, metrics. It only reads, and it needs no runtime,
+neither one of its own nor one that works.
+
+Everything is bounded: what is counted stops at a number, and says so; what is searched says how far it looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from types import TracebackType
+from typing import Self
+
+from ..cron.schedule import keyed_id
+from ..errors import UnknownSchedule, UsageError, shown
+from ..messages.jobs import ENDED, Instant, JobRecord, JobState
+from ..messages.queries import LOOKED_MAX, JobQuery
+from ..messages.schedules import ScheduleRecord
+from ..rules.validation import unknown_job
+from ..stores.ports import Readable, StoreSnapshot
+from .error_groups import ErrorGroup, grouped, key_of
+from .finding import find
+from .job_views import job_view
+from .overview import boot_view, name_view, overview_of
+from .runtimes import Runtimes
+from .schedule_views import schedule_name, schedule_page, schedule_view
+from .situation import SeenBoot, Situation, Why
+from .surveying import situation_of
+from .views import (
+    Amount,
+    BootView,
+    Counts,
+    ErrorsPage,
+    JobPage,
+    JobsPage,
+    JobView,
+    NameView,
+    Overview,
+    SchedulePage,
+    ScheduleView,
+)
+from .why import reasons, why
+
+COUNTED_MAX = 10_000
+"""How far anything is counted."""
+
+AHEAD_IN_LISTS_MAX = 500
+"""How many jobs before another are counted where each of a list is told why it waits."""
+
+FAILED_MAX = 5_000
+"""So many dead jobs, and so many that are tried again, are put into groups: the newest."""
+
+READ_AT_ONCE = 100
+"""So many of them are in memory at a time."""
+
+CHILDREN_MAX = 100
+"""So many jobs that descend from one are told."""
+
+NEXT_SLOTS = 5
+"""So many of a schedule's next slots are told unless more are asked for."""
+
+DAY = 86400.0
+
+
+class Look:
+    """Looks at a store, from any thread, as often as anybody wants. Use it as a context manager, or close it.
+
+    Args:
+        store: where to look.
+        runtimes: tells who works on it.
+        now: wall time.
+        lock_holder: the process that keeps the store's write lock, if one does.
+        shows_data: whether whoever looks may see data, results and progress of jobs.
+        close: lets go of the store.
+    """
+
+    def __init__(
+        self,
+        store: Readable,
+        runtimes: Runtimes,
+        *,
+        now: Callable[[], Instant],
+        lock_holder: Callable[[], int | None] = lambda: None,
+        shows_data: bool = False,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._runtimes = runtimes
+        self._now = now
+        self._lock_holder = lock_holder
+        self._shows_data = shows_data
+        self._close = close
+
+    @property
+    def address(self) -> str:
+        """The store's, without a password."""
+        return self._store.address
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def overview(self) -> Overview:
+        """All of it in one picture.
+
+        Raises:
+            StoreUnavailable, StoreError: the store cannot be read. So do all the others.
+        """
+        boots, now = self._runtimes.all(), self._now()
+        with self._store.snapshot() as seen:
+            names = self._names(seen, boots, now)
+            counts = None if seen.table is None else seen.table.capped_counts(None, COUNTED_MAX)
+            if counts is not None:
+                dead = Amount(count=counts.of[JobState.DEAD], is_capped=JobState.DEAD in counts.capped)
+            else:
+                dead = Amount(count=seen.jobs.counts(None)[JobState.DEAD])
+        return overview_of(self.address, names, boots, dead, now)
+
+    def boots(self) -> Sequence[BootView]:
+        """The boots on the store, the oldest first."""
+        return [boot_view(boot) for boot in self._runtimes.all()]
+
+    def names(self) -> Sequence[NameView]:
+        """Every job name that is known."""
+        boots, now = self._runtimes.all(), self._now()
+        with self._store.snapshot() as seen:
+            return self._names(seen, boots, now)
+
+    def name(self, name: str) -> NameView | None:
+        """One job name; None if nothing is known of it."""
+        return next((one for one in self.names() if one.name == name), None)
+
+    def counts(self, name: str | None = None) -> Counts:
+        """How many jobs are in each state, of one name or all."""
+        with self._store.snapshot() as seen:
+            if seen.table is None:
+                of = {state: Amount(count=count) for state, count in seen.jobs.counts(name).items()}
+            else:
+                found = seen.table.capped_counts(name, COUNTED_MAX)
+                of = {state: Amount(count=count, is_capped=state in found.capped) for state, count in found.of.items()}
+        return Counts(at=self._now(), name=name, of=of)
+
+    def jobs(self, query: JobQuery, *, limit: int, after: str | None = None) -> JobsPage:
+        """The jobs that match, so many at most, with why they wait.
+
+        Args:
+            after: the `next` of the page before.
+
+        Raises:
+            UsageError: the cursor is none.
+            NotSupported: the store keeps no table of jobs, and the query is not for dead ones.
+        """
+        with self._store.snapshot() as seen:
+            found = find(seen, query, limit=limit, after=after)
+            jobs = self._job_views(seen, found.jobs)
+        return JobsPage(
+            at=self._now(), jobs=jobs, next=found.next, looked_at=found.looked_at, is_complete=found.complete
+        )
+
+    def job(self, job_id: str) -> JobPage:
+        """All that is known of one job.
+
+        Raises:
+            UnknownJob: it is not in the store.
+        """
+        boots = self._runtimes.all()
+        with self._store.snapshot() as seen:
+            job = self._job(seen, job_id)
+            known = reasons(self._known(job, seen, boots, self._lock_holder()))
+            children = self._children(seen, job)
+            named = None if job.schedule is None else seen.schedules.one(job.schedule)
+            return JobPage(
+                at=self._now(),
+                job=job_view(job, known[0], shows_data=self._shows_data),
+                traceback=job.traceback,
+                reasons=tuple(known),
+                attempts=None if seen.table is None else tuple(seen.table.attempts(job.id)),
+                children=self._job_views(seen, children[:CHILDREN_MAX]),
+                has_more_children=len(children) > CHILDREN_MAX,
+                schedule=None if job.schedule is None else schedule_name(job.schedule, named),
+            )
+
+    def why(self, job_id: str) -> Sequence[Why]:
+        """Why a job does not run: all that is known, what must go first at the front; or what became of it.
+
+        Raises:
+            UnknownJob: it is not in the store.
+        """
+        boots = self._runtimes.all()
+        with self._store.snapshot() as seen:
+            return reasons(self._known(self._job(seen, job_id), seen, boots, self._lock_holder()))
+
+    def errors(self, name: str | None = None) -> ErrorsPage:
+        """What went wrong: the jobs that died last, and those that have failed and are tried again, in groups."""
+        looked = 0
+
+        def failures(seen: StoreSnapshot) -> Iterator[JobRecord]:
+            nonlocal looked
+            for job in _failures(seen, name):
+                looked += 1
+                yield job
+
+        with self._store.snapshot() as seen:
+            groups = grouped(failures(seen))
+        return ErrorsPage(at=self._now(), groups=tuple(groups), looked_at=looked, is_capped=looked >= FAILED_MAX)
+
+    def failed_in(self, group: str, *, limit: int) -> tuple[ErrorGroup | None, Sequence[JobView]]:
+        """A group of failures, by its id or how that begins, and so many of its jobs; None if there is none.
+
+        Raises:
+            UsageError: several begin so.
+        """
+        page = self.errors()
+        meant = [one for one in page.groups if one.id == group] or [
+            one for one in page.groups if group and one.id.startswith(group)
+        ]
+        if len(meant) > 1:
+            raise UsageError(f"expected the id of one group, got: {shown(group)}, and {len(meant)} begin so")
+        if not meant:
+            return None, ()
+        with self._store.snapshot() as seen:
+            jobs = [job for job in _failures(seen, meant[0].name) if key_of(job).id == meant[0].id]
+            return meant[0], self._job_views(seen, jobs[:limit])
+
+    def schedules(self, name: str | None = None, *, limit: int, after: str | None = None) -> Sequence[ScheduleView]:
+        """The schedules of a name, or all, by their ids.
+
+        Args:
+            after: the id of the last one of the page before.
+        """
+        declared, now = self._runtimes.declared(), self._now()
+        with self._store.snapshot() as seen:
+            records = seen.schedules.some(name, after or "", limit)
+        return [self._schedule_view(record, declared, now, NEXT_SLOTS) for record in records]
+
+    def schedule(
+        self,
+        schedule: str,
+        *,
+        key: str | None = None,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        slots: int = NEXT_SLOTS,
+    ) -> SchedulePage:
+        """One schedule, with its slots from `since` to `until`: from a day ago to a day from now unless that is said.
+
+        Args:
+            schedule: its id; with `key`, the name of its jobs.
+            slots: how many of the next are told.
+
+        Raises:
+            UnknownSchedule: there is none.
+            UsageError: its rule cannot be read here.
+        """
+        wanted = schedule if key is None else keyed_id(schedule, key)
+        declared, now = self._runtimes.declared(), self._now()
+        since, until = now - DAY if since is None else since, now + DAY if until is None else until
+        with self._store.snapshot() as seen:
+            record = seen.schedules.one(wanted)
+            if record is None:
+                raise UnknownSchedule(f"no schedule {shown(wanted)} on {self.address}")
+            kept = seen.schedules.slots(record.id, since, until)
+        return schedule_page(record, self._schedule_view(record, declared, now, slots), kept, since, until, now)
+
+    def _names(self, seen: StoreSnapshot, boots: Sequence[SeenBoot], now: Instant) -> Sequence[NameView]:
+        pauses = {pause.name: pause for pause in seen.jobs.pauses()}
+        stored = () if seen.table is None else seen.table.names()
+        handled = {name for boot in boots if boot.is_alive is not False for name in boot.record.names}
+        names = sorted({*stored, *handled, *pauses})
+        census = {} if seen.table is None else seen.table.census(names, COUNTED_MAX, now)
+        return [name_view(name, census.get(name), COUNTED_MAX, pauses.get(name), boots, now) for name in names]
+
+    def _job(self, seen: StoreSnapshot, job_id: str) -> JobRecord:
+        job = seen.jobs.known((job_id,)).get(job_id)
+        if job is None and seen.dead is not None:
+            found = find(seen, JobQuery(states=(JobState.DEAD,), id_prefix=job_id), limit=1)
+            job = next((one for one in found.jobs if one.id == job_id), None)
+        if job is None:
+            raise unknown_job(job_id, "" if seen.table is not None else " to whoever looks, unless it is dead")
+        return job
+
+    def _children(self, seen: StoreSnapshot, job: JobRecord) -> Sequence[JobRecord]:
+        if seen.table is None or job.corr != job.id:
+            return ()
+        return seen.table.children(job.corr, CHILDREN_MAX + 1)
+
+    def _job_views(self, seen: StoreSnapshot, jobs: Sequence[JobRecord]) -> tuple[JobView, ...]:
+        whys: dict[str, Why] = {}
+        if any(job.state not in ENDED for job in jobs):
+            boots, holder = self._runtimes.all(), self._lock_holder()
+            for job in jobs:
+                known = self._known(job, seen, boots, holder, counted_max=AHEAD_IN_LISTS_MAX)
+                whys[job.id] = why(known)
+        return tuple(job_view(job, whys.get(job.id), shows_data=self._shows_data) for job in jobs)
+
+    def _known(
+        self,
+        job: JobRecord,
+        seen: StoreSnapshot,
+        boots: Sequence[SeenBoot],
+        lock_holder: int | None,
+        *,
+        counted_max: int = COUNTED_MAX,
+    ) -> Situation:
+        return situation_of(
+            job,
+            seen,
+            boots,
+            now=self._now(),
+            store=self.address,
+            lock_holder=lock_holder,
+            counted_max=counted_max,
+        )
+
+    def _schedule_view(
+        self, record: ScheduleRecord, declared: Mapping[str, Collection[str]] | None, now: Instant, slots: int
+    ) -> ScheduleView:
+        by = None if declared is None else [boot for boot, ids in declared.items() if record.id in ids]
+        return schedule_view(record, now, slots=slots, declared_by=by, shows_data=self._shows_data)
+
+
+def _failures(seen: StoreSnapshot, name: str | None) -> Iterator[JobRecord]:
+    """The jobs that died last, and those that were queued last and have failed before, so many of each at most."""
+    names = () if name is None else (name,)
+    yield from islice(_pages(seen, JobQuery(names=names, states=(JobState.DEAD,))), FAILED_MAX)
+    if seen.table is not None:
+        failing = JobQuery(names=names, states=(JobState.QUEUED, JobState.RUNNING), attempt_min=1)
+        yield from (job for job in islice(_pages(seen, failing), FAILED_MAX) if job.error is not None)
+
+
+def _pages(seen: StoreSnapshot, query: JobQuery) -> Iterator[JobRecord]:
+    """What one look finds, some at a time: of many jobs there may be a megabyte each."""
+    looked, after = 0, None
+    while looked < LOOKED_MAX:
+        found = find(seen, query, limit=READ_AT_ONCE, after=after, looked_max=LOOKED_MAX - looked)
+        yield from found.jobs
+        looked, after = looked + found.looked_at, found.next
+        if after is None:
+            return

@@ -1,0 +1,170 @@
+"""Pictures of a store as a whole: its job names, who works on it, and whether all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from operator import add
+
+from ..messages.jobs import Instant
+from ..messages.pauses import PauseRecord
+from ..messages.queries import Census
+from ..rules.wording import brief
+from .situation import SeenBoot
+from .views import Amount, BootView, NameView, Overview, PauseView, StoreHealth
+
+NAMES_TOLD_MAX = 5
+"""So many names of a kind are told as a reason."""
+
+
+def name_view(
+    name: str, census: Census | None, cap: int, pause: PauseRecord | None, boots: Sequence[SeenBoot], now: Instant
+) -> NameView:
+    """The jobs of one name.
+
+    Args:
+        census: None where the store cannot count.
+        cap: how far it has counted.
+        boots: all on the store.
+    """
+    handling = [boot for boot in boots if boot.is_alive is not False and name in boot.record.names]
+    views = [boot.view for boot in handling if boot.view is not None]
+    has_all = len(views) == len(handling)
+    ready, scheduled, running = (None, None, None) if census is None else _amounts(census, cap)
+    is_paused = pause is not None and pause.is_paused(now)
+    lanes = [lane for view in views for lane in view.lanes if lane.job_name == name and lane.abandoned is None]
+    return NameView(
+        name=name,
+        ready=ready,
+        scheduled=scheduled,
+        running=running,
+        oldest_ready=None if census is None else census.oldest_ready,
+        pause=_pause_view(pause) if pause is not None and is_paused else None,
+        limit=None if pause is None else pause.limit,
+        boots=tuple(boot.record.boot for boot in handling),
+        is_parked=not handling,
+        lanes=sum(one.concurrency for view in views for one in view.handlers if one.name == name) if has_all else None,
+        busy=len(lanes) if has_all else None,
+    )
+
+
+def _amounts(census: Census, cap: int) -> tuple[Amount, Amount, Amount]:
+    """What was counted, each with whether there may be more."""
+    counts = census.ready, census.scheduled, census.running
+    # Where none has reached the cap, what was to be counted as ready has turned out to be something else.
+    is_unclear = census.capped and max(counts) < cap
+    ready, scheduled, running = (Amount(count=count, is_capped=count >= cap) for count in counts)
+    return Amount(count=ready.count, is_capped=ready.is_capped or is_unclear), scheduled, running
+
+
+def boot_view(boot: SeenBoot) -> BootView:
+    """A boot as people see it."""
+    record, health = boot.record, None if boot.view is None else boot.view.health
+    return BootView(
+        boot=record.boot,
+        boot_no=record.boot_no,
+        kind=record.kind,
+        pid=record.pid,
+        host=record.host,
+        started_at=record.started_at,
+        names=tuple(record.names),
+        version=record.version,
+        python=record.python,
+        is_alive=boot.is_alive,
+        condition=boot.condition,
+        unheard=None if boot.view is not None else boot.unheard,
+        stops=boot.stops,
+        is_quiet=boot.is_quiet,
+        status=None if health is None else health.status,
+        reasons=() if health is None else health.reasons,
+    )
+
+
+def overview_of(
+    store: str, names: Sequence[NameView], boots: Sequence[SeenBoot], dead: Amount | None, now: Instant
+) -> Overview:
+    """A store as a whole."""
+    served = [name for name in names if not name.is_parked and name.pause is None]
+    oldest = [name.oldest_ready for name in served if name.oldest_ready is not None]
+    return Overview(
+        at=now,
+        store=store,
+        health=health_of_store(store, names, boots),
+        ready=_sum(name.ready for name in names),
+        running=_sum(name.running for name in names),
+        scheduled=_sum(name.scheduled for name in names),
+        parked=_sum(name.ready for name in names if name.is_parked),
+        dead=dead,
+        oldest_ready=min(oldest, default=None),
+        names=tuple(names),
+        boots=tuple(map(boot_view, boots)),
+    )
+
+
+def health_of_store(store: str, names: Sequence[NameView], boots: Sequence[SeenBoot]) -> StoreHealth:
+    """Whether the jobs of a store are done, as far as it can be seen from outside."""
+    red, yellow = [*_red(store, names, boots)], [*_yellow(store, names, boots)]
+    return StoreHealth(status="red" if red else "yellow" if yellow else "green", reasons=(*red, *yellow))
+
+
+def _red(store: str, names: Sequence[NameView], boots: Sequence[SeenBoot]) -> Iterator[str]:
+    waits = _sum(name.ready for name in names)
+    if not _workers(boots) and waits is not None and waits.count:
+        yield f"no process runs jobs on {store}, and {waits} due {'job waits' if waits.count == 1 else 'jobs wait'}"
+    for boot in boots:
+        yield from _said_by(boot, "red")
+        if boot.is_alive and boot.condition == "stopped":
+            yield f"{boot.words} does nothing: {boot.unheard}"
+
+
+def _yellow(store: str, names: Sequence[NameView], boots: Sequence[SeenBoot]) -> Iterator[str]:
+    waits = _sum(name.ready for name in names)
+    if not _workers(boots) and not (waits is not None and waits.count):
+        yield f"no process runs jobs on {store}"
+    for boot in boots:
+        yield from _said_by(boot, "yellow")
+        if boot.is_alive is False:
+            yield f"{boot.words} is dead, and nobody has taken back its jobs yet"
+        elif boot.condition == "silent":
+            yield f"{boot.words} does not answer: {boot.unheard}"
+    paused = [f"the jobs of {name.name!r} are paused{_whom(name.pause)}" for name in names if name.pause is not None]
+    parked = [
+        f"no living runtime has a handler for {name.name!r}, and {name.ready} of its jobs wait"
+        for name in names
+        if name.is_parked and _workers(boots) and name.ready is not None and name.ready.count
+    ]
+    yield from _few(paused, "more names are paused")
+    yield from _few(parked, "more names have no handler")
+
+
+def _said_by(boot: SeenBoot, status: str) -> Iterator[str]:
+    """What a boot says of itself."""
+    if boot.view is not None and boot.view.health.status == status:
+        for reason in boot.view.health.reasons:
+            yield f"boot {boot.record.boot}: {reason}"
+
+
+def _few(told: Sequence[str], more: str) -> Iterator[str]:
+    yield from told[:NAMES_TOLD_MAX]
+    if len(told) > NAMES_TOLD_MAX:
+        yield f"{len(told) - NAMES_TOLD_MAX} {more}"
+
+
+def _whom(pause: PauseView) -> str:
+    whom = "" if pause.by is None else f" by {pause.by}"
+    return whom + ("" if pause.reason is None else f": {brief(pause.reason)}")
+
+
+def _workers(boots: Sequence[SeenBoot]) -> list[SeenBoot]:
+    return [boot for boot in boots if boot.is_alive is not False and boot.record.kind == "worker"]
+
+
+def _pause_view(pause: PauseRecord) -> PauseView:
+    return PauseView(since=pause.since or None, by=pause.by, reason=pause.reason, until=pause.until)
+
+
+def _sum(amounts: Iterable[Amount | None]) -> Amount | None:
+    """All together; None if one of them is not known."""
+    told = list(amounts)
+    known = [one for one in told if one is not None]
+    return reduce(add, known, Amount(count=0)) if len(known) == len(told) else None

@@ -1,0 +1,288 @@
+"""What is going on in a store, as somebody sees it who has no runtime: on files that real runtimes work on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lamplighter import Runtime, UnknownJob, UnknownSchedule
+from lamplighter.messages.jobs import JobState
+from lamplighter.messages.queries import JobQuery
+from lamplighter.operating import look as looks
+from lamplighter.operating.look import Look
+from lamplighter.operating.looking import lock_kept_by, look_at
+from lamplighter.operating.operator import Operator
+from lamplighter.rules.codec import encode_own
+from lamplighter.stores.sqlite.lock_holder import LOCKS
+
+from ..faults.kit import Host
+
+ALL = JobQuery()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    return str(tmp_path / "jobs.db")
+
+
+@pytest.fixture
+def look(file: str) -> Iterator[Look]:
+    with look_at(file) as one:
+        yield one
+
+
+@pytest.fixture
+def clear(file: str) -> Iterator[Look]:
+    """A look by somebody who may see data."""
+    with look_at(file, shows_data=True) as one:
+        yield one
+
+
+def failing(job: Any) -> None:
+    raise ValueError(f"order {job.id} has no lines")
+
+
+def busy(rt: Runtime, name: str) -> str:
+    """Have a runtime be at a job of a name; its id."""
+    begun = threading.Event()
+    rt.jobs.add_handler(name, lambda job: begun.set() or job.sleep(60))
+    job = rt.jobs.queue(name)
+    assert begun.wait(10)
+    return job.id
+
+
+def test_an_overview_counts_what_waits_runs_and_is_dead(runtime, recorder, look):
+    rt = runtime()
+    busy(rt, "work")
+    rt.jobs.add_handler("fails", failing, max_attempts=1)
+    rt.jobs.queue("fails")
+    recorder.wait_for("job.dead")
+    rt.jobs.queue("work")
+    rt.jobs.queue("work", delay=3600)
+    rt.jobs.queue("nobody's")
+
+    seen = look.overview()
+
+    counts = seen.ready, seen.running, seen.scheduled, seen.parked, seen.dead
+    assert [str(one) for one in counts] == ["2", "1", "1", "1", "1"]
+    assert seen.oldest_ready is not None
+    assert [name.name for name in seen.names] == ["fails", "nobody's", "work"]
+    assert seen.health.status == "yellow"
+    assert seen.health.reasons[-1] == 'no living runtime has a handler for "nobody\'s", and 1 of its jobs wait'
+
+
+def test_a_store_on_which_nobody_works_is_red_as_soon_as_a_job_is_due(runtime, look, file):
+    rt = runtime()
+    job = rt.jobs.queue("work", delay=3600)
+    rt.stop()
+
+    assert look.overview().health.status == "yellow"
+    Operator(file, by="ada", via="test").requeue(job.id)
+
+    health = look.overview().health
+    assert (health.status, health.reasons) == (
+        "red",
+        (f"no process runs jobs on {file}, and 1 due job waits",),
+    )
+
+
+def test_a_name_says_who_paused_it_who_handles_it_and_how_many_lanes_are_busy(runtime, look, file):
+    rt = runtime()
+    busy(rt, "work")
+    Operator(file, by="ada", via="test").pause("work", reason="the server is down")
+
+    name = look.name("work")
+
+    assert name is not None
+    assert name.pause is not None
+    assert (name.pause.by, name.pause.reason) == ("ada", "the server is down")
+    assert (name.boots, name.is_parked, name.lanes, name.busy) == ((rt.boot.id,), False, 1, 1)
+    assert look.name("nothing") is None
+
+
+def test_a_list_tells_of_each_job_why_it_waits(runtime, look):
+    rt = runtime()
+    running = busy(rt, "work")
+    behind, parked = rt.jobs.queue("work", id="behind"), rt.jobs.queue("nobody's", id="parked")
+    late = rt.jobs.queue("work", id="late", delay=3600)
+    rt.jobs.cancel(rt.jobs.queue("work", id="gone", delay=3600))
+
+    found = look.jobs(ALL, limit=10)
+
+    codes = {job.id: None if job.why is None else job.why.code for job in found.jobs}
+    assert codes == {
+        running: "running",
+        behind.id: "lanes_full",
+        parked.id: "parked",
+        late.id: "not_due",
+        "gone": None,
+    }
+    assert (found.next, found.is_complete) == (None, True)
+
+
+def test_a_list_goes_on_where_the_page_before_has_ended(runtime, look):
+    rt = runtime()
+    for n in range(5):
+        rt.jobs.queue("work", id=f"j{n}")
+
+    first = look.jobs(ALL, limit=3)
+    rest = look.jobs(ALL, limit=3, after=first.next)
+
+    assert [job.id for job in (*first.jobs, *rest.jobs)] == ["j4", "j3", "j2", "j1", "j0"]
+    assert rest.next is None
+
+
+def test_data_is_told_by_its_shape_unless_somebody_may_see_it(runtime, look, clear):
+    rt = runtime()
+    rt.jobs.queue("work", {"to": "ada@example.org", "items": [1, 2], "paid": True}, id="j")
+
+    (hidden,), (shown,) = look.jobs(ALL, limit=1).jobs, clear.jobs(ALL, limit=1).jobs
+
+    assert hidden.data.shape == "object of 3: to (text), items (list of 2), paid (boolean)"
+    assert "ada@example.org" not in encode_own(look.job("j")) + encode_own(hidden)
+    assert shown.data.value == {"to": "ada@example.org", "items": [1, 2], "paid": True}
+
+
+def test_a_job_is_told_with_its_attempts_its_children_and_its_schedule(runtime, recorder, clear):
+    rt = runtime()
+    rt.jobs.add_handler("parent", lambda job: [job.queue("child", n, delay=60) for n in range(2)] and "done")
+    rt.jobs.add_handler("fails", failing, max_attempts=2, backoff=[0.0])
+    parent, failed = rt.jobs.queue("parent"), rt.jobs.queue("fails")
+    recorder.wait_for("job.dead")
+    rt.jobs.join(parent, timeout=10)
+    slot = rt.scheduler.run_now(rt.scheduler.add("report", "30 6 * * MON-FRI", key="daily"))
+
+    page = clear.job(failed.id)
+    assert [attempt.outcome for attempt in page.attempts or ()] == ["failed", "failed"]
+    assert page.traceback is not None and "raise ValueError" in page.traceback
+    assert [why.code for why in page.reasons] == ["dead"]
+
+    page = clear.job(parent.id)
+    assert [child.name for child in page.children] == ["child", "child"]
+    assert page.job.result is not None and page.job.result.value == "done"
+
+    named = clear.job(slot.id).schedule
+    assert named is not None and (named.key, named.words) == ("daily", "at 06:30 on Monday to Friday")
+    with pytest.raises(UnknownJob, match="no job 'nope'"):
+        clear.job("nope")
+
+
+def test_why_of_a_job_is_all_that_is_known_and_what_must_go_first(runtime, look, file):
+    rt = runtime()
+    busy(rt, "work")
+    rt.jobs.queue("work")
+    job = rt.jobs.queue("work")
+    Operator(file, by="ada", via="test").pause("work")
+
+    assert [why.code for why in look.why(job.id)] == ["paused", "lanes_full", "behind"]
+
+
+def test_failures_are_shown_in_groups_each_with_its_jobs(runtime, recorder, look):
+    rt = runtime()
+    rt.jobs.add_handler("fails", failing, max_attempts=1)
+    rt.jobs.add_handler("retries", failing, backoff=[3600.0])
+    for n in range(3):
+        rt.jobs.queue("fails", id=f"17{n}")
+    rt.jobs.queue("retries", id="99")
+    recorder.wait_for("job.dead", count=3)
+    recorder.wait_for("job.failed")
+
+    page = look.errors()
+
+    assert [(group.name, group.message, group.dead, group.failing) for group in page.groups] == [
+        ("fails", "order # has no lines", 3, 0),
+        ("retries", "order # has no lines", 0, 1),
+    ]
+    assert page.groups[0].where == "operating/test_look.py:failing"
+    assert (page.looked_at, page.is_capped) == (4, False)
+    assert look.errors("retries").groups == page.groups[1:]
+    group, jobs = look.failed_in(page.groups[0].id[:6], limit=2)
+    assert (group, len(jobs)) == (page.groups[0], 2)
+    assert look.failed_in("nope", limit=2) == (None, ())
+
+
+def test_a_schedule_is_told_in_words_with_its_next_slots_and_who_declares_it(runtime, look):
+    rt = runtime()
+    rt.scheduler.add("report", "30 6 * * *", key="daily", timezone="Europe/Berlin")
+    durable = rt.scheduler.add("report", "@every 1h", durable=True)
+
+    daily, hourly = sorted(look.schedules(limit=10), key=lambda one: one.is_durable)
+
+    assert (daily.words, daily.key, daily.declared_by) == ("at 06:30 every day", "daily", (rt.boot.id,))
+    assert len(daily.next) == looks.NEXT_SLOTS
+    assert all("T06:30:00+0" in slot.local for slot in daily.next)
+    assert (hourly.id, hourly.words, hourly.declared_by) == (durable, "every hour", ())
+    assert look.schedule("report", key="daily").schedule == daily
+    assert [one.id for one in look.schedules("other", limit=10)] == []
+    with pytest.raises(UnknownSchedule, match="no schedule 'nope'"):
+        look.schedule("nope")
+
+
+def test_what_became_of_slots_is_told_with_those_to_come(runtime, recorder, look):
+    rt = runtime()
+    rt.jobs.add_handler("tick", lambda job: None)
+    schedule = rt.scheduler.add("tick", "@every 1s")
+    recorder.wait_for("slot.fired")
+
+    page = look.schedule(schedule)
+    outcomes = [slot.outcome for slot in page.slots]
+
+    assert outcomes[0] == "fired"
+    assert outcomes[-1] == "due"
+    assert look.schedule(schedule, since=page.since, until=page.slots[0].slot).slots == ()
+
+
+def test_jobs_are_counted_no_further_than_anybody_wants_to_know(runtime, look, monkeypatch):
+    rt = runtime()
+    monkeypatch.setattr(looks, "COUNTED_MAX", 3)
+    for _ in range(5):
+        rt.jobs.queue("work", delay=3600)
+
+    counts = look.counts()
+
+    assert (str(counts.of[JobState.QUEUED]), str(counts.of[JobState.DONE])) == ("3+", "0")
+    assert str(look.overview().scheduled) == "3+"
+
+
+def test_whoever_looks_leaves_no_trace_on_the_store(runtime, look, file):
+    rt = runtime()
+    rt.jobs.queue("work", id="j")
+    with closing(sqlite3.connect(file)) as watching:
+        before = watching.execute("pragma data_version").fetchone()
+        look.overview(), look.jobs(ALL, limit=9), look.job("j"), look.errors(), look.schedules(limit=9), look.boots()
+
+        assert watching.execute("pragma data_version").fetchone() == before
+    with closing(look_at(file)) as other:
+        assert [boot.boot for boot in other.boots()] == [rt.boot.id]
+
+
+def test_a_process_that_hangs_is_seen_and_its_jobs_can_be_looked_at(tmp_path: Path, file, look):
+    with Host("stopped.py", file, "hangs", folder=tmp_path) as host:
+        with Runtime(file) as rt:
+            job = rt.jobs.queue("work")
+        assert host.expect("started") == [job.id]
+        host.signal(signal.SIGSTOP)
+
+        seen = look.overview()
+
+        assert seen.health.status == "red"
+        assert f"a signal or a debugger has stopped process {host.pid}" in seen.health.reasons[0]
+        assert look.why(job.id)[0].code == "running"
+        host.signal(signal.SIGCONT)
+
+
+@pytest.mark.skipif(not os.access(LOCKS, os.R_OK), reason="this system does not tell who holds a lock")
+def test_who_keeps_the_write_lock_is_named_and_who_goes_on_is_not(runtime, look, file):
+    runtime().jobs.queue("work")
+    with closing(sqlite3.connect(file, isolation_level=None)) as holder:
+        holder.execute("begin immediate")
+
+        assert lock_kept_by(file, lambda seconds: None) == os.getpid()
+        assert lock_kept_by(file, lambda seconds: holder.in_transaction and holder.execute("rollback")) is None
