@@ -95,13 +95,12 @@ def test_the_actors_of_all_that_live_are_shown(busy, capsys):
     rt, job = busy
 
     assert run("tree") == 0
+    text = capsys.readouterr().out
     assert run("tree", rt.boot.id, "--json") == 0
 
-    text, _, objects = capsys.readouterr().out.partition("{")
-    lines = [line.split()[:3] for line in text.splitlines()]
-    assert ["broker", "1", "up"] in lines
+    assert ["broker", "1", "up"] in [line.split()[:3] for line in text.splitlines()]
     assert any(line.endswith(job.id) for line in text.splitlines())
-    actors = [json.loads(line) for line in ("{" + objects).splitlines()]
+    actors = read_json(capsys)
     assert [actor["name"] for actor in actors] == ["supervisor", "broker", "scheduler", "handler:work"]
     assert {actor["boot"] for actor in actors} == {rt.boot.id}
 
@@ -110,13 +109,12 @@ def test_the_stacks_of_one_are_shown(busy, capsys):
     rt, job = busy
 
     assert run("stacks", rt.boot.id) == 0
+    text = capsys.readouterr().out
     assert run("stacks", rt.boot.id, "--json") == 0
 
-    text, _, objects = capsys.readouterr().out.partition("{")
     assert f"job {job.id} (work)" in text
     assert "thread lamplighter broker" in text
-    lines = [json.loads(line) for line in ("{" + objects).splitlines()]
-    assert {"job", "thread"} == {line["what"] for line in lines}
+    assert {"job", "thread"} == {line["what"] for line in read_json(capsys)}
 
 
 def test_one_is_made_quiet_and_goes_on_and_the_log_says_who_had_it_so(busy, recorder, capsys):
