@@ -70,6 +70,9 @@ class Faults:
         lose_lock: the file by which the others know that a runtime lives is removed.
         lose_row: the runtime's row is taken out of the store while it lives, as by somebody who mends by hand.
         fail_start: a runtime's start fails midway, because no thread is to be had. Its application tries again.
+        operator: a person acts from outside of the runtimes: requeues or cancels a job, or many, pauses a name for some
+            seconds or resumes it, runs a schedule now; and is killed, now and then, when that is stored. Applications
+            must bear it that anything of theirs is done again or not at all. Needs a store without a disk.
     """
 
     crash_actor: float = 0.0
@@ -92,6 +95,7 @@ class Faults:
     lose_lock: float = 0.0
     lose_row: float = 0.0
     fail_start: float = 0.0
+    operator: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -107,7 +111,15 @@ OF_A_BOOT = ("lose_lock", "lose_row")
 
 STRIKES: dict[str, tuple[str, ...]] = {
     "actor.start": ("crash_actor",),
-    "actor.receive": ("crash_actor", "kill_process", "power_cut", "clock_jump", "clock_leap", "signal_burst"),
+    "actor.receive": (
+        "crash_actor",
+        "kill_process",
+        "power_cut",
+        "clock_jump",
+        "clock_leap",
+        "signal_burst",
+        "operator",
+    ),
     "actor.received": ("crash_actor", "kill_process"),
     "broker.let_out": ("crash_actor", "kill_process", "power_cut"),
     "lane.call": ("crash_handler", "hang", "kill_process", "kill_child", "fork"),

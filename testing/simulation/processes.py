@@ -72,6 +72,7 @@ class Processes:
     Args:
         members: in the order of their numbers, which begin with 1.
         step_clock: moves wall time.
+        act: has a person act on the store.
         again: how the run is repeated, for errors.
 
     Attributes:
@@ -88,6 +89,7 @@ class Processes:
         reached: Counter[str],
         *,
         step_clock: Callable[[float], None],
+        act: Callable[[], None],
         again: str,
     ) -> None:
         self.troubles: list[Exception] = []
@@ -98,6 +100,7 @@ class Processes:
         self._faults = faults
         self._reached = reached
         self._step_clock = step_clock
+        self._act = act
         self._again = again
         self._is_striking = False
         self._forks = Forks(world, reached, self.troubles.append)
@@ -127,6 +130,10 @@ class Processes:
         runtime = self._members[process.number - 1].runtime
         assert runtime is not None, "a process makes its runtime before it does anything else"
         return runtime
+
+    def known(self) -> Runtime | None:
+        """The runtime of the first, whether it is up or not; None before there is one."""
+        return self._members[0].runtime
 
     def runtimes(self) -> list[Runtime]:
         """The runtimes of all, once they are up."""
@@ -212,6 +219,8 @@ class Processes:
         """Something befalls the store, or what a process has of it, a moment later: within a turn, it may be."""
         if kind == "signal_burst":
             burst(self._world, partial(self._signal, process))
+        elif kind == "operator":
+            self._world.after(0.0, self._act)
         elif kind in OF_A_BOOT:
             self._world.after(0.0, lambda: self._around.forget(process, kind))
         elif self._around.server is not None:

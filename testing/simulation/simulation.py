@@ -15,6 +15,7 @@ from ...environment.environment import Environment
 from ...errors import RuntimeFailed, UsageError
 from ...history.audit.audit import Report
 from ...messages.jobs import Instant, Seconds
+from ...operating.operator import Operator
 from ...runtime import Runtime
 from ...stores.opening import Durability
 from ..arguments import check_forward, check_process, check_processes, check_register, total_of
@@ -22,6 +23,7 @@ from ..draining import open_jobs
 from ..lending import Lending
 from .captured_log import CapturedLog, CapturedLogger
 from .faults import Faults
+from .people import People
 from .places import Disk, Server
 from .processes import Member, Processes, Program
 from .store_file import StoredFile, make_folder
@@ -87,6 +89,8 @@ class Simulation:
         self._count = check_processes(processes, producers, has_disk=disk is not None)
         if faults.power_cut and disk is None:
             raise UsageError("expected a disk for power_cut, whose power can be cut, got none")
+        if faults.operator and disk is not None:
+            raise UsageError("expected no disk where an operator acts: only one process can be on it")
         self.reached: Counter[str] = Counter()
         self._lending: Lending | None = None
         if isinstance(register, Runtime):
@@ -104,7 +108,19 @@ class Simulation:
         self._replaced_at: Instant | None = None
         self.server = None if server is None else server(self._world)
         self._make_disk = disk
-        self._around = Surroundings(self._world, faults, self.server, self.reached, is_sole=self._count == 1)
+        self._around = Surroundings(
+            self._world, faults, self.server, self.reached, is_sole=self._count == 1 and not faults.operator
+        )
+        self._people = People(
+            self._world,
+            self._around,
+            faults,
+            self.reached,
+            address=lambda: self._address,
+            number=self._count + 1,
+            runtime=lambda: self._processes.known(),  # noqa: PLW0108 (they are made below)
+            step_clock=self.step_clock,
+        )
         self._processes = Processes(
             Program(runtime=self._make_runtime, register=register, host=host, failpoints=failpoints),
             [Member(number, is_producer=number > processes) for number in range(1, self._count + 1)],
@@ -113,6 +129,7 @@ class Simulation:
             faults,
             self.reached,
             step_clock=self.step_clock,
+            act=self._people.act,
             again=self._chosen,
         )
         self._is_new, self._is_open = True, False
@@ -147,6 +164,7 @@ class Simulation:
         if self._lending is not None:
             self._lending.end()
         self._processes.end()
+        self._people.end()
         self._world.end()
         if self._file is not None:
             self._file.close()
@@ -250,6 +268,17 @@ class Simulation:
         number = check_process(process, self._count)
         self.reached["kill_process"] += 1
         self._processes.kill(number)
+
+    def operator(self, by: str = "somebody", via: str = "test") -> Operator:
+        """Somebody who acts on the store from outside of the runtimes, as the test has them do it.
+
+        Args:
+            by, via: as `Operator` takes them.
+        """
+        self._check_open()
+        # Whoever believes to be alone looks for nobody.
+        self._around.is_sole = False
+        return self._people.operator(by, via)
 
     def copy_store(self) -> bytes:
         """The store's file as it is now: a backup, for `replace_store`."""

@@ -74,6 +74,10 @@ REACH = (
     "stopped",
     "killed stop",
     "killed in a drain",
+    "operator acted",
+    "operator killed",
+    "operator hindered",
+    "operator.acted",
     "requeued poison",
     *(f"release {number}" for number in range(LAST + 1)),
 )
@@ -142,6 +146,12 @@ def host_of(seed: int) -> Host:
             return Host(seed)
 
 
+def acts_in(seed: int, faults: Faults) -> bool:
+    """Whether a person acts on the store beside the runtimes: where the moves of several jobs lie in one order."""
+    is_in_order = not (faults.power_cut or faults.clock_jump or faults.clock_leap or seed % 16 == 1)
+    return is_in_order and random.Random(f"operators of {seed}").random() < 0.3
+
+
 def simulation_of(seed: int, host: Host) -> Simulation:
     """A host, and what goes wrong around it: all of it follows from the seed."""
     chance = random.Random(seed)
@@ -167,6 +177,8 @@ def simulation_of(seed: int, host: Host) -> Simulation:
         faults = replace(faults, fork=0.2)
     if random.Random(f"signals of {seed}").random() < 0.15:
         faults = replace(faults, signal_burst=0.004)
+    if acts_in(seed, faults):
+        faults = replace(faults, operator=0.02)
     few = random.Random(f"places of {seed}")
     limits = {"workers_max": few.choice((1, 2, 5))} if few.random() < 0.15 else {}
     return Simulation(
@@ -272,7 +284,9 @@ def scenario(seed: int) -> Counter[str]:
         if is_told:
             check_log(simulation.log, host.one_waits)
         if len(simulation.runtimes) == 1 and is_told and not (faults.crash_actor or faults.commit_unknown):
-            check_pauses(simulation.log)
+            if not faults.operator:
+                # Whoever pauses or resumes a name from outside is told later, by others.
+                check_pauses(simulation.log)
             check_stops(simulation.log, host.copied)
         # A boot that the others cannot find is dead to them.
         deadly = (
@@ -294,7 +308,7 @@ def scenario(seed: int) -> Counter[str]:
         assert not host.overslept, f"slept through their timeout: {host.overslept}"
         assert not host.crowded, f"ran beside too many: {host.crowded}"
         is_kept = simulation.runtime.limits.keep_done_seconds > JOBS * 60
-        if faults.crash_only == "broker" and is_kept and not deaths:
+        if faults.crash_only == "broker" and is_kept and not deaths and not faults.operator:
             again = {job_id: times for job_id, times in host.returned.items() if times > 1}
             again = {job_id: times for job_id, times in again.items() if job_id not in host.requeued}
             assert not again, f"ran again though only brokers died: {again}"
