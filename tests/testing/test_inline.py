@@ -326,3 +326,23 @@ def test_a_call_from_another_thread_says_so_and_what_to_do() -> None:
 def test_a_call_that_is_awaited_in_the_tests_own_loop_is_refused_at_once() -> None:
     with Inline(register) as inline, pytest.raises(UsageError, match="such as queue in the place of aqueue"):
         asyncio.run(inline.jobs.aqueue("mail", {"total": 1}))
+
+
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+def test_a_handler_runs_on_the_tests_own_thread_whatever_it_waits_for(kind: str) -> None:
+    """A connection of sqlite3's, as Django's and a scoped session of SQLAlchemy's, belongs to one thread."""
+    threads = []
+
+    def plain(job: Job[None]) -> None:
+        job.sleep(60)
+        threads.append(threading.get_ident())
+
+    async def coroutine(job: Job[None]) -> None:
+        await asyncio.sleep(60)
+        threads.append(threading.get_ident())
+
+    with Inline(lambda runtime: runtime.jobs.add_handler("work", plain if kind == "plain" else coroutine)) as app:
+        app.jobs.queue("work")
+        app.advance(minutes=2)
+
+    assert threads == [threading.get_ident()]
