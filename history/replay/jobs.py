@@ -118,6 +118,8 @@ class JobReplay:
         # What cannot be: on a server, unless a connection was lost or a process has died; in a file, unless turns are
         # missing, in which the job may have been removed and born again.
         self.doubtful: list[DoubtfulMove] = []
+        # Jobs whose ids were used again before anybody had told that retention removed something.
+        self._born_again: list[tuple[ToldJob, ToldMove]] = []
         self._findings = findings
         self.on_birth: Callable[[ToldMove], None] = lambda step: None
 
@@ -157,6 +159,9 @@ class JobReplay:
         """
         for job_id in list(self.waiting):
             self._settle(job_id, may_be_missing)
+        for job, step in self._born_again if not self.pruned else ():
+            self._say_twice(job, step)
+        self._born_again.clear()
 
     def _wait(self, step: ToldMove) -> None:
         self.waiting.setdefault(step.move.j, []).append(step)
@@ -274,15 +279,19 @@ class JobReplay:
         if self.is_server:
             self._again_on_server(job, step)
             return
-        is_new_life = move.k == "queued" and move.r == 1 and job.state in ENDED
-        if not (is_new_life and self.pruned):
-            is_end = AFTER[move.k] in ENDED and job.state in ENDED
-            says = f"job {move.j}: its move {move.r} is told by two turns"
-            self._say("finished twice" if is_end else "told twice", says, step, job, is_doubtful=True)
-        if is_new_life:
-            # Retention had removed it: the id was free again.
+        if move.k == "queued" and move.r == 1 and job.state in ENDED:
+            # Retention had removed it: the id was free again. The turn that did may be told later than this one.
+            if not self.pruned:
+                self._born_again.append((job, step))
             self.ended.pop(move.j, None)
             self._enter(None, step)
+            return
+        self._say_twice(job, step)
+
+    def _say_twice(self, job: ToldJob, step: ToldMove) -> None:
+        is_end = AFTER[step.move.k] in ENDED and job.state in ENDED
+        says = f"job {step.move.j}: its move {step.move.r} is told by two turns"
+        self._say("finished twice" if is_end else "told twice", says, step, job, is_doubtful=True)
 
     def _again_on_server(self, job: ToldJob, step: ToldMove) -> None:
         move = step.move

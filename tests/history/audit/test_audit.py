@@ -587,6 +587,19 @@ def test_a_next_life_of_an_id_may_be_told_before_its_birth_is():
     assert {"told twice", "finished twice"} <= set(kinds(audited(story.lines)))
 
 
+def test_an_id_may_be_used_again_before_it_is_told_that_retention_removed_something():
+    story = Story().done()
+    other = Story("b2", 2, among=story)
+    story.revs.clear()
+    story.done()
+
+    late = other.turn({"k": "pruned", "x": 1})
+    report = audited([*story.lines, *late.lines])
+
+    assert report.ok, report.findings
+    assert {"told twice"} <= set(kinds(audited(story.lines)))
+
+
 def test_in_mixed_lines_no_turn_is_taken_for_a_copy_after_gaps_without_a_debug_line():
     lines = clean_run().lines
     turns = [line for line in lines if line["event"] == "turn.committed"][::4][:6]
