@@ -13,7 +13,7 @@ from ..environment.clock import SystemClock
 from ..errors import UnknownJob, UsageError
 from ..history.log_files.blocks import processes_here
 from ..history.log_files.instants import LATEST
-from ..history.log_files.lines import check_readable, may_have
+from ..history.log_files.lines import Unread, check_readable, may_have
 from ..history.trace.job import biography
 from ..history.trace.others import schedules_in, trace_actor, trace_root, trace_schedule
 from ..history.trace.sentences import Entry
@@ -76,21 +76,23 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(
             "expected a JOB_ID with --store: a store does not tell what schedules, actors and calls have done"
         )
+    unread = Unread()
     if arguments.at is not None:
         at, paths = _instant(arguments.at), log_paths(arguments.logs)
-        seen = snapshot(paths, at)
+        seen = snapshot(paths, at, unread)
         if not seen.last:
             check_readable(paths)
-        return _show_instant(seen, as_json=arguments.json)
+        return _show_instant(seen, unread.notes, as_json=arguments.json)
     for name, way in WAYS.items():
         wanted = getattr(arguments, name)
         if wanted is not None:
             paths = log_paths(arguments.logs)
-            entries = way(paths, wanted, processes=processes_here())
+            entries = way(paths, wanted, processes=processes_here(), unread=unread)
             if not entries:
                 check_readable(paths)
             hint = _hint(name, paths) if not entries else ""
-            return _show(f"{name} {wanted}", entries, as_json=arguments.json, missing=f"{name} {wanted}{hint}")
+            missing = f"{name} {wanted}{hint}"
+            return _show(f"{name} {wanted}", entries, unread.notes, as_json=arguments.json, missing=missing)
     if not arguments.logs:
         raise UsageError("expected JOB_ID LOG..., or one of --schedule, --actor, --corr and --at, got nothing")
     job_id, *logs = arguments.logs
@@ -101,18 +103,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _trace_job(job_id: str, paths: Sequence[str], address: str | None, *, as_json: bool) -> int:
     """A job's life, by logs, by its store, or by both."""
-    life = biography(paths, job_id, processes=processes_here()) if paths else None
+    unread = Unread()
+    life = biography(paths, job_id, processes=processes_here(), unread=unread) if paths else None
     stored, unknown = _stored(address, job_id)
     if life is not None:
         added = stored.beside(life) if stored is not None else _not_stored(unknown)
-        return _show(life.title, [*life.entries, *added], as_json=as_json, missing="")
+        return _show(life.title, [*life.entries, *added], unread.notes, as_json=as_json, missing="")
     if paths:
         check_readable(paths)
         no_ledger = "" if may_have(paths, lambda line: line.moves is not None) else f" ({NO_LEDGER})"
-        _show("", [], as_json=as_json, missing=f"job {job_id}{no_ledger}")
+        _show("", [], unread.notes, as_json=as_json, missing=f"job {job_id}{no_ledger}")
     if unknown:
         print(f"lamplighter: {visible(unknown)}", file=sys.stderr)
-    return 1 if stored is None else _show(stored.title, list(stored.entries), as_json=as_json, missing="")
+    return 1 if stored is None else _show(stored.title, list(stored.entries), (), as_json=as_json, missing="")
 
 
 def _stored(address: str | None, job_id: str) -> tuple[StoredLife | None, str]:
@@ -151,19 +154,31 @@ def _other_schedules(paths: Sequence[str]) -> str:
     return f"; the schedules in them are {', '.join(known[:SCHEDULES_MAX])}{more}" if known else ""
 
 
-def _show(title: str, entries: list[Entry], *, as_json: bool, missing: str) -> int:
-    page = Page()
-    if not entries:
-        if not as_json:
-            page.line(f"nothing in these logs is about {missing}", "bad")
-        return 1
+def _show(title: str, entries: list[Entry], notes: Sequence[str], *, as_json: bool, missing: str) -> int:
+    """Show what was found.
+
+    Args:
+        notes: what could not be read.
+    """
+    code = 0 if entries else 1
     if as_json:
-        for entry in entries:
+        noted = (Entry(at=None, who="", says=f"note: {note}") for note in notes)
+        for entry in (*entries, *noted):
             print(json.dumps({"at": entry.at, "who": entry.who, "says": entry.says, **_line(entry)}))
-        return 0
-    page.line(title)
-    page.timeline(entries)
-    return 0
+        return code
+    page = Page()
+    if entries:
+        page.line(title)
+        page.timeline(entries)
+    else:
+        page.line(f"nothing in these logs is about {missing}", "bad")
+    _show_notes(page, notes)
+    return code
+
+
+def _show_notes(page: Page, notes: Sequence[str]) -> None:
+    for note in notes:
+        page.line(f"note: {note}", "quiet")
 
 
 def _line(entry: Entry) -> dict[str, Any]:
@@ -188,13 +203,14 @@ def _of_iso(text: str) -> float:
     return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
 
 
-def _show_instant(seen: Snapshot, *, as_json: bool) -> int:
+def _show_instant(seen: Snapshot, notes: Sequence[str], *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps(_instant_as_dict(seen)))
+        print(json.dumps({**_instant_as_dict(seen), "notes": list(notes)}))
         return 0 if seen.last else 1
     page = Page()
     if not seen.last:
         page.line(f"these logs have no line from {clock(seen.at)} or before", "bad")
+        _show_notes(page, notes)
         return 1
     page.line(f"at {clock(seen.at)} (the last line before is {span(seen.at - seen.last)} older)")
     _show_boots(page, seen)
@@ -216,6 +232,7 @@ def _show_instant(seen: Snapshot, *, as_json: bool) -> int:
     for (boot, lane), held in seen.abandoned.items():
         since = span(seen.at - held.since)
         page.line(f"abandoned lane {lane} · {boot[:6]} of job {held.job_id}, given up {since} before", "bad")
+    _show_notes(page, notes)
     return 0
 
 

@@ -93,4 +93,4 @@ def audit_logs(paths: Sequence[str], store: StoreView | None = None) -> Report:
     if not audit.replay.lines:
         unread.refuse()
     report = audit.finish(store)
-    return replace(report, notes=(*unread.note_on_them, *report.notes))
+    return replace(report, notes=(*unread.notes, *report.notes))

@@ -9,11 +9,13 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import IO, Any, cast
 
 from ...errors import UsageError
 from .frames import READ_BYTES, unframed
+from .unwrapping import LINE_BYTES_MAX
 
 GZIP = b"\x1f\x8b"
 
@@ -21,17 +23,61 @@ OTHERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2", b
 """Other compressions, by their first bytes, and the programs that undo them."""
 
 
-def open_log(path: str, on_cut: Callable[[], None] | None = None) -> IO[bytes]:
+@dataclass(slots=True)
+class LogEnd:
+    """How a log ends, once it has been read.
+
+    Attributes:
+        is_cut: whether its compression ends in the middle.
+        rest: what stands behind its last line break, of what it held before that.
+    """
+
+    is_cut: bool = False
+    rest: bytes = b""
+
+    def come_to(self, chunk: bytes) -> None:
+        """So much was read next."""
+        at = chunk.rfind(b"\n")
+        if at >= 0:
+            self.rest = chunk[at + 1 :]
+        elif len(self.rest) <= LINE_BYTES_MAX:
+            self.rest += chunk
+
+
+def open_log(path: str, end: LogEnd | None = None) -> IO[bytes]:
     """Open a log for reading, `-` for standard input; what is compressed or framed shows in its first bytes.
+
+    Args:
+        end: is kept up to what has been read, and says at last how the log ends.
 
     Raises:
         UsageError: it cannot be opened, or is compressed otherwise than by gzip.
     """
     opened = open_plain(path)
     try:
-        return _unpacked(path, opened, on_cut) or opened
+        whole = _unzipped(path, opened, end)
+        if whole is None:
+            whole = opened if end is None else _buffered(_Watched(opened, end))
+        return unframed(whole) or whole
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def end_of(path: str) -> LogEnd:
+    """How a log ends that can be entered anywhere.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    end = LogEnd()
+    with contextlib.closing(open_plain(path)) as opened:
+        size = opened.seek(0, os.SEEK_END)
+        for most in (1, LINE_BYTES_MAX):
+            opened.seek(max(0, size - most))
+            end.come_to(opened.read(most))
+            if not end.rest:
+                break
+    return end
 
 
 def open_plain(path: str) -> io.BufferedReader:
@@ -59,21 +105,22 @@ def is_plain(path: str) -> bool:
         return False
     with contextlib.closing(open_plain(path)) as opened:
         try:
-            return stat.S_ISREG(os.fstat(opened.fileno()).st_mode) and _unpacked(path, opened) is None
+            is_file = stat.S_ISREG(os.fstat(opened.fileno()).st_mode)
+            return is_file and _unzipped(path, opened, None) is None and unframed(opened) is None
         except OSError as error:
             raise _unreadable(path, error) from error
 
 
-def raw_lines(path: str, on_cut: Callable[[], None] | None = None) -> Iterator[bytes]:
+def raw_lines(path: str, end: LogEnd | None = None) -> Iterator[bytes]:
     """Every line of one log, whoever wrote it.
 
     Args:
-        on_cut: is called if it is compressed, and ends in the middle.
+        end: says, after the last line, how the log ends.
 
     Raises:
         UsageError: it cannot be read.
     """
-    with contextlib.closing(open_log(path, on_cut)) as opened:
+    with contextlib.closing(open_log(path, end)) as opened:
         try:
             yield from opened
         except OSError as error:
@@ -83,9 +130,9 @@ def raw_lines(path: str, on_cut: Callable[[], None] | None = None) -> Iterator[b
 class _Unzipped(io.RawIOBase):
     """What a file compressed by gzip holds, up to where one that is still being written ends in the middle."""
 
-    def __init__(self, opened: IO[bytes], on_cut: Callable[[], None] | None) -> None:
+    def __init__(self, opened: IO[bytes], end: LogEnd) -> None:
         super().__init__()
-        self._on_cut = on_cut
+        self._end = end
         self._file = gzip.GzipFile(fileobj=opened)
         self._opened = opened
 
@@ -96,9 +143,9 @@ class _Unzipped(io.RawIOBase):
         try:
             read = self._file.read1(len(buffer))
         except (EOFError, zlib.error):
-            if self._on_cut is not None:
-                self._on_cut()
+            self._end.is_cut = True
             return 0
+        self._end.come_to(read)
         buffer[: len(read)] = read
         return len(read)
 
@@ -107,8 +154,34 @@ class _Unzipped(io.RawIOBase):
         super().close()
 
 
-def _unpacked(path: str, opened: io.BufferedReader, on_cut: Callable[[], None] | None = None) -> IO[bytes] | None:
-    """The lines of a log that is compressed or framed, or both; None of one that is neither."""
+class _Watched(io.RawIOBase):
+    """A file as it is, whose end is noted."""
+
+    def __init__(self, opened: io.BufferedReader, end: LogEnd) -> None:
+        super().__init__()
+        self._opened = opened
+        self._end = end
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        read = self._opened.readinto1(buffer)
+        if read:
+            self._end.come_to(bytes(buffer[:read]))
+        return read
+
+    def close(self) -> None:
+        self._opened.close()
+        super().close()
+
+
+def _buffered(raw: io.RawIOBase) -> io.BufferedReader:
+    return cast(io.BufferedReader, io.BufferedReader(raw, READ_BYTES))
+
+
+def _unzipped(path: str, opened: io.BufferedReader, end: LogEnd | None) -> io.BufferedReader | None:
+    """What a log holds that is compressed by gzip; None of one that is not compressed."""
     head = opened.peek(len(GZIP))
     for magic, program in OTHERS.items():
         if head.startswith(magic):
@@ -116,10 +189,7 @@ def _unpacked(path: str, opened: io.BufferedReader, on_cut: Callable[[], None] |
                 f"expected a log that is plain or compressed by gzip, got: {path!r}, which is compressed by {program}; "
                 f"give it decompressed, as in: {program} -dc {path} | lamplighter audit -"
             )
-    if not head.startswith(GZIP):
-        return unframed(opened)
-    whole = cast(io.BufferedReader, io.BufferedReader(_Unzipped(opened, on_cut), READ_BYTES))
-    return unframed(whole) or whole
+    return _buffered(_Unzipped(opened, end or LogEnd())) if head.startswith(GZIP) else None
 
 
 def _unreadable(path: str, error: Exception) -> UsageError:

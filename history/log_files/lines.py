@@ -16,8 +16,8 @@ import msgspec
 
 from ...errors import UsageError
 from .fields import Said, typed
-from .files import raw_lines
-from .unwrapping import event_in, host_line_in, is_like_ours
+from .files import LogEnd, raw_lines
+from .unwrapping import event_in, host_line_in, is_like_ours, object_at
 
 SHOWN_BYTES_MAX = 300
 """How much of a line that cannot be read is shown."""
@@ -159,6 +159,7 @@ class Unread:
 
     Attributes:
         cut: logs whose compression ends in the middle.
+        torn: what stands at the end of logs that do not end with a line break, and may be a part of a line.
         count: how many lines there were.
         first: the first of them, after its place.
         other: the first line of all that is none of ours.
@@ -166,17 +167,22 @@ class Unread:
 
     def __init__(self) -> None:
         self.cut: dict[str, None] = {}
+        self.torn: dict[str, str] = {}
         self.count = 0
         self.first = ""
         self.other = ""
 
     @property
-    def note_on_them(self) -> tuple[str, ...]:
-        """What an audit says of them."""
-        cut = (f"{', '.join(self.cut)} ends in the middle of what was compressed: the rest was not read",)
+    def notes(self) -> tuple[str, ...]:
+        """What is said of them."""
+        cut = (f"{name} ends in the middle of what was compressed: the rest was not read" for name in self.cut)
+        torn = (
+            f"{name} ends without a line break, and its last line may be cut: {text}"
+            for name, text in self.torn.items()
+        )
         look = "line looks" if self.count == 1 else "lines look"
-        torn = (f"{self.count:,} {look} like Lamplighter's and cannot be read; the first is {self.first}",)
-        return (cut if self.cut else ()) + (torn if self.count else ())
+        others = (f"{self.count:,} {look} like Lamplighter's and cannot be read; the first is {self.first}",)
+        return (*cut, *torn, *(others if self.count else ()))
 
     def refuse(self) -> NoReturn:
         """Say that there was no line of ours at all.
@@ -184,17 +190,34 @@ class Unread:
         Raises:
             UsageError: always.
         """
-        first = self.first or self.other
+        first = self.first or self.other or next(iter(self.torn.values()), "")
         got = f"no line that is one; the first is {first}" if first else "no line at all"
         raise UsageError(f"expected a log of Lamplighter's, in one of the formats of docs/debugging.md, got: {got}")
 
-    def note(self, raw: bytes, source: str, number: int) -> None:
-        """Take in a line that carries no event."""
+    def note(self, raw: bytes, source: str, number: int, rest: bytes) -> None:
+        """Take in a line that carries no event.
+
+        Args:
+            rest: what stands behind the last line break of all that was read. A cut line is noted as that alone.
+        """
         if not self.other and not raw.isspace():
             self.other = _placed(source, number, raw[:SHOWN_BYTES_MAX])
-        if is_like_ours(raw):
+        if is_like_ours(raw) and not (raw.rstrip(b"\n") == rest and is_torn(rest)):
             self.count += 1
             self.first = self.first or _placed(source, number, raw[:SHOWN_BYTES_MAX])
+
+    def ended(self, source: str, end: LogEnd) -> None:
+        """Take in how a log ends."""
+        if end.is_cut:
+            self.cut[source] = None
+        elif is_torn(end.rest):
+            self.torn[source] = end.rest[:SHOWN_BYTES_MAX].decode(errors="replace")
+
+
+def is_torn(rest: bytes) -> bool:
+    """Whether what stands behind the last line break of a log may be a part of a line: it is no JSON object."""
+    start = rest.find(b'{"')
+    return bool(rest.strip()) and (start < 0 or object_at(rest, start) is None)
 
 
 def read(paths: Sequence[str], unread: Unread | None = None) -> Iterator[Line]:
@@ -219,14 +242,16 @@ def read(paths: Sequence[str], unread: Unread | None = None) -> Iterator[Line]:
 def read_one(path: str, unread: Unread | None = None) -> Iterator[Line]:
     """Our lines in one log."""
     name = "stdin" if path == "-" else os.path.basename(path)
-    on_cut = None if unread is None else lambda: unread.cut.setdefault(name)
-    for number, raw in enumerate(raw_lines(path, on_cut), start=1):
+    end = None if unread is None else LogEnd()
+    for number, raw in enumerate(raw_lines(path, end), start=1):
         line = parse(raw)
         if line is not None:
             line.raw, line.source, line.number = raw, name, number
             yield line
-        elif unread is not None and (b"boot" in raw or not unread.other):
-            unread.note(raw, name, number)
+        elif unread is not None and end is not None and (b"boot" in raw or not unread.other):
+            unread.note(raw, name, number, end.rest)
+    if unread is not None and end is not None:
+        unread.ended(name, end)
 
 
 def _timed(path: str, index: int, unread: Unread | None) -> Iterator[tuple[float, tuple[int, int], Line]]:

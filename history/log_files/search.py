@@ -20,8 +20,8 @@ from typing import IO, cast
 
 from .blocks import Block, blocks_of, each
 from .fields import Said
-from .files import is_plain, open_log, open_plain
-from .lines import fields_of, parse
+from .files import LogEnd, end_of, is_plain, open_log, open_plain
+from .lines import Unread, fields_of, parse
 from .unwrapping import is_like_ours
 
 CHUNK_BYTES = 1 << 17
@@ -56,6 +56,7 @@ def find(
     hosts_too: bool = False,
     within: tuple[float, float] | None = None,
     processes: int = 1,
+    unread: Unread | None = None,
 ) -> Iterator[Said]:
     """Every line of ours that contains one of the needles, a log after the other.
 
@@ -63,14 +64,15 @@ def find(
         hosts_too: also lines of the host's own that carry a job's fields.
         within: only what lies roughly between two instants is looked at, where a log can be entered in its middle.
         processes: how many may search one log, where it can be entered in its middle.
+        unread: is told how each log ends.
 
     Raises:
         UsageError: a log cannot be read.
     """
     for path in paths:
         name = "stdin" if path == "-" else os.path.basename(path)
-        latest = 0.0
-        for said in _found_in(path, needles, hosts_too=hosts_too, within=within, processes=processes):
+        latest, end = 0.0, LogEnd()
+        for said in _found_in(path, needles, end, hosts_too=hosts_too, within=within, processes=processes):
             said["source"] = name
             if "ts" in said:
                 if "seq" not in said and said["ts"] < latest <= said["ts"] + _unit_of(said["ts"]):
@@ -81,6 +83,8 @@ def find(
                 # It lies between those that stand beside it.
                 said["beside"] = latest
             yield said
+        if unread is not None:
+            unread.ended(name, end_of(path) if is_plain(path) else end)
 
 
 def _unit_of(at: float) -> float:
@@ -91,13 +95,14 @@ def _unit_of(at: float) -> float:
 def _found_in(
     path: str,
     needles: Sequence[bytes],
+    end: LogEnd,
     *,
     hosts_too: bool,
     within: tuple[float, float] | None,
     processes: int,
 ) -> Iterator[Said]:
     if not is_plain(path):
-        with contextlib.closing(open_log(path)) as opened:
+        with contextlib.closing(open_log(path, end)) as opened:
             fitting = _fitting(needles, cast(io.BufferedReader, opened).peek(SAMPLE_BYTES))
             yield from _parsed(_matching(opened, fitting, 0, None), hosts_too=hosts_too)
         return

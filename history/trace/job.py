@@ -12,6 +12,7 @@ from ...rules.lifecycle import MOVES
 from ...rules.wording import many, span
 from ..log_files.fields import Said
 from ..log_files.files import is_plain
+from ..log_files.lines import Unread
 from ..log_files.search import find, in_order, needles_of
 from .hops import with_hops
 from .sentences import Entry, entry_of, who_says
@@ -40,11 +41,14 @@ class Biography:
     gaps: int
 
 
-def biography(paths: Sequence[str], job_id: str, *, processes: int = 1) -> Biography | None:
+def biography(
+    paths: Sequence[str], job_id: str, *, processes: int = 1, unread: Unread | None = None
+) -> Biography | None:
     """Tell a job's life; None when no line is about it.
 
     Args:
         processes: how many may search a log that is a plain file.
+        unread: is told which logs are cut short.
 
     Raises:
         UsageError: a log cannot be read.
@@ -53,8 +57,8 @@ def biography(paths: Sequence[str], job_id: str, *, processes: int = 1) -> Biogr
     others = [path for path in paths if path not in plain]
     needles = needles_of(job_id)
     hits = chain(
-        find(plain, needles, hosts_too=True, processes=processes),
-        find(others, [*needles, *CONTEXT], hosts_too=True),
+        find(plain, needles, hosts_too=True, processes=processes, unread=unread),
+        find(others, [*needles, *CONTEXT], hosts_too=True, unread=unread),
     )
     found = [
         said for said in hits if said.get("job_id") == job_id or "moves" in said or said.get("event") in CONTEXT_EVENTS

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ...rules.wording import brief, clock, span
 from ..log_files.fields import Said
+from ..log_files.lines import Unread
 from ..log_files.search import find, in_order, needles_of
 from .hops import with_hops
 from .sentences import Entry, entry_of
@@ -16,11 +17,14 @@ CHANGES = (b"schedule.added", b"schedule.changed")
 ACCOUNTS = frozenset({"slot.fired", "slot.caught_up", "slot.skipped"})
 
 
-def trace_schedule(paths: Sequence[str], named: str, *, processes: int = 1) -> list[Entry]:
+def trace_schedule(
+    paths: Sequence[str], named: str, *, processes: int = 1, unread: Unread | None = None
+) -> list[Entry]:
     """Why each slot of a schedule did or did not fire, and what became of its job.
 
     Args:
         named: its id, or its key.
+        unread: is told which logs are cut short, here and below.
 
     Raises:
         UsageError: a log cannot be read.
@@ -28,7 +32,7 @@ def trace_schedule(paths: Sequence[str], named: str, *, processes: int = 1) -> l
     again = [path for path in paths if path != "-"]
     ids = {schedule for said in find(again, needles_of(named)) for schedule in _ids_by_key(said, named)}
     schedule = str(next(iter(ids), named))
-    found = list(find(paths, [*needles_of(schedule), *needles_of(f"{schedule}-")], processes=processes))
+    found = list(find(paths, [*needles_of(schedule), *needles_of(f"{schedule}-")], processes=processes, unread=unread))
     lines = in_order(
         [
             said
@@ -84,7 +88,7 @@ def schedules_in(paths: Sequence[str]) -> dict[str, str]:
     }
 
 
-def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1) -> list[Entry]:
+def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1, unread: Unread | None = None) -> list[Entry]:
     """An actor's starts, deaths and restarts, and its hung threads.
 
     Raises:
@@ -98,7 +102,7 @@ def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1) -> list[
         keys += [f'"{event}"'.encode() for event in sorted(OF_HANDLERS)]
     found = [
         said
-        for said in find(paths, keys, processes=processes)
+        for said in find(paths, keys, processes=processes, unread=unread)
         if said.get("child") == name
         or (name, said["event"]) == ("supervisor", "supervisor.restarted")
         or (kind == "handler" and said.get("job_name") == job_name and said["event"] in OF_HANDLERS)
@@ -106,13 +110,13 @@ def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1) -> list[
     return [entry_of(said) for said in in_order(found)]
 
 
-def trace_root(paths: Sequence[str], corr: str, *, processes: int = 1) -> list[Entry]:
+def trace_root(paths: Sequence[str], corr: str, *, processes: int = 1, unread: Unread | None = None) -> list[Entry]:
     """Everything that descends from a call of the application or a slot: its jobs, and those that these have queued.
 
     Raises:
         UsageError: a log cannot be read.
     """
-    hits = list(find(paths, needles_of(corr), hosts_too=True, processes=processes))
+    hits = list(find(paths, needles_of(corr), hosts_too=True, processes=processes, unread=unread))
     # What the ledger tells carries no root: it is told of the jobs that other lines say to descend from it.
     jobs = {corr, *(said["job_id"] for said in hits if said.get("corr") == corr and "job_id" in said)}
     found = [

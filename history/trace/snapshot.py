@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ...messages.jobs import ENDED
-from ..log_files.lines import Line, read
+from ..log_files.lines import Line, Unread, read
 from ..replay.jobs import AFTER
 from ..replay.replay import Replay
 
@@ -191,14 +191,17 @@ class _System:
         self.seen.actors[line.boot, child] = ActorState(number, status, line.ts, restarts, reason)
 
 
-def snapshot(paths: Sequence[str], at: float) -> Snapshot:
+def snapshot(paths: Sequence[str], at: float, unread: Unread | None = None) -> Snapshot:
     """The system as it was at an instant, by all lines: a turn that is told late was there all the same.
+
+    Args:
+        unread: is told what could not be read.
 
     Raises:
         UsageError: a log cannot be read.
     """
     system = _System(at)
-    for line in read(paths):
+    for line in read(paths, unread):
         if (line.ts if line.moves is None or line.at is None else line.at) <= at:
             system.hear(line)
     return system.finish()

@@ -101,7 +101,7 @@ def test_a_compressed_log_that_ends_in_the_middle_is_read_as_far_as_it_goes_and_
 
     assert 0 < len(list(read([str(torn)], unread))) < 20_000
 
-    assert unread.note_on_them[0] == "torn.gz ends in the middle of what was compressed: the rest was not read"
+    assert unread.notes[0] == "torn.gz ends in the middle of what was compressed: the rest was not read"
 
 
 def test_a_log_that_cannot_be_read_is_said_with_its_name(tmp_path):
