@@ -417,7 +417,8 @@ class JobBroker(RuntimeActor):
         self._store_is_down(str(error))
         if first:
             event = "store.waiting" if locked else "store.unavailable"
-            self.say(event, store=self._store.address, waited=waited, reason=str(error))
+            likely = {"likely": self.context.environment.lock_holder()} if locked else {}
+            self.say(event, store=self._store.address, waited=waited, reason=str(error), **likely)
         self._pending = still_wanted(self._pending)
         self._alarms.after("retry", RETRY_SECONDS, CheckDue())
 

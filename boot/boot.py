@@ -89,9 +89,7 @@ class Boot:
         )
         self.post = Post(self.clock)
         self.joins = Joins()
-        self.requests = Requests(
-            self.post, clock=self.clock, environment=environment, limits=limits, is_file=store.path is not None
-        )
+        self.requests = Requests(self.post, store, clock=self.clock, environment=environment, limits=limits)
         self._has_declared = False
         self.carried_over = CarriedOver()
         self._durability = durability

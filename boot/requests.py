@@ -11,17 +11,24 @@ from ..actors.base import Post
 from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..environment.replies import BrokerLost
-from ..errors import StoreUnavailable
+from ..errors import StoreUnavailable, UsageError
 from ..messages.jobs import Seconds
 from ..messages.mail import Declare, Reply
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import Limits
+from ..stores.ports import Store
 
 BROKER_DEATHS_MAX = 3
 """So many brokers may die while they handle a message; then it is not sent to the next."""
 
 LOST_SECONDS = 0.01
 """Between two looks for a broker that is being restarted."""
+
+WRITTEN_HERE = (
+    "expected this call before your SQLAlchemy transaction writes to the store's file, or after its end: the runtime "
+    "would wait for the transaction, and this thread for the runtime. jobs.queue and jobs.mark_done can join it: "
+    "connection="
+)
 
 DECLARED_MAX = 1_000
 """How many schedules one turn stores: messages of others wait for so long."""
@@ -37,14 +44,15 @@ class Requests:
             framework knows that.
     """
 
-    def __init__(self, post: Post, *, clock: Clock, environment: Environment, limits: Limits, is_file: bool) -> None:
+    def __init__(self, post: Post, store: Store, *, clock: Clock, environment: Environment, limits: Limits) -> None:
         self.store_trouble: str | None = None
         self.is_over = False
         self.before_waiting: Callable[[], None] | None = None
         self.post = post
         self.clock = clock
         self.limits = limits
-        self.is_file = is_file
+        self.is_file = store.path is not None
+        self._host = store.host
         self._environment = environment
 
     def ask(self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None) -> Any:
@@ -55,8 +63,11 @@ class Requests:
 
         Raises:
             StoreUnavailable: no answer within `reply_seconds_max`.
+            UsageError: this thread's own transaction would be waited for.
             LamplighterError: the broker refused, or `before_waiting` does.
         """
+        if self._host is not None and self._host.written_here():
+            raise UsageError(WRITTEN_HERE)
         if self.before_waiting is not None:
             self.before_waiting()
         request = BrokerRequest(self, make, job_ids, corr)

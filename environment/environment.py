@@ -20,6 +20,7 @@ from typing import Any
 
 from ..stores.controls import Controls
 from ..stores.hints import Hints
+from ..stores.open_transactions import likely_holder
 from ..stores.ports import Store
 from ..stores.presence import Presence
 from .clock import Clock, SystemClock
@@ -68,6 +69,7 @@ class Environment:
         store: opens the store at an address, instead of what stores/opening.py opens there.
         neighbours: presence and hints between the boots on a store, instead of those that stores/opening.py gives.
         controls: how a boot on a store is asked from outside, likewise.
+        lock_holder: who holds the write lock that a write batch waits for, in words.
         whereabouts: the name of the machine and the number of the process.
         versions: of Lamplighter and of Python.
         pid: which process this is. A lane looks before and after the function that it calls, which may fork; a runtime
@@ -93,6 +95,7 @@ class Environment:
     store: Callable[..., Store] | None = None
     neighbours: Callable[[Store, str], tuple[Presence, Hints]] | None = None
     controls: Callable[[Store, str], Controls] | None = None
+    lock_holder: Callable[[], str] = likely_holder
     whereabouts: Callable[[], tuple[str, int]] = whereabouts
     versions: Callable[[], tuple[str, str]] = versions
     pid: Callable[[], int] = os.getpid

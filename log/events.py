@@ -350,7 +350,7 @@ EVENTS: dict[str, EventKind] = {
     "store.waiting": EventKind(
         "warning",
         "A write batch waits: somebody holds a write transaction open on the file.",
-        ("store", "waited", "reason"),
+        ("store", "waited", "reason", "likely"),
     ),
     "store.unavailable": EventKind(
         "error",

@@ -244,6 +244,11 @@ class HostTransactions(Protocol):
             UsageError: it is no connection, or not one to this store, or in no transaction that can be trusted.
         """
 
+    def written_here(self) -> bool:
+        """Whether the calling thread has written in a transaction of the application's that is still open, so that a
+        turn would wait for it; as far as that is known.
+        """
+
 
 class Peers(Protocol):
     """What the other living runtimes of a store have said, where that is not in their boots' rows."""

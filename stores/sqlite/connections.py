@@ -9,6 +9,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from ...errors import StoreGone
+from ..open_transactions import OwnConnection
 from . import hold
 
 STATEMENTS_MAX = 512
@@ -35,7 +36,12 @@ def connect_in_memory(address: str) -> sqlite3.Connection:
 
 def _connected(address: str, *, uri: bool = False) -> sqlite3.Connection:
     return sqlite3.connect(
-        address, uri=uri, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_MAX
+        address,
+        uri=uri,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=STATEMENTS_MAX,
+        factory=OwnConnection,
     )
 
 

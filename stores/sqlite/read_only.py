@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from ...errors import SchemaTooNew, StoreError, StoreUnavailable
 from ...messages.boots import BootRecord
+from ..open_transactions import OwnConnection
 from ..ports import StoreSnapshot
 from .boots import read_boots
 from .readers import Readers
@@ -159,6 +160,7 @@ def _open(
             timeout=busy_seconds_max,
             isolation_level=None,
             check_same_thread=check_same_thread,
+            factory=OwnConnection,
         )
         version = connection.execute("select schema_version from lamplighter_store").fetchone()[0]
     except sqlite3.Error as error:

@@ -8,6 +8,7 @@ turns, a killed process never does.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import sqlite3
 import threading
@@ -39,6 +40,7 @@ from . import write_lock as writelock
 from .boots import read_boots
 from .connections import Connect, Files, connect_in_memory, connect_to_file, into_wal
 from .host_connection import SqliteHostTurn, cursor_of, run_on
+from .host_engines import engines
 from .open_turn import Seen
 from .readers import Readers
 from .rows import JobRows, ScheduleRows
@@ -350,8 +352,14 @@ class SqliteStore:
         return () if trouble is None else (Ailment("red", trouble),)
 
     def join(self, connection: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
-        return run_on(connection, partial(self._join, now, work))
+        done = run_on(connection, partial(self._join, now, work))
+        if not inspect.isawaitable(done):
+            engines.note(connection, self.address)
+        return done
 
     def _join(self, now: Instant, work: Callable[[HostTurn], Any], connection: Any, raw: sqlite3.Connection) -> Any:
         with self._translated, cursor_of(connection, raw, self.address) as cursor:
             return work(SqliteHostTurn(cursor, now))
+
+    def written_here(self) -> bool:
+        return engines.written_here(self.address)

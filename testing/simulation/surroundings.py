@@ -108,6 +108,7 @@ class Surroundings:
         environment = Environment(
             clock=clock,
             chance=lambda: world.chance,
+            lock_holder=lambda: "somebody",
             new_id=lambda: f"{world.chance.getrandbits(96):024x}",
             spawn=spawn,
             lock=lambda: VirtualLock(world),

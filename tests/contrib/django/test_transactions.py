@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
-from lamplighter import Carrier, Job, JobSpec, StoreError, UnknownJob, UsageError
+from lamplighter import Carrier, Job, JobSpec, StoreError, StoreUnavailable, UnknownJob, UsageError
 
 JOIN_SECONDS_MAX = 15
 
@@ -191,6 +192,27 @@ def test_a_call_that_would_wait_for_the_lock_of_its_own_transaction_is_refused(w
         transaction.on_commit(lambda: worker.jobs.cancel(job))
 
     assert worker.jobs.get(job).state == "cancelled"
+
+
+def test_where_transactions_do_not_begin_by_locking_it_is_told_after_a_moment(
+    worker: Any, elsewhere: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shop.models import Order
+
+    connection.close()
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "transaction_mode", "DEFERRED")
+    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    one = elsewhere(worker.path, reply_seconds_max=0.5, busy_seconds_max=0.05)
+    one.subscribe(waiting.put, ["store.waiting"])
+    one.start(work=False)
+
+    with transaction.atomic():
+        Order.objects.create(item="a lamp")
+        with pytest.raises(StoreUnavailable, match="no answer within"):
+            one.jobs.pause("look")
+
+    connection.close()
+    assert waiting.get(timeout=JOIN_SECONDS_MAX)["likely"].startswith("this process has a transaction open")
 
 
 def test_on_another_file_every_call_may_be_made_in_a_transaction(worker: Any, elsewhere: Callable[..., Any]) -> None:

@@ -1,0 +1,63 @@
+"""Who of this process has a transaction open on a SQLite file: the likely cause where a write waits for the lock."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+
+CREATED_IN = re.compile(r"created in thread id (\d+)")
+"""In what sqlite3 says to a thread that may not use a connection."""
+
+
+class OwnConnection(sqlite3.Connection):
+    """A connection of Lamplighter's own, so that it can be told from the application's."""
+
+
+def likely_holder() -> str:
+    """Who holds the write lock of a file that no other of our own connections holds, in words for people.
+
+    It looks through all objects of the process, which takes some hundredths of a second: not for what happens often.
+    """
+    owners = open_transactions()
+    if not owners:
+        return "another process has a transaction open that has written"
+    return (
+        f"this process has a transaction open ({', '.join(owners)}): if it has written, end it before the runtime is "
+        "called, or pass connection="
+    )
+
+
+def open_transactions() -> Sequence[str]:
+    """The threads that have a transaction open on some SQLite file, by name; `a connection` where any thread may use
+    it.
+    """
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return sorted({_owner(one, names) for one in _connections() if _is_in_transaction(one)})
+
+
+def _connections() -> Iterator[sqlite3.Connection]:
+    # By its type: what a lazy object says of its class would make it.
+    for one in gc.get_objects():
+        if issubclass(type(one), sqlite3.Connection) and not isinstance(one, OwnConnection):
+            yield one
+
+
+def _is_in_transaction(connection: sqlite3.Connection) -> bool:
+    with contextlib.suppress(sqlite3.Error):
+        return connection.in_transaction
+    # It is closed.
+    return False
+
+
+def _owner(connection: sqlite3.Connection, names: dict[int | None, str]) -> str:
+    try:
+        connection.cursor().close()
+    except sqlite3.Error as error:
+        created = CREATED_IN.search(str(error))
+        if created is not None:
+            return names.get(int(created[1]), "a thread that has ended")
+    return "a connection"
