@@ -41,9 +41,11 @@ class Control:
         return self._views.quiet()
 
     def answer(self, line: bytes) -> bytes:
-        """The line that answers a line."""
+        """The line that answers a line; nothing if it is for another boot."""
         try:
             ask = decode_ask(line)
+            if ask.boot not in (None, self._views.id):
+                return b""
             verb = self._verbs.get(ask.verb)
             if verb is None:
                 known = ", ".join(self._verbs)

@@ -88,6 +88,11 @@ class Views:
         self._log = log
         self._subscriptions = subscriptions
 
+    @property
+    def id(self) -> str:
+        """Under which boot the runtime is known now."""
+        return self._id()
+
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not. Reads the store too."""
         return self._health(waiting_names(self._store, list(self._carried_over.parked), self._clock.now()))

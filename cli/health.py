@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import math
 import os
+from collections.abc import Sequence
 
 from ..errors import StoreError, UsageError
-from ..operating.controls import ANSWER_SECONDS, ControlRoom
+from ..operating.controls import ANSWER_SECONDS, ControlRoom, Reached
 from ..operating.probing import Probe, probe
 from ..rules.control_lines import encode_view
 from ..rules.printable import visible
-from .options import add_store, file_of
+from .options import add_store, is_on_server, store_of
 
 MAX_AGE_SECONDS = 30.0
 
@@ -46,21 +47,36 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask; the exit code."""
-    path = file_of(arguments)
+    address = store_of(arguments)
     for option in ("max_age", "timeout"):
         if not 0.0 <= getattr(arguments, option) < math.inf:
             raise UsageError(f"expected --{option.replace('_', '-')} to be a number of seconds, 0 or more")
-    if not os.path.isfile(path):
-        raise StoreError(f"expected the path of a store's file, got: {path!r}, which is no file")
-    room = ControlRoom(path, arguments.timeout)
-    boots = [boot for boot in room.entered() if boot.startswith(arguments.boot or "")]
-    probes = [probe(one, arguments.max_age) for one in room.look(boots).values() if one.is_alive is not False]
+    found = _on_server(address, arguments.timeout) if is_on_server(address) else _on_file(address, arguments.timeout)
+    meant = [one for one in found if one.boot.startswith(arguments.boot or "") and one.is_alive is not False]
+    probes = [probe(one, arguments.max_age) for one in meant]
     for one in probes:
         print(encode_view(one).decode() if arguments.json else visible(_sentence(one)))
     if not probes and not arguments.json:
-        print(visible(f"no {'such ' if arguments.boot else ''}runtime lives on {path}"))
+        # An address may have a password in it.
+        where = "that server" if is_on_server(address) else address
+        print(visible(f"no {'such ' if arguments.boot else ''}runtime lives on {where}"))
     wells = [one.is_well for one in probes]
     return 0 if wells and (any(wells) if arguments.any else all(wells)) else 1
+
+
+def _on_file(address: str, timeout: float) -> Sequence[Reached]:
+    path = address.removeprefix("sqlite:///")
+    if not os.path.isfile(path):
+        raise StoreError(f"expected the path of a store's file, got: {path!r}, which is no file")
+    room = ControlRoom(path, timeout)
+    return list(room.look(room.entered()).values())
+
+
+def _on_server(url: str, timeout: float) -> Sequence[Reached]:
+    # Imported only here: it loads what speaks to a server.
+    from ..operating.server_room import ServerRoom
+
+    return ServerRoom(url, timeout).look()
 
 
 def _sentence(one: Probe) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ..errors import NotSupported, UsageError
+from ..errors import UsageError
 
 STORE_VARIABLE = "LAMPLIGHTER_STORE"
 
@@ -44,21 +44,9 @@ def store_of(arguments: argparse.Namespace) -> str:
     return address
 
 
-def file_of(arguments: argparse.Namespace) -> str:
-    """The path of the store's file.
-
-    Raises:
-        UsageError: nobody has said which.
-        NotSupported: it is on a server, where runtimes cannot be asked from outside.
-    """
-    address = store_of(arguments).removeprefix("sqlite:///")
-    if "://" in address:
-        raise NotSupported(
-            "expected a store in a file, got one on a server: what only the memory of a runtime knows cannot be asked "
-            "for there; call health() and tree() in its process, or read its log"
-        )
-    # As a runtime on it calls it, whatever the folder and however it is linked: its boots meet beside that.
-    return os.path.realpath(address)
+def is_on_server(address: str) -> bool:
+    """Whether a store is on a server, and not in a file."""
+    return "://" in address.removeprefix("sqlite:///")
 
 
 def add_who(parser: argparse.ArgumentParser) -> None:

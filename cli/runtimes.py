@@ -13,6 +13,7 @@ from ..messages.controls import Verb
 from ..messages.views import QuietAnswer, QuietView, RuntimeView, StacksView
 from ..operating.controls import ANSWER_SECONDS, ControlRoom
 from ..operating.runtimes import Runtimes
+from ..operating.server_room import ServerRoom
 from ..operating.situation import SeenBoot
 from ..rules.codec import encode_own
 from ..rules.control_lines import plain
@@ -21,7 +22,7 @@ from ..rules.validation import check_seconds
 from ..rules.wording import clock, many, span
 from ..stores.sqlite.read_only import ReadOnlyStore
 from .groups import Subcommand, declare_group
-from .options import Times, add_output, add_store, add_watch, add_who, file_of, watched, who_of
+from .options import Times, add_output, add_store, add_watch, add_who, is_on_server, store_of, watched, who_of
 from .page import Page
 from .runtime_pages import ACTOR_HEADS, HEADS, LANE_HEADS, NUMBERS, actor_row, as_json, condition, fields, lane_row, row
 
@@ -76,7 +77,7 @@ def _declare_asking(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    runtimes = Runtimes(ReadOnlyStore(file_of(arguments)), _room(arguments))
+    runtimes, _ = _open(arguments)
 
     def show() -> int:
         found, now = runtimes.all(), SystemClock().now()
@@ -90,7 +91,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    found = _named(Runtimes(ReadOnlyStore(file_of(arguments)), _room(arguments)), arguments.boot)
+    found = _named(_open(arguments)[0], arguments.boot)
     if found is None:
         return 1
     if arguments.json:
@@ -116,7 +117,7 @@ def _show_jobs(page: Page, view: RuntimeView, times: Times) -> None:
 
 
 def _tree(arguments: argparse.Namespace) -> int:
-    runtimes = Runtimes(ReadOnlyStore(file_of(arguments)), _room(arguments))
+    runtimes, _ = _open(arguments)
 
     def show() -> int:
         if arguments.boot is None:
@@ -146,8 +147,8 @@ def _show_trees(page: Page, found: list[SeenBoot], times: Times) -> None:
 
 
 def _stacks(arguments: argparse.Namespace) -> int:
-    room = _room(arguments)
-    found = _named(Runtimes(ReadOnlyStore(file_of(arguments)), room), arguments.boot)
+    runtimes, room = _open(arguments)
+    found = _named(runtimes, arguments.boot)
     if found is None:
         return 1
     answer = room.ask(found.record.boot, "stacks", StacksView)
@@ -182,8 +183,7 @@ def _act(arguments: argparse.Namespace, verb: Verb) -> int:
     """Have runtimes do something; 1 if one of them is not there, or does not answer."""
     if bool(arguments.boots) == arguments.all:
         raise UsageError("expected the ids of runtimes, or --all")
-    room = _room(arguments)
-    runtimes = Runtimes(ReadOnlyStore(file_of(arguments)), room)
+    runtimes, room = _open(arguments)
     by, reason = who_of(arguments)
     if arguments.all:
         found = [one for one in runtimes.all() if one.is_alive is not False]
@@ -204,11 +204,17 @@ def _act(arguments: argparse.Namespace, verb: Verb) -> int:
     return 0 if done and done >= max(len(found), len(arguments.boots)) else 1
 
 
-def _room(arguments: argparse.Namespace) -> ControlRoom:
-    return ControlRoom(file_of(arguments), check_seconds(arguments.timeout, "--timeout"))
+def _open(arguments: argparse.Namespace) -> tuple[Runtimes | ServerRoom, ControlRoom | ServerRoom]:
+    """Who lists the runtimes on a store, and who asks them."""
+    address, timeout = store_of(arguments), check_seconds(arguments.timeout, "--timeout")
+    if is_on_server(address):
+        on_server = ServerRoom(address, timeout)
+        return on_server, on_server
+    store, room = ReadOnlyStore(address), ControlRoom(address.removeprefix("sqlite:///"), timeout)
+    return Runtimes(store, room), room
 
 
-def _named(runtimes: Runtimes, boot: str) -> SeenBoot | None:
+def _named(runtimes: Runtimes | ServerRoom, boot: str) -> SeenBoot | None:
     found = runtimes.one(boot)
     if found is None:
         print(f"lamplighter: no runtime instance {visible(boot)} is on this store", file=sys.stderr)

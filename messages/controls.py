@@ -32,9 +32,11 @@ class Ask:
         by: on whose behalf.
         via: through what: `cli`, say.
         reason: why.
+        boot: whom it is for, where all hear it; None for all.
     """
 
     verb: str
     by: str | None = None
     via: str | None = None
     reason: str | None = None
+    boot: str | None = None

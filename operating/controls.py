@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -62,7 +63,8 @@ class ControlRoom:
     """
 
     def __init__(self, path: str, timeout: Seconds = ANSWER_SECONDS) -> None:
-        self._folder = folder_of(path)
+        # As its boots call it, whatever link leads there.
+        self._folder = folder_of(os.path.realpath(path))
         self._presence = FilePresence(self._folder)
         self._timeout = timeout
         self._clock = SystemClock()

@@ -69,14 +69,22 @@ class Runtimes:
             UsageError: there are several.
             StoreUnavailable, StoreError: as `all`.
         """
-        found = self.all()
-        meant = [one for one in found if one.record.boot == boot] or [
-            one for one in found if boot and (one.record.boot.startswith(boot) or str(one.record.boot_no) == boot)
-        ]
-        if len(meant) > 1:
-            may_be = ", ".join(one.record.boot for one in meant)
-            raise UsageError(f"expected the id of one runtime instance, got: {shown(boot)}, which may be {may_be}")
-        return meant[0] if meant else None
+        return named(self.all(), boot)
+
+
+def named(found: Sequence[SeenBoot], boot: str) -> SeenBoot | None:
+    """The one that is meant by an id, the beginning of one, or a number; None if none is.
+
+    Raises:
+        UsageError: it may be several.
+    """
+    meant = [one for one in found if one.record.boot == boot] or [
+        one for one in found if boot and (one.record.boot.startswith(boot) or str(one.record.boot_no or "") == boot)
+    ]
+    if len(meant) > 1:
+        may_be = ", ".join(one.record.boot for one in meant)
+        raise UsageError(f"expected the id of one runtime instance, got: {shown(boot)}, which may be {may_be}")
+    return meant[0] if meant else None
 
 
 def _seen(record: BootRecord, reached: Reached) -> SeenBoot:

@@ -44,7 +44,7 @@ def decode_view(text: bytes, kind: type[V]) -> V:
 
 def encode_ask(ask: Ask) -> bytes:
     """A question as a line."""
-    return msgspec.json.encode(_Question(VERSION, ask.verb, ask.by, ask.via, ask.reason)) + b"\n"
+    return msgspec.json.encode(_Question(VERSION, ask.verb, ask.by, ask.via, ask.reason, ask.boot)) + b"\n"
 
 
 def decode_ask(line: bytes) -> Ask:
@@ -59,7 +59,7 @@ def decode_ask(line: bytes) -> Ask:
         raise UsageError(f"expected a question as a line of JSON, got: {error}") from None
     if found.v != VERSION:
         raise UsageError(f"expected v={VERSION}, got: {found.v}; ask with the version of Lamplighter that runs there")
-    return Ask(verb=found.verb, by=found.by, via=found.via, reason=found.reason)
+    return Ask(verb=found.verb, by=found.by, via=found.via, reason=found.reason, boot=found.boot)
 
 
 def encode_answer(view: Any) -> bytes:
@@ -113,6 +113,7 @@ class _Question(msgspec.Struct):
     by: str | None = None
     via: str | None = None
     reason: str | None = None
+    boot: str | None = None
 
 
 class _Answer(msgspec.Struct):

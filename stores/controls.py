@@ -15,9 +15,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..messages.controls import ASK_BYTES_MAX
+
+if TYPE_CHECKING:
+    from .ports import Notifier
 
 CONTROL = ".ctl"
 """What the name of such a socket ends with; it begins with its boot."""
@@ -35,7 +38,9 @@ PART_BYTES = 256 * 1024
 """How much is read or written at once."""
 
 Answer = Callable[[bytes], bytes]
-"""Gives the answer to a question, both as lines. It never raises, and waits for nothing."""
+"""Gives the answer to a question, both as lines; nothing if it is not for this boot. It never raises, and waits for
+nobody.
+"""
 
 
 class Controls(Protocol):
@@ -76,6 +81,26 @@ class NoControls:
 
     def close(self) -> None:
         pass
+
+
+class ServerControls:
+    """By the server that the store is in, and the connection to it that the store has anyway."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self.address: str | None = None
+        self._notifier = notifier
+
+    def serve(self, answer: Answer, spawn: Callable[[Callable[[], None], str], object]) -> None:
+        self.address = self._notifier.answer(answer)
+
+    def keep(self) -> None:
+        pass
+
+    def trouble(self) -> str | None:
+        return None
+
+    def close(self) -> None:
+        self._notifier.answer(None)
 
 
 class SocketControls:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..environment.clock import SystemClock
 from ..environment.environment import Environment
 from ..environment.failpoints import Failpoints
+from ..environment.ids import new_id as random_id
 from ..environment.threads import spawn
 from ..errors import UsageError, shown
 from ..rules.capabilities import not_supported
-from .controls import Controls, NoControls, SocketControls
+from .controls import Controls, NoControls, ServerControls, SocketControls
 from .hints import Hints, ServerHints, SocketHints
 from .ports import SERVER_SCHEMES, Store
 from .presence import FilePresence, Presence, SolePresence, folder_of
@@ -137,7 +138,7 @@ def controls(environment: Environment, store: Store, boot: str) -> Controls:
 def controls_on(store: Store, boot: str) -> Controls:
     """How a boot on a store is asked from outside: as the store allows it."""
     if store.path is None:
-        return NoControls()
+        return NoControls() if store.notifier is None else ServerControls(store.notifier)
     return SocketControls(folder_of(store.path), boot, SystemClock().monotonic)
 
 
@@ -161,7 +162,7 @@ def visit(url: str) -> Visit:
     from .rabbitmq.visit import Visit
 
     address = parse_address(url)
-    return Visit(str(address), _link_to(address), threading.Event)
+    return Visit(str(address), _link_to(address), threading.Event, random_id)
 
 
 def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str], *, only_existing: bool) -> Store:

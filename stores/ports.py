@@ -279,6 +279,10 @@ class Notifier(Protocol):
     def listen(self, heard: Callable[[], None] | None) -> None:
         """Call this, from any thread, whenever a turn may be worth while."""
 
+    def answer(self, call: Callable[[bytes], bytes] | None) -> str:
+        """Answer with this, from any thread, what is asked of this runtime from outside; None: no more. Gives where it
+        is asked."""
+
 
 class Store(Readable, Protocol):
     """Where job state lives. Its `path` is None too where nobody else can be on it."""

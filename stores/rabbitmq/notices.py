@@ -7,15 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 from ...messages.jobs import Seconds
+from .asking import Answering
 from .environment import StoreEnvironment
-from .link import Arrival
+from .link import Arrival, Link
+from .topology import ASKS
 
 
 class Inbox:
     """Keeps what a link tells until the next turn looks at it; it is the link's listener, see `link.LinkListener`."""
 
-    def __init__(self, environment: StoreEnvironment) -> None:
+    def __init__(self, environment: StoreEnvironment, link: Link) -> None:
         self._environment = environment
+        self._answering = Answering(link)
         self._inbox: deque[tuple[str, Any]] = deque()
         self._stirred = environment.event()
         self._heard: Callable[[], None] | None = None
@@ -24,6 +27,11 @@ class Inbox:
     def listen(self, heard: Callable[[], None] | None) -> None:
         """Call this, from any thread, whenever a turn may be worth while."""
         self._heard = heard
+
+    def answer(self, call: Callable[[bytes], bytes] | None) -> str:
+        """Answer, by any thread, what is asked of this runtime from outside; or no more. Gives where it is asked."""
+        self._answering.call = call
+        return ASKS
 
     # The link's thread calls these; whoever takes turns looks at what they note.
 
@@ -34,7 +42,8 @@ class Inbox:
         self._tell("lost", (reason, refused))
 
     def arrived(self, arrival: Arrival) -> None:
-        self._tell("arrived", arrival)
+        if not self._answering.takes(arrival):
+            self._tell("arrived", arrival)
 
     def cancelled(self, session: int, consumer: str) -> None:
         self._tell("cancelled", (session, consumer))

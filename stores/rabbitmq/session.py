@@ -54,7 +54,7 @@ class Session(Inbox):
     def __init__(
         self, address: str, link: Link, *, environment: StoreEnvironment, results: bool, wait: Seconds
     ) -> None:
-        super().__init__(environment)
+        super().__init__(environment, link)
         self.address = address
         self._link = link
         self._id = environment.new_id()[:12]

@@ -6,6 +6,7 @@
     lamplighter.unreadable     messages that no runtime can read     quorum queue
     lamplighter.ledger         schedules, slots, pauses     quorum queue with a single active consumer: the leader
     lamplighter.news.BOOT      what the leader has read in the ledger     classic queue, expires
+    lamplighter.asks.ID        what runtimes answer to somebody outside     classic queue, expires
     lamplighter.results.BOOT   how the jobs that a runtime queued have ended     classic queue, expires
 
 The arguments of a queue never depend on an option of a handler or a runtime: two that differ could not share it.
@@ -38,6 +39,7 @@ DEAD = f"{PREFIX}.dead"
 UNREADABLE = f"{PREFIX}.unreadable"
 LEDGER = f"{PREFIX}.ledger"
 NEWS = f"{PREFIX}.news"
+ASKS = f"{PREFIX}.asks"
 OUT = f"{PREFIX}.out"
 
 QUORUM: Arguments = {
@@ -50,6 +52,9 @@ QUORUM: Arguments = {
 
 NEWS_SECONDS = 60.0
 """How long the news of a session outlive it."""
+
+ASKS_SECONDS = 60.0
+"""How long the answers to somebody outlive a visit."""
 
 RESULTS_SECONDS = 1800.0
 """How long results wait for a runtime that has lost its connection."""
@@ -79,15 +84,28 @@ def results_queue(boot: str) -> QueueSpec:
 
 
 def news_queue(session: str) -> QueueSpec:
-    """Where a runtime hears the leader, in one session."""
+    """Where a runtime hears the leader, and whoever asks it something, in one session."""
     return QueueSpec(
-        name=f"{NEWS}.{session}", arguments={"x-expires": int(NEWS_SECONDS * 1000)}, bindings=((NEWS, "#"),)
+        name=f"{NEWS}.{session}",
+        arguments={"x-expires": int(NEWS_SECONDS * 1000)},
+        bindings=((NEWS, "#"), (ASKS, "#")),
     )
 
 
 def hearing(session: str) -> Sequence[Wanted]:
     """What a runtime needs to hear the leader."""
-    return Exchange(name=NEWS, type="topic"), news_queue(session)
+    return Exchange(name=NEWS, type="topic"), asks_exchange(), news_queue(session)
+
+
+def asks_exchange() -> Exchange:
+    """Where all runtimes are asked from outside."""
+    return Exchange(name=ASKS, type="topic")
+
+
+def answers_queue(visit: str) -> QueueSpec:
+    """Where somebody hears what they answer."""
+    arguments = {"x-expires": int(ASKS_SECONDS * 1000), "x-max-length-bytes": RESULTS_BYTES_MAX}
+    return QueueSpec(name=f"{ASKS}.{visit}", arguments=arguments)
 
 
 def foundation() -> Sequence[Wanted]:
@@ -96,6 +114,7 @@ def foundation() -> Sequence[Wanted]:
         Exchange(name=OUT, type="topic"),
         QueueSpec(name=DEAD, arguments=QUORUM),
         Exchange(name=NEWS, type="topic"),
+        asks_exchange(),
         QueueSpec(name=LEDGER, arguments={**QUORUM, "x-single-active-consumer": True}),
         *(Exchange(name=_rung(rung), type="topic") for rung in range(RUNGS)),
     ]

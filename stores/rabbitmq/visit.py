@@ -11,9 +11,12 @@ from ...errors import StoreError, StoreUnavailable
 from . import job_message as wire
 from . import topology
 from . import unreadable as strays
+from .asking import question
 from .link import NOT_FOUND, Arrival, Browsed, Link, LinkLost, Refused, Sent
 
 ANSWER_SECONDS_MAX = 20.0
+
+ANSWERS_PREFETCH = 1_000
 
 
 class UnreadableMessage(NamedTuple):
@@ -37,12 +40,19 @@ class Visit:
     Args:
         address: how it is shown: without a password.
         event: makes what a thread waits at.
+        new_id: names its own queue.
     """
 
-    def __init__(self, address: str, link: Link, event: Callable[[], Any]) -> None:
+    def __init__(self, address: str, link: Link, event: Callable[[], Any], new_id: Callable[[], str]) -> None:
         self.address = address
         self._link = link
         self._known = event()
+        self._event = event
+        self._new_id = new_id
+        self._session = 0
+        self._heard: list[bytes] = []
+        self._has_heard = event()
+        self._of_one = False
         self._failure: tuple[str, bool] | None = None
 
     def __enter__(self) -> Self:
@@ -81,6 +91,21 @@ class Visit:
             self._answer(browsed.done(done))
         return len(done), len(found) - len(done)
 
+    def ask(self, line: bytes, seconds: float, *, of_one: bool) -> Sequence[bytes]:
+        """Ask the runtimes; the lines that were answered within so many seconds.
+
+        Args:
+            of_one: whether it is for one of them, so that no more than one answer is waited for.
+        """
+        queue = topology.answers_queue(self._new_id())
+        self._heard, self._of_one, self._has_heard = [], of_one, self._event()
+        self._answer(self._link.setup([topology.asks_exchange(), queue]))
+        self._link.consume(self._session, queue.name, "answers", prefetch=ANSWERS_PREFETCH)
+        self._answer(self._link.send([question(line, queue.name)]))
+        self._has_heard.wait(seconds)
+        self._link.delete(self._session, queue.name)
+        return list(self._heard)
+
     def _browse(self, found: list[Arrival], limit: int) -> tuple[Browsed, int]:
         count = 0
 
@@ -106,6 +131,7 @@ class Visit:
             raise StoreUnavailable(f"{self.address} did not answer: {error}") from error
 
     def connected(self, session: int) -> None:
+        self._session = session
         self._known.set()
 
     def lost(self, session: int, reason: str, *, refused: bool) -> None:
@@ -113,10 +139,14 @@ class Visit:
         self._known.set()
 
     def arrived(self, arrival: Arrival) -> None:
-        """Nothing is consumed."""
+        """A runtime has answered."""
+        self._link.acknowledge(arrival.session, (arrival.tag,))
+        self._heard.append(arrival.body)
+        if self._of_one:
+            self._has_heard.set()
 
     def cancelled(self, session: int, consumer: str) -> None:
-        """Nothing is consumed."""
+        """What has been answered by then is all."""
 
     def blocked(self, reason: str | None) -> None:
         """Whoever waits waits for as long as it may."""

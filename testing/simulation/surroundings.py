@@ -11,7 +11,7 @@ from typing import Any
 
 from ...environment.environment import Environment
 from ...messages.jobs import Instant, Seconds
-from ...stores.controls import NoControls
+from ...stores.controls import NoControls, ServerControls
 from ...stores.hints import Hints
 from ...stores.ports import Store
 from ...stores.presence import Presence, SolePresence
@@ -123,7 +123,7 @@ class Surroundings:
             runners={"process": lambda: VirtualProcessRunner(world, process)},
             store=store,
             neighbours=neighbours,
-            controls=lambda store, boot: NoControls(),
+            controls=lambda store, boot: NoControls() if store.notifier is None else ServerControls(store.notifier),
             whereabouts=lambda: ("simulation", process.pid),
             versions=lambda: ("simulated", "simulated"),
             pid=lambda: world.current.process.pid if world.current.process.is_fork else process.pid,

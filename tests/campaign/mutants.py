@@ -2327,6 +2327,15 @@ MUTANTS = (
         test="tests/stores/test_controls.py::test_a_forked_child_has_nothing_of_it_and_takes_nothing_away",
     ),
     Mutant(
+        SIGHT,
+        "on RabbitMQ a question from outside waits for the broker",
+        "stores/rabbitmq/notices.py",
+        "        if not self._answering.takes(arrival):\n            self._tell",
+        "        if True:\n            self._tell",
+        test="tests/stores/rabbitmq/test_asking.py::"
+        "test_a_question_is_answered_before_anybody_takes_a_turn_and_is_no_news",
+    ),
+    Mutant(
         LIMITS,
         "a quiet runtime claims all the same",
         "broker/claims.py",

@@ -87,7 +87,6 @@ def test_a_store_that_is_not_there_exits_with_3(tmp_path, capsys):
     ("arguments", "says"),
     [
         ([], "expected --store ADDRESS"),
-        (["-s", "amqp://localhost"], "expected a store in a file"),
         (["-s", "jobs.db", "--max-age", "-1"], "expected --max-age to be a number of seconds"),
         (["-s", "jobs.db", "--timeout", "nan"], "expected --timeout to be a number of seconds"),
     ],

@@ -165,7 +165,6 @@ def test_a_silent_one_is_shown_with_why_nothing_is_known_of_it(runtime, store, c
     [
         (["quiet"], "expected the ids of runtimes, or --all"),
         (["go", "1", "--all"], "expected the ids of runtimes, or --all"),
-        (["list", "-s", "amqp://localhost"], "expected a store in a file"),
     ],
 )
 def test_what_makes_no_sense_exits_with_2(arguments, says, runtime, store, capsys):

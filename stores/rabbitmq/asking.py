@@ -1,0 +1,51 @@
+"""Questions to a runtime from outside, and its answers, over the server: past its broker, which may hang.
+
+A question goes to all runtimes by an exchange of its own, into the queues in which they hear the leader. The thread of
+the link answers it, straight into the queue of whoever asks; nobody else looks at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .link import Arrival, Link, Message
+from .topology import ASKS
+
+ASKED = "lamplighter-asks"
+"""The header by which a question is told from news."""
+
+LIVES_SECONDS = 5.0
+"""A question that is not heard by then, or an answer, is wanted by nobody any more."""
+
+
+class Answering:
+    """Answers what comes to one runtime.
+
+    Attributes:
+        call: gives the line that answers a line; None while nobody does.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.call: Callable[[bytes], bytes] | None = None
+
+    def takes(self, arrival: Arrival) -> bool:
+        """Whether something that has come is a question, which is answered then. The link's thread calls it."""
+        if arrival.reply_to is None or ASKED not in (arrival.headers or {}):
+            return False
+        self._link.acknowledge(arrival.session, (arrival.tag,))
+        call = self.call
+        answer = b"" if call is None else call(arrival.body)
+        if answer:
+            self._link.send([_message("", arrival.reply_to, answer)])
+        return True
+
+
+def question(line: bytes, reply_to: str) -> Message:
+    """A line for all runtimes."""
+    return _message(ASKS, "all", line)._replace(reply_to=reply_to, headers={ASKED: 1})
+
+
+def _message(exchange: str, key: str, body: bytes) -> Message:
+    # Whoever has asked may have gone, and where no runtime is, nobody hears.
+    return Message(exchange=exchange, key=key, body=body, mandatory=False, lives=LIVES_SECONDS)
