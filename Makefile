@@ -11,10 +11,14 @@ WORKLOAD ?= drain-1
 # Most tests wait for other processes and for servers, so more run side by side than there are cores.
 WORKERS ?= 4
 
-.PHONY: demo demo-cluster test check simulate mutants torture bench profile docs picture dist clean
+.PHONY: demo page-demo demo-cluster test check simulate mutants torture bench profile docs picture dist clean
 
 demo: $(VENV)/ready
 	PYTHONPATH=examples $(BIN)/python -P -m hashbase.demo
+
+# A Hashbase under load, with workers that are killed, behind the page. Ctrl-C ends it.
+page-demo: $(VENV)/ready
+	PYTHONPATH=examples $(BIN)/python -P -m hashbase.page
 
 # Needs a rabbitmq-server on this machine, and starts one of its own.
 demo-cluster: $(VENV)/ready

@@ -331,6 +331,11 @@ class Runtime:
             boot.listen(subscription)
 
     @property
+    def address(self) -> str:
+        """Where its jobs are kept: the path of a file, or an address, which may hold a password."""
+        return self._address
+
+    @property
     def boot(self) -> Boot | None:
         """The boot that runs in this process; None when none does."""
         return self.current_boot.running

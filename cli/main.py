@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "runtimes": "list who works on a store, show what each is doing, have one be quiet or go on",
     "health": "tell whether the runtimes on a store are well",
     "stats": "tell what became of jobs lately, by name or by time",
+    "web": "serve the page on which people see jobs, and steer them",
     "simulate": "run a scenario with many seeds",
     "migrate": "move what waits in a SQLite store into a RabbitMQ",
     "unreadable": "show or return the messages in a RabbitMQ that no runtime could read",

@@ -17,8 +17,10 @@ from ...jobs import Jobs
 from ...rules.limits import Limits
 from ...runtime import Runtime
 from ...scheduler import Scheduler
+from ...web.pages.visitor import Who
 from .command import commands
 from .declarations import AppJobs, AppScheduler, Declaration, DeclaringJobs, DeclaringScheduler
+from .page import mount
 from .settings import STORE, runtime_options, works_in_web
 from .starting import Starting
 
@@ -66,13 +68,18 @@ class Lamplighter:
             )
         return runtime
 
-    def init_app(self, app: Flask) -> None:
+    def init_app(self, app: Flask, *, dashboard: str | None = None, who: Who | None = None) -> None:
         """Make the runtime of an application, and start nothing.
 
         A process starts it as a producer, which queues and runs no jobs, with its first request or its first call of
         `jobs`. `flask lamplighter run` runs the jobs.
 
+        Args:
+            dashboard: a path, such as `/jobs`, at which the application has the page; needs `who`.
+            who: says who looks at the page, as `lamplighter.web.dashboard` wants it; called within the request.
+
         Raises:
+            MissingExtra: the page is wanted, and Jinja2 is not installed.
             UsageError: a setting is missing, unknown or wrong; or the application has a Lamplighter already.
             NotSupported: a handler or a schedule asks for what the store cannot do.
         """
@@ -81,6 +88,8 @@ class Lamplighter:
         options = runtime_options(app)
         carriers = [AppContext(app), *options.pop("carriers", ())]
         runtime = Runtime(**options, carriers=carriers)
+        if dashboard is not None:
+            mount(app, runtime, dashboard, who)
         for declare in self._declarations:
             declare(runtime)
         starting = Starting(app, runtime, works_in_web=works_in_web(app), is_in_memory=options["store"] == ":memory:")

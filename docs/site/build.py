@@ -20,6 +20,7 @@ CONTENTS = {
     "Coming from": [f"coming-from/{name}" for name in ("celery", "huey", "apscheduler", "rq")],
     "Running it": [
         "production",
+        "page",
         "troubleshooting",
         "debugging",
         "opentelemetry",

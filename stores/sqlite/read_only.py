@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -137,6 +137,14 @@ class ReadOnlyStore:
     def snapshot(self) -> Iterator[StoreSnapshot]:
         with self._translated, self._readers.lend() as reader, snapshot_of(reader) as seen:
             yield seen
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[Callable[[], object]]:
+        """For as long as the block lasts, a function whose value is another one whenever somebody has committed."""
+        with self._translated:
+            connection = _open(self.address, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)
+        with contextlib.closing(connection):
+            yield lambda: connection.execute("pragma data_version").fetchone()[0]
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,0 +1,102 @@
+"""The streams that tell open pages that something has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from lamplighter.web.live import LOOK_SECONDS, Live
+
+STALE = b"event: stale\ndata: \n\n"
+
+
+class Store:
+    """Something whose state can change, and which counts who watches."""
+
+    def __init__(self) -> None:
+        self.state = 0
+        self.watchers = 0
+        self.looks = 0
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[object]:
+        self.watchers += 1
+        try:
+            yield self._look
+        finally:
+            self.watchers -= 1
+
+    def _look(self) -> int:
+        self.looks += 1
+        return self.state
+
+
+class Time:
+    """Time that passes only while somebody sleeps, while a store changes.
+
+    Args:
+        changes: at which sleep the store changes, and by how much.
+    """
+
+    def __init__(self, store: Store, changes: dict[int, int]) -> None:
+        self._now = 0.0
+        self._sleeps = 0
+        self._store = store
+        self._changes = changes
+
+    def monotonic(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        self._now += seconds
+        self._sleeps += 1
+        self._store.state += self._changes.get(self._sleeps, 0)
+
+
+def live_on(store: Store, changes: dict[int, int]) -> Live:
+    time = Time(store, changes)
+    return Live(store.watch, time.monotonic, time.sleep)
+
+
+def told(live: Live, *, pieces: int | None = None) -> list[bytes]:
+    async def read() -> list[bytes]:
+        found = []
+        async with contextlib.aclosing(live.stream()) as stream:
+            async for piece in stream:
+                found.append(piece)
+                if len(found) == pieces:
+                    break
+        return found
+
+    return asyncio.run(read())
+
+
+def test_a_change_is_told_once() -> None:
+    assert told(live_on(Store(), {3: 1, 10: 5})) == [b"retry: 1000\n\n", STALE, STALE]
+
+
+def test_a_stream_ends_by_itself_so_that_no_server_waits_for_it() -> None:
+    store = Store()
+
+    assert told(live_on(store, {})) == [b"retry: 1000\n\n"]
+    assert store.looks <= 60 / LOOK_SECONDS + 1
+
+
+def test_while_nobody_listens_nothing_is_asked() -> None:
+    store = Store()
+    live = live_on(store, {1: 1})
+
+    told(live, pieces=1)
+
+    assert (store.watchers, live.listeners) == (0, 0)
+
+
+def test_pages_that_take_long_to_make_are_read_again_more_seldom() -> None:
+    always = dict.fromkeys(range(1, 121), 1)
+    quick, slow = live_on(Store(), always), live_on(Store(), always)
+    for _ in range(20):
+        slow.note_cost(0.1)
+
+    assert len(told(quick)) == 121
+    assert len(told(slow)) == 13

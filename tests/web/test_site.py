@@ -1,0 +1,283 @@
+"""What the page answers, asked without a server or a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+from lamplighter import Runtime, UsageError
+from lamplighter.web import LOOK, STEER, Visitor, dashboard
+from lamplighter.web.faces.http import BODY_BYTES_MAX, Request, redirect
+from lamplighter.web.guard import HEADERS
+
+from .kit import EVERYTHING, HOSTILE, Page
+
+PAGES = ["/", "/jobs", "/errors", "/names", "/schedules", "/runtimes", "/names/mail", "/jobs/fine", "/jobs/dead-1"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_answers_people_and_programs(page: Page, path: str) -> None:
+    html, twin = page.get(path), page.get(path, "as=json")
+
+    assert (html.status, twin.status) == (200, 200)
+    assert html.body.startswith(b"<!doctype html>")
+    assert html.headers.items() >= HEADERS.items()
+    json.loads(twin.body)
+
+
+@pytest.mark.parametrize(
+    "path", ["/jobs/unknown", "/names/unknown", "/schedules/unknown", "/runtimes/x", "/errors/x", "/x"]
+)
+def test_what_is_not_there_is_said_with_404(page: Page, path: str) -> None:
+    response = page.get(path)
+
+    assert response.status == 404
+    assert path.rpartition("/")[2] in response.body.decode()
+
+
+def test_an_error_for_programs_is_json(page: Page) -> None:
+    response = page.get("/jobs/unknown", "as=json")
+
+    assert (response.status, response.kind) == (404, "application/json")
+    assert "unknown" in json.loads(response.body)["error"]
+
+
+def test_a_search_that_cannot_be_read_says_where(page: Page) -> None:
+    response = page.get("/jobs", "q=state%3Asleeping")
+
+    assert response.status == 400
+    assert "at character 7" in response.body.decode()
+
+
+def test_whoever_is_not_known_sees_nothing(store: Path) -> None:
+    site = dashboard(str(store), who=lambda request: None)
+
+    for path in (*PAGES, "/live"):
+        response = site.answer(Request(method="GET", path=path))
+        assert (response.status, b"mail" in response.body) == (401, False)
+
+
+def test_whoever_must_log_in_is_sent_to_do_so(store: Path) -> None:
+    site = dashboard(str(store), who=lambda request: redirect("/login"))
+
+    response = site.answer(Request(method="GET", path="/"))
+
+    assert (response.status, response.headers["Location"]) == (303, "/login")
+
+
+def test_a_page_without_who_is_refused() -> None:
+    with pytest.raises(TypeError, match="who"):
+        dashboard("jobs.db")  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="expected who=, a function"):
+        dashboard("jobs.db", who="ada")  # type: ignore[arg-type]
+
+
+def test_a_page_over_a_runtime_in_memory_is_refused() -> None:
+    with pytest.raises(UsageError, match="memory"):
+        dashboard(Runtime(":memory:"), who=lambda request: None)
+
+
+def test_what_jobs_carry_is_hidden_from_those_who_may_not_see_it(page: Page) -> None:
+    page.may = STEER
+    for path in ("/jobs/fine", "/jobs"):
+        for query in ("", "as=json"):
+            said = page.get(path, query).body.decode()
+            assert "hunter2" not in said
+            assert "result-of-mail" not in said
+    page.may = EVERYTHING
+
+    assert {"hunter2", "result-of-mail"} <= set(re.findall(r"[\w-]+", page.text("/jobs/fine")))
+
+
+def standing(page: Page) -> list[tuple[str, str]]:
+    """Each job, and its state."""
+    return [(job["id"], job["state"]) for job in json.loads(page.get("/jobs", "as=json").body)["jobs"]]
+
+
+FORMS = [
+    ("/act/job", {"id": "dead-1", "action": "requeue"}),
+    ("/act/job", {"id": "later", "action": "cancel"}),
+    ("/act/name", {"name": "mail", "action": "pause"}),
+    ("/act/jobs", {"id": ["dead-1"], "action": "requeue", "which": "selected"}),
+]
+
+
+@pytest.mark.parametrize(("path", "fields"), FORMS)
+def test_whoever_may_only_look_does_nothing(page: Page, path: str, fields: dict[str, object]) -> None:
+    before = standing(page)
+    page.may = LOOK
+
+    response = page.post(path, fields)
+
+    assert response.status == 403
+    assert standing(page) == before
+    assert b'method="post"' not in page.get("/jobs/dead-1").body
+
+
+@pytest.mark.parametrize(("path", "fields"), FORMS)
+def test_a_form_of_another_site_does_nothing(page: Page, path: str, fields: dict[str, object]) -> None:
+    before = standing(page)
+
+    response = page.post(path, fields, sec_fetch_site="cross-site")
+
+    assert response.status == 403
+    assert standing(page) == before
+
+
+def test_a_form_that_is_too_large_or_no_form_is_refused(page: Page) -> None:
+    assert page.post("/act/job", {"id": "x" * BODY_BYTES_MAX}).status == 413
+    assert page.post("/act/job", {"id": "dead-1"}, content_type="text/plain").status == 400
+    assert page.get("/act/job").status == 405
+    assert page.post("/jobs", {}).status == 405
+
+
+def test_a_dead_job_is_requeued_and_its_page_says_so(page: Page) -> None:
+    response = page.post("/act/job", {"id": "dead-1", "action": "requeue", "reason": "mailbox is back"})
+
+    assert response.status == 303
+    path, _, query = response.headers["Location"].partition("?")
+    assert "put back into the queue" in page.text(path, query)
+    assert json.loads(page.get(path, "as=json").body)["job"]["state"] == "queued"
+
+
+def test_the_log_says_who_did_it_on_the_page_and_why(page: Page, store: Path) -> None:
+    page.post("/act/job", {"id": "dead-1", "action": "requeue", "reason": "mailbox is back"})
+    acts: list[dict[str, object]] = []
+    runtime = Runtime(store)
+    runtime.subscribe(acts.append, ["operator.acted"])
+
+    with runtime:
+        pass
+
+    (act,) = acts
+    assert (act["by"], act["via"]) == ("ada", "web")
+    assert "mailbox is back" in json.dumps(act)
+
+
+def test_a_name_is_paused_and_resumed(page: Page) -> None:
+    page.post("/act/name", {"name": "mail", "action": "pause"})
+    assert "Resume" in page.text("/names/mail")
+
+    page.post("/act/name", {"name": "mail", "action": "resume"})
+
+    assert "Resume" not in page.text("/names/mail")
+
+
+def test_a_schedule_is_run_now_paused_and_removed(page: Page) -> None:
+    (schedule,) = [one["id"] for one in json.loads(page.get("/schedules", "as=json").body)]
+    ran = page.post("/act/schedule", {"id": schedule, "action": "run"})
+    page.post("/act/schedule", {"id": schedule, "action": "pause"})
+
+    assert ran.headers["Location"].startswith("/jobs/")
+    assert "Resume" in page.text(f"/schedules/{schedule}")
+
+    page.post("/act/schedule", {"id": schedule, "action": "remove"})
+
+    assert json.loads(page.get("/schedules", "as=json").body) == []
+
+
+def confirm(page: Page, fields: dict[str, object]) -> dict[str, object]:
+    """What the page asks before it does something to many."""
+    response = page.post("/act/jobs", fields)
+    assert response.status == 200, response.body.decode()
+    text = response.body.decode()
+    hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', text)
+    found: dict[str, object] = {name: unescape(value) for name, value in hidden if name != "id"}
+    found["id"] = [unescape(value) for name, value in hidden if name == "id"]
+    found["sure"] = fields["action"]
+    return found
+
+
+def states(page: Page, query: str) -> list[str]:
+    return [job["id"] for job in json.loads(page.get("/jobs", f"as=json&q={query}").body)["jobs"]]
+
+
+def test_all_that_match_are_requeued_after_their_number_was_shown(page: Page) -> None:
+    form = confirm(page, {"which": "matching", "q": "name:mail state:dead", "action": "requeue", "reason": "try again"})
+    assert form["shown"] == "3"
+    assert len(states(page, "name:mail+state:dead")) == 3
+
+    response = page.post("/act/jobs", form)
+
+    assert "3 jobs of 3 done" in " ".join(response.body.decode().split())
+    assert states(page, "name:mail+state:dead") == []
+
+
+def test_a_number_that_has_changed_since_it_was_shown_stops_it(page: Page) -> None:
+    form = confirm(page, {"which": "matching", "q": "name:mail state:dead", "action": "requeue"})
+    page.post("/act/job", {"id": "dead-1", "action": "requeue"})
+
+    response = page.post("/act/jobs", form)
+
+    assert response.status == 409
+    assert sorted(states(page, "name:mail+state:dead")) == ["dead-0", "dead-2"]
+
+
+def test_the_selected_ones_are_cancelled_and_no_others(page: Page) -> None:
+    form = confirm(page, {"which": "selected", "id": ["later"], "action": "cancel"})
+
+    page.post("/act/jobs", form)
+
+    assert states(page, "state:cancelled") == ["later"]
+    assert states(page, "state:queued") == ["parked"]
+
+
+def test_a_search_without_a_state_is_not_acted_on(page: Page) -> None:
+    response = page.post("/act/jobs", {"which": "matching", "q": "name:mail", "action": "requeue"})
+
+    assert response.status == 400
+    assert "state:dead" in response.body.decode()
+
+
+def test_a_group_of_failures_is_requeued_as_a_whole(page: Page) -> None:
+    groups = json.loads(page.get("/errors", "as=json").body)["groups"]
+    (group,) = [one for one in groups if one["name"] == "mail"]
+    assert (group["dead"], group["message"]) == (3, "no mailbox dead-#")
+
+    response = page.post("/act/group", {"group": group["id"], "shown": 3, "action": "requeue"})
+
+    assert response.status == 303
+    assert states(page, "name:mail+state:dead") == []
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs", "/errors", "/names"])
+def test_what_a_job_holds_never_becomes_markup(page: Page, path: str) -> None:
+    said = page.text(path)
+
+    assert "<script>alert" not in said
+    assert "<img src=x" not in said
+    assert HOSTILE[:10] not in said
+
+
+def test_a_hostile_name_has_a_page_that_its_link_leads_to(page: Page) -> None:
+    links = re.findall(r'href="(/jobs/[^"]*script[^"]*)"', page.text("/jobs"))
+
+    path, _, query = unescape(links[0]).partition("?")
+    from urllib.parse import unquote
+
+    said = page.text(unquote(path), query)
+    assert "<script>alert" not in said
+    assert "alert(1)" in said
+
+
+def test_static_files_are_kept_by_browsers_and_never_leave_their_folder(page: Page) -> None:
+    address = re.findall(r'href="(/static/page\.css)\?v=(\w+)"', page.text("/"))[0]
+    response = page.get(address[0])
+
+    assert (response.status, response.kind) == (200, "text/css; charset=utf-8")
+    assert "immutable" in response.headers["Cache-Control"]
+    assert page.get(address[0], **{"if-none-match": response.headers["ETag"]}).status == 304
+    for path in ("/static/../site.py", "/static/site.py", "/static/", "/static/..%2fsite.py"):
+        assert page.get(path).status == 404
+
+
+def test_links_stay_below_where_the_page_is_mounted(store: Path) -> None:
+    site = dashboard(str(store), who=lambda request: Visitor("ada", EVERYTHING))
+
+    said = site.answer(Request(method="GET", path="/jobs", root="/admin/jobs")).body.decode()
+
+    links = re.findall(r'(?:href|src|action|hx-get|data-live)="([^"]*)"', said)
+    assert [link for link in links if not link.startswith(("/admin/jobs/", "#"))] == []

@@ -1,0 +1,67 @@
+"""Tells the pages that are open that something has changed, and so that they are to be read again.
+
+What it tells is only that, never what: a page is read again the way it was read first, with the same rights. While
+nobody listens, nothing is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
+
+from ..messages.jobs import Seconds
+
+LOOK_SECONDS = 0.5
+"""How often the store is asked whether it has changed, while somebody listens. It costs microseconds."""
+
+STREAM_SECONDS_MAX = 60.0
+"""A browser comes again then: some servers wait at their end for streams that are open."""
+
+SHARE = 0.02
+"""How much of the time the pages that are read again may take: one that takes long is read again more seldom."""
+
+
+class Live:
+    """The streams of one site.
+
+    Args:
+        watch: gives, for as long as it is open, something that tells the store's state now from another.
+        monotonic, sleep: what time it is, and how to wait.
+    """
+
+    def __init__(
+        self,
+        watch: Callable[[], AbstractContextManager[Callable[[], object]]],
+        monotonic: Callable[[], Seconds],
+        sleep: Callable[[Seconds], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._watch = watch
+        self._time = monotonic
+        self._sleep = sleep
+        self._cost = 0.0
+        self._listeners = 0
+
+    @property
+    def listeners(self) -> int:
+        """How many streams are open."""
+        return self._listeners
+
+    def note_cost(self, seconds: float) -> None:
+        """A page took so long to make; the mean of the last ones counts."""
+        self._cost += (seconds - self._cost) / 4
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """What one browser is sent: an event for each change, but not more often than is good."""
+        self._listeners += 1
+        try:
+            with self._watch() as state:
+                end, told, seen = self._time() + STREAM_SECONDS_MAX, self._time(), state()
+                yield b"retry: 1000\n\n"
+                while self._time() < end:
+                    await self._sleep(LOOK_SECONDS)
+                    if state() != seen and self._time() - told >= self._cost * self._listeners / SHARE:
+                        told, seen = self._time(), state()
+                        yield b"event: stale\ndata: \n\n"
+        finally:
+            self._listeners -= 1

@@ -1,0 +1,45 @@
+"""The names of jobs, and one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ...messages.queries import JobQuery
+from ...messages.tallies import MINUTE
+from ...operating.stats import Stats, stats_by_name, stats_of
+from ...operating.views import NameView
+from .page import NotThere, PageContent, PageVisit
+
+STATS_SECONDS = 3_600.0
+"""How far back the statistics of a name go."""
+
+
+def names(visit: PageVisit) -> PageContent:
+    """All names, and how their jobs fare."""
+    found = visit.look.names()
+    return PageContent("names.html", "Names", found, {"names": with_stats(visit, found), "now": visit.now()})
+
+
+def name(visit: PageVisit) -> PageContent:
+    """One of them, and who takes its jobs."""
+    found = visit.look.name(visit.rest)
+    if found is None:
+        raise NotThere(f"no name {visit.rest!r}: no job of it is here, and nobody has a handler for it")
+    views = [boot.view for boot in visit.runtimes.all() if boot.view is not None]
+    more = {
+        "names": with_stats(visit, [found]),
+        "handlers": [(view.boot, handler) for view in views for handler in view.handlers if handler.name == found.name],
+        "query": str(JobQuery(names=(found.name,))),
+        "notices": visit.notices,
+        "now": visit.now(),
+    }
+    return PageContent("name.html", found.name, found, more)
+
+
+def with_stats(visit: PageVisit, views: Iterable[NameView]) -> Sequence[tuple[NameView, Stats]]:
+    """Names, each with what became of its jobs lately."""
+    now = visit.now()
+    with visit.store.snapshot() as seen:
+        tallies = () if seen.tallies is None else seen.tallies.between(MINUTE, now - STATS_SECONDS, now)
+    stats = stats_by_name(tallies)
+    return [(view, stats.get(view.name) or stats_of(())) for view in views]

@@ -1,0 +1,71 @@
+"""How all of it fares, at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from ...messages.tallies import HOUR, MINUTE, Tally, start_of
+from .names import with_stats
+from .page import PageContent, PageVisit
+
+
+class ChartSpan(NamedTuple):
+    """How far back the chart goes.
+
+    Attributes:
+        unit: how many seconds a column stands for.
+        says: how it is called.
+    """
+
+    unit: int
+    seconds: int
+    says: str
+    time_format: str
+
+
+SPANS = {
+    "1h": ChartSpan(MINUTE, 3600, "in the last hour", "%H:%M"),
+    "24h": ChartSpan(HOUR, 86_400, "in the last 24 hours", "%H:%M"),
+    "7d": ChartSpan(HOUR, 7 * 86_400, "in the last 7 days", "%d %b %H:%M"),
+}
+"""What can be chosen."""
+
+ENDED = ("done", "dead", "cancelled")
+
+
+NUMBERS = (
+    ("ready", "queued"),
+    ("running", "running"),
+    ("scheduled", "queued"),
+    ("parked", "queued"),
+    ("dead", "dead"),
+)
+"""Of an `Overview`, and the state of the jobs that it counts."""
+
+
+def overview(visit: PageVisit) -> PageContent:
+    """Health, six numbers, what ended lately, and every name."""
+    span, now = SPANS.get(visit.one("span"), SPANS["1h"]), visit.now()
+    model = visit.look.overview()
+    with visit.store.snapshot() as seen:
+        totals = None if seen.tallies is None else seen.tallies.totals(span.unit, now - span.seconds, now)
+    chart = _chart(totals, span, now)
+    numbers = [(name, getattr(model, name), visit.jobs_of(f"state:{state}")) for name, state in NUMBERS]
+    more = {"names": with_stats(visit, model.names), "numbers": numbers, "chart": chart, "spans": SPANS, "now": now}
+    return PageContent("overview.html", "Overview", model, more)
+
+
+def _chart(tallies: Sequence[Tally] | None, span: ChartSpan, now: float) -> dict[str, Any]:
+    """What the chart shows: a column for each unit, also where nothing happened."""
+    if tallies is None:
+        return {"span": span, "labels": (), "series": {}}
+    first, last = start_of(span.unit, now - span.seconds), start_of(span.unit, now)
+    starts = range(first, last + span.unit, span.unit)
+    sums = {(tally.start, tally.kind): tally.n for tally in tallies}
+    return {
+        "span": span,
+        "labels": [datetime.fromtimestamp(start, UTC).strftime(span.time_format) for start in starts],
+        "series": {kind: [sums.get((start, kind), 0) for start in starts] for kind in ENDED},
+    }

@@ -1,0 +1,97 @@
+"""What a page is made of, and what it is made for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from ...messages.jobs import Instant, Seconds
+from ...operating.controls import ControlRoom
+from ...operating.look import Look
+from ...operating.operator import Operator
+from ...operating.runtimes import Runtimes
+from ...stores.ports import Readable
+from ..faces.http import Request, Response, redirect
+from .visitor import Right, Visitor
+
+
+class PageVisit(NamedTuple):
+    """One look at a page.
+
+    Attributes:
+        rest: what follows the route in the path, such as a job's id.
+        look: what the visitor may see.
+        operator: acts in the visitor's name.
+        store: what is looked at.
+        runtimes: who works on it; `room` asks them.
+        now, monotonic: wall time, and the time that only passes.
+        trace_url: where a trace is shown, with `{trace_id}` in it.
+    """
+
+    request: Request
+    visitor: Visitor
+    rest: str
+    look: Look
+    operator: Operator
+    store: Readable
+    runtimes: Runtimes
+    room: ControlRoom
+    now: Callable[[], Instant]
+    monotonic: Callable[[], Seconds]
+    trace_url: str | None
+
+    def one(self, name: str) -> str:
+        """A field of the query; "" if it is not there."""
+        return self.request.asked().get(name, [""])[-1]
+
+    @property
+    def notices(self) -> list[str]:
+        """What the form has done that led here."""
+        said = self.request.asked().get("said", [])
+        return [said[-1][:200]] if said else []
+
+    def back(self, page: str, name: str, said: str) -> Response:
+        """See the page of one thing, which says what was done."""
+        to = self.request.path_of(page, name)
+        return redirect(f"{to}{'&' if '?' in to else '?'}{urlencode({'said': said})}")
+
+    def jobs_of(self, query: str) -> str:
+        """The address of the jobs that match a search."""
+        return self.request.link("/jobs", q=query)
+
+    def may(self, right: Right) -> bool:
+        """Whether the visitor may do this."""
+        return right in self.visitor.may
+
+
+@dataclass(frozen=True, slots=True)
+class PageContent:
+    """A page before it is HTML or JSON.
+
+    Attributes:
+        template: which of `templates/` shows it.
+        title: what the browser's tab says.
+        model: what it shows; also what programs get.
+        more: what only the template needs.
+        refresh_seconds: how often it changes though nothing in the store does; None for never.
+    """
+
+    template: str
+    title: str
+    model: Any
+    more: dict[str, Any] = field(default_factory=dict)
+    refresh_seconds: int | None = None
+
+
+class PageRefused(Exception):
+    """Nothing was done, and the page says why."""
+
+    def __init__(self, status: int, says: str) -> None:
+        super().__init__(says)
+        self.status = status
+
+
+class NotThere(Exception):
+    """There is no such page, name, runtime or group of failures."""

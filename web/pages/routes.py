@@ -1,0 +1,70 @@
+"""Which address is which page, and which right it needs beside that of looking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..faces.http import UNSPEAKABLE, Request, Response
+from . import acts, errors, jobs, names, overview, runtimes, schedules
+from .page import NotThere, PageContent, PageRefused, PageVisit
+from .visitor import Right
+
+
+class Route(NamedTuple):
+    """A page, or what a form does.
+
+    Attributes:
+        path: of a page with parts, what stands before the name of a part.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[PageVisit], PageContent | Response]
+    right: Right | None = None
+
+
+ROUTES = (
+    Route("GET", "/", overview.overview),
+    Route("GET", "/jobs", jobs.jobs),
+    Route("GET", "/jobs/", jobs.job),
+    Route("GET", "/errors", errors.errors),
+    Route("GET", "/errors/", errors.group),
+    Route("GET", "/names", names.names),
+    Route("GET", "/names/", names.name),
+    Route("GET", "/schedules", schedules.schedules),
+    Route("GET", "/schedules/", schedules.schedule),
+    Route("GET", "/runtimes", runtimes.runtimes),
+    Route("GET", "/runtimes/", runtimes.runtime),
+    Route("POST", "/act/job", acts.on_job),
+    Route("POST", "/act/jobs", acts.on_jobs),
+    Route("POST", "/act/group", acts.on_group, "requeue"),
+    Route("POST", "/act/name", acts.on_name, "pause"),
+    Route("POST", "/act/schedule", acts.on_schedule, "schedule"),
+    Route("POST", "/act/runtime", acts.on_runtime, "quiet"),
+)
+
+
+def route_of(request: Request) -> tuple[Route, str]:
+    """The route of a request, and what follows it in the path.
+
+    Raises:
+        NotThere: there is no such page.
+        PageRefused: there is, but not by this method.
+    """
+    at, method = request.path, "GET" if request.method == "HEAD" else request.method
+    found = [route for route in ROUTES if _is_at(route, at)]
+    if not found:
+        raise NotThere(f"no page {at!r}")
+    for route in found:
+        if route.method == method:
+            rest = at[len(route.path) :]
+            return route, request.asked().get("name", [rest])[-1] if rest == UNSPEAKABLE else rest
+    raise PageRefused(405, f"expected {found[0].method} for {found[0].path}, got: {request.method}")
+
+
+def _is_at(route: Route, path: str) -> bool:
+    """Whether a path is the route's, or the name of a part below it. Names of jobs may hold slashes."""
+    if route.path.endswith("/") and route.path != "/":
+        return path.startswith(route.path) and path != route.path
+    return path == route.path

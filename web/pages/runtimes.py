@@ -1,0 +1,37 @@
+"""The runtimes on the store, and what one of them does now."""
+
+from __future__ import annotations
+
+from ...errors import StoreUnavailable, UsageError
+from ...messages.views import StacksView
+from ...rules.control_lines import AskRefused
+from .page import NotThere, PageContent, PageVisit
+
+REFRESH_SECONDS = 2
+"""What a process does shows in no store, so it is asked again."""
+
+
+def runtimes(visit: PageVisit) -> PageContent:
+    """All of them."""
+    boots = visit.runtimes.all()
+    views = {boot.record.boot: boot.view for boot in boots if boot.view is not None}
+    model = {"boots": visit.look.boots(), "views": views}
+    return PageContent("runtimes.html", "Runtimes", model, {"views": views}, refresh_seconds=REFRESH_SECONDS)
+
+
+def runtime(visit: PageVisit) -> PageContent:
+    """One of them, with its actors, its jobs and its threads."""
+    found = visit.runtimes.one(visit.rest)
+    if found is None:
+        raise NotThere(f"no runtime {visit.rest!r} on the store: it has stopped, or was found dead")
+    boot = found.record.boot
+    more = {"seen": found, "stacks": _stacks(visit, boot) if visit.one("stacks") else None, "notices": visit.notices}
+    return PageContent("runtime.html", f"Runtime {boot}", found.view, more, refresh_seconds=REFRESH_SECONDS)
+
+
+def _stacks(visit: PageVisit, boot: str) -> StacksView | str:
+    """Where every thread of a runtime is, or why it does not say."""
+    try:
+        return visit.room.ask(boot, "stacks", StacksView)
+    except (StoreUnavailable, AskRefused, UsageError) as error:
+        return str(error)

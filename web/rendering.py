@@ -1,0 +1,132 @@
+"""Pages as HTML, and the files that they need. What comes from jobs is escaped, all of it, always."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ..errors import missing_extra
+from .charts import columns, number, sparkline
+from .faces.http import Request, Response
+from .machine import machine
+from .pages.page import NotThere, PageContent
+from .pages.visitor import Visitor
+
+HERE = __package__
+
+KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+
+
+def rendered(request: Request, visitor: Visitor | None, page: PageContent) -> str:
+    """A page as HTML."""
+    template = _environment().get_template(page.template)
+    text: str = template.render(
+        page=page,
+        model=page.model,
+        visitor=visitor,
+        may=frozenset(() if visitor is None else visitor.may),
+        request=request,
+        link=request.link,
+        path_of=request.path_of,
+        static=lambda name: request.link(f"/static/{name}", v=_version(name)),
+        **page.more,
+    )
+    return text
+
+
+def check_renders() -> None:
+    """
+    Raises:
+        MissingExtra: pages cannot be made.
+    """
+    _environment()
+
+
+def static_file(name: str, known: str | None) -> Response:
+    """A stylesheet or script. A browser keeps it for a year: its address changes when it does.
+
+    Args:
+        known: the version that the browser has.
+    """
+    kind = KINDS.get(name.rpartition(".")[2])
+    if kind is None or "/" in name or (content := _content(name)) is None:
+        raise NotThere(f"no file {name!r}")
+    tag = f'"{_version(name)}"'
+    headers = {"ETag": tag, "Cache-Control": "public, max-age=31536000, immutable"}
+    if known == tag:
+        return Response(status=304, headers=headers)
+    return Response(kind=kind, body=content, headers=headers)
+
+
+@cache
+def _content(name: str) -> bytes | None:
+    found = files(HERE).joinpath("static", name)
+    return found.read_bytes() if found.is_file() else None
+
+
+@cache
+def _version(name: str) -> str:
+    return hashlib.blake2b(_content(name) or b"", digest_size=6).hexdigest()
+
+
+@cache
+def _environment() -> Any:
+    try:
+        jinja2 = importlib.import_module("jinja2")
+    except ImportError as error:
+        raise missing_extra("Jinja2", "the page", "web") from error
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=number, instant=_instant, span=_span, plural=_plural, pretty=_pretty, progress=_progress
+    )
+    markup = importlib.import_module("markupsafe").Markup
+    # These make SVG, and escape what they are given themselves.
+    environment.globals.update(
+        columns=lambda *given, **named: markup(columns(*given, **named)),
+        sparkline=lambda *given, **named: markup(sparkline(*given, **named)),
+        machine=lambda *given: markup(machine(*given)),
+    )
+    return environment
+
+
+def _instant(instant: float | None) -> str:
+    """An instant in UTC, as a browser's script then shows it in local time."""
+    return "" if instant is None else datetime.fromtimestamp(instant, UTC).isoformat(timespec="seconds")
+
+
+def _span(seconds: float | None) -> str:
+    """How long something takes, to two places."""
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for unit, size, above in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172800.0)):
+        if seconds < above:
+            return f"{seconds / size:.1f} {unit}".replace(".0 ", " ")
+    return f"{seconds / 86400:.1f} d".replace(".0 ", " ")
+
+
+def _plural(count: int, one: str) -> str:
+    return f"{number(count)} {one}{'' if count == 1 else 's'}"
+
+
+def _pretty(value: Any) -> str:
+    """Data as JSON that people can read."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _progress(report: Any) -> str:
+    """How far a job is, in words."""
+    total = "" if report.get("total") is None else f" of {report['total']:g}"
+    return f"{report['done']:g}{total} {report.get('note') or ''}".strip()

@@ -1,0 +1,173 @@
+"""The page: who may see and do what, and what is answered where something is wrong. It knows no web framework."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cached_property, partial
+from http import HTTPStatus
+from typing import Any
+
+from ..environment.clock import Clock, SystemClock
+from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError, shown
+from ..operating.controls import ControlRoom
+from ..operating.look import Look
+from ..operating.operator import Operator
+from ..operating.runtimes import Runtimes
+from ..rules.codec import encode_own
+from ..rules.control_lines import encode_view
+from ..runtime import Runtime
+from ..stores.opening import address_of, readable_file
+from ..stores.sqlite.lock_holder import write_lock_holder
+from .faces.asgi import AsgiApplication
+from .faces.http import BODY_BYTES_MAX, Request, Response
+from .faces.wsgi import WsgiApplication
+from .guard import SAFE, forged, sealed, strange_host
+from .live import Live
+from .pages.acts import VIA
+from .pages.page import NotThere, PageContent, PageRefused, PageVisit
+from .pages.routes import route_of
+from .pages.visitor import Visitor, Who
+from .rendering import check_renders, rendered, static_file
+
+LIVE = "/live"
+STATIC = "/static/"
+
+
+def dashboard(store: Any, *, who: Who, trace_url: str | None = None, hosts: Collection[str] | None = None) -> Site:
+    """The page over a store, to be mounted in a web application as `.asgi` or `.wsgi`.
+
+    Args:
+        store: a Runtime, or what a Runtime is given: the path of its file, or the address of a RabbitMQ. The page
+            needs no runtime that runs.
+        who: a function that says who has sent a `Request`: a `Visitor`, None for nobody who is known (401), or a
+            `Response` instead of the page. There is no page without it.
+        trace_url: where traces are shown, with `{trace_id}` in it; pages of jobs link there.
+        hosts: the names under which the page may be asked for, without ports; None where the server or the web
+            framework sees to that.
+
+    Raises:
+        UsageError: it is none of these, or the store is in the memory of a process.
+        MissingExtra: Jinja2 is not installed.
+        NotSupported: the store is on RabbitMQ.
+    """
+    if not callable(who):
+        raise UsageError(f"expected who=, a function that says who looks at the page, got: {shown(who)}")
+    if trace_url is not None and "{trace_id}" not in trace_url:
+        raise UsageError(f"expected trace_url= with {{trace_id}} in it, got: {shown(trace_url)}")
+    check_renders()
+    address = address_of(store.address if isinstance(store, Runtime) else store)
+    if address == ":memory:":
+        raise UsageError("expected a store that others can look at, got: ':memory:', the memory of one process")
+    return Site(address, who=who, trace_url=trace_url, hosts=hosts)
+
+
+class Site:
+    """Answers requests. `dashboard` makes one."""
+
+    def __init__(
+        self,
+        address: Any,
+        *,
+        who: Who,
+        trace_url: str | None = None,
+        hosts: Collection[str] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._store = readable_file(address, "list")
+        self._room = ControlRoom(self._store.address)
+        self._runtimes = Runtimes(self._store, self._room)
+        self._trace_url = trace_url
+        self._address = address
+        self._who = who
+        self._hosts = hosts
+        self._clock = SystemClock() if clock is None else clock
+        self.live = Live(self._store.watch, self._clock.monotonic)
+
+    @cached_property
+    def asgi(self) -> AsgiApplication:
+        """For FastAPI, Starlette, Litestar, or a server such as uvicorn."""
+        return AsgiApplication(self.answer)
+
+    @cached_property
+    def wsgi(self) -> WsgiApplication:
+        """For Flask, or a server such as gunicorn. Such a page asks again now and then, instead of being told."""
+        return WsgiApplication(self.answer)
+
+    def _visit(self, request: Request, visitor: Visitor, rest: str) -> PageVisit:
+        return PageVisit(
+            request=request,
+            visitor=visitor,
+            rest=rest,
+            look=self._look(shows_data="data" in visitor.may),
+            operator=Operator(self._address, by=visitor.name, via=VIA),
+            store=self._store,
+            runtimes=self._runtimes,
+            room=self._room,
+            now=self._clock.now,
+            monotonic=self._clock.monotonic,
+            trace_url=self._trace_url,
+        )
+
+    def _look(self, *, shows_data: bool) -> Look:
+        holder = partial(write_lock_holder, self._store.address)
+        return Look(self._store, self._runtimes, now=self._clock.now, lock_holder=holder, shows_data=shows_data)
+
+    def answer(self, request: Request) -> Response:
+        """The answer to a request. It raises nothing."""
+        try:
+            return sealed(self._answer(request))
+        except PageRefused as refusal:
+            return sealed(self._sorry(request, refusal.status, str(refusal)))
+        except (NotThere, UnknownJob, UnknownSchedule) as error:
+            return sealed(self._sorry(request, 404, str(error)))
+        except StoreUnavailable as error:
+            return sealed(self._sorry(request, 503, str(error)))
+        except (LamplighterError, ValueError) as error:
+            return sealed(self._sorry(request, 400, str(error)))
+
+    def _answer(self, request: Request) -> Response:
+        said = strange_host(request, self._hosts)
+        if said is not None:
+            raise PageRefused(421, said)
+        if request.path.startswith(STATIC) and request.method in SAFE:
+            return static_file(request.path.removeprefix(STATIC), request.headers.get("if-none-match"))
+        visitor = self._who(request)
+        if isinstance(visitor, Response):
+            return visitor
+        if visitor is None:
+            raise PageRefused(401, "expected somebody who is known here, got nobody: log in first")
+        if not isinstance(visitor, Visitor):
+            raise UsageError(f"expected who= to give a Visitor, a Response or None, got: {shown(visitor)}")
+        if "look" not in visitor.may:
+            raise PageRefused(403, f"{visitor.name} may not look at this page")
+        if len(request.body) > BODY_BYTES_MAX:
+            raise PageRefused(413, f"expected a form of at most {BODY_BYTES_MAX} bytes")
+        if said := forged(request):
+            raise PageRefused(403, said)
+        if request.path == LIVE:
+            return Response(kind="text/event-stream", stream=self.live.stream, headers={"X-Accel-Buffering": "no"})
+        return self._page(request, visitor)
+
+    def _page(self, request: Request, visitor: Visitor) -> Response:
+        route, rest = route_of(request)
+        if route.right is not None and route.right not in visitor.may:
+            raise PageRefused(403, f"{visitor.name} may not {route.right}")
+        began = self._clock.monotonic()
+        made = route.handler(self._visit(request, visitor, rest))
+        if isinstance(made, Response):
+            return made
+        if request.asked().get("as") == ["json"]:
+            return Response(kind="application/json", body=encode_view(made.model))
+        response = self._html(request, visitor, made)
+        self.live.note_cost(self._clock.monotonic() - began)
+        return response
+
+    def _html(self, request: Request, visitor: Visitor | None, page: PageContent, status: int = 200) -> Response:
+        return Response(status=status, body=rendered(request, visitor, page).encode())
+
+    def _sorry(self, request: Request, status: int, says: str) -> Response:
+        """An error as a page, or as JSON where that was asked for."""
+        phrase = HTTPStatus(status).phrase
+        if "as=json" in request.query:
+            return Response(status=status, kind="application/json", body=encode_own({"error": says}).encode())
+        return self._html(request, None, PageContent("error.html", phrase, {"status": status, "says": says}), status)
