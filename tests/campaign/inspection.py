@@ -45,8 +45,7 @@ def check_log(text: str, one_waits: str) -> None:
 def moves_of(text: str) -> list[dict[str, Any]]:
     """Every change of state as the ledger tells it, with what its own line says besides, in the order of the turns.
 
-    In one process's log they lie so, but for those that are told late: these come where their instant lies, after the
-    turn before it of the same boot.
+    In one process's log they lie so, but for those that are told late: these come where their instant lies.
     """
     beside = {
         (line["boot"], line["turn"], line["event"], line.get("job_id")): line
@@ -63,11 +62,7 @@ def moves_of(text: str) -> list[dict[str, Any]]:
         if key in known:
             continue
         known.add(key)
-        place = len(turns)
-        if "told_by" in line:
-            while place and turns[place - 1][0] != boot and turns[place - 1][1]["at"] > line["at"]:
-                place -= 1
-        turns.insert(place, (boot, line))
+        turns.insert(_place_of(boot, line, turns), (boot, line))
     moves = []
     for boot, line in turns:
         turn = line["turn"]
@@ -78,6 +73,19 @@ def moves_of(text: str) -> list[dict[str, Any]]:
                 said = {"job_id": move["j"], "job_name": move["n"], "to": MOVES[event][1].value, "event": event}
                 moves.append({**own, **said})
     return moves
+
+
+def _place_of(boot: str, line: dict[str, Any], turns: list[tuple[str, dict[str, Any]]]) -> int:
+    """Where a turn belongs. One that is told late comes after the turn before it of its boot, and before the first that
+    is later, or before which the clock was set back: its own instant would be earlier then.
+    """
+    if "told_by" not in line:
+        return len(turns)
+    own = [place for place, (whose, _) in enumerate(turns) if whose == boot]
+    place, before = (own[-1] + 1, turns[own[-1]][1]["at"]) if own else (0, 0.0)
+    while place < len(turns) and before <= (at := turns[place][1]["at"]) <= line["at"]:
+        place, before = place + 1, at
+    return place
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:
