@@ -32,9 +32,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run it; the exit code."""
     if arguments.reload:
-        from .reload import run_anew
+        from ..contrib.reloading import run_anew
 
-        return run_anew(arguments)
+        run_anew(_command(arguments), arguments.drain)
+        return 0
     runtime = load_a(Runtime, arguments.runtime, TARGET)
     # The application was imported before, so that what is asked for here wins over what it configures.
     if arguments.log is not None or arguments.level is not None or not is_configured():
@@ -51,3 +52,14 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"lamplighter: {failure}", file=sys.stderr)
         return 1
     return 0
+
+
+def _command(arguments: argparse.Namespace) -> list[str]:
+    """The same without `--reload` and `--drain`."""
+    command = [sys.executable, "-m", __package__.partition(".")[0], "run", arguments.runtime]
+    for name in arguments.only or ():
+        command += ["--only", name]
+    for option in ("log", "level"):
+        value = getattr(arguments, option)
+        command += [] if value is None else [f"--{option}", value]
+    return command

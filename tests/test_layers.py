@@ -76,7 +76,7 @@ HOMES = {
         "testing/simulation/captured_log.py",
     ),
     "rich": ("cli/",),
-    "watchfiles": ("cli/reload.py",),
+    "watchfiles": ("contrib/reloading.py",),
     "sqlite3": ("stores/", "testing/"),
     "opentelemetry": ("contrib/otel/",),
     "pika": ("stores/rabbitmq/pika/",),

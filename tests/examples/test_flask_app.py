@@ -53,6 +53,22 @@ def test_the_reloaders_parent_runs_no_job_and_new_code_goes_on_with_the_old_ones
         check_counts(folder)
 
 
+def test_a_worker_with_a_reloader_does_jobs_with_the_code_that_is_there_now(folder: Path) -> None:
+    with WebServer(*GUNICORN, folder=folder) as server, WebServer(*WORKER, "--reload", folder=folder) as watcher:
+        old = done(server, send(server, "before", 1))["result"]
+
+        deploy(folder)
+        eventually(lambda: not is_alive(old["pid"]), OLD_SECONDS_MAX, what="the end of the old code")
+        new = done(server, send(server, "after", 1))["result"]
+
+        assert ("code" in old, new["code"]) == (False, "new")
+        assert watcher.process.pid not in (old["pid"], new["pid"])
+        assert (watcher.stop(), server.stop()) == (0, 0)
+        assert not is_alive(new["pid"])
+
+    assert rows(folder / "instance" / "letters.db", "select * from lamplighter_boots") == []
+
+
 @pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
 def test_the_processes_of_gunicorn_queue_what_a_worker_does(folder: Path, preload: list[str]) -> None:
     with WebServer(*GUNICORN, *preload, folder=folder) as server, WebServer(*WORKER, folder=folder) as worker:

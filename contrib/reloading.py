@@ -1,13 +1,12 @@
-"""`lamplighter run --reload`: a process that only watches files, and has another work that is started anew."""
+"""`run --reload`: a process that only watches files, and has another work that is started anew."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -24,8 +23,12 @@ LOOK_SECONDS = 0.5
 """Between two looks whether the worker has ended by itself."""
 
 
-def run_anew(arguments: argparse.Namespace) -> int:
-    """Run a worker until a signal comes, and start it anew whenever a Python file has changed; the exit code.
+def run_anew(command: Sequence[str], drain: Seconds | None) -> None:
+    """Run a worker until a signal comes, and start it anew whenever a Python file below the current folder has changed.
+
+    Args:
+        command: starts a worker that takes `--drain`.
+        drain: how many seconds its jobs may finish; None for a moment.
 
     Raises:
         MissingExtra: watchfiles is not installed.
@@ -34,8 +37,8 @@ def run_anew(arguments: argparse.Namespace) -> int:
         from watchfiles import PythonFilter, watch
     except ImportError as error:
         raise missing_extra("watchfiles", "--reload", "reload") from error
-    drain = DRAIN_SECONDS if arguments.drain is None else arguments.drain
-    worker = _Worker(_command(arguments, drain), drain)
+    drain = DRAIN_SECONDS if drain is None else drain
+    worker = _Worker([*command, "--drain", str(drain)], drain)
     with worker.heeding_signals(), worker:
         looks = watch(
             os.getcwd(),
@@ -55,25 +58,6 @@ def run_anew(arguments: argparse.Namespace) -> int:
                 worker.start()
             else:
                 worker.look()
-    return 0
-
-
-def _command(arguments: argparse.Namespace, drain: Seconds) -> list[str]:
-    command = [
-        sys.executable,
-        "-m",
-        f"{__package__.partition('.')[0]}",
-        "run",
-        arguments.runtime,
-        "--drain",
-        str(drain),
-    ]
-    for name in arguments.only or ():
-        command += ["--only", name]
-    for option in ("log", "level"):
-        value = getattr(arguments, option)
-        command += [] if value is None else [f"--{option}", value]
-    return command
 
 
 class _Worker:
