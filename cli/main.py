@@ -21,6 +21,10 @@ SUBCOMMANDS = {
     "run": "do the jobs of an application",
     "trace": "tell what became of a job, a schedule, an actor; or show the system at an instant",
     "audit": "check a log for what cannot have happened if all is well",
+    "jobs": "list jobs, show one, count them, tell why one does not run",
+    "errors": "show what went wrong: failures in groups",
+    "names": "list the job names, show one (also: queues)",
+    "schedules": "list schedules, show one, tell when they are due and what became of their slots",
     "runtimes": "list who works on a store, show what each is doing, have one be quiet or go on",
     "health": "tell whether the runtimes on a store are well",
     "stats": "tell what became of jobs lately, by name or by time",
@@ -32,10 +36,16 @@ SUBCOMMANDS = {
 """Each is the module of its name, which is imported only if it is the one that was asked for. Its `declare` gives the
 parsers of subcommands of its own, if it has any."""
 
+NOT_THERE = 1
+"""What was asked for is not in the store."""
+
 USAGE_ERROR = 2
 
 STORE_ERROR = 3
 """The store that was asked about cannot be reached, or cannot be read."""
+
+ALIASES = {"queues": "names"}
+"""What others call a subcommand."""
 
 UNREAD = 141
 """Nobody reads the output any more: what a shell says of a program that SIGPIPE has ended."""
@@ -49,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action=_Version, help="say which version this is, and end")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     words = list(sys.argv[1:] if argv is None else argv)
+    words[:1] = [ALIASES.get(word, word) for word in words[:1]]
     listed = {name: subparsers.add_parser(name, help=says) for name, says in SUBCOMMANDS.items()}
     arguments = _parsed(parser, listed, words)
     for stream in (sys.stdout, sys.stderr):
@@ -60,7 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except LamplighterError as error:
         print(f"lamplighter: {visible(str(error))}", file=sys.stderr)
-        return STORE_ERROR if isinstance(error, StoreError | StoreUnavailable) else USAGE_ERROR
+        match error:
+            case StoreError() | StoreUnavailable():
+                return STORE_ERROR
+            case LookupError():
+                return NOT_THERE
+        return USAGE_ERROR
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -71,9 +71,14 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--color", choices=["auto", "always", "never"], default="auto", help="colours (auto)")
 
 
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand be told how many."""
+    parser.add_argument("--limit", type=int, default=LIMIT, metavar="N", help="at most so many (%(default)s)")
+
+
 def add_paging(parser: argparse.ArgumentParser) -> None:
     """Let a subcommand be told how many, and where to go on."""
-    parser.add_argument("--limit", type=int, default=LIMIT, metavar="N", help="at most so many (%(default)s)")
+    add_limit(parser)
     parser.add_argument("--after", metavar="CURSOR", help="go on there; what comes before it says how")
 
 
@@ -87,6 +92,13 @@ def limit_of(arguments: argparse.Namespace) -> int:
     from ..rules.validation import check_whole
 
     return check_whole(arguments.limit, "--limit", least=1, most=LIMIT_MAX)
+
+
+def add_show_data(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand be told to show what jobs are about."""
+    parser.add_argument(
+        "--show-data", action="store_true", help="data, results and progress; otherwise what they are like"
+    )
 
 
 def add_watch(parser: argparse.ArgumentParser) -> None:
@@ -135,6 +147,10 @@ class Times:
 
     def __init__(self, *, is_utc: bool) -> None:
         self._is_utc = is_utc
+
+    def of(self, instant: float | None) -> str:
+        """An instant, in seconds since the Unix epoch, as `at` writes it."""
+        return "" if instant is None else self.at(datetime.fromtimestamp(instant, UTC))
 
     def at(self, time: datetime | None) -> str:
         """To the second, with its offset."""

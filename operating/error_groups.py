@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..messages.jobs import Instant, JobRecord, JobState
@@ -89,11 +89,15 @@ def key_of(job: JobRecord) -> GroupKey:
 
 def grouped(jobs: Iterable[JobRecord]) -> Sequence[ErrorGroup]:
     """Jobs that have failed, in groups, the largest first."""
-    groups: dict[GroupKey, ErrorGroup] = {}
+    groups: dict[GroupKey, _Counted] = {}
     for job in jobs:
         key = key_of(job)
-        groups[key] = _with(groups.get(key), key, job)
-    return sorted(groups.values(), key=lambda group: (-group.count, -group.last_seen, group.id))
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = _Counted(job)
+        group.add(job)
+    made = (group.made(key) for key, group in groups.items())
+    return sorted(made, key=lambda group: (-group.count, -group.last_seen, group.id))
 
 
 def failed_at(job: JobRecord) -> Instant:
@@ -104,27 +108,39 @@ def failed_at(job: JobRecord) -> Instant:
     return job.run_at - (job.due_in or 0.0)
 
 
-def _with(group: ErrorGroup | None, key: GroupKey, job: JobRecord) -> ErrorGroup:
-    at, is_dead = failed_at(job), job.state == JobState.DEAD
-    if group is None:
+class _Counted:
+    """A group while its jobs are counted: thousands of them, one after the other."""
+
+    __slots__ = ("_dead", "_failing", "_first_seen", "_last", "_last_seen")
+
+    def __init__(self, first: JobRecord) -> None:
+        self._dead = self._failing = 0
+        self._first_seen = self._last_seen = failed_at(first)
+        self._last = first
+
+    def add(self, job: JobRecord) -> None:
+        at = failed_at(job)
+        if job.state == JobState.DEAD:
+            self._dead += 1
+        else:
+            self._failing += 1
+        self._first_seen = min(self._first_seen, at)
+        if at > self._last_seen:
+            self._last_seen, self._last = at, job
+
+    def made(self, key: GroupKey) -> ErrorGroup:
+        """The group, when all are counted."""
         return ErrorGroup(
             id=key.id,
             **key._asdict(),
-            dead=int(is_dead),
-            failing=int(not is_dead),
-            first_seen=at,
-            last_seen=at,
-            sample=job.id,
-            error=job.error or job.reason or "",
-            line=_place(job.traceback)[1],
+            dead=self._dead,
+            failing=self._failing,
+            first_seen=self._first_seen,
+            last_seen=self._last_seen,
+            sample=self._last.id,
+            error=self._last.error or self._last.reason or "",
+            line=_place(self._last.traceback)[1],
         )
-    counted = replace(group, dead=group.dead + is_dead, failing=group.failing + (not is_dead))
-    if at < group.first_seen:
-        return replace(counted, first_seen=at)
-    if at <= group.last_seen:
-        return counted
-    error, line = job.error or job.reason or "", _place(job.traceback)[1]
-    return replace(counted, last_seen=at, sample=job.id, error=error, line=line)
 
 
 def _parts(error: str) -> tuple[str, str]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from ..cron.schedule import keyed_id
 from ..errors import UnknownSchedule, UsageError, shown
 from ..messages.jobs import ENDED, Instant, JobRecord, JobState
 from ..messages.queries import LOOKED_MAX, JobQuery
@@ -23,7 +22,6 @@ from .finding import find
 from .job_views import job_view
 from .overview import boot_view, name_view, overview_of
 from .runtimes import Runtimes
-from .schedule_views import schedule_name, schedule_page, schedule_view
 from .situation import SeenBoot, Situation, Why
 from .surveying import situation_of
 from .views import (
@@ -34,24 +32,29 @@ from .views import (
     JobPage,
     JobsPage,
     JobView,
+    Matching,
     NameView,
     Overview,
-    SchedulePage,
-    ScheduleView,
+    ScheduleName,
 )
 from .why import reasons, why
+
+if TYPE_CHECKING:
+    from .schedule_views import SchedulePage, ScheduleView
 
 COUNTED_MAX = 10_000
 """How far anything is counted."""
 
-AHEAD_IN_LISTS_MAX = 500
+AHEAD_IN_LISTS_MAX = 20
 """How many jobs before another are counted where each of a list is told why it waits."""
 
 FAILED_MAX = 5_000
 """So many dead jobs, and so many that are tried again, are put into groups: the newest."""
 
-READ_AT_ONCE = 100
+READ_AT_ONCE = 500
 """So many of them are in memory at a time."""
+
+COUNTED_AT_ONCE = 1_000
 
 CHILDREN_MAX = 100
 """So many jobs that descend from one are told."""
@@ -165,6 +168,23 @@ class Look:
             at=self._now(), jobs=jobs, next=found.next, looked_at=found.looked_at, is_complete=found.complete
         )
 
+    def count(self, query: JobQuery) -> Matching:
+        """How many jobs match.
+
+        Raises:
+            NotSupported: as `jobs`.
+        """
+        count = looked = 0
+        after: str | None = None
+        with self._store.snapshot() as seen:
+            while count < COUNTED_MAX:
+                wanted = min(COUNTED_AT_ONCE, COUNTED_MAX - count)
+                found = find(seen, query, limit=wanted, after=after, looked_max=max(1, LOOKED_MAX - looked))
+                count, looked, after = count + len(found.jobs), looked + found.looked_at, found.next
+                if after is None or looked >= LOOKED_MAX:
+                    break
+        return Matching(at=self._now(), amount=Amount(count=count, is_capped=after is not None), looked_at=looked)
+
     def job(self, job_id: str) -> JobPage:
         """All that is known of one job.
 
@@ -176,7 +196,6 @@ class Look:
             job = self._job(seen, job_id)
             known = reasons(self._known(job, seen, boots, self._lock_holder()))
             children = self._children(seen, job)
-            named = None if job.schedule is None else seen.schedules.one(job.schedule)
             return JobPage(
                 at=self._now(),
                 job=job_view(job, known[0], shows_data=self._shows_data),
@@ -185,7 +204,7 @@ class Look:
                 attempts=None if seen.table is None else tuple(seen.table.attempts(job.id)),
                 children=self._job_views(seen, children[:CHILDREN_MAX]),
                 has_more_children=len(children) > CHILDREN_MAX,
-                schedule=None if job.schedule is None else schedule_name(job.schedule, named),
+                schedule=None if job.schedule is None else _schedule_name(seen, job.schedule),
             )
 
     def why(self, job_id: str) -> Sequence[Why]:
@@ -230,16 +249,19 @@ class Look:
             jobs = [job for job in _failures(seen, meant[0].name) if key_of(job).id == meant[0].id]
             return meant[0], self._job_views(seen, jobs[:limit])
 
-    def schedules(self, name: str | None = None, *, limit: int, after: str | None = None) -> Sequence[ScheduleView]:
+    def schedules(
+        self, name: str | None = None, *, limit: int, after: str | None = None, slots: int = NEXT_SLOTS
+    ) -> Sequence[ScheduleView]:
         """The schedules of a name, or all, by their ids.
 
         Args:
             after: the id of the last one of the page before.
+            slots: how many of the next of each are told.
         """
         declared, now = self._runtimes.declared(), self._now()
         with self._store.snapshot() as seen:
             records = seen.schedules.some(name, after or "", limit)
-        return [self._schedule_view(record, declared, now, NEXT_SLOTS) for record in records]
+        return [self._schedule_view(record, declared, now, slots) for record in records]
 
     def schedule(
         self,
@@ -260,6 +282,10 @@ class Look:
             UnknownSchedule: there is none.
             UsageError: its rule cannot be read here.
         """
+        # Imported only here, as in what else is about schedules: it loads the calendar, and most looks need none.
+        from ..cron.schedule import keyed_id
+        from .schedule_views import schedule_page
+
         wanted = schedule if key is None else keyed_id(schedule, key)
         declared, now = self._runtimes.declared(), self._now()
         since, until = now - DAY if since is None else since, now + DAY if until is None else until
@@ -323,8 +349,16 @@ class Look:
     def _schedule_view(
         self, record: ScheduleRecord, declared: Mapping[str, Collection[str]] | None, now: Instant, slots: int
     ) -> ScheduleView:
+        from .schedule_views import schedule_view
+
         by = None if declared is None else [boot for boot, ids in declared.items() if record.id in ids]
         return schedule_view(record, now, slots=slots, declared_by=by, shows_data=self._shows_data)
+
+
+def _schedule_name(seen: StoreSnapshot, schedule_id: str) -> ScheduleName:
+    from .schedule_views import schedule_name
+
+    return schedule_name(schedule_id, seen.schedules.one(schedule_id))
 
 
 def _failures(seen: StoreSnapshot, name: str | None) -> Iterator[JobRecord]:

@@ -33,7 +33,8 @@ def look_at(address: str, *, shows_data: bool = False, now: Callable[[], Instant
     """
     if address.partition("://")[0] in SERVER_SCHEMES:
         raise not_supported("list")
-    store = ReadOnlyStore(address)
+    # As the runtimes on it call it, however it is linked: they meet beside that.
+    store = ReadOnlyStore(os.path.realpath(address.removeprefix("sqlite:///")))
     return Look(
         store,
         Runtimes(store, ControlRoom(store.address)),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from heapq import nsmallest
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -12,12 +14,97 @@ from ..cron.schedule import rule_of
 from ..cron.when import Rule
 from ..cron.words import in_words
 from ..errors import UsageError
-from ..messages.jobs import Instant
+from ..messages.jobs import Instant, Seconds
 from ..messages.schedules import ScheduleRecord
 from ..stores.ports import Slots
 from .payloads import payload
 from .schedules import SlotStory, explain
-from .views import NextSlot, ScheduleName, SchedulePage, ScheduleView, SlotView
+from .views import Payload, ScheduleName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextSlot:
+    """A slot to come.
+
+    Attributes:
+        local: when it is on a clock in the schedule's zone, ISO 8601 with the offset.
+        note: what is special about it: that it was moved out of a gap, say.
+    """
+
+    at: Instant
+    local: str
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleView:
+    """A schedule.
+
+    Attributes:
+        when: its rule in canonical form; `words` is the same for people.
+        next: the next slots; none where there are none any more.
+        trouble: why its rule cannot be read here, if it cannot.
+        is_durable: whether it lives in the store; otherwise with the boots that declare it.
+        declared_by: the boots that live and declare it; None unless all of them have said which they declare.
+    """
+
+    id: str
+    key: str | None
+    name: str
+    when: str
+    words: str
+    timezone: str
+    next: tuple[NextSlot, ...]
+    trouble: str | None
+    last_slot: Instant | None
+    accounted_to: Instant
+    is_paused: bool
+    is_durable: bool
+    declared_by: tuple[str, ...] | None
+    data: Payload
+    catch_up: str
+    catch_up_window: Seconds
+    overlap: str
+    dst_gap: str
+    dst_fold: str
+    jitter: Seconds
+    priority: int
+    max_attempts: int | None
+    timeout: Seconds | None
+    expires: Seconds | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComingSlot:
+    """A slot to come, with its schedule."""
+
+    slot: NextSlot
+    schedule: str
+    key: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotView:
+    """What became, or will become, of a slot, or of a range of them, as `SlotStory` has it."""
+
+    slot: Instant
+    outcome: str
+    reason: str | None
+    job_id: str | None
+    last: Instant
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulePage:
+    """A schedule, and what became of its slots in a span of time."""
+
+    at: Instant
+    schedule: ScheduleView
+    since: Instant
+    until: Instant
+    slots: tuple[SlotView, ...]
 
 
 def schedule_view(
@@ -64,6 +151,19 @@ def schedule_view(
         timeout=record.timeout,
         expires=record.expires,
     )
+
+
+def coming_slots(schedules: Iterable[ScheduleView], count: int) -> list[ComingSlot]:
+    """So many slots of several schedules, the next first. Of one that is paused, or that nobody declares, there are
+    none.
+    """
+    coming = (
+        ComingSlot(slot=slot, schedule=one.id, key=one.key, name=one.name)
+        for one in schedules
+        if not one.is_paused and (one.is_durable or one.declared_by != ())
+        for slot in one.next
+    )
+    return nsmallest(count, coming, key=lambda one: (one.slot.at, one.schedule))
 
 
 def schedule_name(schedule_id: str, record: ScheduleRecord | None) -> ScheduleName:

@@ -4,6 +4,7 @@ instants as seconds since the Unix epoch.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -152,6 +153,15 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Matching:
+    """How many jobs match a query, among as many as were looked at."""
+
+    at: Instant
+    amount: Amount
+    looked_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
     """Data of the application's: hidden unless it was asked for by somebody who may see it.
 
@@ -165,6 +175,11 @@ class Payload:
     value: Any
     shape: str
     bytes: int
+
+    @property
+    def text(self) -> str:
+        """What is shown, as JSON for people."""
+        return json.dumps(self.value, ensure_ascii=False, indent=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,78 +279,3 @@ class ErrorsPage:
     groups: tuple[ErrorGroup, ...]
     looked_at: int
     is_capped: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NextSlot:
-    """A slot to come.
-
-    Attributes:
-        local: when it is on a clock in the schedule's zone, ISO 8601 with the offset.
-        note: what is special about it: that it was moved out of a gap, say.
-    """
-
-    at: Instant
-    local: str
-    note: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleView:
-    """A schedule.
-
-    Attributes:
-        when: its rule in canonical form; `words` is the same for people.
-        next: the next slots; none where there are none any more.
-        trouble: why its rule cannot be read here, if it cannot.
-        is_durable: whether it lives in the store; otherwise with the boots that declare it.
-        declared_by: the boots that live and declare it; None unless all of them have said which they declare.
-    """
-
-    id: str
-    key: str | None
-    name: str
-    when: str
-    words: str
-    timezone: str
-    next: tuple[NextSlot, ...]
-    trouble: str | None
-    last_slot: Instant | None
-    accounted_to: Instant
-    is_paused: bool
-    is_durable: bool
-    declared_by: tuple[str, ...] | None
-    data: Payload
-    catch_up: str
-    catch_up_window: Seconds
-    overlap: str
-    dst_gap: str
-    dst_fold: str
-    jitter: Seconds
-    priority: int
-    max_attempts: int | None
-    timeout: Seconds | None
-    expires: Seconds | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlotView:
-    """What became, or will become, of a slot, or of a range of them, as `SlotStory` has it."""
-
-    slot: Instant
-    outcome: str
-    reason: str | None
-    job_id: str | None
-    last: Instant
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchedulePage:
-    """A schedule, and what became of its slots in a span of time."""
-
-    at: Instant
-    schedule: ScheduleView
-    since: Instant
-    until: Instant
-    slots: tuple[SlotView, ...]

@@ -12,6 +12,10 @@ REASON_CHARACTERS_MAX = 160
 """How much of a reason or of an error stands in a sentence."""
 
 
+DAYS_FROM_HOURS = 48
+"""A duration from here on is told in days."""
+
+
 def many(number: Any, noun: str) -> str:
     """So many of something, in words; a line may say anything for a number."""
     ending = "" if number == 1 else "es" if noun.endswith("sh") else "s"
@@ -28,6 +32,8 @@ def span(seconds: float) -> str:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= DAYS_FROM_HOURS:
+        return f"{hours // 24} d {hours % 24} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 

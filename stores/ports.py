@@ -77,7 +77,7 @@ class Before(NamedTuple):
     Attributes:
         ahead: how many jobs of its name are due and are claimed before it.
         is_capped: whether there may be more than were counted.
-        running: how many jobs of its name run, at most as many as were to be counted.
+        running: how many jobs of its name run.
         same_schedule: the id of a running job of its schedule, if that keeps it waiting.
         suspects: by boot, the id of a suspect that runs there, if this one is one too.
     """
@@ -133,7 +133,7 @@ class JobTable(Protocol):
         """The jobs that descend from a root, without itself, the oldest first."""
 
     def before(self, job: JobRecord, now: Instant, most: int) -> Before:
-        """What stands before a queued job; of each kind of job no more than so many are counted."""
+        """What stands before a queued job; of those that are claimed before it no more than so many are counted."""
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """The ended claims of a job that failed or were interrupted, oldest first."""

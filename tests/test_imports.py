@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import lamplighter
 import pytest
 from lamplighter import Runtime
+from lamplighter.cli.main import SUBCOMMANDS
+from lamplighter.messages.jobs import NewJob
+from lamplighter.stores.sqlite.store import SqliteStore
 
 LOADED = """
 import json, sys
@@ -72,13 +77,32 @@ def test_a_health_check_loads_nothing_that_a_runtime_is_made_of(runtime: Callabl
     assert not [name for name in names for room in ROOMS_OF_A_RUNTIME if name.startswith(f"lamplighter.{room}")]
 
 
-@pytest.mark.parametrize("subcommand", ["trace", "audit", "health", "runtimes", "simulate", "migrate", "unreadable"])
+@pytest.mark.parametrize("subcommand", sorted(SUBCOMMANDS))
 def test_a_subcommand_loads_no_other(subcommand: str) -> None:
     names = loaded(HELP.format(arguments=[subcommand, "--help"]))
 
-    others = {"audit", "health", "migrate", "runtimes", "simulate", "trace", "unreadable"} - {subcommand}
+    others = SUBCOMMANDS.keys() - {subcommand}
     assert f"lamplighter.cli.{subcommand}" in names
     assert not names & {f"lamplighter.cli.{other}" for other in others}
+
+
+WORKING = ("actors", "boot", "broker", "handlers", "jobs", "runtime", "scheduler", "supervisor", "stores.rabbitmq")
+"""What only runtimes need, of which whoever looks at a store has none."""
+
+
+@pytest.mark.parametrize("words", ["jobs list", "jobs why j", "errors list", "names list", "schedules list"])
+def test_whoever_looks_at_a_store_loads_nothing_of_what_works_on_it(tmp_path: Path, words: str) -> None:
+    path = str(tmp_path / "jobs.db")
+    with contextlib.closing(SqliteStore(path)) as store:
+        store.open()
+        with store.turn("b", 0.0) as turn:
+            turn.jobs.insert([NewJob("j", "work", "null", 0, 0.0, 0.0, "j")])
+
+    names = loaded(HELP.format(arguments=[*words.split(), "--store", path]))
+
+    assert not names & {"asyncio", "pykka", "structlog", "pika"}
+    assert not {name for name in names if name.startswith(tuple(f"lamplighter.{room}" for room in WORKING))}
+    assert "croniter" not in names or words == "schedules list"
 
 
 @pytest.mark.parametrize("name", lamplighter.__all__)

@@ -21,6 +21,7 @@ CONTENTS = {
     "Running it": [
         "production",
         "page",
+        "command-line",
         "troubleshooting",
         "debugging",
         "opentelemetry",

@@ -12,6 +12,9 @@ from ...messages.jobs import Instant, JobRecord
 from ..ports import Before
 from .due import CLAIMABLE
 
+RUNNING_MAX = 10_000
+"""How many running jobs of a name are counted: there are as many as lanes."""
+
 SUSPECTS_MAX = 1_000
 """Of running suspects no more are read. There are as many as processes."""
 
@@ -54,7 +57,7 @@ def before(connection: sqlite3.Connection, job: JobRecord, now: Instant, most: i
     return Before(
         ahead=min(ready + waited, most),
         is_capped=ready + waited >= most or looked >= most,
-        running=_count(connection, RUNNING, about),
+        running=_count(connection, RUNNING, {**about, "most": RUNNING_MAX}),
         same_schedule=None if sibling is None else sibling[0],
         suspects=dict(connection.execute(SUSPECTS, about)) if job.suspect_until is not None else {},
     )

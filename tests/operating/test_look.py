@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from lamplighter import Runtime, UnknownJob, UnknownSchedule
+from lamplighter.environment.process import state_of
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import JobQuery
 from lamplighter.operating import look as looks
@@ -22,7 +23,7 @@ from lamplighter.operating.operator import Operator
 from lamplighter.rules.codec import encode_own
 from lamplighter.stores.sqlite.lock_holder import LOCKS
 
-from ..faults.kit import Host
+from ..faults.kit import Host, eventually
 
 ALL = JobQuery()
 
@@ -269,6 +270,7 @@ def test_a_process_that_hangs_is_seen_and_its_jobs_can_be_looked_at(tmp_path: Pa
             job = rt.jobs.queue("work")
         assert host.expect("started") == [job.id]
         host.signal(signal.SIGSTOP)
+        eventually(lambda: state_of(host.pid) == "stopped", what="it was stopped")
 
         seen = look.overview()
 

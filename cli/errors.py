@@ -1,0 +1,117 @@
+"""`lamplighter errors`: what went wrong, as groups of failures that are the same one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from ..messages.jobs import Instant
+from ..operating.error_groups import ErrorGroup
+from ..operating.look import Look
+from .groups import Subcommand, declare_group
+from .job_pages import HEADS as JOB_HEADS
+from .job_pages import NUMBERS as JOB_NUMBERS
+from .job_pages import rows
+from .looking import ago, declare_looking, looked, note, page_of, print_json
+from .options import Times, add_limit, limit_of
+
+HEADS = ("id", "name", "jobs", "dead", "exception", "message", "where", "last", "first")
+NUMBERS = ("jobs", "dead")
+
+
+def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """Declare what the subcommand takes."""
+    parser.description = (
+        "What went wrong: the jobs that died last and those that have failed and are tried again, in groups of one "
+        "name, exception, message (without digits, ids and what is in quotes) and place in the application's code."
+    )
+    return declare_group(
+        parser,
+        {
+            "list": Subcommand("list groups of failures, the largest first", _declare_list, _list),
+            "show": Subcommand("show a group, with its jobs and a traceback", _declare_one, _show),
+        },
+    )
+
+
+def _declare_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", metavar="NAME", help="of jobs of this name")
+    add_limit(parser)
+    declare_looking(parser)
+
+
+def _declare_one(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("group", metavar="GROUP", help="its id, or the beginning of it")
+    add_limit(parser)
+    declare_looking(parser)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    limit = limit_of(arguments)
+
+    def show(look: Look) -> int:
+        found = look.errors(arguments.name)
+        groups = found.groups[:limit]
+        if arguments.json:
+            for group in groups:
+                print_json(group)
+            return 0 if groups else 1
+        if groups:
+            page_of(arguments).table(HEADS, [_row(group, found.at) for group in groups], right=NUMBERS)
+        if len(found.groups) > limit:
+            note(f"{len(found.groups) - limit} more groups: --limit shows more of them")
+        if found.is_capped:
+            note(f"among the {found.looked_at:,} jobs that failed last")
+        return 0 if groups else 1
+
+    return looked(arguments, show)
+
+
+def _row(group: ErrorGroup, now: Instant) -> list[str]:
+    return [
+        group.id,
+        group.name,
+        f"{group.count:,}",
+        f"{group.dead:,}",
+        group.exception,
+        group.message,
+        group.where,
+        ago(now, group.last_seen),
+        ago(now, group.first_seen),
+    ]
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    limit = limit_of(arguments)
+
+    def show(look: Look) -> int:
+        group, jobs = look.failed_in(arguments.group, limit=limit)
+        if group is None:
+            note(f"no group of failures {arguments.group!r}: `lamplighter errors list` lists them")
+            return 1
+        if arguments.json:
+            print_json({"group": group, "jobs": jobs})
+            return 0
+        page, times, sample = page_of(arguments), Times(is_utc=arguments.utc), look.job(group.sample)
+        page.fields(
+            [
+                ("id", group.id),
+                ("name", group.name),
+                ("jobs", f"{group.count:,}: {group.dead:,} dead, {group.failing:,} tried again"),
+                ("exception", group.exception),
+                ("message", group.message),
+                ("where", group.where),
+                ("first seen", times.of(group.first_seen)),
+                ("last seen", times.of(group.last_seen)),
+                ("last error", (group.error, "bad")),
+                ("at", group.line),
+                ("traceback", (sample.traceback or "", "quiet")),
+            ]
+        )
+        page.line("")
+        page.table(JOB_HEADS, rows(jobs, sample.at), right=JOB_NUMBERS)
+        if len(jobs) < group.count:
+            note(f"{group.count - len(jobs):,} more jobs: --limit shows more of them")
+        return 0
+
+    return looked(arguments, show)

@@ -1,0 +1,149 @@
+"""How jobs look on a page: as lines of a list, and one with all that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..messages.jobs import Attempt, Instant
+from ..operating.situation import Why
+from ..operating.views import JobPage, JobView, Payload
+from ..rules.wording import Tone, brief, span
+from .looking import ago
+from .options import Times
+from .page import Cell, Page
+
+HEADS = ("id", "name", "state", "what", "attempt", "queued", "due", "took")
+NUMBERS = ("attempt", "took")
+
+ATTEMPT_HEADS = ("claim", "attempt", "outcome", "ran", "ended", "boot", "error")
+
+TONES: dict[str, Tone] = {"running": "good", "done": "quiet", "dead": "bad", "cancelled": "quiet", "queued": "plain"}
+"""How the states look."""
+
+HARMLESS = frozenset({"not_due", "just_now", "behind", "lanes_full", "limit", "solo", "running", "claimed"})
+"""Why a job may wait, or how it may be held, without that anybody need do something."""
+
+
+def rows(jobs: Sequence[JobView], now: Instant) -> list[list[Cell]]:
+    """Lines of a list of jobs."""
+    return [_row(job, now) for job in jobs]
+
+
+def _row(job: JobView, now: Instant) -> list[Cell]:
+    attempts = f"{job.attempt}" if job.max_attempts is None else f"{job.attempt}/{job.max_attempts}"
+    due = ago(now, job.run_at) if job.state == "queued" else ""
+    state: Cell = (job.state, TONES[job.state])
+    return [job.id, job.name, state, _what(job), attempts, ago(now, job.queued_at), due, _took(job, now)]
+
+
+def _what(job: JobView) -> Cell:
+    """What there is to say of a job in its state, in a word or a line."""
+    if job.state == "dead":
+        return brief(job.error or job.reason or ""), "bad"
+    if job.why is not None and job.state == "queued":
+        return job.why.code, "plain" if job.why.code in HARMLESS else "warning"
+    if job.why is not None and job.why.code != "running":
+        return job.why.code, "plain" if job.why.code in HARMLESS else "warning"
+    if job.progress is not None and job.progress.is_shown:
+        return _progress(job.progress)
+    return brief(job.reason or "")
+
+
+def _progress(progress: Payload) -> str:
+    said = progress.value if isinstance(progress.value, dict) else {}
+    total = "" if said.get("total") is None else f" of {said['total']:g}"
+    note = "" if said.get("note") is None else f": {said['note']}"
+    return f"{said.get('done', 0):g}{total}{note}"
+
+
+def _took(job: JobView, now: Instant) -> str:
+    """How long it ran last, or has run."""
+    if job.claimed_at is None or job.state == "queued":
+        return ""
+    return span(max(0.0, (job.ended_at if job.ended_at is not None else now) - job.claimed_at))
+
+
+def show_job(page: Page, found: JobPage, times: Times) -> None:
+    """All that is known of a job."""
+    job, now = found.job, found.at
+
+    def at(instant: Instant | None) -> str:
+        return "" if instant is None else f"{times.of(instant)} ({ago(now, instant)})"
+
+    attempts = f"{job.attempt}" if job.max_attempts is None else f"{job.attempt} of {job.max_attempts}"
+    page.fields(
+        [
+            ("id", job.id),
+            ("name", job.name),
+            ("state", (job.state, TONES[job.state])),
+            *_whys(found.reasons),
+            ("attempt", attempts),
+            ("claims", str(job.claim_no) if job.claim_no else ""),
+            ("priority", str(job.priority) if job.priority else ""),
+            ("unique", job.unique or ""),
+            ("queued", at(job.queued_at)),
+            ("due", at(job.run_at)),
+            ("claimed", at(job.claimed_at)),
+            ("took", _took(job, now)),
+            ("ended", at(job.ended_at)),
+            ("expires", at(job.expires_at)),
+            ("timeout", "" if job.timeout is None else span(job.timeout)),
+            ("boot", job.boot or ""),
+            ("schedule", _schedule(found, times)),
+            ("descends from", job.corr if job.corr != job.id else ""),
+            ("data", _payload(job.data)),
+            ("result", _payload(job.result)),
+            ("progress", _payload(job.progress)),
+            ("reason", job.reason or ""),
+            ("error", (job.error or "", "bad")),
+            ("traceback", (found.traceback or "", "quiet")),
+        ]
+    )
+    if found.attempts:
+        page.line("")
+        page.table(ATTEMPT_HEADS, [_attempt(one, now) for one in found.attempts], right=["claim", "attempt"])
+    if found.children:
+        page.line("")
+        page.line("jobs that descend from it:")
+        page.table(HEADS, rows(found.children, now), right=NUMBERS)
+        if found.has_more_children:
+            page.line(f"... and more; `lamplighter jobs list corr:{job.id}` lists them", "quiet")
+
+
+def _whys(reasons: Sequence[Why]) -> list[tuple[str, Cell]]:
+    """What must go first, what would change it, and what comes after."""
+    first, *others = reasons
+    tone: Tone = "plain" if first.code in HARMLESS else "warning"
+    told: list[tuple[str, Cell]] = [("why", (first.sentence, tone)), ("would change it", first.changes)]
+    return [*told, *(("and then", one.sentence) for one in others)]
+
+
+def show_why(page: Page, reasons: Sequence[Why]) -> None:
+    """Why a job does not run, in sentences."""
+    for place, one in enumerate(reasons):
+        tone: Tone = "quiet" if place else "plain" if one.code in HARMLESS else "warning"
+        page.line(f"{'and then: ' if place else ''}{one.sentence}", tone)
+        if one.changes and not place:
+            page.line(f"what would change it: {one.changes}", "quiet")
+
+
+def _schedule(found: JobPage, times: Times) -> str:
+    named, slot = found.schedule, found.job.slot
+    if named is None:
+        return ""
+    called = named.id if named.key is None else f"{named.key} ({named.id})"
+    words = "" if named.words is None else f", {named.words}"
+    return f"{called}{words}" + ("" if slot is None else f", slot {times.of(slot)}")
+
+
+def _payload(one: Payload | None) -> str:
+    if one is None:
+        return ""
+    if not one.is_shown:
+        return f"{one.shape}, {one.bytes:,} bytes (--show-data shows it)"
+    return one.text
+
+
+def _attempt(one: Attempt, now: Instant) -> list[Cell]:
+    ran, ended = span(max(0.0, one.ended_at - one.claimed_at)), ago(now, one.ended_at)
+    return [str(one.claim_no), str(one.attempt), (one.outcome, "bad"), ran, ended, one.boot, brief(one.error or "")]

@@ -1,0 +1,159 @@
+"""`lamplighter jobs`: the jobs of a store, which are listed, shown and counted; and why one does not run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..environment.clock import SystemClock
+from ..errors import UsageError
+from ..messages.jobs import JobState
+from ..messages.queries import JobQuery
+from ..operating.look import Look
+from ..operating.query import parse_query
+from ..operating.views import JobsPage
+from .groups import Subcommand, declare_group
+from .job_pages import HEADS, NUMBERS, rows, show_job, show_why
+from .looking import declare_looking, looked, note, page_of, print_json
+from .options import Times, add_paging, limit_of
+
+
+def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """Declare what the subcommand takes."""
+    parser.description = "The jobs of a store."
+    return declare_group(
+        parser,
+        {
+            "list": Subcommand("list jobs, those that were queued or ended last first", _declare_list, _list),
+            "show": Subcommand("show all that is known of a job", _declare_one, _show),
+            "count": Subcommand("count jobs by state, or those that match", _declare_count, _count),
+            "why": Subcommand("tell why a job does not run, and what would change it", _declare_one, _why),
+        },
+    )
+
+
+def _declare_list(parser: argparse.ArgumentParser) -> None:
+    _declare_query(parser)
+    add_paging(parser)
+    declare_looking(parser)
+
+
+def _declare_count(parser: argparse.ArgumentParser) -> None:
+    _declare_query(parser)
+    declare_looking(parser)
+
+
+def _declare_query(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "query",
+        metavar="QUERY",
+        nargs="*",
+        help="which jobs, as in: state:dead error:timeout ended:<1d data.user.id=7",
+    )
+    parser.add_argument("--state", choices=[state.value for state in JobState], help="in this state")
+    parser.add_argument("--name", metavar="NAME", help="of this name")
+
+
+def _declare_one(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="ID")
+    declare_looking(parser)
+
+
+def query_of(arguments: argparse.Namespace) -> JobQuery:
+    """Which jobs are meant.
+
+    Raises:
+        UsageError: the query cannot be read, or says something else than the options do.
+    """
+    query = parse_query(" ".join(arguments.query), SystemClock().now())
+    if arguments.state is not None:
+        if query.states:
+            raise UsageError("expected the state in the query or as --state, got both")
+        query = replace(query, states=(JobState(arguments.state),))
+    if arguments.name is not None:
+        if query.names:
+            raise UsageError("expected the name in the query or as --name, got both")
+        query = replace(query, names=(arguments.name,))
+    return query
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    query, limit = query_of(arguments), limit_of(arguments)
+
+    def show(look: Look) -> int:
+        found = look.jobs(query, limit=limit, after=arguments.after)
+        if arguments.json:
+            for job in found.jobs:
+                print_json(job)
+            print_json({"next": found.next, "looked_at": found.looked_at, "is_complete": found.is_complete})
+        else:
+            if found.jobs:
+                page_of(arguments).table(HEADS, rows(found.jobs, found.at), right=NUMBERS)
+            _note_more(found)
+        return 0 if found.jobs else 1
+
+    return looked(arguments, show)
+
+
+def _note_more(found: JobsPage) -> None:
+    """Say how to go on, and how far was looked."""
+    if not found.is_complete:
+        note(f"looked at {found.looked_at:,} jobs, and no further: go on with --after '{found.next}'")
+    elif found.next is not None:
+        note(f"more: --after '{found.next}'")
+    elif not found.jobs:
+        note(f"no such job among the {found.looked_at:,} that were looked at")
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    def show(look: Look) -> int:
+        found = look.job(arguments.job)
+        if arguments.json:
+            print_json(found)
+        else:
+            show_job(page_of(arguments), found, Times(is_utc=arguments.utc))
+        return 0
+
+    return looked(arguments, show)
+
+
+def _why(arguments: argparse.Namespace) -> int:
+    def show(look: Look) -> int:
+        reasons = look.why(arguments.job)
+        if arguments.json:
+            for one in reasons:
+                print_json(one)
+        else:
+            show_why(page_of(arguments), reasons)
+        return 0
+
+    return looked(arguments, show)
+
+
+def _count(arguments: argparse.Namespace) -> int:
+    query = query_of(arguments)
+    by_state = replace(query, names=()) == JobQuery() and len(query.names) < 2
+
+    def show(look: Look) -> int:
+        if not by_state:
+            return _count_matching(arguments, look, query)
+        counts = look.counts(query.names[0] if query.names else None)
+        if arguments.json:
+            print_json(counts)
+        else:
+            page_of(arguments).fields([(state, str(amount)) for state, amount in counts.of.items()])
+        return 0 if any(amount.count for amount in counts.of.values()) else 1
+
+    return looked(arguments, show)
+
+
+def _count_matching(arguments: argparse.Namespace, look: Look, query: JobQuery) -> int:
+    found = look.count(query)
+    if arguments.json:
+        print_json(found)
+    else:
+        page_of(arguments).line(str(found.amount))
+        if found.amount.is_capped:
+            note(f"looked at {found.looked_at:,} jobs, and no further")
+    return 0 if found.amount.count else 1

@@ -1,0 +1,215 @@
+"""`lamplighter schedules`: when schedules are due, who declares them, and what became of their slots."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from ..environment.clock import SystemClock
+from ..messages.jobs import Instant
+from ..operating.look import Look
+from ..operating.query import read_instant
+from ..operating.schedule_views import ScheduleView, SlotView, coming_slots
+from ..rules.validation import check_whole
+from ..rules.wording import Tone, span
+from .groups import Subcommand, declare_group
+from .looking import ago, declare_looking, looked, note, page_of, print_json
+from .options import LIMIT_MAX, Times, add_paging, limit_of
+from .page import Cell
+
+HEADS = ("id", "key", "name", "rule", "zone", "next", "last", "what")
+NEXT_HEADS = ("at", "in", "schedule", "name", "what")
+SLOT_HEADS = ("slot", "outcome", "slots", "job", "reason")
+
+NEXT = 10
+SCHEDULES_MAX = 1_000
+"""Of so many schedules the next slots are told together."""
+
+TONES: dict[str, Tone] = {
+    "fired": "good",
+    "late": "good",
+    "caught_up": "good",
+    "skipped": "warning",
+    "due": "plain",
+    "unknown": "quiet",
+}
+"""How the outcomes of slots look."""
+
+
+def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """Declare what the subcommand takes."""
+    parser.description = "The schedules of a store."
+    return declare_group(
+        parser,
+        {
+            "list": Subcommand("list schedules, by their ids", _declare_list, _list),
+            "show": Subcommand("show one, with its slots of yesterday and tomorrow", _declare_one, _show),
+            "next": Subcommand("tell which slots come next, of one schedule or of all", _declare_next, _next),
+            "explain": Subcommand(
+                "tell what each slot of a schedule did or will do, and why", _declare_slots, _explain
+            ),
+        },
+    )
+
+
+def _declare_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", metavar="NAME", help="of jobs of this name")
+    add_paging(parser)
+    declare_looking(parser)
+
+
+def _declare_which(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
+    parser.add_argument("schedule", metavar="ID", nargs=nargs, help="its id; with --key, the name of its jobs")
+    parser.add_argument("--key", metavar="KEY", help="the application's own name for it")
+
+
+def _declare_one(parser: argparse.ArgumentParser) -> None:
+    _declare_which(parser)
+    declare_looking(parser)
+
+
+def _declare_next(parser: argparse.ArgumentParser) -> None:
+    _declare_which(parser, nargs="?")
+    parser.add_argument("-n", type=int, default=NEXT, metavar="N", help="so many (%(default)s)")
+    declare_looking(parser)
+
+
+def _declare_slots(parser: argparse.ArgumentParser) -> None:
+    _declare_which(parser)
+    parser.add_argument("--from", dest="since", metavar="TIME", default="1d", help="2h is two hours ago; or ISO 8601")
+    parser.add_argument("--to", dest="until", metavar="TIME", default="+1d", help="+2h is in two hours; or ISO 8601")
+    declare_looking(parser)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    limit, times = limit_of(arguments), Times(is_utc=arguments.utc)
+
+    def show(look: Look) -> int:
+        found = look.schedules(arguments.name, limit=limit, after=arguments.after)
+        if arguments.json:
+            for one in found:
+                print_json(one)
+        else:
+            if found:
+                page_of(arguments).table(HEADS, [_row(one, times) for one in found])
+            if len(found) == limit:
+                note(f"perhaps more: --after {found[-1].id}")
+        return 0 if found else 1
+
+    return looked(arguments, show)
+
+
+def _row(one: ScheduleView, times: Times) -> list[Cell]:
+    coming = times.of(one.next[0].at) if one.next else ""
+    return [one.id, one.key or "", one.name, one.words, one.timezone, coming, times.of(one.last_slot), _what(one)]
+
+
+def _what(one: ScheduleView) -> Cell:
+    """What somebody may have to do something about."""
+    told = ["paused"] if one.is_paused else []
+    if one.trouble is not None:
+        told.append(one.trouble)
+    elif not one.next:
+        told.append("is never due again")
+    if not one.is_durable and one.declared_by == ():
+        told.append("no process that lives declares it")
+    return "; ".join(told), "warning"
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    times = Times(is_utc=arguments.utc)
+
+    def show(look: Look) -> int:
+        found = look.schedule(arguments.schedule, key=arguments.key)
+        if arguments.json:
+            print_json(found)
+            return 0
+        page = page_of(arguments)
+        page.fields(_fields(found.schedule, found.at, times))
+        if found.slots:
+            page.line("")
+            page.table(SLOT_HEADS, [_slot(one, times) for one in found.slots], right=["slots"])
+        return 0
+
+    return looked(arguments, show)
+
+
+def _fields(one: ScheduleView, now: Instant, times: Times) -> list[tuple[str, Cell]]:
+    declared = "not all processes have said whether they do" if one.declared_by is None else ", ".join(one.declared_by)
+    told = "nobody that lives: it does not fire" if one.declared_by == () else declared
+    data = f"{one.data.shape}, {one.data.bytes:,} bytes (--show-data shows it)"
+    return [
+        ("id", one.id),
+        ("key", one.key or ""),
+        ("name", one.name),
+        ("rule", f"{one.words} ({one.when})"),
+        ("zone", one.timezone),
+        ("trouble", (one.trouble or "", "bad")),
+        ("next", "\n".join(f"{slot.local} ({ago(now, slot.at)}){_noted(slot.note)}" for slot in one.next)),
+        ("last", "" if one.last_slot is None else f"{times.of(one.last_slot)} ({ago(now, one.last_slot)})"),
+        ("paused", ("yes: its slots pass" if one.is_paused else "", "warning")),
+        ("declared by", "the store, until it is removed" if one.is_durable else told),
+        ("missed slots", f"catch_up={one.catch_up}, within {span(one.catch_up_window)}"),
+        ("overlap", one.overlap),
+        ("jitter", span(one.jitter) if one.jitter else ""),
+        ("data", one.data.text if one.data.is_shown else data),
+    ]
+
+
+def _noted(note: str | None) -> str:
+    return "" if note is None else f": {note}"
+
+
+def _next(arguments: argparse.Namespace) -> int:
+    count, times = check_whole(arguments.n, "-n", least=1, most=LIMIT_MAX), Times(is_utc=arguments.utc)
+
+    def show(look: Look) -> int:
+        if arguments.schedule is None:
+            schedules = look.schedules(limit=SCHEDULES_MAX, slots=count)
+            if len(schedules) == SCHEDULES_MAX:
+                note(f"of the first {SCHEDULES_MAX:,} schedules alone")
+        else:
+            schedules = [look.schedule(arguments.schedule, key=arguments.key, slots=count).schedule]
+        now, found = SystemClock().now(), coming_slots(schedules, count)
+        if arguments.json:
+            for one in found:
+                print_json(one)
+        elif found:
+            rows = [
+                (
+                    times.of(one.slot.at),
+                    span(max(0.0, one.slot.at - now)),
+                    one.key or one.schedule,
+                    one.name,
+                    one.slot.note or "",
+                )
+                for one in found
+            ]
+            page_of(arguments).table(NEXT_HEADS, rows)
+        return 0 if found else 1
+
+    return looked(arguments, show)
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    now, times = SystemClock().now(), Times(is_utc=arguments.utc)
+    since, until = read_instant(arguments.since, now), read_instant(arguments.until, now)
+
+    def show(look: Look) -> int:
+        found = look.schedule(arguments.schedule, key=arguments.key, since=since, until=until)
+        if arguments.json:
+            for one in found.slots:
+                print_json(one)
+        elif found.slots:
+            page_of(arguments).table(SLOT_HEADS, [_slot(one, times) for one in found.slots], right=["slots"])
+        else:
+            note("it has no slot in this span")
+        return 0 if found.slots else 1
+
+    return looked(arguments, show)
+
+
+def _slot(one: SlotView, times: Times) -> list[Cell]:
+    last = "" if one.last == one.slot else f" to {times.of(one.last)}"
+    count, outcome = f"{one.count:,}" if one.count > 1 else "", (one.outcome, TONES.get(one.outcome, "plain"))
+    return [f"{times.of(one.slot)}{last}", outcome, count, one.job_id or "", one.reason or ""]
