@@ -131,6 +131,8 @@ class SchedulePromises(StoreCase):
         assert sorted(store.schedules.all(), key=lambda schedule: schedule.id) == stored
 
     def test_schedules_are_listed_some_at_a_time(self, store: Store) -> None:
+        """ScheduleReader.some: The schedules of a name, or of all, in the order of their ids: those that come after
+        one, at most so many."""
         with store.turn("b", NOW) as turn:
             turn.schedules.declare([a_schedule(id=f"s{n}", name=("work", "mail")[n % 2]) for n in range(6)])
 

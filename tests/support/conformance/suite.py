@@ -19,6 +19,7 @@ from .finding import FindingPromises
 from .host import HostPromises
 from .jobs import JobPromises
 from .kit import CAPABILITIES, NOW
+from .looking import LookingPromises
 from .pauses import PausePromises
 from .schedules import SchedulePromises
 from .tallies import TallyPromises
@@ -36,6 +37,7 @@ class StoreConformance(
     PausePromises,
     SchedulePromises,
     TallyPromises,
+    LookingPromises,
 ):
     """What every store promises: subclass it with a `store` fixture of your own.
 
