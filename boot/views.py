@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cached_property
 
 from ..actors.base import Post, RuntimeActor
 from ..actors.handler_actor import HandlerActor
@@ -104,7 +105,7 @@ class Views:
     def runtime(self) -> RuntimeView:
         """The boot as a whole."""
         host, pid = self._environment.whereabouts()
-        version, python = self._environment.versions()
+        version, python = self._versions
         open_lanes, share = self._lanes.open(), self._share
         found = self._post.find("broker")
         # While a boot starts there is none yet.
@@ -154,6 +155,11 @@ class Views:
     def declared(self) -> DeclaredView:
         """The schedules of the application's code."""
         return DeclaredView(boot=self._id(), schedules=tuple(one.id for one in self._share.schedules()))
+
+    @cached_property
+    def _versions(self) -> tuple[str, str]:
+        # To look them up costs more than all the rest.
+        return self._environment.versions()
 
     def _quiet(self) -> QuietView | None:
         switched = self._carried_over.quiet.switched

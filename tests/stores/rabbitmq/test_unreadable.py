@@ -262,7 +262,7 @@ def test_the_command_leaves_where_it_is_what_has_no_queue_to_go_to(
 
 def test_the_command_refuses_what_is_no_rabbitmq_and_says_nothing_secret(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["unreadable", "jobs.db"]) == 2
-    assert main(["unreadable", "amqp://u:secret@127.0.0.1:1/"]) == 2
+    assert main(["unreadable", "amqp://u:secret@127.0.0.1:1/"]) == 3
     assert "secret" not in capsys.readouterr().err
 
 
