@@ -32,6 +32,7 @@ SUBCOMMANDS = {
     "simulate": "run a scenario with many seeds",
     "migrate": "move what waits in a SQLite store into a RabbitMQ",
     "unreadable": "show or return the messages in a RabbitMQ that no runtime could read",
+    "completion": "print what completes these commands in a shell",
 }
 """Each is the module of its name, which is imported only if it is the one that was asked for. Its `declare` gives the
 parsers of subcommands of its own, if it has any."""
@@ -53,15 +54,9 @@ UNREAD = 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="lamplighter", description="Run an application's jobs; understand and check what has been logged."
-    )
-    parser.add_argument("--version", action=_Version, help="say which version this is, and end")
-    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     words = list(sys.argv[1:] if argv is None else argv)
     words[:1] = [ALIASES.get(word, word) for word in words[:1]]
-    listed = {name: subparsers.add_parser(name, help=says) for name, says in SUBCOMMANDS.items()}
-    arguments = _parsed(parser, listed, words)
+    arguments = _parsed(*_declared(), words)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What the terminal's encoding does not have is shown as an escape.
@@ -87,6 +82,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser with all that every subcommand takes, each of which it loads."""
+    parser, listed = _declared()
+    for name, subparser in listed.items():
+        importlib.import_module(f".{name}", __package__).declare(subparser)
+    return parser
+
+
+def _declared() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    """The parser, and those of the subcommands by their names, which do not know yet what they take."""
+    parser = argparse.ArgumentParser(
+        prog="lamplighter", description="Run an application's jobs; understand and check what has been logged."
+    )
+    parser.add_argument("--version", action=_Version, help="say which version this is, and end")
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    return parser, {name: subparsers.add_parser(name, help=says) for name, says in SUBCOMMANDS.items()}
 
 
 def _parsed(

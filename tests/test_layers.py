@@ -76,6 +76,7 @@ HOMES = {
         "testing/simulation/captured_log.py",
     ),
     "rich": ("cli/",),
+    "shtab": ("cli/completion.py",),
     "watchfiles": ("contrib/reloading.py",),
     "sqlite3": ("stores/", "testing/"),
     "opentelemetry": ("contrib/otel/",),

@@ -1,0 +1,28 @@
+"""`lamplighter completion`: what a shell needs to complete the commands."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+from ..errors import missing_extra
+from .main import whole_parser
+
+SHELLS = ("bash", "zsh", "fish", "tcsh")
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what the subcommand takes."""
+    parser.description = 'Print what completes these commands in a shell: eval "$(lamplighter completion bash)"'
+    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print it; the exit code."""
+    try:
+        shtab = importlib.import_module("shtab")
+    except ImportError as error:
+        raise missing_extra("shtab", "completion", "cli") from error
+    print(shtab.complete(whole_parser(), shell=arguments.shell))
+    return 0
