@@ -120,4 +120,4 @@ def test_a_bug_that_is_planted_in_the_fence_is_caught():
     caught = hunt(MUTANTS[0])
 
     assert caught.by is not None
-    assert "told twice" in caught.says
+    assert "told twice" in caught.says or "disagreement with the store" in caught.says
