@@ -122,7 +122,7 @@ def test_a_path_at_which_there_is_no_store_is_said_and_nothing_is_made_there(tmp
 
     codes = [main(["migrate", str(path), "amqp://localhost/"]) for path in (tmp_path / "typo.db", other)]
 
-    assert codes == [2, 2]
+    assert codes == [3, 3]
     assert "typo.db" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == [other]
 
