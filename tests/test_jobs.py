@@ -610,7 +610,7 @@ def test_whoever_waits_in_vain_learns_where_the_job_is(runtime):
         running: "attempt 1 has run for .* on boot ",
     }
     rt.jobs.pause("send-mail")
-    jobs[rt.jobs.queue("send-mail")] = "'send-mail' is paused"
+    jobs[rt.jobs.queue("send-mail")] = "'send-mail' has been paused since "
 
     for job, says in jobs.items():
         with pytest.raises(TimeoutError, match=f"has not ended within 0.01 s: {says}"):

@@ -141,6 +141,7 @@ def test_the_lines_say_it_in_words(runtime, recorder):
     rt.jobs.queue("work", id="j", delay=60)
     rt.jobs.requeue("j", **ADA)
     rt.jobs.cancel("j", **ADA)
+    recorder.wait_for("job.cancelled")
 
     says = [sentence(json.loads(json.dumps(recorder.of(event)[0]))) for event in ("job.requeued", "job.cancelled")]
     assert says == [

@@ -93,6 +93,7 @@ def test_the_log_and_health_say_who_had_it_be_quiet_and_go_on(runtime, recorder)
     assert reason.startswith("it takes no jobs until somebody has it go on: quiet since ")
     assert reason.endswith(" by ada (a deploy)")
     assert rt.health().status == "green"
+    recorder.wait_for("runtime.resumed")
     assert [(event["by"], event["reason"]) for event in recorder.of("runtime.quieted")] == [("ada", "a deploy")]
     assert [event["by"] for event in recorder.of("runtime.resumed")] == ["eve"]
 
