@@ -45,16 +45,18 @@ def check_log(text: str, one_waits: str) -> None:
 def moves_of(text: str) -> list[dict[str, Any]]:
     """Every change of state as the ledger tells it, with what its own line says besides, in the order of the turns.
 
-    In one process's log they lie so, but for those that are told late: these come where their instant lies.
+    In one process's log they lie so, but for those that are told late, by others or by a process that was held up
+    between its commit and its line while others went on: these come where their instant lies.
     """
+    lines = lines_of(text)
     beside = {
         (line["boot"], line["turn"], line["event"], line.get("job_id")): line
-        for line in lines_of(text)
+        for line in lines
         if "turn" in line and line["event"] in MOVES
     }
     turns: list[tuple[str, dict[str, Any]]] = []
     known: set[tuple[str, int, int]] = set()
-    for line in lines_of(text):
+    for line, then in zip(lines, _next_instants(lines), strict=True):
         if line["event"] != "turn.committed":
             continue
         boot = line.get("of", line["boot"])
@@ -62,7 +64,8 @@ def moves_of(text: str) -> list[dict[str, Any]]:
         if key in known:
             continue
         known.add(key)
-        turns.insert(_place_of(boot, line, turns), (boot, line))
+        is_late = "told_by" in line or (bool(turns) and line["at"] < turns[-1][1]["at"] <= then)
+        turns.insert(_place_of(boot, line, turns) if is_late else len(turns), (boot, line))
     moves = []
     for boot, line in turns:
         turn = line["turn"]
@@ -75,12 +78,20 @@ def moves_of(text: str) -> list[dict[str, Any]]:
     return moves
 
 
+def _next_instants(lines: list[dict[str, Any]]) -> list[float]:
+    """When the boot of each line said its next one. A turn's own line has the instant of the commit."""
+    instants: list[float] = []
+    later: dict[str, float] = {}
+    for line in reversed(lines):
+        instants.append(later.get(line["boot"], 0.0))
+        later[line["boot"]] = line.get("ts", 0.0)
+    return instants[::-1]
+
+
 def _place_of(boot: str, line: dict[str, Any], turns: list[tuple[str, dict[str, Any]]]) -> int:
-    """Where a turn belongs. One that is told late comes after the turn before it of its boot, and before the first that
-    is later, or before which the clock was set back: its own instant would be earlier then.
+    """Where a turn that is told late belongs: after the turn before it of its boot, and before the first that is later,
+    or before which the clock was set back: its own instant would be earlier then.
     """
-    if "told_by" not in line:
-        return len(turns)
     own = [place for place, (whose, _) in enumerate(turns) if whose == boot]
     place, before = (own[-1] + 1, turns[own[-1]][1]["at"]) if own else (0, 0.0)
     while place < len(turns) and before <= (at := turns[place][1]["at"]) <= line["at"]:

@@ -50,6 +50,22 @@ def test_a_turn_that_is_told_late_comes_where_its_instant_lies():
     ]
 
 
+@pytest.mark.parametrize(
+    ("then", "order"), [(3.5, ["a", "a", "b"]), (2.1, ["a", "b", "a"])], ids=["held up", "set back"]
+)
+def test_a_held_up_process_is_told_from_a_clock_that_was_set_back(then: float, order: list[str]):
+    turns = [("x", 1, 1.0, "a", "claimed"), ("y", 1, 3.0, "b", "claimed"), ("x", 2, 2.0, "a", "done")]
+    lines = [
+        {"seq": 1, "boot": boot, "event": "turn.committed", "turn": no, "ts": at, "at": at, "moves": [move]}
+        for boot, no, at, move in ((*turn[:3], {"j": turn[3], "n": "n", "k": turn[4]}) for turn in turns)
+    ]
+    lines.append({"seq": 2, "boot": "x", "event": "job.done", "job_id": "a", "turn": 2, "ts": then})
+
+    told = moves_of("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    assert [move["job_id"] for move in told] == order
+
+
 def log_of(*lines: tuple[str, ...]) -> str:
     """A log. Each line is who says what, and of whom."""
     return "".join(
