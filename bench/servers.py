@@ -80,7 +80,7 @@ def redis(folder: Path, ends: ExitStack) -> Room:
     options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "yes"]
     options += ["--databases", str(REDIS_DATABASES)]
     process = _start(ends, [program, *options, "--appendfsync", "always"], folder)
-    _wait_for_port(port, process)
+    _wait(lambda: private_rabbitmq.connects(port), process)
     numbers = itertools.count()
     return lambda: f"redis://127.0.0.1:{port}/{next(numbers)}"
 
@@ -117,8 +117,11 @@ def postgres(folder: Path, ends: ExitStack) -> Room:
         raise NoServer(f"no server: initdb failed: {made.stderr.decode()[-300:]}")
     options = ["-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
     process = _start(ends, [*user, program, *options], folder)
-    _wait_for_port(port, process)
-    createdb = [_program("createdb", path), "-h", "127.0.0.1", "-p", str(port), "-U", "bench"]
+    where = ["-h", "127.0.0.1", "-p", str(port), "-U", "bench"]
+    is_ready = [_program("pg_isready", path), "-q", *where]
+    # Its port is open before it takes anybody in.
+    _wait(lambda: subprocess.run(is_ready, check=False).returncode == 0, process)
+    createdb = [_program("createdb", path), *where]
 
     def database() -> str:
         name = f"bench_{secrets.token_hex(4)}"
@@ -158,6 +161,6 @@ def _free_port() -> int:
     return int(private_rabbitmq.free_ports(1)[0])
 
 
-def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    if not private_rabbitmq.wait_for(lambda: private_rabbitmq.connects(port), lambda: process.poll() is None):
-        raise NoServer(f"no server: {process.args} did not open its port")
+def _wait(is_ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    if not private_rabbitmq.wait_for(is_ready, lambda: process.poll() is None):
+        raise NoServer(f"no server: {process.args} did not get ready")
