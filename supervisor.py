@@ -192,7 +192,7 @@ class Supervisor(RuntimeActor):
         for child in list(self._family.children.values()):
             actor = self.context.post.find(child.spec.id)
             if child.status is ChildStatus.UP and (actor is None or actor.actor_stopped.is_set()):
-                self._bury(child, "died while there was no supervisor")
+                self._bury(child, _without_word(child, "died while there was no supervisor"))
             elif child.status in (ChildStatus.NEW, ChildStatus.WAITING):
                 self._start(child)
 
@@ -229,7 +229,7 @@ class Supervisor(RuntimeActor):
             child.spec.start(child.incarnation)
         except Exception as error:
             # The system gives no more threads, say. That counts as a death, so that the budget and the back-off apply.
-            self._bury(child, f"could not be started: {error}")
+            self._bury(child, _without_word(child, f"could not be started: {error}"))
             return
         event = "actor.started" if child.incarnation == 1 else "actor.restarted"
         recent = len(child.spec.budget.recent(child.deaths, self.context.clock.monotonic()))
@@ -242,28 +242,28 @@ class Supervisor(RuntimeActor):
         if child is None or child.incarnation != death.incarnation:
             return
         if child.status is ChildStatus.UP:
-            self._bury(child, death.reason, death.traceback, death.over)
+            self._bury(child, death)
         elif child.turns(ChildStatus.STOPPED, after=ChildStatus.STOPPING):
             self._stopped(child, death.reason)
 
-    def _bury(self, child: Child, reason: str, trace: str | None = None, over: Mail | None = None) -> None:
-        name = child.spec.id
+    def _bury(self, child: Child, death: Died) -> None:
+        name, reason, over = child.spec.id, death.reason, death.over
         self._announce(Down(child=name, incarnation=child.incarnation, reason=reason))
         now = self.context.clock.monotonic()
         child.deaths = [at for at in child.deaths if now - at < max(HEALTHY_SECONDS, child.spec.budget.window_seconds)]
         child.deaths.append(now)
         child.last_crash = reason
-        kind = None if over is None else type(over.body).__name__
-        child.crashes.append(Death(at=self.context.clock.now(), incarnation=child.incarnation, why=reason, over=kind))
+        crash = _crash(death, self.context.clock.now())
+        child.crashes.append(crash)
         actor = self.context.post.find(name)
         self.say(
             "actor.crashed",
             child=name,
             child_incarnation=child.incarnation,
             reason=reason,
-            traceback=trace,
+            traceback=death.traceback,
             mailbox=0 if actor is None else len(actor.mailbox),
-            message=kind,
+            message=crash.over,
             message_id=None if over is None else over.message_id,
             message_corr=None if over is None else over.corr,
         )
@@ -374,7 +374,7 @@ class Supervision:
     def _watch(self) -> None:
         """Start the next supervisor whenever one has died, on the watchdog's thread."""
         while (death := self._deaths.get()) is not None:
-            self.crashes.append(_shown(death, self._context.clock.now()))
+            self.crashes.append(_crash(death, self._context.clock.now()))
             if death.incarnation == self._incarnation:
                 self._start()
 
@@ -383,7 +383,12 @@ class Supervision:
         Supervisor.start(self._context, self._incarnation, self.family, self._announce, self._give_up)
 
 
-def _shown(death: Died, now: Instant) -> Death:
+def _without_word(child: Child, reason: str) -> Died:
+    """The death of a child that could not tell of it."""
+    return Died(child.spec.id, child.incarnation, reason, traceback=None, over=None)
+
+
+def _crash(death: Died, now: Instant) -> Death:
     """A death as people see it."""
     over = None if death.over is None else type(death.over.body).__name__
     return Death(at=now, incarnation=death.incarnation, why=death.reason, over=over)
