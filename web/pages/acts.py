@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ...errors import UsageError
-from ...messages.jobs import ENDED, Instant, JobState
+from ...messages.jobs import JobState
 from ...messages.queries import JobQuery
 from ...messages.views import QuietAnswer
+from ...operating.matching import TYPED_FROM, actionable, count_matching, matching
 from ...operating.query import parse_query
 from ...operating.sweeping import Sweep, Swept
-from ...rules.capabilities import needed
+from ...operating.views import Amount
 from ..faces.http import Response, redirect
 from .page import PageContent, PageRefused, PageVisit
 from .visitor import Right
 
 VIA = "web"
 """As the log calls the page."""
-
-TYPED_FROM = 1_000
-"""From more jobs than this on, their number must be typed."""
-
-COUNTED_MAX = 100_000
-"""So many are counted before somebody is asked whether they are sure."""
 
 GROUP_MAX = 10_000
 """As many jobs of a group as there can be."""
@@ -140,9 +134,9 @@ def on_jobs(visit: PageVisit) -> PageContent | Response:
     if ids:
         pages: Iterator[Sequence[str]] = iter([ids])
     else:
-        query = _fixed(parse_query(form.one("q"), visit.now()), action, form.number("asked_at"))
+        query = actionable(parse_query(form.one("q"), visit.now()), action, form.number("asked_at"))
         _check_count(visit, form, query)
-        pages = _found(visit, query)
+        pages = matching(visit.store, query)
     swept, is_over = _swept(visit, pages, action, form.reason)
     done = int(form.number("done")) if form.one("done") else 0
     model = {"action": action, "done": done + swept.done, "shown": form.one("shown"), "is_over": is_over}
@@ -166,41 +160,24 @@ def _asked(visit: PageVisit, form: Form) -> PageContent:
     now, text, ids = visit.now(), form.one("q"), form.all("id")
     if form.one("which") == "matching":
         ids = []
-        query = _fixed(parse_query(text, now), action, now)
-        count, is_capped = _count(visit, query)
+        query = actionable(parse_query(text, now), action, now)
+        amount = count_matching(visit.store, query)
     elif not ids:
         raise UsageError("expected jobs to be selected, or all that match to be chosen, got neither")
     else:
-        count, is_capped = len(ids), False
+        amount = Amount(count=len(ids))
     model = {
         "action": action,
         "which": form.one("which"),
         "ids": ids,
         "query": "" if ids else text,
-        "count": count,
-        "is_capped": is_capped,
+        "count": amount.count,
+        "is_capped": amount.is_capped,
         "asked_at": now,
         "reason": form.reason or "",
-        "type_it": count > TYPED_FROM,
+        "type_it": amount.count > TYPED_FROM,
     }
-    return PageContent("sure.html", f"{action.capitalize()} {count} jobs?", model)
-
-
-def _fixed(query: JobQuery, action: Sweep, asked_at: Instant) -> JobQuery:
-    """The jobs of a query that were there when somebody asked, and that this can be done to.
-
-    Raises:
-        UsageError: the query does not say in which state they are: what was done would then match again.
-    """
-    allowed = ENDED if action == "requeue" else {JobState.QUEUED, JobState.RUNNING}
-    if not query.states or not allowed.issuperset(query.states):
-        named = " or ".join(f"state:{state.value}" for state in JobState if state in allowed)
-        raise UsageError(f"expected a search with {named} to {action} what it finds, got: {str(query)!r}")
-    until = asked_at if query.queued_until is None else min(asked_at, query.queued_until)
-    if action != "requeue":
-        return replace(query, queued_until=until)
-    ended = asked_at if query.ended_until is None else min(asked_at, query.ended_until)
-    return replace(query, queued_until=until, ended_until=ended)
+    return PageContent("sure.html", f"{action.capitalize()} {amount.count} jobs?", model)
 
 
 def _check_count(visit: PageVisit, form: Form, query: JobQuery) -> None:
@@ -210,8 +187,7 @@ def _check_count(visit: PageVisit, form: Form, query: JobQuery) -> None:
         PageRefused: there are not.
     """
     if not form.one("done"):
-        count, _ = _count(visit, query)
-        _check_number(form, count)
+        _check_number(form, count_matching(visit.store, query).count)
 
 
 def _check_number(form: Form, count: int) -> None:
@@ -229,19 +205,3 @@ def _swept(visit: PageVisit, pages: Iterator[Sequence[str]], action: Sweep, reas
         if visit.monotonic() - began > SWEEP_SECONDS_MAX:
             return swept, False
     return swept, True
-
-
-def _found(visit: PageVisit, query: JobQuery) -> Iterator[Sequence[str]]:
-    """The ids of all jobs that match, some at a time, which are looked for when they are asked for."""
-    with visit.store.snapshot() as seen:
-        yield from needed(seen.table, "list").sweep(query)
-
-
-def _count(visit: PageVisit, query: JobQuery) -> tuple[int, bool]:
-    """How many jobs match, and whether there are more than are counted."""
-    count = 0
-    for ids in _found(visit, query):
-        count += len(ids)
-        if count > COUNTED_MAX:
-            return COUNTED_MAX, True
-    return count, False

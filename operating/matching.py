@@ -1,0 +1,64 @@
+"""All jobs that match a query, for whoever acts on them: they are counted first, and then looked for some at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..messages.jobs import ENDED, Instant, JobState
+from ..messages.queries import JobQuery
+from ..rules.capabilities import needed
+from ..stores.ports import Readable
+from .views import Amount
+
+if TYPE_CHECKING:
+    from .sweeping import Sweep
+
+COUNTED_MAX = 100_000
+"""So many are counted before somebody is asked whether they are sure."""
+
+TYPED_FROM = 1_000
+"""From more jobs than this on, whoever is sure types their number."""
+
+
+def actionable(query: JobQuery, action: Sweep, asked_at: Instant) -> JobQuery:
+    """The jobs of a query that were there when somebody asked, and that this can be done to.
+
+    Raises:
+        UsageError: the query does not say in which state they are: what was done would then match again.
+    """
+    allowed = ENDED if action == "requeue" else {JobState.QUEUED, JobState.RUNNING}
+    if not query.states or not allowed.issuperset(query.states):
+        named = " or ".join(f"state:{state.value}" for state in JobState if state in allowed)
+        raise UsageError(f"expected a search with {named} to {action} what it finds, got: {str(query)!r}")
+    until = asked_at if query.queued_until is None else min(asked_at, query.queued_until)
+    if action != "requeue":
+        return replace(query, queued_until=until)
+    ended = asked_at if query.ended_until is None else min(asked_at, query.ended_until)
+    return replace(query, queued_until=until, ended_until=ended)
+
+
+def matching(store: Readable, query: JobQuery) -> Iterator[Sequence[str]]:
+    """The ids of all jobs that match, some at a time, which are looked for when they are asked for.
+
+    Raises:
+        NotSupported: the store keeps no table of jobs.
+    """
+    with store.snapshot() as seen:
+        yield from needed(seen.table, "list").sweep(query)
+
+
+def count_matching(store: Readable, query: JobQuery) -> Amount:
+    """How many jobs match, counted up to `COUNTED_MAX`.
+
+    Raises:
+        NotSupported: as `matching`.
+    """
+    count = 0
+    for ids in matching(store, query):
+        count += len(ids)
+        if count > COUNTED_MAX:
+            return Amount(count=COUNTED_MAX, is_capped=True)
+    return Amount(count=count)
