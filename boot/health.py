@@ -10,7 +10,7 @@ from ..log.emitter import Log, Subscription
 from ..messages.jobs import Instant, JobState, Seconds
 from ..messages.pauses import PauseRecord, paused_at
 from ..messages.views import Abandoned, Health, QuietView
-from ..rules.wording import brief, clock
+from ..rules.wording import attributed
 from ..stores.ports import Store
 from ..stores.troubles import Ailment
 from ..supervisor import ChildStatus, Family
@@ -49,9 +49,9 @@ def health_of(
         elif child.status is ChildStatus.WAITING:
             yellow.append(f"{child.spec.id} is being restarted: {child.last_crash}")
     if quiet is not None:
-        by = "" if quiet.by is None else f" by {quiet.by}"
         reason = "" if quiet.reason is None else f" ({quiet.reason})"
-        yellow.append(f"it takes no jobs until somebody has it go on: quiet since {clock(quiet.since)}{by}{reason}")
+        since = attributed(quiet.since, by=quiet.by)
+        yellow.append(f"it takes no jobs until somebody has it go on: quiet{since}{reason}")
     if trouble is not None:
         yellow.append(f"the store is unavailable: {trouble}")
     for ailment in ailments:
@@ -103,7 +103,4 @@ def _abandoned(lane: Lane, now: Seconds) -> Abandoned:
 
 
 def _paused(pause: PauseRecord) -> str:
-    by = "" if pause.by is None else f" by {pause.by}"
-    until = "" if pause.until is None else f" until {clock(pause.until)}"
-    why = "" if pause.reason is None else f": {brief(pause.reason)}"
-    return f"the jobs of {pause.name!r} are paused{by}{until}{why}"
+    return f"the jobs of {pause.name!r} are paused{attributed(by=pause.by, until=pause.until, reason=pause.reason)}"

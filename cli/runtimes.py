@@ -19,7 +19,7 @@ from ..rules.codec import encode_own
 from ..rules.control_lines import plain
 from ..rules.printable import visible
 from ..rules.validation import check_seconds
-from ..rules.wording import clock, many, span
+from ..rules.wording import attributed, many, span
 from ..stores.sqlite.read_only import ReadOnlyStore
 from .groups import Subcommand, declare_group
 from .options import Times, add_output, add_store, add_watch, add_who, is_on_server, store_of, watched, who_of
@@ -175,8 +175,7 @@ def _go(arguments: argparse.Namespace) -> int:
 def _says(quiet: QuietView | None) -> str:
     if quiet is None:
         return "claims jobs"
-    by = "" if quiet.by is None else f", by {quiet.by}"
-    return f"claims no more jobs: quiet since {clock(quiet.since)}{by}"
+    return f"claims no more jobs: quiet{attributed(quiet.since, by=quiet.by)}"
 
 
 def _act(arguments: argparse.Namespace, verb: Verb) -> int:

@@ -11,11 +11,11 @@ from ..environment.clock import SystemClock
 from ..errors import UsageError, shown
 from ..messages.jobs import Seconds
 from ..messages.tallies import HOUR, KEPT_SECONDS, MINUTE, Tally
+from ..operating.looking import readable_file
 from ..operating.stats import Spread, Stats, stats_by_name, stats_by_start
 from ..rules.capabilities import needed
 from ..rules.codec import encode_own
 from ..rules.wording import span
-from ..stores.opening import readable_file
 from .options import Times, add_output, add_store, add_watch, store_of, watched
 from .page import Page
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from ..environment.clock import SystemClock
 from ..environment.process import state_of
@@ -26,6 +26,9 @@ V = TypeVar("V")
 
 ANSWER_SECONDS = 1.0
 """How long a boot may take to answer."""
+
+SILENT_SECONDS = 0.05
+"""How long one may that has not answered the last time: whoever looks again is not kept waiting by it again."""
 
 Condition = Literal["answers", "silent", "stopped", "dead", "unknown"]
 """Of a boot, as it looks from outside: it answers; it holds its lock and does not, because a signal has stopped its
@@ -68,7 +71,7 @@ class ControlRoom:
         self._presence = FilePresence(self._folder)
         self._timeout = timeout
         self._clock = SystemClock()
-        self._silent: dict[str, Instant] = {}
+        self._silent: dict[str, _Silence] = {}
 
     def entered(self) -> list[str]:
         """The boots that have left traces beside the file, by their ids, whether they live or not."""
@@ -99,11 +102,20 @@ class ControlRoom:
             AskRefused, UsageError: it answers, and not what it was asked for.
         """
         question = encode_ask(Ask(verb=verb, by=by, via=via, reason=reason))
-        heard = self._ask([boot], question)[boot]
+        heard = self._ask([boot], question, self._timeout)[boot]
         if heard.answer is not None:
             return decode_answer(heard.answer, kind)
         found = self._unanswered(boot, self._presence.is_alive(boot), heard, None)
         raise StoreUnavailable(f"expected runtime instance {boot} to answer, got: {found.why}")
+
+    def ask_all(self, boots: Iterable[str], verb: Verb, kind: type[V]) -> dict[str, V | None]:
+        """Ask boots the same, all that are not dead, at once.
+
+        Returns:
+            By boot what it has answered; None of one that has not, or otherwise.
+        """
+        living = [boot for boot in boots if self._presence.is_alive(boot) is not False]
+        return {boot: _read(heard, kind) for boot, heard in self._ask_each(living, encode_ask(Ask(verb=verb))).items()}
 
     def look(self, boots: Iterable[str], records: Iterable[BootRecord] = ()) -> dict[str, Reached]:
         """Ask boots for their views, all at once.
@@ -113,12 +125,25 @@ class ControlRoom:
         """
         known = {record.boot: record for record in records}
         alive = {boot: self._presence.is_alive(boot) for boot in boots}
-        heard = self._ask([boot for boot in alive if alive[boot] is not False], encode_ask(Ask(verb="view")))
+        heard = self._ask_each([boot for boot in alive if alive[boot] is not False], encode_ask(Ask(verb="view")))
         return {boot: self._reached(boot, alive[boot], heard.get(boot), known.get(boot)) for boot in alive}
 
-    def _ask(self, boots: Iterable[str], question: bytes) -> dict[str, Heard]:
+    def _ask_each(self, boots: Sequence[str], question: bytes) -> dict[str, Heard]:
+        """Ask boots, those for not so long that have said nothing the last time."""
+        silent = [boot for boot in boots if boot in self._silent]
+        others = [boot for boot in boots if boot not in self._silent]
+        quick = min(self._timeout, SILENT_SECONDS)
+        found = self._ask(others, question, self._timeout) | self._ask(silent, question, quick)
+        for boot, heard in found.items():
+            if heard.answer is None:
+                self._silent.setdefault(boot, _Silence(self._clock.now(), heard.why))
+            else:
+                self._silent.pop(boot, None)
+        return found
+
+    def _ask(self, boots: Iterable[str], question: bytes, timeout: Seconds) -> dict[str, Heard]:
         sockets = {boot: self._folder / f"{boot}{CONTROL}" for boot in boots}
-        return ask_all(sockets, question, self._timeout, self._clock.monotonic)
+        return ask_all(sockets, question, timeout, self._clock.monotonic)
 
     def _reached(self, boot: str, is_alive: bool | None, heard: Heard | None, record: BootRecord | None) -> Reached:
         if heard is None:
@@ -126,7 +151,6 @@ class ControlRoom:
             return Reached(boot=boot, condition="dead", is_alive=False, why="its process is dead", pid=_pid_of(record))
         if heard.answer is None:
             return self._unanswered(boot, is_alive, heard, record)
-        self._silent.pop(boot, None)
         try:
             view = decode_answer(heard.answer, RuntimeView)
         except LamplighterError as error:
@@ -142,14 +166,30 @@ class ControlRoom:
         if pid is None and record is not None and record.host == socket.gethostname():
             pid = record.pid
         is_stopped = pid is not None and state_of(pid) == "stopped"
+        silence = self._silent.get(boot, _Silence(self._clock.now(), heard.why))
         return Reached(
             boot=boot,
             condition="stopped" if is_stopped else "silent",
             is_alive=True,
-            why=f"a signal or a debugger has stopped process {pid}" if is_stopped else heard.why,
+            why=f"a signal or a debugger has stopped process {pid}" if is_stopped else silence.why,
             pid=pid if pid is not None else _pid_of(record),
-            silent_since=self._silent.setdefault(boot, self._clock.now()),
+            silent_since=silence.since,
         )
+
+
+class _Silence(NamedTuple):
+    """That a boot does not answer, since when, and what was said of it then."""
+
+    since: Instant
+    why: str
+
+
+def _read(heard: Heard, kind: type[V]) -> V | None:
+    """What was answered, if it is what was asked for."""
+    try:
+        return None if heard.answer is None else decode_answer(heard.answer, kind)
+    except LamplighterError:
+        return None
 
 
 def _pid_of(record: BootRecord | None) -> int | None:

@@ -202,7 +202,7 @@ class Look:
                 traceback=job.traceback,
                 reasons=tuple(known),
                 attempts=None if seen.table is None else tuple(seen.table.attempts(job.id)),
-                children=self._job_views(seen, children[:CHILDREN_MAX]),
+                children=self._job_views(seen, children[:CHILDREN_MAX], boots),
                 has_more_children=len(children) > CHILDREN_MAX,
                 schedule=None if job.schedule is None else _schedule_name(seen, job.schedule),
             )
@@ -318,10 +318,12 @@ class Look:
             return ()
         return seen.table.children(job.corr, CHILDREN_MAX + 1)
 
-    def _job_views(self, seen: StoreSnapshot, jobs: Sequence[JobRecord]) -> tuple[JobView, ...]:
+    def _job_views(
+        self, seen: StoreSnapshot, jobs: Sequence[JobRecord], boots: Sequence[SeenBoot] | None = None
+    ) -> tuple[JobView, ...]:
         whys: dict[str, Why] = {}
         if any(job.state not in ENDED for job in jobs):
-            boots, holder = self._runtimes.all(), self._lock_holder()
+            boots, holder = self._runtimes.all() if boots is None else boots, self._lock_holder()
             for job in jobs:
                 known = self._known(job, seen, boots, holder, counted_max=AHEAD_IN_LISTS_MAX)
                 whys[job.id] = why(known)

@@ -2,22 +2,79 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..environment.clock import SystemClock
 from ..messages.jobs import Instant, Seconds
 from ..rules.capabilities import not_supported
-from ..stores.ports import SERVER_SCHEMES
+from ..stores.ports import SERVER_SCHEMES, Readable, StoreSnapshot
 from ..stores.sqlite.lock_holder import write_lock_holder
 from ..stores.sqlite.read_only import ReadOnlyStore
 from .controls import ControlRoom
 from .look import Look
-from .runtimes import Runtimes
+from .runtimes import AskedOnce, Runtimes
 
 LOOKS, LOOK_SECONDS = 5, 0.05
 """So often it is looked who has the write lock, and the wait between: whoever is in a turn has it for milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookout:
+    """Where looks at one store come from.
+
+    Attributes:
+        store: its file.
+        room: asks the boots on it; `runtimes` says which those are.
+        now: wall time.
+    """
+
+    store: Readable
+    room: ControlRoom
+    runtimes: Runtimes
+    now: Callable[[], Instant]
+
+    def look(self, *, shows_data: bool, close: Callable[[], None] = lambda: None) -> Look:
+        """A look.
+
+        Args:
+            shows_data, close: as `Look` has them.
+        """
+        holder = partial(lock_kept_by, self.store.address, _wait)
+        return Look(self.store, self.runtimes, now=self.now, lock_holder=holder, shows_data=shows_data, close=close)
+
+    @contextlib.contextmanager
+    def at_one_instant(self) -> Iterator[Lookout]:
+        """For as long as the block lasts, the store as it is now: whatever looks at it sees the same, and no boot is
+        asked twice.
+        """
+        with self.store.snapshot() as seen:
+            store = _OneInstant(self.store, seen)
+            yield replace(self, store=store, runtimes=AskedOnce(store, self.room))
+
+
+def readable_file(address: str, wanted: str) -> ReadOnlyStore:
+    """A store's file for whoever only looks, without a runtime.
+
+    Args:
+        wanted: for what, if it cannot be had from a server.
+
+    Raises:
+        NotSupported: it is on a server.
+    """
+    if address.partition("://")[0] in SERVER_SCHEMES:
+        raise not_supported(wanted)
+    # As the runtimes on it call it, however it is linked: they meet beside that.
+    return ReadOnlyStore(os.path.realpath(address.removeprefix("sqlite:///")))
+
+
+def lookout(store: Readable, *, now: Callable[[], Instant]) -> Lookout:
+    """Where looks at a store's file come from."""
+    room = ControlRoom(store.address)
+    return Lookout(store=store, room=room, runtimes=Runtimes(store, room), now=now)
 
 
 def look_at(address: str, *, shows_data: bool = False, now: Callable[[], Instant] | None = None) -> Look:
@@ -31,18 +88,8 @@ def look_at(address: str, *, shows_data: bool = False, now: Callable[[], Instant
     Raises:
         NotSupported: it is on a server.
     """
-    if address.partition("://")[0] in SERVER_SCHEMES:
-        raise not_supported("list")
-    # As the runtimes on it call it, however it is linked: they meet beside that.
-    store = ReadOnlyStore(os.path.realpath(address.removeprefix("sqlite:///")))
-    return Look(
-        store,
-        Runtimes(store, ControlRoom(store.address)),
-        now=SystemClock().now if now is None else now,
-        lock_holder=partial(lock_kept_by, store.address, _wait),
-        shows_data=shows_data,
-        close=store.close,
-    )
+    store = readable_file(address, "list")
+    return lookout(store, now=SystemClock().now if now is None else now).look(shows_data=shows_data, close=store.close)
 
 
 def lock_kept_by(path: str, wait: Callable[[Seconds], object]) -> int | None:
@@ -54,6 +101,19 @@ def lock_kept_by(path: str, wait: Callable[[Seconds], object]) -> int | None:
         if write_lock_holder(path) != holder or _written(path) != before:
             return None
     return holder
+
+
+class _OneInstant:
+    """A store of which everybody sees the same snapshot."""
+
+    def __init__(self, store: Readable, seen: StoreSnapshot) -> None:
+        self.address = store.address
+        self.path = store.path
+        self._seen = seen
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[StoreSnapshot]:
+        yield self._seen
 
 
 def _written(path: str) -> int:

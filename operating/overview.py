@@ -9,7 +9,7 @@ from operator import add
 from ..messages.jobs import Instant
 from ..messages.pauses import PauseRecord
 from ..messages.queries import Census
-from ..rules.wording import brief
+from ..rules.wording import attributed
 from .situation import SeenBoot
 from .views import Amount, BootView, NameView, Overview, PauseView, StoreHealth
 
@@ -127,7 +127,11 @@ def _yellow(store: str, names: Sequence[NameView], boots: Sequence[SeenBoot]) ->
             yield f"{boot.words} is dead, and nobody has taken back its jobs yet"
         elif boot.condition == "silent":
             yield f"{boot.words} does not answer: {boot.unheard}"
-    paused = [f"the jobs of {name.name!r} are paused{_whom(name.pause)}" for name in names if name.pause is not None]
+    paused = [
+        f"the jobs of {name.name!r} are paused{attributed(by=pause.by, until=pause.until, reason=pause.reason)}"
+        for name in names
+        if (pause := name.pause) is not None
+    ]
     parked = [
         f"no living runtime has a handler for {name.name!r}, and {name.ready} of its jobs wait"
         for name in names
@@ -148,11 +152,6 @@ def _few(told: Sequence[str], more: str) -> Iterator[str]:
     yield from told[:NAMES_TOLD_MAX]
     if len(told) > NAMES_TOLD_MAX:
         yield f"{len(told) - NAMES_TOLD_MAX} {more}"
-
-
-def _whom(pause: PauseView) -> str:
-    whom = "" if pause.by is None else f" by {pause.by}"
-    return whom + ("" if pause.reason is None else f": {brief(pause.reason)}")
 
 
 def _workers(boots: Sequence[SeenBoot]) -> list[SeenBoot]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..errors import StoreUnavailable, UsageError, shown
+from ..errors import UsageError, shown
 from ..messages.boots import BootRecord
 from ..messages.views import DeclaredView
-from ..rules.control_lines import AskRefused
 from ..stores.ports import Readable
 from .controls import ControlRoom, Reached
 from .situation import SeenBoot
@@ -52,15 +51,9 @@ class Runtimes:
             return None
         with self._store.snapshot() as seen:
             boots = [record.boot for record in seen.boots() if record.kind != "operator"]
-        declared: dict[str, frozenset[str]] = {}
-        for boot in boots:
-            if self._room.is_alive(boot) is False:
-                continue
-            try:
-                declared[boot] = frozenset(self._room.ask(boot, "declares", DeclaredView).schedules)
-            except (StoreUnavailable, AskRefused, UsageError):
-                return None
-        return declared
+        said = self._room.ask_all(boots, "declares", DeclaredView)
+        known = {boot: frozenset(one.schedules) for boot, one in said.items() if one is not None}
+        return known if len(known) == len(said) else None
 
     def one(self, boot: str) -> SeenBoot | None:
         """The boot of this id, or whose id begins so, or whose number this is; None if there is none.
@@ -70,6 +63,19 @@ class Runtimes:
             StoreUnavailable, StoreError: as `all`.
         """
         return named(self.all(), boot)
+
+
+class AskedOnce(Runtimes):
+    """The same for whoever wants one picture: the boots are asked once, however often it looks."""
+
+    def __init__(self, store: Readable, room: ControlRoom | None) -> None:
+        super().__init__(store, room)
+        self._found: Sequence[SeenBoot] | None = None
+
+    def all(self) -> Sequence[SeenBoot]:
+        if self._found is None:
+            self._found = super().all()
+        return self._found
 
 
 def named(found: Sequence[SeenBoot], boot: str) -> SeenBoot | None:

@@ -22,7 +22,7 @@ from ..errors import alike
 from ..messages.jobs import ENDED, JobState, Seconds
 from ..messages.views import RuntimeView
 from ..rules.lifecycle import is_suspect
-from ..rules.wording import brief, clock, many, span
+from ..rules.wording import attributed, brief, clock, many, span
 from .situation import DEFECTS, SeenBoot, Situation, Why
 
 JUST_NOW_SECONDS = 2.0
@@ -152,13 +152,11 @@ def _of_its_name(situation: Situation, takers: _Takers) -> Iterator[Why]:
     name, pause = situation.job.name, situation.pause
     if pause is not None and pause.is_paused(situation.now):
         # A pause of an older version on RabbitMQ does not say since when it is.
-        since = f"has been paused since {clock(pause.since)}" if pause.since else "is paused"
-        until = "" if pause.until is None else f", until {clock(pause.until)}"
-        whom = "" if pause.by is None else f" by {pause.by}"
-        because = "" if pause.reason is None else f": {brief(pause.reason)}"
+        is_paused = "has been paused" if pause.since else "is paused"
+        told = attributed(pause.since or None, by=pause.by, until=pause.until, reason=pause.reason)
         yield Why(
             code="paused",
-            sentence=f"{name!r} {since}{whom}{until}{because}",
+            sentence=f"{name!r} {is_paused}{told}",
             changes=f"`lamplighter names resume {name}`, or jobs.resume({name!r})",
         )
     if situation.is_handled_elsewhere:

@@ -49,3 +49,18 @@ def brief(text: Any) -> str:
     """The first line, not too long."""
     first = (str(text).strip().splitlines() or [""])[0]
     return first if len(first) <= REASON_CHARACTERS_MAX else first[: REASON_CHARACTERS_MAX - 1] + "…"
+
+
+def attributed(
+    since: float | None = None, *, by: str | None = None, until: float | None = None, reason: str | None = None
+) -> str:
+    """Since when something is so, by whom, until when and why, as far as that is known: what follows a sentence that
+    says what is so.
+    """
+    parts = (
+        "" if since is None else f" since {clock(since)}",
+        "" if by is None else f" by {by}",
+        "" if until is None else f" until {clock(until)}",
+        "" if reason is None else f": {brief(reason)}",
+    )
+    return "".join(parts)

@@ -19,12 +19,10 @@ from ..environment.failpoints import Failpoints
 from ..environment.ids import new_id as random_id
 from ..environment.threads import spawn
 from ..errors import UsageError, shown
-from ..rules.capabilities import not_supported
 from .controls import Controls, NoControls, ServerControls, SocketControls
 from .hints import Hints, ServerHints, SocketHints
 from .ports import SERVER_SCHEMES, Store
 from .presence import FilePresence, Presence, SolePresence, folder_of
-from .sqlite.read_only import ReadOnlyStore
 from .sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -140,20 +138,6 @@ def controls_on(store: Store, boot: str) -> Controls:
     if store.path is None:
         return NoControls() if store.notifier is None else ServerControls(store.notifier)
     return SocketControls(folder_of(store.path), boot, SystemClock().monotonic)
-
-
-def readable_file(address: str, wanted: str) -> ReadOnlyStore:
-    """A store's file for whoever only looks, without a runtime.
-
-    Args:
-        wanted: for what, if it cannot be had from a server.
-
-    Raises:
-        NotSupported: it is on a server.
-    """
-    if address.partition("://")[0] in SERVER_SCHEMES:
-        raise not_supported(wanted)
-    return ReadOnlyStore(address)
 
 
 def visit(url: str) -> Visit:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import cached_property, partial
+import contextlib
+from collections.abc import Collection, Iterator
+from contextlib import nullcontext
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
 from ..environment.clock import Clock, SystemClock
 from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError, shown
-from ..operating.controls import ControlRoom
-from ..operating.look import Look
+from ..operating.looking import lookout, readable_file
 from ..operating.operator import Operator
-from ..operating.runtimes import Runtimes
 from ..rules.codec import encode_own
 from ..rules.control_lines import encode_view
 from ..runtime import Runtime
-from ..stores.opening import address_of, readable_file
-from ..stores.sqlite.lock_holder import write_lock_holder
+from ..stores.opening import address_of
 from .faces.asgi import AsgiApplication
 from .faces.http import BODY_BYTES_MAX, Request, Response
 from .faces.wsgi import WsgiApplication
@@ -73,15 +72,14 @@ class Site:
         hosts: Collection[str] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._store = readable_file(address, "list")
-        self._room = ControlRoom(self._store.address)
-        self._runtimes = Runtimes(self._store, self._room)
+        self._clock = SystemClock() if clock is None else clock
+        store = readable_file(address, "list")
+        self._lookout = lookout(store, now=self._clock.now)
         self._trace_url = trace_url
         self._address = address
         self._who = who
         self._hosts = hosts
-        self._clock = SystemClock() if clock is None else clock
-        self.live = Live(self._store.watch, self._clock.monotonic)
+        self.live = Live(store.watch, self._clock.monotonic)
 
     @cached_property
     def asgi(self) -> AsgiApplication:
@@ -93,24 +91,21 @@ class Site:
         """For Flask, or a server such as gunicorn. Such a page asks again now and then, instead of being told."""
         return WsgiApplication(self.answer)
 
-    def _visit(self, request: Request, visitor: Visitor, rest: str) -> PageVisit:
-        return PageVisit(
-            request=request,
-            visitor=visitor,
-            rest=rest,
-            look=self._look(shows_data="data" in visitor.may),
-            operator=Operator(self._address, by=visitor.name, via=VIA),
-            store=self._store,
-            runtimes=self._runtimes,
-            room=self._room,
-            now=self._clock.now,
-            monotonic=self._clock.monotonic,
-            trace_url=self._trace_url,
-        )
-
-    def _look(self, *, shows_data: bool) -> Look:
-        holder = partial(write_lock_holder, self._store.address)
-        return Look(self._store, self._runtimes, now=self._clock.now, lock_holder=holder, shows_data=shows_data)
+    @contextlib.contextmanager
+    def _visit(self, request: Request, visitor: Visitor, rest: str) -> Iterator[PageVisit]:
+        """A visit. Whatever a page shows is of one instant; what a form does is seen by what it does next."""
+        of_one = self._lookout.at_one_instant() if request.method in SAFE else nullcontext(self._lookout)
+        with of_one as place:
+            yield PageVisit(
+                request=request,
+                visitor=visitor,
+                rest=rest,
+                look=place.look(shows_data="data" in visitor.may),
+                operator=Operator(self._address, by=visitor.name, via=VIA),
+                place=place,
+                monotonic=self._clock.monotonic,
+                trace_url=self._trace_url,
+            )
 
     def answer(self, request: Request) -> Response:
         """The answer to a request. It raises nothing."""
@@ -153,7 +148,8 @@ class Site:
         if route.right is not None and route.right not in visitor.may:
             raise PageRefused(403, f"{visitor.name} may not {route.right}")
         began = self._clock.monotonic()
-        made = route.handler(self._visit(request, visitor, rest))
+        with self._visit(request, visitor, rest) as visit:
+            made = route.handler(visit)
         if isinstance(made, Response):
             return made
         if request.asked().get("as") == ["json"]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from ...rules.wording import brief, clock, many, span
+from ...rules.wording import attributed, many, span
 from ..log_files.fields import Said
 from ..log_files.search import find, in_order
 from ..replay.findings import named
@@ -87,10 +87,8 @@ def _pause(found: Sequence[Said], about: Sequence[Said], name: str | None) -> Sa
 def _queued(seen: Snapshot, lines: Sequence[Said], about: Sequence[Said], paused: Said | None) -> Iterator[str]:
     name = next((said["job_name"] for said in lines if "job_name" in said), "?")
     if paused is not None and paused["event"] == "name.paused" and paused.get("u", math.inf) > seen.last:
-        by = f" by {paused['by']}" if "by" in paused else ""
-        until = f" until {clock(paused['u'])}" if "u" in paused else ""
-        why = f": {brief(paused['why'])}" if "why" in paused else ""
-        yield f"{name} is paused since {clock(paused.get('ts'))}{by}{until}{why}"
+        told = attributed(paused.get("ts"), by=paused.get("by"), until=paused.get("u"), reason=paused.get("why"))
+        yield f"{name} is paused{told}"
     run_at = next((said["run_at"] for said in reversed(lines) if "run_at" in said), 0.0)
     if run_at > seen.last:
         yield f"it is not due for {span(run_at - seen.last)}"

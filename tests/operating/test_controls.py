@@ -14,8 +14,9 @@ import pytest
 from lamplighter import StoreUnavailable
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.views import DeclaredView, RuntimeView
-from lamplighter.operating.controls import ControlRoom
+from lamplighter.operating.controls import SILENT_SECONDS, ControlRoom
 from lamplighter.rules.control_lines import AskRefused
+from lamplighter.stores.asking import ask_all
 from lamplighter.stores.presence import FilePresence
 
 PATIENCE = 15.0
@@ -102,6 +103,27 @@ def test_a_process_that_a_signal_has_stopped_is_shown_so_until_it_goes_on(proces
     assert first.why == f"a signal or a debugger has stopped process {host.pid}"
     assert again.silent_since == first.silent_since is not None
     assert (after.condition, after.view.pid) == ("answers", host.pid)
+
+
+def test_whoever_looks_again_does_not_wait_again_for_a_boot_that_says_nothing(process, monkeypatch):
+    host, boot, path = process
+    waits = []
+
+    def ask(sockets, question, timeout, monotonic):
+        waits.extend(timeout for _ in sockets)
+        return ask_all(sockets, question, timeout, monotonic)
+
+    monkeypatch.setattr("lamplighter.operating.controls.ask_all", ask)
+    outside = ControlRoom(path, 0.5)
+    os.kill(host.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, host.pid, os.WSTOPPED)
+
+    outside.look([boot])
+    outside.look([boot])
+    said = outside.ask_all([boot], "declares", DeclaredView)
+
+    assert waits == [0.5, SILENT_SECONDS, SILENT_SECONDS]
+    assert said == {boot: None}
 
 
 def test_a_boot_that_holds_its_lock_and_has_no_socket_is_silent(tmp_path):

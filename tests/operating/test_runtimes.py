@@ -8,9 +8,9 @@ import pytest
 from lamplighter import UsageError
 from lamplighter.messages.boots import BootRecord
 from lamplighter.operating.controls import ControlRoom
+from lamplighter.operating.looking import readable_file
 from lamplighter.operating.operator import Operator
 from lamplighter.operating.runtimes import Runtimes
-from lamplighter.stores.opening import readable_file
 
 
 class Rows:

@@ -65,7 +65,7 @@ CASES: list[tuple[Code, Situation, str]] = [
     (
         "paused",
         a_situation(pause=PauseRecord("mail", since=NOW - 60, by="ada", reason="the server is down", until=NOW + 60)),
-        "'mail' has been paused since 1970-01-12T13:45:40Z by ada, until 1970-01-12T13:47:40Z: the server is down",
+        "'mail' has been paused since 1970-01-12T13:45:40Z by ada until 1970-01-12T13:47:40Z: the server is down",
     ),
     (
         "parked",

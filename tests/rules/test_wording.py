@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter.rules.wording import span
+from lamplighter.rules.wording import attributed, span
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,10 @@ from lamplighter.rules.wording import span
 )
 def test_a_duration_has_the_units_that_somebody_would_say(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+def test_who_has_done_something_is_said_as_far_as_it_is_known():
+    assert attributed() == ""
+    assert attributed(0.0, by="ada", until=60.0, reason="it fails\nagain") == (
+        " since 1970-01-01T00:00:00Z by ada until 1970-01-01T00:01:00Z: it fails"
+    )

@@ -116,7 +116,7 @@ def on_runtime(visit: PageVisit) -> Response:
     """Have a runtime claim nothing more, or go on."""
     form = Form(visit)
     boot, verb = form.one("boot"), form.choice("action", dict.fromkeys(("quiet", "go"), "quiet"))
-    visit.room.ask(
+    visit.place.room.ask(
         boot, "quiet" if verb == "quiet" else "go", QuietAnswer, by=visit.visitor.name, via=VIA, reason=form.reason
     )
     return visit.back("/runtimes/", boot, "It takes nothing new." if verb == "quiet" else "It goes on.")
@@ -134,9 +134,9 @@ def on_jobs(visit: PageVisit) -> PageContent | Response:
     if ids:
         pages: Iterator[Sequence[str]] = iter([ids])
     else:
-        query = actionable(parse_query(form.one("q"), visit.now()), action, form.number("asked_at"))
+        query = actionable(parse_query(form.one("q"), visit.now), action, form.number("asked_at"))
         _check_count(visit, form, query)
-        pages = matching(visit.store, query)
+        pages = matching(visit.place.store, query)
     swept, is_over = _swept(visit, pages, action, form.reason)
     done = int(form.number("done")) if form.one("done") else 0
     model = {"action": action, "done": done + swept.done, "shown": form.one("shown"), "is_over": is_over}
@@ -157,11 +157,11 @@ def on_group(visit: PageVisit) -> PageContent | Response:
 
 def _asked(visit: PageVisit, form: Form) -> PageContent:
     action: Any = form.choice("action", RIGHTS)
-    now, text, ids = visit.now(), form.one("q"), form.all("id")
+    now, text, ids = visit.now, form.one("q"), form.all("id")
     if form.one("which") == "matching":
         ids = []
         query = actionable(parse_query(text, now), action, now)
-        amount = count_matching(visit.store, query)
+        amount = count_matching(visit.place.store, query)
     elif not ids:
         raise UsageError("expected jobs to be selected, or all that match to be chosen, got neither")
     else:
@@ -187,7 +187,7 @@ def _check_count(visit: PageVisit, form: Form, query: JobQuery) -> None:
         PageRefused: there are not.
     """
     if not form.one("done"):
-        _check_number(form, count_matching(visit.store, query).count)
+        _check_number(form, count_matching(visit.place.store, query).count)
 
 
 def _check_number(form: Form, count: int) -> None:

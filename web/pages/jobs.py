@@ -38,7 +38,7 @@ class Tab(NamedTuple):
 def jobs(visit: PageVisit) -> PageContent:
     """Those that match the search in the address, the newest first."""
     text = visit.one("q")
-    found = visit.look.jobs(parse_query(text, visit.now()), limit=PAGE_JOBS, after=visit.one("after") or None)
+    found = visit.look.jobs(parse_query(text, visit.now), limit=PAGE_JOBS, after=visit.one("after") or None)
     more = {"query": text, "tabs": list(_tabs(visit, text)), "notices": visit.notices}
     return PageContent("jobs.html", "Jobs", found, more)
 
@@ -83,7 +83,7 @@ def _trace_link(visit: PageVisit) -> str | None:
     """Where the trace is shown that a carrier has given a job (https://www.w3.org/TR/trace-context/)."""
     if visit.trace_url is None:
         return None
-    with visit.store.snapshot() as seen:
+    with visit.place.store.snapshot() as seen:
         record = seen.jobs.known((visit.rest,)).get(visit.rest)
     carried = {} if record is None or record.carried is None else decode(record.carried)
     parts = str(carried.get("traceparent", "")).split("-")

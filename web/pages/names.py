@@ -17,7 +17,7 @@ STATS_SECONDS = 3_600.0
 def names(visit: PageVisit) -> PageContent:
     """All names, and how their jobs fare."""
     found = visit.look.names()
-    return PageContent("names.html", "Names", found, {"names": with_stats(visit, found), "now": visit.now()})
+    return PageContent("names.html", "Names", found, {"names": with_stats(visit, found), "now": visit.now})
 
 
 def name(visit: PageVisit) -> PageContent:
@@ -25,21 +25,21 @@ def name(visit: PageVisit) -> PageContent:
     found = visit.look.name(visit.rest)
     if found is None:
         raise NotThere(f"no name {visit.rest!r}: no job of it is here, and nobody has a handler for it")
-    views = [boot.view for boot in visit.runtimes.all() if boot.view is not None]
+    views = [boot.view for boot in visit.place.runtimes.all() if boot.view is not None]
     more = {
         "names": with_stats(visit, [found]),
         "handlers": [(view.boot, handler) for view in views for handler in view.handlers if handler.name == found.name],
         "query": str(JobQuery(names=(found.name,))),
         "notices": visit.notices,
-        "now": visit.now(),
+        "now": visit.now,
     }
     return PageContent("name.html", found.name, found, more)
 
 
 def with_stats(visit: PageVisit, views: Iterable[NameView]) -> Sequence[tuple[NameView, Stats]]:
     """Names, each with what became of its jobs lately."""
-    now = visit.now()
-    with visit.store.snapshot() as seen:
+    now = visit.now
+    with visit.place.store.snapshot() as seen:
         tallies = () if seen.tallies is None else seen.tallies.between(MINUTE, now - STATS_SECONDS, now)
     stats = stats_by_name(tallies)
     return [(view, stats.get(view.name) or stats_of(())) for view in views]

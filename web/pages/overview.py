@@ -47,9 +47,9 @@ NUMBERS = (
 
 def overview(visit: PageVisit) -> PageContent:
     """Health, six numbers, what ended lately, and every name."""
-    span, now = SPANS.get(visit.one("span"), SPANS["1h"]), visit.now()
+    span, now = SPANS.get(visit.one("span"), SPANS["1h"]), visit.now
     model = visit.look.overview()
-    with visit.store.snapshot() as seen:
+    with visit.place.store.snapshot() as seen:
         totals = None if seen.tallies is None else seen.tallies.totals(span.unit, now - span.seconds, now)
     chart = _chart(totals, span, now)
     numbers = [(name, getattr(model, name), visit.jobs_of(f"state:{state}")) for name, state in NUMBERS]

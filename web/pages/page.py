@@ -8,11 +8,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from ...messages.jobs import Instant, Seconds
-from ...operating.controls import ControlRoom
 from ...operating.look import Look
+from ...operating.looking import Lookout
 from ...operating.operator import Operator
-from ...operating.runtimes import Runtimes
-from ...stores.ports import Readable
 from ..faces.http import Request, Response, redirect
 from .visitor import Right, Visitor
 
@@ -24,9 +22,8 @@ class PageVisit(NamedTuple):
         rest: what follows the route in the path, such as a job's id.
         look: what the visitor may see.
         operator: acts in the visitor's name.
-        store: what is looked at.
-        runtimes: who works on it; `room` asks them.
-        now, monotonic: wall time, and the time that only passes.
+        place: the store that is looked at, and who works on it.
+        monotonic: the time that only passes.
         trace_url: where a trace is shown, with `{trace_id}` in it.
     """
 
@@ -35,12 +32,14 @@ class PageVisit(NamedTuple):
     rest: str
     look: Look
     operator: Operator
-    store: Readable
-    runtimes: Runtimes
-    room: ControlRoom
-    now: Callable[[], Instant]
+    place: Lookout
     monotonic: Callable[[], Seconds]
     trace_url: str | None
+
+    @property
+    def now(self) -> Instant:
+        """Wall time."""
+        return self.place.now()
 
     def one(self, name: str) -> str:
         """A field of the query; "" if it is not there."""

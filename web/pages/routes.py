@@ -10,6 +10,9 @@ from . import acts, errors, jobs, names, overview, runtimes, schedules
 from .page import NotThere, PageContent, PageRefused, PageVisit
 from .visitor import Right
 
+Handler = Callable[[PageVisit], PageContent | Response]
+"""Makes a page, or does what a form asks."""
+
 
 class Route(NamedTuple):
     """A page, or what a form does.
@@ -20,22 +23,22 @@ class Route(NamedTuple):
 
     method: str
     path: str
-    handler: Callable[[PageVisit], PageContent | Response]
+    handler: Handler
     right: Right | None = None
+
+
+def _pages(path: str, all_of_them: Handler, one: Handler) -> tuple[Route, Route]:
+    """A page that lists things, and the page of one of them."""
+    return Route("GET", path, all_of_them), Route("GET", f"{path}/", one)
 
 
 ROUTES = (
     Route("GET", "/", overview.overview),
-    Route("GET", "/jobs", jobs.jobs),
-    Route("GET", "/jobs/", jobs.job),
-    Route("GET", "/errors", errors.errors),
-    Route("GET", "/errors/", errors.group),
-    Route("GET", "/names", names.names),
-    Route("GET", "/names/", names.name),
-    Route("GET", "/schedules", schedules.schedules),
-    Route("GET", "/schedules/", schedules.schedule),
-    Route("GET", "/runtimes", runtimes.runtimes),
-    Route("GET", "/runtimes/", runtimes.runtime),
+    *_pages("/jobs", jobs.jobs, jobs.job),
+    *_pages("/errors", errors.errors, errors.group),
+    *_pages("/names", names.names, names.name),
+    *_pages("/schedules", schedules.schedules, schedules.schedule),
+    *_pages("/runtimes", runtimes.runtimes, runtimes.runtime),
     Route("POST", "/act/job", acts.on_job),
     Route("POST", "/act/jobs", acts.on_jobs),
     Route("POST", "/act/group", acts.on_group, "requeue"),

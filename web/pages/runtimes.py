@@ -13,7 +13,7 @@ REFRESH_SECONDS = 2
 
 def runtimes(visit: PageVisit) -> PageContent:
     """All of them."""
-    boots = visit.runtimes.all()
+    boots = visit.place.runtimes.all()
     views = {boot.record.boot: boot.view for boot in boots if boot.view is not None}
     model = {"boots": visit.look.boots(), "views": views}
     return PageContent("runtimes.html", "Runtimes", model, {"views": views}, refresh_seconds=REFRESH_SECONDS)
@@ -21,7 +21,7 @@ def runtimes(visit: PageVisit) -> PageContent:
 
 def runtime(visit: PageVisit) -> PageContent:
     """One of them, with its actors, its jobs and its threads."""
-    found = visit.runtimes.one(visit.rest)
+    found = visit.place.runtimes.one(visit.rest)
     if found is None:
         raise NotThere(f"no runtime {visit.rest!r} on the store: it has stopped, or was found dead")
     boot = found.record.boot
@@ -32,6 +32,6 @@ def runtime(visit: PageVisit) -> PageContent:
 def _stacks(visit: PageVisit, boot: str) -> StacksView | str:
     """Where every thread of a runtime is, or why it does not say."""
     try:
-        return visit.room.ask(boot, "stacks", StacksView)
+        return visit.place.room.ask(boot, "stacks", StacksView)
     except (StoreUnavailable, AskRefused, UsageError) as error:
         return str(error)

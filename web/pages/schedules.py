@@ -21,7 +21,7 @@ def schedules(visit: PageVisit) -> PageContent:
 
 def schedule(visit: PageVisit) -> PageContent:
     """One of them."""
-    now = visit.now()
+    now = visit.now
     found = visit.look.schedule(visit.rest, since=now - SINCE_SECONDS, until=now)
     slots = list(reversed(found.slots))[:SLOTS_SHOWN_MAX]
     more = {"one": found.schedule, "slots": slots, "notices": visit.notices}
