@@ -12,6 +12,7 @@ import struct
 import zoneinfo
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..errors import UsageError, alike, shown
@@ -21,6 +22,9 @@ DAY_SECONDS = 86_400
 # A zone's offset is looked up once a day. No zone of the tz database has changed its offset twice within three days
 # (a test holds every installed zone to that), so between two neighbouring look-ups there is at most one change to find.
 PROBE_SECONDS = DAY_SECONDS
+
+OFFSETS_KEPT = 10_000
+"""So many answers of zones are remembered: a year of days of some two dozen zones."""
 
 _ZERO = timedelta(0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -103,7 +107,8 @@ def spans(zone: tzinfo, start: int, stop: int) -> Iterator[Span]:
     """
     begin, offset, known = start, _offset_at(zone, start), start
     while known < stop:
-        ahead = min(known + PROBE_SECONDS, stop)
+        # On whole days, which those before have asked for as well.
+        ahead = min((known // PROBE_SECONDS + 1) * PROBE_SECONDS, stop)
         while (changed := _offset_at(zone, ahead)) != offset:
             change = _first_change(zone, known, ahead, offset)
             yield Span(begin, change, offset)
@@ -125,6 +130,7 @@ def _first_change(zone: tzinfo, known: int, ahead: int, offset: int) -> int:
     return ahead
 
 
+@lru_cache(maxsize=OFFSETS_KEPT)
 def _offset_at(zone: tzinfo, instant: int) -> int:
     # Added to the epoch rather than `fromtimestamp`, which refuses years that a platform's C library does not know.
     local = (_EPOCH + timedelta(seconds=instant)).astimezone(zone)

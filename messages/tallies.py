@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from .jobs import Instant, Seconds
@@ -73,9 +75,17 @@ class Tally(NamedTuple):
 
     def plus(self, other: Tally) -> Tally:
         """Both together; what it stands for is this one's."""
-        longer, shorter = sorted((self.buckets, other.buckets), key=len, reverse=True)
-        buckets = tuple(a + b for a, b in zip(longer, (*shorter, *(0,) * (len(longer) - len(shorter))), strict=True))
-        return self._replace(n=self.n + other.n, seconds=self.seconds + other.seconds, buckets=buckets)
+        return sum_of((self, other))
+
+
+def sum_of(tallies: Sequence[Tally]) -> Tally:
+    """All of them together, one or more; what it stands for is what the first one does."""
+    buckets = zip_longest(*(tally.buckets for tally in tallies), fillvalue=0)
+    return tallies[0]._replace(
+        n=sum(tally.n for tally in tallies),
+        seconds=sum(tally.seconds for tally in tallies),
+        buckets=tuple(map(sum, buckets)),
+    )
 
 
 def start_of(span: int, instant: Instant) -> int:

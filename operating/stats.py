@@ -8,7 +8,7 @@ from typing import Any
 
 from ..messages.jobs import Seconds
 from ..messages.outcomes import OutcomeKind
-from ..messages.tallies import BOUNDS, RAN, WAITED, Tally
+from ..messages.tallies import BOUNDS, RAN, WAITED, Tally, sum_of
 
 WELL = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED, OutcomeKind.DEFERRED})
 """How an attempt may end that has not failed."""
@@ -71,9 +71,10 @@ def stats_by_start(tallies: Iterable[Tally]) -> dict[int, Stats]:
 
 def stats_of(tallies: Iterable[Tally]) -> Stats:
     """What became of jobs in all."""
-    sums: dict[str, Tally] = {}
+    kinds: dict[str, list[Tally]] = {}
     for tally in tallies:
-        sums[tally.kind] = sums[tally.kind].plus(tally) if tally.kind in sums else tally
+        kinds.setdefault(tally.kind, []).append(tally)
+    sums = {kind: sum_of(some) for kind, some in kinds.items()}
     ran = {kind.removeprefix(RAN): tally for kind, tally in sums.items() if kind.startswith(RAN)}
     counts = {kind: sums[kind].n if kind in sums else 0 for kind in ("queued", "done", "dead", "cancelled")}
     return Stats(
@@ -107,8 +108,6 @@ def _stats_by(tallies: Iterable[Tally], key: Callable[[Tally], Any]) -> dict[Any
 def _spread(tallies: Sequence[Tally]) -> Spread | None:
     if not tallies:
         return None
-    whole = tallies[0]
-    for tally in tallies[1:]:
-        whole = whole.plus(tally)
+    whole = sum_of(tallies)
     p50, p95, p99 = (quantile(share, whole.buckets) for share in QUANTILES)
     return Spread(n=whole.n, mean=whole.seconds / whole.n, p50=p50, p95=p95, p99=p99)

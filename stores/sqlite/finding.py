@@ -41,6 +41,9 @@ SAID = {"schedule": "schedule", "slot": "slot", "boot": "boot", "corr": "corr", 
 Values = dict[str, Any]
 """Of a statement's parameters, by their names."""
 
+ANY = "true"
+"""What is true of every row."""
+
 
 class Bound(NamedTuple):
     """Where a stretch of rows begins or ends, and whether the row at that place belongs to it."""
@@ -189,11 +192,13 @@ class Conditions:
         sql: true of a row that matches.
         values: of its parameters.
         is_all_indexed: whether the indexes of what is queued or runs know all that is asked.
+        is_of_states: whether only states are asked for, if anything is.
     """
 
     def __init__(self, query: JobQuery) -> None:
         self.values: Values = {}
         self.is_all_indexed = query == JobQuery(names=query.names, states=query.states)
+        self.is_of_states = query == JobQuery(states=query.states)
         self._said: list[str] = []
         if query.names:
             self._said.append(self.one_of("name", query.names))
@@ -204,7 +209,7 @@ class Conditions:
         self._add_texts(query)
         for term in query.data:
             self._add_data(term)
-        self.sql = " and ".join(self._said) or "true"
+        self.sql = " and ".join(self._said) or ANY
 
     def bind(self, value: Any) -> str:
         """A parameter with this value."""
@@ -333,6 +338,10 @@ def _look(
     values, edge = dict(wanted.values), None
     if after is not None:
         stretch = stretch.beyond(after)
+    if wanted.is_of_states and (stretch.by_end or wanted.sql == ANY):
+        # Every row matches, so none is looked at in vain.
+        places = list(_places(connection, f"{stretch.sql(values)} order by {stretch.order} limit {limit}", values))
+        return Looked(places, None, len(places))
     if stretch.few is None:
         rows = f"{stretch.sql(values)} order by {stretch.order} limit 2 offset {looked_max - 1}"
         last_and_next = list(_places(connection, rows, values))

@@ -76,4 +76,4 @@ class TallyRows:
 def tally_of(row: tuple[Any, ...]) -> Tally:
     """A row of `lamplighter_tallies`."""
     span, start, name, kind, n, seconds, buckets = row
-    return Tally(span, start, name, kind, n, seconds, tuple(decode(buckets)))
+    return Tally(span, start, name, kind, n, seconds, () if buckets == "[]" else tuple(decode(buckets)))

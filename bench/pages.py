@@ -1,0 +1,104 @@
+"""What does each page cost at two million jobs? The server's time alone: from a request to the bytes of its answer, by
+the clock and by processor time, with a runtime on the store that answers.
+
+python bench/pages.py [--jobs 2000000] [--store PATH]
+
+The file is that of `finding.py`, with the sums of an hour under load and a hundred schedules besides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from finding import NAMES, fill, timed
+from lamplighter import Runtime
+from lamplighter.messages.tallies import BOUNDS, HOUR, MINUTE, RAN, WAITED, start_of
+from lamplighter.rules.codec import encode_own
+from lamplighter.web import STEER, Site, Visitor, dashboard
+from lamplighter.web.faces.http import Request
+
+SCHEDULES = 100
+CLOCK_MS_MAX = 150.0
+"""Of server time, for each page."""
+
+
+def add_sums(path: Path) -> None:
+    """What became of jobs of every name, in each minute and hour that is kept."""
+    now = time.time()
+    buckets = encode_own([100] * (len(BOUNDS) + 1))
+    kinds = [("queued", "[]"), ("done", "[]"), ("dead", "[]"), (WAITED, buckets), (f"{RAN}succeeded", buckets)]
+    kinds.append((f"{RAN}failed", buckets))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("delete from lamplighter_tallies")
+        for unit, count in ((MINUTE, 180), (HOUR, 8 * 24)):
+            rows = [
+                (unit, start_of(unit, now - back * unit), f"name-{name}", kind, 100, 1.0, text)
+                for back in range(count)
+                for name in range(NAMES)
+                for kind, text in kinds
+            ]
+            connection.executemany("insert into lamplighter_tallies values (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def runtime_on(path: Path) -> Runtime:
+    """A runtime with schedules that are not due, and a name that has nothing to do."""
+    runtime = Runtime(path)
+    runtime.jobs.add_handler("idle", lambda job: None)
+    for number in range(SCHEDULES):
+        runtime.scheduler.add("idle", "0 0 1 1 *", key=f"once-a-year-{number}")
+    return runtime
+
+
+def pages(runtime: Runtime, path: Path) -> Iterator[tuple[str, str]]:
+    """Every page, as a path and a query."""
+    with closing(sqlite3.connect(path)) as connection:
+        ids = dict(connection.execute("select state, id from lamplighter_jobs group by state"))
+        (schedule,) = connection.execute("select id from lamplighter_schedules limit 1").fetchone()
+    yield from (("/", ""), ("/", "span=24h"), ("/", "span=7d"), ("/names", ""), ("/names/name-7", ""))
+    yield "/jobs", ""
+    for query in ("state:queued", "state:dead", "state:done", "name:name-7+state:queued", "state:dead+error:timeout"):
+        yield "/jobs", f"q={query}"
+    yield "/jobs", "q=data.user.id%3D4711"
+    yield "/jobs", "q=no+such+text"
+    for job in ids.values():
+        yield f"/jobs/{job}", ""
+    yield from (("/errors", ""), ("/schedules", ""), (f"/schedules/{schedule}", ""), ("/runtimes", ""))
+    yield f"/runtimes/{runtime.boot.id}", ""
+    yield f"/runtimes/{runtime.boot.id}", "stacks=1"
+
+
+def measure(site: Site, runtime: Runtime, path: Path) -> None:
+    """Tell what each page costs."""
+    print("   clock   processor")
+    for page, query in pages(runtime, path):
+        request = Request(method="GET", path=page, query=query, headers={"host": "here"})
+        clock, processor, answer = timed(lambda request=request: site.answer(request))  # type: ignore[misc]
+        assert answer.status == 200, answer.body
+        late = "" if clock < CLOCK_MS_MAX else "  too slow"
+        print(f"{clock:8.1f} ms {processor:8.1f} ms  {page} {query} ({len(answer.body) / 1000:.0f} kB){late}")
+
+
+def main() -> None:
+    """Measure and tell."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2_000_000)
+    parser.add_argument("--store", type=Path, help="a file that an earlier run has left")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = given.store or Path(folder) / "jobs.db"
+        if not path.exists():
+            fill(path, given.jobs)
+        add_sums(path)
+        site = dashboard(path, who=lambda request: Visitor("bench", STEER))
+        with runtime_on(path) as runtime:
+            measure(site, runtime, path)
+
+
+if __name__ == "__main__":
+    main()
