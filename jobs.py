@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Concatenate, Never, ParamSpec, TypeVar, Unpack, overload
 
@@ -20,6 +21,7 @@ from .messages.jobs import Attempt, JobState, JobStateName, Seconds
 from .messages.outcomes import Backoff
 from .messages.queries import JobQuery, place_of
 from .operating.finding import find_all
+from .operating.query import parse_query
 from .rules.capabilities import needed
 from .rules.restart_budget import RestartBudget
 from .rules.validation import (
@@ -73,9 +75,21 @@ class Jobs(Steering):
         state: JobState | JobStateName | None = None,
         limit: int = 100,
         before: Job[Any] | None = None,
+        *,
+        query: str | None = None,
     ) -> list[Job[Any]]:
-        """Jobs: what was queued last comes first; of a state that is an end, what ended last. `before` is the last one
-        of the page before.
+        """Jobs: what was queued last comes first; of states that are an end, what ended last.
+
+        Args:
+            name: of the jobs.
+            state: one of the five states.
+            limit: how many at most, 1 to 10,000.
+            before: the last job of the page before.
+            query: what else must hold, in the language of the command line: `error:timeout ended:<1d data.user=7`.
+
+        Raises:
+            UsageError: something in the call cannot be, or the query cannot be read.
+            NotSupported: on RabbitMQ only dead jobs can be listed.
         """
         if state is not None:
             check_one_of(state, "state", [one.value for one in JobState])
@@ -84,10 +98,14 @@ class Jobs(Steering):
             check_name(name)
         if before is not None and not isinstance(before, Job):
             raise UsageError(f"expected before to be a Job of the page before, got: {shown(before)}")
-        states = () if state is None else (JobState(state),)
-        query = JobQuery(names=() if name is None else (name,), states=states)
+        boot = self._current_boot.get()
+        meant = JobQuery() if query is None else parse_query(query, boot.clock.now())
+        if name is not None:
+            meant = replace(meant, names=_once("name", meant.names, name))
+        if state is not None:
+            meant = replace(meant, states=_once("state", meant.states, JobState(state)))
         after = None if before is None else place_of(before.record).cursor
-        return [Job(record) for record in find_all(self._current_boot.get().store, query, limit=limit, after=after)]
+        return [Job(record) for record in find_all(boot.store, meant, limit=limit, after=after)]
 
     async def alist(
         self,
@@ -95,9 +113,11 @@ class Jobs(Steering):
         state: JobState | JobStateName | None = None,
         limit: int = 100,
         before: Job[Any] | None = None,
+        *,
+        query: str | None = None,
     ) -> Sequence[Job[Any]]:
         """`list` for asyncio applications."""
-        return await asyncio.to_thread(self.list, name, state, limit, before)
+        return await asyncio.to_thread(self.list, name, state, limit, before, query=query)
 
     def counts(self, name: str | None = None) -> dict[str, int]:
         """How many jobs are in each state; every state is there."""
@@ -110,6 +130,10 @@ class Jobs(Steering):
     def attempts(self, job: Ref) -> Sequence[Attempt]:
         """Every attempt that failed, timed out or was interrupted: error, traceback, boot and times, oldest first."""
         return needed(self._current_boot.get().store.table, "history").attempts(id_of(job))
+
+    async def aattempts(self, job: Ref) -> Sequence[Attempt]:
+        """`attempts` for asyncio applications."""
+        return await asyncio.to_thread(self.attempts, job)
 
     @overload
     def join(self, job: Job[T, R], timeout: Seconds | None = None) -> Job[T, R]: ...
@@ -275,6 +299,12 @@ class Jobs(Steering):
         boot = self._current_boot.running
         if boot is not None:
             boot.add_handler(handler)
+
+
+def _once(what: str, asked: Sequence[T], wanted: T) -> tuple[T, ...]:
+    if asked:
+        raise UsageError(f"expected the {what} of the jobs once, got it as an argument and in the query")
+    return (wanted,)
 
 
 _DEFAULTS = {

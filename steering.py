@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from .boot.boot import Boot
 from .boot.job_refs import Ref, claim_of, id_of
-from .boot.reviving import at_hand, off_loop, revive, revive_async
+from .boot.many_jobs import Make, act_on_all, act_on_all_async, at_hand, cancelling, off_loop, requeueing
 from .broker.host_transactions import Finishing, finish_on, finish_on_async
+from .errors import UsageError, shown
 from .job import Job
 from .messages.acts import Attribution
-from .messages.jobs import JobState, Seconds
+from .messages.jobs import ENDED, Instant, JobState, Seconds
 from .messages.mail import CancelJob, Limit, MarkDone, Pause, Reply, Requeue
 from .messages.pauses import paused_at
 from .messages.queries import JobQuery
+from .operating.query import parse_query
 from .queueing import Queueing
+from .rules.capabilities import not_supported
 from .rules.codec import encode
 from .rules.validation import check_limit, check_moment, check_name, check_seconds, check_who
+
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+"""The states of jobs that can be cancelled."""
 
 
 class Steering(Queueing):
@@ -78,7 +85,7 @@ class Steering(Queueing):
         One whose unique key another unfinished job holds stays dead, and so does one that dies again meanwhile.
         """
         self.warn_if_blocking("requeue_dead")
-        return revive(*self._revival(name, delay, check_who(by, reason)))
+        return act_on_all(*self._revival(name, delay, check_who(by, reason)))
 
     async def arequeue_dead(
         self,
@@ -89,7 +96,44 @@ class Steering(Queueing):
         reason: str | None = None,
     ) -> int:
         """`requeue_dead` for asyncio applications."""
-        return await revive_async(*self._revival(name, delay, check_who(by, reason)))
+        return await act_on_all_async(*self._revival(name, delay, check_who(by, reason)))
+
+    def requeue_many(
+        self,
+        query: str,
+        *,
+        delay: Seconds | timedelta | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """`requeue` all jobs that have ended and that a query asks for, the oldest first, and say how many.
+
+        They are requeued 500 at a time, each only if the query still asks for it then. One whose unique key another
+        unfinished job holds stays as it is, and so does one that comes to match meanwhile.
+
+        Args:
+            query: in the language of the command line: `name:charge error:timeout ended:<1d`. Dead jobs are meant,
+                unless it has a `state:` that is an end.
+            delay, by, reason: as `requeue` takes them.
+
+        Raises:
+            UsageError: the query is empty, cannot be read, or asks for jobs that have not ended.
+            NotSupported: on RabbitMQ only dead jobs can be looked for.
+            StoreUnavailable: what was requeued by then stays so; call again.
+        """
+        self.warn_if_blocking("requeue_many")
+        return act_on_all(*self._requeueing(query, delay, check_who(by, reason)))
+
+    async def arequeue_many(
+        self,
+        query: str,
+        *,
+        delay: Seconds | timedelta | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """`requeue_many` for asyncio applications."""
+        return await act_on_all_async(*self._requeueing(query, delay, check_who(by, reason)))
 
     def mark_done(self, job: Ref, result: Any = None, *, connection: Any = None) -> None:
         """Remove the job from the queue: it is done.
@@ -135,6 +179,29 @@ class Steering(Queueing):
         """`cancel` for asyncio applications."""
         make = partial(CancelJob, id_of(job), who=check_who(by, reason))
         return Job(await self._current_boot.get().requests.ask_async(make))
+
+    def cancel_many(self, query: str, *, by: str | None = None, reason: str | None = None) -> int:
+        """`cancel` all queued and running jobs that a query asks for, the oldest first, and say how many.
+
+        They are cancelled 500 at a time, each only if the query still asks for it then. One that comes to match
+        meanwhile stays.
+
+        Args:
+            query: in the language of the command line: `name:report data.customer=7`. Of its states, if it has any,
+                none may be an end.
+            by, reason: as `cancel` takes them.
+
+        Raises:
+            UsageError: the query is empty, cannot be read, or asks for jobs that have ended.
+            NotSupported: on RabbitMQ.
+            StoreUnavailable: what was cancelled by then stays so; call again.
+        """
+        self.warn_if_blocking("cancel_many")
+        return act_on_all(*self._cancelling(query, check_who(by, reason)))
+
+    async def acancel_many(self, query: str, *, by: str | None = None, reason: str | None = None) -> int:
+        """`cancel_many` for asyncio applications."""
+        return await act_on_all_async(*self._cancelling(query, check_who(by, reason)))
 
     def pause(
         self, name: str, *, by: str | None = None, reason: str | None = None, until: datetime | None = None
@@ -192,14 +259,50 @@ class Steering(Queueing):
 
     def _revival(
         self, name: str | None, delay: Seconds | timedelta | None, who: Attribution
-    ) -> tuple[Boot, JobQuery, Seconds, Attribution]:
-        names = () if name is None else (check_name(name),)
-        return self._current_boot.get(), JobQuery(names=names, states=(JobState.DEAD,)), _delay(delay), who
+    ) -> tuple[Boot, JobQuery, Make]:
+        query = JobQuery(names=() if name is None else (check_name(name),), states=(JobState.DEAD,))
+        return self._current_boot.get(), query, requeueing(query, _delay(delay), who)
+
+    def _requeueing(
+        self, text: str, delay: Seconds | timedelta | None, who: Attribution
+    ) -> tuple[Boot, JobQuery, Make]:
+        boot = self._current_boot.get()
+        query = _meant(text, boot.clock.now(), "requeue_many", default=(JobState.DEAD,), allowed=ENDED)
+        return boot, query, requeueing(query, _delay(delay), who)
+
+    def _cancelling(self, text: str, who: Attribution) -> tuple[Boot, JobQuery, Make]:
+        boot = self._current_boot.get()
+        query = _meant(text, boot.clock.now(), "cancel_many", default=UNFINISHED, allowed=UNFINISHED)
+        if boot.store.table is None:
+            raise not_supported("cancel_many")
+        return boot, query, cancelling(query, who)
 
     def _finishing(self, job: Ref, result: Any) -> tuple[Boot, Finishing]:
         boot = self._current_boot.get()
         text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max)
         return boot, Finishing(*claim_of(boot.store, job), text)
+
+
+def _meant(
+    text: str, now: Instant, call: str, *, default: Sequence[JobState], allowed: Collection[JobState]
+) -> JobQuery:
+    """The query that many jobs are looked for by.
+
+    Args:
+        default: the states that are meant if the text says none.
+        allowed: those that it may say.
+    """
+    query = parse_query(text, now)
+    if query == JobQuery():
+        everything = " ".join(f"state:{state}" for state in default)
+        raise UsageError(
+            f"expected a query that says which jobs jobs.{call} is for, got: {shown(text)}; for all of "
+            f"them: {everything!r}"
+        )
+    if strange := [state for state in query.states if state not in allowed]:
+        known = ", ".join(f"state:{state}" for state in JobState if state in allowed)
+        raise UsageError(f"expected jobs.{call} to be for {known}, got: state:{strange[0]}")
+    return query if query.states else replace(query, states=tuple(default))
 
 
 def _pausing(

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..messages.mail import (
     CancelJob,
+    CancelMany,
     Capacity,
     CheckDue,
     ClockJumped,
@@ -26,7 +27,7 @@ from ..messages.mail import (
     Queue,
     QuietSwitched,
     Requeue,
-    RequeueDead,
+    RequeueMany,
     Retire,
     Tick,
 )
@@ -59,10 +60,12 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
             return jobs.mark_done(context, body)
         case Requeue():
             return jobs.requeue(context, body)
-        case RequeueDead():
-            return jobs.requeue_dead(context, body)
+        case RequeueMany():
+            return jobs.requeue_many(context, body)
         case CancelJob():
             return jobs.cancel(context, body)
+        case CancelMany():
+            return jobs.cancel_many(context, body)
         case Pause():
             return jobs.pause(context, body)
         case Limit():

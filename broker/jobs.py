@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from ..errors import KeyTaken, StaleClaim, alike
 from ..messages.acts import Attribution
 from ..messages.clock_steps import STEP_SECONDS_MIN
-from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
-from ..messages.mail import CancelJob, Limit, MarkDone, Pause, Paused, Queue, Requeue, RequeueDead, Revoke
+from ..messages.jobs import ENDED, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
+from ..messages.mail import (
+    CancelJob,
+    CancelMany,
+    Limit,
+    MarkDone,
+    Pause,
+    Paused,
+    Queue,
+    Requeue,
+    RequeueMany,
+    Revoke,
+)
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from ..messages.queries import JobQuery
 from ..rules.capabilities import needed, not_supported
+from ..rules.queries import matches
 from .log_lines import names_job
 from .turn_context import PASSED_ON, TurnContext, is_current
 
@@ -97,14 +110,30 @@ def requeue(context: TurnContext, body: Requeue) -> JobRecord:
     return moved
 
 
-def requeue_dead(context: TurnContext, body: RequeueDead) -> int:
-    """`requeue` those of many jobs that are still dead and whose unique key no other job has taken; return how many."""
-    count, found = 0, context.turn.jobs.find(body.job_ids)
-    for job in filter(None, map(found.get, body.job_ids)):
+def requeue_many(context: TurnContext, body: RequeueMany) -> int:
+    """`requeue` those of many jobs that a query still asks for and whose unique key no other job has taken; how many.
+
+    Whoever has found them asked the store a moment ago: one may run by now, or its id be another job's.
+    """
+    count = 0
+    for job in _still_meant(context, body.job_ids, body.query):
         with contextlib.suppress(KeyTaken), context.on_behalf(body.who):
-            if job.state == JobState.DEAD:
+            if job.state in ENDED:
                 count += context.turn.jobs.requeue(job, context.turn.now + body.delay) is not None
     return count
+
+
+def cancel_many(context: TurnContext, body: CancelMany) -> int:
+    """`cancel` those of many jobs that a query still asks for; return how many."""
+    meant = [job for job in _still_meant(context, body.job_ids, body.query) if job.state not in ENDED]
+    for job in meant:
+        _cancel(context, job, body.who)
+    return len(meant)
+
+
+def _still_meant(context: TurnContext, job_ids: Sequence[str], query: JobQuery) -> Iterator[JobRecord]:
+    found = context.turn.jobs.find(job_ids)
+    return (job for job in filter(None, map(found.get, job_ids)) if matches(query, job))
 
 
 def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
@@ -137,14 +166,17 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
 
 def cancel(context: TurnContext, body: CancelJob) -> JobRecord:
     """End a queued or running job as cancelled; one that has ended stays as it is."""
-    job = context.known(body.job_id)
+    return _cancel(context, context.known(body.job_id), body.who)
+
+
+def _cancel(context: TurnContext, job: JobRecord, who: Attribution) -> JobRecord:
     match JobState(job.state):
         case JobState.QUEUED:
-            with context.on_behalf(body.who):
-                return needed(context.turn.queued, "remove").cancel(job, _cancelled(body.who))
+            with context.on_behalf(who):
+                return needed(context.turn.queued, "remove").cancel(job, _cancelled(who))
         case JobState.RUNNING:
-            outcome = Outcome(kind=OutcomeKind.CANCELLED, reason=_cancelled(body.who, " while it ran"))
-            with context.on_behalf(body.who):
+            outcome = Outcome(kind=OutcomeKind.CANCELLED, reason=_cancelled(who, " while it ran"))
+            with context.on_behalf(who):
                 settled = context.settle(job, outcome, Policy())
             _revoke(context, job, "cancelled")
             assert settled is not None, "the claim is current in this very transaction"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from .acts import UNATTRIBUTED, Attribution
 from .jobs import Claim, ClaimKey, Instant, NewJob, Seconds
 from .outcomes import Outcome, Policy
+from .queries import JobQuery
 from .schedules import ScheduleRecord
 from .slots import Accounting
 
@@ -65,11 +66,21 @@ class Requeue(NamedTuple):
     who: Attribution = UNATTRIBUTED
 
 
-class RequeueDead(NamedTuple):
-    """Put those of these jobs that are dead at the back of the queue; the answer says how many."""
+class RequeueMany(NamedTuple):
+    """Put those of these jobs that a query still asks for at the back of the queue; the answer says how many."""
 
     job_ids: tuple[str, ...]
+    query: JobQuery
     delay: Seconds
+    reply: Reply | None
+    who: Attribution = UNATTRIBUTED
+
+
+class CancelMany(NamedTuple):
+    """End those of these jobs that a query still asks for as cancelled; the answer says how many."""
+
+    job_ids: tuple[str, ...]
+    query: JobQuery
     reply: Reply | None
     who: Attribution = UNATTRIBUTED
 

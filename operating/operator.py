@@ -22,8 +22,9 @@ from ..environment.ids import JobIds
 from ..errors import UsageError
 from ..job import Job
 from ..messages.acts import Attribution
-from ..messages.jobs import JobRecord, Seconds
-from ..messages.mail import CancelJob, Forget, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueDead
+from ..messages.jobs import JobRecord, JobState, Seconds
+from ..messages.mail import CancelJob, Forget, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueMany
+from ..messages.queries import JobQuery
 from ..rules.validation import (
     check_iterable,
     check_limit,
@@ -36,6 +37,8 @@ from ..rules.validation import (
 from ..stores.opening import address_of
 from .operator_turns import OperatorTurns
 from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, batches, sweep, wanted
+
+DEAD = JobQuery(states=(JobState.DEAD,))
 
 T = TypeVar("T")
 
@@ -95,8 +98,8 @@ class Operator:
         with self._turns.opened() as store:
             for first in range(0, len(ids), SWEPT_A_TURN_MAX):
                 some = tuple(ids[first : first + SWEPT_A_TURN_MAX])
-                body = RequeueDead(some, seconds, None, who)
-                done += self._turns.take(store, partial(jobs.requeue_dead, body=body), some)
+                body = RequeueMany(some, DEAD, seconds, None, who)
+                done += self._turns.take(store, partial(jobs.requeue_many, body=body), some)
         return done
 
     def cancel(self, job: Job[Any] | str, *, reason: str | None = None) -> Job[Any]:

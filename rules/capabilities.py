@@ -7,6 +7,8 @@ from typing import TypeVar
 from ..errors import NotSupported
 
 INSTEAD = {
+    "cancel_many": "jobs that have not ended cannot be looked for: give them expires=, or have their handler look "
+    "whether they are still wanted",
     "connection": "a job cannot join a transaction of your own: queue it after the commit, with an id of its own, or "
     "keep an outbox table that a job on SQLite empties",
     "get": "a job cannot be looked at by its id: join it in the runtime that queued it, or read the log (lamplighter "

@@ -154,7 +154,7 @@ CALLS = {
         [field.name for field in fields(RestartBudget)],
         lambda rt, **options: handle(rt, restart=RestartBudget(**options)),
     ),
-    **each("list", ["name", "state", "limit", "before"], lambda rt, **options: rt.jobs.list(**options)),
+    **each("list", ["name", "state", "limit", "before", "query"], lambda rt, **options: rt.jobs.list(**options)),
     **each(
         "schedule",
         [
@@ -189,6 +189,9 @@ CALLS = {
     "cancel": lambda rt, value: rt.jobs.cancel(value),
     "requeue": lambda rt, value: rt.jobs.requeue(value),
     "requeue delay": lambda rt, value: rt.jobs.requeue("picture", delay=value),
+    "requeue_many": lambda rt, value: rt.jobs.requeue_many(value),
+    "requeue_many delay": lambda rt, value: rt.jobs.requeue_many("name:none", delay=value),
+    "cancel_many": lambda rt, value: rt.jobs.cancel_many(value),
     "mark_done": lambda rt, value: rt.jobs.mark_done(value),
     "mark_done result": lambda rt, value: rt.jobs.mark_done(rt.jobs.queue("work"), value),
     "mark_done connection": lambda rt, value: rt.jobs.mark_done("picture", connection=value),

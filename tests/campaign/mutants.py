@@ -102,6 +102,22 @@ MUTANTS = (
         '"claim_no": 0,\n        "run_at": run_at,\n        "waits": ',
     ),
     Mutant(
+        TURN,
+        "a sweep acts on what its query asks for no more",
+        "broker/jobs.py",
+        "if matches(query, job))",
+        "if query is not None)",
+        test="tests/boot/test_many_jobs.py::test_what_is_no_more_what_was_found_is_left",
+    ),
+    Mutant(
+        LIMITS,
+        "a sweep takes all that it has found into one turn",
+        "boot/many_jobs.py",
+        "BATCH_JOBS_MAX = 500",
+        "BATCH_JOBS_MAX = 500_000",
+        test="tests/boot/test_many_jobs.py::test_many_are_done_in_turns_of_so_many_each_of_them_in_the_ledger",
+    ),
+    Mutant(
         RECOVERY,
         "a dead boot's jobs are not taken back",
         "broker/boots.py",

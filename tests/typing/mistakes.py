@@ -1,4 +1,4 @@
-"""Twenty-one mistakes, each in a line of its own that says so. A type checker finds them all, and nothing else."""
+"""Twenty-two mistakes, each in a line of its own that says so. A type checker finds them all, and nothing else."""
 
 from __future__ import annotations
 
@@ -68,5 +68,6 @@ jobs.handler("x", isolation="fork")  # mistake: a word that an option does not h
 jobs.handler("x", retry_on="OSError")  # mistake: the name of an exception
 jobs.add_handler("x", plain)  # mistake: no parameter, without the decorator
 Runtime(":memory:", reply_seconds="5")  # mistake: a limit that there is not
+jobs.requeue_many("state:dead", dely=5)  # mistake: an option that an act on many does not have
 jobs.queue_many([JobSpec(name="resize", dealy=5)])  # mistake: a field that a spec does not have
 scheduler.add("resize", "@daily", catch_up="none")  # mistake: a word that a schedule does not have

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lamplighter import JobSpec, Runtime, StoreUnavailable
+from lamplighter import JobSpec, NotSupported, Runtime, StoreUnavailable
 from lamplighter.stores.rabbitmq import topology
 
 from ...faults.kit import count, eventually
@@ -95,6 +95,23 @@ def test_the_dead_of_a_name_and_then_all_are_revived_at_a_stroke(one: Runtime, h
     for job_id in (job_id for ids in died for job_id in ids):
         assert one.jobs.join(job_id, timeout=60.0).state == "done"
     assert one.jobs.list(state="dead") == []
+
+
+def test_the_dead_that_a_query_asks_for_are_revived_and_no_others(one: Runtime, healing: Healing) -> None:
+    stays, (meant,) = die_together(one, 1, 2, 3), die(one, {"customer": 7}, name="else")
+    healing.is_healed = True
+
+    assert one.jobs.requeue_many("state:dead data.customer=7") == 1
+
+    assert one.jobs.join(meant, timeout=JOIN_SECONDS).state == "done"
+    assert set(ids(one.jobs.list(query="state:dead"))) == set(stays)
+
+
+def test_what_no_server_can_look_for_is_refused_with_what_to_do_instead(one: Runtime) -> None:
+    with pytest.raises(NotSupported, match="only dead jobs can be listed"):
+        one.jobs.requeue_many("state:done")
+    with pytest.raises(NotSupported, match="jobs that have not ended cannot be looked for: give them expires="):
+        one.jobs.cancel_many("name:work")
 
 
 def test_what_dies_again_while_all_are_revived_is_revived_once(one: Runtime, healing: Healing) -> None:

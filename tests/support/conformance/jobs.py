@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from lamplighter.boot.reviving import at_hand
+from lamplighter.boot.many_jobs import at_hand
 from lamplighter.errors import KeyTaken
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
 from lamplighter.messages.queries import JobQuery
