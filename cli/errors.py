@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from ..messages.jobs import Instant
 from ..operating.error_groups import ErrorGroup
 from ..operating.look import Look
+from ..operating.views import Amount
+from .acting import Act, add_expect, declare_acting
 from .groups import Subcommand, declare_group
 from .job_pages import HEADS as JOB_HEADS
 from .job_pages import NUMBERS as JOB_NUMBERS
 from .job_pages import rows
 from .looking import ago, declare_looking, looked, note, page_of, print_json
-from .options import Times, add_limit, limit_of
+from .options import Times, add_limit, limit_of, span_of
 
 HEADS = ("id", "name", "jobs", "dead", "exception", "message", "where", "last", "first")
 NUMBERS = ("jobs", "dead")
@@ -30,6 +32,7 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
         {
             "list": Subcommand("list groups of failures, the largest first", _declare_list, _list),
             "show": Subcommand("show a group, with its jobs and a traceback", _declare_one, _show),
+            "requeue": Subcommand("put the dead jobs of a group back into the queue", _declare_requeue, _requeue),
         },
     )
 
@@ -40,8 +43,19 @@ def _declare_list(parser: argparse.ArgumentParser) -> None:
     declare_looking(parser)
 
 
-def _declare_one(parser: argparse.ArgumentParser) -> None:
+def _declare_group(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("group", metavar="GROUP", help="its id, or the beginning of it")
+
+
+def _declare_requeue(parser: argparse.ArgumentParser) -> None:
+    _declare_group(parser)
+    parser.add_argument("--delay", metavar="SPAN", help="due only then, as 90s, 30m or 2d from now")
+    add_expect(parser)
+    declare_acting(parser)
+
+
+def _declare_one(parser: argparse.ArgumentParser) -> None:
+    _declare_group(parser)
     add_limit(parser)
     declare_looking(parser)
 
@@ -87,8 +101,7 @@ def _show(arguments: argparse.Namespace) -> int:
     def show(look: Look) -> int:
         group, jobs = look.failed_in(arguments.group, limit=limit)
         if group is None:
-            note(f"no group of failures {arguments.group!r}: `lamplighter errors list` lists them")
-            return 1
+            return _unknown(arguments.group)
         if arguments.json:
             print_json({"group": group, "jobs": jobs})
             return 0
@@ -115,3 +128,23 @@ def _show(arguments: argparse.Namespace) -> int:
         return 0
 
     return looked(arguments, show)
+
+
+def _requeue(arguments: argparse.Namespace) -> int:
+    act, delay = Act(arguments), 0.0 if arguments.delay is None else span_of(arguments.delay, "--delay")
+    with act.look() as look:
+        group, _ = look.failed_in(arguments.group, limit=0)
+        if group is None:
+            return _unknown(arguments.group)
+        dead: list[str] = []
+
+        def count() -> Amount:
+            dead[:] = look.dead_in(group)
+            return Amount(count=len(dead))
+
+        return act.sweep_counted("requeue", count, lambda: iter([dead]), delay)
+
+
+def _unknown(group: str) -> int:
+    note(f"no group of failures {group!r}: `lamplighter errors list` lists them")
+    return 1

@@ -1,4 +1,4 @@
-"""`lamplighter jobs`: the jobs of a store, which are listed, shown and counted; and why one does not run."""
+"""`lamplighter jobs`: the jobs of a store, which are listed, shown, counted and steered; and why one does not run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..operating.look import Look
 from ..operating.query import parse_query
 from ..operating.views import JobsPage
 from .groups import Subcommand, declare_group
+from .job_acts import cancel, declare_cancel, declare_requeue, requeue
 from .job_pages import HEADS, NUMBERS, rows, show_job, show_why
 from .looking import declare_looking, looked, note, page_of, print_json
 from .options import Times, add_paging, limit_of
@@ -29,6 +30,8 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
             "show": Subcommand("show all that is known of a job", _declare_one, _show),
             "count": Subcommand("count jobs by state, or those that match", _declare_count, _count),
             "why": Subcommand("tell why a job does not run, and what would change it", _declare_one, _why),
+            "requeue": Subcommand("put jobs back into the queue, with their attempts reset", declare_requeue, requeue),
+            "cancel": Subcommand("end jobs that are queued or run", declare_cancel, cancel),
         },
     )
 

@@ -1,16 +1,18 @@
-"""`lamplighter names`: the job names of a store, what waits under each, and who takes it."""
+"""`lamplighter names`: the job names of a store, what waits under each, who takes it; and to pause or limit one."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ..environment.clock import SystemClock
-from ..errors import alike
+from ..errors import UsageError, alike, shown
 from ..messages.jobs import Instant
 from ..operating.look import Look
 from ..operating.views import NameView
+from ..rules.validation import check_limit, check_name
 from ..rules.wording import brief, span
+from .acting import Act, declare_acting, moment_of
 from .groups import Subcommand, declare_group
 from .looking import ago, declare_looking, looked, note, page_of, print_json
 from .options import Times
@@ -28,6 +30,9 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
         {
             "list": Subcommand("list the job names", declare_looking, _list),
             "show": Subcommand("show one", _declare_one, _show),
+            "pause": Subcommand("start no more jobs of a name, until it is resumed", _declare_pause, _pause),
+            "resume": Subcommand("start the jobs of a name again", _declare_act, _resume),
+            "limit": Subcommand("let at most so many jobs of a name run at once", _declare_limit, _limit),
         },
     )
 
@@ -35,6 +40,22 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
 def _declare_one(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME")
     declare_looking(parser)
+
+
+def _declare_act(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME")
+    declare_acting(parser)
+
+
+def _declare_pause(parser: argparse.ArgumentParser) -> None:
+    _declare_act(parser)
+    parser.add_argument("--until", metavar="TIME", help="resume it then: +2h is in two hours; or ISO 8601")
+
+
+def _declare_limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("most", metavar="N", help="over the whole store; none ends the limit")
+    declare_acting(parser)
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -80,8 +101,7 @@ def _show(arguments: argparse.Namespace) -> int:
         names = {one.name: one for one in look.names()}
         name = names.get(arguments.name)
         if name is None:
-            hint = "".join(f"; did you mean {close!r}?" for close in alike(arguments.name, names))
-            note(f"no job, handler or pause of the name {arguments.name!r} is known{hint}")
+            _note_unknown(arguments.name, names)
             return 1
         if arguments.json:
             print_json(name)
@@ -90,6 +110,72 @@ def _show(arguments: argparse.Namespace) -> int:
         return 0
 
     return looked(arguments, show)
+
+
+def _note_unknown(name: str, known: Collection[str]) -> None:
+    hint = "".join(f"; did you mean {close!r}?" for close in alike(name, known))
+    note(f"no job, handler or pause of the name {name!r} is known{hint}")
+
+
+def _pause(arguments: argparse.Namespace) -> int:
+    act, name = Act(arguments), check_name(arguments.name)
+    until = None if arguments.until is None else moment_of(arguments.until, "--until", SystemClock().now())
+    _look_for(act, name)
+    if not act.is_dry:
+        act.operator.pause(name, until=until, reason=act.reason)
+    ends = "until it is resumed" if until is None else f"until {Times(is_utc=arguments.utc).at(until)}"
+    told = f"no job of {name} {'would be' if act.is_dry else 'is'} started {ends}"
+    act.done("pause", told, name=name, until=None if until is None else until.timestamp())
+    return 0
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    act, name = Act(arguments), check_name(arguments.name)
+    known = _look_for(act, name)
+    if act.can_look and (known is None or known.pause is None):
+        note(f"{name} is not paused; nothing was done")
+        return 1
+    if not act.is_dry:
+        act.operator.resume(name, reason=act.reason)
+    act.done("resume", f"jobs of {name} {'would be' if act.is_dry else 'are'} started again", name=name)
+    return 0
+
+
+def _limit(arguments: argparse.Namespace) -> int:
+    act, name = Act(arguments), check_name(arguments.name)
+    most = _most(arguments.most)
+    _look_for(act, name)
+    if not act.is_dry:
+        act.operator.limit(name, most, reason=act.reason)
+    count = "as many jobs as its handlers take" if most is None else f"at most {most} jobs"
+    act.done("limit", f"{count} of {name} {'would' if act.is_dry else 'may'} run at once", name=name, most=most)
+    return 0
+
+
+def _most(text: str) -> int | None:
+    """How many may run at once; None for as many as there are places.
+
+    Raises:
+        UsageError: it is neither a number nor `none`.
+    """
+    if text == "none":
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f"expected N to be a whole number from 1 on, or none, got: {shown(text)}")
+    return check_limit(int(text))
+
+
+def _look_for(act: Act, name: str) -> NameView | None:
+    """What is known of a name, where that can be seen. Of one that is not known a person is told: they may mean another
+    one; yet a name may be paused before its first job.
+    """
+    if not act.can_look:
+        return None
+    with act.look() as look:
+        names = {one.name: one for one in look.names()}
+    if name not in names:
+        _note_unknown(name, names)
+    return names.get(name)
 
 
 def _fields(name: NameView, times: Times) -> list[tuple[str, Cell]]:

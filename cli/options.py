@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ..errors import UsageError
+from ..errors import UsageError, shown
+from ..messages.jobs import Seconds
 
 STORE_VARIABLE = "LAMPLIGHTER_STORE"
 
@@ -61,7 +62,8 @@ def who_of(arguments: argparse.Namespace) -> tuple[str, str | None]:
     import getpass
     import socket
 
-    return arguments.by or f"{getpass.getuser()}@{socket.gethostname()}", arguments.reason
+    by = f"{getpass.getuser()}@{socket.gethostname()}" if arguments.by is None else arguments.by
+    return by, arguments.reason
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +94,26 @@ def limit_of(arguments: argparse.Namespace) -> int:
     from ..rules.validation import check_whole
 
     return check_whole(arguments.limit, "--limit", least=1, most=LIMIT_MAX)
+
+
+def span_of(text: str, option: str) -> Seconds:
+    """A span of time as people write it: `90`, `90s`, `1h30m`, `2d`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    # Imported only here, where a span was given.
+    from ..cron.interval import parse_every
+    from ..rules.validation import check_seconds
+
+    try:
+        return check_seconds(float(text), option)
+    except ValueError:
+        pass
+    try:
+        return parse_every(f"@every {text}").interval_us / 1e6
+    except UsageError:
+        raise UsageError(f"expected {option} to be a span such as 90s, 30m, 1h30m or 2d, got: {shown(text)}") from None
 
 
 def add_show_data(parser: argparse.ArgumentParser) -> None:

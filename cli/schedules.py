@@ -16,6 +16,7 @@ from .groups import Subcommand, declare_group
 from .looking import ago, declare_looking, looked, note, page_of, print_json
 from .options import LIMIT_MAX, Times, add_paging, limit_of
 from .page import Cell
+from .schedule_acts import declare_act, declare_which, pause, remove, resume, run
 
 HEADS = ("id", "key", "name", "rule", "zone", "next", "last", "what")
 NEXT_HEADS = ("at", "in", "schedule", "name", "what")
@@ -48,6 +49,10 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
             "explain": Subcommand(
                 "tell what each slot of a schedule did or will do, and why", _declare_slots, _explain
             ),
+            "run": Subcommand("queue one of its jobs now, beside its slots", declare_act, run),
+            "pause": Subcommand("let its slots pass", declare_act, pause),
+            "resume": Subcommand("let its slots fire again", declare_act, resume),
+            "remove": Subcommand("remove one that is durable", declare_act, remove),
         },
     )
 
@@ -58,24 +63,19 @@ def _declare_list(parser: argparse.ArgumentParser) -> None:
     declare_looking(parser)
 
 
-def _declare_which(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
-    parser.add_argument("schedule", metavar="ID", nargs=nargs, help="its id; with --key, the name of its jobs")
-    parser.add_argument("--key", metavar="KEY", help="the application's own name for it")
-
-
 def _declare_one(parser: argparse.ArgumentParser) -> None:
-    _declare_which(parser)
+    declare_which(parser)
     declare_looking(parser)
 
 
 def _declare_next(parser: argparse.ArgumentParser) -> None:
-    _declare_which(parser, nargs="?")
+    declare_which(parser, nargs="?")
     parser.add_argument("-n", type=int, default=NEXT, metavar="N", help="so many (%(default)s)")
     declare_looking(parser)
 
 
 def _declare_slots(parser: argparse.ArgumentParser) -> None:
-    _declare_which(parser)
+    declare_which(parser)
     parser.add_argument("--from", dest="since", metavar="TIME", default="1d", help="2h is two hours ago; or ISO 8601")
     parser.add_argument("--to", dest="until", metavar="TIME", default="+1d", help="+2h is in two hours; or ISO 8601")
     declare_looking(parser)

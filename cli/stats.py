@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ..cron.interval import parse_every
 from ..environment.clock import SystemClock
-from ..errors import UsageError, shown
+from ..errors import UsageError
 from ..messages.jobs import Seconds
 from ..messages.tallies import HOUR, KEPT_SECONDS, MINUTE, Tally
 from ..operating.looking import readable_file
@@ -16,7 +15,7 @@ from ..operating.stats import Spread, Stats, stats_by_name, stats_by_start
 from ..rules.capabilities import needed
 from ..rules.codec import encode_own
 from ..rules.wording import span
-from .options import Times, add_output, add_store, add_watch, store_of, watched
+from .options import Times, add_output, add_store, add_watch, span_of, store_of, watched
 from .page import Page
 
 HEADS = ("queued", "done", "dead", "cancelled", "attempts", "failed", "waited p50", "p95", "ran p50", "p95", "p99")
@@ -86,10 +85,7 @@ def _seconds(text: str) -> Seconds:
     Raises:
         UsageError: it is no span of time, or longer than sums are kept.
     """
-    try:
-        seconds = parse_every(f"@every {text}").interval_us / 1e6
-    except UsageError:
-        raise UsageError(f"expected --since to be a span such as 90s, 30m, 1h30m or 2d, got: {shown(text)}") from None
+    seconds = span_of(text, "--since")
     if seconds > KEPT_SECONDS[HOUR]:
         raise UsageError(f"expected --since of at most {KEPT_SECONDS[HOUR] / 86400:.0f}d, as long as sums are kept")
     return seconds

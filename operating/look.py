@@ -249,6 +249,12 @@ class Look:
             jobs = [job for job in _failures(seen, meant[0].name) if key_of(job).id == meant[0].id]
             return meant[0], self._job_views(seen, jobs[:limit])
 
+    def dead_in(self, group: ErrorGroup) -> Sequence[str]:
+        """The ids of the dead jobs of a group of failures: of all, also of those that are too old to be shown."""
+        dead = JobQuery(names=(group.name,), states=(JobState.DEAD,))
+        with self._store.snapshot() as seen:
+            return [job.id for job in _pages(seen, dead) if key_of(job).id == group.id]
+
     def schedules(
         self, name: str | None = None, *, limit: int, after: str | None = None, slots: int = NEXT_SLOTS
     ) -> Sequence[ScheduleView]:

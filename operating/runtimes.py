@@ -79,13 +79,13 @@ class AskedOnce(Runtimes):
 
 
 def named(found: Sequence[SeenBoot], boot: str) -> SeenBoot | None:
-    """The one that is meant by an id, the beginning of one, or a number; None if none is.
+    """The one that is meant by an id or a number, or else by the beginning of an id; None if none is.
 
     Raises:
         UsageError: it may be several.
     """
-    meant = [one for one in found if one.record.boot == boot] or [
-        one for one in found if boot and (one.record.boot.startswith(boot) or str(one.record.boot_no or "") == boot)
+    meant = [one for one in found if one.record.boot == boot or (boot and str(one.record.boot_no or "") == boot)] or [
+        one for one in found if boot and one.record.boot.startswith(boot)
     ]
     if len(meant) > 1:
         may_be = ", ".join(one.record.boot for one in meant)

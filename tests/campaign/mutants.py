@@ -79,6 +79,8 @@ MESSAGES = "the messages of RabbitMQ"
 LEDGER, LANES = "the ledger of RabbitMQ", "lanes, children, start and stop"
 SIGHT = "what hangs can be seen"
 
+ACTS = "what people do"
+
 MUTANTS = (
     Mutant(
         FENCE,
@@ -2367,6 +2369,22 @@ MUTANTS = (
         '        context.tell(f"handler:{name}", Paused(reply=None))\n',
         "        pass\n",
         test="tests/boot/test_quiet.py::test_what_was_claimed_in_advance_goes_back_when_a_runtime_becomes_quiet",
+    ),
+    Mutant(
+        ACTS,
+        "a sweep takes what came after it was counted",
+        "operating/matching.py",
+        "    until = asked_at if query.queued_until is None else min(asked_at, query.queued_until)\n",
+        "    until = query.queued_until\n",
+        test="tests/cli/test_acting.py::test_a_sweep_takes_only_what_was_there_when_somebody_asked",
+    ),
+    Mutant(
+        ACTS,
+        "a number of jobs that has changed since somebody was asked is not looked at",
+        "cli/acting.py",
+        "        if again != found:\n",
+        "        if False:\n",
+        test="tests/cli/test_acting.py::test_a_sweep_is_refused_when_there_are_fewer_jobs_than_somebody_was_shown",
     ),
 )
 

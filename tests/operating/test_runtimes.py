@@ -72,6 +72,10 @@ def test_a_boot_is_named_by_its_id_the_beginning_of_it_or_its_number(named, boot
     assert Runtimes(Rows("a1b2", "c3d4"), None).one(named).record.boot == boot
 
 
+def test_a_number_means_the_boot_that_has_it_though_the_id_of_another_begins_so():
+    assert Runtimes(Rows("2b1a", "c3d4"), None).one("2").record.boot == "c3d4"
+
+
 def test_a_name_of_none_finds_none_and_one_of_several_is_refused():
     runtimes = Runtimes(Rows("a1b2", "a1c3"), None)
 

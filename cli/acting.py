@@ -1,0 +1,217 @@
+"""What the subcommands share that act: in whose name, whether somebody is sure, and what is said of it.
+
+Each act is one turn of an `Operator`, so it needs no runtime, and whoever runs or starts next tells it in the log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ..environment.clock import SystemClock
+from ..errors import KeyTaken, UnknownJob, UsageError, shown
+from ..messages.jobs import Instant, JobRecord, Seconds
+from ..messages.schedules import ScheduleRecord
+from ..operating.look import Look
+from ..operating.looking import look_at
+from ..operating.matching import TYPED_FROM, actionable, count_matching, matching
+from ..operating.query import parse_query, read_instant
+from ..operating.views import Amount
+from ..rules.printable import visible
+from ..rules.wording import many
+from ..stores.sqlite.read_only import ReadOnlyStore
+from .looking import note, page_of, print_json
+from .options import add_output, add_store, add_who, is_on_server, store_of, who_of
+
+if TYPE_CHECKING:
+    from ..operating.operator import Operator
+    from ..operating.sweeping import Sweep, Swept
+
+VIA = "cli"
+"""As the log calls these commands."""
+
+PAST = {"requeue": "requeued", "cancel": "cancelled"}
+
+
+def declare_acting(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand be told where to act, for whom and why, and how sure somebody is."""
+    add_store(parser)
+    add_who(parser)
+    parser.add_argument("-n", "--dry-run", action="store_true", help="tell what would be done, and do nothing")
+    parser.add_argument("-y", "--yes", action="store_true", help="do it without asking")
+    parser.add_argument("--no-input", action="store_true", help="never ask; without --yes, refuse what would be asked")
+    add_output(parser)
+
+
+def add_expect(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand that acts on many be told how many."""
+    parser.add_argument("--expect", type=int, metavar="N", help="do it only if it is this many, as --dry-run has told")
+
+
+class Act:
+    """One command that acts: what it needs, and what it says.
+
+    Args:
+        arguments: of a subcommand that `declare_acting` has prepared.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.address = store_of(arguments)
+        self.is_dry = bool(arguments.dry_run)
+        by, self.reason = who_of(arguments)
+        self._by = by
+        self._arguments = arguments
+
+    @property
+    def operator(self) -> Operator:
+        """Who acts.
+
+        Raises:
+            UsageError: it is nobody's name.
+            StoreError, StoreUnavailable: there is no store, or it is of a newer version.
+        """
+        # Imported only here: who looks needs none of what a turn is made of.
+        from ..operating.operator import Operator
+
+        if not is_on_server(self.address):
+            with self._file().snapshot():
+                pass
+        return Operator(self.address, by=self._by, via=VIA)
+
+    @property
+    def can_look(self) -> bool:
+        """Whether the store can be looked at first."""
+        return not is_on_server(self.address)
+
+    def look(self) -> Look:
+        """Looks at the store.
+
+        Raises:
+            NotSupported: it is on a server.
+        """
+        return look_at(self.address)
+
+    def jobs(self, ids: Sequence[str]) -> dict[str, JobRecord]:
+        """Those of these jobs that are in the store, a file, by their ids."""
+        with self._file().snapshot() as seen:
+            return seen.jobs.known(ids)
+
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        """A schedule of a file; None if it is not there."""
+        with self._file().snapshot() as seen:
+            return seen.schedules.one(schedule_id)
+
+    def done(self, action: str, told: str, **view: Any) -> None:
+        """Say what was done, or would be."""
+        if self._arguments.json:
+            print_json({"action": action, **view, "is_done": not self.is_dry})
+        else:
+            page_of(self._arguments).line(told)
+
+    def is_sure(self, question: str, count: int = 1) -> bool:
+        """Whether somebody is; of many, they must type how many.
+
+        Raises:
+            UsageError: nobody can be asked.
+        """
+        if self._arguments.yes:
+            return True
+        if self._arguments.no_input or not sys.stdin.isatty():
+            raise UsageError(f"expected --yes to {question}: nobody can be asked")
+        typed = count > TYPED_FROM
+        how = "Type how many to go on:" if typed else "[y/N]"
+        print(visible(f"{question[0].upper()}{question[1:]}? {how} "), end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline().strip().lower()
+        if answer.replace(",", "") == str(count) if typed else answer in ("y", "yes"):
+            return True
+        note("nothing was done")
+        return False
+
+    def sweep(self, action: Sweep, text: str, delay: Seconds) -> int:
+        """Requeue or cancel all jobs that match a query; the exit code.
+
+        Raises:
+            UsageError: the query cannot be read, or does not say in which state the jobs are.
+        """
+        now, store = SystemClock().now(), self._file()
+        query = actionable(parse_query(text, now), action, now)
+        return self.sweep_counted(
+            action,
+            lambda: count_matching(store, query),
+            lambda: matching(store, query),
+            delay,
+        )
+
+    def sweep_counted(
+        self,
+        action: Sweep,
+        count: Callable[[], Amount],
+        pages: Callable[[], Iterator[Sequence[str]]],
+        delay: Seconds,
+    ) -> int:
+        """Count, ask, count again, and act, some jobs a turn; the exit code."""
+        found, expected = count(), self._arguments.expect
+        jobs = f"{found} {'job' if found.count == 1 else 'jobs'}"
+        if expected is not None and expected != found.count:
+            note(f"expected {many(expected, 'job')}, got: {found}; nothing was done")
+            return 1
+        if not found.count:
+            note(f"no such job to {action}")
+            return 1
+        if self.is_dry:
+            self.done(action, f"would {action} {jobs}", matching=found, done=0, changed=0, refused=0)
+            return 0
+        operator = self.operator
+        if not self.is_sure(f"{action} {jobs}", found.count):
+            return 1
+        again = count()
+        if again != found:
+            note(f"expected {jobs}, as you were shown, got: {again}; nothing was done, look again")
+            return 1
+        return self._swept(action, found, operator.sweep(pages(), action, delay=delay, reason=self.reason))
+
+    def _swept(self, action: Sweep, found: Amount, steps: Iterator[Swept]) -> int:
+        """Act, and tell how far it has come; also to whoever ends it by Ctrl-C."""
+        so_far = None
+        try:
+            for step in steps:
+                if so_far is not None:
+                    note(f"{so_far.done:,} of {found}")
+                so_far = step
+        finally:
+            if so_far is not None:
+                told = f"{PAST[action]} {many(so_far.done, 'job')}"
+                told += f"; {many(so_far.changed, 'job')} had changed meanwhile" if so_far.changed else ""
+                told += f"; of {many(so_far.refused, 'job')} another one holds the unique key" if so_far.refused else ""
+                self.done(action, told, matching=found, **so_far._asdict())
+        return 0 if so_far is not None and so_far.done else 1
+
+    def each(self, job_ids: Sequence[str], act: Callable[[str], int]) -> int:
+        """Act on one job after the other; 1 if one of them was refused."""
+        code = 0
+        for job_id in job_ids:
+            try:
+                code = max(code, act(job_id))
+            except (KeyTaken, UnknownJob) as error:
+                note(f"lamplighter: {visible(str(error))}")
+                code = 1
+        return code
+
+    def _file(self) -> ReadOnlyStore:
+        return ReadOnlyStore(os.path.realpath(self.address.removeprefix("sqlite:///")))
+
+
+def moment_of(text: str, option: str, now: Instant) -> datetime:
+    """An instant to come, as people write it: `+2h`, ISO 8601, or `@` and seconds.
+
+    Raises:
+        UsageError: it is none, or has passed.
+    """
+    instant = read_instant(text, now)
+    if instant <= now:
+        raise UsageError(f"expected {option} to be in the future, such as +2h or 2026-07-01T06:30Z, got: {shown(text)}")
+    return datetime.fromtimestamp(instant, UTC)

@@ -1,0 +1,108 @@
+"""`lamplighter jobs requeue` and `cancel`: by their ids, or all that match a query."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from ..errors import UsageError
+from ..messages.jobs import ENDED, JobRecord
+from ..rules.validation import unknown_job
+from .acting import Act, add_expect, declare_acting
+from .looking import note
+from .options import span_of
+
+
+def declare_requeue(parser: argparse.ArgumentParser) -> None:
+    """Declare what `jobs requeue` takes."""
+    declare_cancel(parser)
+    parser.add_argument("--delay", metavar="SPAN", help="due only then, as 90s, 30m or 2d from now")
+
+
+def declare_cancel(parser: argparse.ArgumentParser) -> None:
+    """Declare what `jobs cancel` takes."""
+    parser.add_argument("jobs", metavar="ID", nargs="*")
+    parser.add_argument("--where", metavar="QUERY", help="all jobs that match, as in: state:dead error:timeout")
+    add_expect(parser)
+    declare_acting(parser)
+
+
+def requeue(arguments: argparse.Namespace) -> int:
+    """Put jobs at the back of the queue; the exit code."""
+    act, delay = Act(arguments), 0.0 if arguments.delay is None else span_of(arguments.delay, "--delay")
+    ids = _ids(arguments)
+    if not ids:
+        return act.sweep("requeue", arguments.where, delay)
+    found = known(act, ids)
+    if act.is_dry:
+        return _would(act, "requeue", found)
+    operator = act.operator
+
+    def one(job_id: str) -> int:
+        job = operator.requeue(job_id, delay=delay, reason=act.reason)
+        act.done("requeue", f"{job.id} is {job.state}", id=job.id, name=job.name, state=job.state)
+        return 0
+
+    return act.each(ids, one)
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    """End queued or running jobs; the exit code."""
+    act, ids = Act(arguments), _ids(arguments)
+    if not ids:
+        return act.sweep("cancel", arguments.where, 0.0)
+    found = known(act, ids)
+    if act.is_dry:
+        return _would(act, "cancel", [job for job in found if not _has_ended(job)])
+    operator = act.operator
+
+    def one(job_id: str) -> int:
+        before = next((job for job in found if job.id == job_id), None)
+        if before is not None and _has_ended(before):
+            return 1
+        job = operator.cancel(job_id, reason=act.reason)
+        act.done("cancel", f"{job.id} is {job.state}", id=job.id, name=job.name, state=job.state)
+        return 0
+
+    return act.each(ids, one)
+
+
+def known(act: Act, ids: Sequence[str]) -> Sequence[JobRecord]:
+    """The jobs of these ids, all of which must be there; nothing where the store cannot be looked at.
+
+    Raises:
+        UnknownJob: one of them is not there.
+    """
+    if not act.can_look:
+        return ()
+    found = act.jobs(ids)
+    for job_id in ids:
+        if job_id not in found:
+            raise unknown_job(job_id)
+    return [found[job_id] for job_id in ids]
+
+
+def _ids(arguments: argparse.Namespace) -> list[str]:
+    """Which jobs are named, each once; none if a query says which.
+
+    Raises:
+        UsageError: both are given, or neither.
+    """
+    if bool(arguments.jobs) is (arguments.where is not None):
+        raise UsageError("expected the ids of jobs, or --where QUERY")
+    if arguments.where is None and arguments.expect is not None:
+        raise UsageError("expected --expect beside --where, got ids")
+    return list(dict.fromkeys(arguments.jobs))
+
+
+def _has_ended(job: JobRecord) -> bool:
+    if job.state in ENDED:
+        note(f"{job.id} has ended already, as {job.state}; nothing was done")
+        return True
+    return False
+
+
+def _would(act: Act, action: str, jobs: Sequence[JobRecord]) -> int:
+    for job in jobs:
+        act.done(action, f"would {action} {job.id}, which is {job.state}", id=job.id, name=job.name, state=job.state)
+    return 0 if jobs else 1

@@ -1,0 +1,78 @@
+"""`lamplighter schedules run`, `pause`, `resume` and `remove`."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..errors import UnknownSchedule
+from .acting import Act, declare_acting
+
+
+def declare_which(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
+    parser.add_argument("schedule", metavar="ID", nargs=nargs, help="its id; with --key, the name of its jobs")
+    parser.add_argument("--key", metavar="KEY", help="the application's own name for it")
+
+
+def declare_act(parser: argparse.ArgumentParser) -> None:
+    """Declare what each of them takes."""
+    declare_which(parser)
+    declare_acting(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Queue one of its jobs now; the exit code."""
+    act, schedule_id = _meant(arguments)
+    if act.is_dry:
+        act.done("run", f"would queue a job of {schedule_id}", schedule=schedule_id)
+        return 0
+    job = act.operator.run_now(schedule_id, reason=act.reason)
+    act.done("run", job.id, schedule=schedule_id, id=job.id, name=job.name, state=job.state)
+    return 0
+
+
+def pause(arguments: argparse.Namespace) -> int:
+    """Let its slots pass; the exit code."""
+    act, schedule_id = _meant(arguments)
+    if not act.is_dry:
+        act.operator.pause_schedule(schedule_id, reason=act.reason)
+    told = f"the slots of {schedule_id} {'would ' if act.is_dry else ''}pass until it is resumed"
+    act.done("pause", told, schedule=schedule_id)
+    return 0
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """Let its slots fire again; the exit code."""
+    act, schedule_id = _meant(arguments)
+    if not act.is_dry:
+        act.operator.resume_schedule(schedule_id, reason=act.reason)
+    act.done("resume", f"{schedule_id} {'would fire' if act.is_dry else 'fires'} again", schedule=schedule_id)
+    return 0
+
+
+def remove(arguments: argparse.Namespace) -> int:
+    """Remove it, if somebody is sure; the exit code."""
+    act, schedule_id = _meant(arguments)
+    if not act.is_dry:
+        if not act.is_sure(f"remove the schedule {schedule_id}"):
+            return 1
+        act.operator.remove_schedule(schedule_id, reason=act.reason)
+    told = f"{schedule_id} {'would be' if act.is_dry else 'is'} removed"
+    act.done("remove", told, schedule=schedule_id)
+    return 0
+
+
+def _meant(arguments: argparse.Namespace) -> tuple[Act, str]:
+    """Which schedule is meant, by its id; it must be there.
+
+    Raises:
+        UnknownSchedule: it is not.
+    """
+    # Imported only here: it loads the calendar.
+    from ..cron.schedule import keyed_id
+    from ..errors import shown
+
+    act = Act(arguments)
+    schedule_id = arguments.schedule if arguments.key is None else keyed_id(arguments.schedule, arguments.key)
+    if act.can_look and act.schedule(schedule_id) is None:
+        raise UnknownSchedule(f"no schedule {shown(schedule_id)} on {act.address}")
+    return act, schedule_id

@@ -1,0 +1,397 @@
+"""The commands that act: what they do, in whose name, what they say, and when nothing is done."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lamplighter.cli.main import main
+from lamplighter.history.audit.audit import Audit
+from lamplighter.history.audit.report import Report
+from lamplighter.history.audit.store_view import StoreView
+from lamplighter.operating.operator import Operator
+from lamplighter.stores.sqlite.schema import VERSION
+
+WHO = ["--by", "ada", "--reason", "mended"]
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LAMPLIGHTER_STORE", str(tmp_path / "jobs.db"))
+    return tmp_path / "jobs.db"
+
+
+@pytest.fixture
+def dead(runtime, recorder) -> Callable[[int], None]:
+    """Leaves so many dead jobs, `dead0` and so on, on a store that no runtime is on."""
+
+    def make(count: int) -> None:
+        with runtime() as rt:
+            rt.jobs.add_handler("fails", failing, max_attempts=1)
+            for number in range(count):
+                rt.jobs.queue("fails", number, id=f"dead{number}")
+            recorder.wait_for("job.dead", count=count)
+
+    return make
+
+
+def failing(job: Any) -> None:
+    raise ValueError(f"order {job.data} has no lines")
+
+
+def states(path: Path) -> dict[str, str]:
+    with closing(sqlite3.connect(path)) as db:
+        return dict(db.execute("select id, state from lamplighter_jobs order by no").fetchall())
+
+
+def boots(path: Path) -> int:
+    """How many boots there have been on a store: an act that changes something is one."""
+    with closing(sqlite3.connect(path)) as db:
+        return int(db.execute("select boots from lamplighter_store").fetchone()[0])
+
+
+def report_of(recorder: Any, store: Path) -> Report:
+    """What the audit says of everything that was said, and of the store."""
+    audit = Audit()
+    for event in recorder.events:
+        audit.feed(event)
+    return audit.finish(StoreView(store))
+
+
+def acts(recorder: Any) -> list[tuple[str, str, str, str]]:
+    told = sorted(recorder.of("operator.acted"), key=lambda line: line["seq"])
+    return [(line["by"], line["via"], line["action"], line.get("reason")) for line in told]
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, text: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Somebody at a terminal answers so, after something else has happened."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self, *_: Any) -> str:
+            meanwhile()
+            return text
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+
+
+def test_acts_beside_a_living_runtime_are_told_in_its_log_and_the_proof_is_whole(runtime, recorder, file, capsys):
+    rt = runtime()
+    rt.jobs.add_handler("fails", failing, max_attempts=1)
+    rt.jobs.add_handler("sleeps", lambda job: job.sleep(60))
+    rt.jobs.queue("fails", id="dead")
+    rt.jobs.queue("sleeps", id="running")
+    daily = rt.scheduler.add("sleeps", "@yearly", key="yearly", durable=True)
+    recorder.wait_for("job.dead")
+    recorder.wait_for("job.started", job_id="running")
+
+    codes = [
+        main(["jobs", "requeue", "dead", *WHO]),
+        main(["jobs", "cancel", "running", *WHO]),
+        main(["names", "pause", "fails", "--until", "+2h", *WHO]),
+        main(["names", "resume", "fails", *WHO]),
+        main(["names", "limit", "sleeps", "1", *WHO]),
+        main(["schedules", "pause", "sleeps", "--key", "yearly", *WHO]),
+        main(["schedules", "resume", daily, *WHO]),
+        main(["schedules", "run", daily, *WHO]),
+        main(["schedules", "remove", daily, "--yes", *WHO]),
+    ]
+    recorder.wait_for("operator.acted", count=len(codes))
+    rt.stop()
+
+    assert codes == [0] * len(codes)
+    assert acts(recorder) == [
+        ("ada", "cli", action, "mended")
+        for action in (
+            "requeued",
+            "cancelled",
+            "name.paused",
+            "name.resumed",
+            "name.limited",
+            "schedule.paused",
+            "schedule.resumed",
+            "queued",
+            "schedule.removed",
+        )
+    ]
+    report = report_of(recorder, file)
+    assert (report.findings, report.acts, report.crashes) == ((), len(codes), 0)
+
+
+def test_acts_with_no_runtime_alive_are_told_by_the_next_start(runtime, recorder, file, dead, capsys):
+    dead(2)
+
+    assert main(["jobs", "requeue", "dead0", "--delay", "1h", *WHO]) == 0
+    assert main(["jobs", "cancel", "dead0", *WHO]) == 0
+    assert main(["errors", "requeue", group(capsys), "--yes", *WHO]) == 0
+    assert main(["names", "pause", "fails", *WHO]) == 0
+    runtime().stop()
+
+    assert states(file) == {"dead0": "cancelled", "dead1": "queued"}
+    assert acts(recorder) == [
+        ("ada", "cli", action, "mended") for action in ("requeued", "cancelled", "requeued", "name.paused")
+    ]
+    report = report_of(recorder, file)
+    assert (report.findings, report.acts, report.crashes) == ((), 4, 0)
+
+
+def group(capsys: pytest.CaptureFixture[str]) -> str:
+    """The id of the first group of failures."""
+    capsys.readouterr()
+    main(["errors", "list", "--json"])
+    return str(json.loads(capsys.readouterr().out.splitlines()[0])["id"])
+
+
+def test_somebody_who_says_no_name_is_the_user_at_this_machine(runtime, recorder, dead):
+    dead(1)
+    rt = runtime()
+
+    assert main(["names", "pause", "fails"]) == 0
+
+    user, _, host = recorder.wait_for("operator.acted")["by"].partition("@")
+    assert user and host
+    rt.stop()
+
+
+def test_a_sweep_counts_first_and_acts_by_turns_of_500(runtime, recorder, file, capsys):
+    with runtime() as rt:
+        rt.jobs.queue_many([("work", number) for number in range(1_200)])
+
+    assert main(["jobs", "cancel", "--where", "state:queued name:work", "--yes", "--json", *WHO]) == 0
+
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert (told["matching"]["count"], told["done"], told["changed"], told["is_done"]) == (1_200, 1_200, 0, True)
+    assert printed.err.splitlines() == ["500 of 1,200", "1,000 of 1,200"]
+    assert set(states(file).values()) == {"cancelled"}
+    runtime().stop()
+    assert [line["told"] for line in recorder.of("operator.acted")] == [500, 500, 200]
+    assert report_of(recorder, file).findings == ()
+
+
+def test_a_sweep_takes_only_what_was_there_when_somebody_asked(runtime, file, capsys, monkeypatch):
+    rt = runtime()
+    rt.jobs.queue_many([("work", number) for number in range(3)])
+    answers(monkeypatch, "y\n", lambda: rt.jobs.queue("work", id="later"))
+
+    assert main(["jobs", "cancel", "--where", "state:queued"]) == 0
+
+    assert capsys.readouterr().out == "cancelled 3 jobs\n"
+    assert states(file).pop("later") == "queued"
+
+
+def test_a_sweep_is_refused_when_there_are_fewer_jobs_than_somebody_was_shown(file, dead, capsys, monkeypatch):
+    dead(2)
+
+    def another() -> None:
+        Operator(file, by="bob", via="test").requeue("dead1", delay=3600)
+        Operator(file, by="bob", via="test").cancel("dead1")
+
+    answers(monkeypatch, "y\n", another)
+
+    assert main(["jobs", "requeue", "--where", "state:dead"]) == 1
+    assert "expected 2 jobs, as you were shown, got: 1; nothing was done" in capsys.readouterr().err
+    assert states(file)["dead0"] == "dead"
+
+
+@pytest.mark.parametrize(("answer", "code", "state"), [("y\n", 0, "queued"), ("n\n", 1, "dead"), ("", 1, "dead")])
+def test_somebody_at_a_terminal_is_asked_before_many_are_changed(file, dead, capsys, monkeypatch, answer, code, state):
+    dead(2)
+    answers(monkeypatch, answer)
+
+    assert main(["jobs", "requeue", "--where", "state:dead"]) == code
+
+    printed = capsys.readouterr()
+    assert printed.err.startswith("Requeue 2 jobs? [y/N] ")
+    assert ("nothing was done" in printed.err) is (code == 1)
+    assert set(states(file).values()) == {state}
+
+
+def test_of_very_many_the_number_must_be_typed(runtime, file, capsys, monkeypatch):
+    with runtime() as rt:
+        rt.jobs.queue_many([("work", number) for number in range(1_001)])
+    words = ["jobs", "cancel", "--where", "state:queued"]
+
+    answers(monkeypatch, "y\n")
+    assert main(words) == 1
+    assert "Type how many to go on:" in capsys.readouterr().err
+    answers(monkeypatch, "1,001\n")
+    assert main(words) == 0
+
+    assert set(states(file).values()) == {"cancelled"}
+
+
+def test_a_number_that_has_changed_is_refused(file, dead, capsys):
+    dead(3)
+
+    assert main(["jobs", "requeue", "--where", "state:dead", "--expect", "2", "--yes"]) == 1
+
+    assert "expected 2 jobs, got: 3; nothing was done" in capsys.readouterr().err
+    assert main(["jobs", "requeue", "--where", "state:dead", "--expect", "3", "--yes"]) == 0
+    assert set(states(file).values()) == {"queued"}
+
+
+def test_a_dry_run_tells_and_does_nothing(runtime, file, dead, capsys):
+    with runtime() as rt:
+        yearly = rt.scheduler.add("fails", "@yearly", durable=True)
+    dead(2)
+    before, were = boots(file), states(file)
+    capsys.readouterr()
+
+    codes = [
+        main([*words, "--dry-run"])
+        for words in (
+            ["jobs", "requeue", "dead0"],
+            ["jobs", "requeue", "--where", "state:dead"],
+            ["names", "pause", "fails"],
+            ["names", "limit", "fails", "none"],
+            ["schedules", "run", yearly],
+            ["schedules", "pause", yearly],
+            ["schedules", "resume", yearly],
+            ["schedules", "remove", yearly],
+        )
+    ]
+
+    assert codes == [0] * 8
+    assert capsys.readouterr().out.splitlines() == [
+        "would requeue dead0, which is dead",
+        "would requeue 2 jobs",
+        "no job of fails would be started until it is resumed",
+        "as many jobs as its handlers take of fails would run at once",
+        f"would queue a job of {yearly}",
+        f"the slots of {yearly} would pass until it is resumed",
+        f"{yearly} would fire again",
+        f"{yearly} would be removed",
+    ]
+    assert (boots(file), states(file)) == (before, were)
+
+
+def test_a_group_of_failures_is_requeued_whole_also_what_is_too_old_to_be_shown(file, dead, capsys, monkeypatch):
+    monkeypatch.setattr("lamplighter.operating.look.FAILED_MAX", 2)
+    dead(5)
+
+    assert main(["errors", "requeue", group(capsys), "--yes", "--delay", "90"]) == 0
+
+    assert capsys.readouterr().out == "requeued 5 jobs\n"
+    assert set(states(file).values()) == {"queued"}
+
+
+REFUSED = [
+    (["jobs", "requeue", "dead0", "nope"], 1, "no job 'nope'"),
+    (["jobs", "requeue"], 2, "expected the ids of jobs, or --where QUERY"),
+    (["jobs", "cancel", "dead0", "--where", "state:queued"], 2, "expected the ids of jobs, or --where QUERY"),
+    (["jobs", "requeue", "--where", "state:dead eror:x", "--yes"], 2, "at character 12 of the query"),
+    (["jobs", "requeue", "--where", "name:fails", "--yes"], 2, "expected a search with state:done or state:dead or"),
+    (["jobs", "cancel", "--where", "state:dead", "--yes"], 2, "expected a search with state:queued or state:running"),
+    (["jobs", "requeue", "--where", "state:dead"], 2, "expected --yes to requeue 2 jobs: nobody can be asked"),
+    (["jobs", "requeue", "--where", "state:dead error:none", "--yes"], 1, "no such job to requeue"),
+    (["jobs", "requeue", "dead0", "--delay", "soon"], 2, "expected --delay to be a span such as 90s"),
+    (["jobs", "requeue", "dead0", "--delay", "nan"], 2, "expected --delay to be a span such as 90s"),
+    (["jobs", "requeue", "dead0", "--expect", "1"], 2, "expected --expect beside --where, got ids"),
+    (["jobs", "requeue", "dead0", "--by", ""], 2, "expected by to be a str of 1 to 200 characters"),
+    (["jobs", "requeue", "dead0", "--reason", "x" * 201], 2, "expected reason to be a str of 1 to 200 characters"),
+    (["jobs", "cancel", "dead0"], 1, "dead0 has ended already, as dead; nothing was done"),
+    (["errors", "requeue", "nope", "--yes"], 1, "no group of failures 'nope'"),
+    (["names", "pause", ""], 2, "expected name to be a str of 1 to 200 characters"),
+    (["names", "pause", "fails", "--until", "2h"], 2, "expected --until to be in the future, such as +2h"),
+    (["names", "pause", "fails", "--until", "noon"], 2, "expected a time such as 2h, +30m"),
+    (["names", "resume", "fails"], 1, "fails is not paused; nothing was done"),
+    (["names", "limit", "fails", "many"], 2, "expected N to be a whole number from 1 on, or none, got: 'many'"),
+    (["names", "limit", "fails", "0"], 2, "expected most to be a whole number from 1"),
+    (["schedules", "run", "nope"], 1, "no schedule 'nope'"),
+    (["schedules", "pause", "fails", "--key", "nope"], 1, "no schedule"),
+    (["schedules", "remove", "nope", "--yes"], 1, "no schedule 'nope'"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "says"), REFUSED, ids=[" ".join(words)[:60] for words, *_ in REFUSED])
+def test_what_cannot_be_is_refused_and_nothing_is_done(file, dead, capsys, words, code, says):
+    dead(2)
+    before, were = boots(file), states(file)
+
+    assert main(words) == code
+
+    printed = capsys.readouterr()
+    assert says in printed.err
+    assert printed.out == ""
+    assert (boots(file), states(file)) == (before, were)
+
+
+ACTS = [
+    ["jobs", "requeue", "j"],
+    ["jobs", "cancel", "--where", "state:queued", "--yes"],
+    ["errors", "requeue", "abc", "--yes"],
+    ["names", "pause", "work"],
+    ["names", "resume", "work"],
+    ["names", "limit", "work", "1"],
+    ["schedules", "run", "s"],
+]
+
+
+@pytest.mark.parametrize("words", ACTS, ids=[" ".join(words[:2]) for words in ACTS])
+def test_no_act_makes_a_store_that_is_not_there_or_touches_a_newer_one(runtime, file, tmp_path, capsys, words):
+    assert main([*words, "-s", str(tmp_path / "none.db")]) == 3
+    assert not (tmp_path / "none.db").exists()
+
+    runtime().stop()
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("update lamplighter_store set schema_version = ?", (VERSION + 1,))
+        db.commit()
+    assert main(words) == 3
+    assert f"expected a store of schema version {VERSION}" in capsys.readouterr().err
+
+
+def test_one_that_is_refused_keeps_no_other_from_being_done(runtime, file, dead, capsys):
+    dead(2)
+    with runtime() as rt:
+        rt.jobs.pause("fails")
+        rt.jobs.queue("work", id="first", unique="key")
+        rt.jobs.cancel("first")
+        rt.jobs.queue("work", id="second", unique="key")
+
+    assert main(["jobs", "requeue", "dead0", "first", "dead1"]) == 1
+
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["dead0 is queued", "dead1 is queued"]
+    assert "another unfinished work job holds its unique key" in printed.err
+
+
+def test_a_name_that_nobody_knows_is_paused_and_said_to_be_unknown(file, dead, capsys):
+    dead(1)
+
+    assert main(["names", "pause", "fials"]) == 0
+
+    printed = capsys.readouterr()
+    assert "did you mean 'fails'?" in printed.err
+    assert printed.out == "no job of fials is started until it is resumed\n"
+
+
+def test_a_sweep_that_is_interrupted_says_how_far_it_has_come(runtime, file):
+    with runtime() as rt:
+        rt.jobs.queue_many([("work", number) for number in range(20_000)])
+    command = [sys.executable, "-m", "lamplighter", "jobs", "cancel", "--where", "state:queued", "--yes"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    ) as sweeping:
+        assert sweeping.stderr is not None and sweeping.stdout is not None
+        assert "of 20,000" in next(iter(sweeping.stderr))
+        sweeping.send_signal(signal.SIGINT)
+        told = sweeping.stdout.read()
+
+    assert sweeping.returncode == 130
+    done = int(told.removeprefix("cancelled ").removesuffix(" jobs\n").replace(",", ""))
+    cancelled = sum(state == "cancelled" for state in states(file).values())
+    # The turn that was under way may have been committed.
+    assert 0 < done <= cancelled <= done + 500 < 20_000
