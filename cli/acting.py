@@ -6,7 +6,6 @@ Each act is one turn of an `Operator`, so it needs no runtime, and whoever runs 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -17,19 +16,19 @@ from ..errors import KeyTaken, UnknownJob, UsageError, shown
 from ..messages.jobs import Instant, JobRecord, Seconds
 from ..messages.schedules import ScheduleRecord
 from ..operating.look import Look
-from ..operating.looking import look_at
+from ..operating.looking import look_at, readable_file
 from ..operating.matching import TYPED_FROM, actionable, count_matching, matching
 from ..operating.query import parse_query, read_instant
 from ..operating.views import Amount
 from ..rules.printable import visible
 from ..rules.wording import many
-from ..stores.sqlite.read_only import ReadOnlyStore
 from .looking import note, page_of, print_json
 from .options import add_output, add_store, add_who, is_on_server, store_of, who_of
 
 if TYPE_CHECKING:
     from ..operating.operator import Operator
     from ..operating.sweeping import Sweep, Swept
+    from ..stores.sqlite.read_only import ReadOnlyStore
 
 VIA = "cli"
 """As the log calls these commands."""
@@ -202,7 +201,7 @@ class Act:
         return code
 
     def _file(self) -> ReadOnlyStore:
-        return ReadOnlyStore(os.path.realpath(self.address.removeprefix("sqlite:///")))
+        return readable_file(self.address, "list")
 
 
 def moment_of(text: str, option: str, now: Instant) -> datetime:

@@ -1,4 +1,4 @@
-"""`lamplighter jobs requeue` and `cancel`: by their ids, or all that match a query."""
+"""`lamplighter jobs requeue` and `cancel`, by their ids or all that match a query; and `jobs copy`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 from ..errors import UsageError
 from ..messages.jobs import ENDED, JobRecord
+from ..operating.query import read_setting
+from ..rules.codec import decode
 from ..rules.validation import unknown_job
 from .acting import Act, add_expect, declare_acting
 from .looking import note
+from .new_jobs import declare_new, new_of, told
 from .options import span_of
 
 
@@ -65,6 +68,36 @@ def cancel(arguments: argparse.Namespace) -> int:
         return 0
 
     return act.each(ids, one)
+
+
+def declare_copy(parser: argparse.ArgumentParser) -> None:
+    """Declare what `jobs copy` takes."""
+    parser.add_argument("job", metavar="ID")
+    parser.add_argument(
+        "--set",
+        metavar="PLACE=VALUE",
+        action="append",
+        default=[],
+        help="what stands at a place in its data instead, as user.id=7; several times for several",
+    )
+    declare_new(parser)
+    declare_acting(parser)
+
+
+def copy(arguments: argparse.Namespace) -> int:
+    """Queue a job like another one; the exit code."""
+    act, changes, options = Act(arguments), dict(map(read_setting, arguments.set)), new_of(arguments)
+    found = known(act, [arguments.job])
+    if act.is_dry:
+        # Imported only here: it loads what a turn is made of.
+        from ..operating.copying import changed
+
+        for job in found:
+            changed(decode(job.data), changes)
+            act.done("copy", f"would queue a job like {job.id}, of {job.name}", id=job.id, name=job.name)
+        return 0
+    is_new = told(act, "copy", act.operator.copy(arguments.job, changes=changes, reason=act.reason, **options))
+    return 0 if is_new else 1
 
 
 def known(act: Act, ids: Sequence[str]) -> Sequence[JobRecord]:

@@ -14,7 +14,7 @@ from ..operating.look import Look
 from ..operating.query import parse_query
 from ..operating.views import JobsPage
 from .groups import Subcommand, declare_group
-from .job_acts import cancel, declare_cancel, declare_requeue, requeue
+from .job_acts import cancel, copy, declare_cancel, declare_copy, declare_requeue, requeue
 from .job_pages import HEADS, NUMBERS, rows, show_job, show_why
 from .looking import declare_looking, looked, note, page_of, print_json
 from .options import Times, add_paging, limit_of
@@ -31,6 +31,7 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
             "count": Subcommand("count jobs by state, or those that match", _declare_count, _count),
             "why": Subcommand("tell why a job does not run, and what would change it", _declare_one, _why),
             "requeue": Subcommand("put jobs back into the queue, with their attempts reset", declare_requeue, requeue),
+            "copy": Subcommand("queue a job like another one, with other data", declare_copy, copy),
             "cancel": Subcommand("end jobs that are queued or run", declare_cancel, cancel),
         },
     )

@@ -19,6 +19,7 @@ from ..rules.printable import visible
 
 SUBCOMMANDS = {
     "run": "do the jobs of an application",
+    "queue": "add a job",
     "trace": "tell what became of a job, a schedule, an actor; or show the system at an instant",
     "audit": "check a log for what cannot have happened if all is well",
     "jobs": "list jobs, show one, count them, tell why one does not run",

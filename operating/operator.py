@@ -9,10 +9,10 @@ can see its row. It has no log: whoever runs on the store, or starts next, finds
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from ..broker import jobs, schedules
 from ..broker.turn_context import TurnContext
@@ -22,9 +22,11 @@ from ..environment.ids import JobIds
 from ..errors import UsageError
 from ..job import Job
 from ..messages.acts import Attribution
-from ..messages.jobs import JobRecord, JobState, Seconds
+from ..messages.jobs import JobKeywords, JobRecord, JobState, Seconds
 from ..messages.mail import CancelJob, Forget, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueMany
 from ..messages.queries import JobQuery
+from ..rules.limits import Limits
+from ..rules.new_jobs import JobChecks, spec_of
 from ..rules.validation import (
     check_iterable,
     check_limit,
@@ -35,6 +37,8 @@ from ..rules.validation import (
     check_who,
 )
 from ..stores.opening import address_of
+from ..stores.ports import Store
+from .copying import CopySpec, queue_copy
 from .operator_turns import OperatorTurns
 from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, batches, sweep, wanted
 
@@ -70,6 +74,64 @@ class Operator:
         self._who = Attribution(by=check_name(by, "by"), via=check_name(via, "via"))
         self._environment = Environment() if environment is None else environment
         self._turns = OperatorTurns(address, self._environment)
+
+    def queue(
+        self, name: str, data: Any = None, *, reason: str | None = None, **options: Unpack[JobKeywords]
+    ) -> Job[Any]:
+        """As `jobs.queue`: add a one-time job.
+
+        Args:
+            options: those of `jobs.queue`, but for `connection`.
+
+        Raises:
+            UsageError: something in the call cannot be, and nothing is stored; or as `requeue`.
+            StoreUnavailable, SchemaTooNew: as `requeue`.
+        """
+        spec, who = spec_of("Operator.queue", name, data, options), self._attributed(reason)
+        with self._turns.opened() as store:
+            new = self._checks(store).spec(spec)
+            ((record, fresh),) = self._turns.take(store, partial(jobs.queue, body=Queue((new,), None, who)))
+        return Job(record, deduplicated=not fresh)
+
+    def check(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> None:
+        """Whether `queue` would take this; nothing is stored.
+
+        Raises:
+            UsageError, StoreUnavailable, SchemaTooNew: as `queue`.
+        """
+        spec = spec_of("Operator.check", name, data, options)
+        with self._turns.opened() as store:
+            self._checks(store).spec(spec)
+
+    def copy(
+        self,
+        job: Job[Any] | str,
+        *,
+        changes: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        delay: Seconds | timedelta | None = None,
+        at: datetime | None = None,
+        reason: str | None = None,
+    ) -> Job[Any]:
+        """Queue a job like another one, whatever its state: with its name, data, priority, unique key and limits. It
+        descends from none, and belongs to no schedule.
+
+        Args:
+            changes: what stands at places in its data instead, as `{"user.id": 7, "items[0]": "x"}`.
+            id, delay, at: as `jobs.queue` takes them.
+
+        Raises:
+            UnknownJob: it is not in the store.
+            NotSupported: on RabbitMQ it is no dead one.
+            UsageError: a place in its data is not there, and nothing is stored; or as `requeue`.
+            StoreUnavailable, SchemaTooNew: as `requeue`.
+        """
+        job_id, who = _id_of(job), self._attributed(reason)
+        how = CopySpec(dict(changes or {}), id, delay, at)
+        with self._turns.opened() as store:
+            work = partial(queue_copy, job_id=job_id, how=how, checks=self._checks(store), who=who)
+            record, fresh = self._turns.take(store, work, (job_id,))
+        return Job(record, deduplicated=not fresh)
 
     def requeue(
         self, job: Job[Any] | str, *, delay: Seconds | timedelta | None = None, reason: str | None = None
@@ -212,6 +274,15 @@ class Operator:
                     turned = self._turns.take(store, work, [one.job_id for one in some])
                     so_far = Swept._make(map(sum, zip(so_far, turned, strict=True)))
                     yield so_far
+
+    def _checks(self, store: Store) -> JobChecks:
+        return JobChecks(
+            now=self._environment.clock().now(),
+            new_id=JobIds(self._environment.new_id),
+            corr=None,
+            limits=Limits(),
+            has_table=store.table is not None,
+        )
 
     def _pause_schedule(self, schedule_id: str, paused: bool, reason: str | None) -> None:
         body = PauseSchedule(check_name(schedule_id, "schedule_id"), paused, None, self._attributed(reason))

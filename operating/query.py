@@ -28,6 +28,9 @@ UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 SPAN_EXAMPLE = "a time such as 2h, +30m, 2026-07-01, 2026-07-01T06:30Z or @1782000000"
 
+Path = tuple[str | int, ...]
+"""A place in data: keys of objects and indexes of arrays, from the outside in."""
+
 FIELD_OF = {"id": "id_prefix"}
 """The fields of a `JobQuery` that are called otherwise than their qualifiers."""
 
@@ -74,6 +77,36 @@ def read_instant(text: str, now: Instant) -> Instant:
         raise UsageError(f"expected {SPAN_EXAMPLE}, got: {shown(text)}") from None
 
 
+def read_path(text: str) -> Path:
+    """A place in data as people write it: `user.id`, `items[0].name`; "" is all of it.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    reader = _Reader(text, 0.0, "the place")
+    return reader.path("") if text else ()
+
+
+def read_setting(text: str) -> tuple[str, Any]:
+    """A place in data and what is to stand there, as people write it: `user.id=7`, `to=ada@example.org`, `all=[1, 2]`.
+
+    What is JSON means that; anything else is a text, unless it begins as JSON does.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    reader = _Reader(text, 0.0, "the setting")
+    if not text.startswith("="):
+        reader.path("=")
+    place, said = text[: reader.at], text[reader.at + 1 :]
+    try:
+        return place, json.loads(said)
+    except (ValueError, RecursionError):
+        if said.startswith(("{", "[", '"')):
+            raise UsageError(f"expected JSON or a text without quotation marks after =, got: {shown(said)}") from None
+        return place, said
+
+
 class _Reader:
     """Reads a query from its beginning to its end.
 
@@ -81,9 +114,10 @@ class _Reader:
         at: how far it has come.
     """
 
-    def __init__(self, text: str, now: Instant) -> None:
+    def __init__(self, text: str, now: Instant, what: str = "the query") -> None:
         self.at = 0
         self._text = text
+        self._what = what
         self._now = now
         self._fields: dict[str, Any] = {}
         self._many: dict[str, list[Any]] = {"names": [], "states": [], "data": [], "words": []}
@@ -94,6 +128,14 @@ class _Reader:
             if self.at < len(self._text) and not self._text[self.at].isspace():
                 self._refuse("a space", self.at)
         return JobQuery(**self._fields | {field: tuple(values) for field, values in self._many.items()})
+
+    def path(self, end: str) -> Path:
+        """A place in data, up to a character that is no part of it, or to the end of the text: ""."""
+        first = () if self._text.startswith("[") else (self._key(),)
+        path = (*first, *self._path())
+        if self._text[self.at : self.at + 1] != end:
+            self._refuse(f"{end or '. or ['} after a place in data", self.at)
+        return path
 
     def _term(self) -> None:
         start = self.at
@@ -169,9 +211,7 @@ class _Reader:
 
     def _data(self) -> DataTerm:
         self.at += len("data")
-        path: list[str | int] = []
-        while self._text[self.at : self.at + 1] in (".", "["):
-            path.append(self._index() if self._text[self.at] == "[" else self._key())
+        path = self._path()
         if self._text[self.at : self.at + 1] != "=":
             self._refuse("= and a value, as in data.user.id=7", self.at)
         self.at += 1
@@ -179,19 +219,28 @@ class _Reader:
         is_quoted = self._text.startswith('"', start)
         text = self._text_here("a value after =")
         if is_quoted or not is_json_scalar(text):
-            return DataTerm(tuple(path), text)
+            return DataTerm(path, text)
         value = json.loads(text)
         is_float = isinstance(value, float)
         if not math.isfinite(value or 0) or (not is_float and not -WHOLE_MAX <= (value or 0) < WHOLE_MAX):
             self._refuse("a number that is not as large", start)
-        return DataTerm(tuple(path), value)
+        return DataTerm(path, value)
+
+    def _path(self) -> Path:
+        path: list[str | int] = []
+        while self._text[self.at : self.at + 1] in (".", "["):
+            if self._text[self.at] == "[":
+                path.append(self._index())
+            else:
+                self.at += 1
+                path.append(self._key())
+        return tuple(path)
 
     def _index(self) -> int:
         found = self._next(_INDEX)
         return self._refuse("the index of an item, as in data.items[0]=7", self.at) if found is None else int(found[1])
 
     def _key(self) -> str:
-        self.at += 1
         if self._text.startswith('"', self.at):
             return self._quoted()
         found = self._next(_KEY)
@@ -226,7 +275,7 @@ class _Reader:
 
     def _refuse(self, expected: str, at: int, meant: str = "") -> NoReturn:
         got = shown(self._text[at:]) if at < len(self._text) else "its end"
-        raise UsageError(f"expected {expected} at character {at + 1} of the query, got: {got}{meant}")
+        raise UsageError(f"expected {expected} at character {at + 1} of {self._what}, got: {got}{meant}")
 
 
 def _whole(text: str) -> int:

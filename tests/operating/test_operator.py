@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import time as walltime
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,92 @@ def test_schedules_are_paused_resumed_run_and_removed(runtime, recorder, store, 
         "schedule.removed",
     ]
     assert report_of(recorder, store).findings == ()
+
+
+def test_a_job_is_queued_and_a_living_runtime_does_it(runtime, recorder, store, ada):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: job.data["n"] + 1)
+
+    job = ada.queue("work", {"n": 1}, id="j", reason="by hand")
+    again = ada.queue("work", {"n": 5}, id="j")
+    done = rt.jobs.join(job.id, timeout=15)
+    recorder.wait_for("operator.acted")
+    rt.stop()
+
+    assert (done.result, again.id, again.deduplicated, again.data) == (2, "j", True, {"n": 1})
+    assert [(line["by"], line["action"], line["reason"]) for line in told_acts(recorder)] == [
+        ("ada", "queued", "by hand")
+    ]
+    assert report_of(recorder, store).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"prio": 1}, "unknown option prio; did you mean priority"),
+        ({"priority": 1.5}, "expected priority to be a whole number"),
+        ({"delay": 1, "at": datetime(2030, 1, 1, tzinfo=UTC)}, "expected delay or at, got both"),
+        ({"data": {"x": object()}}, "expected a JSON-serializable value at data"),
+        ({"data": "x" * 2_000_000}, "expected data of at most"),
+    ],
+)
+def test_a_job_that_cannot_be_is_refused_before_anything_is_stored(runtime, store, ada, options, says):
+    runtime().stop()
+
+    for call in (ada.queue, ada.check):
+        with pytest.raises(UsageError, match=says):
+            call("work", **options)
+
+    assert rows(store, "select * from lamplighter_jobs") == []
+    assert rows(store, "select boots from lamplighter_store") == [(1,)]
+
+
+def test_a_copy_of_a_job_has_other_data_and_an_own_life(runtime, recorder, store, ada):
+    with runtime() as rt:
+        rt.jobs.pause("work")
+        data = {"user": {"id": 1}, "items": [1, 2]}
+        rt.jobs.queue("work", data, id="j", priority=3, max_attempts=2, timeout=9, unique="key", expires=3600)
+    before = rows(store, "select * from lamplighter_jobs")
+
+    taken = ada.copy("j")
+    ada.cancel("j")
+    copy = ada.copy("j", changes={"user.id": 7, "items[1]": "x", "user.new": None}, id="copy", delay=60)
+    again = ada.copy("copy", changes={"": 5}, id="again")
+    rt = runtime()
+
+    assert (taken.id, taken.deduplicated) == ("j", True)
+    assert copy.data == {"user": {"id": 7, "new": None}, "items": [1, "x"]}
+    assert (again.id, again.deduplicated) == ("copy", True)
+    record = rt.jobs.get("copy").record
+    assert (record.name, record.priority, record.max_attempts, record.timeout) == ("work", 3, 2, 9.0)
+    assert (record.unique_key, record.corr, record.expires_at) == ("key", "copy", None)
+    assert rt.jobs.get("j").data == data and before[0][1] == "j"
+    rt.stop()
+    assert report_of(recorder, store).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"a.b": 1}, "expected data with an object at data.a, got: 1"),
+        ({"b.c": 1}, "expected data with something at data.b, got: nothing there"),
+        ({"list[2]": 1}, r"expected data with a list of more than 2 at data.list, got: \[1, 2\]"),
+        ({"list.x": 1}, "expected data with an object at data.list"),
+        ({"[0]": 1}, "expected data with a list of more than 0 at data, got"),
+        ({"a..b": 1}, "expected a key"),
+        ({"a": object()}, "expected a JSON-serializable value at data"),
+    ],
+)
+def test_a_copy_with_a_change_that_cannot_be_is_refused(runtime, store, ada, changes, says):
+    with runtime() as rt:
+        rt.jobs.queue("work", {"a": 1, "list": [1, 2]}, id="j")
+
+    with pytest.raises(UsageError, match=says):
+        ada.copy("j", changes=changes)
+    with pytest.raises(UnknownJob):
+        ada.copy("none")
+
+    assert rows(store, "select id from lamplighter_jobs") == [("j",)]
 
 
 def test_a_sweep_acts_on_what_still_is_what_was_found(runtime, recorder, store, ada):

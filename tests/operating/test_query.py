@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,7 @@ from lamplighter.cron.interval import INSTANT_MAX, INSTANT_MIN
 from lamplighter.errors import UsageError
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import DataTerm, JobQuery
-from lamplighter.operating.query import QUERY_CHARACTERS_MAX, parse_query
+from lamplighter.operating.query import QUERY_CHARACTERS_MAX, parse_query, read_path, read_setting
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC).timestamp()
 HOUR, DAY = 3_600.0, 86_400.0
@@ -156,3 +157,45 @@ def test_whatever_is_written_means_a_query_or_is_refused(text: str) -> None:
         return
 
     assert parse_query(str(query), 0.0) == query
+
+
+@pytest.mark.parametrize(
+    ("text", "path"), [("", ()), ("a", ("a",)), ("a.b[0].c", ("a", "b", 0, "c")), ("[1]", (1,)), ('"a.b"', ("a.b",))]
+)
+def test_a_place_in_data_is_read(text: str, path: tuple[str | int, ...]) -> None:
+    assert read_path(text) == path
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "value"),
+    [
+        ("user.id=7", "user.id", 7),
+        ("to=ada@example.org", "to", "ada@example.org"),
+        ('n="7"', "n", "7"),
+        ("all=[1, {}]", "all", [1, {}]),
+        ("=null", "", None),
+        ('"a=b".c=d=e', '"a=b".c', "d=e"),
+    ],
+)
+def test_a_setting_is_a_place_and_json_or_a_text(text: str, place: str, value: object) -> None:
+    assert read_setting(text) == (place, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a", "expected = after a place in data at character 2 of the setting, got: its end"),
+        ("a..b=1", "expected a key, as in data.user.id=7 at character 3 of the setting, got: '.b=1'"),
+        ("a[x]=1", "expected the index of an item, as in data.items[0]=7 at character 2 of the setting"),
+        ("a={1", "expected JSON or a text without quotation marks after =, got: '{1'"),
+        ('a="', "expected JSON or a text"),
+    ],
+)
+def test_a_setting_that_cannot_be_read_says_where(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(says)):
+        read_setting(text)
+
+
+def test_a_place_has_nothing_after_it() -> None:
+    with pytest.raises(UsageError, match=r"expected \. or \[ after a place in data at character 2 of the place"):
+        read_path("a=1")

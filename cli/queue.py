@@ -1,0 +1,76 @@
+"""`lamplighter queue`: add a job from the shell."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any, NoReturn, cast
+
+from ..errors import UsageError, shown
+from ..messages.jobs import JobKeywords
+from .acting import Act, declare_acting
+from .new_jobs import declare_new, new_of, told
+from .options import span_of
+
+STDIN = "-"
+"""In the place of the data: it comes from standard input."""
+
+DATA_CHARACTERS_MAX = 10_000_000
+"""So much is read at most; what a job may have is less."""
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what the subcommand takes."""
+    parser.description = "Add a job, and print its id. A runtime with a handler for its name does it, now or later."
+    parser.add_argument("name", metavar="NAME", help="which handler it is for")
+    parser.add_argument("data", metavar="DATA", nargs="?", default="null", help=f"JSON; {STDIN} reads standard input")
+    parser.add_argument("--unique", metavar="KEY", help="none while one of this name and key is unfinished")
+    parser.add_argument("--priority", type=int, default=0, metavar="N", help="higher runs first (%(default)s)")
+    parser.add_argument("--expires", metavar="SPAN", help="cancelled if it was not started within, as 30m")
+    declare_new(parser)
+    declare_acting(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Add it; the exit code."""
+    act, data = Act(arguments), _data(arguments.data)
+    options = cast("JobKeywords", {**new_of(arguments), "priority": arguments.priority})
+    if arguments.unique is not None:
+        options["unique"] = arguments.unique
+    if arguments.expires is not None:
+        options["expires"] = span_of(arguments.expires, "--expires")
+    operator = act.operator
+    if act.is_dry:
+        operator.check(arguments.name, data, **options)
+        act.done("queue", f"would queue a job of {arguments.name}", name=arguments.name)
+        return 0
+    told(act, "queue", operator.queue(arguments.name, data, reason=act.reason, **options))
+    return 0
+
+
+def _data(text: str) -> Any:
+    """The data that was given.
+
+    Raises:
+        UsageError: it is no JSON, or too much.
+    """
+    if text == STDIN:
+        text = sys.stdin.read(DATA_CHARACTERS_MAX + 1)
+        if len(text) > DATA_CHARACTERS_MAX:
+            raise UsageError(f"expected at most {DATA_CHARACTERS_MAX:,} characters of JSON on standard input, got more")
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        hint = f"; as a text it is {json.dumps(text)}" if len(text) < 100 and text.isprintable() else ""
+        got = f"{shown(text)}, {error.msg} at character {error.pos + 1}{hint}"
+        raise UsageError(f"expected DATA to be JSON, got: {got}") from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"expected DATA to be JSON as it can be read here, got: {error}") from None
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise UsageError(f"expected DATA to be JSON, which has no {text}")
