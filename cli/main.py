@@ -27,6 +27,7 @@ SUBCOMMANDS = {
     "names": "list the job names, show one (also: queues)",
     "schedules": "list schedules, show one, tell when they are due and what became of their slots",
     "runtimes": "list who works on a store, show what each is doing, have one be quiet or go on",
+    "doctor": "check a store and who works on it: what is wrong, what shows it, what to do",
     "health": "tell whether the runtimes on a store are well",
     "stats": "tell what became of jobs lately, by name or by time",
     "web": "serve the page on which people see jobs, and steer them",

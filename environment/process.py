@@ -17,6 +17,12 @@ STOPPED = "Tt"
 GONE = "ZXx"
 """What it calls those of a process that has ended."""
 
+COMMAND_CHARACTERS_MAX, COMMAND_WORDS_MAX = 200, 3
+"""How much of a process's command is told."""
+
+SECRET_SIGNS = ("://", "@", "=")
+"""What stands in words that may have a password in them."""
+
 
 def measured() -> ProcessView:
     """What this process uses now."""
@@ -40,6 +46,19 @@ def state_of(pid: int) -> ProcessState | None:
     except OSError:
         return None
     return "stopped" if state in STOPPED else "gone" if state in GONE else "running"
+
+
+def command_of(pid: int) -> str:
+    """What a process on this machine runs: the program, and the first words of what it was given. Empty where the
+    system does not say. Words in which there may be a password are left out.
+    """
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            words = [word for word in file.read(COMMAND_CHARACTERS_MAX).split("\0") if word]
+    except OSError:
+        return ""
+    told = [word for word in words[:COMMAND_WORDS_MAX] if not any(sign in word for sign in SECRET_SIGNS)]
+    return " ".join([os.path.basename(told[0]), *told[1:]]) if told else ""
 
 
 def _rss_bytes() -> int | None:

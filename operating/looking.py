@@ -43,7 +43,7 @@ class Lookout:
         Args:
             shows_data, close: as `Look` has them.
         """
-        holder = partial(lock_kept_by, self.store.address, _wait)
+        holder = partial(lock_kept_by, self.store.address, wait)
         return Look(self.store, self.runtimes, now=self.now, lock_holder=holder, shows_data=shows_data, close=close)
 
     @contextlib.contextmanager
@@ -124,7 +124,8 @@ def _written(path: str) -> int:
         return 0
 
 
-def _wait(seconds: Seconds) -> None:
+def wait(seconds: Seconds) -> None:
+    """Wait, on the thread that calls."""
     # Imported only here, where somebody has the lock: asyncio comes with it.
     from ..environment.environment import Environment
 

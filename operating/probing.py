@@ -42,7 +42,7 @@ def probe(reached: Reached, age_seconds_max: Seconds) -> Probe:
             status=None,
             reasons=(reached.why,),
         )
-    hung = tuple(_hung(view, age_seconds_max))
+    hung = tuple(hung_parts(view, age_seconds_max))
     return Probe(
         boot=reached.boot,
         is_well=view.health.status != "red" and not hung,
@@ -53,7 +53,12 @@ def probe(reached: Reached, age_seconds_max: Seconds) -> Probe:
     )
 
 
-def _hung(view: RuntimeView, age_seconds_max: Seconds) -> list[str]:
+def hung_parts(view: RuntimeView, age_seconds_max: Seconds) -> list[str]:
+    """What hangs in a boot, a sentence for each part.
+
+    Args:
+        age_seconds_max: as `probe` has it.
+    """
     said = []
     for actor in view.actors:
         if (busy := actor.busy_seconds or 0.0) > age_seconds_max:

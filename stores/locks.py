@@ -64,6 +64,14 @@ def is_taken(descriptor: int) -> bool:
     return False
 
 
+def is_byte_taken(descriptor: int, byte: int) -> bool | None:
+    """Whether somebody has a lock on a byte, shared or not, through another descriptor than this; None where the system
+    has no such question.
+    """
+    found = _ask("F_OFD_GETLK", descriptor, first=byte, size=1)
+    return None if found is None else found != fcntl.F_UNLCK
+
+
 def share(descriptor: int, first: int, size: int) -> bool:
     """Take a shared lock on some bytes. False where the system has no such locks, or another open file has an exclusive
     one.

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import threading
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..errors import StoreUnavailable, UsageError
 from . import locks
@@ -225,15 +226,47 @@ class SolePresence:
 NETWORK_FILESYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs", "lustre")
 
 
-def network_filesystem(path: str) -> str | None:
-    """The type of the file system that a path lies on, if it is a network one (on Linux)."""
+MOUNTS = Path("/proc/self/mounts")
+"""Where Linux lists what is mounted where (https://man7.org/linux/man-pages/man5/fstab.5.html)."""
+
+
+class Mount(NamedTuple):
+    """What a path lies on.
+
+    Attributes:
+        point: where that is mounted.
+        kind: the type of the file system.
+    """
+
+    point: str
+    kind: str
+
+    @property
+    def is_network(self) -> bool:
+        """Whether the file system is on another machine, as far as its type says."""
+        return self.kind in NETWORK_FILESYSTEMS
+
+
+def mount_of(path: str) -> Mount | None:
+    """What a path lies on; None where the system does not tell."""
     try:
-        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
-    real, best, kind = os.path.realpath(path), "", ""
-    for mount in mounts:
-        _, point, filesystem, *_ = mount.split(" ")
-        if (real == point or real.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
-            best, kind = point, filesystem
-    return kind if kind in NETWORK_FILESYSTEMS else None
+    real, best = os.path.realpath(path), Mount("", "")
+    for line in lines:
+        _, point, kind, *_ = line.split(" ")
+        point = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), point)
+        if (real == point or real.startswith(point.rstrip("/") + "/")) and len(point) >= len(best.point):
+            best = Mount(point, kind)
+    return best if best.point else None
+
+
+def network_filesystem(path: str) -> str | None:
+    """The type of the file system that a path lies on, if it is a network one (on Linux)."""
+    mount = mount_of(path)
+    return mount.kind if mount is not None and mount.is_network else None
+
+
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+"""How a space is written in the name of a mount point."""

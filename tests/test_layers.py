@@ -26,7 +26,7 @@ FLOORS = (
     {"history/replay", "stores/opening"},
     {"broker", "history/audit", "history/trace"},
     {"actors", "operating"},
-    {"supervisor"},
+    {"doctor", "supervisor"},
     {"boot"},
     {"queueing"},
     {"job_handler", "steering"},

@@ -22,6 +22,7 @@ CONTENTS = {
         "production",
         "page",
         "command-line",
+        "doctor",
         "troubleshooting",
         "debugging",
         "opentelemetry",

@@ -58,6 +58,18 @@ def take(path: str, held: tuple[int, int]) -> HeldFile | None:
         return kept
 
 
+def kept_open(path: str, held: tuple[int, int]) -> HeldFile | None:
+    """The file at a path, for whoever only looks at it: these bytes are held no more than they were. None where that
+    cannot be."""
+    with _lock:
+        try:
+            found = os.stat(path)
+            kept = _kept.get((found.st_dev, found.st_ino))
+            return kept if kept is not None and kept.is_open() else _opened(path, held)
+        except OSError:
+            return None
+
+
 def release(kept: HeldFile) -> None:
     """Release the file, so that SQLite's last close of it may copy and delete the log."""
     with _lock:

@@ -17,19 +17,25 @@ def write_lock_holder(path: str) -> int | None:
 
     The file is not opened: to close it again would drop the locks that this process has on it.
     """
+    return next(iter(holders_of(path, WRITER_BYTE, kind="WRITE")), None)
+
+
+def holders_of(path: str, byte: int, *, kind: str = "READ") -> tuple[int, ...]:
+    """The processes that have a lock on a byte of a database's `-shm`; none too if the system does not tell."""
     try:
         found = os.stat(f"{path}-shm")
         lines = LOCKS.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
-        return None
-    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+        return ()
+    file = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    pids: list[int] = []
     for line in lines:
         # 1: POSIX  ADVISORY  WRITE 4711 08:01:1234 120 120
         match line.split():
-            case [_, "POSIX", _, "WRITE", pid, file, first, last] if file == f"{device}:{found.st_ino}":
-                if _number(first) <= WRITER_BYTE <= _number(last) and int(pid) > 0:
-                    return int(pid)
-    return None
+            case [_, "POSIX", _, has, pid, at, first, last] if (has, at) == (kind, file):
+                if _number(first) <= byte <= _number(last) and int(pid) > 0:
+                    pids.append(int(pid))
+    return tuple(dict.fromkeys(pids))
 
 
 def _number(text: str) -> float:

@@ -158,6 +158,29 @@ def _path_of(address: str) -> str:
 def _open(
     address: str, *, check_same_thread: bool = True, busy_seconds_max: float = BUSY_SECONDS_MAX
 ) -> sqlite3.Connection:
+    connection, version = opened(address, check_same_thread=check_same_thread, busy_seconds_max=busy_seconds_max)
+    if version > VERSION:
+        raise SchemaTooNew(
+            f"expected a store of schema version {VERSION}, got: {address!r}, which has {version}; look at it with a "
+            "newer Lamplighter"
+        )
+    if version < VERSION:
+        raise StoreError(
+            f"expected a store of schema version {VERSION}, got: {address!r}, which has {version}; "
+            "a start of a runtime makes an older one newer"
+        )
+    return connection
+
+
+def opened(
+    address: str, *, check_same_thread: bool = True, busy_seconds_max: float = BUSY_SECONDS_MAX
+) -> tuple[sqlite3.Connection, int]:
+    """A store's file for reading, and the version of its schema, whichever that is.
+
+    Raises:
+        StoreError: it is no store.
+        StoreUnavailable: it cannot be read now.
+    """
     path = Path(_path_of(address))
     if not path.is_file():
         raise StoreError(f"expected the path of a store's file, got: {address!r}, which is no file")
@@ -175,14 +198,4 @@ def _open(
         if any(sign in str(error).lower() for sign in CLEAN_FAILURES):
             raise StoreUnavailable(f"the store {address} cannot be read now: {error}") from error
         raise StoreError(f"expected a store of Lamplighter, got: {address!r} ({error})") from error
-    if version > VERSION:
-        raise SchemaTooNew(
-            f"expected a store of schema version {VERSION}, got: {address!r}, which has {version}; look at it with a "
-            "newer Lamplighter"
-        )
-    if version < VERSION:
-        raise StoreError(
-            f"expected a store of schema version {VERSION}, got: {address!r}, which has {version}; "
-            "a start of a runtime makes an older one newer"
-        )
-    return connection
+    return connection, int(version)

@@ -1,0 +1,114 @@
+"""What a check has found: frozen values, the same for the command, the page and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from ..messages.jobs import Instant
+
+if TYPE_CHECKING:
+    from .evidence import Evidence
+
+Level = Literal["ok", "note", "unknown", "warning", "error"]
+"""How much a person must do about it: nothing; nothing, but know it; find out by other means; something soon; something
+now.
+"""
+
+LEVELS: tuple[Level, ...] = ("error", "warning", "unknown", "note", "ok")
+"""The worst first."""
+
+
+class Symptom(NamedTuple):
+    """What a check says.
+
+    Attributes:
+        evidence: what was seen, in words.
+        remedy: what to do; empty where nothing is to be done.
+    """
+
+    level: Level
+    evidence: str
+    remedy: str = ""
+
+
+def ok(evidence: str) -> Symptom:
+    """All is well, and this shows it."""
+    return Symptom("ok", evidence)
+
+
+def note(evidence: str, remedy: str = "") -> Symptom:
+    """Nothing is wrong, and it is good to know."""
+    return Symptom("note", evidence, remedy)
+
+
+def unknown(evidence: str, remedy: str = "") -> Symptom:
+    """What the check wants to know cannot be known; this is why."""
+    return Symptom("unknown", evidence, remedy)
+
+
+def warning(evidence: str, remedy: str) -> Symptom:
+    """Something is wrong, or will be."""
+    return Symptom("warning", evidence, remedy)
+
+
+def error(evidence: str, remedy: str) -> Symptom:
+    """Jobs are not done, or may be lost."""
+    return Symptom("error", evidence, remedy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What one check has found of one thing.
+
+    Attributes:
+        check: the id of the check.
+    """
+
+    check: str
+    level: Level
+    evidence: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What all checks have found.
+
+    Attributes:
+        at: when.
+        unread: why the store could not be read; None if it could.
+        findings: in the order of the checks; each check has at least one.
+    """
+
+    at: Instant
+    store: str
+    unread: str | None
+    findings: tuple[Diagnosis, ...]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing was found that somebody must do something about."""
+        return not any(one.level in ("warning", "error") for one in self.findings)
+
+    def worst(self, most: int) -> tuple[Diagnosis, ...]:
+        """What somebody must do something about, the worst first, so many at most."""
+        wrong = [one for one in self.findings if one.level in ("warning", "error")]
+        return tuple(sorted(wrong, key=lambda one: LEVELS.index(one.level))[:most])
+
+
+class Check(NamedTuple):
+    """One question about a store.
+
+    Attributes:
+        id: its name for people and programs.
+        asks: what it looks at, in a line.
+        run: looks. It says at least one thing; that all is well only where it has seen that.
+        on: whether it is about a file, about a server, or about any store.
+    """
+
+    id: str
+    asks: str
+    run: Callable[[Evidence], Iterable[Symptom]]
+    on: Literal["file", "server", "any"] = "any"

@@ -1,0 +1,85 @@
+"""Runs the checks over one look at a store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from ..errors import LamplighterError, StoreError, StoreUnavailable, UsageError, alike, shown
+from . import boot_checks, lock_checks, name_checks, store_checks
+from .diagnosis import Check, Diagnosis, Examination, Symptom, unknown
+from .evidence import Evidence
+
+CHECKS = (
+    Check("store.sound", "damage to the file, and its tables and indexes", store_checks.sound, "file"),
+    Check("store.schema", "the versions of the file, of this code, and of the runtimes", store_checks.versions, "file"),
+    Check("store.network", "network file systems, and files that are mounted alone", store_checks.network, "file"),
+    Check("store.rights", "who owns the file and what lies beside it", store_checks.rights, "file"),
+    Check("store.space", "room on the disk", store_checks.space, "file"),
+    Check("store.wal", "what keeps the log beside the database from being copied", lock_checks.wal, "file"),
+    Check("store.lock", "who keeps the write lock", lock_checks.lock, "file"),
+    Check("store.bloat", "empty pages, and ended jobs that were not removed", store_checks.bloat, "file"),
+    Check("boots.dead", "dead runtimes whose jobs nobody has taken back", boot_checks.dead, "file"),
+    Check("boots.hung", "runtimes that are stopped, silent or stuck", boot_checks.hung),
+    Check("boots.none", "whether anybody runs jobs", boot_checks.none),
+    Check("claims.orphan", "jobs that run for nobody, or wait for ever to be marked done", boot_checks.orphans, "file"),
+    Check("names.parked", "due jobs that nobody has a handler for", name_checks.parked),
+    Check("names.paused", "pauses that are long, or keep many jobs waiting", name_checks.paused),
+)
+"""In the order in which what they find is told."""
+
+
+def chosen(only: Collection[str], checks: Sequence[Check] = CHECKS) -> Sequence[Check]:
+    """The checks that are meant by their ids, or by how these begin, as `store`; all if none is named.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if not only:
+        return checks
+    for wanted in only:
+        if not any(_is_meant(check.id, wanted) for check in checks):
+            hint = "".join(f"; did you mean {close!r}?" for close in alike(wanted, [check.id for check in checks]))
+            known = ", ".join(check.id for check in checks)
+            raise UsageError(f"expected the id of a check ({known}), got: {shown(wanted)}{hint}")
+    return [check for check in checks if any(_is_meant(check.id, wanted) for wanted in only)]
+
+
+def _is_meant(id: str, wanted: str) -> bool:
+    return id == wanted or id.startswith(f"{wanted}.")
+
+
+def examine(seen: Evidence, checks: Sequence[Check] = CHECKS) -> Examination:
+    """Run checks, those that are about such a store. One that cannot look says so, and the others go on."""
+    unread = _unread(seen)
+    findings: list[Diagnosis] = []
+    for check in checks:
+        if check.on in ("any", seen.kind):
+            findings += (
+                Diagnosis(check=check.id, level=one.level, evidence=one.evidence, remedy=one.remedy)
+                for one in _run(check, seen)
+            )
+    return Examination(at=seen.at, store=seen.look.address, unread=unread, findings=tuple(findings))
+
+
+def _unread(seen: Evidence) -> str | None:
+    try:
+        with seen.store.snapshot():
+            return None
+    except (StoreError, StoreUnavailable) as error:
+        return str(error)
+
+
+def _run(check: Check, seen: Evidence) -> Iterator[Symptom]:
+    found = 0
+    try:
+        for symptom in check.run(seen):
+            found += 1
+            yield symptom
+    except (LamplighterError, OSError) as error:
+        yield unknown(f"this could not be looked at: {error}")
+    except Exception as error:
+        # A mistake of the check's: whoever has trouble already is to hear of all the rest.
+        yield unknown(f"the check itself has failed: {type(error).__name__}: {error}", "please report it")
+    else:
+        if not found:
+            yield unknown("the check has found nothing to say")

@@ -1,0 +1,140 @@
+"""Who has the write lock of a file, and who keeps its log from being copied into it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ..environment.process import state_of
+from ..messages.jobs import Seconds
+from ..operating.looking import LOOK_SECONDS, LOOKS, lock_kept_by
+from ..rules.wording import many, span
+from ..stores.sqlite.shared_memory import LogState, log_state
+from .diagnosis import Symptom, error, note, ok, unknown, warning
+from .evidence import Evidence
+from .words import process, size
+
+LOCKED_SECONDS_MAX = 2.0
+"""Who has the write lock for longer keeps all others from writing."""
+
+WAL_BYTES_MAX = 64 * 1024 * 1024
+
+PINNED_FRAMES_MIN = 2_000
+"""So many pages wait in the log before it matters who keeps them there: SQLite itself copies from 1,000 on."""
+
+FRAME_BYTES = 24
+"""What the log needs for a page, beside the page."""
+
+
+def lock(seen: Evidence) -> Iterator[Symptom]:
+    """Can the store be written, or does somebody keep the lock?"""
+    state = log_state(seen.path)
+    waiting = _waiting(seen)
+    if state is None or state.is_write_locked is None:
+        if waiting:
+            yield _waits(waiting)
+        elif state is None and not os.path.exists(f"{seen.path}-shm"):
+            yield ok("nobody has the file open")
+        else:
+            yield unknown("this system does not tell who has the write lock, and no runtime says that it waits")
+        return
+    holder, seconds = _keeper(seen)
+    if holder is not None:
+        others = f"; {_who_waits(waiting)}" if waiting else ""
+        yield error(
+            f"{process(holder)} has kept the write lock for {span(seconds)} or longer, without a commit{others}",
+            f"see what it does (`py-spy dump -p {holder}`), and end it if it hangs (`kill -9 {holder}`, or `kill -CONT "
+            f"{holder}` if it was stopped): its transaction is rolled back, and nothing that was stored is lost",
+        )
+    elif waiting:
+        yield _waits(waiting)
+    else:
+        yield ok("nobody keeps the write lock, and no runtime that answers waits for it")
+
+
+def _keeper(seen: Evidence) -> tuple[int | None, Seconds]:
+    """The process that keeps the lock, and for how long it was seen to. One that is stopped keeps it for ever."""
+    holder, seconds = None, 0.0
+    while seconds < LOCKED_SECONDS_MAX:
+        found = lock_kept_by(seen.path, seen.wait)
+        if found is None or holder not in (None, found):
+            return None, seconds
+        holder, seconds = found, seconds + LOOKS * LOOK_SECONDS
+        if state_of(found) == "stopped":
+            break
+    return holder, seconds
+
+
+def _waiting(seen: Evidence) -> dict[str, Seconds]:
+    """For how long each boot waits that cannot write."""
+    return {
+        view.boot: seconds
+        for view in seen.views
+        if view.turns.is_waiting and (seconds := view.turns.under_way_seconds or 0.0) > LOCKED_SECONDS_MAX
+    }
+
+
+def _who_waits(waiting: dict[str, Seconds]) -> str:
+    boot, seconds = max(waiting.items(), key=lambda one: one[1])
+    more = f", as do {len(waiting) - 1} more" if len(waiting) > 1 else ""
+    return f"runtime {boot} has waited for it for {span(seconds)}{more}"
+
+
+def _waits(waiting: dict[str, Seconds]) -> Symptom:
+    return error(
+        f"{_who_waits(waiting)}, and this system does not tell who has it",
+        "look for a program that has a transaction open on this file: a shell of SQLite, a backup, your application",
+    )
+
+
+def wal(seen: Evidence) -> Iterator[Symptom]:
+    """Does the log beside the database grow, because somebody reads on and on?"""
+    state, log_bytes = log_state(seen.path), _log_bytes(seen.path)
+    if state is None:
+        if log_bytes == 0:
+            yield ok("there is no log beside the database: nobody has it open")
+        else:
+            yield unknown(f"the log has {size(log_bytes)}, and this system does not tell who keeps it so")
+        return
+    page_bytes = seen.file.pages().page_bytes + FRAME_BYTES
+    pending = (state.frames - state.copied) * page_bytes
+    pinned = _pinned(seen, state) if state.frames - state.copied >= PINNED_FRAMES_MIN else None
+    if pinned is not None:
+        frames, pids = pinned
+        who = " or ".join(map(process, pids)) or "a process that this system does not name"
+        yield warning(
+            f"{who} reads the store as it was {many(state.frames - frames, 'page')} ago, and keeps the log from being "
+            f"copied: {size(pending)} of it wait, and it grows with each write",
+            "end that transaction: a cursor that was not read to its end, a backup, a shell of SQLite that began one",
+        )
+    elif pending > WAL_BYTES_MAX:
+        yield warning(
+            f"{size(pending)} wait in the log to be copied into the database",
+            "see whether a runtime writes on and on without a pause; the next checkpoint that gets through copies them",
+        )
+    elif log_bytes > WAL_BYTES_MAX:
+        yield note(f"the log takes {size(log_bytes)} on the disk, and all but {size(pending)} of that is used anew")
+    else:
+        yield ok(f"the log has {size(log_bytes)}, of which {size(pending)} wait to be copied")
+
+
+def _pinned(seen: Evidence, state: LogState) -> tuple[int, tuple[int, ...]] | None:
+    """How far back somebody keeps the log, all the while that was looked, and which process that may be."""
+    kept: dict[int, tuple[int, ...]] = {
+        reader.frames: reader.pids for reader in state.readers if reader.frames < state.frames
+    }
+    for _ in range(LOOKS):
+        if not kept:
+            return None
+        seen.wait(LOOK_SECONDS)
+        again = log_state(seen.path)
+        still = {} if again is None else {reader.frames: reader.pids for reader in again.readers}
+        kept = {frames: pids for frames, pids in kept.items() if still.get(frames) == pids}
+    return min(kept.items()) if kept else None
+
+
+def _log_bytes(path: str) -> int:
+    try:
+        return os.stat(f"{path}-wal").st_size
+    except FileNotFoundError:
+        return 0

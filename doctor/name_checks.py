@@ -1,0 +1,70 @@
+"""The job names: whether somebody takes the jobs of each, and how they fare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..errors import alike
+from ..operating.views import NameView
+from ..rules.wording import brief, many, span
+from .diagnosis import Symptom, note, ok, unknown, warning
+from .evidence import Evidence
+
+PAUSED_SECONDS_MAX = 24 * 3600.0
+"""A pause of longer has been forgotten, maybe."""
+
+PAUSED_JOBS_MAX = 1_000
+
+TOLD_MAX = 10
+"""So many names are told; of the others it is told how many they are."""
+
+
+def parked(seen: Evidence) -> Iterator[Symptom]:
+    """Do due jobs wait for a handler that nobody has?"""
+    waiting = [name for name in seen.names if name.is_parked and name.ready is not None and name.ready.count]
+    handled = [name.name for name in seen.names if not name.is_parked]
+    for name in waiting[:TOLD_MAX]:
+        near = "".join(f"; {close!r} has one: was it renamed?" for close in alike(name.name, handled))
+        yield warning(
+            f"no living runtime has a handler for {name.name!r}, and {_ready(name, seen)}{near}",
+            "start a process that has it, or register it under the old name too; `lamplighter jobs cancel` if nobody "
+            "wants them",
+        )
+    if len(waiting) > TOLD_MAX:
+        yield warning(f"{len(waiting) - TOLD_MAX} more names have due jobs and no handler", "`lamplighter names list`")
+    if not waiting:
+        yield ok(f"each of the {many(len(seen.names), 'name')} that has due jobs has a handler on a living runtime")
+
+
+def _ready(name: NameView, seen: Evidence) -> str:
+    oldest = "" if name.oldest_ready is None else f", the oldest for {span(seen.at - name.oldest_ready)}"
+    return f"{name.ready} of its jobs {'waits' if name.ready is not None and name.ready.count == 1 else 'wait'}{oldest}"
+
+
+def paused(seen: Evidence) -> Iterator[Symptom]:
+    """Is a name paused for long, or with many jobs behind it?"""
+    pauses = [name for name in seen.names if name.pause is not None]
+    is_well = True
+    for name in pauses[:TOLD_MAX]:
+        pause = name.pause
+        assert pause is not None
+        whom = "" if pause.by is None else f" by {pause.by}"
+        because = ", and nobody has said why" if pause.reason is None else f": {brief(pause.reason)}"
+        since = "" if pause.since is None else f" for {span(seen.at - pause.since)}"
+        waits = "" if name.ready is None else f"; {name.ready} of its jobs wait"
+        says = f"{name.name!r} is paused{since}{whom}{because}{waits}"
+        is_long = pause.since is not None and seen.at - pause.since > PAUSED_SECONDS_MAX
+        is_many = name.ready is not None and name.ready.count > PAUSED_JOBS_MAX
+        if is_long or is_many:
+            is_well = False
+            yield warning(says, f"`lamplighter names resume {name.name}`, or ask whoever has paused it")
+        elif pause.since is None and name.ready is None:
+            is_well = False
+            yield unknown(f"{says}, since when and before how many jobs this store does not tell")
+        else:
+            is_well = False
+            yield note(says)
+    if len(pauses) > TOLD_MAX:
+        yield note(f"{len(pauses) - TOLD_MAX} more names are paused", "`lamplighter names list`")
+    if is_well:
+        yield ok("no name is paused")

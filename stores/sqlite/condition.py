@@ -1,0 +1,189 @@
+"""The condition of a store's file: whether it is sound, what room it takes, what lies in it that should not.
+
+The file is opened for reading only, whichever version of the schema it has. Everything that is read is bounded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from ...messages.jobs import ENDED, Instant, JobState, Seconds
+from . import schema
+from .read_only import LOOK_SECONDS_MAX, opened
+from .translation import Translation
+
+DAMAGES_MAX = 20
+"""So many damages are told at most."""
+
+STEPS_BETWEEN = 1_000
+"""So many of SQLite's own steps are taken before it is looked whether there is time for more."""
+
+INTERRUPTIBLE_SINCE = (3, 42, 0)
+"""Before this version of SQLite a check for damage cannot be ended before its end."""
+
+
+class FilePages(NamedTuple):
+    """How much room a database takes.
+
+    Attributes:
+        page_bytes: how much one page is.
+        total: how many pages the file has; `free` of them are used for nothing.
+    """
+
+    page_bytes: int
+    total: int
+    free: int
+
+
+class Uncounted(NamedTuple):
+    """Jobs that applications' own transactions have moved, and no turn has counted yet.
+
+    Attributes:
+        jobs: how many, counted no further than asked.
+        oldest: when the first of them was queued.
+    """
+
+    jobs: int
+    oldest: Instant | None
+
+
+class Suspect(NamedTuple):
+    """A queued job that has killed, or was blamed for killing, those who ran it."""
+
+    id: str
+    name: str
+    interruptions: int
+    until: Instant
+
+
+class FileCondition:
+    """Looks at one file, from any thread.
+
+    Args:
+        path: the store's file.
+        monotonic: the time that only passes.
+
+    Raises:
+        StoreError, StoreUnavailable, StoreCorrupt: of every method: it is no store, or it cannot be read.
+    """
+
+    def __init__(self, path: str, monotonic: Callable[[], Seconds]) -> None:
+        self.path = path
+        self._monotonic = monotonic
+        self._translated = Translation(path)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._translated:
+            connection, _ = opened(self.path, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)
+            with contextlib.closing(connection):
+                yield connection
+
+    def version(self) -> int:
+        """The version of its schema."""
+        connection, version = opened(self.path, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)
+        connection.close()
+        return version
+
+    def store_id(self) -> str | None:
+        """What tells the store from any other."""
+        with self._reading() as reader:
+            found = reader.execute("select store_id from lamplighter_store").fetchone()[0]
+        return None if found is None else str(found)
+
+    def pages(self) -> FilePages:
+        """How much room it takes."""
+        with self._reading() as reader:
+            return FilePages(*(reader.execute(f"pragma {of}").fetchone()[0] for of in PAGES))
+
+    def journal_mode(self) -> str:
+        """How SQLite keeps what is not in the database yet; `wal` of a store that has been used."""
+        with self._reading() as reader:
+            return str(reader.execute("pragma journal_mode").fetchone()[0])
+
+    def damages(self, *, is_deep: bool, seconds_max: Seconds | None) -> Sequence[str] | None:
+        """What SQLite finds damaged; None if it has not come to the end in that time.
+
+        Args:
+            is_deep: whether indexes are compared with their tables too.
+        """
+        check = "integrity_check" if is_deep else "quick_check"
+        with self._reading() as reader:
+            if seconds_max is not None:
+                if sqlite3.sqlite_version_info < INTERRUPTIBLE_SINCE:
+                    return None
+                until = self._monotonic() + seconds_max
+                reader.set_progress_handler(lambda: self._monotonic() > until, STEPS_BETWEEN)
+            try:
+                found = [str(row[0]) for row in reader.execute(f"pragma {check}({DAMAGES_MAX})")]
+            except sqlite3.OperationalError as error:
+                if "interrupted" not in str(error):
+                    raise
+                return None
+        return [] if found == ["ok"] else found
+
+    def differences(self) -> Sequence[str]:
+        """How its tables and indexes differ from those that this version makes."""
+        with self._reading() as reader, contextlib.closing(sqlite3.connect(":memory:")) as model:
+            for statement in schema.CREATION:
+                model.execute(statement)
+            return list(_differences(_shape(reader), _shape(model)))
+
+    def oldest_ended(self) -> dict[JobState, Instant]:
+        """Of each state in which jobs end, when the first of those ended that are still there."""
+        query = """select min(ended_at) from lamplighter_jobs indexed by lamplighter_jobs_ended
+                   where state = ? and ended_at is not null"""
+        with self._reading() as reader:
+            found = {state: reader.execute(query, (state.value,)).fetchone()[0] for state in sorted(ENDED)}
+        return {state: at for state, at in found.items() if at is not None}
+
+    def uncounted(self, most: int) -> Uncounted:
+        """The jobs that no turn has counted yet, counted no further than so many."""
+        query = """select count(*), min(queued_at) from (
+                     select queued_at from lamplighter_jobs indexed by lamplighter_jobs_uncounted
+                     where rev <= 0 limit ?)"""
+        with self._reading() as reader:
+            return Uncounted(*reader.execute(query, (most,)).fetchone())
+
+    def suspects(self, now: Instant, most: int) -> Sequence[Suspect]:
+        """Jobs that are suspects now, so many at most."""
+        query = """select id, name, interruptions, suspect_until
+                   from lamplighter_jobs indexed by lamplighter_jobs_suspect
+                   where state = 'queued' and suspect_until is not null and suspect_until > ? limit ?"""
+        with self._reading() as reader:
+            return list(map(Suspect._make, reader.execute(query, (now, most))))
+
+
+PAGES = ("page_size", "page_count", "freelist_count")
+
+Shape = dict[str, str]
+"""Of each table and index, what it is made of."""
+
+
+def _shape(connection: sqlite3.Connection) -> Shape:
+    named = (
+        "select name, type, sql from sqlite_schema where name like 'lamplighter\\_%' escape '\\' and sql is not null"
+    )
+    shape = {}
+    for name, kind, sql in connection.execute(named).fetchall():
+        if kind == "table":
+            # Not its text: what was added to it by a migration stands elsewhere there.
+            columns = connection.execute(
+                'select name, type, "notnull", dflt_value, pk from pragma_table_info(?)', (name,)
+            )
+            shape[f"table {name}"] = ", ".join(sorted(map(str, columns)))
+        elif kind == "index":
+            shape[f"index {name}"] = re.sub(r"\s+", " ", str(sql)).lower()
+    return shape
+
+
+def _differences(found: Shape, wanted: Shape) -> Iterator[str]:
+    for what in sorted(wanted.keys() - found.keys()):
+        yield f"{what} is missing"
+    for what in sorted(wanted.keys() & found.keys()):
+        if found[what] != wanted[what]:
+            yield f"{what} is another than this version makes"

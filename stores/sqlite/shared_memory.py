@@ -1,0 +1,83 @@
+"""What lies in the shared memory beside a database: how far its log is copied, and which locks are held by whom.
+
+It is read through a descriptor that is never closed: to close one would drop the locks that this process has on it by
+its connections.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .. import locks
+from . import hold
+from .lock_holder import WRITER_BYTE, holders_of
+
+READER_BYTE = 123
+"""The first of the five on which whoever reads has a lock (`WAL_READ_LOCK` in https://sqlite.org/walformat.html#locks).
+"""
+
+HEADER_BYTES = 136
+"""The index of the log begins with so many (https://sqlite.org/walformat.html#the_wal_index_file_format)."""
+
+FRAMES, COPIED, MARKS = 16, 96, 100
+"""Where the number of frames in the log stands, of those that are copied, and of those that each reader sees."""
+
+
+class LogReader(NamedTuple):
+    """Somebody who reads.
+
+    Attributes:
+        frames: how much of the log they see: no more of it can be copied while they read.
+        pids: the processes that it may be; none where the system does not tell.
+    """
+
+    frames: int
+    pids: tuple[int, ...]
+
+
+class LogState(NamedTuple):
+    """The log beside a database.
+
+    Attributes:
+        frames: pages that were written into it; `copied` of them are in the database too.
+        readers: those who read now.
+        is_write_locked: whether somebody has the write lock; None where the system has no such question.
+    """
+
+    frames: int
+    copied: int
+    readers: Sequence[LogReader]
+    is_write_locked: bool | None
+
+
+def log_state(path: str) -> LogState | None:
+    """The log of a database now; None where nobody has it open, or where it cannot be read.
+
+    Args:
+        path: of the database.
+    """
+    kept = hold.kept_open(f"{path}-shm", hold.DEAD_MAN)
+    if kept is None:
+        return None
+    try:
+        head = os.pread(kept.descriptor, HEADER_BYTES, 0)
+        if len(head) < HEADER_BYTES:
+            return None
+        readers = [
+            LogReader(
+                frames=struct.unpack_from("=I", head, MARKS + 4 * slot)[0], pids=holders_of(path, READER_BYTE + slot)
+            )
+            for slot in range(5)
+            if locks.is_byte_taken(kept.descriptor, READER_BYTE + slot)
+        ]
+        return LogState(
+            frames=struct.unpack_from("=I", head, FRAMES)[0],
+            copied=struct.unpack_from("=I", head, COPIED)[0],
+            readers=readers,
+            is_write_locked=locks.is_byte_taken(kept.descriptor, WRITER_BYTE),
+        )
+    except OSError:
+        return None

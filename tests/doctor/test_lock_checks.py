@@ -1,0 +1,98 @@
+"""Who keeps the write lock, and who keeps the log: real processes that do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lamplighter.doctor.evidence import Evidence
+from lamplighter.doctor.examining import chosen, examine
+from lamplighter.environment.clock import SystemClock
+from lamplighter.operating.controls import ControlRoom
+from lamplighter.operating.looking import readable_file
+from lamplighter.stores.sqlite.condition import FileCondition
+
+from .kit import change, found, levels, new_store, program, stop
+
+WRITES = """
+    import sqlite3, sys
+    connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+    connection.execute("begin immediate")
+    print("started", flush=True)
+    sys.stdin.read()
+"""
+
+READS = """
+    import sqlite3, sys
+    connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+    connection.execute("begin")
+    connection.execute("select count(*) from lamplighter_jobs").fetchone()
+    print("started", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return new_store(tmp_path / "jobs.db")
+
+
+def test_a_free_write_lock_is_said_to_be_free(path, runtime):
+    assert levels(found(path, "store.lock")) == ["ok"]
+
+    runtime()
+
+    assert levels(found(path, "store.lock")) == ["ok"]
+
+
+def test_a_stopped_process_that_keeps_the_write_lock_is_named(path):
+    with program(WRITES, path) as process:
+        stop(process)
+
+        (finding,) = found(path, "store.lock")
+
+    assert finding.level == "error"
+    assert f"process {process.pid} (python" in finding.evidence
+    assert ", stopped by a signal or a debugger) has kept the write lock for" in finding.evidence
+    assert f"kill -CONT {process.pid}" in finding.remedy
+
+
+def test_who_keeps_the_write_lock_and_runs_is_watched_for_two_seconds_first(path):
+    waited: list[float] = []
+    with program(WRITES, path) as process:
+        store = readable_file(str(path), "list")
+        clock = SystemClock()
+        seen = Evidence(
+            store,
+            ControlRoom(str(path)),
+            file=FileCondition(str(path), clock.monotonic),
+            now=clock.now,
+            wait=waited.append,
+        )
+
+        (finding,) = examine(seen, chosen(["store.lock"])).findings
+        store.close()
+
+    assert (finding.level, round(sum(waited), 2)) == ("error", 2.0)
+    assert f"process {process.pid} (python" in finding.evidence
+
+
+def test_a_reader_that_keeps_the_log_from_being_copied_is_named(path, runtime):
+    runtime()
+    with program(READS, path) as process:
+        change(path, "create table host (x)", "insert into host values (zeroblob(12000000))")
+
+        (finding,) = found(path, "store.wal")
+
+    assert finding.level == "warning"
+    assert finding.evidence.startswith(f"process {process.pid} (python")
+    assert "keeps the log from being copied" in finding.evidence
+
+
+def test_a_log_that_nobody_keeps_is_well(path, runtime):
+    assert levels(found(path, "store.wal")) == ["ok"]
+
+    runtime()
+    change(path, "create table host (x)", "insert into host values (zeroblob(12000000))")
+
+    assert levels(found(path, "store.wal")) == ["ok"]

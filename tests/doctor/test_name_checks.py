@@ -1,0 +1,73 @@
+"""The checks of job names: what makes each fire, and what keeps it silent."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from lamplighter.messages.jobs import JobSpec
+
+from .kit import DAY, found, levels, new_store
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return new_store(tmp_path / "jobs.db")
+
+
+def test_a_name_with_a_handler_is_not_parked_and_one_without_jobs_neither(path, runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: job.sleep(60))
+    rt.jobs.queue("work")
+    rt.jobs.queue("later", delay=600)
+    recorder.wait_for("job.started")
+
+    assert levels(found(path, "names.parked")) == ["ok"]
+
+
+def test_a_renamed_handler_leaves_jobs_that_nobody_takes(path, runtime):
+    rt = runtime()
+    rt.jobs.add_handler("send-mail", lambda job: None)
+    rt.jobs.queue("send_mail")
+
+    (finding,) = found(path, "names.parked")
+
+    assert finding.level == "warning"
+    assert "no living runtime has a handler for 'send_mail', and 1 of its jobs waits" in finding.evidence
+    assert finding.evidence.endswith("'send-mail' has one: was it renamed?")
+
+
+def test_many_parked_names_are_summed_up(path, runtime):
+    rt = runtime()
+    rt.jobs.queue_many([JobSpec(name=f"name-{number}") for number in range(13)])
+
+    findings = found(path, "names.parked")
+
+    assert len(findings) == 11
+    assert findings[-1].evidence == "3 more names have due jobs and no handler"
+
+
+def test_a_pause_is_noted_and_after_a_day_it_is_a_warning(path, runtime):
+    rt = runtime()
+    assert levels(found(path, "names.paused")) == ["ok"]
+
+    rt.jobs.pause("work", reason="the server is down")
+
+    (young,) = found(path, "names.paused")
+    (old,) = found(path, "names.paused", now=lambda: time.time() + 2 * DAY)
+    assert (young.level, old.level) == ("note", "warning")
+    assert "the server is down" in old.evidence
+    assert "lamplighter names resume work" in old.remedy
+
+
+def test_a_pause_before_a_thousand_jobs_is_a_warning_at_once(path, runtime):
+    rt = runtime()
+    rt.jobs.pause("work")
+    rt.jobs.queue_many([JobSpec(name="work")] * 1_001)
+
+    (finding,) = found(path, "names.paused")
+
+    assert finding.level == "warning"
+    assert "1,001 of its jobs wait" in finding.evidence
+    assert "nobody has said why" in finding.evidence
