@@ -16,7 +16,7 @@ from .errors import UsageError, shown
 from .job import Job
 from .messages.acts import Attribution
 from .messages.jobs import ENDED, Instant, JobState, Seconds
-from .messages.mail import CancelJob, Limit, MarkDone, Pause, Reply, Requeue
+from .messages.mail import CancelJob, ForgetJob, Limit, MarkDone, Pause, Reply, Requeue
 from .messages.pauses import paused_at
 from .messages.queries import JobQuery
 from .operating.query import parse_query
@@ -202,6 +202,24 @@ class Steering(Queueing):
     async def acancel_many(self, query: str, *, by: str | None = None, reason: str | None = None) -> int:
         """`cancel_many` for asyncio applications."""
         return await act_on_all_async(*self._cancelling(query, check_who(by, reason)))
+
+    def forget(self, job: Ref, *, by: str | None = None, reason: str | None = None) -> None:
+        """Remove a job that has ended, with its data, result, errors and attempts, before retention does.
+
+        Its id may be used again. What the log says of it stays: ids, names, errors, and a hash of its data. `by` (on
+        whose behalf) and `reason` are logged.
+
+        Raises:
+            UsageError: it has not ended; `cancel` it first.
+            UnknownJob: it is not in the store.
+            NotSupported: on RabbitMQ, which keeps no jobs that have ended but dead ones.
+        """
+        self.warn_if_blocking("forget")
+        self._current_boot.get().requests.ask(partial(ForgetJob, id_of(job), who=check_who(by, reason)))
+
+    async def aforget(self, job: Ref, *, by: str | None = None, reason: str | None = None) -> None:
+        """`forget` for asyncio applications."""
+        await self._current_boot.get().requests.ask_async(partial(ForgetJob, id_of(job), who=check_who(by, reason)))
 
     def pause(
         self, name: str, *, by: str | None = None, reason: str | None = None, until: datetime | None = None

@@ -17,6 +17,7 @@ from ..messages.mail import (
     Expect,
     Farewell,
     Forget,
+    ForgetJob,
     GiveBack,
     Housekeep,
     Limit,
@@ -66,6 +67,8 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
             return jobs.cancel(context, body)
         case CancelMany():
             return jobs.cancel_many(context, body)
+        case ForgetJob():
+            return jobs.forget(context, body)
         case Pause():
             return jobs.pause(context, body)
         case Limit():

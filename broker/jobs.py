@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from ..errors import KeyTaken, StaleClaim, alike
+from ..errors import KeyTaken, StaleClaim, UsageError, alike
 from ..messages.acts import Attribution
 from ..messages.clock_steps import STEP_SECONDS_MIN
 from ..messages.jobs import ENDED, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.mail import (
     CancelJob,
     CancelMany,
+    ForgetJob,
     Limit,
     MarkDone,
     Pause,
@@ -189,6 +190,18 @@ def _cancelled(who: Attribution, when: str = "") -> str:
     """Why a job that somebody has cancelled is in its state."""
     by = "the application" if who.by is None else who.by
     return f"cancelled by {by}{when}" + ("" if who.reason is None else f": {who.reason}")
+
+
+def forget(context: TurnContext, body: ForgetJob) -> None:
+    """Remove a job that has ended, with its attempts."""
+    waiting = needed(context.turn.queued, "forget")
+    job = context.known(body.job_id)
+    if job.state not in ENDED:
+        raise UsageError(f"expected a job that has ended, got: {job.id}, which is {job.state}; cancel it first")
+    waiting.forget(job)
+    context.note({"k": "forgotten", "j": job.id, "n": job.name}, body.who)
+    line = {"job_id": job.id, "job_name": job.name, "state": job.state}
+    context.say("job.forgotten", corr=job.corr, **line, **body.who.said)
 
 
 def pause(context: TurnContext, body: Pause) -> Any:

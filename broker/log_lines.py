@@ -31,6 +31,7 @@ OF_TURNS = frozenset(
         "name.limited",
         "name.unlimited",
         "retention.pruned",
+        "job.forgotten",
     }
 )
 """Besides moves of jobs, what says in a line of its own what the ledger tells of the same turn."""

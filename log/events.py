@@ -69,6 +69,7 @@ MOVE_KINDS: dict[str, str] = {
     "name.unlimited": "as many as its handlers take",
     "recounted": "the clock was set back, and schedules count from now",
     "pruned": "retention has removed jobs",
+    "forgotten": "somebody has had an ended job removed",
     "buried": "a boot was found dead, or taken for dead",
     "acted": "somebody has acted from outside of any runtime, as a boot whose turns are told",
 }
@@ -207,6 +208,11 @@ EVENTS: dict[str, EventKind] = {
         "info",
         "A job was cancelled: by the application, by an operator, by its handler with `Cancel`, or as it had expired.",
         (*MOVE, "outcome", "run_at", *WHO),
+    ),
+    "job.forgotten": EventKind(
+        "info",
+        "Somebody has had a job removed that had ended: nothing of it is in the store any more.",
+        ("job_id", "job_name", "state", "turn", *WHO),
     ),
     "job.duplicate": EventKind(
         "info", "Another copy of a job that this runtime knows was delivered, and dropped.", (*JOB, "reason")

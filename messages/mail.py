@@ -104,6 +104,14 @@ class CancelJob(NamedTuple):
     who: Attribution = UNATTRIBUTED
 
 
+class ForgetJob(NamedTuple):
+    """Remove a job that has ended."""
+
+    job_id: str
+    reply: Reply | None
+    who: Attribution = UNATTRIBUTED
+
+
 class Pause(NamedTuple):
     """Start no job of this name, on any runtime of the store, until it is resumed, or until an instant."""
 

@@ -23,7 +23,7 @@ from ..errors import UsageError
 from ..job import Job
 from ..messages.acts import Attribution
 from ..messages.jobs import JobKeywords, JobRecord, JobState, Seconds
-from ..messages.mail import CancelJob, Forget, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueMany
+from ..messages.mail import CancelJob, Forget, ForgetJob, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueMany
 from ..messages.queries import JobQuery
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks, spec_of
@@ -174,6 +174,17 @@ class Operator:
         """
         body = CancelJob(_id_of(job), None, self._attributed(reason))
         return Job(self._act(partial(jobs.cancel, body=body)))
+
+    def forget(self, job: Job[Any] | str, *, reason: str | None = None) -> None:
+        """As `jobs.forget`: remove a job that has ended, with its data, result, errors and attempts.
+
+        Raises:
+            UnknownJob: it is not in the store.
+            NotSupported: on RabbitMQ.
+            UsageError: it has not ended; or as `requeue`.
+            StoreUnavailable, SchemaTooNew: as `requeue`.
+        """
+        self._act(partial(jobs.forget, body=ForgetJob(_id_of(job), None, self._attributed(reason))))
 
     def pause(self, name: str, *, until: datetime | None = None, reason: str | None = None) -> None:
         """As `jobs.pause`: start no job of a name, on any runtime of the store, until an instant or until `resume`.

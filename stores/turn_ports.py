@@ -126,7 +126,7 @@ class JobQueue(Protocol):
 
 
 class WaitingJobs(Protocol):
-    """What a turn can do with a queued job, if there is a table to find it in."""
+    """What a turn can do with a job that does not run, if there is a table to find it in."""
 
     def limit(self, name: str, most: int | None) -> None:
         """Claim jobs of this name only while fewer than so many run in the whole store; None for no limit. A pause of
@@ -137,6 +137,9 @@ class WaitingJobs(Protocol):
 
     def cancel(self, job: JobRecord, reason: str) -> JobRecord:
         """Queued to cancelled."""
+
+    def forget(self, job: JobRecord) -> None:
+        """Remove a job that has ended, with its attempts. Its id is free then, and no other job gets its `no`."""
 
     def unfinished_of(self, schedule_id: str) -> list[tuple[str, str]]:
         """(id, state) of the queued and running jobs of a schedule."""

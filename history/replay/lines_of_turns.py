@@ -35,6 +35,7 @@ KIND_OF = {
     "slot.caught_up": "queued",
     "slot.skipped": "skipped",
     "slot.taken": "taken",
+    "job.forgotten": "forgotten",
 }
 """Of each event that says what the ledger tells, the kind of the move."""
 
@@ -102,7 +103,8 @@ class TurnLines:
         if kind is None or turn is None or (kind == "taken" and line.job_id is None):
             # A slot that another runtime was first to account for is taken too, and nothing is changed.
             return
-        subject = (line.job_id if kind in AFTER else line.schedule or line.job_name) or ""
+        is_of_job = kind in AFTER or kind == "forgotten"
+        subject = (line.job_id if is_of_job else line.schedule or line.job_name) or ""
         if self._expected.pop((turn, kind, subject), None) is not None:
             self._said[kind] += 1
         moves = self._turns.get(turn)

@@ -263,6 +263,8 @@ class Replay:
         match move.k:
             case "pruned":
                 store.jobs.pruned += move.x or 0
+            case "forgotten":
+                store.jobs.pruned += 1
             case "buried" | "acted" if move.b is not None:
                 boot = self._acted(move.b) if move.k == "acted" else self._died(move.b)
                 last = move.x or 0

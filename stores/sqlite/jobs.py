@@ -251,12 +251,25 @@ class SqliteJobs:
                    returning no, id""",
                 (state, before, batch - pruned),
             ).fetchall()
-            if any(no == self._turn.last_no for no, _ in gone):
-                # No other job may get the number of the last.
-                self._connection.execute("update lamplighter_store set last_no = ?", (self._turn.last_no,))
-            self._connection.executemany("delete from lamplighter_attempts where job_id = ?", [row[1:] for row in gone])
+            self._clear_up_after(gone)
             pruned += len(gone)
         return pruned
+
+    def forget(self, job: JobRecord) -> None:
+        # Whoever has a job forgotten may have promised somebody that its data are gone: SQLite is to write zeros over
+        # them, which not every build of it does by itself.
+        ((was,),) = self._connection.execute("pragma secure_delete").fetchall()
+        self._connection.execute("pragma secure_delete = on")
+        self._connection.execute("delete from lamplighter_jobs where no = ?", (job.no,))
+        self._clear_up_after([(job.no, job.id)])
+        self._connection.execute(f"pragma secure_delete = {was}")
+
+    def _clear_up_after(self, gone: Sequence[tuple[int, str]]) -> None:
+        """Remove what else there is of jobs that were removed: (no, id)."""
+        if any(no == self._turn.last_no for no, _ in gone):
+            # No other job may get the number of the last.
+            self._connection.execute("update lamplighter_store set last_no = ?", (self._turn.last_no,))
+        self._connection.executemany("delete from lamplighter_attempts where job_id = ?", [row[1:] for row in gone])
 
     def _move_surely(self, job: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord:
         moved = self._move(job, event, fields, changes)

@@ -102,5 +102,6 @@ schedules: list[Schedule] = list(scheduler.list())
 attempts: list[Attempt] = list(jobs.attempts(queued))
 requeued: int = jobs.requeue_many("error:timeout", delay=timedelta(minutes=1), by="ada", reason="mended")
 cancelled: int = jobs.cancel_many("data.customer=7", by="ada")
+jobs.forget(queued, by="ada")
 found: list[Job[Any]] = jobs.list("resize", "dead", query="ended:<1d")
 version: str = lamplighter.__version__

@@ -12,6 +12,7 @@ from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.ports import Store
 
 from .kit import (
+    DEAD,
     DONE,
     FAILED,
     NOW,
@@ -381,3 +382,20 @@ class JobPromises(StoreCase):
 
         assert removed == [5, 2, 0]
         assert [job.id for job in store.table.find(JobQuery(), limit=9).jobs] == ["open"]
+
+    def test_an_ended_job_that_is_forgotten_is_gone_and_so_are_its_attempts(self, store: Store) -> None:
+        """WaitingJobs.forget: Remove a job that has ended, with its attempts. Its id is free then, and no other job
+        gets its `no`."""
+        self.needs("table")
+        put(store, new("a"))
+        (claimed,) = take(store)
+        with store.turn("b", NOW) as turn:
+            dead = turn.jobs.settle(claimed, FAILED, DEAD)
+            assert dead is not None
+
+        with store.turn("b", NOW) as turn:
+            turn.queued.forget(dead)
+
+        (again,) = put(store, new("a"))
+        assert again.no > dead.no
+        assert store.table.attempts("a") == []
