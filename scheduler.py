@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -13,13 +14,15 @@ from .boot.misfits import warn_of_misfits
 from .cron.catch_up import check_catch_up
 from .cron.schedule import job_of, keyed_id, unkeyed_id
 from .cron.when import parse_when
-from .errors import UnknownSchedule, UsageError, shown
+from .errors import StoreUnavailable, UnknownSchedule, UsageError, shown
 from .job import Job
 from .job_handler import JobHandler
 from .log.job_context import current_corr
 from .messages.jobs import Seconds
 from .messages.mail import Forget, PauseSchedule, Queue, Retire
 from .messages.schedules import CatchUp, DstFold, DstGap, Overlap, ScheduleKeywords, ScheduleRecord
+from .operating.controls import ControlRoom
+from .operating.runtimes import Runtimes
 from .operating.schedules import Schedule, SlotStory, explain, picture
 from .rules.capabilities import not_supported
 from .rules.codec import encode
@@ -124,6 +127,10 @@ class Scheduler:
         self._declare([record])
         return record.id
 
+    async def aadd(self, name: str, when: When, data: Any = None, **options: Unpack[ScheduleKeywords]) -> str:
+        """`add` for asyncio applications."""
+        return await asyncio.to_thread(self.add, name, when, data, **options)
+
     def cron(self, when: When, data: Any = None, **options: Unpack[ScheduleKeywords]) -> Callable[[H], H]:
         """`add` as a decorator of a handler object: `@scheduler.cron("0 3 * * *")` above `@jobs.handler`.
 
@@ -152,12 +159,30 @@ class Scheduler:
         self._declare(records)
         return [record.id for record in records]
 
-    def list(self, name: str | None = None) -> Sequence[Schedule]:
-        """The active schedules of a name, or all: those declared here, and the durable ones of the store."""
+    async def aadd_many(self, schedules: Iterable[dict[str, Any]]) -> Sequence[str]:
+        """`add_many` for asyncio applications."""
+        return await asyncio.to_thread(self.add_many, schedules)
+
+    def list(self, name: str | None = None, *, everywhere: bool = False) -> Sequence[Schedule]:
+        """The active schedules of a name, or all: those declared here, and the durable ones of the store.
+
+        Args:
+            name: of their jobs.
+            everywhere: those, too, that other living runtimes of the store have declared. Each of them is asked.
+
+        Raises:
+            StoreUnavailable: one of them has not answered, so it is not known what it has declared.
+            NotStarted: others can be asked only while this runtime runs.
+        """
         if name is not None:
             check_name(name)
-        now = self._current_boot.now()
-        return [picture(record, now) for record in self._active().values() if name is None or record.name == name]
+        elsewhere = self._declared_elsewhere() if check_bool(everywhere, "everywhere") else None
+        active, now = self._active(elsewhere).values(), self._current_boot.now()
+        return [picture(record, now) for record in active if name is None or record.name == name]
+
+    async def alist(self, name: str | None = None, *, everywhere: bool = False) -> Sequence[Schedule]:
+        """`list` for asyncio applications."""
+        return await asyncio.to_thread(self.list, name, everywhere=everywhere)
 
     def get(self, schedule: ScheduleRef, *, key: str | None = None) -> Schedule:
         """The present picture of an active schedule.
@@ -169,26 +194,25 @@ class Scheduler:
         Raises:
             UnknownSchedule: there is none.
         """
-        if key is None:
-            return picture(self._known(schedule), self._current_boot.now())
-        name, key = check_name(schedule), check_name(key, "key")
-        try:
-            return picture(self._known(keyed_id(name, key)), self._current_boot.now())
-        except UnknownSchedule:
-            raise UnknownSchedule(
-                f"expected the key of an active schedule of {shown(name)}, got: {shown(key)}"
-            ) from None
+        return picture(self._known(schedule, key), self._current_boot.now())
 
-    def remove(self, schedule: ScheduleRef) -> None:
+    async def aget(self, schedule: ScheduleRef, *, key: str | None = None) -> Schedule:
+        """`get` for asyncio applications."""
+        return await asyncio.to_thread(self.get, schedule, key=key)
+
+    def remove(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
         """Remove a schedule: a declared one from this runtime, a durable one from the store.
 
         Added again, it is a new one, which counts from then; unless another runtime has declared it all the while.
 
+        Args:
+            schedule, key: as `get` takes them.
+
         Raises:
-            UnknownSchedule: there is none with this id.
+            UnknownSchedule: there is none.
             StoreUnavailable: it is not removed.
         """
-        record = self._known(schedule)
+        record = self._known(schedule, key)
         boot, declared = self._current_boot.running, self._current_boot.declared
         if record.durable:
             self._current_boot.get().requests.ask(partial(Forget, record.id))
@@ -203,24 +227,52 @@ class Scheduler:
             declared.add_schedules([gone])
             raise
 
-    def pause(self, schedule: ScheduleRef) -> None:
-        """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped."""
-        record = self._known(schedule)
+    async def aremove(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
+        """`remove` for asyncio applications."""
+        await asyncio.to_thread(self.remove, schedule, key=key)
+
+    def pause(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
+        """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped.
+
+        Args:
+            schedule, key: as `get` takes them.
+        """
+        record = self._known(schedule, key)
         self._current_boot.get().requests.ask(partial(PauseSchedule, record.id, True))
 
-    def resume(self, schedule: ScheduleRef) -> None:
-        """Let its slots fire again."""
-        record = self._known(schedule)
+    async def apause(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
+        """`pause` for asyncio applications."""
+        await asyncio.to_thread(self.pause, schedule, key=key)
+
+    def resume(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
+        """Let its slots fire again.
+
+        Args:
+            schedule, key: as `get` takes them.
+        """
+        record = self._known(schedule, key)
         self._current_boot.get().requests.ask(partial(PauseSchedule, record.id, False))
 
-    def run_now(self, schedule: ScheduleRef) -> Job[Any]:
-        """Queue one of its jobs now, beside its slots."""
-        record = self._known(schedule)
+    async def aresume(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
+        """`resume` for asyncio applications."""
+        await asyncio.to_thread(self.resume, schedule, key=key)
+
+    def run_now(self, schedule: ScheduleRef, *, key: str | None = None) -> Job[Any]:
+        """Queue one of its jobs now, beside its slots.
+
+        Args:
+            schedule, key: as `get` takes them.
+        """
+        record = self._known(schedule, key)
         boot = self._current_boot.get()
         job_id, now = boot.job_ids(), boot.clock.now()
         job = job_of(record, job_id, run_at=now, now=now, corr=current_corr() or job_id)
         ((stored, _),) = boot.requests.ask(partial(Queue, (job,)), job_ids=(job_id,), corr=job.corr)
         return Job(stored)
+
+    async def arun_now(self, schedule: ScheduleRef, *, key: str | None = None) -> Job[Any]:
+        """`run_now` for asyncio applications."""
+        return await asyncio.to_thread(self.run_now, schedule, key=key)
 
     def explain(self, schedule: ScheduleRef, start: datetime, end: datetime) -> Sequence[SlotStory]:
         """What each slot in [start, end) did or will do, and why; at most 10,000.
@@ -233,15 +285,52 @@ class Scheduler:
         boot = self._current_boot.get()
         return explain(record, boot.store.schedules.slots(record.id, first, last), first, last, boot.clock.now())
 
-    def _active(self) -> dict[str, ScheduleRecord]:
+    async def aexplain(self, schedule: ScheduleRef, start: datetime, end: datetime) -> Sequence[SlotStory]:
+        """`explain` for asyncio applications."""
+        return await asyncio.to_thread(self.explain, schedule, start, end)
+
+    def _declared_elsewhere(self) -> Callable[[str], bool]:
+        """Tells of the id of a schedule whether another living runtime has declared it."""
+        boot = self._current_boot.get()
+        store = boot.store
+        if store.peers is not None:
+            return store.peers.is_declared
+        if store.path is None:
+            return lambda schedule_id: False
+        declared = Runtimes(store, ControlRoom(store.path)).declared(but=boot.id)
+        if declared is None:
+            raise StoreUnavailable(
+                "expected every runtime on the store to say which schedules it has declared, and one has not answered; "
+                "`lamplighter runtimes list` shows which"
+            )
+        return frozenset().union(*declared.values()).__contains__
+
+    def _active(self, elsewhere: Callable[[str], bool] | None = None) -> dict[str, ScheduleRecord]:
+        """By their ids.
+
+        Args:
+            elsewhere: whether another runtime has declared one; None: those are not meant.
+        """
         declared = {record.id: record for record in self._current_boot.declared.schedules()}
         boot = self._current_boot.running
         if boot is None:
             return declared
-        stored = {record.id: record for record in boot.store.schedules.all() if record.durable or record.id in declared}
+        stored = {
+            record.id: record
+            for record in boot.store.schedules.all()
+            if record.durable or record.id in declared or (elsewhere is not None and elsewhere(record.id))
+        }
         return {**declared, **stored}
 
-    def _known(self, schedule: ScheduleRef) -> ScheduleRecord:
+    def _known(self, schedule: ScheduleRef, key: str | None = None) -> ScheduleRecord:
+        if key is not None:
+            name, key = check_name(schedule), check_name(key, "key")
+            try:
+                return self._known(keyed_id(name, key))
+            except UnknownSchedule:
+                raise UnknownSchedule(
+                    f"expected the key of an active schedule of {shown(name)}, got: {shown(key)}"
+                ) from None
         wanted = schedule.id if isinstance(schedule, Schedule) else schedule
         # A text that is not Unicode cannot even be looked up in the store.
         if isinstance(wanted, str) and wanted.isprintable():

@@ -41,8 +41,11 @@ class Runtimes:
         reached = self._room.look([record.boot for record in records], records)
         return [_seen(record, reached[record.boot]) for record in records]
 
-    def declared(self) -> Mapping[str, frozenset[str]] | None:
+    def declared(self, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
         """By boot, the ids of the schedules that its code declares; None unless every one that lives has said so.
+
+        Args:
+            but: a boot that is not asked.
 
         Raises:
             StoreUnavailable, StoreError: as `all`.
@@ -50,7 +53,7 @@ class Runtimes:
         if self._room is None:
             return None
         with self._store.snapshot() as seen:
-            boots = [record.boot for record in seen.boots() if record.kind != "operator"]
+            boots = [record.boot for record in seen.boots() if record.kind != "operator" and record.boot != but]
         said = self._room.ask_all(boots, "declares", DeclaredView)
         known = {boot: frozenset(one.schedules) for boot, one in said.items() if one is not None}
         return known if len(known) == len(said) else None

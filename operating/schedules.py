@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ..cron.schedule import rule_of
 from ..messages.jobs import Instant
@@ -23,7 +24,7 @@ UNKNOWN = "it was accounted for before what this runtime remembers: the log says
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """An active schedule. Instants are aware datetimes in UTC.
+    """An active schedule. Instants are aware datetimes: in UTC, but for the local ones.
 
     Attributes:
         when: the rule in its canonical form.
@@ -42,6 +43,16 @@ class Schedule:
     paused: bool
     durable: bool
     key: str | None
+
+    @property
+    def next_local(self) -> datetime | None:
+        """`next_slot` by the clock on the wall in the schedule's own time zone."""
+        return None if self.next_slot is None else self.next_slot.astimezone(ZoneInfo(self.timezone))
+
+    @property
+    def last_local(self) -> datetime | None:
+        """`last_slot` by the clock on the wall in the schedule's own time zone."""
+        return None if self.last_slot is None else self.last_slot.astimezone(ZoneInfo(self.timezone))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

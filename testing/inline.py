@@ -239,6 +239,30 @@ class InlineJobs(Jobs):
     ) -> Job[Any]:
         return self._now(super().requeue(job, delay=delay, by=by, reason=reason))
 
+    def requeue_dead(
+        self,
+        name: str | None = None,
+        *,
+        delay: Seconds | timedelta | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> int:
+        requeued = super().requeue_dead(name, delay=delay, by=by, reason=reason)
+        self._after()
+        return requeued
+
+    def requeue_many(
+        self,
+        query: str,
+        *,
+        delay: Seconds | timedelta | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> int:
+        requeued = super().requeue_many(query, delay=delay, by=by, reason=reason)
+        self._after()
+        return requeued
+
     def resume(self, name: str, *, by: str | None = None, reason: str | None = None) -> None:
         super().resume(name, by=by, reason=reason)
         self._after()
@@ -264,7 +288,7 @@ class _InlineScheduler(Scheduler):
         self._jobs = jobs
         self._after = after
 
-    def run_now(self, schedule: ScheduleRef) -> Job[Any]:
-        job = super().run_now(schedule)
+    def run_now(self, schedule: ScheduleRef, *, key: str | None = None) -> Job[Any]:
+        job = super().run_now(schedule, key=key)
         self._after()
         return self._jobs.get(job)

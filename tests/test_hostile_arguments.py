@@ -206,6 +206,8 @@ CALLS = {
     "scheduler.get": lambda rt, value: rt.scheduler.get(value),
     "scheduler.get name": lambda rt, value: rt.scheduler.get(value, key="k"),
     "scheduler.get key": lambda rt, value: rt.scheduler.get("work", key=value),
+    "scheduler.list everywhere": lambda rt, value: rt.scheduler.list(everywhere=value),
+    "scheduler.remove key": lambda rt, value: rt.scheduler.remove("work", key=value),
     "scheduler.remove": lambda rt, value: rt.scheduler.remove(value),
     "scheduler.pause": lambda rt, value: rt.scheduler.pause(value),
     "scheduler.run_now": lambda rt, value: rt.scheduler.run_now(value),

@@ -144,6 +144,14 @@ MUTANTS = (
         test="tests/broker/test_forgetting.py::test_the_audit_of_log_and_store_finds_nothing_and_the_trace_tells_it",
     ),
     Mutant(
+        SIGHT,
+        "a runtime that does not say what it declares is passed over",
+        "scheduler.py",
+        "declared = Runtimes(store, ControlRoom(store.path)).declared(but=boot.id)\n",
+        "declared = Runtimes(store, ControlRoom(store.path)).declared(but=boot.id) or {}\n",
+        test="tests/test_listing_schedules.py::test_one_that_does_not_answer_is_said_and_not_passed_over",
+    ),
+    Mutant(
         RECOVERY,
         "a dead boot's jobs are not taken back",
         "broker/boots.py",

@@ -86,6 +86,9 @@ async def use() -> None:
     text: str = (await jobs.aget(job)).data
     many: list[Job[str, int]] = await fetch.amany(["a", "b"])
     await tidy.aqueue(connection=None)
+    schedule_id: str = await scheduler.aadd("resize", "@daily", PAYLOAD, durable=True, key="nightly")
+    at: datetime | None = (await scheduler.aget(schedule_id)).next_local
+    print(at)
     print(number, text, many)
 
 
@@ -98,7 +101,8 @@ state: JobState = queued.state
 as_dict: dict[str, Any] = queued.to_dict()
 health: Health = runtime.health()
 limits: Limits = runtime.limits
-schedules: list[Schedule] = list(scheduler.list())
+schedules: list[Schedule] = [*scheduler.list(), *scheduler.list("resize", everywhere=True)]
+scheduler.remove("resize", key="nightly")
 attempts: list[Attempt] = list(jobs.attempts(queued))
 requeued: int = jobs.requeue_many("error:timeout", delay=timedelta(minutes=1), by="ada", reason="mended")
 cancelled: int = jobs.cancel_many("data.customer=7", by="ada")
