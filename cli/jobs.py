@@ -6,16 +6,13 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..environment.clock import SystemClock
-from ..errors import UsageError
-from ..messages.jobs import JobState
 from ..messages.queries import JobQuery
 from ..operating.look import Look
-from ..operating.query import parse_query
 from ..operating.views import JobsPage
 from .groups import Subcommand, declare_group
 from .job_acts import cancel, copy, declare_cancel, declare_copy, declare_requeue, requeue
 from .job_pages import HEADS, NUMBERS, rows, show_job, show_why
+from .job_queries import declare_query, query_of
 from .looking import declare_looking, looked, note, page_of, print_json
 from .options import Times, add_paging, limit_of
 
@@ -38,48 +35,19 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
 
 
 def _declare_list(parser: argparse.ArgumentParser) -> None:
-    _declare_query(parser)
+    declare_query(parser)
     add_paging(parser)
     declare_looking(parser)
 
 
 def _declare_count(parser: argparse.ArgumentParser) -> None:
-    _declare_query(parser)
+    declare_query(parser)
     declare_looking(parser)
-
-
-def _declare_query(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "query",
-        metavar="QUERY",
-        nargs="*",
-        help="which jobs, as in: state:dead error:timeout ended:<1d data.user.id=7",
-    )
-    parser.add_argument("--state", choices=[state.value for state in JobState], help="in this state")
-    parser.add_argument("--name", metavar="NAME", help="of this name")
 
 
 def _declare_one(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="ID")
     declare_looking(parser)
-
-
-def query_of(arguments: argparse.Namespace) -> JobQuery:
-    """Which jobs are meant.
-
-    Raises:
-        UsageError: the query cannot be read, or says something else than the options do.
-    """
-    query = parse_query(" ".join(arguments.query), SystemClock().now())
-    if arguments.state is not None:
-        if query.states:
-            raise UsageError("expected the state in the query or as --state, got both")
-        query = replace(query, states=(JobState(arguments.state),))
-    if arguments.name is not None:
-        if query.names:
-            raise UsageError("expected the name in the query or as --name, got both")
-        query = replace(query, names=(arguments.name,))
-    return query
 
 
 def _list(arguments: argparse.Namespace) -> int:

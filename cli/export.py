@@ -1,0 +1,180 @@
+"""`lamplighter export`: all jobs, slots or tallies of a store, as JSON lines or CSV."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from ..environment.clock import SystemClock
+from ..errors import UnknownSchedule, shown
+from ..messages.jobs import Instant
+from ..messages.tallies import BOUNDS, EVER, HOUR, MINUTE, Tally
+from ..operating.exporting import SlotRow, all_jobs, all_slots, all_tallies
+from ..operating.looking import readable_file
+from ..operating.query import read_instant
+from ..operating.views import JobView, Payload
+from ..rules.codec import encode_own
+from ..rules.printable import visible
+from .groups import Subcommand, declare_group
+from .job_queries import declare_query, query_of
+from .options import add_show_data, add_store, store_of
+from .schedule_acts import declare_which
+
+SPANS = {"minute": MINUTE, "hour": HOUR, "ever": EVER}
+
+JOB_COLUMNS = (
+    "id",
+    "name",
+    "state",
+    "attempt",
+    "max_attempts",
+    "claim_no",
+    "priority",
+    "queued_at",
+    "run_at",
+    "claimed_at",
+    "ended_at",
+    "expires_at",
+    "timeout",
+    "boot",
+    "corr",
+    "schedule",
+    "slot",
+    "unique",
+    "reason",
+    "error",
+    "data",
+    "result",
+    "progress",
+)
+SLOT_COLUMNS = ("schedule", "key", "name", "slot", "last", "count", "outcome", "reason", "job_id")
+TALLY_COLUMNS = ("span", "start", "name", "kind", "n", "seconds", *(f"to_{bound:g}_s" for bound in BOUNDS), "longer")
+
+INSTANTS = frozenset({"queued_at", "run_at", "claimed_at", "ended_at", "expires_at", "slot", "last", "start"})
+"""The columns that are times: in CSV in UTC, as ISO 8601."""
+
+
+def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """Declare what the subcommand takes."""
+    parser.description = (
+        "All jobs, slots or tallies of a store, one a line. It never has more than some of them in memory."
+    )
+    return declare_group(
+        parser,
+        {
+            "jobs": Subcommand("all jobs, or those that match, the newest first", _declare_jobs, _jobs),
+            "slots": Subcommand("what became of the slots of schedules", _declare_slots, _slots),
+            "tallies": Subcommand("the sums of what became of jobs", _declare_tallies, _tallies),
+        },
+    )
+
+
+def _declare_jobs(parser: argparse.ArgumentParser) -> None:
+    declare_query(parser)
+    add_show_data(parser)
+    _declare_export(parser)
+
+
+def _declare_slots(parser: argparse.ArgumentParser) -> None:
+    declare_which(parser, nargs="?")
+    parser.add_argument("--from", dest="since", metavar="TIME", default="8d", help="2h is two hours ago; or ISO 8601")
+    parser.add_argument("--to", dest="until", metavar="TIME", default="+1d", help="+2h is in two hours; or ISO 8601")
+    _declare_export(parser)
+
+
+def _declare_tallies(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="of the jobs of this name only")
+    parser.add_argument("--per", choices=SPANS, default="hour", help="of each minute, of each hour, or of ever (hour)")
+    parser.add_argument("--from", dest="since", metavar="TIME", default="8d", help="2h is two hours ago; or ISO 8601")
+    _declare_export(parser)
+
+
+def _declare_export(parser: argparse.ArgumentParser) -> None:
+    add_store(parser)
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("--json", action="store_true", help="JSON, one object a line, times as seconds since the epoch")
+    how.add_argument("--csv", action="store_true", help="CSV with a head, times in UTC as ISO 8601")
+
+
+def _jobs(arguments: argparse.Namespace) -> int:
+    query = query_of(arguments)
+    with closing(readable_file(store_of(arguments), "list")) as store:
+        jobs = all_jobs(store, query, shows_data=arguments.show_data)
+        return _written(arguments, jobs, JOB_COLUMNS, _job_row)
+
+
+def _slots(arguments: argparse.Namespace) -> int:
+    # Imported only here: it loads the calendar.
+    from ..cron.schedule import keyed_id
+
+    now = SystemClock().now()
+    since, until = read_instant(arguments.since, now), read_instant(arguments.until, now)
+    wanted = arguments.schedule
+    if wanted is not None and arguments.key is not None:
+        wanted = keyed_id(wanted, arguments.key)
+    with closing(readable_file(store_of(arguments), "list")) as store:
+        if wanted is not None:
+            with store.snapshot() as seen:
+                if seen.schedules.one(wanted) is None:
+                    raise UnknownSchedule(f"no schedule {shown(wanted)} on {store.address}")
+        return _written(arguments, all_slots(store, wanted, since, until), SLOT_COLUMNS, _slot_row)
+
+
+def _tallies(arguments: argparse.Namespace) -> int:
+    now, span = SystemClock().now(), SPANS[arguments.per]
+    since = read_instant(arguments.since, now)
+    with closing(readable_file(store_of(arguments), "tallies")) as store:
+        tallies = all_tallies(store, span, since, now, arguments.name)
+        return _written(arguments, tallies, TALLY_COLUMNS, _tally_row)
+
+
+def _written(
+    arguments: argparse.Namespace, all_of: Iterable[Any], columns: Sequence[str], row: Callable[[Any], Sequence[Any]]
+) -> int:
+    """Write all of them as they come; 1 if there are none."""
+    is_any = False
+    table = csv.writer(sys.stdout, lineterminator="\n") if arguments.csv else None
+    if table is not None:
+        table.writerow(columns)
+    for one in all_of:
+        is_any = True
+        if table is None:
+            print(encode_own(one._asdict() if isinstance(one, Tally) else one))
+        else:
+            table.writerow(_cell(column, cell) for column, cell in zip(columns, row(one), strict=True))
+    return 0 if is_any else 1
+
+
+def _job_row(job: JobView) -> Sequence[Any]:
+    return [_payload(cell) if isinstance(cell := getattr(job, column), Payload) else cell for column in JOB_COLUMNS]
+
+
+def _payload(one: Payload) -> str:
+    return json.dumps(one.value, separators=(",", ":")) if one.is_shown else one.shape
+
+
+def _slot_row(one: SlotRow) -> Sequence[Any]:
+    return list(asdict(one).values())
+
+
+def _tally_row(one: Tally) -> Sequence[Any]:
+    buckets = one.buckets or [""] * (len(BOUNDS) + 1)
+    return [one.span, None if one.span == EVER else one.start, one.name, one.kind, one.n, one.seconds, *buckets]
+
+
+def _cell(column: str, value: Any) -> Any:
+    """What a program reads; what a job holds never moves the cursor of a terminal."""
+    if value is not None and column in INSTANTS:
+        return _time(value)
+    return visible(value) if isinstance(value, str) and sys.stdout.isatty() else value
+
+
+def _time(instant: Instant) -> str:
+    return datetime.fromtimestamp(instant, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,121 @@
+"""All jobs, slots or tallies of a store, one after the other: a read never has more than a bounded part of them, and
+none lasts, so that whoever writes at the same time is not held up. What changes meanwhile is seen before or after it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..messages.jobs import Instant
+from ..messages.queries import LOOKED_MAX, JobQuery
+from ..messages.schedules import ScheduleRecord
+from ..messages.tallies import EVER, Tally, start_of
+from ..rules.capabilities import needed
+from ..stores.ports import Readable
+from .finding import find
+from .job_views import job_view
+from .views import JobView
+
+READ_AT_ONCE = 500
+"""So many jobs or schedules are in memory at a time: of a job there may be a megabyte."""
+
+SLOTS_SECONDS = 6 * 3600.0
+"""Of a schedule, the slots of so long are."""
+
+TALLIES_AT_ONCE = 10
+"""Of tallies, those of so many minutes or hours are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotRow:
+    """A slot with its job, or a range of slots that did not fire.
+
+    Attributes:
+        schedule: the id of the schedule, which has this `key` and queues jobs of this `name`.
+        slot, last: the first and the last of the range, which is of `count` slots.
+    """
+
+    schedule: str
+    key: str | None
+    name: str
+    slot: Instant
+    last: Instant
+    count: int
+    outcome: str
+    reason: str | None
+    job_id: str | None
+
+
+def all_jobs(store: Readable, query: JobQuery, *, shows_data: bool) -> Iterator[JobView]:
+    """The jobs that match, in the order of `JobTable.find`, without why they wait.
+
+    Raises:
+        NotSupported: the store keeps no table of jobs, and the query is not for dead ones.
+    """
+    # Without conditions each of the jobs that are looked at is one of them.
+    looked_max, after = READ_AT_ONCE if query == JobQuery() else LOOKED_MAX, None
+    while True:
+        with store.snapshot() as seen:
+            found = find(seen, query, limit=READ_AT_ONCE, after=after, looked_max=looked_max)
+        yield from (job_view(job, None, shows_data=shows_data) for job in found.jobs)
+        after = found.next
+        if after is None:
+            return
+
+
+def all_slots(store: Readable, schedule_id: str | None, since: Instant, until: Instant) -> Iterator[SlotRow]:
+    """What the store remembers of the slots from `since` to `until`, of one schedule or all, by their ids."""
+    for record in _schedules(store, schedule_id):
+        start = since
+        while start < until:
+            end = min(start + SLOTS_SECONDS, until)
+            with store.snapshot() as seen:
+                entries = seen.schedules.slots(record.id, start, end).entries
+            for entry in entries:
+                # A range that began before was told then.
+                if entry.slot >= start or start == since:
+                    yield SlotRow(
+                        schedule=record.id,
+                        key=record.key,
+                        name=record.name,
+                        slot=entry.slot,
+                        last=entry.last,
+                        count=entry.count,
+                        outcome=entry.outcome,
+                        reason=entry.reason,
+                        job_id=entry.job_id,
+                    )
+            start = end
+
+
+def all_tallies(store: Readable, span: int, since: Instant, until: Instant, name: str | None) -> Iterator[Tally]:
+    """The sums of minutes, of hours, or of ever, in order, of one name or all.
+
+    Raises:
+        NotSupported: the store keeps none.
+    """
+    start: Instant = start_of(span, since)
+    step = math.inf if span == EVER else span * TALLIES_AT_ONCE
+    while start <= until:
+        # The one that begins where the next read does is told then.
+        last = min(start + step - span, until)
+        with store.snapshot() as seen:
+            tallies = needed(seen.tallies, "tallies").between(span, start, last, name)
+        yield from tallies
+        start += step
+
+
+def _schedules(store: Readable, schedule_id: str | None) -> Iterator[ScheduleRecord]:
+    after = ""
+    while True:
+        with store.snapshot() as seen:
+            if schedule_id is not None:
+                some = [one for one in (seen.schedules.one(schedule_id),) if one is not None]
+            else:
+                some = list(seen.schedules.some(None, after, READ_AT_ONCE))
+        yield from some
+        if len(some) < READ_AT_ONCE:
+            return
+        after = some[-1].id

@@ -1,0 +1,119 @@
+"""Everything of a store, for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lamplighter.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LAMPLIGHTER_STORE", str(tmp_path / "jobs.db"))
+    return tmp_path / "jobs.db"
+
+
+@pytest.fixture
+def filled(runtime, recorder) -> None:
+    """A store with a job that is done, one that is dead, and a schedule that has fired once."""
+    with runtime() as rt:
+        rt.jobs.add_handler("work", lambda job: {"ok": job.data})
+        rt.jobs.add_handler("fails", failing, max_attempts=1)
+        rt.jobs.queue("work", 'ä, "b"\n', id="a")
+        rt.jobs.queue("fails", {"to": "ada"}, id="b")
+        rt.scheduler.add("nobody", "@every 1s", key="often", durable=True)
+        recorder.wait_for("slot.fired")
+        recorder.wait_for("job.dead")
+        recorder.wait_for("job.done")
+
+
+def failing(job: Any) -> None:
+    raise ValueError("=1+1")
+
+
+def table(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+
+def test_jobs_are_written_as_json_like_those_of_a_list(filled, capsys):
+    assert main(["jobs", "list", "state:dead", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out.splitlines()[0])
+
+    assert main(["export", "jobs", "state:dead", "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out) == listed
+
+
+def test_jobs_are_written_as_csv_without_their_data_unless_that_is_asked_for(filled, capsys):
+    assert main(["export", "jobs", "--name", "work", "--csv"]) == 0
+    (hidden,) = table(capsys)
+    assert main(["export", "jobs", "--name", "work", "--csv", "--show-data"]) == 0
+    (shown,) = table(capsys)
+    assert main(["export", "jobs", "state:dead", "--csv"]) == 0
+    (dead,) = table(capsys)
+
+    assert (hidden["id"], hidden["state"], hidden["data"], hidden["result"]) == (
+        "a",
+        "done",
+        "text",
+        "object of 1: ok (text)",
+    )
+    assert json.loads(shown["data"]) == 'ä, "b"\n'
+    assert hidden["queued_at"].endswith("Z") and hidden["expires_at"] == ""
+    assert dead["error"] == "ValueError: =1+1"
+
+
+def test_slots_are_written_with_their_schedule(filled, capsys):
+    assert main(["export", "slots", "nobody", "--key", "often", "--json"]) == 0
+    fired = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert main(["export", "slots", "--csv"]) == 0
+    row = table(capsys)[0]
+
+    assert (fired["key"], fired["name"], fired["outcome"], fired["count"]) == ("often", "nobody", "fired", 1)
+    assert (row["schedule"], row["job_id"]) == (fired["schedule"], fired["job_id"])
+    assert row["slot"].endswith("Z")
+
+
+def test_tallies_are_written_by_their_span(filled, capsys):
+    assert main(["export", "tallies", "work", "--per", "ever", "--json"]) == 0
+    sums = {one["kind"]: one for one in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert main(["export", "tallies", "fails", "--per", "minute", "--csv"]) == 0
+    rows = {row["kind"]: row for row in table(capsys)}
+
+    assert (sums["done"]["n"], sums["queued"]["n"], sum(sums["ran.succeeded"]["buckets"])) == (1, 1, 1)
+    assert rows["dead"]["n"] == "1"
+    assert (
+        sum(int(cell) for head, cell in rows["ran.failed"].items() if head.startswith("to_") or head == "longer") == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["jobs", "name:none-such", "--json"], 1, ""),
+        (["jobs", "state:ded", "--json"], 2, "at character 7 of the query"),
+        (["slots", "nope", "--json"], 1, "no schedule 'nope'"),
+        (["slots", "--from", "noon", "--json"], 2, "expected a time such as 2h"),
+        (["tallies", "none-such", "--csv"], 1, ""),
+        (["jobs", "-s", "none.db", "--json"], 3, "which is no file"),
+        (["jobs", "-s", "amqp://nobody@127.0.0.1:1", "--json"], 2, "RabbitMQ keeps queues, no table of jobs"),
+    ],
+)
+def test_what_cannot_be_written_is_said(filled, capsys, words, code, says):
+    assert main(["export", *words]) == code
+
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["jobs"], ["jobs", "--json", "--csv"]])
+def test_one_way_to_write_must_be_chosen(capsys, words):
+    with pytest.raises(SystemExit) as ended:
+        main(["export", *words])
+
+    assert ended.value.code == 2
+    assert "--json" in capsys.readouterr().err
