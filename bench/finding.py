@@ -2,60 +2,23 @@
 
 python bench/finding.py [--jobs 2000000] [--store PATH]
 
-The file is made where it is missing: 94.5 % of its jobs are done, 0.5 % dead, 0.5 % cancelled, 4.5 % queued, of which a
-third wait; a hundred run.
+The file is that of `big_store.py`, and is made where it is missing.
 """
 
 from __future__ import annotations
 
-import argparse
-import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
+from big_store import BEGAN, given_store
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import DataTerm, JobQuery
 from lamplighter.stores.ports import JobTable
 from lamplighter.stores.sqlite.store import SqliteStore
 
-BEGAN = 1.7e9
-NAMES = 40
 ROUNDS = 5
 CAP = 10_001
-
-FILL = """
-with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < :jobs),
-made as (select n, case when n > :jobs - :running then 'running' when n > :jobs * 0.955 then 'queued'
-    when abs(random() % 1000) < 5 then 'dead' when abs(random() % 1000) < 5 then 'cancelled' else 'done' end state
-  from numbers)
-insert into lamplighter_jobs (no, id, name, data, state, priority, run_at, queued_at, corr, attempt, claim_no,
-  settled_no, boot, result, reason, error, traceback, ended_at, claimed_at, rev, waits)
-select n, lower(hex(randomblob(12))), 'name-' || (n % :names),
-  '{"user":{"id":' || (n % 50000) || '},"to":"person' || n || '@example.org","subject":"of some length","tags":["a"]}',
-  state, 0, :began + n, :began + n, lower(hex(randomblob(12))), state <> 'queued', state <> 'queued',
-  state <> 'queued' and state <> 'running', iif(state = 'running', 'boot', null), iif(state = 'done', '{"ok":1}', null),
-  iif(state = 'dead', 'failed in attempt 20 of 20', null),
-  iif(state = 'dead', iif(n % 2, 'TimeoutError: no answer', 'ValueError: expected a name, got ''' || n || ''''), null),
-  iif(state = 'dead', replace(hex(zeroblob(400)), '00', 'in '), null),
-  iif(state = 'queued' or state = 'running', null, :began + n + abs(random() % 1000)),
-  iif(state = 'queued', null, :began + n), 3, state = 'queued' and n % 3 = 0
-from made
-"""
-
-
-def fill(path: Path, jobs: int) -> None:
-    """Make a store with so many jobs."""
-    SqliteStore(str(path)).open()
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("pragma synchronous = off")
-        connection.execute("begin")
-        connection.execute(FILL, {"jobs": jobs, "running": 100, "names": NAMES, "began": BEGAN})
-        connection.execute("commit")
-        connection.execute("pragma wal_checkpoint (truncate)")
 
 
 def looks(jobs: int) -> Iterator[tuple[str, JobQuery]]:
@@ -115,19 +78,12 @@ def measure(table: JobTable, jobs: int) -> None:
 
 def main() -> None:
     """Measure and tell."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=2_000_000)
-    parser.add_argument("--store", type=Path, help="a file that an earlier run has left")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = given.store or Path(folder) / "jobs.db"
-        if not path.exists():
-            fill(path, given.jobs)
+    with given_store(__doc__) as (path, jobs):
         store = SqliteStore(str(path))
         store.open()
         assert store.table is not None
         print("   clock   processor")
-        measure(store.table, given.jobs)
+        measure(store.table, jobs)
         store.close()
 
 

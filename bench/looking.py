@@ -1,25 +1,29 @@
 """What does it cost to look at a store of two million jobs by the command? Each is a process of its own, from start to
-end, by the clock and by processor time.
+end, by the clock and by processor time, and next to a Python that does nothing.
 
 python bench/looking.py [--jobs 2000000] [--store PATH]
 
-The file is that of `finding.py`.
+The file is that of `big_store.py`.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from finding import fill
+from big_store import given_store
 
 ROUNDS = 5
+
+NOTHING = ("-c", "pass")
+"""What Python costs that does nothing."""
+
+HELP, HEALTH = "--help", "health"
 
 COMMANDS = (
     "jobs list",
@@ -30,21 +34,31 @@ COMMANDS = (
     "jobs why ID",
     "jobs count",
     "jobs count name:name-7 state:queued",
+    "jobs requeue --where state:dead --dry-run",
     "errors list",
     "names list",
     "names show name-7",
+    "names pause name-7 --dry-run",
     "schedules list",
     "schedules next",
 )
 
 
-def timed(command: list[str], store: Path) -> tuple[float, float]:
-    """The best of a few runs, in milliseconds by the clock and by processor time."""
+def commands(store: Path) -> Sequence[str]:
+    """Each of them, about a job that is there."""
+    command = [sys.executable, "-m", "lamplighter", "jobs", "list", "--state", "queued", "--limit", "1", "--json"]
+    listed = subprocess.run([*command, "-s", str(store)], capture_output=True, text=True, check=True).stdout
+    job = listed.partition('"id":"')[2].partition('"')[0]
+    return [command.replace("ID", job) for command in COMMANDS]
+
+
+def timed(arguments: Sequence[str], store: Path, rounds: int = ROUNDS) -> tuple[float, float]:
+    """The best of a few runs of Python, in milliseconds by the clock and by processor time."""
     clock = processor = float("inf")
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         subprocess.run(
-            [sys.executable, "-m", "lamplighter", *command],
+            [sys.executable, *arguments],
             env={**os.environ, "LAMPLIGHTER_STORE": str(store)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -56,27 +70,19 @@ def timed(command: list[str], store: Path) -> tuple[float, float]:
     return clock, processor
 
 
+def of_command(command: str) -> Sequence[str]:
+    """What Python is told to run a command."""
+    return ("-m", "lamplighter", *command.split())
+
+
 def main() -> None:
     """Measure and tell."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=2_000_000)
-    parser.add_argument("--store", type=Path, help="a file that an earlier run has left")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = given.store or Path(folder) / "jobs.db"
-        if not path.exists():
-            fill(path, given.jobs)
-        listed = subprocess.run(
-            [sys.executable, "-m", "lamplighter", "jobs", "list", "--state", "queued", "--limit", "1", "-s", str(path)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        job = listed.stdout.splitlines()[1].split()[0]
-        print("   clock   processor")
-        for command in ("--version", *COMMANDS):
-            clock, processor = timed(command.replace("ID", job).split(), path)
-            print(f"{clock:8.0f} ms {processor:8.0f} ms  {command}")
+    with given_store(__doc__) as (path, _):
+        print("   clock   processor   times a Python that does nothing")
+        _, nothing = timed(NOTHING, path)
+        for command in (HELP, HEALTH, *commands(path)):
+            clock, processor = timed(of_command(command), path)
+            print(f"{clock:8.0f} ms {processor:8.0f} ms {processor / nothing:6.1f}  {command}")
 
 
 if __name__ == "__main__":

@@ -3,20 +3,19 @@ the clock and by processor time, with a runtime on the store that answers.
 
 python bench/pages.py [--jobs 2000000] [--store PATH]
 
-The file is that of `finding.py`, with the sums of an hour under load and a hundred schedules besides.
+The file is that of `big_store.py`, with the sums of an hour under load and a hundred schedules besides.
 """
 
 from __future__ import annotations
 
-import argparse
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from finding import NAMES, fill, timed
+from big_store import NAMES, given_store
+from finding import timed
 from lamplighter import Runtime
 from lamplighter.messages.tallies import BOUNDS, HOUR, MINUTE, RAN, WAITED, start_of
 from lamplighter.rules.codec import encode_own
@@ -86,14 +85,7 @@ def measure(site: Site, runtime: Runtime, path: Path) -> None:
 
 def main() -> None:
     """Measure and tell."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=2_000_000)
-    parser.add_argument("--store", type=Path, help="a file that an earlier run has left")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = given.store or Path(folder) / "jobs.db"
-        if not path.exists():
-            fill(path, given.jobs)
+    with given_store(__doc__) as (path, _):
         add_sums(path)
         site = dashboard(path, who=lambda request: Visitor("bench", STEER))
         with runtime_on(path) as runtime:

@@ -1,4 +1,4 @@
-"""What Lamplighter costs before it does anything, and how fast its simulation is."""
+"""What Lamplighter costs before it does anything and while somebody looks, and how fast its simulation is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import big_store
+import looking
 import simulations
 from packaging.requirements import Requirement
 
@@ -81,6 +83,22 @@ def simulating(bench: Bench) -> Figures:
     return {"per_second": number / seconds, "per_calibration": number / seconds * loop}
 
 
+def looking_at(bench: Bench) -> Figures:
+    """The command on a file of two million jobs: the processor's time, next to that of a Python that does nothing."""
+    path, rounds = bench.folder / "jobs.db", max(1, bench.size.of(looking.ROUNDS))
+    big_store.fill(path, bench.size.of(big_store.JOBS))
+    _, nothing = looking.timed(looking.NOTHING, path, rounds)
+
+    def starts(command: str) -> float:
+        return looking.timed(looking.of_command(command), path, rounds)[1] / nothing
+
+    return {
+        "help_starts": starts(looking.HELP),
+        "health_starts": starts(looking.HEALTH),
+        "slowest_starts": max(map(starts, looking.commands(path))),
+    }
+
+
 def _calibration_seconds() -> float:
     """The processor's time for a plain loop, so that a slower machine is not taken for slower code."""
     used, total = time.process_time(), 0
@@ -91,5 +109,6 @@ def _calibration_seconds() -> float:
 
 WORKLOADS = (
     Workload(id="import", title="import lamplighter", run=importing),
+    Workload(id="looking", title="a command on two million jobs", run=looking_at, when="long"),
     Workload(id="simulation", title="simulations of 60 jobs", run=simulating),
 )

@@ -53,6 +53,7 @@ WORKLOADS = [
     "idle",
     "idle-2",
     "import",
+    "looking",
     "simulation",
 ]
 
