@@ -1,4 +1,4 @@
-"""`lamplighter jobs requeue` and `cancel`, by their ids or all that match a query; and `jobs copy`."""
+"""`lamplighter jobs requeue` and `cancel`, by their ids or all that match a query; `jobs copy`, and `jobs forget`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..messages.jobs import ENDED, JobRecord
 from ..operating.query import read_setting
 from ..rules.codec import decode
 from ..rules.validation import unknown_job
+from ..rules.wording import many
 from .acting import Act, add_expect, declare_acting
 from .looking import note
 from .new_jobs import declare_new, new_of, told
@@ -98,6 +99,37 @@ def copy(arguments: argparse.Namespace) -> int:
         return 0
     is_new = told(act, "copy", act.operator.copy(arguments.job, changes=changes, reason=act.reason, **options))
     return 0 if is_new else 1
+
+
+def declare_forget(parser: argparse.ArgumentParser) -> None:
+    """Declare what `jobs forget` takes."""
+    parser.add_argument("jobs", metavar="ID", nargs="+")
+    declare_acting(parser)
+
+
+def forget(arguments: argparse.Namespace) -> int:
+    """Remove jobs that have ended; the exit code.
+
+    Raises:
+        UsageError: one of them has not ended, and none is removed.
+    """
+    act, ids = Act(arguments), list(dict.fromkeys(arguments.jobs))
+    found = known(act, ids)
+    for job in found:
+        if job.state not in ENDED:
+            raise UsageError(f"expected jobs that have ended, got: {job.id}, which is {job.state}; cancel it first")
+    if act.is_dry:
+        return _would(act, "forget", found)
+    operator = act.operator
+    if not act.is_sure(f"remove {many(len(ids), 'job')} for good", len(ids)):
+        return 1
+
+    def one(job_id: str) -> int:
+        operator.forget(job_id, reason=act.reason)
+        act.done("forget", f"{job_id} is removed", id=job_id)
+        return 0
+
+    return act.each(ids, one)
 
 
 def known(act: Act, ids: Sequence[str]) -> Sequence[JobRecord]:

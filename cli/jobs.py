@@ -10,7 +10,7 @@ from ..messages.queries import JobQuery
 from ..operating.look import Look
 from ..operating.views import JobsPage
 from .groups import Subcommand, declare_group
-from .job_acts import cancel, copy, declare_cancel, declare_copy, declare_requeue, requeue
+from .job_acts import cancel, copy, declare_cancel, declare_copy, declare_forget, declare_requeue, forget, requeue
 from .job_pages import HEADS, NUMBERS, rows, show_job, show_why
 from .job_queries import declare_query, query_of
 from .looking import declare_looking, looked, note, page_of, print_json
@@ -30,6 +30,7 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
             "requeue": Subcommand("put jobs back into the queue, with their attempts reset", declare_requeue, requeue),
             "copy": Subcommand("queue a job like another one, with other data", declare_copy, copy),
             "cancel": Subcommand("end jobs that are queued or run", declare_cancel, cancel),
+            "forget": Subcommand("remove jobs that have ended, with all that is kept of them", declare_forget, forget),
         },
     )
 

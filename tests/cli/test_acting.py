@@ -317,6 +317,8 @@ REFUSED = [
     (["jobs", "copy", "nope"], 1, "no job 'nope'"),
     (["jobs", "copy", "dead0", "--set", "a..b=1"], 2, "at character 3 of the setting"),
     (["jobs", "copy", "dead0", "--set", "a.b=1", "--dry-run"], 2, "expected data with an object at data, got: 0"),
+    (["jobs", "forget", "dead0", "nope", "--yes"], 1, "no job 'nope'"),
+    (["jobs", "forget", "dead0", "--no-input"], 2, "expected --yes to remove 1 job for good: nobody can be asked"),
     (["errors", "requeue", "nope", "--yes"], 1, "no group of failures 'nope'"),
     (["names", "pause", ""], 2, "expected name to be a str of 1 to 200 characters"),
     (["names", "pause", "fails", "--until", "2h"], 2, "expected --until to be in the future, such as +2h"),
@@ -417,6 +419,34 @@ def test_a_copy_is_queued_with_other_data(file, dead, capsys):
     assert capsys.readouterr().out.splitlines() == ["would queue a job like dead0, of fails", "copy"]
     with closing(sqlite3.connect(file)) as db:
         assert db.execute("select data, due_in from lamplighter_jobs where id = 'copy'").fetchall() == [("7", 60.0)]
+
+
+def test_jobs_that_have_ended_are_forgotten_when_somebody_is_sure(runtime, recorder, file, dead, capsys, monkeypatch):
+    dead(3)
+
+    assert main(["jobs", "forget", "dead0", "--dry-run"]) == 0
+    answers(monkeypatch, "n\n")
+    assert main(["jobs", "forget", "dead0", "dead1"]) == 1
+    assert list(states(file)) == ["dead0", "dead1", "dead2"]
+    assert main(["jobs", "forget", "dead0", "dead1", "--yes", *WHO]) == 0
+
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["would forget dead0, which is dead", "dead0 is removed", "dead1 is removed"]
+    assert "Remove 2 jobs for good? [y/N]" in printed.err
+    assert list(states(file)) == ["dead2"]
+    runtime().stop()
+    assert acts(recorder) == [("ada", "cli", "forgotten", "mended")] * 2
+    assert report_of(recorder, file).findings == ()
+
+
+def test_of_jobs_that_are_to_be_forgotten_one_that_has_not_ended_keeps_all(file, dead, capsys):
+    dead(2)
+    assert main(["jobs", "requeue", "dead1"]) == 0
+
+    assert main(["jobs", "forget", "dead0", "dead1", "--yes"]) == 2
+
+    assert "got: dead1, which is queued; cancel it first" in capsys.readouterr().err
+    assert states(file) == {"dead0": "dead", "dead1": "queued"}
 
 
 def test_one_that_is_refused_keeps_no_other_from_being_done(runtime, file, dead, capsys):
