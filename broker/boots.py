@@ -69,7 +69,8 @@ def bury_dead(context: TurnContext) -> None:
     living = [boot for boot in runtimes if _lives(context.state, boot.boot, untraced)]
     later = acts[ACTS_TOLD_MAX:]
     context.out.membership = Membership(living, untraced, is_whole=not later)
-    if later:
+    if acts:
+        # More of them may be left, and a store may have to note that these are told.
         context.tell("broker", CheckDue())
     # Whoever removes the row does the work; the transaction lets only one do it.
     removed = context.turn.boots.forget([boot.boot for boot in boots if boot not in living and boot not in later])
@@ -111,11 +112,16 @@ def interrupt_own(context: TurnContext) -> None:
 
 
 def _tell_act(context: TurnContext, operator: BootRecord) -> None:
-    """Tell what somebody outside of any runtime has done, in a turn that nobody could log."""
+    """Tell what somebody outside of any runtime has done, in a turn that nobody could log.
+
+    Of one who was lost before the store knew that the turn holds, it has no number, and what came of it is not known.
+    """
     moves = [move for turn in operator.unlogged for move in turn.moves]
     own = [move for move in moves if "via" in move]
     who = own[0] if own else {}
-    context.turn.unlogged.extend(operator.unlogged)
+    is_known = operator.turn > 0
+    if is_known:
+        context.turn.unlogged.extend(operator.unlogged)
     context.turn.note({"k": "acted", "b": operator.boot, "x": operator.turn, "no": operator.boot_no})
     context.say(
         "operator.acted",
@@ -124,7 +130,8 @@ def _tell_act(context: TurnContext, operator: BootRecord) -> None:
         via=who.get("via"),
         reason=who.get("why"),
         action=", ".join(dict.fromkeys(str(move["k"]) for move in own or moves)),
-        told=len(moves),
+        told=len(moves) if is_known else 0,
+        unknown=None if is_known else len(moves),
         turn=operator.turn,
     )
 

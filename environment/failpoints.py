@@ -33,6 +33,7 @@ POINTS: dict[str, str] = {
     "store.read": "the store is about to be read",
     "store.turn.begin": "a transaction is about to begin",
     "store.turn.commit": "a transaction is about to be committed",
+    "store.turn.published": "on RabbitMQ, its messages are confirmed, and nothing is recorded yet",
     "store.turn.committed": "it is committed, and the broker does not know yet",
 }
 """Every point that there is."""

@@ -160,8 +160,9 @@ EVENTS: dict[str, EventKind] = {
     "operator.acted": EventKind(
         "info",
         "Somebody has acted from outside of any runtime, and has no log: so many moves are `told` in its place. "
-        "`operator` is the boot that they were, of which `turn` was the only write batch.",
-        ("operator", "by", "via", "action", "reason", "told", "turn"),
+        "`operator` is the boot that they were, of which `turn` was the only write batch. On RabbitMQ they may have "
+        "been killed in the middle of it: then it is 0, and of so many moves it is `unknown` whether they were made.",
+        ("operator", "by", "via", "action", "reason", "told", "unknown", "turn"),
     ),
     "turn.recovered": EventKind(
         "warning",

@@ -25,6 +25,7 @@ from ..messages.acts import Attribution
 from ..messages.jobs import JobKeywords, JobRecord, JobState, Seconds
 from ..messages.mail import CancelJob, Forget, ForgetJob, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueMany
 from ..messages.queries import JobQuery
+from ..rules.capabilities import not_supported
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks, spec_of
 from ..rules.validation import (
@@ -279,6 +280,8 @@ class Operator:
     ) -> Iterator[Swept]:
         so_far = Swept()
         with self._turns.opened() as store:
+            if action == "cancel" and store.table is None:
+                raise not_supported("remove")
             for page in pages:
                 for some in batches([wanted(one) for one in page]):
                     work = partial(sweep, some=some, action=action, delay=delay, who=who)

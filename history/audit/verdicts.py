@@ -207,6 +207,9 @@ class Verdicts:
             self.notes.append(f"{many(doubled, 'slot')} fired by two leaders, within a takeover")
         if replay.is_troubled:
             self.notes.append("a connection or a broker was lost: what it had done last need not have been told")
+        if replay.lost_operators:
+            who = named(sorted(replay.lost_operators))
+            self.notes.append(f"operator {who} was lost while it acted: what was done by then need not have been told")
         if dead:
             self.notes.append(f"boot {named(dead)} died: a job of it was delivered again, and it said nothing more")
         if excused:
@@ -225,6 +228,8 @@ class Verdicts:
         boots = self._replay.boots
         if doubt.by is None:
             return False
+        if doubt.by == ANY_BOOT and self._replay.lost_operators:
+            return True
         suspects = boots.values() if doubt.by == ANY_BOOT else [boots[doubt.by]] if doubt.by in boots else []
         return any(is_silent(boot, doubt.step.line) for boot in suspects)
 

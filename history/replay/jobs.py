@@ -69,6 +69,13 @@ class ToldJob:
     digest: str | None = None
     others: tuple[ToldJob, ...] = ()
 
+    @property
+    def is_requeued(self) -> bool:
+        """Whether it is queued by a requeue, which nobody need have told: then its last move is that which it ended
+        by.
+        """
+        return self.step.move.k == "requeued" or (self.state == "queued" and AFTER[self.step.move.k] in ENDED)
+
 
 ANY_BOOT = ""
 """Instead of the name of one."""
@@ -237,7 +244,7 @@ class JobReplay:
     def _note_ends(self, job: ToldJob, step: ToldMove) -> None:
         """A job that was delivered again may end twice; one that was not may do so only after a requeue."""
         known = (job, *job.others)
-        again = {one.rev - 1 for one in known if one.step.move.k == "requeued"}
+        again = {one.rev - 1 for one in known if one.is_requeued}
         end = next((one for one in known if one.state in ENDED and one.rev not in again), None)
         if end is None:
             return

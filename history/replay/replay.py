@@ -76,6 +76,8 @@ class Replay:
         self.dead: set[str] = set()
         # Those of people who have acted from outside of any runtime.
         self.operators: set[str] = set()
+        # Of those, whoever was lost in the middle of it: what they have done may be told by nobody.
+        self.lost_operators: set[str] = set()
         self.is_troubled = False
         self.leaders: set[str] = set()
         self.newer: Counter[str] = Counter()
@@ -268,6 +270,8 @@ class Replay:
             case "buried" | "acted" if move.b is not None:
                 boot = self._acted(move.b) if move.k == "acted" else self._died(move.b)
                 last = move.x or 0
+                if move.k == "acted" and last == 0:
+                    self.lost_operators.add(move.b)
                 boot.come_to(last, step.line)
                 if move.no is not None:
                     store.buried[move.no] = Burial(move.b, last, step.line)

@@ -211,6 +211,9 @@ def _about_name(event: str, said: dict[str, Any]) -> str:
 def _about_operator(said: dict[str, Any]) -> str:
     why = f": {reason}" if (reason := brief(said.get("reason") or "")) else ""
     who = f"{said.get('by', 'somebody')}" + (f" via {said['via']}" if "via" in said else "")
+    if said.get("unknown"):
+        lost = f"was lost while acting from outside: {many(said['unknown'], 'move')} may have been made"
+        return f"{who} {lost} ({said.get('action')}){why}"
     return f"{who} has acted from outside: {many(said.get('told'), 'move')} ({said.get('action')}){why}"
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import heapq
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -18,11 +20,14 @@ from ...messages.queries import Found, JobQuery, place_of
 from ...rules.queries import matches, place_at
 from . import job_message as wire
 from . import topology
-from .link import Arrival, Browsed
+from .link import Arrival, Browsed, LinkLost
 from .unreadable import Stray
 
 REVIVED_MAX, REVIVED_BYTES_MAX = 5_000, 16_000_000
 """So many dead jobs are at hand at a time, at most."""
+
+RETURN_SECONDS_MAX = 2.0
+"""How long the server may take to take in which of them were taken, when the connection is to end."""
 
 Browse = Callable[[str, Callable[[Arrival], object]], Browsed]
 
@@ -35,19 +40,21 @@ class Hold:
         taken: tags of those that turns have taken away.
         in_turns: how many of them turns are working on.
         is_left: whether the caller is done, so that no turn will be asked for any of them.
+        back: is done once the others are given back; None until that begins.
     """
 
     browsed: Browsed | None
     taken: list[int] = field(default_factory=list)
     in_turns: int = 0
     is_left: bool = False
+    back: Future[None] | None = None
 
     def let_go(self) -> None:
         """Give back all but what was taken, if neither the caller nor a turn needs it."""
         if self.is_left and self.in_turns == 0:
             browsed, self.browsed = self.browsed, None
             if browsed is not None:
-                browsed.done(self.taken)
+                self.back = browsed.done(self.taken)
 
 
 @dataclass(eq=False, slots=True)
@@ -95,6 +102,7 @@ class Dead:
         self._put_aside = put_aside
         self._runs_here = runs_here
         self._at_hand: dict[str, DeadAtHand] = {}
+        self._hold: Hold | None = None
 
     def find(self, query: JobQuery, *, limit: int, after: str | None = None) -> Found:
         """The dead jobs that match, what died last first; `after` is the `next` of the page before."""
@@ -175,7 +183,8 @@ class Dead:
                 return
             see(job, arrival.tag)
 
-        hold = Hold(self._browse(topology.DEAD, arrived))
+        # One at a time looks, so once the last of these has given all back, so have those before it.
+        hold = self._hold = Hold(self._browse(topology.DEAD, arrived))
         try:
             hold.taken += self._put_aside(strays)
         except BaseException:
@@ -196,6 +205,14 @@ class Dead:
         if found.hold.is_left and self._at_hand.get(found.job.id) is found:
             del self._at_hand[found.job.id]
         found.end()
+
+    def await_return(self) -> None:
+        """Wait until the server has taken in what became of those that were looked at last: the connection may end
+        then. If it ended before, what was taken would be there again.
+        """
+        if self._hold is not None and self._hold.back is not None:
+            with contextlib.suppress(LinkLost, FutureTimeout):
+                self._hold.back.result(RETURN_SECONDS_MAX)
 
     def end_all(self) -> None:
         """No turn has any in hand: of one whose outcome was unknown it is known by now that it does not hold."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
+from ...messages.ledger import LedgerTurn
 from ...messages.pauses import PauseRecord
 from ...messages.schedules import ScheduleRecord, SlotEntry
 
@@ -85,6 +86,8 @@ _BOOT: dict[str, tuple[type, ...]] = {
     "control": TEXT + NOTHING,
 }
 """What each field may be."""
+
+_TURN: dict[str, tuple[type, ...]] = {"boot": TEXT, "boot_no": (int,), "turn": (int,), "at": NUMBER, "moves": LISTS}
 
 
 class UnreadableRecord(ValueError):
@@ -214,6 +217,50 @@ def pause_of(record: Record) -> PauseRecord:
     name, row = field(record, "name", TEXT), field(record, "about", MAPS) if "about" in record else {}
     found = {of: field(row, of, kinds) for of, kinds in _PAUSE.items() if of in row}
     return PauseRecord(name, **{"since": 0.0, **found})
+
+
+class OperatorAct(NamedTuple):
+    """What somebody does who is no runtime, in one turn.
+
+    Attributes:
+        runtime: how the ledger knows them.
+        boot: who they are, with that turn; none of it counts until they have written that it is done.
+        became: whether it is done, or they have fallen silent before that.
+    """
+
+    runtime: str
+    boot: BootRecord
+    became: Literal["begun", "done", "lost"] = "begun"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it can be told."""
+        return self.became != "begun"
+
+
+def act_begins(act: OperatorAct) -> Record:
+    """Says what somebody is about to do."""
+    return {"is": "act", "runtime": act.runtime, "act": act_row(act)}
+
+
+def act_row(act: OperatorAct) -> Record:
+    """An act as it stands in a record."""
+    turns = [turn._asdict() for turn in act.boot.unlogged]
+    return {**{name: getattr(act.boot, name) for name in _BOOT}, "turns": turns, "became": act.became}
+
+
+def act_of(runtime: str, row: Any) -> OperatorAct:
+    """What a record says of an act.
+
+    Raises:
+        UnreadableRecord: it lacks what makes it one, or a field is of another type.
+    """
+    turns = [LedgerTurn(**_fields(turn, _TURN, {})) for turn in field(row, "turns", LISTS)]
+    if not all(isinstance(move, dict) and isinstance(move.get("k"), str) for turn in turns for move in turn.moves):
+        raise UnreadableRecord("expected moves of a record to be dict with their kind, got: others")
+    became = row.get("became")
+    boot = boot_of(row, ())._replace(unlogged=tuple(turns))
+    return OperatorAct(runtime, boot, became if became in ("done", "lost") else "begun")
 
 
 def begins(job_id: str, at: Instant, boot: str) -> Record:

@@ -25,6 +25,7 @@ def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Rec
             "declared": {},
             "handled": {},
             "boots": {},
+            "acts": {},
             "slots": {},
             "retired": [],
             "pauses": [],
@@ -55,6 +56,9 @@ def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Rec
     for runtime, boot in shared.boots.items():
         if (bucket := bucket_of(runtime)) in made:
             made[bucket]["boots"][runtime] = boot
+    for name, act in shared.acts.items():
+        if (bucket := bucket_of(name)) in made:
+            made[bucket]["acts"].setdefault(act.runtime, []).append(records.act_row(act))
     for name, pause in sorted(shared.pauses.items()):
         if (bucket := bucket_of(name)) in made and pause.is_paused(now - SKEW_SECONDS_MAX):
             made[bucket]["pauses"].append(name)
@@ -102,6 +106,10 @@ def _records_of(part: Record) -> Iterator[Record]:
         yield records.handles(runtime, names)
     for runtime, boot in _section(part, "boots", MAPS).items():
         yield {"is": "boot", "runtime": runtime, "boot": boot}
+    acts = _section(part, "acts", MAPS)
+    for runtime in acts:
+        for row in records.field(acts, runtime, LISTS):
+            yield {"is": "act", "runtime": runtime, "act": row}
     for row in _section(part, "schedules", LISTS):
         yield {"is": "schedule", "schedule": row}
     yield {"is": "retracts", "runtime": "", "ids": _section(part, "retired", LISTS)}

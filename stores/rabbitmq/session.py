@@ -134,6 +134,7 @@ class Session(Inbox):
         if self.state.results_name is not None:
             # Nobody would read what is sent to the results queue from now on.
             self._link.delete(self._session, self.state.results_name)
+        self.state.dead.await_return()
         self._link.stop()
 
     def is_on(self, link: object) -> bool:

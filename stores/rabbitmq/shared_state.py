@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 from zlib import crc32
 
 from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, set_back
@@ -17,7 +18,7 @@ from ...messages.jobs import Instant
 from ...messages.pauses import PauseRecord
 from ...messages.schedules import ScheduleRecord
 from . import ledger_records as records
-from .ledger_records import MAPS, NOTHING, NUMBER, TEXT, Record
+from .ledger_records import MAPS, NOTHING, NUMBER, TEXT, OperatorAct, Record
 from .slot_book import SlotBook
 
 BUCKETS = 64
@@ -47,6 +48,7 @@ class SharedState:
         runtimes: by runtime, the schedules that it declares; those that have ended are not among them.
         handled: by runtime, the job names that it has lanes for; those that have ended are not among them.
         boots: by runtime, who it is, as its record says it; those that have ended are not among them.
+        acts: by boot, what people have done who are no runtime, until it is told.
         retired: schedules that were removed by the last that declared them: they are new when they are declared again.
         marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it, unless
             that had said that it stops.
@@ -63,6 +65,7 @@ class SharedState:
     runtimes: dict[str, dict[str, None]] = field(default_factory=dict)
     handled: dict[str, list[str]] = field(default_factory=dict)
     boots: dict[str, Record] = field(default_factory=dict)
+    acts: dict[str, OperatorAct] = field(default_factory=dict)
     retired: set[str] = field(default_factory=set)
     slots: SlotBook = field(default_factory=SlotBook)
     pauses: dict[str, PauseRecord] = field(default_factory=dict)
@@ -97,6 +100,12 @@ class SharedState:
                 self._handle(records.field(record, "runtime", TEXT), records.texts(record, "names"))
             case "boot":
                 self._know(records.field(record, "runtime", TEXT), records.field(record, "boot", MAPS))
+            case "act":
+                self._begin_act(records.act_of(records.field(record, "runtime", TEXT), record.get("act")))
+            case "act done":
+                self._end_act(records.field(record, "boot", TEXT), "done")
+            case "act told":
+                self._forget_act(records.field(record, "boot", TEXT))
             case "runtime gone":
                 self._forget_runtime(records.field(record, "runtime", TEXT))
             case "account":
@@ -134,8 +143,9 @@ class SharedState:
         return any(name in names for names in self.handled.values())
 
     def living(self) -> set[str]:
-        """The runtimes that have said who they are, or that declare or handle something."""
-        return self.boots.keys() | self.runtimes.keys() | self.handled.keys()
+        """The runtimes that have said who they are, or that declare or handle something; and whoever acts just now."""
+        acting = {act.runtime for act in self.acts.values() if not act.is_over}
+        return self.boots.keys() | self.runtimes.keys() | self.handled.keys() | acting
 
     def blamed(self, job_id: str, now: Instant) -> int:
         """How many attempts of a job began within 72 hours whose end no record has."""
@@ -187,7 +197,7 @@ class SharedState:
                 self.slots.take_back(schedule, schedule.accounted_to)
         self.runtimes, self._declared = other.runtimes, other._declared
         self.handled, self.retired, self.unknown = other.handled, other.retired, other.unknown
-        self.boots = other.boots
+        self.boots, self.acts = other.boots, other.acts
         self.pauses, self.marks, self.weights = other.pauses, other.marks, other.weights
         self.schedules, self._order = {}, []
         for schedule in other.schedules.values():
@@ -237,12 +247,28 @@ class SharedState:
                 self._heed(schedule_id, if_declared_by=0)
         self.boots.pop(runtime, None)
         self._handle(runtime, [])
+        for boot in [boot for boot, act in self.acts.items() if act.runtime == runtime]:
+            self._end_act(boot, "lost")
 
     def _know(self, runtime: str, boot: Record) -> None:
         records.boot_of(boot, ())
         # As it is: a newer version may have said more.
         self.boots[runtime] = boot
         self._touch(runtime)
+
+    def _begin_act(self, act: OperatorAct) -> None:
+        self.acts[act.boot.boot] = act
+        self._touch(act.boot.boot)
+
+    def _end_act(self, boot: str, became: Literal["done", "lost"]) -> None:
+        act = self.acts.get(boot)
+        if act is not None and not act.is_over:
+            self.acts[boot] = act._replace(became=became)
+            self._touch(boot)
+
+    def _forget_act(self, boot: str) -> None:
+        if self.acts.pop(boot, None) is not None:
+            self._touch(boot)
 
     def _handle(self, runtime: str, names: list[str]) -> None:
         if names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -29,6 +30,7 @@ class RabbitState:
         declared: what is to be declared again in each session, by schedule.
         handled: the job names that it has said to have lanes for.
         own_boots: the rows that a boot of this runtime would have in a table of boots.
+        acts_told: of the acts in the ledger, those that a turn of this runtime has told.
         duplicates: how many deliveries were copies of others.
         flight: the turn whose outcome is unknown.
         clock: what the last turn knew of wall time.
@@ -44,6 +46,7 @@ class RabbitState:
     declared: dict[str, ScheduleRecord] = field(default_factory=dict)
     handled: list[str] = field(default_factory=list)
     own_boots: dict[str, BootRecord] = field(default_factory=dict)
+    acts_told: set[str] = field(default_factory=set)
     duplicates: int = 0
     flight: Flight | None = None
     clock: KnownClock = field(default_factory=KnownClock)
@@ -52,6 +55,14 @@ class RabbitState:
     def next_no(self) -> int:
         """A number that no claim of this runtime has had."""
         return next(self._numbers)
+
+    def acts_to_tell(self, *, leads: bool) -> Sequence[BootRecord]:
+        """Those who have acted and have no log, whom this runtime is to tell of, if it leads. One whose turn is number
+        0 was lost before it had said that the turn holds.
+        """
+        acts = [act for name, act in list(self.shared.acts.items()) if act.is_over and name not in self.acts_told]
+        told = [act.boot._replace(turn=int(act.became == "done")) for act in acts] if leads else []
+        return sorted(told, key=lambda boot: boot.started_at)
 
     def give_up(self, found: DeadAtHand) -> None:
         """The turn that has a dead job in hand is given up. One whose outcome is unknown decides when it is known."""

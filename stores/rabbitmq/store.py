@@ -133,12 +133,15 @@ class RabbitStore(Session):
             raise StoreUnavailable(f"the store {self.address} refuses: {error}") from error
 
     def _stages(self, ops: Ops, session: int) -> Iterator[Future[Any]]:
-        """The steps of a commit: declare, publish, send the notices, write the records, and then acknowledge.
+        """The steps of a commit: declare, publish, send the notices, write the records, and then acknowledge. Before
+        any of it an operator says what is to be done.
 
         Each yields what must have an answer before the next. What is not acknowledged when a process dies is delivered
         again, so acknowledging earlier would lose a job, and does not happen.
         """
         yield from self._declaring(ops.names)
+        if ops.begins:
+            yield self._link.send([message(record) for record in self._labelled(ops.begins)])
         left: Sequence[Message] = ops.messages
         for tries_left in range(PUBLISH_TRIES_MAX, -1, -1):
             if not left:
@@ -157,6 +160,7 @@ class RabbitStore(Session):
             # The runtime that queued a job may have its results queue on a node that is away. The completion is then
             # sent to nobody.
             left = [left[index] for index in sorted({*sent.returned, *sent.refused}) if left[index].mandatory]
+        self._failpoints.at("store.turn.published")
         if ops.notices:
             yield self._link.send(ops.notices)
         if ops.records:
@@ -236,9 +240,8 @@ class RabbitStore(Session):
             self._await(read, READ_SECONDS_MAX)
 
     def surroundings(self, boot: str) -> StoreSurroundings:
-        return StoreSurroundings(
-            list(self.state.own_boots.values()), is_lost=False, change_no=self.state.shared.change_no
-        )
+        boots = [*self.state.own_boots.values(), *self.state.acts_to_tell(leads=self.leads)]
+        return StoreSurroundings(boots, is_lost=False, change_no=self.state.shared.change_no)
 
     def known(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
         found = ((job_id, self._known(job_id)) for job_id in job_ids)
@@ -282,6 +285,8 @@ class RabbitStore(Session):
         if deliveries.fresh or deliveries.strays or deliveries.notice_surplus() or self._news:
             return True
         if self.leads and state.shared.beyond(now):
+            return True
+        if state.acts_told & state.shared.acts.keys():
             return True
         pauses = list(state.shared.pauses.values())
         kept = paused_at(pauses, now).keys() | state.ailing.stopped.keys()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from ...messages.boots import BootRecord
+from ...messages.boots import OPERATOR, BootRecord
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
+from ...messages.ledger import LedgerTurn
 from ..turn_ports import JobQueue, Members, ScheduleBook, TallyBook, WaitingJobs
 from .intake import Intake
 from .jobs import RabbitJobs
-from .ledger_records import excuses, is_boot
+from .ledger_records import OperatorAct, act_begins, excuses, is_boot
 from .state import RabbitState
 from .turn_draft import TurnDraft
 from .turn_schedules import RabbitSchedules
@@ -28,7 +29,8 @@ class RabbitTurn(TurnDraft):
         self._schedules = RabbitSchedules(self)
         self.jobs: JobQueue = RabbitJobs(self)
         self.schedules: ScheduleBook = self._schedules
-        self.boots: Members = RabbitMembers(self, self._schedules)
+        self._members = RabbitMembers(self, self._schedules)
+        self.boots: Members = self._members
         self.tallies: TallyBook | None = None
         self.intake = Intake(self)
         self.intake.take_in()
@@ -49,10 +51,13 @@ class RabbitTurn(TurnDraft):
         return self.state.prune_slots(slots_before) + self._schedules.forget_abandoned(slots_before, batch)
 
     def seal(self) -> None:
-        """Remember in this process what the turn did: its broker may die before it has said it."""
+        """Remember in this process what the turn did: its broker may die before it has said it. An operator has it be
+        remembered by all.
+        """
         boot, boots = self.boot, self.state.own_boots
         known = boots.get(boot)
         kept = tuple(self.sum_up(0, 0 if known is None else known.turn))
+        self._members.seal(kept)
         if self.did is None:
             return
         turn = self.did.turn
@@ -68,11 +73,16 @@ class RabbitMembers:
         self._turn = turn
         self._state = turn.state
         self._schedules = schedules
+        self._operator: BootRecord | None = None
 
     def all(self) -> Sequence[BootRecord]:
-        return list(self._state.own_boots.values())
+        return [*self._state.own_boots.values(), *self._state.acts_to_tell(leads=self._turn.leads)]
 
     def register(self, boot: BootRecord) -> int:
+        if boot.kind == OPERATOR:
+            # It has ended when this turn has, so nobody need know that it lives.
+            self._operator = boot
+            return boot.boot_no
         self._state.own_boots[boot.boot] = boot
         self._turn.ops.records.append(is_boot(self._state.runtime_id, boot))
         return boot.boot_no
@@ -95,6 +105,20 @@ class RabbitMembers:
                 self._turn.ops.records.append(excuses(held.job.id, held.job.claimed_at))
 
     def forget(self, boots: Collection[str]) -> Collection[str]:
-        if boots:
+        acts = {boot.boot for boot in self._state.acts_to_tell(leads=self._turn.leads)}.intersection(boots)
+        # Only once they are logged they may be forgotten by all: the next turn has that written.
+        self._turn.ops.done.append(lambda: self._state.acts_told.update(acts))
+        if acts != set(boots):
             self._schedules.forget_runtime()
-        return {boot for boot in boots if self._state.own_boots.pop(boot, None) is not None}
+        return {boot for boot in boots if boot in acts or self._state.own_boots.pop(boot, None) is not None}
+
+    def seal(self, kept: tuple[LedgerTurn, ...]) -> None:
+        """What the turn did is known."""
+        state, records = self._state, self._turn.ops.records
+        if self._operator is not None and kept:
+            # Written first, it can be told even of one who is killed in between; and last, that all of it holds.
+            act = OperatorAct(state.runtime_id, self._operator._replace(unlogged=kept))
+            self._turn.ops.begins.append(act_begins(act))
+            records.append({"is": "act done", "boot": self._operator.boot})
+        state.acts_told &= state.shared.acts.keys()
+        records += [{"is": "act told", "boot": boot} for boot in sorted(state.acts_told)]

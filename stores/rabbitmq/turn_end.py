@@ -31,6 +31,7 @@ class Ops:
     """What a turn will do at its end.
 
     Attributes:
+        begins: records that are written before anything is published: what can then be told of a turn that stands half.
         names: job names whose queues must be there.
         messages: published first, in one pipeline.
         notices: published once the messages are confirmed: whoever hears of them finds what they tell of.
@@ -40,6 +41,7 @@ class Ops:
         done: calls to make once all of it holds.
     """
 
+    begins: list[Record] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     messages: list[Message] = field(default_factory=list)
     notices: list[Message] = field(default_factory=list)

@@ -89,7 +89,7 @@ class People:
             trouble=lambda process, kind: None,
             fork=lambda process, lane: None,
             reached=self._reached,
-            text="store.turn.committed=1*kill" if is_killed else "",
+            text=f"{self._killed_at()}=1*kill" if is_killed else "",
         )
         points.is_on = is_struck
         stores = self._stores[process] = []
@@ -97,6 +97,11 @@ class People:
             process, points, stores, leave=lambda code: None, is_starting=lambda: False
         )
         return Operator(self._address(), by=by, via=via, environment=environment), process
+
+    def _killed_at(self) -> str:
+        """The point at which one of them is killed: on a server, it may be before all of the turn holds."""
+        on_server = ("store.turn.published", "store.turn.committed")
+        return "store.turn.committed" if self._around.server is None else self._world.chance.choice(on_server)
 
     def _do_something(self, operator: Operator) -> None:
         became = "acted"

@@ -76,12 +76,45 @@ FENCE, RECOVERY, TURN, SLOTS, LOG, ROAD, LIMITS, SUPERVISION = (
     "supervision",
 )
 MESSAGES = "the messages of RabbitMQ"
+ACTS = "whoever acts from outside is told"
 LEDGER, LANES = "the ledger of RabbitMQ", "lanes, children, start and stop"
 SIGHT = "what hangs can be seen"
 
 ACTS = "what people do"
 
 MUTANTS = (
+    Mutant(
+        ACTS,
+        "on RabbitMQ nobody tells what an operator has done",
+        "stores/rabbitmq/state.py",
+        '[act.boot._replace(turn=int(act.became == "done")) for act in acts] if leads else []',
+        "[]",
+        scenario=RABBITMQ,
+    ),
+    Mutant(
+        ACTS,
+        "on RabbitMQ an operator's act is told whenever another leads",
+        "stores/rabbitmq/turn.py",
+        'records += [{"is": "act told", "boot": boot} for boot in sorted(state.acts_told)]',
+        "pass",
+        test="tests/stores/rabbitmq/test_operator.py::test_many_acts_are_told_once_each_whoever_leads",
+    ),
+    Mutant(
+        ACTS,
+        "on RabbitMQ whoever is killed in the middle of an act is told of by nobody",
+        "stores/rabbitmq/turn.py",
+        "self._turn.ops.begins.append(act_begins(act))",
+        "self._turn.ops.records.append(act_begins(act))",
+        test="tests/stores/rabbitmq/test_operator.py::test_of_one_who_is_killed_midway_it_is_told_what_nobody_can_know",
+    ),
+    Mutant(
+        ACTS,
+        "on RabbitMQ a dead job that an operator requeues is dead still",
+        "stores/rabbitmq/session.py",
+        "        self.state.dead.await_return()\n",
+        "",
+        test="tests/stores/rabbitmq/test_operator.py::test_dead_jobs_are_requeued_beside_a_runtime_which_tells_it",
+    ),
     Mutant(
         FENCE,
         "an ending is stored by its job alone",

@@ -1,0 +1,237 @@
+"""Somebody outside of any runtime acts on a RabbitMQ: it is told once, with who and why, and the proof is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from lamplighter import NotSupported, Runtime, UnknownSchedule, UsageError
+from lamplighter.environment import Environment
+from lamplighter.environment.failpoints import Failpoints
+from lamplighter.history.audit.audit import Audit
+from lamplighter.history.audit.report import Report
+from lamplighter.messages.pauses import PauseRecord
+from lamplighter.operating.operator import Operator
+from lamplighter.stores.rabbitmq.ledger import SILENT_LOOKS_MAX, Ledger
+
+from ...conftest import Recorder
+
+
+def fail(job: Any) -> None:
+    raise ValueError("not yet")
+
+
+def report_of(recorder: Recorder) -> Report:
+    """What the audit says of everything that was said."""
+    audit = Audit()
+    for event in recorder.events:
+        audit.feed(event)
+    return audit.finish()
+
+
+def told_by(recorder: Recorder) -> list[tuple[Any, ...]]:
+    """Who acted, and what was said of it, in the order in which it was told."""
+    said = sorted(recorder.of("operator.acted"), key=lambda line: (line["ts"], line["seq"]))
+    return [(line["by"], line["via"], line["action"], line.get("reason"), line["told"]) for line in said]
+
+
+def check_told_once(recorder: Recorder, acts: int) -> None:
+    """So many acts were told, each once, by a runtime; and the audit has nothing to say."""
+    said = recorder.of("operator.acted")
+    assert len({line["operator"] for line in said}) == len(said) == acts
+    turns = [(line["of"], line["turn"]) for line in recorder.of("turn.committed") if "told_by" in line]
+    assert len(set(turns)) == len(turns) == acts
+    report = report_of(recorder)
+    assert (report.findings, report.acts, report.crashes) == ((), acts, 0)
+
+
+def pauses_on(rt: Runtime) -> Sequence[PauseRecord]:
+    return rt.current_boot.get().store.jobs.pauses()
+
+
+@pytest.fixture
+def ada(url: str) -> Operator:
+    return Operator(url, by="ada", via="cli")
+
+
+@pytest.fixture
+def started(url: str, runtime) -> Callable[..., Runtime]:
+    def start(*names: str) -> Runtime:
+        made = runtime(url)
+        for name in names or ("fails",):
+            made.jobs.add_handler(name, fail, max_attempts=1)
+        return made
+
+    return start
+
+
+def test_dead_jobs_are_requeued_beside_a_runtime_which_tells_it(url: str, started, recorder: Recorder, ada):
+    rt = started()
+    jobs = rt.jobs.queue_many([("fails", number) for number in range(5)])
+    recorder.wait_for("job.dead", count=5)
+
+    first = ada.requeue(jobs[0], reason="mended")
+    recorder.wait_for("job.dead", count=6)
+    assert ada.requeue_dead([job.id for job in jobs], reason="all") == 5
+    recorder.wait_for("job.dead", count=11)
+    recorder.wait_for("operator.acted", count=2)
+    rt.stop()
+
+    assert (first.id, first.state) == (jobs[0].id, "queued")
+    assert told_by(recorder) == [("ada", "cli", "requeued", "mended", 1), ("ada", "cli", "requeued", "all", 5)]
+    check_told_once(recorder, 2)
+
+
+def test_names_and_schedules_are_steered_and_each_act_is_told_with_its_reason(
+    url: str, started, recorder: Recorder, ada
+):
+    rt = started("work")
+    nightly = rt.scheduler.add("work", "0 3 * * *", key="nightly", durable=True)
+    recorder.wait_for("schedule.added")
+    until = datetime.now(UTC) + timedelta(hours=1)
+
+    ada.pause("work", until=until, reason="the other side is down")
+    recorder.wait_for("operator.acted", action="name.paused")
+    (pause,) = pauses_on(rt)
+    ada.resume("work", reason="it is back")
+    ada.pause_schedule(nightly, reason="holidays")
+    ada.resume_schedule(nightly)
+    run = ada.run_now(nightly, reason="at once")
+    recorder.wait_for("job.dead", job_id=run.id)
+    ada.remove_schedule(nightly, reason="no more")
+    recorder.wait_for("operator.acted", count=6)
+    recorder.until(lambda: not rt.scheduler.list(), "the schedule to be gone")
+    rt.stop()
+
+    assert (pause.name, pause.by, pause.reason, pause.until) == (
+        "work",
+        "ada",
+        "the other side is down",
+        until.timestamp(),
+    )
+    assert told_by(recorder) == [
+        ("ada", "cli", "name.paused", "the other side is down", 1),
+        ("ada", "cli", "name.resumed", "it is back", 1),
+        ("ada", "cli", "schedule.paused", "holidays", 1),
+        ("ada", "cli", "schedule.resumed", None, 1),
+        ("ada", "cli", "queued", "at once", 1),
+        ("ada", "cli", "schedule.removed", "no more", 1),
+    ]
+    check_told_once(recorder, 6)
+
+
+def test_with_no_runtime_alive_the_next_start_tells_what_was_done(url: str, started, recorder: Recorder, ada):
+    with started() as rt:
+        nightly = rt.scheduler.add("fails", "0 3 * * *", key="nightly", durable=True)
+        dead = rt.jobs.queue("fails")
+        recorder.wait_for("job.dead")
+
+    ada.requeue(dead, reason="mended")
+    Operator(url, by="bob", via="web").pause_schedule(nightly)
+    ada.pause("fails", reason="wait")
+    before = report_of(recorder)
+    after = started()
+    recorder.wait_for("operator.acted", count=3)
+    paused = [pause.reason for pause in pauses_on(after)]
+    after.jobs.resume("fails")
+    recorder.wait_for("job.dead", count=2)
+    after.stop()
+
+    assert before.findings == ()
+    assert paused == ["wait"]
+    assert told_by(recorder) == [
+        ("ada", "cli", "requeued", "mended", 1),
+        ("bob", "web", "schedule.paused", None, 1),
+        ("ada", "cli", "name.paused", "wait", 1),
+    ]
+    check_told_once(recorder, 3)
+
+
+def test_many_acts_are_told_once_each_whoever_leads(url: str, started, recorder: Recorder, ada):
+    one, other = started("work"), started("work")
+    for number in range(25):
+        ada.pause(f"name {number}")
+    one.stop()
+    for number in range(25):
+        ada.resume(f"name {number}")
+    recorder.wait_for("operator.acted", count=50)
+    other.stop()
+    # Nobody tells of it again.
+    started("work").stop()
+
+    check_told_once(recorder, 50)
+
+
+def test_one_killed_after_all_of_it_holds_is_told_all_the_same(url: str, started, recorder: Recorder):
+    rt = started()
+    dead = rt.jobs.queue("fails")
+    recorder.wait_for("job.dead")
+    points = Failpoints("store.turn.committed=1*raise(SystemExit: killed)")
+
+    with pytest.raises(SystemExit):
+        Operator(url, by="ada", via="cli", environment=Environment(failpoints=points)).requeue(dead)
+
+    recorder.wait_for("operator.acted", by="ada", action="requeued")
+    recorder.wait_for("job.dead", count=2)
+    rt.stop()
+    check_told_once(recorder, 1)
+
+
+def test_of_one_who_is_killed_midway_it_is_told_what_nobody_can_know(
+    url: str, started, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+):
+    looks = SILENT_LOOKS_MAX + 2
+    look = Ledger.look_who_lives
+    monkeypatch.setattr(Ledger, "look_who_lives", lambda self: [look(self) for _ in range(looks)])
+    monkeypatch.setattr("lamplighter.stores.rabbitmq.pika.link.PULSE_SECONDS", 0.2)
+    rt = started()
+    dead = rt.jobs.queue("fails")
+    recorder.wait_for("job.dead")
+    points = Failpoints("store.turn.published=1*raise(SystemExit: killed)")
+
+    with pytest.raises(SystemExit):
+        Operator(url, by="ada", via="cli", environment=Environment(failpoints=points)).requeue(dead, reason="mended")
+
+    line = recorder.wait_for("operator.acted")
+    recorder.wait_for("job.dead", count=2)
+    rt.stop()
+    said = {name: line.get(name) for name in ("by", "via", "action", "reason", "told", "unknown", "turn")}
+    assert said == {
+        "by": "ada",
+        "via": "cli",
+        "action": "requeued",
+        "reason": "mended",
+        "told": 0,
+        "unknown": 1,
+        "turn": 0,
+    }
+    report = report_of(recorder)
+    assert (report.findings, report.acts) == ((), 1)
+    assert any("was lost while it acted" in note for note in report.notes)
+
+
+def test_what_cannot_be_is_refused_before_anything_is_stored(url: str, started, recorder: Recorder, ada):
+    rt = started("work")
+    nightly = rt.scheduler.add("work", "0 3 * * *", key="nightly")
+    waiting = rt.jobs.queue("work", delay=3600)
+    recorder.wait_for("schedule.added")
+
+    for act in (
+        lambda: ada.cancel(waiting),
+        lambda: ada.requeue(waiting),
+        lambda: ada.limit("work", 1),
+        lambda: next(ada.sweep([[waiting.id]], "cancel")),
+    ):
+        with pytest.raises(NotSupported, match="RabbitMQ keeps queues, no table of jobs"):
+            act()
+    with pytest.raises(UnknownSchedule):
+        ada.run_now("none")
+    with pytest.raises(UsageError, match="expected a durable schedule"):
+        ada.remove_schedule(nightly)
+    assert ada.requeue_dead([waiting.id]) == 0
+    rt.stop()
+    started("work").stop()
+
+    check_told_once(recorder, 0)
