@@ -10,6 +10,7 @@ from ..doctor.opening import evidence_at
 from ..operating.controls import ANSWER_SECONDS
 from ..rules.validation import check_seconds
 from ..rules.wording import Tone, many
+from .logs import HELP, log_paths
 from .looking import print_json
 from .main import STORE_ERROR
 from .options import add_store, store_of
@@ -25,6 +26,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "is something to do, with 3 if the store cannot be read."
     )
     add_store(parser)
+    parser.add_argument("--log", metavar="LOG", action="append", default=[], help=f"audit this too: {HELP}")
     parser.add_argument("--deep", action="store_true", help="look through all of the file, which may take minutes")
     parser.add_argument(
         "--only", metavar="ID", action="append", default=[], help="this check alone, or those that begin so: store"
@@ -44,8 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         Page(arguments.color).table(("check", "looks at"), [(check.id, check.asks) for check in checks])
         return 0
+    logs = log_paths(arguments.log) if arguments.log else []
     timeout = check_seconds(arguments.timeout, "--timeout")
-    with evidence_at(store_of(arguments), is_deep=arguments.deep, timeout=timeout) as seen:
+    with evidence_at(store_of(arguments), logs=logs, is_deep=arguments.deep, timeout=timeout) as seen:
         found = examine(seen, checks)
     code = STORE_ERROR if found.unread is not None else 0 if found.is_well else 1
     # It stands even if nobody reads to the end.

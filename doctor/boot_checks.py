@@ -72,7 +72,9 @@ def hung(seen: Evidence) -> Iterator[Symptom]:
                 f"`lamplighter runtimes stacks {boot.record.boot}` says where it is; if it hangs, end it and start it "
                 "anew",
             )
-    if is_well and not seen.unheard:
+    if not seen.living:
+        yield note("no runtime is on the store")
+    elif is_well and not seen.unheard:
         yield ok(f"of {many(len(seen.living), 'runtime')} on the store that live, all answer")
 
 

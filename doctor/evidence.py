@@ -17,7 +17,7 @@ from ..stores.ports import Readable
 from ..stores.sqlite.condition import FileCondition
 
 if TYPE_CHECKING:
-    from ..history.audit.report import Report
+    from .logs import LogEvidence
 
 
 class Evidence:
@@ -27,7 +27,7 @@ class Evidence:
         file: looks at the store's file; None of a store that is in a server.
         now: wall time.
         wait: waits for so many seconds.
-        audit: replays the logs that were given; None if none were.
+        read_logs: reads the logs that were given, as of an instant; None if none were.
         is_deep: whether the checks may take as long as they want to.
 
     Attributes:
@@ -42,7 +42,7 @@ class Evidence:
         file: FileCondition | None,
         now: Callable[[], Instant],
         wait: Callable[[Seconds], object],
-        audit: Callable[[], Report] | None = None,
+        read_logs: Callable[[Instant], LogEvidence] | None = None,
         is_deep: bool = False,
     ) -> None:
         self.store = store
@@ -50,7 +50,8 @@ class Evidence:
         self.is_deep = is_deep
         self.wait = wait
         self._file = file
-        self._audit = audit
+        self._now = now
+        self._read_logs = read_logs
         self._runtimes = AskedOnce(store, room)
         self.look = Look(store, self._runtimes, now=lambda: self.at)
 
@@ -73,7 +74,15 @@ class Evidence:
     @cached_property
     def boots(self) -> Sequence[SeenBoot]:
         """Every boot on the store, with what it says of itself."""
-        return self._runtimes.all()
+        began = self._now()
+        found = self._runtimes.all()
+        self._asked_between = began, self._now()
+        return found
+
+    @property
+    def asked_between(self) -> tuple[Instant, Instant]:
+        """When the boots were asked, and when all had answered or been given up, by the clock here."""
+        return self._asked_between if self.boots else (self.at, self.at)
 
     @property
     def living(self) -> Sequence[SeenBoot]:
@@ -101,6 +110,6 @@ class Evidence:
         return self._runtimes.declared()
 
     @cached_property
-    def audit(self) -> Report | None:
-        """What the logs prove; None if none were given."""
-        return None if self._audit is None else self._audit()
+    def log(self) -> LogEvidence | None:
+        """What the logs show; None if none were given."""
+        return None if self._read_logs is None else self._read_logs(self.at)

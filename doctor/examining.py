@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from ..errors import LamplighterError, StoreError, StoreUnavailable, UsageError, alike, shown
-from . import boot_checks, lock_checks, name_checks, store_checks
+from . import (
+    boot_checks,
+    fare_checks,
+    lock_checks,
+    log_checks,
+    name_checks,
+    process_checks,
+    schedule_checks,
+    store_checks,
+)
 from .diagnosis import Check, Diagnosis, Examination, Symptom, unknown
 from .evidence import Evidence
 
@@ -18,12 +27,22 @@ CHECKS = (
     Check("store.wal", "what keeps the log beside the database from being copied", lock_checks.wal, "file"),
     Check("store.lock", "who keeps the write lock", lock_checks.lock, "file"),
     Check("store.bloat", "empty pages, and ended jobs that were not removed", store_checks.bloat, "file"),
+    Check("log.gaps", "what the log does not tell; with --log, the audit", log_checks.gaps, "file"),
     Check("boots.dead", "dead runtimes whose jobs nobody has taken back", boot_checks.dead, "file"),
     Check("boots.hung", "runtimes that are stopped, silent or stuck", boot_checks.hung),
     Check("boots.none", "whether anybody runs jobs", boot_checks.none),
     Check("claims.orphan", "jobs that run for nobody, or wait for ever to be marked done", boot_checks.orphans, "file"),
     Check("names.parked", "due jobs that nobody has a handler for", name_checks.parked),
     Check("names.paused", "pauses that are long, or keep many jobs waiting", name_checks.paused),
+    Check("names.behind", "jobs that are due for long, and get more", fare_checks.behind),
+    Check("names.failing", "names of which most attempts fail", fare_checks.failing, "file"),
+    Check("names.differ", "handlers that are not the same on each runtime", fare_checks.differ),
+    Check("jobs.poison", "jobs that kill the processes that run them", fare_checks.poison, "file"),
+    Check("lanes.zombie", "threads that hang", process_checks.zombies),
+    Check("actors.restarts", "actors that crash again and again", process_checks.restarts),
+    Check("schedules.silent", "schedules that do not fire, or fire for nothing", schedule_checks.silent, "file"),
+    Check("clock", "clocks that do not agree", process_checks.clock),
+    Check("process", "files and threads of the processes", process_checks.process),
 )
 """In the order in which what they find is told."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from ..environment.clock import SystemClock
 from ..errors import StoreError
@@ -13,12 +14,14 @@ from ..operating.controls import ANSWER_SECONDS, ControlRoom
 from ..operating.looking import readable_file, wait
 from ..stores.sqlite.condition import FileCondition
 from .evidence import Evidence
+from .logs import read_logs
 
 
 @contextmanager
 def evidence_at(
     address: str,
     *,
+    logs: Sequence[str] = (),
     is_deep: bool = False,
     timeout: Seconds = ANSWER_SECONDS,
     now: Callable[[], Instant] | None = None,
@@ -27,6 +30,7 @@ def evidence_at(
 
     Args:
         address: the path of a store's file.
+        logs: log files of its runtimes.
         is_deep: whether the checks may take as long as they want to.
         timeout: how long a runtime may take to answer.
         now: wall time; this machine's unless given.
@@ -46,6 +50,7 @@ def evidence_at(
             file=FileCondition(path, clock.monotonic),
             now=clock.now if now is None else now,
             wait=wait,
+            read_logs=partial(read_logs, logs, path) if logs else None,
             is_deep=is_deep,
         )
     finally:

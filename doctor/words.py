@@ -19,3 +19,8 @@ def process(pid: int) -> str:
     stopped = "stopped by a signal or a debugger" if state_of(pid) == "stopped" else ""
     told = ", ".join(text for text in (command_of(pid), stopped) if text)
     return f"process {pid} ({told})" if told else f"process {pid}"
+
+
+def minutes(seconds: float) -> str:
+    """A span of time that a check goes by: whole minutes or hours."""
+    return f"{seconds / 3600:g} hours" if seconds >= 7200 else f"{seconds / 60:g} minutes"

@@ -1,0 +1,71 @@
+"""Whether the log can tell all that the store has done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..rules.wording import many, span
+from .diagnosis import Symptom, error, note, ok, warning
+from .evidence import Evidence
+
+UNCOUNTED_SECONDS_MAX = 5.0
+"""A runtime counts what an application's own transaction has moved within a second."""
+
+COUNTED_MAX = 10_000
+
+FINDINGS_TOLD_MAX = 5
+
+
+def gaps(seen: Evidence) -> Iterator[Symptom]:
+    """Is something missing in the log?"""
+    is_well = True
+    uncounted = seen.file.uncounted(COUNTED_MAX)
+    if uncounted.oldest is not None and seen.at - uncounted.oldest > UNCOUNTED_SECONDS_MAX:
+        is_well = False
+        more = "+" if uncounted.jobs >= COUNTED_MAX else ""
+        jobs, verb = ("job", "is") if uncounted.jobs == 1 else ("jobs", "are")
+        yield warning(
+            f"{uncounted.jobs:,}{more} {jobs} that an application's own transaction has queued or moved {verb} in no "
+            f"log, the oldest for {span(seen.at - uncounted.oldest)}",
+            "start a runtime, or see why those that live do not write: `lamplighter doctor --only boots`",
+        )
+    for view in seen.views:
+        health = view.health
+        dropped = [
+            (health.log_dropped, "line of its log", "lines of its log"),
+            (health.subscriber_dropped, "event for a subscriber", "events for subscribers"),
+        ]
+        told = [f"{count:,} {one if count == 1 else some}" for count, one, some in dropped if count]
+        if told:
+            is_well = False
+            yield warning(
+                f"boot {view.boot} has dropped {' and '.join(told)} since its start",
+                "its outlet is too slow, or full: look at the disk, the pipe, or what the subscriber does",
+            )
+    yield from _of_logs(seen, is_well)
+
+
+def _of_logs(seen: Evidence, is_well: bool) -> Iterator[Symptom]:
+    log = seen.log
+    if log is None:
+        if is_well:
+            yield ok("each move of a job is counted, and no runtime that answers has dropped a line; --log LOG audits")
+        return
+    report = log.report
+    for finding in report.findings[:FINDINGS_TOLD_MAX]:
+        says = f"audit: {finding.kind}: {finding.says}"
+        if finding.excused:
+            yield note(f"{says} (the log itself says so)")
+        else:
+            yield error(says, "`lamplighter audit LOG --store FILE` shows the lines")
+    if report.count > FINDINGS_TOLD_MAX:
+        yield error(f"audit: {report.count - FINDINGS_TOLD_MAX} more findings", "`lamplighter audit LOG --store FILE`")
+    if log.drops:
+        yield warning(f"lines were lost {many(log.drops, 'time')} within a day (`log.dropped`)", "see why there")
+    if log.waits:
+        yield note(
+            f"write batches had to wait for the lock {many(log.waits, 'time')} within an hour (`store.waiting`)",
+            "its lines say for how long, and who is likely to have it",
+        )
+    if is_well and report.ok:
+        yield ok(report.summary)

@@ -1,0 +1,164 @@
+"""How jobs fare: what makes each check fire, and what keeps it silent."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from lamplighter.messages.tallies import MINUTE, Tally, start_of
+from lamplighter.stores.sqlite.store import SqliteStore
+
+from .kit import DAY, HOUR, found, levels, new_store, program, value
+
+KILLER = """
+    import os, sys
+    from lamplighter import Runtime
+
+    runtime = Runtime(sys.argv[1])
+    runtime.jobs.add_handler("kills", lambda job: os.kill(os.getpid(), 9))
+    runtime.start()
+    runtime.jobs.queue("kills", id="k1")
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return new_store(tmp_path / "jobs.db")
+
+
+@pytest.fixture
+def full(runtime, recorder):
+    """A runtime whose only lane is busy with `j0`, with `j1` behind it."""
+    rt, release = runtime(), threading.Event()
+    rt.jobs.add_handler("work", lambda job: release.wait(30))
+    rt.jobs.queue("work", id="j0")
+    recorder.wait_for("job.started")
+    rt.jobs.queue("work", id="j1")
+    yield rt
+    release.set()
+
+
+def tally(path: Path, kind: str, n: int) -> None:
+    """Have jobs of `work` counted that were queued, or done, in this minute."""
+    with contextlib.closing(SqliteStore(str(path))) as store:
+        store.open()
+        with store.turn("b", time.time()) as turn:
+            turn.tallies.add([Tally(MINUTE, start_of(MINUTE, time.time()), "work", kind, n)])
+
+
+def soon() -> float:
+    """Ten minutes from now."""
+    return time.time() + 600
+
+
+def test_a_job_that_has_just_become_due_is_not_late(path, full):
+    assert levels(found(path, "names.behind")) == ["ok"]
+
+
+def test_jobs_behind_a_full_lane_are_told_with_what_is_in_it(path, full):
+    (finding,) = found(path, "names.behind", now=soon)
+
+    assert finding.level == "warning"
+    assert finding.evidence.startswith("1 due job of 'work', the oldest for 10 min ")
+    assert "1 of 1 lane is busy, with j0 for" in finding.evidence
+    assert "concurrency" in finding.remedy
+
+
+@pytest.mark.parametrize(("queued", "done", "level"), [(9, 3, "warning"), (3, 9, "note")])
+def test_whether_it_gets_worse_is_told_by_what_was_queued_and_what_ended(path, full, queued, done, level):
+    tally(path, "queued", queued)
+    tally(path, "done", done)
+
+    (finding,) = found(path, "names.behind", now=soon)
+
+    assert finding.level == level
+    assert f"{queued} were queued and {done} ended" in finding.evidence
+
+
+def run_all(rt, count: int) -> None:
+    """Have jobs run, and their sums written."""
+    jobs = [rt.jobs.queue("work", max_attempts=1) for _ in range(count)]
+    for job in jobs:
+        with contextlib.suppress(Exception):
+            rt.jobs.join(job, timeout=10)
+    rt.stop()
+
+
+def test_a_name_of_which_most_attempts_fail_is_told_with_their_error(path, runtime):
+    def fails(job):
+        raise ValueError(f"order {job.id} has no lines")
+
+    rt = runtime()
+    rt.jobs.add_handler("work", fails)
+    run_all(rt, 6)
+
+    (finding,) = found(path, "names.failing")
+
+    assert finding.level == "warning"
+    assert finding.evidence.startswith("100 % of 6 attempts of 'work' have failed in the last 15 minutes; 6 of the 6")
+    assert "ValueError: order" in finding.evidence
+    assert "test_fare_checks.py" in finding.evidence
+
+
+def test_a_name_whose_attempts_succeed_is_well_and_without_attempts_nothing_is_known(path, runtime):
+    assert levels(found(path, "names.failing")) == ["note"]
+
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None)
+    run_all(rt, 6)
+
+    assert levels(found(path, "names.failing")) == ["ok"]
+
+
+def test_one_name_with_two_timeouts_is_half_a_deployment(path, runtime):
+    assert levels(found(path, "names.differ")) == ["note"]
+    old, new = runtime(), runtime()
+    old.jobs.add_handler("work", lambda job: None, timeout=10)
+    new.jobs.add_handler("work", lambda job: None, timeout=20)
+
+    (finding,) = found(path, "names.differ")
+
+    assert finding.level == "warning"
+    assert f"timeout 10 s on {old.boot.id}" in finding.evidence
+    assert f"timeout 20 s on {new.boot.id}" in finding.evidence
+
+
+def test_the_same_handler_on_two_runtimes_is_well(path, runtime):
+    for rt in (runtime(), runtime()):
+        rt.jobs.add_handler("work", lambda job: None, timeout=10)
+
+    assert levels(found(path, "names.differ")) == ["ok"]
+
+
+def killed(path: Path, times: int, runtime) -> None:
+    """Have a job kill so many processes, and take it back."""
+    for _ in range(times):
+        with contextlib.suppress(AssertionError), program(KILLER, path):
+            pass
+    runtime().stop()
+
+
+def test_a_job_that_has_killed_two_processes_is_suspect(path, runtime):
+    assert levels(found(path, "jobs.poison")) == ["ok"]
+
+    killed(path, 2, runtime)
+
+    (finding,) = found(path, "jobs.poison")
+    assert finding.level == "warning"
+    assert "1 job may have killed their processes (kills): k1 was interrupted 2 times" in finding.evidence
+
+
+def test_a_job_that_died_as_poison_is_told_for_a_day(path, runtime):
+    killed(path, 3, runtime)
+    assert value(path, "select state from lamplighter_jobs") == "dead"
+
+    (finding,) = found(path, "jobs.poison")
+
+    assert finding.level == "error"
+    assert "k1 (kills) died as poison in the last 24 hours" in finding.evidence
+    assert ", on runtimes " in finding.evidence
+    assert levels(found(path, "jobs.poison", now=lambda: time.time() + DAY + HOUR)) == ["ok"]

@@ -1,0 +1,111 @@
+"""What the log lacks: what makes the check fire, and what keeps it silent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from .kit import found, levels, new_store, program, value
+
+KILLED = """
+    import os, sqlite3, sys
+    from lamplighter import Runtime
+
+    runtime = Runtime(sys.argv[1]).start(work=False)
+    connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+    connection.execute("begin immediate")
+    runtime.jobs.queue("work", connection=connection)
+    connection.execute("commit")
+    os.kill(os.getpid(), 9)
+"""
+"""A process that dies before its runtime has counted what its transaction has queued."""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return new_store(tmp_path / "jobs.db")
+
+
+@pytest.fixture
+def log(path, runtime, recorder, tmp_path) -> Path:
+    """What a runtime has logged that did a job."""
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None)
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    rt.stop()
+    recorder.wait_for("runtime.stopped")
+    made = tmp_path / "app.log"
+    made.write_text("".join(f"{json.dumps(event)}\n" for event in recorder.events))
+    return made
+
+
+def test_where_all_is_counted_the_log_lacks_nothing(path, runtime):
+    assert levels(found(path, "log.gaps")) == ["ok"]
+
+    runtime().jobs.queue("work")
+
+    assert levels(found(path, "log.gaps")) == ["ok"]
+
+
+def test_a_whole_log_is_audited_and_well(path, log):
+    (finding,) = found(path, "log.gaps", logs=[str(log)])
+
+    assert finding.level == "ok"
+    assert "all is well" in finding.evidence
+
+
+def test_a_line_that_is_missing_is_an_error(path, log):
+    lines = log.read_text().splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if '"turn.committed"' in line)
+    log.write_text("".join(lines[:first] + lines[first + 1 :]))
+
+    findings = found(path, "log.gaps", logs=[str(log)])
+
+    assert "error" in levels(findings)
+    assert any(one.evidence.startswith("audit: ") for one in findings)
+
+
+def test_what_a_transaction_has_queued_is_missed_after_five_seconds(path):
+    with contextlib.suppress(AssertionError), program(KILLED, path):
+        pass
+    queued_at = value(path, "select queued_at from lamplighter_jobs")
+
+    young = found(path, "log.gaps", now=lambda: queued_at + 1)
+    (finding,) = found(path, "log.gaps", now=lambda: queued_at + 60)
+
+    assert levels(young) == ["ok"]
+    assert finding.level == "warning"
+    assert finding.evidence.startswith("1 job that an application's own transaction has queued or moved is in no log")
+
+
+def test_clocks_that_were_set_and_waits_for_the_lock_are_counted_in_the_log(path, log):
+    said = json.loads(log.read_text().splitlines()[-1])
+    with log.open("a") as file:
+        for number, event in enumerate(("clock.jumped", "store.waiting"), 1):
+            file.write(json.dumps({**said, "event": event, "seq": said["seq"] + number, "ts": time.time()}) + "\n")
+
+    jumps = found(path, "clock", logs=[str(log)])
+    waits = found(path, "log.gaps", logs=[str(log)])
+
+    assert any("the clock was set 1 time in the last 24 hours" in one.evidence for one in jumps)
+    assert any("had to wait for the lock 1 time within an hour" in one.evidence for one in waits)
+
+
+def test_a_subscriber_that_is_too_slow_is_told(path, runtime, recorder):
+    rt, seen = runtime(subscriber_events_max=1), []
+    gate = threading.Event()
+    rt.subscribe(lambda event: seen.append(event) or gate.wait(30))
+    for _ in range(5):
+        rt.jobs.queue("work")
+    recorder.until(lambda: rt.health().subscriber_dropped)
+
+    findings = found(path, "log.gaps")
+    gate.set()
+
+    assert levels(findings) == ["warning"]
+    assert "for subscribers" in findings[0].evidence or "for a subscriber" in findings[0].evidence
