@@ -12,7 +12,7 @@ from .handlers.handler import Handler
 from .job import Job
 from .messages.jobs import JobKeywords, JobSpec, QueueKeywords
 from .queueing import Queueing
-from .rules.codec import decode, encode
+from .rules.codec import Encoded, encode
 from .rules.new_jobs import spec_of
 from .rules.validation import unknown_options
 
@@ -121,15 +121,15 @@ class JobHandler(Generic[P, D, C, R]):
         """`many` for asyncio applications."""
         return [self._typed(job) for job in await self._jobs.aqueue_many(self._specs(payloads, options))]
 
-    def fitting(self, data: Any) -> Any:
-        """The data as it is stored.
+    def fitting(self, data: Any) -> Encoded:
+        """The data as it is stored, of which nobody need look again whether it is right.
 
         Raises:
             UsageError: it is not JSON-serializable, or the function cannot take it.
         """
-        stored = decode(encode(data, what="data", bytes_max=sys.maxsize))
-        self._types.data(stored)
-        return stored
+        text = encode(data, what="data", bytes_max=sys.maxsize)
+        self._types.check(text)
+        return Encoded(text)
 
     if not TYPE_CHECKING:
         # Type checkers are to find such a name, and do not if there is this.

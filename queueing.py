@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Never, Unpack
@@ -90,8 +90,9 @@ class Queueing:
             timeout=timeout,
         )
         boot = self._current_boot.get()
-        job = boot.checks(current_corr()).spec(spec)
-        warn_of_misfits(self._current_boot.declared, (job,))
+        checks = boot.checks(current_corr())
+        job = checks.spec(spec)
+        warn_of_misfits(self._current_boot.declared, checks.unchecked)
         if connection is not None:
             with boot.queueing((job,)) as (job,), _told_of(job):
                 record, fresh = queue_on(boot.store, connection, job, boot.clock.now())
@@ -109,7 +110,7 @@ class Queueing:
         boot = self._current_boot.get()
         checks = boot.checks(current_corr())
         job = checks.spec(spec_of("jobs.aqueue", name, data, options)) if options else checks.pair(name, data)
-        warn_of_misfits(self._current_boot.declared, (job,))
+        warn_of_misfits(self._current_boot.declared, checks.unchecked)
         if connection is not None:
             with boot.queueing((job,)) as (job,), _told_of(job):
                 record, fresh = await queue_on_async(boot.store, connection, job, boot.clock.now())
@@ -129,8 +130,8 @@ class Queueing:
             StoreUnavailable: no answer in time; queue them again, each with its id of `error.job_ids`.
         """
         self.warn_if_blocking("queue_many")
-        boot, new = self._new_many(jobs)
-        warn_of_misfits(self._current_boot.declared, new)
+        boot, new, unchecked = self._new_many(jobs)
+        warn_of_misfits(self._current_boot.declared, unchecked)
         if not new:
             return []
         with boot.queueing(new) as new:
@@ -138,8 +139,8 @@ class Queueing:
 
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         """`queue_many` for asyncio applications."""
-        boot, new = self._new_many(jobs)
-        warn_of_misfits(self._current_boot.declared, new)
+        boot, new, unchecked = self._new_many(jobs)
+        warn_of_misfits(self._current_boot.declared, unchecked)
         if not new:
             return []
         with boot.queueing(new) as new:
@@ -166,11 +167,11 @@ class Queueing:
         warn_of_misfits(self._current_boot.declared, (job,))
         return boot, job
 
-    def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, tuple[NewJob, ...]]:
+    def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, tuple[NewJob, ...], Sequence[NewJob]]:
         boot = self._current_boot.get()
         checks = boot.checks(current_corr())
         wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
-        return boot, tuple([checks.one(job) for job in wanted])
+        return boot, tuple([checks.one(job) for job in wanted]), checks.unchecked
 
     def warn_if_blocking(
         self, call: str, of: str = "jobs", *, name: str | None = None, depth: int = CALLED_DEPTH

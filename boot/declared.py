@@ -11,7 +11,6 @@ from ..errors import UsageError, alike, shown
 from ..handlers.handler import Handler
 from ..messages.boots import BootKind
 from ..messages.schedules import ScheduleRecord
-from ..rules.codec import decode
 from ..rules.restart_budget import RestartBudget
 from ..rules.validation import check_bool, check_iterable, check_name
 
@@ -61,7 +60,7 @@ class Declared:
             if handler.types.wanted is None:
                 return None
             try:
-                handler.types.data(decode(text))
+                handler.types.check(text)
                 return None
             except UsageError as error:
                 why = str(error)

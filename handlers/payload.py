@@ -18,7 +18,7 @@ import msgspec
 import msgspec.inspect
 
 from ..errors import Discard, UsageError
-from ..rules.codec import CARRIED
+from ..rules.codec import CARRIED, decode
 from ..rules.models import Misfit, ModelType, asks_for_model, is_model
 
 JSON_VALUES: tuple[Any, ...] = (None, True, 1, 0.5, "", [], {})
@@ -204,6 +204,15 @@ class HandlerTypes(NamedTuple):
         """
         return self._as(stored, self.wanted, "data that fits")
 
+    def check(self, text: str) -> None:
+        """Make sure that data, as JSON text, is what the handler asks for.
+
+        Raises:
+            UsageError: it does not fit.
+        """
+        if self.wanted is not None and not _fits_surely(text, self.wanted):
+            self.data(decode(text))
+
     def result(self, stored: Any) -> Any:
         """A result as what the handler returns.
 
@@ -226,6 +235,23 @@ def _convert(data: Any, wanted: Any) -> Any:
         return msgspec.convert(data, type=wanted, str_keys=True, dec_hook=_made)
     except msgspec.ValidationError as error:
         raise Misfit(_without_values(error)) from None
+
+
+def _fits_surely(text: str, wanted: Any) -> bool:
+    """Whether data fits, in a part of the time that it takes to say why it does not. False where that is not known."""
+    if isinstance(wanted, ModelType):
+        return False
+    try:
+        _decoder(wanted).decode(text)
+    except Exception:
+        # Why not is said by whoever looks with care: it may be any error of a class's own check.
+        return False
+    return True
+
+
+@functools.lru_cache(maxsize=256)
+def _decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(wanted, dec_hook=_made)
 
 
 def _name(wanted: Any) -> str:

@@ -11,7 +11,7 @@ import json
 import math
 import zlib
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,6 +24,9 @@ _quick = msgspec.json.Encoder()
 PLAIN = frozenset({type(None), bool, int, str})
 """Whatever is of just one of these types is JSON-serializable."""
 
+LIKE_JSON = (type(None), bool, int, float, str, list, tuple, dict, set, frozenset)
+"""What needs nothing to stand for it, though its items may."""
+
 CARRIED = "what JSON has; dataclasses, models, enums, UUIDs, dates, Decimals, paths, sets, bytes"
 """What an error says that is JSON-serializable."""
 
@@ -31,8 +34,14 @@ DEPTH_MAX = 100
 """How deep data may nest; a cycle is found by it too."""
 
 
+class Encoded(NamedTuple):
+    """JSON text that `encode` has made, in the place of the value: it need not be made again."""
+
+    text: str
+
+
 def encode(value: Any, *, what: str, bytes_max: int) -> str:
-    """JSON text of a value.
+    """JSON text of a value, or the text that was made of it.
 
     Args:
         value: None, bool, int, finite float, str; what msgspec can carry (dataclasses, Structs, attrs classes, enums,
@@ -44,7 +53,7 @@ def encode(value: Any, *, what: str, bytes_max: int) -> str:
     Raises:
         UsageError: it is something else, or too large.
     """
-    text = _quickly(value) or _carefully(value, what)
+    text = value.text if type(value) is Encoded else _quickly(value) or _carefully(value, what)
     # The text is ASCII (lone surrogates stay escaped), so its length is its size.
     if len(text) > bytes_max:
         raise UsageError(
@@ -100,6 +109,11 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 
 def _carefully(value: Any, what: str) -> str:
+    if not isinstance(value, LIKE_JSON):
+        # A dataclass, say: what stands for it is plain more often than not.
+        value = _stand_in(value, what)
+        if (text := _quickly(value)) is not None:
+            return text
     plain = _plain(value, what, 0)
     try:
         return _encoder.encode(plain)

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import UsageError, shown
 from ..messages.jobs import Instant, JobKeywords, JobSpec, NewJob, Seconds
 from .capabilities import not_supported
-from .codec import encode
+from .codec import Encoded, encode
 from .limits import Limits
 from .validation import check_moment, check_name, check_seconds, check_whole, unknown_options
 
@@ -56,6 +56,9 @@ class JobChecks:
         new_id: makes the id of a job that is given none.
         corr: the root they descend from; each is its own if there is none.
         has_table: whether the store keeps every job in a table.
+
+    Attributes:
+        unchecked: the jobs made so far of which nobody has looked whether their handlers can take the data.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class JobChecks:
         self._corr = corr
         self._bytes_max = limits.data_bytes_max
         self._has_table = has_table
+        self.unchecked: list[NewJob] = []
 
     def one(self, job: Any) -> NewJob:
         """A job as `queue_many` takes it.
@@ -94,7 +98,7 @@ class JobChecks:
         """
         name = check_name(name)
         text, job_id, now = encode(data, what="data", bytes_max=self._bytes_max), self._new_id(), self._now
-        return NewJob(job_id, name, text, 0, now, now, self._corr or job_id)
+        return self._made(data, NewJob(job_id, name, text, 0, now, now, self._corr or job_id))
 
     def spec(self, spec: JobSpec) -> NewJob:
         """A job with options.
@@ -117,7 +121,7 @@ class JobChecks:
             raise not_supported("unique")
         name = check_name(spec.name)
         job_id = self._new_id() if spec.id is None else check_name(spec.id, "id")
-        return NewJob(
+        made = NewJob(
             job_id,
             name,
             encode(spec.data, what="data", bytes_max=self._bytes_max),
@@ -132,6 +136,13 @@ class JobChecks:
             due_in=due_in,
             expires_in=expires_in,
         )
+        return self._made(spec.data, made)
+
+    def _made(self, data: Any, job: NewJob) -> NewJob:
+        # A handler object has looked already.
+        if type(data) is not Encoded:
+            self.unchecked.append(job)
+        return job
 
 
 def _until(now: Instant, seconds: Any, what: str) -> tuple[Instant, Seconds]:

@@ -123,6 +123,43 @@ def test_data_that_does_not_fit_is_refused_before_it_is_stored(runtime):
     assert resize.queue({"of": str(PAYLOAD.of), "width": 300}, delay=60).data == PAYLOAD
 
 
+made = []
+
+
+@dataclass
+class Noted:
+    """Notes how often one is made."""
+
+    width: int
+
+    def __post_init__(self):
+        made.append(self.width)
+
+
+@pytest.mark.parametrize("queue", ["queue", "aqueue", "many", "amany", "by name"])
+def test_data_is_looked_at_once_where_it_is_queued(runtime, queue):
+    rt = runtime()
+
+    @rt.jobs.handler("noted")
+    def noted(job: Job[Noted]) -> None: ...
+
+    rt.jobs.pause("noted")
+    payload = Noted(7)
+    calls = {
+        "queue": lambda: noted.queue(payload),
+        "aqueue": lambda: asyncio.run(noted.aqueue(payload)),
+        "many": lambda: noted.many([payload]),
+        "amany": lambda: asyncio.run(noted.amany([payload])),
+        "by name": lambda: rt.jobs.queue("noted", payload),
+    }
+    made.clear()
+
+    calls[queue]()
+
+    assert made == [7]
+    assert [job.data for job in rt.jobs.list("noted")] == [{"width": 7}]
+
+
 def test_a_function_stays_callable_as_it_was(runtime):
     rt = runtime(start=False)
 

@@ -103,7 +103,7 @@ class TransactionalJobs(Jobs):
         boot = self._current_boot.get()
         checks = boot.checks(corr)
         jobs = tuple([checks.one(job) for job in wanted])
-        warn_of_misfits(self._current_boot.declared, jobs)
+        warn_of_misfits(self._current_boot.declared, checks.unchecked)
         if not jobs:
             return []
         # What they carry is of the moment at which they are queued, not of that of the commit.
@@ -127,7 +127,7 @@ class TransactionalJobs(Jobs):
         place = self._runtime if boot is None else boot
         checks = place.checks(corr)
         jobs = tuple([checks.one(job) for job in wanted])
-        warn_of_misfits(self._current_boot.declared, jobs)
+        warn_of_misfits(self._current_boot.declared, checks.unchecked)
         if not jobs:
             return []
         with place.queueing(jobs) as jobs:

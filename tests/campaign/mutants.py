@@ -1986,7 +1986,7 @@ MUTANTS = (
         LANES,
         "a handler object stores data that its function cannot take",
         "job_handler.py",
-        "        self._types.data(stored)\n",
+        "        self._types.check(text)\n",
         "",
         test="tests/test_job_handler.py::test_data_that_does_not_fit_is_refused_before_it_is_stored",
     ),
