@@ -67,7 +67,7 @@ def pages(runtime: Runtime, path: Path) -> Iterator[tuple[str, str]]:
     yield "/jobs", "q=no+such+text"
     for job in ids.values():
         yield f"/jobs/{job}", ""
-    yield from (("/errors", ""), ("/schedules", ""), (f"/schedules/{schedule}", ""), ("/runtimes", ""))
+    yield from (("/errors", ""), ("/schedules", ""), (f"/schedules/{schedule}", ""), ("/runtimes", ""), ("/doctor", ""))
     yield f"/runtimes/{runtime.boot.id}", ""
     yield f"/runtimes/{runtime.boot.id}", "stacks=1"
 

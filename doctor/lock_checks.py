@@ -120,8 +120,11 @@ def wal(seen: Evidence) -> Iterator[Symptom]:
 
 def _pinned(seen: Evidence, state: LogState) -> tuple[int, tuple[int, ...]] | None:
     """How far back somebody keeps the log, all the while that was looked, and which process that may be."""
+    # Who looks from within an application reads the store for moments too, and is not to be taken for somebody else.
     kept: dict[int, tuple[int, ...]] = {
-        reader.frames: reader.pids for reader in state.readers if reader.frames < state.frames
+        reader.frames: reader.pids
+        for reader in state.readers
+        if reader.frames < state.frames and reader.pids != (os.getpid(),)
     }
     for _ in range(LOOKS):
         if not kept:

@@ -9,6 +9,10 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
+from ..doctor.diagnosis import Examination
+from ..doctor.examining import examine
+from ..doctor.opening import evidence_of_file
+from ..doctor.rounds import Rounds
 from ..environment.clock import Clock, SystemClock
 from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError, shown
 from ..operating.looking import lookout, readable_file
@@ -24,7 +28,7 @@ from .guard import SAFE, forged, sealed, strange_host
 from .live import Live
 from .pages.acts import VIA
 from .pages.page import NotThere, PageContent, PageRefused, PageVisit
-from .pages.routes import route_of
+from .pages.routes import Route, route_of
 from .pages.visitor import Visitor, Who
 from .rendering import check_renders, rendered, static_file
 
@@ -79,6 +83,7 @@ class Site:
         self._address = address
         self._who = who
         self._hosts = hosts
+        self._rounds = Rounds(self._examined, self._clock.monotonic)
         self.live = Live(store.watch, self._clock.monotonic)
 
     @cached_property
@@ -91,10 +96,16 @@ class Site:
         """For Flask, or a server such as gunicorn. Such a page asks again now and then, instead of being told."""
         return WsgiApplication(self.answer)
 
+    def _examined(self) -> Examination:
+        """What the doctor finds. No snapshot is open here meanwhile, which would look like somebody who reads on."""
+        place = self._lookout
+        return examine(evidence_of_file(place.store, place.room, place.now, self._clock.monotonic))
+
     @contextlib.contextmanager
-    def _visit(self, request: Request, visitor: Visitor, rest: str) -> Iterator[PageVisit]:
+    def _visit(self, request: Request, visitor: Visitor, route: Route, rest: str) -> Iterator[PageVisit]:
         """A visit. Whatever a page shows is of one instant; what a form does is seen by what it does next."""
-        of_one = self._lookout.at_one_instant() if request.method in SAFE else nullcontext(self._lookout)
+        is_of_one = request.method in SAFE and route.reads_store
+        of_one = self._lookout.at_one_instant() if is_of_one else nullcontext(self._lookout)
         with of_one as place:
             yield PageVisit(
                 request=request,
@@ -105,6 +116,7 @@ class Site:
                 place=place,
                 monotonic=self._clock.monotonic,
                 trace_url=self._trace_url,
+                examined=self._rounds.latest,
             )
 
     def answer(self, request: Request) -> Response:
@@ -148,7 +160,7 @@ class Site:
         if route.right is not None and route.right not in visitor.may:
             raise PageRefused(403, f"{visitor.name} may not {route.right}")
         began = self._clock.monotonic()
-        with self._visit(request, visitor, rest) as visit:
+        with self._visit(request, visitor, route, rest) as visit:
             made = route.handler(visit)
         if isinstance(made, Response):
             return made

@@ -21,6 +21,7 @@ PAGES = [
     "/names/mail",
     "/schedules",
     "/runtimes",
+    "/doctor",
 ]
 
 WAIT_MS = 20_000

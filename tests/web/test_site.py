@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sqlite3
 from html import unescape
 from pathlib import Path
 
@@ -15,7 +17,18 @@ from lamplighter.web.guard import HEADERS
 
 from .kit import EVERYTHING, HOSTILE, Page
 
-PAGES = ["/", "/jobs", "/errors", "/names", "/schedules", "/runtimes", "/names/mail", "/jobs/fine", "/jobs/dead-1"]
+PAGES = [
+    "/",
+    "/jobs",
+    "/errors",
+    "/names",
+    "/schedules",
+    "/runtimes",
+    "/doctor",
+    "/names/mail",
+    "/jobs/fine",
+    "/jobs/dead-1",
+]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -281,3 +294,42 @@ def test_links_stay_below_where_the_page_is_mounted(store: Path) -> None:
 
     links = re.findall(r'(?:href|src|action|hx-get|data-live)="([^"]*)"', said)
     assert [link for link in links if not link.startswith(("/admin/jobs/", "#"))] == []
+
+
+def test_the_doctor_says_what_is_wrong_the_worst_first_and_to_programs_the_same(page: Page) -> None:
+    html, twin = page.text("/doctor"), json.loads(page.get("/doctor", "as=json").body)
+
+    levels = re.findall(r'<td><span class="\w+">(\w+)</span></td><td class="mono">', html)
+    assert levels == sorted(levels, key=["error", "warning", "unknown", "note", "ok"].index)
+    assert levels[0] == "error"
+    assert "no process runs jobs, and" in unescape(html)
+    assert {"check": "names.parked", "level": "warning"}.items() <= next(
+        one for one in twin["findings"] if one["check"] == "names.parked"
+    ).items()
+
+
+def test_the_overview_tells_the_worst_that_the_doctor_has_found(page: Page) -> None:
+    worst = page.text("/").partition('id="worst"')[2].partition("</section>")[0]
+
+    assert re.findall(r'class="mono">([\w.]+)<', worst) == ["boots.none", "names.parked"]
+
+
+def test_the_doctor_examines_once_in_half_a_minute(page: Page) -> None:
+    first = json.loads(page.get("/doctor", "as=json").body)["at"]
+
+    assert json.loads(page.get("/doctor", "as=json").body)["at"] == first
+
+
+def test_the_doctor_has_a_page_also_where_the_store_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "newer.db"
+    Runtime(path).start().stop()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("update lamplighter_store set schema_version = 99")
+        connection.commit()
+    page = Page(path)
+
+    twin = json.loads(page.get("/doctor", "as=json").body)
+
+    assert "schema 99" in page.text("/doctor")
+    assert "schema version 2" in twin["unread"]
+    assert {one["level"] for one in twin["findings"] if one["check"].startswith("names")} == {"unknown"}

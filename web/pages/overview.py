@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ...messages.tallies import HOUR, MINUTE, Tally, start_of
+from .doctor import TONES
 from .names import with_stats
 from .page import PageContent, PageVisit
 
@@ -32,6 +33,9 @@ SPANS = {
 }
 """What can be chosen."""
 
+WORST = 3
+"""So many of the doctor's findings are shown: what somebody must do something about."""
+
 ENDED = ("done", "dead", "cancelled")
 
 
@@ -54,6 +58,7 @@ def overview(visit: PageVisit) -> PageContent:
     chart = _chart(totals, span, now)
     numbers = [(name, getattr(model, name), visit.jobs_of(f"state:{state}")) for name, state in NUMBERS]
     more = {"names": with_stats(visit, model.names), "numbers": numbers, "chart": chart, "spans": SPANS, "now": now}
+    more |= {"worst": visit.examined().worst(WORST), "tones": TONES}
     return PageContent("overview.html", "Overview", model, more)
 
 

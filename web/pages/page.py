@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from ...doctor.diagnosis import Examination
 from ...messages.jobs import Instant, Seconds
 from ...operating.look import Look
 from ...operating.looking import Lookout
@@ -25,6 +26,7 @@ class PageVisit(NamedTuple):
         place: the store that is looked at, and who works on it.
         monotonic: the time that only passes.
         trace_url: where a trace is shown, with `{trace_id}` in it.
+        examined: what the doctor has found, not long ago.
     """
 
     request: Request
@@ -35,6 +37,7 @@ class PageVisit(NamedTuple):
     place: Lookout
     monotonic: Callable[[], Seconds]
     trace_url: str | None
+    examined: Callable[[], Examination]
 
     @property
     def now(self) -> Instant:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..faces.http import UNSPEAKABLE, Request, Response
-from . import acts, errors, jobs, names, overview, runtimes, schedules
+from . import acts, doctor, errors, jobs, names, overview, runtimes, schedules
 from .page import NotThere, PageContent, PageRefused, PageVisit
 from .visitor import Right
 
@@ -19,12 +19,14 @@ class Route(NamedTuple):
 
     Attributes:
         path: of a page with parts, what stands before the name of a part.
+        reads_store: whether the store must be readable for it.
     """
 
     method: str
     path: str
     handler: Handler
     right: Right | None = None
+    reads_store: bool = True
 
 
 def _pages(path: str, all_of_them: Handler, one: Handler) -> tuple[Route, Route]:
@@ -39,6 +41,7 @@ ROUTES = (
     *_pages("/names", names.names, names.name),
     *_pages("/schedules", schedules.schedules, schedules.schedule),
     *_pages("/runtimes", runtimes.runtimes, runtimes.runtime),
+    Route("GET", "/doctor", doctor.doctor, reads_store=False),
     Route("POST", "/act/job", acts.on_job),
     Route("POST", "/act/jobs", acts.on_jobs),
     Route("POST", "/act/group", acts.on_group, "requeue"),
