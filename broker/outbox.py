@@ -55,6 +55,7 @@ class Outbox:
         replies: answers to whoever waits: a value or an error.
         tells: to which actor, what, and on whose behalf.
         transitions: those that `lines` has so far.
+        slots: of schedules whose jobs have this name, what became of so many slots.
         did: what the turn did, as the ledger tells it; None if it has changed nothing.
         unlogged: earlier turns that it tells, because whoever should have may not.
         hint: whether other boots must look, though no job says so.
@@ -89,6 +90,7 @@ class Outbox:
     replies: list[tuple[Reply, Any, BaseException | None]] = field(default_factory=list)
     tells: list[tuple[str, Any, Speaker]] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
+    slots: list[tuple[str, str, int]] = field(default_factory=list)
     did: LedgerTurn | None = None
     unlogged: Sequence[LedgerTurn] = ()
     hint: bool = False

@@ -120,6 +120,7 @@ def _fire(context: TurnContext, schedule: ScheduleRecord, fire: Fire) -> bool:
         _taken(context, schedule, fire.slot)
         return False
     context.turn.jobs.insert([job])
+    context.out.slots.append((schedule.name, fire.outcome, 1))
     event = "slot.caught_up" if fire.outcome == "caught_up" else "slot.fired"
     context.say(
         event,
@@ -185,6 +186,7 @@ def _skip(context: TurnContext, schedule: ScheduleRecord, gone: SlotRange, *, by
         if following is None or following.slot > gone.last:
             return
         gone = replace(gone, first=following.slot, count=gone.count - 1)
+    context.out.slots.append((schedule.name, "skipped", gone.count))
     context.say(
         "slot.skipped",
         schedule=schedule.id,

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from ..messages.jobs import Instant, Seconds, Transition
-from ..messages.tallies import BOUNDS, MOVED, OTHERS, RAN, SPANS, WAITED, Tally, start_of
+from ..messages.tallies import BOUNDS, MOVED, OTHERS, RAN, SLOT, SPANS, WAITED, Tally, start_of
 from ..stores.turn_ports import Turn
 from .outbox import Outbox
 
@@ -69,6 +69,8 @@ class Tallies:
             self._since = None
         if out.transitions:
             self._count(out.transitions, now)
+        for name, outcome, count in out.slots:
+            self._sum(now // 60 * 60, self._counted_as(name), f"{SLOT}{outcome}").n += count
         if self._since is not None or not self._sums:
             return False
         self._since = monotonic

@@ -30,6 +30,7 @@ SUBCOMMANDS = {
     "doctor": "check a store and who works on it: what is wrong, what shows it, what to do",
     "health": "tell whether the runtimes on a store are well",
     "stats": "tell what became of jobs lately, by name or by time",
+    "metrics": "tell what a Prometheus reads, once or whenever one asks",
     "export": "write all jobs, slots or sums of a store, as JSON or CSV",
     "web": "serve the page on which people see jobs, and steer them",
     "simulate": "run a scenario with many seeds",

@@ -49,6 +49,9 @@ MOVED = ("queued", "requeued", "done", "dead", "cancelled")
 WAITED = "waited"
 """The kind that sums up, for each claim, how long its job had been due."""
 
+SLOT = "slot."
+"""What the kinds begin with that count slots of the schedules of a name; what became of them follows."""
+
 RAN = "ran."
 """What the kinds begin with that sum up how long attempts ran; their outcome follows."""
 
@@ -59,7 +62,7 @@ class Tally(NamedTuple):
     Attributes:
         span: one of `SPANS`.
         start: when the span began, in whole seconds; 0 for `EVER`.
-        kind: one of `MOVED`, `WAITED`, or `RAN` with an outcome.
+        kind: one of `MOVED`, `WAITED`, `RAN` with an outcome, or `SLOT` with one.
         n: how often.
         seconds: the sum of what each took; 0 where nothing takes time.
         buckets: how often it took how long, by `BOUNDS`; empty where nothing takes time.

@@ -15,6 +15,7 @@ from ..broker.clock_steps import keep_time
 from ..broker.outbox import Outbox
 from ..broker.standing import Standing
 from ..broker.state import BrokerState, CarriedOver
+from ..broker.tallies import Tallies
 from ..broker.turn_context import TurnContext
 from ..environment.environment import Environment
 from ..errors import StoreUnavailable
@@ -25,6 +26,7 @@ from ..rules.limits import Limits
 from ..stores.opening import open_store
 from ..stores.ports import Store
 from ..stores.sqlite.lock_holder import write_lock_holder
+from ..stores.turn_ports import Turn
 
 BUSY_SECONDS_MAX = 2.0
 """How long an act waits for the write lock of a file."""
@@ -87,6 +89,7 @@ class OperatorTurns:
                 answer = work(context)
                 if not (turn.transitions or turn.notes):
                     raise _NothingChanged(answer)
+                _count(turn)
         except _NothingChanged as nothing:
             return cast("T", nothing.answer)
         except StoreUnavailable as error:
@@ -96,6 +99,13 @@ class OperatorTurns:
         standing.hints.send([boot.hint for boot in others if boot.hint is not None])
         standing.hints.close()
         return answer
+
+
+def _count(turn: Turn) -> None:
+    """Add what was done to the sums of the store: nobody else counts it."""
+    tallies = Tallies()
+    tallies.take(Outbox(transitions=list(turn.transitions)), turn.now, 0.0)
+    tallies.store(turn, Outbox())
 
 
 class _NothingChanged(Exception):

@@ -25,6 +25,7 @@ CONTENTS = {
         "doctor",
         "troubleshooting",
         "debugging",
+        "metrics",
         "opentelemetry",
         "sentry",
         "configuration",
@@ -32,7 +33,7 @@ CONTENTS = {
     ],
     "Reference": [
         *(f"reference/{name}" for name in ("runtime", "jobs", "scheduler", "operator", "errors")),
-        *(f"reference/{name}" for name in ("django", "flask", "opentelemetry", "sentry", "testing")),
+        *(f"reference/{name}" for name in ("django", "flask", "opentelemetry", "prometheus", "sentry", "testing")),
         "events",
         "glossary",
         "changelog",

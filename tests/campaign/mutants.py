@@ -2451,6 +2451,22 @@ MUTANTS = (
         "        if False:\n",
         test="tests/cli/test_acting.py::test_a_sweep_is_refused_when_there_are_fewer_jobs_than_somebody_was_shown",
     ),
+    Mutant(
+        ACTS,
+        "what people do is in no sums",
+        "operating/operator_turns.py",
+        "                _count(turn)\n",
+        "",
+        test="tests/operating/test_metrics.py::test_what_people_do_is_counted_too",
+    ),
+    Mutant(
+        SIGHT,
+        "a name that lives takes the label of one that has sums",
+        "operating/metrics.py",
+        "        self._own = {*with_sums, *others[: names_max - len(with_sums)]}\n",
+        "        self._own = {*sorted({*with_sums, *others})[:names_max]}\n",
+        test="tests/operating/test_metrics.py::test_a_name_without_sums_takes_the_label_of_none_that_has_some",
+    ),
 )
 
 

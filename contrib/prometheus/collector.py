@@ -1,0 +1,75 @@
+"""A collector for the registries of `prometheus_client`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from ... import __version__
+from ...environment.clock import SystemClock
+from ...messages.tallies import BOUNDS
+from ...operating import metrics
+from ...operating.looking import lookout, readable_file
+from ...operating.metrics import NAMES_MAX, Distribution, MetricKind, metrics_of
+from ...rules.validation import check_whole
+from ...stores.opening import address_of
+
+FAMILIES: dict[str, Any] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
+
+
+class LamplighterCollector:
+    """Tells of a store and of all runtimes on it, whenever it is scraped, in whichever process it is.
+
+    It only reads, in bounded steps, and nothing is done between scrapes. Register it in one process: every other would
+    tell the same.
+
+    Args:
+        store: as `Runtime` takes it; a file.
+        names_max: how many names of jobs are labels of their own. All others are `other` together.
+
+    Raises:
+        UsageError: something in the call cannot be.
+        NotSupported: the store is on a server.
+    """
+
+    def __init__(self, store: str | os.PathLike[str], *, names_max: int = NAMES_MAX) -> None:
+        self._names_max = check_whole(names_max, "names_max", least=1, most=10_000)
+        self._store = readable_file(address_of(store), "tallies")
+        self._lookout = lookout(self._store, now=SystemClock().now)
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by the registry.
+
+        Raises:
+            StoreUnavailable, StoreError: the store cannot be read.
+        """
+        for metric in metrics_of(self._lookout, version=__version__, names_max=self._names_max):
+            family = _family(metric.of)
+            for labels, value in metric.values.items():
+                if isinstance(value, Distribution):
+                    counts = accumulate(value.buckets)
+                    bounds = (*(f"{bound:g}" for bound in BOUNDS), "+Inf")
+                    family.add_metric(labels, [*zip(bounds, counts, strict=True)], value.seconds)
+                else:
+                    family.add_metric(labels, value)
+            yield family
+
+    def describe(self) -> Iterator[Metric]:
+        """Called by the registry: what there is, without looking at the store."""
+        yield from map(_family, metrics.KINDS)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._store.close()
+
+
+def _family(of: MetricKind) -> Any:
+    return FAMILIES[of.kind](of.name, of.says, labels=of.labels)

@@ -1,0 +1,48 @@
+"""The metrics of one store alone: as text, or over HTTP, for whoever has no application that is scraped."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+
+from ...errors import UsageError
+from .collector import LamplighterCollector
+
+
+def text_of(collector: LamplighterCollector) -> str:
+    """What a scrape gets.
+
+    Raises:
+        StoreUnavailable, StoreError: the store cannot be read.
+    """
+    text: str = generate_latest(_registry(collector)).decode()
+    return text
+
+
+@contextlib.contextmanager
+def served(collector: LamplighterCollector, host: str, port: int) -> Iterator[tuple[int, Callable[[], None]]]:
+    """For as long as the block lasts, whoever scrapes is answered; at which port, and what waits until that ends.
+
+    Args:
+        port: 0 for any that is free.
+
+    Raises:
+        UsageError: nobody can listen there.
+    """
+    try:
+        server, thread = start_http_server(port, addr=host, registry=_registry(collector))
+    except OSError as error:
+        raise UsageError(f"expected an address that is free to listen at, got: {host}:{port} ({error})") from None
+    try:
+        yield server.server_port, thread.join
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _registry(collector: LamplighterCollector) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return registry

@@ -1,0 +1,249 @@
+"""What a store and who works on it come to, as metrics: for a Prometheus, or for anything else that scrapes.
+
+What is counted is read from the sums that the store keeps, so that it goes on over restarts, and whichever process
+answers tells of all. What is so at a moment is what a `Look` sees. Labels are names of jobs, outcomes and the like; ids
+are none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from ..messages.jobs import Instant, Seconds
+from ..messages.tallies import BOUNDS, EVER, MOVED, OTHERS, RAN, SLOT, WAITED, Tally
+from ..rules.capabilities import needed
+from .looking import Lookout
+from .situation import SeenBoot
+from .views import Amount, NameView, Overview
+
+NAMES_MAX = 200
+"""So many names of jobs are labels of their own; all others are `OTHER` together."""
+
+OTHER = "other"
+
+HEALTH = {"green": 0, "yellow": 1, "red": 2}
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+
+class Distribution(NamedTuple):
+    """How long something took, how often.
+
+    Attributes:
+        buckets: how often up to each of `BOUNDS`, and longer; none of these counts what another does.
+        seconds: all together.
+    """
+
+    buckets: Sequence[int]
+    seconds: Seconds
+
+
+class MetricKind(NamedTuple):
+    """A metric, without what it has come to.
+
+    Attributes:
+        name: in full; of a counter without `_total`.
+        labels: what tells its values from one another.
+        says: what it means, in a line.
+    """
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    says: str
+
+
+class Metric(NamedTuple):
+    """A metric and what it has come to, by its labels."""
+
+    of: MetricKind
+    values: dict[tuple[str, ...], float | Distribution]
+
+
+QUEUED = MetricKind("lamplighter_jobs_queued", "counter", ("name",), "Jobs that were queued.")
+REQUEUED = MetricKind("lamplighter_jobs_requeued", "counter", ("name",), "Jobs that were put back by somebody.")
+ENDED = MetricKind("lamplighter_jobs_ended", "counter", ("name", "state"), "Jobs that are done, dead or cancelled.")
+ATTEMPTS = MetricKind("lamplighter_attempts", "counter", ("name", "outcome"), "Attempts that have ended.")
+RUN = MetricKind("lamplighter_job_run_seconds", "histogram", ("name",), "How long attempts ran.")
+WAIT = MetricKind("lamplighter_job_wait_seconds", "histogram", ("name",), "How long jobs were due and not claimed.")
+SLOTS = MetricKind("lamplighter_slots", "counter", ("name", "outcome"), "Slots of schedules that are accounted for.")
+JOBS = MetricKind(
+    "lamplighter_jobs", "gauge", ("name", "state"), "Unfinished jobs: ready, parked, scheduled, running; up to 10,000."
+)
+OLDEST = MetricKind(
+    "lamplighter_oldest_ready_seconds", "gauge", ("name",), "For how long the job is due that is due longest."
+)
+PAUSED = MetricKind("lamplighter_paused", "gauge", ("name",), "Whether somebody has paused the name.")
+LANES = MetricKind("lamplighter_lanes", "gauge", ("name",), "How many jobs run at once on the runtimes that answer.")
+BUSY = MetricKind("lamplighter_lanes_busy", "gauge", ("name",), "How many of these run a job.")
+ABANDONED = MetricKind("lamplighter_lanes_abandoned", "gauge", ("name",), "Hung threads, whose jobs were given up.")
+TURN = MetricKind("lamplighter_turn_seconds", "gauge", (), "How long the slowest last write batch of a runtime took.")
+LOCK = MetricKind("lamplighter_write_lock_wait_seconds", "gauge", (), "For how long of that it could not write yet.")
+RESTARTS = MetricKind(
+    "lamplighter_actor_restarts", "gauge", ("actor",), "How often actors of the runtimes that live were restarted."
+)
+MAIL = MetricKind("lamplighter_mailbox_messages", "gauge", ("actor",), "Messages that wait for actors.")
+MAIL_AGE = MetricKind("lamplighter_mailbox_oldest_seconds", "gauge", ("actor",), "How long the first of them waits.")
+DROPPED = MetricKind("lamplighter_log_dropped", "gauge", (), "Log lines that the runtimes that live have not written.")
+BOOTS = MetricKind(
+    "lamplighter_boots", "gauge", ("condition",), "Runtimes on the store, by how they look from outside."
+)
+STORE_BYTES = MetricKind("lamplighter_store_bytes", "gauge", (), "How long the store's file is.")
+WAL_BYTES = MetricKind("lamplighter_wal_bytes", "gauge", (), "How long the log beside it is.")
+STORE_HEALTH = MetricKind("lamplighter_health", "gauge", (), "0 is green, 1 yellow, 2 red: a person must act.")
+INFO = MetricKind("lamplighter_info", "gauge", ("version",), "Always 1: which version looks.")
+
+KINDS = (
+    *(QUEUED, REQUEUED, ENDED, ATTEMPTS, RUN, WAIT, SLOTS),
+    *(JOBS, OLDEST, PAUSED, LANES, BUSY, ABANDONED),
+    *(TURN, LOCK, RESTARTS, MAIL, MAIL_AGE, DROPPED),
+    *(BOOTS, STORE_BYTES, WAL_BYTES, STORE_HEALTH, INFO),
+)
+"""Every metric there is, in the order in which they are told."""
+
+
+def metrics_of(lookout: Lookout, *, version: str, names_max: int = NAMES_MAX) -> Sequence[Metric]:
+    """All metrics of a store, as it is at one instant.
+
+    Args:
+        version: of this library.
+        names_max: how many names of jobs are labels of their own.
+
+    Raises:
+        NotSupported: the store keeps no sums.
+        StoreUnavailable, StoreError: it cannot be read.
+    """
+    with lookout.at_one_instant() as here:
+        overview, boots = here.look(shows_data=False).overview(), here.runtimes.all()
+        with here.store.snapshot() as seen:
+            tallies = needed(seen.tallies, "tallies").between(EVER, 0, 0)
+    called = _Names(tallies, overview.names, names_max)
+    found = {kind: Metric(kind, {}) for kind in KINDS}
+    adding = _Adding(found, called)
+    _add_sums(adding, tallies)
+    _add_names(adding, overview.names, here.now())
+    _add_boots(adding, boots)
+    _add_store(adding, overview, lookout.store.path, version)
+    return list(found.values())
+
+
+class _Names:
+    """What names of jobs are called in labels.
+
+    Of those that have sums the first in the alphabet keep theirs, whatever lives: so none of the sums ever falls.
+    """
+
+    def __init__(self, tallies: Sequence[Tally], names: Sequence[NameView], names_max: int) -> None:
+        with_sums = sorted({tally.name for tally in tallies if tally.name != OTHERS})[:names_max]
+        others = sorted({name.name for name in names}.difference(with_sums))
+        self._own = {*with_sums, *others[: names_max - len(with_sums)]}
+
+    def __call__(self, name: str) -> str:
+        return name if name in self._own else OTHER
+
+
+class _Adding:
+    """Adds to what metrics have come to."""
+
+    def __init__(self, found: dict[MetricKind, Metric], called: Callable[[str], str]) -> None:
+        self._found = found
+        self.called = called
+
+    def add(self, kind: MetricKind, number: float, *labels: str) -> None:
+        values = self._found[kind].values
+        had = values.get(labels, 0)
+        assert not isinstance(had, Distribution)
+        values[labels] = had + number
+
+    def most(self, kind: MetricKind, number: float, *labels: str) -> None:
+        values = self._found[kind].values
+        had = values.get(labels, number)
+        assert not isinstance(had, Distribution)
+        values[labels] = max(had, number)
+
+    def spread(self, kind: MetricKind, tally: Tally, *labels: str) -> None:
+        values = self._found[kind].values
+        buckets, had = tally.buckets or (0,) * (len(BOUNDS) + 1), values.get(labels)
+        if isinstance(had, Distribution):
+            both = [one + other for one, other in zip(had.buckets, buckets, strict=True)]
+            values[labels] = Distribution(both, had.seconds + tally.seconds)
+        else:
+            values[labels] = Distribution(buckets, tally.seconds)
+
+
+def _add_sums(adding: _Adding, tallies: Iterable[Tally]) -> None:
+    for tally in tallies:
+        name = OTHER if tally.name == OTHERS else adding.called(tally.name)
+        if tally.kind == WAITED:
+            adding.spread(WAIT, tally, name)
+        elif tally.kind.startswith(RAN):
+            adding.add(ATTEMPTS, tally.n, name, tally.kind.removeprefix(RAN))
+            adding.spread(RUN, tally, name)
+        elif tally.kind.startswith(SLOT):
+            adding.add(SLOTS, tally.n, name, tally.kind.removeprefix(SLOT))
+        elif tally.kind == "queued":
+            adding.add(QUEUED, tally.n, name)
+        elif tally.kind == "requeued":
+            adding.add(REQUEUED, tally.n, name)
+        elif tally.kind in MOVED:
+            adding.add(ENDED, tally.n, name, tally.kind)
+
+
+def _add_names(adding: _Adding, names: Iterable[NameView], now: Instant) -> None:
+    for one in names:
+        name = adding.called(one.name)
+        for state, amount in _amounts(one):
+            adding.add(JOBS, 0 if amount is None else amount.count, name, state)
+        oldest = 0.0 if one.oldest_ready is None else max(0.0, now - one.oldest_ready)
+        adding.most(OLDEST, oldest, name)
+        adding.most(PAUSED, float(one.pause is not None), name)
+
+
+def _amounts(name: NameView) -> Iterator[tuple[str, Amount | None]]:
+    none = Amount(count=0)
+    yield "ready", none if name.is_parked else name.ready
+    yield "parked", name.ready if name.is_parked else none
+    yield "scheduled", name.scheduled
+    yield "running", name.running
+
+
+def _add_boots(adding: _Adding, boots: Iterable[SeenBoot]) -> None:
+    for boot in boots:
+        adding.add(BOOTS, 1, boot.condition)
+        view = boot.view
+        if view is None:
+            continue
+        for handler in view.handlers:
+            adding.add(LANES, handler.concurrency, adding.called(handler.name))
+            adding.add(BUSY, 0, adding.called(handler.name))
+        for lane in view.lanes:
+            if lane.abandoned is None:
+                adding.add(BUSY, 1, adding.called(lane.job_name))
+        for hung in view.health.abandoned:
+            adding.add(ABANDONED, 1, adding.called(hung.job_name))
+        for actor in view.actors:
+            kind = actor.name.partition(":")[0]
+            adding.add(RESTARTS, max(0, actor.incarnation - 1), kind)
+            adding.add(MAIL, actor.mailbox, kind)
+            adding.most(MAIL_AGE, actor.oldest_seconds or 0.0, kind)
+        adding.most(TURN, view.turns.took_seconds or 0.0)
+        adding.most(LOCK, view.turns.waited_seconds or 0.0)
+        adding.add(DROPPED, view.health.log_dropped)
+
+
+def _add_store(adding: _Adding, overview: Overview, path: str | None, version: str) -> None:
+    if path is not None:
+        adding.add(STORE_BYTES, _bytes_of(path))
+        adding.add(WAL_BYTES, _bytes_of(f"{path}-wal"))
+    adding.add(STORE_HEALTH, HEALTH[overview.health.status])
+    adding.add(INFO, 1, version)
+
+
+def _bytes_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        # The log goes when the last process closes the store.
+        return 0
