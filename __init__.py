@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         UnknownSchedule,
         UsageError,
     )
-    from .handlers.carriers import Carrier
+    from .handlers.carriers import Carrier, ChildEnded
     from .handlers.handler import JobTimeout
     from .job import Job
     from .jobs import Jobs
@@ -58,6 +58,7 @@ __all__ = [
     "Backoff",
     "Cancel",
     "Carrier",
+    "ChildEnded",
     "Discard",
     "Environment",
     "Health",
@@ -110,6 +111,7 @@ _HOMES = {
     "Jobs": "jobs",
     "Environment": "environment.environment",
     "Carrier": "handlers.carriers",
+    "ChildEnded": "handlers.carriers",
     "JobTimeout": "handlers.handler",
     "Job": "job",
     "configure_logging": "log.configure",

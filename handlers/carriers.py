@@ -10,17 +10,36 @@ from typing import Any
 
 from ..errors import UsageError, shown
 from ..job import Job
-from ..messages.jobs import NewJob
+from ..messages.jobs import JobRecord, NewJob
+from ..messages.outcomes import Outcome, OutcomeKind
 from ..stores.transitions import UNCOUNTED, born
 
 CARRIED_BYTES_MAX = 8192
 """JSON text of what one job carries."""
 
 
+class ChildEnded(Exception):
+    """An attempt in a child process has not succeeded.
+
+    Attributes:
+        outcome: how it has ended.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.error or outcome.kind.value)
+        self.outcome = outcome
+
+
 class Carrier:
     """One thing that goes along with jobs: the context of a trace, a database's connections, a web framework's
     application context. Override what you need; give it to `Runtime(carriers=[...])`.
+
+    Attributes:
+        in_child: `module:name` of a function that child processes of `isolation="process"` import. They call it with
+            the job, and enter what it returns around the handler's function. If it raises, that attempt fails.
     """
+
+    in_child: str | None = None
 
     def inject(self) -> Mapping[str, str]:
         """What a job that is queued now carries; `around` reads it as `job.carried`.
@@ -45,10 +64,19 @@ class Carrier:
         """Entered before the handler's function is called, and left when that has ended, on the same thread.
 
         If it raises, that attempt fails, as if the function had. A coroutine function is called inside of it too: what
-        it sets in context variables is seen there. Handlers with `isolation="process"` run in a child that has no
-        carriers.
+        it sets in context variables is seen there. For handlers with `isolation="process"`, whose children have no
+        carriers, there is `around_child`.
         """
         return nullcontext()
+
+    def around_child(self, job: Job[Any]) -> AbstractContextManager[Mapping[str, str]]:
+        """Entered before an attempt that runs in a child process, and left when that has ended; in the process of the
+        runtime, on the thread that waits for the child.
+
+        What it gives is added to `job.carried` in the child. Unless the attempt has succeeded, a `ChildEnded` is raised
+        inside of it, which must come out. If it raises by itself, that attempt fails.
+        """
+        return nullcontext({})
 
     def around_loop(self) -> AbstractAsyncContextManager[Any]:
         """Entered on each event loop of coroutine handlers before its first job, and left after its last: for what
@@ -102,7 +130,7 @@ class Carriers:
         carried: dict[str, str] = {}
         for carrier in self._carriers:
             try:
-                more = {**carried, **_checked(carrier.inject())}
+                more = {**carried, **_checked(carrier.inject(), "inject to return")}
                 size = len(json.dumps(more))
                 if size > CARRIED_BYTES_MAX:
                     raise UsageError(f"expected at most {CARRIED_BYTES_MAX} bytes for a job to carry, got: {size}")
@@ -118,6 +146,29 @@ class Carriers:
             for carrier in self._carriers:
                 entered.enter_context(carrier.around(job))
             return entered.pop_all()
+
+    @property
+    def in_children(self) -> list[str]:
+        """What children are to put around their jobs."""
+        return [carrier.in_child for carrier in self._carriers if carrier.in_child is not None]
+
+    def around_child(self, job: Job[Any], run: Callable[[JobRecord], Outcome]) -> Outcome:
+        """Run a job in a child, with all of them around it.
+
+        Args:
+            run: has the child run the job, as it is there.
+        """
+        try:
+            with ExitStack() as entered:
+                carried = job.carried
+                for carrier in self._carriers:
+                    carried |= _checked(entered.enter_context(carrier.around_child(job)), "around_child to give")
+                outcome = run(job.record._replace(carried=json.dumps(carried) if carried else None))
+                if outcome.kind is not OutcomeKind.SUCCEEDED:
+                    raise ChildEnded(outcome)
+        except ChildEnded as ended:
+            return ended.outcome
+        return outcome
 
 
 NO_CARRIERS = Carriers(())
@@ -164,9 +215,9 @@ def check_carriers(carriers: Any) -> Carriers:
     return Carriers(tuple(carriers))
 
 
-def _checked(injected: Any) -> Mapping[str, str]:
+def _checked(injected: Any, call: str) -> Mapping[str, str]:
     if not isinstance(injected, Mapping) or not all(
         isinstance(text, str) for pair in injected.items() for text in pair
     ):
-        raise UsageError(f"expected inject to return a dict of str to str, got: {shown(injected)}")
+        raise UsageError(f"expected {call} a dict of str to str, got: {shown(injected)}")
     return injected

@@ -21,6 +21,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -30,6 +31,7 @@ from ..job import Job
 from ..messages.jobs import JobKeywords, JobRecord
 from ..messages.outcomes import Policy
 from ..rules.codec import decode, encode
+from .carriers import Carrier, Carriers
 from .execute import Execution
 from .outcomes import Rules
 from .payload import payload_type
@@ -209,7 +211,8 @@ def main(fd: int, parent_pid: int) -> None:
         while True:
             order = parent.runs.get()
             borrowed = Borrowed(parent, order)
-            with Execution(JobRecord(*order["record"]), borrowed, Rules(*order["rules"])) as run:
+            carriers = _carriers(*order["around"])
+            with Execution(JobRecord(*order["record"]), borrowed, Rules(*order["rules"]), carriers=carriers) as run:
                 contextvars.copy_context().run(_call, run, *order["run"])
             parent.say(order["claim"], {"ended": run.outcome._asdict()})
     finally:
@@ -220,6 +223,23 @@ def main(fd: int, parent_pid: int) -> None:
 def _call(run: Execution, module: str, qualname: str) -> None:
     fn, wanted = _function(module, qualname)
     run.returned(fn(run.job(wanted)))
+
+
+class _InChild(Carrier):
+    """What a carrier of the runtime's has a child put around its jobs."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def around(self, job: Job[Any]) -> AbstractContextManager[Any]:
+        module, _, name = self._place.partition(":")
+        entered: AbstractContextManager[Any] = getattr(importlib.import_module(module), name)(job)
+        return entered
+
+
+@functools.cache
+def _carriers(*places: str) -> Carriers:
+    return Carriers([_InChild(place) for place in places])
 
 
 @functools.cache

@@ -7,6 +7,7 @@ socket with the thread that waits for it, and ends when that thread has: by that
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import json
 import os
 import signal
@@ -15,11 +16,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..errors import UsageError
+from ..job import Job
+from ..messages.jobs import JobRecord
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from .lane import Lane, RunHandle
 from .outcomes import UNBEGUN, Rules, failure
@@ -39,7 +43,7 @@ class _Keeper(Worker):
     def work(self) -> None:
         while (lane := self.lanes.get()) is not None:
             try:
-                outcome = self._run(lane) if lane.begin() else UNBEGUN
+                outcome = contextvars.copy_context().run(self._attempt, lane) if lane.begin() else UNBEGUN
             except BaseException as error:
                 # The system gives no process, say. That is a failure of the attempt, so that the back-off applies: a
                 # retry at once would be a hot loop.
@@ -53,7 +57,10 @@ class _Keeper(Worker):
                 break
         self._bury()
 
-    def _run(self, lane: Lane) -> Outcome:
+    def _attempt(self, lane: Lane) -> Outcome:
+        return lane.context.carriers.around_child(Job(lane.claim.job, context=lane), partial(self._run, lane))
+
+    def _run(self, lane: Lane, record: JobRecord) -> Outcome:
         if self._child is not None and not self._child.is_running():
             self._bury()
         child = self._child = self._child or _Child(self.thread, lane.context.environment.spawn)
@@ -65,7 +72,8 @@ class _Keeper(Worker):
             {
                 "run": [handler.fn.__module__, handler.fn.__qualname__],
                 "claim": lane.claim.key,
-                "record": lane.claim.job,
+                "record": record,
+                "around": lane.context.carriers.in_children,
                 "deadline": None if lane.deadline is None else lane.deadline.timestamp(),
                 "policy": _policy(handler.policy),
                 "rules": Rules.of(lane),

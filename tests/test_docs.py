@@ -30,6 +30,7 @@ PUBLIC = [
     "Backoff",
     "Cancel",
     "Carrier",
+    "ChildEnded",
     "Discard",
     "Environment",
     "Health",

@@ -12,10 +12,10 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TracerProvider
 
 from ... import __version__
 from ...errors import Cancel, Discard, Snooze
-from ...handlers.carriers import Carrier
+from ...handlers.carriers import Carrier, ChildEnded
 from ...job import Job
 from ...log.json_line import safe_str
-from ...messages.outcomes import OutcomeKind
+from ...messages.outcomes import Outcome, OutcomeKind
 from ...rules.exception_classes import class_names
 from ...rules.validation import check_one_of
 
@@ -35,8 +35,8 @@ class OTelCarrier(Carrier):
     """A span `queue NAME` for each call that queues, and a span `process NAME` for each attempt.
 
     The context travels along by the propagators that are configured: W3C's `traceparent`, `tracestate` and `baggage`
-    unless OTEL_PROPAGATORS says otherwise. An attempt's span ends when its function does. Attempts in child processes
-    have none.
+    unless OTEL_PROPAGATORS says otherwise. An attempt's span ends when its function does. That of an attempt in a child
+    process is begun and ended by the runtime's process, and the child's own spans are its children.
 
     Args:
         parent: `link`: each attempt begins a trace of its own, with a link to where its job was queued, so that no
@@ -46,6 +46,8 @@ class OTelCarrier(Carrier):
     Raises:
         UsageError: `parent` is something else.
     """
+
+    in_child = f"{__package__}.child:attached"
 
     def __init__(
         self, *, parent: Literal["link", "child"] = "link", tracer_provider: TracerProvider | None = None
@@ -80,6 +82,27 @@ class OTelCarrier(Carrier):
     @contextmanager
     def around(self, job: Job[Any]) -> Iterator[None]:
         """Called by the runtime."""
+        with self._attempt(job) as span:
+            try:
+                yield
+            except BaseException as error:
+                _say_outcome(span, job, error)
+                raise
+            _say_outcome(span, job, None)
+
+    @contextmanager
+    def around_child(self, job: Job[Any]) -> Iterator[Mapping[str, str]]:
+        """Called by the runtime."""
+        with self._attempt(job) as span:
+            try:
+                yield self.inject()
+            except BaseException as error:
+                _say_outcome(span, job, error)
+                raise
+            _say_outcome(span, job, None)
+
+    @contextmanager
+    def _attempt(self, job: Job[Any]) -> Iterator[Span]:
         origin, links = self._origin(job)
         with (
             _attached(origin),
@@ -92,12 +115,7 @@ class OTelCarrier(Carrier):
                 set_status_on_exception=False,
             ) as span,
         ):
-            try:
-                yield
-            except BaseException as error:
-                _say_outcome(span, job, error)
-                raise
-            _say_outcome(span, job, None)
+            yield span
 
     def _origin(self, job: Job[Any]) -> tuple[Context, list[Link]]:
         """The context in which an attempt's span begins, and its links."""
@@ -180,13 +198,27 @@ def _outcome(job: Job[Any], error: BaseException | None) -> OutcomeKind:
             return OutcomeKind.CANCELLED
         case Snooze():
             return OutcomeKind.SNOOZED
+        case ChildEnded():
+            return error.outcome.kind
         case _:
             return OutcomeKind.FAILED
 
 
 def _say_error(span: Span, error: BaseException) -> None:
+    if isinstance(error, ChildEnded):
+        _say_error_of_child(span, error.outcome)
+        return
     with suppress(Exception):
         # An error that cannot even be shown must not take the place of itself.
         span.record_exception(error)
     span.set_attribute("error.type", class_names(type(error))[0])
     span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {safe_str(error)}")
+
+
+def _say_error_of_child(span: Span, outcome: Outcome) -> None:
+    """The error itself has stayed in the child: this is what it has said of it."""
+    kind = outcome.error_classes[0] if outcome.error_classes else outcome.kind.value
+    said = {"exception.type": kind, "exception.message": outcome.error, "exception.stacktrace": outcome.traceback}
+    span.add_event("exception", {name: text for name, text in said.items() if text is not None})
+    span.set_attribute("error.type", kind)
+    span.set_status(StatusCode.ERROR, outcome.error)

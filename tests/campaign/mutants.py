@@ -185,6 +185,15 @@ MUTANTS = (
         test="tests/test_listing_schedules.py::test_one_that_does_not_answer_is_said_and_not_passed_over",
     ),
     Mutant(
+        LANES,
+        "a child process runs its jobs without what carriers put around them",
+        "handlers/child.py",
+        '_carriers(*order["around"])',
+        "_carriers()",
+        test="tests/handlers/test_carriers.py"
+        "::test_a_child_process_gets_what_a_carrier_gives_and_puts_around_what_it_says",
+    ),
+    Mutant(
         RECOVERY,
         "a dead boot's jobs are not taken back",
         "broker/boots.py",
