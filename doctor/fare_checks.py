@@ -28,10 +28,10 @@ ATTEMPTS_MIN = 5
 
 FAILED_PERCENT_MAX, ONE_ERROR_PERCENT = 50.0, 80.0
 
-FAILURES_MAX = 300
+FAILURES_MAX = 100
 """So many jobs of a name that have failed are looked at, the newest."""
 
-FAILURES_LOOKED_MAX = 3_000
+FAILURES_LOOKED_MAX = 1_000
 """Among so many that wait it is looked for those that have failed."""
 
 POISON_SECONDS = 24 * 3600.0
@@ -40,6 +40,9 @@ POISON = "poison: "
 
 DEAD_LOOKED_MAX = 500
 SUSPECTS_MAX = 1_000
+
+LOOKED_INTO_MAX = 3
+"""Of so many names it is told what their failures are."""
 
 TOLD_MAX = 10
 """So many names are told; of the others it is told how many they are."""
@@ -122,10 +125,11 @@ def failing(seen: Evidence) -> Iterator[Symptom]:
         for name, one in stats.items()
         if one.attempts >= ATTEMPTS_MIN and (one.failed_percent or 0.0) > FAILED_PERCENT_MAX
     ]
-    for name, one in bad[:TOLD_MAX]:
+    for number, (name, one) in enumerate(bad[:TOLD_MAX]):
+        most = _most_of(seen, name) if number < LOOKED_INTO_MAX else ""
         yield warning(
             f"{one.failed_percent:.0f} % of {many(one.attempts, 'attempt')} of {name!r} have failed in the last "
-            f"{minutes(LATELY_SECONDS)}{_most_of(seen, name)}",
+            f"{minutes(LATELY_SECONDS)}{most}",
             f"`lamplighter errors list --name {name}` shows what went wrong and where; requeue the dead when it is "
             "mended",
         )
