@@ -7,6 +7,7 @@ Nor does an error that cannot even be looked at.
 from __future__ import annotations
 
 import traceback as tracebacks
+from types import TracebackType
 from typing import Any, NamedTuple
 
 from ..errors import CANCELLED, DISCARDED, Cancel, Discard, Snooze, UsageError, check_snooze
@@ -129,11 +130,19 @@ def failure(error: BaseException, characters_max: int) -> Outcome:
 def _formatted(error: BaseException, characters_max: int) -> str:
     """The end of an error's traceback, with those of the errors that led to it."""
     try:
-        whole = "".join(tracebacks.format_exception(error))
+        whole = "".join(tracebacks.format_exception(type(error), error, _of_the_function(error)))
     except BaseException:
         # An error whose own attributes raise, or no memory left to format it in.
         whole = type(error).__name__
     return text_of(whole[-characters_max:], characters_max)
+
+
+def _of_the_function(error: BaseException) -> TracebackType | None:
+    """An error's traceback from the application's function on: how it came to be called is of no interest."""
+    within = error.__traceback__
+    while within is not None and within.tb_frame.f_globals.get("__package__") == __package__:
+        within = within.tb_next
+    return error.__traceback__ if within is None else within
 
 
 def text_of(value: object, characters_max: int) -> str:

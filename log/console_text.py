@@ -11,15 +11,41 @@ from typing import Any
 import structlog
 
 from ..rules.printable import visible
+from ..rules.wording import span
 from .json_line import safe_repr
 
 BROKEN = frozenset({"event", "exception", "traceback", "stack"})
 """Fields that are shown over several lines."""
 
-BOOKKEEPING = frozenset({"boot", "seq", "actor", "incarnation", "msg", "cause", "mail_seconds", "turn", "claim_no"})
-"""Fields by which the commands find what belongs together."""
+BOOKKEEPING = frozenset(
+    {
+        "boot",
+        "seq",
+        "actor",
+        "incarnation",
+        "msg",
+        "cause",
+        "mail_seconds",
+        "turn",
+        "claim_no",
+        "store_id",
+        "boot_no",
+        "beside",
+        "durability",
+        "change_no",
+    }
+)
+"""Fields by which the commands find what belongs together, and what the application has said itself."""
 
-INSTANTS = frozenset({"run_at", "slot", "last"})
+INSTANTS = frozenset({"run_at", "slot", "last", "until"})
+
+DURATIONS = frozenset({"took", "waited", "seconds", "usual", "left", "drain", "late", "after"})
+
+EVENT_WIDTH = 18
+"""To so many characters an event's name is filled up on a terminal."""
+
+MEANT = {"meant": "did_you_mean"}
+"""What fields are called where only a person reads them."""
 
 LEDGER = "turn.committed"
 """The event that says once more, for the audit, what others say for people."""
@@ -41,6 +67,7 @@ class ConsoleText:
     def __init__(self, *, for_terminal: bool) -> None:
         self._for_terminal = for_terminal
         self._render = structlog.dev.ConsoleRenderer(
+            EVENT_WIDTH if for_terminal else 30,
             colors=for_terminal and "NO_COLOR" not in os.environ,
             sort_keys=False,
             exception_formatter=structlog.dev.plain_traceback,
@@ -78,13 +105,26 @@ def in_words(moves: list[Any]) -> str:
 
 
 def _brief(fields: dict[str, Any]) -> dict[str, Any]:
+    """What a person wants to know, the name of the job first and the ids by which commands ask for more last."""
     if "boot" not in fields or "seq" not in fields:
         # It is the application's own.
         return fields
     brief = {name: value for name, value in fields.items() if name not in BOOKKEEPING}
-    if brief.get("corr") == brief.get("job_id"):
+    job_id, reason = brief.pop("job_id", None), str(brief.get("reason", ""))
+    # A root is of interest only where it is another job.
+    if job_id is None or brief.get("corr") == job_id:
         brief.pop("corr", None)
-    for name in INSTANTS & brief.keys():
-        if isinstance(brief[name], float):
-            brief[name] = datetime.fromtimestamp(brief[name]).isoformat(" ", "milliseconds")
-    return brief
+    if brief.get("attempt") == 1 or " in attempt " in reason:
+        brief.pop("attempt", None)
+    if reason:
+        brief.pop("outcome", None)
+    if "schedule" in brief and str(job_id).startswith(f"{brief['schedule']}-"):
+        del brief["schedule"]
+    for name, value in brief.items():
+        if isinstance(value, float) and name in INSTANTS:
+            brief[name] = datetime.fromtimestamp(value).isoformat(" ", "milliseconds")
+        elif isinstance(value, float) and name in DURATIONS and value >= 0:
+            brief[name] = span(value)
+    first = {"job_name": brief.pop("job_name")} if "job_name" in brief else {}
+    last = {} if job_id is None else {"job_id": job_id}
+    return first | {MEANT.get(name, name): value for name, value in brief.items()} | last

@@ -73,6 +73,8 @@ class Verdicts:
         may_be_missing = begins_later or bool(missing) or is_missing_boot or bool(self.hushed)
         store.jobs.settle(lambda step: may_be_missing or (store.is_server and self._replay.is_troubled))
         self._say_ends(store, headless, view)
+        if store.jobs.headless:
+            self.notes.append(_whence(store, may_be_missing))
         if store.is_server:
             self._judge_server(store)
         else:
@@ -147,14 +149,12 @@ class Verdicts:
             self.notes.append(f"the log begins in the middle: boot {turns}")
         if least > 1:
             beside = sorted({no for boot in store.boots.values() for no in boot.beside or () if no < least})
-            known = f", and nothing in it is of number {named(map(str, beside))}, which lived then" if beside else ""
+            numbers = named(map(str, beside))
+            known = f", and nothing in it is of number {numbers}, which lived then: give its log too" if beside else ""
             self.notes.append(f"the log begins with boot number {least} of store {store.store_id}{known}")
         if view is not None and view.boots_wanted > max(store.numbers, default=0):
-            self.notes.append(
-                f"the store has had {many(view.boots_wanted, 'boot')}: nothing in this log is of the last"
-            )
-        if store.jobs.headless:
-            self.notes.append(f"{many(store.jobs.headless, 'job')} began before this log")
+            boots = many(view.boots_wanted, "boot")
+            self.notes.append(f"the store has had {boots}: nothing in this log is of the last; give its log too")
 
     def _say_lost(self, store: StoreReplay) -> None:
         """Jobs that still ran when their boot had stopped, or had been taken back what it held."""
@@ -277,6 +277,17 @@ class Verdicts:
         self._findings.say(
             kind, says + ("; log.dropped says that lines were lost" if excused else ""), *lines, excused=excused
         )
+
+
+def _whence(store: StoreReplay, may_be_missing: bool) -> str:
+    """Where jobs may come from whose birth no line tells."""
+    jobs = many(store.jobs.headless, "job")
+    if may_be_missing or store.is_server:
+        return f"{jobs} began before this log, or in the log of another process"
+    return (
+        f"no line tells who queued {jobs}: another process, most likely; give the audit the logs of all processes on "
+        "the store, of those that only queue too"
+    )
 
 
 def is_silent(boot: BootReplay, since: Line) -> bool:

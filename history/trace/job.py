@@ -190,7 +190,7 @@ def _delivered_again(holder: Said) -> Entry:
 def _between(state: str | None, said: Said, rev: int, holder: Said) -> Entry | None:
     """What is to be said where a move does not follow the one before it."""
     if not rev:
-        says = "its life began before these logs"
+        says = "its life began before these logs, or in the log of another process"
         return None if said["rev"] == 1 else Entry(at=None, who="", says=says, tone="quiet")
     if said.get("redeliveries") and state == "running":
         return _delivered_again(holder)

@@ -282,8 +282,42 @@ def test_a_person_at_a_terminal_reads_what_became_of_jobs_and_no_bookkeeping(mon
 
     first, *rest = terminal.getvalue().splitlines()
     run_at = datetime.fromtimestamp(EVENT["run_at"]).isoformat(" ", "milliseconds")
-    assert first.split("job.failed")[1].split(maxsplit=2) == ["job_id=j", "job_name=greet", f"run_at='{run_at}'"]
+    assert first.split("job.failed")[1].split(maxsplit=1) == ["job_name=greet", f"run_at='{run_at}' job_id=j"]
     assert rest[:3] == EVENT["traceback"].splitlines()
+
+
+FOR_PEOPLE = {
+    "a duration has its unit": ({"event": "job.done", "took": 0.079143}, "job_name=greet took='79.1 ms' job_id=j"),
+    "what the reason says is said once": (
+        {"event": "job.dead", "attempt": 2, "outcome": "failed", "reason": "failed in attempt 2 of 2"},
+        "job_name=greet reason='failed in attempt 2 of 2' job_id=j",
+    ),
+    "a first attempt goes without saying": ({"event": "job.done", "attempt": 1}, "job_name=greet job_id=j"),
+    "a second one does not": ({"event": "job.done", "attempt": 2}, "job_name=greet attempt=2 job_id=j"),
+    "the schedule is in the id of its job": (
+        {"event": "job.done", "job_id": "s-7", "schedule": "s", "corr": "s-7"},
+        "job_name=greet job_id=s-7",
+    ),
+    "whose child a job is": ({"event": "job.done", "corr": "root"}, "job_name=greet corr=root job_id=j"),
+    "what was meant is asked": (
+        {"event": "name.parked", "job_id": None, "corr": "j", "jobs": 3, "meant": "greets"},
+        "job_name=greet jobs=3 did_you_mean=greets",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FOR_PEOPLE)
+def test_a_line_at_a_terminal_says_what_matters_first_and_nothing_twice(monkeypatch, what):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    configure_logging()
+    fields, expected = FOR_PEOPLE[what]
+    common = {"level": "info", "ts": EVENT["ts"], "boot": "b", "seq": 7, "corr": "j", "job_id": "j"}
+
+    line = {**common, "job_name": "greet", "store_id": "x", "turn": 3, **fields}
+    outlet_of(logging.getLogger("lamplighter")).write({name: one for name, one in line.items() if one is not None})
+
+    assert terminal.getvalue().split(fields["event"])[1].strip() == expected
 
 
 def test_a_pipe_gets_all_fields_for_the_commands_that_read_them(monkeypatch):

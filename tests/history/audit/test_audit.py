@@ -515,7 +515,23 @@ def test_a_boot_that_lived_when_the_log_began_and_is_not_in_it_is_named():
 
     assert report.ok
     assert report.notes == (
-        "the log begins with boot number 2 of store s, and nothing in it is of number 1, which lived then",
+        "the log begins with boot number 2 of store s, and nothing in it is of number 1, which lived then: give its "
+        "log too",
+    )
+
+
+def test_jobs_that_another_process_has_queued_lead_to_its_log():
+    """The log of the worker alone, which was there first; a producer with a log of its own has queued."""
+    worker = Story("b1", 1)
+    producer = Story("b2", 2, among=worker).move("queued", None, 0, 0)
+    worker.move("claimed", "queued", 1, 0).move("done", "running", 1, 1).stop()
+
+    alone, both = audited(worker.lines), audited([*worker.lines, *producer.stop().lines])
+
+    assert (kinds(alone), both.ok) == (["missing moves"], True)
+    assert alone.notes[-1] == (
+        "no line tells who queued 1 job: another process, most likely; give the audit the logs of all processes on the "
+        "store, of those that only queue too"
     )
 
 
@@ -526,7 +542,10 @@ def test_the_last_boots_of_a_store_that_are_not_in_the_log_are_noted(tmp_path):
 
     report = audited(run.lines, store)
 
-    assert (report.ok, report.notes) == (True, ("the store has had 3 boots: nothing in this log is of the last",))
+    assert (report.ok, report.notes) == (
+        True,
+        ("the store has had 3 boots: nothing in this log is of the last; give its log too",),
+    )
 
 
 def test_unfinished_jobs_of_a_store_that_is_gone_are_not_passed_over(tmp_path):
