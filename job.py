@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Unpack, cast
 
 from .errors import Cancel, Discard, ResultLost, Snooze, UsageError
-from .messages.jobs import Claim, JobKeywords, JobRecord, JobState, Seconds
+from .messages.jobs import Claim, JobKeywords, JobRecord, JobSpec, JobState, Seconds
 from .messages.outcomes import Policy
 from .rules.codec import decode, encode
 from .rules.exception_classes import class_names
@@ -77,6 +78,15 @@ class JobContext(Protocol):
 
     async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
         """The same, without blocking the event loop."""
+
+    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """Queue many, all of them or none."""
+
+    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """The same, without blocking the event loop."""
+
+    def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
+        """Keep jobs that are queued if the job ends as done."""
 
 
 class Job(Generic[T, R]):
@@ -352,6 +362,31 @@ class Job(Generic[T, R]):
     async def aqueue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
         """`queue` for a handler that is a coroutine function: the other jobs of its loop go on meanwhile."""
         return await self._lane().aqueue(name, data, options)
+
+    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """`queue` many at once: all of them, or none; see `jobs.queue_many`."""
+        return self._lane().queue_many(jobs)
+
+    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """`queue_many` for a handler that is a coroutine function."""
+        return await self._lane().aqueue_many(jobs)
+
+    def then(self, *jobs: JobSpec | tuple[str, Any]) -> None:
+        """Queue jobs if and only if this one ends as done: they are stored with its end, or not at all.
+
+        Any other end of this attempt drops them: an error, a timeout, a `Snooze`, a cancel, a requeue, the death of its
+        process. Called twice, it adds. What is given no id gets this job's with two numbers, such as `.1.1` and `.1.2`,
+        of which the first rises with each retry and requeue. A `delay` counts from the end of this job. Works in child
+        processes too.
+
+        Args:
+            jobs: `JobSpec` objects or (name, data) pairs, at most `then_jobs_max`, with `then_bytes_max` of data.
+
+        Raises:
+            UsageError: one of them cannot be, or they are too many: none of this call is kept. Or `auto_done=False`:
+                the call of `jobs.mark_done` that ends the job takes them.
+        """
+        self._lane().then(jobs)
 
     def _lane(self) -> JobContext:
         if self._context is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Any, Never, Unpack
 
 from .boot.boot import Boot
@@ -19,7 +20,7 @@ from .job import Job
 from .log.job_context import current_corr
 from .messages.jobs import JobKeywords, JobRecord, JobSpec, NewJob, Seconds
 from .messages.mail import Queue
-from .rules.new_jobs import spec_of
+from .rules.new_jobs import check_then_count, spec_of
 from .rules.validation import check_iterable, options_of, unknown_options
 
 CALLED_DEPTH, IN_HANDLER_DEPTH = 3, 5
@@ -130,21 +131,15 @@ class Queueing:
             StoreUnavailable: no answer in time; queue them again, each with its id of `error.job_ids`.
         """
         self.warn_if_blocking("queue_many")
-        boot, new, unchecked = self._new_many(jobs)
+        boot, new, unchecked = self._new_many(jobs, current_corr())
         warn_of_misfits(self._current_boot.declared, unchecked)
-        if not new:
-            return []
-        with boot.queueing(new) as new:
-            return _stored(boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new]))
+        return self._queue_new(boot, new)
 
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         """`queue_many` for asyncio applications."""
-        boot, new, unchecked = self._new_many(jobs)
+        boot, new, unchecked = self._new_many(jobs, current_corr())
         warn_of_misfits(self._current_boot.declared, unchecked)
-        if not new:
-            return []
-        with boot.queueing(new) as new:
-            return _stored(await boot.requests.ask_async(partial(Queue, new), job_ids=[job.id for job in new]))
+        return await self._aqueue_new(boot, new)
 
     def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
         """Queue a job that descends from the one that a handler runs."""
@@ -159,6 +154,39 @@ class Queueing:
         with boot.queueing((job,)) as jobs:
             return _stored(await boot.requests.ask_async(partial(Queue, jobs), job_ids=(job.id,), corr=corr))[0]
 
+    def queue_many_from_handler(self, jobs: Iterable[JobSpec | tuple[str, Any]], corr: str) -> list[Job[Any]]:
+        """Queue jobs that descend from the one that a handler runs."""
+        self.warn_if_blocking("queue_many", "job", depth=IN_HANDLER_DEPTH)
+        boot, new, unchecked = self._new_many(jobs, corr)
+        warn_of_misfits(self._current_boot.declared, unchecked)
+        return self._queue_new(boot, new)
+
+    async def aqueue_many_from_handler(self, jobs: Iterable[JobSpec | tuple[str, Any]], corr: str) -> list[Job[Any]]:
+        """`queue_many_from_handler` for a handler that is a coroutine function."""
+        boot, new, unchecked = self._new_many(jobs, corr)
+        warn_of_misfits(self._current_boot.declared, unchecked)
+        return await self._aqueue_new(boot, new)
+
+    def checked_for_later(
+        self, jobs: Iterable[JobSpec | tuple[str, Any]], corr: str | None = None
+    ) -> tuple[NewJob, ...]:
+        """Jobs that are queued when another ends, checked, with what they carry. One that is given no id has "".
+
+        Raises:
+            UsageError: one of them cannot be, or they are too many.
+        """
+        boot = self._current_boot.get()
+        if isinstance(jobs, Sized):
+            check_then_count(len(jobs), boot.limits)
+        checks = boot.checks(corr, new_id=str)
+        wanted = check_iterable(jobs, "then", "JobSpecs or (name, data) pairs")
+        new = tuple([checks.one(job) for job in islice(wanted, boot.limits.then_jobs_max + 1)])
+        warn_of_misfits(self._current_boot.declared, checks.unchecked)
+        if not new:
+            return ()
+        with boot.queueing(new) as new:
+            return new
+
     def _new_from_handler(
         self, call: str, name: str, data: Any, options: JobKeywords, corr: str
     ) -> tuple[Boot, NewJob]:
@@ -167,9 +195,23 @@ class Queueing:
         warn_of_misfits(self._current_boot.declared, (job,))
         return boot, job
 
-    def _new_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, tuple[NewJob, ...], Sequence[NewJob]]:
+    def _queue_new(self, boot: Boot, new: tuple[NewJob, ...]) -> list[Job[Any]]:
+        if not new:
+            return []
+        with boot.queueing(new) as new:
+            return _stored(boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new]))
+
+    async def _aqueue_new(self, boot: Boot, new: tuple[NewJob, ...]) -> list[Job[Any]]:
+        if not new:
+            return []
+        with boot.queueing(new) as new:
+            return _stored(await boot.requests.ask_async(partial(Queue, new), job_ids=[job.id for job in new]))
+
+    def _new_many(
+        self, jobs: Iterable[JobSpec | tuple[str, Any]], corr: str | None
+    ) -> tuple[Boot, tuple[NewJob, ...], Sequence[NewJob]]:
         boot = self._current_boot.get()
-        checks = boot.checks(current_corr())
+        checks = boot.checks(corr)
         wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
         return boot, tuple([checks.one(job) for job in wanted]), checks.unchecked
 

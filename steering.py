@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,7 +15,7 @@ from .broker.host_transactions import Finishing, finish_on, finish_on_async
 from .errors import UsageError, shown
 from .job import Job
 from .messages.acts import Attribution
-from .messages.jobs import ENDED, Instant, JobState, Seconds
+from .messages.jobs import ENDED, Instant, JobSpec, JobState, Seconds
 from .messages.mail import CancelJob, ForgetJob, Limit, MarkDone, Pause, Reply, Requeue
 from .messages.pauses import paused_at
 from .messages.queries import JobQuery
@@ -23,6 +23,7 @@ from .operating.query import parse_query
 from .queueing import Queueing
 from .rules.capabilities import not_supported
 from .rules.codec import encode
+from .rules.new_jobs import FollowUps
 from .rules.validation import check_limit, check_moment, check_name, check_seconds, check_who
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
@@ -135,20 +136,28 @@ class Steering(Queueing):
         """`requeue_many` for asyncio applications."""
         return await act_on_all_async(*self._requeueing(query, delay, check_who(by, reason)))
 
-    def mark_done(self, job: Ref, result: Any = None, *, connection: Any = None) -> None:
+    def mark_done(
+        self,
+        job: Ref,
+        result: Any = None,
+        *,
+        then: Iterable[JobSpec | tuple[str, Any]] = (),
+        connection: Any = None,
+    ) -> None:
         """Remove the job from the queue: it is done.
 
         Args:
             job: the handler's `Job` or its `token`, for a running one; an id or a snapshot of it, for a queued one.
             result: what `queue` takes as data.
+            then: jobs that are queued with its end, or not at all; see `Job.then`.
             connection: your own open connection: what the handler has written on it and the job's end commit together.
 
         Raises:
             StaleClaim: the attempt no longer holds the job; roll back what it did.
             UnknownJob: it is not in the store.
-            UsageError: the result is not JSON-serializable.
+            UsageError: the result is not JSON-serializable, or one of the jobs that are to follow cannot be.
         """
-        boot, end = self._finishing(job, result)
+        boot, end = self._finishing(job, result, then)
         if connection is None:
             self.warn_if_blocking("mark_done")
             boot.requests.ask(partial(MarkDone, *end))
@@ -156,9 +165,16 @@ class Steering(Queueing):
         finish_on(boot.store, connection, end, boot.clock.now())
         boot.expect(end.job_id, JobState.DONE)
 
-    async def amark_done(self, job: Ref, result: Any = None, *, connection: Any = None) -> None:
+    async def amark_done(
+        self,
+        job: Ref,
+        result: Any = None,
+        *,
+        then: Iterable[JobSpec | tuple[str, Any]] = (),
+        connection: Any = None,
+    ) -> None:
         """`mark_done` for asyncio applications. A `connection` may be one that is awaited, as for `aqueue`."""
-        boot, end = self._finishing(job, result)
+        boot, end = self._finishing(job, result, then)
         if connection is None:
             await boot.requests.ask_async(partial(MarkDone, *end))
             return
@@ -295,10 +311,12 @@ class Steering(Queueing):
             raise not_supported("cancel_many")
         return boot, query, cancelling(query, who)
 
-    def _finishing(self, job: Ref, result: Any) -> tuple[Boot, Finishing]:
+    def _finishing(self, job: Ref, result: Any, then: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, Finishing]:
         boot = self._current_boot.get()
         text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max)
-        return boot, Finishing(*claim_of(boot.store, job), text)
+        follow_ups = FollowUps(boot.limits)
+        follow_ups.add(self.checked_for_later(then))
+        return boot, Finishing(*claim_of(boot.store, job), text, tuple(follow_ups.jobs))
 
 
 def _meant(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any
@@ -18,13 +18,12 @@ from ..errors import LamplighterError, NotStarted
 from ..handlers.carriers import Carrier, Carriers
 from ..handlers.handler import Handler
 from ..handlers.headcount import Headcount
-from ..handlers.lane import LaneContext
+from ..handlers.lane import JobsOfHandlers, LaneContext
 from ..handlers.lanes import Lanes
-from ..job import Job
 from ..log.emitter import Log, Subscription
 from ..log.json_line import safe_str
 from ..messages.acts import Attribution
-from ..messages.jobs import JobKeywords, NewJob, Seconds
+from ..messages.jobs import NewJob, Seconds
 from ..messages.mail import (
     Attach,
     CheckDue,
@@ -65,8 +64,7 @@ class Boot:
         logger: Any,
         durability: str,
         share: Share,
-        queue: Callable[[str, Any, JobKeywords, str], Job[Any]],
-        aqueue: Callable[[str, Any, JobKeywords, str], Awaitable[Job[Any]]],
+        jobs: JobsOfHandlers,
         subscriptions: Sequence[Subscription],
         failed: Callable[[str], None],
         carriers: Carriers,
@@ -119,8 +117,7 @@ class Boot:
                 headcount=Headcount(limits.workers_max),
                 stopping=environment.event(),
                 tell=self.post.tell,
-                queue=queue,
-                aqueue=aqueue,
+                jobs=jobs,
                 bound=self.log.bound,
                 say=self.log.emit,
                 carriers=carriers,
@@ -292,14 +289,15 @@ class Boot:
         """Have a HandlerActor for a name."""
         self._supervision.have(self._children.handler(name))
 
-    def checks(self, corr: str | None) -> JobChecks:
+    def checks(self, corr: str | None, new_id: Callable[[], str] | None = None) -> JobChecks:
         """Checks jobs, all of which are queued at this moment.
 
         Args:
             corr: the root that they descend from, if there is one.
+            new_id: makes the id of a job that is given none, if it is not to be one of this boot's.
         """
         now, has_table = self.clock.now(), self.store.table is not None
-        return JobChecks(now=now, new_id=self.job_ids, corr=corr, limits=self.limits, has_table=has_table)
+        return JobChecks(now=now, new_id=new_id or self.job_ids, corr=corr, limits=self.limits, has_table=has_table)
 
     def queueing(self, jobs: tuple[NewJob, ...]) -> AbstractContextManager[tuple[NewJob, ...]]:
         """Around the call that stores some jobs: gives them with what they carry."""

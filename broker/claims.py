@@ -204,7 +204,7 @@ def failed_instead(mail: Mail, error: Exception) -> Mail | None:
     outcome = mail.body.endings[0].outcome
     if isinstance(error, UsageError) and outcome.kind is OutcomeKind.SUCCEEDED and outcome.result is not None:
         # Its result is more than the store takes. Another attempt would do the work again, and end like this one.
-        failed = done_without_result(str(error)[:500])
+        failed = done_without_result(str(error)[:500])._replace(then=outcome.then)
     ending = mail.body.endings[0]._replace(outcome=failed)
     return mail._replace(body=mail.body._replace(endings=(ending,)))
 

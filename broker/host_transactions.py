@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from ..rules.capabilities import needed
 from ..rules.lifecycle import judge
 from ..stores.ports import HostTurn, Store
 from .alarms import Alarms
+from .follow_ups import store_follow_ups
 from .turn_context import is_current
 
 LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.005, 0.25
@@ -43,12 +44,14 @@ class Finishing(NamedTuple):
 
     Attributes:
         no: None where only a token is known.
+        then: what is to follow it.
     """
 
     job_id: str
     no: int | None
     claim_no: int | None
     result: str | None
+    then: tuple[NewJob, ...] = ()
 
 
 def finish_on(store: Store, connection: Any, end: Finishing, now: Instant) -> None:
@@ -88,12 +91,18 @@ def _finish(end: Finishing, now: Instant, turn: HostTurn) -> None:
     job = turn.find(end.job_id)
     if job is not None and end.no in (None, job.no):
         if end.claim_no is None and job.state == JobState.QUEUED:
-            return turn.finish(job, end.result)
+            turn.finish(job, end.result)
+            return _follow_up(turn, job, end.then, now)
         if end.claim_no is not None and is_current(job, ClaimKey(job.no, end.claim_no)):
             outcome = Outcome(kind=OutcomeKind.SUCCEEDED, result=end.result)
             verdict = judge(job, outcome, Policy(), now, earlier_interruptions=0, chance=0.0)
-            return turn.settle(job, outcome, verdict)
+            turn.settle(job, outcome, verdict)
+            return _follow_up(turn, job, end.then, now)
     raise StaleClaim(f"job {end.job_id} is not there to be marked done by claim {end.claim_no}; roll back")
+
+
+def _follow_up(turn: HostTurn, ended: JobRecord, then: Sequence[NewJob], now: Instant) -> None:
+    store_follow_ups(lambda jobs: [turn.insert(job) for job in jobs], ended, then, now, has_table=True)
 
 
 class ExpectedJobs:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from ..errors import KeyTaken, StaleClaim, UsageError, alike
+from ..errors import KeyTaken, StaleClaim, UsageError
 from ..messages.acts import Attribution
 from ..messages.clock_steps import STEP_SECONDS_MIN
 from ..messages.jobs import ENDED, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
@@ -28,16 +28,12 @@ from ..messages.mail import (
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..messages.queries import JobQuery
 from ..rules.capabilities import needed, not_supported
+from ..rules.new_jobs import queued_now
 from ..rules.queries import matches
-from .log_lines import names_job
 from .turn_context import PASSED_ON, TurnContext, is_current
 
 Stored = list[tuple[JobRecord, bool]]
 """For each job that was to be queued, the job that is stored, and whether it is new."""
-
-
-PARKED_SECONDS = 60.0
-"""How often it is said of a name that no living runtime has a handler for it."""
 
 
 def queue(context: TurnContext, body: Queue) -> Stored:
@@ -62,31 +58,15 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> list[Stored]:
     first = asked[0][0]
     now, mail_seconds_max = first.turn.now, first.state.limits.reply_seconds_max
     jobs = [_in_time(job, now, mail_seconds_max) for _, body in asked for job in body.jobs]
-    unhandled = {name for name in {job.name for job in jobs} if not first.is_handled(name)}
+    unhandled = first.unhandled(jobs)
     inserted = iter(first.turn.jobs.insert(jobs))
     parts = [list(islice(inserted, len(body.jobs))) for _, body in asked]
     parked = Counter[str]()
     for (context, body), stored in zip(asked, parts, strict=True):
         context.collect(sum(fresh for _, fresh in stored), body.who)
-        for job, (record, fresh) in zip(body.jobs, stored, strict=True):
-            if not fresh:
-                line = {**names_job(record), "asked_id": job.id, "unique_key": job.unique_key}
-                context.out.lines.append(("job.deduplicated", context.speaker, line))
-            elif record.name in unhandled:
-                context.out.lines.append(("job.parked", context.speaker, record))
-                parked[record.name] += 1
-    for name, new in parked.items():
-        _say_parked(first, name, new)
+        parked += context.say_stored(body.jobs, stored, unhandled)
+    first.say_parked(parked)
     return parts
-
-
-def _say_parked(context: TurnContext, name: str, jobs: int) -> None:
-    """Warn that jobs of a name wait for a handler: not of each of them, but now and then while more come."""
-    now, said = context.state.monotonic(), context.out.parked.get(name, context.state.parked.get(name))
-    if said is None or now - said >= PARKED_SECONDS:
-        context.out.parked[name] = now
-        handled = {*context.state.capacities, *(known for boot in context.others for known in boot.names)}
-        context.say("name.parked", job_name=name, jobs=jobs, meant=next(iter(alike(name, handled)), None))
 
 
 def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:
@@ -95,9 +75,7 @@ def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:
     """
     if -STEP_SECONDS_MIN <= now - job.queued_at <= mail_seconds_max:
         return job
-    run_at = job.run_at if job.due_in is None else now + job.due_in
-    expires_at = job.expires_at if job.expires_in is None else now + job.expires_in
-    return job._replace(queued_at=now, run_at=run_at, expires_at=expires_at)
+    return queued_now(job, now)
 
 
 def requeue(context: TurnContext, body: Requeue) -> JobRecord:
@@ -148,7 +126,9 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
     if body.claim_no is None:
         if job.state == JobState.QUEUED:
             with context.on_behalf(body.who):
-                return needed(context.turn.queued, "remove").finish(job, body.result)
+                done = needed(context.turn.queued, "remove").finish(job, body.result)
+                context.follow_up(job, body.then, body.who)
+                return done
         raise StaleClaim(
             f"job {job.id} is {job.state}: an id marks only a queued job done; "
             "use the Job that its handler got, or that Job's token"
@@ -160,7 +140,8 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
             f"{job.claim_no}; whatever this attempt did, another one decides"
         )
     with context.on_behalf(body.who):
-        settled = context.settle(job, Outcome(kind=OutcomeKind.SUCCEEDED, result=body.result), Policy())
+        outcome = Outcome(kind=OutcomeKind.SUCCEEDED, result=body.result, then=body.then)
+        settled = context.settle(job, outcome, Policy(), body.who)
     assert settled is not None, "the claim is current in this very transaction"
     return settled
 

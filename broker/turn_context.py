@@ -7,26 +7,33 @@ dropped with it when the turn is rolled back.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..errors import alike
 from ..log.emitter import Speaker
 from ..messages.acts import UNATTRIBUTED, Attribution
 from ..messages.boots import BootRecord
-from ..messages.jobs import ClaimKey, JobRecord, JobState
+from ..messages.jobs import ClaimKey, JobRecord, JobState, NewJob
 from ..messages.ledger import Move
 from ..messages.mail import Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed
 from ..rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
 from ..rules.validation import unknown_job
+from ..stores.transitions import tied
 from ..stores.turn_ports import Turn
+from .follow_ups import store_follow_ups
 from .log_lines import names_job
 from .outbox import HandlerCapacity, Outbox
 from .state import BrokerState
 
 PASSED_ON = object()
 """Returned for a message that another actor answers, to which it was passed on."""
+
+PARKED_SECONDS = 60.0
+"""How often it is said of a name that no living runtime has a handler for it."""
 
 SURE_OUTCOMES = (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED)
 """They are judged without chance: there is no back-off."""
@@ -124,12 +131,45 @@ class TurnContext(NamedTuple):
             raise unknown_job(job_id)
         return job
 
-    def settle(self, job: JobRecord, outcome: Outcome, policy: Policy) -> JobRecord | None:
-        """The one road: judge how a claim ended, and record it if the claim still counts. None if it does not."""
-        return self.settle_all([(job, outcome, policy)])[0]
+    def unhandled(self, jobs: Iterable[NewJob]) -> set[str]:
+        """The names of jobs for which no living boot has a handler."""
+        return {name for name in {job.name for job in jobs} if not self.is_handled(name)}
 
-    def settle_all(self, ended: Sequence[tuple[JobRecord, Outcome, Policy]]) -> list[JobRecord | None]:
-        """`settle` each, in order."""
+    def say_stored(
+        self, asked: Sequence[NewJob], stored: Sequence[tuple[JobRecord, bool]], unhandled: Collection[str]
+    ) -> Counter[str]:
+        """Say of jobs that were queued which were there already, and which wait for a handler: how many of each name
+        do.
+        """
+        parked = Counter[str]()
+        for job, (record, fresh) in zip(asked, stored, strict=True):
+            if not fresh:
+                line = {**names_job(record), "asked_id": job.id, "unique_key": job.unique_key}
+                self.out.lines.append(("job.deduplicated", self.speaker, line))
+            elif record.name in unhandled:
+                self.out.lines.append(("job.parked", self.speaker, record))
+                parked[record.name] += 1
+        return parked
+
+    def say_parked(self, parked: Mapping[str, int]) -> None:
+        """Warn that jobs wait for a handler: not of each of them, but now and then of a name while more come."""
+        for name, jobs in parked.items():
+            now, said = self.state.monotonic(), self.out.parked.get(name, self.state.parked.get(name))
+            if said is None or now - said >= PARKED_SECONDS:
+                self.out.parked[name] = now
+                handled = {*self.state.capacities, *(known for boot in self.others for known in boot.names)}
+                self.say("name.parked", job_name=name, jobs=jobs, meant=next(iter(alike(name, handled)), None))
+
+    def settle(
+        self, job: JobRecord, outcome: Outcome, policy: Policy, who: Attribution = UNATTRIBUTED
+    ) -> JobRecord | None:
+        """The one road: judge how a claim ended, and record it if the claim still counts. None if it does not."""
+        return self.settle_all([(job, outcome, policy)], who)[0]
+
+    def settle_all(
+        self, ended: Sequence[tuple[JobRecord, Outcome, Policy]], who: Attribution = UNATTRIBUTED
+    ) -> list[JobRecord | None]:
+        """`settle` each, in order. What is to follow a job is queued with its end as done, and with no other."""
         now, settled = self.turn.now, list[JobRecord | None]()
         counted = [job.id for job, outcome, _ in ended if outcome.kind is OutcomeKind.INTERRUPTED and job.interruptions]
         since = now - INTERRUPTION_WINDOW_SECONDS
@@ -139,8 +179,28 @@ class TurnContext(NamedTuple):
             earlier = min(recent.get(job.id, 0), job.interruptions)
             chance = 0.0 if outcome.kind in SURE_OUTCOMES else self.state.chance.random()
             verdict = judge(job, outcome, policy, now, earlier_interruptions=earlier, chance=chance)
-            settled.append(self.turn.jobs.settle(job, outcome, verdict))
+            now_settled = self.turn.jobs.settle(job, outcome, verdict)
+            settled.append(now_settled)
+            if outcome.then and now_settled is not None and now_settled.state == JobState.DONE:
+                self.follow_up(job, outcome.then, who)
         return settled
+
+    def follow_up(self, ended: JobRecord, then: Sequence[NewJob], who: Attribution) -> None:
+        """Queue what is to follow a job whose end as done is this turn's last move.
+
+        Args:
+            ended: the job as it was before that.
+        """
+        if not then:
+            return
+        moves = self.turn.transitions
+        end = len(moves) - 1
+        asked, stored = store_follow_ups(
+            self.turn.jobs.insert, ended, then, self.turn.now, has_table=self.turn.queued is not None
+        )
+        moves[end:] = tied(moves[end:])
+        self.collect(who=who)
+        self.say_parked(self.say_stored(asked, stored, self.unhandled(asked)))
 
     def interrupt(self, jobs: Iterable[JobRecord], reason: str) -> None:
         """End claims that nobody can be blamed for.

@@ -20,7 +20,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -28,9 +28,11 @@ from typing import Any
 
 from ..errors import LamplighterError, NotStarted, UsageError
 from ..job import Job
-from ..messages.jobs import JobKeywords, JobRecord
+from ..messages.jobs import JobKeywords, JobRecord, JobSpec
 from ..messages.outcomes import Policy
 from ..rules.codec import decode, encode
+from ..rules.new_jobs import SPEC_OPTIONS, as_spec
+from ..rules.validation import check_iterable
 from .carriers import Carrier, Carriers
 from .execute import Execution
 from .outcomes import Rules
@@ -168,16 +170,28 @@ class Borrowed:
         self._parent.say(self._claim, {"progress": progress})
 
     def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        # What JSON would change, such as keys that are numbers, is refused here: the parent does not see it any more.
-        carried = decode(encode(data, what="data", bytes_max=sys.maxsize))
-        asked = [name, carried, {key: _plain(value) for key, value in options.items()}]
-        reply = self._parent.ask(self._claim, {"queue": asked})
-        if "refused" in reply:
-            raise (UsageError if reply["usage"] else LamplighterError)(reply["refused"])
-        return Job(JobRecord(*reply["queued"]), deduplicated=reply["deduplicated"])
+        (job,) = _queued(self._ask({"queue": _order(name, data, options)}))
+        return job
 
     async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
         return await asyncio.to_thread(self.queue, name, data, options)
+
+    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
+        return _queued(self._ask({"queue_many": [_order_of(job) for job in wanted]}))
+
+    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        return await asyncio.to_thread(self.queue_many, jobs)
+
+    def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
+        # The parent keeps them: the end of this process without another end drops them.
+        self._ask({"then": [_order_of(job) for job in jobs]})
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        reply = self._parent.ask(self._claim, question)
+        if "refused" in reply:
+            raise (UsageError if reply["usage"] else LamplighterError)(reply["refused"])
+        return reply
 
 
 class RemoteLog:
@@ -250,6 +264,23 @@ def _function(module: str, qualname: str) -> tuple[Any, Any]:
         fn = getattr(fn, part)
     # The module has under this name what a decorator left there, which may wrap the function.
     return fn, payload_type(fn, Job)
+
+
+def _order(name: Any, data: Any, options: Mapping[str, Any]) -> list[Any]:
+    """A job for the parent to queue."""
+    # What JSON would change, such as keys that are numbers, is refused here: the parent does not see it any more.
+    carried = decode(encode(data, what="data", bytes_max=sys.maxsize))
+    return [_plain(name), carried, {key: _plain(value) for key, value in options.items()}]
+
+
+def _order_of(job: Any) -> list[Any]:
+    spec = as_spec(job)
+    options = {name: value for name in SPEC_OPTIONS if (value := getattr(spec, name)) is not None}
+    return _order(spec.name, spec.data, options)
+
+
+def _queued(reply: dict[str, Any]) -> list[Job[Any]]:
+    return [Job(JobRecord(*record), deduplicated=deduplicated) for record, deduplicated in reply["queued"]]
 
 
 def _plain(value: Any) -> Any:

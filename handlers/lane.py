@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ..environment.clock import Clock
 from ..environment.environment import Environment
+from ..errors import UsageError
 from ..job import Job
-from ..messages.jobs import Claim, JobKeywords, Seconds
+from ..messages.jobs import Claim, JobKeywords, JobSpec, NewJob, Seconds
 from ..messages.mail import Progressed
-from ..messages.outcomes import Outcome, Policy
+from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.limits import Limits
+from ..rules.new_jobs import FollowUps
 from .carriers import Carriers
 from .handler import Handler
 from .headcount import Headcount
 
 PROGRESS_SECONDS_MIN = 0.1
 """Progress reports in quicker succession are merged."""
+
+
+class JobsOfHandlers(Protocol):
+    """How handlers queue jobs. What is queued descends from the root `corr`."""
+
+    def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
+        """Queue a job."""
+
+    async def aqueue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
+        """The same, without blocking the event loop."""
+
+    def queue_many_from_handler(self, jobs: Iterable[JobSpec | tuple[str, Any]], corr: str) -> list[Job[Any]]:
+        """Queue many, all of them or none."""
+
+    async def aqueue_many_from_handler(self, jobs: Iterable[JobSpec | tuple[str, Any]], corr: str) -> list[Job[Any]]:
+        """The same, without blocking the event loop."""
+
+    def checked_for_later(self, jobs: Iterable[JobSpec | tuple[str, Any]], corr: str) -> tuple[NewJob, ...]:
+        """Jobs that are queued when another ends, checked. One that is given no id has "" until then."""
 
 
 class LaneContext(NamedTuple):
@@ -31,8 +52,7 @@ class LaneContext(NamedTuple):
         stopping: is set from when the runtime begins to stop.
         ended: `Lanes.ended`. Called once when a lane has ended, with the outcome, how long it took, and the lane that
             has got its place. Any thread calls it.
-        queue: queues a job that descends from another.
-        aqueue: the same, without blocking the event loop.
+        jobs: queues jobs that descend from another.
         bound: makes a logger of the application with the given fields bound.
         say: logs an event.
         carriers: what the application has put around each run of a job.
@@ -45,8 +65,7 @@ class LaneContext(NamedTuple):
     stopping: threading.Event
     tell: Callable[..., bool]
     ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]
-    queue: Callable[[str, Any, JobKeywords, str], Job[Any]]
-    aqueue: Callable[[str, Any, JobKeywords, str], Awaitable[Job[Any]]]
+    jobs: JobsOfHandlers
     bound: Callable[..., Any]
     say: Callable[..., None]
     carriers: Carriers
@@ -83,6 +102,7 @@ class Lane:
 
     __slots__ = (
         "_begun",
+        "_follow_ups",
         "_is_reported",
         "_lock",
         "_next_lane",
@@ -136,6 +156,8 @@ class Lane:
         """
         self._lock = threading.Lock()
         self._then: tuple[Callable[[], object], ...] = ()
+        self._follow_ups: FollowUps | None = None
+        """What is queued if the function returns. It is made when it is needed."""
         self._progress: str | None = None
         self._progress_due = 0.0
 
@@ -211,6 +233,8 @@ class Lane:
                 return
             self._pass_progress()
             self._is_reported = self.is_closed = True
+            if self._follow_ups is not None and outcome.kind is OutcomeKind.SUCCEEDED:
+                outcome = outcome._replace(then=tuple(self._follow_ups.jobs))
         try:
             self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
         except BaseException:
@@ -290,10 +314,29 @@ class Lane:
         self.context.clock.after(left, self._progress_is_due)
 
     def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        return self.context.queue(name, data, options, self.claim.job.corr)
+        return self.context.jobs.queue_from_handler(name, data, options, self.claim.job.corr)
 
     async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        return await self.context.aqueue(name, data, options, self.claim.job.corr)
+        return await self.context.jobs.aqueue_from_handler(name, data, options, self.claim.job.corr)
+
+    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        return self.context.jobs.queue_many_from_handler(jobs, self.claim.job.corr)
+
+    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        return await self.context.jobs.aqueue_many_from_handler(jobs, self.claim.job.corr)
+
+    def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
+        if not self.handler.auto_done:
+            raise UsageError(
+                "expected job.then in a handler whose return ends the job, got one with auto_done=False; say "
+                "jobs.mark_done(..., then=[...])"
+            )
+        new = self.context.jobs.checked_for_later(jobs, self.claim.job.corr)
+        with self._lock:
+            if self.is_closed:
+                raise UsageError("expected job.then before the handler has returned, got it after that")
+            self._follow_ups = self._follow_ups or FollowUps(self.context.limits)
+            self._follow_ups.add(new)
 
     def _progress_is_due(self) -> None:
         with self._lock:

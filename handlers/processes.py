@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..errors import UsageError
 from ..job import Job
-from ..messages.jobs import JobRecord
+from ..messages.jobs import JobRecord, JobSpec
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from .lane import Lane, RunHandle
 from .outcomes import UNBEGUN, Rules, failure
@@ -92,7 +92,9 @@ class _Keeper(Worker):
             elif heard["pid"] == child.pid:
                 ended = heard["ended"]
                 classes = tuple(ended["error_classes"])
-                return Outcome(**{**ended, "kind": OutcomeKind(ended["kind"]), "error_classes": classes})
+                # What is to follow the job is the lane's: no child of a job's process may say it.
+                more = {"kind": OutcomeKind(ended["kind"]), "error_classes": classes, "then": ()}
+                return Outcome(**{**ended, **more})
         code = self._bury()
         reason = f"its process {describe_exit(code)}"
         # A service manager that stops its parent may kill the child too.
@@ -106,19 +108,15 @@ class _Keeper(Worker):
             # An application's logger may raise. Without this the error would end the thread, and the job with it.
             with contextlib.suppress(BaseException):
                 getattr(lane.log, level)(event, **fields)
-        elif "queue" in heard:
-            name, data, options = heard["queue"]
+        else:
             try:
-                for moment in ("at", "expires"):
-                    if isinstance(options.get(moment), str):
-                        options[moment] = datetime.fromisoformat(options[moment])
-                job = lane.queue(name, data, options)
+                queued = _queue(lane, heard)
             except Exception as error:
                 is_usage = isinstance(error, UsageError)
                 says = str(error) if is_usage else f"{type(error).__name__}: {error}"
                 child.say({"refused": says, "usage": is_usage})
                 return
-            child.say({"queued": job.record, "deduplicated": job.deduplicated})
+            child.say({"queued": [(job.record, job.deduplicated) for job in queued]})
 
     def _discard(self) -> None:
         if self._child is not None:
@@ -212,6 +210,28 @@ class _Child(RunHandle):
         self._process.wait()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def _queue(lane: Lane, asked: dict[str, Any]) -> list[Job[Any]]:
+    """Do what a child asks for: queue jobs now, or keep them until its own has ended."""
+    if "queue" in asked:
+        name, data, options = asked["queue"]
+        return [lane.queue(name, data, _with_moments(options))]
+    if "queue_many" in asked:
+        return lane.queue_many(map(_spec, asked["queue_many"]))
+    lane.then(list(map(_spec, asked["then"])))
+    return []
+
+
+def _spec(order: Sequence[Any]) -> JobSpec:
+    name, data, options = order
+    return JobSpec(name=name, data=data, **_with_moments(options))
+
+
+def _with_moments(options: dict[str, Any]) -> Any:
+    """Options as they were before they were JSON."""
+    moments = {name: options[name] for name in ("at", "expires") if isinstance(options.get(name), str)}
+    return {**options, **{name: datetime.fromisoformat(text) for name, text in moments.items()}}
 
 
 def _policy(policy: Policy) -> list[Any]:

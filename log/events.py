@@ -91,8 +91,10 @@ MOVE_KEYS: dict[str, str] = {
     "s": "the schedule's id",
     "t": "the slot; of several, the first",
     "l": "the last slot of several",
-    "x": "how many: slots, schedules, jobs, of these at once; turns of a boot that was buried, or that has acted",
+    "x": "how many: slots, schedules, jobs, of these at once; jobs that follow one that is done, in the same turn; "
+    "turns of a boot that was buried, or that has acted",
     "w": "when it was queued, if a second or more before the turn",
+    "q": "the job that it follows, whose end is in the same turn",
     "no": "the `boot_no` of a boot that was buried, or that has acted; the number of a change of a schedule",
     "when": "the rule of a schedule",
     "tz": "its time zone",
@@ -172,7 +174,7 @@ EVENTS: dict[str, EventKind] = {
     "job.queued": EventKind(
         "debug",
         "A job is stored.",
-        (*MOVE, "priority", "run_at", "bytes", "digest", "schedule", "slot", "unique_key", *WHO),
+        (*MOVE, "then_of", "priority", "run_at", "bytes", "digest", "schedule", "slot", "unique_key", *WHO),
     ),
     "job.deduplicated": EventKind(
         "debug", "A job was already there; nothing was stored.", (*JOB, "asked_id", "unique_key")
@@ -181,7 +183,11 @@ EVENTS: dict[str, EventKind] = {
         "debug", "A job is claimed for a worker thread.", (*MOVE, "begun", "waited", "redeliveries")
     ),
     "job.started": EventKind("debug", "A job's function is called.", (*JOB, "handler", "lane", "waited")),
-    "job.done": EventKind("info", "A job is done.", (*MOVE, "took", "schedule", "slot", *WHO)),
+    "job.done": EventKind(
+        "info",
+        "A job is done. So many jobs follow it by `job.then`: they are queued in the same turn, and are its `then_of`.",
+        (*MOVE, "then", "took", "schedule", "slot", *WHO),
+    ),
     "job.result_lost": EventKind(
         "warning",
         "A job is done, and what its handler returned is not JSON-serializable, or too large: the result is lost.",

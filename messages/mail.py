@@ -86,12 +86,16 @@ class CancelMany(NamedTuple):
 
 
 class MarkDone(NamedTuple):
-    """End a job as done. Without `claim_no` it must be queued; without `no` only a token is known."""
+    """End a job as done, and queue what is to follow it.
+
+    Without `claim_no` it must be queued; without `no` only a token is known.
+    """
 
     job_id: str
     no: int | None
     claim_no: int | None
     result: str | None
+    then: tuple[NewJob, ...]
     reply: Reply | None
     who: Attribution = UNATTRIBUTED
 

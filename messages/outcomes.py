@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from .jobs import Instant, JobState, Seconds
+from .jobs import Instant, JobState, NewJob, Seconds
 
 
 class OutcomeKind(StrEnum):
@@ -34,6 +34,8 @@ class Outcome(NamedTuple):
         blamed: whether an interruption may be the job's own doing. A shutdown never is.
         error_classes: of what the handler raised, the qualified names of its class and of those that it extends, the
             nearest first. Empty where the attempt failed of something else.
+        then: of a success, the jobs that are to be queued in the turn that records it. One that was given no id has "":
+            it gets one of the job's own in that turn.
     """
 
     kind: OutcomeKind
@@ -44,6 +46,7 @@ class Outcome(NamedTuple):
     seconds: Seconds = 0.0
     blamed: bool = False
     error_classes: tuple[str, ...] = ()
+    then: tuple[NewJob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,9 +72,9 @@ def decode(text: str) -> Any:
     return json.loads(text)
 
 
-def digest(text: str) -> str:
-    """A short hash that lets two log lines be compared without showing the data."""
-    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+def digest(text: str, size: int = 6) -> str:
+    """A hash of so many bytes, in hex; a short one lets two log lines be compared without showing the data."""
+    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
 
 
 def checksum(value: Any) -> int:

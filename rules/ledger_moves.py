@@ -15,7 +15,7 @@ from .codec import checksum, digest
 LONG_AGO_SECONDS = 1.0
 """A job that was queued so long before its turn is told with its own instant: a host had a transaction of its own."""
 
-BESIDES = {"outcome": "o", "run_at": "u", "redeliveries": "p"}
+BESIDES = {"outcome": "o", "run_at": "u", "redeliveries": "p", "then": "x"}
 """What is told of the fields of an event, unless it is nothing, and under which key."""
 
 
@@ -50,6 +50,8 @@ def told_move(step: Transition, at: Instant) -> Move:
             told["t"] = job.slot
         if at - job.queued_at >= LONG_AGO_SECONDS:
             told["w"] = job.queued_at
+        if "then_of" in step.fields:
+            told["q"] = step.fields["then_of"]
         return told if step.who is UNATTRIBUTED else {**told, **step.who.told}
     told["f"] = step.before
     if job.claim_no:

@@ -29,6 +29,7 @@ class Limits:
         mailbox_messages_max: messages that wait to be stored before callers are refused at once.
         data_bytes_max: JSON text of a job's data.
         result_bytes_max: JSON text of a job's result.
+        then_jobs_max, then_bytes_max: how many jobs may follow one that is done, and JSON text of their data together.
         error_characters_max: what is kept of a traceback.
         workers_max: jobs of all names together that run at once in one runtime. No more threads are kept for them.
         interruptions_max: blamed interruptions within 72 hours that make a job dead as poison.
@@ -52,6 +53,8 @@ class Limits:
     mailbox_messages_max: int = 20_000
     data_bytes_max: int = 1024 * 1024
     result_bytes_max: int = 1024 * 1024
+    then_jobs_max: int = 10_000
+    then_bytes_max: int = 16 * 1024 * 1024
     error_characters_max: int = 20_000
     workers_max: int = WHOLE_MAX
     interruptions_max: int = 3
@@ -93,6 +96,8 @@ class LimitKeywords(TypedDict, total=False):
     mailbox_messages_max: int
     data_bytes_max: int
     result_bytes_max: int
+    then_jobs_max: int
+    then_bytes_max: int
     error_characters_max: int
     workers_max: int
     interruptions_max: int

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 from ..errors import UsageError, shown
-from ..messages.jobs import Instant, JobKeywords, JobSpec, NewJob, Seconds
+from ..messages.jobs import Instant, JobKeywords, JobRecord, JobSpec, NewJob, Seconds
 from .capabilities import not_supported
-from .codec import Encoded, encode
+from .codec import Encoded, digest, encode
 from .limits import Limits
 from .validation import check_moment, check_name, check_seconds, check_whole, unknown_options
 
 PRIORITY_MAX = 1_000_000
 """Priorities lie between minus and plus this."""
+
+OWN_ID_CHARACTERS_MAX = 160
+"""Longest id of a job that those which follow it begin theirs with; of a longer one it is the beginning and a hash."""
 
 SPEC_OPTIONS = tuple(field.name for field in fields(JobSpec) if field.name not in ("name", "data"))
 """What a job may be queued with besides, by keyword."""
@@ -31,6 +34,19 @@ def spec_of(what: str, name: Any, data: Any, options: JobKeywords) -> JobSpec:
     if unknown:
         raise unknown_options(unknown, SPEC_OPTIONS, what)
     return JobSpec(name=name, data=data, **options)
+
+
+def as_spec(job: Any) -> JobSpec:
+    """A job as `queue_many` takes it.
+
+    Raises:
+        UsageError: it is neither a JobSpec nor a pair.
+    """
+    if isinstance(job, JobSpec):
+        return job
+    if isinstance(job, tuple) and len(job) == 2:
+        return JobSpec(name=job[0], data=job[1])
+    raise UsageError(f"expected a JobSpec or a (name, data) pair, got: {shown(job)}")
 
 
 def check_priority(value: Any) -> int:
@@ -84,11 +100,7 @@ class JobChecks:
             UsageError: it is neither a JobSpec nor a pair, or something in it cannot be.
             NotSupported: it is one of the things that the store cannot do.
         """
-        if isinstance(job, JobSpec):
-            return self.spec(job)
-        if isinstance(job, tuple) and len(job) == 2:
-            return self.pair(*job)
-        raise UsageError(f"expected a JobSpec or a (name, data) pair, got: {shown(job)}")
+        return self.pair(*job) if type(job) is tuple and len(job) == 2 else self.spec(as_spec(job))
 
     def pair(self, name: Any, data: Any) -> NewJob:
         """A job without options.
@@ -149,3 +161,79 @@ def _until(now: Instant, seconds: Any, what: str) -> tuple[Instant, Seconds]:
     """When so many seconds will have passed, and how many they are."""
     wait = 0.0 if seconds is None else check_seconds(seconds, what)
     return now + wait, wait
+
+
+def queued_now(job: NewJob, now: Instant) -> NewJob:
+    """A job as one that is queued at this instant: so many seconds that it is to wait are counted from now."""
+    run_at = job.run_at if job.due_in is None else now + job.due_in
+    expires_at = job.expires_at if job.expires_in is None else now + job.expires_in
+    return job._replace(queued_at=now, run_at=run_at, expires_at=expires_at)
+
+
+def check_then_count(jobs: int, limits: Limits) -> None:
+    """How many jobs are to follow one that is done.
+
+    Raises:
+        UsageError: they are more than one turn is to store.
+    """
+    if jobs > limits.then_jobs_max:
+        raise UsageError(
+            f"expected at most {limits.then_jobs_max:,} jobs in then, got {jobs:,}: queue them in parts, from a job of "
+            "their own"
+        )
+
+
+class FollowUps:
+    """Jobs that are to follow one when it is done.
+
+    Attributes:
+        jobs: all that were added.
+    """
+
+    __slots__ = ("_bytes", "_limits", "jobs")
+
+    def __init__(self, limits: Limits) -> None:
+        self.jobs: list[NewJob] = []
+        self._limits = limits
+        self._bytes = 0
+
+    def add(self, jobs: Sequence[NewJob]) -> None:
+        """Add some, all or none.
+
+        Raises:
+            UsageError: they are more, or larger, than one turn is to store.
+        """
+        check_then_count(len(self.jobs) + len(jobs), self._limits)
+        size, most = self._bytes + sum(len(job.data) for job in jobs), self._limits.then_bytes_max
+        if size > most:
+            raise UsageError(
+                f"expected data of at most {most:,} bytes as JSON in then, got {size:,}: pass references, or queue the "
+                "jobs in parts, from a job of their own"
+            )
+        self.jobs += jobs
+        self._bytes = size
+
+
+def follow_ups(ended: JobRecord, then: Sequence[NewJob], now: Instant) -> list[NewJob]:
+    """The jobs that follow one which is done, as they are queued now. The same end gives them the same ids again.
+
+    Args:
+        ended: the job as it was before its end.
+    """
+    return [
+        queued_now(job, now)._replace(id=job.id or follow_up_id(ended, number), corr=ended.corr)
+        for number, job in enumerate(then, start=1)
+    ]
+
+
+def follow_up_id(ended: JobRecord, number: int) -> str:
+    """The id of a job that follows another, as which one of those that do.
+
+    Between the two stands how many moves the other has made besides being claimed, so that each time that it is queued
+    again gives other ids; and not the number of its claim, because a server that delivers the same message again after
+    the death of a process has lost a claim by it, and is to get the same jobs.
+    """
+    begin = ended.id
+    if len(begin) > OWN_ID_CHARACTERS_MAX:
+        begin = f"{begin[: OWN_ID_CHARACTERS_MAX - 40]}~{digest(begin, 16)}"
+    return f"{begin}.{ended.rev - ended.claim_no}.{number}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from ..messages.jobs import Instant, JobRecord, NewJob
+from ..messages.jobs import Instant, JobRecord, NewJob, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..messages.schedules import SlotEntry
 from ..messages.slots import SlotRange
@@ -122,6 +123,13 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
 def says_ending(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
     """What the event of that end says."""
     return {"outcome": outcome.kind.value, "reason": verdict.reason, "run_at": verdict.run_at}
+
+
+def tied(moves: Sequence[Transition]) -> list[Transition]:
+    """The end of a job as done, and the births of those that follow it behind it: each says so of the other."""
+    end, *births = moves
+    told = end._replace(fields={**end.fields, "then": len(births)}) if births else end
+    return [told, *(birth._replace(fields={"then_of": end.job.id}) for birth in births)]
 
 
 def skipped_entry(schedule_id: str, gone: SlotRange) -> SlotEntry:

@@ -229,6 +229,18 @@ class InlineJobs(Jobs):
         self._after()
         return [self._picture(job) for job in queued]
 
+    def mark_done(
+        self,
+        job: Job[Any] | str,
+        result: Any = None,
+        *,
+        then: Iterable[JobSpec | tuple[str, Any]] = (),
+        connection: Any = None,
+    ) -> None:
+        super().mark_done(job, result, then=then, connection=connection)
+        if connection is None:
+            self._after()
+
     def requeue(
         self,
         job: Job[Any] | str,

@@ -57,15 +57,25 @@ class TransactionalJobs(Jobs):
         wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
         return self._follow(open_one, wanted, current_corr())
 
-    def mark_done(self, job: Ref, result: Any = None, *, connection: Any = None) -> None:
+    def mark_done(
+        self,
+        job: Ref,
+        result: Any = None,
+        *,
+        then: Iterable[JobSpec | tuple[str, Any]] = (),
+        connection: Any = None,
+    ) -> None:
         """See `Jobs.mark_done`. Inside of `transaction.atomic()` the job is done if and only if that commits."""
         open_one = self._transaction_of(connection)
         if open_one is None:
-            super().mark_done(job, result, connection=_connected(connection))
+            super().mark_done(job, result, then=then, connection=_connected(connection))
         elif self._is_own(open_one):
-            super().mark_done(job, result, connection=open_one)
+            super().mark_done(job, result, then=then, connection=open_one)
         else:
-            transaction.on_commit(partial(super().mark_done, job, result), using=open_one.alias)
+            kept = tuple(check_iterable(then, "then", "JobSpecs or (name, data) pairs"))
+            # What cannot be is refused here, and not when it is too late to roll back.
+            self.checked_for_later(kept)
+            transaction.on_commit(partial(super().mark_done, job, result, then=kept), using=open_one.alias)
 
     def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
         """Queue a job that descends from the one that a handler runs."""
@@ -73,6 +83,13 @@ class TransactionalJobs(Jobs):
         if open_one is None:
             return super().queue_from_handler(name, data, options, corr)
         return self._follow(open_one, [spec_of("job.queue", name, data, options)], corr)[0]
+
+    def queue_many_from_handler(self, jobs: Iterable[JobSpec | tuple[str, Any]], corr: str) -> list[Job[Any]]:
+        """Queue jobs that descend from the one that a handler runs."""
+        open_one = self._transaction_of(None)
+        if open_one is None:
+            return super().queue_many_from_handler(jobs, corr)
+        return self._follow(open_one, check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs"), corr)
 
     def _transaction_of(self, connection: Any) -> BaseDatabaseWrapper | None:
         """The connection of Django's that is in `atomic` here, if a call is to follow it.

@@ -45,6 +45,7 @@ class Told(msgspec.Struct, gc=False, omit_defaults=True):
     l: float | None = None  # noqa: E741 - the ledger's own key
     x: int | None = None
     w: float | None = None
+    q: str | None = None
     no: int | None = None
     when: str | None = None
     tz: str | None = None
@@ -96,6 +97,8 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     store: str | None = None
     until: float | None = None
     limit: int | None = None
+    then: int | None = None
+    then_of: str | None = None
     reason: str | None = None
     by: str | None = None
     via: str | None = None

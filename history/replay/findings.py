@@ -20,6 +20,7 @@ Kind = Literal[
     "missing moves",
     "missing boot",
     "missing lines",
+    "lost follow-up",
     "told twice",
     "told otherwise",
     "disagreement with the store",

@@ -169,7 +169,9 @@ def _differences(line: Line, move: Told) -> Iterator[str]:
     elif line.schedule is not None and line.job_id is not None and line.slot is not None:
         pairs.append(("slot", slot_named_by(line.job_id, line.schedule), line.slot))
     if line.event == "job.queued":
-        pairs.append(("digest", line.digest, move.d))
+        pairs += [("digest", line.digest, move.d), ("then_of", line.then_of, move.q)]
+    if line.event == "job.done":
+        pairs.append(("then", line.then, move.x))
     if line.event in ("schedule.added", "schedule.changed"):
         pairs += [("when", line.when, move.when), ("timezone", line.timezone, move.tz)]
     if line.event == "name.paused":

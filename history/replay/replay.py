@@ -15,6 +15,7 @@ from ...rules.codec import checksum
 from ..log_files.lines import Line
 from .boots import BootReplay
 from .findings import Findings
+from .follow_ups import FollowUpReplay
 from .jobs import AFTER, JobReplay, ToldMove
 from .lines_of_turns import TurnLines
 from .slots import SlotReplay
@@ -69,6 +70,7 @@ class Replay:
         self.boots: dict[str, BootReplay] = {}
         self.stores: dict[str, StoreReplay] = {}
         self.lines_of: dict[str, TurnLines] = {}
+        self._follow_ups = FollowUpReplay(self.findings)
         self.lines = 0
         self.copies = 0
         self.actor_crashes = 0
@@ -222,6 +224,7 @@ class Replay:
                 lines.remember(line.turn, line.moves)
             return
         lines.told(line.turn, line.moves, line, is_own=line.told_by is None)
+        self._follow_ups.hear(owner.name, line.turn, line.moves, line, is_whole=line.turn in owner.turns)
         at = line.ts if line.at is None else line.at
         for move in line.moves:
             step = ToldMove(move, owner.name, at, line)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...errors import UsageError
+from ...messages.jobs import JobRecord, NewJob
 from ...messages.outcomes import Outcome, OutcomeKind, Policy, Verdict
 from ...rules.lifecycle import done_without_result, judge
+from ...rules.new_jobs import follow_ups
+from ..transitions import tied
 from . import job_message as wire
 from .deliveries import Delivery, HeldJob
 from .turn_draft import TurnDraft
@@ -81,15 +86,27 @@ class Intake:
     def _settle_kept(self, held: HeldJob, outcome: Outcome, verdict: Verdict) -> None:
         """Record an ending that no HandlerActor will send again, so this must not fail."""
         try:
+            for job in outcome.then:
+                self._turn.check_data(job)
             self._turn.settle_held(held, outcome, verdict)
+            self._follow_up(held.job, outcome.then)
         except UsageError as error:
             too_large = Outcome(kind=OutcomeKind.DISCARDED, reason=str(error), error=f"UsageError: {error}")
-            if outcome.kind is OutcomeKind.SUCCEEDED:
+            if outcome.kind is OutcomeKind.SUCCEEDED and not outcome.then:
                 too_large = done_without_result(str(error))
                 about = {"job_id": held.job.id, "job_name": held.job.name, "claim_no": held.job.claim_no}
                 self._turn.news.append(("job.result_lost", {**about, "reason": too_large.reason}))
             verdict = judge(held.job, too_large, Policy(), self._turn.now, earlier_interruptions=0, chance=0.0)
             self._turn.settle_held(held, too_large, verdict)
+
+    def _follow_up(self, ended: JobRecord, then: Sequence[NewJob]) -> None:
+        """Queue what is to follow a job whose end as done is the last move, also into a queue that takes no more."""
+        moves, queued = self._turn.transitions, self._state.memory.queued
+        end = len(moves) - 1
+        for job in follow_ups(ended, then, self._turn.now):
+            if queued.get(job.id) is None:
+                self._turn.add(job)
+        moves[end:] = tied(moves[end:])
 
     def _is_bound(self, delivery: Delivery) -> bool:
         return any(held.delivery is delivery for held in self._state.deliveries.held)

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ...messages.jobs import ClaimKey, Instant, JobRecord, NewJob, Seconds, Transition
+from ...messages.jobs import ClaimKey, Instant, JobRecord, NewJob, Seconds
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from ...messages.pauses import PauseRecord, changed
-from ..transitions import born, released, requeued
+from ..transitions import released, requeued
 from ..turn_ports import Claimed, Want
 from .claiming import Claiming, is_expired, take_out
 from .dead_jobs import DeadAtHand
 from .ledger_records import pauses
 from .recent import FORGOTTEN
 from .turn_draft import TurnDraft, move
-
-SPARE_SHARE = 1 / 8
-"""Of the server's largest message: what the data of a job leaves for its errors."""
 
 
 class RabbitJobs:
@@ -38,27 +35,7 @@ class RabbitJobs:
         known = state.memory.queued.get(job.id)
         if known is not None:
             return (known if known.data != FORGOTTEN else known._replace(data=job.data)), False
-        record = state.memory.doubtful.get(job.id)
-        if record is None or (record.name, record.data) != (job.name, job.data):
-            record = born(job, 0)
-        self._turn.check_size(len(job.data), "data", spare=SPARE_SHARE)
-        self._turn.publish(record, job.run_at - self._turn.now, state.results_name)
-        self._remember(record)
-        self._turn.transitions.append(Transition("job.queued", record, None, {}))
-        return record, True
-
-    def _remember(self, record: JobRecord) -> None:
-        queued, doubtful = self._state.memory.queued, self._state.memory.doubtful
-        before = queued.get(record.id)
-        queued.put(record)
-
-        def undo() -> None:
-            queued.pop(record.id) if before is None else queued.put(before)
-            if record.claim_no == 0:
-                # The job may have been published although the turn failed: a caller that asks again means the same job.
-                doubtful.put(record.id, record)
-
-        self._turn.change(undo, lambda: queued.put(record))
+        return self._turn.add(job), True
 
     def get(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
         held = map(self._state.deliveries.held.newest, job_ids)
@@ -91,6 +68,8 @@ class RabbitJobs:
         return Claiming(self._turn, suspect=suspect).claim(wants, paused)
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
+        for job in outcome.then:
+            self._turn.check_data(job)
         held = self._turn.let_go(claimed)
         if held is None:
             return None
@@ -137,7 +116,7 @@ class RabbitJobs:
         step = move(job, "job.requeued", {"run_at": run_at}, **changes)
         self._state.memory.endings.pop(job.id)
         self._turn.publish(step.job, delay, self._state.results_name)
-        self._remember(step.job)
+        self._turn.remember(step.job)
         self._turn.ops.done.insert(0, dead.take)
         self._turn.transitions.append(step)
         return step.job

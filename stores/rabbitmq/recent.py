@@ -146,4 +146,5 @@ def _weight(job: JobRecord) -> int:
 
 def _weight_of_kept(kept: tuple[JobRecord, Outcome, Verdict]) -> int:
     job, outcome, _ = kept
-    return _weight(job) + sum(map(getsizeof, (outcome.result, outcome.error, outcome.traceback)))
+    follow_ups = sum(1_000 + getsizeof(one.data) for one in outcome.then)
+    return _weight(job) + sum(map(getsizeof, (outcome.result, outcome.error, outcome.traceback))) + follow_ups

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import UsageError
-from ...messages.jobs import Instant, JobRecord, JobState, Seconds, Transition
+from ...messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ...messages.outcomes import Outcome, Verdict
 from ...rules.lifecycle import MOVES
 from ...rules.turn_record import TurnRecord
-from ..transitions import ending, says_ending
+from ..transitions import born, ending, says_ending
 from ..troubles import BootLost
 from . import job_message as wire
 from .deliveries import Delivery, HeldJob
@@ -29,6 +29,9 @@ DEAD_SECONDS_KEPT = 30 * 86400.0
 
 FULL_SECONDS = 1.0
 """How long a job waits that goes back into a queue that takes no more."""
+
+SPARE_SHARE = 1 / 8
+"""Of the server's largest message: what the data of a job leaves for its errors."""
 
 HIGH_PRIORITY = 5
 """A quorum queue knows two priorities; from this one on it is the higher."""
@@ -79,6 +82,35 @@ class TurnDraft(TurnRecord):
                 headers={wire.REST: math.ceil(rest * 1000)} if rest > 0.0 else None,
             )
         )
+
+    def add(self, job: NewJob) -> JobRecord:
+        """Publish a new job, and remember that this runtime has."""
+        record = self.state.memory.doubtful.get(job.id)
+        if record is None or (record.name, record.data) != (job.name, job.data):
+            record = born(job, 0)
+        self.check_data(job)
+        self.publish(record, job.run_at - self.now, self.state.results_name)
+        self.remember(record)
+        self.transitions.append(Transition("job.queued", record, None, {}))
+        return record
+
+    def remember(self, record: JobRecord) -> None:
+        """This runtime has queued a job."""
+        queued, doubtful = self.state.memory.queued, self.state.memory.doubtful
+        before = queued.get(record.id)
+        queued.put(record)
+
+        def undo() -> None:
+            queued.pop(record.id) if before is None else queued.put(before)
+            if record.claim_no == 0:
+                # The job may have been published although the turn failed: a caller that asks again means the same job.
+                doubtful.put(record.id, record)
+
+        self.change(undo, lambda: queued.put(record))
+
+    def check_data(self, job: NewJob) -> None:
+        """Refuse a job of which the server would refuse the message."""
+        self.check_size(len(job.data), "data", spare=SPARE_SHARE)
 
     def check_size(self, size: int, what: str, *, spare: float = 0.0) -> None:
         """Refuse what the server would refuse, and end the session for it.

@@ -74,8 +74,7 @@ class Forks:
 
         context = lane.context._replace(
             ended=goes_on,
-            queue=Jobs(current_boot).queue_from_handler,
-            aqueue=Jobs(current_boot).aqueue_from_handler,
+            jobs=Jobs(current_boot),
             environment=replace(lane.context.environment, failpoints=unarmed()),
         )
         handler = lane.handler._replace(

@@ -38,8 +38,29 @@ LANES = {"work": 2, "single": 3}
 """How many jobs of a name may run at once in one boot."""
 
 
+FOLLOWED = frozenset({"work", "single", "async", "child", "later"})
+"""The names of jobs of which every other has parts, if it ends as done."""
+
+PARTS = 3
+"""How many parts each of these has."""
+
+
+def parts() -> tuple[JobSpec | tuple[str, object], ...]:
+    """What is to follow a job."""
+    return ("part", 1), JobSpec(name="part", data=2, delay=0.5), ("part", 3)
+
+
+def say_parts(job: Job) -> None:
+    """Every other job says what is to follow it, whatever becomes of it then."""
+    if isinstance(job.data, int) and job.data % 2 == 0:
+        first, *others = parts()
+        job.then(first)
+        job.then(*others)
+
+
 def in_child(job: Job) -> str:
     """A process lane's function: importable, and one that is killed now and then."""
+    say_parts(job)
     job.sleep(8.0 if job.data % 5 == 0 and job.attempt == 1 else 0.2)
     return "from a child"
 
@@ -77,6 +98,7 @@ class Host:
         self._event = runtime.environment.event
         jobs = runtime.jobs
         jobs.add_handler("quick", self.quick, concurrency=1, max_attempts=50, backoff=[0.5])
+        jobs.add_handler("part", lambda job: job.data, concurrency=2, max_attempts=50, backoff=[0.5])
         if without != "async":
             jobs.add_handler("async", self.work_async, concurrency=4, timeout=15, max_attempts=50, backoff=[1])
         jobs.add_handler("child", in_child, concurrency=2, timeout=4, max_attempts=5, backoff=[1], isolation="process")
@@ -114,6 +136,7 @@ class Host:
 
     def _work(self, job: Job) -> object:
         """Succeeds, fails, sleeps, asks for another time, gives up: each job its own way, every time the same."""
+        say_parts(job)
         number = job.data if isinstance(job.data, int) else 0
         match number % 11:
             case 1 if not job.sleep(1.5) and job.stopping:
@@ -159,6 +182,7 @@ class Host:
 
     async def work_async(self, job: Job) -> object:
         """A coroutine handler."""
+        say_parts(job)
         await asyncio.sleep(0.2 + (job.data % 3) * 0.4)
         return job.data
 
@@ -245,8 +269,10 @@ class Host:
 
     def _mark_open_ones(self, runtime: Runtime) -> None:
         for job_id, token in list(self.claimed.items()):
-            if int(job_id.removeprefix("j")) % 3:
-                self._insist(runtime, partial(runtime.jobs.mark_done, token, "by the host"))
+            number = int(job_id.removeprefix("j"))
+            if number % 3:
+                then = () if number % 2 else parts()
+                self._insist(runtime, partial(runtime.jobs.mark_done, token, "by the host", then=then))
             self.claimed.pop(job_id, None)
 
     def _forgive(self, runtime: Runtime) -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
+from application import FOLLOWED, PARTS
 from lamplighter import Runtime
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rules.lifecycle import MOVES
+
+PART = re.compile(r"\.\d+\.\d+(~\d+)?$")
+"""What the id of a part adds to that of the job that it follows."""
+
+NUMBERED = re.compile(r"j(\d+)|last-\d")
+"""The ids of the host's jobs, whose numbers are their data; the others that have parts have an even one."""
 
 NOTHING_BACK = "the runtime could not give its jobs back as it stopped"
 """The reason in the line of a boot that stops."""
@@ -40,6 +48,28 @@ def check_log(text: str, one_waits: str) -> None:
             assert to not in ("queued", "running") or holder == job_id, f"{holder} holds the key of {move}"
             if to in ("done", "dead", "cancelled") and holder == job_id:
                 del keys[key_of[job_id]]
+
+
+def check_parts(text: str) -> Counter[str]:
+    """Each job that is done by its handler has the parts that it has said, every other has none, by their ids.
+
+    How many jobs have had parts, and how often a claim has ended otherwise of one that would have had them.
+    """
+    due, born, reached = Counter[str](), Counter[str](), Counter[str]()
+    for move in moves_of(text):
+        job_id = move["job_id"]
+        if move["job_name"] == "part" and move["event"] == "job.queued":
+            born[PART.sub("", job_id)] += 1
+        has_parts = (
+            move["job_name"] in FOLLOWED and (number := NUMBERED.fullmatch(job_id)) and not int(number[1] or 2) % 2
+        )
+        if has_parts and move["from"] == "running" and move["event"] != "job.released":
+            is_done = move["event"] == "job.done"
+            due[job_id] += PARTS * is_done
+            reached["has parts" if is_done else "drops its parts"] += 1
+    wrong = {job_id: (due[job_id], born[job_id]) for job_id in due.keys() | born if due[job_id] != born[job_id]}
+    assert not wrong, f"jobs with how many parts they should have, and have: {wrong}"
+    return reached
 
 
 def moves_of(text: str) -> list[dict[str, Any]]:
@@ -74,6 +104,7 @@ def moves_of(text: str) -> list[dict[str, Any]]:
             if event in MOVES:
                 own = beside.get((boot, turn, event, move["j"]), {})
                 said = {"job_id": move["j"], "job_name": move["n"], "to": MOVES[event][1].value, "event": event}
+                said["from"] = move.get("f")
                 moves.append({**own, **said})
     return moves
 

@@ -79,6 +79,7 @@ MESSAGES = "the messages of RabbitMQ"
 ACTS = "whoever acts from outside is told"
 LEDGER, LANES = "the ledger of RabbitMQ", "lanes, children, start and stop"
 SIGHT = "what hangs can be seen"
+FLOW = "what follows is stored with the end"
 
 ACTS = "what people do"
 
@@ -2116,7 +2117,7 @@ MUTANTS = (
     Mutant(
         MESSAGES,
         "a job that is queued again in doubt is another job",
-        "stores/rabbitmq/jobs.py",
+        "stores/rabbitmq/turn_draft.py",
         "                doubtful.put(record.id, record)",
         "                pass",
         test="tests/stores/rabbitmq/test_memory.py"
@@ -2475,6 +2476,88 @@ MUTANTS = (
         "        self._own = {*with_sums, *others[: names_max - len(with_sums)]}\n",
         "        self._own = {*sorted({*with_sums, *others})[:names_max]}\n",
         test="tests/operating/test_metrics.py::test_a_name_without_sums_takes_the_label_of_none_that_has_some",
+    ),
+    Mutant(
+        FLOW,
+        "what follows is stored though the claim is stale",
+        "broker/turn_context.py",
+        "            if outcome.then and now_settled is not None and now_settled.state == JobState.DONE:\n",
+        "            if outcome.then:\n",
+    ),
+    Mutant(
+        FLOW,
+        "what follows is stored before the fence is asked",
+        "broker/turn_context.py",
+        "            now_settled = self.turn.jobs.settle(job, outcome, verdict)\n",
+        "            self.turn.jobs.insert(follow_ups(job, outcome.then, now))\n"
+        "            now_settled = self.turn.jobs.settle(job, outcome, verdict)\n",
+        (
+            (
+                "broker/turn_context.py",
+                "                self.follow_up(job, outcome.then, who)\n",
+                "                pass\n",
+            ),
+            (
+                "broker/turn_context.py",
+                "from ..rules.validation import unknown_job\n",
+                "from ..rules.new_jobs import follow_ups\nfrom ..rules.validation import unknown_job\n",
+            ),
+        ),
+    ),
+    Mutant(
+        FLOW,
+        "what follows is dropped when the broker dies between the outcome and its settlement",
+        "actors/handler_actor.py",
+        "        self._unsettled[ending.claim.key] = ending\n",
+        "        self._unsettled[ending.claim.key] = ending._replace(outcome=ending.outcome._replace(then=()))\n",
+    ),
+    Mutant(
+        FLOW,
+        "what follows a job whose result the store does not take is dropped",
+        "broker/claims.py",
+        "done_without_result(str(error)[:500])._replace(then=outcome.then)",
+        "done_without_result(str(error)[:500])",
+        test="tests/broker/test_follow_ups.py::test_what_follows_stays_where_the_result_is_more_than_the_store_takes",
+    ),
+    Mutant(
+        FLOW,
+        "a message that is delivered again has what follows it under other ids",
+        "rules/new_jobs.py",
+        "{ended.rev - ended.claim_no}",
+        "{ended.claim_no}",
+        test="tests/test_then.py::test_a_message_that_is_delivered_again_gives_the_same_ids_and_a_requeue_others",
+    ),
+    Mutant(
+        FLOW,
+        "what follows has other ids each time that the same end is settled",
+        "rules/new_jobs.py",
+        "id=job.id or follow_up_id(ended, number)",
+        'id=job.id or f"{follow_up_id(ended, number)}.{now}"',
+        test="tests/broker/test_follow_ups.py::test_an_end_that_is_settled_again_gives_what_follows_the_same_ids",
+    ),
+    Mutant(
+        FLOW,
+        "an id that is left of an earlier job of the same id takes the place of what follows",
+        "broker/follow_ups.py",
+        "enumerate(stored if has_table else ())",
+        "enumerate(())",
+        test="tests/test_then.py::test_an_id_that_an_earlier_job_of_the_same_id_has_left_behind_costs_no_job",
+    ),
+    Mutant(
+        FLOW,
+        "a completion that was kept while its delivery was lost drops what follows",
+        "stores/rabbitmq/intake.py",
+        "            self._follow_up(held.job, outcome.then)\n",
+        "",
+        test="tests/stores/rabbitmq/test_kept_follow_ups.py::test_it_is_queued_when_the_job_comes_back",
+    ),
+    Mutant(
+        FLOW,
+        "the audit does not count what follows",
+        "history/replay/follow_ups.py",
+        "            if number > 0:\n",
+        "            if number > 99:\n",
+        test="tests/history/audit/test_follow_ups.py::test_another_number_is_a_lost_follow_up",
     ),
 )
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import paths  # noqa: F401 (first: by it support is found)
 from lamplighter import Runtime, StoreUnavailable
 from lamplighter.testing import Faults, Simulation
+from lamplighter.testing.simulation.simulation import Violation
 
 from support.rabbitmq.simulated import OF_A_SERVER, ServerFaults, SimulatedRabbitMQ
 
@@ -68,9 +70,17 @@ REACH = (
     "operator acted",
     "operator killed",
     "operator.acted",
+    "has parts",
     *OF_A_SERVER,
 )
 """A campaign that never reached one of these has not tested it."""
+
+
+PARTS = 2
+"""So many jobs follow one of five that work."""
+
+parts_run: defaultdict[str, set[str]] = defaultdict(set)
+"""The ids of those that were started in this simulation, by the job that they follow."""
 
 
 def register(runtime: Runtime) -> None:
@@ -79,7 +89,13 @@ def register(runtime: Runtime) -> None:
         if job.data % 7 == 0 and job.attempt == 1:
             raise ValueError("once")
         job.sleep(0.01 * (job.data % 5))
+        if job.data % 5 == 2:
+            job.then(*[("part", job.id)] * PARTS)
         return job.data
+
+    @runtime.jobs.handler("part", concurrency=2, backoff=[0.5])
+    def part(job):
+        parts_run[job.data].add(job.id)
 
     @runtime.jobs.handler("slow")
     def slow(job):
@@ -110,6 +126,7 @@ def campaign(faults: Faults, seed: int, minutes: int = 5) -> Simulation:
     # Of its own, so that what else a seed does stays what it was.
     if random.Random(f"operators of {seed}").random() < 0.3:
         faults = replace(faults, operator=0.02)
+    parts_run.clear()
     with Simulation(
         register,
         host=host,
@@ -122,6 +139,7 @@ def campaign(faults: Faults, seed: int, minutes: int = 5) -> Simulation:
         simulation.run(minutes=minutes)
         simulation.check()
         keep_firing(simulation)
+        simulation.reached["has parts"] += check_parts(simulation)
         simulation.reached["producer"] += producers
         simulation.reached["newer"] += newer
         simulation.reached["a producer leads"] += leads(simulation.log, of=3)
@@ -140,6 +158,36 @@ def keep_firing(simulation: Simulation) -> None:
         return wanted <= {line["schedule"] for line in lines if line["event"] in FIRED and "job_id" in line}
 
     simulation.settle(until=go_on, seconds=3 * MINUTE)
+
+
+def check_parts(simulation: Simulation) -> int:
+    """All that is to follow a job that is done is started, under the ids that it has. How many jobs have had parts."""
+
+    def lacking() -> list[str]:
+        moves = [move for line in turns_of(simulation.log) for move in line["moves"]]
+        return [move["j"] for move in moves if move["k"] == "done" and "x" in move and not rounds_of(move["j"])]
+
+    try:
+        simulation.settle(until=lambda: not lacking(), seconds=3 * MINUTE)
+    except Violation as error:
+        raise Violation(f"jobs are done, and what should follow them is not: {lacking()}") from error
+    for job_id, ids in parts_run.items():
+        whole = {f"{job_id}.{number}.{place}" for number in rounds_of(job_id) for place in range(1, PARTS + 1)}
+        # A process that is killed while it publishes, of a job that is poison by that, has published some.
+        assert ids == whole or simulation.reached["kill_process"], f"{ids} follow {job_id}, and {whole} should"
+    return len(parts_run)
+
+
+def rounds_of(job_id: str) -> list[str]:
+    """Each time that the job was queued of which all parts were started. Copies of a message have the same ids."""
+    ids = parts_run[job_id]
+    numbers = {part.removeprefix(f"{job_id}.").partition(".")[0] for part in ids}
+    return [one for one in numbers if all(f"{job_id}.{one}.{place}" in ids for place in range(1, PARTS + 1))]
+
+
+def turns_of(log: str) -> list[dict[str, Any]]:
+    """The lines of the ledger."""
+    return [line for line in map(json.loads, log.splitlines()) if line["event"] == "turn.committed"]
 
 
 def leads(log: str, *, of: int) -> bool:

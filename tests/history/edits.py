@@ -10,7 +10,7 @@ from lamplighter.rules.lifecycle import MOVES
 
 from .kit import Said, audited, changed
 
-KEYS = ("k", "j", "n", "r", "f", "c", "a", "o", "s", "t")
+KEYS = ("k", "j", "n", "r", "f", "c", "a", "o", "s", "t", "q")
 """Of a move, what the log proves by itself or by a line of the move's own, also where the checksum was made anew."""
 
 FIELDS = ("job_id", "job_name", "claim_no", "attempt", "outcome", "turn")

@@ -30,7 +30,7 @@ WAIT_SECONDS_MAX = 30.0
 
 Said = dict[str, Any]
 
-BESIDES = {"o": "outcome", "u": "run_at", "b": "boot_was"}
+BESIDES = {"o": "outcome", "u": "run_at", "b": "boot_was", "x": "then"}
 """What a line about a move calls what the ledger tells besides."""
 
 

@@ -34,6 +34,9 @@ PAYLOAD = Resize(pathlib.Path("a.png"), 300)
 def resize(job: Job[Resize], quality: int = 80) -> Thumbnail:
     job.progress(1, 2, "half")
     job.queue("fetch", "a", delay=5)
+    job.then(("fetch", "a"), JobSpec(name="fetch", data="b", delay=5))
+    more: list[Job[Any]] = job.queue_many([("fetch", "a"), JobSpec(name="fetch", data="b")])
+    print(more)
     return Thumbnail(uuid.UUID(int=job.data.width * quality))
 
 
@@ -93,6 +96,7 @@ async def use() -> None:
 
 
 jobs.queue("resize", PAYLOAD, at=datetime.now(UTC))
+jobs.mark_done(queued, 7, then=[("resize", PAYLOAD), JobSpec(name="tidy")])
 jobs.queue_many([("resize", PAYLOAD), JobSpec(name="resize", data=PAYLOAD, priority=1)])
 scheduler.add("resize", timedelta(hours=1), PAYLOAD, catch_up="all", overlap="skip")
 nightly = scheduler.cron("0 3 * * *", PAYLOAD, overlap="skip", durable=False)(resize)

@@ -33,7 +33,7 @@ soon = 0.01 if on_file else 0.05
 
 def moody(job: Job) -> None:
     """Every way in which a job can end."""
-    match random.randrange(8) if job.attempt == 1 else 0:
+    match random.randrange(9) if job.attempt == 1 else 0:
         case 1:
             raise ValueError("once")
         case 2:
@@ -44,6 +44,8 @@ def moody(job: Job) -> None:
             job.sleep(0.05)
         case 5:
             runtime.jobs.queue("moody")
+        case 7:
+            job.then(*[("part", number) for number in range(3)])
         case 6:
             raise Cancel("not needed")
 
@@ -81,6 +83,7 @@ def ask_of_a_server(number: int) -> None:
 
 
 runtime.jobs.add_handler("moody", moody, concurrency=3, backoff=[soon])
+runtime.jobs.add_handler("part", lambda job: job.data)
 runtime.jobs.add_handler("stuck", lambda job: job.sleep(0.2), timeout=0.05, max_attempts=2, backoff=[0.0])
 runtime.scheduler.add("moody", "@every 1s")
 asked = threading.Event()
