@@ -1,5 +1,5 @@
 """Lamplighter in OpenTelemetry: `Runtime(carriers=[OTelCarrier()])` gives each call that queues, and each attempt, a
-span.
+span, and measures both; `observe_store` tells what a store comes to.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from ...errors import missing_extra
 try:
     import opentelemetry.trace  # noqa: F401 (whether it is there)
 except ImportError as error:
-    raise missing_extra("opentelemetry-api", "traces", "otel") from error
+    raise missing_extra("opentelemetry-api", "traces and metrics", "otel") from error
 
 from .carrier import OTelCarrier
+from .observing import observe_store
 
-__all__ = ["OTelCarrier"]
+__all__ = ["OTelCarrier", "observe_store"]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.context import Context
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TracerProvider
 
 from ... import __version__
@@ -15,14 +16,11 @@ from ...errors import Cancel, Discard, Snooze
 from ...handlers.carriers import Carrier, ChildEnded
 from ...job import Job
 from ...log.json_line import safe_str
-from ...messages.outcomes import Outcome, OutcomeKind
+from ...messages.outcomes import OutcomeKind
 from ...rules.exception_classes import class_names
 from ...rules.validation import check_one_of
-
-SCHEMA_URL = "https://opentelemetry.io/schemas/1.43.0"
-"""The version of the conventions that the attributes follow. Those for messaging are still in development."""
-
-SYSTEM = "lamplighter"
+from .conventions import DESTINATION, ERROR, SCHEMA_URL, operation
+from .measures import Measures
 
 WRONG = frozenset({OutcomeKind.FAILED, OutcomeKind.TIMED_OUT, OutcomeKind.DISCARDED})
 """The outcomes whose spans have the status of an error."""
@@ -32,7 +30,8 @@ SIGNALLED = {"timed out": OutcomeKind.TIMED_OUT, "cancelled": OutcomeKind.CANCEL
 
 
 class OTelCarrier(Carrier):
-    """A span `queue NAME` for each call that queues, and a span `process NAME` for each attempt.
+    """A span `queue NAME` for each call that queues, and a span `process NAME` for each attempt; and how many there are
+    and how long they take.
 
     The context travels along by the propagators that are configured: W3C's `traceparent`, `tracestate` and `baggage`
     unless OTEL_PROPAGATORS says otherwise. An attempt's span ends when its function does. That of an attempt in a child
@@ -41,7 +40,7 @@ class OTelCarrier(Carrier):
     Args:
         parent: `link`: each attempt begins a trace of its own, with a link to where its job was queued, so that no
             trace lasts for days. `child`: its span is a child of the one in which its job was queued.
-        tracer_provider: OpenTelemetry's own is the global one.
+        tracer_provider, meter_provider: OpenTelemetry's own are the global ones.
 
     Raises:
         UsageError: `parent` is something else.
@@ -50,10 +49,15 @@ class OTelCarrier(Carrier):
     in_child = f"{__package__}.child:attached"
 
     def __init__(
-        self, *, parent: Literal["link", "child"] = "link", tracer_provider: TracerProvider | None = None
+        self,
+        *,
+        parent: Literal["link", "child"] = "link",
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
     ) -> None:
         self._is_linked = check_one_of(parent, "parent", ["link", "child"]) == "link"
         self._tracer = trace.get_tracer("lamplighter", __version__, tracer_provider, SCHEMA_URL)
+        self._measures = Measures(meter_provider)
 
     def inject(self) -> Mapping[str, str]:
         """Called by the runtime."""
@@ -66,10 +70,11 @@ class OTelCarrier(Carrier):
         """Called by the runtime."""
         names = {job.name for job in jobs}
         title = " ".join(["queue", *(names if len(names) == 1 else ())])
+        began = self._measures.now()
         with self._tracer.start_as_current_span(
             title,
             kind=SpanKind.PRODUCER,
-            attributes={**_operation("queue", "send"), **_queued(jobs)},
+            attributes={**operation("queue", "send"), **_queued(jobs)},
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
@@ -77,45 +82,46 @@ class OTelCarrier(Carrier):
                 yield
             except BaseException as error:
                 _say_error(span, error)
+                self._measures.queued(jobs, began, error)
                 raise
+            self._measures.queued(jobs, began, None)
 
     @contextmanager
     def around(self, job: Job[Any]) -> Iterator[None]:
         """Called by the runtime."""
-        with self._attempt(job) as span:
-            try:
-                yield
-            except BaseException as error:
-                _say_outcome(span, job, error)
-                raise
-            _say_outcome(span, job, None)
+        with self._attempt(job):
+            yield
 
     @contextmanager
     def around_child(self, job: Job[Any]) -> Iterator[Mapping[str, str]]:
         """Called by the runtime."""
-        with self._attempt(job) as span:
-            try:
-                yield self.inject()
-            except BaseException as error:
-                _say_outcome(span, job, error)
-                raise
-            _say_outcome(span, job, None)
+        with self._attempt(job):
+            yield self.inject()
 
     @contextmanager
-    def _attempt(self, job: Job[Any]) -> Iterator[Span]:
+    def _attempt(self, job: Job[Any]) -> Iterator[None]:
         origin, links = self._origin(job)
+        self._measures.begun(job)
+        began = self._measures.now()
         with (
             _attached(origin),
             self._tracer.start_as_current_span(
                 f"process {job.name}",
                 kind=SpanKind.CONSUMER,
                 links=links,
-                attributes={**_operation("process", "process"), **_message(job), **_attempt(job)},
+                attributes={**operation("process", "process"), **_message(job), **_attempt(job)},
                 record_exception=False,
                 set_status_on_exception=False,
             ) as span,
         ):
-            yield span
+            try:
+                yield
+            except BaseException as error:
+                _say_outcome(span, job, error)
+                self._measures.ended(job, began, _wrong(job, error))
+                raise
+            _say_outcome(span, job, None)
+            self._measures.ended(job, began, _wrong(job, None))
 
     def _origin(self, job: Job[Any]) -> tuple[Context, list[Link]]:
         """The context in which an attempt's span begins, and its links."""
@@ -138,22 +144,18 @@ def _attached(one: Context) -> Iterator[None]:
         context.detach(token)
 
 
-def _operation(name: str, kind: str) -> dict[str, str]:
-    return {"messaging.system": SYSTEM, "messaging.operation.name": name, "messaging.operation.type": kind}
-
-
 def _queued(jobs: Sequence[Job[Any]]) -> dict[str, str | int]:
     """What jobs that are queued together have in common."""
     if len(jobs) == 1:
         return _message(jobs[0])
     names = [job.name for job in jobs]
-    of_all: dict[str, str | int] = {"messaging.destination.name": names[0]} if len(set(names)) == 1 else {}
+    of_all: dict[str, str | int] = {DESTINATION: names[0]} if len(set(names)) == 1 else {}
     return {**of_all, "messaging.batch.message_count": len(jobs)}
 
 
 def _message(job: Job[Any]) -> dict[str, str | int]:
     return {
-        "messaging.destination.name": job.name,
+        DESTINATION: job.name,
         "messaging.message.id": job.id,
         "messaging.message.conversation_id": job.record.corr,
         "messaging.message.body.size": len(job.record.data.encode()),
@@ -181,8 +183,25 @@ def _say_outcome(span: Span, job: Job[Any], error: BaseException | None) -> None
     if error is not None:
         _say_error(span, error)
     if job.cancel_reason is not None:
-        span.set_attribute("error.type", outcome.value)
+        span.set_attribute(ERROR, outcome.value)
         span.set_status(StatusCode.ERROR, job.cancel_reason)
+
+
+def _wrong(job: Job[Any], error: BaseException | None) -> str | None:
+    """What went wrong, as the span says it; None if nothing did."""
+    outcome = _outcome(job, error)
+    if outcome not in WRONG:
+        return None
+    if error is None or job.cancel_reason is not None:
+        return outcome.value
+    return _type_of(error)
+
+
+def _type_of(error: BaseException) -> str:
+    """The name of its class; of one that has stayed in a child, as that has said it."""
+    if isinstance(error, ChildEnded):
+        return error.outcome.error_classes[0] if error.outcome.error_classes else error.outcome.kind.value
+    return class_names(type(error))[0]
 
 
 def _outcome(job: Job[Any], error: BaseException | None) -> OutcomeKind:
@@ -205,20 +224,23 @@ def _outcome(job: Job[Any], error: BaseException | None) -> OutcomeKind:
 
 
 def _say_error(span: Span, error: BaseException) -> None:
+    span.set_attribute(ERROR, _type_of(error))
     if isinstance(error, ChildEnded):
-        _say_error_of_child(span, error.outcome)
+        _say_error_of_child(span, error)
         return
     with suppress(Exception):
         # An error that cannot even be shown must not take the place of itself.
         span.record_exception(error)
-    span.set_attribute("error.type", class_names(type(error))[0])
     span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {safe_str(error)}")
 
 
-def _say_error_of_child(span: Span, outcome: Outcome) -> None:
+def _say_error_of_child(span: Span, error: ChildEnded) -> None:
     """The error itself has stayed in the child: this is what it has said of it."""
-    kind = outcome.error_classes[0] if outcome.error_classes else outcome.kind.value
-    said = {"exception.type": kind, "exception.message": outcome.error, "exception.stacktrace": outcome.traceback}
+    outcome = error.outcome
+    said = {
+        "exception.type": _type_of(error),
+        "exception.message": outcome.error,
+        "exception.stacktrace": outcome.traceback,
+    }
     span.add_event("exception", {name: text for name, text in said.items() if text is not None})
-    span.set_attribute("error.type", kind)
     span.set_status(StatusCode.ERROR, outcome.error)

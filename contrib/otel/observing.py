@@ -1,0 +1,66 @@
+"""What a store comes to at a moment, for whatever reads OpenTelemetry's metrics."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
+
+from ... import __version__
+from ...environment.clock import SystemClock
+from ...rules.validation import check_whole
+from .conventions import DESTINATION, SCHEMA_URL, SYSTEM
+
+STATE = "lamplighter.job.state"
+
+GAUGES = (
+    ("lamplighter.jobs", "{job}", "lamplighter_jobs", (DESTINATION, STATE)),
+    ("lamplighter.oldest_ready", "s", "lamplighter_oldest_ready_seconds", (DESTINATION,)),
+    ("lamplighter.lanes", "{lane}", "lamplighter_lanes", (DESTINATION,)),
+    ("lamplighter.lanes.busy", "{lane}", "lamplighter_lanes_busy", (DESTINATION,)),
+)
+"""Each with its unit, the metric that it is, and what OpenTelemetry calls its labels."""
+
+NAMES_MAX = 200
+"""So many names of jobs are told apart."""
+
+
+def observe_store(
+    store: str | os.PathLike[str], *, meter_provider: MeterProvider | None = None, names_max: int = NAMES_MAX
+) -> None:
+    """Tell of a store whenever metrics are collected: its unfinished jobs, how long the oldest is due, and who works.
+
+    Call it in one process: every other would tell the same. It only reads, in bounded steps.
+
+    Args:
+        store: as `Runtime` takes it; a file.
+        meter_provider: OpenTelemetry's own is the global one.
+        names_max: how many names of jobs are told apart. All others are `other` together.
+
+    Raises:
+        UsageError: something in the call cannot be.
+        NotSupported: the store is on a server.
+    """
+    # Imported only here: a child process loads this package for its spans, and looks at no store.
+    from ...operating.looking import lookout, readable_file
+    from ...operating.metrics import KINDS, Distribution, metrics_of
+    from ...stores.opening import address_of
+
+    check_whole(names_max, "names_max", least=1, most=10_000)
+    place = lookout(readable_file(address_of(store), "tallies"), now=SystemClock().now)
+    meter = get_meter("lamplighter", __version__, meter_provider, SCHEMA_URL)
+
+    def observing(of: str, labels: tuple[str, ...]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_: CallbackOptions) -> Iterator[Observation]:
+            found = metrics_of(place, version=__version__, names_max=names_max)
+            values = next(metric.values for metric in found if metric.of.name == of)
+            for key, value in values.items():
+                assert not isinstance(value, Distribution)
+                yield Observation(value, {"messaging.system": SYSTEM, **dict(zip(labels, key, strict=True))})
+
+        return observe
+
+    says = {kind.name: kind.says for kind in KINDS}
+    for name, unit, of, labels in GAUGES:
+        meter.create_observable_gauge(name, [observing(of, labels)], unit, says[of])
