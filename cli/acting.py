@@ -196,7 +196,7 @@ class Act:
             try:
                 code = max(code, act(job_id))
             except (KeyTaken, UnknownJob) as error:
-                note(f"lamplighter: {visible(str(error))}")
+                note(f"lamplighter: {error}")
                 code = 1
         return code
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from ..operating.look import Look
 from ..operating.looking import look_at
 from ..rules.codec import encode_own
+from ..rules.printable import visible
 from ..rules.wording import span
 from .options import add_output, add_show_data, add_store, add_watch, store_of, watched
 from .page import Page
@@ -40,7 +41,7 @@ def print_json(view: object) -> None:
 
 def note(text: str) -> None:
     """Say something beside the data: it goes to standard error, and is in no pipe."""
-    print(text, file=sys.stderr)
+    print(visible(text), file=sys.stderr)
 
 
 def ago(now: float, instant: float | None) -> str:

@@ -464,6 +464,25 @@ def test_one_that_is_refused_keeps_no_other_from_being_done(runtime, file, dead,
     assert "another unfinished work job holds its unique key" in printed.err
 
 
+def test_what_a_store_holds_never_moves_the_cursor_of_a_terminal(runtime, file, capsys):
+    evil = "\x1b[2Jgone\r"
+    with runtime() as rt:
+        rt.jobs.cancel(rt.jobs.queue(evil, id=evil))
+
+    main(["jobs", "cancel", evil])
+    main(["jobs", "requeue", evil])
+    main(["jobs", "cancel", evil, "--dry-run"])
+    main(["jobs", "copy", evil, "--dry-run"])
+    main(["queue", evil, "--id", evil])
+    main(["names", "pause", evil])
+    main(["names", "resume", "x\x1b[2J"])
+    main(["schedules", "run", evil])
+
+    printed = capsys.readouterr()
+    assert "gone" in printed.out and "gone" in printed.err
+    assert not {"\x1b", "\r"} & {*printed.out, *printed.err}
+
+
 def test_a_name_that_nobody_knows_is_paused_and_said_to_be_unknown(file, dead, capsys):
     dead(1)
 
