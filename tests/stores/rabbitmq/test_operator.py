@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from lamplighter import NotSupported, Runtime, UnknownSchedule, UsageError
+from lamplighter.cli.main import main
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.history.audit.audit import Audit
@@ -235,3 +236,26 @@ def test_what_cannot_be_is_refused_before_anything_is_stored(url: str, started, 
     started("work").stop()
 
     check_told_once(recorder, 0)
+
+
+def test_the_command_acts_there_too_and_says_what_cannot_be_looked_at(started, url, recorder, capsys):
+    started().jobs.queue("fails", id="dead")
+    recorder.wait_for("job.dead")
+    who = ["-s", url, "--by", "ada", "--reason", "mended"]
+
+    codes = [
+        main(["jobs", "requeue", "dead", *who]),
+        main(["names", "pause", "fails", *who]),
+        main(["names", "resume", "fails", *who]),
+        main(["queue", "mail", "1", "--id", "new", *who]),
+    ]
+    recorder.wait_for("operator.acted", count=4)
+
+    assert codes == [0] * 4
+    assert [told[:4] for told in told_by(recorder)] == [
+        ("ada", "cli", action, "mended") for action in ("requeued", "name.paused", "name.resumed", "queued")
+    ]
+    assert main(["jobs", "requeue", "--where", "state:dead", "--yes", *who]) == 2
+    assert "RabbitMQ keeps queues, no table of jobs" in capsys.readouterr().err
+    assert main(["jobs", "cancel", "new", *who]) == 2
+    assert main(["jobs", "forget", "new", "--yes", *who]) == 2
