@@ -128,10 +128,12 @@ def test_a_name_without_sums_takes_the_label_of_none_that_has_some(runtime, path
     store_sums(path, *(Tally(EVER, 0, name, "queued", 1) for name in ("x", "y")))
     rt = runtime()
     rt.jobs.add_handler("a", lambda job: None)
+    rt.jobs.queue("a", delay=600)
 
     found = told(path, names_max=2)
 
     assert found[metrics.QUEUED] == {("x",): 1, ("y",): 1}
+    assert found[metrics.JOBS][OTHER, "scheduled"] == 1
     assert found[metrics.LANES] == {(OTHER,): 1}
 
 
