@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from ..operating.views import Amount
 from ..rules.printable import visible
 from ..rules.wording import many
 from .looking import note, page_of, print_json
-from .options import add_output, add_store, add_who, is_on_server, store_of, who_of
+from .options import add_dry_run, add_output, add_store, add_who, is_on_server, store_of, who_of
 
 if TYPE_CHECKING:
     from ..operating.operator import Operator
@@ -40,7 +41,7 @@ def declare_acting(parser: argparse.ArgumentParser) -> None:
     """Let a subcommand be told where to act, for whom and why, and how sure somebody is."""
     add_store(parser)
     add_who(parser)
-    parser.add_argument("-n", "--dry-run", action="store_true", help="tell what would be done, and do nothing")
+    add_dry_run(parser)
     parser.add_argument("-y", "--yes", action="store_true", help="do it without asking")
     parser.add_argument("--no-input", action="store_true", help="never ask; without --yes, refuse what would be asked")
     add_output(parser)
@@ -77,7 +78,8 @@ class Act:
         from ..operating.operator import Operator
 
         if not is_on_server(self.address):
-            with self._file().snapshot():
+            with closing(self._file()) as store, store.snapshot():
+                # It is there, and of this version.
                 pass
         return Operator(self.address, by=self._by, via=VIA)
 
@@ -96,12 +98,12 @@ class Act:
 
     def jobs(self, ids: Sequence[str]) -> dict[str, JobRecord]:
         """Those of these jobs that are in the store, a file, by their ids."""
-        with self._file().snapshot() as seen:
+        with closing(self._file()) as store, store.snapshot() as seen:
             return seen.jobs.known(ids)
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         """A schedule of a file; None if it is not there."""
-        with self._file().snapshot() as seen:
+        with closing(self._file()) as store, store.snapshot() as seen:
             return seen.schedules.one(schedule_id)
 
     def done(self, action: str, told: str, **view: Any) -> None:
@@ -136,14 +138,12 @@ class Act:
         Raises:
             UsageError: the query cannot be read, or does not say in which state the jobs are.
         """
-        now, store = SystemClock().now(), self._file()
+        now = SystemClock().now()
         query = actionable(parse_query(text, now), action, now)
-        return self.sweep_counted(
-            action,
-            lambda: count_matching(store, query),
-            lambda: matching(store, query),
-            delay,
-        )
+        with closing(self._file()) as store:
+            return self.sweep_counted(
+                action, lambda: count_matching(store, query), lambda: matching(store, query), delay
+            )
 
     def sweep_counted(
         self,

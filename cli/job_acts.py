@@ -19,14 +19,18 @@ from .options import span_of
 
 def declare_requeue(parser: argparse.ArgumentParser) -> None:
     """Declare what `jobs requeue` takes."""
-    declare_cancel(parser)
     parser.add_argument("--delay", metavar="SPAN", help="due only then, as 90s, 30m or 2d from now")
+    _declare_which(parser, "state:dead error:timeout")
 
 
 def declare_cancel(parser: argparse.ArgumentParser) -> None:
     """Declare what `jobs cancel` takes."""
+    _declare_which(parser, "state:queued name:send-mail")
+
+
+def _declare_which(parser: argparse.ArgumentParser, example: str) -> None:
     parser.add_argument("jobs", metavar="ID", nargs="*")
-    parser.add_argument("--where", metavar="QUERY", help="all jobs that match, as in: state:dead error:timeout")
+    parser.add_argument("--where", metavar="QUERY", help=f"all jobs that match, as in: {example}")
     add_expect(parser)
     declare_acting(parser)
 

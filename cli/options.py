@@ -56,6 +56,11 @@ def add_who(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", metavar="TEXT", help="why, for the log")
 
 
+def add_dry_run(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand that acts be told to do nothing."""
+    parser.add_argument("-n", "--dry-run", action="store_true", help="tell what would be done, and do nothing")
+
+
 def who_of(arguments: argparse.Namespace) -> tuple[str, str | None]:
     """On whose behalf, and why."""
     # Imported only here: few subcommands act.

@@ -22,9 +22,22 @@ from ..rules.validation import check_seconds
 from ..rules.wording import attributed, many, span
 from ..stores.sqlite.read_only import ReadOnlyStore
 from .groups import Subcommand, declare_group
-from .options import Times, add_output, add_store, add_watch, add_who, is_on_server, store_of, watched, who_of
+from .options import (
+    Times,
+    add_dry_run,
+    add_output,
+    add_store,
+    add_watch,
+    add_who,
+    is_on_server,
+    store_of,
+    watched,
+    who_of,
+)
 from .page import Page
 from .runtime_pages import ACTOR_HEADS, HEADS, LANE_HEADS, NUMBERS, actor_row, as_json, condition, fields, lane_row, row
+
+DOES = {"quiet": "claim no more jobs", "go": "claim jobs again"}
 
 WHICH = "its id, the beginning of it, or its number"
 
@@ -64,6 +77,7 @@ def _declare_one(parser: argparse.ArgumentParser) -> None:
 def _declare_act(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("boots", metavar="BOOT", nargs="*", help=WHICH)
     parser.add_argument("--all", action="store_true", help="all that live")
+    add_dry_run(parser)
     _declare_asking(parser)
     add_who(parser)
 
@@ -190,6 +204,10 @@ def _act(arguments: argparse.Namespace, verb: Verb) -> int:
         found = [one for one in (_named(runtimes, boot) for boot in arguments.boots) if one is not None]
     done = 0
     for boot in [one.record.boot for one in found]:
+        if arguments.dry_run:
+            done += 1
+            print(visible(f"would have {boot} {DOES[verb]}"))
+            continue
         try:
             answer = room.ask(boot, verb, QuietAnswer, by=by, via="cli", reason=reason)
         except LamplighterError as error:

@@ -137,6 +137,15 @@ def test_one_is_made_quiet_and_goes_on_and_the_log_says_who_had_it_so(busy, reco
     assert json.loads(answer) == {"boot": rt.boot.id, "quiet": None}
 
 
+def test_a_dry_run_tells_who_would_be_quiet_and_asks_nobody(busy, recorder, capsys):
+    rt, _ = busy
+
+    assert run("quiet", "--all", "--dry-run") == 0
+
+    assert capsys.readouterr().out == f"would have {rt.boot.id} claim no more jobs\n"
+    assert recorder.of("runtime.quieted") == []
+
+
 def test_whoever_does_not_answer_cannot_be_made_quiet_and_the_others_are(runtime, store, recorder, capsys, monkeypatch):
     one, other = runtime(), runtime()
     one.boot._standing.controls.close()
