@@ -41,6 +41,7 @@ COMMANDS = (
     "names pause name-7 --dry-run",
     "schedules list",
     "schedules next",
+    "doctor",
 )
 
 

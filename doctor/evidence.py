@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from ..errors import LamplighterError, StoreError, StoreUnavailable
 from ..messages.jobs import Instant, Seconds
 from ..messages.views import RuntimeView
 from ..operating.controls import ControlRoom
@@ -18,15 +19,18 @@ from ..stores.sqlite.condition import FileCondition
 
 if TYPE_CHECKING:
     from .logs import LogEvidence
+    from .server_sight import ServerSight
 
 
 class Evidence:
-    """One look at a store, for all checks.
+    """One look at a store, for all checks: at a file, or at a server.
 
     Args:
-        file: looks at the store's file; None of a store that is in a server.
+        address: the store's, without a password.
         now: wall time.
         wait: waits for so many seconds.
+        file: looks at the store's file, `store` into it, and `room` asks who works on it.
+        server: looks at the server, if the store is in one.
         read_logs: reads the logs that were given, as of an instant; None if none were.
         is_deep: whether the checks may take as long as they want to.
 
@@ -36,29 +40,38 @@ class Evidence:
 
     def __init__(
         self,
-        store: Readable,
-        room: ControlRoom | None,
+        address: str,
         *,
-        file: FileCondition | None,
         now: Callable[[], Instant],
         wait: Callable[[Seconds], object],
+        store: Readable | None = None,
+        room: ControlRoom | None = None,
+        file: FileCondition | None = None,
+        server: ServerSight | None = None,
         read_logs: Callable[[Instant], LogEvidence] | None = None,
         is_deep: bool = False,
     ) -> None:
-        self.store = store
+        self.address = address
         self.at = now()
         self.is_deep = is_deep
         self.wait = wait
+        self._store = store
+        self._room = room
         self._file = file
+        self._server = server
         self._now = now
         self._read_logs = read_logs
-        self._runtimes = AskedOnce(store, room)
-        self.look = Look(store, self._runtimes, now=lambda: self.at)
 
     @property
     def kind(self) -> Literal["file", "server"]:
         """What the store is in."""
-        return "server" if self._file is None else "file"
+        return "file" if self._server is None else "server"
+
+    @property
+    def store(self) -> Readable:
+        """The store in a file."""
+        assert self._store is not None, "this check is about files"
+        return self._store
 
     @property
     def file(self) -> FileCondition:
@@ -67,22 +80,62 @@ class Evidence:
         return self._file
 
     @property
+    def server(self) -> ServerSight:
+        """The server that the store is in."""
+        assert self._server is not None, "this check is about servers"
+        return self._server
+
+    @cached_property
+    def unread(self) -> str | None:
+        """Why the store cannot be read; None if it can."""
+        if self._server is not None:
+            return self._server.unreached
+        try:
+            with self.store.snapshot():
+                return None
+        except (StoreError, StoreUnavailable) as error:
+            return str(error)
+
+    @cached_property
+    def _runtimes(self) -> AskedOnce:
+        return AskedOnce(self.store, self._room)
+
+    @cached_property
+    def look(self) -> Look:
+        """What people see of it."""
+        return Look(self.store, self._runtimes, now=lambda: self.at)
+
+    @property
     def path(self) -> str:
         """The file's path."""
         return self.file.path
 
-    @cached_property
+    @property
     def boots(self) -> Sequence[SeenBoot]:
-        """Every boot on the store, with what it says of itself."""
-        began = self._now()
-        found = self._runtimes.all()
-        self._asked_between = began, self._now()
-        return found
+        """Every boot on the store, with what it says of itself.
+
+        Raises:
+            StoreUnavailable, StoreError: they cannot be asked.
+        """
+        if isinstance(self._asked.found, LamplighterError):
+            raise self._asked.found
+        return self._asked.found
 
     @property
     def asked_between(self) -> tuple[Instant, Instant]:
         """When the boots were asked, and when all had answered or been given up, by the clock here."""
-        return self._asked_between if self.boots else (self.at, self.at)
+        return self._asked.began, self._asked.ended
+
+    @cached_property
+    def _asked(self) -> _Asked:
+        # What has failed is not tried again by each check: it may have taken its time to fail.
+        began = self._now()
+        found: Sequence[SeenBoot] | LamplighterError
+        try:
+            found = self._runtimes.all() if self._server is None else self._server.boots()
+        except LamplighterError as error:
+            found = error
+        return _Asked(found, began, self._now())
 
     @property
     def living(self) -> Sequence[SeenBoot]:
@@ -113,3 +166,11 @@ class Evidence:
     def log(self) -> LogEvidence | None:
         """What the logs show; None if none were given."""
         return None if self._read_logs is None else self._read_logs(self.at)
+
+
+class _Asked(NamedTuple):
+    """What came of asking the boots."""
+
+    found: Sequence[SeenBoot] | LamplighterError
+    began: Instant
+    ended: Instant

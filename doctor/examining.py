@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from ..errors import LamplighterError, StoreError, StoreUnavailable, UsageError, alike, shown
+from ..errors import LamplighterError, UsageError, alike, shown
 from . import (
     boot_checks,
     fare_checks,
@@ -13,10 +13,14 @@ from . import (
     name_checks,
     process_checks,
     schedule_checks,
+    server_checks,
     store_checks,
 )
 from .diagnosis import Check, Diagnosis, Examination, Symptom, unknown
 from .evidence import Evidence
+
+REACH = "rabbit.reach"
+"""Without which there is nothing else to see of a server."""
 
 CHECKS = (
     Check("store.sound", "damage to the file, and its tables and indexes", store_checks.sound, "file"),
@@ -30,11 +34,11 @@ CHECKS = (
     Check("log.gaps", "what the log does not tell; with --log, the audit", log_checks.gaps, "file"),
     Check("boots.dead", "dead runtimes whose jobs nobody has taken back", boot_checks.dead, "file"),
     Check("boots.hung", "runtimes that are stopped, silent or stuck", boot_checks.hung),
-    Check("boots.none", "whether anybody runs jobs", boot_checks.none),
+    Check("boots.none", "whether anybody runs jobs", boot_checks.none, "file"),
     Check("claims.orphan", "jobs that run for nobody, or wait for ever to be marked done", boot_checks.orphans, "file"),
-    Check("names.parked", "due jobs that nobody has a handler for", name_checks.parked),
-    Check("names.paused", "pauses that are long, or keep many jobs waiting", name_checks.paused),
-    Check("names.behind", "jobs that are due for long, and get more", fare_checks.behind),
+    Check("names.parked", "due jobs that nobody has a handler for", name_checks.parked, "file"),
+    Check("names.paused", "pauses that are long, or keep many jobs waiting", name_checks.paused, "file"),
+    Check("names.behind", "jobs that are due for long, and get more", fare_checks.behind, "file"),
     Check("names.failing", "names of which most attempts fail", fare_checks.failing, "file"),
     Check("names.differ", "handlers that are not the same on each runtime", fare_checks.differ),
     Check("jobs.poison", "jobs that kill the processes that run them", fare_checks.poison, "file"),
@@ -43,6 +47,16 @@ CHECKS = (
     Check("schedules.silent", "schedules that do not fire, or fire for nothing", schedule_checks.silent, "file"),
     Check("clock", "clocks that do not agree", process_checks.clock),
     Check("process", "files and threads of the processes", process_checks.process),
+    Check(REACH, "whether the server lets anybody in", server_checks.reach, "server"),
+    Check("rabbit.rights", "whether this user may do what a runtime does", server_checks.rights, "server"),
+    Check("rabbit.version", "the server's version", server_checks.version, "server"),
+    Check("rabbit.nodes", "whether the cluster has a majority", server_checks.nodes, "server"),
+    Check("rabbit.alarms", "whether the server takes messages", server_checks.alarms, "server"),
+    Check("rabbit.arguments", "queues that are not as runtimes declare them", server_checks.arguments, "server"),
+    Check("rabbit.leader", "whether a runtime leads", server_checks.leader, "server"),
+    Check("rabbit.consumers", "jobs in queues that nobody takes from", server_checks.consumers, "server"),
+    Check("rabbit.delayed", "delayed jobs that are past their time", server_checks.rungs, "server"),
+    Check("rabbit.dead", "dead jobs, and messages that nobody can read", server_checks.dead, "server"),
 )
 """In the order in which what they find is told."""
 
@@ -69,7 +83,6 @@ def _is_meant(id: str, wanted: str) -> bool:
 
 def examine(seen: Evidence, checks: Sequence[Check] = CHECKS) -> Examination:
     """Run checks, those that are about such a store. One that cannot look says so, and the others go on."""
-    unread = _unread(seen)
     findings: list[Diagnosis] = []
     for check in checks:
         if check.on in ("any", seen.kind):
@@ -77,19 +90,14 @@ def examine(seen: Evidence, checks: Sequence[Check] = CHECKS) -> Examination:
                 Diagnosis(check=check.id, level=one.level, evidence=one.evidence, remedy=one.remedy)
                 for one in _run(check, seen)
             )
-    return Examination(at=seen.at, store=seen.look.address, unread=unread, findings=tuple(findings))
-
-
-def _unread(seen: Evidence) -> str | None:
-    try:
-        with seen.store.snapshot():
-            return None
-    except (StoreError, StoreUnavailable) as error:
-        return str(error)
+    return Examination(at=seen.at, store=seen.address, unread=seen.unread, findings=tuple(findings))
 
 
 def _run(check: Check, seen: Evidence) -> Iterator[Symptom]:
     found = 0
+    if seen.kind == "server" and seen.unread is not None and check.id != REACH:
+        yield unknown("the server lets nobody in")
+        return
     try:
         for symptom in check.run(seen):
             found += 1

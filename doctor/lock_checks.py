@@ -14,6 +14,8 @@ from .diagnosis import Symptom, error, note, ok, unknown, warning
 from .evidence import Evidence
 from .words import process, size
 
+NAMELESS = "look for a program that has a transaction open on this file: a shell of SQLite, a backup, your application"
+
 LOCKED_SECONDS_MAX = 2.0
 """Who has the write lock for longer keeps all others from writing."""
 
@@ -28,8 +30,9 @@ FRAME_BYTES = 24
 
 def lock(seen: Evidence) -> Iterator[Symptom]:
     """Can the store be written, or does somebody keep the lock?"""
-    state = log_state(seen.path)
+    # First, because to ask them the file is opened, and only then there is something beside it to look at.
     waiting = _waiting(seen)
+    state = log_state(seen.path)
     if state is None or state.is_write_locked is None:
         if waiting:
             yield _waits(waiting)
@@ -48,6 +51,11 @@ def lock(seen: Evidence) -> Iterator[Symptom]:
         )
     elif waiting:
         yield _waits(waiting)
+    elif state.is_write_locked and _stays_locked(seen):
+        yield error(
+            "somebody keeps the write lock, and this system does not tell who: a process in another container, say",
+            NAMELESS,
+        )
     else:
         yield ok("nobody keeps the write lock, and no runtime that answers waits for it")
 
@@ -63,6 +71,25 @@ def _keeper(seen: Evidence) -> tuple[int | None, Seconds]:
         if state_of(found) == "stopped":
             break
     return holder, seconds
+
+
+def _stays_locked(seen: Evidence) -> bool:
+    """Whether the lock is held, and nothing is written, all the while that it is looked."""
+    written = _written(seen.path)
+    for _ in range(LOOKS * 2):
+        seen.wait(LOOK_SECONDS)
+        state = log_state(seen.path)
+        if state is None or not state.is_write_locked or _written(seen.path) != written:
+            return False
+    return True
+
+
+def _written(path: str) -> int:
+    """When something was written into the log beside a file last."""
+    try:
+        return os.stat(f"{path}-wal").st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _waiting(seen: Evidence) -> dict[str, Seconds]:
@@ -83,7 +110,7 @@ def _who_waits(waiting: dict[str, Seconds]) -> str:
 def _waits(waiting: dict[str, Seconds]) -> Symptom:
     return error(
         f"{_who_waits(waiting)}, and this system does not tell who has it",
-        "look for a program that has a transaction open on this file: a shell of SQLite, a backup, your application",
+        NAMELESS,
     )
 
 

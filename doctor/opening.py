@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..environment.clock import SystemClock
 from ..errors import StoreError
 from ..messages.jobs import Instant, Seconds
 from ..operating.controls import ANSWER_SECONDS, ControlRoom
 from ..operating.looking import readable_file, wait
-from ..stores.ports import Readable
+from ..stores.ports import SERVER_SCHEMES, Readable
 from ..stores.sqlite.condition import FileCondition
 from .evidence import Evidence
 from .logs import read_logs
+
+if TYPE_CHECKING:
+    from .server_sight import ServerSight
 
 
 @contextmanager
@@ -30,7 +34,7 @@ def evidence_at(
     """All that can be seen of a store, read when it is asked for.
 
     Args:
-        address: the path of a store's file.
+        address: the path of a store's file, or of a RabbitMQ.
         logs: log files of its runtimes.
         is_deep: whether the checks may take as long as they want to.
         timeout: how long a runtime may take to answer.
@@ -38,9 +42,13 @@ def evidence_at(
 
     Raises:
         StoreError: there is no file.
-        NotSupported: it is on a server.
     """
-    store, clock = readable_file(address, "list"), SystemClock()
+    clock = SystemClock()
+    if address.partition("://")[0] in SERVER_SCHEMES:
+        with server_at(address, timeout) as server:
+            yield Evidence(server.address, now=now or clock.now, wait=wait, server=server)
+        return
+    store = readable_file(address, "list")
     if not os.path.isfile(store.address):
         raise StoreError(f"expected the path of a store's file, got: {store.address!r}, which is no file")
     try:
@@ -48,6 +56,16 @@ def evidence_at(
         yield evidence_of_file(store, room, now or clock.now, clock.monotonic, logs=logs, is_deep=is_deep)
     finally:
         store.close()
+
+
+@contextmanager
+def server_at(url: str, timeout: Seconds) -> Iterator[ServerSight]:
+    """A sight of a server, which is let go of at the end."""
+    # Imported only here: it loads what speaks to a server.
+    from .server_sight import ServerSight
+
+    with closing(ServerSight(url, timeout)) as server:
+        yield server
 
 
 def evidence_of_file(
@@ -67,11 +85,12 @@ def evidence_of_file(
         logs, is_deep: as `evidence_at` has them.
     """
     return Evidence(
-        store,
-        room,
-        file=FileCondition(store.address, monotonic),
+        store.address,
         now=now,
         wait=wait,
+        store=store,
+        room=room,
+        file=FileCondition(store.address, monotonic),
         read_logs=partial(read_logs, logs, store.address) if logs else None,
         is_deep=is_deep,
     )

@@ -150,9 +150,13 @@ class Link(Protocol):
 
     Attributes:
         bytes_max: the largest message that the server takes, once it has refused one; it ends the session for it.
+        server_version: the server's, as it has said it when the session began; None if it has not.
     """
 
     bytes_max: int | None
+
+    @property
+    def server_version(self) -> str | None: ...
 
     def start(self, listener: LinkListener) -> None:
         """Connect, and again whenever the connection is lost, until `stop`."""
@@ -192,7 +196,8 @@ class Link(Protocol):
         """Delete a queue, whatever is in it; before the link ends, if it is stopped right after."""
 
     def look(self, queue: str) -> Future[tuple[int, int] | None]:
-        """How many messages are ready in a queue, and how many consumers it has; None when there is no such queue."""
+        """How many messages are ready in a queue, and how many consumers it has. The future raises `Refused` with
+        `NOT_FOUND` when there is no such queue."""
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Future[Browsed]:
         """Have every message that is ready in a queue be seen, in order, by `see`: a short call, by any thread.

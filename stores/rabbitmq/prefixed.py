@@ -33,6 +33,10 @@ class PrefixedLink:
     def bytes_max(self, most: int | None) -> None:
         self._link.bytes_max = most
 
+    @property
+    def server_version(self) -> str | None:
+        return self._link.server_version
+
     def _name(self, ours: str) -> str:
         """The name on the server. A routing key or a pattern has it at its end, after words of the ladder."""
         before, found, name = ours.partition(OURS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -12,7 +13,7 @@ from . import job_message as wire
 from . import topology
 from . import unreadable as strays
 from .asking import question
-from .link import NOT_FOUND, Arrival, Browsed, Link, LinkLost, Refused, Sent
+from .link import NOT_FOUND, Arrival, Browsed, Link, LinkLost, QueueSpec, Refused, Sent
 
 ANSWER_SECONDS_MAX = 20.0
 
@@ -34,6 +35,13 @@ class UnreadableMessage(NamedTuple):
     bytes: int
 
 
+class Depth(NamedTuple):
+    """How many messages are ready in a queue, and how many take them."""
+
+    ready: int
+    consumers: int
+
+
 class Visit:
     """A connection for as long as the block lasts.
 
@@ -41,6 +49,9 @@ class Visit:
         address: how it is shown: without a password.
         event: makes what a thread waits at.
         new_id: names its own queue.
+
+    Attributes:
+        alarm: why the server takes no messages now, as it has said to whoever has sent one; None if it has not.
     """
 
     def __init__(self, address: str, link: Link, event: Callable[[], Any], new_id: Callable[[], str]) -> None:
@@ -54,6 +65,7 @@ class Visit:
         self._has_heard = event()
         self._of_one = False
         self._failure: tuple[str, bool] | None = None
+        self.alarm: str | None = None
 
     def __enter__(self) -> Self:
         self._link.start(self)
@@ -106,6 +118,46 @@ class Visit:
         self._link.delete(self._session, queue.name)
         return list(self._heard)
 
+    @property
+    def server_version(self) -> str | None:
+        """The server's, as it says it; None if it does not."""
+        return self._link.server_version
+
+    def depths(self, queues: Sequence[str]) -> dict[str, Depth | None]:
+        """How many messages are ready in queues, and how many consumers each has; None of one that is not there.
+
+        Raises:
+            StoreUnavailable: the server refuses, or does not answer.
+        """
+        asked = {queue: self._link.look(queue) for queue in queues}
+        return {queue: self._depth(future) for queue, future in asked.items()}
+
+    def _depth(self, future: Any) -> Depth | None:
+        try:
+            return Depth(*future.result(ANSWER_SECONDS_MAX))
+        except Refused as error:
+            if error.code == NOT_FOUND:
+                return None
+            raise StoreUnavailable(f"{self.address} refuses: {error}") from error
+        except (LinkLost, FutureTimeout) as error:
+            raise StoreUnavailable(f"{self.address} did not answer: {error}") from error
+
+    def differences(self, queues: Sequence[QueueSpec]) -> dict[str, str]:
+        """Of those queues that are there, how they differ from what runtimes declare, or why that cannot be asked, in
+        the server's words. What is there already is declared again, which changes nothing.
+        """
+        there = {name for name, depth in self.depths([queue.name for queue in queues]).items() if depth is not None}
+        asked = {queue.name: self._link.setup([replace(queue, bindings=())]) for queue in queues if queue.name in there}
+        found: dict[str, str] = {}
+        for name, future in asked.items():
+            try:
+                future.result(ANSWER_SECONDS_MAX)
+            except Refused as error:
+                found[name] = str(error)
+            except (LinkLost, FutureTimeout) as error:
+                raise StoreUnavailable(f"{self.address} did not answer: {error}") from error
+        return found
+
     def _browse(self, found: list[Arrival], limit: int) -> tuple[Browsed, int]:
         count = 0
 
@@ -150,6 +202,7 @@ class Visit:
 
     def blocked(self, reason: str | None) -> None:
         """Whoever waits waits for as long as it may."""
+        self.alarm = reason
 
     def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
         """It does not last long enough to be looked after."""

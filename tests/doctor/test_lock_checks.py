@@ -10,6 +10,7 @@ from lamplighter.doctor.examining import chosen, examine
 from lamplighter.environment.clock import SystemClock
 from lamplighter.operating.controls import ControlRoom
 from lamplighter.operating.looking import readable_file
+from lamplighter.stores.sqlite import lock_holder
 from lamplighter.stores.sqlite.condition import FileCondition
 
 from .kit import change, found, levels, new_store, program, stop
@@ -63,11 +64,12 @@ def test_who_keeps_the_write_lock_and_runs_is_watched_for_two_seconds_first(path
         store = readable_file(str(path), "list")
         clock = SystemClock()
         seen = Evidence(
-            store,
-            ControlRoom(str(path)),
-            file=FileCondition(str(path), clock.monotonic),
+            str(path),
             now=clock.now,
             wait=waited.append,
+            store=store,
+            room=ControlRoom(str(path)),
+            file=FileCondition(str(path), clock.monotonic),
         )
 
         (finding,) = examine(seen, chosen(["store.lock"])).findings
@@ -75,6 +77,15 @@ def test_who_keeps_the_write_lock_and_runs_is_watched_for_two_seconds_first(path
 
     assert (finding.level, round(sum(waited), 2)) == ("error", 2.0)
     assert f"process {process.pid} (python" in finding.evidence
+
+
+def test_a_write_lock_of_whom_the_system_does_not_name_is_seen_to_be_held(path, monkeypatch, tmp_path):
+    monkeypatch.setattr(lock_holder, "LOCKS", tmp_path / "none")
+    with program(WRITES, path):
+        (finding,) = found(path, "store.lock")
+
+    assert finding.level == "error"
+    assert finding.evidence.startswith("somebody keeps the write lock, and this system does not tell who")
 
 
 def test_a_reader_that_keeps_the_log_from_being_copied_is_named(path, runtime):

@@ -95,6 +95,12 @@ class PikaLink:
         self._failure: tuple[str, bool] = ("", False)
         self._channel_failure: tuple[str, bool] | None = None
 
+    @property
+    def server_version(self) -> str | None:
+        connection = self._connection
+        said: Any = None if connection is None else (connection.server_properties or {}).get("version")
+        return said.decode(errors="replace") if isinstance(said, bytes) else said
+
     # Any thread calls the public methods. The private ones run on the link's own thread, but for `_do`, which hands it
     # a call.
 

@@ -45,6 +45,7 @@ class ModelLink:
         retry_seconds: Seconds = 0.5,
     ) -> None:
         self.bytes_max: int | None = None
+        self.server_version: str | None = None
         self._server = server
         self._future = future
         self._is_alive = is_alive
