@@ -20,6 +20,9 @@ from .jobs import AFTER, JobReplay, ToldMove
 from .lines_of_turns import TurnLines
 from .slots import SlotReplay
 
+WITHOUT_SUM_MAX = 100
+"""So many lines of a ledger without a checksum are remembered."""
+
 OTHER_KINDS = frozenset(MOVE_KINDS) - AFTER.keys()
 """Kinds of moves that are no job's."""
 
@@ -39,6 +42,8 @@ class StoreReplay:
     Attributes:
         numbers: its boots, by their numbers.
         buried: those that were found dead, by their numbers.
+        has_sums: whether lines of its ledger have a checksum, as all have but those of early versions.
+        without_sum: lines that have none, the first.
     """
 
     def __init__(self, store_id: str, findings: Findings) -> None:
@@ -49,6 +54,8 @@ class StoreReplay:
         self.boots: dict[str, BootReplay] = {}
         self.numbers: dict[int, BootReplay] = {}
         self.buried: dict[int, Burial] = {}
+        self.has_sums = False
+        self.without_sum: list[Line] = []
         # How many jobs the store still has of those that have not ended, where somebody has looked.
         self.stored_unfinished: int | None = None
 
@@ -212,6 +219,10 @@ class Replay:
         owner = speaker if line.of is None else self._boot(line.of)
         self._check_sum(line, owner.name)
         store = self._place(owner, line.store_id, line.boot_no, line)
+        if line.crc is not None:
+            store.has_sums = True
+        elif len(store.without_sum) < WITHOUT_SUM_MAX:
+            store.without_sum.append(line)
         lines = self.lines_of[owner.name]
         if line.told_by is not None:
             lines.excuse(line.turn)
@@ -236,7 +247,7 @@ class Replay:
                 self.newer[f"{line.event} {move.k}"] += 1
 
     def _check_sum(self, line: Line, boot: str) -> None:
-        if line.crc is None or line.v > FORMAT:
+        if line.v > FORMAT or line.crc is None:
             return
         told = (line.v, line.store_id, boot, line.boot_no, line.turn, line.at, line.part, line.parts, line.moves)
         crc = checksum(told)

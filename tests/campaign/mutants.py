@@ -195,6 +195,15 @@ MUTANTS = (
         "::test_a_child_process_gets_what_a_carrier_gives_and_puts_around_what_it_says",
     ),
     Mutant(
+        LOG,
+        "a line of the ledger without its checksum is believed",
+        "history/audit/verdicts.py",
+        "for line in store.without_sum if store.has_sums else ():",
+        "for line in ():",
+        test="tests/history/audit/test_audit.py"
+        "::test_a_line_without_the_checksum_that_all_others_of_its_store_have_is_found",
+    ),
+    Mutant(
         RECOVERY,
         "a dead boot's jobs are not taken back",
         "broker/boots.py",

@@ -535,6 +535,22 @@ def test_jobs_that_another_process_has_queued_lead_to_its_log():
     )
 
 
+def test_a_line_without_the_checksum_that_all_others_of_its_store_have_is_found():
+    """The application has an event of this name as well; or somebody has taken the checksum off."""
+    run = clean_run("info")
+    index = index_of(run.lines, "turn.committed")
+    bare = {key: value for key, value in run.lines[index].items() if key != "crc"}
+    audit = Audit()
+
+    for line in (*run.lines[:index], bare, *run.lines[index + 1 :]):
+        if "seq" in line:
+            audit.feed(line)
+
+    report = audit.finish()
+    assert kinds(report) == ["told otherwise"]
+    assert report.findings[0].says.endswith("has no checksum, as all that the ledger tells has")
+
+
 def test_the_last_boots_of_a_store_that_are_not_in_the_log_are_noted(tmp_path):
     run = clean_run("info")
     store = copy_of(run.store, tmp_path)

@@ -318,3 +318,18 @@ def test_one_of_a_kind_is_told_in_the_singular(tmp_path):
     assert ", 1 byte of data" in said(life)[0]
     assert "1 job that it held is taken back" in " ".join(said(life))
     assert life.title.endswith(", 1 claim, attempt 1")
+
+
+def test_what_calls_itself_a_line_of_the_ledger_and_has_no_checksum_is_not_told(tmp_path):
+    """A host has an event of this name too, with fields of these names: of a game of chess, say."""
+    story = Story().done()
+    move = {"k": "dead", "j": "j", "n": "n", "r": 4, "f": "done", "c": 1, "a": 1, "o": "failed"}
+    own = {"event": "turn.committed", "ts": 1005.0, "boot": "chess", "seq": 1, "turn": 1, "store_id": "s"}
+    log = write_log(tmp_path / "app.log", story.lines)
+    with log.open("a") as file:
+        file.write(json.dumps({**own, "moves": [move]}) + "\n")
+
+    life = biography([str(log)], "j")
+
+    assert life is not None and life.title.startswith("job j (n): done")
+    assert not any("dead" in sentence for sentence in said(life))
