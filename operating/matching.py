@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from ..messages.jobs import ENDED, Instant, JobState
 from ..messages.queries import JobQuery
 from ..rules.capabilities import needed
 from ..stores.ports import Readable
+from .error_groups import key_of
 from .views import Amount
 
 if TYPE_CHECKING:
@@ -50,14 +51,35 @@ def matching(store: Readable, query: JobQuery) -> Iterator[Sequence[str]]:
         yield from needed(seen.table, "list").sweep(query)
 
 
+def failed_alike(store: Readable, name: str, group: str, asked_at: Instant) -> Iterator[Sequence[str]]:
+    """The ids of all dead jobs of a name that were in a group of failures when somebody asked, some at a time.
+
+    Args:
+        group: its id.
+
+    Raises:
+        NotSupported: as `matching`.
+    """
+    query = actionable(JobQuery(names=(name,), states=(JobState.DEAD,)), "requeue", asked_at)
+    with store.snapshot() as seen:
+        for ids in needed(seen.table, "list").sweep(query):
+            known = seen.jobs.known(tuple(ids))
+            yield [job_id for job_id in ids if job_id in known and key_of(known[job_id]).id == group]
+
+
 def count_matching(store: Readable, query: JobQuery) -> Amount:
     """How many jobs match, counted up to `COUNTED_MAX`.
 
     Raises:
         NotSupported: as `matching`.
     """
+    return counted(matching(store, query))
+
+
+def counted(pages: Iterable[Sequence[str]]) -> Amount:
+    """How many ids there are, counted up to `COUNTED_MAX`."""
     count = 0
-    for ids in matching(store, query):
+    for ids in pages:
         count += len(ids)
         if count > COUNTED_MAX:
             return Amount(count=COUNTED_MAX, is_capped=True)

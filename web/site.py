@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator
 from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -27,13 +27,17 @@ from .faces.wsgi import WsgiApplication
 from .guard import SAFE, forged, sealed, strange_host
 from .live import Live
 from .pages.acts import VIA
-from .pages.page import NotThere, PageContent, PageRefused, PageVisit
+from .pages.page import STREAM, NotThere, PageContent, PageProgress, PageRefused, PageVisit
 from .pages.routes import Route, route_of
 from .pages.visitor import Visitor, Who
+from .progress import told
 from .rendering import check_renders, rendered, static_file
 
 LIVE = "/live"
 STATIC = "/static/"
+
+REFUSALS = (PageRefused, NotThere, LamplighterError, ValueError)
+"""What is wrong with a request, or with what it asks for."""
 
 
 def dashboard(store: Any, *, who: Who, trace_url: str | None = None, hosts: Collection[str] | None = None) -> Site:
@@ -123,14 +127,8 @@ class Site:
         """The answer to a request. It raises nothing."""
         try:
             return sealed(self._answer(request))
-        except PageRefused as refusal:
-            return sealed(self._sorry(request, refusal.status, str(refusal)))
-        except (NotThere, UnknownJob, UnknownSchedule) as error:
-            return sealed(self._sorry(request, 404, str(error)))
-        except StoreUnavailable as error:
-            return sealed(self._sorry(request, 503, str(error)))
-        except (LamplighterError, ValueError) as error:
-            return sealed(self._sorry(request, 400, str(error)))
+        except REFUSALS as error:
+            return sealed(self._sorry(request, error))
 
     def _answer(self, request: Request) -> Response:
         said = strange_host(request, self._hosts)
@@ -152,7 +150,7 @@ class Site:
         if said := forged(request):
             raise PageRefused(403, said)
         if request.path == LIVE:
-            return Response(kind="text/event-stream", stream=self.live.stream, headers={"X-Accel-Buffering": "no"})
+            return _streamed(self.live.stream)
         return self._page(request, visitor)
 
     def _page(self, request: Request, visitor: Visitor) -> Response:
@@ -164,18 +162,45 @@ class Site:
             made = route.handler(visit)
         if isinstance(made, Response):
             return made
+        if isinstance(made, PageProgress):
+            pages, render = _to_the_end(made.pages), partial(rendered, request, visitor)
+            return _streamed(partial(told, pages, render, self._clock.monotonic))
         if request.asked().get("as") == ["json"]:
             return Response(kind="application/json", body=encode_view(made.model))
-        response = self._html(request, visitor, made)
+        response = Response(body=rendered(request, visitor, made).encode())
         self.live.note_cost(self._clock.monotonic() - began)
         return response
 
-    def _html(self, request: Request, visitor: Visitor | None, page: PageContent, status: int = 200) -> Response:
-        return Response(status=status, body=rendered(request, visitor, page).encode())
-
-    def _sorry(self, request: Request, status: int, says: str) -> Response:
+    def _sorry(self, request: Request, error: Exception) -> Response:
         """An error as a page, or as JSON where that was asked for."""
-        phrase = HTTPStatus(status).phrase
+        page = _refusal(error)
+        status = page.model["status"]
         if "as=json" in request.query:
-            return Response(status=status, kind="application/json", body=encode_own({"error": says}).encode())
-        return self._html(request, None, PageContent("error.html", phrase, {"status": status, "says": says}), status)
+            return Response(status=status, kind="application/json", body=encode_own({"error": str(error)}).encode())
+        return Response(status=status, body=rendered(request, None, page).encode())
+
+
+def _refusal(error: Exception) -> PageContent:
+    """An error as a page."""
+    match error:
+        case PageRefused():
+            status = error.status
+        case NotThere() | UnknownJob() | UnknownSchedule():
+            status = 404
+        case StoreUnavailable():
+            status = 503
+        case _:
+            status = 400
+    return PageContent("error.html", HTTPStatus(status).phrase, {"status": status, "says": str(error)})
+
+
+def _to_the_end(pages: Iterator[PageContent]) -> Generator[PageContent, None, None]:
+    """These pages, and at the end the error that has ended them, if one has."""
+    try:
+        yield from pages
+    except REFUSALS as error:
+        yield _refusal(error)
+
+
+def _streamed(stream: Callable[[], AsyncIterator[bytes]]) -> Response:
+    return Response(kind=STREAM, stream=stream, headers={"X-Accel-Buffering": "no"})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from .kit import Page
-from .server import Served, served
+from .server import served
 
 PAGES = [
     "/",
@@ -23,38 +23,6 @@ PAGES = [
     "/runtimes",
     "/doctor",
 ]
-
-WAIT_MS = 20_000
-
-
-@pytest.fixture
-def server(page: Page) -> Iterator[Served]:
-    """The page at a port of this machine."""
-    with served(page.site.asgi) as one:
-        yield one
-
-
-@pytest.fixture
-def open_page(chromium: Any, server: Served) -> Iterator[Callable[..., Any]]:
-    """Opens a page in a browser of its own; what the browser complains of fails the test."""
-    contexts: list[Any] = []
-    complaints: list[str] = []
-
-    def open_at(path: str, **options: Any) -> Any:
-        context = chromium.new_context(viewport={"width": 1280, "height": 900}, **options)
-        contexts.append(context)
-        tab = context.new_page()
-        tab.set_default_timeout(WAIT_MS)
-        tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.on("dialog", lambda dialog: complaints.append(dialog.message))
-        tab.goto(server.url + path)
-        return tab
-
-    yield open_at
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 @pytest.mark.parametrize("path", PAGES)

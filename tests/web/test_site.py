@@ -250,9 +250,10 @@ def test_a_group_of_failures_is_requeued_as_a_whole(page: Page) -> None:
     (group,) = [one for one in groups if one["name"] == "mail"]
     assert (group["dead"], group["message"]) == (3, "no mailbox dead-#")
 
-    response = page.post("/act/group", {"group": group["id"], "shown": 3, "action": "requeue"})
+    form = confirm(page, {"which": "group", "group": group["id"], "name": "mail", "action": "requeue"})
+    assert form["shown"] == "3"
 
-    assert response.status == 303
+    assert page.post("/act/jobs", form).status == 200
     assert states(page, "name:mail+state:dead") == []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -14,6 +14,9 @@ from ...operating.looking import Lookout
 from ...operating.operator import Operator
 from ..faces.http import Request, Response, redirect
 from .visitor import Right, Visitor
+
+STREAM = "text/event-stream"
+"""What a browser accepts that follows something."""
 
 
 class PageVisit(NamedTuple):
@@ -43,6 +46,11 @@ class PageVisit(NamedTuple):
     def now(self) -> Instant:
         """Wall time."""
         return self.place.now()
+
+    @property
+    def streams(self) -> bool:
+        """Whether the browser follows what is done bit by bit."""
+        return STREAM in self.request.headers.get("accept", "")
 
     def one(self, name: str) -> str:
         """A field of the query; "" if it is not there."""
@@ -85,6 +93,13 @@ class PageContent:
     model: Any
     more: dict[str, Any] = field(default_factory=dict)
     refresh_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageProgress:
+    """A page again and again, while something is done. Whoever asks for no more of them stops it."""
+
+    pages: Iterator[PageContent]
 
 
 class PageRefused(Exception):

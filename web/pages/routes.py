@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..faces.http import UNSPEAKABLE, Request, Response
-from . import acts, doctor, errors, jobs, names, overview, runtimes, schedules
-from .page import NotThere, PageContent, PageRefused, PageVisit
+from . import acts, doctor, errors, jobs, names, overview, runtimes, schedules, sweeps
+from .page import NotThere, PageContent, PageProgress, PageRefused, PageVisit
 from .visitor import Right
 
-Handler = Callable[[PageVisit], PageContent | Response]
+Handler = Callable[[PageVisit], PageContent | PageProgress | Response]
 """Makes a page, or does what a form asks."""
 
 
@@ -43,8 +43,7 @@ ROUTES = (
     *_pages("/runtimes", runtimes.runtimes, runtimes.runtime),
     Route("GET", "/doctor", doctor.doctor, reads_store=False),
     Route("POST", "/act/job", acts.on_job),
-    Route("POST", "/act/jobs", acts.on_jobs),
-    Route("POST", "/act/group", acts.on_group, "requeue"),
+    Route("POST", "/act/jobs", sweeps.on_jobs),
     Route("POST", "/act/name", acts.on_name, "pause"),
     Route("POST", "/act/schedule", acts.on_schedule, "schedule"),
     Route("POST", "/act/runtime", acts.on_runtime, "quiet"),

@@ -69,6 +69,34 @@
     if (polling === null) polling = setInterval(refresh, seconds * 1000);
   };
 
+  // What is done to many jobs is followed as it is done, and ends when nobody follows. A server without streams answers
+  // with nothing, and is then asked for one part after the other.
+  let stop;
+  const show = (html) =>
+    main().replaceChildren(...new DOMParser().parseFromString(html, "text/html").querySelector("main").childNodes);
+  const sweep = async (form, button) => {
+    stop = new AbortController();
+    const response = await fetch(form.action, { method: "POST", headers: { Accept: "text/event-stream" },
+      body: new URLSearchParams(new FormData(form, button)), signal: stop.signal });
+    if (response.status === 204) { form.removeAttribute("data-sweep"); form.requestSubmit(button); return; }
+    if (!response.headers.get("content-type").includes("event-stream")) { show(await response.text()); return; }
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let part, text = ""; !(part = await reader.read()).done;) {
+      const events = (text + part.value).split("\n\n");
+      text = events.pop();
+      if (events.length) show(JSON.parse(events.at(-1).split("data: ")[1]));
+    }
+  };
+  document.addEventListener("submit", (event) => {
+    const { target: form, submitter: button } = event;
+    if (!form.matches("[data-sweep]")) return;
+    event.preventDefault();
+    if (!button.matches("[data-stop]")) { sweep(form, button).catch((error) => { if (!stop.signal.aborted) throw error; }); return; }
+    stop.abort();
+    button.removeAttribute("data-stop");
+    button.textContent = "Go on";
+  });
+
   let row = -1;
   const rows = () => [...document.querySelectorAll("main tbody tr[data-row]")];
   const move = (by) => {

@@ -1,0 +1,54 @@
+"""What a form has sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...errors import UsageError
+from .page import PageRefused, PageVisit
+from .visitor import Right
+
+RIGHTS: Mapping[str, Right] = {"requeue": "requeue", "cancel": "cancel"}
+"""What can be done to jobs, and the right that it needs."""
+
+
+class Form:
+    """The fields that a form has sent."""
+
+    def __init__(self, visit: PageVisit) -> None:
+        self._fields = visit.request.form()
+        self._visit = visit
+        self.reason = self.one("reason").strip() or None
+
+    def one(self, name: str) -> str:
+        """A field; "" if it is not there."""
+        return self._fields.get(name, [""])[-1]
+
+    def all(self, name: str) -> list[str]:
+        """A field that may be there several times."""
+        return self._fields.get(name, [])
+
+    def choice(self, name: str, rights: Mapping[str, Right]) -> str:
+        """What is to be done, if the visitor may.
+
+        Raises:
+            UsageError: it is nothing that can be done here.
+            PageRefused: the visitor may not.
+        """
+        chosen = self.one(name)
+        if chosen not in rights:
+            raise UsageError(f"expected {name} to be one of {', '.join(rights)}, got: {chosen!r}")
+        if not self._visit.may(rights[chosen]):
+            raise PageRefused(403, f"{self._visit.visitor.name} may not {rights[chosen]}")
+        return chosen
+
+    def number(self, name: str) -> float:
+        """A number.
+
+        Raises:
+            UsageError: it is none.
+        """
+        try:
+            return float(self.one(name))
+        except ValueError:
+            raise UsageError(f"expected {name} to be a number, got: {self.one(name)!r}") from None

@@ -1,0 +1,130 @@
+"""What is done to many jobs at once: how many they are is told and confirmed first, and then it is done, a write batch
+after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from ...errors import UsageError
+from ...messages.jobs import Instant
+from ...operating.matching import TYPED_FROM, actionable, counted, failed_alike, matching
+from ...operating.query import parse_query
+from ...operating.sweeping import Sweep, Swept
+from .forms import RIGHTS, Form
+from .page import PageContent, PageProgress, PageRefused, PageVisit
+
+SWEEP_SECONDS_MAX = 2.0
+"""How long a sweep goes on until its jobs are looked for anew, and one that is not streamed is answered: the page then
+sends the next request."""
+
+Pages = Iterator[Sequence[str]]
+"""The ids of jobs, some at a time, which are looked for when they are asked for."""
+
+
+def on_jobs(visit: PageVisit) -> PageContent | PageProgress:
+    """Ask whether somebody is sure that the selected jobs, all that match a search, or all that have failed alike are
+    to be requeued or cancelled; and then do it: for as long as one request may take, or as somebody follows it.
+    """
+    form = Form(visit)
+    if not form.one("sure"):
+        return _asked(visit, form)
+    action: Any = form.choice("sure", RIGHTS)
+    find = _chosen(visit, form, action, form.number("asked_at"))
+    if not form.one("done"):
+        _check_number(form, counted(find()).count)
+    done = int(form.number("done")) if form.one("done") else 0
+    if visit.streams:
+        return PageProgress(_rounds(visit, form, action, find, done))
+    *_, page = _round(visit, form, action, find, done)
+    return page
+
+
+def _chosen(visit: PageVisit, form: Form, action: Sweep, asked_at: Instant) -> Callable[[], Pages]:
+    """What looks for the jobs that a form means.
+
+    Raises:
+        UsageError: it means none, or the search cannot be acted on.
+    """
+    match form.one("which"):
+        case "matching":
+            query = actionable(parse_query(form.one("q"), visit.now), action, asked_at)
+            return partial(matching, visit.place.store, query)
+        case "group" if action == "requeue":
+            return partial(failed_alike, visit.place.store, form.one("name"), form.one("group"), asked_at)
+    if ids := form.all("id"):
+        return lambda: iter([ids])
+    raise UsageError("expected jobs to be selected, or all that match to be chosen, got neither")
+
+
+def _asked(visit: PageVisit, form: Form) -> PageContent:
+    action: Any = form.choice("action", RIGHTS)
+    now = visit.now
+    amount = counted(_chosen(visit, form, action, now)())
+    model = {
+        "action": action,
+        "which": form.one("which"),
+        "ids": form.all("id") if form.one("which") not in ("matching", "group") else [],
+        "query": form.one("q"),
+        "group": form.one("group"),
+        "name": form.one("name"),
+        "count": amount.count,
+        "is_capped": amount.is_capped,
+        "asked_at": now,
+        "reason": form.reason or "",
+        "type_it": amount.count > TYPED_FROM,
+    }
+    return PageContent("sure.html", f"{action.capitalize()} {amount.count} jobs?", model)
+
+
+def _check_number(form: Form, count: int) -> None:
+    """
+    Raises:
+        PageRefused: there are not as many jobs as somebody was shown, or has typed.
+    """
+    shown = int(form.number("shown"))
+    if shown != count:
+        raise PageRefused(409, f"expected {shown} jobs, as you were shown, got: {count}; nothing was done, look again")
+    if count > TYPED_FROM and form.one("typed").strip().replace(",", "") != str(count):
+        raise PageRefused(409, f"expected {count} to be typed, got: {form.one('typed')!r}; nothing was done")
+
+
+def _rounds(visit: PageVisit, form: Form, action: Sweep, find: Callable[[], Pages], done: int) -> Iterator[PageContent]:
+    """A page after each write batch, until all is done, or there is nothing but what cannot be done."""
+    while True:
+        before = done
+        for page in _round(visit, form, action, find, before):
+            yield page
+            done = page.model["done"]
+        if page.model["is_over"] or done == before:
+            return
+
+
+def _round(visit: PageVisit, form: Form, action: Sweep, find: Callable[[], Pages], done: int) -> Iterator[PageContent]:
+    """A page after each write batch, until there are no more jobs, or the time is up: what looks for them keeps the
+    store's log from being cleared. The last page says which it was.
+    """
+    began, swept, is_over = visit.monotonic(), Swept(), True
+    # Those that are named one by one are few, and what was done to them cannot be looked for.
+    seconds_max = math.inf if form.all("id") else SWEEP_SECONDS_MAX
+    for swept in visit.operator.sweep(find(), action, reason=form.reason):
+        yield _page(visit, form, action, done, swept, is_over=False)
+        if visit.monotonic() - began > seconds_max:
+            is_over = False
+            break
+    yield _page(visit, form, action, done, swept, is_over=is_over)
+
+
+def _page(visit: PageVisit, form: Form, action: Sweep, done: int, swept: Swept, *, is_over: bool) -> PageContent:
+    model = {
+        "action": action,
+        "done": done + swept.done,
+        "changed": swept.changed,
+        "refused": swept.refused,
+        "shown": int(form.number("shown")),
+        "is_over": is_over,
+    }
+    return PageContent("sweep.html", f"{action.capitalize()} jobs", model, {"form": form, "streams": visit.streams})
