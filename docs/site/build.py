@@ -23,6 +23,7 @@ CONTENTS = {
         "page",
         "command-line",
         "doctor",
+        "mcp",
         "troubleshooting",
         "debugging",
         "metrics",

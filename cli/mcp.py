@@ -1,0 +1,34 @@
+"""`lamplighter mcp`: tools for a model, which look at a store, and do what was allowed."""
+
+from __future__ import annotations
+
+import argparse
+
+from .logs import HELP, log_paths
+from .options import add_show_data, add_store, store_of
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what the subcommand takes."""
+    parser.description = (
+        "An MCP server on standard input and output, for a client that starts it. Its tools only look, unless --allow "
+        "names what else they may do; what they do is in the log by the client's name."
+    )
+    add_store(parser)
+    add_show_data(parser)
+    parser.add_argument("--log", metavar="LOG", action="append", default=[], help=f"tell of jobs from it: {HELP}")
+    parser.add_argument("--allow", metavar="ACTS", default="", help="some of requeue,cancel,pause")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until the client leaves; the exit code."""
+    # Imported only here: the tools load all that can be looked at.
+    from ..contrib.mcp.acting import rights_of
+    from ..contrib.mcp.server import server_of
+
+    logs = log_paths(arguments.log) if arguments.log else []
+    allowed = rights_of(arguments.allow)
+    server = server_of(store_of(arguments), logs=logs, shows_data=arguments.show_data, allowed=allowed)
+    server.run("stdio")
+    return 0

@@ -1,0 +1,1 @@
+"""Lamplighter for programs that speak MCP, the Model Context Protocol: `lamplighter mcp`."""
