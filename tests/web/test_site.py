@@ -105,6 +105,15 @@ def test_what_jobs_carry_is_hidden_from_those_who_may_not_see_it(page: Page) -> 
     assert {"hunter2", "result-of-mail"} <= set(re.findall(r"[\w-]+", page.text("/jobs/fine")))
 
 
+def test_what_is_hidden_cannot_be_guessed_by_searching_for_it(page: Page) -> None:
+    form = {"which": "matching", "q": "state:dead data.password=hunter2", "action": "requeue"}
+    assert page.get("/jobs", "q=data.password%3Dhunter2").status == 200
+    page.may = STEER
+
+    assert page.get("/jobs", "q=data.password%3Dhunter2").status == 403
+    assert page.post("/act/jobs", form).status == 403
+
+
 def standing(page: Page) -> list[tuple[str, str]]:
     """Each job, and its state."""
     return [(job["id"], job["state"]) for job in json.loads(page.get("/jobs", "as=json").body)["jobs"]]

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from ...messages.jobs import JobState
-from ...operating.query import parse_query
 from ...operating.views import JobView
 from ...rules.codec import decode
 from .page import PageContent, PageVisit
@@ -38,7 +37,7 @@ class Tab(NamedTuple):
 def jobs(visit: PageVisit) -> PageContent:
     """Those that match the search in the address, the newest first."""
     text = visit.one("q")
-    found = visit.look.jobs(parse_query(text, visit.now), limit=PAGE_JOBS, after=visit.one("after") or None)
+    found = visit.look.jobs(visit.search(text), limit=PAGE_JOBS, after=visit.one("after") or None)
     more = {"query": text, "tabs": list(_tabs(visit, text)), "notices": visit.notices}
     return PageContent("jobs.html", "Jobs", found, more)
 

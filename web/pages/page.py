@@ -9,9 +9,11 @@ from urllib.parse import urlencode
 
 from ...doctor.diagnosis import Examination
 from ...messages.jobs import Instant, Seconds
+from ...messages.queries import JobQuery
 from ...operating.look import Look
 from ...operating.looking import Lookout
 from ...operating.operator import Operator
+from ...operating.query import parse_query
 from ..faces.http import Request, Response, redirect
 from .visitor import Right, Visitor
 
@@ -70,6 +72,18 @@ class PageVisit(NamedTuple):
     def jobs_of(self, query: str) -> str:
         """The address of the jobs that match a search."""
         return self.request.link("/jobs", q=query)
+
+    def search(self, text: str) -> JobQuery:
+        """What a search asks for.
+
+        Raises:
+            UsageError: it cannot be read.
+            PageRefused: it is for what the visitor may not see, which could be guessed by what it finds.
+        """
+        query = parse_query(text, self.now)
+        if query.data and not self.may("data"):
+            raise PageRefused(403, f"{self.visitor.name} may not search what jobs carry")
+        return query
 
     def may(self, right: Right) -> bool:
         """Whether the visitor may do this."""

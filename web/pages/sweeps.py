@@ -12,7 +12,6 @@ from typing import Any
 from ...errors import UsageError
 from ...messages.jobs import Instant
 from ...operating.matching import TYPED_FROM, actionable, counted, failed_alike, matching
-from ...operating.query import parse_query
 from ...operating.sweeping import Sweep, Swept
 from .forms import RIGHTS, Form
 from .page import PageContent, PageProgress, PageRefused, PageVisit
@@ -51,7 +50,7 @@ def _chosen(visit: PageVisit, form: Form, action: Sweep, asked_at: Instant) -> C
     """
     match form.one("which"):
         case "matching":
-            query = actionable(parse_query(form.one("q"), visit.now), action, asked_at)
+            query = actionable(visit.search(form.one("q")), action, asked_at)
             return partial(matching, visit.place.store, query)
         case "group" if action == "requeue":
             return partial(failed_alike, visit.place.store, form.one("name"), form.one("group"), asked_at)
