@@ -143,7 +143,7 @@ class ControlRoom:
 
     def _ask(self, boots: Iterable[str], question: bytes, timeout: Seconds) -> dict[str, Heard]:
         sockets = {boot: self._folder / f"{boot}{CONTROL}" for boot in boots}
-        return ask_all(sockets, question, timeout, self._clock.monotonic)
+        return ask_all(sockets, question, timeout, self._clock.monotonic, is_stopped=_is_stopped)
 
     def _reached(self, boot: str, is_alive: bool | None, heard: Heard | None, record: BootRecord | None) -> Reached:
         if heard is None:
@@ -165,7 +165,7 @@ class ControlRoom:
         pid = heard.pid
         if pid is None and record is not None and record.host == socket.gethostname():
             pid = record.pid
-        is_stopped = pid is not None and state_of(pid) == "stopped"
+        is_stopped = pid is not None and _is_stopped(pid)
         silence = self._silent.get(boot, _Silence(self._clock.now(), heard.why))
         return Reached(
             boot=boot,
@@ -190,6 +190,10 @@ def _read(heard: Heard, kind: type[V]) -> V | None:
         return None if heard.answer is None else decode_answer(heard.answer, kind)
     except LamplighterError:
         return None
+
+
+def _is_stopped(pid: int) -> bool:
+    return state_of(pid) == "stopped"
 
 
 def _pid_of(record: BootRecord | None) -> int | None:

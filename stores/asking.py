@@ -35,7 +35,12 @@ class Heard(NamedTuple):
 
 
 def ask_all(
-    sockets: Mapping[str, Path], question: bytes, timeout: float, monotonic: Callable[[], float]
+    sockets: Mapping[str, Path],
+    question: bytes,
+    timeout: float,
+    monotonic: Callable[[], float],
+    *,
+    is_stopped: Callable[[int], bool] = lambda pid: False,
 ) -> dict[str, Heard]:
     """Ask every boot the same, at once.
 
@@ -44,6 +49,7 @@ def ask_all(
         question: a line.
         timeout: how many seconds each has.
         monotonic: the time that only passes.
+        is_stopped: whether a process cannot answer now: it is not waited for.
     """
     give_up_at = monotonic() + timeout
     heard: dict[str, Heard] = {}
@@ -52,7 +58,7 @@ def ask_all(
         with selectors.PollSelector() as selector:
             waiting = calls
             while len(heard) < len(calls) and (left := give_up_at - monotonic()) > 0:
-                waiting = [call for call in waiting if not call.is_through(selector, heard)]
+                waiting = [call for call in waiting if not call.is_through(selector, heard, is_stopped)]
                 if len(heard) == len(calls):
                     break
                 for key, _ in selector.select(min(left, AGAIN_SECONDS) if waiting else left):
@@ -80,7 +86,9 @@ class _Call:
         self._unsent = memoryview(question)
         self._answer = bytearray()
 
-    def is_through(self, selector: selectors.BaseSelector, heard: dict[str, Heard]) -> bool:
+    def is_through(
+        self, selector: selectors.BaseSelector, heard: dict[str, Heard], is_stopped: Callable[[int], bool]
+    ) -> bool:
         """Try to connect. False while too many others wait there."""
         try:
             with short_path(self._path) as path:
@@ -91,6 +99,9 @@ class _Call:
             heard[self.boot] = Heard(None, f"nobody answers at {self._path}: {error.strerror or error}")
             return True
         self.pid = _peer(self.connection)
+        if self.pid is not None and is_stopped(self.pid):
+            heard[self.boot] = Heard(None, f"process {self.pid} is stopped", self.pid)
+            return True
         selector.register(self.connection, selectors.EVENT_WRITE, self)
         return True
 

@@ -89,6 +89,18 @@ def process(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="only Linux says whose process it is")
+def test_a_process_that_a_signal_has_stopped_is_not_waited_for(process):
+    host, boot, path = process
+    os.kill(host.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, host.pid, os.WSTOPPED)
+
+    # If it were, this would not end.
+    found = ControlRoom(path, 1e6).look([boot])[boot]
+
+    assert (found.condition, found.pid) == ("stopped", host.pid)
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="only Linux says whose process it is")
 def test_a_process_that_a_signal_has_stopped_is_shown_so_until_it_goes_on(process):
     host, boot, path = process
     outside = ControlRoom(path, 0.5)
@@ -109,9 +121,9 @@ def test_whoever_looks_again_does_not_wait_again_for_a_boot_that_says_nothing(pr
     host, boot, path = process
     waits = []
 
-    def ask(sockets, question, timeout, monotonic):
+    def ask(sockets, question, timeout, monotonic, **others):
         waits.extend(timeout for _ in sockets)
-        return ask_all(sockets, question, timeout, monotonic)
+        return ask_all(sockets, question, timeout, monotonic, **others)
 
     monkeypatch.setattr("lamplighter.operating.controls.ask_all", ask)
     outside = ControlRoom(path, 0.5)

@@ -7,7 +7,7 @@ from ...messages.views import StacksView
 from ...rules.control_lines import AskRefused
 from .page import NotThere, PageContent, PageVisit
 
-REFRESH_SECONDS = 2
+REFRESH_SECONDS = 1
 """What a process does shows in no store, so it is asked again."""
 
 
