@@ -11,7 +11,7 @@ WORKLOAD ?= drain-1
 # Most tests wait for other processes and for servers, so more run side by side than there are cores.
 WORKERS ?= 4
 
-.PHONY: demo page-demo demo-cluster test check simulate mutants torture bench profile docs picture dist clean
+.PHONY: demo page-demo demo-cluster test check simulate mutants torture bench profile docs picture page-pictures dist clean
 
 demo: $(VENV)/ready
 	PYTHONPATH=examples $(BIN)/python -P -m hashbase.demo
@@ -61,6 +61,10 @@ docs: $(VENV)/docs
 # The picture in the README: what the demo says now.
 picture: $(VENV)/ready
 	$(BIN)/python docs/draw_demo.py
+
+# The pictures of the page, as the tests of it take them in Chromium.
+page-pictures: $(VENV)/ready
+	LAMPLIGHTER_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/web/test_pictures.py
 
 # What is published, in dist: make dist URL=https://github.com/OWNER/NAME. The links of the README then lead there.
 dist: $(VENV)/ready

@@ -44,7 +44,7 @@ CONTENTS = {
 
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 LINK = re.compile(r"\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]+)?\)")
-PICTURE = re.compile(r'(?P<name>src|srcset)="(?P<path>[\w./-]+\.svg)"')
+PICTURE = re.compile(r'(?P<name>src|srcset)="(?P<path>[\w./-]+\.(?:svg|png))"')
 PICTURES = ("pictures", "plots")
 
 
@@ -82,7 +82,7 @@ def _relinked(source: Path, there: Path, pages: dict[Path, Path]) -> str:
         if wanted in pages:
             up = "../" * (len(there.parts) - 1)
             return f"]({up}{pages[wanted].as_posix()}{found['anchor'] or ''})"
-        return "](#)" if wanted.exists() and wanted.suffix != ".svg" else found[0]
+        return "](#)" if wanted.exists() and wanted.suffix not in (".svg", ".png") else found[0]
 
     def picture(found: re.Match[str]) -> str:
         wanted = (source.parent / found["path"]).resolve().relative_to(ROOT / "docs")
