@@ -2568,6 +2568,30 @@ MUTANTS = (
         "            if number > 99:\n",
         test="tests/history/audit/test_follow_ups.py::test_another_number_is_a_lost_follow_up",
     ),
+    Mutant(
+        SIGHT,
+        "the doctor takes a runtime that does not answer for one that is well",
+        "doctor/evidence.py",
+        "        return [boot for boot in self.living if boot.view is None]\n",
+        "        return []\n",
+        test="tests/doctor/test_process_checks.py::test_what_a_stopped_runtime_would_say_is_unknown",
+    ),
+    Mutant(
+        SIGHT,
+        "the doctor takes a write lock for free of which the system does not say who has it",
+        "doctor/lock_checks.py",
+        "    elif state.is_write_locked and _stays_locked(seen):\n",
+        "    elif False:\n",
+        test="tests/doctor/test_lock_checks.py::test_a_write_lock_of_whom_the_system_does_not_name_is_seen_to_be_held",
+    ),
+    Mutant(
+        SIGHT,
+        "the doctor takes a check that says nothing for one that has found nothing",
+        "doctor/examining.py",
+        "        if not found:\n",
+        "        if False:\n",
+        test="tests/doctor/test_examining.py::test_a_check_that_fails_or_says_nothing_is_unknown_and_the_others_go_on",
+    ),
 )
 
 
