@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 
 from ..doctor.diagnosis import Diagnosis, Examination, Level
 from ..doctor.examining import CHECKS, chosen, examine
 from ..doctor.opening import evidence_at
+from ..errors import StoreError, StoreUnavailable
 from ..operating.controls import ANSWER_SECONDS
 from ..rules.validation import check_seconds
 from ..rules.wording import Tone, many
@@ -49,6 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     logs = log_paths(arguments.log) if arguments.log else []
     timeout = check_seconds(arguments.timeout, "--timeout")
     with evidence_at(store_of(arguments), logs=logs, is_deep=arguments.deep, timeout=timeout) as seen:
+        # Whether these are logs at all is for whoever has given them; what they show is for the checks.
+        with contextlib.suppress(StoreError, StoreUnavailable):
+            assert not logs or seen.log
         found = examine(seen, checks)
     code = STORE_ERROR if found.unread is not None else 0 if found.is_well else 1
     # It stands even if nobody reads to the end.
@@ -67,7 +72,9 @@ def _show(page: Page, found: Examination) -> None:
         page.line(f"{one.level:<7}  {one.check:<{width}}  {one.evidence}", TONES[one.level])
         if one.remedy:
             page.line(f"{'':<7}  {'':<{width}}  -> {one.remedy}", "quiet" if one.level in ("ok", "note") else "plain")
-    page.line(_summary(found.findings), "good" if found.is_well else "bad")
+    if found.unread is not None:
+        page.line(f"the store cannot be read: {found.unread}", "bad")
+    page.line(_summary(found.findings), "good" if found.is_well and found.unread is None else "bad")
 
 
 def _summary(findings: tuple[Diagnosis, ...]) -> str:

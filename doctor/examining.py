@@ -103,7 +103,9 @@ def _run(check: Check, seen: Evidence) -> Iterator[Symptom]:
             found += 1
             yield symptom
     except (LamplighterError, OSError) as error:
-        yield unknown(f"this could not be looked at: {error}")
+        # What keeps most checks from looking is told once, and not by each of them.
+        is_known = str(error) == seen.unread
+        yield unknown("the store cannot be read" if is_known else f"this could not be looked at: {error}")
     except Exception as error:
         # A mistake of the check's: whoever has trouble already is to hear of all the rest.
         yield unknown(f"the check itself has failed: {type(error).__name__}: {error}", "please report it")

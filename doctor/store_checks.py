@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..errors import StoreCorrupt
 from ..messages.jobs import JobState
 from ..rules.wording import many, span
 from ..stores.presence import folder_of, mount_of
@@ -41,6 +42,13 @@ BACKUP = "stop every runtime on it, keep a copy of the file with its -wal and -s
 
 def sound(seen: Evidence) -> Iterator[Symptom]:
     """Is the file damaged, and has it the tables and indexes that it should have?"""
+    try:
+        yield from _soundness(seen)
+    except StoreCorrupt as damage:
+        yield error(f"the file is damaged: {damage}", BACKUP)
+
+
+def _soundness(seen: Evidence) -> Iterator[Symptom]:
     if seen.file.version() == VERSION:
         for difference in seen.file.differences():
             yield error(

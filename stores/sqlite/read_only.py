@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ...errors import SchemaTooNew, StoreError, StoreUnavailable
+from ...errors import SchemaTooNew, StoreCorrupt, StoreError, StoreUnavailable
 from ...messages.boots import BootRecord
 from ..open_transactions import OwnConnection
 from ..ports import StoreSnapshot
@@ -179,6 +179,7 @@ def opened(
 
     Raises:
         StoreError: it is no store.
+        StoreCorrupt: it is damaged.
         StoreUnavailable: it cannot be read now.
     """
     path = Path(_path_of(address))
@@ -197,5 +198,6 @@ def opened(
     except sqlite3.Error as error:
         if any(sign in str(error).lower() for sign in CLEAN_FAILURES):
             raise StoreUnavailable(f"the store {address} cannot be read now: {error}") from error
-        raise StoreError(f"expected a store of Lamplighter, got: {address!r} ({error})") from error
+        kind = StoreCorrupt if "malformed" in str(error).lower() else StoreError
+        raise kind(f"expected a store of Lamplighter, got: {address!r} ({error})") from error
     return connection, int(version)

@@ -67,7 +67,18 @@ def test_where_no_store_is_the_exit_code_is_3(capsys, tmp_path):
     assert "which is no file" in capsys.readouterr().err
 
     (tmp_path / "jobs.db").write_text("no store, and long enough that SQLite reads it")
-    assert main(["doctor", "--only", "store.rights"]) == 3
+    assert main(["doctor", "--only", "store"]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("  the store cannot be read")
+    assert lines[-2].startswith("the store cannot be read: expected a store of Lamplighter, got: ")
+
+
+def test_what_is_no_log_is_refused(runtime, capsys, tmp_path):
+    runtime()
+    (tmp_path / "no.log").write_text("nothing of ours\n")
+
+    assert main(["doctor", "--log", str(tmp_path / "no.log"), *PATIENT]) == 2
+    assert "expected a log of Lamplighter's" in capsys.readouterr().err
 
 
 def test_what_somebody_has_named_in_a_strange_way_moves_no_terminal(runtime, capsys):

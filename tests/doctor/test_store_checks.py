@@ -43,6 +43,18 @@ def test_a_damaged_page_is_found(path):
     assert "backup" in finding.remedy
 
 
+def test_a_file_whose_schema_is_damaged_is_damaged(path):
+    change(path, "pragma wal_checkpoint (truncate)")
+    with path.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * 400)
+
+    (finding,) = found(path, "store.sound")
+
+    assert finding.level == "error"
+    assert "malformed" in finding.evidence
+
+
 def test_an_index_that_somebody_has_dropped_is_missed(path):
     change(path, "drop index lamplighter_jobs_ended")
 
