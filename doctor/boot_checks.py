@@ -59,9 +59,10 @@ def hung(seen: Evidence) -> Iterator[Symptom]:
             )
         elif boot.condition == "silent":
             is_well = False
-            yield error(
+            yield warning(
                 f"{where} lives and does not answer: {boot.unheard}",
-                f"see what it does (`py-spy dump -p {boot.record.pid}`); if it hangs, end it and start it anew",
+                "look again, with a longer --timeout if this machine is busy; see what it does (`py-spy dump -p "
+                f"{boot.record.pid}`); if it hangs, end it and start it anew",
             )
         elif boot.view is None and boot.condition != "dead":
             yield unknown(f"{where} has said nothing of itself: {boot.unheard}")

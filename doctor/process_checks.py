@@ -24,9 +24,6 @@ THREADS_MAX = 2_000
 CLOCK_SECONDS_MAX = 1.0
 QUEUED_LOOKED_MAX = 50
 
-FRAMES_TOLD = 1
-"""So many lines of a stack are told: where it is."""
-
 
 def _not_all(seen: Evidence, what: str) -> Iterator[Symptom]:
     """What is said where not everybody has answered, or nobody is there."""
@@ -44,7 +41,7 @@ def zombies(seen: Evidence) -> Iterator[Symptom]:
         halted = [actor.name.removeprefix("handler:") for actor in view.actors if actor.is_halted]
         for one in hung[:5]:
             is_well = False
-            where = brief((one.stack.strip().splitlines() or ["nobody knows where"])[-FRAMES_TOLD].strip())
+            where = brief((one.stack.strip().splitlines() or ["nobody knows where"])[-1].strip())
             yield warning(
                 f"a thread of boot {view.boot} (pid {view.pid}) hangs in job {one.job_id} ({one.job_name}), {one.why}, "
                 f"for {span(one.seconds)}, at: {where}",

@@ -90,7 +90,7 @@ WORKING = ("actors", "boot", "broker", "handlers", "jobs", "runtime", "scheduler
 """What only runtimes need, of which whoever looks at a store has none."""
 
 
-@pytest.mark.parametrize("words", ["jobs list", "jobs why j", "errors list", "names list", "schedules list"])
+@pytest.mark.parametrize("words", ["jobs list", "jobs why j", "errors list", "names list", "schedules list", "doctor"])
 def test_whoever_looks_at_a_store_loads_nothing_of_what_works_on_it(tmp_path: Path, words: str) -> None:
     path = str(tmp_path / "jobs.db")
     with contextlib.closing(SqliteStore(path)) as store:

@@ -89,21 +89,10 @@ class FileCondition:
         connection.close()
         return version
 
-    def store_id(self) -> str | None:
-        """What tells the store from any other."""
-        with self._reading() as reader:
-            found = reader.execute("select store_id from lamplighter_store").fetchone()[0]
-        return None if found is None else str(found)
-
     def pages(self) -> FilePages:
         """How much room it takes."""
         with self._reading() as reader:
             return FilePages(*(reader.execute(f"pragma {of}").fetchone()[0] for of in PAGES))
-
-    def journal_mode(self) -> str:
-        """How SQLite keeps what is not in the database yet; `wal` of a store that has been used."""
-        with self._reading() as reader:
-            return str(reader.execute("pragma journal_mode").fetchone()[0])
 
     def damages(self, *, is_deep: bool, seconds_max: Seconds | None) -> Sequence[str] | None:
         """What SQLite finds damaged; None if it has not come to the end in that time.
