@@ -113,11 +113,12 @@ def _idle(due: int, evidence: str, remedy: str) -> Symptom:
 
 def orphans(seen: Evidence) -> Iterator[Symptom]:
     """Are there jobs that run for nobody, or wait for ever to be marked done?"""
-    on_store = {boot.record.boot for boot in seen.boots}
     with seen.store.snapshot() as stored:
         if stored.table is None:
             yield unknown("this store keeps no table of what runs")
             return
+        # Of the same instant as the jobs: whoever has come since the boots were asked may have claimed one.
+        on_store = {record.boot for record in stored.boots()}
         found = stored.table.find(JobQuery(states=(JobState.RUNNING,)), limit=RUNNING_LOOKED_MAX)
     lost = [job for job in found.jobs if job.boot not in on_store]
     forgotten = [

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
+from lamplighter.doctor.examining import chosen, examine
+from lamplighter.doctor.opening import evidence_at
 from lamplighter.operating.controls import ANSWER_SECONDS, ControlRoom
 from lamplighter.stores.presence import folder_of
 
@@ -113,6 +115,19 @@ def test_a_running_job_of_a_runtime_that_is_not_on_the_store_is_an_orphan(path, 
     (finding,) = found(path, "claims.orphan")
     assert finding.level == "error"
     assert "1 running job of runtimes that are not on the store: j1" in finding.evidence
+
+
+def test_whoever_has_come_since_the_runtimes_were_asked_holds_no_orphans(path, runtime, recorder):
+    with evidence_at(str(path)) as seen:
+        assert seen.boots == []
+        rt = runtime()
+        rt.jobs.add_handler("work", lambda job: job.sleep(60))
+        rt.jobs.queue("work")
+        recorder.wait_for("job.started")
+
+        (finding,) = examine(seen, chosen(["claims.orphan"])).findings
+
+    assert finding.level == "ok"
 
 
 def test_a_job_that_waits_for_hours_to_be_marked_done_is_told(path, runtime, recorder):

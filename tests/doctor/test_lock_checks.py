@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,18 @@ def test_a_reader_that_keeps_the_log_from_being_copied_is_named(path, runtime):
     assert finding.level == "warning"
     assert finding.evidence.startswith(f"process {process.pid} (python")
     assert "keeps the log from being copied" in finding.evidence
+
+
+def test_whoever_looks_is_not_taken_for_somebody_who_reads_on(path, runtime):
+    runtime()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as own:
+        own.execute("begin")
+        own.execute("select count(*) from lamplighter_jobs").fetchone()
+        change(path, "create table host (x)", "insert into host values (zeroblob(12000000))")
+
+        (finding,) = found(path, "store.wal")
+
+    assert finding.level == "ok"
 
 
 def test_a_log_that_nobody_keeps_is_well(path, runtime):
