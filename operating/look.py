@@ -16,6 +16,7 @@ from ..messages.jobs import ENDED, Instant, JobRecord, JobState
 from ..messages.queries import LOOKED_MAX, JobQuery
 from ..messages.schedules import ScheduleRecord
 from ..rules.validation import unknown_job
+from ..rules.wording import span
 from ..stores.ports import Readable, StoreSnapshot
 from .error_groups import ErrorGroup, grouped, key_of
 from .finding import find
@@ -58,6 +59,12 @@ COUNTED_AT_ONCE = 1_000
 
 CHILDREN_MAX = 100
 """So many jobs that descend from one are told."""
+
+FAILED_ON_SERVER_MAX = 2_000
+"""Of so many jobs on a RabbitMQ that died last failures are told in groups."""
+
+LIKE_ONE_MAX = 100
+"""Among so many dead jobs whose ids begin so, one is looked for."""
 
 NEXT_SLOTS = 5
 """So many of a schedule's next slots are told unless more are asked for."""
@@ -146,6 +153,8 @@ class Look:
         with self._store.snapshot() as seen:
             if seen.table is None:
                 of = {state: Amount(count=count) for state, count in seen.jobs.counts(name).items()}
+                running = _running(self._runtimes.all(), name) if seen.queues is not None else None
+                of |= {} if running is None else {JobState.RUNNING.value: running}
             else:
                 found = seen.table.capped_counts(name, COUNTED_MAX)
                 of = {state: Amount(count=count, is_capped=state in found.capped) for state, count in found.of.items()}
@@ -193,7 +202,7 @@ class Look:
         """
         boots = self._runtimes.all()
         with self._store.snapshot() as seen:
-            job = self._job(seen, job_id)
+            job = self._job(seen, job_id, boots)
             known = reasons(self._known(job, seen, boots, self._lock_holder()))
             children = self._children(seen, job)
             return JobPage(
@@ -215,7 +224,7 @@ class Look:
         """
         boots = self._runtimes.all()
         with self._store.snapshot() as seen:
-            return reasons(self._known(self._job(seen, job_id), seen, boots, self._lock_holder()))
+            return reasons(self._known(self._job(seen, job_id, boots), seen, boots, self._lock_holder()))
 
     def errors(self, name: str | None = None) -> ErrorsPage:
         """What went wrong: the jobs that died last, and those that have failed and are tried again, in groups."""
@@ -304,19 +313,24 @@ class Look:
 
     def _names(self, seen: StoreSnapshot, boots: Sequence[SeenBoot], now: Instant) -> Sequence[NameView]:
         pauses = {pause.name: pause for pause in seen.jobs.pauses()}
-        stored = () if seen.table is None else seen.table.names()
+        source = seen.queues if seen.table is None else seen.table
+        stored = () if source is None else source.names()
         handled = {name for boot in boots if boot.is_alive is not False for name in boot.record.names}
         names = sorted({*stored, *handled, *pauses})
         census = {} if seen.table is None else seen.table.census(names, COUNTED_MAX, now)
-        return [name_view(name, census.get(name), COUNTED_MAX, pauses.get(name), boots, now) for name in names]
+        ready = {} if seen.queues is None else seen.queues.ready(names)
+        return [
+            name_view(name, census.get(name), COUNTED_MAX, pauses.get(name), boots, now, in_queue=ready.get(name))
+            for name in names
+        ]
 
-    def _job(self, seen: StoreSnapshot, job_id: str) -> JobRecord:
+    def _job(self, seen: StoreSnapshot, job_id: str, boots: Sequence[SeenBoot]) -> JobRecord:
         job = seen.jobs.known((job_id,)).get(job_id)
         if job is None and seen.dead is not None:
-            found = find(seen, JobQuery(states=(JobState.DEAD,), id_prefix=job_id), limit=1)
+            found = find(seen, JobQuery(states=(JobState.DEAD,), id_prefix=job_id), limit=LIKE_ONE_MAX)
             job = next((one for one in found.jobs if one.id == job_id), None)
         if job is None:
-            raise unknown_job(job_id, "" if seen.table is not None else " to whoever looks, unless it is dead")
+            raise unknown_job(job_id, "" if seen.table is not None else _to_whom(job_id, boots))
         return job
 
     def _children(self, seen: StoreSnapshot, job: JobRecord) -> Sequence[JobRecord]:
@@ -363,17 +377,40 @@ class Look:
         return schedule_view(record, now, slots=slots, declared_by=by, shows_data=self._shows_data)
 
 
+def _to_whom(job_id: str, boots: Sequence[SeenBoot]) -> str:
+    """To whom a job is unknown where there is no table; and who runs it, if somebody has said so."""
+    for boot in boots:
+        for lane in () if boot.view is None else boot.view.lanes:
+            if lane.job_id == job_id:
+                now = f"attempt {lane.attempt} of {shown(lane.job_name)}, for {span(lane.seconds)}"
+                return f" to whoever looks, but that {boot.words} runs it: {now}; there it can be joined"
+    return " to whoever looks, unless it is dead"
+
+
 def _schedule_name(seen: StoreSnapshot, schedule_id: str) -> ScheduleName:
     from .schedule_views import schedule_name
 
     return schedule_name(schedule_id, seen.schedules.one(schedule_id))
 
 
+def _running(boots: Sequence[SeenBoot], name: str | None) -> Amount | None:
+    """How many jobs run, as the boots say; None unless all have said so."""
+    views = [boot.view for boot in boots if boot.is_alive is not False]
+    known = [view for view in views if view is not None]
+    lanes = [lane for view in known for lane in view.lanes if name in (None, lane.job_name) and lane.abandoned is None]
+    is_capped = any(view.lanes_open > len(view.lanes) for view in known)
+    return Amount(count=len(lanes), is_capped=is_capped) if len(known) == len(views) else None
+
+
 def _failures(seen: StoreSnapshot, name: str | None) -> Iterator[JobRecord]:
     """The jobs that died last, and those that were queued last and have failed before, so many of each at most."""
     names = () if name is None else (name,)
-    yield from islice(_pages(seen, JobQuery(names=names, states=(JobState.DEAD,))), FAILED_MAX)
-    if seen.table is not None:
+    dead = JobQuery(names=names, states=(JobState.DEAD,))
+    if seen.table is None:
+        # Each look sees all of them.
+        yield from find(seen, dead, limit=FAILED_ON_SERVER_MAX).jobs
+    else:
+        yield from islice(_pages(seen, dead), FAILED_MAX)
         failing = JobQuery(names=names, states=(JobState.QUEUED, JobState.RUNNING), attempt_min=1)
         yield from (job for job in islice(_pages(seen, failing), FAILED_MAX) if job.error is not None)
 

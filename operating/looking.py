@@ -80,16 +80,27 @@ def lookout(store: Readable, *, now: Callable[[], Instant]) -> Lookout:
 def look_at(address: str, *, shows_data: bool = False, now: Callable[[], Instant] | None = None) -> Look:
     """A look at a store, without a runtime.
 
+    On a RabbitMQ it is what lies in queues, what runtimes have written into the ledger, and what those that answer say:
+    dead jobs, and no others.
+
     Args:
-        address: the path of a store's file.
+        address: the path of a store's file, or a server's.
         shows_data: whether whoever looks may see data, results and progress of jobs.
         now: wall time; this machine's unless given.
-
-    Raises:
-        NotSupported: it is on a server.
     """
+    if address.partition("://")[0] in SERVER_SCHEMES:
+        return _look_at_server(address, shows_data=shows_data, now=SystemClock().now if now is None else now)
     store = readable_file(address, "list")
     return lookout(store, now=SystemClock().now if now is None else now).look(shows_data=shows_data, close=store.close)
+
+
+def _look_at_server(url: str, *, shows_data: bool, now: Callable[[], Instant]) -> Look:
+    # Imported only here: it loads what speaks to a server.
+    from ..stores.opening import server
+    from .server_room import ServerRoom, ServerRuntimes
+
+    store = server(url)
+    return Look(store, ServerRuntimes(store, ServerRoom(url)), now=now, shows_data=shows_data)
 
 
 def lock_kept_by(path: str, wait: Callable[[Seconds], object]) -> int | None:

@@ -18,13 +18,21 @@ NAMES_TOLD_MAX = 5
 
 
 def name_view(
-    name: str, census: Census | None, cap: int, pause: PauseRecord | None, boots: Sequence[SeenBoot], now: Instant
+    name: str,
+    census: Census | None,
+    cap: int,
+    pause: PauseRecord | None,
+    boots: Sequence[SeenBoot],
+    now: Instant,
+    *,
+    in_queue: int | None = None,
 ) -> NameView:
     """The jobs of one name.
 
     Args:
         census: None where the store cannot count.
         cap: how far it has counted.
+        in_queue: how many lie in its queue, where it has one: then those that run are known if all have said so.
         boots: all on the store.
     """
     handling = [boot for boot in boots if boot.is_alive is not False and name in boot.record.names]
@@ -33,6 +41,10 @@ def name_view(
     ready, scheduled, running = (None, None, None) if census is None else _amounts(census, cap)
     is_paused = pause is not None and pause.is_paused(now)
     lanes = [lane for view in views for lane in view.lanes if lane.job_name == name and lane.abandoned is None]
+    if in_queue is not None:
+        ready = Amount(count=in_queue)
+        running = Amount(count=len(lanes), is_capped=any(view.lanes_open > len(view.lanes) for view in views))
+        running = running if has_all else None
     return NameView(
         name=name,
         ready=ready,

@@ -144,7 +144,7 @@ class Counts:
     """How many jobs are in each state.
 
     Attributes:
-        of: by state; every state is there.
+        of: by state; every state is there of which the store can tell.
     """
 
     at: Instant

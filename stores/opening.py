@@ -28,6 +28,7 @@ from .sqlite.store import SqliteStore
 if TYPE_CHECKING:
     from .rabbitmq.address import Address
     from .rabbitmq.link import Link
+    from .rabbitmq.viewing import ServerReadable
     from .rabbitmq.visit import Visit
 
 Durability = Literal["full", "os"]
@@ -147,6 +148,13 @@ def visit(url: str) -> Visit:
 
     address = parse_address(url)
     return Visit(str(address), _link_to(address), threading.Event, random_id)
+
+
+def server(url: str) -> ServerReadable:
+    """A RabbitMQ for whoever only looks, without a runtime."""
+    from .rabbitmq.viewing import ServerReadable
+
+    return ServerReadable(lambda: visit(url))
 
 
 def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str], *, only_existing: bool) -> Store:

@@ -153,6 +153,16 @@ class DeadJobs(Protocol):
         block lasts, a turn finds each."""
 
 
+class QueueReader(Protocol):
+    """The queues of job names, of a store that has them instead of a table."""
+
+    def names(self) -> Sequence[str]:
+        """The names under which jobs were ever queued or handled, as far as anybody has said."""
+
+    def ready(self, names: Collection[str]) -> dict[str, int]:
+        """How many jobs lie in the queue of each name, and are due; those that lanes have, or are about to, do not."""
+
+
 class ScheduleReader(Protocol):
     """Schedules as they are outside of turns."""
 
@@ -190,6 +200,7 @@ class StoreSnapshot(Protocol):
     jobs: JobReader
     table: JobTable | None
     dead: DeadJobs | None
+    queues: QueueReader | None
     schedules: ScheduleReader
     tallies: TallyReader | None
 

@@ -11,6 +11,7 @@ writes all parts anew. What is not followed by its end, or was written by a lead
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -336,6 +337,19 @@ class Follower:
         for label in records.texts(end, "answers"):
             self._told({"is": "hello", "by": label})
         return True
+
+
+def sum_of(found: Sequence[Record]) -> SharedState:
+    """What these records of a ledger come to, all that lie in it. What cannot be read is passed over."""
+    shared = SharedState()
+    base, included = _last_sum(found)
+    if base is not None:
+        sums.load(shared, base)
+    for record in sorted(found, key=records.number_of):
+        if not _is_passing(record, included):
+            with contextlib.suppress(UnreadableRecord):
+                shared.add(record)
+    return shared
 
 
 def message(record: Record) -> Message:

@@ -26,6 +26,7 @@ def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Rec
             "handled": {},
             "boots": {},
             "acts": {},
+            "names": [],
             "slots": {},
             "retired": [],
             "pauses": [],
@@ -56,6 +57,9 @@ def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Rec
     for runtime, boot in shared.boots.items():
         if (bucket := bucket_of(runtime)) in made:
             made[bucket]["boots"][runtime] = boot
+    for name in shared.names:
+        if (bucket := bucket_of(name)) in made:
+            made[bucket]["names"].append(name)
     for name, act in shared.acts.items():
         if (bucket := bucket_of(name)) in made:
             made[bucket]["acts"].setdefault(act.runtime, []).append(records.act_row(act))
@@ -106,6 +110,8 @@ def _records_of(part: Record) -> Iterator[Record]:
         yield records.handles(runtime, names)
     for runtime, boot in _section(part, "boots", MAPS).items():
         yield {"is": "boot", "runtime": runtime, "boot": boot}
+    for name in _section(part, "names", LISTS):
+        yield {"is": "name", "name": name}
     acts = _section(part, "acts", MAPS)
     for runtime in acts:
         for row in records.field(acts, runtime, LISTS):

@@ -48,6 +48,7 @@ class SharedState:
         runtimes: by runtime, the schedules that it declares; those that have ended are not among them.
         handled: by runtime, the job names that it has lanes for; those that have ended are not among them.
         boots: by runtime, who it is, as its record says it; those that have ended are not among them.
+        names: the job names whose queues were ever declared.
         acts: by boot, what people have done who are no runtime, until it is told.
         retired: schedules that were removed by the last that declared them: they are new when they are declared again.
         marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it, unless
@@ -65,6 +66,7 @@ class SharedState:
     runtimes: dict[str, dict[str, None]] = field(default_factory=dict)
     handled: dict[str, list[str]] = field(default_factory=dict)
     boots: dict[str, Record] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
     acts: dict[str, OperatorAct] = field(default_factory=dict)
     retired: set[str] = field(default_factory=set)
     slots: SlotBook = field(default_factory=SlotBook)
@@ -100,6 +102,8 @@ class SharedState:
                 self._handle(records.field(record, "runtime", TEXT), records.texts(record, "names"))
             case "boot":
                 self._know(records.field(record, "runtime", TEXT), records.field(record, "boot", MAPS))
+            case "name":
+                self._name(records.field(record, "name", TEXT))
             case "act":
                 self._begin_act(records.act_of(records.field(record, "runtime", TEXT), record.get("act")))
             case "act done":
@@ -197,7 +201,7 @@ class SharedState:
                 self.slots.take_back(schedule, schedule.accounted_to)
         self.runtimes, self._declared = other.runtimes, other._declared
         self.handled, self.retired, self.unknown = other.handled, other.retired, other.unknown
-        self.boots, self.acts = other.boots, other.acts
+        self.boots, self.acts, self.names = other.boots, other.acts, other.names
         self.pauses, self.marks, self.weights = other.pauses, other.marks, other.weights
         self.schedules, self._order = {}, []
         for schedule in other.schedules.values():
@@ -255,6 +259,10 @@ class SharedState:
         # As it is: a newer version may have said more.
         self.boots[runtime] = boot
         self._touch(runtime)
+
+    def _name(self, name: str) -> None:
+        self.names.add(name)
+        self._touch(name)
 
     def _begin_act(self, act: OperatorAct) -> None:
         self.acts[act.boot.boot] = act

@@ -24,6 +24,7 @@ from ..ports import (
     Notifier,
     Outlook,
     Peers,
+    QueueReader,
     ScheduleReader,
     StoreSnapshot,
     StoreSurroundings,
@@ -58,6 +59,7 @@ class RabbitStore(Session):
 
     path: str | None = None
     table: JobTable | None = None
+    queues: QueueReader | None = None
     tallies: TallyReader | None = None
     host: HostTransactions | None = None
     # A child has its own connection, and the parent's is not closed by the child's end.

@@ -58,6 +58,8 @@ class RabbitTurn(TurnDraft):
         known = boots.get(boot)
         kept = tuple(self.sum_up(0, 0 if known is None else known.turn))
         self._members.seal(kept)
+        new = sorted(self.ops.names - self.state.shared.names)
+        self.ops.records += [{"is": "name", "name": name} for name in new]
         if self.did is None:
             return
         turn = self.did.turn

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from ...errors import StoreError, StoreUnavailable
+from ...messages.jobs import Seconds
 from . import job_message as wire
+from . import ledger_records as records
 from . import topology
 from . import unreadable as strays
 from .asking import question
-from .link import NOT_FOUND, Arrival, Browsed, Link, LinkLost, QueueSpec, Refused, Sent
+from .ledger import Follower, message, sum_of
+from .ledger_records import Record, UnreadableRecord
+from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, QueueSpec, Refused, Sent, Wanted
+from .shared_state import SharedState
 
 ANSWER_SECONDS_MAX = 20.0
+
+LEADER_SECONDS_MAX = 5.0
+"""How long the leader may take to tell what all runtimes share."""
+
+LOCKED_SECONDS, LOCKED_TRIES_MAX = 0.05, 200
+"""Between two looks whether somebody else still browses a queue, and how many there are."""
 
 ANSWERS_PREFETCH = 1_000
 
@@ -63,9 +76,10 @@ class Visit:
         self._session = 0
         self._heard: list[bytes] = []
         self._has_heard = event()
-        self._of_one = False
+        self._enough: int | None = None
         self._failure: tuple[str, bool] | None = None
         self.alarm: str | None = None
+        self._follower: Follower | None = None
 
     def __enter__(self) -> Self:
         self._link.start(self)
@@ -103,19 +117,16 @@ class Visit:
             self._answer(browsed.done(done))
         return len(done), len(found) - len(done)
 
-    def ask(self, line: bytes, seconds: float, *, of_one: bool) -> Sequence[bytes]:
+    def ask(self, line: bytes, seconds: Seconds, *, enough: int | None) -> Sequence[bytes]:
         """Ask the runtimes; the lines that were answered within so many seconds.
 
         Args:
-            of_one: whether it is for one of them, so that no more than one answer is waited for.
+            enough: no more answers than these are waited for; None where nobody knows how many there will be.
         """
-        queue = topology.answers_queue(self._new_id())
-        self._heard, self._of_one, self._has_heard = [], of_one, self._event()
-        self._answer(self._link.setup([topology.asks_exchange(), queue]))
-        self._link.consume(self._session, queue.name, "answers", prefetch=ANSWERS_PREFETCH)
-        self._answer(self._link.send([question(line, queue.name)]))
-        self._has_heard.wait(seconds)
-        self._link.delete(self._session, queue.name)
+        self._heard, self._enough = [], enough
+        with self._hearing([topology.asks_exchange()]) as queue:
+            self._answer(self._link.send([question(line, queue)]))
+            self._has_heard.wait(seconds)
         return list(self._heard)
 
     @property
@@ -158,6 +169,68 @@ class Visit:
                 raise StoreUnavailable(f"{self.address} did not answer: {error}") from error
         return found
 
+    @contextlib.contextmanager
+    def _hearing(self, besides: Sequence[Wanted]) -> Iterator[str]:
+        """A queue of its own, while this lasts, into which others may send something."""
+        queue = topology.answers_queue(self._new_id())
+        self._has_heard = self._event()
+        self._answer(self._link.setup([*besides, queue]))
+        self._link.consume(self._session, queue.name, "answers", prefetch=ANSWERS_PREFETCH)
+        try:
+            yield queue.name
+        finally:
+            self._link.delete(self._session, queue.name)
+
+    def ledger(self) -> SharedState:
+        """What all runtimes share. The leader tells it; where nobody leads, it is read where it lies.
+
+        Raises:
+            StoreError: no runtime has ever been on this server.
+            StoreUnavailable: the leader does not answer.
+        """
+        depth = self.depths([topology.LEDGER])[topology.LEDGER]
+        if depth is None:
+            raise StoreError(f"expected a RabbitMQ that runtimes have used at {self.address}, got: no ledger")
+        return self._told() if depth.consumers else self._read()
+
+    def _told(self) -> SharedState:
+        shared, label = SharedState(), self._new_id()
+
+        def told(record: Record) -> None:
+            if record.get("by") == label:
+                self._has_heard.set()
+
+        self._follower = Follower(shared, told, lambda reason, _: None)
+        with self._hearing([]) as queue:
+            self._answer(self._link.send([message({"is": "hello", "by": label, "to": queue})]))
+            is_told = self._has_heard.wait(LEADER_SECONDS_MAX)
+        self._follower = None
+        if not is_told:
+            raise StoreUnavailable(
+                f"expected the runtime that leads on {self.address} to answer within {LEADER_SECONDS_MAX:g} s, got "
+                "nothing: it may hang, or be stopped by a signal; another leads as soon as its connection ends"
+            )
+        return shared
+
+    def _read(self) -> SharedState:
+        found: list[Record] = []
+
+        def see(arrival: Arrival) -> None:
+            with contextlib.suppress(UnreadableRecord):
+                found.append(records.parse(arrival.body))
+
+        self._answer(self.browse(topology.LEDGER, see).done(()))
+        return sum_of(found)
+
+    def browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
+        """Have a queue seen, once nobody else does."""
+        asked, tries = self._link.browse(queue, see), 1
+        while tries < LOCKED_TRIES_MAX and _is_locked(asked):
+            self._event().wait(LOCKED_SECONDS)
+            asked, tries = self._link.browse(queue, see), tries + 1
+        browsed: Browsed = self._answer(asked)
+        return browsed
+
     def _browse(self, found: list[Arrival], limit: int) -> tuple[Browsed, int]:
         count = 0
 
@@ -167,8 +240,7 @@ class Visit:
             if len(found) < limit:
                 found.append(arrival)
 
-        browsed: Browsed = self._answer(self._link.browse(topology.UNREADABLE, see))
-        return browsed, count
+        return self.browse(topology.UNREADABLE, see), count
 
     def _answer(self, future: Any) -> Any:
         try:
@@ -193,8 +265,12 @@ class Visit:
     def arrived(self, arrival: Arrival) -> None:
         """A runtime has answered."""
         self._link.acknowledge(arrival.session, (arrival.tag,))
+        if self._follower is not None:
+            with contextlib.suppress(UnreadableRecord):
+                self._follower.hear(records.parse(arrival.body))
+            return
         self._heard.append(arrival.body)
-        if self._of_one:
+        if len(self._heard) == self._enough:
             self._has_heard.set()
 
     def cancelled(self, session: int, consumer: str) -> None:
@@ -206,6 +282,14 @@ class Visit:
 
     def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
         """It does not last long enough to be looked after."""
+
+
+def _is_locked(asked: Future[Browsed]) -> bool:
+    """Whether somebody else browses."""
+    with contextlib.suppress(FutureTimeout):
+        error = asked.exception(ANSWER_SECONDS_MAX)
+        return isinstance(error, Refused) and error.code == LOCKED
+    return False
 
 
 def _described(arrival: Arrival) -> UnreadableMessage:

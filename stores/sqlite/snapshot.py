@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from ...messages.boots import BootRecord
-from ..ports import DeadJobs, JobReader, JobTable, ScheduleReader, TallyReader
+from ..ports import DeadJobs, JobReader, JobTable, QueueReader, ScheduleReader, TallyReader
 from .boots import read_boots
 from .rows import JobRows, ScheduleRows
 from .tallies import TallyRows
@@ -17,6 +17,7 @@ class SqliteSnapshot:
     """The `StoreSnapshot` of a connection in one transaction."""
 
     dead: DeadJobs | None = None
+    queues: QueueReader | None = None
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         rows = JobRows(lambda: contextlib.nullcontext(connection))

@@ -29,6 +29,7 @@ from ..ports import (
     JobTable,
     Notifier,
     Peers,
+    QueueReader,
     ScheduleReader,
     StoreSnapshot,
     StoreSurroundings,
@@ -79,6 +80,7 @@ class SqliteStore:
     """
 
     dead: DeadJobs | None = None
+    queues: QueueReader | None = None
     peers: Peers | None = None
     notifier: Notifier | None = None
 

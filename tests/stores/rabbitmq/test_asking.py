@@ -126,7 +126,7 @@ def test_a_question_is_answered_before_anybody_takes_a_turn_and_is_no_news():
     store.notifier.answer(lambda line: asked.append(line) or b'{"v":1,"answer":{"boot":"b","schedules":[]}}\n')
 
     with visit(world) as visitor:
-        lines = visitor.ask(encode_ask(Ask(verb="declares")), 1.0, of_one=False)
+        lines = visitor.ask(encode_ask(Ask(verb="declares")), 1.0, enough=None)
 
     assert [decode_answer(line, DeclaredView).boot for line in lines] == ["b"]
     assert asked == [encode_ask(Ask(verb="declares"))]
@@ -143,6 +143,6 @@ def test_a_runtime_that_answers_no_more_leaves_no_question_behind():
     store.notifier.answer(None)
 
     with visit(world) as visitor:
-        assert visitor.ask(b"question\n", 1.0, of_one=False) == []
+        assert visitor.ask(b"question\n", 1.0, enough=None) == []
 
     assert world.turn(store)

@@ -1,0 +1,128 @@
+"""What somebody sees of a RabbitMQ who is no runtime: they only look, and nothing there is another for it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+from ...messages.boots import BootRecord
+from ...messages.jobs import Instant, JobRecord, JobState
+from ...messages.pauses import PauseRecord
+from ..ports import DeadJobs, JobReader, JobTable, Outlook, QueueReader, ScheduleReader, TallyReader
+from . import ledger_records as records
+from . import topology
+from .dead_jobs import Dead
+from .ledger_views import LedgerSchedules
+from .shared_state import SharedState
+from .visit import Depth, Visit
+
+
+class ServerView:
+    """The `StoreSnapshot` of a visit: each question finds what there is when it is asked, but for what lies in the
+    ledger, which is read once.
+    """
+
+    table: JobTable | None = None
+    tallies: TallyReader | None = None
+
+    def __init__(self, visit: Visit) -> None:
+        shared = visit.ledger()
+        self._shared = shared
+        # What nobody can read is not put aside by whoever only looks.
+        self._dead = Dead(visit.browse, lambda strays: (), lambda job_id: False)
+        queues = ServerQueues(visit, shared)
+        self.jobs: JobReader = ServerJobs(visit, shared, queues, self._dead)
+        self.queues: QueueReader | None = queues
+        self.dead: DeadJobs | None = self._dead
+        self.schedules: ScheduleReader = LedgerSchedules(shared, lambda: None)
+
+    def boots(self) -> Sequence[BootRecord]:
+        """Those that have said who they are, and not that they have ended; the oldest first."""
+        shared = self._shared
+        found = [records.boot_of(row, shared.handled.get(runtime, ())) for runtime, row in shared.boots.items()]
+        return sorted(found, key=lambda boot: (boot.started_at, boot.boot))
+
+    def declared(self) -> Mapping[str, Collection[str]]:
+        """By boot, the ids of the schedules that its code declares."""
+        shared = self._shared
+        return {row["boot"]: shared.runtimes.get(runtime, {}).keys() for runtime, row in shared.boots.items()}
+
+    def close(self) -> None:
+        """The visit is about to end."""
+        self._dead.await_return()
+
+
+class ServerQueues:
+    """The `QueueReader` of a visit."""
+
+    def __init__(self, visit: Visit, shared: SharedState) -> None:
+        self._visit = visit
+        self._shared = shared
+
+    def names(self) -> Sequence[str]:
+        return sorted({*self._declared(), *(one.name for one in self._shared.schedules.values())})
+
+    def ready(self, names: Collection[str]) -> dict[str, int]:
+        # A name that was only paused, or whose schedule has never fired, has no queue.
+        queues = {name: topology.queue_of(name) for name in self._declared().intersection(names)}
+        depths = self._visit.depths(list(queues.values()))
+        return {name: _ready(depths.get(queues.get(name, ""))) for name in names}
+
+    def _declared(self) -> set[str]:
+        return self._shared.names.union(*self._shared.handled.values())
+
+
+class ServerJobs:
+    """The `JobReader` of a visit. It knows none by its id."""
+
+    def __init__(self, visit: Visit, shared: SharedState, queues: ServerQueues, dead: Dead) -> None:
+        self._visit = visit
+        self._shared = shared
+        self._queues = queues
+        self._dead = dead
+
+    def known(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
+        return {}
+
+    def outlook(self, names: Collection[str], now: Instant) -> Outlook:
+        return Outlook(False)
+
+    def counts(self, name: str | None) -> dict[str, int]:
+        """Those that wait, and the dead. What runs only the runtimes know, and of what has ended well nobody does."""
+        ready = self._queues.ready(self._queues.names() if name is None else (name,))
+        # Delayed jobs of all names lie together.
+        depths = self._visit.depths([*topology.ladder(), topology.DEAD]) if name is None else {}
+        dead = _ready(depths.pop(topology.DEAD)) if name is None else self._dead.count(name)
+        delayed = sum(map(_ready, depths.values()))
+        return {JobState.QUEUED.value: sum(ready.values()) + delayed, JobState.DEAD.value: dead}
+
+    def pauses(self) -> Sequence[PauseRecord]:
+        return sorted(self._shared.pauses.values())
+
+
+def _ready(depth: Depth | None) -> int:
+    """How many messages lie in a queue, if it is there."""
+    return 0 if depth is None else depth.ready
+
+
+class ServerReadable:
+    """The `Readable` of a RabbitMQ: each look is a visit.
+
+    Args:
+        visit: makes one.
+    """
+
+    path: str | None = None
+
+    def __init__(self, visit: Callable[[], Visit]) -> None:
+        self._visit = visit
+        self.address = visit().address
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[ServerView]:
+        with self._visit() as visit:
+            view = ServerView(visit)
+            try:
+                yield view
+            finally:
+                view.close()
