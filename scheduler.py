@@ -171,7 +171,8 @@ class Scheduler:
             everywhere: those, too, that other living runtimes of the store have declared. Each of them is asked.
 
         Raises:
-            StoreUnavailable: one of them has not answered, so it is not known what it has declared.
+            StoreUnavailable: one of them has not answered, so it is not known what it has declared. In a `Simulation`
+                nobody on a file can be asked.
             NotStarted: others can be asked only while this runtime runs.
         """
         if name is not None:
