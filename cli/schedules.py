@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from datetime import datetime
 
+from ..cron.zones import load_zone
 from ..environment.clock import SystemClock
+from ..errors import UsageError
 from ..messages.jobs import Instant
 from ..operating.look import Look
 from ..operating.query import read_instant
@@ -134,6 +137,15 @@ def _show(arguments: argparse.Namespace) -> int:
     return looked(arguments, show)
 
 
+def _local(one: ScheduleView, instant: Instant, times: Times) -> str:
+    """An instant by the clock on the wall in the schedule's own zone, as its next slots are told."""
+    try:
+        zone = load_zone(one.timezone)
+    except UsageError:
+        return times.of(instant)
+    return datetime.fromtimestamp(instant, zone).isoformat(timespec="seconds")
+
+
 def _fields(one: ScheduleView, now: Instant, times: Times) -> list[tuple[str, Cell]]:
     declared = "not all processes have said whether they do" if one.declared_by is None else ", ".join(one.declared_by)
     told = "nobody that lives: it does not fire" if one.declared_by == () else declared
@@ -146,7 +158,7 @@ def _fields(one: ScheduleView, now: Instant, times: Times) -> list[tuple[str, Ce
         ("zone", one.timezone),
         ("trouble", (one.trouble or "", "bad")),
         ("next", "\n".join(f"{slot.local} ({ago(now, slot.at)}){_noted(slot.note)}" for slot in one.next)),
-        ("last", "" if one.last_slot is None else f"{times.of(one.last_slot)} ({ago(now, one.last_slot)})"),
+        ("last", "" if one.last_slot is None else f"{_local(one, one.last_slot, times)} ({ago(now, one.last_slot)})"),
         ("paused", ("yes: its slots pass" if one.is_paused else "", "warning")),
         ("declared by", "the store, until it is removed" if one.is_durable else told),
         ("missed slots", f"catch_up={one.catch_up}, within {span(one.catch_up_window)}"),

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from ..cron.schedule import rule_of
+from ..cron.zones import load_zone
 from ..messages.jobs import Instant
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..rules.codec import decode
@@ -47,12 +47,12 @@ class Schedule:
     @property
     def next_local(self) -> datetime | None:
         """`next_slot` by the clock on the wall in the schedule's own time zone."""
-        return None if self.next_slot is None else self.next_slot.astimezone(ZoneInfo(self.timezone))
+        return None if self.next_slot is None else self.next_slot.astimezone(load_zone(self.timezone))
 
     @property
     def last_local(self) -> datetime | None:
         """`last_slot` by the clock on the wall in the schedule's own time zone."""
-        return None if self.last_slot is None else self.last_slot.astimezone(ZoneInfo(self.timezone))
+        return None if self.last_slot is None else self.last_slot.astimezone(load_zone(self.timezone))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

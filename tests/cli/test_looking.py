@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,15 @@ def test_names_are_listed_with_who_takes_their_jobs(filled, capsys, file):
     assert "lanes       1 of 1 busy" in capsys.readouterr().out
     assert main(["names", "show", "mial"]) == 1
     assert "did you mean 'mail'?" in capsys.readouterr().err
+
+
+def test_the_last_slot_of_a_schedule_is_told_by_its_own_clock_as_the_next_are(filled, file, capsys):
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("update lamplighter_schedules set last_slot = 1782000000")
+
+    assert main(["schedules", "show", "mail", "--key", "daily"]) == 0
+
+    assert "2026-06-21T02:00:00+02:00 (" in capsys.readouterr().out
 
 
 def test_schedules_are_listed_shown_and_explained(filled, capsys):
