@@ -59,7 +59,7 @@ async def act_on_all_async(boot: Boot, query: JobQuery, make: Make) -> int:
     """The same, without blocking the event loop."""
     done = 0
     with contextlib.closing(_found(boot.store, query)) as found:
-        while ids := await asyncio.to_thread(next, found, ()):
+        while ids := await _next(found):
             for some in _batches(ids):
                 done += await boot.requests.ask_async(make(some))
     return done
@@ -87,6 +87,18 @@ def _found(store: Store, query: JobQuery) -> Generator[Sequence[str]]:
                 return
             yield ids
         seen.update(ids)
+
+
+async def _next(found: Iterator[Sequence[str]]) -> Sequence[str]:
+    """The next ids, if there are any. A caller that is cancelled waits for the look that is under way: a generator
+    cannot be closed while another thread is in it.
+    """
+    look = asyncio.ensure_future(asyncio.to_thread(next, found, ()))
+    try:
+        return await asyncio.shield(look)
+    except asyncio.CancelledError:
+        await asyncio.wait([look])
+        raise
 
 
 def _batches(ids: Sequence[str]) -> Iterator[tuple[str, ...]]:

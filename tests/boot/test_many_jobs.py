@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -150,6 +151,30 @@ def test_an_asyncio_host_does_the_same(one: Runtime) -> None:
         )
 
     assert asyncio.run(act()) == (3, 3, ["c2"])
+
+
+def test_who_is_cancelled_in_the_middle_of_a_look_is_just_that(one: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, go_on = threading.Event(), threading.Event()
+
+    def slowly(query: object) -> Iterator[list[str]]:
+        looks.set()
+        go_on.wait(15)
+        yield ["c0"]
+
+    async def act() -> None:
+        acting = asyncio.create_task(one.jobs.arequeue_many("state:dead"))
+        await asyncio.to_thread(looks.wait, 15)
+        acting.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await acting
+
+    monkeypatch.setattr(one.boot.store.table, "sweep", slowly)
+
+    asyncio.run(act())
+
+    assert states(one) == DEAD
 
 
 REFUSED = {
