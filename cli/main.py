@@ -33,6 +33,7 @@ SUBCOMMANDS = {
     "metrics": "tell what a Prometheus reads, once or whenever one asks",
     "export": "write all jobs, slots or sums of a store, as JSON or CSV",
     "web": "serve the page on which people see jobs, and steer them",
+    "top": "show a store's health, names and runtimes, anew every second",
     "mcp": "let a model look at a store, and do what is allowed, by MCP",
     "simulate": "run a scenario with many seeds",
     "migrate": "move what waits in a SQLite store into a RabbitMQ",

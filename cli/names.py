@@ -7,19 +7,15 @@ from collections.abc import Collection, Mapping
 
 from ..environment.clock import SystemClock
 from ..errors import UsageError, alike, shown
-from ..messages.jobs import Instant
 from ..operating.look import Look
 from ..operating.views import NameView
 from ..rules.validation import check_limit, check_name
-from ..rules.wording import brief, span
 from .acting import Act, declare_acting, moment_of
 from .groups import Subcommand, declare_group
 from .looking import ago, declare_looking, looked, note, page_of, print_json
+from .name_pages import HEADS, NUMBERS, amount_of, row
 from .options import Times
 from .page import Cell
-
-HEADS = ("name", "ready", "oldest", "running", "lanes", "scheduled", "boots", "what")
-NUMBERS = ("ready", "running", "lanes", "scheduled", "boots")
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
@@ -65,35 +61,10 @@ def _list(arguments: argparse.Namespace) -> int:
             for name in names:
                 print_json(name)
         elif names:
-            page_of(arguments).table(HEADS, [_row(name, now) for name in names], right=NUMBERS)
+            page_of(arguments).table(HEADS, [row(name, now) for name in names], right=NUMBERS)
         return 0 if names else 1
 
     return looked(arguments, show)
-
-
-def _row(name: NameView, now: Instant) -> list[Cell]:
-    oldest = "" if name.oldest_ready is None else span(max(0.0, now - name.oldest_ready))
-    lanes = "" if name.is_parked else "?" if name.lanes is None else f"{name.busy}/{name.lanes}"
-    amounts = [_amount(name.ready), oldest, _amount(name.running), lanes, _amount(name.scheduled)]
-    return [name.name, *amounts, str(len(name.boots)), _what(name)]
-
-
-def _amount(amount: object) -> str:
-    return "?" if amount is None else str(amount)
-
-
-def _what(name: NameView) -> Cell:
-    """What somebody may have to do something about."""
-    told = []
-    if name.pause is not None:
-        whom = "" if name.pause.by is None else f" by {name.pause.by}"
-        because = "" if name.pause.reason is None else f": {brief(name.pause.reason)}"
-        told.append(f"paused{whom}{because}")
-    if name.is_parked:
-        told.append("no handler")
-    if name.limit is not None:
-        told.append(f"at most {name.limit} at once")
-    return "; ".join(told), "warning" if name.pause is not None or name.is_parked else "plain"
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -187,10 +158,10 @@ def _fields(name: NameView, times: Times) -> list[tuple[str, Cell]]:
         paused += "" if pause.reason is None else f": {pause.reason}"
     return [
         ("name", name.name),
-        ("ready", _amount(name.ready)),
+        ("ready", amount_of(name.ready)),
         ("oldest", "" if name.oldest_ready is None else f"due {ago(now, name.oldest_ready)}"),
-        ("running", _amount(name.running)),
-        ("scheduled", _amount(name.scheduled)),
+        ("running", amount_of(name.running)),
+        ("scheduled", amount_of(name.scheduled)),
         ("lanes", "not all of them have said" if name.lanes is None else f"{name.busy} of {name.lanes} busy"),
         ("paused", (paused, "warning")),
         ("limit", "" if name.limit is None else f"{name.limit} at once over the whole store"),

@@ -62,7 +62,7 @@ class Page:
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, right: Sequence[str] = ()) -> None:
         """Rows below one another, in columns with these heads; those of numbers stand at the right."""
         if self._console is not None:
-            self._console.print(_table(heads, rows, right))
+            self._console.print(rich_table(heads, rows, right))
             return
         texts = [[_text(cell) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(heads, *texts, strict=True)]
@@ -90,7 +90,8 @@ def _text(cell: Cell) -> str:
     return visible(cell if isinstance(cell, str) else cell[0])
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]) -> Any:
+def rich_table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]) -> Any:
+    """A table as `Page.table` shows it, for rich to draw."""
     table = importlib.import_module("rich.table").Table(
         box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0)
     )

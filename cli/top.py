@@ -1,0 +1,125 @@
+"""`lamplighter top`: the names and the runtimes of a store as they are, shown anew until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ..environment.clock import SystemClock
+from ..errors import StoreUnavailable, UsageError, missing_extra
+from ..operating.looking import Lookout, lookout, readable_file, wait
+from ..rules.printable import visible
+from ..rules.validation import check_seconds
+from . import name_pages, runtime_pages
+from .options import WATCH_SECONDS_MIN, Times, add_store, store_of
+from .page import STYLES, Cell, Page, rich_table
+
+EVERY_SECONDS = 1.0
+
+
+class Table(NamedTuple):
+    """A table, as `Page.table` shows it."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    right: Sequence[str]
+
+
+class Screen(NamedTuple):
+    """What is shown at one instant."""
+
+    lines: Sequence[tuple[str, Any]]
+    tables: Sequence[Table]
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what the subcommand takes."""
+    parser.description = (
+        "Shows the health of a store, its names and its runtimes, until Ctrl-C. It only looks: `lamplighter names`, "
+        "`jobs` and `runtimes` act."
+    )
+    add_store(parser)
+    parser.add_argument(
+        "--every", type=float, default=EVERY_SECONDS, metavar="SECONDS", help="how often it is shown anew (%(default)g)"
+    )
+    parser.add_argument("--once", action="store_true", help="show it once, as plain text")
+    parser.add_argument("--utc", action="store_true", help="times in UTC, not in local time")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show it; the exit code.
+
+    Raises:
+        UsageError: the time between is none.
+        MissingExtra: rich is not installed.
+    """
+    seconds = check_seconds(arguments.every, "--every")
+    if seconds < WATCH_SECONDS_MIN:
+        raise UsageError(f"expected --every to be {WATCH_SECONDS_MIN:g} s or more, got: {seconds:g}")
+    store, times = readable_file(store_of(arguments), "list"), Times(is_utc=arguments.utc)
+    place = lookout(store, now=SystemClock().now)
+    try:
+        if arguments.once or not sys.stdout.isatty():
+            _print(screen_of(place, times))
+        else:
+            _follow(place, times, seconds)
+    except KeyboardInterrupt:
+        # It is how one leaves.
+        pass
+    finally:
+        store.close()
+    return 0
+
+
+def screen_of(place: Lookout, times: Times) -> Screen:
+    """What there is to see now."""
+    with place.at_one_instant() as now:
+        seen, boots = now.look(shows_data=False).overview(), now.runtimes.all()
+    amounts = {name: getattr(seen, name) for name in ("ready", "running", "scheduled", "parked", "dead")}
+    counts = "  ".join(f"{name} {'?' if amount is None else amount}" for name, amount in amounts.items())
+    lines: list[tuple[str, Any]] = [(f"{seen.store}  {times.of(seen.at)}  {counts}", "plain")]
+    tone = runtime_pages.TONES[seen.health.status]
+    lines += [(text, tone) for text in (seen.health.status, *seen.health.reasons)]
+    by_name = Table(name_pages.HEADS, [name_pages.row(name, seen.at) for name in seen.names], name_pages.NUMBERS)
+    by_boot = Table(runtime_pages.HEADS, [runtime_pages.row(boot, seen.at) for boot in boots], runtime_pages.NUMBERS)
+    return Screen(lines, [table for table in (by_name, by_boot) if table.rows])
+
+
+def _print(screen: Screen) -> None:
+    page = Page("never")
+    for text, tone in screen.lines:
+        page.line(text, tone)
+    for table in screen.tables:
+        page.line("")
+        page.table(table.heads, table.rows, right=table.right)
+
+
+def _follow(place: Lookout, times: Times, seconds: float) -> None:
+    try:
+        live, group = importlib.import_module("rich.live"), importlib.import_module("rich.console").Group
+    except ImportError as error:
+        raise missing_extra("rich", "`lamplighter top` (--once needs none)", "cli") from error
+    with live.Live(screen=True, auto_refresh=False) as screen:
+        while True:
+            screen.update(group(*_drawn(place, times)), refresh=True)
+            wait(seconds)
+
+
+def _drawn(place: Lookout, times: Times) -> Iterator[Any]:
+    """The screen in pieces, as rich draws them."""
+    text = importlib.import_module("rich.text").Text
+    try:
+        screen = screen_of(place, times)
+    except StoreUnavailable as error:
+        # It may be had again in a moment.
+        yield text(visible(str(error)), style=STYLES["bad"])
+        return
+    for line, tone in screen.lines:
+        yield text(visible(line), style=STYLES[tone])
+    for table in screen.tables:
+        yield text("")
+        yield rich_table(table.heads, table.rows, table.right)
