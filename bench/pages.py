@@ -23,8 +23,8 @@ from lamplighter.web import STEER, Site, Visitor, dashboard
 from lamplighter.web.faces.http import Request
 
 SCHEDULES = 100
-CLOCK_MS_MAX = 150.0
-"""Of server time, for each page."""
+SERVER_MS_MAX = 150.0
+"""Of the server's time, for each page: of its processor, as the clock's time is also that of whoever else works."""
 
 
 def add_sums(path: Path) -> None:
@@ -79,7 +79,7 @@ def measure(site: Site, runtime: Runtime, path: Path) -> None:
         request = Request(method="GET", path=page, query=query, headers={"host": "here"})
         clock, processor, answer = timed(lambda request=request: site.answer(request))  # type: ignore[misc]
         assert answer.status == 200, answer.body
-        late = "" if clock < CLOCK_MS_MAX else "  too slow"
+        late = "" if processor < SERVER_MS_MAX else "  too slow"
         print(f"{clock:8.1f} ms {processor:8.1f} ms  {page} {query} ({len(answer.body) / 1000:.0f} kB){late}")
 
 
@@ -87,7 +87,7 @@ def main() -> None:
     """Measure and tell."""
     with given_store(__doc__) as (path, _):
         add_sums(path)
-        site = dashboard(path, who=lambda request: Visitor("bench", STEER))
+        site = dashboard(path, who=lambda request: Visitor("bench", STEER | {"data"}))
         with runtime_on(path) as runtime:
             measure(site, runtime, path)
 
