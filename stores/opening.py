@@ -173,6 +173,7 @@ def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str], *,
         results=address.results and not only_existing,
         wait=address.wait,
         failpoints=failpoints,
+        only_existing=only_existing,
     )
 
 

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from ...environment.failpoints import Failpoints
-from ...errors import StoreUnavailable
+from ...errors import StoreError, StoreUnavailable
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant, JobRecord, JobState, Seconds
 from ...messages.pauses import PauseRecord, paused_at
@@ -74,14 +74,32 @@ class RabbitStore(Session):
         results: bool = True,
         wait: Seconds = 0.0,
         failpoints: Failpoints | None = None,
+        only_existing: bool = False,
     ) -> None:
         super().__init__(address, link, environment=environment, results=results, wait=wait)
         self._failpoints = failpoints or Failpoints()
+        self._only_existing = only_existing
         self.jobs: JobReader = self
         self.dead: DeadJobs | None = self.state.dead
         self.schedules: ScheduleReader = LedgerSchedules(self.state.shared, self._check_open)
         self.peers: Peers | None = LedgerPeers(self.state)
         self.notifier: Notifier | None = self
+
+    def open(self) -> None:
+        super().open()
+        if self._only_existing and self._session:
+            self._check_there()
+
+    def _check_there(self) -> None:
+        """Whoever is no runtime makes nothing on a server where none was: its address is more likely a wrong one."""
+        try:
+            is_there = self._questions.answer(self._link.look(topology.LEDGER)) is not None
+        except BaseException:
+            self.close()
+            raise
+        if not is_there:
+            self.close()
+            raise StoreError(f"expected a RabbitMQ that runtimes have used at {self.address}, got: no ledger")
 
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[RabbitTurn]:

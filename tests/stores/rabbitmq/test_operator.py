@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pika
 import pytest
-from lamplighter import NotSupported, Runtime, UnknownSchedule, UsageError
+from lamplighter import NotSupported, Runtime, StoreError, UnknownSchedule, UsageError
 from lamplighter.cli.main import main
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.history.audit.audit import Audit
 from lamplighter.history.audit.report import Report
+from lamplighter.history.trace.job import biography
 from lamplighter.messages.pauses import PauseRecord
 from lamplighter.operating.operator import Operator
+from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.ledger import SILENT_LOOKS_MAX, Ledger
 
 from ...conftest import Recorder
+from ...history.kit import logger_to
 
 
 def fail(job: Any) -> None:
@@ -211,6 +216,41 @@ def test_of_one_who_is_killed_midway_it_is_told_what_nobody_can_know(
     report = report_of(recorder)
     assert (report.findings, report.acts) == ((), 1)
     assert any("was lost while it acted" in note for note in report.notes)
+
+
+def test_a_server_where_no_runtime_ever_was_is_none_to_act_on(url: str, ada: Operator):
+    with pytest.raises(StoreError, match=r"expected a RabbitMQ that runtimes have used at .*, got: no ledger"):
+        ada.pause("work")
+
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker):
+        connection.channel().queue_declare(topology.LEDGER, passive=True)
+    connection.close()
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+@pytest.mark.parametrize("where", ["file", "server"])
+def test_the_life_of_a_job_tells_who_has_requeued_it_by_what_means_and_why(
+    where: str, level: str, request: pytest.FixtureRequest, tmp_path: Path, recorder: Recorder
+):
+    address = request.getfixturevalue("url") if where == "server" else str(tmp_path / "jobs.db")
+    log = tmp_path / "lamplighter.log"
+    rt = Runtime(address, logger=logger_to(log, level))
+    rt.subscribe(recorder)
+    rt.jobs.add_handler("fails", fail, max_attempts=1)
+    with rt:
+        job = rt.jobs.queue("fails")
+        recorder.wait_for("job.dead")
+        Operator(address, by="ada", via="cli").requeue(job, reason="mended")
+        recorder.wait_for("operator.acted")
+        recorder.wait_for("job.dead", count=2)
+
+    life = biography([str(log)], job.id)
+
+    assert life is not None
+    assert life.gaps == 0
+    (told,) = [entry.says for entry in life.entries if "requeued" in entry.says]
+    assert told.startswith("requeued by ada via cli, queued again: mended (told by boot ")
 
 
 def test_what_cannot_be_is_refused_before_anything_is_stored(url: str, started, recorder: Recorder, ada):
