@@ -1,8 +1,8 @@
 """What can go wrong, and whose fault it is.
 
-Three families: the caller's (`UsageError` and the unknowns), the world's (`StoreUnavailable` and its kin), and the
-three exceptions that a handler raises on purpose (`Cancel`, `Discard`, `Snooze`). Every message says what was expected,
-what came and what to do.
+Three families: the caller's (`UsageError` and the unknowns), the world's (`StoreUnavailable` and its kin), and the four
+exceptions that a handler raises on purpose (`Cancel`, `Discard`, `Retry`, `Snooze`). Every message says what was
+expected, what came and what to do.
 """
 
 from __future__ import annotations
@@ -149,19 +149,35 @@ class Snooze(Exception):
     """Raise it in a handler: the job runs again after `seconds`, and no attempt is used."""
 
     def __init__(self, seconds: Any) -> None:
-        self.seconds = check_snooze(seconds)
+        self.seconds = check_wait(seconds, "Snooze")
         super().__init__(f"snoozed for {seconds} s")
 
 
-def check_snooze(seconds: Any) -> float:
-    """How long a job is snoozed.
+RETRIED = "tried again as its handler asked for"
+"""The reason of a `Retry` that gives none."""
+
+
+class Retry(Exception):
+    """Raise it in a handler: this attempt has failed, and the next one comes after `seconds`, instead of the back-off.
+
+    It is an attempt like any other: after the last one the job is dead. `retry_on` and `discard_on` do not concern it.
+    """
+
+    def __init__(self, seconds: Any, reason: str = RETRIED) -> None:
+        self.seconds = check_wait(seconds, "Retry")
+        self.reason = reason
+        super().__init__(reason)
+
+
+def check_wait(seconds: Any, what: str) -> float:
+    """How long a job is to wait, as its handler has said by raising something.
 
     Raises:
         UsageError: that is no time.
     """
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= SECONDS_MAX:
         raise UsageError(
-            "expected Snooze(seconds) to be a number of seconds, 0 or more and at most a century, "
+            f"expected {what}(seconds) to be a number of seconds, 0 or more and at most a century, "
             f"got: {shown(seconds)}"
         )
     return float(seconds)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Unpack, cast
 
-from .errors import Cancel, Discard, ResultLost, Snooze, UsageError
+from .errors import Cancel, Discard, ResultLost, Retry, Snooze, UsageError
 from .messages.jobs import Claim, JobKeywords, JobRecord, JobSpec, JobState, Seconds
 from .messages.outcomes import Policy
 from .rules.codec import decode, encode
@@ -167,7 +167,9 @@ class Job(Generic[T, R]):
             return isinstance(error, Snooze)
         policy = self._lane().policy
         most = policy.max_attempts if self.record.max_attempts is None else self.record.max_attempts
-        return self.attempt < most and is_retried(class_names(type(error)), policy.retry_on, policy.discard_on)
+        if self.attempt >= most or isinstance(error, Retry):
+            return self.attempt < most
+        return is_retried(class_names(type(error)), policy.retry_on, policy.discard_on)
 
     @property
     def token(self) -> str:

@@ -10,7 +10,7 @@ import traceback as tracebacks
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..errors import CANCELLED, DISCARDED, Cancel, Discard, Snooze, UsageError, check_snooze
+from ..errors import CANCELLED, DISCARDED, RETRIED, Cancel, Discard, Retry, Snooze, UsageError, check_wait
 from ..log.json_line import safe_str
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.codec import encode
@@ -48,6 +48,9 @@ class Rules(NamedTuple):
 def raised(error: BaseException, characters_max: int) -> Outcome:
     """What an error means that came out of a job's call, whatever it is. Its class counts."""
     outcome = escaped(error, characters_max)
+    if outcome.wait is not None:
+        # Whoever asks for another attempt gets it: no class of errors decides.
+        return outcome
     try:
         return outcome._replace(error_classes=class_names(type(error)))
     except BaseException:
@@ -64,6 +67,8 @@ def escaped(error: BaseException, characters_max: int) -> Outcome:
             return Outcome(kind=OutcomeKind.CANCELLED, reason=_reason(error, CANCELLED))
         if isinstance(error, Snooze):
             return _snoozed(error, characters_max)
+        if isinstance(error, Retry):
+            return _retried(error, characters_max)
         return failure(error, characters_max)
     except BaseException:
         return INDESCRIBABLE
@@ -79,7 +84,7 @@ def _discarded(error: Discard, characters_max: int) -> Outcome:
     )
 
 
-def _reason(error: Discard | Cancel, unsaid: str) -> str:
+def _reason(error: Discard | Cancel | Retry, unsaid: str) -> str:
     # One that extends Discard or Cancel need not have called its __init__, and a reason may be anything.
     reason = getattr(error, "reason", None)
     return text_of(reason if reason is not None else safe_str(error) or unsaid, LINE_CHARACTERS_MAX)
@@ -94,11 +99,28 @@ def _has_cause(error: BaseException) -> bool:
 
 def _snoozed(error: Snooze, characters_max: int) -> Outcome:
     try:
-        return Outcome(kind=OutcomeKind.SNOOZED, seconds=check_snooze(getattr(error, "seconds", None)))
+        return Outcome(kind=OutcomeKind.SNOOZED, seconds=check_wait(getattr(error, "seconds", None), "Snooze"))
     except UsageError as wrong:
-        # Its class may not call Snooze.__init__, say. That is a bug of the application's, and fails like one.
-        said = failure(error, characters_max)
-        return said._replace(error=text_of(f"{type(error).__name__}: {wrong}", LINE_CHARACTERS_MAX))
+        return _waits_wrongly(error, wrong, characters_max)
+
+
+def _retried(error: Retry, characters_max: int) -> Outcome:
+    try:
+        wait = check_wait(getattr(error, "seconds", None), "Retry")
+    except UsageError as wrong:
+        return _waits_wrongly(error, wrong, characters_max)
+    return Outcome(
+        kind=OutcomeKind.FAILED,
+        error=f"Retry: {_reason(error, RETRIED)}",
+        traceback=None if not _has_cause(error) else _formatted(error, characters_max),
+        wait=wait,
+    )
+
+
+def _waits_wrongly(error: Snooze | Retry, wrong: UsageError, characters_max: int) -> Outcome:
+    """Its class may not call that of ours, say. That is a bug of the application's, and fails like one."""
+    said = failure(error, characters_max)
+    return said._replace(error=text_of(f"{type(error).__name__}: {wrong}", LINE_CHARACTERS_MAX))
 
 
 def success(result: Any, rules: Rules) -> Outcome:

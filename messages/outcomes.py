@@ -34,6 +34,7 @@ class Outcome(NamedTuple):
         blamed: whether an interruption may be the job's own doing. A shutdown never is.
         error_classes: of what the handler raised, the qualified names of its class and of those that it extends, the
             nearest first. Empty where the attempt failed of something else.
+        wait: of a failure, how long the next attempt waits, where the handler has said it.
         then: of a success, the jobs that are to be queued in the turn that records it. One that was given no id has "":
             it gets one of the job's own in that turn.
     """
@@ -46,6 +47,7 @@ class Outcome(NamedTuple):
     seconds: Seconds = 0.0
     blamed: bool = False
     error_classes: tuple[str, ...] = ()
+    wait: Seconds | None = None
     then: tuple[NewJob, ...] = ()
 
 

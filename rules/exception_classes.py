@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import Cancel, Discard, Snooze, UsageError, shown
+from ..errors import Cancel, Discard, Retry, Snooze, UsageError, shown
 
 
 def class_names(cls: type) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ def check_exceptions(value: Any, what: str) -> frozenset[str] | None:
     for cls in classes:
         if not isinstance(cls, type) or not issubclass(cls, BaseException):
             raise UsageError(f"expected {what} to be an exception class, or a tuple of some, got: {shown(value)}")
-        if issubclass(cls, (Cancel, Discard, Snooze)):
+        if issubclass(cls, (Cancel, Discard, Retry, Snooze)):
             raise UsageError(
                 f"expected {what} to name errors, got: {cls.__name__}, which says itself what becomes of its job"
             )

@@ -106,7 +106,7 @@ def _judge_failure(job: JobRecord, outcome: Outcome, policy: Policy, now: Instan
         event="job.failed",
         reason=reason,
         attempt=attempt,
-        run_at=now + backoff_seconds(policy.backoff, attempt, chance),
+        run_at=now + (backoff_seconds(policy.backoff, attempt, chance) if outcome.wait is None else outcome.wait),
         interruptions=job.interruptions,
         suspect_until=job.suspect_until,
         must_begin=bool(job.must_begin),

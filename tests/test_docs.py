@@ -50,6 +50,7 @@ PUBLIC = [
     "Operator",
     "RestartBudget",
     "ResultLost",
+    "Retry",
     "Runtime",
     "RuntimeFailed",
     "Schedule",

@@ -2561,6 +2561,14 @@ MUTANTS = (
         test="tests/stores/rabbitmq/test_kept_follow_ups.py::test_it_is_queued_when_the_job_comes_back",
     ),
     Mutant(
+        ROAD,
+        "a handler that says when to try again is not heard",
+        "rules/lifecycle.py",
+        "if outcome.wait is None else outcome.wait)",
+        "if outcome.wait is None else 0.0)",
+        test="tests/handlers/test_retry.py::test_the_next_attempt_comes_after_the_seconds_that_the_handler_has_said",
+    ),
+    Mutant(
         FLOW,
         "the audit does not count what follows",
         "history/replay/follow_ups.py",
