@@ -26,6 +26,8 @@ NAMES = {
     "d": "digest",
     "p": "redeliveries",
     "b": "boot_was",
+    "q": "then_of",
+    "x": "then",
     "by": "by",
     "via": "via",
     "why": "reason",

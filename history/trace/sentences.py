@@ -114,7 +114,8 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             due = _due(said)
             slot = f" for slot {clock(said['slot'])}" if "slot" in said else ""
             size = f", {many(said['bytes'], 'byte')} of data" if "bytes" in said else ""
-            return f"queued{_by(said)}{slot}{size}{due}" + (f": {reason}" if reason else "")
+            after = f" to follow job {said['then_of']}" if "then_of" in said else ""
+            return f"queued{_by(said)}{after}{slot}{size}{due}" + (f": {reason}" if reason else "")
         case "job.claimed":
             early = "" if said.get("begun", True) else ", in advance of a free lane"
             waited = said.get("waited")
@@ -126,7 +127,8 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
         case "job.done":
             took = f" after {span(said['took'])}" if "took" in said else ""
             by = f", marked{_by(said)}" if "by" in said else ""
-            return f"done{took}{by}" + (f" ({reason})" if reason and reason != "succeeded" else "")
+            then = f", and followed by {many(said['then'], 'job')}" if "then" in said else ""
+            return f"done{took}{by}{then}" + (f" ({reason})" if reason and reason != "succeeded" else "")
         case "job.result_lost":
             return reason
         case "job.failed":
