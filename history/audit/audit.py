@@ -38,7 +38,7 @@ class Audit:
         stores = list(replay.stores.values())
         compared = None if store is None else replay.stores.get(store.store_id)
         if store is not None and compared is not None:
-            verdicts.explained = compare(replay, compared, store)
+            verdicts.kept = compare(replay, compared, store)
         elif store is not None:
             verdicts.notes += self._say_unknown(store)
         verdicts.judge(compared, store)

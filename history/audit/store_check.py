@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ...messages.jobs import ENDED
 from ...rules.codec import digest
@@ -17,14 +18,26 @@ from .store_view import StoreView
 DISAGREES: Kind = "disagreement with the store"
 
 
-def compare(replay: Replay, store: StoreReplay, view: StoreView) -> frozenset[tuple[str, int]]:
-    """Compare boots, jobs and remembered slots. Gives the turns that need no line yet: (boot, turn)."""
+class Kept(NamedTuple):
+    """What needs no line yet, because the store keeps it until somebody has told it.
+
+    Attributes:
+        turns: of whom, and which.
+        moves: of which job, and the how manieth.
+    """
+
+    turns: frozenset[tuple[str, int]] = frozenset()
+    moves: frozenset[tuple[str, int]] = frozenset()
+
+
+def compare(replay: Replay, store: StoreReplay, view: StoreView) -> Kept:
+    """Compare boots, jobs and remembered slots. Gives what need not be told yet."""
     with contextlib.closing(view.read()) as stored:
         check = _Check(replay, store, view, stored)
         check.boots()
         check.jobs()
         _compare_slots(store, replay.findings, stored)
-        return check.explained
+        return check.kept
 
 
 class _Check:
@@ -36,9 +49,9 @@ class _Check:
         self._stored = stored
         rows = list(stored.boots())
         kept = [turn for row in rows for turn in row.unlogged]
-        self.explained = frozenset((turn.boot, turn.turn) for turn in kept)
-        # What these turns have done need not be told yet.
-        self._kept_jobs = {str(move["j"]) for turn in kept for move in turn.moves if "j" in move}
+        moves = [(str(move["j"]), int(move["r"])) for turn in kept for move in turn.moves if "j" in move]
+        self.kept = Kept(frozenset((turn.boot, turn.turn) for turn in kept), frozenset(moves))
+        self._kept_jobs = {job_id for job_id, _ in moves}
         # The store goes on while the log is read.
         self._is_live = any(row.turn > view.turns.get(row.boot, 0) for row in rows)
         self._rows = rows
@@ -49,7 +62,7 @@ class _Check:
             boot = self._replay.boots.get(row.boot)
             wanted = self._view.turns.get(row.boot, 0)
             if boot is None:
-                if wanted and not all((row.boot, turn) in self.explained for turn in range(1, wanted + 1)):
+                if wanted and not all((row.boot, turn) in self.kept.turns for turn in range(1, wanted + 1)):
                     says = f"boot {row.boot} has come to turn {wanted} in the store, and no line is of it"
                     self._findings.say("missing boot", says)
                 continue

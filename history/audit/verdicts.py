@@ -11,6 +11,7 @@ from ..replay.boots import BootReplay
 from ..replay.findings import Kind, named, stretch
 from ..replay.jobs import ANY_BOOT, DoubtfulMove
 from ..replay.replay import Replay, StoreReplay
+from .store_check import Kept
 
 if TYPE_CHECKING:
     from .store_view import StoreView
@@ -29,13 +30,13 @@ class Verdicts:
 
     Attributes:
         notes: what could not be judged, and why.
-        explained: turns that need no line yet, because their boot still keeps them: (boot, turn).
+        kept: what needs no line yet.
         hushed: boots that tell no turns.
     """
 
     def __init__(self, replay: Replay) -> None:
         self.notes: list[str] = []
-        self.explained: frozenset[tuple[str, int]] = frozenset()
+        self.kept = Kept()
         self.crashes = replay.crashes
         self._replay = replay
         self._findings = replay.findings
@@ -74,7 +75,8 @@ class Verdicts:
         # Before what is read here there may have been anything.
         begins_later = bool(headless) or (not store.is_server and min(store.numbers, default=1) > 1)
         may_be_missing = begins_later or bool(missing) or is_missing_boot or bool(self.hushed)
-        store.jobs.settle(lambda step: may_be_missing or (store.is_server and self._replay.is_troubled))
+        is_doubtful = may_be_missing or (store.is_server and self._replay.is_troubled)
+        store.jobs.settle(lambda step: is_doubtful, self.kept.moves)
         self._say_ends(store, headless, view)
         if store.jobs.headless:
             self.notes.append(_whence(store, may_be_missing))
@@ -88,7 +90,7 @@ class Verdicts:
             if view is None and not (missing or is_missing_boot):
                 # Where a turn is missing, it may have given them back.
                 self._say_lost(store)
-        if not may_be_missing and not (store.is_server and self._replay.is_troubled):
+        if not is_doubtful:
             self._judge_slots(store, view)
         elif store.slots.passed:
             times = many(len(store.slots.passed), "time")
@@ -102,7 +104,7 @@ class Verdicts:
         gaps = [
             gap
             for gap in boot.turns.gaps(first, last)
-            if not all((boot.name, turn) in self.explained for turn in _some(*gap))
+            if not all((boot.name, turn) in self.kept.turns for turn in _some(*gap))
         ]
         for start, end in gaps:
             says = f"{stretch('turn', start, end, f' of boot {boot.name}')} told by no line"
@@ -133,7 +135,7 @@ class Verdicts:
             turns = range(0) if burial is None else _some(1, burial.last_turn)
             if burial is not None and burial.last_turn == 0:
                 self.notes.append(f"boot {burial.boot} (number {number}) died before it had changed anything")
-            elif burial is not None and all((burial.boot, turn) in self.explained for turn in turns):
+            elif burial is not None and all((burial.boot, turn) in self.kept.turns for turn in turns):
                 continue
             elif burial is None and _may_be_starting(store, number):
                 self.notes.append(f"boot number {number} was there, and nothing in this log is of it yet")

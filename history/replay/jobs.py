@@ -9,7 +9,7 @@ claimed by two, and even have ended twice.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -158,14 +158,17 @@ class JobReplay:
         """A job that is remembered."""
         return self.open.get(job_id) or self.ended.get(job_id)
 
-    def settle(self, may_be_missing: Callable[[ToldMove], bool]) -> None:
+    def settle(
+        self, may_be_missing: Callable[[ToldMove], bool], kept: Collection[tuple[str, int]] = frozenset()
+    ) -> None:
         """No further move will come: what waits follows moves that are not there.
 
         Args:
             may_be_missing: whether what came before a step may have been told where no log is.
+            kept: moves that are known and not told yet: of which job, and the how manieth.
         """
         for job_id in list(self.waiting):
-            self._settle(job_id, may_be_missing)
+            self._settle(job_id, may_be_missing, kept)
         for job, step in self._born_again if not self.pruned else ():
             self._say_twice(job, step)
         self._born_again.clear()
@@ -201,7 +204,9 @@ class JobReplay:
         if not steps:
             del self.waiting[job_id]
 
-    def _settle(self, job_id: str, may_be_missing: Callable[[ToldMove], bool]) -> None:
+    def _settle(
+        self, job_id: str, may_be_missing: Callable[[ToldMove], bool], kept: Collection[tuple[str, int]] = frozenset()
+    ) -> None:
         while job_id in self.waiting:
             step = min(self.waiting[job_id], key=lambda one: one.move.r)
             self._unwait(job_id, step)
@@ -210,14 +215,15 @@ class JobReplay:
                 self._again(job, step)
                 continue
             known = 0 if job is None else job.rev
-            if not may_be_missing(step):
-                missing = step.move.r - 1 - known
+            missing = range(known + 1, step.move.r)
+            is_kept = bool(missing) and all((job_id, number) in kept for number in missing)
+            if not (is_kept or may_be_missing(step)):
                 what = f"{stretch('move', known + 1, step.move.r - 1)} told by no line"
-                says = f"job {job_id}: {what if missing > 0 else 'it follows nothing'}"
+                says = f"job {job_id}: {what if missing else 'it follows nothing'}"
                 untold = self._untold(job, step) if self.is_server else None
                 self._say("missing moves", says, step, job, untold=untold)
                 job = untold or job
-            self.headless += job is None
+            self.headless += job is None and not is_kept
             self._adopt(step, job)
             self._drain(job_id)
 

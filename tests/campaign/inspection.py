@@ -86,7 +86,10 @@ def moves_of(text: str) -> list[dict[str, Any]]:
     }
     turns: list[tuple[str, dict[str, Any]]] = []
     known: set[tuple[str, int, int]] = set()
+    # By boot, the last turn before it said anything.
+    began: dict[str, dict[str, Any] | None] = {}
     for line, then in zip(lines, _next_instants(lines), strict=True):
+        began.setdefault(line["boot"], turns[-1][1] if turns else None)
         if line["event"] != "turn.committed":
             continue
         boot = line.get("of", line["boot"])
@@ -95,7 +98,7 @@ def moves_of(text: str) -> list[dict[str, Any]]:
             continue
         known.add(key)
         is_late = "told_by" in line or (bool(turns) and line["at"] < turns[-1][1]["at"] <= then)
-        turns.insert(_place_of(boot, line, turns) if is_late else len(turns), (boot, line))
+        turns.insert(_place_of(boot, line, turns, began) if is_late else len(turns), (boot, line))
     moves = []
     for boot, line in turns:
         turn = line["turn"]
@@ -119,12 +122,22 @@ def _next_instants(lines: list[dict[str, Any]]) -> list[float]:
     return instants[::-1]
 
 
-def _place_of(boot: str, line: dict[str, Any], turns: list[tuple[str, dict[str, Any]]]) -> int:
-    """Where a turn that is told late belongs: after the turn before it of its boot, and before the first that is later,
-    or before which the clock was set back: its own instant would be earlier then.
+def _place_of(
+    boot: str,
+    line: dict[str, Any],
+    turns: list[tuple[str, dict[str, Any]]],
+    began: dict[str, dict[str, Any] | None],
+) -> int:
+    """Where a turn that is told late belongs: after the turn before it of its boot, or what was told when that began,
+    and before the first that is later, or before which the clock was set back: its own instant would be earlier then.
+
+    Of an operator, who says nothing, no beginning is known: theirs comes behind the last turn that is not later.
     """
-    own = [place for place, (whose, _) in enumerate(turns) if whose == boot]
-    place, before = (own[-1] + 1, turns[own[-1]][1]["at"]) if own else (0, 0.0)
+    places = [place for place, (whose, told) in enumerate(turns) if whose == boot or told is began.get(boot, turns)]
+    if not places and boot not in began:
+        return next((place + 1 for place in range(len(turns))[::-1] if turns[place][1]["at"] <= line["at"]), 0)
+    place = places[-1] + 1 if places else 0
+    before = turns[place - 1][1]["at"] if places else 0.0
     while place < len(turns) and before <= (at := turns[place][1]["at"]) <= line["at"]:
         place, before = place + 1, at
     return place

@@ -66,6 +66,48 @@ def test_a_held_up_process_is_told_from_a_clock_that_was_set_back(then: float, o
     assert [move["job_id"] for move in told] == order
 
 
+def test_what_is_told_of_one_who_said_nothing_follows_what_is_not_later():
+    """Also where the clock was ahead before: an operator has no turn of their own from which to look on."""
+    turns = [
+        ("x", "x", 9.0, "early"),
+        ("x", "x", 2.0, "before"),
+        ("x", "x", 4.0, "after"),
+        ("x", "operator", 3.0, "theirs"),
+    ]
+    lines = [
+        {"seq": 1, "boot": boot, "event": "turn.committed", "turn": no, "ts": at, "at": at, "of": of, "told_by": boot}
+        | {"moves": [{"j": job, "n": "n", "k": "queued"}]}
+        for no, (boot, of, at, job) in enumerate(turns)
+    ]
+    for line in lines[:3]:
+        del line["told_by"]
+
+    told = moves_of("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    assert [move["job_id"] for move in told] == ["early", "before", "theirs", "after"]
+
+
+def test_the_first_turn_of_a_boot_comes_behind_what_was_told_when_it_began():
+    lines = [
+        {
+            "seq": 1,
+            "boot": "x",
+            "event": "turn.committed",
+            "turn": 1,
+            "ts": 9.0,
+            "at": 9.0,
+            "moves": [{"j": "early", "n": "n", "k": "queued"}],
+        },
+        {"seq": 1, "boot": "y", "event": "runtime.started", "ts": 2.0},
+        {"seq": 2, "boot": "x", "event": "turn.committed", "turn": 1, "ts": 4.0, "at": 3.0, "of": "y", "told_by": "x"}
+        | {"moves": [{"j": "theirs", "n": "n", "k": "queued"}]},
+    ]
+
+    told = moves_of("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    assert [move["job_id"] for move in told] == ["early", "theirs"]
+
+
 def log_of(*lines: tuple[str, ...]) -> str:
     """A log. Each line is who says what, and of whom."""
     return "".join(
