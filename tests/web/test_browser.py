@@ -104,7 +104,7 @@ def test_a_server_stops_though_ten_pages_listen(chromium: Any, page: Page) -> No
         for stream in streams:
             assert stream.readline()
 
-        assert server.stop_seconds() < 5.0
+        assert server.stop_seconds() < 2.0
         context.close()
 
 
