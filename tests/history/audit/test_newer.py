@@ -33,7 +33,7 @@ def test_what_is_really_missing_is_found_beside_newer_lines():
 
 def test_a_line_of_a_newer_format_is_counted_and_judged_by_what_is_known_of_it():
     lines = [
-        {**line, "v": 2, "moves": [{**move, "q": 7} for move in line["moves"]]} if "moves" in line else line
+        {**line, "v": 2, "moves": [{**move, "unheard_of": 7} for move in line["moves"]]} if "moves" in line else line
         for line in clean_run("info").lines
     ]
 
