@@ -120,6 +120,8 @@ class JobReplay:
         self.in_state: Counter[str] = Counter()
         self.headless = 0
         self.repeated: set[str] = set()
+        # Those that two turns have queued: whoever queues them was delivered again, and each of the two is done.
+        self._queued_twice: set[str] = set()
         # Boots of which another was given a job, and when.
         self.bereft: dict[str, ToldMove] = {}
         # What cannot be: on a server, unless a connection was lost or a process has died; in a file, unless turns are
@@ -255,7 +257,7 @@ class JobReplay:
         if end is None:
             return
         self.repeated.add(step.move.j)
-        if not any(one.step.move.p for one in known):
+        if not any(one.step.move.p for one in known) and step.move.j not in self._queued_twice:
             says = f"job {step.move.j}: it ended by claim {end.claim_no}, and again by claim {step.move.c}"
             self._say("finished twice", says, step, end)
 
@@ -309,6 +311,7 @@ class JobReplay:
     def _again_on_server(self, job: ToldJob, step: ToldMove) -> None:
         move = step.move
         if move.k == "queued":
+            self._queued_twice.add(move.j)
             self.on_birth(step)
             return
         says = f"job {move.j}: {move.k} by claim {move.c} follows nothing that is told"
