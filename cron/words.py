@@ -124,7 +124,9 @@ def _ranges(values: Sequence[int]) -> str:
 
 
 def _days(days: Days) -> str:
-    kinds = [one for one in (_by_date(days), _by_week(days)) if one]
+    # Where days of the month and of the week are named, either will do: with all seven it is every day.
+    is_daily = days.weekdays is not None and len(days.weekdays) == 7
+    kinds = [] if is_daily else [one for one in (_by_date(days), _by_week(days)) if one]
     if len(days.months) == 12:
         return " or ".join(kinds)
     months = _list(_MONTHS[month - 1] for month in sorted(days.months))
@@ -151,7 +153,7 @@ def _by_week(days: Days) -> str:
     if days.nth_weekdays:
         named = [f"the {_ORDINALS[nth]} {_WEEKDAYS[weekday]}" for weekday, nth in days.nth_weekdays]
         return f"on {_list(named)} of the month"
-    if days.weekdays is None or len(days.weekdays) == 7:
+    if days.weekdays is None:
         return ""
     if days.weekdays == _WORKDAYS:
         return "on Monday to Friday"

@@ -28,6 +28,8 @@ from .cron_strategies import EXAMPLES, expressions
         ("0 9 L * *", "at 09:00 on the last day of the month"),
         ("0 9 15W * *", "at 09:00 on the workday nearest to day 15 of the month"),
         ("0 9 1,15 * MON", "at 09:00 on days 1 and 15 of the month or on Monday"),
+        ("0 9 1 * 0-6", "at 09:00 every day"),
+        ("0 9 1 7 0-6", "at 09:00 in July"),
         ("0 9 * * FRI#2", "at 09:00 on the second Friday of the month"),
         ("0 0 29 2 *", "at 00:00 on day 29 of February"),
         ("0 0 * 1,7 *", "at 00:00 in January and July"),
