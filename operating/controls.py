@@ -30,6 +30,9 @@ ANSWER_SECONDS = 1.0
 SILENT_SECONDS = 0.05
 """How long one may that has not answered the last time: whoever looks again is not kept waiting by it again."""
 
+PATIENT_AGAIN_SECONDS = 10.0
+"""After so long it has all its time again: on a busy machine one that is well may need it."""
+
 Condition = Literal["answers", "silent", "stopped", "dead", "unknown"]
 """Of a boot, as it looks from outside: it answers; it holds its lock and does not, because a signal has stopped its
 process, or for whatever reason; its lock is free; or nobody can know.
@@ -129,17 +132,22 @@ class ControlRoom:
         return {boot: self._reached(boot, alive[boot], heard.get(boot), known.get(boot)) for boot in alive}
 
     def _ask_each(self, boots: Sequence[str], question: bytes) -> dict[str, Heard]:
-        """Ask boots, those for not so long that have said nothing the last time."""
-        silent = [boot for boot in boots if boot in self._silent]
-        others = [boot for boot in boots if boot not in self._silent]
+        """Ask boots, those for not so long that have said nothing a while ago."""
+        now = self._clock.monotonic()
+        hasty = [boot for boot in boots if boot in self._silent and now < self._silent[boot].patient_at]
+        others = [boot for boot in boots if boot not in hasty]
         quick = min(self._timeout, SILENT_SECONDS)
-        found = self._ask(others, question, self._timeout) | self._ask(silent, question, quick)
+        found = self._ask(others, question, self._timeout) | self._ask(hasty, question, quick)
         for boot, heard in found.items():
-            if heard.answer is None:
-                self._silent.setdefault(boot, _Silence(self._clock.now(), heard.why))
-            else:
+            if heard.answer is not None:
                 self._silent.pop(boot, None)
+            elif boot not in hasty:
+                before = self._silent.get(boot) or self._silence(heard)
+                self._silent[boot] = before._replace(patient_at=now + PATIENT_AGAIN_SECONDS)
         return found
+
+    def _silence(self, heard: Heard) -> _Silence:
+        return _Silence(self._clock.now(), heard.why, patient_at=0.0)
 
     def _ask(self, boots: Iterable[str], question: bytes, timeout: Seconds) -> dict[str, Heard]:
         sockets = {boot: self._folder / f"{boot}{CONTROL}" for boot in boots}
@@ -166,7 +174,7 @@ class ControlRoom:
         if pid is None and record is not None and record.host == socket.gethostname():
             pid = record.pid
         is_stopped = pid is not None and _is_stopped(pid)
-        silence = self._silent.get(boot, _Silence(self._clock.now(), heard.why))
+        silence = self._silent.get(boot) or self._silence(heard)
         return Reached(
             boot=boot,
             condition="stopped" if is_stopped else "silent",
@@ -178,10 +186,15 @@ class ControlRoom:
 
 
 class _Silence(NamedTuple):
-    """That a boot does not answer, since when, and what was said of it then."""
+    """That a boot does not answer, since when, and what was said of it then.
+
+    Attributes:
+        patient_at: from when, by the time that only passes, it is waited for again.
+    """
 
     since: Instant
     why: str
+    patient_at: Seconds
 
 
 def _read(heard: Heard, kind: type[V]) -> V | None:

@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 from lamplighter import StoreUnavailable
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.views import DeclaredView, RuntimeView
-from lamplighter.operating.controls import SILENT_SECONDS, ControlRoom
+from lamplighter.operating.controls import PATIENT_AGAIN_SECONDS, SILENT_SECONDS, ControlRoom
 from lamplighter.rules.control_lines import AskRefused
 from lamplighter.stores.asking import ask_all
 from lamplighter.stores.presence import FilePresence
@@ -133,8 +134,11 @@ def test_whoever_looks_again_does_not_wait_again_for_a_boot_that_says_nothing(pr
     outside.look([boot])
     outside.look([boot])
     said = outside.ask_all([boot], "declares", DeclaredView)
+    monkeypatch.setattr(outside._clock, "monotonic", lambda: time.monotonic() + PATIENT_AGAIN_SECONDS)
+    outside.look([boot])
+    outside.look([boot])
 
-    assert waits == [0.5, SILENT_SECONDS, SILENT_SECONDS]
+    assert waits == [0.5, SILENT_SECONDS, SILENT_SECONDS, 0.5, SILENT_SECONDS]
     assert said == {boot: None}
 
 
