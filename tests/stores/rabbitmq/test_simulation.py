@@ -121,6 +121,19 @@ def test_a_runtime_that_fires_though_it_does_not_lead_is_found(monkeypatch: pyte
     assert sum(campaign(Faults(), seed).reached["fired_twice"] for seed in range(10)) > 0
 
 
+def test_what_a_person_has_run_now_is_no_slot_that_fires_twice() -> None:
+    with Simulation(register, server=SimulatedRabbitMQ) as simulation:
+        (schedule,) = simulation.runtime.scheduler.list()
+        for _ in range(3):
+            simulation.operator().run_now(schedule.id, reason="now")
+            simulation.run(seconds=5)
+        simulation.run(minutes=1)
+        report = simulation.check()
+
+    assert simulation.reached["operator.acted"] == 3
+    assert (report.slots, simulation.reached["fired_twice"]) == (1, 0)
+
+
 def test_what_fires_after_a_clock_has_gone_back_counts_for_the_campaign() -> None:
     """A clock was a year ahead when the campaign began to wait for a slot, and all that fired were before that."""
     with Simulation(register, server=SimulatedRabbitMQ) as simulation:

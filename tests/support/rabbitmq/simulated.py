@@ -203,8 +203,9 @@ def model_verdict(
         for move in line.moves:
             if f"job.{move.k}" in ENDINGS:
                 endings[move.j] += 1
-            if move.k == "queued" and move.s is not None:
-                fired[move.s, move.t or 0.0] += 1
+            # A job that somebody has run now is its schedule's, and of no slot.
+            if move.k == "queued" and move.s is not None and move.t is not None:
+                fired[move.s, move.t] += 1
     queued = {job_id for queue in server.queues.values() for job_id in _ids(queue)}
     # A process that was killed between a commit and its lines has taken those with it.
     untold = {job_id for job_id, link in server.last_acks.items() if link.is_dead}
