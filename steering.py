@@ -246,7 +246,7 @@ class Steering(Queueing):
             name: of the jobs.
             by: on whose behalf, for the log and for whoever looks at the pause.
             reason: why, likewise.
-            until: an aware datetime at which the pause ends by itself.
+            until: an aware datetime at which the pause ends by itself: when the clock shows it, however that is set.
         """
         self.warn_if_blocking("pause")
         self._current_boot.get().requests.ask(_pausing(name, True, by, reason, until))

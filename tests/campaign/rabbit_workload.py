@@ -15,6 +15,7 @@ from typing import Any
 import paths  # noqa: F401 (first: by it support is found)
 from lamplighter import Runtime, StoreUnavailable
 from lamplighter.testing import Faults, Simulation
+from lamplighter.testing.simulation.faults import LEAP_SECONDS
 from lamplighter.testing.simulation.simulation import Violation
 
 from support.rabbitmq.simulated import OF_A_SERVER, ServerFaults, SimulatedRabbitMQ
@@ -137,6 +138,7 @@ def campaign(faults: Faults, seed: int, minutes: int = 5) -> Simulation:
         server=partial(SimulatedRabbitMQ, newer=(2 + producers,) if newer else ()),
     ) as simulation:
         simulation.run(minutes=minutes)
+        resume_names(simulation)
         simulation.check()
         keep_firing(simulation)
         simulation.reached["has parts"] += check_parts(simulation)
@@ -144,6 +146,20 @@ def campaign(faults: Faults, seed: int, minutes: int = 5) -> Simulation:
         simulation.reached["newer"] += newer
         simulation.reached["a producer leads"] += leads(simulation.log, of=3)
     return simulation
+
+
+def resume_names(simulation: Simulation) -> None:
+    """What a person does for a name that they paused for some seconds while the clock was a year ahead.
+
+    They named an instant, so the pause lasts until then though the clock was set right. All others end by themselves.
+    """
+    try:
+        simulation.settle(seconds=3 * MINUTE)
+    except Violation:
+        far = simulation.now.timestamp() + LEAP_SECONDS / 2
+        for pause in simulation.runtime.current_boot.get().store.jobs.pauses():
+            if pause.until is not None and pause.until > far:
+                simulation.operator().resume(pause.name, reason="the clock is right again")
 
 
 def keep_firing(simulation: Simulation) -> None:

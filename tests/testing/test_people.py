@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from lamplighter import Job, Runtime, StoreUnavailable, UsageError
 from lamplighter.testing import Faults, Simulation
+
+from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 from ..support.disk.disk import Disk
 
@@ -81,3 +84,27 @@ def test_the_test_has_somebody_act() -> None:
 def test_nobody_acts_beside_a_disk_whose_power_can_be_cut() -> None:
     with pytest.raises(UsageError, match="expected no disk where an operator acts"):
         Simulation(register, faults=Faults(operator=0.1, power_cut=0.1), disk=Disk)
+
+
+@pytest.mark.parametrize("server", [None, SimulatedRabbitMQ], ids=["sqlite", "rabbitmq"])
+@pytest.mark.parametrize(("step", "are_paused"), [(-3600.0, [True, True]), (3600.0, [True, False])], ids=["back", "on"])
+def test_a_pause_ends_when_the_clock_shows_its_instant(
+    server: type[SimulatedRabbitMQ] | None, step: float, are_paused: list[bool]
+) -> None:
+    """An instant that somebody has named is no wait in seconds: no step of the clock moves it."""
+    with Simulation(lambda runtime: runtime.jobs.add_handler("work", lambda job: None), server=server) as simulation:
+        end = simulation.now + timedelta(minutes=10)
+        simulation.operator(by="ada").pause("work", until=end)
+        simulation.run(seconds=5)
+        paused = [simulation.runtime.jobs.paused() == ("work",)]
+        simulation.step_clock(step)
+        simulation.run(minutes=11)
+        paused.append(simulation.runtime.jobs.paused() == ("work",))
+        simulation.run(until=lambda: simulation.now > end, hours=2)
+        simulation.run(seconds=1)
+        simulation.runtime.jobs.queue("work", id="j")
+        simulation.settle(seconds=5)
+
+        assert paused == are_paused
+        assert simulation.runtime.jobs.paused() == ()
+        assert simulation.log.count('"job.done"') == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 from lamplighter import Runtime
@@ -13,7 +14,7 @@ from lamplighter.stores.rabbitmq.turn import RabbitTurn
 from lamplighter.testing import Faults, Simulation
 from lamplighter.testing.simulation.faults import LEAP_SECONDS
 from lamplighter.testing.simulation.simulation import Violation
-from rabbit_workload import TROUBLES, campaign, checked, host, keep_firing, register
+from rabbit_workload import TROUBLES, campaign, checked, host, keep_firing, register, resume_names
 
 from support.rabbitmq.simulated import OF_A_SERVER, ServerFaults, SimulatedRabbitMQ
 
@@ -132,6 +133,35 @@ def test_what_a_person_has_run_now_is_no_slot_that_fires_twice() -> None:
 
     assert simulation.reached["operator.acted"] == 3
     assert (report.slots, simulation.reached["fired_twice"]) == (1, 0)
+
+
+def test_a_name_that_was_paused_in_a_false_future_is_resumed_in_the_campaign() -> None:
+    with Simulation(register, server=SimulatedRabbitMQ) as simulation:
+        simulation.step_clock(LEAP_SECONDS)
+        simulation.run(seconds=1)
+        simulation.operator().pause("work", until=simulation.now + timedelta(seconds=10))
+        simulation.run(seconds=1)
+        simulation.step_clock(-LEAP_SECONDS)
+        simulation.runtime.jobs.queue("work", 1, id="j")
+        with pytest.raises(Violation, match="not done"):
+            simulation.settle(seconds=60)
+
+        resume_names(simulation)
+
+        simulation.settle(seconds=10)
+        assert simulation.runtime.jobs.paused() == ()
+
+
+def test_a_pause_that_should_have_ended_by_itself_is_not_ended_by_the_campaign() -> None:
+    with Simulation(register, server=SimulatedRabbitMQ) as simulation:
+        simulation.run(seconds=1)
+        simulation.operator().pause("work", until=simulation.now + timedelta(days=1))
+        simulation.runtime.jobs.queue("work", 1, id="j")
+
+        resume_names(simulation)
+
+        with pytest.raises(Violation, match="not done"):
+            simulation.settle(seconds=10)
 
 
 def test_what_fires_after_a_clock_has_gone_back_counts_for_the_campaign() -> None:
