@@ -117,7 +117,9 @@ def test_a_mutant_is_caught_by_its_test_if_that_runs_and_fails(new, test, by):
 
 @pytest.mark.timeout(300)
 def test_a_bug_that_is_planted_in_the_fence_is_caught():
-    caught = hunt(MUTANTS[0])
+    (fence,) = [mutant for mutant in MUTANTS if mutant.name == "an ending is stored by its job alone"]
+
+    caught = hunt(fence)
 
     assert caught.by is not None
     assert "told twice" in caught.says or "disagreement with the store" in caught.says

@@ -31,7 +31,14 @@ OF_OTHERS = {
 }
 """What is promised by ports that a SQLite file need not have."""
 
-TESTED_ELSEWHERE = {"Forkable.thaw", "HostTransactions.written_here", "Notifier.answer", "Notifier.listen"}
+TESTED_ELSEWHERE = {
+    "Forkable.thaw",
+    "HostTransactions.written_here",
+    "Notifier.answer",
+    "Notifier.listen",
+    "QueueReader.names",
+    "QueueReader.ready",
+}
 """What is undone after a fork is tested with what did it, what a server tells where there is one, and whose transaction
 is open with the libraries that tell it."""
 
