@@ -33,7 +33,7 @@ def parked(seen: Evidence) -> Iterator[Symptom]:
     if len(waiting) > TOLD_MAX:
         yield warning(f"{len(waiting) - TOLD_MAX} more names have due jobs and no handler", "`lamplighter names list`")
     if not waiting:
-        yield ok(f"each of the {many(len(seen.names), 'name')} that has due jobs has a handler on a living runtime")
+        yield ok(f"of {many(len(seen.names), 'name')}, none has due jobs that no living runtime takes")
 
 
 def _ready(name: NameView, seen: Evidence) -> str:

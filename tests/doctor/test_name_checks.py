@@ -26,10 +26,12 @@ def test_a_name_with_a_handler_is_not_parked_and_one_without_jobs_neither(path, 
     assert levels(found(path, "names.parked")) == ["ok"]
 
 
-def test_a_renamed_handler_leaves_jobs_that_nobody_takes(path, runtime):
+def test_a_renamed_handler_leaves_jobs_that_nobody_takes(path, runtime, recorder):
     rt = runtime()
     rt.jobs.add_handler("send-mail", lambda job: None)
+    rt.jobs.join(rt.jobs.queue("send-mail"), timeout=15)
     rt.jobs.queue("send_mail")
+    recorder.until(lambda: "send-mail" in found(path, "names.parked")[0].evidence, "the boot's row to say what it has")
 
     (finding,) = found(path, "names.parked")
 
