@@ -76,7 +76,7 @@ class Verdicts:
         begins_later = bool(headless) or (not store.is_server and min(store.numbers, default=1) > 1)
         may_be_missing = begins_later or bool(missing) or is_missing_boot or bool(self.hushed)
         is_doubtful = may_be_missing or (store.is_server and self._replay.is_troubled)
-        store.jobs.settle(lambda step: is_doubtful, self.kept.moves)
+        store.jobs.settle(may_be_missing=is_doubtful, kept=self.kept.moves)
         self._say_ends(store, headless, view)
         if store.jobs.headless:
             self.notes.append(_whence(store, may_be_missing))

@@ -160,17 +160,15 @@ class JobReplay:
         """A job that is remembered."""
         return self.open.get(job_id) or self.ended.get(job_id)
 
-    def settle(
-        self, may_be_missing: Callable[[ToldMove], bool], kept: Collection[tuple[str, int]] = frozenset()
-    ) -> None:
+    def settle(self, *, may_be_missing: bool, kept: Collection[tuple[str, int]] = ()) -> None:
         """No further move will come: what waits follows moves that are not there.
 
         Args:
-            may_be_missing: whether what came before a step may have been told where no log is.
+            may_be_missing: whether what came before a move may have been told where no log is.
             kept: moves that are known and not told yet: of which job, and the how manieth.
         """
         for job_id in list(self.waiting):
-            self._settle(job_id, may_be_missing, kept)
+            self._settle(job_id, may_be_missing=may_be_missing, kept=kept)
         for job, step in self._born_again if not self.pruned else ():
             self._say_twice(job, step)
         self._born_again.clear()
@@ -178,7 +176,7 @@ class JobReplay:
     def _wait(self, step: ToldMove) -> None:
         self.waiting.setdefault(step.move.j, []).append(step)
         if len(self.waiting) > WAITING_JOBS_MAX:
-            self._settle(next(iter(self.waiting)), lambda step: True)
+            self._settle(next(iter(self.waiting)), may_be_missing=True)
 
     def _parent(self, job: ToldJob, move: Told) -> ToldJob | None:
         """From where a move goes on; None if nothing is known that it could follow."""
@@ -206,9 +204,7 @@ class JobReplay:
         if not steps:
             del self.waiting[job_id]
 
-    def _settle(
-        self, job_id: str, may_be_missing: Callable[[ToldMove], bool], kept: Collection[tuple[str, int]] = frozenset()
-    ) -> None:
+    def _settle(self, job_id: str, *, may_be_missing: bool, kept: Collection[tuple[str, int]] = ()) -> None:
         while job_id in self.waiting:
             step = min(self.waiting[job_id], key=lambda one: one.move.r)
             self._unwait(job_id, step)
@@ -219,7 +215,7 @@ class JobReplay:
             known = 0 if job is None else job.rev
             missing = range(known + 1, step.move.r)
             is_kept = bool(missing) and all((job_id, number) in kept for number in missing)
-            if not (is_kept or may_be_missing(step)):
+            if not (is_kept or may_be_missing):
                 what = f"{stretch('move', known + 1, step.move.r - 1)} told by no line"
                 says = f"job {job_id}: {what if missing else 'it follows nothing'}"
                 untold = self._untold(job, step) if self.is_server else None

@@ -142,7 +142,7 @@ class _System:
             self._hear_of_system(line)
         for store in stores:
             # What lacks a predecessor is believed: what it was is not asked here.
-            store.jobs.settle(lambda step: True)
+            store.jobs.settle(may_be_missing=True)
             seen.states.update(job.state for job in store.jobs.open.values() if job.state)
             seen.states.update({state: number for state, number in store.jobs.in_state.items() if number})
             seen.held += [
