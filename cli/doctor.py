@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 
-from ..doctor.diagnosis import Diagnosis, Examination, Level
+from ..doctor.diagnosis import Examination, Level
 from ..doctor.examining import CHECKS, chosen, examine
 from ..doctor.opening import evidence_at
 from ..errors import StoreError, StoreUnavailable
@@ -74,11 +74,11 @@ def _show(page: Page, found: Examination) -> None:
             page.line(f"{'':<7}  {'':<{width}}  -> {one.remedy}", "quiet" if one.level in ("ok", "note") else "plain")
     if found.unread is not None:
         page.line(f"the store cannot be read: {found.unread}", "bad")
-    page.line(_summary(found.findings), "good" if found.is_well and found.unread is None else "bad")
+    page.line(_summary(found), "good" if found.is_well and found.unread is None else "bad")
 
 
-def _summary(findings: tuple[Diagnosis, ...]) -> str:
-    counts = {level: sum(1 for one in findings if one.level == level) for level in TONES}
+def _summary(found: Examination) -> str:
+    counts = found.counts
     wrong = [many(counts[level], level) for level in ("error", "warning") if counts[level]]
     said = " and ".join(wrong) if wrong else "nothing that is known is wrong"
     unsure = f"; {many(counts['unknown'], 'thing')} could not be known" if counts["unknown"] else ""

@@ -88,14 +88,28 @@ class Examination:
     findings: tuple[Diagnosis, ...]
 
     @property
-    def is_well(self) -> bool:
-        """Whether nothing was found that somebody must do something about."""
-        return not any(one.level in ("warning", "error") for one in self.findings)
+    def worst_first(self) -> tuple[Diagnosis, ...]:
+        """All that was found, the worst first."""
+        return tuple(sorted(self.findings, key=lambda one: LEVELS.index(one.level)))
+
+    @property
+    def wrong(self) -> tuple[Diagnosis, ...]:
+        """What somebody must do something about, the worst first."""
+        return tuple(one for one in self.worst_first if one.level in ("warning", "error"))
 
     def worst(self, most: int) -> tuple[Diagnosis, ...]:
-        """What somebody must do something about, the worst first, so many at most."""
-        wrong = [one for one in self.findings if one.level in ("warning", "error")]
-        return tuple(sorted(wrong, key=lambda one: LEVELS.index(one.level))[:most])
+        """The first of these, so many at most."""
+        return self.wrong[:most]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing was found that somebody must do something about."""
+        return not self.wrong
+
+    @property
+    def counts(self) -> dict[Level, int]:
+        """How many findings there are of each level."""
+        return {level: sum(1 for one in self.findings if one.level == level) for level in LEVELS}
 
 
 class Check(NamedTuple):

@@ -11,6 +11,7 @@ from ..messages.jobs import Instant
 
 if TYPE_CHECKING:
     from ..history.audit.report import Report
+    from ..history.log_files.lines import Line
 
 DAY, HOUR = 24 * 3600.0, 3600.0
 
@@ -46,23 +47,17 @@ def read_logs(paths: Sequence[str], store: str | None, at: Instant) -> LogEviden
         UsageError: one of them cannot be read, or none has a line of ours.
     """
     # Imported only here: most examinations are given no log.
-    from dataclasses import replace
-
-    from ..history.audit.audit import Audit
+    from ..history.audit.audit import audit_logs
     from ..history.audit.store_view import StoreView
-    from ..history.log_files.lines import Unread, read
 
-    view = None if store is None else StoreView(store)
-    unread, audit, counts = Unread(), Audit(), Counter[str]()
-    for line in read(paths, unread):
-        audit.feed(line)
+    counts = Counter[str]()
+
+    def count(line: Line) -> None:
         if (seconds := WITHIN.get(line.event)) is not None and at - line.ts <= seconds:
             counts[line.event] += 1
-    if not audit.replay.lines:
-        unread.refuse()
-    report = audit.finish(view)
+
     return LogEvidence(
-        report=replace(report, notes=(*unread.notes, *report.notes)),
+        report=audit_logs(paths, None if store is None else StoreView(store), heard=count),
         jumps=counts["clock.jumped"],
         waits=counts["store.waiting"],
         drops=counts["log.dropped"],

@@ -142,9 +142,8 @@ class ReadingTools:
         """Checks the store and who works on it: what is wrong, what shows it, what to do."""
         with evidence_at(self._address, logs=self._logs) as seen:
             found = examine(seen)
-        wrong = [one for one in found.findings if one.level in ("warning", "error")]
         findings, more = some(one for one in found.findings if one.level != "ok")
-        return answer(f"{many(len(wrong), 'finding')} that somebody should see to{more}", findings)
+        return answer(f"{many(len(found.wrong), 'finding')} that somebody should see to{more}", findings)
 
 
 def _fields(view: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -81,8 +81,13 @@ class Audit:
         return []
 
 
-def audit_logs(paths: Sequence[str], store: StoreView | None = None) -> Report:
+def audit_logs(
+    paths: Sequence[str], store: StoreView | None = None, *, heard: Callable[[Line], object] = lambda line: None
+) -> Report:
     """Audit logs, in whichever order their lines lie.
+
+    Args:
+        heard: is told each line, too.
 
     Raises:
         UsageError: one of them cannot be read, or none has a line of ours.
@@ -90,6 +95,7 @@ def audit_logs(paths: Sequence[str], store: StoreView | None = None) -> Report:
     unread, audit = Unread(), Audit()
     for line in read(paths, unread):
         audit.feed(line)
+        heard(line)
     if not audit.replay.lines:
         unread.refuse()
     report = audit.finish(store)
