@@ -21,7 +21,7 @@ from ..stores.ports import Readable, StoreSnapshot
 from .error_groups import ErrorGroup, grouped, key_of
 from .finding import find
 from .job_views import job_view
-from .overview import boot_view, name_view, overview_of
+from .overview import boot_view, name_view, overview_of, running_on
 from .runtimes import Runtimes
 from .situation import SeenBoot, Situation, Why
 from .surveying import situation_of
@@ -397,9 +397,7 @@ def _running(boots: Sequence[SeenBoot], name: str | None) -> Amount | None:
     """How many jobs run, as the boots say; None unless all have said so."""
     views = [boot.view for boot in boots if boot.is_alive is not False]
     known = [view for view in views if view is not None]
-    lanes = [lane for view in known for lane in view.lanes if name in (None, lane.job_name) and lane.abandoned is None]
-    is_capped = any(view.lanes_open > len(view.lanes) for view in known)
-    return Amount(count=len(lanes), is_capped=is_capped) if len(known) == len(views) else None
+    return running_on(known, name) if len(known) == len(views) else None
 
 
 def _failures(seen: StoreSnapshot, name: str | None) -> Iterator[JobRecord]:

@@ -9,6 +9,7 @@ from operator import add
 from ..messages.jobs import Instant
 from ..messages.pauses import PauseRecord
 from ..messages.queries import Census
+from ..messages.views import RuntimeView
 from ..rules.wording import attributed
 from .situation import SeenBoot
 from .views import Amount, BootView, NameView, Overview, PauseView, StoreHealth
@@ -40,11 +41,9 @@ def name_view(
     has_all = len(views) == len(handling)
     ready, scheduled, running = (None, None, None) if census is None else _amounts(census, cap)
     is_paused = pause is not None and pause.is_paused(now)
-    lanes = [lane for view in views for lane in view.lanes if lane.job_name == name and lane.abandoned is None]
+    said = running_on(views, name) if has_all else None
     if in_queue is not None:
-        ready = Amount(count=in_queue)
-        running = Amount(count=len(lanes), is_capped=any(view.lanes_open > len(view.lanes) for view in views))
-        running = running if has_all else None
+        ready, running = Amount(count=in_queue), said
     return NameView(
         name=name,
         ready=ready,
@@ -56,8 +55,14 @@ def name_view(
         boots=tuple(boot.record.boot for boot in handling),
         is_parked=not handling,
         lanes=sum(one.concurrency for view in views for one in view.handlers if one.name == name) if has_all else None,
-        busy=len(lanes) if has_all else None,
+        busy=None if said is None else said.count,
     )
+
+
+def running_on(views: Sequence[RuntimeView], name: str | None) -> Amount:
+    """How many jobs of a name, or of all, run on boots, as these say."""
+    lanes = [lane for view in views for lane in view.lanes if name in (None, lane.job_name) and lane.abandoned is None]
+    return Amount(count=len(lanes), is_capped=any(view.lanes_open > len(view.lanes) for view in views))
 
 
 def _amounts(census: Census, cap: int) -> tuple[Amount, Amount, Amount]:
