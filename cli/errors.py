@@ -15,7 +15,7 @@ from .job_pages import HEADS as JOB_HEADS
 from .job_pages import NUMBERS as JOB_NUMBERS
 from .job_pages import rows
 from .looking import ago, declare_looking, looked, note, page_of, print_json
-from .options import Times, add_limit, limit_of, span_of
+from .options import Times, add_delay, add_limit, delay_of, limit_of
 
 HEADS = ("id", "name", "jobs", "dead", "exception", "message", "where", "last", "first")
 NUMBERS = ("jobs", "dead")
@@ -49,7 +49,7 @@ def _declare_group(parser: argparse.ArgumentParser) -> None:
 
 def _declare_requeue(parser: argparse.ArgumentParser) -> None:
     _declare_group(parser)
-    parser.add_argument("--delay", metavar="SPAN", help="due only then, as 90s, 30m or 2d from now")
+    add_delay(parser)
     add_expect(parser)
     declare_acting(parser)
 
@@ -131,7 +131,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _requeue(arguments: argparse.Namespace) -> int:
-    act, delay = Act(arguments), 0.0 if arguments.delay is None else span_of(arguments.delay, "--delay")
+    act, delay = Act(arguments), delay_of(arguments)
     with act.look() as look:
         group, _ = look.failed_in(arguments.group, limit=0)
         if group is None:

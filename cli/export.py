@@ -24,8 +24,8 @@ from ..rules.codec import encode_own
 from ..rules.printable import visible
 from .groups import Subcommand, declare_group
 from .job_queries import declare_query, query_of
-from .options import add_show_data, add_store, store_of
-from .schedule_acts import declare_which
+from .options import add_show_data, add_since, add_store, add_until, store_of
+from .schedule_acts import declare_which, id_meant
 
 SPANS = {"minute": MINUTE, "hour": HOUR, "ever": EVER}
 
@@ -84,15 +84,15 @@ def _declare_jobs(parser: argparse.ArgumentParser) -> None:
 
 def _declare_slots(parser: argparse.ArgumentParser) -> None:
     declare_which(parser, nargs="?")
-    parser.add_argument("--from", dest="since", metavar="TIME", default="8d", help="2h is two hours ago; or ISO 8601")
-    parser.add_argument("--to", dest="until", metavar="TIME", default="+1d", help="+2h is in two hours; or ISO 8601")
+    add_since(parser, "8d")
+    add_until(parser)
     _declare_export(parser)
 
 
 def _declare_tallies(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="of the jobs of this name only")
     parser.add_argument("--per", choices=SPANS, default="hour", help="of each minute, of each hour, or of ever (hour)")
-    parser.add_argument("--from", dest="since", metavar="TIME", default="8d", help="2h is two hours ago; or ISO 8601")
+    add_since(parser, "8d")
     _declare_export(parser)
 
 
@@ -111,14 +111,9 @@ def _jobs(arguments: argparse.Namespace) -> int:
 
 
 def _slots(arguments: argparse.Namespace) -> int:
-    # Imported only here: it loads the calendar.
-    from ..cron.schedule import keyed_id
-
     now = SystemClock().now()
     since, until = read_instant(arguments.since, now), read_instant(arguments.until, now)
-    wanted = arguments.schedule
-    if wanted is not None and arguments.key is not None:
-        wanted = keyed_id(wanted, arguments.key)
+    wanted = None if arguments.schedule is None else id_meant(arguments)
     with closing(readable_file(store_of(arguments), "list")) as store:
         if wanted is not None:
             with store.snapshot() as seen:

@@ -14,12 +14,12 @@ from ..rules.wording import many
 from .acting import Act, add_expect, declare_acting
 from .looking import note
 from .new_jobs import declare_new, new_of, told
-from .options import span_of
+from .options import add_delay, delay_of
 
 
 def declare_requeue(parser: argparse.ArgumentParser) -> None:
     """Declare what `jobs requeue` takes."""
-    parser.add_argument("--delay", metavar="SPAN", help="due only then, as 90s, 30m or 2d from now")
+    add_delay(parser)
     _declare_which(parser, "state:dead error:timeout")
 
 
@@ -37,7 +37,7 @@ def _declare_which(parser: argparse.ArgumentParser, example: str) -> None:
 
 def requeue(arguments: argparse.Namespace) -> int:
     """Put jobs at the back of the queue; the exit code."""
-    act, delay = Act(arguments), 0.0 if arguments.delay is None else span_of(arguments.delay, "--delay")
+    act, delay = Act(arguments), delay_of(arguments)
     ids = _ids(arguments)
     if not ids:
         return act.sweep("requeue", arguments.where, delay)

@@ -10,7 +10,7 @@ from ..environment.clock import SystemClock
 from ..messages.jobs import Seconds
 from .acting import Act, moment_of
 from .looking import note
-from .options import span_of
+from .options import add_delay, delay_of
 
 if TYPE_CHECKING:
     from ..job import Job
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def declare_new(parser: argparse.ArgumentParser) -> None:
     """Let a subcommand that adds a job be told which id it has, and when it is due."""
     parser.add_argument("--id", metavar="ID", help="its id; one that is known adds nothing")
-    parser.add_argument("--delay", metavar="SPAN", help="due only then, as 90s, 30m or 2d from now")
+    add_delay(parser)
     parser.add_argument("--at", metavar="TIME", help="due at this instant: +2h, or ISO 8601")
 
 
@@ -41,7 +41,7 @@ def new_of(arguments: argparse.Namespace) -> NewKeywords:
     if arguments.id is not None:
         options["id"] = arguments.id
     if arguments.delay is not None:
-        options["delay"] = span_of(arguments.delay, "--delay")
+        options["delay"] = delay_of(arguments)
     if arguments.at is not None:
         options["at"] = moment_of(arguments.at, "--at", SystemClock().now())
     return options

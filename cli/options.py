@@ -101,6 +101,32 @@ def limit_of(arguments: argparse.Namespace) -> int:
     return check_whole(arguments.limit, "--limit", least=1, most=LIMIT_MAX)
 
 
+def add_delay(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand that queues be told when."""
+    parser.add_argument("--delay", metavar="SPAN", help="due only then, as 90s, 30m or 2d from now")
+
+
+def delay_of(arguments: argparse.Namespace) -> Seconds:
+    """How long jobs are to wait; 0 if nothing was said.
+
+    Raises:
+        UsageError: it is no span.
+    """
+    return 0.0 if arguments.delay is None else span_of(arguments.delay, "--delay")
+
+
+def add_since(parser: argparse.ArgumentParser, default: str) -> None:
+    """Let a subcommand be told from when on."""
+    parser.add_argument(
+        "--from", dest="since", metavar="TIME", default=default, help="2h is two hours ago; or ISO 8601"
+    )
+
+
+def add_until(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand be told up to when: a day from now, unless it is said."""
+    parser.add_argument("--to", dest="until", metavar="TIME", default="+1d", help="+2h is in two hours; or ISO 8601")
+
+
 def span_of(text: str, option: str) -> Seconds:
     """A span of time as people write it: `90`, `90s`, `1h30m`, `2d`.
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import argparse
 
-from ..errors import UnknownSchedule
+from ..errors import UnknownSchedule, shown
 from .acting import Act, declare_acting
 
 
 def declare_which(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
     parser.add_argument("schedule", metavar="ID", nargs=nargs, help="its id; with --key, the name of its jobs")
     parser.add_argument("--key", metavar="KEY", help="the application's own name for it")
+
+
+def id_meant(arguments: argparse.Namespace) -> str:
+    """The id of the schedule that was named."""
+    # Imported only here: it loads the calendar.
+    from ..cron.schedule import keyed_id
+
+    return arguments.schedule if arguments.key is None else keyed_id(arguments.schedule, arguments.key)
 
 
 def declare_act(parser: argparse.ArgumentParser) -> None:
@@ -67,12 +75,7 @@ def _meant(arguments: argparse.Namespace) -> tuple[Act, str]:
     Raises:
         UnknownSchedule: it is not.
     """
-    # Imported only here: it loads the calendar.
-    from ..cron.schedule import keyed_id
-    from ..errors import shown
-
-    act = Act(arguments)
-    schedule_id = arguments.schedule if arguments.key is None else keyed_id(arguments.schedule, arguments.key)
+    act, schedule_id = Act(arguments), id_meant(arguments)
     if act.can_look and act.schedule(schedule_id) is None:
         raise UnknownSchedule(f"no schedule {shown(schedule_id)} on {act.address}")
     return act, schedule_id

@@ -17,7 +17,7 @@ from ..rules.validation import check_whole
 from ..rules.wording import Tone, span
 from .groups import Subcommand, declare_group
 from .looking import ago, declare_looking, looked, note, page_of, print_json
-from .options import LIMIT_MAX, Times, add_paging, limit_of
+from .options import LIMIT_MAX, Times, add_paging, add_since, add_until, limit_of
 from .page import Cell
 from .schedule_acts import declare_act, declare_which, pause, remove, resume, run
 
@@ -79,8 +79,8 @@ def _declare_next(parser: argparse.ArgumentParser) -> None:
 
 def _declare_slots(parser: argparse.ArgumentParser) -> None:
     declare_which(parser)
-    parser.add_argument("--from", dest="since", metavar="TIME", default="1d", help="2h is two hours ago; or ISO 8601")
-    parser.add_argument("--to", dest="until", metavar="TIME", default="+1d", help="+2h is in two hours; or ISO 8601")
+    add_since(parser, "1d")
+    add_until(parser)
     declare_looking(parser)
 
 
