@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from ...environment.failpoints import Failpoints
-from ...errors import StoreError, StoreUnavailable
+from ...errors import StoreUnavailable
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant, JobRecord, JobState, Seconds
 from ...messages.pauses import PauseRecord, paused_at
@@ -99,7 +99,7 @@ class RabbitStore(Session):
             raise
         if not is_there:
             self.close()
-            raise StoreError(f"expected a RabbitMQ that runtimes have used at {self.address}, got: no ledger")
+            raise topology.never_used(self.address, "no ledger")
 
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[RabbitTurn]:

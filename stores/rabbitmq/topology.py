@@ -23,6 +23,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+from ...errors import StoreError
 from ...messages.jobs import Seconds
 from .link import Arguments, Binding, Exchange, QueueSpec, Wanted
 
@@ -106,6 +107,11 @@ def answers_queue(visit: str) -> QueueSpec:
     """Where somebody hears what they answer."""
     arguments = {"x-expires": int(ASKS_SECONDS * 1000), "x-max-length-bytes": RESULTS_BYTES_MAX}
     return QueueSpec(name=f"{ASKS}.{visit}", arguments=arguments)
+
+
+def never_used(address: str, got: object) -> StoreError:
+    """There is nothing of what a runtime makes."""
+    return StoreError(f"expected a RabbitMQ that runtimes have used at {address}, got: {got}")
 
 
 def foundation() -> Sequence[Wanted]:

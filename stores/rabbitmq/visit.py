@@ -145,13 +145,11 @@ class Visit:
 
     def _depth(self, future: Any) -> Depth | None:
         try:
-            return Depth(*future.result(ANSWER_SECONDS_MAX))
+            return Depth(*self._result(future))
         except Refused as error:
             if error.code == NOT_FOUND:
                 return None
-            raise StoreUnavailable(f"{self.address} refuses: {error}") from error
-        except (LinkLost, FutureTimeout) as error:
-            raise StoreUnavailable(f"{self.address} did not answer: {error}") from error
+            raise self._refused(error) from error
 
     def differences(self, queues: Sequence[QueueSpec]) -> dict[str, str]:
         """Of those queues that are there, how they differ from what runtimes declare, or why that cannot be asked, in
@@ -162,11 +160,9 @@ class Visit:
         found: dict[str, str] = {}
         for name, future in asked.items():
             try:
-                future.result(ANSWER_SECONDS_MAX)
+                self._result(future)
             except Refused as error:
                 found[name] = str(error)
-            except (LinkLost, FutureTimeout) as error:
-                raise StoreUnavailable(f"{self.address} did not answer: {error}") from error
         return found
 
     @contextlib.contextmanager
@@ -190,7 +186,7 @@ class Visit:
         """
         depth = self.depths([topology.LEDGER])[topology.LEDGER]
         if depth is None:
-            raise StoreError(f"expected a RabbitMQ that runtimes have used at {self.address}, got: no ledger")
+            raise topology.never_used(self.address, "no ledger")
         return self._told() if depth.consumers else self._read()
 
     def _told(self) -> SharedState:
@@ -244,15 +240,26 @@ class Visit:
 
     def _answer(self, future: Any) -> Any:
         try:
-            return future.result(ANSWER_SECONDS_MAX)
+            return self._result(future)
         except Refused as error:
             if error.code == NOT_FOUND:
-                raise StoreError(
-                    f"expected a RabbitMQ that runtimes have used at {self.address}, got: {error}"
-                ) from error
-            raise StoreUnavailable(f"{self.address} refuses: {error}") from error
+                raise topology.never_used(self.address, error) from error
+            raise self._refused(error) from error
+
+    def _result(self, future: Any) -> Any:
+        """What the server has answered.
+
+        Raises:
+            Refused: it refuses.
+            StoreUnavailable: it has not answered.
+        """
+        try:
+            return future.result(ANSWER_SECONDS_MAX)
         except (LinkLost, FutureTimeout) as error:
             raise StoreUnavailable(f"{self.address} did not answer: {error}") from error
+
+    def _refused(self, error: Refused) -> StoreUnavailable:
+        return StoreUnavailable(f"{self.address} refuses: {error}")
 
     def connected(self, session: int) -> None:
         self._session = session
