@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
-from opentelemetry import context, propagate, trace
+from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TracerProvider
@@ -19,6 +19,7 @@ from ...log.json_line import safe_str
 from ...messages.outcomes import OutcomeKind
 from ...rules.exception_classes import class_names
 from ...rules.validation import check_one_of
+from .child import attached_to
 from .conventions import DESTINATION, ERROR, SCHEMA_URL, operation
 from .measures import Measures
 
@@ -104,7 +105,7 @@ class OTelCarrier(Carrier):
         self._measures.begun(job)
         began = self._measures.now()
         with (
-            _attached(origin),
+            attached_to(origin),
             self._tracer.start_as_current_span(
                 f"process {job.name}",
                 kind=SpanKind.CONSUMER,
@@ -133,15 +134,6 @@ class OTelCarrier(Carrier):
         # The baggage stays.
         root = trace.set_span_in_context(trace.INVALID_SPAN, origin)
         return root, [Link(queued)] if queued.is_valid else []
-
-
-@contextmanager
-def _attached(one: Context) -> Iterator[None]:
-    token = context.attach(one)
-    try:
-        yield
-    finally:
-        context.detach(token)
 
 
 def _queued(jobs: Sequence[Job[Any]]) -> dict[str, str | int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from opentelemetry import context, propagate
@@ -12,10 +12,15 @@ from opentelemetry.context import Context
 from ...job import Job
 
 
-@contextmanager
-def attached(job: Job[Any]) -> Iterator[None]:
+def attached(job: Job[Any]) -> AbstractContextManager[None]:
     """The context of the attempt's span: what the function begins is a child of that."""
-    token = context.attach(propagate.extract(job.carried, Context()))
+    return attached_to(propagate.extract(job.carried, Context()))
+
+
+@contextmanager
+def attached_to(one: Context) -> Iterator[None]:
+    """A context as the current one, while this lasts."""
+    token = context.attach(one)
     try:
         yield
     finally:

@@ -44,18 +44,23 @@ def observe_store(
     """
     # Imported only here: a child process loads this package for its spans, and looks at no store.
     from ...operating.looking import lookout, readable_file
-    from ...operating.metrics import KINDS, Distribution, metrics_of
+    from ...operating.metrics import KINDS, Distribution, Metric, metrics_of
     from ...stores.opening import address_of
 
     check_whole(names_max, "names_max", least=1, most=10_000)
     place = lookout(readable_file(address_of(store), "tallies"), now=SystemClock().now)
     meter = get_meter("lamplighter", __version__, meter_provider, SCHEMA_URL)
 
+    read: dict[str, Metric] = {}
+
     def observing(of: str, labels: tuple[str, ...]) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> Iterator[Observation]:
-            found = metrics_of(place, version=__version__, names_max=names_max)
-            values = next(metric.values for metric in found if metric.of.name == of)
-            for key, value in values.items():
+            # The one that is asked first in each collection reads for all of them.
+            if of == GAUGES[0][2] or not read:
+                read.clear()
+                found = metrics_of(place, version=__version__, names_max=names_max)
+                read.update({metric.of.name: metric for metric in found})
+            for key, value in read[of].values.items():
                 assert not isinstance(value, Distribution)
                 yield Observation(value, {"messaging.system": SYSTEM, **dict(zip(labels, key, strict=True))})
 

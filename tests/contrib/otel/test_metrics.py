@@ -9,6 +9,7 @@ import pytest
 from lamplighter import Discard, NotSupported, StoreUnavailable, UsageError
 from lamplighter.contrib.otel import OTelCarrier, observe_store
 from lamplighter.messages.tallies import BOUNDS
+from lamplighter.operating.metrics import metrics_of
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
@@ -128,6 +129,24 @@ def test_a_store_is_told_of_whenever_metrics_are_collected(runtime, recorder, tm
         ("mail", "scheduled"),
     }
     assert (found["lamplighter.lanes"], found["lamplighter.lanes.busy"]) == ({("sleeps",): 2}, {("sleeps",): 1})
+
+
+def test_each_collection_reads_the_store_once_and_anew(runtime, tmp_path, meters, monkeypatch):
+    rt, reads = runtime(), []
+
+    def read(*given, **named):
+        reads.append(given)
+        return metrics_of(*given, **named)
+
+    monkeypatch.setattr("lamplighter.operating.metrics.metrics_of", read)
+    observe_store(tmp_path / "jobs.db", meter_provider=meters.provider)
+
+    meters.reader.get_metrics_data()
+    rt.jobs.queue("mail", delay=600)
+    found = {tuple(point.attributes.values())[1:]: point.value for point in meters.points("lamplighter.jobs")}
+
+    assert len(reads) == 2
+    assert found["mail", "scheduled"] == 1
 
 
 @pytest.mark.parametrize(
