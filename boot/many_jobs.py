@@ -13,6 +13,7 @@ from ..messages.acts import Attribution
 from ..messages.jobs import JobState, Seconds
 from ..messages.mail import CancelMany, Reply, RequeueMany
 from ..messages.queries import JobQuery
+from ..rules.batches import batches
 from ..rules.capabilities import needed
 from ..stores.ports import Store
 from .boot import Boot
@@ -50,7 +51,7 @@ def act_on_all(boot: Boot, query: JobQuery, make: Make) -> int:
     done = 0
     with contextlib.closing(_found(boot.store, query)) as found:
         for ids in found:
-            for some in _batches(ids):
+            for some in batches(ids, BATCH_JOBS_MAX):
                 done += boot.requests.ask(make(some))
     return done
 
@@ -60,7 +61,7 @@ async def act_on_all_async(boot: Boot, query: JobQuery, make: Make) -> int:
     done = 0
     with contextlib.closing(_found(boot.store, query)) as found:
         while ids := await _next(found):
-            for some in _batches(ids):
+            for some in batches(ids, BATCH_JOBS_MAX):
                 done += await boot.requests.ask_async(make(some))
     return done
 
@@ -99,8 +100,3 @@ async def _next(found: Iterator[Sequence[str]]) -> Sequence[str]:
     except asyncio.CancelledError:
         await asyncio.wait([look])
         raise
-
-
-def _batches(ids: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for first in range(0, len(ids), BATCH_JOBS_MAX):
-        yield tuple(ids[first : first + BATCH_JOBS_MAX])

@@ -15,6 +15,7 @@ from ..errors import StoreUnavailable, UsageError
 from ..messages.jobs import Seconds
 from ..messages.mail import Declare, Reply
 from ..messages.schedules import ScheduleRecord
+from ..rules.batches import batches
 from ..rules.limits import Limits
 from ..stores.ports import Store
 
@@ -106,8 +107,7 @@ class Requests:
         Raises:
             StoreUnavailable, LamplighterError: as `ask`; what is stored by then stays, and may be declared again.
         """
-        for first in range(0, len(schedules), DECLARED_MAX):
-            some = tuple(schedules[first : first + DECLARED_MAX])
+        for some in batches(schedules, DECLARED_MAX):
             self.ask(partial(Declare, some))
 
     def note_store(self, trouble: str | None) -> None:

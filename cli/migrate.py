@@ -17,6 +17,7 @@ from ..messages.jobs import JobRecord, JobState, NewJob
 from ..messages.pauses import paused_at
 from ..messages.queries import JobQuery
 from ..messages.schedules import ScheduleRecord
+from ..rules.batches import batches
 from ..rules.capabilities import needed, not_supported
 from ..stores.opening import neighbours_on, open_store
 from ..stores.ports import SERVER_SCHEMES, Store
@@ -110,8 +111,7 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
 def _queued(source: Store) -> Iterator[Sequence[JobRecord]]:
     """Every queued job, the oldest first, some at a time."""
     for ids in needed(source.table, "list").sweep(JobQuery(states=(JobState.QUEUED,))):
-        for first in range(0, len(ids), JOBS_A_TURN):
-            some = ids[first : first + JOBS_A_TURN]
+        for some in batches(ids, JOBS_A_TURN):
             known = source.jobs.known(some)
             yield [known[job_id] for job_id in some]
 

@@ -25,6 +25,7 @@ from ..messages.acts import Attribution
 from ..messages.jobs import JobKeywords, JobRecord, JobState, Seconds
 from ..messages.mail import CancelJob, Forget, ForgetJob, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueMany
 from ..messages.queries import JobQuery
+from ..rules.batches import batches
 from ..rules.capabilities import not_supported
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks, spec_of
@@ -41,7 +42,7 @@ from ..stores.opening import address_of
 from ..stores.ports import Store
 from .copying import CopySpec, queue_copy
 from .operator_turns import OperatorTurns
-from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, batches, sweep, wanted
+from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, in_turns, sweep, wanted
 
 DEAD = JobQuery(states=(JobState.DEAD,))
 
@@ -159,8 +160,7 @@ class Operator:
         ids = [check_name(job_id, "each id") for job_id in check_iterable(job_ids, "job_ids", "ids of jobs")]
         who, seconds, done = self._attributed(reason), _seconds(delay), 0
         with self._turns.opened() as store:
-            for first in range(0, len(ids), SWEPT_A_TURN_MAX):
-                some = tuple(ids[first : first + SWEPT_A_TURN_MAX])
+            for some in batches(ids, SWEPT_A_TURN_MAX):
                 body = RequeueMany(some, DEAD, seconds, None, who)
                 done += self._turns.take(store, partial(jobs.requeue_many, body=body), some)
         return done
@@ -283,7 +283,7 @@ class Operator:
             if action == "cancel" and store.table is None:
                 raise not_supported("remove")
             for page in pages:
-                for some in batches([wanted(one) for one in page]):
+                for some in in_turns([wanted(one) for one in page]):
                     work = partial(sweep, some=some, action=action, delay=delay, who=who)
                     turned = self._turns.take(store, work, [one.job_id for one in some])
                     so_far = Swept._make(map(sum, zip(so_far, turned, strict=True)))

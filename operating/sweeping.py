@@ -12,6 +12,7 @@ from ..job import Job
 from ..messages.acts import Attribution
 from ..messages.jobs import ENDED, JobRecord, Seconds
 from ..messages.mail import CancelJob, Requeue
+from ..rules.batches import batches
 from ..rules.validation import check_name
 
 SWEPT_A_TURN_MAX = 500
@@ -64,10 +65,9 @@ def wanted(given: Any) -> Wanted:
     raise UsageError(f"expected a page to have jobs, their records or their ids, got: {shown(given)}")
 
 
-def batches(all_wanted: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
+def in_turns(all_wanted: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
     """As many as one turn takes, and so on."""
-    for first in range(0, len(all_wanted), SWEPT_A_TURN_MAX):
-        yield all_wanted[first : first + SWEPT_A_TURN_MAX]
+    return batches(all_wanted, SWEPT_A_TURN_MAX)
 
 
 def sweep(context: TurnContext, some: Sequence[Wanted], action: Sweep, delay: Seconds, who: Attribution) -> Swept:

@@ -177,8 +177,7 @@ def where_it_hangs(release):
 
 
 async def where_it_waits(release):
-    while not release.is_set():
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(release.wait, 30)
 
 
 def test_the_stacks_show_where_jobs_tasks_and_threads_are(runtime, recorder):
