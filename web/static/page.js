@@ -72,8 +72,15 @@
   // What is done to many jobs is followed as it is done, and ends when nobody follows. A server without streams answers
   // with nothing, and is then asked for one part after the other.
   let stop;
-  const show = (html) =>
-    main().replaceChildren(...new DOMParser().parseFromString(html, "text/html").querySelector("main").childNodes);
+  const show = (html) => {
+    const here = main(), next = new DOMParser().parseFromString(html, "text/html").querySelector("main");
+    const button = here.querySelector("[data-stop]");
+    if (!button || !next.querySelector("[data-stop]")) { here.replaceChildren(...next.childNodes); return; }
+    // The button that stops it stays, with its focus, and with a press of it that is under way.
+    here.querySelector(".notice").textContent = next.querySelector(".notice").textContent;
+    here.querySelector("progress").value = next.querySelector("progress").value;
+    button.form.elements.done.value = next.querySelector("[name=done]").value;
+  };
   const sweep = async (form, button) => {
     stop = new AbortController();
     const response = await fetch(form.action, { method: "POST", headers: { Accept: "text/event-stream" },
