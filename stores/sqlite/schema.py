@@ -119,6 +119,25 @@ create table lamplighter_retired (
 """
 """A schedule that is still at this change has been removed; one that is not has been used by somebody since."""
 
+LINKS = (
+    # A job waits only for jobs that were stored before it, so no two can wait for each other.
+    """create table lamplighter_links (
+      child integer not null, place integer not null, parent integer not null, any_end integer not null, met text,
+      check (parent < child), primary key (child, place)
+    ) strict, without rowid""",
+    "create index lamplighter_links_parent on lamplighter_links (parent, child, place)",
+    "create index lamplighter_links_open on lamplighter_links (child) where met is null",
+    """create table lamplighter_ripe (
+      parent integer primary key, child integer not null default 0, place integer not null default 0
+    ) strict""",
+)
+"""Which job waits for which, by their `no`: `place` is its place among those that the child waits for, from 1;
+`any_end` whether any end of the parent will do; `met` the end that it has come to, null while it has not ended.
+
+`lamplighter_ripe` has the parents that have ended, or were queued again, whose links nobody has looked at since, but
+for those up to a child's place.
+"""
+
 CREATION = (
     STORE,
     TALLIES,
@@ -144,6 +163,7 @@ CREATION = (
     # The schedules that have changed since a runtime looked: one range is read, however many there are.
     "create index lamplighter_schedules_changes on lamplighter_schedules (change_no)",
     RETIRED,
+    *LINKS,
     # A slot fires once: its row and its job are inserted in one transaction, under this key.
     """create table lamplighter_slots (
       schedule_id text not null, slot real not null, last real not null, count integer not null,
@@ -206,6 +226,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "alter table lamplighter_schedules add column timeout real",
         "alter table lamplighter_schedules add column expires real",
         RETIRED,
+        *LINKS,
         TALLIES,
         # So that a name is known whose jobs have all ended.
         """insert into lamplighter_tallies
