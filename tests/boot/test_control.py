@@ -134,7 +134,7 @@ def where_it_hangs(release):
 
 def test_a_hung_thread_is_shown_with_the_place_where_it_hangs(runtime, recorder):
     rt, release = runtime(lane_grace_seconds=0.01), threading.Event()
-    rt.jobs.add_handler("work", lambda job: where_it_hangs(release), timeout=0.05, max_attempts=1)
+    rt.jobs.add_handler("work", lambda job: where_it_hangs(release), timeout=1, max_attempts=1)
     job = rt.jobs.queue("work")
     recorder.wait_for("lane.abandoned", job_id=job.id)
 

@@ -77,7 +77,7 @@ def test_one_is_shown_with_its_jobs_and_hung_threads(busy, runtime, recorder, ca
     def where_it_hangs(job):
         release.wait(30)
 
-    hangs.jobs.add_handler("hangs", where_it_hangs, timeout=0.05, max_attempts=1)
+    hangs.jobs.add_handler("hangs", where_it_hangs, timeout=1, max_attempts=1)
     hangs.jobs.queue("hangs")
     recorder.wait_for("lane.abandoned")
 

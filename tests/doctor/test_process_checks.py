@@ -58,7 +58,7 @@ def test_a_hung_thread_is_told_with_where_it_is(path, runtime, recorder):
     def where_it_hangs(job):
         release.wait(30)
 
-    rt.jobs.add_handler("hangs", where_it_hangs, timeout=0.05, max_attempts=1)
+    rt.jobs.add_handler("hangs", where_it_hangs, timeout=1, max_attempts=1)
     rt.jobs.queue("hangs", id="j1")
     recorder.wait_for("lane.abandoned")
 
@@ -72,7 +72,7 @@ def test_a_hung_thread_is_told_with_where_it_is(path, runtime, recorder):
 
 def test_a_handler_that_takes_no_jobs_any_more_is_an_error(path, runtime, recorder):
     rt, release = runtime(lane_grace_seconds=0.01, abandoned_threads_max=1), threading.Event()
-    rt.jobs.add_handler("hangs", lambda job: release.wait(30), timeout=0.05, max_attempts=1)
+    rt.jobs.add_handler("hangs", lambda job: release.wait(30), timeout=1, max_attempts=1)
     for _ in range(2):
         rt.jobs.queue("hangs")
     recorder.wait_for("handler.halted")

@@ -177,12 +177,16 @@ def test_a_job_that_waits_for_its_loop_can_be_cancelled(runtime, recorder):
     recorder.until(lambda: rt.boot.lanes.open() == [], "its worker to be free")
 
 
-def test_a_job_that_waits_for_its_loop_is_timed_out(runtime):
-    rt = runtime(carriers=[Slow()])
-    rt.jobs.add_handler("work", uses, timeout=0.05, max_attempts=1)
+def test_a_job_that_waits_for_its_loop_is_timed_out(timed, time):
+    carrier = Slow()
+    rt = timed(carriers=[carrier])
+    rt.jobs.add_handler("work", uses, timeout=1, max_attempts=1)
+    job = rt.jobs.queue("work")
+    assert carrier.entering.wait(15)
+    time.advance(1)
 
     with pytest.raises(JobFailed, match="timed out"):
-        rt.jobs.join(rt.jobs.queue("work"), timeout=15)
+        rt.jobs.join(job, timeout=15)
 
 
 def test_a_stop_does_not_wait_for_a_loop_that_is_being_entered(runtime, recorder):

@@ -39,8 +39,13 @@ def finish(rt, name, data=None, **options):
 
 def ending(rt, name, data=None, **options):
     """How a job ends that does not end well."""
+    return ending_of(rt, rt.jobs.queue(name, data, **options))
+
+
+def ending_of(rt, job):
+    """The same, of a job that is queued already."""
     with pytest.raises(JobFailed) as caught:
-        finish(rt, name, data, **options)
+        rt.jobs.join(job, timeout=10)
     return caught.value.job
 
 
@@ -283,20 +288,24 @@ def test_an_object_with_an_async_call_is_a_coroutine_handler(runtime):
     assert finish(rt, "io").result == "awaited"
 
 
-def test_a_timed_out_task_is_cancelled(runtime, recorder):
-    rt = runtime()
-    cancelled = threading.Event()
+def test_a_timed_out_task_is_cancelled(timed, time):
+    rt = timed()
+    inside, cancelled = threading.Event(), threading.Event()
 
     async def work(job):
+        inside.set()
         try:
             await asyncio.sleep(30)
         except asyncio.CancelledError:
             cancelled.set()
             raise
 
-    rt.jobs.add_handler("io", work, timeout=0.05, max_attempts=1)
+    rt.jobs.add_handler("io", work, timeout=1, max_attempts=1)
+    job = rt.jobs.queue("io")
+    assert inside.wait(15)
+    time.advance(1)
 
-    assert "timed out" in ending(rt, "io").error
+    assert "timed out" in ending_of(rt, job).error
     assert cancelled.wait(5)
 
 
@@ -450,33 +459,41 @@ def test_an_error_whose_own_text_raises_ends_its_job_all_the_same(runtime):
     assert "Nasty" in ending(rt, "work").error
 
 
-def test_a_timed_out_job_is_signalled_and_uses_an_attempt(runtime, recorder):
-    rt = runtime()
-    seen = []
+def test_a_timed_out_job_is_signalled_and_uses_an_attempt(timed, time, recorder):
+    rt = timed()
+    inside, seen = threading.Semaphore(0), []
 
     def work(job):
+        inside.release()
         seen.append((job.sleep(30), job.cancelled))
 
-    rt.jobs.add_handler("slow", work, timeout=0.05, max_attempts=2, backoff=[0])
+    rt.jobs.add_handler("slow", work, timeout=1, max_attempts=2, backoff=[0])
+    job = rt.jobs.queue("slow")
+    for _ in range(2):
+        assert inside.acquire(timeout=15)
+        time.advance(1)
 
-    dead = ending(rt, "slow")
+    dead = ending_of(rt, job)
 
     assert (dead.state, dead.reason) == ("dead", "timed out in attempt 2 of 2")
     recorder.until(lambda: seen == [(False, True)] * 2, "both attempts to be woken")
 
 
-def test_what_a_timed_out_attempt_returns_late_changes_nothing(runtime, recorder):
-    rt = runtime()
-    go = threading.Event()
+def test_what_a_timed_out_attempt_returns_late_changes_nothing(timed, time, recorder):
+    rt = timed()
+    inside, go = threading.Event(), threading.Event()
 
     def work(job):
         if job.attempt == 1:
+            inside.set()
             go.wait(10)
             return "late"
         return "in time"
 
-    rt.jobs.add_handler("slow", work, timeout=0.05, backoff=[0], max_attempts=20)
+    rt.jobs.add_handler("slow", work, timeout=1, backoff=[0])
     job = rt.jobs.queue("slow")
+    assert inside.wait(15)
+    time.advance(1)
     recorder.wait_for("job.failed", job_id=job.id, outcome="timed_out")
     go.set()
 
@@ -485,35 +502,44 @@ def test_what_a_timed_out_attempt_returns_late_changes_nothing(runtime, recorder
     assert rt.jobs.get(job).result == "in time"
 
 
-def test_on_timeout_raise_strikes_a_busy_thread(runtime, recorder):
-    rt = runtime()
-    struck = threading.Event()
+def test_on_timeout_raise_strikes_a_busy_thread(timed, time):
+    rt = timed()
+    inside, struck = threading.Event(), threading.Event()
 
     def work(job):
         try:
+            inside.set()
             while True:
                 pass
         except JobTimeout:
             struck.set()
             raise
 
-    rt.jobs.add_handler("busy", work, timeout=0.05, on_timeout="raise", max_attempts=1)
+    rt.jobs.add_handler("busy", work, timeout=1, on_timeout="raise", max_attempts=1)
+    job = rt.jobs.queue("busy")
+    assert inside.wait(15)
+    time.advance(1)
 
-    assert "timed out" in ending(rt, "busy").error
+    assert "timed out" in ending_of(rt, job).error
     assert struck.wait(5)
 
 
-def test_a_hung_lane_is_abandoned_listed_with_its_stack_and_replaced(runtime, recorder):
-    rt = runtime(lane_grace_seconds=0.05)
-    never = threading.Event()
+def test_a_hung_lane_is_abandoned_listed_with_its_stack_and_replaced(timed, time, recorder):
+    rt = timed(lane_grace_seconds=5)
+    inside, never = threading.Event(), threading.Event()
 
     def hangs_here(job):
         if job.data == "hang":
+            inside.set()
             never.wait(30)
         return "done"
 
-    rt.jobs.add_handler("work", hangs_here, timeout=0.05, max_attempts=1)
-    hung = ending(rt, "work", "hang")
+    rt.jobs.add_handler("work", hangs_here, timeout=1, max_attempts=1)
+    hung = rt.jobs.queue("work", "hang")
+    assert inside.wait(15)
+    time.advance(1)
+    ending_of(rt, hung)
+    time.advance(5)
     abandoned = recorder.wait_for("lane.abandoned", job_id=hung.id)
     health = rt.health()
 
@@ -527,11 +553,15 @@ def test_a_hung_lane_is_abandoned_listed_with_its_stack_and_replaced(runtime, re
     recorder.until(lambda: rt.health().status == "green", "health to be green again")
 
 
-def test_a_thread_that_ends_when_it_is_asked_to_is_not_said_to_have_hung(runtime, recorder):
-    rt = runtime(lane_grace_seconds=600)
-    rt.jobs.add_handler("work", lambda job: job.sleep(30), timeout=0.05, max_attempts=1)
+def test_a_thread_that_ends_when_it_is_asked_to_is_not_said_to_have_hung(timed, time, recorder):
+    rt = timed(lane_grace_seconds=600)
+    inside = threading.Event()
+    rt.jobs.add_handler("work", lambda job: inside.set() or job.sleep(30), timeout=1, max_attempts=1)
 
-    job = ending(rt, "work")
+    job = rt.jobs.queue("work")
+    assert inside.wait(15)
+    time.advance(1)
+    ending_of(rt, job)
     # That its late ending was refused is the last thing that is said of it.
     recorder.wait_for("job.fenced", job_id=job.id)
 
@@ -539,12 +569,17 @@ def test_a_thread_that_ends_when_it_is_asked_to_is_not_said_to_have_hung(runtime
     assert not recorder.of("lane.returned")
 
 
-def test_too_many_hung_lanes_halt_their_handler_until_they_end(runtime, recorder):
-    rt = runtime(lane_grace_seconds=0.01, abandoned_threads_max=1)
-    never = threading.Event()
-    rt.jobs.add_handler("work", lambda job: job.data or never.wait(30), timeout=0.05, max_attempts=1)
-    for _ in range(2):
-        ending(rt, "work")
+def test_too_many_hung_lanes_halt_their_handler_until_they_end(timed, time, recorder):
+    rt = timed(lane_grace_seconds=5, abandoned_threads_max=1)
+    inside, never = threading.Semaphore(0), threading.Event()
+    rt.jobs.add_handler("work", lambda job: job.data or inside.release() or never.wait(30), timeout=1, max_attempts=1)
+    for hung in range(1, 3):
+        job = rt.jobs.queue("work")
+        assert inside.acquire(timeout=15)
+        time.advance(1)
+        ending_of(rt, job)
+        time.advance(5)
+        recorder.wait_for("lane.abandoned", count=hung)
     recorder.wait_for("handler.halted", job_name="work")
 
     job = rt.jobs.queue("work", "free")

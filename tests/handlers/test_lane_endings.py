@@ -406,13 +406,17 @@ def test_a_loop_that_was_closed_under_its_jobs_is_replaced(runtime, recorder):
     gc.collect()
 
 
-def test_a_thread_that_cannot_be_stopped_is_fenced_and_replaced(runtime, recorder):
-    rt = runtime(lane_grace_seconds=0.05)
-    never = threading.Event()
-    rt.jobs.add_handler("work", lambda job: job.data or never.wait(30), timeout=0.05, max_attempts=1)
+def test_a_thread_that_cannot_be_stopped_is_fenced_and_replaced(timed, time, recorder):
+    rt = timed(lane_grace_seconds=5)
+    inside, never = threading.Event(), threading.Event()
+    rt.jobs.add_handler("work", lambda job: job.data or inside.set() or never.wait(30), timeout=1, max_attempts=1)
+    job = rt.jobs.queue("work")
+    assert inside.wait(15)
+    time.advance(1)
 
     with pytest.raises(JobFailed, match="timed out"):
-        rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+        rt.jobs.join(job, timeout=10)
+    time.advance(5)
 
     assert rt.jobs.join(rt.jobs.queue("work", "next"), timeout=10).result == "next"
     assert "never.wait" in recorder.wait_for("lane.abandoned")["stack"]

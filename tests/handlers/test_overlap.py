@@ -67,10 +67,12 @@ def test_a_job_that_lost_its_claim_waits_for_its_old_thread(runtime, recorder, w
     assert (starts, work.starts, work.most) == (1, 2, 1)
 
 
-def test_a_job_that_has_timed_out_waits_for_its_old_thread(runtime, recorder, work):
-    rt = runtime(lane_grace_seconds=600)
-    rt.jobs.add_handler("tidy", work, timeout=0.05, backoff=[0], max_attempts=20)
+def test_a_job_that_has_timed_out_waits_for_its_old_thread(timed, time, recorder, work):
+    rt = timed(lane_grace_seconds=600)
+    rt.jobs.add_handler("tidy", work, timeout=1, backoff=[0])
     job = rt.jobs.queue("tidy")
+    assert work.is_in.wait(15)
+    time.advance(1)
 
     recorder.wait_for("job.waiting", job_id=job.id)
     assert work.most == 1
@@ -80,15 +82,22 @@ def test_a_job_that_has_timed_out_waits_for_its_old_thread(runtime, recorder, wo
     assert work.most == 1
 
 
-def test_a_job_starts_beside_an_old_thread_that_has_had_its_time(runtime, recorder, work):
-    rt = runtime(lane_grace_seconds=0.1)
-    rt.jobs.add_handler("tidy", work, timeout=0.05, backoff=[0], max_attempts=2)
+def test_a_job_starts_beside_an_old_thread_that_has_had_its_time(timed, time, recorder, work):
+    rt = timed(lane_grace_seconds=5)
+    rt.jobs.add_handler("tidy", work, timeout=1, backoff=[0], max_attempts=2)
     job = rt.jobs.queue("tidy")
+    assert work.is_in.wait(15)
+    work.is_in.clear()
+    time.advance(1)
+    recorder.wait_for("job.waiting", job_id=job.id)
+    time.advance(5)
+    assert work.is_in.wait(15)
+    time.advance(1)
 
     with pytest.raises(JobFailed, match="timed out"):
         rt.jobs.join(job, timeout=15)
     assert work.starts == 2
-    recorder.wait_for("lane.abandoned", job_id=job.id)
+    assert recorder.of("lane.abandoned", job_id=job.id)
 
 
 def test_what_a_stopped_runtime_left_running_is_in_the_health_of_its_next_life(runtime, work):

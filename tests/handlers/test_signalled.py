@@ -37,29 +37,29 @@ def test_a_requeued_job_is_asked_to_end_at_once_though_it_is_to_run_much_later(r
 @pytest.mark.parametrize(
     ("act", "reason"),
     [
-        (lambda rt, job: rt.jobs.cancel(job), "cancelled"),
-        (lambda rt, job: rt.jobs.requeue(job, delay=3600), "requeued"),
-        (lambda rt, job: rt.stop(drain=0.0), "the runtime stopped"),
-        (lambda rt, job: None, "timed out"),
+        (lambda rt, job, time: rt.jobs.cancel(job), "cancelled"),
+        (lambda rt, job, time: rt.jobs.requeue(job, delay=3600), "requeued"),
+        (lambda rt, job, time: rt.stop(drain=0.0), "the runtime stopped"),
+        (lambda rt, job, time: time.advance(600), "timed out"),
     ],
     ids=["cancel", "requeue", "stop", "timeout"],
 )
-def test_a_job_that_is_to_end_is_told_why(runtime, act, reason):
-    rt = runtime()
+def test_a_job_that_is_to_end_is_told_why(timed, time, act, reason):
+    rt = timed()
     began, reasons = threading.Event(), queue.SimpleQueue()
 
-    @rt.jobs.handler("long", timeout=0.05 if reason == "timed out" else 600)
+    @rt.jobs.handler("long", timeout=600)
     def long(job):
         reasons.put(job.cancel_reason)
         began.set()
         while not job.cancelled:
-            job.sleep(0.01)
+            job.sleep(3600)
         reasons.put(job.cancel_reason)
 
     job = rt.jobs.queue("long")
     assert began.wait(15)
 
-    act(rt, job)
+    act(rt, job, time)
 
     assert (reasons.get(timeout=15), reasons.get(timeout=15)) == (None, reason)
 

@@ -179,9 +179,11 @@ def test_an_actor_that_begins_anew_tells_nothing_of_the_attempts_before():
 
 def test_a_thread_says_where_it_is(timed, time, recorder):
     rt, release = timed(slow_seconds_min=60), threading.Event()
+    waits = threading.Event()
 
     def work(job):
         if job.data == "slow":
+            waits.set()
             release.wait(JOIN_SECONDS_MAX)
 
     rt.jobs.add_handler("work", work)
@@ -189,6 +191,7 @@ def test_a_thread_says_where_it_is(timed, time, recorder):
         rt.jobs.join(rt.jobs.queue("work"), timeout=JOIN_SECONDS_MAX)
     job = rt.jobs.queue("work", "slow")
     recorder.wait_for("job.started", job_id=job.id)
+    assert waits.wait(JOIN_SECONDS_MAX)
     time.advance(59)
     time.advance(WATCH_SECONDS)
 

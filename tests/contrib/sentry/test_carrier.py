@@ -201,14 +201,14 @@ def test_a_job_that_was_timed_out_is_one_report_whatever_it_raised_then(
             ended.set()
 
     rt = runtime(carriers=[SentryCarrier()])
-    rt.jobs.add_handler("work", work, timeout=0.05, max_attempts=1)
+    rt.jobs.add_handler("work", work, timeout=1, max_attempts=1)
     rt.jobs.queue("work")
     assert ended.wait(15)
     recorder.wait_for("job.dead")
     rt.stop()
 
     (event,) = sent.errors
-    assert event["logentry"]["message"] == "job.dead: timed out after 0.05 s"
+    assert event["logentry"]["message"] == "job.dead: timed out after 1 s"
     recorder.until(lambda: sent.transactions, "the transaction of the attempt")
     assert sent.transactions[0]["contexts"]["trace"]["status"] == "deadline_exceeded"
 
