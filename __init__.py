@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .log.configure import configure_logging
     from .log.job_context import JobFields
     from .messages.jobs import Attempt, JobSpec, JobState
+    from .messages.name_limits import Rate
     from .messages.outcomes import Backoff
     from .messages.views import ActorView, Health
     from .operating.operator import Operator
@@ -77,6 +78,7 @@ __all__ = [
     "NotStarted",
     "NotSupported",
     "Operator",
+    "Rate",
     "RestartBudget",
     "ResultLost",
     "Retry",
@@ -121,6 +123,7 @@ _HOMES = {
     "JobSpec": "messages.jobs",
     "JobState": "messages.jobs",
     "Backoff": "messages.outcomes",
+    "Rate": "messages.name_limits",
     "RestartBudget": "rules.restart_budget",
     "Runtime": "runtime",
 }

@@ -18,6 +18,7 @@ from .handlers.registration import check_handler, check_importable, check_only, 
 from .job import Job
 from .job_handler import HandlerDecorator, JobHandler
 from .messages.jobs import Attempt, JobState, JobStateName, Seconds
+from .messages.name_limits import Rate
 from .messages.outcomes import Backoff
 from .messages.queries import JobQuery, place_of
 from .operating.finding import find_all
@@ -206,6 +207,7 @@ class Jobs(Steering):
         *,
         concurrency: int = 1,
         concurrency_total: int | None = None,
+        rate: Rate | None = None,
         timeout: Seconds | timedelta | None = None,
         on_timeout: OnTimeout = "signal",
         max_attempts: int = 20,
@@ -227,6 +229,8 @@ class Jobs(Steering):
             fn: called with a `Job`; a coroutine function runs on an event loop. What it returns is the job's result.
             concurrency: how many at once in this runtime.
             concurrency_total: how many at once over the whole store.
+            rate: how many may start in a time, over the whole store: `Rate(100, per=60)`. Retries count too. What may
+                not start yet stays queued.
             timeout: seconds for one attempt.
             on_timeout: `signal`, or `raise` to also raise a `JobTimeout` inside the thread, which may strike anywhere,
                 also while the function holds a lock.
@@ -251,6 +255,7 @@ class Jobs(Steering):
             fn,
             concurrency=concurrency,
             concurrency_total=concurrency_total,
+            rate=rate,
             timeout=timeout,
             on_timeout=on_timeout,
             max_attempts=max_attempts,

@@ -37,6 +37,7 @@ from ..messages.mail import (
 )
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks
+from ..rules.rates import rate_said
 from ..stores.ports import Store
 from ..stores.presence import network_filesystem
 from ..stores.troubles import BootLost
@@ -282,6 +283,7 @@ class Boot:
             handler=handler.id,
             concurrency=handler.concurrency,
             concurrency_total=handler.concurrency_total,
+            rate=None if handler.rate is None else rate_said(handler.rate),
             isolation=handler.kind,
         )
 

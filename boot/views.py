@@ -38,6 +38,7 @@ from ..messages.views import (
     TurnView,
 )
 from ..rules.limits import Limits
+from ..rules.rates import rate_said
 from ..stores.ports import Store
 from ..supervisor import Supervision
 from .declared import Share
@@ -240,6 +241,7 @@ def _handler(handler: Handler) -> HandlerView:
         total=handler.concurrency_total,
         timeout=handler.timeout,
         attempts=handler.policy.max_attempts,
+        rate=None if handler.rate is None else rate_said(handler.rate),
     )
 
 

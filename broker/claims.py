@@ -109,7 +109,7 @@ def _want(context: TurnContext, name: str, capacity: HandlerCapacity, begun: int
         incarnation=capacity.incarnation,
         begun=begun,
         prefetched=prefetched,
-        total=capacity.total,
+        limits=capacity.limits,
         interruptions_max=capacity.interruptions_max,
     )
 
@@ -270,7 +270,7 @@ def hear_capacity(context: TurnContext, body: Capacity) -> None:
         context.out.reconciled.add(actor)
     maximum = body.interruptions_max or state.limits.interruptions_max
     context.out.capacities[body.name] = HandlerCapacity(
-        body.incarnation, body.lanes, body.prefetch, body.total, maximum, held
+        body.incarnation, body.lanes, body.prefetch, body.limits, maximum, held
     )
     store_names(context)
 

@@ -11,6 +11,7 @@ from ..messages.boots import BootRecord
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
 from ..messages.ledger import LedgerTurn
 from ..messages.mail import Expect, Reply
+from ..messages.name_limits import NameLimits
 from ..messages.outcomes import Policy
 from .quiet import QuietSwitch
 
@@ -22,7 +23,7 @@ class HandlerCapacity:
     incarnation: int
     lanes: int
     prefetch: int
-    total: int | None
+    limits: NameLimits
     interruptions_max: int
     held: dict[ClaimKey, JobRecord]
 

@@ -20,7 +20,7 @@ ATTEMPT_HEADS = ("claim", "attempt", "outcome", "ran", "ended", "boot", "error")
 TONES: dict[str, Tone] = {"running": "good", "done": "quiet", "dead": "bad", "cancelled": "quiet", "queued": "plain"}
 """How the states look."""
 
-HARMLESS = frozenset({"not_due", "just_now", "behind", "lanes_full", "limit", "solo", "running", "claimed"})
+HARMLESS = frozenset({"not_due", "just_now", "behind", "lanes_full", "limit", "rate", "solo", "running", "claimed"})
 """Why a job may wait, or how it may be held, without that anybody need do something."""
 
 

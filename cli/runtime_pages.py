@@ -160,7 +160,8 @@ def _quiet(quiet: QuietView, times: Times) -> str:
 def _handler(one: HandlerView) -> str:
     timeout = "" if one.timeout is None else f", {span(one.timeout)} each"
     total = "" if one.total is None else f", {one.total} on the whole store"
-    return f"{one.name}: {one.concurrency} at once ({one.kind}), {many(one.attempts, 'attempt')}{timeout}{total}"
+    rate = "" if one.rate is None else f", {one.rate} on the whole store"
+    return f"{one.name}: {one.concurrency} at once ({one.kind}), {many(one.attempts, 'attempt')}{timeout}{total}{rate}"
 
 
 def _last_turn(turns: TurnView) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from ..messages.jobs import Seconds
+from ..messages.name_limits import Rate
 from ..messages.outcomes import Policy
 from ..rules.restart_budget import RestartBudget
 from .options import OnTimeout
@@ -25,6 +26,7 @@ class Handler(NamedTuple):
         types: the payload type of its annotation, and the type of what it returns, as far as it has them.
         on_timeout: `signal`, or `raise` to also raise `JobTimeout` inside a thread.
         auto_done: whether returning ends the job.
+        rate: how many jobs of its name may start in a time, over the whole store.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Handler(NamedTuple):
     policy: Policy
     restart: RestartBudget | None
     types: HandlerTypes
+    rate: Rate | None = None
 
 
 class JobTimeout(Exception):

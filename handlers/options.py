@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Literal, TypeAlias, TypedDict
 
 from ..messages.jobs import Seconds
+from ..messages.name_limits import Rate
 from ..messages.outcomes import Backoff
 from ..rules.restart_budget import RestartBudget
 
@@ -26,6 +27,7 @@ class HandlerKeywords(TypedDict, total=False):
 
     concurrency: int
     concurrency_total: int | None
+    rate: Rate | None
     timeout: Seconds | timedelta | None
     on_timeout: OnTimeout
     max_attempts: int

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from ..messages.jobs import Seconds
 from ..messages.mail import Capacity
+from ..messages.name_limits import NameLimits
 from ..rules.limits import Limits
+from ..rules.rates import slower
 from .handler import Handler
 
 MEMORY = 0.2
@@ -54,7 +56,7 @@ def offer(
         incarnation=incarnation,
         lanes=lanes if handlers else 0,
         prefetch=pace.prefetch(lanes),
-        total=min(totals, default=None),
+        limits=NameLimits(min(totals, default=None), slower(handler.rate for handler in handlers)),
         interruptions_max=max((handler.policy.interruptions_max for handler in handlers), default=None),
         held=(),
         answers=answers,

@@ -13,6 +13,7 @@ from ..messages.outcomes import Policy
 from ..rules.capabilities import not_supported
 from ..rules.exception_classes import check_exceptions
 from ..rules.limits import Limits
+from ..rules.rates import check_rate
 from ..rules.restart_budget import RestartBudget
 from ..rules.validation import (
     check_backoff,
@@ -61,6 +62,9 @@ def check_handler(
     total, timeout, most = options["concurrency_total"], options["timeout"], options["interruptions_max"]
     if total is not None and not has_table:
         raise not_supported("limit")
+    rate = None if options["rate"] is None else check_rate(options["rate"], "rate")
+    if rate is not None and not has_table:
+        raise not_supported("rate")
     auto_done = check_bool(options["auto_done"], "auto_done")
     retry_on, discard_on = _check_errors(options["retry_on"], options["discard_on"])
     return Handler(
@@ -86,6 +90,7 @@ def check_handler(
         ),
         restart=None if options["restart"] is None else _check_budget(options["restart"]),
         types=HandlerTypes(payload_type(fn, Job), result_type(fn, name) if auto_done else None),
+        rate=rate,
     )
 
 

@@ -95,6 +95,7 @@ MOVE_KEYS: dict[str, str] = {
     "turns of a boot that was buried, or that has acted",
     "w": "when it was queued, if a second or more before the turn",
     "q": "the job that it follows, whose end is in the same turn",
+    "rate": "how many jobs of its name may start in a time, where that is limited: `100/60s`",
     "no": "the `boot_no` of a boot that was buried, or that has acted; the number of a change of a schedule",
     "when": "the rule of a schedule",
     "tz": "its time zone",
@@ -180,7 +181,7 @@ EVENTS: dict[str, EventKind] = {
         "debug", "A job was already there; nothing was stored.", (*JOB, "asked_id", "unique_key")
     ),
     "job.claimed": EventKind(
-        "debug", "A job is claimed for a worker thread.", (*MOVE, "begun", "waited", "redeliveries")
+        "debug", "A job is claimed for a worker thread.", (*MOVE, "begun", "waited", "rate", "redeliveries")
     ),
     "job.started": EventKind("debug", "A job's function is called.", (*JOB, "handler", "lane", "waited")),
     "job.done": EventKind(
@@ -262,7 +263,7 @@ EVENTS: dict[str, EventKind] = {
     "handler.added": EventKind(
         "debug",
         "A handler takes jobs from now on.",
-        ("job_name", "handler", "concurrency", "concurrency_total", "isolation"),
+        ("job_name", "handler", "concurrency", "concurrency_total", "rate", "isolation"),
     ),
     "handler.removed": EventKind("debug", "A handler was removed.", ("job_name", "handler")),
     "handler.halted": EventKind(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from .acts import UNATTRIBUTED, Attribution
 from .jobs import Claim, ClaimKey, Instant, NewJob, Seconds
+from .name_limits import NameLimits
 from .outcomes import Outcome, Policy
 from .queries import JobQuery
 from .schedules import ScheduleRecord
@@ -236,7 +237,7 @@ class Capacity(NamedTuple):
     Attributes:
         lanes: how many jobs may run at once.
         prefetch: how many more claims it may hold.
-        total: the limit of running jobs of this name over the whole store.
+        limits: how many of this name may run and start over the whole store.
         held: the keys of every claim it holds, started or not.
         answers: the `Resync` of a broker that it has read last; 0 if none came.
     """
@@ -245,7 +246,7 @@ class Capacity(NamedTuple):
     incarnation: int
     lanes: int
     prefetch: int
-    total: int | None
+    limits: NameLimits
     interruptions_max: int | None
     held: tuple[ClaimKey, ...]
     answers: int

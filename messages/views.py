@@ -106,6 +106,7 @@ class HandlerView:
         kind: what it runs on: `thread`, `task` or `process`.
         concurrency: how many of its jobs run at once here; `total` is how many of its name may on the whole store.
         attempts: how often a job is tried.
+        rate: how many jobs of its name may start in a time, over the whole store, as `100/60s`.
     """
 
     id: str
@@ -115,6 +116,7 @@ class HandlerView:
     total: int | None
     timeout: Seconds | None
     attempts: int
+    rate: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

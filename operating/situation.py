@@ -28,6 +28,7 @@ Code = Literal[
     "solo",
     "suspect",
     "limit",
+    "rate",
     "lanes_full",
     "behind",
     "just_now",

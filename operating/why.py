@@ -8,7 +8,7 @@ go first.
 2. What keeps all jobs of the store waiting: `no_runtime`, `store_locked`, `quiet`.
 3. What keeps the jobs of its name waiting: `paused`, `parked`, `restarting`, `halted`, `quarantined`.
 4. What keeps this one waiting: `untold`, `solo`, `suspect`.
-5. That others have all the places, or come first: `limit`, `lanes_full`, `behind`.
+5. That others have all the places, or come first: `limit`, `rate`, `lanes_full`, `behind`.
 
 Where none of this is known to be so, it is `just_now` for a moment, and `unknown` after that.
 """
@@ -20,8 +20,10 @@ from typing import NamedTuple
 
 from ..errors import alike
 from ..messages.jobs import ENDED, JobState, Seconds
+from ..messages.name_limits import Rate
 from ..messages.views import RuntimeView
 from ..rules.lifecycle import is_suspect
+from ..rules.rates import rate_read, rate_said, room_of, slower
 from ..rules.wording import attributed, brief, clock, many, span
 from .situation import DEFECTS, SeenBoot, Situation, Why
 
@@ -234,6 +236,7 @@ def _of_others(situation: Situation, takers: _Takers) -> Iterator[Why]:
             "(concurrency_total)",
             changes="the end of one of them, or a higher concurrency_total",
         )
+    yield from _slowed(situation, free)
     free = [boot for boot in free if boot not in limited]
     full = [(boot, said) for boot in free if (said := _full(boot, situation)) is not None]
     if full and len(full) == len(free):
@@ -249,6 +252,28 @@ def _of_others(situation: Situation, takers: _Takers) -> Iterator[Why]:
             sentence=f"{count} of {job.name!r} {'comes' if count.startswith('1 ') else 'come'} before it",
             changes="time does; more lanes or processes, or a higher priority for jobs that are queued from now on",
         )
+
+
+def _slowed(situation: Situation, free: Sequence[SeenBoot]) -> Iterator[Why]:
+    """Whether the rates of all boots that might claim it have no room now."""
+    now, before = situation.now, situation.before
+    rates = [_rate(boot.view, situation.job.name) for boot in free]
+    if before is None or not rates or None in rates:
+        return
+    rooms = {rate: room_of(rate, before.spent_to, now) for rate in rates if rate is not None}
+    opens, rate = min((room.opens, rate_said(rate)) for rate, room in rooms.items())
+    if not any(room.free for room in rooms.values()):
+        yield Why(
+            code="rate",
+            sentence=f"{situation.job.name!r} may start {rate}, and the rate opens in {span(opens - now)}, at "
+            f"{clock(opens)}",
+            changes="time does, or a higher rate",
+        )
+
+
+def _rate(view: RuntimeView | None, name: str) -> Rate | None:
+    handlers = [one for one in view.handlers if one.name == name] if view else []
+    return slower(rate_read(one.rate) for one in handlers if one.rate is not None)
 
 
 def _total(view: RuntimeView | None, name: str) -> int | None:

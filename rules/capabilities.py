@@ -19,6 +19,8 @@ INSTEAD = {
     "them with concurrency, or let handlers take a lock of their own",
     "list": 'only dead jobs can be listed (state="dead"): for the others look at counts, or read the log',
     "overlap": 'overlap must be "allow": have the handler end at once when its predecessor still runs',
+    "rate": "how many jobs of a name start in a time cannot be limited over several machines: give the name's handler "
+    "to one of them with concurrency=1, and have it sleep",
     "remove": "only a job that runs in this very runtime, or a dead one, can be found by its id: give the job "
     "expires=, or have its handler look whether it is still wanted",
     "requeue": "this attempt has lost its connection, so the job may be elsewhere already: let it end",

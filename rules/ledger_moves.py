@@ -15,7 +15,7 @@ from .codec import checksum, digest
 LONG_AGO_SECONDS = 1.0
 """A job that was queued so long before its turn is told with its own instant: a host had a transaction of its own."""
 
-BESIDES = {"outcome": "o", "run_at": "u", "redeliveries": "p", "then": "x"}
+BESIDES = {"outcome": "o", "run_at": "u", "redeliveries": "p", "then": "x", "rate": "rate"}
 """What is told of the fields of an event, unless it is nothing, and under which key."""
 
 

@@ -6,7 +6,7 @@ them, what concerns an application's own transaction is written in it (`HostTran
 
 What a store need not have is an attribute that may be None. Each has `JobReader` and `ScheduleReader`, and its turns
 have `JobQueue`, `ScheduleBook` and `Members`. One with a table of jobs has `JobTable`, and its turns `WaitingJobs`; it
-alone is given jobs with a `unique_key` or `one_at_a_time`, and wants with a `total`. What a store has not is said by
+alone is given jobs with a `unique_key` or `one_at_a_time`, and wants with limits. What a store has not is said by
 `rules.capabilities`, and by no store. What is asked is asked in sets: one round trip to a server.
 """
 
@@ -80,6 +80,7 @@ class Before(NamedTuple):
         running: how many jobs of its name run.
         same_schedule: the id of a running job of its schedule, if that keeps it waiting.
         suspects: by boot, the id of a suspect that runs there, if this one is one too.
+        spent_to: what the store keeps of the starts of its name, as `rules.rates` takes it, if that has a rate.
     """
 
     ahead: int
@@ -87,6 +88,7 @@ class Before(NamedTuple):
     running: int
     same_schedule: str | None = None
     suspects: Mapping[str, str] = {}
+    spent_to: Instant | None = None
 
 
 class JobReader(Protocol):

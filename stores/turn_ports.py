@@ -12,6 +12,7 @@ from ..messages.boots import BootRecord
 from ..messages.clock_steps import Reading, Stepped
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, NewJob, Seconds, Transition
 from ..messages.ledger import LedgerTurn, Move
+from ..messages.name_limits import NO_LIMITS, NameLimits
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
@@ -24,7 +25,7 @@ class Want(NamedTuple):
 
     Attributes:
         begun, prefetched: how many of each kind, at most.
-        total: limit of running jobs of the name in the whole store.
+        limits: how many jobs of the name may run and start, over the whole store.
     """
 
     name: str
@@ -32,8 +33,8 @@ class Want(NamedTuple):
     incarnation: int
     begun: int
     prefetched: int
-    total: int | None
     interruptions_max: int
+    limits: NameLimits = NO_LIMITS
 
 
 class Claimed(NamedTuple):
@@ -42,7 +43,7 @@ class Claimed(NamedTuple):
     Attributes:
         claims: by job name.
         next_due: from when on a job of a name can be claimed: infinite where none is queued. Not of names of which one
-            that is due is left, whatever holds it back.
+            that is due is left, unless its rate is what holds it back: then it is when that leaves room.
         poison: claims of jobs whose earlier ones the store has found to be lost, each with its process, and the last of
             these too: such a claim is not for a lane, but to be settled as an interruption that the job is blamed for.
     """
@@ -71,7 +72,8 @@ class JobQueue(Protocol):
 
         Only what is counted: a job from an application's own transaction waits for `refresh`. Order: higher priority,
         then `run_at`, then queue order. No job that is paused, expired, or held back by `overlap="queue_one"`; no more
-        running ones in the whole store than `Want.total`, nor than the limit of the name; at most one suspect of all
+        running ones in the whole store than `NameLimits.total`, nor than the limit of the name; no more claims than
+        `NameLimits.rate` leaves room for, each of which takes of it, whatever becomes of it; at most one suspect of all
         names together, and none unless `suspect`.
         """
 

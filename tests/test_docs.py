@@ -48,6 +48,7 @@ PUBLIC = [
     "NotStarted",
     "NotSupported",
     "Operator",
+    "Rate",
     "RestartBudget",
     "ResultLost",
     "Retry",

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from lamplighter import Backoff, JobSpec, NotSupported, RestartBudget, Runtime, Snooze, UsageError
+from lamplighter import Backoff, JobSpec, NotSupported, Rate, RestartBudget, Runtime, Snooze, UsageError
 from lamplighter.messages.jobs import SECONDS_MAX
 from lamplighter.rules.limits import Limits
 
@@ -133,6 +133,7 @@ CALLS = {
             "fn",
             "concurrency",
             "concurrency_total",
+            "rate",
             "timeout",
             "on_timeout",
             "max_attempts",
@@ -148,6 +149,11 @@ CALLS = {
         "backoff",
         [field.name for field in fields(Backoff)],
         lambda rt, **options: handle(rt, backoff=Backoff(**options)),
+    ),
+    **each(
+        "rate",
+        [field.name for field in fields(Rate)],
+        lambda rt, **options: handle(rt, rate=Rate(**{"limit": 9, "per": 9, **options})),
     ),
     **each(
         "restart",

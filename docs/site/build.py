@@ -15,7 +15,7 @@ AT_THE_ROOT = {"README": "index", "CHANGELOG": "changelog", "CONTRIBUTING": "con
 """Pages at the root, and what the site calls them."""
 
 CONTENTS = {
-    "Start": ["tutorial", "recipes", "flow", "scheduling", "testing", "scaling-out"],
+    "Start": ["tutorial", "recipes", "flow", "limits", "scheduling", "testing", "scaling-out"],
     "In your application": ["django", "fastapi", "flask", "embedding"],
     "Coming from": [f"coming-from/{name}" for name in ("celery", "huey", "apscheduler", "rq")],
     "Running it": [

@@ -58,6 +58,7 @@ class Verdicts:
         for store in replay.stores.values():
             store.slots.finish()
             self._judge_store(store, view if store is compared else None)
+            self._judge_rates(store)
         self._say_uncompared([store for store in replay.stores.values() if store is not compared])
         if replay.copies:
             stand = "line stands" if replay.copies == 1 else "lines stand"
@@ -183,6 +184,14 @@ class Verdicts:
                 more = "" if len(slots) == 1 else f" and {len(slots) - 1} after it"
                 says = f"slot {slots[0]} of schedule {passed.schedule}{more} neither fired nor was skipped"
                 self._findings.say("slot without an account", says, passed.before, passed.after)
+
+    def _judge_rates(self, store: StoreReplay) -> None:
+        """Whether more was started than rates allow. That is read from instants, which a clock that was set spoils."""
+        if store.rates.too_fast and any(boot.has_jumped for boot in store.boots.values()):
+            self.notes.append("the clock was set: whether jobs were started faster than their rate cannot be said")
+            return
+        for one in store.rates.too_fast:
+            self._findings.say("too fast", one.says, one.line)
 
     def _judge_server(self, store: StoreReplay) -> None:
         jobs, replay = store.jobs, self._replay

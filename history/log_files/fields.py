@@ -13,7 +13,7 @@ Said = dict[str, Any]
 
 TEXTS = """
     event boot actor corr of told_by digest boot_was child job_id job_name from to outcome state reason
-    then_of schedule key when timezone dst_gap dst_fold dead_boot store store_id host message_corr handler
+    then_of rate schedule key when timezone dst_gap dst_fold dead_boot store store_id host message_corr handler
 """
 COUNTS = """
     seq incarnation msg cause claim_no claim_no_now attempt rev turn boot_no crc part parts v count rows

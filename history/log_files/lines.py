@@ -46,6 +46,7 @@ class Told(msgspec.Struct, gc=False, omit_defaults=True):
     x: int | None = None
     w: float | None = None
     q: str | None = None
+    rate: str | None = None
     no: int | None = None
     when: str | None = None
     tz: str | None = None
@@ -99,6 +100,7 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     limit: int | None = None
     then: int | None = None
     then_of: str | None = None
+    rate: str | None = None
     reason: str | None = None
     by: str | None = None
     via: str | None = None

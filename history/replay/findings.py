@@ -21,6 +21,7 @@ Kind = Literal[
     "missing boot",
     "missing lines",
     "lost follow-up",
+    "too fast",
     "told twice",
     "told otherwise",
     "disagreement with the store",

@@ -170,6 +170,8 @@ def _differences(line: Line, move: Told) -> Iterator[str]:
         pairs.append(("slot", slot_named_by(line.job_id, line.schedule), line.slot))
     if line.event == "job.queued":
         pairs += [("digest", line.digest, move.d), ("then_of", line.then_of, move.q)]
+    if line.event == "job.claimed":
+        pairs.append(("rate", line.rate, move.rate))
     if line.event == "job.done":
         pairs.append(("then", line.then, move.x))
     if line.event in ("schedule.added", "schedule.changed"):

@@ -18,6 +18,7 @@ from .findings import Findings
 from .follow_ups import FollowUpReplay
 from .jobs import AFTER, JobReplay, ToldMove
 from .lines_of_turns import TurnLines
+from .rates import RateReplay
 from .slots import SlotReplay
 
 WITHOUT_SUM_MAX = 100
@@ -50,6 +51,7 @@ class StoreReplay:
         self.store_id = store_id
         self.jobs = JobReplay(findings)
         self.slots = SlotReplay(findings)
+        self.rates = RateReplay()
         self.jobs.on_birth = self.slots.fired
         self.boots: dict[str, BootReplay] = {}
         self.numbers: dict[int, BootReplay] = {}
@@ -241,6 +243,8 @@ class Replay:
             step = ToldMove(move, owner.name, at, line)
             if move.k in AFTER:
                 store.jobs.hear(step)
+                if move.k == "claimed":
+                    store.rates.hear(step)
             elif move.k in OTHER_KINDS:
                 self._other(store, step)
             else:

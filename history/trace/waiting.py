@@ -112,6 +112,8 @@ def _queued(seen: Snapshot, lines: Sequence[Said], about: Sequence[Said], paused
 def _full(seen: Snapshot, name: str, handlers: Sequence[Said]) -> Iterator[str]:
     """Which jobs hold all places that there are."""
     held = [held.job_id for held in seen.held if held.job_name == name]
+    if handlers and all("rate" in said for said in handlers):
+        yield f"{name} may start {handlers[-1]['rate']} (rate)"
     total = min((said["concurrency_total"] for said in handlers if "concurrency_total" in said), default=math.inf)
     places = sum(said.get("concurrency", 1) for said in handlers)
     if not held or len(held) < min(total, places):

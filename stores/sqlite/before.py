@@ -10,6 +10,7 @@ from typing import Any
 
 from ...messages.jobs import Instant, JobRecord
 from ..ports import Before
+from . import rates
 from .due import CLAIMABLE
 
 RUNNING_MAX = 10_000
@@ -60,6 +61,7 @@ def before(connection: sqlite3.Connection, job: JobRecord, now: Instant, most: i
         running=_count(connection, RUNNING, {**about, "most": RUNNING_MAX}),
         same_schedule=None if sibling is None else sibling[0],
         suspects=dict(connection.execute(SUSPECTS, about)) if job.suspect_until is not None else {},
+        spent_to=rates.spent_to(connection, job.name),
     )
 
 

@@ -15,9 +15,10 @@ from ...messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, NewJ
 from ...messages.outcomes import Outcome, Verdict
 from ...messages.pauses import PauseRecord, changed
 from ...rules.lifecycle import MOVES, is_suspect
+from ...rules.rates import rate_said
 from ..transitions import UNCOUNTED, born, ending, finished, granted, released, requeued, says_ending
 from ..turn_ports import Claimed, Want
-from . import attempts, due, pauses
+from . import attempts, due, pauses, rates
 from .job_rows import fenced_update, insert_unless_known, insertion, jobs_by_id, kept_out, stored_twin
 from .open_turn import OpenTurn
 
@@ -87,6 +88,10 @@ class SqliteJobs:
                 first = due.first(self._connection, want.name)
                 if first is None or first > self._turn.now:
                     next_due[want.name] = float("inf") if first is None else first
+                elif want.limits.rate is not None:
+                    room = rates.room(self._connection, want.limits.rate, want.name, self._turn.now)
+                    if not room.free:
+                        next_due[want.name] = room.opens
         return Claimed(claims, next_due)
 
     def _claim(self, want: Want, *, suspect: bool) -> list[Claim]:
@@ -94,10 +99,14 @@ class SqliteJobs:
         pause = self._pause_of(want.name)
         if begun + prefetched == 0 or pause.is_paused(self._turn.now):
             return []
-        total = min((most for most in (want.total, pause.limit) if most is not None), default=None)
+        total = min((most for most in (want.limits.total, pause.limit) if most is not None), default=None)
         if total is not None:
             running = self._one("select count(*) from lamplighter_jobs where state = 'running' and name = ?", want.name)
             begun, prefetched = min(begun, total - running), 0
+        if want.limits.rate is not None:
+            # What is claimed in advance would take of it, and may be given back.
+            room = rates.room(self._connection, want.limits.rate, want.name, self._turn.now)
+            begun, prefetched = min(begun, room.free), 0
         claims: list[Claim] = []
         taken: set[str | None] = set()
         for job in self._due(want, begun + prefetched, suspect=suspect) if begun + prefetched > 0 else ():
@@ -109,13 +118,16 @@ class SqliteJobs:
             taken.add(job.schedule if job.one_at_a_time else None)
             claims.append(self._grant(job, want, begun=begun > 0))
             begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
+        if claims and want.limits.rate is not None:
+            rates.take(self._connection, want.limits.rate, want.name, self._turn.now, len(claims))
         return claims
 
     def _pause_of(self, name: str) -> PauseRecord:
         return pauses.of(self._connection, name) if self._turn.has_pauses else PauseRecord(name)
 
     def _grant(self, job: JobRecord, want: Want, *, begun: bool) -> Claim:
-        claimed = self._move(job, "job.claimed", {"begun": begun}, granted(job, want, self._turn.now, begun=begun))
+        said = {"begun": begun} if want.limits.rate is None else {"begun": begun, "rate": rate_said(want.limits.rate)}
+        claimed = self._move(job, "job.claimed", said, granted(job, want, self._turn.now, begun=begun))
         assert claimed is not None, "a row that this transaction has just read cannot have moved"
         return Claim(claimed)
 

@@ -138,6 +138,13 @@ LINKS = (
 for those up to a child's place.
 """
 
+RATES = """
+create table lamplighter_rates (
+  name text not null, group_key text not null, spent_to real not null, primary key (name, group_key)
+) strict, without rowid
+"""
+"""What names with a rate have spent of it, under the group ''; `rules.rates` says what that is."""
+
 CREATION = (
     STORE,
     TALLIES,
@@ -164,6 +171,7 @@ CREATION = (
     "create index lamplighter_schedules_changes on lamplighter_schedules (change_no)",
     RETIRED,
     *LINKS,
+    RATES,
     # A slot fires once: its row and its job are inserted in one transaction, under this key.
     """create table lamplighter_slots (
       schedule_id text not null, slot real not null, last real not null, count integer not null,
@@ -227,6 +235,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "alter table lamplighter_schedules add column expires real",
         RETIRED,
         *LINKS,
+        RATES,
         TALLIES,
         # So that a name is known whose jobs have all ended.
         """insert into lamplighter_tallies

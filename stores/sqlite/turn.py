@@ -8,7 +8,7 @@ from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
 from ..turn_ports import JobQueue, Members, ScheduleBook, TallyBook, WaitingJobs
-from . import clock_steps, pauses
+from . import clock_steps, pauses, rates
 from .boots import SqliteMembers
 from .jobs import SqliteJobs
 from .open_turn import OpenTurn, Seen
@@ -41,6 +41,7 @@ class SqliteTurn(OpenTurn):
             return 0
         if self.has_pauses:
             pauses.forget_passed(self.connection, self.now)
+        rates.forget_unspent(self.connection, self.now)
         pruned = self._jobs.prune(("done", "cancelled"), done_before, batch)
         pruned += self._jobs.prune(("dead",), dead_before, batch - pruned)
         if pruned:

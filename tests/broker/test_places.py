@@ -17,7 +17,7 @@ from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 
 def want(name: str, lanes: int) -> Want:
-    return Want(name=name, boot="b", incarnation=1, begun=lanes, prefetched=3, total=None, interruptions_max=3)
+    return Want(name=name, boot="b", incarnation=1, begun=lanes, prefetched=3, interruptions_max=3)
 
 
 class Queues:

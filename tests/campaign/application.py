@@ -18,6 +18,7 @@ from lamplighter import (
     JobSpec,
     KeyTaken,
     LamplighterError,
+    Rate,
     Runtime,
     Snooze,
     StaleClaim,
@@ -43,6 +44,9 @@ FOLLOWED = frozenset({"work", "single", "async", "child", "later"})
 
 PARTS = 3
 """How many parts each of these has."""
+
+PARTS_RATE = Rate(12, per=4, burst=3)
+"""How many parts may start in a time."""
 
 
 def parts() -> tuple[JobSpec | tuple[str, object], ...]:
@@ -98,7 +102,7 @@ class Host:
         self._event = runtime.environment.event
         jobs = runtime.jobs
         jobs.add_handler("quick", self.quick, concurrency=1, max_attempts=50, backoff=[0.5])
-        jobs.add_handler("part", lambda job: job.data, concurrency=2, max_attempts=50, backoff=[0.5])
+        jobs.add_handler("part", lambda job: job.data, concurrency=2, max_attempts=50, backoff=[0.5], rate=PARTS_RATE)
         if without != "async":
             jobs.add_handler("async", self.work_async, concurrency=4, timeout=15, max_attempts=50, backoff=[1])
         jobs.add_handler("child", in_child, concurrency=2, timeout=4, max_attempts=5, backoff=[1], isolation="process")

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from application import FOLLOWED, PARTS
+from application import FOLLOWED, PARTS, PARTS_RATE
 from lamplighter import Runtime
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rules.lifecycle import MOVES
@@ -17,6 +17,9 @@ PART = re.compile(r"\.\d+\.\d+(~\d+)?$")
 
 NUMBERED = re.compile(r"j(\d+)|last-\d")
 """The ids of the host's jobs, whose numbers are their data; the others that have parts have an even one."""
+
+RATE_EXACT_SECONDS = 1e-4
+"""Instants are not compared any closer."""
 
 NOTHING_BACK = "the runtime could not give its jobs back as it stopped"
 """The reason in the line of a boot that stops."""
@@ -69,6 +72,27 @@ def check_parts(text: str) -> Counter[str]:
             reached["has parts" if is_done else "drops its parts"] += 1
     wrong = {job_id: (due[job_id], born[job_id]) for job_id in due.keys() | born if due[job_id] != born[job_id]}
     assert not wrong, f"jobs with how many parts they should have, and have: {wrong}"
+    return reached
+
+
+def check_rate(text: str) -> Counter[str]:
+    """No more parts are started in any stretch of time than their rate says, while the clock goes as it should.
+
+    How often as many were as it allows.
+    """
+    starts: list[float] = []
+    most, reached = PARTS_RATE.limit + PARTS_RATE.burst - 1, Counter[str]()
+    for line in lines_of(text):
+        if line["event"] == "clock.jumped":
+            starts.clear()
+        if line["event"] != "turn.committed" or "told_by" in line:
+            continue
+        started = [move for move in line["moves"] if move["k"] == "claimed" and move["n"] == "part"]
+        starts += [line["at"]] * len(started)
+        within = [at for at in starts if 0.0 <= line["at"] - at < float(PARTS_RATE.per) - RATE_EXACT_SECONDS]
+        assert len(within) <= most, f"{len(within)} parts started within {PARTS_RATE.per} s, and {most} may: {line}"
+        reached["as fast as may be"] += bool(started) and len(within) == most
+        starts = within
     return reached
 
 

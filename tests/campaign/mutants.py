@@ -80,6 +80,7 @@ ACTS = "whoever acts from outside is told"
 LEDGER, LANES = "the ledger of RabbitMQ", "lanes, children, start and stop"
 SIGHT = "what hangs can be seen"
 FLOW = "what follows is stored with the end"
+RATES = "rates"
 
 ACTS = "what people do"
 
@@ -2485,6 +2486,88 @@ MUTANTS = (
         "        self._own = {*with_sums, *others[: names_max - len(with_sums)]}\n",
         "        self._own = {*sorted({*with_sums, *others})[:names_max]}\n",
         test="tests/operating/test_metrics.py::test_a_name_without_sums_takes_the_label_of_none_that_has_some",
+    ),
+    Mutant(
+        RATES,
+        "a rate counts the starts of one runtime only",
+        "stores/sqlite/jobs.py",
+        "rates.take(self._connection, want.limits.rate, want.name, self._turn.now, len(claims))",
+        "rates.take(self._connection, want.limits.rate, want.name, self._turn.now, len(claims), want.boot)",
+        (
+            (
+                "stores/sqlite/jobs.py",
+                "            room = rates.room(self._connection, want.limits.rate, want.name, self._turn.now)\n"
+                "            begun, prefetched",
+                "            room = rates.room("
+                "self._connection, want.limits.rate, want.name, self._turn.now, want.boot)\n"
+                "            begun, prefetched",
+            ),
+        ),
+    ),
+    Mutant(
+        RATES,
+        "retries cost nothing of a rate",
+        "stores/sqlite/jobs.py",
+        "self._turn.now, len(claims))\n",
+        "self._turn.now, sum(not one.job.attempt for one in claims))\n",
+        test="tests/test_rates.py::test_each_attempt_takes_of_the_rate",
+    ),
+    Mutant(
+        RATES,
+        "one more starts in a time than the rate says",
+        "rules/rates.py",
+        "return (rate.burst - 1) * _interval(rate) + _late(rate)",
+        "return rate.burst * _interval(rate) + _late(rate)",
+    ),
+    Mutant(
+        RATES,
+        "what is claimed in advance costs a rate nothing",
+        "stores/sqlite/jobs.py",
+        "            begun, prefetched = min(begun, room.free), 0\n",
+        "            begun = min(begun, room.free)\n",
+        test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_no_more_claims_than_the_rate_leaves_room_for",
+    ),
+    Mutant(
+        RATES,
+        "a rate takes of its room where nothing is claimed",
+        "stores/sqlite/jobs.py",
+        "        if claims and want.limits.rate is not None:\n",
+        "        if want.limits.rate is not None:\n",
+        (("stores/sqlite/jobs.py", "self._turn.now, len(claims))\n", "self._turn.now, len(claims) or 1)\n"),),
+        test="tests/stores/sqlite/test_store.py::TestStoreInMemory::"
+        "test_a_claim_takes_of_the_rate_whatever_becomes_of_it",
+    ),
+    Mutant(
+        RATES,
+        "a clock that was set back closes a rate until it is there again",
+        "rules/rates.py",
+        "min(spent_to, now + _tolerance(rate) + _interval(rate))",
+        "spent_to",
+        test="tests/rules/test_rates.py::test_a_clock_that_was_set_back_closes_a_rate_for_no_longer_than_a_burst",
+    ),
+    Mutant(
+        RATES,
+        "how far a clock that was set back closes a rate is reckoned anew each time",
+        "stores/sqlite/rates.py",
+        "        _keep(connection, name, group, kept)\n",
+        "",
+        test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_a_clock_that_was_set_back_does_not_close_a_rate",
+    ),
+    Mutant(
+        RATES,
+        "nobody is woken when a rate opens",
+        "stores/sqlite/jobs.py",
+        "                        next_due[want.name] = room.opens\n",
+        '                        next_due[want.name] = float("inf")\n',
+        test="tests/test_rates.py::test_jobs_start_as_fast_as_the_rate_says_and_no_faster",
+    ),
+    Mutant(
+        RATES,
+        "retention forgets what a rate has spent",
+        "stores/sqlite/rates.py",
+        "where spent_to <= ?",
+        "where spent_to > ?",
+        test="tests/test_rates.py::test_what_the_store_keeps_of_a_rate_goes_when_it_says_nothing_any_more",
     ),
     Mutant(
         FLOW,

@@ -13,7 +13,16 @@ from dataclasses import replace
 import paths  # noqa: F401 (first: by it support is found)
 from application import JOBS, Host
 from deployments import LAST, DeployedHost
-from inspection import check_log, check_parts, check_pauses, check_stops, check_store, gave_nothing_back, killed_stops
+from inspection import (
+    check_log,
+    check_parts,
+    check_pauses,
+    check_rate,
+    check_stops,
+    check_store,
+    gave_nothing_back,
+    killed_stops,
+)
 from lamplighter import Runtime
 from lamplighter.testing.simulation.faults import STRIKES, Faults
 from lamplighter.testing.simulation.simulation import Simulation, Violation
@@ -81,6 +90,7 @@ REACH = (
     "requeued poison",
     "has parts",
     "drops its parts",
+    "as fast as may be",
     *(f"release {number}" for number in range(LAST + 1)),
 )
 """A campaign that never reached one of these has not tested it."""
@@ -286,6 +296,7 @@ def scenario(seed: int) -> Counter[str]:
         if is_told:
             check_log(simulation.log, host.one_waits)
             simulation.reached += check_parts(simulation.log)
+            simulation.reached += check_rate(simulation.log)
         if len(simulation.runtimes) == 1 and is_told and not (faults.crash_actor or faults.commit_unknown):
             if not faults.operator:
                 # Whoever pauses or resumes a name from outside is told later, by others.

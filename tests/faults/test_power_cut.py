@@ -139,7 +139,6 @@ class Campaign:
                 incarnation=1,
                 begun=chance.randint(0, 3),
                 prefetched=0,
-                total=None,
                 interruptions_max=3,
             )
             return [claim.job for claim in turn.jobs.claim([want], suspect=True).claims[want.name]]

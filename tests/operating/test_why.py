@@ -112,6 +112,16 @@ CASES: list[tuple[Code, Situation, str]] = [
         "3 of 3 jobs of 'mail' run that may run at once over the whole store (concurrency_total)",
     ),
     (
+        "rate",
+        a_situation(
+            None,
+            a_boot("b1", view=a_view(handlers=(a_handler(rate="6/60s"),))),
+            a_boot("b2", view=a_view(handlers=(a_handler(rate="1/60s"),))),
+            before=CLEAR._replace(spent_to=NOW + 5.005),
+        ),
+        "'mail' may start 1/60s, and the rate opens in 5 s, at 1970-01-12T13:46:45Z",
+    ),
+    (
         "lanes_full",
         a_situation(None, a_boot(view=BUSY)),
         "all 2 lanes of 'mail' are busy on boot b1 (pid 7 on h), the longest for 3 min 0 s with job j8",

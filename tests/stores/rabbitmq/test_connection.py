@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pika
 import pytest
-from lamplighter import JobSpec, NotSupported, Runtime, StoreError, StoreUnavailable, UsageError
+from lamplighter import JobSpec, NotSupported, Rate, Runtime, StoreError, StoreUnavailable, UsageError
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.address import parse_address
 from lamplighter.stores.rabbitmq.pika import connection as pika_connection
@@ -326,6 +326,7 @@ def test_what_a_queue_cannot_is_refused_before_anything_is_published(url: str, r
         lambda: one.jobs.requeue(job),
         lambda: one.jobs.mark_done(job),
         lambda: one.jobs.add_handler("work", print, concurrency_total=2),
+        lambda: one.jobs.add_handler("work", print, rate=Rate(2, per=1)),
         lambda: one.scheduler.add("work", "@daily", overlap="skip"),
     ]
 

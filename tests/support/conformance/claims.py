@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lamplighter.messages.jobs import ClaimKey, JobState
+from lamplighter.messages.name_limits import NameLimits, Rate
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
 from lamplighter.stores.ports import Store
 
@@ -86,13 +87,58 @@ class ClaimPromises(StoreCase):
         assert [job.id for job in take(store, begun=9)] == ["b"]
 
     def test_no_more_running_ones_in_the_whole_store_than_total(self, store: Store) -> None:
-        """JobQueue.claim: no more running ones in the whole store than `Want.total`"""
+        """JobQueue.claim: no more running ones in the whole store than `NameLimits.total`"""
         self.needs("table")
         put(store, *(new(str(n)) for n in range(5)))
         take(store, begun=2)
 
         assert len(take(store, begun=9, total=3)) == 1
         assert take(store, begun=9, total=3) == []
+
+    def test_no_more_claims_than_the_rate_leaves_room_for(self, store: Store) -> None:
+        """JobQueue.claim: no more claims than `NameLimits.rate` leaves room for, each of which takes of it"""
+        self.needs("table")
+        put(store, *(new(str(number)) for number in range(9)))
+        rate = Rate(10, per=10.0, burst=2)
+
+        first = take(store, begun=2, prefetched=4, rate=rate)
+        with store.turn("b", NOW + 0.9) as turn:
+            claimed = turn.jobs.claim([want(9, limits=NameLimits(rate=rate))], suspect=True)
+        (opens,) = claimed.next_due.values()
+
+        assert (len(first), claimed.claims["work"]) == (2, [])
+        assert NOW + 0.99 < opens < NOW + 1.01
+        assert len(take(store, opens, begun=9, rate=rate)) == 1
+        assert take(store, opens + 0.9, begun=9, rate=rate) == []
+        assert len(take(store, opens + 99.0, begun=9, rate=rate)) == 2
+
+    def test_a_claim_takes_of_the_rate_whatever_becomes_of_it(self, store: Store) -> None:
+        """JobQueue.claim: each of which takes of it, whatever becomes of it"""
+        self.needs("table", "place")
+        put(store, new("a"))
+        rate = Rate(1, per=10.0)
+        for _ in range(3):
+            # Nothing is due, so nothing is taken of it.
+            assert take(store, begun=9, name="else", rate=rate) == []
+        put(store, new("e", name="else"))
+
+        with store.turn("b", NOW) as turn:
+            turn.jobs.release(claim_in(turn, rate=rate)[0].job, "not started")
+
+        assert len(take(store, name="else", rate=rate)) == 1
+        assert take(store, NOW + 9.0, rate=rate) == []
+        assert len(take(store, NOW + 10.1, rate=rate)) == 1
+
+    def test_a_clock_that_was_set_back_does_not_close_a_rate(self, store: Store) -> None:
+        """JobQueue.claim: no more claims than `NameLimits.rate` leaves room for"""
+        self.needs("table")
+        put(store, new("a"), new("b", run_at=NOW - 9e6), new("c", run_at=NOW - 9e6))
+        rate = Rate(1, per=10.0)
+        take(store, rate=rate)
+
+        back = NOW - 1e6
+        assert take(store, back, rate=rate) == []
+        assert len(take(store, back + 10.1, rate=rate)) == 1
 
     def test_at_most_one_suspect(self, store: Store) -> None:
         """JobQueue.claim: at most one suspect of all names together, and none unless `suspect`."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.jobs import Claim, Instant, JobRecord, JobState, NewJob
+from lamplighter.messages.name_limits import NameLimits
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
 from lamplighter.messages.schedules import ScheduleRecord
 from lamplighter.stores.ports import Store
@@ -49,7 +50,8 @@ def new(id: str = "j", **changes: Any) -> NewJob:
 
 def want(begun: int = 1, prefetched: int = 0, **changes: Any) -> Want:
     """What a broker with that many free lanes asks for."""
-    fields = {"name": "work", "boot": "b", "incarnation": 1, "total": None, "interruptions_max": 3}
+    fields = {"name": "work", "boot": "b", "incarnation": 1, "interruptions_max": 3}
+    fields["limits"] = NameLimits(**{limit: changes.pop(limit) for limit in NameLimits._fields if limit in changes})
     return Want(begun=begun, prefetched=prefetched, **{**fields, **changes})
 
 

@@ -99,7 +99,8 @@ class PausePromises(StoreCase):
         assert taken == [2, 1, 0, 2, 1]
 
     def test_the_smaller_of_two_limits_counts(self, store: Store) -> None:
-        """JobQueue.claim: no more running ones in the whole store than `Want.total`, nor than the limit of the name"""
+        """JobQueue.claim: no more running ones in the whole store than `NameLimits.total`, nor than the limit of the
+        name"""
         self.needs("table")
         put(store, *(new(f"j{number}") for number in range(9)))
         with store.turn("b", NOW) as turn:

@@ -1,0 +1,65 @@
+"""The replay of starts that a rate limits: in no stretch of time are there more of a name than the rate says."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ...messages.jobs import Instant
+from ...messages.name_limits import Rate
+from ...rules.rates import per_seconds, rate_read
+from ..log_files.lines import Line
+from .jobs import ToldMove
+
+LATE_STARTS_MAX = 1_000
+"""How many starts may be told before one that came earlier: several processes write their logs at once."""
+
+EXACT_SECONDS = 1e-4
+"""Instants are not compared any closer."""
+
+KEPT_MAX = 100
+"""Of what was too fast, so much is kept."""
+
+
+class TooFast(NamedTuple):
+    """A start that was one too many."""
+
+    says: str
+    line: Line
+
+
+class RateReplay:
+    """Replays the starts on one store. They are judged by their instants, so not where a clock was set."""
+
+    def __init__(self) -> None:
+        self.too_fast: list[TooFast] = []
+        self._starts: dict[tuple[str, str], list[Instant]] = {}
+        self._rates: dict[str, Rate | None] = {}
+
+    def hear(self, step: ToldMove) -> None:
+        """Take in a claim."""
+        told = step.move.rate
+        if told is None:
+            return
+        if told not in self._rates:
+            self._rates[told] = rate_read(told)
+        rate = self._rates[told]
+        if rate is None:
+            return
+        starts, most = self._starts.setdefault((step.move.n, told), []), rate.limit + rate.burst - 1
+        insort(starts, step.at)
+        if len(self.too_fast) < KEPT_MAX and any(_crowds(starts, step.at, most, per_seconds(rate) - EXACT_SECONDS)):
+            says = f"{step.move.n} may start {told}, and started more jobs in that time: {step.move.j} was one too many"
+            self.too_fast.append(TooFast(says, step.line))
+        if len(starts) > most + 2 * LATE_STARTS_MAX:
+            del starts[:LATE_STARTS_MAX]
+
+
+def _crowds(starts: list[Instant], at: Instant, most: int, per: float) -> Iterator[bool]:
+    """Whether one more than so many lie closer together, of each row of them that has this one in it."""
+    last = len(starts) - 1
+    for end in range(last, most - 1, -1):
+        if starts[end] < at:
+            return
+        yield starts[end - most] <= at and starts[end] - starts[end - most] < per

@@ -1,0 +1,125 @@
+"""When a name with a rate may start its next jobs: arithmetic on one instant that its store keeps.
+
+That instant is when all that has started by now would have been due if it had started one after another, with no pause
+between two longer than the rate asks for (the field's name for it is GCRA, the generic cell rate algorithm). There are
+no windows, at whose edges twice as many might start, and nothing to count.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from ..errors import UsageError, shown
+from ..messages.jobs import Instant, Seconds
+from ..messages.name_limits import Rate
+from .validation import check_seconds, check_whole
+
+LIMIT_MAX = 1_000_000
+PER_SECONDS_MIN = 0.001
+
+LATE_SECONDS_MAX, LATE_SHARE = 0.005, 0.005
+"""What starts so much late, or by this share of `per`, makes none behind it late. For that, all come more slowly by as
+much of `per`, so that no stretch of time has more of them than the rate says.
+"""
+
+ROUNDING_SECONDS = 1e-6
+"""Instants of today are no finer than a fourth of this."""
+
+
+SAID = re.compile(r"(\d{1,7})/([\d.e+-]{1,24})s(?: burst (\d{1,7}))?")
+
+
+class Room(NamedTuple):
+    """What a rate leaves room for.
+
+    Attributes:
+        free: how many may start now.
+        opens: from when on one more may, beyond what is asked about.
+    """
+
+    free: int
+    opens: Instant
+
+
+def check_rate(value: Any, what: str) -> Rate:
+    """A rate as a handler has it: `per` in seconds.
+
+    Raises:
+        UsageError: it is none, or one that cannot be.
+    """
+    if not isinstance(value, Rate):
+        raise UsageError(f"expected {what} to be a Rate, got: {shown(value)}; write {what}=Rate(100, per=60)")
+    limit = check_whole(value.limit, f"{what}.limit", least=1, most=LIMIT_MAX)
+    return Rate(
+        limit,
+        check_seconds(value.per, f"{what}.per", least=PER_SECONDS_MIN),
+        check_whole(value.burst, f"{what}.burst", least=1, most=limit),
+    )
+
+
+def room_of(rate: Rate, spent_to: Instant | None, now: Instant) -> Room:
+    """How many may start now.
+
+    Args:
+        spent_to: what the store keeps of the name; None if that is nothing.
+    """
+    base, tolerance, interval = _base(rate, spent_to, now), _tolerance(rate), _interval(rate)
+    left = now + tolerance - base + ROUNDING_SECONDS
+    return Room(0 if left < 0.0 else math.floor(left / interval) + 1, base - tolerance)
+
+
+def spent(rate: Rate, spent_to: Instant | None, now: Instant, starts: int) -> Instant:
+    """What the store keeps once so many more have started."""
+    return _base(rate, spent_to, now) + starts * _interval(rate)
+
+
+def rate_said(rate: Rate) -> str:
+    """A rate in a line of the log: `100/60s`, and how many at once where that is not one."""
+    return f"{rate.limit}/{per_seconds(rate)!r}s{f' burst {rate.burst}' if rate.burst > 1 else ''}".replace(".0s", "s")
+
+
+def rate_read(text: str) -> Rate | None:
+    """The rate that a line says; None if it says none."""
+    found = SAID.fullmatch(text)
+    try:
+        return None if found is None else check_rate(Rate(int(found[1]), float(found[2]), int(found[3] or 1)), "rate")
+    except (UsageError, ValueError):
+        return None
+
+
+def slower(rates: Iterable[Rate | None]) -> Rate | None:
+    """Which of several counts."""
+    some = (rate for rate in rates if rate is not None)
+    return min(some, key=lambda rate: (rate.limit / per_seconds(rate), rate.burst), default=None)
+
+
+def per_seconds(rate: Rate) -> Seconds:
+    """For how long it says how many."""
+    return rate.per.total_seconds() if isinstance(rate.per, timedelta) else rate.per
+
+
+def possible(rate: Rate, spent_to: Instant, now: Instant) -> Instant:
+    """What is kept, as far as it can be: it is no further ahead than after a whole burst, unless the clock was set back
+    since.
+    """
+    return min(spent_to, now + _tolerance(rate) + _interval(rate))
+
+
+def _base(rate: Rate, spent_to: Instant | None, now: Instant) -> Instant:
+    return now if spent_to is None else max(now, possible(rate, spent_to, now))
+
+
+def _interval(rate: Rate) -> Seconds:
+    return (per_seconds(rate) + _late(rate)) / rate.limit
+
+
+def _tolerance(rate: Rate) -> Seconds:
+    return (rate.burst - 1) * _interval(rate) + _late(rate)
+
+
+def _late(rate: Rate) -> Seconds:
+    return min(LATE_SECONDS_MAX, LATE_SHARE * per_seconds(rate))

@@ -1,0 +1,41 @@
+"""What names with a rate have spent of it: one row a name, of as many as have started jobs lately."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from ...messages.jobs import Instant
+from ...messages.name_limits import Rate
+from ...rules.rates import Room, possible, room_of, spent
+
+
+def room(connection: sqlite3.Connection, rate: Rate, name: str, now: Instant, group: str = "") -> Room:
+    """How many jobs of a name, or of one of its groups, may start now."""
+    kept = spent_to(connection, name, group)
+    if kept is not None and kept > (can_be := possible(rate, kept, now)):
+        # Stored, because it is cut to an instant that follows from now: next time that would be a later one.
+        kept = can_be
+        _keep(connection, name, group, kept)
+    return room_of(rate, kept, now)
+
+
+def take(connection: sqlite3.Connection, rate: Rate, name: str, now: Instant, starts: int, group: str = "") -> None:
+    """So many jobs of a name, or of one of its groups, start now."""
+    until = spent(rate, spent_to(connection, name, group), now, starts)
+    _keep(connection, name, group, until)
+
+
+def _keep(connection: sqlite3.Connection, name: str, group: str, until: Instant) -> None:
+    connection.execute("insert or replace into lamplighter_rates values (?, ?, ?)", (name, group, until))
+
+
+def forget_unspent(connection: sqlite3.Connection, now: Instant) -> None:
+    """Remove what is as good as no row."""
+    connection.execute("delete from lamplighter_rates where spent_to <= ?", (now,))
+
+
+def spent_to(connection: sqlite3.Connection, name: str, group: str = "") -> Instant | None:
+    """What is kept of a name, or of one of its groups."""
+    query = "select spent_to from lamplighter_rates where name = ? and group_key = ?"
+    row = connection.execute(query, (name, group)).fetchone()
+    return None if row is None else row[0]
