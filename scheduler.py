@@ -11,6 +11,7 @@ from typing import Any, Never, TypeVar, Unpack, get_args
 
 from .boot.current import CurrentBoot
 from .boot.misfits import warn_of_misfits
+from .broker.host_transactions import change_schedule_on, change_schedule_on_async
 from .cron.catch_up import check_catch_up
 from .cron.schedule import job_of, keyed_id, unkeyed_id
 from .cron.when import parse_when
@@ -20,7 +21,7 @@ from .job_handler import JobHandler
 from .log.job_context import current_corr
 from .messages.jobs import Seconds
 from .messages.mail import Forget, PauseSchedule, Queue, Retire
-from .messages.schedules import CatchUp, DstFold, DstGap, Overlap, ScheduleKeywords, ScheduleRecord
+from .messages.schedules import CatchUp, DstFold, DstGap, HostChange, Overlap, ScheduleKeywords, ScheduleRecord
 from .operating.controls import ControlRoom
 from .operating.runtimes import Runtimes
 from .operating.schedules import Schedule, SlotStory, explain, picture
@@ -72,6 +73,7 @@ class Scheduler:
         max_attempts: int | None = None,
         timeout: Seconds | timedelta | None = None,
         expires: Seconds | timedelta | None = None,
+        connection: Any = None,
         **unknown: Never,
     ) -> str:
         """Queue a job whenever a rule is due. The same call at every start-up is idempotent.
@@ -95,6 +97,8 @@ class Scheduler:
                 runs, and does not take effect in one that does not work.
             priority, max_attempts, timeout: those of its jobs, as `jobs.queue` takes them.
             expires: a job that is due for longer and has not been started is cancelled: seconds or a timedelta.
+            connection: your own open connection, as `jobs.queue` takes it. The schedule, which must be `durable`, is
+                what you say if and only if your transaction commits; it counts from this call.
 
         Returns:
             Its id, the same at every start.
@@ -102,6 +106,7 @@ class Scheduler:
         Raises:
             UsageError: something in the call cannot be.
             NotStarted: a durable schedule needs a running runtime.
+            NotSupported: `connection` on a store that your database cannot lie in.
         """
         record = self._check(
             name,
@@ -124,12 +129,22 @@ class Scheduler:
             **unknown,
         )
         warn_of_misfits(self._current_boot.declared, (record,))
-        self._declare([record])
+        if connection is None:
+            self._declare([record])
+        else:
+            change_schedule_on(self._current_boot.get().store, connection, _addition(record))
         return record.id
 
-    async def aadd(self, name: str, when: When, data: Any = None, **options: Unpack[ScheduleKeywords]) -> str:
-        """`add` for asyncio applications."""
-        return await asyncio.to_thread(self.add, name, when, data, **options)
+    async def aadd(
+        self, name: str, when: When, data: Any = None, *, connection: Any = None, **options: Unpack[ScheduleKeywords]
+    ) -> str:
+        """`add` for asyncio applications. The `connection` is one that `jobs.aqueue` takes."""
+        if connection is None:
+            return await asyncio.to_thread(self.add, name, when, data, **options)
+        record = self._check(name, when, data, **{**_DEFAULTS, **options})
+        warn_of_misfits(self._current_boot.declared, (record,))
+        await change_schedule_on_async(self._current_boot.get().store, connection, _addition(record))
+        return record.id
 
     def cron(self, when: When, data: Any = None, **options: Unpack[ScheduleKeywords]) -> Callable[[H], H]:
         """`add` as a decorator of a handler object: `@scheduler.cron("0 3 * * *")` above `@jobs.handler`.
@@ -201,18 +216,24 @@ class Scheduler:
         """`get` for asyncio applications."""
         return await asyncio.to_thread(self.get, schedule, key=key)
 
-    def remove(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
+    def remove(self, schedule: ScheduleRef, *, key: str | None = None, connection: Any = None) -> None:
         """Remove a schedule: a declared one from this runtime, a durable one from the store.
 
         Added again, it is a new one, which counts from then; unless another runtime has declared it all the while.
 
         Args:
             schedule, key: as `get` takes them.
+            connection: as `add` takes it. The schedule, which must be durable, is removed if and only if your
+                transaction commits.
 
         Raises:
             UnknownSchedule: there is none.
             StoreUnavailable: it is not removed.
+            UsageError, NotSupported: `connection` is none that can be.
         """
+        if connection is not None:
+            change_schedule_on(self._current_boot.get().store, connection, self._removal(schedule, key))
+            return
         record = self._known(schedule, key)
         boot, declared = self._current_boot.running, self._current_boot.declared
         if record.durable:
@@ -228,8 +249,12 @@ class Scheduler:
             declared.add_schedules([gone])
             raise
 
-    async def aremove(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
-        """`remove` for asyncio applications."""
+    async def aremove(self, schedule: ScheduleRef, *, key: str | None = None, connection: Any = None) -> None:
+        """`remove` for asyncio applications. The `connection` is one that `jobs.aqueue` takes."""
+        if connection is not None:
+            change = self._removal(schedule, key)
+            await change_schedule_on_async(self._current_boot.get().store, connection, change)
+            return
         await asyncio.to_thread(self.remove, schedule, key=key)
 
     def pause(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
@@ -343,6 +368,14 @@ class Scheduler:
                 return declared
         raise UnknownSchedule(f"expected the id of an active schedule, as add gave it, got: {shown(schedule)}")
 
+    def _removal(self, schedule: ScheduleRef, key: str | None) -> HostChange:
+        """The same transaction may have added it, so only that can tell whether it is there."""
+        if key is not None:
+            wanted = keyed_id(check_name(schedule), check_name(key, "key"))
+        else:
+            wanted = check_name(schedule.id if isinstance(schedule, Schedule) else schedule, "schedule")
+        return HostChange(wanted, self._current_boot.now(), None)
+
     def _declare(self, records: Sequence[ScheduleRecord]) -> None:
         durable = any(record.durable for record in records)
         # A durable schedule needs a running boot. This raises before anything is declared.
@@ -399,9 +432,15 @@ class Scheduler:
         )
 
 
+def _addition(record: ScheduleRecord) -> HostChange:
+    if not record.durable:
+        raise UsageError("expected durable=True with connection=: what is not durable is in no store; say durable=True")
+    return HostChange(record.id, record.changed_at, record)
+
+
 _DEFAULTS = {
     name: option.default
     for name, option in inspect.signature(Scheduler.add).parameters.items()
-    if option.kind is option.KEYWORD_ONLY
+    if option.kind is option.KEYWORD_ONLY and name != "connection"
 }
-"""The options of `Scheduler.add`."""
+"""The options of a schedule."""

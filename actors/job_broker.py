@@ -17,7 +17,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from ..broker import boots, claims, jobs
+from ..broker import boots, claims, jobs, schedules
 from ..broker.alarms import Alarms
 from ..broker.clock_steps import keep_time
 from ..broker.dispatch import handle
@@ -295,6 +295,7 @@ class JobBroker(RuntimeActor):
         elif state.membership_changed:
             boots.bury_dead(own)
         own.collect()
+        schedules.refresh(own)
         claims.heed_quiet(own)
         for kind, mails in groupby(batch, lambda mail: type(mail.body)):
             contexts = [(TurnContext(state, turn, own.out, self.speaker_of(mail)), mail.body) for mail in mails]

@@ -1,4 +1,6 @@
-"""Jobs in the application's own open transactions: nobody tells the broker when these commit, so it looks."""
+"""Jobs and schedules in the application's own open transactions: nobody tells the broker when these commit, so it
+looks.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..errors import StaleClaim, UsageError
+from ..errors import StaleClaim, UnknownSchedule, UsageError
 from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.mail import CheckDue, Expect
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from ..messages.schedules import HostChange
 from ..rules.capabilities import needed
 from ..rules.lifecycle import judge
 from ..stores.ports import HostTurn, Store
@@ -37,6 +40,29 @@ async def queue_on_async(store: Store, connection: Any, job: NewJob, now: Instan
     """`queue_on`, also for connections that are used by `await`."""
     stored: tuple[JobRecord, bool] = await _awaited(store, connection, now, lambda turn: turn.insert(job))
     return stored
+
+
+def change_schedule_on(store: Store, connection: Any, change: HostChange) -> None:
+    """Add, change or remove a durable schedule in the application's transaction.
+
+    Raises:
+        UnknownSchedule: there is none to be removed.
+        UsageError, NotSupported: as `queue_on`.
+    """
+    _joined(store, connection, change.at, partial(_change_schedule, change))
+
+
+async def change_schedule_on_async(store: Store, connection: Any, change: HostChange) -> None:
+    """`change_schedule_on`, also for connections that are used by `await`."""
+    await _awaited(store, connection, change.at, partial(_change_schedule, change))
+
+
+def _change_schedule(change: HostChange, turn: HostTurn) -> None:
+    before = turn.schedule(change.schedule_id)
+    if change.record is None and (before is None or not before.durable):
+        raise UnknownSchedule(f"expected the id of a durable schedule, got: {change.schedule_id!r}")
+    if before is None or change.record is None or before.definition != change.record.definition:
+        turn.change_schedule(change)
 
 
 class Finishing(NamedTuple):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ..cron.interval import ONCE, parse_at
 from ..cron.schedule import jitter_of, job_of, rule_of
 from ..errors import UnknownSchedule
+from ..messages.acts import UNATTRIBUTED, Attribution
 from ..messages.clock_steps import STEP_SECONDS_MIN
 from ..messages.jobs import Instant, JobState, NewJob
 from ..messages.mail import Declare, Forget, PauseSchedule, Retire, SchedulesChanged, Tick
@@ -20,23 +21,42 @@ def declare(context: TurnContext, body: Declare) -> None:
     """Store the definitions of schedules. A new or changed one counts from now."""
     declared = context.turn.schedules.declare(body.schedules)
     for stored, news in declared:
-        if news is None:
-            continue
-        context.say(
-            f"schedule.{news}",
-            schedule=stored.id,
-            key=stored.key,
-            job_name=stored.name,
-            when=stored.when,
-            timezone=stored.timezone,
-            dst_gap=stored.dst_gap,
-            dst_fold=stored.dst_fold,
-            durable=bool(stored.durable),
-            change_no=stored.change_no,
-        )
-        context.out.hint = True
-        _skip_if_passed(context, stored)
+        if news is not None:
+            _say_stored(context, stored, news)
     context.tell("scheduler", SchedulesChanged(records=tuple(stored for stored, _ in declared)))
+
+
+def refresh(context: TurnContext) -> None:
+    """Carry out what applications have written of schedules in their own transactions."""
+    for record, news in context.turn.schedules.refresh():
+        if news == "removed":
+            _say_removed(context, record, UNATTRIBUTED)
+        else:
+            _say_stored(context, record, news)
+            context.tell("scheduler", SchedulesChanged(records=(record,)))
+
+
+def _say_stored(context: TurnContext, record: ScheduleRecord, news: str) -> None:
+    context.say(
+        f"schedule.{news}",
+        schedule=record.id,
+        key=record.key,
+        job_name=record.name,
+        when=record.when,
+        timezone=record.timezone,
+        dst_gap=record.dst_gap,
+        dst_fold=record.dst_fold,
+        durable=bool(record.durable),
+        change_no=record.change_no,
+    )
+    context.out.hint = True
+    _skip_if_passed(context, record)
+
+
+def _say_removed(context: TurnContext, record: ScheduleRecord, who: Attribution) -> None:
+    context.say("schedule.removed", schedule=record.id, job_name=record.name, **who.said)
+    context.tell("scheduler", SchedulesChanged(gone=(record.id,)))
+    context.out.hint = True
 
 
 def forget(context: TurnContext, body: Forget) -> None:
@@ -44,9 +64,7 @@ def forget(context: TurnContext, body: Forget) -> None:
     record = stored(context, body.schedule_id)
     context.turn.schedules.forget(body.schedule_id)
     context.note({"k": "schedule.removed", "s": record.id}, body.who)
-    context.say("schedule.removed", schedule=record.id, job_name=record.name, **body.who.said)
-    context.tell("scheduler", SchedulesChanged(gone=(record.id,)))
-    context.out.hint = True
+    _say_removed(context, record, body.who)
 
 
 def retire(context: TurnContext, body: Retire) -> None:
@@ -173,7 +191,7 @@ def _skip_if_passed(context: TurnContext, schedule: ScheduleRecord) -> None:
     if not schedule.when.startswith(ONCE):
         return
     instant = parse_at(schedule.when).instant
-    if instant <= context.turn.now:
+    if instant <= schedule.changed_at:
         gone = SlotRange(first=instant, last=instant, count=1, reason="it had passed when it was added")
         _skip(context, schedule, gone, by=None)
 
@@ -205,6 +223,8 @@ def stored(context: TurnContext, schedule_id: str) -> ScheduleRecord:
     Raises:
         UnknownSchedule: there is none.
     """
+    # An operator's turn has not done so yet, and people see what a commit has made of it.
+    refresh(context)
     record = context.turn.schedules.one(schedule_id)
     if record is None:
         raise UnknownSchedule(f"expected the id of an active schedule, got: {schedule_id!r}")

@@ -108,11 +108,13 @@ def check_catch_up(catch_up: object, catch_up_window: object, catch_up_max: obje
         )
 
 
-def recounted(schedule: ScheduleRecord, before: ScheduleRecord | None, now: Instant, change_no: int) -> ScheduleRecord:
+def recounted(
+    schedule: ScheduleRecord, before: ScheduleRecord | None, since: Instant, change_no: int
+) -> ScheduleRecord:
     """A new or changed schedule as it is stored: it counts from the change; a pause survives it."""
     return schedule._replace(
-        accounted_to=now,
-        changed_at=now,
+        accounted_to=since,
+        changed_at=since,
         paused=0 if before is None else before.paused,
         last_slot=None if before is None else before.last_slot,
         change_no=change_no,

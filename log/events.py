@@ -102,6 +102,7 @@ MOVE_KEYS: dict[str, str] = {
     "gap": "what it does with a local time that is missing",
     "fold": "what it does with one that comes twice",
     "key": "the application's own name for it, if it has one",
+    "since": "when an application said so in a transaction of its own, from when on the schedule counts",
     "by": "who had it done, if that was said",
     "via": "what they have used",
     "why": "the reason that they gave",

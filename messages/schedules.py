@@ -104,6 +104,19 @@ class ScheduleRecord(NamedTuple):
         )
 
 
+class HostChange(NamedTuple):
+    """What an application has written of a durable schedule in a transaction of its own.
+
+    Attributes:
+        at: when it called; slots since then are the schedule's.
+        record: what the schedule is to be; None: it is removed.
+    """
+
+    schedule_id: str
+    at: Instant
+    record: ScheduleRecord | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotEntry:
     """What became of one slot, or of a range of them.

@@ -71,8 +71,8 @@ def skipped_move(schedule_id: str, gone: SlotRange) -> Move:
     return {"k": "skipped", "s": schedule_id, "t": gone.first, "l": gone.last, "x": gone.count}
 
 
-def schedule_move(what: str, schedule: ScheduleRecord) -> Move:
-    """A schedule was added or changed, and what it is from now on."""
+def schedule_move(what: str, schedule: ScheduleRecord, now: Instant) -> Move:
+    """A schedule was added or changed now, and what it is: from now on, or since it says."""
     return {
         "k": f"schedule.{what}",
         "n": schedule.name,
@@ -83,6 +83,7 @@ def schedule_move(what: str, schedule: ScheduleRecord) -> Move:
         "gap": schedule.dst_gap,
         "fold": schedule.dst_fold,
         **({} if schedule.key is None else {"key": schedule.key}),
+        **({} if schedule.changed_at >= now else {"since": schedule.changed_at}),
     }
 
 

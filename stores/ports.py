@@ -21,7 +21,7 @@ from ..messages.jobs import Attempt, Instant, JobRecord, NewJob
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.pauses import PauseRecord
 from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
-from ..messages.schedules import ScheduleRecord, SlotEntry
+from ..messages.schedules import HostChange, ScheduleRecord, SlotEntry
 from ..messages.tallies import Tally
 from .troubles import Ailment
 from .turn_ports import Turn
@@ -166,7 +166,8 @@ class QueueReader(Protocol):
 
 
 class ScheduleReader(Protocol):
-    """Schedules as they are outside of turns."""
+    """Schedules as they are outside of turns. What an application's own transaction has made of one holds from its
+    commit on, whether a turn has carried it out or not; but for `changed`."""
 
     def all(self) -> Sequence[ScheduleRecord]:
         """Every schedule that the store remembers."""
@@ -244,6 +245,13 @@ class HostTurn(Protocol):
 
     def finish(self, job: JobRecord, result: str | None) -> None:
         """Queued to done."""
+
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        """A schedule, as this transaction and those before it have left it. Nobody else changes it until the
+        application's transaction has ended."""
+
+    def change_schedule(self, change: HostChange) -> None:
+        """Add, change or remove a schedule: `ScheduleBook.refresh` carries it out."""
 
 
 class HostTransactions(Protocol):

@@ -154,11 +154,17 @@ class ScheduleBook(Protocol):
         """Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of each, in order.
         What is new or has changed counts from now and has a new `change_no`."""
 
+    def refresh(self) -> list[tuple[ScheduleRecord, str]]:
+        """Carry out a batch of what applications have written of schedules in their own transactions, in order, and say
+        what became of each (`added`, `changed`, `removed`), unless nothing did. What was added or has changed counts
+        from when the application said so, or from where it is accounted for, if that is later; never from later than
+        now."""
+
     def one(self, schedule_id: str) -> ScheduleRecord | None:
         """A schedule; None when there is none."""
 
     def forget(self, schedule_id: str) -> bool:
-        """Remove a schedule. False when there is none."""
+        """Remove a schedule, and what `refresh` has not carried out of it. False when there is none."""
 
     def retire(self, schedule_id: str) -> None:
         """One boot declares a schedule no longer. Unless another accounts for slots of it meanwhile, it counts as new

@@ -53,6 +53,7 @@ class Told(msgspec.Struct, gc=False, omit_defaults=True):
     gap: str | None = None
     fold: str | None = None
     key: str | None = None
+    since: float | None = None
     by: str | None = None
     via: str | None = None
     why: str | None = None

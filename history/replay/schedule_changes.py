@@ -22,7 +22,8 @@ class Change:
 
     Attributes:
         no: its number on the store, by which changes follow one another.
-        at: when it was stored.
+        at: since when it is what it is: when it was stored, or when an application had said so in a transaction of its
+            own.
         rules: every rule that it may mean; none where nothing can be said about its slots.
         line: the line that tells of it.
     """
@@ -70,7 +71,7 @@ class Change:
 
 def change_of(move: Told, at: float, line: Line) -> Change:
     """What a move says that a schedule is from an instant on."""
-    return Change(move.no, at, tuple(_rules(move)), move.when, line)
+    return Change(move.no, at if move.since is None else move.since, tuple(_rules(move)), move.when, line)
 
 
 def _rules(move: Told) -> Iterator[Rule]:

@@ -57,6 +57,10 @@ class RabbitSchedules:
                 self._schedules[schedule_id] = stored._replace(change_no=self._next_change())
         self._turn.ops.done.append(lambda: self._state.declared.update((one.id, one) for one in schedules))
 
+    def refresh(self) -> list[tuple[ScheduleRecord, str]]:
+        # No application has a transaction on a server.
+        return []
+
     def _declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
         known = self.one(schedule.id)
         is_new = known is None or schedule.id in self._shared.retired
@@ -65,7 +69,7 @@ class RabbitSchedules:
         stored = recounted(schedule, known, self._turn.now, self._next_change())
         self._keep(stored)
         news = "added" if is_new else "changed"
-        self._turn.note(schedule_move(news, stored))
+        self._turn.note(schedule_move(news, stored, self._turn.now))
         return stored, news
 
     def _check_room(self, schedules: Sequence[ScheduleRecord]) -> None:

@@ -1,7 +1,7 @@
 """What an application writes in its own transaction, on its own connection to the same file.
 
-The rows are not counted yet (`rev`), and the log does not know of them: the broker's next turn counts them. If the
-application rolls back, they never were.
+The rows of jobs are not counted yet (`rev`), what becomes of schedules lies apart, and the log does not know of either:
+the broker's next turn counts the ones and carries out the others. If the application rolls back, they never were.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from typing import Any
 from ...errors import UsageError
 from ...messages.jobs import Instant, JobRecord, JobState, NewJob
 from ...messages.outcomes import Outcome, Verdict
+from ...messages.schedules import HostChange, ScheduleRecord
 from ..transitions import UNCOUNTED, born, ending, finished
 from .job_rows import fenced_update, insert_uncounted, jobs_by_id, stored_twin
+from .schedule_changes import insert_change, schedule_as_changed
 
 LEGACY = -1
 """`sqlite3.LEGACY_TRANSACTION_CONTROL`, which Python 3.11 does not name: it knows no other."""
@@ -49,6 +51,13 @@ class SqliteHostTurn:
 
     def finish(self, job: JobRecord, result: str | None) -> None:
         self._move(job, JobState.DONE.value, finished(result, self._now))
+
+    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        self._cursor.execute(TAKE_LOCK)
+        return schedule_as_changed(self._cursor, schedule_id)
+
+    def change_schedule(self, change: HostChange) -> None:
+        insert_change(self._cursor, change)
 
     def _move(self, before: JobRecord, state: str, changes: dict[str, Any]) -> None:
         changes = {**changes, "state": state, "rev": -before.rev}
@@ -119,7 +128,7 @@ def _check_savepoint(connection: Any, raw: sqlite3.Connection) -> None:
     if _begins_itself(raw) and callable(is_nested) and is_nested():
         raise UsageError(
             "expected connection= to be outside of begin_nested(), or SQLAlchemy to begin transactions itself: sqlite3 "
-            "may have begun none, and then the end of the savepoint commits the job whatever becomes of the "
+            "may have begun none, and then the end of the savepoint commits this whatever becomes of the "
             "transaction; see docs/embedding.md, Savepoints"
         )
 
@@ -128,7 +137,7 @@ def _check_transaction(raw: sqlite3.Connection) -> None:
     """In autocommit mode, before a BEGIN, each statement is stored at once: no rollback would take it back."""
     if not raw.in_transaction and not _begins_itself(raw):
         raise UsageError(
-            "expected connection= to be in a transaction, got: one in autocommit mode, which would store the job at "
+            "expected connection= to be in a transaction, got: one in autocommit mode, which would store this at "
             "once, whatever becomes of your other work; execute BEGIN first, or leave connection= out"
         )
 

@@ -15,6 +15,7 @@ OVERVIEW = f"""
   select boots, max(last_no, (select coalesce(max(no), 0) from lamplighter_jobs)), change_no,
     exists (select 1 from lamplighter_pauses),
     exists (select 1 from lamplighter_jobs where rev <= 0),
+    exists (select 1 from lamplighter_schedule_changes),
     exists (select 1 from lamplighter_jobs where state = 'queued' and suspect_until is not null),
     ({NEXT_EXPIRY}),
     clock_count, clock_offset, clock_stepped, b.boot_no, b.turn
@@ -62,7 +63,7 @@ class OpenTurn(TurnRecord):
         boot_no: the number of its boot; 0 until that is registered.
         number: how many turns of its boot have changed something; None until that is registered.
         last_boot_no, last_no, change_no: the last number of a boot, of a job, and of a change of a schedule.
-        has_pauses, has_host_moves, has_suspects: whether there may be any.
+        has_pauses, has_host_moves, has_host_changes, has_suspects: whether there may be any.
         clock: what the last turn knew of wall time.
     """
 
@@ -86,6 +87,7 @@ class OpenTurn(TurnRecord):
             self.change_no,
             self.has_pauses,
             self.has_host_moves,
+            self.has_host_changes,
             self.has_suspects,
             self.expiry,
             *clock,

@@ -16,6 +16,7 @@ from ..ports import Before, Outlook, Slots
 from . import attempts, before, census, due, finding, pauses
 from .finding import at_one_instant
 from .job_rows import jobs_by_id
+from .schedule_changes import schedule_as_changed, schedules_as_changed
 
 READ_AHEAD = 5_000
 """How many ids a sweep reads at a time."""
@@ -97,20 +98,16 @@ class ScheduleRows:
         self._reading = reading
 
     def all(self) -> Sequence[ScheduleRecord]:
-        with self._reading() as reader:
-            return list(map(ScheduleRecord._make, reader.execute("select * from lamplighter_schedules order by id")))
+        with self._reading() as reader, at_one_instant(reader):
+            return schedules_as_changed(reader)
 
     def some(self, name: str | None, after: str, limit: int) -> Sequence[ScheduleRecord]:
-        query = """select * from lamplighter_schedules
-                   where id > :after and (:name is null or name = :name) order by id limit :limit"""
-        values = {"name": name, "after": after, "limit": limit}
-        with self._reading() as reader:
-            return list(map(ScheduleRecord._make, reader.execute(query, values)))
+        with self._reading() as reader, at_one_instant(reader):
+            return schedules_as_changed(reader, name, after, limit)
 
     def one(self, schedule_id: str) -> ScheduleRecord | None:
-        with self._reading() as reader:
-            row = reader.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
-        return None if row is None else ScheduleRecord._make(row)
+        with self._reading() as reader, at_one_instant(reader):
+            return schedule_as_changed(reader, schedule_id)
 
     def changed(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
         query = "select * from lamplighter_schedules where change_no > ? order by change_no limit ?"

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, recounted
 from ...messages.jobs import Instant
-from ...messages.schedules import ScheduleRecord, SlotEntry
+from ...messages.schedules import HostChange, ScheduleRecord, SlotEntry
 from ...messages.slots import SlotRange
 from ...rules.ledger_moves import schedule_move, skipped_move
 from ..transitions import skipped_entry
 from .job_rows import in_batches
 from .open_turn import OpenTurn
+from .schedule_changes import HOST_CHANGES_MAX, forget_changes, take_changes
 
 REPLACE_SCHEDULE = (
     f"insert or replace into lamplighter_schedules values ({', '.join('?' * len(ScheduleRecord._fields))})"
@@ -25,7 +26,30 @@ class SqliteSchedules:
         self._turn = turn
         self._connection = turn.connection
 
+    def refresh(self) -> list[tuple[ScheduleRecord, str]]:
+        if not self._turn.has_host_changes:
+            return []
+        changes = take_changes(self._connection)
+        self._turn.has_host_changes = len(changes) == HOST_CHANGES_MAX
+        told = [self._carry_out(change) for change in changes]
+        return [(record, news) for record, news in told if record is not None and news is not None]
+
+    def _carry_out(self, change: HostChange) -> tuple[ScheduleRecord | None, str | None]:
+        """What a schedule is now, or was before it was removed, and what became of it; of neither, None."""
+        before = self.one(change.schedule_id)
+        if change.record is None:
+            if before is not None:
+                self._remove(before.id)
+                self._turn.note({"k": "schedule.removed", "s": before.id})
+            return before, "removed"
+        # What the old rule has accounted for is not the new one's.
+        since = change.at if before is None else max(change.at, before.accounted_to)
+        return self._declare((change.record,), min(since, self._turn.now))[0]
+
     def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
+        return self._declare(schedules, self._turn.now)
+
+    def _declare(self, schedules: Sequence[ScheduleRecord], since: Instant) -> list[tuple[ScheduleRecord, str | None]]:
         known, retired = self._known(schedule.id for schedule in schedules)
         told: list[tuple[ScheduleRecord, str | None]] = []
         changed: list[ScheduleRecord] = []
@@ -34,12 +58,12 @@ class SqliteSchedules:
             if before is not None and before.definition == schedule.definition and not is_new:
                 told.append((before, None))
                 continue
-            stored = known[schedule.id] = recounted(schedule, before, self._turn.now, self._turn.next_change())
+            stored = known[schedule.id] = recounted(schedule, before, since, self._turn.next_change())
             retired.discard(schedule.id)
             changed.append(stored)
             news = "added" if is_new else "changed"
             told.append((stored, news))
-            self._turn.note(schedule_move(news, stored))
+            self._turn.note(schedule_move(news, stored, self._turn.now))
         if changed:
             self._connection.executemany(REPLACE_SCHEDULE, changed)
         return told
@@ -61,6 +85,10 @@ class SqliteSchedules:
         return None if row is None else ScheduleRecord._make(row)
 
     def forget(self, schedule_id: str) -> bool:
+        is_changed = self._turn.has_host_changes and forget_changes(self._connection, schedule_id)
+        return self._remove(schedule_id) or is_changed
+
+    def _remove(self, schedule_id: str) -> bool:
         return self._connection.execute("delete from lamplighter_schedules where id = ?", (schedule_id,)).rowcount == 1
 
     def retire(self, schedule_id: str) -> None:

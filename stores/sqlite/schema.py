@@ -145,6 +145,14 @@ create table lamplighter_rates (
 """
 """What names with a rate have spent of it, under the group ''; `rules.rates` says what that is."""
 
+SCHEDULE_CHANGES = (
+    """create table lamplighter_schedule_changes (
+      no integer primary key, schedule_id text not null, at real not null, record text
+    ) strict""",
+    "create index lamplighter_schedule_changes_of on lamplighter_schedule_changes (schedule_id)",
+)
+"""What applications have written of schedules in their own transactions, until a turn has carried it out, in order."""
+
 CREATION = (
     STORE,
     TALLIES,
@@ -172,6 +180,7 @@ CREATION = (
     RETIRED,
     *LINKS,
     RATES,
+    *SCHEDULE_CHANGES,
     # A slot fires once: its row and its job are inserted in one transaction, under this key.
     """create table lamplighter_slots (
       schedule_id text not null, slot real not null, last real not null, count integer not null,
@@ -236,6 +245,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         RETIRED,
         *LINKS,
         RATES,
+        *SCHEDULE_CHANGES,
         TALLIES,
         # So that a name is known whose jobs have all ended.
         """insert into lamplighter_tallies

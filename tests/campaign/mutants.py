@@ -710,6 +710,33 @@ MUTANTS = (
     ),
     Mutant(
         TURN,
+        "what a host's transaction has made of a schedule is not worth a turn",
+        "stores/sqlite/due.py",
+        "                  or exists (select 1 from lamplighter_schedule_changes)",
+        "",
+        test="tests/stores/sqlite/test_store.py::TestStoreInAFile::"
+        "test_a_schedule_follows_the_hosts_transaction_and_one_turn_carries_it_out",
+    ),
+    Mutant(
+        TURN,
+        "what a host's transaction has made of a schedule counts from the turn that carries it out",
+        "stores/sqlite/schedules.py",
+        "        return self._declare((change.record,), min(since, self._turn.now))[0]\n",
+        "        return self._declare((change.record,), self._turn.now)[0]\n",
+        test="tests/broker/test_schedules_in_own_transactions.py::"
+        "test_slots_between_the_call_and_a_turn_that_knows_of_it_are_not_lost",
+    ),
+    Mutant(
+        TURN,
+        "a schedule that a host's transaction has removed is in no ledger",
+        "stores/sqlite/schedules.py",
+        '                self._turn.note({"k": "schedule.removed", "s": before.id})\n',
+        "",
+        test="tests/broker/test_schedules_in_own_transactions.py::"
+        "test_each_process_carries_a_removal_out_and_the_log_has_it",
+    ),
+    Mutant(
+        TURN,
         "a job gets the number of one that retention has removed",
         "stores/sqlite/jobs.py",
         "        if any(no == self._turn.last_no for no, _ in gone):",
@@ -749,7 +776,7 @@ MUTANTS = (
         LOG,
         "what a turn does to schedules is not in the ledger",
         "stores/sqlite/schedules.py",
-        "            self._turn.note(schedule_move(news, stored))\n",
+        "            self._turn.note(schedule_move(news, stored, self._turn.now))\n",
         "",
         test="tests/support/test_conformance.py::test_a_store_that_keeps_every_promise_passes",
     ),

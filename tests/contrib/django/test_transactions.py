@@ -259,3 +259,28 @@ def test_a_carrier_that_fails_while_no_runtime_runs_is_told_to_djangos_log(
     (record,) = [one for one in caplog.records if one.name == "django"]
     assert "Failing failed; the job carries nothing of it" in record.getMessage()
     assert record.exc_info is not None and str(record.exc_info[1]) == "no collector"
+
+
+def test_a_schedule_follows_a_transaction_of_the_databases_own_file(worker: Any) -> None:
+    from shop.models import Order
+
+    def add(key: str) -> None:
+        Order.objects.create(item=key)
+        worker.scheduler.add("look", "@daily", key=key, durable=True, connection=connection)
+
+    with transaction.atomic():
+        add("kept")
+        with pytest.raises(Regret), transaction.atomic():
+            add("gone")
+            raise Regret
+    added = [one.key for one in worker.scheduler.list("look")]
+    with pytest.raises(Regret), transaction.atomic():
+        worker.scheduler.remove("look", key="kept", connection=connection)
+        raise Regret
+    kept = [one.key for one in worker.scheduler.list("look")]
+    with transaction.atomic():
+        worker.scheduler.remove("look", key="kept", connection=connection)
+
+    assert (added, kept, worker.scheduler.list("look")) == (["kept"], ["kept"], [])
+    with pytest.raises(UsageError, match="BEGIN first"):
+        worker.scheduler.add("look", "@daily", durable=True, connection=connection)

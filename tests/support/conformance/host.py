@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from lamplighter.errors import StoreUnavailable, UsageError
 from lamplighter.messages.jobs import JobRecord, NewJob
+from lamplighter.messages.schedules import HostChange, ScheduleRecord
 from lamplighter.stores.ports import HostTransactions, HostTurn, Store
 
-from .kit import DONE, NOW, SUCCEEDED, StoreCase, job_of, new, put, take
+from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, job_of, new, put, take
 
 
 class HostPromises(StoreCase):
@@ -144,3 +145,82 @@ class HostPromises(StoreCase):
             told = [(step.event, step.job.id) for step in turn.transitions]
 
         assert (before, told, store.jobs.outlook((), NOW).is_due) == (True, [("job.queued", "a")], False)
+
+    def change(self, store: Store, *changes: ScheduleRecord | str, at: float = NOW, end: str = "commit") -> None:
+        """Add schedules, or remove those with these ids, in one transaction of an application."""
+        host = self.connect_host(store)
+        for one in changes:
+            gone = isinstance(one, str)
+            change = HostChange(one, at, None) if gone else HostChange(one.id, at, one)
+            self.host_of(store).join(host, at, lambda turn, change=change: turn.change_schedule(change))
+        getattr(host, end)()
+        host.close()
+
+    def test_a_schedule_follows_the_hosts_transaction_and_one_turn_carries_it_out(self, store: Store) -> None:
+        """HostTurn.change_schedule: Add, change or remove a schedule: `ScheduleBook.refresh` carries it out."""
+        self.needs("host")
+        self.change(store, a_schedule(), end="rollback")
+        none = store.schedules.one("s"), store.jobs.outlook((), NOW).is_due
+        self.change(store, a_schedule(), at=NOW - 90)
+        before = store.schedules.one("s"), store.jobs.outlook((), NOW).is_due
+
+        with store.turn("b", NOW) as turn:
+            turn.boots.register(a_boot("b"))
+            told = [[(record.id, news) for record, news in turn.schedules.refresh()] for _ in range(2)]
+        after = store.schedules.one("s"), store.jobs.outlook((), NOW).is_due
+        self.change(store, "s")
+        gone = store.schedules.one("s")
+        with store.turn("b", NOW) as turn:
+            removed = [(record.id, news) for record, news in turn.schedules.refresh()]
+
+        assert none == (None, False)
+        assert before[1]
+        assert told == [[("s", "added")], []]
+        assert before[0] is not None and after[0] is not None
+        assert (before[0].definition, after[1]) == (after[0].definition, False)
+        assert (after[0].accounted_to, after[0].changed_at) == (NOW - 90, NOW - 90)
+        assert (gone, removed, store.schedules.all()) == (None, [("s", "removed")], [])
+
+    def test_what_a_host_changes_counts_from_where_it_is_accounted_for(self, store: Store) -> None:
+        """ScheduleBook.refresh: counts from when the application said so, or from where it is accounted for, if that is
+        later; never from later than now."""
+        self.needs("host")
+        with store.turn("b", NOW) as turn:
+            turn.schedules.declare([a_schedule()])
+            turn.schedules.account("s", NOW + 60, NOW + 60)
+        self.change(store, a_schedule(when="0 * * * *"), at=NOW + 30)
+        self.change(store, a_schedule(id="ahead"), at=NOW + 9_999)
+
+        with store.turn("b", NOW + 120) as turn:
+            told = {record.id: (news, record.accounted_to) for record, news in turn.schedules.refresh()}
+
+        assert told == {"s": ("changed", NOW + 60), "ahead": ("added", NOW + 120)}
+
+    def test_what_is_forgotten_is_not_carried_out_later(self, store: Store) -> None:
+        """ScheduleBook.forget: Remove a schedule, and what `refresh` has not carried out of it."""
+        self.needs("host")
+        self.change(store, a_schedule())
+
+        with store.turn("b", NOW) as turn:
+            gone = turn.schedules.forget("s"), turn.schedules.forget("s")
+            told = turn.schedules.refresh()
+
+        assert (gone, told, store.schedules.all()) == ((True, False), [], [])
+
+    def test_a_hosts_transaction_sees_what_it_has_made_of_a_schedule(self, store: Store) -> None:
+        """HostTurn.schedule: A schedule, as this transaction and those before it have left it."""
+        self.needs("host")
+        self.change(store, a_schedule())
+        host = self.connect_host(store)
+
+        def look(turn: HostTurn) -> list[ScheduleRecord | None]:
+            found = [turn.schedule("s")]
+            turn.change_schedule(HostChange("s", NOW, None))
+            return [*found, turn.schedule("s"), turn.schedule("nobody")]
+
+        first, *then = self.host_of(store).join(host, NOW, look)
+        host.rollback()
+        host.close()
+
+        assert first is not None and store.schedules.one("s") is not None
+        assert then == [None, None]

@@ -1,0 +1,91 @@
+"""What applications write of schedules in their own transactions: it lies apart, in order, until a turn carries it out.
+
+All that write to the file wait for one lock, so the order of the rows is that of the transactions.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from ...messages.schedules import HostChange, ScheduleRecord
+from ...rules.codec import decode, encode_own
+
+HOST_CHANGES_MAX = 500
+"""How many changes one turn carries out."""
+
+LAST_OF_EACH = """
+  select schedule_id, record from lamplighter_schedule_changes
+  where no in (select max(no) from lamplighter_schedule_changes group by schedule_id)
+"""
+
+LAST = "select record from lamplighter_schedule_changes where schedule_id = ? order by no desc limit 1"
+
+
+def insert_change(cursor: sqlite3.Cursor, change: HostChange) -> None:
+    """Write a change, in a transaction that is not a turn."""
+    record = None if change.record is None else encode_own(change.record._asdict())
+    cursor.execute(
+        "insert into lamplighter_schedule_changes (schedule_id, at, record) values (?, ?, ?)",
+        (change.schedule_id, change.at, record),
+    )
+
+
+def take_changes(connection: sqlite3.Connection) -> list[HostChange]:
+    """Take out the changes that came first."""
+    rows = connection.execute(
+        "select no, schedule_id, at, record from lamplighter_schedule_changes order by no limit ?", (HOST_CHANGES_MAX,)
+    ).fetchall()
+    if rows:
+        connection.execute("delete from lamplighter_schedule_changes where no <= ?", (rows[-1][0],))
+    return [HostChange(schedule_id, at, _record(text)) for _, schedule_id, at, text in rows]
+
+
+def forget_changes(connection: sqlite3.Connection, schedule_id: str) -> bool:
+    """Leave the changes of a schedule undone. False when there are none."""
+    gone = connection.execute("delete from lamplighter_schedule_changes where schedule_id = ?", (schedule_id,))
+    return gone.rowcount > 0
+
+
+def schedule_as_changed(reader: sqlite3.Connection | sqlite3.Cursor, schedule_id: str) -> ScheduleRecord | None:
+    """A schedule as it will be when all changes have been carried out; None when there will be none."""
+    change = reader.execute(LAST, (schedule_id,)).fetchone()
+    row = reader.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
+    before = None if row is None else ScheduleRecord._make(row)
+    return before if change is None else _after(before, _record(change[0]))
+
+
+def schedules_as_changed(
+    reader: sqlite3.Connection, name: str | None = None, after: str = "", limit: int | None = None
+) -> list[ScheduleRecord]:
+    """Schedules as they will be when all changes have been carried out, in the order of their ids.
+
+    Args:
+        name: of their jobs; None for any.
+        after: the id that they come after.
+        limit: how many at most.
+    """
+    changed = {schedule_id: _record(text) for schedule_id, text in reader.execute(LAST_OF_EACH) if schedule_id > after}
+    query = """select * from lamplighter_schedules
+               where id > :after and (:name is null or name = :name) order by id limit :limit"""
+    most = -1 if limit is None else limit + len(changed)
+    rows = reader.execute(query, {"name": name, "after": after, "limit": most})
+    found = {record.id: record for record in map(ScheduleRecord._make, rows)}
+    for schedule_id, said in changed.items():
+        record = _after(found.pop(schedule_id, None), said)
+        if record is not None and name in (None, record.name):
+            found[schedule_id] = record
+    return sorted(found.values(), key=lambda one: one.id)[:limit]
+
+
+def _after(before: ScheduleRecord | None, record: ScheduleRecord | None) -> ScheduleRecord | None:
+    """What a change makes of a schedule, for who looks: one that is what it was stays as it is."""
+    if before is None or record is None:
+        return record
+    if before.definition == record.definition:
+        return before
+    return record._replace(paused=before.paused, last_slot=before.last_slot, change_no=before.change_no)
+
+
+def _record(text: Any) -> ScheduleRecord | None:
+    return None if text is None else ScheduleRecord(**decode(text))
