@@ -259,3 +259,24 @@ def test_the_page_of_testing_shows_every_name_of_the_test_kit() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_page_names_a_path_of_the_machine_it_was_written_on(page: Path) -> None:
     assert re.search(r"/(work|root|home|tmp)/\w", page.read_text("utf-8")) is None
+
+
+def test_the_site_has_each_page_once_in_the_order_in_which_people_need_them() -> None:
+    contents = runpy.run_path(str(ROOT / "docs" / "site" / "build.py"))["CONTENTS"]
+    order = [name for names in contents.values() for name in names]
+    milestones = (
+        "tutorial",
+        "fastapi",
+        "recipes",
+        "production",
+        "troubleshooting",
+        "reference/runtime",
+        "coming-from/celery",
+        "guarantees",
+    )
+
+    pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in (ROOT / "docs").glob("**/*.md")}
+    at_the_root = {"changelog", "contributing", "decisions"}
+    assert [name for name in order if name in milestones] == list(milestones)
+    assert len(order) == len(set(order))
+    assert {name for name in pages if not name.startswith("decisions/")} == set(order) - at_the_root

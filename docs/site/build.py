@@ -15,9 +15,9 @@ AT_THE_ROOT = {"README": "index", "CHANGELOG": "changelog", "CONTRIBUTING": "con
 """Pages at the root, and what the site calls them."""
 
 CONTENTS = {
-    "Start": ["tutorial", "recipes", "flow", "limits", "scheduling", "testing", "scaling-out"],
-    "In your application": ["django", "fastapi", "flask", "embedding"],
-    "Coming from": [f"coming-from/{name}" for name in ("celery", "huey", "apscheduler", "rq")],
+    "Start": ["tutorial"],
+    "In your application": ["fastapi", "flask", "django", "embedding"],
+    "How to": ["recipes", "flow", "limits", "scheduling", "testing", "scaling-out"],
     "Running it": [
         "production",
         "page",
@@ -39,6 +39,7 @@ CONTENTS = {
         "glossary",
         "changelog",
     ],
+    "Coming from": [f"coming-from/{name}" for name in ("celery", "huey", "apscheduler", "rq")],
     "Why it holds": ["guarantees", "lifecycle", "reliability", "mutants", "architecture", "decisions", "contributing"],
 }
 

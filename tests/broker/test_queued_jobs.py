@@ -54,6 +54,17 @@ def test_names_that_nobody_handles_are_warned_of_once_and_make_health_yellow(run
     assert rt.health().status == "green"
 
 
+def test_a_name_that_nobody_handles_is_warned_of_again_after_a_minute_if_more_come(timed, time, recorder):
+    rt = timed()
+
+    def queue_after(seconds):
+        time.advance(seconds)
+        rt.jobs.queue("nobody")
+        return len(recorder.of("name.parked", job_name="nobody"))
+
+    assert [queue_after(seconds) for seconds in (0, 59, 2, 1)] == [1, 1, 2, 2]
+
+
 def test_a_deploy_without_the_handler_deletes_nothing(runtime, recorder):
     rt = runtime()
     job = rt.jobs.queue("renamed", {"kept": True})

@@ -10,6 +10,7 @@ import json
 import logging
 import logging.handlers
 import queue
+import re
 import sqlite3
 import stat
 import subprocess
@@ -284,6 +285,24 @@ def test_a_person_at_a_terminal_reads_what_became_of_jobs_and_no_bookkeeping(mon
     run_at = datetime.fromtimestamp(EVENT["run_at"]).isoformat(" ", "milliseconds")
     assert first.split("job.failed")[1].split(maxsplit=1) == ["job_name=greet", f"run_at='{run_at}' job_id=j"]
     assert rest[:3] == EVENT["traceback"].splitlines()
+
+
+def test_an_attempt_that_fails_is_one_line_with_its_traceback_at_a_terminal(monkeypatch, runtime, recorder):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    configure_logging()
+    rt = runtime()
+    rt.jobs.add_handler("greet", lambda job: 1 / 0, max_attempts=2, backoff=[0])
+    job = rt.jobs.queue("greet")
+    recorder.wait_for("job.dead", job_id=job.id)
+    rt.stop()
+
+    printed = terminal.getvalue().splitlines()
+    of_it = [line for line in printed if job.id in line]
+    assert [re.search(r"job\.\w+", line)[0] for line in of_it] == ["job.failed", "job.dead"]
+    assert printed.count("Traceback (most recent call last):") == 2
+    assert printed.count("ZeroDivisionError: division by zero") == 2
+    assert all("ZeroDivisionError" in line and "traceback=" not in line for line in of_it)
 
 
 FOR_PEOPLE = {
