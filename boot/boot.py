@@ -42,6 +42,7 @@ from ..stores.ports import Store
 from ..stores.presence import network_filesystem
 from ..stores.troubles import BootLost
 from ..supervisor import Supervision
+from .asked_jobs import AskedJobs
 from .children import Children
 from .control import Control
 from .declared import Share
@@ -156,7 +157,10 @@ class Boot:
             log=self.log,
             subscriptions=subscriptions,
         )
-        self._control = Control(self.views, self.switch_quiet)
+        asked_jobs = None
+        if store.table is None and store.notifier is not None:
+            asked_jobs = AskedJobs(lambda: self.id, self.post, self.clock, store.notifier)
+        self._control = Control(self.views, self.switch_quiet, asked_jobs)
 
     @property
     def id(self) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from ..errors import UsageError
 from ..log.json_line import safe_str
 from ..messages.acts import Attribution
-from ..messages.controls import ANSWER_BYTES_MAX, Ask
+from ..messages.controls import ANSWER_BYTES_MAX, Ask, JobVerb
 from ..messages.views import QuietAnswer
 from ..rules.control_lines import decode_ask, encode_answer, encode_refusal
 from ..rules.validation import check_who
+from .asked_jobs import AskedJobs
 from .views import Views
 
 VIA = "control"
@@ -23,9 +24,12 @@ class Control:
 
     Args:
         be_quiet: has the boot be quiet, or go on, on somebody's behalf.
+        asked_jobs: acts on jobs; None where whoever wants that can do it in the store.
     """
 
-    def __init__(self, views: Views, be_quiet: Callable[[bool, Attribution], object]) -> None:
+    def __init__(
+        self, views: Views, be_quiet: Callable[[bool, Attribution], object], asked_jobs: AskedJobs | None
+    ) -> None:
         self._verbs: Mapping[str, Callable[[Ask], Any]] = {
             "view": lambda ask: views.runtime(),
             "stacks": lambda ask: views.stacks(),
@@ -35,17 +39,20 @@ class Control:
         }
         self._views = views
         self._be_quiet = be_quiet
+        self._asked_jobs = asked_jobs
 
     def _switch(self, ask: Ask, is_quiet: bool) -> QuietAnswer:
         self._be_quiet(is_quiet, check_who(ask.by, ask.reason, ask.via or VIA))
         return self._views.quiet()
 
-    def answer(self, line: bytes) -> bytes:
-        """The line that answers a line; nothing if it is for another boot."""
+    def answer(self, line: bytes, later: Callable[[bytes], object] | None = None, /) -> bytes:
+        """As `stores.ports.Answer`."""
         try:
             ask = decode_ask(line)
             if ask.boot not in (None, self._views.id):
                 return b""
+            if self._asked_jobs is not None and later is not None and ask.verb in get_args(JobVerb):
+                return self._asked_jobs.act(ask, check_who(ask.by, ask.reason, ask.via or VIA), later)
             verb = self._verbs.get(ask.verb)
             if verb is None:
                 known = ", ".join(self._verbs)

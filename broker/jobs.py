@@ -161,7 +161,11 @@ def _cancel(context: TurnContext, job: JobRecord, who: Attribution) -> JobRecord
             with context.on_behalf(who):
                 settled = context.settle(job, outcome, Policy())
             _revoke(context, job, "cancelled")
-            assert settled is not None, "the claim is current in this very transaction"
+            if settled is None:
+                raise StaleClaim(
+                    f"this attempt of job {job.id} has lost its connection to the store, so another runtime may run "
+                    "the job by now; here it is told to end, and is cancelled if it comes back"
+                )
             return settled
         case _:
             return job

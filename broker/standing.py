@@ -10,9 +10,8 @@ from ..environment.environment import Environment
 from ..errors import StoreError, StoreUnavailable
 from ..messages.boots import OPERATOR, BootKind, BootRecord
 from ..messages.jobs import Instant, Seconds
-from ..stores.controls import Answer
 from ..stores.opening import controls, neighbours
-from ..stores.ports import Store
+from ..stores.ports import Answer, Store
 from ..stores.turn_ports import Turn
 
 RETRY_SECONDS = 0.01

@@ -71,7 +71,7 @@ class ServerSight:
     def alarm(self) -> str | None:
         """Why the server takes no messages; None if it has taken one."""
         try:
-            self.visitor.ask(encode_ask(Ask(verb="view")), 0.0, enough=1)
+            self.visitor.ask(encode_ask(Ask(verb="view")), 0.0)
         except StoreUnavailable:
             if self.visitor.alarm is None:
                 raise

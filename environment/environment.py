@@ -69,6 +69,7 @@ class Environment:
         store: opens the store at an address, instead of what stores/opening.py opens there.
         neighbours: presence and hints between the boots on a store, instead of those that stores/opening.py gives.
         controls: how a boot on a store is asked from outside, likewise.
+        visit: makes a short visit to a server, likewise.
         lock_holder: who holds the write lock that a write batch waits for, in words.
         whereabouts: the name of the machine and the number of the process.
         versions: of Lamplighter and of Python.
@@ -95,6 +96,7 @@ class Environment:
     store: Callable[..., Store] | None = None
     neighbours: Callable[[Store, str], tuple[Presence, Hints]] | None = None
     controls: Callable[[Store, str], Controls] | None = None
+    visit: Callable[[str], Any] | None = None
     lock_holder: Callable[[], str] = likely_holder
     whereabouts: Callable[[], tuple[str, int]] = whereabouts
     versions: Callable[[], tuple[str, str]] = versions

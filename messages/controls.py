@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .jobs import Seconds
+
 VERSION = 1
 """Of how questions and answers are written."""
 
@@ -14,8 +16,11 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 ASK_BYTES_MAX = 64 * 1024
 """How long a question may be."""
 
-Verb = Literal["view", "stacks", "declares", "quiet", "go"]
-"""What can be asked: three pictures, and whether to claim more jobs."""
+JobVerb = Literal["cancel", "requeue"]
+"""What can be done to a job by whoever holds it."""
+
+Verb = Literal["view", "stacks", "declares", "quiet", "go"] | JobVerb
+"""What can be asked: three pictures, and whether to claim more jobs; on a server also to act on a job."""
 
 Refusal = Literal["unreadable", "unknown_verb", "too_large", "failed"]
 """Why there is no answer: the question cannot be read; it is not known here; what it asks for is more than a line may
@@ -33,6 +38,8 @@ class Ask:
         via: through what: `cli`, say.
         reason: why.
         boot: whom it is for, where all hear it; None for all.
+        job_id: of the job that is acted on; None if none is.
+        delay: how long it is to wait when it is requeued.
     """
 
     verb: str
@@ -40,3 +47,5 @@ class Ask:
     via: str | None = None
     reason: str | None = None
     boot: str | None = None
+    job_id: str | None = None
+    delay: Seconds = 0.0

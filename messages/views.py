@@ -197,6 +197,39 @@ class QuietAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActedJob:
+    """A job after somebody has had something done to it: fields of its `JobRecord`, and nothing of what it is about."""
+
+    id: str
+    name: str
+    state: str
+    priority: int
+    run_at: Instant
+    queued_at: Instant
+    corr: str
+    attempt: int
+    claim_no: int
+    rev: int
+    reason: str | None = None
+    error: str | None = None
+    ended_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobAnswer:
+    """What a boot says that was asked to act on a job.
+
+    Attributes:
+        is_held: whether the boot holds it, and is about to act.
+        job: as it is when the boot has acted; None before that, or where it does not hold it.
+    """
+
+    boot: str
+    is_held: bool
+    job: ActedJob | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeView:
     """A boot at one instant.
 

@@ -19,9 +19,10 @@ from ..broker.turn_context import TurnContext
 from ..cron.schedule import job_of
 from ..environment.environment import Environment
 from ..environment.ids import JobIds
-from ..errors import UsageError
+from ..errors import NotSupported, UsageError
 from ..job import Job
 from ..messages.acts import Attribution
+from ..messages.controls import JobVerb
 from ..messages.jobs import JobKeywords, JobRecord, JobState, Seconds
 from ..messages.mail import CancelJob, Forget, ForgetJob, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueMany
 from ..messages.queries import JobQuery
@@ -38,8 +39,8 @@ from ..rules.validation import (
     check_seconds,
     check_who,
 )
-from ..stores.opening import address_of
-from ..stores.ports import Store
+from ..stores.opening import address_of, visit_to
+from ..stores.ports import SERVER_SCHEMES, Store
 from .copying import CopySpec, queue_copy
 from .operator_turns import OperatorTurns
 from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, in_turns, sweep, wanted
@@ -76,6 +77,8 @@ class Operator:
         self._who = Attribution(by=check_name(by, "by"), via=check_name(via, "via"))
         self._environment = Environment() if environment is None else environment
         self._turns = OperatorTurns(address, self._environment)
+        self._address = address
+        self._is_on_server = address.partition("://")[0] in SERVER_SCHEMES
 
     def queue(
         self, name: str, data: Any = None, *, reason: str | None = None, **options: Unpack[JobKeywords]
@@ -140,14 +143,23 @@ class Operator:
     ) -> Job[Any]:
         """As `jobs.requeue`: put a job at the back of the queue with its attempts reset, whatever its state.
 
+        On RabbitMQ it is a dead one, or one that a runtime holds, which is asked to do it. What is returned then has
+        nothing of what the job is about.
+
         Raises:
-            UnknownJob, KeyTaken: as `jobs.requeue`.
-            NotSupported: on RabbitMQ it is no dead one.
-            StoreUnavailable: the store cannot be reached, or a process has its write lock; the message names it.
+            UnknownJob, KeyTaken: as `jobs.requeue`; on RabbitMQ it is neither dead, nor does a runtime hold it.
+            StoreUnavailable: the store cannot be reached, or a process has its write lock; the message names it. On
+                RabbitMQ also: not all have answered who might hold it, and the message names them.
+            AskRefused: on RabbitMQ, whoever holds it cannot do it; the message says why.
             UsageError, SchemaTooNew: nothing that runtimes of this version use is there.
         """
         body = Requeue(_id_of(job), _seconds(delay), None, self._attributed(reason))
-        return Job(self._act(partial(jobs.requeue, body=body), (body.job_id,)))
+        try:
+            return Job(self._act(partial(jobs.requeue, body=body), (body.job_id,)))
+        except NotSupported:
+            if not self._is_on_server:
+                raise
+            return self._have("requeue", body.job_id, body.who, body.delay)
 
     def requeue_dead(
         self, job_ids: Iterable[str], *, delay: Seconds | timedelta | None = None, reason: str | None = None
@@ -168,12 +180,15 @@ class Operator:
     def cancel(self, job: Job[Any] | str, *, reason: str | None = None) -> Job[Any]:
         """As `jobs.cancel`: end a queued or running job; one that has ended stays as it is, and nothing is told.
 
+        On RabbitMQ the runtime that holds it is asked to do it, as by `requeue`.
+
         Raises:
-            UnknownJob: it is not in the store.
-            NotSupported: on RabbitMQ.
-            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+            UnknownJob: it is not in the store; on RabbitMQ no runtime holds it.
+            StoreUnavailable, AskRefused, UsageError, SchemaTooNew: as `requeue`.
         """
         body = CancelJob(_id_of(job), None, self._attributed(reason))
+        if self._is_on_server:
+            return self._have("cancel", body.job_id, body.who)
         return Job(self._act(partial(jobs.cancel, body=body)))
 
     def forget(self, job: Job[Any] | str, *, reason: str | None = None) -> None:
@@ -288,6 +303,14 @@ class Operator:
                     turned = self._turns.take(store, work, [one.job_id for one in some])
                     so_far = Swept._make(map(sum, zip(so_far, turned, strict=True)))
                     yield so_far
+
+    def _have(self, verb: JobVerb, job_id: str, who: Attribution, delay: Seconds = 0.0) -> Job[Any]:
+        """Have the runtime do it that holds a job."""
+        # Imported only here: few need what speaks to runtimes on a server.
+        from .server_room import ServerRoom
+
+        room = ServerRoom(self._address, visit=visit_to(self._environment))
+        return Job(room.act(verb, job_id, who, delay=delay))
 
     def _checks(self, store: Store) -> JobChecks:
         return JobChecks(

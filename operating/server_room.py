@@ -5,15 +5,19 @@ There, no row says which runtimes there are: what they have said of themselves l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import LamplighterError, StoreUnavailable, UsageError
+from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UsageError, shown
+from ..messages.acts import Attribution
 from ..messages.boots import BootRecord
-from ..messages.controls import Ask, Verb
-from ..messages.jobs import Seconds
-from ..messages.views import RuntimeView
-from ..rules.control_lines import decode_answer, encode_ask
+from ..messages.controls import Ask, JobVerb, Verb
+from ..messages.jobs import JobRecord, Seconds
+from ..messages.views import ActedJob, JobAnswer, RuntimeView
+from ..rules.control_lines import AskRefused, decode_answer, encode_ask
+from ..rules.wording import many
 from ..stores.opening import visit
 from .controls import ANSWER_SECONDS, Reached
 from .runtimes import Runtimes, named
@@ -21,8 +25,12 @@ from .situation import SeenBoot
 
 if TYPE_CHECKING:
     from ..stores.rabbitmq.viewing import ServerReadable
+    from ..stores.rabbitmq.visit import Visit
 
 V = TypeVar("V")
+
+ACT_SECONDS = 10.0
+"""How long whoever holds a job may take to act on it. Its broker may be busy; what it comes to later it does not do."""
 
 SILENT = "it has said that it is there, and does not answer: it may hang, or have died within the last minute"
 
@@ -33,14 +41,25 @@ class ServerRoom:
     Args:
         url: the server's address.
         timeout: how long they may take to answer.
+        act_seconds: how long whoever acts on a job may.
+        visit: makes a visit there.
 
     Raises:
         StoreUnavailable, StoreError: of every method: the server does not let anybody in.
     """
 
-    def __init__(self, url: str, timeout: Seconds = ANSWER_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: Seconds = ANSWER_SECONDS,
+        *,
+        act_seconds: Seconds = ACT_SECONDS,
+        visit: Callable[[str], Visit] = visit,
+    ) -> None:
         self._url = url
         self._timeout = timeout
+        self._act_seconds = act_seconds
+        self._visit = visit
 
     def look(self, enough: int | None = None) -> Sequence[Reached]:
         """What each says of itself, in the order of their starts.
@@ -48,8 +67,9 @@ class ServerRoom:
         Args:
             enough: how many there are, if that is known: no more are waited for.
         """
-        with visit(self._url) as visitor:
-            lines = visitor.ask(encode_ask(Ask(verb="view")), self._timeout, enough=enough)
+        with self._visit(self._url) as visitor:
+            line = encode_ask(Ask(verb="view"))
+            lines = visitor.ask(line, self._timeout, is_enough=lambda lines: len(lines) == enough)
         views = [view for line in lines if (view := _view(line)) is not None]
         views.sort(key=lambda view: (view.started_at, view.boot))
         return [Reached(boot=view.boot, condition="answers", is_alive=True, view=view, pid=view.pid) for view in views]
@@ -66,12 +86,46 @@ class ServerRoom:
     ) -> V:
         """Ask one boot, as `ControlRoom.ask`."""
         question = encode_ask(Ask(verb=verb, by=by, via=via, reason=reason, boot=boot))
-        with visit(self._url) as visitor:
-            lines = visitor.ask(question, self._timeout, enough=1)
+        with self._visit(self._url) as visitor:
+            lines = visitor.ask(question, self._timeout, is_enough=bool)
         if not lines:
             why = f"no answer within {self._timeout:g} s"
             raise StoreUnavailable(f"expected runtime instance {boot} to answer, got: {why}")
         return decode_answer(lines[0], kind)
+
+    def act(self, verb: JobVerb, job_id: str, who: Attribution, *, delay: Seconds = 0.0) -> JobRecord:
+        """Have whoever holds a job cancel or requeue it, in a turn of their own; gives the job as it is then, without
+        what it is about.
+
+        Args:
+            who: on whose behalf, for the log of whoever does it.
+            delay: how long a job that is requeued waits.
+
+        Raises:
+            UnknownJob: all that are known to live have answered, and none holds it.
+            StoreUnavailable: whoever holds it has not done it, or has not answered at all; the message names them.
+            AskRefused: whoever holds it cannot do it.
+        """
+        ask = Ask(verb=verb, **who._asdict(), job_id=job_id, delay=delay)
+        with self._visit(self._url) as visitor:
+            known = _known_boots(visitor)
+            # Where nobody has said that they live, only somebody who has just come could answer.
+            seconds = self._timeout if known == set() else self._act_seconds
+            lines = visitor.ask(encode_ask(ask), seconds, is_enough=lambda lines: _is_settled(lines, known))
+        answers = [answer for line in lines if (answer := _answer(line)) is not None]
+        for answer in answers:
+            if answer.job is not None:
+                return _record(answer.job)
+        for answer in answers:
+            if answer.is_held:
+                raise StoreUnavailable(_late(verb, job_id, answer.boot, self._act_seconds))
+        answered = {answer.boot for answer in answers}
+        if known is None or known - answered:
+            raise StoreUnavailable(_unheard(job_id, self._act_seconds, sorted((known or set()) - answered)))
+        raise UnknownJob(
+            f"no runtime holds job {shown(job_id)}, as {many(len(answered), 'runtime')} said: it has ended, or it "
+            "waits in a queue, where none can be found by its id"
+        )
 
     def all(self) -> Sequence[SeenBoot]:
         """Every boot that answers."""
@@ -107,6 +161,62 @@ class ServerRuntimes(Runtimes):
         """As `Runtimes.declared`: they have all said so in the ledger."""
         with self._ledger.snapshot() as seen:
             return {boot: frozenset(ids) for boot, ids in seen.declared().items() if boot != but}
+
+
+def _known_boots(visitor: Visit) -> set[str] | None:
+    """The boots that have said that they are there; None while the one that knows does not answer."""
+    with contextlib.suppress(StoreUnavailable):
+        return {row["boot"] for row in visitor.ledger().boots.values()}
+    return None
+
+
+def _is_settled(lines: Sequence[bytes], known: set[str] | None) -> bool:
+    """Whether a boot has acted on a job, or has refused to, or all have said that they do not hold it."""
+    try:
+        answers = [answer for line in lines if (answer := _answer(line)) is not None]
+    except AskRefused:
+        return True
+    if any(answer.is_held for answer in answers):
+        return any(answer.job is not None for answer in answers)
+    return known is not None and known <= {answer.boot for answer in answers}
+
+
+def _answer(line: bytes) -> JobAnswer | None:
+    """What a boot says of a job; None of one whose version knows no such question.
+
+    Raises:
+        AskRefused: it holds the job, and does not do it.
+    """
+    try:
+        return decode_answer(line, JobAnswer)
+    except UsageError:
+        return None
+    except AskRefused as refused:
+        if refused.refusal == "unknown_verb":
+            return None
+        raise
+
+
+def _record(job: ActedJob) -> JobRecord:
+    return JobRecord(no=0, data="null", **asdict(job))
+
+
+def _late(verb: JobVerb, job_id: str, boot: str, seconds: Seconds) -> str:
+    """What is said of a boot that holds a job and has not acted on it."""
+    return (
+        f"runtime instance {boot} holds job {shown(job_id)}, and could not {verb} it within {seconds:g} s: its broker "
+        "is busy, or hangs. Unless it has begun to do it, it does not do it later. If its process ends, others run the "
+        "job"
+    )
+
+
+def _unheard(job_id: str, seconds: Seconds, silent: Sequence[str]) -> str:
+    """Why nobody knows whether something was done."""
+    who = f"runtime instance {', '.join(silent)}" if silent else "the runtimes, of which nobody says which there are"
+    return (
+        f"expected whoever holds job {shown(job_id)} to answer within {seconds:g} s, got nothing from {who}: it may "
+        "hang, be of an older version, or have died within the last minute"
+    )
 
 
 def _view(line: bytes) -> RuntimeView | None:

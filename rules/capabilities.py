@@ -22,7 +22,7 @@ INSTEAD = {
     "rate": "how many jobs of a name start in a time cannot be limited over several machines: give the name's handler "
     "to one of them with concurrency=1, and have it sleep",
     "remove": "only a job that runs in this very runtime, or a dead one, can be found by its id: give the job "
-    "expires=, or have its handler look whether it is still wanted",
+    "expires=, have its handler look whether it is still wanted, or ask whoever runs it (lamplighter jobs cancel)",
     "requeue": "this attempt has lost its connection, so the job may be elsewhere already: let it end",
     "tallies": "no sums of what became of jobs are kept: look at the server's own, or read the log",
     "unique": "there are no unique keys: give the job an id that says what it is, and have its handler look whether "

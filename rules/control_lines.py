@@ -6,6 +6,7 @@ known is passed over, and a verb that is not known is refused by name.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import msgspec
@@ -44,7 +45,7 @@ def decode_view(text: bytes, kind: type[V]) -> V:
 
 def encode_ask(ask: Ask) -> bytes:
     """A question as a line."""
-    return msgspec.json.encode(_Question(VERSION, ask.verb, ask.by, ask.via, ask.reason, ask.boot)) + b"\n"
+    return msgspec.json.encode({"v": VERSION, **asdict(ask)}) + b"\n"
 
 
 def decode_ask(line: bytes) -> Ask:
@@ -54,12 +55,12 @@ def decode_ask(line: bytes) -> Ask:
         UsageError: it is none that this version understands.
     """
     try:
-        found = msgspec.json.decode(line, type=_Question)
+        version = msgspec.json.decode(line, type=_Versioned).v
+        if version == VERSION:
+            return msgspec.json.decode(line, type=Ask)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"expected a question as a line of JSON, got: {error}") from None
-    if found.v != VERSION:
-        raise UsageError(f"expected v={VERSION}, got: {found.v}; ask with the version of Lamplighter that runs there")
-    return Ask(verb=found.verb, by=found.by, via=found.via, reason=found.reason, boot=found.boot)
+    raise UsageError(f"expected v={VERSION}, got: {version}; ask with the version of Lamplighter that runs there")
 
 
 def encode_answer(view: Any) -> bytes:
@@ -84,7 +85,7 @@ def decode_answer(line: bytes, kind: type[V]) -> V:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"expected an answer as a line of JSON, got: {error}") from None
     if found.refused is not None:
-        raise AskRefused(found.says)
+        raise AskRefused(found.says, found.refused)
     if found.v != VERSION:
         raise UsageError(f"expected an answer of v={VERSION}, got: {found.v}; ask with the version that runs there")
     return decode_view(bytes(found.answer), kind)
@@ -104,16 +105,19 @@ def _readable(value: Any) -> Any:
 
 
 class AskRefused(LamplighterError):
-    """Who was asked has answered, and not what it was asked for; the message says why."""
+    """Who was asked has answered, and not what it was asked for; the message says why.
+
+    Attributes:
+        refusal: a `Refusal`, or what another version has.
+    """
+
+    def __init__(self, message: str, refusal: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
-class _Question(msgspec.Struct):
+class _Versioned(msgspec.Struct):
     v: int
-    verb: str
-    by: str | None = None
-    via: str | None = None
-    reason: str | None = None
-    boot: str | None = None
 
 
 class _Answer(msgspec.Struct):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..messages.controls import ASK_BYTES_MAX
 
 if TYPE_CHECKING:
-    from .ports import Notifier
+    from .ports import Answer, Notifier
 
 CONTROL = ".ctl"
 """What the name of such a socket ends with; it begins with its boot."""
@@ -36,11 +36,6 @@ CALLER_SECONDS_MAX = 1.0
 
 PART_BYTES = 256 * 1024
 """How much is read or written at once."""
-
-Answer = Callable[[bytes], bytes]
-"""Gives the answer to a question, both as lines; nothing if it is not for this boot. It never raises, and waits for
-nobody.
-"""
 
 
 class Controls(Protocol):

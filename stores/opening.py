@@ -141,6 +141,11 @@ def controls_on(store: Store, boot: str) -> Controls:
     return SocketControls(folder_of(store.path), boot, SystemClock().monotonic)
 
 
+def visit_to(environment: Environment) -> Callable[[str], Visit]:
+    """How a short visit to a RabbitMQ is made: the environment's way, if it has its own."""
+    return visit if environment.visit is None else environment.visit
+
+
 def visit(url: str) -> Visit:
     """A short visit to a RabbitMQ."""
     from .rabbitmq.address import parse_address

@@ -294,15 +294,29 @@ class Forkable(Protocol):
         """After the fork, in the parent: go on."""
 
 
+class Answer(Protocol):
+    """Gives the answer to a question, both as lines. It never raises, and waits for nobody."""
+
+    def __call__(self, line: bytes, later: Callable[[bytes], object] | None = None, /) -> bytes:
+        """The answer; nothing if the question is not for this boot, or if it is answered by `later`.
+
+        Args:
+            later: takes, from any thread, what can only be answered in a while; None where nobody waits for that.
+        """
+
+
 class Notifier(Protocol):
     """A store in a server, which tells by itself what has come, and knows by itself who has gone."""
 
     def listen(self, heard: Callable[[], None] | None) -> None:
         """Call this, from any thread, whenever a turn may be worth while."""
 
-    def answer(self, call: Callable[[bytes], bytes] | None) -> str:
+    def answer(self, call: Answer | None) -> str:
         """Answer with this, from any thread, what is asked of this runtime from outside; None: no more. Gives where it
         is asked."""
+
+    def holds(self, job_id: str) -> bool:
+        """Whether this runtime has been given a job, and has it yet. Any thread may ask."""
 
 
 class Store(Readable, Protocol):

@@ -1,13 +1,13 @@
 """Questions to a runtime from outside, and its answers, over the server: past its broker, which may hang.
 
 A question goes to all runtimes by an exchange of its own, into the queues in which they hear the leader. The thread of
-the link answers it, straight into the queue of whoever asks; nobody else looks at it.
+the link answers it, straight into the queue of whoever asks; nobody else looks at it. What takes a turn is answered by
+whoever took that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from ..ports import Answer
 from .link import Arrival, Link, Message
 from .topology import ASKS
 
@@ -22,22 +22,27 @@ class Answering:
     """Answers what comes to one runtime.
 
     Attributes:
-        call: gives the line that answers a line; None while nobody does.
+        call: answers a line; None while nobody does.
     """
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self.call: Callable[[bytes], bytes] | None = None
+        self.call: Answer | None = None
 
     def takes(self, arrival: Arrival) -> bool:
         """Whether something that has come is a question, which is answered then. The link's thread calls it."""
-        if arrival.reply_to is None or ASKED not in (arrival.headers or {}):
+        reply_to = arrival.reply_to
+        if reply_to is None or ASKED not in (arrival.headers or {}):
             return False
+
+        def say(line: bytes) -> None:
+            self._link.send([_message("", reply_to, line)])
+
         self._link.acknowledge(arrival.session, (arrival.tag,))
         call = self.call
-        answer = b"" if call is None else call(arrival.body)
+        answer = b"" if call is None else call(arrival.body, say)
         if answer:
-            self._link.send([_message("", arrival.reply_to, answer)])
+            say(answer)
         return True
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...messages.jobs import Seconds
+from ..ports import Answer
 from .asking import Answering
 from .environment import StoreEnvironment
 from .link import Arrival, Link
@@ -28,7 +29,7 @@ class Inbox:
         """Call this, from any thread, whenever a turn may be worth while."""
         self._heard = heard
 
-    def answer(self, call: Callable[[bytes], bytes] | None) -> str:
+    def answer(self, call: Answer | None) -> str:
         """Answer, by any thread, what is asked of this runtime from outside; or no more. Gives where it is asked."""
         self._answering.call = call
         return ASKS

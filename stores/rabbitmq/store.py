@@ -120,6 +120,9 @@ class RabbitStore(Session):
         turn.news += self._news
         self._news = []
 
+    def holds(self, job_id: str) -> bool:
+        return any(held.job.id == job_id and not held.is_lost for held in self.state.deliveries.held)
+
     def snapshot(self) -> AbstractContextManager[StoreSnapshot]:
         # Queues have no past: each question finds what there is when it is asked.
         return contextlib.nullcontext(self)

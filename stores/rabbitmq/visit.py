@@ -76,7 +76,7 @@ class Visit:
         self._session = 0
         self._heard: list[bytes] = []
         self._has_heard = event()
-        self._enough: int | None = None
+        self._is_enough: Callable[[Sequence[bytes]], bool] = lambda lines: False
         self._failure: tuple[str, bool] | None = None
         self.alarm: str | None = None
         self._follower: Follower | None = None
@@ -117,13 +117,15 @@ class Visit:
             self._answer(browsed.done(done))
         return len(done), len(found) - len(done)
 
-    def ask(self, line: bytes, seconds: Seconds, *, enough: int | None) -> Sequence[bytes]:
+    def ask(
+        self, line: bytes, seconds: Seconds, *, is_enough: Callable[[Sequence[bytes]], bool] = lambda lines: False
+    ) -> Sequence[bytes]:
         """Ask the runtimes; the lines that were answered within so many seconds.
 
         Args:
-            enough: no more answers than these are waited for; None where nobody knows how many there will be.
+            is_enough: whether no more answers than these are waited for. Any thread calls it.
         """
-        self._heard, self._enough = [], enough
+        self._heard, self._is_enough = [], is_enough
         with self._hearing([topology.asks_exchange()]) as queue:
             self._answer(self._link.send([question(line, queue)]))
             self._has_heard.wait(seconds)
@@ -171,7 +173,7 @@ class Visit:
         queue = topology.answers_queue(self._new_id())
         self._has_heard = self._event()
         self._answer(self._link.setup([*besides, queue]))
-        self._link.consume(self._session, queue.name, "answers", prefetch=ANSWERS_PREFETCH)
+        self._link.consume(self._session, queue.name, queue.name, prefetch=ANSWERS_PREFETCH)
         try:
             yield queue.name
         finally:
@@ -277,7 +279,7 @@ class Visit:
                 self._follower.hear(records.parse(arrival.body))
             return
         self._heard.append(arrival.body)
-        if len(self._heard) == self._enough:
+        if self._is_enough(self._heard):
             self._has_heard.set()
 
     def cancelled(self, session: int, consumer: str) -> None:

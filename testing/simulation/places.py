@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from ...environment.environment import Environment
 from ...environment.failpoints import Failpoints
@@ -51,6 +51,9 @@ class Server(Protocol):
 
     def hints(self, store: Store) -> Hints:
         """How those who have their stores on it are told of one another."""
+
+    def visit(self, environment: Environment, process: Process) -> Any:
+        """A short visit by somebody who is no runtime."""
 
     def befall(self, stores: Sequence[Store], kind: str) -> None:
         """Have one of its troubles come to a process's stores, in a moment."""

@@ -105,6 +105,10 @@ class Surroundings:
             hints = VirtualHints(world, process, boot, self._listeners, self._faults, self._reached)
             return VirtualPresence(self._homes, process, is_sole=self.is_sole), hints
 
+        def visit(url: str) -> Any:
+            assert self.server is not None
+            return self.server.visit(environment, process)
+
         environment = Environment(
             clock=clock,
             chance=lambda: world.chance,
@@ -124,6 +128,7 @@ class Surroundings:
             store=store,
             neighbours=neighbours,
             controls=lambda store, boot: NoControls() if store.notifier is None else ServerControls(store.notifier),
+            visit=visit,
             whereabouts=lambda: ("simulation", process.pid),
             versions=lambda: ("simulated", "simulated"),
             pid=lambda: world.current.process.pid if world.current.process.is_fork else process.pid,

@@ -118,6 +118,22 @@ MUTANTS = (
         test="tests/stores/rabbitmq/test_operator.py::test_dead_jobs_are_requeued_beside_a_runtime_which_tells_it",
     ),
     Mutant(
+        ACTS,
+        "on RabbitMQ whoever holds a job acts on it though whoever asked has given up",
+        "boot/asked_jobs.py",
+        "return self._is_late()",
+        "return False",
+        test="tests/stores/rabbitmq/test_acting_elsewhere.py::test_one_that_hangs_is_named_and_does_not_do_it_later",
+    ),
+    Mutant(
+        ACTS,
+        "on RabbitMQ nobody says for whom a job was cancelled elsewhere",
+        "boot/asked_jobs.py",
+        "CancelJob(job_id, reply, who)",
+        "CancelJob(job_id, reply)",
+        test="tests/stores/rabbitmq/test_acting_elsewhere.py::test_who_holds_a_job_cancels_it_and_says_who_wanted_that",
+    ),
+    Mutant(
         FENCE,
         "an ending is stored by its job alone",
         "stores/sqlite/job_rows.py",

@@ -71,6 +71,7 @@ REACH = (
     "operator acted",
     "operator killed",
     "operator.acted",
+    "acted for others",
     "has parts",
     *OF_A_SERVER,
 )

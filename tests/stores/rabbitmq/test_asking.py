@@ -123,10 +123,10 @@ def test_a_question_is_answered_before_anybody_takes_a_turn_and_is_no_news():
     world = World()
     store, asked = world.store(), []
     world.turn(store)
-    store.notifier.answer(lambda line: asked.append(line) or b'{"v":1,"answer":{"boot":"b","schedules":[]}}\n')
+    store.notifier.answer(lambda line, later: asked.append(line) or b'{"v":1,"answer":{"boot":"b","schedules":[]}}\n')
 
     with visit(world) as visitor:
-        lines = visitor.ask(encode_ask(Ask(verb="declares")), 1.0, enough=None)
+        lines = visitor.ask(encode_ask(Ask(verb="declares")), 1.0)
 
     assert [decode_answer(line, DeclaredView).boot for line in lines] == ["b"]
     assert asked == [encode_ask(Ask(verb="declares"))]
@@ -139,10 +139,10 @@ def test_a_runtime_that_answers_no_more_leaves_no_question_behind():
     world = World()
     store = world.store()
     world.turn(store)
-    store.notifier.answer(lambda line: b"answer\n")
+    store.notifier.answer(lambda line, later: b"answer\n")
     store.notifier.answer(None)
 
     with visit(world) as visitor:
-        assert visitor.ask(b"question\n", 1.0, enough=None) == []
+        assert visitor.ask(b"question\n", 1.0) == []
 
     assert world.turn(store)

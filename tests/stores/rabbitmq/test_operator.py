@@ -9,7 +9,7 @@ from typing import Any
 
 import pika
 import pytest
-from lamplighter import NotSupported, Runtime, StoreError, UnknownSchedule, UsageError
+from lamplighter import NotSupported, Runtime, StoreError, UnknownJob, UnknownSchedule, UsageError
 from lamplighter.cli.main import main
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
@@ -259,9 +259,10 @@ def test_what_cannot_be_is_refused_before_anything_is_stored(url: str, started, 
     waiting = rt.jobs.queue("work", delay=3600)
     recorder.wait_for("schedule.added")
 
+    for act in (ada.cancel, ada.requeue):
+        with pytest.raises(UnknownJob, match=f"no runtime holds job '{waiting.id}', as 1 runtime said"):
+            act(waiting)
     for act in (
-        lambda: ada.cancel(waiting),
-        lambda: ada.requeue(waiting),
         lambda: ada.limit("work", 1),
         lambda: next(ada.sweep([[waiting.id]], "cancel")),
     ):
@@ -297,5 +298,6 @@ def test_the_command_acts_there_too_and_says_what_cannot_be_looked_at(started, u
     ]
     assert main(["jobs", "requeue", "--where", "state:dead", "--yes", *who]) == 2
     assert "RabbitMQ keeps queues, no table of jobs" in capsys.readouterr().err
-    assert main(["jobs", "cancel", "new", *who]) == 2
+    assert main(["jobs", "cancel", "new", *who]) == 1
+    assert "no runtime holds job 'new', as 1 runtime said" in capsys.readouterr().err
     assert main(["jobs", "forget", "new", "--yes", *who]) == 2

@@ -24,6 +24,7 @@ from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.environment import StoreEnvironment
 from lamplighter.stores.rabbitmq.link import Message, Sent
 from lamplighter.stores.rabbitmq.store import RabbitStore
+from lamplighter.stores.rabbitmq.visit import Visit
 from lamplighter.testing.simulation.faults import Faults
 from lamplighter.testing.simulation.world import Process, World
 
@@ -111,13 +112,21 @@ class SimulatedRabbitMQ(ModelServer):
 
     def store(self, environment: Environment, process: Process, failpoints: Failpoints) -> Store:
         """A process's store on the model."""
-        future = partial(VirtualFuture, self._world)
-        make = NewerLink if process.number in self._newer else ModelLink
-        link = make(self, future=future, is_alive=lambda: process.is_alive)
         own = StoreEnvironment(
-            clock=environment.clock(), event=environment.event, future=future, new_id=environment.new_id
+            clock=environment.clock(),
+            event=environment.event,
+            future=partial(VirtualFuture, self._world),
+            new_id=environment.new_id,
         )
-        return RabbitStore(self.address, link, environment=own, failpoints=failpoints)
+        return RabbitStore(self.address, self._link(process), environment=own, failpoints=failpoints)
+
+    def visit(self, environment: Environment, process: Process) -> Visit:
+        """A visit to the model."""
+        return Visit(self.address, self._link(process), environment.event, environment.new_id)
+
+    def _link(self, process: Process) -> ModelLink:
+        make = NewerLink if process.number in self._newer else ModelLink
+        return make(self, future=partial(VirtualFuture, self._world), is_alive=lambda: process.is_alive)
 
     def hints(self, store: Store) -> Hints:
         """By the server."""
@@ -203,6 +212,7 @@ def model_verdict(
         for move in line.moves:
             if f"job.{move.k}" in ENDINGS:
                 endings[move.j] += 1
+            said["acted for others"] += line.of is None and move.via == "chance"
             # A job that somebody has run now is its schedule's, and of no slot.
             if move.k == "queued" and move.s is not None and move.t is not None:
                 fired[move.s, move.t] += 1
